@@ -1,0 +1,1 @@
+"""The person's side: commands, store and screens."""

@@ -1,0 +1,1 @@
+"""Finding watched programs, and starting them."""

@@ -1,0 +1,1 @@
+"""What goes into the watched program. Standard library only; nothing here runs until it is asked to."""

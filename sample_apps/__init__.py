@@ -1,0 +1,1 @@
+"""Small asyncio programs that each show one behaviour, and say which."""

@@ -1,0 +1,509 @@
+"""What runs per task and per step inside somebody's program. Every line here is paid for by the app.
+
+The hooks replace methods of loop classes, never what a program sees of its own: no task factory is set, no
+coroutine is wrapped, no done-callback is added. `create_task` is always in; `run` and `call_soon` only while
+somebody watches (rule 2 of the design). What is booked here is turned into rows elsewhere, in another thread.
+
+Measured (`python -m benchmarks`): a `call_soon` that builds its handle in one Python call instead of four pays
+for most of the accounting, so the time that a task waits for its turn comes free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import weakref
+from asyncio import events, format_helpers, tasks
+from collections import deque
+from contextvars import Context, copy_context
+from itertools import count
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from . import sites, wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
+
+    AnyTask = asyncio.Task[Any]
+    Loop = asyncio.AbstractEventLoop
+
+MOST_CHANGED = 200_000
+"""Records that may wait for the sampler; a birth or an end beyond that is dropped and counted."""
+
+
+class TaskRecord(weakref.ref["AnyTask"]):
+    """What is known of one task, and the weak reference to it. Clocks are `time.monotonic`, durations seconds."""
+
+    __slots__ = (
+        "born",  # None when the task is older than the probe
+        "busy",
+        "code",  # the code object of the creation site, or None
+        "coro",  # qualified name, set at the end of the task; before that it is read from the task
+        "counted",  # None: since birth
+        "dirty",  # waits in `changed`
+        "eager",
+        "ended",
+        "failure",
+        "histogram",  # of steps and of scheduled times, while a viewer looks at the task
+        "id",
+        "key",  # id(task)
+        "lasti",
+        "loop",
+        "max_step",
+        "name",  # set at the end of the task
+        "origin",  # the creation stack, innermost first, while a viewer wants origins
+        "outcome",  # a state of wire.STATES from DONE on, or 0
+        "parent",  # id of a task, or wire.NO_TASK
+        "row",  # the sampler's own: True once the births were counted
+        "scheduled",
+        "site",  # the sampler's own: index into the sites
+        "steps",
+    )
+
+    born: float | None
+    busy: float
+    code: CodeType | None
+    coro: str | None
+    counted: float | None
+    dirty: bool
+    eager: bool
+    ended: float
+    failure: Failure | None
+    histogram: Histogram | None
+    id: int
+    key: int
+    lasti: int
+    loop: LoopRecord | None
+    max_step: float
+    name: str | None
+    origin: tuple[tuple[CodeType, int], ...] | None
+    outcome: int
+    parent: int
+    row: bool
+    scheduled: float
+    site: int
+    steps: int
+
+
+class LoopRecord:
+    """What is known of one event loop. `started` is the start of the callback that runs now, or 0.0."""
+
+    __slots__ = (
+        "__weakref__",
+        "beat_sent",  # when the watchdog asked the loop for a sign of life; 0.0: none is under way
+        "blocked_since",  # the watchdog's own, see slow.py
+        "busy",
+        "clocked",  # False: the loop passes no hook for plain callbacks (uvloop)
+        "depth",  # stack frames below the loop
+        "id",
+        "kind",
+        "lag",
+        "lag_peak",
+        "nested",  # time of eager first steps inside the step that runs
+        "ref",
+        "samples",
+        "schedules",  # True: the time that a task waits for its turn is known
+        "started",
+        "steps",
+        "thread",
+        "thread_native",
+    )
+
+    def __init__(self, loop: Loop, id: int, kind: str, clocked: bool) -> None:  # noqa: A002
+        self.ref = weakref.ref(loop)
+        self.id = id
+        self.kind = kind
+        self.clocked = clocked
+        self.schedules = clocked
+        self.thread = 0
+        self.thread_native = 0
+        self.depth = 0
+        self.busy = 0.0
+        self.steps = 0
+        self.nested = 0.0
+        self.started = 0.0
+        self.lag = 0.0
+        self.lag_peak = 0.0
+        self.beat_sent = 0.0
+        self.blocked_since = 0.0
+        self.samples: list[Any] = []
+
+
+class Failure:
+    """The exception of a task or a callback as text: holds no reference to it, so no frame is kept alive."""
+
+    __slots__ = ("message", "traceback", "type")
+
+    def __init__(self, error: BaseException) -> None:
+        self.type = type(error).__qualname__
+        try:
+            self.message = str(error)[:500]
+        except Exception as broken:
+            self.message = f"<str() of it failed with {type(broken).__name__}>"
+        self.traceback: list[tuple[CodeType, int]] = []
+        entry = error.__traceback__
+        while entry is not None and len(self.traceback) < 100:
+            self.traceback.append((entry.tb_frame.f_code, entry.tb_lineno))
+            entry = entry.tb_next
+
+
+class Histogram:
+    """Counts by power of two: bucket n holds durations of [2^(n-1), 2^n) microseconds, bucket 0 those below 1."""
+
+    __slots__ = ("schedules", "steps")
+
+    BUCKETS = 32
+
+    def __init__(self) -> None:
+        self.steps = [0] * self.BUCKETS
+        self.schedules = [0] * self.BUCKETS
+
+    def add(self, step: float, scheduled: float | None) -> None:
+        """Books one step and, where it is known, how long it waited for its turn (seconds)."""
+        self.steps[min(int(step * 1e6).bit_length(), 31)] += 1
+        if scheduled is not None:
+            self.schedules[min(int(scheduled * 1e6).bit_length(), 31)] += 1
+
+
+records: dict[int, TaskRecord] = {}
+"""By `id(task)`. An entry goes with its task, before the address can be used again (see `collected`)."""
+loops: dict[Loop, LoopRecord] = {}
+"""The loops that run now."""
+changed: deque[TaskRecord] = deque(maxlen=MOST_CHANGED)
+"""Born, stepped or ended since the sampler looked."""
+
+watching = False
+slow_threshold = 0.1
+origin_depth = 0
+
+next_id = count(1).__next__
+births = 0
+
+on_loop: Callable[[Loop], LoopRecord]
+"""Called for a loop that is not in `loops` yet."""
+on_slow: Callable[[LoopRecord, Any, TaskRecord | None, float, float], None]
+"""Called with loop, callback, record, start and duration (s) of a callback beyond the threshold."""
+on_error: Callable[[str, Exception], None]
+"""Called when a hook raised: it switches the hook off and tells the viewers."""
+
+_STEP_NAMES = frozenset({"task_wakeup", "TaskWakeupMethWrapper", "__step", "__wakeup"})
+_current: Any = getattr(tasks, "_current_tasks", None) if sys.version_info < (3, 14) else None
+
+
+def current_task_of(loop: Loop) -> AnyTask | None:
+    """The task that runs on a loop now, from any thread."""
+    if _current is not None:
+        task: AnyTask | None = _current.get(loop)
+        return task
+    try:
+        return asyncio.current_task(loop)
+    except RuntimeError:
+        return None
+
+
+def _class_of_first_steps() -> Any:
+    """The C type of the callback that runs the first step of a task, which has neither name nor module."""
+    callbacks: list[Any] = []
+
+    class Stub:
+        def get_debug(self) -> bool:
+            return False
+
+        def call_soon(self, callback: Any, context: Any = None) -> None:
+            callbacks.append(callback)
+
+    async def nothing() -> None:
+        pass
+
+    coro = nothing()
+    # The name keeps asyncio from counting it: the program's first task stays `Task-1`.
+    task: Any = asyncio.Task(coro, loop=Stub(), name="")  # type: ignore[arg-type]
+    task._log_destroy_pending = False
+    coro.close()
+    return type(callbacks[0])
+
+
+_step_class = _class_of_first_steps()
+
+
+def is_step(callback: Any) -> bool:
+    """Whether a callback whose `__self__` is a task runs a step of it (`task.cancel` is one that does not)."""
+    return callback.__class__ is _step_class or callback.__name__ in _STEP_NAMES
+
+
+def start_counting(record: TaskRecord) -> None:
+    """Sets a record to nothing counted yet, from now on. Until somebody watches, these fields are not there."""
+    record.busy = record.scheduled = record.max_step = record.ended = 0.0
+    record.steps = record.outcome = record.site = 0
+    record.coro = record.failure = record.histogram = record.name = record.origin = None
+    record.counted = monotonic()
+    record.row = record.dirty = False
+
+
+def collected(record: TaskRecord) -> None:
+    """A task is gone. One that had not ended was collected while pending; the viewers are told."""
+    if records.get(record.key) is record:
+        del records[record.key]
+        if watching and not record.dirty:
+            record.dirty = True
+            changed.append(record)
+
+
+def adopt(task: AnyTask, loop: LoopRecord | None) -> TaskRecord:
+    """The record of a task that was made without passing `create_task`, or before the probe came."""
+    record = records.get(id(task))
+    if record is None:
+        record = TaskRecord(task, collected)
+        record.id = next_id()
+        record.key = id(task)
+        record.born = record.code = None
+        record.lasti = record.parent = 0
+        record.eager = False
+        record.loop = loop
+        start_counting(record)
+        records[record.key] = record
+        if watching:
+            record.dirty = True
+            changed.append(record)
+    return record
+
+
+def hook_create_task(original: Callable[..., AnyTask], native: bool) -> Callable[..., AnyTask]:
+    """`create_task` of a loop class, which also registers the task. `native`: the loop is asyncio's own."""
+    getframe = sys._getframe
+    plumbing = sites.plumbing
+    user = sites.USER
+    current = _current.get if _current is not None else current_task_of
+
+    def create_task(self: Any, coro: Any, **kwargs: Any) -> AnyTask:
+        global births
+        factory = self._task_factory if native else self.get_task_factory()
+        born = monotonic()
+        task = original(self, coro, **kwargs)
+        try:
+            record = TaskRecord(task, collected)
+            record.id = next_id()
+            record.key = key = id(task)
+            record.born = born
+            record.eager = False
+            try:
+                record.loop = loops[self]
+            except KeyError:
+                record.loop = on_loop(self)
+            parent = records.get(id(current(self)))
+            record.parent = 0 if parent is None else parent.id
+            frame: Any = getframe(1)
+            if plumbing[frame.f_code.co_filename] != user:
+                outer = frame.f_back  # asyncio.create_task, most of the time
+                if outer is not None and plumbing[outer.f_code.co_filename] == user:
+                    frame = outer
+                else:
+                    frame = sites.user_frame(frame)
+            if frame is None:
+                record.code, record.lasti = sites.fallback(coro, getframe(1))
+            else:
+                record.code = frame.f_code
+                record.lasti = frame.f_lasti
+            births += 1
+            if watching:
+                start_counting(record)
+                record.counted = None
+                if origin_depth:
+                    record.origin = sites.stack_of(getframe(1), origin_depth)
+            if factory is not None or "eager_start" in kwargs:
+                _book_eager(task, coro, record, born)
+            records[key] = record
+            if watching:
+                record.dirty = True
+                changed.append(record)
+                if record.eager and task.done():
+                    finish(record, task, monotonic())
+            if native and self._debug and task._source_traceback:  # type: ignore[attr-defined]
+                # asyncio cuts its own frame off; this one would be left. Only in debug mode.
+                del task._source_traceback[-1]  # type: ignore[attr-defined]
+        except Exception as error:
+            on_error("create_task", error)
+        return task
+
+    return create_task
+
+
+def _book_eager(task: AnyTask, coro: Any, record: TaskRecord, born: float) -> None:
+    """Books the first step of an eager task, which ran inside its creator's.
+
+    The factory may be anybody's, so this asks the coroutine, not the factory, whether it has begun.
+    """
+    record.eager = task.done() or getattr(coro, "cr_suspended", False) or getattr(coro, "gi_suspended", False)
+    if not record.eager:
+        return
+    twin = records.get(record.key)
+    if twin is not None:
+        # A child made in the first step needed an id for its parent before there was one for it.
+        record.id = twin.id
+    loop = record.loop
+    if watching and loop is not None:
+        elapsed = monotonic() - born
+        record.steps = 1
+        record.busy = record.max_step = elapsed
+        loop.nested += elapsed
+
+
+class TimedHandle(events.Handle):
+    """asyncio's Handle which knows since when it is ready (`time.monotonic`)."""
+
+    __slots__ = ("ready",)
+
+
+TimedHandle.__name__ = TimedHandle.__qualname__ = "Handle"
+TimedHandle.__module__ = "asyncio.events"
+HANDLE_SLOTS = {
+    "_callback",
+    "_args",
+    "_cancelled",
+    "_loop",
+    "_source_traceback",
+    "_repr",
+    "_context",
+    "__weakref__",
+}
+"""What `call_soon` knows how to fill in; where asyncio's Handle has other slots, that hook stays out."""
+
+
+def hook_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`BaseEventLoop.call_soon` with timed handles. In debug mode asyncio's own checks come first."""
+    new = object.__new__
+    handle_class = TimedHandle
+
+    def call_soon(self: Any, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        if self._closed or self._debug:
+            handle = original(self, callback, *args, context=context)
+            if handle._source_traceback:
+                del handle._source_traceback[-1]
+            return handle
+        # Handle.__init__ of 3.11 to 3.15, without the call.
+        handle = new(handle_class)
+        handle._context = copy_context() if context is None else context
+        handle._loop = self
+        handle._callback = callback
+        handle._args = args
+        handle._cancelled = False
+        handle._repr = None
+        handle._source_traceback = None
+        handle.ready = monotonic()
+        self._ready.append(handle)
+        return handle
+
+    return call_soon
+
+
+def hook_run(original: Callable[[Any], None]) -> Callable[[Any], None]:  # noqa: ARG001 - nothing is left to it
+    """`Handle._run` that times every callback of asyncio's loops and books it to its task.
+
+    It does what asyncio's own does (3.11 to 3.15) in its place: a call to it would cost more than the booking.
+    """
+    handle_class = TimedHandle
+
+    def run(self: Any) -> None:
+        callback = self._callback
+        owner = getattr(callback, "__self__", None)
+        try:
+            loop = loops[self._loop]
+        except KeyError:
+            loop = on_loop(self._loop)
+        loop.started = started = monotonic()
+        try:
+            self._context.run(callback, *self._args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            _tell_loop(self, error)
+        elapsed = monotonic() - started
+        loop.started = 0.0
+        loop.busy += elapsed
+        try:
+            if owner is not None:
+                record = records.get(id(owner))
+                if record is not None:
+                    if callback.__class__ is _step_class or callback.__name__ in _STEP_NAMES:
+                        if elapsed >= slow_threshold:
+                            on_slow(loop, callback, record, started, elapsed)
+                        if loop.nested:
+                            elapsed = max(elapsed - loop.nested, 0.0)
+                            loop.nested = 0.0
+                        record.steps += 1
+                        record.busy += elapsed
+                        if elapsed > record.max_step:
+                            record.max_step = elapsed
+                        if self.__class__ is handle_class:
+                            record.scheduled += started - self.ready
+                        if record.histogram is not None:
+                            record.histogram.add(elapsed, started - getattr(self, "ready", started))
+                        if not record.dirty:
+                            record.dirty = True
+                            changed.append(record)
+                        if owner.done():
+                            finish(record, owner, started + elapsed)
+                        return
+            if elapsed >= slow_threshold:
+                on_slow(loop, callback, None, started, elapsed)
+        except Exception as error:
+            on_error("run", error)
+
+    return run
+
+
+def _tell_loop(handle: Any, error: BaseException) -> None:
+    """What `Handle._run` does with an exception: the same context and the same words."""
+    source = _callback_source(handle)
+    context = {"message": f"Exception in callback {source}", "exception": error, "handle": handle}
+    if handle._source_traceback:
+        context["source_traceback"] = handle._source_traceback
+    handle._loop.call_exception_handler(context)
+
+
+def _callback_source(handle: Any) -> str:
+    if sys.version_info >= (3, 13):
+        return format_helpers._format_callback_source(
+            handle._callback, handle._args, debug=handle._loop.get_debug()
+        )
+    return format_helpers._format_callback_source(handle._callback, handle._args)
+
+
+def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`call_soon` of a loop with handles of its own (uvloop): steps of tasks are timed, nothing else is touched.
+
+    A step of a C task raises nothing but SystemExit and KeyboardInterrupt, so the handle is in no error text.
+    """
+
+    def call_soon(self: Any, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        record = records.get(id(getattr(callback, "__self__", None)))
+        if record is None or not is_step(callback):
+            return original(self, callback, *args, context=context)
+        handle = TimedHandle(callback, args, self, copy_context() if context is None else context)
+        handle.ready = monotonic()
+        return original(self, handle._run)
+
+    return call_soon
+
+
+def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
+    """Books the end of a task. Never calls `task.exception()`: it would silence "never retrieved"."""
+    if record.outcome:
+        return
+    record.ended = now
+    record.name = task.get_name()
+    coro = task.get_coro()
+    record.coro = getattr(coro, "__qualname__", None) or type(coro).__qualname__
+    if task.cancelled():
+        record.outcome = wire.CANCELLED
+    else:
+        error = task._exception  # type: ignore[attr-defined]
+        if error is None:
+            record.outcome = wire.DONE
+        else:
+            record.failure = Failure(error)
+            record.outcome = wire.FAILED
+    if records.get(record.key) is record:
+        del records[record.key]

@@ -1,0 +1,102 @@
+"""Which hooks are on. A hook that raises is taken out and told, never propagated; what is not ours is left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MISSING = object()
+
+
+class Hook:
+    """One attribute of a class or module that is replaced while the hook is on."""
+
+    __slots__ = ("_make", "_own", "_replacement", "attribute", "name", "target")
+
+    def __init__(self, name: str, target: Any, attribute: str, make: Callable[[Any], Any]) -> None:
+        """`make(original)` returns the replacement. `name` is what viewers are told."""
+        self.name = name
+        self.target = target
+        self.attribute = attribute
+        self._make = make
+        self._own: Any = _MISSING
+        self._replacement: Any = None
+
+    @property
+    def on(self) -> bool:
+        """Whether the replacement is in place."""
+        return self._replacement is not None
+
+    def install(self) -> None:
+        """Puts the replacement in the place of what is there now; it looks like it in name and signature."""
+        if self.on:
+            return
+        self._own = vars(self.target).get(self.attribute, _MISSING)
+        original = getattr(self.target, self.attribute)
+        replacement = self._make(original)
+        for name in ("__module__", "__name__", "__qualname__", "__doc__"):
+            value = getattr(original, name, None)
+            if value is not None:
+                setattr(replacement, name, value)
+        replacement.__wrapped__ = original
+        setattr(self.target, self.attribute, replacement)
+        self._replacement = replacement
+
+    def remove(self) -> bool:
+        """Restores what was there. False, and nothing done, where somebody has put another thing on top."""
+        if not self.on:
+            return True
+        if vars(self.target).get(self.attribute) is not self._replacement:
+            return False
+        if self._own is _MISSING:
+            delattr(self.target, self.attribute)
+        else:
+            setattr(self.target, self.attribute, self._own)
+        self._replacement = None
+        return True
+
+
+class Registry:
+    """The hooks of a probe, and what became of them."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        """`tell(text)` is given one line when a hook is switched off, or could not be removed."""
+        self._tell = tell
+        self.hooks: list[Hook] = []
+        self.failed: dict[str, str] = {}
+
+    def add(self, hook: Hook) -> None:
+        """Puts a hook in, unless one of its name has failed before."""
+        if hook.name in self.failed:
+            return
+        try:
+            hook.install()
+        except Exception as error:
+            self._give_up(hook.name, error)
+        else:
+            self.hooks.append(hook)
+
+    def remove(self, name: str) -> None:
+        """Takes out the hooks of a name; one that somebody has covered stays and is told."""
+        for hook in [hook for hook in self.hooks if hook.name == name]:
+            self.hooks.remove(hook)
+            if not hook.remove():
+                self._tell(f"{hook.name} left in place: something else has replaced {hook.attribute} since")
+
+    def remove_all(self) -> None:
+        """Takes out every hook, the last one first."""
+        for hook in reversed(self.hooks[:]):
+            self.remove(hook.name)
+
+    def fail(self, name: str, error: Exception) -> None:
+        """Switches a hook off for good because it raised."""
+        if name in self.failed:
+            return
+        self._give_up(name, error)
+        self.remove(name)
+
+    def _give_up(self, name: str, error: Exception) -> None:
+        self.failed[name] = f"{type(error).__name__}: {error}"
+        self._tell(f"the hook {name} failed and is off: {type(error).__name__}: {error}")

@@ -1,0 +1,317 @@
+"""A program that does many things wrong at once, so that every screen of the dashboard has something to
+show.
+
+What you see, within five seconds:
+
+* tasks that are busy (`cpu-burner`), that block (`config-reader`), that step very often (`poller`), and
+  many that wait: for a lock that `holder` has, on queues, streams, a subprocess, an executor, a sleep
+* slow callbacks at three lines: two in tasks, one in a plain callback (`compact`) that no task owns
+* `report-*`: await stacks through a TaskGroup, gather, wait_for, shield and an async generator
+* `audit-*`: a leak, four more a second from one line, up to 400; and a cache that grows, up to 25 MB
+* `order-*` among the ended: done, failed (with the exception) and cancelled; `forgotten-*`, whose
+  exceptions nobody retrieves, and a callback that raises
+
+For the cure of each, see the sample that shows it alone: `looptop samples list`.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import random
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from sample_apps.catalogue import (
+    AwaitStack,
+    Child,
+    Sample,
+    SlowCallback,
+    StepRate,
+    TaskEnded,
+    TasksGrowing,
+    Unhandled,
+    Utilization,
+    Waiting,
+)
+from sample_apps.cpu_bound import burn
+from sample_apps.entry import Options, run
+
+SAMPLE = Sample(
+    name="demo",
+    topic="programs",
+    sentence="A program that misbehaves in many ways at once, for the dashboard to show.",
+    cure=None,
+    expectations=(
+        SlowCallback(task="cpu-burner", line="burns", at_least=0.15, at_most=0.6, times=2),
+        SlowCallback(task="config-reader", line="blocks", at_least=0.15, at_most=0.6, times=2),
+        SlowCallback(task=None, line="compacts", at_least=0.12, at_most=0.6, times=1),
+        Utilization(at_least=0.3, at_most=0.6),
+        StepRate(task="poller", at_least=100),
+        Waiting(kind="lock", task="waiter-*", at_least=3, holder="holder"),
+        Waiting(kind="queue", task="consumer-*", at_least=2),
+        Waiting(kind="stream", task="echo-client", at_least=1),
+        Waiting(kind="subprocess", task="converter", at_least=1),
+        Waiting(kind="executor", task="archiver", at_least=1),
+        Waiting(kind="sleep", task="clock", at_least=1),
+        TasksGrowing(site="leaks", per_second=1),
+        TaskEnded(task="order-*", outcome="done", times=2),
+        TaskEnded(task="order-*", outcome="failed", exception="ValueError"),
+        TaskEnded(task="order-*", outcome="cancelled"),
+        Unhandled(message="Task exception was never retrieved", exception="KeyError"),
+        Unhandled(message="Exception in callback", exception="ZeroDivisionError"),
+        AwaitStack(task="report-text", through=("guards",)),
+        AwaitStack(task="report-text-pages", through=("reads", "turns")),
+        Child(task="report-text-pages", parent="report-text"),
+    ),
+    seconds=600,
+)
+LEAKED_TASKS = 400
+CACHE_ENTRIES = 400
+
+
+# -- what keeps the loop --
+
+
+async def cpu_burner(rng: random.Random) -> None:
+    """Compute."""
+    while True:
+        burn(rng.uniform(0.15, 0.25))  # expect: burns
+        await asyncio.sleep(1)
+
+
+async def config_reader() -> None:
+    """Read a file from a network drive that is slow today, with a call that blocks."""
+    while True:
+        time.sleep(0.15)  # expect: blocks
+        await asyncio.sleep(1.3)
+
+
+def compact(rng: random.Random) -> None:
+    """Compute also, but in a plain callback."""
+    burn(rng.uniform(0.12, 0.18))  # expect: compacts
+    asyncio.get_running_loop().call_later(2, compact, rng)
+
+
+async def poller(queue: asyncio.Queue[int]) -> None:
+    """Ask every few milliseconds whether the queue is full, rather than wait."""
+    while not queue.full():
+        await asyncio.sleep(0.002)
+
+
+# -- what waits for another --
+
+
+async def holder(lock: asyncio.Lock) -> None:
+    """Keep a lock over a slow await."""
+    while True:
+        async with lock:
+            await asyncio.sleep(0.7)
+        await asyncio.sleep(0)
+
+
+async def waiter(lock: asyncio.Lock) -> None:
+    """Need the same lock for a moment."""
+    while True:
+        async with lock:
+            pass
+        await asyncio.sleep(0.1)
+
+
+async def producer(queue: asyncio.Queue[int], rng: random.Random) -> None:
+    """Put an item every now and then."""
+    while True:
+        await queue.put(rng.randrange(100))
+        await asyncio.sleep(rng.uniform(0.2, 0.6))
+
+
+async def consumer(queue: asyncio.Queue[int]) -> None:
+    """Wait for items."""
+    while True:
+        await asyncio.sleep(await queue.get() / 1000)
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send each line back after a while."""
+    with contextlib.suppress(ConnectionError), contextlib.closing(writer):
+        while line := await reader.readline():
+            await asyncio.sleep(0.4)
+            writer.write(line)
+
+
+async def echo_client() -> None:
+    """Talk to an echo server of our own."""
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    async with server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        with contextlib.closing(writer):
+            while True:
+                writer.write(b"hello\n")
+                await reader.readline()
+
+
+async def converter() -> None:
+    """Run a program, and wait for it."""
+    while True:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "import time; time.sleep(5)", start_new_session=True
+        )
+        try:
+            await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+async def archiver() -> None:
+    """Have a thread do what blocks, as it should be."""
+    while True:
+        await asyncio.to_thread(time.sleep, 0.5)
+
+
+# -- what grows --
+
+
+async def audit(confirmed: asyncio.Event) -> None:
+    """Wait for a confirmation that never comes."""
+    await confirmed.wait()
+
+
+async def requests() -> None:
+    """Start an audit for each request, and let go of it."""
+    confirmed = asyncio.Event()
+    for number in range(LEAKED_TASKS):
+        asyncio.create_task(audit(confirmed), name=f"audit-{number}")  # expect: leaks
+        await asyncio.sleep(0.25)
+    await confirmed.wait()
+
+
+async def cache(rng: random.Random) -> None:
+    """Remember every answer, and never forget one."""
+    answers: dict[int, bytes] = {}
+    for number in range(CACHE_ENTRIES):
+        answers[number] = rng.randbytes(64 * 1024)
+        await asyncio.sleep(0.25)
+    await asyncio.Event().wait()
+
+
+# -- what ends, and how --
+
+
+async def order(pieces: int) -> int:
+    """Take an order; one of nothing is an error."""
+    await asyncio.sleep(0.3)
+    return check(pieces)
+
+
+def check(pieces: int) -> int:
+    """Refuse an order of nothing."""
+    if pieces == 0:
+        raise ValueError("an order of nothing")
+    return pieces
+
+
+async def shop() -> None:
+    """Take three orders at a time: one is done, one fails, one is cancelled; and forget a fourth."""
+    for number in itertools.count():
+        tasks = [asyncio.create_task(order(pieces), name=f"order-{number}-{pieces}") for pieces in range(3)]
+        asyncio.get_running_loop().call_later(0.2, tasks[2].cancel)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        asyncio.create_task(look_up("nobody"), name=f"forgotten-{number}")
+        await asyncio.sleep(2)
+
+
+async def look_up(customer: str) -> str:
+    """Find a customer; one that there is not is an error."""
+    await asyncio.sleep(0.1)
+    return {"somebody": "somewhere"}[customer]
+
+
+def average(items: list[int]) -> None:
+    """Raise an exception in a callback: there is nothing to divide by."""
+    asyncio.get_running_loop().call_later(5, average, items)
+    print(sum(items) / len(items))
+
+
+def complain(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Print what nobody handled on one line rather than with its traceback."""
+    print(f"unhandled: {context['message']}: {context.get('exception')!r}")
+
+
+# -- what awaits through many hands --
+
+
+async def report() -> None:
+    """Write one report after the other: a TaskGroup whose task gathers others."""
+    while True:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(chapters(), name="report-chapters")
+
+
+async def chapters() -> None:
+    """Gather what the chapters consist of."""
+    await asyncio.gather(
+        asyncio.create_task(part("report-text"), name="report-text"),
+        asyncio.create_task(part("report-figures"), name="report-figures"),
+    )
+
+
+async def part(name: str) -> None:
+    """Wait for the pages with a timeout, and shield them from it."""
+    reading = asyncio.create_task(read(), name=f"{name}-pages")
+    await asyncio.wait_for(asyncio.shield(reading), timeout=60)  # expect: guards
+
+
+async def read() -> int:
+    """Read all pages."""
+    return sum([len(page) async for page in pages()])  # expect: reads
+
+
+async def pages() -> AsyncIterator[str]:
+    """Turn the pages."""
+    for number in range(10):
+        await asyncio.sleep(0.4)  # expect: turns
+        yield f"page {number}"
+
+
+async def clock() -> None:
+    """Tell the time, and how many we are."""
+    while True:
+        print(f"{time.strftime('%H:%M:%S')} {len(asyncio.all_tasks())} tasks")
+        await asyncio.sleep(1)
+
+
+async def main(options: Options) -> None:
+    """Start all of it."""
+    rng = random.Random(options.seed)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(complain)
+    loop.call_later(1, compact, rng)
+    loop.call_later(2, average, [])
+    lock, queue = asyncio.Lock(), asyncio.Queue[int](maxsize=100)
+    people = {
+        "holder": holder(lock),
+        **{f"waiter-{number}": waiter(lock) for number in range(5)},
+        **{f"producer-{number}": producer(queue, rng) for number in range(2)},
+        **{f"consumer-{number}": consumer(queue) for number in range(4)},
+        "poller": poller(queue),
+        "cpu-burner": cpu_burner(rng),
+        "config-reader": config_reader(),
+        "echo-client": echo_client(),
+        "converter": converter(),
+        "archiver": archiver(),
+        "requests": requests(),
+        "cache": cache(rng),
+        "shop": shop(),
+        "report": report(),
+        "clock": clock(),
+    }
+    async with asyncio.TaskGroup() as group:
+        for name, coroutine in people.items():
+            group.create_task(coroutine, name=name)
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

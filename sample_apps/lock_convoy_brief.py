@@ -1,0 +1,46 @@
+"""A lock held briefly: the tasks of `lock_convoy`, but the slow part comes before the lock, not under it.
+
+What you see: hardly anybody waits on the lock, the waiters sleep and step, and ten times as much is sold.
+"""
+
+import asyncio
+import random
+
+from sample_apps.catalogue import NoSlowCallback, Sample, StepRate, Utilization, Waiting
+from sample_apps.entry import Options, run
+from sample_apps.lock_convoy import Stock, report, waiter
+
+SAMPLE = Sample(
+    name="lock_convoy_brief",
+    topic="synchronization",
+    sentence="Nine tasks share a lock, each for a moment only, and none of them waits for long.",
+    cure=None,
+    expectations=(
+        Waiting(kind="lock", task="waiter-*", at_most=2),
+        StepRate(task="waiter-*", at_least=12),
+        Utilization(at_most=0.2),
+        NoSlowCallback(),
+    ),
+)
+
+
+async def holder(stock: Stock) -> None:
+    """Do what takes long, and only then take the lock."""
+    while True:
+        await asyncio.sleep(0.5)  # a slow answer from somewhere
+        async with stock.lock:
+            stock.sold += 1
+
+
+async def main(options: Options) -> None:
+    """Start the same tasks as in `lock_convoy`."""
+    stock, rng = Stock(), random.Random(options.seed)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(holder(stock), name="holder")
+        for number in range(8):
+            group.create_task(waiter(stock, rng), name=f"waiter-{number}")
+        group.create_task(report(stock), name="report")
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

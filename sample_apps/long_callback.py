@@ -1,0 +1,42 @@
+"""A long-running callback: a plain function that `call_later` runs, and that computes for 0.2 to 0.4 s.
+
+What you see: slow callbacks that belong to no task, at the line that rebuilds. No task has any busy time
+to speak of, and yet `heartbeat` is late: a list of tasks alone would not tell why.
+
+The cure: do it in slices and let the loop have its turn between them (`long_callback_sliced`), or in a
+process.
+"""
+
+import asyncio
+import random
+
+from sample_apps.catalogue import LoopLag, Sample, SlowCallback
+from sample_apps.cpu_bound import burn, heartbeat
+from sample_apps.entry import Options, run
+
+SAMPLE = Sample(
+    name="long_callback",
+    topic="slowness",
+    sentence="A plain callback, which no task owns, keeps the loop for 0.2 to 0.4 s.",
+    cure="long_callback_sliced",
+    expectations=(
+        SlowCallback(task=None, line="rebuilds", at_least=0.2, at_most=0.8, times=3),
+        LoopLag(at_least=0.15),
+    ),
+)
+
+
+def rebuild_index(rng: random.Random) -> None:
+    """Rebuild it all in one go, and again in half a second."""
+    burn(rng.uniform(0.2, 0.4))  # expect: rebuilds
+    asyncio.get_running_loop().call_later(0.5, rebuild_index, rng)
+
+
+async def main(options: Options) -> None:
+    """Have the index rebuilt for ever, beside a heart that beats."""
+    asyncio.get_running_loop().call_soon(rebuild_index, random.Random(options.seed))
+    await asyncio.create_task(heartbeat(), name="heartbeat")
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

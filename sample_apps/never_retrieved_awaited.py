@@ -1,0 +1,43 @@
+"""Exceptions that are retrieved: the orders of `never_retrieved`, awaited by who started them.
+
+What you see: the same `order-*` tasks fail, one in four, but there are no unhandled exceptions, and the
+program says itself what was wrong.
+"""
+
+import asyncio
+import random
+
+from sample_apps.catalogue import NoUnhandled, Sample, TaskEnded
+from sample_apps.entry import Options, run
+from sample_apps.never_retrieved import order, orders
+
+SAMPLE = Sample(
+    name="never_retrieved_awaited",
+    topic="tasks",
+    sentence="Tasks fail and their starter awaits them, so that each exception is dealt with.",
+    cure=None,
+    expectations=(
+        TaskEnded(task="order-*", outcome="failed", exception="ValueError", times=3),
+        TaskEnded(task="order-*", outcome="done", times=3),
+        NoUnhandled(),
+    ),
+)
+
+
+async def main(options: Options) -> None:
+    """Start some orders, and wait for what becomes of them."""
+    rng = random.Random(options.seed)
+    number = 0
+    while True:
+        tasks = []
+        for pieces in orders(rng):
+            tasks.append(asyncio.create_task(order(pieces), name=f"order-{number}"))
+            number += 1
+        for task, outcome in zip(tasks, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
+            if isinstance(outcome, BaseException):
+                print(f"{task.get_name()} was refused: {outcome}")
+        await asyncio.sleep(0.5)
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

@@ -1,0 +1,63 @@
+"""A queue that is polled: the consumers ask `get_nowait` again and again, with `sleep(0)` in between.
+
+What you see: `consumer-0` and `consumer-1` with very many steps, each of them short, and a utilization of
+1, for twenty items a second. There is no slow callback: a busy loop is seen by its steps, not by its
+delays.
+
+The cure: wait for the item with `await queue.get()` (`queue_blocking`).
+"""
+
+import asyncio
+import random
+
+from sample_apps.catalogue import NoSlowCallback, Sample, StepRate, Utilization
+from sample_apps.entry import Options, run
+
+SAMPLE = Sample(
+    name="queue_polling",
+    topic="communication",
+    sentence="Two consumers poll a queue without ever waiting, and keep the loop busy for nothing.",
+    cure="queue_blocking",
+    expectations=(
+        StepRate(task="consumer-*", at_least=1000),
+        Utilization(at_least=0.7),
+        NoSlowCallback(),
+    ),
+)
+
+
+async def producer(queue: asyncio.Queue[int], rng: random.Random) -> None:
+    """Put twenty items a second."""
+    while True:
+        await queue.put(rng.randrange(1000))
+        await asyncio.sleep(0.05)
+
+
+async def consumer(queue: asyncio.Queue[int]) -> None:
+    """Ask for an item until there is one."""
+    while True:
+        try:
+            item = queue.get_nowait()
+        except asyncio.QueueEmpty:
+            await asyncio.sleep(0)
+        else:
+            consume(item)
+
+
+def consume(item: int) -> None:
+    """Do with an item what is to be done."""
+    if item % 20 == 0:
+        print(f"item {item} is a find")
+
+
+async def main(options: Options) -> None:
+    """Start both sides of the queue."""
+    queue: asyncio.Queue[int] = asyncio.Queue()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(producer(queue, random.Random(options.seed)), name="producer")
+        for number in range(2):
+            group.create_task(consumer(queue), name=f"consumer-{number}")
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

@@ -1,0 +1,54 @@
+"""A coroutine that swallows CancelledError: it is cancelled, says nothing, and goes on.
+
+What you see: `poller-*` tasks that are cancelled after 0.2 s and are still there, more of them every
+second; not one shows up among the ended. A shutdown that waits for them would wait for ever.
+
+The cure: clean up, and raise the CancelledError again (`swallowed_cancel_raised`).
+"""
+
+import asyncio
+
+from sample_apps.catalogue import NoSlowCallback, Sample, TasksGrowing
+from sample_apps.entry import Options, run
+
+SAMPLE = Sample(
+    name="swallowed_cancel",
+    topic="tasks",
+    sentence="Tasks catch their own cancellation and go on, so that none of them ever ends.",
+    cure="swallowed_cancel_raised",
+    expectations=(
+        TasksGrowing(site="starts", per_second=1),
+        NoSlowCallback(),
+    ),
+)
+LIMIT = 100  # pollers, if the sample is left running
+
+
+async def poller(stopped: asyncio.Event) -> None:
+    """Ask a service that takes its time, and never mind what happens meanwhile."""
+    while not stopped.is_set():
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            continue  # wrong: whoever cancelled us is not told that we go on
+
+
+async def main(_: Options) -> None:
+    """Start one poller after the other, and cancel each."""
+    stopped = asyncio.Event()  # without it, even the end of the program would wait for ever
+    alive: set[asyncio.Task[None]] = set()
+    try:
+        while True:
+            if len(alive) < LIMIT:
+                task = asyncio.create_task(poller(stopped), name=f"poller-{len(alive)}")  # expect: starts
+                alive.add(task)
+                await asyncio.sleep(0.2)
+                task.cancel()
+            await asyncio.wait(alive, timeout=0.2)
+            print(f"{len(alive)} cancelled, {sum(not task.done() for task in alive)} still running")
+    finally:
+        stopped.set()
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

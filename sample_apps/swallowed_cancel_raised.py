@@ -1,0 +1,45 @@
+"""A coroutine that cleans up and raises CancelledError again: the pollers of `swallowed_cancel`, done right.
+
+What you see: `poller-*` tasks that end as cancelled, one after the other, and never more than one alive.
+"""
+
+import asyncio
+import itertools
+
+from sample_apps.catalogue import NoSlowCallback, Sample, TaskEnded, Tasks
+from sample_apps.entry import Options, run
+
+SAMPLE = Sample(
+    name="swallowed_cancel_raised",
+    topic="tasks",
+    sentence="Tasks clean up when they are cancelled and pass it on, so that each ends at once.",
+    cure=None,
+    expectations=(
+        TaskEnded(task="poller-*", outcome="cancelled", times=5),
+        Tasks(site="starts", at_most=1),
+        NoSlowCallback(),
+    ),
+)
+
+
+async def poller() -> None:
+    """Ask a service that takes its time, and hang up when cancelled."""
+    while True:
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            print("hanging up")
+            raise
+
+
+async def main(_: Options) -> None:
+    """Start one poller after the other, and cancel each."""
+    for number in itertools.count():
+        task = asyncio.create_task(poller(), name=f"poller-{number}")  # expect: starts
+        await asyncio.sleep(0.2)
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.2)
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

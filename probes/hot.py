@@ -465,9 +465,7 @@ def _tell_loop(handle: Any, error: BaseException) -> None:
 
 def _callback_source(handle: Any) -> str:
     if sys.version_info >= (3, 13):
-        return format_helpers._format_callback_source(
-            handle._callback, handle._args, debug=handle._loop.get_debug()
-        )
+        return format_helpers._format_callback_source(handle._callback, handle._args, debug=handle._loop.get_debug())
     return format_helpers._format_callback_source(handle._callback, handle._args)
 
 

@@ -65,7 +65,7 @@ class NoSlowCallback:
 
 @dataclass(frozen=True, slots=True)
 class TaskEnded:
-    """`times` tasks or more of this name that ended so; `exception` is the type of what a failed one raised."""
+    """`times` tasks or more of this name that ended so; a failed one with this type of exception."""
 
     task: str
     outcome: Outcome
@@ -110,7 +110,7 @@ class Utilization:
 class Waiting:
     """At least so many tasks at once, in one answer at least, that wait for one and the same thing.
 
-    (Where each has its own, as of a `sleep`, a `stream` or a `subprocess`: that wait for a thing of that kind.)
+    (Where each has its own, as with a `sleep`, a `stream` or a `subprocess`: for a thing of that kind.)
     `at_most` holds for every answer. `holder` is the task that has the lock they wait for.
     """
 
@@ -242,15 +242,11 @@ def marked_lines(path: Path) -> dict[str, int]:
     with tokenize.open(path) as file:
         source = file.read()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        marker = (
-            re.fullmatch(r"#\s*expect:\s*(\S+)", token.string) if token.type == tokenize.COMMENT else None
-        )
+        marker = re.fullmatch(r"#\s*expect:\s*(\S+)", token.string) if token.type == tokenize.COMMENT else None
         if marker is None:
             continue
         if marker[1] in found:
-            raise BadSample(
-                path, f"line {token.start[0]}", f"line {found[marker[1]]} is {marker[1]!r} already"
-            )
+            raise BadSample(path, f"line {token.start[0]}", f"line {found[marker[1]]} is {marker[1]!r} already")
         found[marker[1]] = token.start[0]
     return found
 
@@ -295,9 +291,7 @@ def _check_expectations(sample: Sample, path: Path) -> None:
             unused.discard(marker)
         low, high = getattr(expectation, "at_least", None), getattr(expectation, "at_most", None)
         if low is not None and high is not None and low > high:
-            raise BadSample(
-                path, f"{where} {type(expectation).__name__}.at_most", f"{high} is less than {low}"
-            )
+            raise BadSample(path, f"{where} {type(expectation).__name__}.at_most", f"{high} is less than {low}")
     for marker in unused:
         raise BadSample(path, f"line {lines[marker]}", f"nothing is expected of {marker!r}")
 

@@ -1,5 +1,4 @@
-"""A program that does many things wrong at once, so that every screen of the dashboard has something to
-show.
+"""A program that does many things wrong at once, so that every screen of the dashboard has much to show.
 
 What you see, within five seconds:
 
@@ -18,6 +17,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -37,6 +37,8 @@ from sample_apps.catalogue import (
 )
 from sample_apps.cpu_bound import burn
 from sample_apps.entry import Options, run
+from sample_apps.lock_convoy import Stock, holder, waiter
+from sample_apps.queue_polling import producer
 
 SAMPLE = Sample(
     name="demo",
@@ -57,9 +59,9 @@ SAMPLE = Sample(
         Waiting(kind="sleep", task="clock", at_least=1),
         TasksGrowing(site="leaks", per_second=1),
         TaskEnded(task="order-*", outcome="done", times=2),
-        TaskEnded(task="order-*", outcome="failed", exception="ValueError"),
+        TaskEnded(task="order-*", outcome="failed", exception="ZeroDivisionError"),
         TaskEnded(task="order-*", outcome="cancelled"),
-        Unhandled(message="Task exception was never retrieved", exception="KeyError"),
+        Unhandled(message="Task exception was never retrieved", exception="ZeroDivisionError"),
         Unhandled(message="Exception in callback", exception="ZeroDivisionError"),
         AwaitStack(task="report-text", through=("guards",)),
         AwaitStack(task="report-text-pages", through=("reads", "turns")),
@@ -67,8 +69,7 @@ SAMPLE = Sample(
     ),
     seconds=600,
 )
-LEAKED_TASKS = 400
-CACHE_ENTRIES = 400
+ENOUGH = 400  # leaked tasks, and entries in the cache
 
 
 # -- what keeps the loop --
@@ -78,7 +79,7 @@ async def cpu_burner(rng: random.Random) -> None:
     """Compute."""
     while True:
         burn(rng.uniform(0.15, 0.25))  # expect: burns
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.8)
 
 
 async def config_reader() -> None:
@@ -103,52 +104,28 @@ async def poller(queue: asyncio.Queue[int]) -> None:
 # -- what waits for another --
 
 
-async def holder(lock: asyncio.Lock) -> None:
-    """Keep a lock over a slow await."""
-    while True:
-        async with lock:
-            await asyncio.sleep(0.7)
-        await asyncio.sleep(0)
-
-
-async def waiter(lock: asyncio.Lock) -> None:
-    """Need the same lock for a moment."""
-    while True:
-        async with lock:
-            pass
-        await asyncio.sleep(0.1)
-
-
-async def producer(queue: asyncio.Queue[int], rng: random.Random) -> None:
-    """Put an item every now and then."""
-    while True:
-        await queue.put(rng.randrange(100))
-        await asyncio.sleep(rng.uniform(0.2, 0.6))
-
-
 async def consumer(queue: asyncio.Queue[int]) -> None:
     """Wait for items."""
     while True:
-        await asyncio.sleep(await queue.get() / 1000)
+        await asyncio.sleep(await queue.get() / 10_000)
 
 
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def echo_server(connection: socket.socket) -> None:
     """Send each line back after a while."""
-    with contextlib.suppress(ConnectionError), contextlib.closing(writer):
+    reader, writer = await asyncio.open_connection(sock=connection)
+    with contextlib.closing(writer):
         while line := await reader.readline():
             await asyncio.sleep(0.4)
             writer.write(line)
 
 
-async def echo_client() -> None:
-    """Talk to an echo server of our own."""
-    server = await asyncio.start_server(echo, "127.0.0.1", 0)
-    async with server:
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        with contextlib.closing(writer):
-            while True:
-                writer.write(b"hello\n")
-                await reader.readline()
+async def echo_client(connection: socket.socket) -> None:
+    """Send a line, and wait until it is back."""
+    reader, writer = await asyncio.open_connection(sock=connection)
+    with contextlib.closing(writer):
+        while True:
+            writer.write(b"hello\n")
+            await reader.readline()
 
 
 async def converter() -> None:
@@ -182,7 +159,7 @@ async def audit(confirmed: asyncio.Event) -> None:
 async def requests() -> None:
     """Start an audit for each request, and let go of it."""
     confirmed = asyncio.Event()
-    for number in range(LEAKED_TASKS):
+    for number in range(ENOUGH):
         asyncio.create_task(audit(confirmed), name=f"audit-{number}")  # expect: leaks
         await asyncio.sleep(0.25)
     await confirmed.wait()
@@ -191,7 +168,7 @@ async def requests() -> None:
 async def cache(rng: random.Random) -> None:
     """Remember every answer, and never forget one."""
     answers: dict[int, bytes] = {}
-    for number in range(CACHE_ENTRIES):
+    for number in range(ENOUGH):
         answers[number] = rng.randbytes(64 * 1024)
         await asyncio.sleep(0.25)
     await asyncio.Event().wait()
@@ -201,36 +178,24 @@ async def cache(rng: random.Random) -> None:
 
 
 async def order(pieces: int) -> int:
-    """Take an order; one of nothing is an error."""
+    """Take an order of so many pieces, which share its price; nothing has no share."""
     await asyncio.sleep(0.3)
-    return check(pieces)
-
-
-def check(pieces: int) -> int:
-    """Refuse an order of nothing."""
-    if pieces == 0:
-        raise ValueError("an order of nothing")
-    return pieces
+    return 100 // pieces
 
 
 async def shop() -> None:
-    """Take three orders at a time: one is done, one fails, one is cancelled; and forget a fourth."""
+    """Take three orders: one fails, one is done, one is cancelled. Forget a fourth."""
     for number in itertools.count():
-        tasks = [asyncio.create_task(order(pieces), name=f"order-{number}-{pieces}") for pieces in range(3)]
+        names = [f"order-{number}-of-{pieces}" for pieces in range(3)]
+        tasks = [asyncio.create_task(order(pieces), name=name) for pieces, name in enumerate(names)]
         asyncio.get_running_loop().call_later(0.2, tasks[2].cancel)
         await asyncio.gather(*tasks, return_exceptions=True)
-        asyncio.create_task(look_up("nobody"), name=f"forgotten-{number}")
+        asyncio.create_task(order(0), name=f"forgotten-{number}")
         await asyncio.sleep(2)
 
 
-async def look_up(customer: str) -> str:
-    """Find a customer; one that there is not is an error."""
-    await asyncio.sleep(0.1)
-    return {"somebody": "somewhere"}[customer]
-
-
 def average(items: list[int]) -> None:
-    """Raise an exception in a callback: there is nothing to divide by."""
+    """Raise an exception in a callback: nothing has no average."""
     asyncio.get_running_loop().call_later(5, average, items)
     print(sum(items) / len(items))
 
@@ -266,7 +231,10 @@ async def part(name: str) -> None:
 
 async def read() -> int:
     """Read all pages."""
-    return sum([len(page) async for page in pages()])  # expect: reads
+    length = 0
+    async for page in pages():  # expect: reads
+        length += len(page)
+    return length
 
 
 async def pages() -> AsyncIterator[str]:
@@ -290,16 +258,18 @@ async def main(options: Options) -> None:
     loop.set_exception_handler(complain)
     loop.call_later(1, compact, rng)
     loop.call_later(2, average, [])
-    lock, queue = asyncio.Lock(), asyncio.Queue[int](maxsize=100)
+    here, there = socket.socketpair()
+    stock, queue = Stock(), asyncio.Queue[int](maxsize=100)
     people = {
-        "holder": holder(lock),
-        **{f"waiter-{number}": waiter(lock) for number in range(5)},
-        **{f"producer-{number}": producer(queue, rng) for number in range(2)},
+        "holder": holder(stock),
+        **{f"waiter-{number}": waiter(stock, rng) for number in range(5)},
+        "producer": producer(queue, rng),
         **{f"consumer-{number}": consumer(queue) for number in range(4)},
         "poller": poller(queue),
         "cpu-burner": cpu_burner(rng),
         "config-reader": config_reader(),
-        "echo-client": echo_client(),
+        "echo-client": echo_client(here),
+        "echo-server": echo_server(there),
         "converter": converter(),
         "archiver": archiver(),
         "requests": requests(),

@@ -64,9 +64,7 @@ def _command_line(sample: Sample) -> Options:
         default=sample.seconds,
         help="how long to run; 0 is until stopped (default: %(default)s)",
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="makes two runs choose alike (default: %(default)s)"
-    )
+    parser.add_argument("--seed", type=int, default=0, help="makes two runs choose alike (default: %(default)s)")
     parser.add_argument("--uvloop", action="store_true", help="run on uvloop instead of asyncio's own loop")
     arguments = parser.parse_args()
     return Options(arguments.seconds, arguments.seed, arguments.uvloop)

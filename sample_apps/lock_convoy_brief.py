@@ -27,7 +27,7 @@ SAMPLE = Sample(
 async def holder(stock: Stock) -> None:
     """Do what takes long, and only then take the lock."""
     while True:
-        await asyncio.sleep(0.5)  # a slow answer from somewhere
+        await asyncio.sleep(0.7)  # a slow answer from somewhere
         async with stock.lock:
             stock.sold += 1
 

@@ -19,7 +19,7 @@ SAMPLE = Sample(
     expectations=(
         Waiting(kind="queue", task="consumer-*", at_least=2),
         StepRate(task="consumer-*", at_most=100),
-        Utilization(at_most=0.2),
+        Utilization(at_most=0.1),
         NoSlowCallback(),
     ),
 )

@@ -80,7 +80,7 @@ async def guest(house: Restaurant, name: str) -> None:
         order = Order(name)
         await house.orders.put(order)
         await order.served.wait()
-        await house.takes(0.4, 0.8)
+        await house.takes(0.6, 1.2)
     print(f"{name} leaves content")
 
 

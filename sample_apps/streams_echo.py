@@ -43,7 +43,7 @@ async def conversation(port: int, rng: random.Random) -> int:
     """Connect, say ten lines, check that each comes back, hang up; returns the bytes that came."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     received = 0
-    with contextlib.closing(writer):
+    try:
         for _ in range(10):
             said = rng.randbytes(rng.randrange(1, 1000)).hex().encode() + b"\n"
             writer.write(said)
@@ -53,6 +53,10 @@ async def conversation(port: int, rng: random.Random) -> int:
                 raise ValueError(f"said {said!r}, heard {heard!r}")
             received += len(heard)
             await asyncio.sleep(rng.uniform(0.05, 0.15))
+    finally:
+        writer.write_eof()
+        await reader.read()  # the server has read it all and hung up, too
+        writer.close()
     return received
 
 

@@ -1,0 +1,224 @@
+"""The frames of a probe as validated structs: what `docs/protocol.md` says, in types. No I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from monitor.errors import LooptopError
+from probes import wire
+
+StaticRow = tuple[int, str, int, int, int | None, int | None, int, int, int]
+TaskRow = tuple[int, int, int, int, int | None, int]
+LoopStaticRow = tuple[int, str, int, str]
+LoopRow = tuple[int, int, int, int | None, int | None, int, int | None, int]
+SiteRow = tuple[int, int, int, int, int, int, int]
+WaitRow = tuple[int, str | None, str | None]
+Microseconds = int
+
+
+class _Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    pass
+
+
+class Hello(_Frame, frozen=True, kw_only=True, tag="hello"):
+    """Who is watched. Durations of `settings` and all times are microseconds."""
+
+    protocol: int
+    session: str
+    pid: int
+    started: Microseconds
+    opened: Microseconds
+    now: Microseconds
+    name: str
+    program: str
+    argv: list[str] = []
+    cwd: str = ""
+    host: str = ""
+    user: str = ""
+    python: str = ""
+    implementation: str = ""
+    probe: str = ""
+    hooks: str = ""
+    capabilities: list[str] = []
+    settings: dict[str, Any] = {}
+    paths: dict[str, list[str]] = {}
+    schema: dict[str, Any] = {}
+
+
+class Strings(msgspec.Struct, frozen=True):
+    """New strings of the table, numbered from `from_`."""
+
+    from_: int = msgspec.field(name="from")
+    items: list[str]
+
+
+class Sites(msgspec.Struct, frozen=True):
+    """New sites of the table, numbered from `from_`: file, line, function."""
+
+    from_: int = msgspec.field(name="from")
+    items: list[tuple[int, int, int]]
+
+
+class Static(_Frame, frozen=True, kw_only=True, tag="static"):
+    """Facts that are sent once."""
+
+    strings: Strings | None = None
+    sites: Sites | None = None
+    loops: list[LoopStaticRow] = []
+    tasks: list[StaticRow] = []
+
+
+class Histogram(msgspec.Struct, frozen=True):
+    """Counts by power of two microseconds, of steps and of times scheduled."""
+
+    steps: list[int]
+    schedules: list[int]
+
+
+class Detail(msgspec.Struct, frozen=True):
+    """Of one task: what is collected only for a viewer that looks at it."""
+
+    id: int
+    await_stack: list[int] = []
+    await_tasks: list[tuple[int, int]] = []
+    waiting_on: dict[str, Any] | None = None
+    awaited_by: list[int] = []
+    origin: list[int] | None = None
+    histogram: Histogram | None = None
+
+
+class Process(msgspec.Struct, frozen=True):
+    """The watched process: bytes, CPU microseconds, counts."""
+
+    rss: int | None = None
+    cpu: Microseconds | None = None
+    threads: int | None = None
+    fds: int | None = None
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """What the probe says of itself."""
+
+    cpu: Microseconds = 0
+    hooks: Microseconds = 0
+    viewers: int = 0
+    tasks: int = 0
+    dropped: int = 0
+    dropped_at: Microseconds | None = None
+    off: list[str] = []
+
+
+class Tick(_Frame, frozen=True, kw_only=True, tag="tick"):
+    """What changed, by one clock."""
+
+    at: Microseconds
+    tasks: list[TaskRow] = []
+    gone: list[int] = []
+    loops: list[LoopRow] = []
+    sites: list[SiteRow] = []
+    waits: list[WaitRow] = []
+    detail: Detail | None = None
+    process: Process | None = None
+    probe: Probe | None = None
+    left: int = 0
+
+
+class ExceptionFacts(msgspec.Struct, frozen=True):
+    """An exception as text; the traceback is a list of sites, outermost first."""
+
+    type: str
+    message: str
+    traceback: list[int] = []
+
+
+class Event(_Frame, frozen=True, kw_only=True, tag="event"):
+    """Something that happened once; which fields are set depends on `kind`."""
+
+    seq: int
+    at: Microseconds
+    kind: str
+    loop: int = 0
+    duration: Microseconds = 0
+    task: int | None = None
+    name: str | None = None
+    callback: str = ""
+    stack: list[int] = []
+    blame: int = -1
+    samples: int = 0
+    coro: str = ""
+    outcome: str = ""
+    exception: ExceptionFacts | None = None
+    age: Microseconds | None = None
+    busy: Microseconds | None = None
+    scheduled: Microseconds | None = None
+    steps: int | None = None
+    max_step: Microseconds | None = None
+    site: int = 0
+    parent: int = 0
+    message: str = ""
+    text: str = ""
+
+
+class Reply(_Frame, frozen=True, kw_only=True, tag="reply"):
+    """The answer to a request, or a piece of it."""
+
+    id: int
+    ok: bool
+    more: bool = False
+    error: str = ""
+    details: list[Detail] = []
+    total: int | None = None
+    now: Microseconds | None = None
+
+
+class Challenge(_Frame, frozen=True, kw_only=True, tag="challenge"):
+    """What a probe on TCP says first."""
+
+    protocol: int
+    nonce: str
+
+
+class Error(_Frame, frozen=True, kw_only=True, tag="error"):
+    """Why the probe closes the connection."""
+
+    message: str
+
+
+Frame = Hello | Static | Tick | Event | Reply | Challenge | Error
+
+_decoder = msgspec.json.Decoder(Hello | Static | Tick | Event | Reply | Challenge | Error)
+_envelope = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def decode(line: bytes) -> Frame | None:
+    """The frame of a line; None for a type of frame that this version does not know.
+
+    Raises LooptopError for a line that is no frame, one line that says what is wrong with it.
+    """
+    try:
+        frame: Frame = _decoder.decode(line)
+        return frame
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        try:
+            kind = msgspec.json.decode(_envelope.decode(line)["type"], type=str)
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+            raise LooptopError(
+                f"what came is no frame of looptop: {error}", "is it a probe that listens there?"
+            ) from None
+        if kind not in _KNOWN:
+            return None
+        raise LooptopError(f"a broken {kind} frame: {error}", "is the probe of another version?") from None
+
+
+_KNOWN = {"hello", "static", "tick", "event", "reply", "challenge", "error"}
+
+
+def check_protocol(frame: Hello | Challenge) -> None:
+    """Raises LooptopError when the probe speaks another protocol than this viewer."""
+    if frame.protocol != wire.PROTOCOL:
+        raise LooptopError(
+            f"the probe speaks protocol {frame.protocol}, this looptop speaks {wire.PROTOCOL}",
+            "install the same version of looptop on both sides",
+        )

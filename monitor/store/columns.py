@@ -1,0 +1,502 @@
+"""One declaration a column: header, sort, cell, help, JSON key and documentation all come from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from monitor import format as fmt
+from monitor.store.model import EndedTask, Site, SiteStats, Task
+from monitor.store.slow_log import BlockingLine
+from monitor.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Row = TypeVar("Row")
+SortKey = float | str
+GLYPHS = {"running": "▶", "scheduled": "⏫", "waiting": "·", "done": "✓", "cancelled": "⊘", "failed": "✗"}
+"""Never the only carrier of a meaning: the word stands beside it where there is room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[Row]):
+    """One column of a table of `Row`s."""
+
+    key: str  # as in the JSON, and in filters
+    title: str
+    width: int  # cells; 0: takes what is left
+    help: str
+    text: Callable[[Row, Store], str]  # what the cell shows, not cleaned or cut
+    sort: Callable[[Row, Store], Any] | None = None  # what it sorts by; None sorts last
+    unit: str = ""
+    right: bool = False
+    priority: int = 1  # 1 is always shown; the highest goes first where the screen is narrow
+    descending: bool = True  # the order that a first click on the header gives
+
+
+def _partial(task: Task, text: str) -> str:
+    """A lower bound is shown as one: the task lived before its steps were counted."""
+    if task.counted is None:
+        return text
+    return "≥" + text if task.steps else fmt.UNKNOWN
+
+
+def _site(site: Site | None, store: Store) -> str:
+    if site is None:
+        return fmt.UNKNOWN
+    roots = tuple(store.session.paths.get("path", [])) if store.session else ()
+    return f"{fmt.short_path(site.file, roots)}:{site.line} {site.function.rpartition('.')[2]}"
+
+
+def _wait(task: Task, _store: Store) -> str:
+    if task.wait_kind is None:
+        return ""
+    return f"{task.wait_kind} {task.wait_text}" if task.wait_text else task.wait_kind
+
+
+def _state(task: Task, _store: Store) -> str:
+    return f"{GLYPHS[task.state_name]} {task.state_name}"
+
+
+def _scheduled(task: Task, _store: Store) -> str:
+    return fmt.UNKNOWN if task.scheduled is None else _partial(task, fmt.duration(task.scheduled))
+
+
+TASKS: tuple[Column[Task], ...] = (
+    Column(
+        "id",
+        "ID",
+        6,
+        "number of the task, counted by the probe",
+        lambda t, s: str(t.id),
+        lambda t, s: t.id,
+        right=True,
+        priority=2,
+        descending=False,
+    ),
+    Column("name", "Name", 18, "name of the task", lambda t, s: t.name, lambda t, s: t.name, descending=False),
+    Column(
+        "state",
+        "State",
+        11,
+        "running, scheduled (ready, waits for its turn) or waiting",
+        _state,
+        lambda t, s: t.state,
+        descending=False,
+    ),
+    Column(
+        "age",
+        "Age",
+        6,
+        "time since birth",
+        lambda t, s: fmt.duration(t.age(s.now)),
+        lambda t, s: t.age(s.now),
+        unit="s",
+        right=True,
+    ),
+    Column(
+        "share",
+        "Now",
+        5,
+        "share of the last tick that it kept the loop busy",
+        lambda t, s: fmt.percent(t.share),
+        lambda t, s: t.share,
+        unit="0..1",
+        right=True,
+        priority=2,
+    ),
+    Column(
+        "busy",
+        "Busy",
+        7,
+        "time spent inside its steps",
+        lambda t, s: _partial(t, fmt.duration(t.busy)),
+        lambda t, s: t.busy,
+        unit="s",
+        right=True,
+    ),
+    Column(
+        "scheduled",
+        "Sched",
+        7,
+        "time from being made ready to the start of its steps",
+        _scheduled,
+        lambda t, s: t.scheduled,
+        unit="s",
+        right=True,
+        priority=4,
+    ),
+    Column(
+        "idle",
+        "Idle",
+        6,
+        "time suspended, waiting for something",
+        lambda t, s: fmt.duration(t.idle(s.now)),
+        lambda t, s: t.idle(s.now),
+        unit="s",
+        right=True,
+        priority=5,
+    ),
+    Column(
+        "steps",
+        "Steps",
+        7,
+        "runs of its coroutine between two suspensions",
+        lambda t, s: _partial(t, fmt.count(t.steps)),
+        lambda t, s: t.steps,
+        right=True,
+        priority=2,
+    ),
+    Column(
+        "max_step",
+        "Max",
+        7,
+        "its longest step",
+        lambda t, s: _partial(t, fmt.duration(t.max_step)),
+        lambda t, s: t.max_step,
+        unit="s",
+        right=True,
+        priority=3,
+    ),
+    Column(
+        "waiting_on",
+        "Waits on",
+        20,
+        "what it waits on, of the rows in sight",
+        _wait,
+        _wait,
+        priority=3,
+        descending=False,
+    ),
+    Column(
+        "coro",
+        "Coroutine",
+        18,
+        "its coroutine",
+        lambda t, s: t.coro,
+        lambda t, s: t.coro,
+        priority=6,
+        descending=False,
+    ),
+    Column(
+        "creation_site",
+        "Created at",
+        0,
+        "the line of your code that made it",
+        lambda t, s: _site(t.site, s),
+        lambda t, s: _site(t.site, s),
+        priority=4,
+        descending=False,
+    ),
+)
+
+SORTABLE = {column.key for column in TASKS if column.sort is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The live tasks of one creation site together."""
+
+    site: Site | None
+    tasks: int
+    waiting: int
+    scheduled: int
+    running: int
+    busy: float  # of live and ended tasks, since watching began
+    share: float
+    steps: int
+    oldest: float | None
+    stats: SiteStats | None
+
+
+def groups(store: Store, tasks: list[Task] | None = None) -> list[Group]:
+    """The live tasks (or the given ones) by creation site, with births and deaths of short-lived ones."""
+    store.measure_sites()
+    by_site: dict[Site | None, list[Task]] = {}
+    for task in store.tasks.values() if tasks is None else tasks:
+        by_site.setdefault(task.site, []).append(task)
+    stats = {entry.site: entry for entry in store.sites.values()}
+    if tasks is None:
+        for site in stats:
+            by_site.setdefault(site, [])
+    return [_group(store, site, members, stats.get(site) if site else None) for site, members in by_site.items()]
+
+
+def _group(store: Store, site: Site | None, members: list[Task], stats: SiteStats | None) -> Group:
+    states = [task.state_name for task in members]
+    ages = [age for age in (task.age(store.now) for task in members) if age is not None]
+    return Group(
+        site=site,
+        tasks=len(members),
+        waiting=states.count("waiting"),
+        scheduled=states.count("scheduled"),
+        running=states.count("running"),
+        busy=sum(task.busy for task in members) + (stats.busy if stats else 0.0),
+        share=sum(task.share for task in members),
+        steps=sum(task.steps for task in members) + (stats.steps if stats else 0),
+        oldest=max(ages, default=None),
+        stats=stats,
+    )
+
+
+GROUPS: tuple[Column[Group], ...] = (
+    Column(
+        "creation_site",
+        "Created at",
+        0,
+        "the line of your code that made them",
+        lambda g, s: _site(g.site, s),
+        lambda g, s: _site(g.site, s),
+        descending=False,
+    ),
+    Column(
+        "tasks",
+        "Tasks",
+        6,
+        "live tasks of this site",
+        lambda g, s: fmt.count(g.tasks),
+        lambda g, s: g.tasks,
+        right=True,
+    ),
+    Column(
+        "births_per_s",
+        "Born/s",
+        6,
+        "births per second",
+        lambda g, s: fmt.rate(g.stats.births_per_s if g.stats else 0.0),
+        lambda g, s: g.stats.births_per_s if g.stats else 0.0,
+        right=True,
+    ),
+    Column(
+        "deaths_per_s",
+        "Ended/s",
+        7,
+        "ends per second",
+        lambda g, s: fmt.rate(g.stats.deaths_per_s if g.stats else 0.0),
+        lambda g, s: g.stats.deaths_per_s if g.stats else 0.0,
+        right=True,
+    ),
+    Column(
+        "share",
+        "Now",
+        5,
+        "share of the last tick that they kept the loop busy",
+        lambda g, s: fmt.percent(g.share),
+        lambda g, s: g.share,
+        unit="0..1",
+        right=True,
+    ),
+    Column(
+        "busy",
+        "Busy",
+        7,
+        "time spent inside their steps, ended tasks included",
+        lambda g, s: fmt.duration(g.busy),
+        lambda g, s: g.busy,
+        unit="s",
+        right=True,
+    ),
+    Column(
+        "steps",
+        "Steps",
+        7,
+        "steps, ended tasks included",
+        lambda g, s: fmt.count(g.steps),
+        lambda g, s: g.steps,
+        right=True,
+        priority=2,
+    ),
+    Column(
+        "waiting",
+        "Wait",
+        6,
+        "tasks that wait",
+        lambda g, s: fmt.count(g.waiting),
+        lambda g, s: g.waiting,
+        right=True,
+        priority=3,
+    ),
+    Column(
+        "failed",
+        "Failed",
+        6,
+        "tasks that failed since watching began",
+        lambda g, s: fmt.count(g.stats.failed if g.stats else 0),
+        lambda g, s: g.stats.failed if g.stats else 0,
+        right=True,
+        priority=2,
+    ),
+    Column(
+        "oldest",
+        "Oldest",
+        6,
+        "age of the oldest live task",
+        lambda g, s: fmt.duration(g.oldest),
+        lambda g, s: g.oldest,
+        unit="s",
+        right=True,
+        priority=3,
+    ),
+)
+
+SLOW: tuple[Column[BlockingLine], ...] = (
+    Column(
+        "line",
+        "Line",
+        0,
+        "the line that blocked the loop",
+        lambda b, s: _site(b.line, s) if b.line else "(over before it was caught)",
+        lambda b, s: _site(b.line, s),
+        descending=False,
+    ),
+    Column("count", "Count", 6, "how often", lambda b, s: fmt.count(b.count), lambda b, s: b.count, right=True),
+    Column(
+        "total",
+        "Total",
+        7,
+        "how long, together",
+        lambda b, s: fmt.duration(b.total),
+        lambda b, s: b.total,
+        unit="s",
+        right=True,
+    ),
+    Column(
+        "worst",
+        "Worst",
+        7,
+        "the longest",
+        lambda b, s: fmt.duration(b.worst),
+        lambda b, s: b.worst,
+        unit="s",
+        right=True,
+    ),
+    Column(
+        "last",
+        "Last",
+        8,
+        "how long ago the last one ended",
+        lambda b, s: fmt.duration(max(s.now - b.last, 0.0)) + " ago",
+        lambda b, s: b.last,
+        unit="s",
+        right=True,
+        priority=2,
+    ),
+    Column(
+        "task",
+        "Task",
+        18,
+        "task or callback of the last one",
+        lambda b, s: (b.callbacks[-1].name or b.callbacks[-1].callback) if b.callbacks else "",
+        lambda b, s: b.callbacks[-1].name or b.callbacks[-1].callback if b.callbacks else "",
+        priority=2,
+        descending=False,
+    ),
+)
+
+ENDED: tuple[Column[EndedTask], ...] = (
+    Column(
+        "ended",
+        "Ended",
+        8,
+        "how long ago it ended",
+        lambda e, s: fmt.duration(max(s.now - e.ended, 0.0)) + " ago",
+        lambda e, s: e.ended,
+        unit="s",
+        right=True,
+    ),
+    Column("id", "ID", 6, "number of the task", lambda e, s: str(e.id), lambda e, s: e.id, right=True, priority=3),
+    Column("name", "Name", 18, "name of the task", lambda e, s: e.name, lambda e, s: e.name, descending=False),
+    Column(
+        "outcome",
+        "Outcome",
+        11,
+        "done, cancelled or failed",
+        lambda e, s: f"{GLYPHS[e.outcome]} {e.outcome}",
+        lambda e, s: e.outcome,
+        descending=False,
+    ),
+    Column(
+        "age",
+        "Age",
+        6,
+        "how long it lived",
+        lambda e, s: fmt.duration(e.age),
+        lambda e, s: e.age,
+        unit="s",
+        right=True,
+        priority=2,
+    ),
+    Column(
+        "busy",
+        "Busy",
+        7,
+        "time spent inside its steps",
+        lambda e, s: fmt.duration(e.busy),
+        lambda e, s: e.busy,
+        unit="s",
+        right=True,
+        priority=2,
+    ),
+    Column(
+        "steps",
+        "Steps",
+        6,
+        "how many steps",
+        lambda e, s: fmt.count(e.steps),
+        lambda e, s: e.steps,
+        right=True,
+        priority=3,
+    ),
+    Column(
+        "exception",
+        "Exception",
+        0,
+        "what it failed with",
+        lambda e, s: f"{e.failure.type}: {e.failure.message}" if e.failure else "",
+        lambda e, s: e.failure.type if e.failure else "",
+        descending=False,
+    ),
+    Column(
+        "coro",
+        "Coroutine",
+        18,
+        "its coroutine",
+        lambda e, s: e.coro,
+        lambda e, s: e.coro,
+        priority=4,
+        descending=False,
+    ),
+    Column(
+        "creation_site",
+        "Created at",
+        24,
+        "the line of your code that made it",
+        lambda e, s: _site(e.site, s),
+        lambda e, s: _site(e.site, s),
+        priority=5,
+        descending=False,
+    ),
+)
+
+
+def ordered(rows: list[Row], column: Column[Row], store: Store, descending: bool) -> list[Row]:
+    """Rows in the order of a column; what is not known comes last whichever way it is sorted."""
+    key = column.sort
+    if key is None:
+        return rows
+    known = []
+    unknown = []
+    for row in rows:
+        value = key(row, store)
+        if value is None:
+            unknown.append(row)
+        else:
+            known.append((value, row))
+    known.sort(key=lambda pair: pair[0], reverse=descending)
+    return [row for _, row in known] + unknown
+
+
+def by_key(columns: tuple[Column[Row], ...], key: str) -> Column[Row] | None:
+    """The column of a key, or None."""
+    return next((column for column in columns if column.key == key), None)

@@ -1,0 +1,240 @@
+"""What the store holds: tasks, loops, sites and events as a reader wants them. Seconds, bytes, Unix time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from monitor.store.series import Series
+from probes import wire
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A line of code: of a creation site or of a stack."""
+
+    file: str
+    line: int
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who is watched, from the hello frame."""
+
+    id: str
+    pid: int
+    started: float
+    opened: float
+    name: str
+    program: str
+    cwd: str
+    host: str
+    user: str
+    python: str
+    implementation: str
+    probe: str
+    hooks: str
+    capabilities: frozenset[str]
+    settings: dict[str, Any]
+    paths: dict[str, list[str]]
+
+
+@dataclass(slots=True)
+class Task:
+    """A live task. What is not known is None."""
+
+    id: int
+    name: str
+    coro: str
+    loop: int
+    born: float | None
+    counted: float | None  # None: since birth; else busy, scheduled, steps and max_step are lower bounds
+    parent: int  # 0: none
+    site: Site | None
+    born_before_attach: bool
+    eager: bool
+    seen: float  # when this viewer first heard of it
+    state: int = wire.WAITING
+    steps: int = 0
+    busy: float = 0.0
+    scheduled: float | None = None
+    max_step: float = 0.0
+    since: float = 0.0  # when `state` or `steps` last changed
+    share: float = 0.0  # of the time between the last two ticks spent in steps
+    wait_kind: str | None = None  # known only for tasks in the window
+    wait_text: str | None = None
+    version: int = 0  # grows with every change that can be seen
+
+    @property
+    def state_name(self) -> str:
+        """The state in the words of the design."""
+        return wire.STATES[self.state]
+
+    def age(self, now: float) -> float | None:
+        """Seconds since birth, or None for a task older than the probe."""
+        return None if self.born is None else max(now - self.born, 0.0)
+
+    def idle(self, now: float) -> float | None:
+        """Seconds spent suspended; None when part of the task's life was not counted."""
+        age = self.age(now)
+        if age is None or self.counted is not None:
+            return None
+        return max(age - self.busy - (self.scheduled or 0.0), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An exception as text."""
+
+    type: str
+    message: str
+    traceback: tuple[Site, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EndedTask:
+    """A task that has ended, and how."""
+
+    id: int
+    name: str
+    coro: str
+    outcome: str  # done, cancelled or failed
+    ended: float
+    age: float | None
+    busy: float | None
+    scheduled: float | None
+    steps: int | None
+    max_step: float | None
+    site: Site | None
+    parent: int
+    loop: int
+    failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlowCallback:
+    """A step or callback longer than the threshold, and what it did meanwhile."""
+
+    seq: int
+    at: float  # when it ended
+    duration: float
+    loop: int
+    task: int | None
+    name: str | None
+    callback: str
+    stack: tuple[Site, ...]  # outermost first; empty when it could not be caught
+    blame: int
+    samples: int
+
+    @property
+    def line(self) -> Site | None:
+        """The line to blame, or None when nothing was caught."""
+        return self.stack[self.blame] if 0 <= self.blame < len(self.stack) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Unhandled:
+    """What a loop's exception handler was called with."""
+
+    at: float
+    message: str
+    task: int | None
+    name: str | None
+    failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that the probe or the connection has to say to the person."""
+
+    at: float
+    text: str
+
+
+@dataclass(slots=True)
+class Loop:
+    """One event loop."""
+
+    id: int
+    kind: str
+    thread: int
+    name: str
+    lag: float = 0.0
+    utilization: float | None = None
+    ready: int | None = None
+    timers: int | None = None
+    steps: int = 0
+    steps_per_s: float | None = None
+    running: int | None = None
+    blocked: float = 0.0
+    busy: float | None = None
+    lags: Series = field(default_factory=Series)
+    utilizations: Series = field(default_factory=Series)
+
+
+@dataclass(slots=True)
+class SiteStats:
+    """What happened at one creation site since watching began."""
+
+    site: Site
+    born: int = 0
+    ended: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    busy: float = 0.0  # of ended tasks
+    steps: int = 0
+    births_per_s: float = 0.0
+    deaths_per_s: float = 0.0
+    measured: float = 0.0
+    measured_born: int = 0
+    measured_ended: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a task waits on: the kind, a short text, and what else is known of it."""
+
+    kind: str
+    repr: str
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDetail:
+    """What is collected only for a task that somebody looks at."""
+
+    id: int
+    await_stack: tuple[Site, ...]  # outermost first
+    await_tasks: tuple[tuple[int, int], ...]  # (task id, depth from which the frames are its)
+    waiting_on: Wait | None
+    awaited_by: tuple[int, ...]
+    origin: tuple[Site, ...] | None  # innermost first
+    step_counts: tuple[int, ...] | None  # by power of two microseconds
+    schedule_counts: tuple[int, ...] | None
+
+
+@dataclass(slots=True)
+class Process:
+    """The watched process, as the probe sees it."""
+
+    rss: int | None = None
+    cpu: float | None = None  # share of one core
+    threads: int | None = None
+    fds: int | None = None
+    cpu_total: float | None = None
+    measured: float = 0.0
+
+
+@dataclass(slots=True)
+class Probe:
+    """What the probe costs and what it dropped."""
+
+    share: float | None = None  # of one core: its threads and an estimate of its hooks
+    viewers: int = 0
+    tasks: int = 0
+    dropped: int = 0
+    dropped_at: float | None = None
+    off: tuple[str, ...] = ()
+    cpu_total: float | None = None
+    measured: float = 0.0

@@ -1,0 +1,100 @@
+"""Filters as a person types them: `state:waiting busy>0.5 name:worker-* parse`. All words must hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fnmatch import translate
+
+from monitor.errors import UsageError
+from monitor.store.columns import TASKS, by_key
+from monitor.store.model import Task
+from monitor.store.store import Store
+
+Predicate = Callable[[Task, Store], bool]
+
+_TERM = re.compile(r"^(?P<key>[a-z_]+)(?P<op>:|>=|<=|>|<|=)(?P<value>.*)$")
+_NUMBER = re.compile(r"^(?P<number>\d+(?:\.\d+)?)(?P<unit>us|µs|ms|s|m|h|%|k)?$")
+_UNITS = {"": 1.0, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "%": 0.01, "k": 1e3}
+TEXT_KEYS = ("name", "coro", "state", "creation_site", "waiting_on", "loop", "parent")
+NUMBER_KEYS = ("id", "age", "share", "busy", "scheduled", "idle", "steps", "max_step", "parent", "loop")
+
+
+def parse(text: str) -> Predicate:
+    """What a task must be to pass. Raises UsageError with one line for a term that means nothing."""
+    predicates = [_term(word) for word in text.split()]
+    if not predicates:
+        return lambda task, store: True
+    return lambda task, store: all(predicate(task, store) for predicate in predicates)
+
+
+def matching(store: Store, text: str) -> list[Task]:
+    """The live tasks that pass a filter. Raises UsageError."""
+    predicate = parse(text)
+    return [task for task in store.tasks.values() if predicate(task, store)]
+
+
+def _term(word: str) -> Predicate:
+    if word.startswith("-") and len(word) > 1:
+        inner = _term(word[1:])
+        return lambda task, store: not inner(task, store)
+    match = _TERM.match(word)
+    if match is None or (match["key"] not in TEXT_KEYS and match["key"] not in NUMBER_KEYS):
+        if match is not None and match["op"] != ":":
+            raise UsageError(f"no such field in a filter: {match['key']}", f"try one of {', '.join(NUMBER_KEYS)}")
+        return _anywhere(word)
+    key, op, value = match["key"], match["op"], match["value"]
+    if op == ":" and key in TEXT_KEYS:
+        return _text(key, value)
+    if key not in NUMBER_KEYS:
+        raise UsageError(f"{key} is text: {word}", f"write {key}:{value}")
+    return _number(key, "=" if op == ":" else op, value, word)
+
+
+def _anywhere(word: str) -> Predicate:
+    needle = word.lower()
+
+    def holds(task: Task, store: Store) -> bool:
+        if needle in task.name.lower() or needle in task.coro.lower():
+            return True
+        return task.site is not None and needle in f"{task.site.file}:{task.site.line} {task.site.function}".lower()
+
+    return holds
+
+
+def _text(key: str, value: str) -> Predicate:
+    if key in ("parent", "loop"):
+        return lambda task, store: str(getattr(task, key)) == value
+    column = by_key(TASKS, key)
+    assert column is not None
+    if key == "state":
+        return lambda task, store: task.state_name.startswith(value.lower())
+    if any(char in value for char in "*?["):
+        matches = re.compile(translate(value.lower())).match
+        return lambda task, store: matches(column.text(task, store).lower()) is not None
+    needle = value.lower()
+    return lambda task, store: needle in column.text(task, store).lower()
+
+
+def _number(key: str, op: str, value: str, word: str) -> Predicate:
+    match = _NUMBER.match(value)
+    if match is None:
+        raise UsageError(f"not a number in a filter: {word}", f"for example {key}>0.5 or {key}>200ms")
+    limit = float(match["number"]) * _UNITS[match["unit"] or ""]
+    compare = _COMPARE[op]
+    column = by_key(TASKS, key)
+
+    def holds(task: Task, store: Store) -> bool:
+        found = getattr(task, key) if column is None or column.sort is None else column.sort(task, store)
+        return found is not None and compare(float(found), limit)
+
+    return holds
+
+
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    ">": lambda a, b: a > b,
+    "<": lambda a, b: a < b,
+    ">=": lambda a, b: a >= b,
+    "<=": lambda a, b: a <= b,
+    "=": lambda a, b: a == b,
+}

@@ -1,0 +1,25 @@
+"""The last values of a figure, for sparklines. Bounded."""
+
+from __future__ import annotations
+
+from collections import deque
+
+LENGTH = 240
+
+
+class Series:
+    """At most 240 values, the newest last."""
+
+    __slots__ = ("values",)
+
+    def __init__(self) -> None:
+        self.values: deque[float] = deque(maxlen=LENGTH)
+
+    def add(self, value: float) -> None:
+        """Appends a value; the oldest falls out."""
+        self.values.append(value)
+
+    def last(self, number: int) -> list[float]:
+        """The newest values, at most that many, the newest last."""
+        values = list(self.values)
+        return values[-number:] if number else []

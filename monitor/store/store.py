@@ -1,0 +1,400 @@
+"""The model. `apply(frame)` is the only writer; it knows no widget, colour or socket."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import TYPE_CHECKING
+
+from monitor import frames
+from monitor.store.model import (
+    EndedTask,
+    Failure,
+    Loop,
+    Notice,
+    Probe,
+    Process,
+    Session,
+    Site,
+    SiteStats,
+    SlowCallback,
+    Task,
+    TaskDetail,
+    Unhandled,
+    Wait,
+)
+from monitor.store.series import Series
+from monitor.store.slow_log import SlowLog
+from probes import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MOST_ENDED = 1000
+MOST_NOTES = 1000
+MOST_DETAILS = 200_000
+_SECOND = 1e-6
+
+
+class Store:
+    """Everything that is known of one watched program. A new session empties it: nothing is mixed."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self.session: Session | None = None
+        self.now = 0.0  # Unix time of the last frame, by the clock of the watched program
+        self.watched_since = 0.0
+        self.tasks: dict[int, Task] = {}
+        self.ended: deque[EndedTask] = deque(maxlen=MOST_ENDED)
+        self.slow = SlowLog()
+        self.unhandled: deque[Unhandled] = deque(maxlen=MOST_NOTES)
+        self.notices: deque[Notice] = deque(maxlen=MOST_NOTES)
+        self.loops: dict[int, Loop] = {}
+        self.sites: dict[int, SiteStats] = {}
+        self.details: dict[int, TaskDetail] = {}
+        self.process = Process()
+        self.probe = Probe()
+        self.left = 0
+        self.missed_events = 0
+        self.steps = Series()
+        self.task_counts = Series()
+        self.structure = 0  # grows when tasks come or go, or are renamed
+        self.ended_total = 0
+        self._strings: list[str] = []
+        self._sites: list[Site] = []
+        self._site_numbers: dict[Site, int] = {}
+        self._last_seq: int | None = None
+        self._now_us = 0
+        self._children: dict[int, set[int]] = {}
+
+    def apply(self, frame: frames.Frame) -> None:
+        """Takes one frame in."""
+        match frame:
+            case frames.Tick():
+                self._apply_tick(frame)
+            case frames.Static():
+                self._apply_static(frame)
+            case frames.Event():
+                self._apply_event(frame)
+            case frames.Reply():
+                for detail in frame.details:
+                    self._apply_detail(detail)
+            case frames.Hello():
+                self._apply_hello(frame)
+            case _:
+                return
+        self.revision += 1
+
+    # What a reader asks
+
+    def counts(self) -> Counter[str]:
+        """Live tasks by state."""
+        return Counter(task.state_name for task in self.tasks.values())
+
+    def children(self, task_id: int) -> list[int]:
+        """Ids of the live children of a task (0: of those without a parent), in order of birth."""
+        return sorted(self._children.get(task_id, ()))
+
+    def steps_per_s(self) -> float | None:
+        """Steps per second of all loops together."""
+        rates = [loop.steps_per_s for loop in self.loops.values() if loop.steps_per_s is not None]
+        return sum(rates) if rates else None
+
+    def stack(self, numbers: Iterable[int]) -> tuple[Site, ...]:
+        """Sites of a list of numbers of the wire; a number that never came is left out."""
+        return tuple(self._sites[number] for number in numbers if 0 <= number < len(self._sites))
+
+    def find(self, text: str) -> Task | None:
+        """A live task by id or by name."""
+        if text.isdigit() and int(text) in self.tasks:
+            return self.tasks[int(text)]
+        return next((task for task in self.tasks.values() if task.name == text), None)
+
+    def note(self, text: str) -> None:
+        """Adds a notice of the viewer's own, such as a broken connection."""
+        self.notices.append(Notice(self.now, text))
+        self.revision += 1
+
+    # What the frames say
+
+    def _apply_hello(self, hello: frames.Hello) -> None:
+        if self.session is not None and self.session.id != hello.session:
+            self._clear()
+        same = self.session is not None
+        self.session = Session(
+            id=hello.session,
+            pid=hello.pid,
+            started=hello.started * _SECOND,
+            opened=hello.opened * _SECOND,
+            name=hello.name,
+            program=hello.program,
+            cwd=hello.cwd,
+            host=hello.host,
+            user=hello.user,
+            python=hello.python,
+            implementation=hello.implementation,
+            probe=hello.probe,
+            hooks=hello.hooks,
+            capabilities=frozenset(hello.capabilities),
+            settings=hello.settings,
+            paths=hello.paths,
+        )
+        self.now = hello.now * _SECOND
+        self._now_us = hello.now
+        if same:
+            # The probe tells a viewer that comes again everything again; what it does not tell is gone.
+            self.tasks.clear()
+            self._children.clear()
+            self.structure += 1
+        else:
+            self.watched_since = self.now
+        self._strings.clear()
+        self._sites.clear()
+
+    def _apply_static(self, static: frames.Static) -> None:
+        if static.strings is not None:
+            del self._strings[static.strings.from_ :]
+            self._strings.extend(static.strings.items)
+        if static.sites is not None:
+            del self._sites[static.sites.from_ :]
+            for file, line, function in static.sites.items:
+                self._sites.append(Site(self._string(file), line, self._string(function)))
+        for loop_id, kind, thread, name in static.loops:
+            loop = self.loops.get(loop_id)
+            if loop is None:
+                self.loops[loop_id] = Loop(loop_id, kind, thread, name)
+            else:
+                loop.kind, loop.thread, loop.name = kind, thread, name
+        for row in static.tasks:
+            self._apply_task_facts(row)
+
+    def _apply_task_facts(self, row: frames.StaticRow) -> None:
+        task_id, name, coro, loop, born, counted, parent, site, flags = row
+        old = self.tasks.get(task_id)
+        task = Task(
+            id=task_id,
+            name=name,
+            coro=self._string(coro),
+            loop=loop,
+            born=None if born is None else born * _SECOND,
+            counted=None if counted is None else counted * _SECOND,
+            parent=parent,
+            site=self._sites[site] if 0 < site < len(self._sites) else None,
+            born_before_attach=bool(flags & wire.BORN_BEFORE_ATTACH),
+            eager=bool(flags & wire.EAGER),
+            seen=self.now if old is None else old.seen,
+            since=self.now if old is None else old.since,
+        )
+        if old is not None:
+            task.state, task.steps, task.busy, task.scheduled = old.state, old.steps, old.busy, old.scheduled
+            task.max_step, task.share, task.version = old.max_step, old.share, old.version + 1
+            task.wait_kind, task.wait_text = old.wait_kind, old.wait_text
+            if old.parent != parent:
+                self._children.get(old.parent, set()).discard(task_id)
+        self.tasks[task_id] = task
+        self._children.setdefault(parent, set()).add(task_id)
+        self.structure += 1
+
+    def _apply_tick(self, tick: frames.Tick) -> None:
+        before, self._now_us = self._now_us, max(tick.at, self._now_us)
+        self.now = self._now_us * _SECOND
+        elapsed = (self._now_us - before) * _SECOND
+        self.left = tick.left
+        for row in tick.tasks:
+            self._apply_task_row(row, elapsed)
+        for task_id in tick.gone:
+            self._forget(task_id)
+        for loop_row in tick.loops:
+            self._apply_loop_row(loop_row, elapsed)
+        for site_row in tick.sites:
+            self._apply_site_row(site_row)
+        for task_id, kind, text in tick.waits:
+            task = self.tasks.get(task_id)
+            if task is not None and (task.wait_kind, task.wait_text) != (kind, text):
+                task.wait_kind, task.wait_text = kind, text
+                task.version += 1
+        if tick.detail is not None:
+            self._apply_detail(tick.detail)
+        if tick.process is not None:
+            self._apply_process(tick.process)
+        if tick.probe is not None:
+            self._apply_probe(tick.probe)
+        if tick.loops:
+            self.steps.add(self.steps_per_s() or 0.0)
+            self.task_counts.add(float(len(self.tasks)))
+
+    def _apply_task_row(self, row: frames.TaskRow, elapsed: float) -> None:
+        task_id, state, steps, busy, scheduled, max_step = row
+        task = self.tasks.get(task_id)
+        if task is None:
+            return
+        if state >= wire.ENDED:
+            self._forget(task_id)
+            return
+        if state != task.state or steps != task.steps:
+            task.since = self.now
+        seconds = busy * _SECOND
+        if elapsed > 0:
+            task.share = min(max(seconds - task.busy, 0.0) / elapsed, 1.0)
+        task.state, task.steps, task.busy = state, steps, seconds
+        task.scheduled = None if scheduled is None else scheduled * _SECOND
+        task.max_step = max_step * _SECOND
+        task.version += 1
+
+    def _forget(self, task_id: int) -> None:
+        task = self.tasks.pop(task_id, None)
+        if task is not None:
+            siblings = self._children.get(task.parent)
+            if siblings is not None:
+                siblings.discard(task_id)
+                if not siblings:
+                    del self._children[task.parent]
+            self.structure += 1
+        self.details.pop(task_id, None)
+
+    def _apply_loop_row(self, row: frames.LoopRow, elapsed: float) -> None:
+        loop_id, lag, busy, ready, timers, steps, running, blocked = row
+        loop = self.loops.get(loop_id)
+        if loop is None:
+            return
+        seconds = busy * _SECOND
+        if loop.busy is not None and elapsed > 0 and seconds >= loop.busy:
+            loop.utilization = min((seconds - loop.busy) / elapsed, 1.0)
+            loop.steps_per_s = max(steps - loop.steps, 0) / elapsed
+            loop.utilizations.add(loop.utilization)
+        loop.lag = lag * _SECOND
+        loop.lags.add(loop.lag)
+        loop.busy, loop.ready, loop.timers, loop.steps = seconds, ready, timers, steps
+        loop.running, loop.blocked = running, blocked * _SECOND
+
+    def _apply_site_row(self, row: frames.SiteRow) -> None:
+        number, born, ended, failed, cancelled, busy, steps = row
+        if not 0 <= number < len(self._sites):
+            return
+        stats = self.sites.get(number)
+        if stats is None:
+            stats = self.sites[number] = SiteStats(self._sites[number], measured=self.now)
+        stats.born, stats.ended, stats.failed, stats.cancelled = born, ended, failed, cancelled
+        stats.busy, stats.steps = busy * _SECOND, steps
+
+    def measure_sites(self) -> None:
+        """Takes births and deaths per second of each site, over a second at least; for readers, once a look."""
+        for stats in self.sites.values():
+            elapsed = self.now - stats.measured
+            if elapsed >= 1.0:
+                stats.births_per_s = (stats.born - stats.measured_born) / elapsed
+                stats.deaths_per_s = (stats.ended - stats.measured_ended) / elapsed
+                stats.measured, stats.measured_born, stats.measured_ended = self.now, stats.born, stats.ended
+
+    def _apply_detail(self, detail: frames.Detail) -> None:
+        wait = None
+        if detail.waiting_on is not None:
+            facts = dict(detail.waiting_on)
+            kind, text = str(facts.pop("kind", "future")), str(facts.pop("repr", ""))
+            if isinstance(facts.get("wakes_at"), int):
+                facts["wakes_at"] *= _SECOND
+            wait = Wait(kind, text, facts)
+        if len(self.details) >= MOST_DETAILS:
+            self.details.clear()
+        self.details[detail.id] = TaskDetail(
+            id=detail.id,
+            await_stack=self.stack(detail.await_stack),
+            await_tasks=tuple(detail.await_tasks),
+            waiting_on=wait,
+            awaited_by=tuple(detail.awaited_by),
+            origin=None if detail.origin is None else self.stack(detail.origin),
+            step_counts=None if detail.histogram is None else tuple(detail.histogram.steps),
+            schedule_counts=None if detail.histogram is None else tuple(detail.histogram.schedules),
+        )
+        task = self.tasks.get(detail.id)
+        if task is not None:
+            kind_text = (None, None) if wait is None else (wait.kind, wait.repr)
+            if (task.wait_kind, task.wait_text) != kind_text:
+                task.wait_kind, task.wait_text = kind_text
+                task.version += 1
+
+    def _apply_process(self, process: frames.Process) -> None:
+        now, mine = self.now, self.process
+        if process.cpu is not None:
+            total = process.cpu * _SECOND
+            if mine.cpu_total is not None and now > mine.measured:
+                mine.cpu = max(total - mine.cpu_total, 0.0) / (now - mine.measured)
+            mine.cpu_total, mine.measured = total, now
+        mine.rss, mine.threads, mine.fds = process.rss, process.threads, process.fds
+
+    def _apply_probe(self, probe: frames.Probe) -> None:
+        now, mine = self.now, self.probe
+        total = (probe.cpu + probe.hooks) * _SECOND
+        if mine.cpu_total is not None and now > mine.measured:
+            mine.share = max(total - mine.cpu_total, 0.0) / (now - mine.measured)
+        mine.cpu_total, mine.measured = total, now
+        mine.viewers, mine.tasks, mine.dropped = probe.viewers, probe.tasks, probe.dropped
+        mine.dropped_at = None if probe.dropped_at is None else probe.dropped_at * _SECOND
+        mine.off = tuple(probe.off)
+
+    def _apply_event(self, event: frames.Event) -> None:
+        if self._last_seq is not None:
+            if event.seq <= self._last_seq:
+                return
+            self.missed_events += event.seq - self._last_seq - 1
+        self._last_seq = event.seq
+        at = event.at * _SECOND
+        match event.kind:
+            case "slow_callback":
+                self.slow.add(
+                    SlowCallback(
+                        seq=event.seq,
+                        at=at,
+                        duration=event.duration * _SECOND,
+                        loop=event.loop,
+                        task=event.task,
+                        name=event.name,
+                        callback=event.callback,
+                        stack=self.stack(event.stack),
+                        blame=event.blame,
+                        samples=event.samples,
+                    )
+                )
+            case "task_ended":
+                self._apply_end(event, at)
+            case "unhandled":
+                failure = self._failure(event.exception)
+                self.unhandled.append(Unhandled(at, event.message, event.task, event.name, failure))
+            case "notice":
+                self.notices.append(Notice(at, event.text))
+            case _:
+                pass
+
+    def _apply_end(self, event: frames.Event, at: float) -> None:
+        def seconds(value: int | None) -> float | None:
+            return None if value is None else value * _SECOND
+
+        self.ended_total += 1
+        self.ended.append(
+            EndedTask(
+                id=event.task or 0,
+                name=event.name or "",
+                coro=event.coro,
+                outcome=event.outcome,
+                ended=at,
+                age=seconds(event.age),
+                busy=seconds(event.busy),
+                scheduled=seconds(event.scheduled),
+                steps=event.steps,
+                max_step=seconds(event.max_step),
+                site=self._sites[event.site] if 0 < event.site < len(self._sites) else None,
+                parent=event.parent,
+                loop=event.loop,
+                failure=self._failure(event.exception),
+            )
+        )
+        if event.task is not None:
+            self._forget(event.task)
+
+    def _failure(self, facts: frames.ExceptionFacts | None) -> Failure | None:
+        return None if facts is None else Failure(facts.type, facts.message, self.stack(facts.traceback))
+
+    def _string(self, number: int) -> str:
+        return self._strings[number] if 0 <= number < len(self._strings) else "?"

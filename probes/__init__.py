@@ -1,1 +1,62 @@
-"""What goes into the watched program. Standard library only; nothing here runs until it is asked to."""
+"""What goes into the watched program. Standard library only; nothing runs until it is asked to.
+
+    import probes
+    probes.install()                # early in a program; viewers come and go: looptop attach PID
+
+    with probes.watching():         # the same for a while
+        asyncio.run(main())
+
+Settings are keyword arguments, or environment variables of the same names (`LOOPTOP_SLOW=0.05`): docs/config.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .probe import Probe
+
+__all__ = ["install", "uninstall", "watching"]
+
+
+def install(**settings: Any) -> Probe | None:
+    """Puts a probe into this program and returns it; the one that is there already, if there is one.
+
+    Never raises: what goes wrong is one line on stderr, and None.
+    """
+    there: Probe | None = getattr(sys, "_looptop_probe", None)
+    if there is not None:
+        return there
+    try:
+        from . import start
+
+        return start.start(settings)
+    except Exception as error:
+        try:
+            sys.stderr.write(f"looptop: no probe, the program goes on: {type(error).__name__}: {error}\n")
+        except Exception:
+            return None
+        return None
+
+
+def uninstall() -> None:
+    """Takes the probe out again: hooks, threads and files."""
+    there = getattr(sys, "_looptop_probe", None)
+    if there is not None:
+        there.stop()
+
+
+@contextmanager
+def watching(**settings: Any) -> Iterator[Probe | None]:
+    """A probe for the length of a `with` block, unless one is there already."""
+    before = getattr(sys, "_looptop_probe", None)
+    probe = install(**settings)
+    try:
+        yield probe
+    finally:
+        if before is None:
+            uninstall()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import weakref
 from asyncio import events, format_helpers, tasks
 from collections import deque
 from contextvars import Context, copy_context
@@ -21,150 +20,16 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import sites, wire
+from .records import Failure, LoopRecord, TaskRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType
 
     AnyTask = asyncio.Task[Any]
     Loop = asyncio.AbstractEventLoop
 
 MOST_CHANGED = 200_000
 """Records that may wait for the sampler; a birth or an end beyond that is dropped and counted."""
-
-
-class TaskRecord(weakref.ref["AnyTask"]):
-    """What is known of one task, and the weak reference to it. Clocks are `time.monotonic`, durations seconds."""
-
-    __slots__ = (
-        "born",  # None when the task is older than the probe
-        "busy",
-        "code",  # the code object of the creation site, or None
-        "coro",  # qualified name, set at the end of the task; before that it is read from the task
-        "counted",  # None: since birth
-        "dirty",  # waits in `changed`
-        "eager",
-        "ended",
-        "failure",
-        "histogram",  # of steps and of scheduled times, while a viewer looks at the task
-        "id",
-        "key",  # id(task)
-        "lasti",
-        "loop",
-        "max_step",
-        "name",  # set at the end of the task
-        "origin",  # the creation stack, innermost first, while a viewer wants origins
-        "outcome",  # a state of wire.STATES from DONE on, or 0
-        "parent",  # id of a task, or wire.NO_TASK
-        "row",  # the sampler's own: True once the births were counted
-        "scheduled",
-        "site",  # the sampler's own: index into the sites
-        "steps",
-    )
-
-    born: float | None
-    busy: float
-    code: CodeType | None
-    coro: str | None
-    counted: float | None
-    dirty: bool
-    eager: bool
-    ended: float
-    failure: Failure | None
-    histogram: Histogram | None
-    id: int
-    key: int
-    lasti: int
-    loop: LoopRecord | None
-    max_step: float
-    name: str | None
-    origin: tuple[tuple[CodeType, int], ...] | None
-    outcome: int
-    parent: int
-    row: bool
-    scheduled: float
-    site: int
-    steps: int
-
-
-class LoopRecord:
-    """What is known of one event loop. `started` is the start of the callback that runs now, or 0.0."""
-
-    __slots__ = (
-        "__weakref__",
-        "beat_sent",  # when the watchdog asked the loop for a sign of life; 0.0: none is under way
-        "blocked_since",  # the watchdog's own, see slow.py
-        "busy",
-        "clocked",  # False: the loop passes no hook for plain callbacks (uvloop)
-        "depth",  # stack frames below the loop
-        "id",
-        "kind",
-        "lag",
-        "lag_peak",
-        "nested",  # time of eager first steps inside the step that runs
-        "ref",
-        "samples",
-        "schedules",  # True: the time that a task waits for its turn is known
-        "started",
-        "steps",
-        "thread",
-        "thread_native",
-    )
-
-    def __init__(self, loop: Loop, id: int, kind: str, clocked: bool) -> None:  # noqa: A002
-        self.ref = weakref.ref(loop)
-        self.id = id
-        self.kind = kind
-        self.clocked = clocked
-        self.schedules = clocked
-        self.thread = 0
-        self.thread_native = 0
-        self.depth = 0
-        self.busy = 0.0
-        self.steps = 0
-        self.nested = 0.0
-        self.started = 0.0
-        self.lag = 0.0
-        self.lag_peak = 0.0
-        self.beat_sent = 0.0
-        self.blocked_since = 0.0
-        self.samples: list[Any] = []
-
-
-class Failure:
-    """The exception of a task or a callback as text: holds no reference to it, so no frame is kept alive."""
-
-    __slots__ = ("message", "traceback", "type")
-
-    def __init__(self, error: BaseException) -> None:
-        self.type = type(error).__qualname__
-        try:
-            self.message = str(error)[:500]
-        except Exception as broken:
-            self.message = f"<str() of it failed with {type(broken).__name__}>"
-        self.traceback: list[tuple[CodeType, int]] = []
-        entry = error.__traceback__
-        while entry is not None and len(self.traceback) < 100:
-            self.traceback.append((entry.tb_frame.f_code, entry.tb_lineno))
-            entry = entry.tb_next
-
-
-class Histogram:
-    """Counts by power of two: bucket n holds durations of [2^(n-1), 2^n) microseconds, bucket 0 those below 1."""
-
-    __slots__ = ("schedules", "steps")
-
-    BUCKETS = 32
-
-    def __init__(self) -> None:
-        self.steps = [0] * self.BUCKETS
-        self.schedules = [0] * self.BUCKETS
-
-    def add(self, step: float, scheduled: float | None) -> None:
-        """Books one step and, where it is known, how long it waited for its turn (seconds)."""
-        self.steps[min(int(step * 1e6).bit_length(), 31)] += 1
-        if scheduled is not None:
-            self.schedules[min(int(scheduled * 1e6).bit_length(), 31)] += 1
 
 
 records: dict[int, TaskRecord] = {}
@@ -239,7 +104,8 @@ def start_counting(record: TaskRecord) -> None:
     record.steps = record.outcome = record.site = 0
     record.coro = record.failure = record.histogram = record.name = record.origin = None
     record.counted = monotonic()
-    record.row = record.dirty = False
+    record.told = -1
+    record.dirty = False
 
 
 def collected(record: TaskRecord) -> None:
@@ -505,3 +371,44 @@ def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
             record.outcome = wire.FAILED
     if records.get(record.key) is record:
         del records[record.key]
+
+
+def cost_of_a_step() -> float:
+    """Seconds that the hooks add to one step on this machine, now: measured once, in the probe's thread."""
+
+    class Stub:
+        __name__ = "__step"
+        __self__: Any
+
+        def __call__(self) -> None:
+            pass
+
+        def done(self) -> bool:
+            return False
+
+        def get_debug(self) -> bool:
+            return False
+
+    stub: Any = Stub()
+    stub.__self__ = stub
+    record = TaskRecord(stub, collected)
+    record.key = record.id = 0
+    start_counting(record)
+    record.dirty = True
+    loop = LoopRecord(stub, 0, "", True)
+    record.loop = loop
+    handle: Any = events.Handle(stub, (), stub, copy_context())
+    timed = hook_run(events.Handle._run)  # type: ignore[attr-defined]
+    best = [1.0, 1.0]
+    records[id(stub)] = record
+    loops[stub] = loop
+    try:
+        for _ in range(5):
+            for index, run in enumerate((handle._context.run, timed)):
+                started = monotonic()
+                for _ in range(40):
+                    run(handle) if index else run(stub)
+                best[index] = min(best[index], (monotonic() - started) / 40)
+    finally:
+        del records[id(stub)], loops[stub]
+    return max(best[1] - best[0], 0.0)

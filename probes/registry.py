@@ -36,11 +36,12 @@ class Hook:
         self._own = vars(self.target).get(self.attribute, _MISSING)
         original = getattr(self.target, self.attribute)
         replacement = self._make(original)
+        function = getattr(replacement, "__func__", replacement)  # of a class method
         for name in ("__module__", "__name__", "__qualname__", "__doc__"):
             value = getattr(original, name, None)
             if value is not None:
-                setattr(replacement, name, value)
-        replacement.__wrapped__ = original
+                setattr(function, name, value)
+        function.__wrapped__ = original
         setattr(self.target, self.attribute, replacement)
         self._replacement = replacement
 

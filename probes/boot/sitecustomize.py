@@ -1,0 +1,72 @@
+"""Puts the probe into a program that `looptop run` starts, before its first line, and takes itself out of sight.
+
+Python imports a module of this name when it starts (site.py). So the program then runs natively: `__main__`,
+arguments, tracebacks and exit status are Python's own. Everything that led here is undone before the program begins.
+"""
+
+
+def _boot():
+    import os
+    import sys
+
+    here = os.path.dirname(os.path.abspath(__file__))
+    plan = os.environ.pop("LOOPTOP_BOOT", None)
+    sys.path[:] = [entry for entry in sys.path if entry != here]
+    sys.path_importer_cache.pop(here, None)
+    sys.modules.pop("sitecustomize", None)
+    before = set(sys.modules)
+    settings = {}
+    if plan is not None:
+        import json
+
+        try:
+            plan = json.loads(plan)
+            settings = plan.get("settings") or {}
+            pythonpath = plan.get("pythonpath")
+            if pythonpath is None:
+                os.environ.pop("PYTHONPATH", None)
+            else:
+                os.environ["PYTHONPATH"] = pythonpath
+        except Exception as error:
+            sys.stderr.write("looptop: LOOPTOP_BOOT is broken: %s\n" % error)
+            plan = None
+    if plan is not None and sys.version_info >= (3, 11):
+        _load(os.path.dirname(here), settings)
+    elif plan is not None:
+        sys.stderr.write(
+            "looptop: the program runs on Python %d.%d, without a probe: 3.11 is needed\n" % sys.version_info[:2]
+        )
+    # A module that asyncio does not load anyway may be one that the program has of its own (json.py).
+    for name in set(sys.modules) - before:
+        if name.partition(".")[0] in ("json", "_json", "selectors_poll"):
+            del sys.modules[name]
+    _users_own()
+
+
+def _load(package, settings):
+    """Loads the package under a private name: the program may have a `probes` of its own."""
+    import sys
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    name = "_looptop_probes"
+    spec = spec_from_file_location(name, package + "/__init__.py", submodule_search_locations=[package])
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    module.install(**settings)
+
+
+def _users_own():
+    """The sitecustomize that would have been imported without us."""
+    import sys
+
+    try:
+        import sitecustomize  # noqa: F401
+    except ImportError as error:
+        if error.name != "sitecustomize":
+            raise
+        sys.modules.pop("sitecustomize", None)
+
+
+_boot()
+del _boot, _load, _users_own

@@ -1,0 +1,118 @@
+"""Everything that is read of one task for a viewer who looks at it: await stack, wait, who waits, who holds."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from time import sleep
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+from . import hot, waits
+from .stacks import awaited_by, frames_of
+
+if TYPE_CHECKING:
+    from .records import TaskRecord
+    from .sites import Tables
+    from .waits import Wait
+
+MOST_TASKS_FOR_A_HOLDER = 20_000
+MOST_AWAITED_BY = 200
+_SLICE = 200
+
+
+def number_of(task: Any) -> int | None:
+    """The id of a task, or None for one that is not registered."""
+    record = hot.records.get(id(task))
+    return record.id if record is not None else None
+
+
+def wait_of(task: asyncio.Task[Any]) -> Wait | None:
+    """What a task waits on; None for one that runs, is ready or has ended."""
+    if task.done() or task._fut_waiter is None:  # type: ignore[attr-defined]
+        return None
+    return waits.read(frames_of(task.get_coro()), task._fut_waiter)  # type: ignore[attr-defined]
+
+
+def detail_of(record: TaskRecord, tables: Tables) -> dict[str, Any] | None:
+    """The `detail` of the protocol for a live task; None when it is gone."""
+    task = record()
+    if task is None or task.done():
+        return None
+    stack: list[int] = []
+    behind: list[list[int]] = []
+    first: Wait | None = None
+    current: Any = task
+    seen: set[int] = set()
+    while current is not None and id(current) not in seen and len(stack) < 200:
+        seen.add(id(current))
+        if current is not task:
+            behind.append([number_of(current) or 0, len(stack)])
+        frames = frames_of(current.get_coro())
+        stack += [tables.site(code, line) for code, line, _ in frames]
+        wait = waits.read(frames, current._fut_waiter)
+        if current is task:
+            first = wait
+        current = wait.tasks[0] if wait is not None and len(wait.tasks) == 1 else None
+    callers = [number_of(waiter) for waiter in awaited_by(task)[:MOST_AWAITED_BY]]
+    histogram = record.histogram
+    return {
+        "id": record.id,
+        "await_stack": stack,
+        "await_tasks": behind,
+        "waiting_on": None if first is None else _facts(first, task),
+        "awaited_by": [number for number in callers if number is not None],
+        "origin": _origin(record, tables),
+        "histogram": None if histogram is None else {"steps": histogram.steps, "schedules": histogram.schedules},
+    }
+
+
+def _origin(record: TaskRecord, tables: Tables) -> list[int] | None:
+    if record.origin is None:
+        return None
+    return [tables.site_at(code, lasti) for code, lasti in record.origin]
+
+
+def _facts(wait: Wait, task: asyncio.Task[Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {"kind": wait.kind, "repr": wait.text, **wait.facts}
+    if wait.kind == "lock":
+        facts["holder"] = holder_of(wait.waited, task)
+    if wait.tasks:
+        numbers = [number_of(other) for other in wait.tasks[:MOST_AWAITED_BY]]
+        known = [number for number in numbers if number is not None]
+        if len(known) == 1:
+            facts["task"] = known[0]
+        facts["tasks"] = known
+    return facts
+
+
+def holder_of(lock: Any, waiter: asyncio.Task[Any]) -> int | None:
+    """The task that is inside `async with lock`: the bound `__aexit__` lies on the stack of one of its frames.
+
+    `asyncio.Lock` has no owner. `gc.get_referents` of a coroutine visits its frame's stack (3.11 and later), so the
+    holder can be read. Who called `lock.acquire()` by hand leaves no trace, and None is returned.
+    """
+    loop = waiter.get_loop()
+    for count, record in enumerate(list(hot.records.values())[:MOST_TASKS_FOR_A_HOLDER]):
+        if count % _SLICE == _SLICE - 1:
+            sleep(0.0005)  # lets the app have the GIL
+        task = record()
+        if task is None or task is waiter or task.done() or task.get_loop() is not loop:
+            continue
+        if _holds(task, lock):
+            return record.id
+    return None
+
+
+def _holds(task: asyncio.Task[Any], lock: Any) -> bool:
+    coro: Any = task.get_coro()
+    for _ in range(50):
+        if coro is None:
+            return False
+        for held in gc.get_referents(coro):
+            if type(held) is MethodType and held.__self__ is lock and held.__name__ == "__aexit__":
+                return True
+        coro = getattr(coro, "cr_await", None) or getattr(coro, "ag_await", None)
+        if not hasattr(coro, "cr_await") and not hasattr(coro, "ag_await"):
+            return False
+    return False

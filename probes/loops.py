@@ -1,0 +1,267 @@
+"""The event loops of the program: which there are, where they run, how late and how busy they are."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import weakref
+from _thread import get_ident, get_native_id
+from asyncio import base_events, events, runners
+from itertools import count
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from . import hot, wire
+from .records import LoopRecord
+from .registry import Hook, Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Loop = asyncio.AbstractEventLoop
+
+
+class Loops:
+    """All loops that have run since the probe came, and the hooks that find them."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._known: weakref.WeakKeyDictionary[Loop, LoopRecord] = weakref.WeakKeyDictionary()
+        self._next_id = count(1).__next__
+        self._hooked: list[type] = []
+        self._watching = False
+        self.on_unhandled: Callable[[Any, dict[str, Any]], None] = lambda _loop, _context: None
+
+    def install(self) -> None:
+        """Hooks the births of tasks on every class of loops there is and will be, and finds the loops that run."""
+        hot.on_loop = self.known
+        add = self._registry.add
+        add(Hook("loop start", events, "_set_running_loop", self._hook_running))
+        if hasattr(asyncio, "_set_running_loop"):
+            # uvloop takes the function from the package when it is imported, not from the module.
+            add(Hook("loop start", asyncio, "_set_running_loop", self._hook_running))
+        add(Hook("new loop classes", events.AbstractEventLoop, "__init_subclass__", self._hook_subclass))
+        self._hook_class(base_events.BaseEventLoop)
+        for cls in _foreign_classes():
+            self._hook_class(cls)
+        for loop, thread in running_loops():
+            self._started(loop, thread)
+
+    def _hook_class(self, cls: type) -> None:
+        if cls in self._hooked:
+            return
+        self._hooked.append(cls)
+        native = cls is base_events.BaseEventLoop
+        add = self._registry.add
+        add(Hook("create_task", cls, "create_task", lambda original: hot.hook_create_task(original, native)))
+        add(Hook("exception handler", cls, "call_exception_handler", self._hook_handler))
+        if self._watching:
+            self._hook_steps(cls)
+
+    def _hook_steps(self, cls: type) -> None:
+        add = self._registry.add
+        if cls is not base_events.BaseEventLoop:
+            add(Hook("call_soon", cls, "call_soon", hot.hook_foreign_call_soon))
+        elif set(events.Handle.__slots__) == hot.HANDLE_SLOTS:
+            add(Hook("call_soon", cls, "call_soon", hot.hook_call_soon))
+        else:
+            self._registry.fail("call_soon", TypeError("asyncio's Handle has changed; scheduled times are not known"))
+
+    def watch(self) -> None:
+        """Puts the step hooks in."""
+        self._watching = True
+        # Handle._run too where only foreign loops run: their timed steps pass it.
+        self._registry.add(Hook("run", events.Handle, "_run", hot.hook_run))
+        for cls in self._hooked:
+            self._hook_steps(cls)
+
+    def unwatch(self) -> None:
+        """Takes the step hooks out."""
+        self._watching = False
+        self._registry.remove("call_soon")
+        self._registry.remove("run")
+        for record in list(hot.loops.values()):
+            record.started = 0.0
+
+    def known(self, loop: Loop) -> LoopRecord:
+        """The record of a loop; a new one for a loop that is met for the first time."""
+        record = self._known.get(loop)
+        if record is None:
+            native = isinstance(loop, base_events.BaseEventLoop)
+            record = LoopRecord(loop, self._next_id(), kind_of(loop), native)
+            self._known[loop] = record
+        if events._get_running_loop() is loop:
+            # Met in its own thread before its start was seen: uvloop was imported before the probe came.
+            self._started(loop, (get_ident(), get_native_id(), 0))
+        return record
+
+    def all(self) -> list[tuple[Loop, LoopRecord]]:
+        """Every loop that has not been collected or closed, whether it runs or not."""
+        return [(loop, record) for loop, record in list(self._known.items()) if not loop.is_closed()]
+
+    def _hook_running(self, original: Callable[[Any], None]) -> Callable[[Any], None]:
+        def _set_running_loop(loop: Any) -> None:
+            original(loop)
+            try:
+                if loop is not None:
+                    self._started(loop, (get_ident(), get_native_id(), _depth(sys._getframe(1))))
+                else:
+                    self._stopped(get_ident())
+            except Exception as error:
+                self._registry.fail("loop start", error)
+
+        return _set_running_loop
+
+    def _hook_subclass(self, original: Callable[..., None]) -> Any:
+        def __init_subclass__(cls: type, **kwargs: Any) -> None:  # noqa: N807 - it takes that method's place
+            original(**kwargs)
+            try:
+                if is_foreign(cls):
+                    self._hook_class(cls)
+            except Exception as error:
+                self._registry.fail("new loop classes", error)
+
+        return classmethod(__init_subclass__)
+
+    def _hook_handler(self, original: Callable[..., None]) -> Callable[..., None]:
+        def call_exception_handler(loop: Any, context: dict[str, Any]) -> None:
+            try:
+                self.on_unhandled(loop, context)
+            except Exception as error:
+                self._registry.fail("exception handler", error)
+            original(loop, context)
+
+        return call_exception_handler
+
+    def _started(self, loop: Loop, thread: tuple[int, int, int]) -> None:
+        record = self._known.get(loop)
+        if record is None:
+            native = isinstance(loop, base_events.BaseEventLoop)
+            record = self._known[loop] = LoopRecord(loop, self._next_id(), kind_of(loop), native)
+        record.thread, record.thread_native, record.depth = thread
+        record.started = record.nested = record.beat_sent = 0.0
+        hot.loops[loop] = record
+
+    def _stopped(self, thread: int) -> None:
+        for loop, record in list(hot.loops.items()):
+            if record.thread == thread:
+                record.started = record.beat_sent = 0.0
+                hot.loops.pop(loop, None)
+
+
+def kind_of(loop: Loop) -> str:
+    """`asyncio`, `uvloop`, or the name of the class of a loop of somebody else's."""
+    cls = type(loop)
+    package = cls.__module__.partition(".")[0]
+    return package if package in ("asyncio", "uvloop") else cls.__qualname__
+
+
+def is_foreign(cls: type) -> bool:
+    """Whether a class of loops does not build on asyncio's own (uvloop)."""
+    return (
+        issubclass(cls, events.AbstractEventLoop)
+        and not issubclass(cls, base_events.BaseEventLoop)
+        and getattr(cls, "create_task", None) is not events.AbstractEventLoop.create_task
+    )
+
+
+def _foreign_classes() -> list[type]:
+    found: list[type] = []
+    pending: list[type] = [events.AbstractEventLoop]
+    while pending:
+        for cls in type.__subclasses__(pending.pop()):
+            if is_foreign(cls):
+                found.append(cls)
+            else:
+                pending.append(cls)
+    return found
+
+
+def _depth(frame: Any) -> int:
+    depth = 0
+    while frame is not None:
+        depth += 1
+        frame = frame.f_back
+    return depth
+
+
+def running_loops() -> list[tuple[Loop, tuple[int, int, int]]]:
+    """Loops that run now, with their thread: its identity, its native id (0: not known) and its depth of stack.
+
+    A loop leaves a frame of `run_forever` or of `Runner.run` on the stack of its thread; a uvloop that was
+    started by hand leaves none and is met when it next makes a task.
+    """
+    codes = {
+        base_events.BaseEventLoop.run_forever.__code__: lambda frame: frame.f_locals.get("self"),
+        runners.Runner.run.__code__: lambda frame: getattr(frame.f_locals.get("self"), "_loop", None),
+    }
+    found: list[tuple[Loop, tuple[int, int, int]]] = []
+    for thread, top in sys._current_frames().items():
+        frame: Any = top
+        while frame is not None:
+            find = codes.get(frame.f_code)
+            loop = find(frame) if find is not None else None
+            if loop is not None and all(loop is not other for other, _ in found):
+                found.append((loop, (thread, _native_id(thread), _depth(frame))))
+                break
+            frame = frame.f_back
+    return found
+
+
+def _native_id(thread: int) -> int:
+    threading = sys.modules.get("threading")
+    known = getattr(threading, "_active", {}).get(thread) if threading is not None else None
+    return getattr(known, "native_id", None) or 0
+
+
+def row_of(record: LoopRecord, loop: Loop, lag: float) -> list[Any]:
+    """The wire.LOOP_ROW of a loop; `lag` in seconds is what the viewer has not been told of yet."""
+    now = monotonic()
+    started = record.started
+    open_interval = now - started if started else 0.0
+    busy = record.busy + open_interval
+    if not record.clocked:
+        busy = max(busy, thread_cpu(record))
+    ready = getattr(loop, "_ready", None)
+    timers = getattr(loop, "_scheduled", None)
+    running = hot.records.get(id(hot.current_task_of(loop)))
+    return [
+        record.id,
+        round(max(lag, record.lag, now - record.beat_sent if record.beat_sent else 0.0) * 1e6),
+        round(busy * 1e6),
+        None if ready is None else len(ready),
+        None if timers is None else max(len(timers) - getattr(loop, "_timer_cancelled_count", 0), 0),
+        record.steps,
+        None if running is None or not started else running.id,
+        round(open_interval * 1e6) if open_interval else 0,
+    ]
+
+
+def static_of(record: LoopRecord) -> list[Any]:
+    """The wire.LOOP_STATIC of a loop."""
+    threading = sys.modules.get("threading")
+    known = getattr(threading, "_active", {}).get(record.thread) if threading is not None else None
+    return [record.id, record.kind, record.thread_native, getattr(known, "name", "") or ""]
+
+
+def thread_cpu(record: LoopRecord) -> float:
+    """CPU seconds of the thread of a loop, from /proc (proc(5)); 0.0 where that is not to be had."""
+    if not record.thread_native:
+        return 0.0
+    try:
+        with open(f"/proc/self/task/{record.thread_native}/schedstat", "rb") as file:
+            return int(file.read().split()[0]) * 1e-9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
+def state_of(record: Any, task: Any, running: Any) -> int:
+    """The state of a live task, by reading: `_fut_waiter` is None or done while it waits for its turn."""
+    if task is running:
+        return wire.RUNNING
+    if task.done():
+        return int(record.outcome) or (wire.CANCELLED if task.cancelled() else wire.DONE)
+    waiter = task._fut_waiter
+    if waiter is None or waiter.done():
+        return wire.SCHEDULED
+    return wire.WAITING

@@ -1,0 +1,436 @@
+"""The probe: puts the parts together, switches counting on and off with the viewers, and leaves without a trace."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from _thread import allocate_lock, get_ident, start_new_thread
+from time import monotonic, thread_time, time
+from typing import Any
+
+from . import announce, hot, sites, slow, wire
+from .journal import Journal
+from .loops import Loops
+from .records import Failure, Histogram, LoopRecord, TaskRecord
+from .registry import Registry
+from .sampler import Changes, Clock, Sampler
+from .server import Lost, Server
+from .session import BadRequest
+from .settings import Settings, warn
+
+VERSION = "0.1.0"
+_LOOK_WITHOUT_VIEWER = 0.25
+
+
+class Probe:
+    """What is in the watched program. One per process; `probes.install()` finds the one that is there."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.version = VERSION
+        self.session_id = os.urandom(16).hex()
+        self.opened = time()
+        self.name, self.program = announce.program()
+        if settings.name:
+            self.name = settings.name
+        self.socket_path = ""
+        self.listening: str | None = None
+        self.token_file: str | None = None
+        self._files: list[str] = []
+        self._pid = os.getpid()
+        self._lock = allocate_lock()
+        self._ended = allocate_lock()
+        self._alive = False
+        self._cpu = 0.0
+        self._hook_cost = 0.0
+        self._steps_before = 0
+        self._unhandled: list[tuple[str, Failure | None, int | None, str | None]] = []
+        self._notices: list[str] = []
+        self._expected_until = monotonic() + settings.expect if settings.expect else 0.0
+        self._next_look = 0.0
+        self._lag: dict[int, tuple[float, float]] = {}
+        self.registry = Registry(self.notice)
+        self.journal = Journal(settings.ended)
+        self.clock = Clock()
+        self.watchdog = slow.Watchdog()
+        self.loops = Loops(self.registry)
+        self.loops.on_unhandled = self._on_unhandled
+        self.sampler = Sampler(self.loops, self.journal, self.watchdog, self.clock)
+        self.server = Server(self)
+
+    # Coming and going
+
+    def start(self) -> None:
+        """Hooks births, opens the socket and starts the thread. What cannot be had is warned about; nothing raises."""
+        sites.skip_also(tuple(part for part in self.settings.skip.split(",") if part))
+        hot.on_error = self.registry.fail
+        hot.on_slow = self.watchdog.book
+        self.loops.install()
+        self._open()
+        if self._expected_until:
+            self._start_counting()
+        self._alive = True
+        self._ended.acquire()
+        start_new_thread(self._serve, ())
+        if self.settings.announce:
+            self._announce()
+
+    def _open(self) -> None:
+        try:
+            directory = announce.runtime_dir()
+            path = f"{directory}/{self._pid}.sock"
+            self.server.listen_unix(path)
+            self.socket_path = path
+            self._files.append(path)
+        except OSError as error:
+            warn(f"cannot make a socket to be found by ({error}); set LOOPTOP_DIR to a directory of yours")
+            directory = ""
+        if self.settings.listen:
+            self._open_tcp(directory)
+        if directory:
+            self._describe(f"{directory}/{self._pid}.json")
+
+    def _open_tcp(self, directory: str) -> None:
+        try:
+            host, port = _address(self.settings.listen)
+            token = self._find_token(directory)
+            self.listening = self.server.listen_tcp(host, port, token)
+        except (OSError, ValueError) as error:
+            warn(f"cannot listen on {self.settings.listen}: {error}")
+
+    def _find_token(self, directory: str) -> str:
+        if self.settings.token:
+            return self.settings.token
+        if self.settings.token_file:
+            with open(self.settings.token_file, encoding="utf-8") as file:
+                token = file.read().strip()
+            if not token:
+                raise ValueError(f"{self.settings.token_file} is empty")
+            self.token_file = self.settings.token_file
+            return token
+        if not directory:
+            raise ValueError("no token: set LOOPTOP_TOKEN or LOOPTOP_TOKEN_FILE")
+        token = os.urandom(16).hex()
+        self.token_file = f"{directory}/{self._pid}.token"
+        announce.write_private(self.token_file, token + "\n")
+        self._files.append(self.token_file)
+        return token
+
+    def _describe(self, path: str) -> None:
+        facts = {
+            "pid": self._pid,
+            "started": announce.started(),
+            "name": self.name,
+            "session": self.session_id,
+            "program": self.program,
+            "python": _python(),
+            "socket": self.socket_path,
+            "listen": self.listening,
+            "token_file": self.token_file,
+        }
+        try:
+            announce.describe(path, facts)
+            self._files.append(path)
+        except OSError as error:
+            warn(f"cannot write {path}: {error}")
+
+    def _announce(self) -> None:
+        where = f"looptop attach {self._pid}"
+        if self.listening:
+            token = f" (token in {self.token_file})" if self.token_file else ""
+            where += f", or {self.listening}{token}"
+        _, own = sys.stderr, f"looptop: watching {self.name}, pid {self._pid}: {where}\n"
+        try:
+            sys.stderr.write(own)
+            sys.stderr.flush()
+        except Exception:
+            return
+
+    def stop(self) -> None:
+        """Takes everything out: hooks, counting, threads, files. Safe to call twice and from any thread."""
+        with self._lock:
+            if not self._alive:
+                return
+            self._alive = False
+        self.server.stop()
+        if get_ident() != self._thread:
+            self._ended.acquire(timeout=2.0)
+
+    def stop_soon(self, why: str) -> None:
+        """Asks the thread of the probe, which this is called in, to end after what it does now."""
+        self.notice(f"the probe leaves: {why}")
+        with self._lock:
+            self._alive = False
+        self.server.stop()
+
+    _thread = 0
+
+    def _serve(self) -> None:
+        self._thread = get_ident()
+        try:
+            self.server.run()
+        except Lost:
+            pass  # the program closed our sockets; whatever has their numbers now is not ours
+        except Exception as error:
+            warn(f"the probe ends, the program goes on: {type(error).__name__}: {error}")
+        self._take_out()
+        self._ended.release()
+
+    def _take_out(self) -> None:
+        self._alive = False
+        try:
+            self._stop_counting()
+            self.registry.remove_all()
+            self.server.close()
+            if os.getpid() == self._pid:
+                announce.remove(*self._files)
+            hot.records.clear()
+            hot.loops.clear()
+            if getattr(sys, "_looptop_probe", None) is self:
+                del sys._looptop_probe
+        except Exception as error:
+            warn(f"the probe could not clean up: {type(error).__name__}: {error}")
+
+    def forked(self) -> None:
+        """In a child after fork: no thread of ours lives here, so hooks and copied sockets go."""
+        self._alive = False
+        hot.watching = False
+        self.registry.remove_all()
+        self.server.close()
+        hot.records.clear()
+        hot.loops.clear()
+        hot.changed.clear()
+        if getattr(sys, "_looptop_probe", None) is self:
+            del sys._looptop_probe
+
+    # Counting
+
+    def viewers_changed(self) -> None:
+        """Adapts what is collected to what the viewers look at now."""
+        sessions = [viewer.session for viewer in self.server.viewers if viewer.session.watching]
+        if sessions:
+            self._expected_until = 0.0
+        if sessions or monotonic() < self._expected_until:
+            thresholds = [session.watch.slow for session in sessions] or [self.settings.slow]
+            hot.slow_threshold = self.watchdog.threshold = min(thresholds)
+            hot.origin_depth = max((session.watch.origins for session in sessions), default=0)
+            self._start_counting()
+        else:
+            self._stop_counting()
+        wanted: dict[int, TaskRecord] = {}
+        for session in sessions:
+            before = session.detailed
+            session.detailed = self.record_of(session.watch.detail)
+            if session.detailed is not None:
+                wanted[session.detailed.id] = session.detailed
+                if session.detailed.histogram is None:
+                    session.detailed.histogram = Histogram()
+            if before is not None and before.id not in wanted:
+                before.histogram = None
+
+    def _start_counting(self) -> None:
+        if hot.watching or not self._pid == os.getpid():
+            return
+        hot.slow_threshold = min(self.watchdog.threshold, hot.slow_threshold)
+        self.sampler.start_counting()
+        hot.watching = True
+        self.loops.watch()
+        if not self._hook_cost:
+            self._hook_cost = hot.cost_of_a_step()
+        self.watchdog.start(start_new_thread, _sleeper())
+
+    def _stop_counting(self) -> None:
+        if not hot.watching:
+            return
+        self.watchdog.stop()
+        self.loops.unwatch()
+        hot.watching = False
+        hot.origin_depth = 0
+        hot.changed.clear()
+
+    def next_look(self, now: float) -> float | None:
+        """When the thread must look at the hooks although no viewer is due; None: no need."""
+        if self._expected_until:
+            return min(self._next_look, self._expected_until)
+        return None
+
+    def look_if_due(self, now: float) -> None:
+        """Takes what the hooks booked, if some viewer is due or counting goes on without one."""
+        if self._expected_until and now >= self._expected_until:
+            self._expected_until = 0.0
+            self.viewers_changed()
+        if not hot.watching:
+            self._tell()
+            return
+        sessions = [viewer.session for viewer in self.server.viewers if viewer.session.watching]
+        if any(now >= session.due for session in sessions) or (not sessions and now >= self._next_look):
+            self._next_look = now + _LOOK_WITHOUT_VIEWER
+            changes = self._look()
+            for session in sessions:
+                session.merge(changes)
+        self._cpu = thread_time()
+
+    def _look(self) -> Changes:
+        for loop in list(hot.loops.values()):
+            self._lag[loop.id] = (loop.lag_peak, monotonic())
+            loop.lag_peak = 0.0
+        self._tell()
+        return self.sampler.look()
+
+    def _tell(self) -> None:
+        while self._notices:
+            self.journal.add("notice", text=self._notices.pop(0))
+        while self._unhandled:
+            self.sampler.tell_unhandled(*self._unhandled.pop(0))
+
+    def lag_of(self, loop: LoopRecord) -> float:
+        """The worst lag of a loop between the last two looks (s)."""
+        return self._lag.get(loop.id, (0.0, 0.0))[0]
+
+    def notice(self, text: str) -> None:
+        """One line for the viewers, from any thread."""
+        if len(self._notices) < 100:
+            self._notices.append(text)
+
+    def _on_unhandled(self, loop: Any, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        task = context.get("task") or context.get("future")
+        record = hot.records.get(id(task)) if isinstance(task, asyncio.Task) else None
+        failure = Failure(error) if isinstance(error, BaseException) else None
+        name = task.get_name() if isinstance(task, asyncio.Task) else None
+        if len(self._unhandled) < 1000:
+            message = str(context.get("message") or "unhandled exception")
+            self._unhandled.append((message, failure, record.id if record else None, name))
+        else:
+            self.sampler.drop(1)
+
+    # What viewers ask
+
+    def record_of(self, number: int | None) -> TaskRecord | None:
+        """The record of a live task by its id."""
+        if number is None:
+            return None
+        known = self._by_id.get(number)
+        if known is not None and hot.records.get(known.key) is known:
+            return known
+        self._by_id = {record.id: record for record in list(hot.records.values())}
+        return self._by_id.get(number)
+
+    _by_id: dict[int, TaskRecord] = {}  # noqa: RUF012 - replaced as a whole, never filled
+
+    def cancel(self, number: Any) -> None:
+        """Cancels a task in its own loop. Raises BadRequest with one line why not."""
+        if not self.settings.control:
+            raise BadRequest("this probe allows no control (control is off)")
+        record = self.record_of(number) if type(number) is int else None
+        task = record() if record is not None else None
+        if task is None or task.done():
+            raise BadRequest(f"no such task: {str(number)[:40]}")
+        try:
+            task.get_loop().call_soon_threadsafe(task.cancel)
+        except RuntimeError:
+            raise BadRequest("the loop of that task is closed") from None
+
+    def hello(self) -> dict[str, Any]:
+        """The first frame for a viewer."""
+        capabilities = ["origins", "histograms", "detach"] + (["cancel"] if self.settings.control else [])
+        return {
+            "type": "hello",
+            "protocol": wire.PROTOCOL,
+            "session": self.session_id,
+            "pid": self._pid,
+            "started": round(announce.started() * 1e6),
+            "opened": round(self.opened * 1e6),
+            "now": self.clock.unix(),
+            "name": self.name,
+            "program": self.program,
+            "argv": list(getattr(sys, "orig_argv", []))[:100],
+            "cwd": _cwd(),
+            "host": os.uname().nodename,
+            "user": os.environ.get("USER", "") or str(os.getuid()),
+            "python": _python(),
+            "implementation": {"cpython": "CPython"}.get(sys.implementation.name, sys.implementation.name),
+            "probe": VERSION,
+            "hooks": "pure Python",
+            "capabilities": capabilities,
+            "settings": {"slow": round(self.settings.slow * 1e6), "ended": self.settings.ended},
+            "paths": sites.python_paths(),
+            "schema": wire.SCHEMA,
+        }
+
+    def process_facts(self) -> dict[str, Any]:
+        """The `process` of a tick."""
+        return {
+            "rss": _resident(),
+            "cpu": round((_process_cpu()) * 1e6),
+            "threads": _count("/proc/self/task"),
+            "fds": _count("/proc/self/fd"),
+        }
+
+    def own_facts(self, missed: int) -> dict[str, Any]:
+        """The `probe` of a tick; `missed` are the events that one viewer has missed."""
+        steps = sum(record.steps for _, record in self.loops.all())
+        sampler = self.sampler
+        return {
+            "cpu": round((self._cpu + self.watchdog.cpu) * 1e6),
+            "hooks": round(steps * self._hook_cost * 1e6),
+            "viewers": len(self.server.viewers),
+            "tasks": len(hot.records),
+            "dropped": sampler.dropped + missed,
+            "dropped_at": sampler.dropped_at,
+            "off": [f"{name}: {why}" for name, why in self.registry.failed.items()],
+        }
+
+    def pause_accepting(self) -> None:
+        """The program has no descriptors left: nothing to be done but to wait."""
+        self.notice("a viewer could not be let in: the program has no file descriptors left")
+
+
+def _sleeper() -> Any:
+    lock = allocate_lock()
+    lock.acquire()
+
+    def wait(seconds: float) -> bool:
+        return lock.acquire(timeout=seconds)
+
+    return wait
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    if not port.isdigit() or not 0 <= int(port) < 65536:
+        raise ValueError("HOST:PORT is expected")
+    return host, int(port)
+
+
+def _python() -> str:
+    return ".".join(str(part) for part in sys.version_info[:3])
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+def _resident() -> int | None:
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _process_cpu() -> float:
+    times = os.times()
+    return times.user + times.system
+
+
+def _count(directory: str) -> int | None:
+    try:
+        return len(os.listdir(directory))
+    except OSError:
+        return None

@@ -1,0 +1,302 @@
+"""Turns what the hooks booked into rows, facts and events. Runs in the probe's thread, in short stretches."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic, sleep, time
+from typing import TYPE_CHECKING, Any
+
+from . import hot, loops, sites, wire
+from .records import Failure, LoopRecord, TaskRecord
+from .sites import Tables
+from .slow import coro_name
+
+if TYPE_CHECKING:
+    from .journal import Journal
+    from .slow import SlowCallback, Watchdog
+
+MOST_ENDS_A_TICK = 500
+"""Ends that are told one by one, failures first; the rest is in the counts of the creation sites."""
+_SLICE = 1000
+_BLOCKED = 0.25
+
+
+class Clock:
+    """One anchor between the monotonic clock and Unix time."""
+
+    def __init__(self) -> None:
+        self._offset = time() - monotonic()
+
+    def unix(self, at: float | None = None) -> int:
+        """Unix microseconds of a moment of `time.monotonic`, now if it is left out."""
+        return round(((monotonic() if at is None else at) + self._offset) * 1e6)
+
+
+class SiteCounts:
+    """What happened at one creation site since watching began."""
+
+    __slots__ = ("born", "busy", "cancelled", "ended", "failed", "steps")
+
+    def __init__(self) -> None:
+        self.born = self.ended = self.failed = self.cancelled = self.steps = 0
+        self.busy = 0.0
+
+
+class Changes:
+    """What one look at the hooks brought; merged into every session."""
+
+    __slots__ = ("ended", "gone", "live", "sites")
+
+    def __init__(self) -> None:
+        self.live: list[TaskRecord] = []
+        self.ended: list[TaskRecord] = []
+        self.gone: list[int] = []
+        self.sites: set[int] = set()
+
+
+class Sampler:
+    """The only reader of `hot.changed`."""
+
+    def __init__(self, all_loops: loops.Loops, journal: Journal, watchdog: Watchdog, clock: Clock) -> None:
+        self.tables = Tables()
+        self.clock = clock
+        self.dropped = 0
+        self.dropped_at: int | None = None
+        self.site_counts: dict[int, SiteCounts] = {}
+        self._loops = all_loops
+        self._journal = journal
+        self._watchdog = watchdog
+        self._births = 0
+        self._swept = 0.0
+
+    def start_counting(self) -> None:
+        """Begins anew with the tasks there are; called before the step hooks go in."""
+        hot.changed.clear()
+        self.site_counts.clear()
+        record: TaskRecord | None
+        task: Any
+        record = task = None
+        for record in list(hot.records.values()):
+            task = record()
+            if task is None or task.done():
+                # It ended unwatched, and somebody keeps it.
+                hot.records.pop(record.key, None)
+            hot.start_counting(record)
+        del record, task
+        for loop, loop_record in self._loops.all():
+            loop_record.steps = 0
+            loop_record.busy = 0.0
+            self._adopt(loop, loop_record)
+        self._births = hot.births
+
+    def _adopt(self, loop: Any, loop_record: LoopRecord) -> None:
+        """Registers tasks that passed no hook: older than the probe, or made by calling `asyncio.Task`."""
+        try:
+            tasks = asyncio.all_tasks(loop)
+        except RuntimeError:  # the set changed too often while it was copied
+            return
+        while tasks:
+            task = tasks.pop()
+            if id(task) not in hot.records and not task.done():
+                hot.adopt(task, loop_record)
+
+    def look(self) -> Changes:
+        """Takes what the hooks booked since the last look."""
+        now = monotonic()
+        if now - self._swept >= 1.0:
+            self._swept = now
+            self._sweep(now)
+        changes = Changes()
+        self._count_lost_births()
+        take = hot.changed.popleft
+        for number in range(len(hot.changed)):
+            if number % _SLICE == _SLICE - 1:
+                sleep(0)
+            try:
+                record = take()
+            except IndexError:
+                break
+            record.dirty = False
+            self._book(record, changes)
+        for loop in list(hot.loops):
+            running = hot.records.get(id(hot.current_task_of(loop)))
+            if running is not None and not running.dirty and running.told >= 0:
+                changes.live.append(running)  # its row grows while it runs
+        self._tell_ends(changes.ended)
+        self._tell_slow()
+        return changes
+
+    def _book(self, record: TaskRecord, changes: Changes) -> None:
+        counts = None
+        if record.told < 0:
+            record.told = 0
+            record.site = self.tables.site_at(record.code, record.lasti)
+            if record.counted is None:
+                counts = self._counts(record.site)
+                counts.born += 1
+                changes.sites.add(record.site)
+        steps = record.steps
+        if record.loop is not None:
+            record.loop.steps += steps - record.told
+        record.told = steps
+        if record.outcome:
+            counts = counts or self._counts(record.site)
+            counts.ended += 1
+            counts.failed += record.outcome == wire.FAILED
+            counts.cancelled += record.outcome == wire.CANCELLED
+            counts.busy += record.busy
+            counts.steps += steps
+            changes.sites.add(record.site)
+            changes.ended.append(record)
+        elif record() is None:
+            changes.gone.append(record.id)
+        else:
+            changes.live.append(record)
+
+    def _counts(self, site: int) -> SiteCounts:
+        counts = self.site_counts.get(site)
+        if counts is None:
+            counts = self.site_counts[site] = SiteCounts()
+        return counts
+
+    def _count_lost_births(self) -> None:
+        if len(hot.changed) == hot.MOST_CHANGED:
+            # The oldest entries fell out; whose they were is not known any more.
+            self.drop(1)
+
+    def drop(self, number: int) -> None:
+        """Counts and dates something that viewers will not see."""
+        self.dropped += number
+        self.dropped_at = self.clock.unix()
+
+    def _sweep(self, now: float) -> None:
+        """Once a second: tasks that passed no hook, and those that became ready behind a blocked loop."""
+        for loop, record in self._loops.all():
+            if record.thread:
+                self._adopt(loop, record)
+            if record.started and now - record.started > _BLOCKED:
+                self._mark_ready(record)
+
+    def _mark_ready(self, loop: LoopRecord) -> None:
+        for number, record in enumerate(list(hot.records.values())[:20_000]):
+            if number % _SLICE == _SLICE - 1:
+                sleep(0)
+            task = record() if record.loop is loop and not record.dirty else None
+            if task is not None and loops.state_of(record, task, None) == wire.SCHEDULED:
+                record.dirty = True
+                hot.changed.append(record)
+
+    # Events
+
+    def _tell_ends(self, ended: list[TaskRecord]) -> None:
+        told = ended
+        if len(ended) > MOST_ENDS_A_TICK:
+            failed = [record for record in ended if record.outcome == wire.FAILED][-MOST_ENDS_A_TICK:]
+            others = [record for record in ended if record.outcome != wire.FAILED]
+            room = MOST_ENDS_A_TICK - len(failed)
+            told = failed + (others[-room:] if room else [])
+            self.drop(len(ended) - len(told))
+        for record in sorted(told, key=lambda record: record.ended):
+            self._tell_end(record)
+
+    def _tell_end(self, record: TaskRecord) -> None:
+        whole = record.counted is None
+        self._journal.add(
+            "task_ended",
+            self.clock.unix(record.ended),
+            task=record.id,
+            name=(record.name or "")[:300],
+            coro=record.coro or "",
+            outcome=wire.STATES[record.outcome],
+            exception=self._exception(record.failure),
+            age=None if record.born is None else _us(record.ended - record.born),
+            busy=_us(record.busy) if whole else None,
+            scheduled=_us(record.scheduled) if whole and record.loop and record.loop.schedules else None,
+            steps=record.steps if whole else None,
+            max_step=_us(record.max_step) if whole else None,
+            site=record.site,
+            parent=record.parent,
+            loop=record.loop.id if record.loop else 0,
+        )
+
+    def _exception(self, failure: Failure | None) -> dict[str, Any] | None:
+        if failure is None:
+            return None
+        traceback = [
+            self.tables.site(code, line)
+            for code, line in failure.traceback
+            if sites.plumbing[code.co_filename] != sites.BOUNDARY
+        ]
+        return {"type": failure.type, "message": failure.message, "traceback": traceback}
+
+    def _tell_slow(self) -> None:
+        caught = self._watchdog.caught
+        while caught:
+            self._tell_slow_callback(caught.popleft())
+
+    def _tell_slow_callback(self, slow: SlowCallback) -> None:
+        stack, _ = slow.heaviest()
+        self._journal.add(
+            "slow_callback",
+            self.clock.unix(slow.ended),
+            loop=slow.loop,
+            duration=_us(slow.duration),
+            task=slow.task or None,
+            name=slow.name[:300] if slow.task else None,
+            callback=slow.callback[:300],
+            stack=[self.tables.site(code, line) for code, line in stack],
+            blame=sites.blamed(list(stack)),
+            samples=len(slow.samples),
+        )
+
+    def tell_unhandled(self, message: str, failure: Failure | None, task: int | None, name: str | None) -> None:
+        """Books what a loop's exception handler was called with; told at the next look."""
+        self._journal.add("unhandled", message=message[:500], exception=self._exception(failure), task=task, name=name)
+
+    # Rows
+
+    def static_of(self, record: TaskRecord, task: Any) -> list[Any]:
+        """The wire.TASK_STATIC of a live task."""
+        before = record.born is None
+        return [
+            record.id,
+            task.get_name()[:300],
+            self.tables.string(coro_name(task)),
+            record.loop.id if record.loop is not None else 0,
+            None if record.born is None else self.clock.unix(record.born),
+            None if record.counted is None else self.clock.unix(record.counted),
+            record.parent,
+            self.tables.site_at(record.code, record.lasti),
+            (wire.BORN_BEFORE_ATTACH if before else 0) | (wire.EAGER if record.eager else 0),
+        ]
+
+    def row_of(self, record: TaskRecord) -> list[Any] | None:
+        """The wire.TASK_ROW of a task as it is now; None for one that was collected without having ended."""
+        loop = record.loop
+        busy, longest = record.busy, record.max_step
+        if record.outcome:
+            state = record.outcome
+        else:
+            task = record()
+            if task is None:
+                return None
+            alive = loop.ref() if loop is not None else None
+            running = hot.current_task_of(alive) if alive is not None else None
+            state = loops.state_of(record, task, running)
+            started = loop.started if loop is not None else 0.0
+            if state == wire.RUNNING and started:
+                open_interval = monotonic() - started
+                busy += open_interval
+                longest = max(longest, open_interval)
+        scheduled = None if loop is None or not loop.schedules else _us(record.scheduled)
+        return [record.id, state, record.steps, _us(busy), scheduled, _us(longest)]
+
+    def site_row(self, site: int) -> list[Any]:
+        """The wire.SITE_ROW of a creation site."""
+        counts = self.site_counts[site]
+        ends = [counts.born, counts.ended, counts.failed, counts.cancelled]
+        return [site, *ends, _us(counts.busy), counts.steps]
+
+
+def _us(seconds: float) -> int:
+    return round(seconds * 1e6)

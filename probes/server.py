@@ -1,0 +1,361 @@
+"""The probe's own thread: sockets, viewers, ticks. It answers while the app's loop is blocked, and harms nothing.
+
+A `poll` loop of its own, not asyncio: what the probe does is then never among what it watches, and the object keeps
+no descriptor in the kernel. A program may close descriptors that are not its own (`os.closerange`) and be given their
+numbers again, so before a socket is used its inode is compared; if it is not ours any more, it is left alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import selectors
+import socket
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from . import wire
+from .session import BadRequest, Session
+
+if TYPE_CHECKING:
+    from .probe import Probe
+
+MOST_VIEWERS = 32
+MOST_UNREAD = 256 << 10
+"""Bytes that are handed to a viewer's socket at most before it has read them; see docs/protocol.md, Bounds."""
+STALLED = 60.0
+UNKNOWN_PEER = 10.0
+
+
+class Lost(Exception):
+    """A descriptor was closed behind our back: everything is left as it is."""
+
+
+class OwnSocket:
+    """A socket, and what tells that its number still means it."""
+
+    __slots__ = ("_inode", "socket")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+        sock.setblocking(False)
+        self._inode = os.fstat(sock.fileno()).st_ino
+
+    def check(self) -> None:
+        """Raises Lost if the descriptor is not this socket any more."""
+        try:
+            if os.fstat(self.socket.fileno()).st_ino == self._inode:
+                return
+        except OSError:
+            pass
+        raise Lost
+
+    def close(self) -> None:
+        """Closes the socket, unless the number belongs to somebody else by now."""
+        try:
+            self.check()
+        except Lost:
+            self.socket.detach()
+        else:
+            self.socket.close()
+
+
+class Viewer:
+    """One connection and its session."""
+
+    def __init__(self, sock: socket.socket, session: Session, nonce: str | None) -> None:
+        self.own = OwnSocket(sock)
+        self.session = session
+        self.nonce = nonce  # not None until the token was proven
+        self.unread = bytearray()
+        self.unsent = memoryview(b"")
+        self.since = monotonic()  # of the last progress
+        self.closing = False
+
+
+class Server:
+    """Serves viewers until it is told to stop."""
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._selector = selectors.PollSelector()
+        ours, self._waker = socket.socketpair()
+        self._wake = OwnSocket(ours)
+        self._own_waker = OwnSocket(self._waker)
+        self._listeners: list[OwnSocket] = []
+        self._token = ""
+        self.viewers: list[Viewer] = []
+        self._stopping = False
+        self._selector.register(ours, selectors.EVENT_READ, None)
+
+    def listen_unix(self, path: str) -> None:
+        """Serves on a Unix socket that only its owner may open. Raises OSError."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                pass
+            sock.bind(path)
+            os.chmod(path, 0o600)
+            sock.listen(16)
+        except OSError:
+            sock.close()
+            raise
+        self._add_listener(sock)
+
+    def listen_tcp(self, host: str, port: int, token: str) -> str:
+        """Serves on TCP behind a token; returns HOST:PORT. Raises OSError."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((host, port))
+            sock.listen(16)
+        except OSError:
+            sock.close()
+            raise
+        self._token = token
+        self._add_listener(sock)
+        shown = f"[{host}]" if ":" in host else host
+        return f"{shown}:{sock.getsockname()[1]}"
+
+    def _add_listener(self, sock: socket.socket) -> None:
+        own = OwnSocket(sock)
+        self._listeners.append(own)
+        self._selector.register(sock, selectors.EVENT_READ, own)
+
+    def wake(self) -> None:
+        """Makes the thread look around now; may be called from any thread."""
+        try:
+            self._own_waker.check()
+            self._waker.send(b"x")
+        except (OSError, Lost):
+            pass
+
+    def stop(self) -> None:
+        """Ends the thread soon."""
+        self._stopping = True
+        self.wake()
+
+    def run(self) -> None:
+        """The body of the thread. Returns when it is told to stop; raises Lost when its sockets were closed."""
+        while not self._stopping:
+            ready = self._select()
+            self._wake.check()
+            for key, events in ready:
+                if key.data is None:
+                    self._drain_wake()
+                elif isinstance(key.data, OwnSocket):
+                    self._accept(key.data)
+                else:
+                    self._serve(key.data, events)
+            now = monotonic()
+            self._probe.look_if_due(now)
+            for viewer in list(self.viewers):
+                self._feed(viewer, now)
+        for viewer in list(self.viewers):
+            self._flush_last(viewer)
+
+    def _select(self) -> list[Any]:
+        try:
+            return self._selector.select(self._timeout())
+        except InterruptedError:
+            return []
+        except OSError as error:
+            raise Lost from error
+
+    def _timeout(self) -> float | None:
+        now = monotonic()
+        times = [self._probe.next_look(now)]
+        for viewer in self.viewers:
+            if viewer.unsent:
+                times.append(viewer.since + STALLED)
+            elif viewer.session.wants_output():
+                return 0.0
+            elif viewer.session.watching:
+                times.append(viewer.session.due)
+            elif viewer.nonce is not None:
+                times.append(viewer.since + UNKNOWN_PEER)
+        known = [when for when in times if when is not None]
+        return max(min(known) - now, 0.0) if known else None
+
+    def _drain_wake(self) -> None:
+        try:
+            self._wake.socket.recv(4096)
+        except BlockingIOError:
+            pass
+
+    def _accept(self, listener: OwnSocket) -> None:
+        listener.check()
+        try:
+            sock, _ = listener.socket.accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._probe.pause_accepting()
+            return
+        if len(self.viewers) >= MOST_VIEWERS:
+            self._refuse(sock, f"there are {MOST_VIEWERS} viewers already")
+            return
+        if sock.family == socket.AF_UNIX:
+            if not _peer_allowed(sock):
+                self._refuse(sock, "this program belongs to another user")
+                return
+            nonce = None
+        else:
+            nonce = os.urandom(16).hex()
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        viewer = Viewer(sock, Session(self._probe), nonce)
+        self.viewers.append(viewer)
+        self._selector.register(sock, selectors.EVENT_READ, viewer)
+        if nonce is not None:
+            self._send(viewer, wire.encode({"type": "challenge", "protocol": wire.PROTOCOL, "nonce": nonce}))
+        else:
+            self._send(viewer, wire.encode(self._probe.hello()))
+
+    def _refuse(self, sock: socket.socket, why: str) -> None:
+        try:
+            sock.setblocking(False)
+            sock.send(wire.encode({"type": "error", "message": why}))
+        except OSError:
+            pass
+        sock.close()
+
+    def _serve(self, viewer: Viewer, events: int) -> None:
+        if viewer not in self.viewers:
+            return
+        viewer.own.check()
+        try:
+            if events & selectors.EVENT_WRITE and viewer.unsent:
+                self._send(viewer, b"")
+            if events & selectors.EVENT_READ:
+                self._read(viewer)
+        except OSError:
+            self._drop(viewer)
+
+    def _read(self, viewer: Viewer) -> None:
+        try:
+            data = viewer.own.socket.recv(65536)
+        except (BlockingIOError, InterruptedError):
+            return
+        if not data:
+            self._drop(viewer)
+            return
+        viewer.unread += data
+        while True:
+            line, newline, rest = viewer.unread.partition(b"\n")
+            if not newline:
+                break
+            viewer.unread = rest
+            if line.strip():
+                self._take(viewer, bytes(line))
+            if viewer not in self.viewers or viewer.closing:
+                return
+        if len(viewer.unread) > wire.MAX_REQUEST:
+            self._end(viewer, f"a line is longer than {wire.MAX_REQUEST} bytes")
+
+    def _take(self, viewer: Viewer, line: bytes) -> None:
+        try:
+            frame = wire.decode(line)
+            if viewer.nonce is not None:
+                self._authenticate(viewer, frame)
+                return
+            for answer in viewer.session.take(frame):
+                self._send(viewer, wire.encode(answer))
+        except BadRequest as error:
+            self._end(viewer, str(error))
+        except (ValueError, RecursionError):
+            self._end(viewer, "that line is no frame of looptop: one JSON object a line is expected")
+
+    def _authenticate(self, viewer: Viewer, frame: dict[str, object]) -> None:
+        import hmac
+
+        answer = frame.get("answer")
+        right = wire.answer(self._token, viewer.nonce or "")
+        if (
+            frame.get("type") != "auth"
+            or not isinstance(answer, str)
+            or not hmac.compare_digest(answer.encode(), right.encode())
+        ):
+            self._end(viewer, "wrong token")
+            return
+        viewer.nonce = None
+        self._send(viewer, wire.encode(self._probe.hello()))
+
+    def _end(self, viewer: Viewer, why: str) -> None:
+        viewer.closing = True
+        self._send(viewer, wire.encode({"type": "error", "message": why}))
+        if not viewer.unsent:
+            self._drop(viewer)
+
+    def _send(self, viewer: Viewer, data: bytes) -> None:
+        if data:
+            viewer.unsent = memoryview(bytes(viewer.unsent) + data)
+        while viewer.unsent:
+            try:
+                sent = viewer.own.socket.send(viewer.unsent[:MOST_UNREAD])
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError:
+                self._drop(viewer)
+                return
+            viewer.unsent = viewer.unsent[sent:]
+            viewer.since = monotonic()
+        if viewer.closing and not viewer.unsent:
+            self._drop(viewer)
+            return
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if viewer.unsent else 0)
+        if viewer in self.viewers:
+            self._selector.modify(viewer.own.socket, wanted, viewer)
+
+    def _feed(self, viewer: Viewer, now: float) -> None:
+        if viewer.unsent:
+            if now - viewer.since > STALLED:
+                self._drop(viewer)
+            return
+        if viewer.nonce is not None:
+            if now - viewer.since > UNKNOWN_PEER:
+                self._drop(viewer)
+            return
+        output = viewer.session.next_output(now)
+        if output:
+            viewer.own.check()
+            self._send(viewer, output)
+
+    def _flush_last(self, viewer: Viewer) -> None:
+        """What a viewer has not got yet: tried once, for a moment, when the probe ends."""
+        try:
+            viewer.own.check()
+            if viewer.unsent:
+                viewer.own.socket.settimeout(0.2)
+                viewer.own.socket.sendall(viewer.unsent)
+        except (OSError, Lost):
+            pass
+
+    def _drop(self, viewer: Viewer) -> None:
+        if viewer not in self.viewers:
+            return
+        self.viewers.remove(viewer)
+        self._selector.unregister(viewer.own.socket)
+        viewer.own.close()
+        self._probe.viewers_changed()
+
+    def close(self) -> None:
+        """Closes what is still ours."""
+        for viewer in self.viewers:
+            viewer.own.close()
+        self.viewers.clear()
+        for own in (*self._listeners, self._wake, self._own_waker):
+            own.close()
+        self._listeners.clear()
+        self._selector.close()
+
+
+def _peer_allowed(sock: socket.socket) -> bool:
+    """Whether the other end is our own user, or root (SO_PEERCRED, unix(7))."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return True  # the directory is 0700 anyway
+    credentials = sock.getsockopt(socket.SOL_SOCKET, option, 12)
+    uid = int.from_bytes(credentials[4:8], "little")
+    return uid in (os.getuid(), 0)

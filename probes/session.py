@@ -1,0 +1,420 @@
+"""One viewer: what it looks at, what it has been told, and the next piece of output. Never a queue of old frames.
+
+What changes is merged into a set of dirty records; a tick is made only when the one before has left. So a viewer
+that does not read costs one piece of output and the sets, whatever the program does meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from heapq import nlargest
+from typing import TYPE_CHECKING, Any
+
+from . import detail, hot, loops, wire
+from .slow import coro_name
+
+if TYPE_CHECKING:
+    from .probe import Probe
+    from .records import TaskRecord
+    from .sampler import Changes
+
+PIECE = 500
+"""Tasks in one frame."""
+DETAILS = 25
+MOST_EVENTS = 300
+SORTS = ("busy", "steps", "scheduled", "max_step", "age", "id")
+
+
+class BadRequest(ValueError):
+    """What a viewer sent does not fit; one line for it."""
+
+
+class Watch:
+    """What a viewer looks at. Every field of a `watch` frame is checked before any of it is taken."""
+
+    def __init__(self, slow: float) -> None:
+        self.rate = 4.0
+        self.slow = slow
+        self.window: list[int] = []
+        self.detail: int | None = None
+        self.origins = 0
+        self.filter: str | None = None
+        self.first: dict[str, Any] = {}
+        self.events = True
+        self.rows = True
+
+    def update(self, frame: dict[str, Any]) -> None:
+        """Takes the fields of a frame over. Raises BadRequest and changes nothing if one does not fit."""
+        taken: dict[str, Any] = {}
+        if "rate" in frame:
+            taken["rate"] = float(_number(frame, "rate", 0.1, 20))
+        if "slow" in frame:
+            taken["slow"] = _number(frame, "slow", 10_000, 3600_000_000) * 1e-6
+        if "origins" in frame:
+            taken["origins"] = int(_number(frame, "origins", 0, 50))
+        if "window" in frame:
+            window = frame["window"]
+            if not isinstance(window, list) or len(window) > 200 or not all(type(n) is int for n in window):
+                raise BadRequest("window: at most 200 ids of tasks")
+            taken["window"] = window
+        if "detail" in frame:
+            if frame["detail"] is not None and type(frame["detail"]) is not int:
+                raise BadRequest("detail: the id of a task, or null")
+            taken["detail"] = frame["detail"]
+        if "filter" in frame:
+            taken["filter"] = _text(frame, "filter")
+        if "first" in frame:
+            if not isinstance(frame["first"], dict):
+                raise BadRequest("first: an object with sort and limit")
+            _order(frame["first"])
+            taken["first"] = frame["first"]
+        for flag in ("events", "rows"):
+            if flag in frame:
+                if not isinstance(frame[flag], bool):
+                    raise BadRequest(f"{flag}: true or false")
+                taken[flag] = frame[flag]
+        for name, value in taken.items():
+            setattr(self, name, value)
+
+
+def _number(frame: dict[str, Any], name: str, least: float, most: float) -> float:
+    value = frame[name]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+        raise BadRequest(f"{name}: a number from {least} to {most}")
+    return value
+
+
+def _text(frame: dict[str, Any], name: str) -> str | None:
+    value = frame.get(name)
+    if value is not None and (not isinstance(value, str) or len(value) > 1000):
+        raise BadRequest(f"{name}: a text of at most 1000 characters, or null")
+    return value or None
+
+
+def _order(frame: dict[str, Any]) -> tuple[str, int]:
+    sort, limit = frame.get("sort", "busy"), frame.get("limit", 200)
+    if sort not in SORTS:
+        raise BadRequest(f"sort: one of {', '.join(SORTS)}")
+    if type(limit) is not int or not 0 <= limit <= 1_000_000:
+        raise BadRequest("limit: a number of tasks")
+    return sort, limit
+
+
+def sorted_first(records: list[TaskRecord], sort: str, limit: int) -> list[TaskRecord]:
+    """The first records by a column, descending (oldest first for age)."""
+    if sort == "age":
+        return nlargest(limit, records, key=lambda record: -(record.born or 0.0))
+    return nlargest(limit, records, key=lambda record: getattr(record, sort))
+
+
+class Session:
+    """What one viewer has been told, and what comes next for it."""
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._sampler = probe.sampler
+        self.watch = Watch(probe.settings.slow)
+        self.watching = False
+        self.due = 0.0
+        self._known: set[int] = set()
+        self._dirty: dict[int, TaskRecord] = {}
+        self._gone: list[int] = []
+        self._backlog: deque[TaskRecord] = deque()
+        self._sites: set[int] = set()
+        self._lag: dict[int, float] = {}
+        self._loops_told: set[tuple[Any, ...]] = set()
+        self._strings_told = 0
+        self._sites_told = 0
+        self._names: dict[int, str] = {}
+        self._waits: dict[int, tuple[Any, Any]] = {}
+        self._last_event = 0
+        self._missed = 0
+        self._replies: deque[Iterator[list[dict[str, Any]]]] = deque()
+        self._process_due = 0.0
+        self.detailed: TaskRecord | None = None
+
+    # What the viewer says
+
+    def take(self, frame: dict[str, Any]) -> list[dict[str, Any]]:
+        """Takes a frame of the viewer in; returns frames to send at once. Raises BadRequest."""
+        kind = frame.get("type")
+        if kind == "watch":
+            filter_before = self.watch.filter
+            self.watch.update(frame)
+            if not self.watching:
+                self.watching = True
+                self._probe.viewers_changed()
+                self._begin()
+            elif self.watch.filter != filter_before:
+                self._begin()
+            self._probe.viewers_changed()
+            return []
+        if kind == "request":
+            return self._request(frame)
+        return []  # a newer viewer may say what this probe does not know
+
+    def _begin(self) -> None:
+        """Everything there is comes as a first screen, then in pieces."""
+        records = [record for record in list(hot.records.values()) if self._wanted(record)]
+        sort, limit = _order(self.watch.first)
+        first = sorted_first(records, sort, min(limit, PIECE))
+        chosen = {record.id for record in first}
+        self._backlog = deque(first)
+        self._backlog.extend(record for record in records if record.id not in chosen)
+        self._dirty.clear()
+        self._sites = set(self._sampler.site_counts)
+        self.due = 0.0
+
+    def _wanted(self, record: TaskRecord) -> bool:
+        text = self.watch.filter
+        if text is None:
+            return True
+        return _named(record, text.lower())
+
+    # What the program did
+
+    def merge(self, changes: Changes) -> None:
+        """Takes what changed in, merged with what is still to be told."""
+        if not self.watching:
+            return
+        dirty = self._dirty
+        if self.watch.rows:
+            for record in changes.live:
+                dirty[record.id] = record
+            for record in changes.ended:
+                if record.id in self._known:
+                    dirty[record.id] = record
+                else:
+                    dirty.pop(record.id, None)
+            for number in changes.gone:
+                dirty.pop(number, None)
+                if number in self._known:
+                    self._gone.append(number)
+        self._sites |= changes.sites
+        for record in list(hot.loops.values()):
+            self._lag[record.id] = max(self._lag.get(record.id, 0.0), self._probe.lag_of(record))
+
+    # What it is told
+
+    def next_output(self, now: float) -> bytes:
+        """The next piece of output, or nothing; called only when the one before has left."""
+        if self._replies:
+            return self._next_reply()
+        if not self.watching:
+            return b""
+        if now >= self.due:
+            # Not at a fixed pace from the past: a viewer that was slow gets one fresh tick, not many.
+            self.due = now + 1.0 / self.watch.rate
+            return self._tick(now)
+        if self._backlog:
+            return self._encode([self._rows(self._take_backlog())])
+        return b""
+
+    def wants_output(self) -> bool:
+        """Whether there is something that does not wait for the next tick."""
+        return bool(self._replies or (self.watching and self._backlog))
+
+    def _take_backlog(self) -> list[TaskRecord]:
+        backlog = self._backlog
+        return [backlog.popleft() for _ in range(min(PIECE, len(backlog)))]
+
+    def _tick(self, now: float) -> bytes:
+        frames = []
+        records = self._take_backlog() if self._backlog and not self._known else []
+        room = 4 * PIECE
+        while self._dirty and room:
+            room -= 1
+            _, record = self._dirty.popitem()
+            records.append(record)
+        tick = self._rows(records[:PIECE])
+        frames.append(tick)
+        for start in range(PIECE, len(records), PIECE):
+            frames.append(self._rows(records[start : start + PIECE]))
+        tick["gone"], self._gone = self._gone, []
+        self._known.difference_update(tick["gone"])
+        tick["loops"] = self._loop_rows()
+        tick["sites"] = [self._sampler.site_row(site) for site in self._sites if site in self._sampler.site_counts]
+        self._sites.clear()
+        self._look_closer(tick)
+        if now >= self._process_due:
+            self._process_due = now + 1.0
+            tick["process"] = self._probe.process_facts()
+        tick["probe"] = self._probe.own_facts(self._missed)
+        if self.watch.events:
+            frames += self._events()
+        return self._encode(frames)
+
+    def _rows(self, records: list[TaskRecord]) -> dict[str, Any]:
+        """A tick with the rows of some tasks; facts that the viewer lacks are left in it under `static`."""
+        rows, facts = [], []
+        for record in records:
+            row = self._sampler.row_of(record)
+            if row is None:
+                continue
+            if record.outcome:
+                if record.id in self._known:
+                    self._known.discard(record.id)
+                    rows.append(row)
+                continue
+            if record.id not in self._known:
+                task = record()
+                if task is None or not self._wanted(record):
+                    continue
+                self._known.add(record.id)
+                facts.append(self._sampler.static_of(record, task))
+            rows.append(row)
+        return {
+            "type": "tick",
+            "at": self._sampler.clock.unix(),
+            "tasks": rows,
+            "left": len(self._backlog),
+            "static": facts,
+        }
+
+    def _loop_rows(self) -> list[list[Any]]:
+        rows = []
+        for loop, record in self._probe.loops.all():
+            rows.append(loops.row_of(record, loop, self._lag.pop(record.id, 0.0)))
+        return rows
+
+    def _look_closer(self, tick: dict[str, Any]) -> None:
+        waits, names = [], []
+        for number in self.watch.window:
+            record = self._probe.record_of(number)
+            task = record() if record is not None else None
+            if record is None or task is None:
+                self._waits.pop(number, None)
+                continue
+            wait = detail.wait_of(task)
+            found = (None, None) if wait is None else (wait.kind, wait.text)
+            if self._waits.get(number) != found:
+                self._waits[number] = found
+                waits.append([number, *found])
+            if number in self._known and self._names.setdefault(number, task.get_name()) != task.get_name():
+                self._names[number] = task.get_name()
+                names.append(self._sampler.static_of(record, task))
+        for number in set(self._waits) - set(self.watch.window):
+            del self._waits[number]
+            self._names.pop(number, None)
+        tick["waits"] = waits
+        tick["static"] += names
+        if self.detailed is not None and self.detailed.id == self.watch.detail:
+            tick["detail"] = detail.detail_of(self.detailed, self._sampler.tables)
+
+    def _events(self) -> list[dict[str, Any]]:
+        journal = self._probe.journal
+        events = journal.since(self._last_event)
+        self._missed += journal.last_seq - self._last_event - len(events) if self._last_event else 0
+        threshold = self.watch.slow * 1e6
+        events = [event for event in events if event["kind"] != "slow_callback" or event["duration"] >= threshold]
+        if len(events) > MOST_EVENTS:
+            events = events[:MOST_EVENTS]
+            self._last_event = events[-1]["seq"]
+        else:
+            self._last_event = journal.last_seq
+        return events
+
+    def _encode(self, frames: list[dict[str, Any]]) -> bytes:
+        """Lines of frames, the strings, sites and facts that they refer to first."""
+        out = []
+        tables = self._sampler.tables
+        facts = []
+        for frame in frames:
+            facts += frame.pop("static", ())
+        static: dict[str, Any] = {"type": "static"}
+        loop_facts = [loops.static_of(record) for _, record in self._probe.loops.all()]
+        new_loops = [row for row in loop_facts if tuple(row) not in self._loops_told]
+        if new_loops:
+            self._loops_told.update(tuple(row) for row in new_loops)
+            static["loops"] = new_loops
+        # Rows were made before this point, so what they refer to is in the tables by now.
+        if len(tables.strings) > self._strings_told or len(tables.sites) > self._sites_told or facts or new_loops:
+            out += self._encode_static(static, facts)
+        out += [wire.encode(frame) for frame in frames]
+        return b"".join(out)
+
+    def _encode_static(self, static: dict[str, Any], facts: list[Any]) -> list[bytes]:
+        tables = self._sampler.tables
+        out = []
+        while len(tables.strings) > self._strings_told:
+            items = tables.strings[self._strings_told : self._strings_told + PIECE]
+            out.append(wire.encode({"type": "static", "strings": {"from": self._strings_told, "items": items}}))
+            self._strings_told += len(items)
+        while len(tables.sites) > self._sites_told:
+            sites = tables.sites[self._sites_told : self._sites_told + 10 * PIECE]
+            out.append(wire.encode({"type": "static", "sites": {"from": self._sites_told, "items": sites}}))
+            self._sites_told += len(sites)
+        out.append(wire.encode({**static, "tasks": facts[:PIECE]}))
+        out += [
+            wire.encode({"type": "static", "tasks": facts[start : start + PIECE]})
+            for start in range(PIECE, len(facts), PIECE)
+        ]
+        return out
+
+    # Requests
+
+    def _request(self, frame: dict[str, Any]) -> list[dict[str, Any]]:
+        number = frame.get("id")
+        if type(number) is not int:
+            raise BadRequest("a request needs an id, a number")
+        if len(self._replies) >= 16:
+            return [_refusal(number, "too many requests at once")]
+        operation = frame.get("op")
+        try:
+            if operation == "tasks":
+                self._replies.append(self._tasks(number, frame))
+                return []
+            if operation == "cancel":
+                self._probe.cancel(frame.get("task"))
+            elif operation == "detach":
+                self._probe.stop_soon("a viewer asked for it")
+            elif operation != "ping":
+                return [_refusal(number, f"no such op: {str(operation)[:40]}")]
+        except BadRequest as error:
+            return [_refusal(number, str(error))]
+        return [{"type": "reply", "id": number, "ok": True, "now": self._sampler.clock.unix()}]
+
+    def _next_reply(self) -> bytes:
+        try:
+            return self._encode(next(self._replies[0]))
+        except StopIteration:
+            self._replies.popleft()
+            return b""
+
+    def _tasks(self, number: int, frame: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+        sort, limit = _order(frame)
+        offset = int(_number({"offset": frame.get("offset", 0)}, "offset", 0, 1e9))
+        text = _text(frame, "filter")
+        wanted = frame.get("ids")
+        if wanted is not None and (not isinstance(wanted, list) or not all(type(n) is int for n in wanted)):
+            raise BadRequest("ids: a list of ids of tasks")
+        return self._task_pieces(number, sort, limit, offset, text, wanted)
+
+    def _task_pieces(
+        self, number: int, sort: str, limit: int, offset: int, text: str | None, wanted: list[int] | None
+    ) -> Iterator[list[dict[str, Any]]]:
+        records = list(hot.records.values())
+        if wanted is not None:
+            ids = set(wanted)
+            records = [record for record in records if record.id in ids]
+        if text is not None:
+            records = [record for record in records if _named(record, text.lower())]
+        total = len(records)
+        chosen = sorted_first(records, sort, offset + limit)[offset:]
+        for start in range(0, len(chosen), DETAILS):
+            piece = chosen[start : start + DETAILS]
+            found = [detail.detail_of(record, self._sampler.tables) for record in piece]
+            reply = {"type": "reply", "id": number, "ok": True, "more": True}
+            reply["details"] = [facts for facts in found if facts is not None]
+            yield [self._rows([record for record in piece if record.id not in self._known]), reply]
+        yield [{"type": "reply", "id": number, "ok": True, "details": [], "total": total}]
+
+
+def _named(record: TaskRecord, needle: str) -> bool:
+    task = record()
+    return task is not None and (needle in task.get_name().lower() or needle in coro_name(task).lower())
+
+
+def _refusal(number: int, text: str) -> dict[str, Any]:
+    return {"type": "reply", "id": number, "ok": False, "error": text}

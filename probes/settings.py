@@ -1,0 +1,90 @@
+"""The settings of the probe: keyword arguments, or environment variables of the same names with LOOPTOP_ before them.
+
+A value that makes no sense is told in one line on stderr and the default is taken: a probe never stops a program.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+def _setting(default: Any, unit: str, text: str) -> Any:
+    return field(default=default, metadata={"unit": unit, "help": text})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a probe can be told. `docs/config.md` is made from this."""
+
+    name: str = _setting("", "text", "name to find the program by (`@NAME`); default: the name of its script or module")
+    listen: str = _setting("", "HOST:PORT", "also listen on TCP; loopback unless another host is named; needs a token")
+    token_file: str = _setting("", "path", "file with the token for TCP; default: one is made, readable by its owner")
+    token: str = _setting(
+        "", "text", "the token itself; a file is better, since others may see a program's environment"
+    )
+    slow: float = _setting(0.1, "s", "threshold of slow callbacks while no viewer says otherwise, at least 0.01")
+    ended: int = _setting(1000, "count", "how many ended tasks are kept")
+    control: bool = _setting(True, "yes/no", "whether viewers may cancel tasks")
+    skip: str = _setting("", "paths, comma", "more files that are never a creation site, by a part of their path")
+    expect: float = _setting(0.0, "s", "count from the start, for so long, although no viewer is there yet")
+    announce: bool = _setting(False, "yes/no", "say on stderr, in one line, where to connect")
+
+
+def from_environment(environ: Mapping[str, str], given: Mapping[str, Any]) -> Settings:
+    """Settings of the keyword arguments, else of the environment, else the defaults."""
+    chosen: dict[str, Any] = {}
+    for setting in fields(Settings):
+        name, variable = setting.name, f"LOOPTOP_{setting.name.upper()}"
+        if given.get(name) is not None:
+            value, source = given[name], name
+        elif variable in environ:
+            value, source = environ[variable], variable
+        else:
+            continue
+        try:
+            chosen[name] = _convert(value, setting.default)
+        except (ValueError, TypeError):
+            warn(f"{source}={value!r} is no {setting.metadata['unit']}; {setting.default!r} is taken")
+    unknown = sorted(set(given) - {setting.name for setting in fields(Settings)})
+    if unknown:
+        warn(f"no such setting: {', '.join(unknown)}")
+    return _bounded(Settings(**chosen))
+
+
+def _convert(value: Any, default: Any) -> Any:
+    if isinstance(default, bool):
+        if isinstance(value, bool):
+            return value
+        word = str(value).lower()
+        if word not in _WORDS:
+            raise ValueError(word)
+        return _WORDS[word]
+    if isinstance(default, int):
+        return int(value)
+    if isinstance(default, float):
+        number = float(value)
+        if not 0 <= number < 1e9:
+            raise ValueError(number)
+        return number
+    return str(value)
+
+
+_WORDS = {"1": True, "yes": True, "true": True, "on": True, "0": False, "no": False, "false": False, "off": False}
+
+
+def _bounded(settings: Settings) -> Settings:
+    slow, ended = max(settings.slow, 0.01), min(max(settings.ended, 1), 100_000)
+    values = {setting.name: getattr(settings, setting.name) for setting in fields(Settings)}
+    return Settings(**{**values, "slow": slow, "ended": ended})
+
+
+def warn(text: str) -> None:
+    """One line on stderr, if there is one."""
+    try:
+        sys.stderr.write(f"looptop: {text}\n")
+        sys.stderr.flush()
+    except Exception:
+        return

@@ -1,0 +1,206 @@
+"""The watchdog that catches who blocks: a thread of its own that looks at the loop's stack *while* it blocks.
+
+A step that has been running for longer than one look is sampled, again and again until it ends; each sample counts
+for the time since the one before. So the line is right also for one C call that keeps the GIL: the watchdog gets
+its turn when the call returns, and finds the frame still at that line (measured on 3.11, 3.13 and 3.15).
+
+Loops that are not asyncio's pass no hook for plain callbacks. For them, and to measure lag on all, the watchdog
+asks each loop for a sign of life (a beat); while that is overdue the loop is blocked.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from time import monotonic, thread_time
+from typing import TYPE_CHECKING, Any
+
+from . import hot, sites
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
+
+    from .records import LoopRecord, TaskRecord
+
+Stack = tuple[tuple["CodeType", int], ...]
+"""Code and line, outermost first."""
+MOST_FRAMES = 60
+
+
+class SlowCallback:
+    """A callback that was too slow, as booked in the app's thread; the sampler makes an event of it."""
+
+    __slots__ = ("callback", "duration", "ended", "loop", "name", "samples", "task")
+
+    def __init__(
+        self,
+        loop: LoopRecord,
+        task: int,
+        name: str,
+        callback: str,
+        ended: float,
+        duration: float,
+        samples: list[tuple[Stack, float]],
+    ) -> None:
+        self.loop = loop.id
+        self.task = task
+        self.name = name
+        self.callback = callback
+        self.ended = ended
+        self.duration = duration
+        self.samples = samples
+
+    def heaviest(self) -> tuple[Stack, float]:
+        """The stack at the line where the callback was found most of its time, and that time (s)."""
+        weight: dict[Any, float] = {}
+        stacks: dict[Any, Stack] = {}
+        for stack, seconds in self.samples:
+            if stack:
+                blamed = stack[sites.blamed(list(stack))]
+                key = (id(blamed[0]), blamed[1])
+                weight[key] = weight.get(key, 0.0) + seconds
+                stacks[key] = stack
+        if not weight:
+            return (), 0.0
+        key = max(weight, key=lambda key: weight[key])
+        return stacks[key], weight[key]
+
+
+class Watchdog:
+    """Runs in a thread of its own while somebody watches."""
+
+    def __init__(self) -> None:
+        self.caught: deque[SlowCallback] = deque(maxlen=1000)
+        self.threshold = 0.1
+        self.cpu = 0.0
+        self._ended = True
+        self._running = 0
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two looks: a quarter of the threshold, 5 to 25 ms."""
+        return min(max(self.threshold / 4, 0.005), 0.025)
+
+    def start(self, start_thread: Callable[..., Any], wait: Callable[[float], bool]) -> None:
+        """Starts the thread. `wait(seconds)` sleeps, and is True when it is time to end."""
+        self._running += 1
+        start_thread(self._run, (self._running, wait))
+
+    def stop(self) -> None:
+        """Ends the thread at its next look."""
+        self._running += 1
+
+    def _run(self, number: int, wait: Callable[[float], bool]) -> None:
+        try:
+            while number == self._running and not wait(self.interval):
+                self._look()
+                self.cpu = thread_time()
+        except Exception as error:
+            hot.on_error("watchdog", error)
+
+    def _look(self) -> None:
+        now = monotonic()
+        frames: dict[int, Any] | None = None
+        for loop, record in list(hot.loops.items()):
+            started = record.started
+            if record.beat_sent:
+                late = now - record.beat_sent
+                record.lag_peak = max(record.lag_peak, late)
+            else:
+                late = 0.0
+                self._beat(loop, record, now)
+            if not started and not record.clocked and late > self.interval:
+                started = -record.beat_sent  # blocked in a callback that passes no hook
+            if started and now - abs(started) > self.interval * 0.8:
+                frames = sys._current_frames() if frames is None else frames
+                self._sample(record, started, now, frames.get(record.thread))
+        del frames
+
+    def _sample(self, record: LoopRecord, started: float, now: float, frame: Any) -> None:
+        if record.blocked_since != started:
+            record.samples = []
+            record.blocked_since = started
+        stack = stack_of(frame, record.depth)
+        before = record.samples[-1][2] if record.samples else abs(started)
+        if started > 0 and record.started != started:
+            return  # it ended while we looked: the stack may be of the next one
+        record.samples.append((stack, now - before, now))
+
+    def _beat(self, loop: Any, record: LoopRecord, now: float) -> None:
+        def beat() -> None:
+            record.lag = lag = monotonic() - now
+            record.lag_peak = max(record.lag_peak, lag)
+            record.beat_sent = 0.0
+            if not record.clocked and lag >= self.threshold and record.blocked_since == -now:
+                self._book_unclocked(record, lag)
+
+        record.beat_sent = now
+        try:
+            loop.call_soon_threadsafe(beat)
+        except RuntimeError:  # closed since we looked
+            record.beat_sent = 0.0
+
+    def _book_unclocked(self, record: LoopRecord, lag: float) -> None:
+        samples = [sample for sample in record.samples if sample[0]]
+        slow = SlowCallback(record, 0, "", "", monotonic(), lag, [sample[:2] for sample in samples])
+        stack, seconds = slow.heaviest()
+        # Else the thread was idle and something else kept the beat waiting, or many short callbacks did.
+        if seconds >= 0.8 * lag:
+            slow.callback = f"{stack[0][0].co_qualname}()"
+            self.caught.append(slow)
+
+    def book(self, record: LoopRecord, callback: Any, task: TaskRecord | None, started: float, elapsed: float) -> None:
+        """Called by the hot path, in the app's thread, for each callback beyond the threshold."""
+        samples = record.samples if record.blocked_since == started else []
+        record.samples = []
+        name, text, number = "", "", 0
+        alive = task() if task is not None else None
+        if task is not None and alive is not None:
+            number, name, text = task.id, alive.get_name(), coro_name(alive)
+        slow = SlowCallback(record, number, name, text or describe(callback), started + elapsed, elapsed, [])
+        slow.samples = [sample[:2] for sample in samples]
+        self.caught.append(slow)
+
+
+def stack_of(frame: Any, depth: int) -> Stack:
+    """The stack of a thread above its loop, outermost first, as (code, line).
+
+    `depth` is that of the frame which started the loop. Between it and the callback lie frames of asyncio and of
+    the probe, which are cut off as well.
+    """
+    out: list[tuple[CodeType, int]] = []
+    while frame is not None:
+        out.append((frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno))
+        frame = frame.f_back
+    del out[max(len(out) - depth, 0) :]
+    for index, (code, _) in enumerate(out):
+        if sites.plumbing[code.co_filename] == sites.BOUNDARY and code.co_name in ("run", "_run"):
+            del out[index:]
+            break
+    else:
+        if out and out[-1][0].co_name in ("run_forever", "_run_once", "select"):
+            # In the loop itself, between two callbacks.
+            return ()
+    del out[MOST_FRAMES:]
+    out.reverse()
+    return tuple(out)
+
+
+def coro_name(task: Any) -> str:
+    """The qualified name of the coroutine of a task."""
+    coro = task.get_coro()
+    name = getattr(coro, "__qualname__", None)
+    return name if isinstance(name, str) else type(coro).__qualname__
+
+
+def describe(callback: Any) -> str:
+    """A callback in words: the qualified name of what is called. Calls no repr of anybody's."""
+    function = callback
+    for _ in range(5):
+        inner = getattr(function, "func", None)
+        if inner is None:
+            break
+        function = inner
+    name = getattr(function, "__qualname__", None)
+    return f"{name}()" if isinstance(name, str) else type(callback).__qualname__

@@ -1,0 +1,131 @@
+"""The await stack of a task: the chain of frames from its coroutine down to what it waits on. By reading only.
+
+Coroutines and generators name what they await (`cr_await`, `gi_yieldfrom`). The awaitables in between do not
+(`async_generator_asend` and `anext` of CPython 3.11 to 3.14, `coroutine_wrapper`, the iterator of a future), but
+the garbage collector visits what they hold: `gc.get_referents` leads on. No code of the program is run.
+
+May be called from any thread; what changes meanwhile ends the walk, never the program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from asyncio import futures
+from types import AsyncGeneratorType, CodeType, CoroutineType, GeneratorType
+from typing import Any
+
+MOST_FRAMES = 100
+
+StackFrame = tuple[CodeType, int, Any]
+"""Code, line and the frame itself."""
+
+
+def frames_of(awaitable: Any) -> list[StackFrame]:
+    """The frames of a coroutine and of what it awaits, outermost first."""
+    out: list[StackFrame] = []
+    _walk(awaitable, out)
+    return out
+
+
+def _walk(awaitable: Any, out: list[StackFrame]) -> None:
+    for _ in range(MOST_FRAMES):
+        if isinstance(awaitable, CoroutineType):
+            frame, code, inner = awaitable.cr_frame, awaitable.cr_code, awaitable.cr_await
+        elif isinstance(awaitable, GeneratorType):
+            frame, code, inner = awaitable.gi_frame, awaitable.gi_code, awaitable.gi_yieldfrom
+        elif isinstance(awaitable, AsyncGeneratorType):
+            frame, code, inner = awaitable.ag_frame, awaitable.ag_code, awaitable.ag_await
+        elif hasattr(awaitable, "cr_frame") and hasattr(awaitable, "cr_await"):  # a coroutine of Cython
+            frame, code, inner = awaitable.cr_frame, getattr(awaitable, "cr_code", None), awaitable.cr_await
+        else:
+            awaitable = _behind(awaitable)
+            if awaitable is None:
+                return
+            continue
+        if frame is not None and isinstance(code, CodeType):
+            out.append((code, frame.f_lineno or code.co_firstlineno, frame))
+        if inner is None:
+            return
+        awaitable = inner
+
+
+def _behind(awaitable: Any) -> Any:
+    """What an awaitable without a name for it stands for; None at the end of the chain."""
+    if awaitable is None or isinstance(awaitable, futures.Future) or type(awaitable).__name__ == "FutureIter":
+        return None
+    if type(awaitable).__module__ not in ("builtins", "_asyncio", "types"):
+        return None
+    for held in gc.get_referents(awaitable):
+        if isinstance(held, (AsyncGeneratorType, CoroutineType, GeneratorType)):
+            return held
+    return None
+
+
+def callbacks_of(future: Any) -> list[Any]:
+    """The done-callbacks of a future, without their contexts."""
+    return [entry[0] for entry in list(getattr(future, "_callbacks", None) or ())]
+
+
+def closure_of(function: Any) -> dict[str, Any]:
+    """The variables that a function closes over."""
+    code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None)
+    if code is None or cells is None:
+        return {}
+    found = {}
+    for name, cell in zip(code.co_freevars, cells, strict=False):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:
+            continue
+    return found
+
+
+def awaited_by(task: asyncio.Task[Any]) -> list[asyncio.Task[Any]]:
+    """The tasks that wait for a task: read from its own done-callbacks, so the price does not grow with the crowd.
+
+    They are the wake-ups of tasks, and the callbacks of gather, shield, wait, wait_for, as_completed and TaskGroup.
+    """
+    found: list[asyncio.Task[Any]] = []
+    seen: set[int] = set()
+    pending: list[Any] = [task]
+    while pending and len(seen) < 1000:
+        future = pending.pop()
+        if id(future) in seen:
+            continue
+        seen.add(id(future))
+        for callback in callbacks_of(future):
+            for behind in _waiters_behind(callback):
+                if isinstance(behind, asyncio.Task):
+                    if behind is not task and all(behind is not other for other in found):
+                        found.append(behind)
+                else:
+                    pending.append(behind)
+    return found
+
+
+def _waiters_behind(callback: Any) -> list[Any]:
+    owner = getattr(callback, "__self__", None)
+    if isinstance(owner, asyncio.Task):
+        return [owner]
+    if isinstance(owner, asyncio.TaskGroup):
+        parent = owner._parent_task  # type: ignore[attr-defined]
+        return [parent] if parent is not None else []
+    if type(owner).__name__ == "_AsCompletedIterator":  # 3.13 and later
+        return _getters(owner._done)
+    name = getattr(callback, "__qualname__", "")
+    closure = closure_of(callback)
+    if name.startswith(("gather.", "shield.")):
+        return [closure[key] for key in ("outer",) if isinstance(closure.get(key), asyncio.Future)]
+    if name.startswith(("_wait.", "wait_for.", "_cancel_and_wait.")):
+        return [closure[key] for key in ("waiter",) if isinstance(closure.get(key), asyncio.Future)]
+    if name.startswith("as_completed."):
+        return _getters(closure.get("done"))
+    arguments = getattr(callback, "args", None)  # functools.partial(_release_waiter, waiter)
+    if isinstance(arguments, tuple) and arguments and isinstance(arguments[0], asyncio.Future):
+        return [arguments[0]]
+    return []
+
+
+def _getters(queue: Any) -> list[Any]:
+    return [future for future in list(getattr(queue, "_getters", None) or ()) if not future.done()]

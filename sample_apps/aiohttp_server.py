@@ -27,7 +27,7 @@ SAMPLE = Sample(
     sentence="A web server has ten clients, and one of its three pages blocks the loop.",
     cure="cpu_bound_pool",
     expectations=(
-        SlowCallback(task="*", line="renders", at_least=0.15, at_most=0.6, times=3),
+        SlowCallback(task="*", line="renders", at_least=0.13, at_most=0.6, times=3),
         Waiting(kind="sleep", task="client-*", at_least=1),
         LoopLag(at_least=0.1),
         NoUnhandled(),

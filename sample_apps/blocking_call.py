@@ -23,8 +23,8 @@ SAMPLE = Sample(
     sentence="Two coroutines make calls that block: a sleep of 0.25 s and a socket that waits 0.2 s.",
     cure="blocking_call_thread",
     expectations=(
-        SlowCallback(task="napper", line="sleeps", at_least=0.25, at_most=0.6, times=3),
-        SlowCallback(task="client", line="receives", at_least=0.19, at_most=0.6, times=3),
+        SlowCallback(task="napper", line="sleeps", at_least=0.22, at_most=0.6, times=3),
+        SlowCallback(task="client", line="receives", at_least=0.18, at_most=0.6, times=3),
         LoopLag(at_least=0.15),
     ),
 )

@@ -35,7 +35,7 @@ Topic = Literal[
     "tasks",
 ]
 Outcome = Literal["done", "failed", "cancelled"]
-Kind = Literal["executor", "future", "lock", "queue", "semaphore", "sleep", "stream", "subprocess"]
+Kind = Literal["executor", "future", "lock", "queue", "semaphore", "sleep", "socket", "subprocess"]
 
 WATCH_SECONDS = 5.0
 NOT_SAMPLES = {"catalogue", "entry"}  # the modules of this package that are no samples
@@ -46,7 +46,7 @@ NOT_SAMPLES = {"catalogue", "entry"}  # the modules of this package that are no 
 
 @dataclass(frozen=True, slots=True)
 class SlowCallback:
-    """`times` slow callbacks or more, with this line in their stack, each as long as said.
+    """`times` slow callbacks or more that have this line in their stack and are as long as said.
 
     `task` is the task whose step it was; None says that it was a plain callback, of no task.
     """
@@ -110,7 +110,7 @@ class Utilization:
 class Waiting:
     """At least so many tasks at once, in one answer at least, that wait for one and the same thing.
 
-    (Where each has its own, as with a `sleep`, a `stream` or a `subprocess`: for a thing of that kind.)
+    (Where each has its own, as with a `sleep`, a `socket` or a `subprocess`: for a thing of that kind.)
     `at_most` holds for every answer. `holder` is the task that has the lock they wait for.
     """
 

@@ -1,7 +1,7 @@
 """A lock convoy: one slow holder keeps a lock over an await, and everybody queues behind it.
 
 What you see: `holder` sleeps and has the lock; `waiter-0` to `waiter-7` all wait on that one lock.
-Nothing is busy, the loop is idle, and still nobody gets anywhere: no more than a dozen things are sold in
+Nothing is busy, the loop is idle, and still nobody gets anywhere: not twenty things are sold in
 a second.
 
 The cure: hold a lock for the update only, not for what comes before it (`lock_convoy_brief`).

@@ -20,7 +20,7 @@ SAMPLE = Sample(
     sentence="A plain callback, which no task owns, keeps the loop for 0.2 to 0.4 s.",
     cure="long_callback_sliced",
     expectations=(
-        SlowCallback(task=None, line="rebuilds", at_least=0.2, at_most=0.8, times=3),
+        SlowCallback(task=None, line="rebuilds", at_least=0.18, at_most=0.8, times=3),
         LoopLag(at_least=0.15),
     ),
 )

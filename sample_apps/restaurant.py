@@ -24,7 +24,7 @@ SAMPLE = Sample(
     sentence="One loop greets, serves, cooks and pours, until the chef flambés and everything stands still.",
     cure=None,
     expectations=(
-        SlowCallback(task="chef-1", line="flames", at_least=0.5, at_most=1.0),
+        SlowCallback(task="chef-1", line="flames", at_least=0.45, at_most=1.0),
         LoopLag(at_least=0.3),
         Waiting(kind="semaphore", task="guest-*", at_least=2),
         Waiting(kind="queue", task="waiter-*", at_least=1),

@@ -18,7 +18,7 @@ SAMPLE = Sample(
     sentence="A server on streams echoes the lines of eight clients.",
     cure=None,
     expectations=(
-        Waiting(kind="stream", task="echo-*", at_least=4),
+        Waiting(kind="socket", task="echo-*", at_least=4),
         Waiting(kind="sleep", task="client-*", at_least=1),
         TaskEnded(task="echo-*", outcome="done", times=5),
         Utilization(at_most=0.3),

@@ -209,7 +209,17 @@ def decode(line: bytes) -> Frame | None:
             ) from None
         if kind not in _KNOWN:
             return None
+        _check_protocol_of(line)
         raise LooptopError(f"a broken {kind} frame: {error}", "is the probe of another version?") from None
+
+
+def _check_protocol_of(line: bytes) -> None:
+    """A frame of another protocol need not fit ours: then the protocol is what is wrong, not the frame."""
+    try:
+        protocol = msgspec.json.decode(_envelope.decode(line)["protocol"], type=int)
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+        return
+    _check_version(protocol)
 
 
 _KNOWN = {"hello", "static", "tick", "event", "reply", "challenge", "error"}
@@ -217,8 +227,12 @@ _KNOWN = {"hello", "static", "tick", "event", "reply", "challenge", "error"}
 
 def check_protocol(frame: Hello | Challenge) -> None:
     """Raises LooptopError when the probe speaks another protocol than this viewer."""
-    if frame.protocol != wire.PROTOCOL:
+    _check_version(frame.protocol)
+
+
+def _check_version(protocol: int) -> None:
+    if protocol != wire.PROTOCOL:
         raise LooptopError(
-            f"the probe speaks protocol {frame.protocol}, this looptop speaks {wire.PROTOCOL}",
+            f"the probe speaks protocol {protocol}, this looptop speaks {wire.PROTOCOL}",
             "install the same version of looptop on both sides",
         )

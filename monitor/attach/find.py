@@ -1,0 +1,179 @@
+"""Probes that announce themselves: the files that they leave in the runtime directories of a user."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from probes import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LARGEST = 64 << 10
+"""Bytes of the largest announcement that is read."""
+
+SLACK = 2.0
+"""Seconds by which two readings of the start of one process may differ: the clock may have been set."""
+
+
+class _File(msgspec.Struct, frozen=True):
+    pid: int
+    started: float
+    session: str
+    socket: str
+    name: str = ""
+    program: str = ""
+    python: str = ""
+    listen: str | None = None
+    token_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A probe that says where it can be reached."""
+
+    pid: int
+    started: float  # the process, Unix time
+    name: str
+    session: str
+    program: str
+    python: str
+    socket: str
+    listen: str | None
+    token_file: str | None
+
+
+@dataclass(slots=True)
+class Found:
+    """The probes of one user, and what stood in the way of finding more."""
+
+    probes: list[Announcement] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def of_pid(self, pid: int) -> Announcement | None:
+        """The probe of a process."""
+        return next((probe for probe in self.probes if probe.pid == pid), None)
+
+    def of_name(self, name: str) -> list[Announcement]:
+        """The probes of that name."""
+        return [probe for probe in self.probes if probe.name == name]
+
+
+def probes(environ: Mapping[str, str] | None = None, uid: int | None = None) -> Found:
+    """The probes of a user (this one) that are alive. Stale files are removed on the way."""
+    mine = os.geteuid()
+    if environ is None:
+        environ = os.environ if uid in (None, mine) else {}
+    owner = mine if uid is None else uid
+    found = Found()
+    seen = set()
+    for directory in wire.runtime_dirs(environ, owner):
+        for file in _files(Path(directory), owner, found.problems):
+            announced = _read(file, owner)
+            if announced is None or announced.session in seen:
+                continue
+            if process_started(announced.pid, announced.started):
+                seen.add(announced.session)
+                found.probes.append(announced)
+            else:
+                _tidy(file)
+    found.probes.sort(key=lambda probe: probe.pid)
+    return found
+
+
+def process_started(pid: int, started: float) -> bool:
+    """Whether the process of that pid is the one that started then (0.0: its probe could not find out)."""
+    import psutil  # type: ignore[import-untyped]
+
+    try:
+        process = psutil.Process(pid)
+        return started == 0.0 or bool(abs(process.create_time() - started) <= SLACK)
+    except psutil.AccessDenied:
+        return True
+    except psutil.Error:
+        return False
+
+
+def _files(directory: Path, owner: int, problems: list[str]) -> list[Path]:
+    """The announcements in a directory that nobody else could have written to."""
+    try:
+        facts = directory.lstat()
+    except OSError:
+        return []
+    if not stat.S_ISDIR(facts.st_mode):
+        problems.append(f"{directory} is no directory")
+    elif facts.st_uid != owner:
+        problems.append(f"{directory} belongs to {user_name(facts.st_uid)} and is not trusted")
+    elif facts.st_mode & 0o077:
+        problems.append(f"{directory} is open to others and is not trusted: chmod 700 {directory}")
+    else:
+        try:
+            return sorted(path for path in directory.iterdir() if re.fullmatch(r"\d+\.json", path.name))
+        except OSError as error:
+            problems.append(f"{directory} can not be read: {error.strerror}")
+    return []
+
+
+def _read(path: Path, owner: int) -> Announcement | None:
+    """The announcement of a file; None when it is none (half written, or of somebody else)."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(handle, "rb") as file:
+            facts = os.fstat(handle)
+            if not stat.S_ISREG(facts.st_mode) or facts.st_uid != owner or facts.st_size > LARGEST:
+                return None
+            content = file.read(LARGEST)
+        said = msgspec.json.decode(content, type=_File)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    if str(said.pid) != path.stem:
+        return None
+    return Announcement(
+        pid=said.pid,
+        started=said.started,
+        name=said.name,
+        session=said.session,
+        program=said.program,
+        python=said.python,
+        socket=said.socket,
+        listen=said.listen,
+        token_file=said.token_file,
+    )
+
+
+def _tidy(path: Path) -> None:
+    """Removes what a process left that ended without tidying; not what somebody still serves (in a container, say)."""
+    served = path.with_suffix(".sock")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(0.2)
+        try:
+            probe.connect(str(served))
+        except (ConnectionRefusedError, FileNotFoundError):
+            pass
+        except OSError:
+            return
+        else:
+            return
+    for leftover in (path, served):
+        try:
+            leftover.unlink()
+        except OSError:  # somebody else was faster, or it is not ours to remove
+            continue
+
+
+def user_name(uid: int) -> str:
+    """The name of a user, or the number of one without a name."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"

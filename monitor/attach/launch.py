@@ -1,0 +1,142 @@
+"""Starting a program under the probe: which interpreter, which environment, and becoming it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from monitor.errors import UsageError
+from probes import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+BOOT = Path(wire.__file__).parent / "boot"
+"""Holds the `sitecustomize` that lets the probe in and removes every trace of itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the probe is told; None leaves it to its environment variables and defaults."""
+
+    name: str | None = None
+    listen: str | None = None
+    slow: float | None = None
+    token_file: str | None = None
+    expect: float | None = None
+    announce: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A program to start: the interpreter with its arguments, and the settings of the probe."""
+
+    argv: tuple[str, ...]
+    settings: Settings
+
+    def environment(self, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The environment that lets the probe in."""
+        environ = os.environ if environ is None else environ
+        before = environ.get("PYTHONPATH")
+        settings = {
+            "name": self.settings.name,
+            "listen": self.settings.listen,
+            "slow": self.settings.slow,
+            "token_file": self.settings.token_file,
+            "expect": self.settings.expect,
+            "announce": self.settings.announce,
+        }
+        given = {key: value for key, value in settings.items() if value is not None}
+        return {
+            **environ,
+            "PYTHONPATH": f"{BOOT}{os.pathsep}{before}" if before else str(BOOT),
+            "LOOPTOP_BOOT": json.dumps({"pythonpath": before, "settings": given}),
+        }
+
+    def become(self) -> NoReturn:
+        """Replaces this process by the program: status, signals and streams are its own."""
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        # Python ignores these two for itself, and what is ignored stays so in a program that takes our place.
+        for name in ("SIGPIPE", "SIGXFSZ"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_DFL)
+        try:
+            os.execve(self.argv[0], self.argv, self.environment())  # noqa: S606 - no shell is wanted
+        except OSError as error:
+            raise UsageError(f"{self.argv[0]} can not be started", error.strerror or str(error)) from None
+
+
+def command(python: str | None, words: Sequence[str]) -> tuple[str, ...]:
+    """The command line of `SCRIPT [ARG…]` or `-m MODULE [ARG…]`. Raises UsageError for what can not be run."""
+    if not words:
+        raise UsageError("nothing to run", "looptop run SCRIPT [ARG…], or looptop run -m MODULE [ARG…]")
+    first = words[0]
+    if first.startswith("-m") and not first.startswith("--"):
+        module = first[2:] or (words[1] if len(words) > 1 else "")
+        if not module:
+            raise UsageError("-m without a module", "looptop run -m MODULE [ARG…]")
+        rest = words[1:] if first[2:] else words[2:]
+        return (interpreter(python), "-m", module, *rest)
+    script = Path(first)
+    if not script.exists():
+        hint = f"to run a module: looptop run -m {first}" if "." not in script.suffix and "/" not in first else ""
+        raise UsageError(f"no such script: {first}", hint or "is the path right?")
+    if script.is_dir() and not (script / "__main__.py").is_file():
+        raise UsageError(f"{first} is a folder without a __main__.py", "name a script")
+    if not os.access(script, os.R_OK):
+        raise UsageError(f"{first} can not be read", "is it yours?")
+    return (interpreter(python), *words)
+
+
+def interpreter(chosen: str | None, environ: Mapping[str, str] | None = None) -> str:
+    """The Python that runs the program: the chosen one, else that of the active environment, else ours."""
+    environ = os.environ if environ is None else environ
+    if chosen:
+        found = _which(chosen, environ)
+        if found is None:
+            raise UsageError(f"no such interpreter: {chosen}", "give the path of a Python 3.11 or newer")
+        return found
+    active = environ.get("VIRTUAL_ENV")
+    if active and Path(active) != Path(sys.prefix):
+        found = _which(str(Path(active) / "bin" / "python"), environ)
+        if found is not None:
+            return found
+    return sys.executable
+
+
+def _which(name: str, environ: Mapping[str, str]) -> str | None:
+    import shutil
+
+    return shutil.which(name, path=environ.get("PATH"))
+
+
+def check_listen(address: str | None) -> None:
+    """Raises UsageError for what is no HOST:PORT to listen on."""
+    if address is None:
+        return
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise UsageError(f"{address!r} is no address to listen on", "for example --listen 127.0.0.1:7777")
+
+
+def exit_status(returncode: int) -> int:
+    """What a shell would call it: 128 and the signal for a program that was killed by one."""
+    return 128 - returncode if returncode < 0 else returncode
+
+
+def describe_status(returncode: int) -> str:
+    """How a program ended, for a person."""
+    if returncode >= 0:
+        return f"the program ended with status {returncode}"
+    try:
+        name = signal.Signals(-returncode).name
+    except ValueError:
+        name = f"signal {-returncode}"
+    return f"the program was ended by {name}"

@@ -1,0 +1,185 @@
+"""A program that runs below the dashboard: in a pseudo-terminal of its own, its output kept, and stopped in the end."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import fcntl
+import os
+import pty
+import signal
+import struct
+import subprocess
+import termios
+import threading
+from collections import deque
+
+from monitor.attach.launch import Launch, describe_status
+from monitor.errors import UsageError
+
+MOST_LINES = 5_000
+MOST_CHARACTERS = 4_000_000
+LONGEST_LINE = 10_000
+LAST_LINES = 40
+GRACE = 5.0
+"""Seconds that the program has to end after each signal, before the next, harder one."""
+
+
+class Output:
+    """What a program prints, by lines, its ANSI kept. At most 5,000 lines wait to be taken: the oldest are dropped."""
+
+    def __init__(self) -> None:
+        self.printed = 0  # lines ever
+        self._waiting: deque[str] = deque()
+        self._characters = 0
+        self._last: deque[str] = deque(maxlen=LAST_LINES)
+        self._open = ""
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._lock = threading.Lock()
+
+    def add(self, data: bytes, final: bool = False) -> None:
+        """Takes in what was read from the terminal."""
+        with self._lock:
+            *lines, self._open = (self._open + self._decode(data, final)).split("\n")
+            for line in lines:
+                self._keep(line)
+            while len(self._open) > LONGEST_LINE:
+                self._keep(self._open[:LONGEST_LINE])
+                self._open = self._open[LONGEST_LINE:]
+            if final and self._open:
+                self._keep(self._open)
+                self._open = ""
+
+    def take(self) -> list[str]:
+        """The lines that were not taken yet."""
+        with self._lock:
+            lines = list(self._waiting)
+            self._waiting.clear()
+            self._characters = 0
+            return lines
+
+    def last(self) -> list[str]:
+        """The last lines, taken or not."""
+        with self._lock:
+            return list(self._last)
+
+    def _keep(self, line: str) -> None:
+        line = _seen(line)[:LONGEST_LINE]
+        self._last.append(line)
+        self._waiting.append(line)
+        self._characters += len(line)
+        self.printed += 1
+        while len(self._waiting) > MOST_LINES or self._characters > MOST_CHARACTERS:
+            self._characters -= len(self._waiting.popleft())
+
+
+def _seen(line: str) -> str:
+    """What a terminal would show of a line that was written over: the last writing."""
+    return line.rstrip("\r").rpartition("\r")[2]
+
+
+class PtyProgram:
+    """A program in a pseudo-terminal. It has no stdin, and it is hung up on when we end, whatever the way."""
+
+    def __init__(self, launch: Launch, rows: int = 40, columns: int = 120) -> None:
+        self._output = Output()
+        self._asked = threading.Semaphore(0)
+        self.stopped = False  # by us
+        self._master, slave = pty.openpty()
+        try:
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            self._process = subprocess.Popen(  # noqa: S603 - running what the person names is what this is for
+                launch.argv,
+                env=launch.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=slave,
+                stderr=slave,
+                start_new_session=True,
+                preexec_fn=_take_terminal,
+            )
+        except OSError as error:
+            os.close(self._master)
+            raise UsageError(f"{launch.argv[0]} can not be started", error.strerror or str(error)) from None
+        finally:
+            os.close(slave)
+        self._ended = threading.Event()
+        threading.Thread(target=self._wait, name="looptop-wait", daemon=True).start()
+        self._reader = threading.Thread(target=self._read, name="looptop-output", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Of the program."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return not self._ended.is_set()
+
+    @property
+    def exit_status(self) -> int | None:
+        """Negative for the signal that ended it; None while it runs."""
+        return self._process.returncode if self._ended.is_set() else None
+
+    def how_it_ended(self) -> str | None:
+        """One line for a person, None while it runs."""
+        return describe_status(self._process.returncode) if self._ended.is_set() else None
+
+    def output(self) -> list[str]:
+        """What it printed since the last call, stdout and stderr as they came, with their ANSI codes."""
+        return self._output.take()
+
+    def last_output(self) -> list[str]:
+        """The last lines that it printed."""
+        return self._output.last()
+
+    def stop(self) -> None:
+        """Asks it to end, as Ctrl-C would, then more firmly: after some seconds, or when asked again. Does not wait."""
+        if not self.running:
+            return
+        self._asked.release()
+        if not self.stopped:
+            self.stopped = True
+            threading.Thread(target=self._stop, name="looptop-stop", daemon=True).start()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits for the end; False when it did not come in time."""
+        return self._ended.wait(timeout)
+
+    def close(self) -> None:
+        """Ends it if it still runs, and takes in the last that it printed."""
+        if self.running:
+            self.stop()
+        self.wait(3 * GRACE)
+        self._reader.join(1.0)
+
+    def _stop(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            self._asked.acquire(timeout=GRACE)
+            if not self.running:
+                return
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
+
+    def _wait(self) -> None:
+        self._process.wait()
+        self._ended.set()
+        self._asked.release()
+
+    def _read(self) -> None:
+        """Until the last process that has the terminal open has ended."""
+        while True:
+            try:
+                data = os.read(self._master, 65536)
+            except OSError:  # EIO: nobody has the other end any more
+                data = b""
+            if not data:
+                break
+            self._output.add(data)
+        self._output.add(b"", final=True)
+
+
+def _take_terminal() -> None:
+    """In the child: the pseudo-terminal controls its session, which is therefore hung up on when we die."""
+    fcntl.ioctl(1, termios.TIOCSCTTY, 0)

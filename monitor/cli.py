@@ -1,0 +1,414 @@
+"""The commands. Imports nothing that a command does not need before it runs: `looptop --help` is as fast as Python."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from monitor.errors import USAGE, LooptopError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from monitor.attach.launch import Launch
+    from monitor.plain.snapshot import Wanted
+    from monitor.sources.connection import Connection
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+BUG = 70
+
+_token_option = click.option("--token-file", metavar="FILE", help="File with the token, for a program on TCP.")
+_json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+
+
+class ProgramCommand(click.Command):
+    """A command whose options end where the program begins: all that follows belongs to the program."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Splits the line, and parses the part that is ours."""
+        where = self._program_begins(args)
+        ctx.meta["looptop.program"] = args[where:][1:] if args[where : where + 1] == ["--"] else args[where:]
+        return super().parse_args(ctx, args[:where])
+
+    def _program_begins(self, args: Sequence[str]) -> int:
+        takes_value = {
+            name
+            for option in self.params
+            if isinstance(option, click.Option) and not option.is_flag
+            for name in option.opts
+        }
+        i = 0
+        while i < len(args):
+            word = args[i]
+            if word == "--" or not word.startswith("-") or (word.startswith("-m") and not word.startswith("--")):
+                return i
+            i += 2 if word in takes_value else 1
+        return len(args)
+
+
+@click.group(
+    invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(package_name="looptop", prog_name="looptop")
+@click.pass_context
+def cli(ctx: click.Context) -> int | None:
+    """Top for the event loop: every task of a running asyncio program, and the line that blocks its loop.
+
+    TARGET is a pid, unix:PATH, HOST:PORT or @NAME.
+    """
+    return _start() if ctx.invoked_subcommand is None else None
+
+
+@cli.command(cls=ProgramCommand, options_metavar="[OPTIONS] [--] SCRIPT [ARG]... | -m MODULE [ARG]...")
+@click.option("--headless", is_flag=True, help="No dashboard: only the program, and where to connect, on stderr.")
+@click.option("--listen", metavar="HOST:PORT", help="Also listen on TCP; viewers need the token.")
+@click.option("--record", metavar="FILE", help="Record all of it.")
+@click.option("--name", help="Name to find the program by: @NAME.")
+@click.option("--python", metavar="PATH", help="Interpreter; default: that of the active environment.")
+@click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
+@_token_option
+@click.pass_context
+def run(
+    ctx: click.Context,
+    headless: bool,
+    listen: str | None,
+    record: str | None,
+    name: str | None,
+    python: str | None,
+    slow: float | None,
+    token_file: str | None,
+) -> int:
+    """Run a program and watch it. What follows SCRIPT or -m MODULE belongs to the program."""
+    from monitor.attach.launch import Launch, Settings, check_listen, command
+
+    if record is not None:
+        raise UsageError("recording comes with a later version", "leave --record out")
+    check_listen(listen)
+    argv = command(python, ctx.meta["looptop.program"])
+    settings = Settings(name=name, listen=listen, slow=slow, token_file=token_file)
+    return _run(Launch(argv, settings), headless)
+
+
+@cli.command()
+@click.argument("target")
+@_token_option
+def attach(target: str, token_file: str | None) -> int:
+    """Open the dashboard on a running program."""
+    from monitor import terminal
+    from monitor.plain.snapshot import Wanted
+
+    decision = terminal.decide_here()
+    if not isinstance(decision, terminal.Tui):
+        _say(f"{decision.reason}: this is one table instead of the dashboard")
+        return _tasks(_connect(target, token_file), Wanted(), as_json=False)
+    return _dashboard(target, token_file)
+
+
+@cli.command()
+@click.argument("target")
+@_token_option
+def detach(target: str, token_file: str | None) -> int:
+    """Take the probe out of a program again."""
+    from contextlib import closing
+
+    from monitor.plain.snapshot import replies
+    from monitor.store.store import Store
+
+    connection = _connect(target, token_file)
+    with closing(connection):
+        connection.send({"type": "request", "id": 1, "op": "detach"})
+        reply = replies(connection, Store(), 1)
+        if not reply.ok:
+            raise LooptopError(f"the probe of process {connection.hello.pid} stays", reply.error)
+    click.echo(f"the probe of process {connection.hello.pid} is out")
+    return 0
+
+
+@cli.command()
+@_json_option
+def ps(as_json: bool) -> int:
+    """List the Python programs on this machine, and for each whether and how it can be watched."""
+    from dataclasses import asdict
+
+    from monitor.attach.programs import programs
+
+    listed = programs()
+    if as_json:
+        from monitor.plain.objects import dump
+
+        click.echo(dump({"programs": [asdict(program) for program in listed]}))
+        return 0
+    _print_programs(listed)
+    return 0
+
+
+@cli.command()
+@click.argument("target")
+@_json_option
+@click.option("--tree", is_flag=True, help="Each task below its parent.")
+@click.option("--sort", default="busy", metavar="KEY", help="Column to sort by; -KEY turns the order round (busy).")
+@click.option("--filter", "filter_", default="", metavar="TEXT", help="For example: state:waiting busy>0.5 name:job-*")
+@click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many tasks.")
+@click.option("--ended", is_flag=True, help="The tasks that have ended, too.")
+@_token_option
+def tasks(
+    target: str,
+    as_json: bool,
+    tree: bool,
+    sort: str,
+    filter_: str,
+    limit: int | None,
+    ended: bool,
+    token_file: str | None,
+) -> int:
+    """Print the tasks of a program, once."""
+    from monitor.plain.snapshot import Wanted, validate
+
+    wanted = Wanted(sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree)
+    validate(wanted)
+    return _tasks(_connect(target, token_file), wanted, as_json)
+
+
+@cli.command()
+@click.argument("target")
+@_json_option
+@click.option("--duration", type=click.FloatRange(0), metavar="S", help="Leave after so many seconds.")
+@click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
+@_token_option
+def watch(target: str, as_json: bool, duration: float | None, slow: float | None, token_file: str | None) -> int:
+    """Print slow callbacks, ended tasks, exceptions and loop health, as they come.
+
+    What the probe still remembers from before comes first.
+    """
+    from monitor.plain import stream
+    from monitor.plain.objects import dump
+
+    for thing in stream.watch(_connect(target, token_file), duration, slow):
+        if thing["type"] == "notice":
+            _say(thing["text"])
+        else:
+            print(dump(thing) if as_json else stream.line(thing), flush=True)  # noqa: T201 - this is the output
+    return 0
+
+
+@cli.command()
+def demo() -> int:
+    """Open the dashboard on a misbehaving sample program."""
+    from monitor import terminal
+
+    if isinstance(terminal.decide_here(), terminal.Tui):
+        return _run(_sample_launch("demo", ()), headless=False)
+    from monitor.attach.launch import Settings
+    from monitor.plain.demo import one_look
+
+    return one_look(_sample_launch("demo", (), Settings(expect=30.0, announce=False)), _print_look)
+
+
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def samples(ctx: click.Context) -> int | None:
+    """Small asyncio programs that each show one behaviour."""
+    return _list_samples(as_json=False) if ctx.invoked_subcommand is None else None
+
+
+@samples.command("list")
+@_json_option
+def samples_list(as_json: bool) -> int:
+    """List the samples."""
+    return _list_samples(as_json)
+
+
+@samples.command("run", context_settings={"ignore_unknown_options": True})
+@click.option("--headless", is_flag=True, help="No dashboard: only the sample, and where to connect, on stderr.")
+@click.argument("name")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def samples_run(name: str, headless: bool, arguments: tuple[str, ...]) -> int:
+    """Run a sample and watch it. What follows belongs to the sample (try --seconds 60)."""
+    from monitor.attach.launch import Settings
+
+    return _run(_sample_launch(name, arguments, Settings(name=name, expect=10.0)), headless)
+
+
+def _list_samples(as_json: bool) -> int:
+    from sample_apps.catalogue import samples as catalogue
+
+    listed = catalogue()
+    if as_json:
+        from monitor.plain.objects import dump
+
+        fields = ("name", "topic", "sentence", "cure")
+        click.echo(dump({"samples": [{field: getattr(sample, field) for field in fields} for sample in listed]}))
+        return 0
+    from monitor import terminal
+    from monitor.plain.reports import samples as report
+
+    _print(report(listed, terminal.width_here(), terminal.colour_here()))
+    return 0
+
+
+def _sample_launch(name: str, arguments: Sequence[str], settings: Any = None) -> Launch:
+    """A sample, by our own interpreter: `-P`, so that a folder of the same name in the current one is not taken."""
+    from monitor.attach.launch import Launch, Settings
+    from sample_apps.catalogue import UnknownSample, find
+
+    try:
+        sample = find(name)
+    except UnknownSample as error:
+        raise UsageError(str(error), "looptop samples list") from None
+    argv = (sys.executable, "-P", "-m", f"sample_apps.{sample.name}", *arguments)
+    return Launch(argv, settings or Settings(name=name, expect=10.0))
+
+
+def _start() -> int:
+    """`looptop` alone: the dashboard on the one program there is, else what there is and what to do."""
+    from monitor import terminal
+    from monitor.attach.find import probes
+    from monitor.attach.programs import programs
+
+    found = probes().probes
+    if len(found) == 1 and isinstance(terminal.decide_here(), terminal.Tui):
+        return _dashboard(str(found[0].pid), None)
+    _print_programs(programs())
+    next_step = "looptop attach PID" if found else "looptop run SCRIPT, or looptop demo"
+    _say(f"next: {next_step}")
+    return 0
+
+
+def _run(launch: Launch, headless: bool) -> int:
+    """A program under the dashboard, or in our place."""
+    from monitor import terminal
+
+    decision = terminal.decide_here()
+    if not headless and not isinstance(decision, terminal.Tui):
+        _say(f"{decision.reason}: running as with --headless")
+        headless = True
+    if headless:
+        launch.become()
+    from monitor.attach.below import run_below
+
+    return run_below(launch)
+
+
+def _connect(target: str, token_file: str | None) -> Connection:
+    from monitor.sources.connection import connect
+    from monitor.targets import resolve
+
+    return connect(resolve(target), token_file)
+
+
+def _dashboard(target: str, token_file: str | None) -> int:
+    """The dashboard on a running program; what is wrong with the target is told before it opens."""
+    from monitor.sources.live import LiveSource
+
+    source = LiveSource(lambda: _connect(target, token_file), first=_connect(target, token_file))
+    from monitor.tui import run_dashboard
+
+    return int(run_dashboard(source, program=None))
+
+
+def _tasks(connection: Connection, wanted: Wanted, as_json: bool) -> int:
+    from monitor.plain.snapshot import look
+
+    seen = look(connection, wanted)
+    if as_json:
+        from monitor.plain.objects import dump, snapshot
+
+        click.echo(dump(snapshot(seen.store, seen.tasks, seen.ended)))
+        return 0
+    _print_look(seen)
+    return 0
+
+
+def _print_look(seen: Any) -> None:
+    from monitor import terminal
+    from monitor.plain.reports import tasks as report
+
+    _print(report(seen, terminal.width_here(), terminal.colour_here()))
+
+
+def _print_programs(listed: Any) -> None:
+    from monitor import terminal
+    from monitor.plain.reports import programs as report
+
+    _print(report(listed, terminal.width_here(), terminal.colour_here()))
+
+
+def _print(lines: Sequence[str]) -> None:
+    sys.stdout.write("".join(line + "\n" for line in lines))
+    sys.stdout.flush()
+
+
+def _say(text: str) -> None:
+    """One line of our own, beside the output."""
+    from monitor.format import clean
+
+    click.echo(f"looptop: {clean(text)}", err=True)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """The command `looptop`. All that can go wrong becomes one line on stderr and an exit status, here."""
+    try:
+        return _guarded(lambda: _invoke(sys.argv[1:] if args is None else list(args)))
+    finally:
+        _flush()
+
+
+def _invoke(args: list[str]) -> int:
+    with cli.make_context("looptop", args) as context:
+        status = cli.invoke(context)
+    return status if isinstance(status, int) else 0
+
+
+def _guarded(command: Callable[[], int]) -> int:
+    try:
+        return command()
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.ClickException as error:
+        _complain(error.format_message(), "looptop --help" if error.exit_code == USAGE else "")
+        return error.exit_code
+    except LooptopError as error:
+        _complain(error.message, error.hint)
+        return error.status
+    except BrokenPipeError:
+        return _broken_pipe()
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except Exception as error:
+        if os.environ.get("LOOPTOP_DEBUG") == "1":
+            raise
+        _complain(f"looptop itself failed with {type(error).__name__}: {error}", "LOOPTOP_DEBUG=1 shows where")
+        return BUG
+
+
+def _complain(message: str, hint: str) -> None:
+    text = " ".join(f"{message}: {hint}".split() if hint else message.split())
+    try:
+        _say(text)
+    except OSError:
+        return
+
+
+def _broken_pipe() -> int:
+    """Nobody reads any more: no reason to say anything, or to fail while Python flushes."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    return BROKEN_PIPE
+
+
+def _flush() -> None:
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _broken_pipe()
+    except (OSError, ValueError):
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

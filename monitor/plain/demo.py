@@ -1,0 +1,62 @@
+"""`looptop demo` where there is no terminal: the sample in the background, one look at its tasks, and its end."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+from monitor.attach.launch import Launch, describe_status
+from monitor.errors import ConnectError, LooptopError
+from monitor.plain.snapshot import Look, Wanted, look
+from monitor.sources.connection import Connection, connect
+from monitor.targets import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+START = 30.0
+"""Seconds that the program has to start: the machine may be a busy one."""
+
+LIFE = 2.0
+"""Seconds of life after which there is something to see."""
+
+
+def one_look(launch: Launch, show: Callable[[Look], None]) -> int:
+    """Starts the program, shows it once, ends it."""
+    process = subprocess.Popen(  # noqa: S603 - our own sample
+        launch.argv,
+        env=launch.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        connection = _wait(process)
+        time.sleep(max(LIFE - (connection.hello.now - connection.hello.opened) * 1e-6, 0.0))
+        show(look(connection, Wanted()))
+    finally:
+        _end(process)
+    return 0
+
+
+def _wait(process: subprocess.Popen[bytes]) -> Connection:
+    until = time.monotonic() + START
+    while True:
+        if process.poll() is not None:
+            raise LooptopError(describe_status(process.returncode), "python -m sample_apps.demo shows why")
+        try:
+            return connect(resolve(str(process.pid)))
+        except ConnectError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.05)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(5.0)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

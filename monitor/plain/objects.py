@@ -1,0 +1,229 @@
+"""What the `--json` commands print, as DESIGN says: read from the store, seconds as float, unknown as null."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from monitor.store.model import EndedTask, Failure, Loop, Site, SlowCallback, Task, TaskDetail, Unhandled
+from monitor.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Object = dict[str, Any]
+_DIGITS = 6  # the wire counts microseconds; further digits are noise of the conversion
+
+
+def dump(value: Object) -> str:
+    """One line of JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+
+
+def snapshot(store: Store, tasks: Iterable[Task], ended: Iterable[EndedTask] = ()) -> Object:
+    """What `looptop tasks --json` prints."""
+    listed = [task_object(task, store) for task in tasks]
+    listed += [ended_object(task) for task in ended]
+    return {
+        "session": session_object(store),
+        "loops": [loop_object(loop) for loop in store.loops.values()],
+        "process": process_object(store),
+        "tasks": listed,
+    }
+
+
+def session_object(store: Store) -> Object | None:
+    """Who is watched."""
+    session = store.session
+    if session is None:
+        return None
+    return {
+        "id": session.id,
+        "pid": session.pid,
+        "started": seconds(session.started),
+        "opened": seconds(session.opened),
+        "now": seconds(store.now),
+        "name": session.name,
+        "program": session.program,
+        "cwd": session.cwd,
+        "host": session.host,
+        "user": session.user,
+        "python": session.python,
+        "implementation": session.implementation,
+        "probe": session.probe,
+        "hooks": session.hooks,
+        "capabilities": sorted(session.capabilities),
+    }
+
+
+def loop_object(loop: Loop) -> Object:
+    """How one event loop does."""
+    known = loop.busy is not None
+    return {
+        "id": loop.id,
+        "kind": loop.kind,
+        "thread": loop.thread,
+        "name": loop.name,
+        "lag": seconds(loop.lag) if known else None,
+        "utilization": seconds(loop.utilization),
+        "ready": loop.ready,
+        "timers": loop.timers,
+        "steps": loop.steps if known else None,
+        "steps_per_s": rounded(loop.steps_per_s),
+        "running": loop.running,
+        "blocked": seconds(loop.blocked) if known else None,
+    }
+
+
+def process_object(store: Store) -> Object:
+    """The watched process, and what watching it costs and lost."""
+    process, probe = store.process, store.probe
+    return {
+        "rss": process.rss,
+        "cpu": seconds(process.cpu),
+        "threads": process.threads,
+        "fds": process.fds,
+        "probe_share": seconds(probe.share),
+        "viewers": probe.viewers,
+        "dropped": probe.dropped,
+        "dropped_at": seconds(probe.dropped_at),
+        "off": list(probe.off),
+    }
+
+
+def task_object(task: Task, store: Store) -> Object:
+    """A live task. Where it was not counted from its birth, the figures are lower bounds, or null for none."""
+    detail = store.details.get(task.id)
+    counted = task.counted is None or task.steps > 0
+    return {
+        "id": task.id,
+        "name": task.name,
+        "coro": task.coro,
+        "state": task.state_name,
+        "loop": task.loop,
+        "age": seconds(task.age(store.now)),
+        "busy": seconds(task.busy) if counted else None,
+        "scheduled": seconds(task.scheduled) if counted else None,
+        "idle": seconds(task.idle(store.now)),
+        "steps": task.steps if counted else None,
+        "max_step": seconds(task.max_step) if counted else None,
+        "parent": task.parent or None,
+        "awaited_by": None if detail is None else list(detail.awaited_by),
+        "creation_site": site_object(task.site),
+        "origin": None if detail is None else stack_or_none(detail.origin),
+        "await_stack": None if detail is None else stack(detail.await_stack),
+        "waiting_on": None if detail is None else wait_object(detail),
+        "exception": None,
+        "born_before_attach": task.born_before_attach,
+        "counted_since": seconds(task.counted),
+    }
+
+
+def ended_object(task: EndedTask) -> Object:
+    """An ended task, with the keys of a live one."""
+    known = (task.age, task.busy, task.scheduled)
+    idle = None if task.age is None or task.busy is None else max(task.age - task.busy - (task.scheduled or 0.0), 0.0)
+    age, busy, scheduled = (seconds(value) for value in known)
+    return {
+        "id": task.id,
+        "name": task.name,
+        "coro": task.coro,
+        "state": task.outcome,
+        "loop": task.loop or None,
+        "age": age,
+        "busy": busy,
+        "scheduled": scheduled,
+        "idle": seconds(idle),
+        "steps": task.steps,
+        "max_step": seconds(task.max_step),
+        "parent": task.parent or None,
+        "awaited_by": [],
+        "creation_site": site_object(task.site),
+        "origin": None,
+        "await_stack": [],
+        "waiting_on": None,
+        "exception": exception_object(task.failure),
+        "born_before_attach": task.age is None,
+        "counted_since": None,
+    }
+
+
+def slow_callback_object(slow: SlowCallback) -> Object:
+    """A slow callback, with the code that blocked, outermost first."""
+    return {
+        "type": "slow_callback",
+        "time": seconds(slow.at),
+        "duration": seconds(slow.duration),
+        "loop": slow.loop,
+        "task": slow.task,
+        "name": slow.name,
+        "callback": slow.callback,
+        "line": site_object(slow.line),
+        "stack": stack(slow.stack),
+    }
+
+
+def task_ended_object(task: EndedTask) -> Object:
+    """A task that ended."""
+    return {
+        "type": "task_ended",
+        "time": seconds(task.ended),
+        "task": task.id,
+        "name": task.name,
+        "coro": task.coro,
+        "outcome": task.outcome,
+        "exception": exception_object(task.failure),
+        "age": seconds(task.age),
+        "busy": seconds(task.busy),
+        "steps": task.steps,
+        "traceback": None if task.failure is None else stack(task.failure.traceback),
+    }
+
+
+def unhandled_object(unhandled: Unhandled) -> Object:
+    """What the loop's exception handler was called with."""
+    return {
+        "type": "unhandled",
+        "time": seconds(unhandled.at),
+        "message": unhandled.message,
+        "exception": exception_object(unhandled.failure),
+        "task": unhandled.task,
+        "name": unhandled.name,
+        "traceback": None if unhandled.failure is None else stack(unhandled.failure.traceback),
+    }
+
+
+def exception_object(failure: Failure | None) -> Object | None:
+    """An exception."""
+    return None if failure is None else {"type": failure.type, "message": failure.message}
+
+
+def wait_object(detail: TaskDetail) -> Object | None:
+    """What a task waits on."""
+    wait = detail.waiting_on
+    return None if wait is None else {"kind": wait.kind, "repr": wait.repr, **wait.facts}
+
+
+def site_object(site: Site | None) -> Object | None:
+    """A line of code."""
+    return None if site is None else {"file": site.file, "line": site.line, "function": site.function}
+
+
+def stack(sites: Iterable[Site]) -> list[Object | None]:
+    """Lines of code, in the order that they came in."""
+    return [site_object(site) for site in sites]
+
+
+def stack_or_none(sites: Iterable[Site] | None) -> list[Object | None] | None:
+    """The same of a stack that may not be known."""
+    return None if sites is None else stack(sites)
+
+
+def seconds(value: float | None) -> float | None:
+    """Seconds, a moment or a share, always as float."""
+    return None if value is None else round(float(value), _DIGITS)
+
+
+def rounded(value: float | None) -> float | None:
+    """A rate."""
+    return None if value is None else round(value, 3)

@@ -1,0 +1,206 @@
+"""One look at a program: connects, lets everything come, asks for what is to be printed, and leaves."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass
+
+from monitor import frames
+from monitor.errors import ConnectError, UsageError
+from monitor.sources.connection import Connection
+from monitor.store import query
+from monitor.store.columns import ENDED, TASKS, Column, by_key, ordered
+from monitor.store.model import EndedTask, Task
+from monitor.store.store import Store
+from probes import wire
+
+RATE = 20
+"""Ticks per second that are asked for: the sooner the last one has come."""
+
+MEASURE = 0.25
+"""Seconds for which loops are watched, so that lag and utilization are of more than a moment."""
+
+PATIENCE = 30.0
+"""Seconds without any frame after which a program counts as stuck."""
+
+DEFAULT_SORT = "busy"
+PIECE = 2000
+"""Task ids in one request, which may have 64 KiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to print of the tasks."""
+
+    sort: str = DEFAULT_SORT
+    filter: str = ""
+    limit: int | None = None
+    ended: bool = False
+    tree: bool = False
+
+
+@dataclass(slots=True)
+class Look:
+    """The store, and those of its tasks that were asked for, in order."""
+
+    store: Store
+    tasks: list[Task]
+    ended: list[EndedTask]
+    depths: dict[int, int]  # of the tree; empty without one
+
+
+def sort_order(key: str) -> tuple[Column[Task], bool]:
+    """The column of a `--sort`, and whether the largest comes first. `-KEY` turns the usual order round.
+
+    Raises UsageError.
+    """
+    column = by_key(TASKS, key.removeprefix("-"))
+    if column is None or column.sort is None:
+        known = ", ".join(column.key for column in TASKS if column.sort is not None)
+        raise UsageError(f"can not sort by {key.removeprefix('-')!r}", f"try one of {known}")
+    return column, column.descending ^ key.startswith("-")
+
+
+def validate(wanted: Wanted) -> None:
+    """Raises UsageError for an order or a filter that means nothing, before anything is asked of a program."""
+    sort_order(wanted.sort)
+    query.parse(wanted.filter)
+
+
+def look(connection: Connection, wanted: Wanted) -> Look:
+    """Takes one look through a connection and closes it."""
+    validate(wanted)
+    store = Store()
+    store.apply(connection.hello)
+    with closing(connection):
+        connection.send(
+            {
+                "type": "watch",
+                "rate": RATE,
+                "events": wanted.ended,
+                "rows": True,
+                "first": {"sort": "busy", "limit": 1000},
+            }
+        )
+        load(connection, store)
+        waits_matter = "waiting_on" in wanted.filter or wanted.sort.endswith("waiting_on")
+        if waits_matter:
+            details(connection, store, list(store.tasks))
+        tasks, depths = choose(store, wanted)
+        if not waits_matter:
+            details(connection, store, [task.id for task in tasks])
+    return Look(store, tasks, choose_ended(store, wanted) if wanted.ended else [], depths)
+
+
+def load(connection: Connection, store: Store) -> None:
+    """Receives until every live task is known and the loops have been watched for a moment."""
+    heard = time.monotonic()
+    measured: float | None = None
+    loaded = False
+    while True:
+        now = time.monotonic()
+        if loaded and measured is not None and now >= measured:
+            return
+        limit = measured if loaded and measured is not None else heard + PATIENCE
+        came = connection.receive(max(limit - now, 0.0))
+        if came:
+            heard = time.monotonic()
+        elif not loaded and time.monotonic() >= limit:
+            raise ConnectError(f"{connection.where} sends nothing", "one call of the program holds it up: try again")
+        for frame in came:
+            store.apply(frame)
+            if isinstance(frame, frames.Tick):
+                loaded = frame.left == 0
+                if measured is None:
+                    measured = time.monotonic() + MEASURE
+
+
+def details(connection: Connection, store: Store, ids: list[int]) -> None:
+    """Asks for await stacks, waits and who awaits, of these tasks."""
+    for number, start in enumerate(range(0, len(ids), PIECE), 1):
+        request: dict[str, object] = {"type": "request", "id": number, "op": "tasks", "ids": ids[start : start + PIECE]}
+        connection.send(request)
+        reply = replies(connection, store, number)
+        if not reply.ok:
+            store.note(f"no await stacks: {reply.error}")
+            return
+
+
+def replies(connection: Connection, store: Store, number: int) -> frames.Reply:
+    """Receives until the last piece of the reply to a request; applies everything that comes meanwhile."""
+    while True:
+        came = connection.receive(PATIENCE)
+        if not came:
+            raise ConnectError(f"{connection.where} does not reply", "one call of the program holds it up: try again")
+        last = None
+        for frame in came:
+            store.apply(frame)
+            if isinstance(frame, frames.Reply) and frame.id == number and not frame.more:
+                last = frame
+        if last is not None:
+            return last
+
+
+def choose(store: Store, wanted: Wanted) -> tuple[list[Task], dict[int, int]]:
+    """The live tasks to print, in order, and their depths when a tree is wanted."""
+    column, descending = sort_order(wanted.sort)
+    tasks = ordered(query.matching(store, wanted.filter), column, store, descending)
+    depths: dict[int, int] = {}
+    if wanted.tree:
+        tasks, depths = as_tree(tasks)
+    return tasks[: wanted.limit], depths
+
+
+def as_tree(tasks: list[Task]) -> tuple[list[Task], dict[int, int]]:
+    """The same tasks, each below its parent (where that is among them), and how deep each is."""
+    here = {task.id for task in tasks}
+    below: dict[int, list[Task]] = {}
+    for task in tasks:
+        below.setdefault(task.parent if task.parent in here and task.parent != task.id else wire.NO_TASK, []).append(
+            task
+        )
+    flat: list[Task] = []
+    depths: dict[int, int] = {}
+    stack = [(task, 0) for task in reversed(below.get(wire.NO_TASK, []))]
+    while stack:
+        task, depth = stack.pop()
+        if task.id in depths:
+            continue
+        depths[task.id] = depth
+        flat.append(task)
+        stack += [(child, depth + 1) for child in reversed(below.get(task.id, []))]
+    flat += [task for task in tasks if task.id not in depths]  # parents in a ring: only a broken probe says so
+    return flat, depths
+
+
+def choose_ended(store: Store, wanted: Wanted) -> list[EndedTask]:
+    """The ended tasks to print: by the order asked for, where they have that column, else the last one first."""
+    predicate = query.parse(wanted.filter)
+    tasks = [task for task in reversed(store.ended) if predicate(_as_live(task, store), store)]
+    column = by_key(ENDED, wanted.sort.removeprefix("-"))
+    if column is not None and wanted.sort != DEFAULT_SORT:
+        tasks = ordered(tasks, column, store, column.descending ^ wanted.sort.startswith("-"))
+    return tasks[: wanted.limit]
+
+
+def _as_live(task: EndedTask, store: Store) -> Task:
+    """An ended task in the shape that filters know."""
+    return Task(
+        id=task.id,
+        name=task.name,
+        coro=task.coro,
+        loop=task.loop,
+        born=None if task.age is None else store.now - task.age,
+        counted=None,
+        parent=task.parent,
+        site=task.site,
+        born_before_attach=task.age is None,
+        eager=False,
+        seen=0.0,
+        state=wire.STATES.index(task.outcome) if task.outcome in wire.STATES else wire.DONE,
+        steps=task.steps or 0,
+        busy=task.busy or 0.0,
+        scheduled=task.scheduled,
+        max_step=task.max_step or 0.0,
+    )

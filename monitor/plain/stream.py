@@ -1,0 +1,193 @@
+"""`looptop watch`: what happens in a program, one line each, as it comes."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from monitor import format as fmt
+from monitor import frames
+from monitor.plain import objects
+from monitor.plain.objects import Object
+from monitor.sources.connection import Closed, Connection
+from monitor.store.model import Loop
+from monitor.store.store import Store
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Callable, Iterator
+
+RATE = 4
+"""Ticks per second: how soon a line is printed."""
+
+Entry = TypeVar("Entry")
+
+
+@dataclass(slots=True)
+class _Second:
+    """What a loop did since it was last told of."""
+
+    at: float
+    busy: float | None
+    steps: int
+    lag: float = 0.0
+
+
+@dataclass(slots=True)
+class Stream:
+    """Turns frames into the objects that are printed, by way of the store."""
+
+    store: Store = field(default_factory=Store)
+    _told: dict[int, _Second] = field(default_factory=dict)
+
+    def take(self, frame: frames.Frame) -> list[Object]:
+        """The objects that a frame gives rise to."""
+        store = self.store
+        before = (_last(store.slow.entries), _last(store.ended), _last(store.unhandled), _last(store.notices))
+        missed = store.missed_events
+        store.apply(frame)
+        if isinstance(frame, frames.Tick):
+            return list(self._loops())
+        came: list[Object] = []
+        if store.missed_events > missed:
+            came.append(_notice(store.now, f"{store.missed_events - missed} events were dropped"))
+        slow, ended, unhandled, notice = (
+            _last(store.slow.entries),
+            _last(store.ended),
+            _last(store.unhandled),
+            _last(store.notices),
+        )
+        if slow is not None and slow is not before[0]:
+            came.append(objects.slow_callback_object(slow))
+        if ended is not None and ended is not before[1]:
+            came.append(objects.task_ended_object(ended))
+        if unhandled is not None and unhandled is not before[2]:
+            came.append(objects.unhandled_object(unhandled))
+        if notice is not None and notice is not before[3]:
+            came.append(_notice(notice.at, notice.text))
+        return came
+
+    def _loops(self) -> Iterator[Object]:
+        """Each loop once a second, with its worst lag and its mean utilization since the last time."""
+        now = self.store.now
+        for loop in self.store.loops.values():
+            told = self._told.get(loop.id)
+            if told is None:
+                self._told[loop.id] = _Second(now, loop.busy, loop.steps)
+                continue
+            told.lag = max(told.lag, loop.lag)
+            if now - told.at >= 0.99:
+                yield _loop(loop, told, now)
+                self._told[loop.id] = _Second(now, loop.busy, loop.steps)
+
+
+def _last(entries: deque[Entry]) -> Entry | None:
+    return entries[-1] if entries else None
+
+
+def _loop(loop: Loop, told: _Second, now: float) -> Object:
+    elapsed = now - told.at
+    utilization = steps_per_s = None
+    if loop.busy is not None and told.busy is not None and loop.busy >= told.busy:
+        utilization = min((loop.busy - told.busy) / elapsed, 1.0)
+        steps_per_s = max(loop.steps - told.steps, 0) / elapsed
+    return {
+        "type": "loop",
+        "time": objects.seconds(now),
+        "loop": loop.id,
+        "lag": objects.seconds(told.lag),
+        "utilization": objects.seconds(utilization),
+        "ready": loop.ready,
+        "timers": loop.timers,
+        "steps_per_s": objects.rounded(steps_per_s),
+    }
+
+
+def _notice(at: float, text: str) -> Object:
+    return {"type": "notice", "time": objects.seconds(at), "text": text}
+
+
+def watch(connection: Connection, duration: float | None, slow: float | None) -> Iterator[Object]:
+    """The objects of a program until the time is over or the program has ended; then a notice says so."""
+    stream = Stream()
+    stream.store.apply(connection.hello)
+    what: dict[str, object] = {"type": "watch", "rate": RATE, "rows": False, "events": True}
+    if slow is not None:
+        what["slow"] = round(slow * 1e6)
+    until = None if duration is None else time.monotonic() + duration
+    with closing(connection):
+        connection.send(what)
+        while until is None or time.monotonic() < until:
+            wait = 60.0 if until is None else max(until - time.monotonic(), 0.0)
+            try:
+                came = connection.receive(wait)
+            except Closed as closed:
+                yield _notice(time.time(), str(closed))
+                return
+            for frame in came:
+                yield from stream.take(frame)
+
+
+def line(thing: Object) -> str:
+    """One line for a person."""
+    kind = thing["type"]
+    clock = time.strftime("%H:%M:%S", time.localtime(thing["time"])) + f"{thing['time'] % 1:.3f}"[1:]
+    return f"{clock}  {kind:<13}  {fmt.clean(_TEXTS[kind](thing))}"
+
+
+def _slow(thing: Object) -> str:
+    who = _who(thing, thing["callback"])
+    where = thing["line"] or (thing["stack"][-1] if thing["stack"] else None)
+    at = _place(where) if where else "over before it was caught"
+    return f"{fmt.duration(thing['duration'])}  {at}  in {who}"
+
+
+def _ended(thing: Object) -> str:
+    failure = thing["exception"]
+    why = f"  {failure['type']}: {_first_line(failure['message'])}" if failure else ""
+    figures = f"age {fmt.duration(thing['age'])}  busy {fmt.duration(thing['busy'])}"
+    return f"{thing['outcome']:<9}  {_who(thing, thing['coro'])}{why}  {figures}"
+
+
+def _unhandled(thing: Object) -> str:
+    failure = thing["exception"]
+    why = f"  {failure['type']}: {_first_line(failure['message'])}" if failure else ""
+    who = f"  in {_who(thing, '')}" if thing["task"] or thing["name"] else ""
+    return f"{_first_line(thing['message'])}{why}{who}"
+
+
+def _loop_text(thing: Object) -> str:
+    figures = (
+        f"loop {thing['loop']}",
+        f"lag {fmt.duration(thing['lag'])}",
+        f"utilization {fmt.percent(thing['utilization'])}",
+        f"{fmt.rate(thing['steps_per_s'])} steps/s",
+        f"ready {fmt.count(thing['ready'])}",
+        f"timers {fmt.count(thing['timers'])}",
+    )
+    return "  ".join(figures)
+
+
+_TEXTS: dict[str, Callable[[Object], str]] = {
+    "slow_callback": _slow,
+    "task_ended": _ended,
+    "unhandled": _unhandled,
+    "loop": _loop_text,
+    "notice": lambda thing: str(thing["text"]),
+}
+
+
+def _who(thing: Object, otherwise: str) -> str:
+    name = thing["name"] or otherwise or "?"
+    return f"{name} (task {thing['task']})" if thing["task"] is not None else str(name)
+
+
+def _place(site: Object) -> str:
+    return f"{fmt.short_path(site['file'])}:{site['line']} {site['function']}"
+
+
+def _first_line(text: str) -> str:
+    first = text.split("\n", 1)[0]
+    return first if len(first) <= 200 else first[:200] + "…"

@@ -1,0 +1,111 @@
+"""Tables for a terminal or a file: the columns of the store, as many as fit, names as text and never as markup."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from rich.cells import cell_len, set_cell_size
+
+from monitor import format as fmt
+from monitor.store.columns import Column
+from monitor.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Row = TypeVar("Row")
+GAP = 2
+WIDEST = 60
+"""Cells of the widest cell: a name may have ten thousand."""
+
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+
+
+@dataclass(frozen=True, slots=True)
+class Heading(Generic[Row]):
+    """One column of a plain table: what is needed of a `Column`, for tables that have no store."""
+
+    title: str
+    text: Callable[[Row], str]
+    right: bool = False
+    priority: int = 1
+
+
+def of_columns(columns: Sequence[Column[Row]], store: Store) -> list[Heading[Row]]:
+    """The columns of the store, for rows of the store."""
+    return [Heading(c.title, _reader(c, store), c.right, c.priority) for c in columns]
+
+
+def _reader(column: Column[Row], store: Store) -> Callable[[Row], str]:
+    return lambda row: column.text(row, store)
+
+
+def table(rows: Sequence[Row], headings: Sequence[Heading[Row]], width: int, colour: bool = False) -> list[str]:
+    """The lines of a table, its heading first, none wider than `width`."""
+    cells = [[cell(heading.text(row)) for heading in headings] for row in rows]
+    widths = [
+        max([cell_len(heading.title), *(cell_len(line[i]) for line in cells)]) for i, heading in enumerate(headings)
+    ]
+    shown = fit(widths, [heading.priority for heading in headings], width)
+    shrink(widths, shown, [heading.right for heading in headings], width)
+    heading_line = _line([heading.title for heading in headings], headings, shown, widths)
+    lines = [f"{_BOLD}{heading_line}{_PLAIN}" if colour else heading_line]
+    lines += [_line(line, headings, shown, widths) for line in cells]
+    return lines
+
+
+def fit(widths: Sequence[int], priorities: Sequence[int], width: int) -> list[int]:
+    """Which columns are shown: the highest priority number goes first, while even narrow columns do not fit."""
+    shown = list(range(len(widths)))
+
+    def needed() -> int:
+        return sum(min(widths[i], 18) + GAP for i in shown) - GAP
+
+    while len(shown) > 1 and needed() > width:
+        worst = max(shown, key=lambda i: (priorities[i], i))
+        if priorities[worst] <= 1:
+            break
+        shown.remove(worst)
+    return shown
+
+
+def shrink(widths: list[int], shown: Sequence[int], right: Sequence[bool], width: int) -> None:
+    """Makes the widest columns of text narrower until the line fits; figures are cut only when nothing else is left."""
+    excess = sum(widths[i] + GAP for i in shown) - GAP - width
+    for kept in (8, 1):
+        while excess > 0:
+            wide = [i for i in shown if widths[i] > kept and (kept == 1 or not right[i])]
+            if not wide:
+                break
+            widest = max(wide, key=lambda i: widths[i])
+            widths[widest] -= 1
+            excess -= 1
+
+
+def cell(text: str) -> str:
+    """A value as one printable piece of a line."""
+    if len(text) > WIDEST:
+        text = text[:WIDEST] + "…"
+    return fmt.clean(text)
+
+
+def cut(text: str, width: int) -> str:
+    """Text in exactly so many cells; what was cut off shows as `…`."""
+    if cell_len(text) > width:
+        return set_cell_size(text, width - 1) + "…" if width > 1 else set_cell_size(text, width)
+    return set_cell_size(text, width)
+
+
+def _line(line: Sequence[str], headings: Sequence[Heading[Any]], shown: Sequence[int], widths: Sequence[int]) -> str:
+    parts = []
+    for i in shown:
+        text = line[i]
+        if headings[i].right:
+            parts.append(
+                " " * max(widths[i] - cell_len(text), 0)
+                + (cut(text, widths[i]) if cell_len(text) > widths[i] else text)
+            )
+        else:
+            parts.append(cut(text, widths[i]))
+    return (" " * GAP).join(parts).rstrip()

@@ -1,0 +1,21 @@
+"""Where a probe listens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A Unix socket, or a host and port."""
+
+    path: str = ""
+    host: str = ""
+    port: int = 0
+    token_file: str | None = None  # where the local announcement says that the token is
+    pid: int | None = None  # of the process that is known to listen there
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

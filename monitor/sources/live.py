@@ -1,0 +1,260 @@
+"""A live connection as a source for the dashboard: in a thread of its own, connecting again when it breaks."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from monitor import frames
+from monitor.errors import LooptopError
+from monitor.sources.base import Status
+from monitor.sources.connection import Connection
+from monitor.targets import Gone
+
+FIRST_PAUSE = 0.25
+LONGEST_PAUSE = 5.0
+MOST_WAITING = 16 << 20
+"""Bytes of frames that wait for the screen. Above that nothing is read, so that the probe merges instead."""
+
+MOST_ASKED = 1000
+"""Requests that wait to be sent."""
+
+FAREWELL = 1.5
+"""Seconds to find out whether a program that closed its connection has ended."""
+
+NEWS = 15.0
+"""Seconds for which it is told that the program is another one."""
+
+Connect = Callable[[], Connection]
+
+
+class LiveSource:
+    """Frames of a running program. Nothing here blocks the screen."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        first: Connection | None = None,
+        ended: Callable[[], str | None] = lambda: None,
+        eager: bool = False,
+    ) -> None:
+        """`connect` opens a connection or raises LooptopError; `first` is one that is open already.
+
+        `ended` says how the program ended, once it has; then nothing is tried any more. `eager` is for a program
+        that is just starting: the pauses stay short until it is there.
+        """
+        self.status = Status("connecting", "", time.time())
+        self._connect = connect
+        self._first = first
+        self._ended = ended
+        self._eager = eager
+        self._lock = threading.Lock()
+        self._frames: deque[tuple[list[frames.Frame], int]] = deque()
+        self._waiting = 0
+        self._watched: dict[str, Any] = {}
+        self._outgoing: deque[dict[str, object]] = deque()
+        self._connected = False
+        self._last_id = 0
+        self._closing = False
+        self._session: str | None = None
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self._thread = threading.Thread(target=self._run, name="looptop-source", daemon=True)
+        self._seen = threading.Event()
+
+    # What the screen calls
+
+    def start(self) -> None:
+        """Begins to connect."""
+        self._thread.start()
+
+    def frames(self) -> list[frames.Frame]:
+        """What came since the last call."""
+        with self._lock:
+            came = [frame for batch, _ in self._frames for frame in batch]
+            self._frames.clear()
+            full, self._waiting = self._waiting > MOST_WAITING, 0
+        if full:
+            self._wake()
+        return came
+
+    def watch(self, **what: Any) -> None:
+        """Says what the viewer looks at; said again after a reconnect."""
+        with self._lock:
+            self._watched.update(what)
+            if self._connected and self._outgoing and self._outgoing[-1]["type"] == "watch":
+                self._outgoing[-1].update(what)
+            elif self._connected:
+                self._outgoing.append({"type": "watch", **what})
+        self._wake()
+
+    def request(self, op: str, **arguments: Any) -> int:
+        """Asks for something; 0 when nobody is there to ask."""
+        with self._lock:
+            if not self._connected or len(self._outgoing) >= MOST_ASKED:
+                return 0
+            self._last_id += 1
+            self._outgoing.append({"type": "request", "id": self._last_id, "op": op, **arguments})
+            number = self._last_id
+        self._wake()
+        return number
+
+    def close(self) -> None:
+        """Ends the connection and the thread."""
+        self._closing = True
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join(2.0)
+
+    def wait_seen(self, timeout: float) -> bool:
+        """Waits until the program has said hello once."""
+        return self._seen.wait(timeout)
+
+    # What the thread does
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._closing:
+            connection = self._try()
+            if connection is not None:
+                pause = FIRST_PAUSE
+                self._serve(connection)
+            if self._closing or self.status.state == "ended":
+                break
+            if self._tell_end(0.0):
+                break
+            if self._eager and self._session is None:
+                self._sleep(0.05)
+                continue
+            self._sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+        with contextlib.suppress(OSError):
+            self._wake_read.close()
+
+    def _try(self) -> Connection | None:
+        """A connection, or None and the reason in the status."""
+        first, self._first = self._first, None
+        if first is not None:
+            return first
+        try:
+            return self._connect()
+        except Gone as error:
+            if not self._eager:
+                self._say("ended", f"the program has ended ({error.message})")
+        except LooptopError as error:
+            if self._session is not None or not self._eager:
+                self._say("lost", f"{error.message}; trying again")
+            elif self.status.state != "connecting" or not self.status.text:
+                self._say("connecting", "waiting for the program to start")
+        return None
+
+    def _serve(self, connection: Connection) -> None:
+        """Reads and writes until the connection ends."""
+        another = self._session is not None and self._session != connection.hello.session
+        self._session = connection.hello.session
+        with self._lock:
+            self._connected = True
+            self._outgoing.clear()
+            self._frames.append(([connection.hello], 0))
+            if self._watched:
+                self._outgoing.append({"type": "watch", **self._watched})
+        self._say("connected", "this is another session: the program was started anew" if another else "")
+        self._seen.set()
+        try:
+            self._exchange(connection)
+        except LooptopError as error:
+            reason = error.message
+        else:
+            reason = ""
+        finally:
+            connection.close()
+            with self._lock:
+                self._connected = False
+                self._outgoing.clear()
+        if self._closing or self._tell_end(FAREWELL):
+            return
+        self._say("lost", f"{reason}; trying again")
+
+    def _exchange(self, connection: Connection) -> None:
+        poll = select.poll()
+        poll.register(self._wake_read, select.POLLIN)
+        reading = False
+        self._receive(connection)  # what came together with the hello
+        while not self._closing:
+            self._send(connection)
+            full = self._waiting > MOST_WAITING
+            if reading == full:
+                reading = not full
+                if reading:
+                    poll.register(connection, select.POLLIN)
+                else:
+                    poll.unregister(connection)
+            ready = {handle for handle, _ in poll.poll(1000)}
+            if self._wake_read.fileno() in ready:
+                self._drain_wake()
+            if connection.fileno() in ready:
+                self._receive(connection)
+            self._forget_news()
+
+    def _receive(self, connection: Connection) -> None:
+        before = connection.received
+        came = connection.receive(0.0)
+        if came:
+            size = connection.received - before
+            with self._lock:
+                self._frames.append((came, size))
+                self._waiting += size
+
+    def _send(self, connection: Connection) -> None:
+        while True:
+            with self._lock:
+                if not self._outgoing:
+                    return
+                frame = self._outgoing.popleft()
+            connection.send(frame)
+
+    def _tell_end(self, patience: float) -> bool:
+        """Whether the program has ended, after some patience; then the status says so for good."""
+        until = time.monotonic() + patience
+        while True:
+            how = self._ended()
+            if how is not None:
+                self._say("ended", how)
+                return True
+            if time.monotonic() >= until or self._closing or not self._eager:
+                return False
+            self._sleep(0.02)
+
+    def _say(self, state: str, text: str) -> None:
+        if (state, text) != (self.status.state, self.status.text):
+            since = self.status.since if state == self.status.state == "lost" else time.time()
+            self.status = Status(state, text, since)
+
+    def _forget_news(self) -> None:
+        status = self.status
+        if status.state == "connected" and status.text and time.time() - status.since > NEWS:
+            self.status = Status("connected", "", status.since)
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._closing and (left := until - time.monotonic()) > 0:
+            ready, _, _ = select.select([self._wake_read], [], [], left)
+            if ready:
+                self._drain_wake()
+
+    def _drain_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._wake_read.recv(4096):
+                pass
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):
+            self._wake_write.send(b".")

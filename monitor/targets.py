@@ -1,0 +1,129 @@
+"""What a person may call a running program, and where that leads: a pid, `@NAME`, `unix:PATH`, `HOST:PORT`."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monitor.errors import ConnectError, UsageError
+from monitor.sources.address import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMS = "a TARGET is a pid, unix:PATH, HOST:PORT or @NAME"
+_LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
+_HOST_PORT = re.compile(r"^(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>\d{1,5})$")
+
+
+class Gone(ConnectError):  # noqa: N818 - it is what happened to the process
+    """The process of a target does not exist (any more); trying again is no use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the person wrote; `resolve` finds where it is now."""
+
+    text: str
+
+    def resolve(self) -> Address:
+        """Where to connect to."""
+        return resolve(self.text)
+
+
+def resolve(text: str, environ: Mapping[str, str] | None = None) -> Address:
+    """Where a target is. Raises ConnectError, or UsageError for what is no target at all."""
+    environ = os.environ if environ is None else environ
+    if text.startswith("unix:"):
+        return _of_path(text[len("unix:") :])
+    if text.startswith("@"):
+        return _of_name(text[1:], environ)
+    if text.isascii() and text.isdigit():
+        return _of_pid(int(text), environ)
+    match = _HOST_PORT.match(text)
+    if match is not None:
+        return _of_port(match["six"] or match["host"] or "localhost", int(match["port"]), environ)
+    if text.endswith(".looptop") or Path(text).is_file():
+        raise UsageError(f"{text}: recordings are not supported by this version", FORMS)
+    raise UsageError(f"{text!r} is no target", FORMS)
+
+
+def _of_path(path: str) -> Address:
+    if not path:
+        raise UsageError("unix: without a path", "write unix:/run/user/1000/looptop/4242.sock")
+    return Address(path=str(Path(path).expanduser()))
+
+
+def _of_port(host: str, port: int, environ: Mapping[str, str]) -> Address:
+    from monitor.attach.find import probes
+
+    if not 0 < port < 65536:
+        raise UsageError(f"{port} is no port", "a port is 1 to 65535")
+    token_file = None
+    if host in _LOCAL and not environ.get("LOOPTOP_TOKEN"):
+        for probe in probes(environ).probes:
+            if probe.listen is not None and probe.listen.rpartition(":")[2] == str(port):
+                token_file = probe.token_file
+    return Address(host=host, port=port, token_file=token_file)
+
+
+def _of_name(name: str, environ: Mapping[str, str]) -> Address:
+    from monitor.attach.find import probes
+
+    found = probes(environ)
+    matches = found.of_name(name)
+    if len(matches) > 1:
+        pids = ", ".join(str(probe.pid) for probe in matches)
+        raise ConnectError(f"{len(matches)} programs are called @{name}", f"use one of their pids: {pids}")
+    if not matches:
+        names = sorted({f"@{probe.name}" for probe in found.probes if probe.name})
+        hint = f"there is {', '.join(names)}" if names else "looptop ps lists what runs here"
+        raise ConnectError(f"no program is called @{name}", _first(found.problems, hint))
+    return Address(path=matches[0].socket, pid=matches[0].pid)
+
+
+def _of_pid(pid: int, environ: Mapping[str, str]) -> Address:
+    from monitor.attach.find import probes
+
+    announced = probes(environ).of_pid(pid)
+    if announced is not None:
+        return Address(path=announced.socket, pid=pid)
+    return _without_probe(pid, environ)
+
+
+def _without_probe(pid: int, environ: Mapping[str, str]) -> Address:
+    """Finds the probe of another user's process, or raises for the reason why there is none."""
+    import psutil  # type: ignore[import-untyped]
+
+    from monitor.attach import find, programs
+
+    try:
+        process = psutil.Process(pid)
+        owner = process.uids().effective
+        name = process.name()
+    except (psutil.Error, OverflowError):
+        raise Gone(f"no process has the pid {pid}", "looptop ps lists what runs here") from None
+    if not programs.mine(owner):
+        user = find.user_name(owner)
+        raise ConnectError(f"process {pid} ({name}) belongs to {user}", f"run looptop as {user} or as root")
+    if owner != os.geteuid():
+        announced = find.probes(uid=owner).of_pid(pid)
+        if announced is not None:
+            return Address(path=announced.socket, pid=pid)
+    program = programs.look(pid)
+    if program is None:
+        raise ConnectError(f"process {pid} ({name}) is no Python program", "looptop ps lists those that are")
+    if program.asyncio is False:
+        raise ConnectError(
+            f"process {pid} ({name}) is Python but has not loaded asyncio", "there is no event loop to watch"
+        )
+    problems = find.probes(environ).problems
+    hint = "start it with: looptop run SCRIPT (attaching to a program without a probe is not supported yet)"
+    raise ConnectError(f"process {pid} ({name}) has no probe", _first(problems, hint))
+
+
+def _first(problems: list[str], otherwise: str) -> str:
+    return problems[0] if problems else otherwise

@@ -23,7 +23,9 @@ def main() -> None:
         environ["PYTHONPATH"] = boot + os.pathsep + before if before else boot
         environ["LOOPTOP_BOOT"] = json.dumps({"pythonpath": before, "settings": {}})
     options = sys.orig_argv[1 : len(sys.orig_argv) - len(arguments) - 2]
-    os.execve(sys.executable, [sys.executable, *options, *arguments], environ)
+    os.execve(  # noqa: S606
+        sys.executable, [sys.executable, *options, *arguments], environ
+    )
 
 
 if __name__ == "__main__":

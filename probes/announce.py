@@ -1,10 +1,11 @@
-"""Where a probe can be found: the private runtime directory, the socket in it and a file beside it that describes it."""
+"""Where a probe can be found: a private runtime directory, a socket in it, and a file beside it that says whose."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 from . import wire
@@ -13,12 +14,12 @@ MOST_PATH = 100
 """Bytes of a path of a Unix socket (sun_path is 108 on Linux, 104 elsewhere)."""
 
 
-class NoDirectory(OSError):
+class NoDirectoryError(OSError):
     """No runtime directory can be made or trusted."""
 
 
 def runtime_dir() -> str:
-    """The private directory (0700, ours) that is used; made if it is not there. Raises NoDirectory."""
+    """The private directory (0700, ours) that is used; made if it is not there. Raises NoDirectoryError."""
     reasons = []
     for path in wire.runtime_dirs(os.environ, os.getuid()):
         try:
@@ -27,16 +28,14 @@ def runtime_dir() -> str:
             reasons.append(f"{path}: {error.strerror or error}")
         else:
             return path
-    raise NoDirectory("; ".join(reasons))
+    raise NoDirectoryError("; ".join(reasons))
 
 
 def _make_private(path: str) -> None:
     if len(path) > MOST_PATH - 20:
         raise OSError("the path is too long for a socket")
-    try:
+    with suppress(FileExistsError):
         os.mkdir(path, 0o700)
-    except FileExistsError:
-        pass
     found = os.lstat(path)
     if found.st_uid != os.getuid() or (found.st_mode & 0o170000) != 0o040000:
         raise OSError("not a directory of ours")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from time import sleep
 from types import MethodType
@@ -12,6 +11,8 @@ from . import hot, waits
 from .stacks import awaited_by, frames_of
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .records import TaskRecord
     from .sites import Tables
     from .waits import Wait

@@ -46,11 +46,16 @@ origin_depth = 0
 next_id = count(1).__next__
 births = 0
 
-on_loop: Callable[[Loop], LoopRecord]
+
+def _unset(*_: Any) -> Any:
+    raise RuntimeError("no probe is installed")
+
+
+on_loop: Callable[[Loop], LoopRecord] = _unset
 """Called for a loop that is not in `loops` yet."""
-on_slow: Callable[[LoopRecord, Any, TaskRecord | None, float, float], None]
+on_slow: Callable[[LoopRecord, Any, TaskRecord | None, float, float], None] = _unset
 """Called with loop, callback, record, start and duration (s) of a callback beyond the threshold."""
-on_error: Callable[[str, Exception], None]
+on_error: Callable[[str, Exception], None] = _unset
 """Called when a hook raised: it switches the hook off and tells the viewers."""
 
 _STEP_NAMES = frozenset({"task_wakeup", "TaskWakeupMethWrapper", "__step", "__wakeup"})
@@ -76,7 +81,7 @@ def _class_of_first_steps() -> Any:
         def get_debug(self) -> bool:
             return False
 
-        def call_soon(self, callback: Any, context: Any = None) -> None:
+        def call_soon(self, callback: Any, context: Any = None) -> None:  # noqa: ARG002
             callbacks.append(callback)
 
     async def nothing() -> None:
@@ -221,6 +226,8 @@ class TimedHandle(events.Handle):
 
     __slots__ = ("ready",)
 
+    ready: float
+
 
 TimedHandle.__name__ = TimedHandle.__qualname__ = "Handle"
 TimedHandle.__module__ = "asyncio.events"
@@ -244,12 +251,12 @@ def hook_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def call_soon(self: Any, callback: Any, *args: Any, context: Context | None = None) -> Any:
         if self._closed or self._debug:
-            handle = original(self, callback, *args, context=context)
-            if handle._source_traceback:
-                del handle._source_traceback[-1]
-            return handle
+            made = original(self, callback, *args, context=context)
+            if made._source_traceback:
+                del made._source_traceback[-1]
+            return made
         # Handle.__init__ of 3.11 to 3.15, without the call.
-        handle = new(handle_class)
+        handle: Any = new(handle_class)
         handle._context = copy_context() if context is None else context
         handle._loop = self
         handle._callback = callback
@@ -264,14 +271,14 @@ def hook_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
     return call_soon
 
 
-def hook_run(original: Callable[[Any], None]) -> Callable[[Any], None]:  # noqa: ARG001 - nothing is left to it
+def hook_run(original: Callable[[Any], None]) -> Callable[[Any], None]:  # noqa: ARG001, C901 - nothing is left to it
     """`Handle._run` that times every callback of asyncio's loops and books it to its task.
 
     It does what asyncio's own does (3.11 to 3.15) in its place: a call to it would cost more than the booking.
     """
     handle_class = TimedHandle
 
-    def run(self: Any) -> None:
+    def run(self: Any) -> None:  # noqa: C901 - a call for each branch would cost more than the branches
         callback = self._callback
         owner = getattr(callback, "__self__", None)
         try:
@@ -291,27 +298,26 @@ def hook_run(original: Callable[[Any], None]) -> Callable[[Any], None]:  # noqa:
         try:
             if owner is not None:
                 record = records.get(id(owner))
-                if record is not None:
-                    if callback.__class__ is _step_class or callback.__name__ in _STEP_NAMES:
-                        if elapsed >= slow_threshold:
-                            on_slow(loop, callback, record, started, elapsed)
-                        if loop.nested:
-                            elapsed = max(elapsed - loop.nested, 0.0)
-                            loop.nested = 0.0
-                        record.steps += 1
-                        record.busy += elapsed
-                        if elapsed > record.max_step:
-                            record.max_step = elapsed
-                        if self.__class__ is handle_class:
-                            record.scheduled += started - self.ready
-                        if record.histogram is not None:
-                            record.histogram.add(elapsed, started - getattr(self, "ready", started))
-                        if not record.dirty:
-                            record.dirty = True
-                            changed.append(record)
-                        if owner.done():
-                            finish(record, owner, started + elapsed)
-                        return
+                if record is not None and (callback.__class__ is _step_class or callback.__name__ in _STEP_NAMES):
+                    if elapsed >= slow_threshold:
+                        on_slow(loop, callback, record, started, elapsed)
+                    if loop.nested:
+                        elapsed = max(elapsed - loop.nested, 0.0)
+                        loop.nested = 0.0
+                    record.steps += 1
+                    record.busy += elapsed
+                    if elapsed > record.max_step:
+                        record.max_step = elapsed
+                    if self.__class__ is handle_class:
+                        record.scheduled += started - self.ready
+                    if record.histogram is not None:
+                        record.histogram.add(elapsed, started - getattr(self, "ready", started))
+                    if not record.dirty:
+                        record.dirty = True
+                        changed.append(record)
+                    if owner.done():
+                        finish(record, owner, started + elapsed)
+                    return
             if elapsed >= slow_threshold:
                 on_slow(loop, callback, None, started, elapsed)
         except Exception as error:
@@ -345,7 +351,7 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
         record = records.get(id(getattr(callback, "__self__", None)))
         if record is None or not is_step(callback):
             return original(self, callback, *args, context=context)
-        handle = TimedHandle(callback, args, self, copy_context() if context is None else context)
+        handle: Any = TimedHandle(callback, args, self, copy_context() if context is None else context)
         handle.ready = monotonic()
         return original(self, handle._run)
 
@@ -363,7 +369,7 @@ def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
     if task.cancelled():
         record.outcome = wire.CANCELLED
     else:
-        error = task._exception  # type: ignore[attr-defined]
+        error = task._exception
         if error is None:
             record.outcome = wire.DONE
         else:
@@ -398,7 +404,7 @@ def cost_of_a_step() -> float:
     loop = LoopRecord(stub, 0, "", True)
     record.loop = loop
     handle: Any = events.Handle(stub, (), stub, copy_context())
-    timed = hook_run(events.Handle._run)  # type: ignore[attr-defined]
+    timed = hook_run(events.Handle._run)
     best = [1.0, 1.0]
     records[id(stub)] = record
     loops[stub] = loop

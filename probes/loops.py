@@ -30,7 +30,7 @@ class Loops:
         self._next_id = count(1).__next__
         self._hooked: list[type] = []
         self._watching = False
-        self.on_unhandled: Callable[[Any, dict[str, Any]], None] = lambda _loop, _context: None
+        self.on_unhandled: Callable[[dict[str, Any]], None] = lambda _context: None
 
     def install(self) -> None:
         """Hooks the births of tasks on every class of loops there is and will be, and finds the loops that run."""
@@ -121,12 +121,12 @@ class Loops:
             except Exception as error:
                 self._registry.fail("new loop classes", error)
 
-        return classmethod(__init_subclass__)
+        return classmethod(__init_subclass__)  # type: ignore[arg-type]
 
     def _hook_handler(self, original: Callable[..., None]) -> Callable[..., None]:
         def call_exception_handler(loop: Any, context: dict[str, Any]) -> None:
             try:
-                self.on_unhandled(loop, context)
+                self.on_unhandled(context)
             except Exception as error:
                 self._registry.fail("exception handler", error)
             original(loop, context)
@@ -169,7 +169,7 @@ def _foreign_classes() -> list[type]:
     found: list[type] = []
     pending: list[type] = [events.AbstractEventLoop]
     while pending:
-        for cls in type.__subclasses__(pending.pop()):
+        for cls in list[type](type.__subclasses__(pending.pop())):
             if is_foreign(cls):
                 found.append(cls)
             else:
@@ -191,7 +191,7 @@ def running_loops() -> list[tuple[Loop, tuple[int, int, int]]]:
     A loop leaves a frame of `run_forever` or of `Runner.run` on the stack of its thread; a uvloop that was
     started by hand leaves none and is met when it next makes a task.
     """
-    codes = {
+    codes: dict[Any, Callable[[Any], Any]] = {
         base_events.BaseEventLoop.run_forever.__code__: lambda frame: frame.f_locals.get("self"),
         runners.Runner.run.__code__: lambda frame: getattr(frame.f_locals.get("self"), "_loop", None),
     }

@@ -15,8 +15,8 @@ from .loops import Loops
 from .records import Failure, Histogram, LoopRecord, TaskRecord
 from .registry import Registry
 from .sampler import Changes, Clock, Sampler
-from .server import Lost, Server
-from .session import BadRequest
+from .server import LostError, Server
+from .session import BadRequestError
 from .settings import Settings, warn
 
 VERSION = "0.1.0"
@@ -140,9 +140,9 @@ class Probe:
         if self.listening:
             token = f" (token in {self.token_file})" if self.token_file else ""
             where += f", or {self.listening}{token}"
-        _, own = sys.stderr, f"looptop: watching {self.name}, pid {self._pid}: {where}\n"
+        line = f"looptop: watching {self.name}, pid {self._pid}: {where}\n"
         try:
-            sys.stderr.write(own)
+            sys.stderr.write(line)
             sys.stderr.flush()
         except Exception:
             return
@@ -170,7 +170,7 @@ class Probe:
         self._thread = get_ident()
         try:
             self.server.run()
-        except Lost:
+        except LostError:
             pass  # the program closed our sockets; whatever has their numbers now is not ours
         except Exception as error:
             warn(f"the probe ends, the program goes on: {type(error).__name__}: {error}")
@@ -188,7 +188,7 @@ class Probe:
             hot.records.clear()
             hot.loops.clear()
             if getattr(sys, "_looptop_probe", None) is self:
-                del sys._looptop_probe
+                del sys._looptop_probe  # type: ignore[attr-defined]
         except Exception as error:
             warn(f"the probe could not clean up: {type(error).__name__}: {error}")
 
@@ -202,7 +202,7 @@ class Probe:
         hot.loops.clear()
         hot.changed.clear()
         if getattr(sys, "_looptop_probe", None) is self:
-            del sys._looptop_probe
+            del sys._looptop_probe  # type: ignore[attr-defined]
 
     # Counting
 
@@ -230,7 +230,7 @@ class Probe:
                 before.histogram = None
 
     def _start_counting(self) -> None:
-        if hot.watching or not self._pid == os.getpid():
+        if hot.watching or self._pid != os.getpid():
             return
         hot.slow_threshold = min(self.watchdog.threshold, hot.slow_threshold)
         self.sampler.start_counting()
@@ -249,7 +249,7 @@ class Probe:
         hot.origin_depth = 0
         hot.changed.clear()
 
-    def next_look(self, now: float) -> float | None:
+    def next_look(self) -> float | None:
         """When the thread must look at the hooks although no viewer is due; None: no need."""
         if self._expected_until:
             return min(self._next_look, self._expected_until)
@@ -293,7 +293,7 @@ class Probe:
         if len(self._notices) < 100:
             self._notices.append(text)
 
-    def _on_unhandled(self, loop: Any, context: dict[str, Any]) -> None:
+    def _on_unhandled(self, context: dict[str, Any]) -> None:
         error = context.get("exception")
         task = context.get("task") or context.get("future")
         record = hot.records.get(id(task)) if isinstance(task, asyncio.Task) else None
@@ -320,17 +320,17 @@ class Probe:
     _by_id: dict[int, TaskRecord] = {}  # noqa: RUF012 - replaced as a whole, never filled
 
     def cancel(self, number: Any) -> None:
-        """Cancels a task in its own loop. Raises BadRequest with one line why not."""
+        """Cancels a task in its own loop. Raises BadRequestError with one line why not."""
         if not self.settings.control:
-            raise BadRequest("this probe allows no control (control is off)")
+            raise BadRequestError("this probe allows no control (control is off)")
         record = self.record_of(number) if type(number) is int else None
         task = record() if record is not None else None
         if task is None or task.done():
-            raise BadRequest(f"no such task: {str(number)[:40]}")
+            raise BadRequestError(f"no such task: {str(number)[:40]}")
         try:
             task.get_loop().call_soon_threadsafe(task.cancel)
         except RuntimeError:
-            raise BadRequest("the loop of that task is closed") from None
+            raise BadRequestError("the loop of that task is closed") from None
 
     def hello(self) -> dict[str, Any]:
         """The first frame for a viewer."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import asyncio
     from types import CodeType
 
     AnyTask = asyncio.Task[Any]

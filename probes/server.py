@@ -11,11 +11,12 @@ import errno
 import os
 import selectors
 import socket
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import wire
-from .session import BadRequest, Session
+from .session import BadRequestError, Session
 
 if TYPE_CHECKING:
     from .probe import Probe
@@ -27,7 +28,7 @@ STALLED = 60.0
 UNKNOWN_PEER = 10.0
 
 
-class Lost(Exception):
+class LostError(Exception):
     """A descriptor was closed behind our back: everything is left as it is."""
 
 
@@ -42,19 +43,19 @@ class OwnSocket:
         self._inode = os.fstat(sock.fileno()).st_ino
 
     def check(self) -> None:
-        """Raises Lost if the descriptor is not this socket any more."""
+        """Raises LostError if the descriptor is not this socket any more."""
         try:
             if os.fstat(self.socket.fileno()).st_ino == self._inode:
                 return
         except OSError:
             pass
-        raise Lost
+        raise LostError
 
     def close(self) -> None:
         """Closes the socket, unless the number belongs to somebody else by now."""
         try:
             self.check()
-        except Lost:
+        except LostError:
             self.socket.detach()
         else:
             self.socket.close()
@@ -92,10 +93,8 @@ class Server:
         """Serves on a Unix socket that only its owner may open. Raises OSError."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            try:
+            with suppress(FileNotFoundError):
                 os.unlink(path)
-            except FileNotFoundError:
-                pass
             sock.bind(path)
             os.chmod(path, 0o600)
             sock.listen(16)
@@ -130,7 +129,7 @@ class Server:
         try:
             self._own_waker.check()
             self._waker.send(b"x")
-        except (OSError, Lost):
+        except (OSError, LostError):
             pass
 
     def stop(self) -> None:
@@ -139,7 +138,7 @@ class Server:
         self.wake()
 
     def run(self) -> None:
-        """The body of the thread. Returns when it is told to stop; raises Lost when its sockets were closed."""
+        """The body of the thread. Returns when it is told to stop; raises LostError when its sockets were closed."""
         while not self._stopping:
             ready = self._select()
             self._wake.check()
@@ -163,11 +162,11 @@ class Server:
         except InterruptedError:
             return []
         except OSError as error:
-            raise Lost from error
+            raise LostError from error
 
     def _timeout(self) -> float | None:
         now = monotonic()
-        times = [self._probe.next_look(now)]
+        times = [self._probe.next_look()]
         for viewer in self.viewers:
             if viewer.unsent:
                 times.append(viewer.since + STALLED)
@@ -181,10 +180,8 @@ class Server:
         return max(min(known) - now, 0.0) if known else None
 
     def _drain_wake(self) -> None:
-        try:
+        with suppress(BlockingIOError):
             self._wake.socket.recv(4096)
-        except BlockingIOError:
-            pass
 
     def _accept(self, listener: OwnSocket) -> None:
         listener.check()
@@ -262,7 +259,7 @@ class Server:
                 return
             for answer in viewer.session.take(frame):
                 self._send(viewer, wire.encode(answer))
-        except BadRequest as error:
+        except BadRequestError as error:
             self._end(viewer, str(error))
         except (ValueError, RecursionError):
             self._end(viewer, "that line is no frame of looptop: one JSON object a line is expected")
@@ -329,7 +326,7 @@ class Server:
             if viewer.unsent:
                 viewer.own.socket.settimeout(0.2)
                 viewer.own.socket.sendall(viewer.unsent)
-        except (OSError, Lost):
+        except (OSError, LostError):
             pass
 
     def _drop(self, viewer: Viewer) -> None:

@@ -7,26 +7,30 @@ that does not read costs one piece of output and the sets, whatever the program 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from heapq import nlargest
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from . import detail, hot, loops, wire
 from .slow import coro_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from .probe import Probe
     from .records import TaskRecord
     from .sampler import Changes
 
 PIECE = 500
 """Tasks in one frame."""
+MOST_ROWS = 2000
+"""Rows in one tick; what changed beyond that comes in the next."""
 DETAILS = 25
 MOST_EVENTS = 300
 SORTS = ("busy", "steps", "scheduled", "max_step", "age", "id")
 
 
-class BadRequest(ValueError):
+class BadRequestError(ValueError):
     """What a viewer sent does not fit; one line for it."""
 
 
@@ -45,35 +49,8 @@ class Watch:
         self.rows = True
 
     def update(self, frame: dict[str, Any]) -> None:
-        """Takes the fields of a frame over. Raises BadRequest and changes nothing if one does not fit."""
-        taken: dict[str, Any] = {}
-        if "rate" in frame:
-            taken["rate"] = float(_number(frame, "rate", 0.1, 20))
-        if "slow" in frame:
-            taken["slow"] = _number(frame, "slow", 10_000, 3600_000_000) * 1e-6
-        if "origins" in frame:
-            taken["origins"] = int(_number(frame, "origins", 0, 50))
-        if "window" in frame:
-            window = frame["window"]
-            if not isinstance(window, list) or len(window) > 200 or not all(type(n) is int for n in window):
-                raise BadRequest("window: at most 200 ids of tasks")
-            taken["window"] = window
-        if "detail" in frame:
-            if frame["detail"] is not None and type(frame["detail"]) is not int:
-                raise BadRequest("detail: the id of a task, or null")
-            taken["detail"] = frame["detail"]
-        if "filter" in frame:
-            taken["filter"] = _text(frame, "filter")
-        if "first" in frame:
-            if not isinstance(frame["first"], dict):
-                raise BadRequest("first: an object with sort and limit")
-            _order(frame["first"])
-            taken["first"] = frame["first"]
-        for flag in ("events", "rows"):
-            if flag in frame:
-                if not isinstance(frame[flag], bool):
-                    raise BadRequest(f"{flag}: true or false")
-                taken[flag] = frame[flag]
+        """Takes the fields of a frame over. Raises BadRequestError and changes nothing if one does not fit."""
+        taken = {name: check(frame, name) for name, check in _WATCHED.items() if name in frame}
         for name, value in taken.items():
             setattr(self, name, value)
 
@@ -81,24 +58,66 @@ class Watch:
 def _number(frame: dict[str, Any], name: str, least: float, most: float) -> float:
     value = frame[name]
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise BadRequest(f"{name}: a number from {least} to {most}")
+        raise BadRequestError(f"{name}: a number from {least} to {most}")
     return value
 
 
 def _text(frame: dict[str, Any], name: str) -> str | None:
     value = frame.get(name)
     if value is not None and (not isinstance(value, str) or len(value) > 1000):
-        raise BadRequest(f"{name}: a text of at most 1000 characters, or null")
+        raise BadRequestError(f"{name}: a text of at most 1000 characters, or null")
     return value or None
 
 
 def _order(frame: dict[str, Any]) -> tuple[str, int]:
     sort, limit = frame.get("sort", "busy"), frame.get("limit", 200)
     if sort not in SORTS:
-        raise BadRequest(f"sort: one of {', '.join(SORTS)}")
+        raise BadRequestError(f"sort: one of {', '.join(SORTS)}")
     if type(limit) is not int or not 0 <= limit <= 1_000_000:
-        raise BadRequest("limit: a number of tasks")
+        raise BadRequestError("limit: a number of tasks")
     return sort, limit
+
+
+def _window(frame: dict[str, Any], name: str) -> list[int]:
+    window = frame[name]
+    if not isinstance(window, list) or len(window) > 200 or not all(type(number) is int for number in window):
+        raise BadRequestError(f"{name}: at most 200 ids of tasks")
+    return window
+
+
+def _detail(frame: dict[str, Any], name: str) -> int | None:
+    number = frame[name]
+    if number is not None and type(number) is not int:
+        raise BadRequestError(f"{name}: the id of a task, or null")
+    return number
+
+
+def _first(frame: dict[str, Any], name: str) -> dict[str, Any]:
+    first = frame[name]
+    if not isinstance(first, dict):
+        raise BadRequestError(f"{name}: an object with sort and limit")
+    _order(first)
+    return first
+
+
+def _flag(frame: dict[str, Any], name: str) -> bool:
+    flag = frame[name]
+    if not isinstance(flag, bool):
+        raise BadRequestError(f"{name}: true or false")
+    return flag
+
+
+_WATCHED: dict[str, Callable[[dict[str, Any], str], Any]] = {
+    "rate": lambda frame, name: float(_number(frame, name, 0.1, 20)),
+    "slow": lambda frame, name: _number(frame, name, 10_000, 3600_000_000) * 1e-6,
+    "origins": lambda frame, name: int(_number(frame, name, 0, 50)),
+    "window": _window,
+    "detail": _detail,
+    "filter": _text,
+    "first": _first,
+    "events": _flag,
+    "rows": _flag,
+}
 
 
 def sorted_first(records: list[TaskRecord], sort: str, limit: int) -> list[TaskRecord]:
@@ -137,7 +156,7 @@ class Session:
     # What the viewer says
 
     def take(self, frame: dict[str, Any]) -> list[dict[str, Any]]:
-        """Takes a frame of the viewer in; returns frames to send at once. Raises BadRequest."""
+        """Takes a frame of the viewer in; returns frames to send at once. Raises BadRequestError."""
         kind = frame.get("type")
         if kind == "watch":
             filter_before = self.watch.filter
@@ -192,8 +211,8 @@ class Session:
                 if number in self._known:
                     self._gone.append(number)
         self._sites |= changes.sites
-        for record in list(hot.loops.values()):
-            self._lag[record.id] = max(self._lag.get(record.id, 0.0), self._probe.lag_of(record))
+        for loop in list(hot.loops.values()):
+            self._lag[loop.id] = max(self._lag.get(loop.id, 0.0), self._probe.lag_of(loop))
 
     # What it is told
 
@@ -219,18 +238,20 @@ class Session:
         backlog = self._backlog
         return [backlog.popleft() for _ in range(min(PIECE, len(backlog)))]
 
+    def _take_dirty(self) -> list[TaskRecord]:
+        """What is in sight first, then what has waited longest."""
+        dirty = self._dirty
+        taken = [dirty.pop(number) for number in self.watch.window if number in dirty]
+        room = max(MOST_ROWS - len(taken), 0)
+        return taken + [dirty.pop(number) for number in list(islice(dirty, room))]
+
     def _tick(self, now: float) -> bytes:
         frames = []
         records = self._take_backlog() if self._backlog and not self._known else []
-        room = 4 * PIECE
-        while self._dirty and room:
-            room -= 1
-            _, record = self._dirty.popitem()
-            records.append(record)
+        records += self._take_dirty()
         tick = self._rows(records[:PIECE])
         frames.append(tick)
-        for start in range(PIECE, len(records), PIECE):
-            frames.append(self._rows(records[start : start + PIECE]))
+        frames.extend(self._rows(records[start : start + PIECE]) for start in range(PIECE, len(records), PIECE))
         tick["gone"], self._gone = self._gone, []
         self._known.difference_update(tick["gone"])
         tick["loops"] = self._loop_rows()
@@ -273,10 +294,7 @@ class Session:
         }
 
     def _loop_rows(self) -> list[list[Any]]:
-        rows = []
-        for loop, record in self._probe.loops.all():
-            rows.append(loops.row_of(record, loop, self._lag.pop(record.id, 0.0)))
-        return rows
+        return [loops.row_of(record, loop, self._lag.pop(record.id, 0.0)) for loop, record in self._probe.loops.all()]
 
     def _look_closer(self, tick: dict[str, Any]) -> None:
         waits, names = [], []
@@ -357,7 +375,7 @@ class Session:
     def _request(self, frame: dict[str, Any]) -> list[dict[str, Any]]:
         number = frame.get("id")
         if type(number) is not int:
-            raise BadRequest("a request needs an id, a number")
+            raise BadRequestError("a request needs an id, a number")
         if len(self._replies) >= 16:
             return [_refusal(number, "too many requests at once")]
         operation = frame.get("op")
@@ -371,7 +389,7 @@ class Session:
                 self._probe.stop_soon("a viewer asked for it")
             elif operation != "ping":
                 return [_refusal(number, f"no such op: {str(operation)[:40]}")]
-        except BadRequest as error:
+        except BadRequestError as error:
             return [_refusal(number, str(error))]
         return [{"type": "reply", "id": number, "ok": True, "now": self._sampler.clock.unix()}]
 
@@ -388,7 +406,7 @@ class Session:
         text = _text(frame, "filter")
         wanted = frame.get("ids")
         if wanted is not None and (not isinstance(wanted, list) or not all(type(n) is int for n in wanted)):
-            raise BadRequest("ids: a list of ids of tasks")
+            raise BadRequestError("ids: a list of ids of tasks")
         return self._task_pieces(number, sort, limit, offset, text, wanted)
 
     def _task_pieces(

@@ -6,9 +6,11 @@ A value that makes no sense is told in one line on stderr and the default is tak
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def _setting(default: Any, unit: str, text: str) -> Any:

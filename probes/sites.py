@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import CodeType
 
 USER, PLUMBING, BOUNDARY, RUNNER = range(4)
 """Kinds of source files. Under a boundary lies the loop itself, whose caller made nothing."""
@@ -124,7 +126,7 @@ def fallback(coro: Any, frame: Any) -> tuple[CodeType | None, int]:
 
 def stack_of(frame: Any, depth: int) -> tuple[tuple[CodeType, int], ...]:
     """The creation stack from a frame outwards to the loop, innermost first, as (code, instruction)."""
-    out = []
+    out: list[tuple[CodeType, int]] = []
     while frame is not None and len(out) < depth:
         code = frame.f_code
         if plumbing[code.co_filename] == BOUNDARY:

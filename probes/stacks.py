@@ -29,6 +29,9 @@ def frames_of(awaitable: Any) -> list[StackFrame]:
 
 
 def _walk(awaitable: Any, out: list[StackFrame]) -> None:
+    frame: Any
+    code: Any
+    inner: Any
     for _ in range(MOST_FRAMES):
         if isinstance(awaitable, CoroutineType):
             frame, code, inner = awaitable.cr_frame, awaitable.cr_code, awaitable.cr_await
@@ -105,7 +108,7 @@ def awaited_by(task: asyncio.Task[Any]) -> list[asyncio.Task[Any]]:
 
 
 def _waiters_behind(callback: Any) -> list[Any]:
-    owner = getattr(callback, "__self__", None)
+    owner: Any = getattr(callback, "__self__", None)
     if isinstance(owner, asyncio.Task):
         return [owner]
     if isinstance(owner, asyncio.TaskGroup):

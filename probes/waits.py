@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import base_events, base_subprocess, locks, queues, selector_events, streams, subprocess, tasks, threads
-from collections.abc import Callable
 from time import monotonic, time
-from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import sites
 from .stacks import StackFrame, callbacks_of, closure_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
 
 Locals = dict[str, Any]
 

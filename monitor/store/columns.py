@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 SortKey = float | str
-GLYPHS = {"running": "▶", "scheduled": "⏫", "waiting": "·", "done": "✓", "cancelled": "⊘", "failed": "✗"}
+GLYPHS = {
+    "running": "▶",
+    "scheduled": "▷",
+    "waiting": "·",
+    "done": "✓",
+    "cancelled": "⊘",
+    "failed": "✗",
+    "unhandled": "!",
+}
 """Never the only carrier of a meaning: the word stands beside it where there is room."""
 
 
@@ -166,7 +174,7 @@ TASKS: tuple[Column[Task], ...] = (
         "what it waits on, of the rows in sight",
         _wait,
         _wait,
-        priority=3,
+        priority=2,
         descending=False,
     ),
     Column(

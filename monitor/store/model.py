@@ -65,6 +65,7 @@ class Task:
     wait_kind: str | None = None  # known only for tasks in the window
     wait_text: str | None = None
     version: int = 0  # grows with every change that can be seen
+    told: float = 0.0  # when its last row came; 0.0: none has
 
     @property
     def state_name(self) -> str:

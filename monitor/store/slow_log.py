@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from monitor.store.model import Site, SlowCallback
 
@@ -43,6 +43,13 @@ class SlowLog:
         group.last = max(group.last, slow.at)
         group.callbacks.append(slow)
         self.revision += 1
+
+    def frozen(self) -> SlowLog:
+        """A copy that stays as it is."""
+        twin = SlowLog()
+        twin.entries, twin.revision = self.entries.copy(), self.revision
+        twin.lines = {line: replace(group, callbacks=group.callbacks.copy()) for line, group in self.lines.items()}
+        return twin
 
     def worst_first(self) -> list[BlockingLine]:
         """The lines by the time that they blocked, the worst first."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from dataclasses import fields, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from monitor import frames
@@ -33,6 +35,8 @@ MOST_ENDED = 1000
 MOST_NOTES = 1000
 MOST_DETAILS = 200_000
 _SECOND = 1e-6
+_STATE = attrgetter("state")
+_FIELDS = attrgetter(*(field.name for field in fields(Task)))
 
 
 class Store:
@@ -67,7 +71,10 @@ class Store:
         self._site_numbers: dict[Site, int] = {}
         self._last_seq: int | None = None
         self._now_us = 0
+        self._whole_us = 0  # of the last tick that was not a piece
+        self._previous = 0.0  # Unix time of the whole tick before that
         self._children: dict[int, set[int]] = {}
+        self._sharing: set[int] = set()  # tasks whose `share` is not 0
 
     def apply(self, frame: frames.Frame) -> None:
         """Takes one frame in."""
@@ -91,11 +98,31 @@ class Store:
 
     def counts(self) -> Counter[str]:
         """Live tasks by state."""
-        return Counter(task.state_name for task in self.tasks.values())
+        by_number = Counter(map(_STATE, self.tasks.values()))
+        return Counter({wire.STATES[number]: count for number, count in by_number.items()})
 
     def children(self, task_id: int) -> list[int]:
         """Ids of the live children of a task (0: of those without a parent), in order of birth."""
         return sorted(self._children.get(task_id, ()))
+
+    def has_children(self, task_id: int) -> bool:
+        """Whether a task has live children."""
+        return bool(self._children.get(task_id))
+
+    def frozen(self) -> Store:
+        """A copy that stays as it is while this one goes on: what a viewer who pauses looks at."""
+        twin = Store()
+        for name, value in vars(self).items():
+            setattr(twin, name, value)
+        twin.tasks = {number: Task(*_FIELDS(task)) for number, task in self.tasks.items()}
+        twin.ended, twin.unhandled, twin.notices = self.ended.copy(), self.unhandled.copy(), self.notices.copy()
+        twin.slow = self.slow.frozen()
+        twin.loops = {number: replace(loop) for number, loop in self.loops.items()}
+        twin.sites = {number: replace(stats) for number, stats in self.sites.items()}
+        twin.details = dict(self.details)
+        twin.process, twin.probe = replace(self.process), replace(self.probe)
+        twin._children = {parent: set(children) for parent, children in self._children.items()}
+        return twin
 
     def steps_per_s(self) -> float | None:
         """Steps per second of all loops together."""
@@ -190,7 +217,7 @@ class Store:
         if old is not None:
             task.state, task.steps, task.busy, task.scheduled = old.state, old.steps, old.busy, old.scheduled
             task.max_step, task.share, task.version = old.max_step, old.share, old.version + 1
-            task.wait_kind, task.wait_text = old.wait_kind, old.wait_text
+            task.wait_kind, task.wait_text, task.told = old.wait_kind, old.wait_text, old.told
             if old.parent != parent:
                 self._children.get(old.parent, set()).discard(task_id)
         self.tasks[task_id] = task
@@ -200,10 +227,17 @@ class Store:
     def _apply_tick(self, tick: frames.Tick) -> None:
         before, self._now_us = self._now_us, max(tick.at, self._now_us)
         self.now = self._now_us * _SECOND
-        elapsed = (self._now_us - before) * _SECOND
+        elapsed = 0.0
+        if tick.loops:
+            # A tick without loops is a piece of one; rates are taken between whole ones.
+            before, self._whole_us = self._whole_us or before, self._now_us
+            elapsed = (self._now_us - before) * _SECOND
+            for task_id in self._sharing.difference(row[0] for row in tick.tasks):
+                self._rest(task_id, before * _SECOND)
+            self._previous = before * _SECOND
         self.left = tick.left
         for row in tick.tasks:
-            self._apply_task_row(row, elapsed)
+            self._apply_task_row(row)
         for task_id in tick.gone:
             self._forget(task_id)
         for loop_row in tick.loops:
@@ -225,7 +259,7 @@ class Store:
             self.steps.add(self.steps_per_s() or 0.0)
             self.task_counts.add(float(len(self.tasks)))
 
-    def _apply_task_row(self, row: frames.TaskRow, elapsed: float) -> None:
+    def _apply_task_row(self, row: frames.TaskRow) -> None:
         task_id, state, steps, busy, scheduled, max_step = row
         task = self.tasks.get(task_id)
         if task is None:
@@ -236,12 +270,28 @@ class Store:
         if state != task.state or steps != task.steps:
             task.since = self.now
         seconds = busy * _SECOND
-        if elapsed > 0:
-            task.share = min(max(seconds - task.busy, 0.0) / elapsed, 1.0)
+        # What the first row tells of an older task happened at a time that nobody knows.
+        since = task.told or max(task.born or 0.0, task.counted or 0.0)
+        if since >= (self._previous or self.now - 1.0) - 1.0 and self.now - since > 0.01:
+            task.share = min(max(seconds - task.busy, 0.0) / (self.now - since), 1.0)
+            if task.share:
+                self._sharing.add(task_id)
+        task.told = self.now
         task.state, task.steps, task.busy = state, steps, seconds
         task.scheduled = None if scheduled is None else scheduled * _SECOND
         task.max_step = max_step * _SECOND
         task.version += 1
+
+    def _rest(self, task_id: int, previous: float) -> None:
+        """A task of which nothing was said since the previous whole tick has not stepped."""
+        task = self.tasks.get(task_id)
+        if task is None:
+            self._sharing.discard(task_id)
+        elif task.told < previous:
+            self._sharing.discard(task_id)
+            task.share = 0.0
+            task.told = self.now
+            task.version += 1
 
     def _forget(self, task_id: int) -> None:
         task = self.tasks.pop(task_id, None)

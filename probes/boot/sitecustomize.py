@@ -5,7 +5,7 @@ arguments, tracebacks and exit status are Python's own. Everything that led here
 """
 
 
-def _boot():
+def _boot() -> None:
     import os
     import sys
 
@@ -15,7 +15,7 @@ def _boot():
     sys.path_importer_cache.pop(here, None)
     sys.modules.pop("sitecustomize", None)
     before = set(sys.modules)
-    settings = {}
+    settings: dict[str, object] = {}
     if plan is not None:
         import json
 
@@ -28,40 +28,41 @@ def _boot():
             else:
                 os.environ["PYTHONPATH"] = pythonpath
         except Exception as error:
-            sys.stderr.write("looptop: LOOPTOP_BOOT is broken: %s\n" % error)
+            sys.stderr.write(f"looptop: LOOPTOP_BOOT is broken: {error}\n")
             plan = None
     if plan is not None and sys.version_info >= (3, 11):
         _load(os.path.dirname(here), settings)
     elif plan is not None:
-        sys.stderr.write(
-            "looptop: the program runs on Python %d.%d, without a probe: 3.11 is needed\n" % sys.version_info[:2]
-        )
+        version = sys.version.split()[0]
+        sys.stderr.write(f"looptop: Python {version} runs the program without a probe, which needs 3.11\n")
     # A module that asyncio does not load anyway may be one that the program has of its own (json.py).
     for name in set(sys.modules) - before:
-        if name.partition(".")[0] in ("json", "_json", "selectors_poll"):
+        if name.partition(".")[0] in ("json", "_json"):
             del sys.modules[name]
     _users_own()
 
 
-def _load(package, settings):
+def _load(package: str, settings: dict[str, object]) -> None:
     """Loads the package under a private name: the program may have a `probes` of its own."""
     import sys
     from importlib.util import module_from_spec, spec_from_file_location
 
     name = "_looptop_probes"
     spec = spec_from_file_location(name, package + "/__init__.py", submodule_search_locations=[package])
+    if spec is None or spec.loader is None:
+        return
     module = module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
     module.install(**settings)
 
 
-def _users_own():
+def _users_own() -> None:
     """The sitecustomize that would have been imported without us."""
     import sys
 
     try:
-        import sitecustomize  # noqa: F401
+        import sitecustomize  # type: ignore[import-not-found]  # noqa: F401
     except ImportError as error:
         if error.name != "sitecustomize":
             raise
@@ -69,4 +70,3 @@ def _users_own():
 
 
 _boot()
-del _boot, _load, _users_own

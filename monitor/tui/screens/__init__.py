@@ -1,1 +1,1 @@
-"""One screen, one file."""
+"""What a person sees, one module a screen. All of it is read from the store."""

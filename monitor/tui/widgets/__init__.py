@@ -1,1 +1,1 @@
-"""What the screens are made of."""
+"""Pieces of screens. Each could be lifted out: none knows a screen or the app."""

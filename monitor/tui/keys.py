@@ -1,0 +1,134 @@
+"""Every key, once. Bindings, footer, help, command palette and the table of the README come from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key. `scope` says where it holds; a screen has the scopes that it lists."""
+
+    id: str
+    keys: str  # as Textual calls them, separated by commas
+    shown: str  # as a person reads them
+    action: str
+    label: str  # in the footer
+    help: str
+    scope: str
+    footer: int = 0  # 0: not in the footer; else the lowest number stays longest where there is no room
+    priority: bool = False
+
+
+SCOPES = {
+    "app": "Everywhere",
+    "views": "In a main screen or a page",
+    "table": "In a table",
+    "tasks": "Tasks",
+    "page": "In a page (a task, a slow line, an ended task)",
+    "task": "A task",
+    "slow": "Slow callbacks",
+    "output": "Output",
+    "filter": "While typing a filter",
+}
+
+KEYS: tuple[Key, ...] = (
+    # Everywhere
+    Key("tasks", "1", "1", "app.show('tasks')", "Tasks", "the tasks", "app"),
+    Key("slow", "2", "2", "app.show('slow')", "Slow", "the lines that blocked a loop", "app"),
+    Key("ended", "3", "3", "app.show('ended')", "Ended", "tasks that ended, and unhandled exceptions", "app"),
+    Key("output", "4", "4", "app.show('output')", "Output", "what the program printed, under looptop run", "app"),
+    Key("pause", "space", "space", "app.pause", "Pause", "freeze this viewer; the header stays live", "app", 3),
+    Key("back", "escape", "Esc", "back", "Back", "clear the filter, else go back", "views", 6),
+    Key("help", "question_mark,f1", "?", "app.help", "Help", "keys, columns and signs", "app", 1),
+    Key("palette", "ctrl+p", "Ctrl+P", "app.command_palette", "Commands", "every command by name", "app", 0, True),
+    Key("picture", "S", "S", "app.picture", "Picture", "save this screen as an SVG picture", "app"),
+    Key("quit", "q,ctrl+q,ctrl+c", "q", "app.leave", "Quit", "leave; asks while a program of ours runs", "app", 2),
+    # Tables
+    Key("up", "up,k", "↑ k", "up", "Up", "one row up", "table"),
+    Key("down", "down,j", "↓ j", "down", "Down", "one row down", "table"),
+    Key("page_up", "pageup,ctrl+b", "PgUp", "page_up", "Page up", "one screen up", "table"),
+    Key("page_down", "pagedown,ctrl+f", "PgDn", "page_down", "Page down", "one screen down", "table"),
+    Key("first", "home,g", "Home g", "first", "First", "to the first row, and stay at the top", "table"),
+    Key("last", "end,G", "End G", "last", "Last", "to the last row", "table"),
+    Key("open", "enter", "Enter", "open", "Open", "open what the cursor is on", "table", 4),
+    Key(
+        "sort_left",
+        "less_than_sign,left,h",
+        "< ←",
+        "sort_by(-1)",
+        "Sort",
+        "sort by the column before (← folds in a tree)",
+        "table",
+    ),
+    Key(
+        "sort_right",
+        "greater_than_sign,right,l",
+        "> →",
+        "sort_by(1)",
+        "Sort",
+        "sort by the next column (→ unfolds in a tree)",
+        "table",
+        8,
+    ),
+    Key("reverse", "r", "r", "reverse", "Reverse", "turn the order round", "table", 9),
+    Key("filter", "slash", "/", "filter", "Filter", "filter as you type", "table", 5),
+    # Tasks
+    Key("view", "t", "t", "next_view", "Tree", "flat, tree by parent, groups by creation site", "tasks", 7),
+    Key("fold", "minus", "-", "fold(True)", "Fold", "tree: hide the children", "tasks"),
+    Key("unfold", "plus,equals_sign", "+", "fold(False)", "Unfold", "tree: show the children", "tasks"),
+    Key("cancel", "c", "c", "cancel", "Cancel", "cancel the task under the cursor; asks first", "tasks", 10),
+    # Pages
+    Key("page_line_up", "up,k", "↑ k", "up", "Up", "up, to the line before that can be opened", "page"),
+    Key("page_line_down", "down,j", "↓ j", "down", "Down", "down, to the next line that can be opened", "page"),
+    Key("page_page_up", "pageup,ctrl+b", "PgUp", "page_up", "Page up", "one screen up", "page"),
+    Key("page_page_down", "pagedown,ctrl+f", "PgDn", "page_down", "Page down", "one screen down", "page"),
+    Key("page_first", "home,g", "Home g", "first", "First", "to the top", "page"),
+    Key("page_last", "end,G", "End G", "last", "Last", "to the end", "page"),
+    Key("page_open", "enter", "Enter", "open", "Open", "go to the task of this line", "page", 4),
+    Key("task_cancel", "c", "c", "cancel", "Cancel", "cancel this task; asks first", "task", 7),
+    Key("parent", "p", "p", "parent", "Parent", "go to the task that made this one", "task", 8),
+    Key(
+        "origins",
+        "o",
+        "o",
+        "app.origins",
+        "Origins",
+        "keep the creation stack of tasks born from now on (makes creating tasks dearer)",
+        "task",
+        9,
+    ),
+    # Slow callbacks
+    Key("lower", "minus", "-", "threshold(-1)", "Lower", "a lower threshold", "slow", 7),
+    Key("higher", "plus,equals_sign", "+", "threshold(1)", "Higher", "a higher threshold", "slow", 7),
+    # Filter
+    Key("filter_done", "enter,down", "Enter", "done", "Keep", "keep the filter, back to the table", "filter", 1),
+    Key("filter_clear", "escape", "Esc", "clear", "Clear", "clear the filter", "filter", 2),
+)
+
+
+def of(*scopes: str) -> list[Key]:
+    """The keys of some scopes, in the order of the table."""
+    return [key for key in KEYS if key.scope in scopes]
+
+
+def bindings(*scopes: str) -> list[Binding]:
+    """The keys of some scopes for Textual."""
+    return [
+        Binding(key.keys, key.action, key.label, show=False, priority=key.priority, tooltip=key.help, id=key.id)
+        for key in of(*scopes)
+    ]
+
+
+def hints(*scopes: str) -> list[Key]:
+    """What the footer shows of some scopes, the most important first."""
+    return sorted((key for key in of(*scopes) if key.footer), key=lambda key: key.footer)
+
+
+def readme_table() -> str:
+    """The keys as a Markdown table."""
+    rows = ["| key | where | what it does |", "|---|---|---|"]
+    rows += [f"| `{key.shown}` | {SCOPES[key.scope]} | {key.help} |" for key in KEYS]
+    return "\n".join(rows)

@@ -1,0 +1,76 @@
+"""The page of one line that blocked a loop."""
+
+from __future__ import annotations
+
+from monitor import format as fmt
+from monitor.store.model import SlowCallback
+from monitor.store.slow_log import BlockingLine
+from monitor.store.store import Store
+from monitor.tui.pages.stacks import changed_note, heading, short, stack
+from monitor.tui.paint import BLANK, Line, line
+from monitor.tui.theme import delay_style
+from monitor.tui.widgets.source_view import Sources
+from monitor.tui.widgets.spark import bar
+
+BAR = 16
+
+
+def blocking_line_page(store: Store, group: BlockingLine, sources: Sources, cells: int) -> list[Line]:
+    """What it blocked, where it stands, who came there, and the last times."""
+    figures = [
+        ("count ", fmt.count(group.count)),
+        ("   total ", fmt.duration(group.total)),
+        ("   worst ", fmt.duration(group.worst)),
+        ("   mean ", fmt.duration(group.total / group.count if group.count else None)),
+        ("   last ", f"{fmt.duration(max(store.now - group.last, 0.0))} ago"),
+    ]
+    summary = line(
+        *[(text, style) for title, figure in figures for text, style in ((title, "dim"), (figure, "strong"))]
+    )
+    if group.line is None:
+        lines = [
+            line(("Over before it was caught", "heading")),
+            line(("Callbacks that ended before the watchdog had seen them: their line is not known.", "dim")),
+            summary,
+            BLANK,
+        ]
+    else:
+        lines = [
+            line((short(group.line, store), "strong"), ("  in ", "dim"), (group.line.function, "text")),
+            summary,
+            BLANK,
+            *sources.around(group.line.file, group.line.line, 4, 4),
+            *changed_note([group.line], store, sources),
+            BLANK,
+        ]
+    worst = max(group.callbacks, key=lambda slow: slow.duration, default=None)
+    last = group.callbacks[-1] if group.callbacks else None
+    shown = last if last is not None and last.stack else worst
+    if shown is not None and shown.stack:
+        lines.append(
+            heading(
+                "Stack while it blocked", cells, f"of the last, {fmt.count(shown.samples)} samples, outermost first"
+            )
+        )
+        lines += stack(shown.stack, store, sources, cells)
+        lines.append(BLANK)
+    lines.append(heading(f"Last times ({len(group.callbacks)})", cells, "newest first; Enter goes to the task"))
+    longest = worst.duration if worst is not None else 1.0
+    lines += [_occurrence(store, slow, longest) for slow in reversed(group.callbacks)]
+    return lines
+
+
+def _occurrence(store: Store, slow: SlowCallback, longest: float) -> Line:
+    ago = fmt.duration(max(store.now - slow.at, 0.0))
+    alive = slow.task is not None and slow.task in store.tasks
+    who = slow.name or slow.callback or "a callback"
+    number = "" if slow.task is None else f"  task {slow.task}{'' if alive else ', ended'}"
+    return line(
+        (f"{ago:>7} ago  ", "dim"),
+        (f"{fmt.duration(slow.duration):>6} ", delay_style(slow.duration)),
+        (bar(slow.duration / longest if longest else 0.0, BAR), "bar"),
+        ("  ", "text"),
+        (who, "strong"),
+        (number, "dim"),
+        target=None if slow.task is None else ("task", slow.task),
+    )

@@ -1,0 +1,73 @@
+"""The page of one task that ended, or of one call of a loop's exception handler."""
+
+from __future__ import annotations
+
+import time
+
+from monitor import format as fmt
+from monitor.store.columns import GLYPHS
+from monitor.store.model import EndedTask
+from monitor.store.store import Store
+from monitor.tui.pages.stacks import changed_note, heading, innermost_own, place, stack
+from monitor.tui.paint import BLANK, Line, Part, line
+from monitor.tui.theme import STATE_STYLES
+from monitor.tui.widgets.source_view import Sources
+
+EXPLAINED = {
+    "done": "it returned",
+    "cancelled": "somebody cancelled it, and it let the cancellation through",
+    "failed": "it raised",
+    "unhandled": "the loop's exception handler was called",
+}
+
+
+def end_page(store: Store, ended: EndedTask, sources: Sources, cells: int) -> list[Line]:
+    """Outcome, facts, traceback."""
+    ago = fmt.duration(max(store.now - ended.ended, 0.0))
+    clock = time.strftime("%H:%M:%S", time.localtime(ended.ended))
+    title: list[Part] = [(f"{GLYPHS.get(ended.outcome, '■')} {ended.outcome}", STATE_STYLES.get(ended.outcome, "text"))]
+    title += [("  ", "text"), (ended.name or ended.coro, "strong")]
+    if ended.id:
+        title.append((f"  task {ended.id}", "dim"))
+    lines = [line(*title), line((f"{EXPLAINED.get(ended.outcome, '')}, {ago} ago at {clock}", "dim")), BLANK]
+    if ended.outcome == "unhandled":
+        lines.append(line((f"{'message':<12}", "dim"), (ended.coro, "text")))
+        if ended.id:
+            lines.append(
+                line((f"{'task':<12}", "dim"), (f"{ended.name or ''} {ended.id}", "text"), target=("task", ended.id))
+            )
+    else:
+        lines += _facts(store, ended)
+    lines.append(BLANK)
+    failure = ended.failure
+    if failure is None:
+        return lines
+    lines.append(heading("Exception", cells))
+    for number, text in enumerate((failure.message or "").split("\n")[:40]):
+        before: Part = (f"{failure.type}: " if failure.type and number == 0 else "  " if number else "", "bad")
+        lines.append(line(before, (text, "text")))
+    lines.append(BLANK)
+    lines.append(heading("Traceback", cells, "outermost first"))
+    if not failure.traceback:
+        return [*lines, line(("none was kept", "dim"))]
+    lines += changed_note(failure.traceback, store, sources)
+    marked = innermost_own(failure.traceback, store)
+    return lines + stack(failure.traceback, store, sources, cells, marked)
+
+
+def _facts(store: Store, ended: EndedTask) -> list[Line]:
+    def row(*pairs: tuple[str, str]) -> Line:
+        return line(*[part for label, text in pairs for part in ((f"{label:<12}", "dim"), (f"{text:<24}", "text"))])
+
+    lines = [
+        row(("coroutine", ended.coro)),
+        row(("created at", place(ended.site, store))),
+        row(("lived", fmt.duration(ended.age)), ("steps", fmt.count(ended.steps))),
+        row(("busy", fmt.duration(ended.busy)), ("longest step", fmt.duration(ended.max_step))),
+        row(("scheduled", fmt.duration(ended.scheduled))),
+    ]
+    if ended.parent:
+        parent = store.tasks.get(ended.parent)
+        text = f"{parent.name} ({ended.parent})" if parent is not None else f"task {ended.parent}, ended"
+        lines.append(line((f"{'parent':<12}", "dim"), (text, "text"), target=("task", ended.parent)))
+    return lines

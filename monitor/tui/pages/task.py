@@ -1,0 +1,247 @@
+"""The page of one task."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor import format as fmt
+from monitor.store.columns import GLYPHS
+from monitor.store.model import Task, TaskDetail, Wait
+from monitor.store.store import Store
+from monitor.tui.pages.stacks import changed_note, heading, innermost_own, place, stack
+from monitor.tui.paint import BLANK, Line, Part, columns, line
+from monitor.tui.theme import STATE_STYLES, delay_style
+from monitor.tui.widgets.histogram import chart
+from monitor.tui.widgets.source_view import Sources
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WIDE = 110
+MOST_LISTED = 50
+LABEL = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The task as it is known."""
+
+    task: Task
+    alive: bool
+    detail: TaskDetail | None
+    paused: bool
+
+
+def task_page(store: Store, subject: Subject, sources: Sources, cells: int, origins: int, slow: float) -> list[Line]:
+    """All that is known of it."""
+    task, detail = subject.task, subject.detail
+    head = _title(store, subject)
+    facts = _facts(store, subject, slow)
+    charts_width = 44 if cells >= WIDE else cells // 2 - 2
+    longest = task.max_step or None
+    steps = chart("Steps", detail.step_counts if detail else None, charts_width, longest)
+    schedules = chart("Scheduled", detail.schedule_counts if detail else None, charts_width)
+    waits = _waits(store, subject, cells)
+    stacks = _await_stack(store, subject, sources, cells if cells < WIDE else cells - charts_width - 4)
+    if cells >= WIDE:
+        left = cells - charts_width - 3
+        lines = [*head, *columns([*facts, BLANK, *waits, BLANK, *stacks], [*steps, BLANK, *schedules], left)]
+    else:
+        lines = [*head, *facts, BLANK, *waits, BLANK, *stacks, BLANK]
+        lines += [heading("Times", cells), *columns(steps, schedules, cells // 2 - 1)]
+    lines += [BLANK, *_origin(store, subject, sources, cells, origins)]
+    lines += _relatives(store, "Awaited by", detail.awaited_by if detail else (), cells)
+    lines += _relatives(store, "Children", store.children(task.id), cells)
+    return lines
+
+
+def _title(store: Store, subject: Subject) -> list[Line]:
+    task = subject.task
+    if subject.alive:
+        state, style = task.state_name, STATE_STYLES[task.state_name]
+        since = f" for {fmt.duration(max(store.now - task.since, 0.0))}" if task.since else ""
+        return [
+            line(
+                (f"{GLYPHS[state]} {state}{since}", style),
+                ("  ", "text"),
+                (task.name, "strong"),
+                (f"  task {task.id}", "dim"),
+            )
+        ]
+    ended = next((entry for entry in reversed(store.ended) if entry.id == task.id), None)
+    how = "has ended; what is below is its last state"
+    title: list[Part] = [("■ gone", "bad"), ("  ", "text"), (task.name, "strong"), (f"  task {task.id}", "dim")]
+    if ended is None:
+        return [line(*title), line((how, "warn"))]
+    failure = f" with {ended.failure.type}: {ended.failure.message}" if ended.failure else ""
+    ago = fmt.duration(max(store.now - ended.ended, 0.0))
+    title[0] = (
+        f"{GLYPHS.get(ended.outcome, '■')} {ended.outcome} {ago} ago{failure}",
+        STATE_STYLES.get(ended.outcome, "bad"),
+    )
+    return [line(*title[1:]), line(title[0], target=("task", task.id)), line((how, "dim"))]
+
+
+def _pair(label: str, text: str, style: str = "text", width: int = 22) -> tuple[Part, ...]:
+    return ((f"{label:<{LABEL}}", "dim"), (f"{text:<{width}}", style))
+
+
+def _facts(store: Store, subject: Subject, slow: float) -> list[Line]:
+    task = subject.task
+    loop = store.loops.get(task.loop)
+    age = task.age(store.now)
+    bound = "" if task.counted is None else "≥"
+
+    def part_of_life(seconds: float | None) -> str:
+        if seconds is None:
+            return fmt.UNKNOWN
+        return f"{bound}{fmt.duration(seconds)}" + (f"  {fmt.percent(seconds / age)}" if age and not bound else "")
+
+    parent = store.tasks.get(task.parent)
+    if task.parent == 0:
+        lineage = line(*_pair("parent", "none: made outside a task", "dim"))
+    else:
+        chain = [f"{parent.name} ({parent.id})" if parent is not None else f"task {task.parent}, ended"]
+        seen = {task.id, task.parent}
+        above = parent
+        while above is not None and above.parent and above.parent not in seen and len(chain) < 6:
+            seen.add(above.parent)
+            number, above = above.parent, store.tasks.get(above.parent)
+            chain.append(above.name if above is not None else f"task {number}, ended")
+        lineage = line(*_pair("parent", " ‹ ".join(chain)), target=("task", task.parent))
+    before = "born before the probe came" if task.born_before_attach else ""
+    eager = "eager" if task.eager else ""
+    where = f"{loop.id} {loop.kind} {loop.name}" if loop is not None else str(task.loop)
+    return [
+        line(*_pair("coroutine", task.coro), (f"  {' '.join(filter(None, (before, eager)))}", "dim")),
+        line(*_pair("created at", place(task.site, store))),
+        lineage,
+        line(*_pair("age", fmt.duration(age)), *_pair("steps", bound + fmt.count(task.steps))),
+        line(
+            *_pair("busy", part_of_life(task.busy)),
+            *_pair("longest step", bound + fmt.duration(task.max_step), delay_style(task.max_step, slow)),
+        ),
+        line(*_pair("scheduled", part_of_life(task.scheduled)), *_pair("busy now", fmt.percent(task.share))),
+        line(*_pair("idle", part_of_life(task.idle(store.now))), *_pair("loop", where)),
+    ]
+
+
+def _task_line(store: Store, task_id: int, before: tuple[Part, ...] = (), depth: int = 0) -> Line:
+    task = store.tasks.get(task_id)
+    indent = "  " * depth
+    if task is None:
+        return line((indent, "text"), *before, (f"task {task_id}, ended or not sent", "dim"), target=("task", task_id))
+    waits = f"  {task.wait_kind or ''} {task.wait_text or ''}" if task.wait_kind else ""
+    return line(
+        (indent, "text"),
+        *before,
+        (f"{GLYPHS[task.state_name]} {task.state_name:<10}", STATE_STYLES[task.state_name]),
+        (f"{task.id:>6}  ", "dim"),
+        (task.name, "strong"),
+        (f"  busy {fmt.duration(task.busy)}", "dim"),
+        (waits, "dim"),
+        target=("task", task_id),
+    )
+
+
+def _waits(store: Store, subject: Subject, cells: int) -> list[Line]:
+    title = heading("Waits on", min(cells, 76))
+    detail = subject.detail
+    if detail is None:
+        if subject.paused:
+            return [title, line(("nothing was collected of it before the pause; space goes on", "dim"))]
+        return [title, line(("asking …" if subject.alive else "it had ended before it was asked", "dim"))]
+    wait = detail.waiting_on
+    if wait is None:
+        state = "it runs, or is ready to" if subject.alive else "it waits no more"
+        return [title, line((f"nothing: {state}", "text"))]
+    return [title, *_wait_lines(store, wait)]
+
+
+def _wait_lines(store: Store, wait: Wait) -> list[Line]:
+    facts = dict(wait.facts)
+    lines = []
+    wakes_at = facts.pop("wakes_at", None)
+    first: list[Part] = [(f"{wait.kind}", "accent")]
+    if "op" in facts:
+        first.append((f" {facts.pop('op')}", "accent"))
+    if isinstance(wakes_at, float | int):
+        left = float(wakes_at) - store.now
+        if left >= 0:
+            first.append((f"  wakes in {fmt.duration(left)}", "strong"))
+        else:
+            first.append((f"  was due {fmt.duration(-left)} ago", "warn"))
+        first.append((f"  at {time.strftime('%H:%M:%S', time.localtime(float(wakes_at)))}", "dim"))
+    first.append((f"  {wait.repr}", "text"))
+    lines.append(line(*first))
+    holder = facts.pop("holder", None)
+    if isinstance(holder, int):
+        lines.append(_task_line(store, holder, (("held by  ", "warn"),)))
+    awaited = [facts.pop("task", None), *(_ids(facts.pop("tasks", None)))]
+    lines += [_task_line(store, number, (("awaits   ", "dim"),)) for number in awaited if isinstance(number, int)][
+        :MOST_LISTED
+    ]
+    waiters = facts.pop("waiters", None)
+    if isinstance(waiters, int | list | tuple):
+        number = waiters if isinstance(waiters, int) else len(waiters)
+        facts = {"waiters": number, **facts}
+    others = "  ".join(f"{key} {value}" for key, value in facts.items() if isinstance(value, str | int | float))
+    if others:
+        lines.append(line((others, "dim")))
+    return lines
+
+
+def _ids(value: object) -> Sequence[object]:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _await_stack(store: Store, subject: Subject, sources: Sources, cells: int) -> list[Line]:
+    title = heading("Await stack", cells, "outermost first")
+    detail = subject.detail
+    if detail is None:
+        return [title, line(("not collected yet", "dim"))]
+    sites = detail.await_stack
+    if not sites:
+        return [title, line(("empty: it is running, or its frames cannot be read", "dim"))]
+    marked = innermost_own(sites, store)
+    borders = sorted((depth, number) for number, depth in detail.await_tasks if number != subject.task.id)
+    lines = [title, *changed_note(sites, store, sources)]
+    if not borders:
+        return lines + stack(sites, store, sources, cells, marked)
+    begin = 0
+    for depth, number in [*borders, (len(sites), None)]:
+        depth = min(max(depth, begin), len(sites))
+        mine = None if marked is None or not begin <= marked < depth else marked - begin
+        lines += stack(sites[begin:depth], store, sources, cells, mine)
+        if number is not None:
+            lines.append(_task_line(store, number, (("in task  ", "accent"),)))
+        begin = depth
+    return lines
+
+
+def _origin(store: Store, subject: Subject, sources: Sources, cells: int, origins: int) -> list[Line]:
+    task, detail = subject.task, subject.detail
+    title = heading("Origin", cells, "who created it, innermost first")
+    if detail is not None and detail.origin:
+        return [title, *stack(detail.origin, store, sources, cells, 0), BLANK]
+    if task.site is None:
+        return [title, line(("not known: it was born before the probe came", "dim")), BLANK]
+    lines = [title, *stack([task.site], store, sources, cells, 0)]
+    why = (
+        "tasks born from now on keep their whole creation stack"
+        if origins
+        else "o keeps the whole creation stack of tasks born from now on"
+    )
+    return [*lines, line((why, "dim")), BLANK]
+
+
+def _relatives(store: Store, title: str, ids: Sequence[int], cells: int) -> list[Line]:
+    if not ids:
+        return [heading(title, cells), line(("nobody" if title == "Awaited by" else "none that live", "dim")), BLANK]
+    lines = [heading(f"{title} ({len(ids)})", cells)]
+    lines += [_task_line(store, number) for number in ids[:MOST_LISTED]]
+    if len(ids) > MOST_LISTED:
+        lines.append(line((f"… and {len(ids) - MOST_LISTED} more: filter the tasks with parent:ID", "dim")))
+    return [*lines, BLANK]

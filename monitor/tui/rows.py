@@ -1,0 +1,350 @@
+"""What the tables show: rows of the store, chosen and sorted on a slower clock than they are painted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from monitor.store.columns import ENDED, GROUPS, SLOW, TASKS, Column, Group, by_key, groups, ordered
+from monitor.store.model import EndedTask, Failure, Site, Task
+from monitor.store.query import Predicate
+from monitor.store.slow_log import BlockingLine
+from monitor.store.store import Store
+from monitor.tui.paint import Part
+from monitor.tui.theme import STATE_STYLES, delay_style, load_style
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+Row = TypeVar("Row")
+INDENT = 2
+DEEPEST = 12
+"""Deeper levels of the tree are not indented further: names must keep their room."""
+
+
+class Rows(Generic[Row]):
+    """Rows in an order, until they are arranged again. `store` is what is looked at: the live one, or a frozen copy."""
+
+    columns: Sequence[Column[Any]] = ()
+    default_sort = ""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.sort_key = self.default_sort
+        column = by_key(tuple(self.columns), self.sort_key)
+        self.descending = column.descending if column is not None else True
+        self.rows: list[Row] = []
+        self._places: dict[Hashable, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def key(self, index: int) -> Hashable:
+        """What a row is called."""
+        return self.key_of(self.rows[index])
+
+    def index(self, key: Hashable) -> int | None:
+        """The place of a key."""
+        return self._places.get(key)
+
+    def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
+        """What a row shows now."""
+        row = self.now(self.rows[index])
+        return [(column.text(row, self.store), self.style(row, column.key)) for column in columns]
+
+    def sort_by(self, column: Column[Any], turn: bool) -> None:
+        """Chooses the column; `turn` reverses the order that it has."""
+        if turn and column.key == self.sort_key:
+            self.descending = not self.descending
+        elif column.key != self.sort_key:
+            self.sort_key, self.descending = column.key, column.descending
+
+    def arrange(self, store: Store) -> None:
+        """Chooses and sorts the rows."""
+        self.store = store
+        self.rows = self.order(self.choose())
+        self._places = {self.key_of(row): number for number, row in enumerate(self.rows)}
+
+    def order(self, rows: list[Row]) -> list[Row]:
+        """The rows by the column that was chosen."""
+        column = by_key(tuple(self.columns), self.sort_key)
+        return rows if column is None else ordered(rows, column, self.store, self.descending)
+
+    def choose(self) -> list[Row]:
+        """The rows that are shown, in any order."""
+        raise NotImplementedError
+
+    def key_of(self, row: Row) -> Hashable:
+        """What a row is called, whatever its place."""
+        raise NotImplementedError
+
+    def now(self, row: Row) -> Row:
+        """The row as it is now."""
+        return row
+
+    def style(self, row: Row, key: str) -> str:  # noqa: ARG002 - what subclasses look at
+        """The style name of a cell."""
+        return "text"
+
+
+class TaskRows(Rows[Task]):
+    """Live tasks. One that ends stays, faint, until the rows are arranged again: nothing jumps between."""
+
+    columns = TASKS
+    default_sort = "busy"
+
+    def __init__(self, store: Store) -> None:
+        self.predicate: Predicate | None = None
+        self.site: tuple[Site | None] | None = None  # only tasks of this creation site
+        super().__init__(store)
+
+    def passes(self) -> Callable[[Task], bool] | None:
+        """The filter, or None when all tasks pass."""
+        predicate, site, store = self.predicate, self.site, self.store
+        if site is not None:
+            only = site[0]
+            return lambda task: task.site == only and (predicate is None or predicate(task, store))
+        if predicate is not None:
+            return lambda task: predicate(task, store)
+        return None
+
+    def choose(self) -> list[Task]:
+        """The live tasks that pass the filter."""
+        passes = self.passes()
+        tasks = self.store.tasks.values()
+        return list(tasks) if passes is None else [task for task in tasks if passes(task)]
+
+    def key_of(self, row: Task) -> Hashable:
+        """A task is its id."""
+        return row.id
+
+    def now(self, row: Task) -> Task:
+        """A renamed task is another object under the same id."""
+        return self.store.tasks.get(row.id, row)
+
+    def style(self, row: Task, key: str) -> str:
+        """By state and by load."""
+        if row.id not in self.store.tasks:
+            return "faint"
+        match key:
+            case "state":
+                return STATE_STYLES[row.state_name]
+            case "share":
+                return load_style(row.share)
+            case "max_step":
+                return delay_style(row.max_step)
+            case "name":
+                return "strong"
+            case "id" | "age" | "idle" | "scheduled":
+                return "dim"
+            case "waiting_on" if row.wait_kind in ("lock", "condition", "semaphore", "barrier"):
+                return "accent"
+            case _:
+                return "text"
+
+
+class TreeRows(TaskRows):
+    """Live tasks under their parents. Ancestors of what passes the filter stay, faint, to show where it belongs."""
+
+    default_sort = "id"
+
+    def __init__(self, store: Store) -> None:
+        self.folded: set[int] = set()
+        self._depths: dict[int, int] = {}
+        self._matching: frozenset[int] | None = None
+        super().__init__(store)
+
+    def order(self, rows: list[Task]) -> list[Task]:
+        """Depth first, brothers by the column that was chosen."""
+        store = self.store
+        kept = {task.id for task in rows}
+        self._matching = None
+        if self.passes() is not None:
+            self._matching = frozenset(kept)
+            for task in rows:
+                parent = store.tasks.get(task.parent)
+                while parent is not None and parent.id not in kept:
+                    kept.add(parent.id)
+                    parent = store.tasks.get(parent.parent)
+        families: dict[int, list[Task]] = {}
+        roots = []
+        for task_id in kept:
+            task = store.tasks[task_id]
+            if task.parent in kept and task.parent != task_id:
+                families.setdefault(task.parent, []).append(task)
+            else:
+                roots.append(task)
+        self._depths = {}
+        result: list[Task] = []
+        pending = [(task, 0) for task in reversed(super().order(roots))]
+        while pending:
+            task, depth = pending.pop()
+            if task.id in self._depths:
+                continue
+            self._depths[task.id] = depth
+            result.append(task)
+            if task.id not in self.folded and task.id in families:
+                pending.extend((child, depth + 1) for child in reversed(super().order(families[task.id])))
+        return result
+
+    def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
+        """As in the flat table, the name indented and marked as folded or not."""
+        cells = super().cells(index, columns)
+        task = self.rows[index]
+        for number, column in enumerate(columns):
+            if column.key == "name":
+                text, style = cells[number]
+                cells[number] = (self._branch(task) + text, style)
+        return cells
+
+    def _branch(self, task: Task) -> str:
+        depth = min(self._depths.get(task.id, 0), DEEPEST)
+        mark = " "
+        if self.store.has_children(task.id):
+            mark = "▸" if task.id in self.folded else "▾"
+        return " " * (INDENT * depth) + mark + " "
+
+    def style(self, row: Task, key: str) -> str:
+        """Faint where it only shows the way to a match."""
+        if self._matching is not None and row.id not in self._matching:
+            return "faint"
+        return super().style(row, key)
+
+    def fold(self, task_id: int, folded: bool) -> bool:
+        """Hides or shows the children; says whether that changed anything."""
+        if folded == (task_id in self.folded) or not self.store.has_children(task_id):
+            return False
+        if folded:
+            self.folded.add(task_id)
+        else:
+            self.folded.discard(task_id)
+        return True
+
+
+class GroupRows(Rows[Group]):
+    """Live tasks by creation site, those too that have only short-lived ones."""
+
+    columns = GROUPS
+    default_sort = "tasks"
+
+    def __init__(self, store: Store) -> None:
+        self.predicate: Predicate | None = None
+        super().__init__(store)
+
+    def choose(self) -> list[Group]:
+        """The groups of the tasks that pass the filter."""
+        predicate = self.predicate
+        if predicate is None:
+            return groups(self.store)
+        return groups(self.store, [task for task in self.store.tasks.values() if predicate(task, self.store)])
+
+    def key_of(self, row: Group) -> Hashable:
+        """A group is its site; that of tasks without one has a name of its own."""
+        return row.site or "unknown"
+
+    def style(self, row: Group, key: str) -> str:
+        """By load, and failures."""
+        match key:
+            case "share":
+                return load_style(row.share)
+            case "failed":
+                return "bad" if row.stats is not None and row.stats.failed else "faint"
+            case "births_per_s" | "deaths_per_s":
+                return "text" if row.stats is not None and row.stats.births_per_s + row.stats.deaths_per_s else "faint"
+            case "creation_site":
+                return "strong"
+            case _:
+                return "text"
+
+
+class _Searched(Rows[Row]):
+    """Rows that are filtered by the words of what they show."""
+
+    def __init__(self, store: Store) -> None:
+        self.words: tuple[str, ...] = ()
+        super().__init__(store)
+
+    def search(self, rows: list[Row]) -> list[Row]:
+        """The rows in which every word is found."""
+        if not self.words:
+            return rows
+        return [row for row in rows if self._holds(row)]
+
+    def _holds(self, row: Row) -> bool:
+        text = " ".join(column.text(row, self.store) for column in self.columns).lower()
+        return all(word in text for word in self.words)
+
+
+class SlowRows(_Searched[BlockingLine]):
+    """The lines that blocked a loop."""
+
+    columns = SLOW
+    default_sort = "total"
+
+    def choose(self) -> list[BlockingLine]:
+        """All lines that were blamed."""
+        return self.search(list(self.store.slow.lines.values()))
+
+    def key_of(self, row: BlockingLine) -> Hashable:
+        """A line; what could not be caught has a name of its own."""
+        return row.line or "unknown"
+
+    def style(self, row: BlockingLine, key: str) -> str:
+        """The line is what one came for."""
+        match key:
+            case "line":
+                return "strong" if row.line is not None else "dim"
+            case "worst":
+                return "bad" if row.worst >= 1 else "warn"
+            case "last":
+                return "dim"
+            case _:
+                return "text"
+
+
+class EndedRows(_Searched[EndedTask]):
+    """Tasks that ended, and what the loops' exception handlers were called with."""
+
+    columns = ENDED
+    default_sort = "ended"
+
+    def choose(self) -> list[EndedTask]:
+        """Both, as rows of one kind."""
+        found = list(self.store.ended)
+        found += [
+            EndedTask(
+                id=entry.task or 0,
+                name=entry.name or "",
+                coro=entry.message,
+                outcome="unhandled",
+                ended=entry.at,
+                age=None,
+                busy=None,
+                scheduled=None,
+                steps=None,
+                max_step=None,
+                site=None,
+                parent=0,
+                loop=0,
+                failure=entry.failure or Failure("", entry.message, ()),
+            )
+            for entry in self.store.unhandled
+        ]
+        return self.search(found)
+
+    def key_of(self, row: EndedTask) -> Hashable:
+        """An end happens once."""
+        return (row.outcome, row.id, row.ended)
+
+    def style(self, row: EndedTask, key: str) -> str:
+        """By outcome."""
+        match key:
+            case "outcome":
+                return STATE_STYLES.get(row.outcome, "text")
+            case "exception":
+                return "bad" if row.outcome in ("failed", "unhandled") else "text"
+            case "name":
+                return "strong"
+            case "ended" | "id" | "age":
+                return "dim"
+            case _:
+                return "text"

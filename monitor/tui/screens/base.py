@@ -1,0 +1,152 @@
+"""What every screen has: header, tabs, banner, hints. A screen reads the store and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual.containers import Vertical
+from textual.screen import Screen
+from textual.widgets import Static
+
+from monitor.tui.keys import bindings, hints
+from monitor.tui.paint import Part, spread
+from monitor.tui.widgets.header import header
+from monitor.tui.widgets.lines import Lines
+
+if TYPE_CHECKING:
+    from textual import events
+    from textual.app import ComposeResult
+
+    from monitor.store.store import Store
+    from monitor.tui.app import Looptop
+
+SMALLEST = (56, 12)
+
+
+class LiveScreen(Screen[None]):
+    """A screen that looks at the store at every tick."""
+
+    MODE = ""
+    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views")
+    BINDINGS: ClassVar[list[Any]] = bindings("views")
+
+    @property
+    def looptop(self) -> Looptop:
+        """The app."""
+        return cast("Looptop", self.app)
+
+    @property
+    def store(self) -> Store:
+        """What is looked at: the live store, or the frozen one while paused."""
+        return self.looptop.view
+
+    def compose(self) -> ComposeResult:
+        """The frame around the body."""
+        palette = self.looptop.palette
+        yield Lines(palette, id="header")
+        yield Lines(palette, id="tabs")
+        yield Lines(palette, id="banner")
+        with Vertical(id="body"):
+            yield from self.compose_body()
+        yield Lines(palette, id="hints")
+        yield Static("", id="too-small", markup=False)
+
+    def compose_body(self) -> ComposeResult:
+        """What is special to this screen."""
+        raise NotImplementedError
+
+    # What a tick does
+
+    def look(self) -> None:
+        """Looks at the store and repaints what changed."""
+        if not self.is_mounted:
+            return
+        app = self.looptop
+        for widget in self.query("Lines, LiveTable, Page"):
+            if getattr(widget, "palette", None) is not app.palette:
+                widget.repaint(app.palette)  # type: ignore[attr-defined]
+        cells = self.size.width
+        self.query_one("#header", Lines).show(header(app.store, app.situation(), cells))
+        self._look_at_tabs(cells)
+        banner = self.query_one("#banner", Lines)
+        text = app.banner()
+        banner.set_class(text is not None, "-shown")
+        if text is not None:
+            banner.show([spread(((f" {text[0]}", text[1]),), (), cells)])
+        self._look_at_hints(cells)
+        self.look_at_body()
+
+    def look_at_body(self) -> None:
+        """Repaints what changed of the body."""
+        raise NotImplementedError
+
+    def wants(self) -> dict[str, Any]:
+        """What the source should know of what is in sight."""
+        return {"window": [], "detail": None}
+
+    def about(self) -> tuple[Part, ...]:
+        """What stands at the right of the tabs: what is shown, and in which order."""
+        return ()
+
+    def _look_at_tabs(self, cells: int) -> None:
+        app = self.looptop
+        parts: list[Part] = []
+        actions: list[str | None] = []
+        for number, (mode, title, count) in enumerate(app.tabs(), 1):
+            chosen = mode == app.current_mode
+            text = f" {number} {title}{'' if count is None else ' ' + count} "
+            parts += [(text, "tab" if chosen else "dim"), (" ", "text")]
+            actions += [f"app.show('{mode}')", None]
+        self.query_one("#tabs", Lines).show([spread(tuple(parts), self.about(), cells)], [actions])
+
+    def _look_at_hints(self, cells: int) -> None:
+        """As many hints as fit; help and quit always."""
+        scopes = self.hint_scopes()
+        parts: list[Part] = [(" ", "text")]
+        actions: list[str | None] = [None]
+        left = cells - 1
+        shown = []
+        for key in hints(*scopes):
+            need = len(key.shown) + len(key.label) + 3
+            if need <= left:
+                shown.append(key)
+                left -= need
+        last = [key for key in shown if key.id in ("help", "quit")]
+        for key in [key for key in shown if key not in last] + last:
+            parts += [(key.shown, "key"), (f" {self.label(key.id, key.label)}  ", "dim")]
+            action = key.action if key.action.startswith("app.") else f"screen.{key.action}"
+            actions += [action, action]
+        self.query_one("#hints", Lines).show([tuple(parts)], [actions])
+
+    def hint_scopes(self) -> tuple[str, ...]:
+        """Whose keys the footer shows now."""
+        return self.SCOPES
+
+    def label(self, key_id: str, label: str) -> str:
+        """What the footer calls a key now."""
+        if key_id == "pause" and self.looptop.paused:
+            return "Go on"
+        return label
+
+    # What the person does
+
+    def action_back(self) -> None:
+        """Back to the screen before; on a main screen nothing."""
+        if len(self.app.screen_stack) > 1:
+            self.app.pop_screen()
+
+    def on_screen_resume(self) -> None:
+        """Comes into sight: looks at once."""
+        self.call_after_refresh(self.look)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Says in words when there is too little room."""
+        width, height = event.size
+        small = width < SMALLEST[0] or height < SMALLEST[1]
+        self.set_class(small, "-small")
+        if small:
+            self.query_one("#too-small", Static).update(
+                f"Too small: {width}×{height}.\nlooptop needs {SMALLEST[0]}×{SMALLEST[1]}.\n"
+                "Make the window larger,\nor press q."
+            )
+        self.call_after_refresh(self.look)

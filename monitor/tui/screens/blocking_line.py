@@ -1,0 +1,23 @@
+"""One line that blocked a loop."""
+
+from __future__ import annotations
+
+from monitor.store.model import Site
+from monitor.tui.pages.blocking_line import blocking_line_page
+from monitor.tui.paint import Line, line
+from monitor.tui.screens.page import PageScreen
+
+
+class BlockingLineScreen(PageScreen):
+    """One line: the stack with its source, and the last times."""
+
+    def __init__(self, site: Site | None) -> None:
+        super().__init__()
+        self.site = site
+
+    def lines(self, cells: int) -> list[Line]:
+        """The page."""
+        group = self.store.slow.lines.get(self.site)
+        if group is None or self.of_another_session:
+            return [line(("This line was of another session; Esc goes back.", "warn"))]
+        return blocking_line_page(self.store, group, self.looptop.sources, cells)

@@ -1,0 +1,20 @@
+"""How one task ended."""
+
+from __future__ import annotations
+
+from monitor.store.model import EndedTask
+from monitor.tui.pages.end import end_page
+from monitor.tui.paint import Line
+from monitor.tui.screens.page import PageScreen
+
+
+class EndScreen(PageScreen):
+    """Outcome, facts and traceback."""
+
+    def __init__(self, ended: EndedTask) -> None:
+        super().__init__()
+        self.ended = ended
+
+    def lines(self, cells: int) -> list[Line]:
+        """The page."""
+        return end_page(self.store, self.ended, self.looptop.sources, cells)

@@ -1,0 +1,89 @@
+"""Help: every key, column and sign, from the tables that the program itself uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from monitor.store.columns import ENDED, GLYPHS, GROUPS, SLOW, TASKS
+from monitor.tui.keys import SCOPES, of
+from monitor.tui.paint import BLANK, Line, line
+from monitor.tui.theme import STATE_STYLES, Palette
+from monitor.tui.widgets.page import Page
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+STATES = {
+    "running": "its code runs now",
+    "scheduled": "ready, waits for its turn",
+    "waiting": "suspended until what it waits on is there",
+    "done": "ended and returned",
+    "cancelled": "ended by CancelledError",
+    "failed": "ended by another exception",
+    "unhandled": "what the loop's exception handler was called with",
+}
+SIGNS = (
+    ("≥ 12ms", "a lower bound: the task is older than the counting"),
+    ("–", "not known, and nobody can know"),
+    ("≈", "estimated from a histogram"),
+    ("▌ ›", "the cursor; a line that Enter opens"),
+    ("▾ ▸", "a task with children, shown and folded"),
+    ("▼ ▲", "sorted by this column, largest or smallest first"),
+)
+FILTERS = (
+    ("worker", "in the name, coroutine or creation site"),
+    ("-worker", "not in it"),
+    ("state:waiting", "field contains; also name: coro: creation_site: waiting_on: parent: loop:"),
+    ("name:worker-*", "with * and ?"),
+    ("busy>0.5  age<2m", "figures, with us ms s m h % k; also share scheduled idle steps max_step id"),
+)
+
+
+def help_lines(scopes: tuple[str, ...]) -> list[Line]:
+    """The keys that hold on a screen first, then the others, then columns and signs."""
+    lines: list[Line] = []
+    for scope in [*scopes, *(scope for scope in SCOPES if scope not in scopes)]:
+        lines.append(line((SCOPES[scope], "heading")))
+        lines += [line((f"  {key.shown:<8}", "key"), (key.help, "text")) for key in of(scope)]
+        lines.append(BLANK)
+    lines.append(line(("Filters of tasks: all words must hold", "heading")))
+    lines += [line((f"  {text:<18}", "key"), (meaning, "text")) for text, meaning in FILTERS]
+    lines += [BLANK, line(("States", "heading"))]
+    lines += [
+        line((f"  {GLYPHS[state]} {state:<12}", STATE_STYLES[state]), (meaning, "text"))
+        for state, meaning in STATES.items()
+    ]
+    lines += [BLANK, line(("Signs", "heading"))]
+    lines += [line((f"  {sign:<8}", "key"), (meaning, "text")) for sign, meaning in SIGNS]
+    for title, columns in (("Tasks", TASKS), ("Groups", GROUPS), ("Slow callbacks", SLOW), ("Ended", ENDED)):
+        lines += [BLANK, line((f"Columns: {title}", "heading"))]
+        lines += [line((f"  {column.title:<12}", "key"), (column.help, "text")) for column in columns]
+    return lines
+
+
+class HelpScreen(ModalScreen[None]):
+    """The help."""
+
+    BINDINGS: ClassVar[list[Any]] = [Binding("escape,question_mark,q,f1", "dismiss", "Back", show=False)]
+
+    def __init__(self, scopes: tuple[str, ...], palette: Palette) -> None:
+        super().__init__()
+        self._lines = help_lines(scopes)
+        self._palette = palette
+
+    def compose(self) -> ComposeResult:
+        """One page."""
+        with Vertical(id="help") as box:
+            box.border_title = "Help"
+            box.border_subtitle = "Esc back  ↑↓ PgUp PgDn scroll"
+            yield Page(self._palette, id="help-page")
+
+    def on_mount(self) -> None:
+        """Shows it."""
+        page = self.query_one(Page)
+        page.show(self._lines)
+        page.focus()

@@ -1,0 +1,65 @@
+"""What the program printed, under `looptop run`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from monitor.tui.paint import Part, line
+from monitor.tui.screens.base import LiveScreen
+from monitor.tui.widgets.page import Page
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+
+class OutputScreen(LiveScreen):
+    """The last 5,000 lines; follows the end unless scrolled up."""
+
+    MODE = "output"
+    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "output")
+
+    def compose_body(self) -> ComposeResult:
+        """The page."""
+        yield Page(self.looptop.palette, follow=True, id="page")
+
+    def on_mount(self) -> None:
+        """The keys go to the page."""
+        self._seen: tuple[int, int] = (-1, -1)
+        self.query_one(Page).focus()
+
+    def look_at_body(self) -> None:
+        """What is new."""
+        page = self.query_one(Page)
+        output = self.looptop.output
+        cells = page.size.width - 1
+        if self.looptop.program is None:
+            page.show(
+                [
+                    line(""),
+                    line(" No output is captured here."),
+                    line((" The program was started elsewhere and prints there.", "dim")),
+                    line((" looptop run SCRIPT starts a program and shows here what it prints.", "dim")),
+                ]
+            )
+        elif not output.total:
+            page.show(
+                [line(""), line(" Nothing was printed so far."), line((" What the program prints comes here.", "dim"))]
+            )
+        elif (output.total, cells) != self._seen and not self.looptop.paused:
+            self._seen = (output.total, cells)
+            page.show(output.lines(cells))
+        else:
+            page.sync()
+
+    def about(self) -> tuple[Part, ...]:
+        """How many lines, and whether the end is followed."""
+        output = self.looptop.output
+        if not output.total:
+            return ()
+        kept = len(output)
+        text = f"{output.total} lines" if kept == output.total else f"the last {kept} of {output.total} lines"
+        follows = self.query_one(Page).follow
+        return (
+            (text, "dim"),
+            ("  follows the end " if follows else "  End follows again ", "dim" if follows else "accent"),
+        )

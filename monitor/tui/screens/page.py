@@ -1,0 +1,52 @@
+"""What the screens with one page share. Their lines are made by pure functions in `monitor.tui.pages`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from monitor.tui.paint import Line
+from monitor.tui.screens.base import LiveScreen
+from monitor.tui.widgets.page import Page
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+
+class PageScreen(LiveScreen):
+    """One page, made again at every tick."""
+
+    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "page")
+
+    def compose_body(self) -> ComposeResult:
+        """The page."""
+        yield Page(self.looptop.palette, id="page")
+
+    @property
+    def page(self) -> Page:
+        """The page."""
+        return self.query_one("#page", Page)
+
+    def on_mount(self) -> None:
+        """The keys go to the page; where this is a page of another session is seen by its id."""
+        self.page.focus()
+        session = self.looptop.store.session
+        self._session = session.id if session is not None else ""
+
+    def lines(self, cells: int) -> list[Line]:
+        """What the page says now."""
+        raise NotImplementedError
+
+    def look_at_body(self) -> None:
+        """Makes the page again."""
+        self.page.show(self.lines(self.page.size.width - 1))
+
+    @property
+    def of_another_session(self) -> bool:
+        """Whether the program that this page is about is no longer the one that is watched."""
+        session = self.looptop.store.session
+        return session is not None and session.id != self._session
+
+    def on_page_opened(self, message: Page.Opened) -> None:
+        """Goes to the task of the line."""
+        if isinstance(message.target, tuple) and len(message.target) == 2 and message.target[0] == "task":
+            self.looptop.open_task(message.target[1])

@@ -1,0 +1,55 @@
+"""Slow callbacks, grouped by the line that blocked the loop."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from monitor import format as fmt
+from monitor.store.model import Site
+from monitor.tui.keys import bindings
+from monitor.tui.paint import Part
+from monitor.tui.rows import Rows, SlowRows
+from monitor.tui.screens.blocking_line import BlockingLineScreen
+from monitor.tui.screens.table import TableScreen
+from monitor.tui.widgets.live_table import LiveTable
+
+
+class SlowScreen(TableScreen):
+    """Which lines block, how often and how long."""
+
+    MODE = "slow"
+    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "table", "slow")
+    BINDINGS: ClassVar[list[Any]] = bindings("slow")
+
+    def first_rows(self) -> Rows[Any]:
+        """The worst first."""
+        self.lines = SlowRows(self.looptop.store)
+        return self.lines
+
+    def apply_filter(self, text: str) -> None:
+        """Words."""
+        self.lines.words = tuple(text.lower().split())
+
+    def about(self) -> tuple[Part, ...]:
+        """The threshold and the order."""
+        return (("over ", "dim"), (f"{fmt.duration(self.looptop.slow)}  ", "text"), *super().about())
+
+    def empty_text(self) -> str:
+        """That nothing blocked is good news."""
+        if self.lines.words:
+            return "No line with these words.\nEsc clears the filter."
+        threshold = fmt.duration(self.looptop.slow)
+        return (
+            f"No slow callback so far: threshold {threshold}.\n"
+            f"A step or callback that keeps the loop for longer is caught while it blocks and shown here by its line.\n"
+            f"- and + change the threshold of this viewer."
+        )
+
+    def action_threshold(self, step: int) -> None:
+        """Another threshold for this viewer."""
+        self.looptop.change_threshold(step)
+        self.rearrange_soon()
+
+    def on_live_table_opened(self, message: LiveTable.Opened) -> None:
+        """The line with its stack."""
+        self.app.push_screen(BlockingLineScreen(message.key if isinstance(message.key, Site) else None))

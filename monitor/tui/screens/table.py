@@ -1,0 +1,150 @@
+"""What the screens with one table share: the slow clock of sorting, the filter, the way back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from monitor.store.columns import by_key
+from monitor.tui.paint import Part
+from monitor.tui.rows import Rows
+from monitor.tui.screens.base import LiveScreen
+from monitor.tui.widgets.filter_bar import FilterBar, FilterInput
+from monitor.tui.widgets.live_table import LiveTable
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+ARRANGE_EVERY = 1.0
+HOLD_AFTER_MOVE = 2.0
+
+
+class TableScreen(LiveScreen):
+    """A table, painted at every tick and sorted once a second, not while the cursor moves."""
+
+    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "table")
+    PLACEHOLDER = "words that must occur"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: Rows[Any] = self.first_rows()
+        self._arranged_at = float("-inf")
+        self._arranged_revision = -1
+        self._moved_at = float("-inf")
+        self._due = True
+
+    def compose_body(self) -> ComposeResult:
+        """The table, and the filter below it."""
+        yield LiveTable(self.rows, self.looptop.palette, id="table")
+        yield FilterBar(self.PLACEHOLDER)
+
+    def first_rows(self) -> Rows[Any]:
+        """What the table shows first."""
+        raise NotImplementedError
+
+    @property
+    def table(self) -> LiveTable:
+        """The table."""
+        return self.query_one("#table", LiveTable)
+
+    @property
+    def filter_bar(self) -> FilterBar:
+        """The filter."""
+        return self.query_one(FilterBar)
+
+    def on_mount(self) -> None:
+        """The keys go to the table."""
+        self.table.focus()
+
+    def look_at_body(self) -> None:
+        """Sorts when it is time, repaints what changed."""
+        table = self.table
+        if self._time_to_arrange():
+            self.rearrange()
+        else:
+            table.sync()
+
+    def _time_to_arrange(self) -> bool:
+        if self._due or self.store is not self.rows.store:
+            return True
+        app = self.looptop
+        if app.paused or self.store.revision == self._arranged_revision:
+            return False
+        if not self.rows.rows:
+            return True
+        now = app.clock()
+        return now - self._arranged_at >= ARRANGE_EVERY and now - self._moved_at >= HOLD_AFTER_MOVE
+
+    def rearrange(self) -> None:
+        """Chooses and sorts the rows now."""
+        self._due = False
+        self.apply_filter(self.filter_bar.text)
+        self.rows.arrange(self.store)
+        self._arranged_at = self.looptop.clock()
+        self._arranged_revision = self.store.revision
+        self.table.empty = self.empty_text()
+        self.table.rows_moved()
+        self.tell_found()
+
+    def rearrange_soon(self) -> None:
+        """With the next tick, whatever the clock says."""
+        self._due = True
+        self.looptop.look_soon()
+
+    def apply_filter(self, text: str) -> None:
+        """Gives the filter to the rows."""
+        raise NotImplementedError
+
+    def tell_found(self, error: str = "") -> None:
+        """Says beside the filter how many rows there are."""
+        self.filter_bar.say(f"{len(self.rows)} found", error)
+
+    def empty_text(self) -> str:
+        """What an empty table says."""
+        return ""
+
+    def about(self) -> tuple[Part, ...]:
+        """How it is sorted."""
+        column = by_key(tuple(self.rows.columns), self.rows.sort_key)
+        title = column.title if column is not None else ""
+        return (("by ", "dim"), (title, "accent"), (" ▼ " if self.rows.descending else " ▲ ", "accent"))
+
+    def hint_scopes(self) -> tuple[str, ...]:
+        """While a filter is typed its own keys."""
+        return ("filter",) if isinstance(self.focused, FilterInput) else self.SCOPES
+
+    # What the person does
+
+    def on_live_table_sort_wanted(self, message: LiveTable.SortWanted) -> None:
+        """Sorts by another column, or the other way round, and shows the top."""
+        self.rows.sort_by(message.column, message.turn)
+        self.rearrange()
+        self.look()
+
+    def on_live_table_cursor_moved(self) -> None:
+        """Nothing moves while the cursor does."""
+        self._moved_at = self.looptop.clock()
+
+    def action_filter(self) -> None:
+        """Opens the filter."""
+        self.filter_bar.open()
+        self.look()
+
+    def on_filter_bar_changed(self) -> None:
+        """With the next tick."""
+        self.rearrange_soon()
+
+    def on_filter_bar_closed(self, message: FilterBar.Closed) -> None:
+        """Back to the table."""
+        if not message.keep or not self.filter_bar.text:
+            self.filter_bar.clear()
+        self.table.focus()
+        self.rearrange_soon()
+
+    def action_back(self) -> None:
+        """First the filter goes, then the screen."""
+        if self.filter_bar.text or self.filter_bar.has_class("-shown"):
+            self.filter_bar.clear()
+            self.table.focus()
+            self.rearrange_soon()
+        else:
+            super().action_back()

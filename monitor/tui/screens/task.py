@@ -1,0 +1,53 @@
+"""One task: facts, await stack, histograms, what it waits on, who waits for it, children."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from monitor.store.model import Task, TaskDetail
+from monitor.tui.keys import bindings
+from monitor.tui.pages.task import Subject, task_page
+from monitor.tui.paint import Line, line
+from monitor.tui.screens.page import PageScreen
+
+
+class TaskScreen(PageScreen):
+    """One task. When it has ended, its last state stays."""
+
+    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "page", "task")
+    BINDINGS: ClassVar[list[Any]] = bindings("task")
+
+    def __init__(self, task_id: int) -> None:
+        super().__init__()
+        self.task_id = task_id
+        self._last: Task | None = None
+        self._detail: TaskDetail | None = None
+
+    def lines(self, cells: int) -> list[Line]:
+        """The page, of the task as it was last seen."""
+        if self.of_another_session:
+            return [line((f"Task {self.task_id} was of another session; Esc goes back.", "warn"))]
+        store, app = self.store, self.looptop
+        task = store.tasks.get(self.task_id)
+        if task is not None:
+            self._last = task
+        self._detail = store.details.get(self.task_id, self._detail)
+        if self._last is None:
+            return [line((f"No task {self.task_id} is known (any more); Esc goes back.", "warn"))]
+        subject = Subject(self._last, task is not None, self._detail, app.paused)
+        return task_page(store, subject, app.sources, cells, app.origins_kept, app.slow)
+
+    def wants(self) -> dict[str, Any]:
+        """The detail of this task."""
+        return {"window": [], "detail": None if self.of_another_session else self.task_id}
+
+    def action_cancel(self) -> None:
+        """Asks, then cancels."""
+        self.looptop.cancel_task(self.task_id)
+
+    def action_parent(self) -> None:
+        """Goes to the task that made this one."""
+        if self._last is not None and self._last.parent:
+            self.looptop.open_task(self._last.parent)
+        else:
+            self.looptop.say("this task has no parent: it was made outside a task")

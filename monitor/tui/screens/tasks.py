@@ -1,0 +1,136 @@
+"""The tasks: flat, as a tree by parent, or in groups by creation site."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from monitor.errors import UsageError
+from monitor.store import query
+from monitor.store.columns import Group
+from monitor.store.model import Site
+from monitor.tui.keys import bindings
+from monitor.tui.paint import Part
+from monitor.tui.rows import GroupRows, Rows, TaskRows, TreeRows
+from monitor.tui.screens.table import TableScreen
+from monitor.tui.screens.task import TaskScreen
+from monitor.tui.widgets.live_table import LiveTable
+
+VIEWS = ("flat", "tree", "groups")
+TITLES = {"flat": "flat", "tree": "tree", "groups": "by creation site"}
+NEXT = {"flat": "Tree", "tree": "Groups", "groups": "Flat"}
+MOST_WINDOW = 200
+
+
+class TasksScreen(TableScreen):
+    """Every live task."""
+
+    MODE = "tasks"
+    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "table", "tasks")
+    BINDINGS: ClassVar[list[Any]] = bindings("tasks")
+    PLACEHOLDER = "state:waiting busy>0.5 name:worker-*   any word   -word: without it"
+
+    def first_rows(self) -> Rows[Any]:
+        """Flat."""
+        store = self.looptop.store
+        self.flat_rows, self.tree_rows, self.group_rows = TaskRows(store), TreeRows(store), GroupRows(store)
+        self.view_name = "flat"
+        self._predicate: query.Predicate | None = None
+        self._error = ""
+        return self.flat_rows
+
+    def apply_filter(self, text: str) -> None:
+        """A filter that means nothing changes nothing: the last good one stays."""
+        self._error = ""
+        try:
+            self._predicate = query.parse(text) if text.strip() else None
+        except UsageError as error:
+            self._error = f"{error.message} ({error.hint}); the last good filter stays"
+        self.flat_rows.predicate = self.tree_rows.predicate = self.group_rows.predicate = self._predicate
+
+    def tell_found(self, error: str = "") -> None:
+        """How many of how many."""
+        found = (
+            f"{len(self.rows)} groups" if self.view_name == "groups" else f"{len(self.rows)} of {len(self.store.tasks)}"
+        )
+        super().tell_found(error or self._error) if error or self._error else self.filter_bar.say(found)
+
+    def empty_text(self) -> str:
+        """Why there is nothing to see."""
+        store = self.store
+        if store.session is None:
+            return f"No program yet.\n{self.looptop.status_text()}"
+        if store.left:
+            return f"Loading {store.left} tasks …"
+        if store.tasks and (self._predicate is not None or self.flat_rows.site is not None):
+            return f"None of {len(store.tasks)} tasks passes the filter.\nEsc clears it."
+        if not store.loops:
+            return "No event loop yet.\nTasks come into sight when the program starts one (asyncio.run)."
+        return "No live tasks.\nThe loop runs, but no task of it lives now.\nEnded tasks are on screen 3."
+
+    def about(self) -> tuple[Part, ...]:
+        """The view, whose tasks, and the order."""
+        parts: list[Part] = [(TITLES[self.view_name], "text"), ("  ", "text")]
+        if self.flat_rows.site is not None and self.view_name != "groups":
+            site = self.flat_rows.site[0]
+            where = "of an unknown site" if site is None else f"made at {site.file.rpartition('/')[2]}:{site.line}"
+            parts = [(f" {where} (Esc) ", "chip"), (" ", "text"), *parts]
+        return (*parts, *super().about())
+
+    def label(self, key_id: str, label: str) -> str:
+        """`t` says where it leads."""
+        return NEXT[self.view_name] if key_id == "view" else super().label(key_id, label)
+
+    def wants(self) -> dict[str, Any]:
+        """What the tasks in sight wait on."""
+        if self.view_name == "groups":
+            return {"window": [], "detail": None}
+        return {"window": self.table.keys_in_sight()[:MOST_WINDOW], "detail": None}
+
+    # What the person does
+
+    def show_view(self, name: str, site: tuple[Site | None] | None = None) -> None:
+        """Another view, or the tasks of one site."""
+        self.view_name = name
+        self.flat_rows.site = self.tree_rows.site = site
+        by_name: dict[str, Rows[Any]] = {"flat": self.flat_rows, "tree": self.tree_rows, "groups": self.group_rows}
+        self.rows = by_name[name]
+        self.apply_filter(self.filter_bar.text)
+        self.rows.arrange(self.store)
+        self.table.show(self.rows)
+        self.rearrange()
+        self.look()
+
+    def action_next_view(self) -> None:
+        """Flat, tree, groups."""
+        self.show_view(VIEWS[(VIEWS.index(self.view_name) + 1) % len(VIEWS)])
+
+    def action_back(self) -> None:
+        """The text of the filter goes first, then the site."""
+        if self.flat_rows.site is not None and not self.filter_bar.has_class("-shown"):
+            self.show_view("groups")
+        else:
+            super().action_back()
+
+    def on_live_table_opened(self, message: LiveTable.Opened) -> None:
+        """A task, or the tasks of a group."""
+        if self.view_name == "groups":
+            place = self.group_rows.index(message.key)
+            if place is not None:
+                group: Group = self.group_rows.rows[place]
+                self.show_view("flat", (group.site,))
+        elif isinstance(message.key, int):
+            self.app.push_screen(TaskScreen(message.key))
+
+    def action_fold(self, folded: bool) -> None:
+        """Hides or shows the children of the task under the cursor."""
+        task_id = self.table.current
+        if self.view_name == "tree" and isinstance(task_id, int) and self.tree_rows.fold(task_id, folded):
+            self.table.cursor_key = task_id
+            self.rearrange()
+            self.look()
+
+    def action_cancel(self) -> None:
+        """Asks, then cancels."""
+        task_id = self.table.current
+        if self.view_name != "groups" and isinstance(task_id, int):
+            self.looptop.cancel_task(task_id)

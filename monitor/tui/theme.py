@@ -1,0 +1,151 @@
+"""Colours by meaning. A meaning is never carried by a colour alone: a word or a glyph stands beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from rich.style import Style
+from textual.color import Color
+from textual.theme import Theme
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.color import Color as RichColor
+
+THEME = Theme(
+    name="looptop",
+    primary="#7aa2d8",
+    secondary="#5f87af",
+    accent="#e0b06a",
+    foreground="#c8ccd4",
+    background="#14171c",
+    surface="#181c22",
+    panel="#20252d",
+    success="#83b97f",
+    warning="#e0b06a",
+    error="#e2777a",
+    dark=True,
+    variables={
+        "scrollbar": "#343b46",
+        "scrollbar-hover": "#4a5362",
+        "scrollbar-active": "#5c6779",
+        "scrollbar-background": "#14171c",
+        "scrollbar-background-hover": "#14171c",
+        "scrollbar-background-active": "#14171c",
+        "scrollbar-corner-color": "#14171c",
+        "input-selection-background": "#3a4a63",
+    },
+)
+PLAIN_THEME = "ansi-dark"
+"""For NO_COLOR: the terminal's own colours, nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """What the line widgets paint with. Field names are the style names that cells carry."""
+
+    text: Style
+    strong: Style
+    dim: Style
+    faint: Style
+    accent: Style
+    good: Style
+    warn: Style
+    bad: Style
+    key: Style  # a key in the footer
+    chip: Style  # a figure or a state that must be seen
+    alarm: Style
+    heading: Style
+    column: Style  # a column title
+    sorted: Style  # the title of the column that it is sorted by
+    tab: Style
+    bar: Style
+    blame: Style  # the line of source that is meant
+    cursor: Style  # laid over the line under the cursor
+
+
+def plain() -> Palette:
+    """Without colour: bold, dim and reverse only."""
+    none, bold, dim, reverse = Style(), Style(bold=True), Style(dim=True), Style(reverse=True)
+    strong_reverse = Style(bold=True, reverse=True)
+    return Palette(
+        text=none,
+        strong=bold,
+        dim=dim,
+        faint=dim,
+        accent=bold,
+        good=none,
+        warn=bold,
+        bad=bold,
+        key=bold,
+        chip=strong_reverse,
+        alarm=strong_reverse,
+        heading=bold,
+        column=Style(underline=True),
+        sorted=Style(bold=True, underline=True),
+        tab=strong_reverse,
+        bar=none,
+        blame=bold,
+        cursor=reverse,
+    )
+
+
+def coloured(variables: Mapping[str, str]) -> Palette:
+    """From the variables of any Textual theme, so that the theme of the command palette holds here too."""
+    background = Color.parse(variables["background"])
+
+    def colour(name: str, share: float = 1.0) -> RichColor:
+        return background.blend(Color.parse(variables[name]), share).rich_color
+
+    ground = background.rich_color
+    raised = background.blend(Color.parse(variables["primary"]), 0.13).rich_color
+    return Palette(
+        text=Style(color=colour("foreground")),
+        strong=Style(color=colour("foreground"), bold=True),
+        dim=Style(color=colour("foreground", 0.62)),
+        faint=Style(color=colour("foreground", 0.4)),
+        accent=Style(color=colour("primary")),
+        good=Style(color=colour("success")),
+        warn=Style(color=colour("warning")),
+        bad=Style(color=colour("error")),
+        key=Style(color=colour("primary"), bold=True),
+        chip=Style(color=ground, bgcolor=colour("warning"), bold=True),
+        alarm=Style(color=ground, bgcolor=colour("error"), bold=True),
+        heading=Style(color=colour("primary"), bold=True),
+        column=Style(color=colour("foreground", 0.62), bgcolor=raised),
+        sorted=Style(color=colour("primary"), bgcolor=raised, bold=True),
+        tab=Style(color=ground, bgcolor=colour("primary"), bold=True),
+        bar=Style(color=colour("primary", 0.8)),
+        blame=Style(color=colour("warning"), bold=True),
+        cursor=Style(bgcolor=background.blend(Color.parse(variables["primary"]), 0.24).rich_color),
+    )
+
+
+STYLE_NAMES = frozenset(field.name for field in fields(Palette))
+
+STATE_STYLES = {
+    "running": "good",
+    "scheduled": "accent",
+    "waiting": "dim",
+    "done": "good",
+    "cancelled": "warn",
+    "failed": "bad",
+    "unhandled": "bad",
+    "gone": "faint",
+}
+
+
+def load_style(share: float | None) -> str:
+    """The style of a share of the loop's time: calm below 50 %, warning below 90 %."""
+    if share is None or share < 0.005:
+        return "faint"
+    return "text" if share < 0.5 else "warn" if share < 0.9 else "bad"
+
+
+def delay_style(seconds: float, slow: float = 0.1) -> str:
+    """The style of a lag or a longest step, against the threshold of slow callbacks."""
+    if seconds >= slow:
+        return "bad"
+    return "warn" if seconds >= slow / 5 else "text"

@@ -1,0 +1,195 @@
+"""The header: three lines that are always there. Pure; every figure keeps its place and its width."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor import format as fmt
+from monitor.sources.base import Status
+from monitor.store.model import Loop
+from monitor.store.series import Series
+from monitor.store.store import Store
+from monitor.tui.paint import Part, spread
+from monitor.tui.theme import STATE_STYLES, delay_style, load_style
+from monitor.tui.widgets import spark
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Sequence
+
+STATUS = {
+    "connecting": ("◌ connecting", "warn"),
+    "connected": ("● connected", "good"),
+    "lost": ("✗ connection lost", "alarm"),
+    "ended": ("■ ended", "alarm"),
+    "replay": ("▸ replay", "accent"),
+}
+WIDE = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the header shows beside the store."""
+
+    status: Status
+    paused_for: float | None  # seconds
+    slow: float  # threshold of slow callbacks
+    origins: int
+
+
+def header(store: Store, situation: Situation, cells: int) -> list[tuple[Part, ...]]:
+    """The three lines."""
+    wide = cells >= WIDE
+    return [
+        spread(_who(store, wide), _connection(situation), cells),
+        spread((*_health(store, situation.slow, 24 if wide else 11, wide),), _counts(store, wide), cells),
+        spread(_figures(store, wide), _alerts(store, situation, wide), cells),
+    ]
+
+
+def _who(store: Store, wide: bool) -> tuple[Part, ...]:
+    session = store.session
+    if session is None:
+        return ((" looptop", "heading"), ("  top for the event loop", "dim"))
+    kinds = sorted({loop.kind for loop in store.loops.values()}) or ["no loop yet"]
+    number = len(store.loops)
+    loop = "+".join(kinds) if number < 2 else f"{number} loops {'+'.join(kinds)}"
+    parts: list[Part] = [
+        (f" {session.name or session.program}", "heading"),
+        (f"  pid {session.pid}", "text"),
+        (f"  Python {session.python}  {loop}", "dim"),
+    ]
+    if wide:
+        host = f"  on {session.host}" if session.host else ""
+        parts.append((f"  {session.program}" if session.name and session.program != session.name else "", "faint"))
+        parts.append((f"{host}  hooks: {session.hooks}", "faint"))
+    return tuple(parts)
+
+
+def _connection(situation: Situation) -> tuple[Part, ...]:
+    parts: list[Part] = []
+    if situation.paused_for is not None:
+        parts += [(f" PAUSED {fmt.duration(max(situation.paused_for, 0.0))} ", "chip"), (" ", "text")]
+    text, style = STATUS.get(situation.status.state, (situation.status.state, "warn"))
+    parts.append((f" {text} " if style == "alarm" else f"{text} ", style))
+    return tuple(parts)
+
+
+def _worst(series: Sequence[Series]) -> list[float]:
+    """The worst of several loops at each of the newest moments."""
+    longest = [one.last(spark_cells) for one in series for spark_cells in (64,)]
+    number = max(map(len, longest), default=0)
+    padded = [[0.0] * (number - len(one)) + one for one in longest]
+    return [max(values) for values in zip(*padded, strict=True)]
+
+
+def _health(store: Store, slow: float, cells: int, wide: bool) -> list[Part]:
+    loops = list(store.loops.values())
+    lags, loads = _worst([loop.lags for loop in loops]), _worst([loop.utilizations for loop in loops])
+    lag = max((loop.lag for loop in loops), default=None)
+    known = [loop.utilization for loop in loops if loop.utilization is not None]
+    load = max(known, default=None)
+    blocked = max((loop.blocked for loop in loops), default=0.0)
+    parts: list[Part] = [(" loop lag " if wide else " lag ", "dim")]
+    parts += _coloured(lags, cells, spark.lag_share, lambda value: delay_style(value, slow))
+    if blocked >= slow / 2:
+        parts += [(" ", "text"), (f"{'BLOCKED ' + fmt.duration(blocked):^14}"[: 14 if wide else 13], "alarm")]
+        pad = 0 if wide else -1
+    else:
+        parts.append((f" {fmt.duration(lag):<6}", "text" if lag is None else delay_style(lag, slow)))
+        pad = 8 if wide else 0
+    parts.append((" " * max(pad, 0), "text"))
+    parts.append(("  utilization " if wide else " util ", "dim"))
+    if blocked >= slow / 2 and not wide:
+        cells -= 7
+    parts += _coloured(loads, cells, lambda value: value, load_style)
+    parts.append((f" {fmt.percent(load):<4}", load_style(load)))
+    return parts
+
+
+def _coloured(
+    values: Sequence[float], cells: int, share: Callable[[float], float], style: Callable[[float], str]
+) -> list[Part]:
+    """A sparkline, each cell in the style of its value; neighbours of one style are one part."""
+    shown = values[-cells:]
+    parts: list[Part] = [(" " * (cells - len(shown)), "text")]
+    for value in shown:
+        block, name = spark.BLOCKS[spark.level(share(value))], style(value)
+        name = "bar" if name in ("text", "faint") else name
+        if parts[-1][1] == name:
+            parts[-1] = (parts[-1][0] + block, name)
+        else:
+            parts.append((block, name))
+    return parts
+
+
+def _counts(store: Store, wide: bool) -> tuple[Part, ...]:
+    counts: Counter[str] = store.counts()
+    parts: list[Part] = [("tasks ", "dim"), (fmt.count(len(store.tasks)), "strong")]
+    for state, glyph in (("running", "▶"), ("scheduled", "▷"), ("waiting", "·")):
+        number = counts.get(state, 0)
+        name = STATE_STYLES[state] if number else "faint"
+        parts.append((f"  {glyph} {number:>2} {state}" if wide else f" {glyph}{number:<2}", name))
+    parts.append((" ", "text"))
+    return tuple(parts)
+
+
+def _figures(store: Store, wide: bool) -> tuple[Part, ...]:
+    process, probe = store.process, store.probe
+    parts: list[Part] = [
+        (" steps ", "dim"),
+        (f"{fmt.rate(store.steps_per_s()) + '/s':<7}", "text"),
+        (" rss ", "dim"),
+        (f"{fmt.size(process.rss):<8}", "text"),
+        (" cpu ", "dim"),
+        (f"{fmt.percent(process.cpu):<5}", "text"),
+        (" probe ", "dim"),
+        (f"{fmt.percent(probe.share):<5}", "warn" if (probe.share or 0) >= 0.05 else "text"),
+    ]
+    if wide:
+        ready = _sum([loop.ready for loop in store.loops.values()])
+        timers = _sum([loop.timers for loop in store.loops.values()])
+        for title, number in (("ready", ready), ("timers", timers), ("threads", process.threads), ("fds", process.fds)):
+            parts += [(f" {title} ", "dim"), (f"{fmt.count(number):<4}", "text")]
+    return tuple(parts)
+
+
+def _sum(numbers: Sequence[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
+
+
+def _alerts(store: Store, situation: Situation, wide: bool) -> tuple[Part, ...]:
+    """What was lost, what is still to come, what costs extra. Never silent; the worst first."""
+    probe = store.probe
+    alerts: list[Part] = []
+    if probe.off:
+        alerts.append((f"{len(probe.off)} hook{'s' if len(probe.off) > 1 else ''} off", "bad"))
+    if probe.dropped:
+        ago = "" if probe.dropped_at is None else f" {fmt.duration(max(store.now - probe.dropped_at, 0.0))} ago"
+        alerts.append((f"dropped {fmt.count(probe.dropped)}{ago}", "bad"))
+    if store.missed_events:
+        alerts.append(
+            (
+                f"missed {fmt.count(store.missed_events)} events"
+                if wide
+                else f"missed {fmt.count(store.missed_events)}",
+                "bad",
+            )
+        )
+    if store.left:
+        alerts.append((f"{fmt.count(store.left)} tasks to load", "accent"))
+    if situation.origins:
+        alerts.append((f"origins on ({situation.origins} frames)" if wide else "origins on", "warn"))
+    if probe.viewers > 1:
+        alerts.append((f"{probe.viewers} viewers", "dim"))
+    parts: list[Part] = []
+    for alert in alerts:
+        parts += [alert, ("  " if wide else " ", "text")]
+    return tuple(parts)
+
+
+def busiest(store: Store) -> Loop | None:
+    """The loop that is blocked longest, else the one with the worst lag."""
+    return max(store.loops.values(), key=lambda loop: (loop.blocked, loop.lag), default=None)

@@ -1,0 +1,83 @@
+"""Histograms by powers of two: percentiles estimated from the buckets, and a chart of a few lines. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from monitor import format as fmt
+from monitor.tui.paint import BLANK, Line, line
+from monitor.tui.widgets.spark import BLOCKS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PERCENTILES = (0.5, 0.9, 0.99)
+
+
+def bounds(bucket: int) -> tuple[float, float]:
+    """Of a bucket, in seconds: bucket n holds [2^(n-1), 2^n) µs, bucket 0 what is below 1 µs."""
+    return (0.0 if bucket == 0 else 2.0 ** (bucket - 1) * 1e-6, 2.0**bucket * 1e-6)
+
+
+def percentile(counts: Sequence[int], share: float, longest: float | None = None) -> float | None:
+    """The duration that `share` of the counts stay below, by straight lines within a bucket."""
+    total = sum(counts)
+    if total == 0:
+        return None
+    wanted = share * total
+    seen = 0
+    for bucket, count in enumerate(counts):
+        if count and seen + count >= wanted:
+            low, high = bounds(bucket)
+            value = low + (high - low) * max(wanted - seen, 0) / count
+            return value if longest is None else min(value, longest)
+        seen += count
+    return longest
+
+
+def chart(
+    title: str, counts: Sequence[int] | None, cells: int, longest: float | None = None, rows: int = 4
+) -> list[Line]:
+    """A titled chart with its percentiles, `cells` wide: one column or more a bucket, a scale below."""
+    if counts is None:
+        return [line((title, "heading")), line(("not collected yet", "dim"))]
+    total = sum(counts)
+    if total == 0:
+        return [line((title, "heading")), line(("nothing was counted yet", "dim"))]
+    used = [number for number, count in enumerate(counts) if count]
+    top = min(longest or bounds(used[-1])[1], bounds(used[-1])[1])
+    first, last = max(used[0] - 1, 0), min(used[-1] + 1, len(counts) - 1)
+    each = max(min((cells - 8) // (last - first + 1), 6), 1)
+    shown = [counts[number] for number in range(first, last + 1)]
+    figures = [f"p{share * 100:.0f} {fmt.duration(percentile(counts, share, top))}" for share in PERCENTILES]
+    parts = "  ".join([*figures, f"max {'≤' if longest is None else ''}{fmt.duration(top)}"])
+    lines = [line((title, "heading"), (f"  {fmt.count(total)}", "dim")), line((parts, "text"))]
+    lines += _bars(shown, each, rows)
+    lines.append(_scale(first, len(shown), each))
+    return lines
+
+
+def _bars(shown: Sequence[int], each: int, rows: int) -> list[Line]:
+    """From the top row down; anything counted shows at least the lowest block."""
+    most = max(shown)
+    heights = [0 if not count else max(round(count / most * rows * 8), 1) for count in shown]
+    lines = []
+    for row in range(rows - 1, -1, -1):
+        text = ""
+        for height in heights:
+            filled = min(max(height - row * 8, 0), 8)
+            text += (" " if filled == 0 else BLOCKS[filled - 1]) * each
+        label = fmt.count(most) if row == rows - 1 else ""
+        lines.append(line((f"{label:>6} ", "dim"), (text, "bar")))
+    return lines
+
+
+def _scale(first: int, number: int, each: int) -> Line:
+    """Where the buckets begin, as many labels as fit without touching."""
+    text = ""
+    for offset in range(number):
+        place = offset * each
+        label = fmt.duration(bounds(first + offset)[0]).replace(".00", "").replace(".0", "")
+        if not text or len(text) + 2 <= place:
+            text = text.ljust(place) + label
+    return line(("       ", "dim"), (text, "dim")) if text else BLANK

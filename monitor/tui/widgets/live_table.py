@@ -1,0 +1,318 @@
+"""A table over rows that live elsewhere. It draws only the lines in sight and repaints only those that changed.
+
+Textual's DataTable costs 42 ms a repaint and seconds for churn; this one costs the lines on the screen. The cursor is
+a key, never a row number: where rows move, it stays on its row, and its row stays on its line of the screen. Until
+the person has moved it, and after Home, the cursor belongs to the top of the list instead, so that `sorted by busy`
+keeps showing the busiest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from rich.segment import Segment
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from monitor.store.columns import Column
+from monitor.tui.keys import bindings
+from monitor.tui.paint import Part, fit, style_of, to_strip
+from monitor.tui.widgets.column_layout import lay_out
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from textual import events
+
+    from monitor.tui.theme import Palette
+
+MOST_STRIPS = 2_000
+GUTTER = 1  # where the cursor is marked, so that it is seen without colour
+
+
+class RowSource(Protocol):
+    """What a table shows. `cells` are (text, style name); texts need not be cleaned or cut."""
+
+    columns: Sequence[Column[Any]]
+    sort_key: str
+    descending: bool
+
+    def __len__(self) -> int:
+        """How many rows."""
+
+    def key(self, index: int) -> Hashable:
+        """What a row is called, whatever its place."""
+
+    def index(self, key: Hashable) -> int | None:
+        """The place of a key, or None when it is gone."""
+
+    def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
+        """What the row shows now."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Signature:
+    """Everything that can be seen of a line."""
+
+    cells: tuple[Part, ...]
+    widths: tuple[int, ...]
+    cursor: bool
+
+
+class LiveTable(ScrollView, can_focus=True):
+    """The table. Its owner sorts the source and then calls `rows_moved`, and calls `sync` after every tick."""
+
+    BINDINGS: ClassVar[list[Any]] = bindings("table")
+    DEFAULT_CSS = """
+    LiveTable { height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
+                scrollbar-gutter: stable; background: $background; }
+    """
+
+    class Opened(Message):
+        """Enter, or a double click, on a row."""
+
+        def __init__(self, key: Hashable) -> None:
+            super().__init__()
+            self.key = key
+
+    class SortWanted(Message):
+        """A click on a column title, or a key: sort by this one; the same again turns the order round."""
+
+        def __init__(self, column: Column[Any], turn: bool) -> None:
+            super().__init__()
+            self.column = column
+            self.turn = turn
+
+    class CursorMoved(Message):
+        """The person moved the cursor."""
+
+    def __init__(self, source: RowSource, palette: Palette, *, empty: str = "", id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self.source = source
+        self.palette = palette
+        self.empty = empty  # what an empty table says, one line a line
+        self.cursor_key: Hashable = None  # None: the cursor belongs to the top
+        self._cursor_index = 0
+        self._cells: dict[int, tuple[Part, ...]] = {}
+        self._strips: dict[_Signature, Strip] = {}
+        self._painted: dict[int, object] = {}
+        self._layout: list[tuple[Column[Any], int]] = []
+        self._layout_for: object = None
+
+    # What the owner calls
+
+    def show(self, source: RowSource) -> None:
+        """Shows other rows; the cursor goes to their top."""
+        self.source = source
+        self.cursor_key, self._cursor_index = None, 0
+        self.scroll_to(y=0, animate=False, immediate=True)
+        self.rows_moved()
+
+    def rows_moved(self) -> None:
+        """The source has sorted its rows, or has others."""
+        before = self._cursor_index
+        number = len(self.source)
+        if self.cursor_key is None:
+            self._cursor_index = 0
+        else:
+            found = self.source.index(self.cursor_key)
+            if found is None:  # its row is gone: the row that took its place
+                self._cursor_index = max(min(before, number - 1), 0)
+                self.cursor_key = self.source.key(self._cursor_index) if number else None
+            else:
+                self._cursor_index = found
+        self.virtual_size = Size(self.size.width, number + 1)
+        top = round(self.scroll_y)
+        in_sight = top <= before < top + self.rows_in_sight
+        if self.cursor_key is not None and in_sight and self._cursor_index != before:
+            self.scroll_to(y=max(top + self._cursor_index - before, 0), animate=False, immediate=True)
+        self.sync()
+
+    def sync(self) -> None:
+        """Looks at the lines in sight and repaints those that changed."""
+        self._cells.clear()
+        width = self.size.width
+        for y in range(self.size.height):
+            if self._painted.get(y) != self._signature(y):
+                self.refresh(Region(0, y, width, 1))
+
+    def repaint(self, palette: Palette) -> None:
+        """Paints everything again in other colours."""
+        self.palette = palette
+        self._strips.clear()
+        self._painted.clear()
+        self.refresh()
+
+    # What the owner asks
+
+    @property
+    def rows_in_sight(self) -> int:
+        """How many rows fit."""
+        return max(self.size.height - 1, 0)
+
+    @property
+    def current(self) -> Hashable:
+        """The key of the row under the cursor, or None."""
+        return self.source.key(self._cursor_index) if self._cursor_index < len(self.source) else None
+
+    def keys_in_sight(self) -> list[Hashable]:
+        """The keys of the rows on the screen."""
+        top = round(self.scroll_y)
+        return [self.source.key(row) for row in range(top, min(top + self.rows_in_sight, len(self.source)))]
+
+    def layout_now(self) -> list[tuple[Column[Any], int]]:
+        """The columns that are shown, and their widths."""
+        wanted = (tuple(self.source.columns), self.size.width)
+        if wanted != self._layout_for:
+            self._layout_for = wanted
+            self._layout = lay_out(self.source.columns, max(self.size.width - GUTTER, 1))
+            self._strips.clear()
+        return self._layout
+
+    # Painting
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the screen."""
+        signature = self._painted[y] = self._signature(y)
+        if isinstance(signature, _Signature):
+            strip = self._strips.get(signature)
+            if strip is None:
+                if len(self._strips) >= MOST_STRIPS:
+                    self._strips.clear()
+                strip = self._strips[signature] = self._row_strip(signature)
+            return strip
+        return self._header_strip() if y == 0 else self._empty_strip(y)
+
+    def _signature(self, y: int) -> object:
+        number = len(self.source)
+        if y == 0:
+            shown = tuple((column.title, cells) for column, cells in self.layout_now())
+            return (shown, self.source.sort_key, self.source.descending)
+        if number == 0:
+            return ("empty", self.empty, y)
+        row = round(self.scroll_y) + y - 1
+        if row >= number:
+            return None
+        cells = self._cells.get(row)
+        layout = self.layout_now()
+        if cells is None:
+            cells = tuple(self.source.cells(row, [column for column, _ in layout]))
+            self._cells[row] = cells
+        return _Signature(cells, tuple(width for _, width in layout), row == self._cursor_index)
+
+    def _row_strip(self, signature: _Signature) -> Strip:
+        palette = self.palette
+        over = palette.cursor if signature.cursor else None
+        segments = [
+            Segment("▌" if signature.cursor else " ", palette.accent if over is None else palette.accent + over)
+        ]
+        for number, ((column, width), (text, name)) in enumerate(zip(self._layout, signature.cells, strict=True)):
+            style = style_of(palette, name)
+            gap = " " if number else ""
+            segments.append(Segment(gap + fit(text, width, column.right), style if over is None else style + over))
+        return Strip(segments).adjust_cell_length(self.size.width, over or palette.text)
+
+    def _header_strip(self) -> Strip:
+        palette = self.palette
+        segments = [Segment(" ", palette.column)]
+        for number, (column, width) in enumerate(self.layout_now()):
+            chosen = column.key == self.source.sort_key
+            title = column.title
+            if chosen:
+                arrow = "▼" if self.source.descending else "▲"
+                title = f"{arrow}{title}" if column.right else f"{title}{arrow}"
+                if column.right and len(title) > width:
+                    title = arrow + column.title[: width - 1]
+            segments.append(Segment(" " if number else "", palette.column))
+            segments.append(Segment(fit(title, width, column.right), palette.sorted if chosen else palette.column))
+        return Strip(segments).adjust_cell_length(self.size.width, palette.column)
+
+    def _empty_strip(self, y: int) -> Strip:
+        lines = self.empty.splitlines()
+        text = lines[y - 2] if len(self.source) == 0 and 2 <= y < len(lines) + 2 else ""
+        return to_strip((("  " + text, "text" if y == 2 else "dim"),), self.size.width, self.palette)
+
+    # What the person does
+
+    def _move_to(self, row: int) -> None:
+        number = len(self.source)
+        if number == 0:
+            return
+        row = min(max(row, 0), number - 1)
+        self._cursor_index = row
+        self.cursor_key = self.source.key(row)
+        top = round(self.scroll_y)
+        if row < top:
+            self.scroll_to(y=row, animate=False, immediate=True)
+        elif row >= top + self.rows_in_sight:
+            self.scroll_to(y=row - self.rows_in_sight + 1, animate=False, immediate=True)
+        self.sync()
+        self.post_message(self.CursorMoved())
+
+    def action_up(self) -> None:
+        """One row up."""
+        self._move_to(self._cursor_index - 1)
+
+    def action_down(self) -> None:
+        """One row down."""
+        self._move_to(self._cursor_index + 1)
+
+    def action_page_up(self) -> None:
+        """One screen up."""
+        self._move_to(self._cursor_index - max(self.rows_in_sight - 1, 1))
+
+    def action_page_down(self) -> None:
+        """One screen down."""
+        self._move_to(self._cursor_index + max(self.rows_in_sight - 1, 1))
+
+    def action_first(self) -> None:
+        """To the top; the cursor belongs to it from now on."""
+        self._move_to(0)
+        self.cursor_key = None
+
+    def action_last(self) -> None:
+        """To the last row."""
+        self._move_to(len(self.source) - 1)
+
+    def action_open(self) -> None:
+        """Opens the row under the cursor."""
+        if self.current is not None or len(self.source):
+            self.post_message(self.Opened(self.current))
+
+    def action_sort_by(self, step: int) -> None:
+        """Sorts by the column beside the one that it is sorted by."""
+        able = [column for column in self.source.columns if column.sort is not None]
+        keys = [column.key for column in able]
+        here = keys.index(self.source.sort_key) if self.source.sort_key in keys else -step
+        self.post_message(self.SortWanted(able[(here + step) % len(able)], turn=False))
+
+    def action_reverse(self) -> None:
+        """Turns the order round."""
+        for column in self.source.columns:
+            if column.key == self.source.sort_key:
+                self.post_message(self.SortWanted(column, turn=True))
+
+    def on_click(self, event: events.Click) -> None:
+        """A title sorts, a row is chosen, a row twice is opened."""
+        if event.y > 0:
+            row = round(self.scroll_y) + event.y - 1
+            if row < len(self.source):
+                self._move_to(row)
+                if event.chain == 2:
+                    self.action_open()
+            return
+        place = GUTTER
+        for column, width in self.layout_now():
+            if place <= event.x <= place + width and column.sort is not None:
+                self.post_message(self.SortWanted(column, turn=column.key == self.source.sort_key))
+                return
+            place += width + 1
+
+    def on_resize(self) -> None:
+        """Another width has other columns."""
+        self._painted.clear()
+        self.virtual_size = Size(self.size.width, len(self.source) + 1)
+        self.refresh()

@@ -1,0 +1,161 @@
+"""A page of lines that is rebuilt at every tick: only lines that changed are painted, and the cursor stays put.
+
+The cursor goes from one line with a target to the next; between them, and past the last, the page scrolls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+
+from monitor.tui.keys import bindings
+from monitor.tui.paint import BLANK, Line, to_strip
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from textual import events
+    from textual.strip import Strip
+
+    from monitor.tui.theme import Palette
+
+
+class Page(ScrollView, can_focus=True):
+    """Lines to read. `follow` keeps the end in sight until the person scrolls up."""
+
+    BINDINGS: ClassVar[list[Any]] = bindings("page")
+    DEFAULT_CSS = """
+    Page { height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
+           scrollbar-gutter: stable; background: $background; }
+    """
+
+    class Opened(Message):
+        """Enter, or a click, on a line with a target."""
+
+        def __init__(self, target: Hashable) -> None:
+            super().__init__()
+            self.target = target
+
+    def __init__(self, palette: Palette, *, follow: bool = False, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self.palette = palette
+        self.follow = follow
+        self._sticky = follow
+        self.lines: Sequence[Line] = []
+        self.target: Hashable = None
+        self._cursor: int | None = None
+        self._painted: dict[int, object] = {}
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Shows these lines; the cursor stays on its target."""
+        self.lines = lines
+        if self.target is not None:
+            near = self._cursor if self._cursor is not None else 0
+            places = [number for number, line in enumerate(lines) if line.target == self.target]
+            self._cursor = min(places, key=lambda place: abs(place - near), default=None)
+            if self._cursor is None:
+                self.target = None
+        size = Size(self.size.width, len(lines))
+        if size != self.virtual_size:
+            self.virtual_size = size
+        if self.follow:
+            self.scroll_to(y=max(len(lines) - self.size.height, 0), animate=False, immediate=True)
+        self.sync()
+
+    def sync(self) -> None:
+        """Repaints the lines in sight that changed."""
+        for y in range(self.size.height):
+            if self._painted.get(y) != self._signature(y):
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    def repaint(self, palette: Palette) -> None:
+        """Paints everything again in other colours."""
+        self.palette = palette
+        self._painted.clear()
+        self.refresh()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Scrolled up, a page stops following its end; scrolled down to it, it follows again."""
+        super().watch_scroll_y(old_value, new_value)
+        if self._sticky:
+            self.follow = round(new_value) >= len(self.lines) - self.size.height
+
+    def _signature(self, y: int) -> tuple[Line, bool]:
+        row = round(self.scroll_y) + y
+        return (self.lines[row] if row < len(self.lines) else BLANK, row == self._cursor)
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the screen; what can be opened has a mark before it."""
+        line, chosen = self._painted[y] = self._signature(y)
+        mark = ("▌" if chosen else "›" if line.target is not None else " ", "accent")
+        return to_strip((mark, *line.parts), self.size.width, self.palette, self.palette.cursor if chosen else None)
+
+    # What the person does
+
+    def _scroll(self, by: int) -> None:
+        last = max(len(self.lines) - self.size.height, 0)
+        top = min(max(round(self.scroll_y) + by, 0), last)
+        self.scroll_to(y=top, animate=False, immediate=True)
+        self.sync()
+
+    def _step(self, by: int) -> None:
+        """To the next line with a target, if it is in sight or nearly; else the page moves by a line."""
+        top, height = round(self.scroll_y), self.size.height
+        start = self._cursor if self._cursor is not None and top <= self._cursor < top + height else None
+        place = start + by if start is not None else (top if by > 0 else top + height - 1)
+        while 0 <= place < len(self.lines) and top - 1 <= place <= top + height:
+            if self.lines[place].target is not None:
+                self._cursor, self.target = place, self.lines[place].target
+                if not top <= place < top + height:
+                    self._scroll(by)
+                self.sync()
+                return
+            place += by
+        self._scroll(by)
+
+    def action_up(self) -> None:
+        """To the line before that can be opened, or a line up."""
+        self._step(-1)
+
+    def action_down(self) -> None:
+        """To the next line that can be opened, or a line down."""
+        self._step(1)
+
+    def action_page_up(self) -> None:
+        """One screen up."""
+        self._scroll(-max(self.size.height - 1, 1))
+
+    def action_page_down(self) -> None:
+        """One screen down."""
+        self._scroll(max(self.size.height - 1, 1))
+
+    def action_first(self) -> None:
+        """To the top."""
+        self._scroll(-len(self.lines))
+
+    def action_last(self) -> None:
+        """To the end."""
+        self._scroll(len(self.lines))
+
+    def action_open(self) -> None:
+        """Opens the line under the cursor."""
+        if self.target is not None:
+            self.post_message(self.Opened(self.target))
+
+    def on_click(self, event: events.Click) -> None:
+        """Chooses a line that can be opened; a second click opens it."""
+        row = round(self.scroll_y) + event.y
+        if row < len(self.lines) and self.lines[row].target is not None:
+            self._cursor, self.target = row, self.lines[row].target
+            self.sync()
+            if event.chain == 2:
+                self.action_open()
+
+    def on_resize(self) -> None:
+        """Another size shows other lines."""
+        self._painted.clear()
+        self.virtual_size = Size(self.size.width, len(self.lines))
+        self.refresh()

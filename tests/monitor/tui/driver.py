@@ -1,0 +1,69 @@
+"""Drives the dashboard by hand: no ticks of its own, no clock of its own, the screen as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from monitor import frames
+from monitor.tui.app import Looptop
+from scene import FakeClock, FakeProgram, FakeSource, everything
+from textual.pilot import Pilot
+
+
+@dataclass
+class Driver:
+    """The app, its source and its clock, and what a person does."""
+
+    app: Looptop
+    pilot: Pilot[Any]
+    source: FakeSource
+    clock: FakeClock
+
+    async def tick(self, *fed: frames.Frame, seconds: float = 0.25) -> None:
+        """What came, then one tick, then everything painted."""
+        self.source.feed(*fed)
+        self.clock.advance(seconds)
+        await self.app.tick()
+        await self.pilot.pause()
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.app.tick()
+        await self.pilot.pause()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Waits for a condition, a bounded number of times."""
+        for _ in range(50):
+            if condition():
+                return
+            await self.pilot.pause()
+        raise AssertionError("it never came to be")
+
+    def screen(self) -> list[str]:
+        """What a person sees."""
+        strips = self.app.screen._compositor.render_strips()
+        return ["".join(segment.text for segment in strip).rstrip() for strip in strips]
+
+    def text(self) -> str:
+        return "\n".join(self.screen()) + "\n"
+
+
+@asynccontextmanager
+async def running(
+    size: tuple[int, int] = (80, 24),
+    fed: list[frames.Frame] | None = None,
+    program: FakeProgram | None = None,
+    no_color: bool = False,
+) -> AsyncIterator[Driver]:
+    """The dashboard on a scene."""
+    source, clock = FakeSource(*(everything() if fed is None else fed)), FakeClock()
+    app = Looptop(source, hz=0, clock=clock, wall=clock, program=program, no_color=no_color)
+    async with app.run_test(size=size) as pilot:
+        driver = Driver(app, pilot, source, clock)
+        await pilot.pause()
+        await app.tick()
+        await pilot.pause()
+        yield driver

@@ -68,8 +68,7 @@ class Probe:
         hot.on_slow = self.watchdog.book
         self.loops.install()
         self._open()
-        if self._expected_until:
-            self._start_counting()
+        self.viewers_changed()
         self._alive = True
         self._ended.acquire()
         start_new_thread(self._serve, ())
@@ -232,7 +231,6 @@ class Probe:
     def _start_counting(self) -> None:
         if hot.watching or self._pid != os.getpid():
             return
-        hot.slow_threshold = min(self.watchdog.threshold, hot.slow_threshold)
         self.sampler.start_counting()
         hot.watching = True
         self.loops.watch()
@@ -308,16 +306,10 @@ class Probe:
     # What viewers ask
 
     def record_of(self, number: int | None) -> TaskRecord | None:
-        """The record of a live task by its id."""
+        """The record of a live task by its id, as far as the sampler has seen it."""
         if number is None:
             return None
-        known = self._by_id.get(number)
-        if known is not None and hot.records.get(known.key) is known:
-            return known
-        self._by_id = {record.id: record for record in list(hot.records.values())}
-        return self._by_id.get(number)
-
-    _by_id: dict[int, TaskRecord] = {}  # noqa: RUF012 - replaced as a whole, never filled
+        return self.sampler.by_id.get(number)
 
     def cancel(self, number: Any) -> None:
         """Cancels a task in its own loop. Raises BadRequestError with one line why not."""

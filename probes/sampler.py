@@ -63,6 +63,7 @@ class Sampler:
         self.dropped = 0
         self.dropped_at: int | None = None
         self.site_counts: dict[int, SiteCounts] = {}
+        self.by_id: dict[int, TaskRecord] = {}
         self._loops = all_loops
         self._journal = journal
         self._watchdog = watchdog
@@ -73,6 +74,7 @@ class Sampler:
         """Begins anew with the tasks there are; called before the step hooks go in."""
         hot.changed.clear()
         self.site_counts.clear()
+        self.by_id.clear()
         record: TaskRecord | None
         task: Any
         record = task = None
@@ -81,6 +83,8 @@ class Sampler:
             if task is None or task.done():
                 # It ended unwatched, and somebody keeps it.
                 hot.records.pop(record.key, None)
+            else:
+                self.by_id[record.id] = record
             hot.start_counting(record)
         del record, task
         for loop, loop_record in self._loops.all():
@@ -130,6 +134,7 @@ class Sampler:
         counts = None
         if record.told < 0:
             record.told = 0
+            self.by_id[record.id] = record
             record.site = self.tables.site_at(record.code, record.lasti)
             if record.counted is None:
                 counts = self._counts(record.site)
@@ -140,6 +145,7 @@ class Sampler:
             record.loop.steps += steps - record.told
         record.told = steps
         if record.outcome:
+            self.by_id.pop(record.id, None)
             counts = counts or self._counts(record.site)
             counts.ended += 1
             counts.failed += record.outcome == wire.FAILED
@@ -149,6 +155,7 @@ class Sampler:
             changes.sites.add(record.site)
             changes.ended.append(record)
         elif record() is None:
+            self.by_id.pop(record.id, None)
             changes.gone.append(record.id)
         else:
             changes.live.append(record)

@@ -159,15 +159,12 @@ class Session:
         """Takes a frame of the viewer in; returns frames to send at once. Raises BadRequestError."""
         kind = frame.get("type")
         if kind == "watch":
-            filter_before = self.watch.filter
+            before = (self.watching, self.watch.filter)
             self.watch.update(frame)
-            if not self.watching:
-                self.watching = True
-                self._probe.viewers_changed()
-                self._begin()
-            elif self.watch.filter != filter_before:
-                self._begin()
+            self.watching = True
             self._probe.viewers_changed()
+            if before != (True, self.watch.filter):
+                self._begin()
             return []
         if kind == "request":
             return self._request(frame)
@@ -381,6 +378,8 @@ class Session:
         operation = frame.get("op")
         try:
             if operation == "tasks":
+                if not self.watching:
+                    raise BadRequestError("nothing is counted yet: send a watch frame first")
                 self._replies.append(self._tasks(number, frame))
                 return []
             if operation == "cancel":

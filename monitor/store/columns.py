@@ -9,6 +9,7 @@ from monitor import format as fmt
 from monitor.store.model import EndedTask, Site, SiteStats, Task
 from monitor.store.slow_log import BlockingLine
 from monitor.store.store import Store
+from probes import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,7 @@ def _site(site: Site | None, store: Store) -> str:
 
 
 def _wait(task: Task, _store: Store) -> str:
-    if task.wait_kind is None:
+    if task.wait_kind is None or task.state != wire.WAITING:
         return ""
     return f"{task.wait_kind} {task.wait_text}" if task.wait_text else task.wait_kind
 

@@ -19,6 +19,9 @@ check: env
 bench: env
 	$(BIN)/python -m benchmarks
 
+docs: env
+	$(BIN)/python docs/generate.py
+
 env: $(VENV)/.made
 
 $(VENV)/.made: pyproject.toml

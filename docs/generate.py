@@ -1,0 +1,92 @@
+"""Writes what the docs take from the code: `docs/config.md` and the key table of the README. `make docs`.
+
+A test runs this and fails if a file in the repository is not what it would write.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from monitor.store.columns import TASKS
+from monitor.tui.keys import readme_table
+from probes.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+CONFIG = ROOT / "docs" / "config.md"
+README = ROOT / "README.md"
+KEYS = ("<!-- keys: made by make docs -->", "<!-- end of keys -->")
+COLUMNS = ("<!-- columns: made by make docs -->", "<!-- end of columns -->")
+
+_CONFIG_HEAD = """# Settings
+
+Made by `make docs` from `probes/settings.py`. Each setting of the probe is a keyword argument of `probes.install()` and
+`probes.watching()`, and an environment variable; the argument wins. A value that makes no sense is told in one line on
+stderr and the default is taken. `looptop run` passes `--name`, `--listen`, `--slow` and `--token-file` on.
+
+| argument | variable | unit | default | |
+|---|---|---|---|---|
+"""
+
+_CONFIG_TAIL = """
+Variables of both sides:
+
+| variable | |
+|---|---|
+| `LOOPTOP` | `1`: `python -m probes SCRIPT` puts the probe in; anything else: it runs the program as it is |
+| `LOOPTOP_DIR` | the directory of the sockets, instead of `$XDG_RUNTIME_DIR/looptop`, `/run/user/UID/looptop` or `/tmp/looptop-UID` |
+| `LOOPTOP_TOKEN` | for a viewer: the token of a program on TCP, instead of `--token-file` |
+| `LOOPTOP_DEBUG` | `1`: looptop shows a traceback where it would say one line |
+| `NO_COLOR` | no colours, in tables and in the dashboard |
+
+What a viewer chooses (rate, threshold of slow callbacks, filter, origins) belongs to the viewer and ends with it; it is in the
+`watch` frame of [protocol.md](protocol.md).
+"""
+
+
+def config() -> str:
+    """The text of docs/config.md."""
+    rows = []
+    for setting in fields(Settings):
+        default = {True: "yes", False: "no", "": ""}.get(setting.default, setting.default)  # type: ignore[call-overload]
+        meta = setting.metadata
+        variable = f"LOOPTOP_{setting.name.upper()}"
+        rows.append(f"| `{setting.name}` | `{variable}` | {meta['unit']} | {default} | {meta['help']} |")
+    return _CONFIG_HEAD + "\n".join(rows) + "\n" + _CONFIG_TAIL
+
+
+def columns() -> str:
+    """The columns of the task table, for the README."""
+    rows = [f"| {column.title} | `{column.key}` | {column.help} |" for column in TASKS]
+    return "| column | in filters and JSON | |\n|---|---|---|\n" + "\n".join(rows)
+
+
+def readme() -> str:
+    """README.md with its generated parts as they should be."""
+    text = README.read_text(encoding="utf-8")
+    for (start, end), made in ((KEYS, readme_table()), (COLUMNS, columns())):
+        before, _, rest = text.partition(start)
+        _, _, after = rest.partition(end)
+        text = f"{before}{start}\n{made.strip()}\n{end}{after}"
+    return text
+
+
+def main() -> int:
+    """Writes the files; with `--check` only says which would change (exit status 1)."""
+    stale = [
+        path
+        for path, text in ((CONFIG, config()), (README, readme()))
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    if "--check" in sys.argv[1:]:
+        for path in stale:
+            sys.stderr.write(f"{path.relative_to(ROOT)} is not what `make docs` writes\n")
+        return 1 if stale else 0
+    CONFIG.write_text(config(), encoding="utf-8")
+    README.write_text(readme(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

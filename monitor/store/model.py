@@ -61,11 +61,12 @@ class Task:
     scheduled: float | None = None
     max_step: float = 0.0
     since: float = 0.0  # when `state` or `steps` last changed
-    share: float = 0.0  # of the time between the last two ticks spent in steps
+    share: float = 0.0  # of the last second spent in steps
     wait_kind: str | None = None  # known only for tasks in the window
     wait_text: str | None = None
     version: int = 0  # grows with every change that can be seen
-    told: float = 0.0  # when its last row came; 0.0: none has
+    measured: float = 0.0  # when `share` was last taken; 0.0: no row has come
+    measured_busy: float = 0.0
 
     @property
     def state_name(self) -> str:
@@ -162,7 +163,7 @@ class Loop:
     thread: int
     name: str
     lag: float = 0.0
-    utilization: float | None = None
+    utilization: float | None = None  # of the last second
     ready: int | None = None
     timers: int | None = None
     steps: int = 0
@@ -170,6 +171,9 @@ class Loop:
     running: int | None = None
     blocked: float = 0.0
     busy: float | None = None
+    measured: float = 0.0
+    measured_busy: float = 0.0
+    measured_steps: int = 0
     lags: Series = field(default_factory=Series)
     utilizations: Series = field(default_factory=Series)
 

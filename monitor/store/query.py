@@ -54,7 +54,7 @@ def _term(word: str) -> Predicate:
 def _anywhere(word: str) -> Predicate:
     needle = word.lower()
 
-    def holds(task: Task, store: Store) -> bool:
+    def holds(task: Task, _store: Store) -> bool:
         if needle in task.name.lower() or needle in task.coro.lower():
             return True
         return task.site is not None and needle in f"{task.site.file}:{task.site.line} {task.site.function}".lower()

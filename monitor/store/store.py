@@ -72,9 +72,8 @@ class Store:
         self._last_seq: int | None = None
         self._now_us = 0
         self._whole_us = 0  # of the last tick that was not a piece
-        self._previous = 0.0  # Unix time of the whole tick before that
         self._children: dict[int, set[int]] = {}
-        self._sharing: set[int] = set()  # tasks whose `share` is not 0
+        self._sharing: set[int] = set()  # tasks whose `share` is, or will be, not 0
 
     def apply(self, frame: frames.Frame) -> None:
         """Takes one frame in."""
@@ -217,7 +216,8 @@ class Store:
         if old is not None:
             task.state, task.steps, task.busy, task.scheduled = old.state, old.steps, old.busy, old.scheduled
             task.max_step, task.share, task.version = old.max_step, old.share, old.version + 1
-            task.wait_kind, task.wait_text, task.told = old.wait_kind, old.wait_text, old.told
+            task.wait_kind, task.wait_text = old.wait_kind, old.wait_text
+            task.measured, task.measured_busy = old.measured, old.measured_busy
             if old.parent != parent:
                 self._children.get(old.parent, set()).discard(task_id)
         self.tasks[task_id] = task
@@ -232,12 +232,11 @@ class Store:
             # A tick without loops is a piece of one; rates are taken between whole ones.
             before, self._whole_us = self._whole_us or before, self._now_us
             elapsed = (self._now_us - before) * _SECOND
-            for task_id in self._sharing.difference(row[0] for row in tick.tasks):
-                self._rest(task_id, before * _SECOND)
-            self._previous = before * _SECOND
         self.left = tick.left
         for row in tick.tasks:
             self._apply_task_row(row)
+        if tick.loops:
+            self._measure_tasks()
         for task_id in tick.gone:
             self._forget(task_id)
         for loop_row in tick.loops:
@@ -270,28 +269,32 @@ class Store:
         if state != task.state or steps != task.steps:
             task.since = self.now
         seconds = busy * _SECOND
-        # What the first row tells of an older task happened at a time that nobody knows.
-        since = task.told or max(task.born or 0.0, task.counted or 0.0)
-        if since >= (self._previous or self.now - 1.0) - 1.0 and self.now - since > 0.01:
-            task.share = min(max(seconds - task.busy, 0.0) / (self.now - since), 1.0)
-            if task.share:
-                self._sharing.add(task_id)
-        task.told = self.now
+        if not task.measured:
+            # What the first row tells of an older task happened at a time that nobody knows.
+            begin = max(task.born or 0.0, task.counted or 0.0)
+            fresh = self.now - begin < 1.0
+            task.measured, task.measured_busy = (begin, 0.0) if fresh else (self.now, seconds)
+        if seconds > task.measured_busy:
+            self._sharing.add(task_id)
         task.state, task.steps, task.busy = state, steps, seconds
         task.scheduled = None if scheduled is None else scheduled * _SECOND
         task.max_step = max_step * _SECOND
         task.version += 1
 
-    def _rest(self, task_id: int, previous: float) -> None:
-        """A task of which nothing was said since the previous whole tick has not stepped."""
-        task = self.tasks.get(task_id)
-        if task is None:
-            self._sharing.discard(task_id)
-        elif task.told < previous:
-            self._sharing.discard(task_id)
-            task.share = 0.0
-            task.told = self.now
-            task.version += 1
+    def _measure_tasks(self) -> None:
+        """Takes the share of each task over a second at least: over a tick it would jump."""
+        for task_id in list(self._sharing):
+            task = self.tasks.get(task_id)
+            if task is None:
+                self._sharing.discard(task_id)
+            elif self.now - task.measured >= 1.0:
+                share = min(max(task.busy - task.measured_busy, 0.0) / (self.now - task.measured), 1.0)
+                if share == 0.0:
+                    self._sharing.discard(task_id)
+                if share != task.share:
+                    task.share = share
+                    task.version += 1
+                task.measured, task.measured_busy = self.now, task.busy
 
     def _forget(self, task_id: int) -> None:
         task = self.tasks.pop(task_id, None)
@@ -311,9 +314,15 @@ class Store:
             return
         seconds = busy * _SECOND
         if loop.busy is not None and elapsed > 0 and seconds >= loop.busy:
-            loop.utilization = min((seconds - loop.busy) / elapsed, 1.0)
-            loop.steps_per_s = max(steps - loop.steps, 0) / elapsed
-            loop.utilizations.add(loop.utilization)
+            loop.utilizations.add(min((seconds - loop.busy) / elapsed, 1.0))
+        window = self.now - loop.measured
+        if loop.busy is None or seconds < loop.measured_busy:
+            loop.measured, loop.measured_busy, loop.measured_steps = self.now, seconds, steps
+        elif window >= 1.0 or (loop.utilization is None and window > 0.05):
+            loop.utilization = min((seconds - loop.measured_busy) / window, 1.0)
+            loop.steps_per_s = max(steps - loop.measured_steps, 0) / window
+            if window >= 1.0:
+                loop.measured, loop.measured_busy, loop.measured_steps = self.now, seconds, steps
         loop.lag = lag * _SECOND
         loop.lags.add(loop.lag)
         loop.busy, loop.ready, loop.timers, loop.steps = seconds, ready, timers, steps

@@ -155,7 +155,7 @@ TASKS: tuple[Column[Task], ...] = (
         lambda t, s: _partial(t, fmt.count(t.steps)),
         lambda t, s: t.steps,
         right=True,
-        priority=2,
+        priority=3,
     ),
     Column(
         "max_step",
@@ -166,7 +166,7 @@ TASKS: tuple[Column[Task], ...] = (
         lambda t, s: t.max_step,
         unit="s",
         right=True,
-        priority=3,
+        priority=2,
     ),
     Column(
         "waiting_on",
@@ -383,7 +383,7 @@ SLOW: tuple[Column[BlockingLine], ...] = (
     Column(
         "last",
         "Last",
-        8,
+        10,
         "how long ago the last one ended",
         lambda b, s: fmt.duration(max(s.now - b.last, 0.0)) + " ago",
         lambda b, s: b.last,
@@ -407,7 +407,7 @@ ENDED: tuple[Column[EndedTask], ...] = (
     Column(
         "ended",
         "Ended",
-        8,
+        10,
         "how long ago it ended",
         lambda e, s: fmt.duration(max(s.now - e.ended, 0.0)) + " ago",
         lambda e, s: e.ended,

@@ -334,7 +334,9 @@ class Store:
             return
         stats = self.sites.get(number)
         if stats is None:
-            stats = self.sites[number] = SiteStats(self._sites[number], measured=self.now)
+            stats = self.sites[number] = SiteStats(
+                self._sites[number], measured=self.now, measured_born=born, measured_ended=ended
+            )
         stats.born, stats.ended, stats.failed, stats.cancelled = born, ended, failed, cancelled
         stats.busy, stats.steps = busy * _SECOND, steps
 

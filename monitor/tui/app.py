@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
@@ -360,18 +361,19 @@ class Looptop(App[int]):
             self.program.stop()
         self.look_now()
 
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002 - Textual's
         """The command palette: what the key table has for everywhere, and for the screen in sight."""
         live = self.live_screen
         scopes = live.SCOPES if live is not None else ("app",)
         for key in KEYS:
             if key.scope not in scopes or key.id == "palette" or (key.scope in ("table", "page") and not key.footer):
                 continue
-            target = self if key.action.startswith("app.") else (screen.focused or screen)
-            yield SystemCommand(
-                f"{key.label}  ({key.shown})", key.help, lambda a=key.action, t=target: self.run_action(a, t)
-            )
+            yield SystemCommand(f"{key.label}  ({key.shown})", key.help, partial(self._press, key.id))
         yield SystemCommand("Theme", "choose other colours", self.action_change_theme)
+
+    async def _press(self, key_id: str) -> None:
+        if self.live_screen is not None:
+            await self.live_screen.action_press(key_id)
 
     # Colours
 

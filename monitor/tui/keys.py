@@ -20,6 +20,7 @@ class Key:
     scope: str
     footer: int = 0  # 0: not in the footer; else the lowest number stays longest where there is no room
     priority: bool = False
+    hint: str = ""  # in the footer, where one hint speaks for two keys
 
 
 SCOPES = {
@@ -72,9 +73,10 @@ KEYS: tuple[Key, ...] = (
         "sort by the next column (→ unfolds in a tree)",
         "table",
         8,
+        hint="< >",
     ),
     Key("reverse", "r", "r", "reverse", "Reverse", "turn the order round", "table", 9),
-    Key("filter", "slash", "/", "filter", "Filter", "filter as you type", "table", 5),
+    Key("filter", "slash", "/", "screen.filter", "Filter", "filter as you type", "table", 5),
     # Tasks
     Key("view", "t", "t", "next_view", "Tree", "flat, tree by parent, groups by creation site", "tasks", 7),
     Key("fold", "minus", "-", "fold(True)", "Fold", "tree: hide the children", "tasks"),
@@ -101,8 +103,8 @@ KEYS: tuple[Key, ...] = (
         9,
     ),
     # Slow callbacks
-    Key("lower", "minus", "-", "threshold(-1)", "Lower", "a lower threshold", "slow", 7),
-    Key("higher", "plus,equals_sign", "+", "threshold(1)", "Higher", "a higher threshold", "slow", 7),
+    Key("lower", "minus", "-", "threshold(-1)", "Threshold", "a lower threshold", "slow", 7, hint="- +"),
+    Key("higher", "plus,equals_sign", "+", "threshold(1)", "Threshold", "a higher threshold", "slow"),
     # Filter
     Key("filter_done", "enter,down", "Enter", "done", "Keep", "keep the filter, back to the table", "filter", 1),
     Key("filter_clear", "escape", "Esc", "clear", "Clear", "clear the filter", "filter", 2),
@@ -125,6 +127,11 @@ def bindings(*scopes: str) -> list[Binding]:
 def hints(*scopes: str) -> list[Key]:
     """What the footer shows of some scopes, the most important first."""
     return sorted((key for key in of(*scopes) if key.footer), key=lambda key: key.footer)
+
+
+def by_id(key_id: str) -> Key:
+    """One key."""
+    return next(key for key in KEYS if key.id == key_id)
 
 
 def readme_table() -> str:

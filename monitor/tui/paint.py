@@ -113,7 +113,7 @@ def spread(left: tuple[Part, ...], right: tuple[Part, ...], cells: int) -> tuple
 def style_of(palette: Palette, name: str | Style) -> Style:
     """The style of a part."""
     if isinstance(name, Style):
-        return name
+        return palette.text + name
     style: Style = getattr(palette, name)
     return style
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from monitor.store.columns import ENDED, GROUPS, SLOW, TASKS, Column, Group, by_key, groups, ordered
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 INDENT = 2
+TREE_NAME = 34
 DEEPEST = 12
 """Deeper levels of the tree are not indented further: names must keep their room."""
 
@@ -145,6 +147,7 @@ class TaskRows(Rows[Task]):
 class TreeRows(TaskRows):
     """Live tasks under their parents. Ancestors of what passes the filter stay, faint, to show where it belongs."""
 
+    columns = tuple(replace(column, width=TREE_NAME) if column.key == "name" else column for column in TASKS)
     default_sort = "id"
 
     def __init__(self, store: Store) -> None:
@@ -240,6 +243,16 @@ class GroupRows(Rows[Group]):
     def key_of(self, row: Group) -> Hashable:
         """A group is its site; that of tasks without one has a name of its own."""
         return row.site or "unknown"
+
+    def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
+        """A group without a site says why it has none."""
+        cells = super().cells(index, columns)
+        if self.rows[index].site is None:
+            return [
+                ("(older than the probe)", "dim") if column.key == "creation_site" else cell
+                for column, cell in zip(columns, cells, strict=True)
+            ]
+        return cells
 
     def style(self, row: Group, key: str) -> str:
         """By load, and failures."""

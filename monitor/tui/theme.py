@@ -99,26 +99,29 @@ def coloured(variables: Mapping[str, str]) -> Palette:
     def colour(name: str, share: float = 1.0) -> RichColor:
         return background.blend(Color.parse(variables[name]), share).rich_color
 
+    def ink(name: str, share: float = 1.0, bold: bool = False) -> Style:
+        return Style(color=colour(name, share), bgcolor=ground, bold=bold or None)
+
     ground = background.rich_color
     raised = background.blend(Color.parse(variables["primary"]), 0.13).rich_color
     return Palette(
-        text=Style(color=colour("foreground")),
-        strong=Style(color=colour("foreground"), bold=True),
-        dim=Style(color=colour("foreground", 0.62)),
-        faint=Style(color=colour("foreground", 0.4)),
-        accent=Style(color=colour("primary")),
-        good=Style(color=colour("success")),
-        warn=Style(color=colour("warning")),
-        bad=Style(color=colour("error")),
-        key=Style(color=colour("primary"), bold=True),
+        text=ink("foreground"),
+        strong=ink("foreground", bold=True),
+        dim=ink("foreground", 0.62),
+        faint=ink("foreground", 0.4),
+        accent=ink("primary"),
+        good=ink("success"),
+        warn=ink("warning"),
+        bad=ink("error"),
+        key=ink("primary", bold=True),
         chip=Style(color=ground, bgcolor=colour("warning"), bold=True),
         alarm=Style(color=ground, bgcolor=colour("error"), bold=True),
-        heading=Style(color=colour("primary"), bold=True),
+        heading=ink("primary", bold=True),
         column=Style(color=colour("foreground", 0.62), bgcolor=raised),
         sorted=Style(color=colour("primary"), bgcolor=raised, bold=True),
         tab=Style(color=ground, bgcolor=colour("primary"), bold=True),
-        bar=Style(color=colour("primary", 0.8)),
-        blame=Style(color=colour("warning"), bold=True),
+        bar=ink("primary", 0.8),
+        blame=ink("warning", bold=True),
         cursor=Style(bgcolor=background.blend(Color.parse(variables["primary"]), 0.24).rich_color),
     )
 

@@ -47,17 +47,18 @@ def blocking_line_page(store: Store, group: BlockingLine, sources: Sources, cell
     last = group.callbacks[-1] if group.callbacks else None
     shown = last if last is not None and last.stack else worst
     if shown is not None and shown.stack:
-        lines.append(
-            heading(
-                "Stack while it blocked", cells, f"of the last, {fmt.count(shown.samples)} samples, outermost first"
-            )
-        )
+        lines.append(heading("Stack while it blocked", cells, _caught(shown)))
         lines += stack(shown.stack, store, sources, cells)
         lines.append(BLANK)
     lines.append(heading(f"Last times ({len(group.callbacks)})", cells, "newest first; Enter goes to the task"))
     longest = worst.duration if worst is not None else 1.0
     lines += [_occurrence(store, slow, longest) for slow in reversed(group.callbacks)]
     return lines
+
+
+def _caught(slow: SlowCallback) -> str:
+    samples = f"{fmt.count(slow.samples)} samples, " if slow.samples > 1 else ""
+    return f"the last time, {samples}outermost first"
 
 
 def _occurrence(store: Store, slow: SlowCallback, longest: float) -> Line:

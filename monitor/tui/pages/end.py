@@ -31,10 +31,10 @@ def end_page(store: Store, ended: EndedTask, sources: Sources, cells: int) -> li
         title.append((f"  task {ended.id}", "dim"))
     lines = [line(*title), line((f"{EXPLAINED.get(ended.outcome, '')}, {ago} ago at {clock}", "dim")), BLANK]
     if ended.outcome == "unhandled":
-        lines.append(line((f"{'message':<12}", "dim"), (ended.coro, "text")))
+        lines.append(line((f"{'message':<14}", "dim"), (ended.coro, "text")))
         if ended.id:
             lines.append(
-                line((f"{'task':<12}", "dim"), (f"{ended.name or ''} {ended.id}", "text"), target=("task", ended.id))
+                line((f"{'task':<14}", "dim"), (f"{ended.name or ''} {ended.id}", "text"), target=("task", ended.id))
             )
     else:
         lines += _facts(store, ended)
@@ -57,7 +57,7 @@ def end_page(store: Store, ended: EndedTask, sources: Sources, cells: int) -> li
 
 def _facts(store: Store, ended: EndedTask) -> list[Line]:
     def row(*pairs: tuple[str, str]) -> Line:
-        return line(*[part for label, text in pairs for part in ((f"{label:<12}", "dim"), (f"{text:<24}", "text"))])
+        return line(*[part for label, text in pairs for part in ((f"{label:<14}", "dim"), (f"{text:<24}", "text"))])
 
     lines = [
         row(("coroutine", ended.coro)),
@@ -69,5 +69,5 @@ def _facts(store: Store, ended: EndedTask) -> list[Line]:
     if ended.parent:
         parent = store.tasks.get(ended.parent)
         text = f"{parent.name} ({ended.parent})" if parent is not None else f"task {ended.parent}, ended"
-        lines.append(line((f"{'parent':<12}", "dim"), (text, "text"), target=("task", ended.parent)))
+        lines.append(line((f"{'parent':<14}", "dim"), (text, "text"), target=("task", ended.parent)))
     return lines

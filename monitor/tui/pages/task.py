@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 WIDE = 110
 MOST_LISTED = 50
-LABEL = 12
+LABEL = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ def task_page(store: Store, subject: Subject, sources: Sources, cells: int, orig
     head = _title(store, subject)
     facts = _facts(store, subject, slow)
     charts_width = 44 if cells >= WIDE else cells // 2 - 2
+    left = cells - charts_width - 3 if cells >= WIDE else cells
     longest = task.max_step or None
     steps = chart("Steps", detail.step_counts if detail else None, charts_width, longest)
     schedules = chart("Scheduled", detail.schedule_counts if detail else None, charts_width)
-    waits = _waits(store, subject, cells)
-    stacks = _await_stack(store, subject, sources, cells if cells < WIDE else cells - charts_width - 4)
+    waits = _waits(store, subject, left)
+    stacks = _await_stack(store, subject, sources, left)
     if cells >= WIDE:
-        left = cells - charts_width - 3
         lines = [*head, *columns([*facts, BLANK, *waits, BLANK, *stacks], [*steps, BLANK, *schedules], left)]
     else:
         lines = [*head, *facts, BLANK, *waits, BLANK, *stacks, BLANK]
@@ -61,7 +61,8 @@ def _title(store: Store, subject: Subject) -> list[Line]:
     task = subject.task
     if subject.alive:
         state, style = task.state_name, STATE_STYLES[task.state_name]
-        since = f" for {fmt.duration(max(store.now - task.since, 0.0))}" if task.since else ""
+        quiet = store.now - task.since if task.since else 0.0
+        since = f" for {fmt.duration(quiet)}" if quiet >= 1 else ""
         return [
             line(
                 (f"{GLYPHS[state]} {state}{since}", style),
@@ -147,7 +148,7 @@ def _task_line(store: Store, task_id: int, before: tuple[Part, ...] = (), depth:
 
 
 def _waits(store: Store, subject: Subject, cells: int) -> list[Line]:
-    title = heading("Waits on", min(cells, 76))
+    title = heading("Waits on", cells)
     detail = subject.detail
     if detail is None:
         if subject.paused:

@@ -8,7 +8,7 @@ from textual.containers import Vertical
 from textual.screen import Screen
 from textual.widgets import Static
 
-from monitor.tui.keys import bindings, hints
+from monitor.tui.keys import bindings, by_id, hints
 from monitor.tui.paint import Part, spread
 from monitor.tui.widgets.header import header
 from monitor.tui.widgets.lines import Lines
@@ -107,15 +107,14 @@ class LiveScreen(Screen[None]):
         left = cells - 1
         shown = []
         for key in hints(*scopes):
-            need = len(key.shown) + len(key.label) + 3
+            need = len(key.hint or key.shown) + len(self.label(key.id, key.label)) + 3
             if need <= left:
                 shown.append(key)
                 left -= need
         last = [key for key in shown if key.id in ("help", "quit")]
         for key in [key for key in shown if key not in last] + last:
-            parts += [(key.shown, "key"), (f" {self.label(key.id, key.label)}  ", "dim")]
-            action = key.action if key.action.startswith("app.") else f"screen.{key.action}"
-            actions += [action, action]
+            parts += [(key.hint or key.shown, "key"), (f" {self.label(key.id, key.label)}  ", "dim")]
+            actions += [f"screen.press('{key.id}')"] * 2
         self.query_one("#hints", Lines).show([tuple(parts)], [actions])
 
     def hint_scopes(self) -> tuple[str, ...]:
@@ -134,6 +133,15 @@ class LiveScreen(Screen[None]):
         """Back to the screen before; on a main screen nothing."""
         if len(self.app.screen_stack) > 1:
             self.app.pop_screen()
+
+    async def action_press(self, key_id: str) -> None:
+        """What a key does, for a click on its hint and for the command palette."""
+        action = by_id(key_id).action
+        name = action.partition("(")[0]
+        target = self if "." in name or self.focused is None else self.focused
+        if not hasattr(target, f"action_{name}"):
+            target = self
+        await self.app.run_action(action, target)
 
     def on_screen_resume(self) -> None:
         """Comes into sight: looks at once."""

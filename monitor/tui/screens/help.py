@@ -29,7 +29,7 @@ STATES = {
 SIGNS = (
     ("≥ 12ms", "a lower bound: the task is older than the counting"),
     ("–", "not known, and nobody can know"),
-    ("≈", "estimated from a histogram"),
+    ("p90 ≈", "estimated from a histogram of powers of two"),
     ("▌ ›", "the cursor; a line that Enter opens"),
     ("▾ ▸", "a task with children, shown and folded"),
     ("▼ ▲", "sorted by this column, largest or smallest first"),

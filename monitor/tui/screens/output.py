@@ -31,7 +31,7 @@ class OutputScreen(LiveScreen):
         """What is new."""
         page = self.query_one(Page)
         output = self.looptop.output
-        cells = page.size.width - 1
+        cells = page.cells_wide - 1
         if self.looptop.program is None:
             page.show(
                 [

@@ -38,7 +38,7 @@ class PageScreen(LiveScreen):
 
     def look_at_body(self) -> None:
         """Makes the page again."""
-        self.page.show(self.lines(self.page.size.width - 1))
+        self.page.show(self.lines(self.page.cells_wide - 1))
 
     @property
     def of_another_session(self) -> bool:

@@ -13,12 +13,14 @@ from monitor.tui.paint import Part
 from monitor.tui.rows import GroupRows, Rows, TaskRows, TreeRows
 from monitor.tui.screens.table import TableScreen
 from monitor.tui.screens.task import TaskScreen
+from monitor.tui.widgets.filter_bar import FilterInput
 from monitor.tui.widgets.live_table import LiveTable
 
 VIEWS = ("flat", "tree", "groups")
 TITLES = {"flat": "flat", "tree": "tree", "groups": "by creation site"}
 NEXT = {"flat": "Tree", "tree": "Groups", "groups": "Flat"}
 MOST_WINDOW = 200
+FIELDS = frozenset((*query.TEXT_KEYS, *query.NUMBER_KEYS))
 
 
 class TasksScreen(TableScreen):
@@ -41,6 +43,9 @@ class TasksScreen(TableScreen):
     def apply_filter(self, text: str) -> None:
         """A filter that means nothing changes nothing: the last good one stays."""
         self._error = ""
+        words = text.split()
+        if words and words[-1] in FIELDS and not text.endswith(" ") and isinstance(self.focused, FilterInput):
+            text = " ".join(words[:-1])  # the name of a field is being typed: no task has it as its own
         try:
             self._predicate = query.parse(text) if text.strip() else None
         except UsageError as error:

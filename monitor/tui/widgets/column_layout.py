@@ -9,38 +9,51 @@ from monitor.store.columns import Column
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FLEX = 20  # what a column of width 0 wants at least
+FLEX = 26  # what a column of width 0 wants
 GAP = 1
 ROOMY = 56  # no text column grows further while another is cut shorter than it would like
+FIXED = ("state", "outcome")  # words of a known length
+ESSENTIAL = 2  # columns up to this priority may squeeze the texts; others come only where there is room to spare
 
 
-def smallest(column: Column[Any]) -> int:
-    """Figures keep their width; text may shrink to 60 %."""
-    if column.right:
-        return column.width
-    return max(int((column.width or FLEX) * 0.6), 8) if column.key not in ("state", "outcome") else column.width
+def lay_out(columns: Sequence[Column[Any]], cells: int, sorted_by: str = "") -> list[tuple[Column[Any], int]]:
+    """The columns that fit, in their order, with their widths. The one that is sorted by is always among them."""
 
+    def priority(column: Column[Any]) -> int:
+        return 0 if column.key == sorted_by else column.priority
 
-def lay_out(columns: Sequence[Column[Any]], cells: int) -> list[tuple[Column[Any], int]]:
-    """The columns that fit, in their order, with their widths."""
     chosen: list[Column[Any]] = []
-    used = 0
-    for column in sorted(columns, key=lambda column: column.priority):
-        need = smallest(column) + (GAP if chosen else 0)
-        if used + need <= cells or not chosen:
+    used = wanted = -GAP
+    for column in sorted(columns, key=priority):
+        least, most = _smallest(column) + GAP, _preferred(column) + GAP
+        fits = used + least <= cells if priority(column) <= ESSENTIAL else wanted + most <= cells
+        if fits or not chosen:
             chosen.append(column)
-            used += need
+            used, wanted = used + least, wanted + most
     kept = [column for column in columns if column in chosen]
-    widths = {column.key: smallest(column) for column in kept}
+    widths = {column.key: _smallest(column) for column in kept}
     left = cells - used
-    texts = [column for column in kept if not column.right and column.key not in ("state", "outcome")]
-    left = _grow(texts, widths, left, {column.key: column.width or FLEX for column in texts})
+    texts = [column for column in kept if _stretches(column)]
     flex = [column for column in texts if column.width == 0]
+    left = _grow(texts, widths, left, {column.key: _preferred(column) for column in texts})
     left = _grow(flex, widths, left, {column.key: ROOMY for column in flex})
     left = _grow(texts, widths, left, {column.key: max(ROOMY, widths[column.key]) for column in texts})
     if texts and left > 0:
         widths[(flex or texts)[-1].key] += left
     return [(column, widths[column.key]) for column in kept]
+
+
+def _stretches(column: Column[Any]) -> bool:
+    return not column.right and column.key not in FIXED
+
+
+def _preferred(column: Column[Any]) -> int:
+    return column.width or FLEX
+
+
+def _smallest(column: Column[Any]) -> int:
+    """Figures keep their width; text may shrink to 60 %."""
+    return max(int(_preferred(column) * 0.6), 8) if _stretches(column) else column.width
 
 
 def _grow(columns: Sequence[Column[Any]], widths: dict[str, int], left: int, goals: dict[str, int]) -> int:

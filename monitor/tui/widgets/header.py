@@ -43,7 +43,7 @@ def header(store: Store, situation: Situation, cells: int) -> list[tuple[Part, .
     wide = cells >= WIDE
     return [
         spread(_who(store, wide), _connection(situation), cells),
-        spread((*_health(store, situation.slow, 24 if wide else 11, wide),), _counts(store, wide), cells),
+        spread(tuple(_health(store, situation.slow, _spark_cells(cells, wide), wide)), _counts(store, wide), cells),
         spread(_figures(store, wide), _alerts(store, situation, wide), cells),
     ]
 
@@ -78,41 +78,47 @@ def _connection(situation: Situation) -> tuple[Part, ...]:
 
 def _worst(series: Sequence[Series]) -> list[float]:
     """The worst of several loops at each of the newest moments."""
-    longest = [one.last(spark_cells) for one in series for spark_cells in (64,)]
+    longest = [one.last(64) for one in series]
     number = max(map(len, longest), default=0)
     padded = [[0.0] * (number - len(one)) + one for one in longest]
     return [max(values) for values in zip(*padded, strict=True)]
 
 
 def _health(store: Store, slow: float, cells: int, wide: bool) -> list[Part]:
+    """Lag and utilization of the worst loop; a callback that blocks right now takes the place of the lag."""
     loops = list(store.loops.values())
     lags, loads = _worst([loop.lags for loop in loops]), _worst([loop.utilizations for loop in loops])
     lag = max((loop.lag for loop in loops), default=None)
     known = [loop.utilization for loop in loops if loop.utilization is not None]
     load = max(known, default=None)
     blocked = max((loop.blocked for loop in loops), default=0.0)
-    parts: list[Part] = [(" loop lag " if wide else " lag ", "dim")]
-    parts += _coloured(lags, cells, spark.lag_share, lambda value: delay_style(value, slow))
+    figure: Part = (f" {fmt.duration(lag):<6}", "text" if lag is None else delay_style(lag, slow))
+    lag_cells = cells
     if blocked >= slow / 2:
-        parts += [(" ", "text"), (f"{'BLOCKED ' + fmt.duration(blocked):^14}"[: 14 if wide else 13], "alarm")]
-        pad = 0 if wide else -1
-    else:
-        parts.append((f" {fmt.duration(lag):<6}", "text" if lag is None else delay_style(lag, slow)))
-        pad = 8 if wide else 0
-    parts.append((" " * max(pad, 0), "text"))
-    parts.append(("  utilization " if wide else " util ", "dim"))
-    if blocked >= slow / 2 and not wide:
-        cells -= 7
-    parts += _coloured(loads, cells, lambda value: value, load_style)
-    parts.append((f" {fmt.percent(load):<4}", load_style(load)))
-    return parts
+        figure = (f" BLOCKED {fmt.duration(blocked):<6}", "alarm")
+        lag_cells = max(cells - 8, 0)
+    return [
+        (" loop lag " if wide else " lag ", "dim"),
+        *_coloured(lags, lag_cells, spark.lag_share, lambda value: delay_style(value, slow)),
+        figure,
+        ("  utilization " if wide else " util ", "dim"),
+        *_coloured(loads, cells, lambda value: value, load_style),
+        (f" {fmt.percent(load):<4}", load_style(load)),
+    ]
+
+
+def _spark_cells(cells: int, wide: bool) -> int:
+    """What is left for each of the two sparklines."""
+    if wide:
+        return min(max((cells - 98) // 2, 10), 40)
+    return max(11 - max(80 - cells, 0) // 2, 0)
 
 
 def _coloured(
     values: Sequence[float], cells: int, share: Callable[[float], float], style: Callable[[float], str]
 ) -> list[Part]:
     """A sparkline, each cell in the style of its value; neighbours of one style are one part."""
-    shown = values[-cells:]
+    shown = values[-cells:] if cells else []
     parts: list[Part] = [(" " * (cells - len(shown)), "text")]
     for value in shown:
         block, name = spark.BLOCKS[spark.level(share(value))], style(value)

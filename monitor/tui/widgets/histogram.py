@@ -49,9 +49,9 @@ def chart(
     first, last = max(used[0] - 1, 0), min(used[-1] + 1, len(counts) - 1)
     each = max(min((cells - 8) // (last - first + 1), 6), 1)
     shown = [counts[number] for number in range(first, last + 1)]
-    figures = [f"p{share * 100:.0f} {fmt.duration(percentile(counts, share, top))}" for share in PERCENTILES]
-    parts = "  ".join([*figures, f"max {'≤' if longest is None else ''}{fmt.duration(top)}"])
-    lines = [line((title, "heading"), (f"  {fmt.count(total)}", "dim")), line((parts, "text"))]
+    figures = "  ".join(f"p{share * 100:.0f} ≈{fmt.duration(percentile(counts, share, top))}" for share in PERCENTILES)
+    most = f"  max {'<' if longest is None else ''}{fmt.duration(top)}"
+    lines = [line((title, "heading"), (f"  {fmt.count(total)}", "dim"), (most, "text")), line((figures, "text"))]
     lines += _bars(shown, each, rows)
     lines.append(_scale(first, len(shown), each))
     return lines
@@ -77,7 +77,14 @@ def _scale(first: int, number: int, each: int) -> Line:
     text = ""
     for offset in range(number):
         place = offset * each
-        label = fmt.duration(bounds(first + offset)[0]).replace(".00", "").replace(".0", "")
+        label = _short(bounds(first + offset)[0])
         if not text or len(text) + 2 <= place:
             text = text.ljust(place) + label
     return line(("       ", "dim"), (text, "dim")) if text else BLANK
+
+
+def _short(seconds: float) -> str:
+    """A round figure for the scale: `16ms` for 16.384 ms."""
+    if seconds < 0.9e-3:
+        return f"{seconds * 1e6:.0f}µs" if seconds else "0"
+    return f"{seconds * 1e3:.0f}ms" if seconds < 0.9 else f"{seconds:.0f}s"

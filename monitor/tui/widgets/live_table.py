@@ -108,7 +108,7 @@ class LiveTable(ScrollView, can_focus=True):
         """Shows other rows; the cursor goes to their top."""
         self.source = source
         self.cursor_key, self._cursor_index = None, 0
-        self.scroll_to(y=0, animate=False, immediate=True)
+        self.scroll_to(y=0, animate=False, force=True)
         self.rows_moved()
 
     def rows_moved(self) -> None:
@@ -124,17 +124,17 @@ class LiveTable(ScrollView, can_focus=True):
                 self.cursor_key = self.source.key(self._cursor_index) if number else None
             else:
                 self._cursor_index = found
-        self.virtual_size = Size(self.size.width, number + 1)
+        self.virtual_size = Size(self.cells_wide, number + 1)
         top = round(self.scroll_y)
         in_sight = top <= before < top + self.rows_in_sight
         if self.cursor_key is not None and in_sight and self._cursor_index != before:
-            self.scroll_to(y=max(top + self._cursor_index - before, 0), animate=False, immediate=True)
+            self.scroll_to(y=max(top + self._cursor_index - before, 0), animate=False, force=True)
         self.sync()
 
     def sync(self) -> None:
         """Looks at the lines in sight and repaints those that changed."""
         self._cells.clear()
-        width = self.size.width
+        width = self.cells_wide
         for y in range(self.size.height):
             if self._painted.get(y) != self._signature(y):
                 self.refresh(Region(0, y, width, 1))
@@ -165,10 +165,10 @@ class LiveTable(ScrollView, can_focus=True):
 
     def layout_now(self) -> list[tuple[Column[Any], int]]:
         """The columns that are shown, and their widths."""
-        wanted = (tuple(self.source.columns), self.size.width)
+        wanted = (tuple(self.source.columns), self.cells_wide, self.source.sort_key)
         if wanted != self._layout_for:
             self._layout_for = wanted
-            self._layout = lay_out(self.source.columns, max(self.size.width - GUTTER, 1))
+            self._layout = lay_out(self.source.columns, max(self.cells_wide - GUTTER, 1), self.source.sort_key)
             self._strips.clear()
         return self._layout
 
@@ -213,7 +213,7 @@ class LiveTable(ScrollView, can_focus=True):
             style = style_of(palette, name)
             gap = " " if number else ""
             segments.append(Segment(gap + fit(text, width, column.right), style if over is None else style + over))
-        return Strip(segments).adjust_cell_length(self.size.width, over or palette.text)
+        return Strip(segments).adjust_cell_length(self.cells_wide, over or palette.text)
 
     def _header_strip(self) -> Strip:
         palette = self.palette
@@ -228,12 +228,17 @@ class LiveTable(ScrollView, can_focus=True):
                     title = arrow + column.title[: width - 1]
             segments.append(Segment(" " if number else "", palette.column))
             segments.append(Segment(fit(title, width, column.right), palette.sorted if chosen else palette.column))
-        return Strip(segments).adjust_cell_length(self.size.width, palette.column)
+        return Strip(segments).adjust_cell_length(self.cells_wide, palette.column)
 
     def _empty_strip(self, y: int) -> Strip:
         lines = self.empty.splitlines()
         text = lines[y - 2] if len(self.source) == 0 and 2 <= y < len(lines) + 2 else ""
-        return to_strip((("  " + text, "text" if y == 2 else "dim"),), self.size.width, self.palette)
+        return to_strip((("  " + text, "text" if y == 2 else "dim"),), self.cells_wide, self.palette)
+
+    @property
+    def cells_wide(self) -> int:
+        """What is left of the width beside the scrollbar, whether it shows or not: nothing jumps when it comes."""
+        return self.scrollable_content_region.width
 
     # What the person does
 
@@ -246,9 +251,9 @@ class LiveTable(ScrollView, can_focus=True):
         self.cursor_key = self.source.key(row)
         top = round(self.scroll_y)
         if row < top:
-            self.scroll_to(y=row, animate=False, immediate=True)
+            self.scroll_to(y=row, animate=False, force=True)
         elif row >= top + self.rows_in_sight:
-            self.scroll_to(y=row - self.rows_in_sight + 1, animate=False, immediate=True)
+            self.scroll_to(y=row - self.rows_in_sight + 1, animate=False, force=True)
         self.sync()
         self.post_message(self.CursorMoved())
 
@@ -314,5 +319,5 @@ class LiveTable(ScrollView, can_focus=True):
     def on_resize(self) -> None:
         """Another width has other columns."""
         self._painted.clear()
-        self.virtual_size = Size(self.size.width, len(self.source) + 1)
+        self.virtual_size = Size(self.cells_wide, len(self.source) + 1)
         self.refresh()

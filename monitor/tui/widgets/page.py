@@ -58,18 +58,18 @@ class Page(ScrollView, can_focus=True):
             self._cursor = min(places, key=lambda place: abs(place - near), default=None)
             if self._cursor is None:
                 self.target = None
-        size = Size(self.size.width, len(lines))
+        size = Size(self.cells_wide, len(lines))
         if size != self.virtual_size:
             self.virtual_size = size
         if self.follow:
-            self.scroll_to(y=max(len(lines) - self.size.height, 0), animate=False, immediate=True)
+            self.scroll_to(y=max(len(lines) - self.size.height, 0), animate=False, force=True)
         self.sync()
 
     def sync(self) -> None:
         """Repaints the lines in sight that changed."""
         for y in range(self.size.height):
             if self._painted.get(y) != self._signature(y):
-                self.refresh(Region(0, y, self.size.width, 1))
+                self.refresh(Region(0, y, self.cells_wide, 1))
 
     def repaint(self, palette: Palette) -> None:
         """Paints everything again in other colours."""
@@ -91,14 +91,19 @@ class Page(ScrollView, can_focus=True):
         """One line of the screen; what can be opened has a mark before it."""
         line, chosen = self._painted[y] = self._signature(y)
         mark = ("▌" if chosen else "›" if line.target is not None else " ", "accent")
-        return to_strip((mark, *line.parts), self.size.width, self.palette, self.palette.cursor if chosen else None)
+        return to_strip((mark, *line.parts), self.cells_wide, self.palette, self.palette.cursor if chosen else None)
+
+    @property
+    def cells_wide(self) -> int:
+        """What is left of the width beside the scrollbar, whether it shows or not: nothing jumps when it comes."""
+        return self.scrollable_content_region.width
 
     # What the person does
 
     def _scroll(self, by: int) -> None:
         last = max(len(self.lines) - self.size.height, 0)
         top = min(max(round(self.scroll_y) + by, 0), last)
-        self.scroll_to(y=top, animate=False, immediate=True)
+        self.scroll_to(y=top, animate=False, force=True)
         self.sync()
 
     def _step(self, by: int) -> None:
@@ -157,5 +162,5 @@ class Page(ScrollView, can_focus=True):
     def on_resize(self) -> None:
         """Another size shows other lines."""
         self._painted.clear()
-        self.virtual_size = Size(self.size.width, len(self.lines))
+        self.virtual_size = Size(self.cells_wide, len(self.lines))
         self.refresh()

@@ -68,6 +68,12 @@ class Sources:
             return [line((f"    (source: {path} has only {len(lines)} lines; it has changed)", "dim"))]
         first, last = max(number - before, 1), min(number + after, len(lines))
         shown = [lines[place - 1].expandtabs(4).rstrip() for place in range(first, last + 1)]
+        while len(shown) > number - first + 1 and not shown[-1]:
+            shown.pop()
+        while first < number and not shown[0]:
+            shown.pop(0)
+            first += 1
+        last = first + len(shown) - 1
         margin = min((len(text) - len(text.lstrip()) for text in shown if text), default=0)
         digits = len(str(last))
         result = []

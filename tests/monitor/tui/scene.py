@@ -138,7 +138,7 @@ def tick(step: int, **changes: Any) -> frames.Tick:
     facts: dict[str, Any] = {
         "at": START + 60 * SECOND + step * 250_000,
         "tasks": rows(step),
-        "loops": [(1, lag, step * (90_000 + 40_000 * (step % 5 == 0)), 3, 12, step * 1_050, 4, 0)],
+        "loops": [(1, lag, step * 90_000 + step // 5 * 60_000, 3, 12, step * 1_050, 4, 0)],
         "sites": [(1, 5, 0, 0, 0, 0, 0), (2, 1_000 + step * 12, 970 + step * 12, 4, 2, 3_400_000, 48_000)],
         "waits": waits(),
         "process": frames.Process(rss=48_300_000, cpu=step * 110_000, threads=6, fds=41),

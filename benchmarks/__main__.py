@@ -1,0 +1,60 @@
+"""`python -m benchmarks`: measures what watching costs, and prints it or writes docs/cost.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+
+from . import crowds, report, turns
+from .works import WORKS
+
+NAMES = [*WORKS, *crowds.CROWDS]
+
+
+def main() -> None:
+    """Measures what the arguments name."""
+    options = _options()
+    chosen = options.only or NAMES
+    works = [WORKS[name] for name in chosen if name in WORKS]
+    many = [name for name in chosen if name in crowds.CROWDS]
+    loop = "uvloop" if options.uvloop else "asyncio"
+    results = []
+    for number, python in enumerate(options.python or [sys.executable]):
+        # Not resolved: an environment is found by the path that its Python was started by.
+        setup = turns.Setup(os.path.abspath(python), options.uvloop, options.rounds)  # noqa: PTH100
+        result = report.Result(_version(setup.python), loop, turns.measure_all(works, setup))
+        if many and number == 0:
+            # These say how much there is, not how fast: one Python is enough.
+            result.tables = crowds.measure_all(many, setup, crowds.Sizes())
+        results.append(result)
+    if options.write:
+        (turns.ROOT / "docs" / "cost.md").write_text(report.markdown(results), encoding="utf-8")
+    print(json.dumps(report.as_json(results), indent=1) if options.json else report.text(results))
+
+
+def _version(python: str) -> str:
+    command = [python, "-c", "import platform; print(platform.python_version())"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures what watching costs.")
+    parser.add_argument("--only", action="append", choices=NAMES, help="one work; may be given again")
+    parser.add_argument("--rounds", type=int, default=30, help="ratios per work (30)")
+    parser.add_argument(
+        "--python", action="append", metavar="PATH", help="Python of the programs that are watched; may be given again"
+    )
+    parser.add_argument("--uvloop", action="store_true", help="on uvloop instead of asyncio's own loop")
+    parser.add_argument("--json", action="store_true", help="every figure, as JSON")
+    parser.add_argument("--write", action="store_true", help="write docs/cost.md")
+    options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds: at least 1")
+    return options
+
+
+if __name__ == "__main__":
+    main()

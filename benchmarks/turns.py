@@ -1,0 +1,248 @@
+"""Lets workers take turns, and makes ratios of their CPU times.
+
+The machine is noisy, so nothing is timed by the clock on the wall and nothing is compared over minutes:
+
+* Four workers do the same: two unwatched (their ratio is the A/A control), one with a probe that nobody looks at, one
+  with a probe and a viewer. All are pinned to one core; viewers, HTTP load and this process have the other.
+* Only one runs at a time, for a slice of some ten milliseconds; between its turns a worker is stopped (SIGSTOP).
+  Four slices of each make a round, the order is shuffled each time, and a round gives one ratio per mode.
+* What counts is the CPU time of the whole process from the end of its slice before to the end of this one:
+  every thread of the probe, and nothing falls between two slices.
+* A worker runs a quarter of the time, so its viewer asks for a quarter of the default rate: four ticks for each second
+  that the program really ran, and as much to tell in each as a program would have that is never stopped.
+* Where code and heap come to lie differs from process to process and is worth a percent or two. So the workers are
+  started anew several times in a run (a crew serves for a few rounds), and each crew warms up uncounted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .worker import MISSING
+from .works import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT = Path(__file__).resolve().parent.parent
+RATE = 4.0
+"""Ticks per second that a viewer asks for by default."""
+SLICES = 4
+"""Slices of each worker in a round; together they are longer than the time between two ticks."""
+PLAIN, CONTROL, UNWATCHED, WATCHED = MODES = ("plain", "control", "no viewer", "one viewer")
+PATIENCE = 60.0
+
+
+class Skipped(Exception):  # noqa: N818 - nothing is wrong
+    """This work cannot be done here, and why."""
+
+
+def cores() -> tuple[int, int]:
+    """The core for workers, and the one for everything else."""
+    available = sorted(os.sched_getaffinity(0))
+    return available[-1], available[0]
+
+
+@dataclass
+class Setup:
+    """What is measured, and how long."""
+
+    python: str = sys.executable
+    uvloop: bool = False
+    rounds: int = 30
+    crews: int = 3
+    slice_s: float = 0.06
+
+
+@dataclass
+class Ratios:
+    """What came out for one work: a ratio per round for each mode."""
+
+    work: Work
+    units: int
+    per_round: dict[str, list[float]] = field(default_factory=lambda: {mode: [] for mode in MODES[1:]})
+    cpu: dict[str, float] = field(default_factory=lambda: dict.fromkeys(MODES, 0.0))
+
+    def add(self, spent: dict[str, float]) -> None:
+        """Books the CPU times of a round. The watched are compared with both plain workers, the control with one."""
+        plain = (spent[PLAIN] + spent[CONTROL]) / 2
+        for mode, ratios in self.per_round.items():
+            ratios.append(spent[mode] / (spent[PLAIN] if mode == CONTROL else plain))
+        for mode, seconds in spent.items():
+            self.cpu[mode] += seconds
+
+    def quartiles(self, mode: str) -> tuple[float, float, float]:
+        """Lower quartile, median and upper quartile."""
+        ratios = self.per_round[mode]
+        if len(ratios) < 2:
+            return (ratios[0],) * 3
+        low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
+        return low, middle, high
+
+
+def spawn(*command: str, core: int, **environment: str) -> subprocess.Popen[bytes]:
+    """Starts one of our own processes, from this folder whatever the working directory is."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )
+    os.sched_setaffinity(process.pid, {core})  # threads that it starts later are pinned with it
+    return process
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process that we started, stopped or not."""
+    process.kill()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    process.wait()
+
+
+def ask(process: subprocess.Popen[bytes], command: str = "") -> bytes:
+    """Sends a line, if there is one to send, and waits for the line that answers it."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    if command:
+        process.stdin.write(command.encode() + b"\n")
+        process.stdin.flush()
+    ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
+    line = process.stdout.readline() if ready else b""
+    if line:
+        return line
+    if not ready:
+        raise RuntimeError(f"{process.args} has not answered for {PATIENCE:.0f} s")
+    if process.wait() == MISSING:
+        raise Skipped
+    raise RuntimeError(f"{process.args} ended with status {process.returncode}")
+
+
+class Worker:
+    """One worker process and, where a mode has one, its viewer. Stopped except in its turn."""
+
+    def __init__(
+        self, work: Work, mode: str, setup: Setup, directory: str, load: subprocess.Popen[bytes] | None
+    ) -> None:
+        measured, other = cores()
+        probe = "plain" if mode in (PLAIN, CONTROL) else "probe"
+        loop = "uvloop" if setup.uvloop else "asyncio"
+        arguments = (work.name, probe, loop)
+        command = (setup.python, "-m", "benchmarks.worker", *arguments)
+        self._process = spawn(*command, core=measured, LOOPTOP_DIR=directory)
+        self._viewer: subprocess.Popen[bytes] | None = None
+        self._load = load
+        try:
+            ready: dict[str, Any] = json.loads(ask(self._process))
+            self.python: str = ready["python"]
+            self._port = ready["port"]
+            if mode == WATCHED:
+                socket = f"{directory}/{self._process.pid}.sock"
+                rate = str(RATE / len(MODES))
+                self._viewer = spawn(sys.executable, "-m", "benchmarks.viewer", socket, rate, core=other)
+                ask(self._viewer)
+        except BaseException:
+            self.end()
+            raise
+        self._spent = 0.0
+        self._stop()
+
+    def _stop(self) -> None:
+        time.sleep(0.001)  # so that the loop is back in its select, not in the callback that answered
+        self._process.send_signal(signal.SIGSTOP)
+
+    def turn(self, units: int) -> float:
+        """Does one slice. Returns the CPU time (s) spent since the one before."""
+        self._process.send_signal(signal.SIGCONT)
+        if self._load is not None:
+            ask(self._load, f"{self._port} {units}")
+            units = 0
+        total: float = json.loads(ask(self._process, str(units)))["cpu"]
+        self._stop()
+        if self._viewer is not None and self._viewer.poll() is not None:
+            raise RuntimeError("the viewer ended while it was measured: the probe has left")
+        spent, self._spent = total - self._spent, total
+        return spent
+
+    def end(self) -> None:
+        """Ends both processes."""
+        end(self._process)
+        if self._viewer is not None:
+            end(self._viewer)
+
+
+def _units_of_a_slice(worker: Worker, seconds: float) -> int:
+    """How much a plain worker does in one slice; all do the same from then on."""
+    units = 100
+    worker.turn(units)
+    while (spent := worker.turn(units)) < seconds / 4:
+        units *= 2
+    return max(round(units * seconds / spent / 100), 1) * 100
+
+
+def measure(work: Work, setup: Setup) -> tuple[Ratios, str]:
+    """The ratios of one work, and the Python that did it. Raises Skipped."""
+    result: Ratios | None = None
+    python = ""
+    order = random.Random(1)  # the same order each time
+    crews = min(setup.crews, setup.rounds)
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        load = None
+        if work.remote:
+            load = spawn(sys.executable, "-m", "benchmarks.load", core=cores()[1])
+        try:
+            for crew in range(crews):
+                workers: dict[str, Worker] = {}
+                try:
+                    for mode in order.sample(MODES, len(MODES)):
+                        workers[mode] = Worker(work, mode, setup, directory, load)
+                    python = workers[PLAIN].python
+                    result = result or Ratios(work, _units_of_a_slice(workers[PLAIN], setup.slice_s))
+                    _round(workers, result.units, order, 2)
+                    for _ in range(crew, setup.rounds, crews):
+                        result.add(_round(workers, result.units, order, SLICES))
+                finally:
+                    for worker in workers.values():
+                        worker.end()
+        finally:
+            if load is not None:
+                end(load)
+    assert result is not None
+    return result, python
+
+
+def _round(workers: dict[str, Worker], units: int, order: random.Random, slices: int) -> dict[str, float]:
+    """Some slices of each worker, in turns; the CPU time of each."""
+    spent = dict.fromkeys(workers, 0.0)
+    for _ in range(slices):
+        for mode in order.sample(list(workers), len(workers)):
+            spent[mode] += workers[mode].turn(units)
+    return spent
+
+
+def measure_all(works: Sequence[Work], setup: Setup) -> list[Ratios]:
+    """The ratios of several works; what cannot be done here is told and left out."""
+    results = []
+    for work in works:
+        try:
+            result, python = measure(work, setup)
+        except Skipped:
+            sys.stderr.write(f"{work.name}: skipped, see above\n")
+            continue
+        sys.stderr.write(f"{python} {work.name} {result.units} units a slice\n")
+        results.append(result)
+    return results

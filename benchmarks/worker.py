@@ -1,0 +1,76 @@
+"""The process that is measured: does pieces of one work when it is told to, and reports its CPU time so far.
+
+Started by `turns` as `python -m benchmarks.worker WORK plain|probe asyncio|uvloop`. Commands come as lines on
+stdin: a number of units. Each is answered by one line of JSON with the CPU time of the whole process since it
+started, threads of the probe included, so what they do between two commands is counted too. The loop keeps running
+between commands, as that of a program which waits for something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from .works import WORKS
+
+MISSING = 77
+"""Exit status when the work needs a library that this Python has not."""
+
+
+async def serve(name: str) -> None:
+    """Answers commands until stdin ends."""
+    work = WORKS[name].make()
+    port = await work.start() if hasattr(work, "start") else None
+    run = getattr(work, "run", work)
+    loop = asyncio.get_running_loop()
+    commands: asyncio.Queue[int] = asyncio.Queue()
+    rest = b""
+
+    def read() -> None:
+        nonlocal rest
+        data = os.read(0, 4096)
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            commands.put_nowait(int(line))
+        if not data:
+            loop.remove_reader(0)
+            commands.put_nowait(-1)
+
+    loop.add_reader(0, read)
+    answer(python=sys.version.split()[0], port=port)
+    while (units := await commands.get()) >= 0:
+        if units:
+            await run(units)
+        answer(cpu=time.process_time())
+
+
+def answer(**facts: Any) -> None:
+    """One line to whoever started this."""
+    os.write(1, json.dumps(facts).encode() + b"\n")
+
+
+def main() -> None:
+    """Sets up what the arguments say, then serves."""
+    name, mode, loop = sys.argv[1:]
+    try:
+        if name == "aiohttp":
+            import aiohttp  # noqa: F401
+        if loop == "uvloop":
+            import uvloop
+    except ImportError as error:
+        sys.stderr.write(f"{error.name} is not installed for {sys.executable}\n")
+        sys.exit(MISSING)
+    if mode == "probe":
+        import probes
+
+        probes.install()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if loop == "uvloop" else None) as runner:
+        runner.run(serve(name))
+
+
+if __name__ == "__main__":
+    main()

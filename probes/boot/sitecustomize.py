@@ -39,7 +39,6 @@ def _boot() -> None:
     for name in set(sys.modules) - before:
         if name.partition(".")[0] in ("json", "_json"):
             del sys.modules[name]
-    _users_own()
 
 
 def _load(package: str, settings: dict[str, object]) -> None:
@@ -57,16 +56,18 @@ def _load(package: str, settings: dict[str, object]) -> None:
     module.install(**settings)
 
 
-def _users_own() -> None:
-    """The sitecustomize that would have been imported without us."""
-    import sys
-
+def _users_own() -> bool:
+    """Imports the sitecustomize that would have been imported without us; False if there is none."""
     try:
         import sitecustomize  # type: ignore[import-not-found]  # noqa: F401
     except ImportError as error:
         if error.name != "sitecustomize":
             raise
-        sys.modules.pop("sitecustomize", None)
+        return False
+    return True
 
 
 _boot()
+if not _users_own():
+    # site.py takes this for "there is none", and the import system forgets that this module ever was.
+    raise ImportError("no sitecustomize but looptop's, which is done", name="sitecustomize")

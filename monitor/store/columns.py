@@ -68,6 +68,11 @@ def _state(task: Task, _store: Store) -> str:
     return f"{GLYPHS[task.state_name]} {task.state_name}"
 
 
+def _share(task: Task, store: Store) -> float | None:
+    """Not known until somebody has watched for a second."""
+    return None if not task.share and store.now - store.watched_since < 1.0 else task.share
+
+
 def _scheduled(task: Task, _store: Store) -> str:
     return fmt.UNKNOWN if task.scheduled is None else _partial(task, fmt.duration(task.scheduled))
 
@@ -109,8 +114,8 @@ TASKS: tuple[Column[Task], ...] = (
         "Now",
         5,
         "share of the last second that it kept the loop busy",
-        lambda t, s: fmt.percent(t.share),
-        lambda t, s: t.share,
+        lambda t, s: fmt.percent(_share(t, s)),
+        _share,
         unit="0..1",
         right=True,
         priority=2,

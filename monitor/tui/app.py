@@ -297,12 +297,11 @@ class Looptop(App[int]):
     # What the person does
 
     async def action_show(self, mode: str) -> None:
-        """A main screen; from a page of it back to it."""
-        if mode == self.current_mode:
-            while len(self.screen_stack) > 1 and isinstance(self.screen, LiveScreen):
-                await self.pop_screen()
-        else:
+        """A main screen; a page that is open there closes."""
+        if mode != self.current_mode:
             await self.switch_mode(mode)
+        while len(self.screen_stack) > 1 and isinstance(self.screen, LiveScreen):
+            await self.pop_screen()
         self.call_after_refresh(self.look_now)
 
     def action_pause(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from monitor.format import UNKNOWN
 from monitor.store.columns import ENDED, GROUPS, SLOW, TASKS, Column, Group, by_key, groups, ordered
 from monitor.store.model import EndedTask, Failure, Site, Task
 from monitor.store.query import Predicate
@@ -343,6 +344,13 @@ class EndedRows(_Searched[EndedTask]):
             for entry in self.store.unhandled
         ]
         return self.search(found)
+
+    def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
+        """The exception handler is not always told of a task."""
+        cells = super().cells(index, columns)
+        if self.rows[index].id:
+            return cells
+        return [(UNKNOWN, "dim") if column.key == "id" else cell for column, cell in zip(columns, cells, strict=True)]
 
     def key_of(self, row: EndedTask) -> Hashable:
         """An end happens once."""

@@ -12,7 +12,7 @@ from monitor.store.model import Task, TaskDetail, Wait
 from monitor.store.store import Store
 from monitor.tui.pages.stacks import changed_note, heading, innermost_own, place, stack
 from monitor.tui.paint import BLANK, Line, Part, columns, line
-from monitor.tui.theme import STATE_STYLES, delay_style
+from monitor.tui.theme import STATE_STYLES, delay_style, load_style
 from monitor.tui.widgets.histogram import chart
 from monitor.tui.widgets.source_view import Sources
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 WIDE = 110
 MOST_LISTED = 50
 LABEL = 14
+WAIT_LINES = 3  # at least, title included: what is below must not jump when the task wakes up for a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ def task_page(store: Store, subject: Subject, sources: Sources, cells: int, orig
     steps = chart("Steps", detail.step_counts if detail else None, charts_width, longest)
     schedules = chart("Scheduled", detail.schedule_counts if detail else None, charts_width)
     waits = _waits(store, subject, left)
+    waits += [BLANK] * (WAIT_LINES - len(waits))
     stacks = _await_stack(store, subject, sources, left)
     if cells >= WIDE:
         lines = [*head, *columns([*facts, BLANK, *waits, BLANK, *stacks], [*steps, BLANK, *schedules], left)]
@@ -102,7 +104,7 @@ def _facts(store: Store, subject: Subject, slow: float) -> list[Line]:
 
     parent = store.tasks.get(task.parent)
     if task.parent == 0:
-        lineage = line(*_pair("parent", "none: made outside a task", "dim"))
+        lineage = line(*_pair("parent", "none: made outside a task", "dim", 0))
     else:
         chain = [f"{parent.name} ({parent.id})" if parent is not None else f"task {task.parent}, ended"]
         seen = {task.id, task.parent}
@@ -111,21 +113,24 @@ def _facts(store: Store, subject: Subject, slow: float) -> list[Line]:
             seen.add(above.parent)
             number, above = above.parent, store.tasks.get(above.parent)
             chain.append(above.name if above is not None else f"task {number}, ended")
-        lineage = line(*_pair("parent", " ‹ ".join(chain)), target=("task", task.parent))
+        lineage = line(*_pair("parent", " ‹ ".join(chain), width=0), target=("task", task.parent))
     before = "born before the probe came" if task.born_before_attach else ""
     eager = "eager" if task.eager else ""
     where = f"{loop.id} {loop.kind} {loop.name}" if loop is not None else str(task.loop)
     return [
         line(*_pair("coroutine", task.coro), (f"  {' '.join(filter(None, (before, eager)))}", "dim")),
-        line(*_pair("created at", place(task.site, store))),
+        line(*_pair("created at", place(task.site, store), width=0)),
         lineage,
-        line(*_pair("age", fmt.duration(age)), *_pair("steps", bound + fmt.count(task.steps))),
+        line(*_pair("age", fmt.duration(age)), *_pair("steps", bound + fmt.count(task.steps), width=0)),
         line(
             *_pair("busy", part_of_life(task.busy)),
-            *_pair("longest step", bound + fmt.duration(task.max_step), delay_style(task.max_step, slow)),
+            *_pair("longest step", bound + fmt.duration(task.max_step), delay_style(task.max_step, slow), 0),
         ),
-        line(*_pair("scheduled", part_of_life(task.scheduled)), *_pair("busy now", fmt.percent(task.share))),
-        line(*_pair("idle", part_of_life(task.idle(store.now))), *_pair("loop", where)),
+        line(
+            *_pair("scheduled", part_of_life(task.scheduled)),
+            *_pair("busy now", fmt.percent(task.share), load_style(task.share), 0),
+        ),
+        line(*_pair("idle", part_of_life(task.idle(store.now))), *_pair("loop", where, width=0)),
     ]
 
 

@@ -40,10 +40,10 @@ def chart(
 ) -> list[Line]:
     """A titled chart with its percentiles, `cells` wide: one column or more a bucket, a scale below."""
     if counts is None:
-        return [line((title, "heading")), line(("not collected yet", "dim"))]
+        return _nothing(title, "not collected yet", rows)
     total = sum(counts)
     if total == 0:
-        return [line((title, "heading")), line(("nothing was counted yet", "dim"))]
+        return _nothing(title, "nothing was counted yet", rows)
     used = [number for number, count in enumerate(counts) if count]
     top = min(longest or bounds(used[-1])[1], bounds(used[-1])[1])
     first, last = max(used[0] - 1, 0), min(used[-1] + 1, len(counts) - 1)
@@ -55,6 +55,11 @@ def chart(
     lines += _bars(shown, each, rows)
     lines.append(_scale(first, len(shown), each))
     return lines
+
+
+def _nothing(title: str, why: str, rows: int) -> list[Line]:
+    """As high as a chart, so that nothing jumps when there is something."""
+    return [line((title, "heading")), line((why, "dim")), *[BLANK] * (rows + 1)]
 
 
 def _bars(shown: Sequence[int], each: int, rows: int) -> list[Line]:

@@ -205,7 +205,7 @@ def demo() -> int:
     from monitor.attach.launch import Settings
     from monitor.plain.demo import one_look
 
-    return one_look(_sample_launch("demo", (), Settings(expect=30.0, announce=False)), _print_look)
+    return one_look(_sample_launch("demo", (), Settings(name="demo", expect=30.0, announce=False)), _print_look)
 
 
 @cli.group(invoke_without_command=True)

@@ -64,12 +64,12 @@ class Launch:
             if stream is not None:
                 stream.flush()
         # Python ignores these two for itself, and what is ignored stays so in a program that takes our place.
-        for name in ("SIGPIPE", "SIGXFSZ"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), signal.SIG_DFL)
+        ours = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGPIPE, signal.SIGXFSZ)}
         try:
             os.execve(self.argv[0], self.argv, self.environment())  # noqa: S606 - no shell is wanted
         except OSError as error:
+            for number, handler in ours.items():
+                signal.signal(number, handler)
             raise UsageError(f"{self.argv[0]} can not be started", error.strerror or str(error)) from None
 
 

@@ -155,10 +155,10 @@ def _asyncio_is_built_in(core: str, minor: str | None) -> bool:
     """Whether that Python has no module file of asyncio that could be seen mapped."""
     prefix = Path(core).parent.parent
     folders = [prefix / f"lib/python{minor}/lib-dynload", Path(f"/usr/lib/python{minor}/lib-dynload")]
-    return not any(folder.glob("_asyncio.*") for folder in folders if _has_files(folder))
+    return not any(_has_asyncio(folder) for folder in folders)
 
 
-def _has_files(folder: Path) -> bool:
+def _has_asyncio(folder: Path) -> bool:
     try:
         return any(path.name.startswith("_asyncio.") for path in folder.iterdir())
     except OSError:

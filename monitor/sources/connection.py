@@ -21,6 +21,7 @@ GREETING = 10.0
 
 PIECE = 256 << 10
 LONGEST_TOKEN = 4096
+_ENDED = "the program has ended, or let go of it"
 
 
 class Closed(ConnectError):  # noqa: N818 - it need not be an error
@@ -77,6 +78,11 @@ class Connection:
         """The socket, to wait on."""
         return self._socket.fileno()
 
+    @property
+    def pending(self) -> bool:
+        """Whether `receive` has something to give, or to raise, that the socket does not show."""
+        return bool(self._early) or self._problem is not None
+
     def send(self, frame: dict[str, object], timeout: float = GREETING) -> None:
         """Sends one frame. Raises Closed."""
         line = wire.encode(frame)
@@ -87,6 +93,8 @@ class Connection:
             self._socket.sendall(line)
         except TimeoutError:
             raise ConnectError(f"{self.where} takes nothing", f"the probe has not read for {timeout:g} s") from None
+        except (BrokenPipeError, ConnectionResetError):
+            raise Closed(f"{self.where} closed the connection", _ENDED) from None
         except OSError as error:
             raise Closed(f"the connection to {self.where} broke", error.strerror or str(error)) from None
 
@@ -115,7 +123,7 @@ class Connection:
 
     def _take(self, data: bytes) -> list[frames.Frame]:
         if not data:
-            text = "in the middle of a line" if self._lines.half else "the program has ended, or let go of it"
+            text = "in the middle of a line" if self._lines.half else _ENDED
             self._problem = Closed(f"{self.where} closed the connection", text)
             return []
         self.received += len(data)
@@ -241,9 +249,6 @@ def _open_path(path: str, timeout: float) -> socket.socket:
     except OSError as error:
         sock.close()
         raise ConnectError(*_why_not(path, error)) from None
-    except ValueError as error:
-        sock.close()
-        raise ConnectError(f"{path!r} can not be a socket", str(error)) from None
     return sock
 
 

@@ -187,7 +187,6 @@ class LiveSource:
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
         reading = False
-        self._receive(connection)  # what came together with the hello
         while not self._closing:
             self._send(connection)
             full = self._waiting > MOST_WAITING
@@ -197,10 +196,10 @@ class LiveSource:
                     poll.register(connection, select.POLLIN)
                 else:
                     poll.unregister(connection)
-            ready = {handle for handle, _ in poll.poll(1000)}
+            ready = {handle for handle, _ in poll.poll(0 if connection.pending else 1000)}
             if self._wake_read.fileno() in ready:
                 self._drain_wake()
-            if connection.fileno() in ready:
+            if connection.pending or connection.fileno() in ready:
                 self._receive(connection)
             self._forget_news()
 

@@ -1,0 +1,152 @@
+"""What a person may call a program, and what is said where nothing can be found."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from fake_probe import announce
+
+from monitor import targets
+from monitor.attach import find, programs
+from monitor.attach.find import Announcement, Found
+from monitor.errors import NO_CONNECTION, USAGE, ConnectError, UsageError
+from monitor.targets import Gone, resolve
+
+
+@pytest.fixture
+def child(tmp_path):
+    """Starts processes that wait, and ends them."""
+    started = []
+
+    def start(*argv, ready=b"r"):
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        started.append(process)
+        if ready:
+            assert process.stdout.read(1) == ready
+        return process.pid
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def failure(text, kind=ConnectError):
+    with pytest.raises(kind) as caught:
+        resolve(text)
+    assert caught.value.status == (USAGE if kind is UsageError else NO_CONNECTION)
+    assert "\n" not in str(caught.value)
+    assert caught.value.hint
+    return str(caught.value)
+
+
+def test_by_pid_and_by_name(runtime_dir):
+    announce(runtime_dir, os.getpid())
+    for text in (str(os.getpid()), "@api"):
+        address = resolve(text)
+        assert address.path == str(runtime_dir / f"{os.getpid()}.sock")
+        assert address.pid == os.getpid()
+
+
+def test_by_socket(runtime_dir):
+    assert str(resolve("unix:/tmp/x.sock")) == "unix:/tmp/x.sock"
+    assert resolve("unix:~/x.sock").path == str(Path("~/x.sock").expanduser())
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port", "shown"),
+    [
+        ("localhost:7777", "localhost", 7777, "localhost:7777"),
+        ("10.0.0.1:1", "10.0.0.1", 1, "10.0.0.1:1"),
+        ("[::1]:65535", "::1", 65535, "[::1]:65535"),
+        (":7777", "localhost", 7777, "localhost:7777"),
+    ],
+)
+def test_by_host_and_port(runtime_dir, text, host, port, shown):
+    address = resolve(text)
+    assert (address.host, address.port, address.token_file) == (host, port, None)
+    assert str(address) == shown
+
+
+def test_the_token_file_of_a_local_program(runtime_dir, monkeypatch):
+    announce(runtime_dir, os.getpid(), listen="127.0.0.1:7777", token_file="/run/token")
+    assert resolve("localhost:7777").token_file == "/run/token"
+    assert resolve("localhost:7778").token_file is None
+    assert resolve("example.org:7777").token_file is None
+    monkeypatch.setenv("LOOPTOP_TOKEN", "x")
+    assert resolve("localhost:7777").token_file is None
+
+
+@pytest.mark.parametrize("text", ["", "app", "4242x", "-1", "host:port", "a b:1", "²", "[x]:1"])
+def test_what_is_no_target(runtime_dir, text):
+    assert "is no target: a TARGET is a pid, unix:PATH, HOST:PORT or @NAME" in failure(text, UsageError)
+
+
+def test_ports_that_are_none(runtime_dir):
+    assert "0 is no port" in failure("localhost:0", UsageError)
+    assert "65536 is no port" in failure("localhost:65536", UsageError)
+    assert "without a path" in failure("unix:", UsageError)
+
+
+def test_recordings_come_later(runtime_dir, tmp_path):
+    (tmp_path / "recorded").touch()
+    for text in ("yesterday.looptop", str(tmp_path / "recorded")):
+        assert "recordings are not supported by this version" in failure(text, UsageError)
+
+
+def test_a_name_that_nobody_has(runtime_dir):
+    assert failure("@web") == "no program is called @web: looptop ps lists what runs here"
+    announce(runtime_dir, os.getpid())
+    assert failure("@web") == "no program is called @web: there is @api"
+
+
+def test_a_name_that_two_have(runtime_dir, child):
+    other = child(sys.executable, "-c", "print('r', flush=True); input()")
+    for pid in (os.getpid(), other):
+        announce(runtime_dir, pid)
+    pids = ", ".join(str(pid) for pid in sorted((os.getpid(), other)))
+    assert failure("@api") == f"2 programs are called @api: use one of their pids: {pids}"
+
+
+def test_a_pid_that_does_not_exist(runtime_dir):
+    for pid in ("4194304", "99999999999999999999"):
+        assert failure(pid, Gone) == f"no process has the pid {pid}: looptop ps lists what runs here"
+
+
+def test_what_is_no_python(runtime_dir, child):
+    pid = child("cat", ready=b"")
+    assert failure(str(pid)) == f"process {pid} (cat) is no Python program: looptop ps lists those that are"
+
+
+def test_python_without_asyncio(runtime_dir, child):
+    pid = child(sys.executable, "-S", "-c", "print('r', flush=True); input()")
+    assert "is Python but has not loaded asyncio: there is no event loop to watch" in failure(str(pid))
+
+
+def test_asyncio_without_a_probe(runtime_dir, child):
+    pid = child(sys.executable, "-S", "-c", "import asyncio; print('r', flush=True); input()")
+    assert "has no probe: start it with: looptop run SCRIPT" in failure(str(pid))
+    runtime_dir.chmod(0o755)
+    assert failure(str(pid)).endswith(
+        f"has no probe: {runtime_dir} is open to others and is not trusted: chmod 700 {runtime_dir}"
+    )
+
+
+def test_a_process_of_somebody_else(runtime_dir, child, monkeypatch):
+    pid = child("cat", ready=b"")
+    name = psutil.Process(pid).username()
+    monkeypatch.setattr(programs.os, "geteuid", lambda: 4711)
+    assert failure(str(pid)) == f"process {pid} (cat) belongs to {name}: run looptop as {name} or as root"
+
+
+def test_root_finds_the_probes_of_others(runtime_dir, child, monkeypatch):
+    pid = child("cat", ready=b"")
+    owner = os.getuid()
+    theirs = Announcement(pid, 1.0, "api", "s", "app.py", "3.11.7", "/theirs", None, None)
+    monkeypatch.setattr(find, "probes", lambda environ=None, uid=None: Found([theirs] if uid == owner else []))
+    monkeypatch.setattr(programs, "mine", lambda uid: True)
+    monkeypatch.setattr(targets.os, "geteuid", lambda: owner + 4711)
+    assert resolve(str(pid)).path == "/theirs"

@@ -1,0 +1,310 @@
+"""The commands from the outside: what they print where, and their exit status."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import fake_probe
+import pytest
+from fake_probe import announce, behind_token, event, eventually, hello, serve, well
+
+from monitor import cli
+from monitor.cli import main
+from monitor.errors import NO_CONNECTION, USAGE
+
+
+@pytest.fixture
+def served(runtime_dir, probe_at):
+    """A fake probe that claims to be of this process."""
+    announce(runtime_dir, os.getpid())
+    return probe_at(runtime_dir / f"{os.getpid()}.sock", well)
+
+
+@pytest.fixture
+def run(capfd):
+    """Runs a command in this process: status, stdout, stderr."""
+
+    def command(*args):
+        status = main([str(arg) for arg in args])
+        out, err = capfd.readouterr()
+        return status, out, err
+
+    return command
+
+
+def looptop(*args, **options):
+    command = [sys.executable, "-m", "monitor", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, **options)
+
+
+def one_line(err):
+    assert err.startswith("looptop: ")
+    assert err.count("\n") == 1
+    return err.removeprefix("looptop: ").rstrip("\n")
+
+
+# tasks
+
+
+def test_tasks(run, served):
+    status, out, err = run("tasks", "@api")
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "app.py --port 80  @api  pid 4242  CPython 3.11.7"
+    assert lines[1] == "3 tasks: 2 waiting  1 running"
+    assert lines[2].startswith("loop 1 asyncio  lag 1.20ms  utilization 50%")
+    assert [line.split()[1] for line in lines[5:]] == ["main", "worker-1", "worker-2"]
+    assert "lock Lock(locked)" in lines[5]
+    assert "\x1b" not in out
+
+
+def test_tasks_json(run, served):
+    status, out, err = run("tasks", os.getpid(), "--json", "--sort", "name", "--filter", "worker", "--limit", "1")
+    assert (status, err) == (0, "")
+    assert [task["name"] for task in json.loads(out)["tasks"]] == ["worker-1"]
+
+
+def test_tasks_tree_and_ended(run, served):
+    assert "   worker-1" in run("tasks", "@api", "--tree")[1]
+    assert json.loads(run("tasks", "@api", "--json", "--ended")[1])["tasks"][0]["name"] == "main"
+
+
+def test_tasks_over_tcp(run, runtime_dir, probe_on_tcp, tmp_path, monkeypatch):
+    port = probe_on_tcp(behind_token("a secret")).port
+    (tmp_path / "token").write_text("a secret")
+    assert run("tasks", f"127.0.0.1:{port}", "--token-file", tmp_path / "token")[0] == 0
+    monkeypatch.setenv("LOOPTOP_TOKEN", "other")
+    status, out, err = run("tasks", f"127.0.0.1:{port}")
+    assert (status, out) == (NO_CONNECTION, "")
+    assert "wrong token" in one_line(err)
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "words"),
+    [
+        (["tasks", "4194304"], NO_CONNECTION, "no process has the pid 4194304: looptop ps lists what runs here"),
+        (["tasks", "@nobody"], NO_CONNECTION, "no program is called @nobody"),
+        (["tasks", "unix:/nowhere"], NO_CONNECTION, "there is no socket /nowhere"),
+        (["tasks", "x y"], USAGE, "'x y' is no target"),
+        (["tasks", "old.looptop"], USAGE, "recordings are not supported by this version"),
+        (["tasks"], USAGE, "Missing argument 'TARGET'.: looptop --help"),
+        (["tasks", "@a", "--sort", "size"], USAGE, "can not sort by 'size': try one of id"),
+        (["tasks", "@a", "--filter", "busy>x"], USAGE, "not a number in a filter: busy>x"),
+        (["tasks", "@a", "--limit", "-1"], USAGE, "-1"),
+        (["tasks", "@a", "--colour"], USAGE, "No such option"),
+        (["attach", "@nobody"], NO_CONNECTION, "no program is called @nobody"),
+        (["detach", "@nobody"], NO_CONNECTION, "no program is called @nobody"),
+        (["watch", "@nobody"], NO_CONNECTION, "no program is called @nobody"),
+        (["watch", "@a", "--slow", "0.001"], USAGE, "0.001"),
+        (["fly"], USAGE, "No such command 'fly'"),
+        (["run"], USAGE, "nothing to run"),
+        (["run", "nope.py"], USAGE, "no such script: nope.py"),
+        (["run", "--record", "x", "nope.py"], USAGE, "recording comes with a later version"),
+        (["run", "--listen", "7777", "nope.py"], USAGE, "is no address to listen on"),
+        (["run", "--python", "/none", "-m", "x"], USAGE, "no such interpreter: /none"),
+        (["samples", "run", "nope"], USAGE, "nope"),
+    ],
+)
+def test_what_goes_wrong_is_one_line_and_a_status(run, runtime_dir, args, status, words):
+    got, out, err = run(*args)
+    assert (got, out) == (status, "")
+    if args[0] == "attach":
+        err = "".join(err.splitlines(keepends=True)[1:])  # before it comes why there is no dashboard
+    assert words in one_line(err)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"HTTP/1.0 200 OK\r\n", "what came is no frame of looptop"),
+        (hello(protocol=9), "speaks protocol 9"),
+        ({"type": "error", "message": "too many\nviewers\x1b[2J"}, "too many viewers␛[2J"),
+    ],
+)
+def test_what_the_other_side_says_is_one_line_too(run, runtime_dir, probe_at, said, words):
+    probe_at(runtime_dir / "s", fake_probe.says(said))
+    status, out, err = run("tasks", f"unix:{runtime_dir}/s")
+    assert (status, out) == (NO_CONNECTION, "")
+    assert words in one_line(err)
+
+
+def test_a_bug_is_one_line_unless_one_wants_more(run, monkeypatch):
+    def fail(**_):
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(cli.ps, "callback", fail)
+    status, _, err = run("ps")
+    assert status == cli.BUG
+    assert one_line(err) == "looptop itself failed with ZeroDivisionError: by zero: LOOPTOP_DEBUG=1 shows where"
+    monkeypatch.setenv("LOOPTOP_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        main(["ps"])
+
+
+# attach, detach, ps, looptop alone
+
+
+def test_attach_without_a_terminal_prints_one_table(run, served):
+    status, out, err = run("attach", "@api")
+    assert status == 0
+    assert "worker-1" in out
+    assert one_line(err) == "stdout is no terminal: this is one table instead of the dashboard"
+
+
+def test_detach(run, served):
+    assert run("detach", "@api") == (0, "the probe of process 4242 is out\n", "")
+
+
+def test_detach_that_is_refused(run, runtime_dir, probe_at):
+    def behave(peer):
+        peer.send(hello())
+        peer.send({"type": "reply", "id": peer.read()["id"], "ok": False, "error": "a hook has something on top"})
+
+    probe_at(runtime_dir / "s", behave)
+    status, out, err = run("detach", f"unix:{runtime_dir}/s")
+    assert (status, out) == (1, "")
+    assert one_line(err) == "the probe of process 4242 stays: a hook has something on top"
+
+
+def test_ps(run, runtime_dir):
+    child = subprocess.Popen([sys.executable, "-S", "-c", "print(flush=True); input()"], stdin=-1, stdout=-1)
+    child.stdout.readline()
+    try:
+        announce(runtime_dir, child.pid)
+        status, out, err = run("ps")
+        assert (status, err) == (0, "")
+        assert any(
+            line.split()[0] == str(child.pid) and f"looptop attach {child.pid}" in line for line in out.splitlines()
+        )
+        programs = json.loads(run("ps", "--json")[1])["programs"]
+        ours = next(program for program in programs if program["pid"] == child.pid)
+        assert list(ours) == [
+            "pid", "owner", "command", "python", "asyncio", "uvloop", "name", "watchable", "reason", "todo",
+        ]  # fmt: skip
+        assert (ours["name"], ours["watchable"], ours["reason"]) == ("api", True, None)
+        status, out, err = run()
+        assert status == 0
+        assert str(child.pid) in out
+        assert one_line(err) == "next: looptop attach PID"
+    finally:
+        child.communicate(b"\n")
+
+
+# watch
+
+
+def test_watch_json(run, runtime_dir, probe_at):
+    slow = event(1, "slow_callback", loop=1, duration=250_000, task=2, name="w", callback="w()", stack=[1], blame=0)
+
+    def behave(peer):
+        peer.send(hello())
+        peer.read()
+        peer.send(fake_probe.static(), slow, event(5, "notice", text="a hook is off"))
+
+    probe_at(runtime_dir / "s", behave)
+    status, out, err = run("watch", f"unix:{runtime_dir}/s", "--json")
+    assert status == 0
+    assert [json.loads(line)["type"] for line in out.splitlines()] == ["slow_callback"]
+    assert err.splitlines()[0] == "looptop: 3 events were dropped"
+    assert err.splitlines()[1] == "looptop: a hook is off"
+    assert "closed the connection" in err.splitlines()[2]
+
+
+def endless(peer):
+    peer.send(hello())
+    peer.read()
+    peer.send(fake_probe.static())
+    number = 0
+    while True:
+        number += 1
+        peer.send(event(number, "slow_callback", loop=1, duration=250_000, callback="w()", stack=[1], blame=0))
+
+
+def test_nobody_reads_any_more(runtime_dir, probe_at):
+    probe_at(runtime_dir / "s", endless)
+    command = f"{sys.executable} -m monitor watch unix:{runtime_dir}/s | head -n 2; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30)
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 3
+    assert done.stdout.splitlines()[-1] == str(cli.BROKEN_PIPE)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT])
+def test_ctrl_c(runtime_dir, probe_at, number):
+    def behave(peer):
+        peer.send(hello())
+        serve(peer)
+
+    probe = probe_at(runtime_dir / "s", behave)
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "monitor", "watch", f"unix:{runtime_dir}/s"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    eventually(lambda: probe.viewers)
+    watching.send_signal(number)
+    out, err = watching.communicate(timeout=20)
+    assert (watching.returncode, out, err) == (130, b"", b"")
+
+
+# run: that the program is started as Python would start it
+
+
+def test_options_end_where_the_program_begins(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    (tmp_path / "app.py").touch()
+    (tmp_path / "--x.py").touch()
+    monkeypatch.setattr(cli, "_run", lambda launch, headless: started.append((launch, headless)) or 0)
+    for args, words, headless in [
+        (["app.py"], ["app.py"], False),
+        (
+            ["--headless", "app.py", "--headless", "-m", "x", "--", "--name"],
+            ["app.py", "--headless", "-m", "x", "--", "--name"],
+            True,
+        ),
+        (["--name", "n", "--", "app.py", "--help"], ["app.py", "--help"], False),
+        (["--slow=0.2", "-m", "http.server", "--bind", "::1"], ["-m", "http.server", "--bind", "::1"], False),
+        (["--listen", "[::1]:0", "-mhttp.server", "-h"], ["-m", "http.server", "-h"], False),
+        (["--", "--x.py"], ["--x.py"], False),
+        (["--", "-m", "pkg", "--headless"], ["-m", "pkg", "--headless"], False),
+    ]:
+        assert main(["run", *args]) == 0
+        launch, was_headless = started.pop()
+        assert (list(launch.argv), was_headless) == ([sys.executable, *words], headless)
+
+
+def test_settings_of_run(tmp_path, monkeypatch):
+    started = []
+    (tmp_path / "app.py").touch()
+    monkeypatch.setattr(cli, "_run", lambda launch, headless: started.append(launch.settings) or 0)
+    options = ["--name", "api", "--listen", "127.0.0.1:0", "--slow", "0.5", "--token-file", "/t"]
+    assert main(["run", *options, str(tmp_path / "app.py")]) == 0
+    settings = started[0]
+    assert (settings.name, settings.listen, settings.slow, settings.token_file) == ("api", "127.0.0.1:0", 0.5, "/t")
+    assert settings.announce
+
+
+def test_help_of_run_is_ours_before_the_program_only(run):
+    status, out, _ = run("run", "--help")
+    assert status == 0
+    assert "SCRIPT [ARG]... | -m MODULE [ARG]..." in out
+
+
+def test_samples_list(run):
+    status, out, err = run("samples", "list")
+    assert (status, err) == (0, "")
+    assert "blocking_call" in out
+    listed = json.loads(run("samples", "list", "--json")[1])["samples"]
+    assert {"name": "demo", "topic": "programs", "cure": None}.items() <= next(
+        sample for sample in listed if sample["name"] == "demo"
+    ).items()
+
+
+def test_the_command_is_the_module():
+    done = looptop("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("looptop, version ")

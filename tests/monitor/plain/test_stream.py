@@ -1,0 +1,161 @@
+"""`looptop watch`: what is printed of what comes, and that it ends when it should."""
+
+import json
+
+import msgspec
+import pytest
+from fake_probe import NOW, event, hello, serve, static, tick
+
+from monitor import frames
+from monitor.plain.objects import dump
+from monitor.plain.stream import Stream, line, watch
+from monitor.sources.address import Address
+from monitor.sources.connection import connect
+
+EXCEPTION = {"type": "ValueError", "message": "boom\nsecond line", "traceback": [1, 2]}
+SLOW = event(
+    1,
+    "slow_callback",
+    loop=1,
+    duration=250_000,
+    task=2,
+    name="[/x]",
+    callback="worker()",
+    stack=[1, 2, 3],
+    blame=1,
+    samples=4,
+)
+ENDED = event(
+    2,
+    "task_ended",
+    task=9,
+    name="job",
+    coro="job",
+    outcome="failed",
+    exception=EXCEPTION,
+    age=5,
+    busy=3,
+    steps=2,
+    site=2,
+)
+UNHANDLED = event(3, "unhandled", message="Task exception was never retrieved", exception=EXCEPTION, task=9, name="job")
+
+
+def stream_of(*told):
+    stream = Stream()
+    made = []
+    for frame in (hello(), static(), *told):
+        made += stream.take(frames.decode(msgspec.json.encode(frame)))
+    return made
+
+
+def test_a_slow_callback():
+    (made,) = stream_of(SLOW)
+    assert made == {
+        "type": "slow_callback",
+        "time": (NOW + 1000) / 1e6,
+        "duration": 0.25,
+        "loop": 1,
+        "task": 2,
+        "name": "[/x]",
+        "callback": "worker()",
+        "line": {"file": "/srv/app.py", "line": 42, "function": "worker"},
+        "stack": [
+            {"file": "/srv/app.py", "line": 10, "function": "main"},
+            {"file": "/srv/app.py", "line": 42, "function": "worker"},
+            {"file": "/usr/lib/python3.11/asyncio/locks.py", "line": 115, "function": "acquire"},
+        ],
+    }
+    assert line(made).endswith("slow_callback  250ms  /srv/app.py:42 worker  in [/x] (task 2)")
+
+
+def test_a_slow_callback_that_was_over_before_it_was_caught():
+    (made,) = stream_of(event(1, "slow_callback", loop=1, duration=100_000, callback="tick()", stack=[], blame=-1))
+    assert (made["stack"], made["line"], made["task"], made["name"]) == ([], None, None, None)
+    assert line(made).endswith("100ms  over before it was caught  in tick()")
+
+
+def test_the_end_of_a_task():
+    (made,) = stream_of(ENDED)
+    assert made["exception"] == {"type": "ValueError", "message": "boom\nsecond line"}
+    assert (made["outcome"], made["age"], made["busy"], made["steps"]) == ("failed", 5e-06, 3e-06, 2)
+    assert [site["line"] for site in made["traceback"]] == [10, 42]
+    assert "\n" not in line(made)
+    assert "failed     job (task 9)  ValueError: boom" in line(made)
+
+
+def test_what_nobody_handled():
+    (made,) = stream_of(UNHANDLED)
+    assert made["message"] == "Task exception was never retrieved"
+    assert line(made).endswith("Task exception was never retrieved  ValueError: boom  in job (task 9)")
+
+
+def test_each_loop_once_a_second_with_its_worst_lag():
+    ticks = []
+    for number in range(9):
+        row = [1, 90_000 if number == 2 else 100, number * 100_000, 1, 2, number * 10, None, 0]
+        ticks.append(tick(NOW + number * 250_000, loops=[row]))
+    made = stream_of(*ticks)
+    assert [thing["type"] for thing in made] == ["loop", "loop"]
+    assert made[0] == {
+        "type": "loop",
+        "time": (NOW + 1_000_000) / 1e6,
+        "loop": 1,
+        "lag": 0.09,
+        "utilization": 0.4,
+        "ready": 1,
+        "timers": 2,
+        "steps_per_s": 40.0,
+    }
+    assert made[1]["lag"] == 0.0001
+    assert "loop 1  lag 90.0ms  utilization 40%  40 steps/s  ready 1  timers 2" in line(made[0])
+
+
+def test_events_that_come_twice_are_printed_once():
+    assert len(stream_of(SLOW, SLOW, ENDED, SLOW)) == 2
+
+
+def test_what_was_dropped_is_told():
+    made = stream_of(SLOW, {**ENDED, "seq": 12})
+    assert [thing["type"] for thing in made] == ["slow_callback", "notice", "task_ended"]
+    assert made[1]["text"] == "10 events were dropped"
+
+
+def test_notices_of_the_probe():
+    (made,) = stream_of(event(1, "notice", text="steps: switched off"))
+    assert made["text"] == "steps: switched off"
+    assert "steps: switched off" in line(made)
+
+
+def test_kinds_that_nobody_knows_yet():
+    assert stream_of(event(1, "earthquake", text="x")) == []
+
+
+@pytest.fixture
+def connection(tmp_path, probe_at):
+    def make(behave):
+        probe_at(tmp_path / "s", behave)
+        return connect(Address(path=str(tmp_path / "s")))
+
+    return make
+
+
+def test_it_ends_when_the_program_does(connection):
+    def behave(peer):
+        peer.send(hello())
+        assert peer.read() == {"type": "watch", "rate": 4, "rows": False, "events": True, "slow": 200_000}
+        peer.send(static(), SLOW)
+
+    made = list(watch(connection(behave), None, 0.2))
+    assert [thing["type"] for thing in made] == ["slow_callback", "notice"]
+    assert "the program has ended" in made[1]["text"]
+    assert json.loads(dump(made[0]))["duration"] == 0.25
+
+
+def test_it_ends_when_the_time_is_over(connection):
+    def behave(peer):
+        peer.send(hello())
+        serve(peer, events=[SLOW])
+
+    made = list(watch(connection(behave), 0.3, None))
+    assert [thing["type"] for thing in made] == ["slow_callback"]

@@ -1,0 +1,136 @@
+"""Tables: whatever a task is called, a line is a line, no wider than the terminal, and nothing in it is a command."""
+
+import pytest
+from fake_probe import hello, static, tick
+from rich.cells import cell_len
+
+from monitor import frames
+from monitor.plain.reports import heading_lines, programs, tasks
+from monitor.plain.snapshot import Look, Wanted, choose
+from monitor.plain.tables import Heading, cut, fit, table
+from monitor.store.columns import TASKS
+from monitor.store.store import Store
+
+HOSTILE = [
+    "[/x]",
+    "[@click=app.quit]b[/]",
+    "[bold red]no[/bold red]",
+    "名前がとても長いタスク",
+    "👩‍👩‍👧‍👦 family 🚀",
+    "\x1b[31mred\x1b[2J",
+    "line\nbreak\r\ttab",
+    "a\u202eevil\u202c",
+    "zero\u200bwidth",
+    "e\u0301 combining",
+    "\ud800 lone",
+    "x" * 10_000,
+    "\x00\x07\x7f\x9b",
+    "",
+    "%s {0} \\[",
+]
+
+
+def apply(store, *told):
+    import msgspec
+
+    for frame in told:
+        store.apply(frames.decode(msgspec.json.encode(frame)))
+    return store
+
+
+@pytest.fixture
+def hostile():
+    rows = [[n, name, 0, 1, None, None, 0, 0, 0] for n, name in enumerate(HOSTILE, 1)]
+    store = apply(Store(), hello(name="[/x]", program="\x1b]0;x\x07[/y]"))
+    apply(store, static(tasks=[[1, "x", 0, 1, None, None, 0, 0, 0]]))
+    for row in rows:
+        store._apply_task_facts(tuple(row))  # as the wire could bring it: a lone surrogate is no JSON of ours
+    apply(store, tick(tasks=[[n, 2, 1, 1, 1, 1] for n in range(1, len(HOSTILE) + 1)]))
+    return store
+
+
+@pytest.mark.parametrize("width", [1, 20, 40, 80, 120, 400])
+@pytest.mark.parametrize("tree", [False, True])
+def test_hostile_names(hostile, width, tree):
+    chosen, depths = choose(hostile, Wanted(sort="id", tree=tree))
+    lines = tasks(Look(hostile, chosen, [], depths), width, colour=False)
+    assert len([line for line in lines if "waiting" in line]) <= len(HOSTILE) + 1
+    body = lines[len(heading_lines(hostile)) + 1 :]
+    assert len(body) == len(HOSTILE) + 1
+    for line in lines:
+        assert line.isprintable(), line
+        assert "\n" not in line
+    if width >= 40:
+        assert all(cell_len(line) <= width for line in body)
+
+
+def test_names_are_not_markup(hostile):
+    chosen, _ = choose(hostile, Wanted(sort="id"))
+    text = "\n".join(tasks(Look(hostile, chosen, [], {}), 200, colour=True))
+    for name in ("[/x]", "[@click=app.quit]b[/]", "[bold red]no[/bold red]"):
+        assert name in text
+    assert text.count("\x1b") == 2  # the heading is bold, and not more
+
+
+def test_no_codes_without_colour(hostile):
+    chosen, _ = choose(hostile, Wanted())
+    assert "\x1b" not in "\n".join(tasks(Look(hostile, chosen, [], {}), 80, colour=False))
+
+
+def test_columns_go_by_priority():
+    store = apply(Store(), hello(), static(), tick())
+    chosen, _ = choose(store, Wanted(sort="id"))
+    titles = {}
+    for width in (40, 80, 120, 200):
+        heading = tasks(Look(store, chosen, [], {}), width, colour=False)[len(heading_lines(store)) + 1]
+        titles[width] = {column.key for column in TASKS if column.title in heading}
+    assert titles[40] <= titles[80] <= titles[120] <= titles[200]
+    assert {"name", "state", "age", "busy"} <= titles[80]
+    assert titles[200] == {column.key for column in TASKS}
+
+
+def test_what_is_not_known_is_a_dash_and_a_lower_bound_says_so():
+    store = apply(Store(), hello(), static(), tick())
+    chosen, _ = choose(store, Wanted(sort="id"))
+    lines = tasks(Look(store, chosen, [], {}), 200, colour=False)[-3:]
+    assert "≥" not in lines[0]
+    assert "≥40µs" in lines[1]
+    assert "≥" not in lines[2]
+    assert "–" in lines[2]
+
+
+def test_a_tree_is_indented():
+    store = apply(Store(), hello(), static(), tick())
+    chosen, depths = choose(store, Wanted(sort="name", tree=True))
+    assert [(task.name, depths[task.id]) for task in chosen] == [("main", 0), ("worker-1", 1), ("worker-2", 0)]
+    lines = tasks(Look(store, chosen, [], depths), 120, colour=False)
+    assert any("   worker-1" in line for line in lines)
+
+
+def test_no_tasks_and_no_loop():
+    store = apply(Store(), hello())
+    assert tasks(Look(store, [], [], {}), 80, colour=False)[-1] == "no event loop has run yet"
+    apply(store, static(tasks=[]))
+    assert tasks(Look(store, [], [], {}), 80, colour=False)[-1] == "no tasks"
+
+
+def test_no_programs():
+    assert programs([], 80, colour=False) == ["no Python program is running here that you may see"]
+
+
+def test_figures_are_not_cut_while_there_is_text_to_cut():
+    headings = [Heading("Name", lambda row: row[0]), Heading("N", lambda row: row[1], right=True)]
+    lines = table([("a" * 50, "123456789"), ("b", "1")], headings, 24)
+    assert lines == ["Name                   N", "aaaaaaaaaaaa…  123456789", "b                      1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "expected"), [("abc", 5, "abc  "), ("abcdef", 4, "abc…"), ("ab", 1, "a"), ("日本語", 4, "日 …")]
+)
+def test_cut(text, width, expected):
+    assert cut(text, width) == expected
+
+
+def test_columns_of_the_first_priority_stay():
+    assert fit([30, 30, 30], [1, 1, 2], 10) == [0, 1]
+    assert fit([3, 3, 3], [1, 1, 2], 80) == [0, 1, 2]

@@ -1,0 +1,128 @@
+"""The floor plan, kept: which package may import which, and what a command may load."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+THIRD = {"textual", "rich", "psutil", "msgspec", "click", "aiohttp", "uvloop"}
+
+
+def imports(path):
+    """The modules that a file imports, absolute names; relative ones begin with a dot."""
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            names = [alias.name for alias in node.names]
+            if module in ("probes", "monitor", "sample_apps", "."):
+                yield from ((f"{module.rstrip('.')}.{name}", node.lineno) for name in names)
+            else:
+                yield module, node.lineno
+
+
+def wrong(folder, is_wrong):
+    found = []
+    for path in sorted((ROOT / folder).rglob("*.py")) if (ROOT / folder).is_dir() else [ROOT / folder]:
+        relative = path.relative_to(ROOT)
+        found += [f"{relative}:{line} imports {name}" for name, line in imports(path) if is_wrong(name)]
+    return found
+
+
+def within(name, *packages):
+    return any(name == package or name.startswith(package + ".") for package in packages)
+
+
+def test_probes_import_nothing_but_the_standard_library_and_each_other_relatively():
+    def is_wrong(name):
+        return (
+            not name.startswith(".")
+            and name.partition(".")[0] not in sys.stdlib_module_names
+            and name != "sitecustomize"
+        )
+
+    assert wrong("probes", is_wrong) == []
+
+
+def test_the_monitor_imports_of_probes_the_wire_only():
+    def is_wrong(name):
+        return within(name, "probes") and name != "probes.wire"
+
+    assert wrong("monitor", is_wrong) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "forbidden"),
+    [
+        (
+            "monitor/store",
+            ("textual", "rich", "socket", "click", "psutil", "monitor.tui", "monitor.plain", "monitor.sources"),
+        ),
+        ("monitor/store", ("monitor.attach", "monitor.cli", "monitor.terminal", "monitor.targets")),
+        ("monitor/frames.py", ("textual", "rich", "monitor.store", "monitor.sources", "monitor.plain", "monitor.tui")),
+        (
+            "monitor/sources",
+            ("textual", "rich", "click", "monitor.store", "monitor.plain", "monitor.tui", "monitor.cli"),
+        ),
+        ("monitor/attach/find.py", ("textual", "rich", "click", "monitor.store", "monitor.sources")),
+        ("monitor/attach/programs.py", ("textual", "rich", "click", "monitor.store", "monitor.sources")),
+        ("monitor/attach", ("textual", "rich", "click", "monitor.store", "monitor.plain", "monitor.cli")),
+        (
+            "monitor/targets.py",
+            ("textual", "rich", "click", "monitor.store", "monitor.plain", "monitor.tui", "monitor.cli"),
+        ),
+        ("monitor/plain", ("textual", "click", "monitor.tui", "monitor.cli")),
+        ("monitor/tui", ("socket", "select", "asyncio.streams", "msgspec", "monitor.attach", "monitor.cli")),
+        ("monitor/tui", ("monitor.sources.connection", "monitor.sources.live", "monitor.targets")),
+        ("monitor", ("sample_apps.demo", "benchmarks", "tests")),
+        ("sample_apps", ("monitor", "probes", "benchmarks")),
+    ],
+)
+def test_no_import_runs_back(folder, forbidden):
+    assert wrong(folder, lambda name: within(name, *forbidden)) == []
+
+
+def loaded(code, *watched):
+    """Which of the watched modules are loaded after some code, in a process of its own."""
+    end = f"import sys; print([name for name in {watched!r} if name in sys.modules], file=sys.stderr)"
+    script = f"try:\n    {code}\nfinally:\n    {end}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, cwd=ROOT)
+    return ast.literal_eval(done.stderr.strip().splitlines()[-1]), done
+
+
+def test_probes_load_neither_textual_nor_anything_else_of_ours():
+    assert loaded("import probes", *THIRD, "monitor")[0] == []
+
+
+def test_help_loads_nothing_heavy():
+    watched = ("textual", "rich", "psutil", "msgspec", "asyncio", "monitor.store", "sample_apps")
+    found, done = loaded("from monitor.cli import main; main(['--help'])", *watched)
+    assert found == []
+    assert "Usage: looptop" in done.stdout
+
+
+@pytest.mark.parametrize("command", [["ps", "--json"], ["samples", "list", "--json"], ["tasks", "1", "--json"]])
+def test_json_commands_load_neither_textual_nor_rich(command, monkeypatch, tmp_path):
+    monkeypatch.setenv("LOOPTOP_DIR", str(tmp_path / "none"))
+    found, _ = loaded(f"from monitor.cli import main; main({command!r})", "textual", "rich")
+    assert found == []
+
+
+def test_json_of_a_program_loads_neither_textual_nor_rich(tmp_path):
+    sys.path.insert(0, str(ROOT / "tests" / "monitor"))
+    import fake_probe
+
+    probe = fake_probe.on_path(tmp_path / "s", fake_probe.well)
+    try:
+        for command in (["tasks"], ["watch", "--duration", "0.3"]):
+            line = [*command, f"unix:{tmp_path}/s", "--json"]
+            found, done = loaded(f"from monitor.cli import main; main({line!r})", "textual", "rich")
+            assert found == []
+            if command == ["tasks"]:
+                assert '"worker-1"' in done.stdout
+    finally:
+        probe.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import weakref
 from _thread import get_ident, get_native_id
@@ -104,7 +105,7 @@ class Loops:
             original(loop)
             try:
                 if loop is not None:
-                    self._started(loop, (get_ident(), get_native_id(), _depth(sys._getframe(1))))
+                    self._started(loop, (get_ident(), get_native_id(), depth_of(sys._getframe(1))))
                 else:
                     self._stopped(get_ident())
             except Exception as error:
@@ -177,7 +178,8 @@ def _foreign_classes() -> list[type]:
     return found
 
 
-def _depth(frame: Any) -> int:
+def depth_of(frame: Any) -> int:
+    """How many frames a stack has."""
     depth = 0
     while frame is not None:
         depth += 1
@@ -202,10 +204,19 @@ def running_loops() -> list[tuple[Loop, tuple[int, int, int]]]:
             find = codes.get(frame.f_code)
             loop = find(frame) if find is not None else None
             if loop is not None and all(loop is not other for other, _ in found):
-                found.append((loop, (thread, _native_id(thread), _depth(frame))))
+                found.append((loop, (thread, _native_id(thread), depth_of(frame))))
                 break
             frame = frame.f_back
-    return found
+    return found or _running_without_frames()
+
+
+def _running_without_frames() -> list[tuple[Loop, tuple[int, int, int]]]:
+    """Loops of somebody else's that were started by hand; their thread is known when they first answer the watchdog."""
+    kinds = set(_foreign_classes())
+    if not kinds:
+        return []
+    # type(), not isinstance(): a proxy or a mock would run code of its own.
+    return [(loop, (0, 0, 0)) for loop in gc.get_objects() if type(loop) in kinds and loop.is_running()]
 
 
 def _native_id(thread: int) -> int:

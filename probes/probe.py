@@ -7,7 +7,7 @@ import os
 import sys
 from _thread import allocate_lock, get_ident, start_new_thread
 from time import monotonic, thread_time, time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import announce, hot, sites, slow, wire
 from .journal import Journal
@@ -19,8 +19,12 @@ from .server import LostError, Server
 from .session import BadRequestError
 from .settings import Settings, warn
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 VERSION = "0.1.0"
 _LOOK_WITHOUT_VIEWER = 0.25
+_WAIT_FOR_A_VIEWER = 10.0
 
 
 class Probe:
@@ -49,6 +53,9 @@ class Probe:
         self._notices: list[str] = []
         self._expected_until = monotonic() + settings.expect if settings.expect else 0.0
         self._next_look = 0.0
+        self._leave_at = monotonic() + _WAIT_FOR_A_VIEWER if settings.leave else 0.0
+        self._had_viewers = False
+        self.on_end: Callable[[], None] = lambda: None
         self._lag: dict[int, tuple[float, float]] = {}
         self.registry = Registry(self.notice)
         self.journal = Journal(settings.ended)
@@ -188,6 +195,7 @@ class Probe:
             hot.loops.clear()
             if getattr(sys, "_looptop_probe", None) is self:
                 del sys._looptop_probe  # type: ignore[attr-defined]
+            self.on_end()
         except Exception as error:
             warn(f"the probe could not clean up: {type(error).__name__}: {error}")
 
@@ -210,6 +218,9 @@ class Probe:
         sessions = [viewer.session for viewer in self.server.viewers if viewer.session.watching]
         if sessions:
             self._expected_until = 0.0
+        if self.settings.leave:
+            self._had_viewers = self._had_viewers or bool(self.server.viewers)
+            self._leave_at = self._when_to_leave()
         if sessions or monotonic() < self._expected_until:
             thresholds = [session.watch.slow for session in sessions] or [self.settings.slow]
             hot.slow_threshold = self.watchdog.threshold = min(thresholds)
@@ -227,6 +238,11 @@ class Probe:
                     session.detailed.histogram = Histogram()
             if before is not None and before.id not in wanted:
                 before.histogram = None
+
+    def _when_to_leave(self) -> float:
+        if self.server.viewers:
+            return 0.0
+        return monotonic() if self._had_viewers else self._leave_at
 
     def _start_counting(self) -> None:
         if hot.watching or self._pid != os.getpid():
@@ -249,15 +265,18 @@ class Probe:
 
     def next_look(self) -> float | None:
         """When the thread must look at the hooks although no viewer is due; None: no need."""
+        times = [when for when in (self._expected_until, self._leave_at) if when]
         if self._expected_until:
-            return min(self._next_look, self._expected_until)
-        return None
+            times.append(self._next_look)
+        return min(times, default=None)
 
     def look_if_due(self, now: float) -> None:
         """Takes what the hooks booked, if some viewer is due or counting goes on without one."""
         if self._expected_until and now >= self._expected_until:
             self._expected_until = 0.0
             self.viewers_changed()
+        if self._leave_at and now >= self._leave_at:
+            self.stop_soon("nobody looks any more")
         if not hot.watching:
             self._tell()
             return

@@ -78,7 +78,9 @@ class Sampler:
         record: TaskRecord | None
         task: Any
         record = task = None
-        for record in list(hot.records.values()):
+        for number, record in enumerate(list(hot.records.values())):
+            if number % _SLICE == _SLICE - 1:
+                sleep(0)
             task = record()
             if task is None or task.done():
                 # It ended unwatched, and somebody keeps it.
@@ -100,6 +102,8 @@ class Sampler:
         except RuntimeError:  # the set changed too often while it was copied
             return
         while tasks:
+            if len(tasks) % _SLICE == 0:
+                sleep(0)
             task = tasks.pop()
             if id(task) not in hot.records and not task.done():
                 hot.adopt(task, loop_record)

@@ -32,6 +32,7 @@ class Settings:
     control: bool = _setting(True, "yes/no", "whether viewers may cancel tasks")
     skip: str = _setting("", "paths, comma", "more files that are never a creation site, by a part of their path")
     expect: float = _setting(0.0, "s", "count from the start, for so long, although no viewer is there yet")
+    leave: bool = _setting(False, "yes/no", "take the probe out when its last viewer has left, or none came in 10 s")
     announce: bool = _setting(False, "yes/no", "say on stderr, in one line, where to connect")
 
 

@@ -11,11 +11,12 @@ asks each loop for a sign of life (a beat); while that is overdue the loop is bl
 from __future__ import annotations
 
 import sys
+from _thread import get_ident, get_native_id
 from collections import deque
 from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Any
 
-from . import hot, sites
+from . import hot, loops, sites
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,8 +75,8 @@ class Watchdog:
         self.caught: deque[SlowCallback] = deque(maxlen=1000)
         self.threshold = 0.1
         self.cpu = 0.0
-        self._ended = True
         self._running = 0
+        self._looked = 0.0
 
     @property
     def interval(self) -> float:
@@ -115,14 +116,18 @@ class Watchdog:
             if started and now - abs(started) > self.interval * 0.8:
                 frames = sys._current_frames() if frames is None else frames
                 self._sample(record, started, now, frames.get(record.thread))
-        del frames
+        self._looked = now
 
     def _sample(self, record: LoopRecord, started: float, now: float, frame: Any) -> None:
         if record.blocked_since != started:
             record.samples = []
             record.blocked_since = started
         stack = stack_of(frame, record.depth)
-        before = record.samples[-1][2] if record.samples else abs(started)
+        if record.samples:
+            before = record.samples[-1][2]
+        else:
+            # Without the start of the callback: what was before the last look was something else.
+            before = started if started > 0 else max(-started, self._looked)
         if started > 0 and record.started != started:
             return  # it ended while we looked: the stack may be of the next one
         record.samples.append((stack, now - before, now))
@@ -132,8 +137,11 @@ class Watchdog:
             record.lag = lag = monotonic() - now
             record.lag_peak = max(record.lag_peak, lag)
             record.beat_sent = 0.0
+            if not record.thread:
+                record.thread, record.thread_native = get_ident(), get_native_id()
+                record.depth = loops.depth_of(sys._getframe(1))
             if not record.clocked and lag >= self.threshold and record.blocked_since == -now:
-                self._book_unclocked(record, lag)
+                self._book_unclocked(record)
 
         record.beat_sent = now
         try:
@@ -141,14 +149,24 @@ class Watchdog:
         except RuntimeError:  # closed since we looked
             record.beat_sent = 0.0
 
-    def _book_unclocked(self, record: LoopRecord, lag: float) -> None:
-        samples = [sample for sample in record.samples if sample[0]]
-        slow = SlowCallback(record, 0, "", "", monotonic(), lag, [sample[:2] for sample in samples])
-        stack, seconds = slow.heaviest()
-        # Else the thread was idle and something else kept the beat waiting, or many short callbacks did.
-        if seconds >= 0.8 * lag:
-            slow.callback = f"{stack[0][0].co_qualname}()"
-            self.caught.append(slow)
+    def _book_unclocked(self, record: LoopRecord) -> None:
+        """What blocked a loop that tells nothing of its callbacks: stretches of looks that found the same one.
+
+        Looks that found no frame above the loop are left out: the thread was idle, and something else, such as
+        another thread with the GIL, kept the beat waiting.
+        """
+        begin = 0
+        samples = record.samples
+        for index in range(1, len(samples) + 1):
+            if index < len(samples) and _outermost(samples[index]) is _outermost(samples[begin]):
+                continue
+            stretch = [sample[:2] for sample in samples[begin:index]]
+            duration = sum(seconds for _, seconds in stretch)
+            code, ended = _outermost(samples[begin]), samples[index - 1][2]
+            if code is not None and duration >= self.threshold:
+                self.caught.append(SlowCallback(record, 0, "", f"{code.co_qualname}()", ended, duration, stretch))
+            begin = index
+        record.samples = []
 
     def book(self, record: LoopRecord, callback: Any, task: TaskRecord | None, started: float, elapsed: float) -> None:
         """Called by the hot path, in the app's thread, for each callback beyond the threshold."""
@@ -161,6 +179,10 @@ class Watchdog:
         slow = SlowCallback(record, number, name, text or describe(callback), started + elapsed, elapsed, [])
         slow.samples = [sample[:2] for sample in samples]
         self.caught.append(slow)
+
+
+def _outermost(sample: tuple[Stack, float, float]) -> CodeType | None:
+    return sample[0][0][0] if sample[0] else None
 
 
 def stack_of(frame: Any, depth: int) -> Stack:

@@ -18,6 +18,7 @@ def start(given: dict[str, Any]) -> Probe:
     sys._looptop_probe = probe  # type: ignore[attr-defined]
     probe.start()
     atexit.register(probe.stop)
+    probe.on_end = lambda: atexit.unregister(probe.stop)
     alive = weakref.ref(probe)
 
     def forked() -> None:

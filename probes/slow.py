@@ -123,11 +123,9 @@ class Watchdog:
             record.samples = []
             record.blocked_since = started
         stack = stack_of(frame, record.depth)
-        if record.samples:
-            before = record.samples[-1][2]
-        else:
-            # Without the start of the callback: what was before the last look was something else.
-            before = started if started > 0 else max(-started, self._looked)
+        # Where the start of the callback is not known, what was before the last look was something else.
+        begin = started if started > 0 else max(-started, self._looked)
+        before = record.samples[-1][2] if record.samples else begin
         if started > 0 and record.started != started:
             return  # it ended while we looked: the stack may be of the next one
         record.samples.append((stack, now - before, now))

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check bench docs env clean
+.PHONY: demo test check bench docs picture env clean
 
 demo: env
 	@$(BIN)/looptop demo
@@ -21,6 +21,9 @@ bench: env
 
 docs: env
 	$(BIN)/python docs/generate.py
+
+picture: env
+	$(BIN)/python docs/picture.py
 
 env: $(VENV)/.made
 

@@ -35,13 +35,13 @@ Variables of both sides:
 | variable | |
 |---|---|
 | `LOOPTOP` | `1`: `python -m probes SCRIPT` puts the probe in; anything else: it runs the program as it is |
-| `LOOPTOP_DIR` | the directory of the sockets, instead of `$XDG_RUNTIME_DIR/looptop`, `/run/user/UID/looptop` or `/tmp/looptop-UID` |
+| `LOOPTOP_DIR` | the directory of the sockets; default: see [protocol.md](protocol.md#finding-a-probe) |
 | `LOOPTOP_TOKEN` | for a viewer: the token of a program on TCP, instead of `--token-file` |
 | `LOOPTOP_DEBUG` | `1`: looptop shows a traceback where it would say one line |
 | `NO_COLOR` | no colours, in tables and in the dashboard |
 
-What a viewer chooses (rate, threshold of slow callbacks, filter, origins) belongs to the viewer and ends with it; it is in the
-`watch` frame of [protocol.md](protocol.md).
+What a viewer chooses (rate, threshold of slow callbacks, filter, origins) belongs to the viewer and ends with it; it is
+in the `watch` frame of [protocol.md](protocol.md).
 """
 
 

@@ -151,6 +151,8 @@ def hook_create_task(original: Callable[..., AnyTask], native: bool) -> Callable
     def create_task(self: Any, coro: Any, **kwargs: Any) -> AnyTask:
         global births
         factory = self._task_factory if native else self.get_task_factory()
+        eager = factory is not None or "eager_start" in kwargs
+        nested = _nested(self) if eager else 0.0
         born = monotonic()
         task = original(self, coro, **kwargs)
         try:
@@ -163,8 +165,13 @@ def hook_create_task(original: Callable[..., AnyTask], native: bool) -> Callable
                 record.loop = loops[self]
             except KeyError:
                 record.loop = on_loop(self)
-            parent = records.get(id(current(self)))
-            record.parent = 0 if parent is None else parent.id
+            creator = current(self)
+            parent = records.get(id(creator))
+            if parent is not None:
+                record.parent = parent.id
+            else:
+                # An eager task in its first step has no record yet; it keeps the id that it is given here.
+                record.parent = 0 if creator is None else adopt(creator, record.loop).id
             frame: Any = getframe(1)
             if plumbing[frame.f_code.co_filename] != user:
                 outer = frame.f_back  # asyncio.create_task, most of the time
@@ -183,8 +190,8 @@ def hook_create_task(original: Callable[..., AnyTask], native: bool) -> Callable
                 record.counted = None
                 if origin_depth:
                     record.origin = sites.stack_of(getframe(1), origin_depth)
-            if factory is not None or "eager_start" in kwargs:
-                _book_eager(task, coro, record, born)
+            if eager:
+                _book_eager(task, coro, record, born, nested)
             records[key] = record
             if watching:
                 record.dirty = True
@@ -201,9 +208,15 @@ def hook_create_task(original: Callable[..., AnyTask], native: bool) -> Callable
     return create_task
 
 
-def _book_eager(task: AnyTask, coro: Any, record: TaskRecord, born: float) -> None:
+def _nested(loop: Loop) -> float:
+    record = loops.get(loop)
+    return 0.0 if record is None else record.nested
+
+
+def _book_eager(task: AnyTask, coro: Any, record: TaskRecord, born: float, nested: float) -> None:
     """Books the first step of an eager task, which ran inside its creator's.
 
+    `nested` is what eager tasks had taken of that step before: what they took since, this one's children took.
     The factory may be anybody's, so this asks the coroutine, not the factory, whether it has begun.
     """
     record.eager = task.done() or getattr(coro, "cr_suspended", False) or getattr(coro, "gi_suspended", False)
@@ -211,14 +224,13 @@ def _book_eager(task: AnyTask, coro: Any, record: TaskRecord, born: float) -> No
         return
     twin = records.get(record.key)
     if twin is not None:
-        # A child made in the first step needed an id for its parent before there was one for it.
         record.id = twin.id
     loop = record.loop
     if watching and loop is not None:
         elapsed = monotonic() - born
         record.steps = 1
-        record.busy = record.max_step = elapsed
-        loop.nested += elapsed
+        record.busy = record.max_step = max(elapsed - (loop.nested - nested), 0.0)
+        loop.nested = nested + elapsed
 
 
 class TimedHandle(events.Handle):
@@ -318,6 +330,8 @@ def hook_run(original: Callable[[Any], None]) -> Callable[[Any], None]:  # noqa:
                     if owner.done():
                         finish(record, owner, started + elapsed)
                     return
+            if loop.nested:
+                loop.nested = 0.0
             if elapsed >= slow_threshold:
                 on_slow(loop, callback, None, started, elapsed)
         except Exception as error:

@@ -20,7 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import sites, wire
-from .records import Failure, LoopRecord, TaskRecord
+from .records import Failure, LoopRecord, TaskRecord, coro_name, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,6 +222,8 @@ def _book_eager(task: AnyTask, coro: Any, record: TaskRecord, born: float, neste
     record.eager = task.done() or getattr(coro, "cr_suspended", False) or getattr(coro, "gi_suspended", False)
     if not record.eager:
         return
+    if task.done():
+        record.coro = name_of(coro)  # such a task does not know its coroutine any more
     twin = records.get(record.key)
     if twin is not None:
         record.id = twin.id
@@ -378,8 +380,7 @@ def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
         return
     record.ended = now
     record.name = task.get_name()
-    coro = task.get_coro()
-    record.coro = getattr(coro, "__qualname__", None) or type(coro).__qualname__
+    record.coro = record.coro or coro_name(task)
     if task.cancelled():
         record.outcome = wire.CANCELLED
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -145,3 +146,20 @@ class Histogram:
         self.steps[min(int(step * 1e6).bit_length(), 31)] += 1
         if scheduled is not None:
             self.schedules[min(int(scheduled * 1e6).bit_length(), 31)] += 1
+
+
+def name_of(coro: Any) -> str:
+    """The qualified name of a coroutine."""
+    name = getattr(coro, "__qualname__", None)
+    return name if isinstance(name, str) else type(coro).__qualname__
+
+
+def coro_name(task: AnyTask) -> str:
+    """The qualified name of the coroutine of a task."""
+    if _GET_CORO_CRASHES and task.done():
+        return "?"
+    return name_of(task.get_coro())
+
+
+_GET_CORO_CRASHES = (3, 12, 0) <= sys.version_info < (3, 12, 2)
+"""There `get_coro()` of a task that ended in its eager first step returns NULL: a segmentation fault (3.12.1)."""

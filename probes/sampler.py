@@ -7,9 +7,8 @@ from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any
 
 from . import hot, loops, sites, wire
-from .records import Failure, LoopRecord, TaskRecord
+from .records import Failure, LoopRecord, TaskRecord, coro_name
 from .sites import Tables
-from .slow import coro_name
 
 if TYPE_CHECKING:
     from .journal import Journal

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from . import detail, hot, loops, wire
-from .slow import coro_name
+from .records import coro_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,6 +17,7 @@ from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Any
 
 from . import hot, loops, sites
+from .records import coro_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -205,13 +206,6 @@ def stack_of(frame: Any, depth: int) -> Stack:
     del out[MOST_FRAMES:]
     out.reverse()
     return tuple(out)
-
-
-def coro_name(task: Any) -> str:
-    """The qualified name of the coroutine of a task."""
-    coro = task.get_coro()
-    name = getattr(coro, "__qualname__", None)
-    return name if isinstance(name, str) else type(coro).__qualname__
 
 
 def describe(callback: Any) -> str:

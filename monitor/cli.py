@@ -99,12 +99,12 @@ def run(
 def attach(target: str, token_file: str | None) -> int:
     """Open the dashboard on a running program."""
     from monitor import terminal
-    from monitor.plain.snapshot import Wanted
+    from monitor.plain.snapshot import WHILE, Wanted
 
     decision = terminal.decide_here()
     if not isinstance(decision, terminal.Tui):
         _say(f"{decision.reason}: this is one table instead of the dashboard")
-        return _tasks(_connect(target, token_file), Wanted(), as_json=False)
+        return _tasks(_connect(target, token_file), Wanted(measure=WHILE), as_json=False)
     return _dashboard(target, token_file)
 
 
@@ -166,9 +166,10 @@ def tasks(
     token_file: str | None,
 ) -> int:
     """Print the tasks of a program, once."""
-    from monitor.plain.snapshot import Wanted, validate
+    from monitor.plain.snapshot import MOMENT, WHILE, Wanted, validate
 
-    wanted = Wanted(sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree)
+    measure = MOMENT if as_json else WHILE
+    wanted = Wanted(sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree, measure=measure)
     validate(wanted)
     return _tasks(_connect(target, token_file), wanted, as_json)
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from monitor.errors import LooptopError
 from probes import wire
 
-StaticRow = tuple[int, str, int, int, int | None, int | None, int, int, int]
-TaskRow = tuple[int, int, int, int, int | None, int]
-LoopStaticRow = tuple[int, str, int, str]
-LoopRow = tuple[int, int, int, int | None, int | None, int, int | None, int]
-SiteRow = tuple[int, int, int, int, int, int, int]
-WaitRow = tuple[int, str | None, str | None]
-Microseconds = int
+Int = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
+"""No number on the wire is larger: one of a thousand digits could be turned into no float."""
+
+StaticRow = tuple[Int, str, Int, Int, Int | None, Int | None, Int, Int, Int]
+TaskRow = tuple[Int, Int, Int, Int, Int | None, Int]
+LoopStaticRow = tuple[Int, str, Int, str]
+LoopRow = tuple[Int, Int, Int, Int | None, Int | None, Int, Int | None, Int]
+SiteRow = tuple[Int, Int, Int, Int, Int, Int, Int]
+WaitRow = tuple[Int, str | None, str | None]
+Microseconds = Int
 
 
 class _Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -25,9 +28,9 @@ class _Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 class Hello(_Frame, frozen=True, kw_only=True, tag="hello"):
     """Who is watched. Durations of `settings` and all times are microseconds."""
 
-    protocol: int
+    protocol: Int
     session: str
-    pid: int
+    pid: Int
     started: Microseconds
     opened: Microseconds
     now: Microseconds
@@ -50,15 +53,15 @@ class Hello(_Frame, frozen=True, kw_only=True, tag="hello"):
 class Strings(msgspec.Struct, frozen=True):
     """New strings of the table, numbered from `from_`."""
 
-    from_: int = msgspec.field(name="from")
+    from_: Int = msgspec.field(name="from")
     items: list[str]
 
 
 class Sites(msgspec.Struct, frozen=True):
     """New sites of the table, numbered from `from_`: file, line, function."""
 
-    from_: int = msgspec.field(name="from")
-    items: list[tuple[int, int, int]]
+    from_: Int = msgspec.field(name="from")
+    items: list[tuple[Int, Int, Int]]
 
 
 class Static(_Frame, frozen=True, kw_only=True, tag="static"):
@@ -73,29 +76,29 @@ class Static(_Frame, frozen=True, kw_only=True, tag="static"):
 class Histogram(msgspec.Struct, frozen=True):
     """Counts by power of two microseconds, of steps and of times scheduled."""
 
-    steps: list[int]
-    schedules: list[int]
+    steps: list[Int]
+    schedules: list[Int]
 
 
 class Detail(msgspec.Struct, frozen=True):
     """Of one task: what is collected only for a viewer that looks at it."""
 
-    id: int
-    await_stack: list[int] = []
-    await_tasks: list[tuple[int, int]] = []
+    id: Int
+    await_stack: list[Int] = []
+    await_tasks: list[tuple[Int, Int]] = []
     waiting_on: dict[str, Any] | None = None
-    awaited_by: list[int] = []
-    origin: list[int] | None = None
+    awaited_by: list[Int] = []
+    origin: list[Int] | None = None
     histogram: Histogram | None = None
 
 
 class Process(msgspec.Struct, frozen=True):
     """The watched process: bytes, CPU microseconds, counts."""
 
-    rss: int | None = None
+    rss: Int | None = None
     cpu: Microseconds | None = None
-    threads: int | None = None
-    fds: int | None = None
+    threads: Int | None = None
+    fds: Int | None = None
 
 
 class Probe(msgspec.Struct, frozen=True):
@@ -103,9 +106,9 @@ class Probe(msgspec.Struct, frozen=True):
 
     cpu: Microseconds = 0
     hooks: Microseconds = 0
-    viewers: int = 0
-    tasks: int = 0
-    dropped: int = 0
+    viewers: Int = 0
+    tasks: Int = 0
+    dropped: Int = 0
     dropped_at: Microseconds | None = None
     off: list[str] = []
 
@@ -115,14 +118,14 @@ class Tick(_Frame, frozen=True, kw_only=True, tag="tick"):
 
     at: Microseconds
     tasks: list[TaskRow] = []
-    gone: list[int] = []
+    gone: list[Int] = []
     loops: list[LoopRow] = []
     sites: list[SiteRow] = []
     waits: list[WaitRow] = []
     detail: Detail | None = None
     process: Process | None = None
     probe: Probe | None = None
-    left: int = 0
+    left: Int = 0
 
 
 class ExceptionFacts(msgspec.Struct, frozen=True):
@@ -130,33 +133,33 @@ class ExceptionFacts(msgspec.Struct, frozen=True):
 
     type: str
     message: str
-    traceback: list[int] = []
+    traceback: list[Int] = []
 
 
 class Event(_Frame, frozen=True, kw_only=True, tag="event"):
     """Something that happened once; which fields are set depends on `kind`."""
 
-    seq: int
+    seq: Int
     at: Microseconds
     kind: str
-    loop: int = 0
+    loop: Int = 0
     duration: Microseconds = 0
-    task: int | None = None
+    task: Int | None = None
     name: str | None = None
     callback: str = ""
-    stack: list[int] = []
-    blame: int = -1
-    samples: int = 0
+    stack: list[Int] = []
+    blame: Int = -1
+    samples: Int = 0
     coro: str = ""
     outcome: str = ""
     exception: ExceptionFacts | None = None
     age: Microseconds | None = None
     busy: Microseconds | None = None
     scheduled: Microseconds | None = None
-    steps: int | None = None
+    steps: Int | None = None
     max_step: Microseconds | None = None
-    site: int = 0
-    parent: int = 0
+    site: Int = 0
+    parent: Int = 0
     message: str = ""
     text: str = ""
 
@@ -164,19 +167,19 @@ class Event(_Frame, frozen=True, kw_only=True, tag="event"):
 class Reply(_Frame, frozen=True, kw_only=True, tag="reply"):
     """The answer to a request, or a piece of it."""
 
-    id: int
+    id: Int
     ok: bool
     more: bool = False
     error: str = ""
     details: list[Detail] = []
-    total: int | None = None
+    total: Int | None = None
     now: Microseconds | None = None
 
 
 class Challenge(_Frame, frozen=True, kw_only=True, tag="challenge"):
     """What a probe on TCP says first."""
 
-    protocol: int
+    protocol: Int
     nonce: str
 
 

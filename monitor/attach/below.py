@@ -34,7 +34,9 @@ def run_below(launch: Launch) -> int:
         if not _ended_at_once(program):
             from monitor.tui import run_dashboard
 
-            run_dashboard(source, program=program)
+            left = run_dashboard(source, program=program)
+            if left and program.running:  # by a signal, or because it failed: that is what is to be known
+                return left
     finally:
         program.close()
         source.close()

@@ -94,9 +94,9 @@ def _ours(pid: int, owner: str, command: str, mapped: Mapped, announced: Announc
         todo = f"looptop attach {pid}"
         return Program(pid, owner, command, python, True, mapped.uvloop, announced.name, True, None, todo)
     if mapped.asyncio is False:
-        reason, todo = "has not loaded asyncio", ""
+        reason, todo = "no asyncio loaded", ""
     else:
-        reason, todo = "has no probe", "start it with: looptop run"
+        reason, todo = "no probe", "looptop run SCRIPT"
     return Program(pid, owner, command, mapped.python, mapped.asyncio, mapped.uvloop, None, False, reason, todo)
 
 

@@ -15,11 +15,14 @@ from monitor.store.model import EndedTask, Task
 from monitor.store.store import Store
 from probes import wire
 
-RATE = 20
-"""Ticks per second that are asked for: the sooner the last one has come."""
+RATE = 4
+"""Ticks per second that are asked for."""
 
-MEASURE = 0.25
-"""Seconds for which loops are watched, so that lag and utilization are of more than a moment."""
+MOMENT = 0.3
+"""Seconds for which loops are watched at least: utilization is then of the quarter of a second between two ticks."""
+
+WHILE = 1.3
+"""Seconds after which the share of each task in the last second is known, too: a table shows it, JSON has it not."""
 
 PATIENCE = 30.0
 """Seconds without any frame after which a program counts as stuck."""
@@ -38,6 +41,7 @@ class Wanted:
     limit: int | None = None
     ended: bool = False
     tree: bool = False
+    measure: float = MOMENT
 
 
 @dataclass(slots=True)
@@ -83,7 +87,7 @@ def look(connection: Connection, wanted: Wanted) -> Look:
                 "first": {"sort": "busy", "limit": 1000},
             }
         )
-        load(connection, store)
+        load(connection, store, wanted.measure)
         waits_matter = "waiting_on" in wanted.filter or wanted.sort.endswith("waiting_on")
         if waits_matter:
             details(connection, store, list(store.tasks))
@@ -93,7 +97,7 @@ def look(connection: Connection, wanted: Wanted) -> Look:
     return Look(store, tasks, choose_ended(store, wanted) if wanted.ended else [], depths)
 
 
-def load(connection: Connection, store: Store) -> None:
+def load(connection: Connection, store: Store, measure: float) -> None:
     """Receives until every live task is known and the loops have been watched for a moment."""
     heard = time.monotonic()
     measured: float | None = None
@@ -113,7 +117,7 @@ def load(connection: Connection, store: Store) -> None:
             if isinstance(frame, frames.Tick):
                 loaded = frame.left == 0
                 if measured is None:
-                    measured = time.monotonic() + MEASURE
+                    measured = time.monotonic() + measure
 
 
 def details(connection: Connection, store: Store, ids: list[int]) -> None:

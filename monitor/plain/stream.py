@@ -133,8 +133,14 @@ def watch(connection: Connection, duration: float | None, slow: float | None) ->
 def line(thing: Object) -> str:
     """One line for a person."""
     kind = thing["type"]
-    clock = time.strftime("%H:%M:%S", time.localtime(thing["time"])) + f"{thing['time'] % 1:.3f}"[1:]
-    return f"{clock}  {kind:<13}  {fmt.clean(_TEXTS[kind](thing))}"
+    return f"{_clock(thing['time'])}  {kind:<13}  {fmt.clean(_TEXTS[kind](thing))}"
+
+
+def _clock(at: float) -> str:
+    try:
+        return time.strftime("%H:%M:%S", time.localtime(at)) + f"{at % 1:.3f}"[1:]
+    except (OverflowError, ValueError, OSError):  # no time that a calendar knows
+        return f"{at:.3f}"
 
 
 def _slow(thing: Object) -> str:

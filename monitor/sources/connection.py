@@ -113,6 +113,9 @@ class Connection:
                 data = self._socket.recv(PIECE)
             except (TimeoutError, BlockingIOError):
                 return []
+            except ConnectionResetError:  # it closed before it had read all that we said
+                self._problem = Closed(f"{self.where} closed the connection", _ENDED)
+                break
             except OSError as error:
                 self._problem = Closed(f"the connection to {self.where} broke", error.strerror or str(error))
                 break

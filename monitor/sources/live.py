@@ -123,7 +123,7 @@ class LiveSource:
     def _run(self) -> None:
         pause = FIRST_PAUSE
         while not self._closing:
-            connection = self._try()
+            connection = self._try(pause)
             if connection is not None:
                 pause = FIRST_PAUSE
                 self._serve(connection)
@@ -139,7 +139,7 @@ class LiveSource:
         with contextlib.suppress(OSError):
             self._wake_read.close()
 
-    def _try(self) -> Connection | None:
+    def _try(self, pause: float) -> Connection | None:
         """A connection, or None and the reason in the status."""
         first, self._first = self._first, None
         if first is not None:
@@ -151,7 +151,7 @@ class LiveSource:
                 self._say("ended", f"the program has ended ({error.message})")
         except LooptopError as error:
             if self._session is not None or not self._eager:
-                self._say("lost", f"{error.message}; trying again")
+                self._say("lost", f"{error.message}; next try in {pause:.3g} s")
             elif self.status.state != "connecting" or not self.status.text:
                 self._say("connecting", "waiting for the program to start")
         return None

@@ -354,8 +354,9 @@ class Store:
         if detail.waiting_on is not None:
             facts = dict(detail.waiting_on)
             kind, text = str(facts.pop("kind", "future")), str(facts.pop("repr", ""))
-            if isinstance(facts.get("wakes_at"), int):
-                facts["wakes_at"] *= _SECOND
+            wakes_at = facts.get("wakes_at")
+            if isinstance(wakes_at, int):
+                facts["wakes_at"] = wakes_at * _SECOND if abs(wakes_at) < 1 << 62 else None
             wait = Wait(kind, text, facts)
         if len(self.details) >= MOST_DETAILS:
             self.details.clear()

@@ -58,8 +58,8 @@ def test_python_that_has_and_that_has_not_loaded_asyncio(runtime_dir, waiting):
     for program in (without, with_):
         assert program.python.startswith(version)
         assert (program.watchable, program.name, program.uvloop) == (False, None, False)
-    assert (without.asyncio, without.reason) == (False, "has not loaded asyncio")
-    assert (with_.asyncio, with_.reason, with_.todo) == (True, "has no probe", "start it with: looptop run")
+    assert (without.asyncio, without.reason) == (False, "no asyncio loaded")
+    assert (with_.asyncio, with_.reason, with_.todo) == (True, "no probe", "looptop run SCRIPT")
 
 
 def test_a_program_with_a_probe_comes_first(runtime_dir, waiting):

@@ -76,7 +76,7 @@ def test_nobody_there_to_ask(tmp_path, source_of):
     source = source_of(to(tmp_path / "none"))
     assert source.request("ping") == 0
     lost = eventually(lambda: source.status.state == "lost" and source.status)
-    assert lost.text == f"there is no socket {tmp_path / 'none'}; trying again"
+    assert lost.text == f"there is no socket {tmp_path / 'none'}; next try in 0.02 s"
 
 
 def test_the_same_session_again_and_what_was_watched(tmp_path, probe_at, source_of):

@@ -198,6 +198,7 @@ def hook_create_task(original: Callable[..., AnyTask], native: bool) -> Callable
                 changed.append(record)
                 if record.eager and task.done():
                     finish(record, task, monotonic())
+                    record.name = kwargs.get("name")  # else set by the caller, after this (3.12)
             if native and self._debug and task._source_traceback:  # type: ignore[attr-defined]
                 # asyncio cuts its own frame off; this one would be left. Only in debug mode.
                 del task._source_traceback[-1]  # type: ignore[attr-defined]

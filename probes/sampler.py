@@ -211,11 +211,14 @@ class Sampler:
 
     def _tell_end(self, record: TaskRecord) -> None:
         whole = record.counted is None
+        if record.name is None:
+            task = record()
+            record.name = task.get_name() if task is not None else ""
         self._journal.add(
             "task_ended",
             self.clock.unix(record.ended),
             task=record.id,
-            name=(record.name or "")[:300],
+            name=record.name[:300],
             coro=record.coro or "",
             outcome=wire.STATES[record.outcome],
             exception=self._exception(record.failure),

@@ -51,11 +51,13 @@ class Captured:
 
 
 def _parts(text: str) -> tuple[Part, ...]:
-    text = text.rstrip("\r\n").rpartition("\r")[2].expandtabs(8)[:MOST_OF_A_LINE]
+    text = text.rstrip("\r\n").rpartition("\r")[2][:MOST_OF_A_LINE]
     if "\x1b" not in text:
-        return ((safe(text), "text"),)
+        return ((safe(text.expandtabs(8)), "text"),)
     parts: list[Part] = []
-    for segment in Text.from_ansi(text).render(_console):
+    decoded = Text.from_ansi(text)
+    decoded.expand_tabs(8)
+    for segment in decoded.render(_console):
         style = segment.style
         if segment.text and segment.text != "\n":
             plain = Style(

@@ -30,7 +30,7 @@ def blocking_line_page(store: Store, group: BlockingLine, sources: Sources, cell
     if group.line is None:
         lines = [
             line(("Over before it was caught", "heading")),
-            line(("Callbacks that ended before the watchdog had seen them: their line is not known.", "dim")),
+            line(("These ended before the watchdog had seen them: their line is not known.", "dim")),
             summary,
             BLANK,
         ]

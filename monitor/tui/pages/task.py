@@ -74,17 +74,14 @@ def _title(store: Store, subject: Subject) -> list[Line]:
             )
         ]
     ended = next((entry for entry in reversed(store.ended) if entry.id == task.id), None)
-    how = "has ended; what is below is its last state"
-    title: list[Part] = [("■ gone", "bad"), ("  ", "text"), (task.name, "strong"), (f"  task {task.id}", "dim")]
+    name: list[Part] = [("  ", "text"), (task.name, "strong"), (f"  task {task.id}", "dim")]
     if ended is None:
-        return [line(*title), line((how, "warn"))]
-    failure = f" with {ended.failure.type}: {ended.failure.message}" if ended.failure else ""
+        return [line(("■ gone", "bad"), *name), line(("what is below is its last state", "dim"))]
     ago = fmt.duration(max(store.now - ended.ended, 0.0))
-    title[0] = (
-        f"{GLYPHS.get(ended.outcome, '■')} {ended.outcome} {ago} ago{failure}",
-        STATE_STYLES.get(ended.outcome, "bad"),
-    )
-    return [line(*title[1:]), line(title[0], target=("task", task.id)), line((how, "dim"))]
+    how: Part = (f"{GLYPHS.get(ended.outcome, '■')} {ended.outcome} {ago} ago", STATE_STYLES.get(ended.outcome, "bad"))
+    failure = f"{ended.failure.type}: {ended.failure.message}; " if ended.failure else ""
+    below = line((failure, "bad"), ("Enter opens how it ended; below is its last state", "dim"))
+    return [line(how, *name, target=("task", task.id)), below]
 
 
 def _pair(label: str, text: str, style: str = "text", width: int = 22) -> tuple[Part, ...]:

@@ -104,7 +104,7 @@ class LiveScreen(Screen[None]):
         scopes = self.hint_scopes()
         parts: list[Part] = [(" ", "text")]
         actions: list[str | None] = [None]
-        left = cells - 1
+        left = cells + 1  # the blanks after the last one need no room
         shown = []
         for key in hints(*scopes):
             need = len(key.hint or key.shown) + len(self.label(key.id, key.label)) + 3

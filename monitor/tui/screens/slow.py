@@ -41,8 +41,9 @@ class SlowScreen(TableScreen):
         threshold = fmt.duration(self.looptop.slow)
         return (
             f"No slow callback so far: threshold {threshold}.\n"
-            f"A step or callback that keeps the loop for longer is caught while it blocks and shown here by its line.\n"
-            f"- and + change the threshold of this viewer."
+            "A step or callback that keeps the loop for longer is caught while it blocks,\n"
+            "and comes here by the line that it was at.\n"
+            "- and + change the threshold of this viewer."
         )
 
     def action_threshold(self, step: int) -> None:

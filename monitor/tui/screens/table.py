@@ -14,8 +14,15 @@ from monitor.tui.widgets.live_table import LiveTable
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
+    from monitor.store.store import Store
+
 ARRANGE_EVERY = 1.0
 HOLD_AFTER_MOVE = 2.0
+
+
+def session_id(store: Store) -> str | None:
+    """Which session a store is of."""
+    return store.session.id if store.session is not None else None
 
 
 class TableScreen(LiveScreen):
@@ -31,6 +38,7 @@ class TableScreen(LiveScreen):
         self._arranged_revision = -1
         self._moved_at = float("-inf")
         self._due = True
+        self._arranged_session: object = None
 
     def compose_body(self) -> ComposeResult:
         """The table, and the filter below it."""
@@ -64,7 +72,7 @@ class TableScreen(LiveScreen):
             table.sync()
 
     def _time_to_arrange(self) -> bool:
-        if self._due or self.store is not self.rows.store:
+        if self._due or self.store is not self.rows.store or session_id(self.store) != self._arranged_session:
             return True
         app = self.looptop
         if app.paused or self.store.revision == self._arranged_revision:
@@ -77,10 +85,9 @@ class TableScreen(LiveScreen):
     def rearrange(self) -> None:
         """Chooses and sorts the rows now."""
         self._due = False
-        self.apply_filter(self.filter_bar.text)
         self.rows.arrange(self.store)
         self._arranged_at = self.looptop.clock()
-        self._arranged_revision = self.store.revision
+        self._arranged_revision, self._arranged_session = self.store.revision, session_id(self.store)
         self.table.empty = self.empty_text()
         self.table.rows_moved()
         self.tell_found()
@@ -93,6 +100,11 @@ class TableScreen(LiveScreen):
     def apply_filter(self, text: str) -> None:
         """Gives the filter to the rows."""
         raise NotImplementedError
+
+    def clear_filter(self) -> None:
+        """All rows again."""
+        self.filter_bar.clear()
+        self.apply_filter("")
 
     def tell_found(self, error: str = "") -> None:
         """Says beside the filter how many rows there are."""
@@ -124,26 +136,31 @@ class TableScreen(LiveScreen):
         """Nothing moves while the cursor does."""
         self._moved_at = self.looptop.clock()
 
+    def action_sideways(self, step: int) -> None:
+        """The arrow keys: the column that it is sorted by."""
+        self.table.action_sort_by(step)
+
     def action_filter(self) -> None:
         """Opens the filter."""
         self.filter_bar.open()
         self.look()
 
-    def on_filter_bar_changed(self) -> None:
-        """With the next tick."""
+    def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
+        """Read at once, so that the last good one is known; the rows follow with the next tick."""
+        self.apply_filter(message.text)
         self.rearrange_soon()
 
     def on_filter_bar_closed(self, message: FilterBar.Closed) -> None:
         """Back to the table."""
         if not message.keep or not self.filter_bar.text:
-            self.filter_bar.clear()
+            self.clear_filter()
         self.table.focus()
         self.rearrange_soon()
 
     def action_back(self) -> None:
         """First the filter goes, then the screen."""
         if self.filter_bar.text or self.filter_bar.has_class("-shown"):
-            self.filter_bar.clear()
+            self.clear_filter()
             self.table.focus()
             self.rearrange_soon()
         else:

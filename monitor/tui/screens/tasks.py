@@ -49,15 +49,17 @@ class TasksScreen(TableScreen):
         try:
             self._predicate = query.parse(text) if text.strip() else None
         except UsageError as error:
-            self._error = f"{error.message} ({error.hint}); the last good filter stays"
+            self._error = f"{error.message} ({error.hint})"
         self.flat_rows.predicate = self.tree_rows.predicate = self.group_rows.predicate = self._predicate
 
     def tell_found(self, error: str = "") -> None:
-        """How many of how many."""
-        found = (
-            f"{len(self.rows)} groups" if self.view_name == "groups" else f"{len(self.rows)} of {len(self.store.tasks)}"
-        )
-        super().tell_found(error or self._error) if error or self._error else self.filter_bar.say(found)
+        """How many of how many; beside a filter that means nothing, of the last good one."""
+        error = error or self._error
+        if self.view_name == "groups":
+            found = f"{len(self.rows)} groups"
+        else:
+            found = f"{len(self.rows)} of {len(self.store.tasks)}"
+        self.filter_bar.say(f"last good filter: {found}" if error else found, error)
 
     def empty_text(self) -> str:
         """Why there is nothing to see."""
@@ -70,15 +72,15 @@ class TasksScreen(TableScreen):
             return f"None of {len(store.tasks)} tasks passes the filter.\nEsc clears it."
         if not store.loops:
             return "No event loop yet.\nTasks come into sight when the program starts one (asyncio.run)."
-        return "No live tasks.\nThe loop runs, but no task of it lives now.\nEnded tasks are on screen 3."
+        return "No live tasks.\nThe loop is there, but no task of it lives now.\nEnded tasks are on screen 3."
 
     def about(self) -> tuple[Part, ...]:
         """The view, whose tasks, and the order."""
         parts: list[Part] = [(TITLES[self.view_name], "text"), ("  ", "text")]
         if self.flat_rows.site is not None and self.view_name != "groups":
             site = self.flat_rows.site[0]
-            where = "of an unknown site" if site is None else f"made at {site.file.rpartition('/')[2]}:{site.line}"
-            parts = [(f" {where} (Esc) ", "chip"), (" ", "text"), *parts]
+            where = "older than the probe" if site is None else f"{site.file.rpartition('/')[2]}:{site.line}"
+            parts = [(f" {where} ", "chip"), (" ", "text")]
         return (*parts, *super().about())
 
     def label(self, key_id: str, label: str) -> str:
@@ -99,7 +101,6 @@ class TasksScreen(TableScreen):
         self.flat_rows.site = self.tree_rows.site = site
         by_name: dict[str, Rows[Any]] = {"flat": self.flat_rows, "tree": self.tree_rows, "groups": self.group_rows}
         self.rows = by_name[name]
-        self.apply_filter(self.filter_bar.text)
         self.rows.arrange(self.store)
         self.table.show(self.rows)
         self.rearrange()
@@ -133,6 +134,21 @@ class TasksScreen(TableScreen):
             self.table.cursor_key = task_id
             self.rearrange()
             self.look()
+
+    def action_sideways(self, step: int) -> None:
+        """In a tree the arrow keys fold and unfold; where there is nothing to fold, left goes to the parent."""
+        if self.view_name != "tree":
+            super().action_sideways(step)
+            return
+        task_id = self.table.current
+        task = self.store.tasks.get(task_id) if isinstance(task_id, int) else None
+        if task is None:
+            return
+        foldable = self.store.has_children(task.id) and task.id not in self.tree_rows.folded
+        if step < 0 and not foldable and self.tree_rows.index(task.parent) is not None:
+            self.table.go_to(task.parent)
+        else:
+            self.action_fold(step < 0)
 
     def action_cancel(self) -> None:
         """Asks, then cancels."""

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from monitor import format as fmt
 from monitor.sources.base import Status
-from monitor.store.model import Loop
 from monitor.store.series import Series
 from monitor.store.store import Store
-from monitor.tui.paint import Part, spread
+from monitor.tui.paint import Part, spread, width
 from monitor.tui.theme import STATE_STYLES, delay_style, load_style
 from monitor.tui.widgets import spark
 
@@ -41,11 +40,34 @@ class Situation:
 def header(store: Store, situation: Situation, cells: int) -> list[tuple[Part, ...]]:
     """The three lines."""
     wide = cells >= WIDE
+    who, connection = _who(store, wide), _connection(situation)
+    figures = _figures(store, wide)
+    alerts = _alerts(store, situation, wide)
+    below, alerts = _take(alerts, cells - _cells(figures) - 1)
+    above, later = _take(alerts, cells - _cells(who) - _cells(connection) - 6)
+    if later and wide:  # what is wrong is worth more than what has not changed since the start
+        who = _who(store, False)
+        above, later = _take(alerts, cells - _cells(who) - _cells(connection) - 6)
+    if later:
+        above = (*above, (f"+{len(later)} ", "warn"))
     return [
-        spread(_who(store, wide), _connection(situation), cells),
+        spread(who, (*above, *connection), cells),
         spread(tuple(_health(store, situation.slow, _spark_cells(cells, wide), wide)), _counts(store, wide), cells),
-        spread(_figures(store, wide), _alerts(store, situation, wide), cells),
+        spread(figures, below, cells),
     ]
+
+
+def _cells(parts: Sequence[Part]) -> int:
+    return sum(width(text) for text, _ in parts)
+
+
+def _take(alerts: list[Part], room: int) -> tuple[tuple[Part, ...], list[Part]]:
+    """As many as there is room for, and the rest."""
+    taken: list[Part] = []
+    while alerts and _cells(taken) + len(alerts[0][0]) + 2 <= room:
+        taken += [alerts[0], ("  ", "text")]
+        alerts = alerts[1:]
+    return tuple(taken), alerts
 
 
 def _who(store: Store, wide: bool) -> tuple[Part, ...]:
@@ -88,7 +110,7 @@ def _health(store: Store, slow: float, cells: int, wide: bool) -> list[Part]:
     """Lag and utilization of the worst loop; a callback that blocks right now takes the place of the lag."""
     loops = list(store.loops.values())
     lags, loads = _worst([loop.lags for loop in loops]), _worst([loop.utilizations for loop in loops])
-    lag = max((loop.lag for loop in loops), default=None)
+    lag = max((loop.lag for loop in loops if loop.lags.values), default=None)
     known = [loop.utilization for loop in loops if loop.utilization is not None]
     load = max(known, default=None)
     blocked = max((loop.blocked for loop in loops), default=0.0)
@@ -166,36 +188,21 @@ def _sum(numbers: Sequence[int | None]) -> int | None:
     return sum(known) if known else None
 
 
-def _alerts(store: Store, situation: Situation, wide: bool) -> tuple[Part, ...]:
+def _alerts(store: Store, situation: Situation, wide: bool) -> list[Part]:
     """What was lost, what is still to come, what costs extra. Never silent; the worst first."""
     probe = store.probe
     alerts: list[Part] = []
     if probe.off:
         alerts.append((f"{len(probe.off)} hook{'s' if len(probe.off) > 1 else ''} off", "bad"))
     if probe.dropped:
-        ago = "" if probe.dropped_at is None else f" {fmt.duration(max(store.now - probe.dropped_at, 0.0))} ago"
-        alerts.append((f"dropped {fmt.count(probe.dropped)}{ago}", "bad"))
+        when = "" if probe.dropped_at is None else f", {fmt.duration(max(store.now - probe.dropped_at, 0.0))} ago"
+        alerts.append((f"dropped {fmt.count(probe.dropped)}{when if wide else ''}", "bad"))
     if store.missed_events:
-        alerts.append(
-            (
-                f"missed {fmt.count(store.missed_events)} events"
-                if wide
-                else f"missed {fmt.count(store.missed_events)}",
-                "bad",
-            )
-        )
+        alerts.append((f"missed {fmt.count(store.missed_events)}{' events' if wide else ''}", "bad"))
     if store.left:
-        alerts.append((f"{fmt.count(store.left)} tasks to load", "accent"))
+        alerts.append((f"{fmt.count(store.left)} {'tasks ' if wide else ''}to load", "accent"))
     if situation.origins:
         alerts.append((f"origins on ({situation.origins} frames)" if wide else "origins on", "warn"))
     if probe.viewers > 1:
         alerts.append((f"{probe.viewers} viewers", "dim"))
-    parts: list[Part] = []
-    for alert in alerts:
-        parts += [alert, ("  " if wide else " ", "text")]
-    return tuple(parts)
-
-
-def busiest(store: Store) -> Loop | None:
-    """The loop that is blocked longest, else the one with the worst lag."""
-    return max(store.loops.values(), key=lambda loop: (loop.blocked, loop.lag), default=None)
+    return alerts

@@ -139,6 +139,12 @@ class LiveTable(ScrollView, can_focus=True):
             if self._painted.get(y) != self._signature(y):
                 self.refresh(Region(0, y, width, 1))
 
+    def go_to(self, key: Hashable) -> None:
+        """Moves the cursor to a row."""
+        place = self.source.index(key)
+        if place is not None:
+            self._move_to(place)
+
     def repaint(self, palette: Palette) -> None:
         """Paints everything again in other colours."""
         self.palette = palette
@@ -170,6 +176,7 @@ class LiveTable(ScrollView, can_focus=True):
             self._layout_for = wanted
             self._layout = lay_out(self.source.columns, max(self.cells_wide - GUTTER, 1), self.source.sort_key)
             self._strips.clear()
+            self._cells.clear()
         return self._layout
 
     # Painting
@@ -196,8 +203,8 @@ class LiveTable(ScrollView, can_focus=True):
         row = round(self.scroll_y) + y - 1
         if row >= number:
             return None
+        layout = self.layout_now()  # first: another layout forgets the cells
         cells = self._cells.get(row)
-        layout = self.layout_now()
         if cells is None:
             cells = tuple(self.source.cells(row, [column for column, _ in layout]))
             self._cells[row] = cells

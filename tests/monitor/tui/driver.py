@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from scene import FakeClock, FakeProgram, FakeSource, everything
 
 from monitor import frames
 from monitor.tui.app import Looptop
-from scene import FakeClock, FakeProgram, FakeSource, everything
-from textual.pilot import Pilot
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from textual.pilot import Pilot
 
 
 @dataclass
@@ -61,7 +65,7 @@ async def running(
     """The dashboard on a scene."""
     source, clock = FakeSource(*(everything() if fed is None else fed)), FakeClock()
     app = Looptop(source, hz=0, clock=clock, wall=clock, program=program, no_color=no_color)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         driver = Driver(app, pilot, source, clock)
         await pilot.pause()
         await app.tick()

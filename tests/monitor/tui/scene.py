@@ -171,7 +171,7 @@ def detail_of_sleeper() -> frames.Detail:
     return frames.Detail(
         id=2,
         await_stack=[14, 11],
-        waiting_on={"kind": "sleep", "repr": "sleep", "wakes_at": START + 66 * SECOND},
+        waiting_on={"kind": "sleep", "repr": "0.5 s", "wakes_at": START + 66 * SECOND + 570_000},
         awaited_by=[MAIN, 5, 6],
     )
 
@@ -204,9 +204,10 @@ def events() -> list[frames.Event]:
             "task_ended", task=92 + number, name=f"Task-{92 + number}", coro="handle", outcome=outcome,
             age=810_000 + number, busy=12_000, steps=9, max_step=8_000, site=2, parent=MAIN, loop=1,
         )  # fmt: skip
+    odd = frames.ExceptionFacts(type="[/x]", message="[@click=app.quit]b[/]\nsecond\x1b[31m line", traceback=[13])
     add(
         "task_ended", task=99, name=HOSTILE[6], coro="[/x]", outcome="failed", age=None, busy=None, steps=None,
-        exception=frames.ExceptionFacts(type="[/x]", message="[@click=app.quit]b[/]\nsecond\x1b[31m line", traceback=[13]),
+        exception=odd,
     )  # fmt: skip
     add("unhandled", message="Task exception was never retrieved", exception=trace, task=91, name="worker-9")
     return found

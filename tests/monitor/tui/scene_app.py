@@ -41,3 +41,6 @@ def slow_digest(body):
 async def store(job):
     await asyncio.sleep(job.pause)
     raise KeyError("no such shelf: [bold]B7[/]")
+
+
+# ruff: noqa: F821

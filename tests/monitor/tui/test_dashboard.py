@@ -1,0 +1,526 @@
+"""What the dashboard does when a person does something, or when something happens to the program."""
+
+from __future__ import annotations
+
+import pytest
+from driver import Driver, running
+from scene import (
+    HANDLERS,
+    MAIN,
+    START,
+    WORKERS,
+    FakeProgram,
+    detail_of_worker,
+    everything,
+    hello,
+    static,
+    tick,
+)
+
+from monitor import frames
+from monitor.sources.base import Status
+from monitor.tui.keys import KEYS, SCOPES, by_id
+from monitor.tui.screens.confirm import ConfirmScreen
+from monitor.tui.screens.end import EndScreen
+from monitor.tui.screens.help import HelpScreen
+from monitor.tui.screens.task import TaskScreen
+from monitor.tui.screens.tasks import TasksScreen
+from monitor.tui.widgets.live_table import LiveTable
+from monitor.tui.widgets.page import Page
+
+
+def table(driver: Driver) -> LiveTable:
+    return driver.app.screen.query_one(LiveTable)
+
+
+def row(driver: Driver, task_id: int) -> int:
+    """On which line of the screen a task stands."""
+    return next(y for y, text in enumerate(driver.screen()) if text[1:8].strip() == str(task_id))
+
+
+def busier(task_id: int, step: int) -> frames.Tick:
+    """A tick in which one task has become by far the busiest."""
+    rows = [(number, 2, steps, 90_000_000 if number == task_id else busy, *rest)
+            for number, _, steps, busy, *rest in tick(step).tasks]  # fmt: skip
+    return tick(step, tasks=rows)
+
+
+# Sorting and the cursor
+
+
+async def test_the_busiest_stays_on_top_until_the_cursor_is_moved() -> None:
+    async with running() as driver:
+        assert table(driver).current == 5
+        await driver.tick(busier(30, 25), seconds=1.1)
+        assert table(driver).current == 30
+        assert row(driver, 30) == 5
+
+
+async def test_the_selection_stays_on_its_task_and_its_line_when_rows_move() -> None:
+    async with running() as driver:
+        await driver.press("down", "down", "down")
+        chosen = table(driver).current
+        assert isinstance(chosen, int)
+        line = row(driver, chosen)
+        await driver.tick(busier(30, 25), seconds=0.5)
+        assert driver.screen()[5].split()[0] != "30", "nothing moves while the cursor does"
+        await driver.tick(busier(30, 26), seconds=2.5)
+        assert table(driver).current == chosen
+        assert driver.screen()[5].split()[0] == "30" or round(table(driver).scroll_y) == 1
+        assert row(driver, chosen) == line
+
+
+async def test_the_cursor_goes_to_the_next_row_when_its_task_ends() -> None:
+    async with running() as driver:
+        await driver.press("down")
+        assert table(driver).current == 6
+        await driver.tick(tick(25, gone=[6], tasks=[]), seconds=0.25)
+        assert "worker-4" in driver.screen()[6], "it stays until the rows are sorted again"
+        await driver.tick(tick(26, tasks=[]), seconds=3)
+        assert "worker-4" not in driver.text()
+        assert table(driver).current == 17
+        await driver.press("home")
+        await driver.tick(busier(30, 27), seconds=3)
+        assert table(driver).current == 30, "Home gives the cursor back to the top"
+
+
+async def test_rows_are_sorted_once_a_second_not_at_every_tick() -> None:
+    async with running() as driver:
+        await driver.tick(busier(30, 25), seconds=0.25)
+        assert driver.screen()[5].split()[1] == "5"
+        await driver.tick(busier(30, 26), seconds=0.8)
+        assert driver.screen()[5].split()[1] == "30"
+
+
+async def test_sorting_by_keys_and_by_mouse() -> None:
+    async with running((140, 40)) as driver:
+        screen = driver.app.screen
+        assert isinstance(screen, TasksScreen)
+        await driver.press("greater_than_sign")
+        assert (screen.rows.sort_key, screen.rows.descending) == ("scheduled", True)
+        await driver.press("r")
+        assert (screen.rows.sort_key, screen.rows.descending) == ("scheduled", False)
+        await driver.press("left", "less_than_sign")
+        assert screen.rows.sort_key == "share"
+        x = driver.screen()[4].index("Name")
+        await driver.pilot.click(LiveTable, offset=(x + 1, 0))
+        await driver.tick()
+        assert (screen.rows.sort_key, screen.rows.descending) == ("name", False)
+        assert "Name▲" in driver.screen()[4]
+        await driver.pilot.click(LiveTable, offset=(x + 1, 0))
+        await driver.tick()
+        assert "Name▼" in driver.screen()[4]
+        assert "by Name ▼" in driver.screen()[3]
+
+
+async def test_a_click_chooses_a_row_and_a_second_one_opens_it() -> None:
+    async with running() as driver:
+        await driver.pilot.click(LiveTable, offset=(10, 3))
+        assert table(driver).current == 17
+        await driver.pilot.click(LiveTable, offset=(10, 3), times=2)
+        await driver.until(lambda: isinstance(driver.app.screen, TaskScreen))
+
+
+async def test_the_wheel_scrolls_and_leaves_the_cursor_alone() -> None:
+    async with running() as driver:
+        await driver.press("down")
+        table(driver).scroll_to(y=20, animate=False)
+        await driver.tick(tick(25), seconds=3)
+        assert table(driver).current == 6
+        assert round(table(driver).scroll_y) == 20
+
+
+async def test_vim_keys_and_pages() -> None:
+    async with running() as driver:
+        await driver.press("j", "j", "k")
+        assert table(driver).current == 6
+        await driver.press("G")
+        assert table(driver).current == MAIN or table(driver).current in range(50, 60)
+        await driver.press("g")
+        assert table(driver).current == 5
+        await driver.press("pagedown")
+        assert row(driver, table(driver).current) > 15  # type: ignore[arg-type]
+        await driver.press("pageup")
+        assert table(driver).current == 5
+
+
+# Filters
+
+
+async def test_a_filter_narrows_as_one_types_and_escape_clears_it() -> None:
+    async with running() as driver:
+        await driver.press("slash", *"name:worker-*")
+        assert len(table(driver).source) == len(WORKERS)
+        await driver.press("enter")
+        assert driver.app.focused is table(driver)
+        assert "5 of 46" in driver.text()
+        await driver.press("escape")
+        assert len(table(driver).source) == 46
+        assert "5 of 46" not in driver.text()
+
+
+async def test_a_bad_filter_says_so_and_the_last_good_one_stays() -> None:
+    async with running() as driver:
+        await driver.press("slash", *"state:run", "space", *"age>soon")
+        assert "✗ not a number in a filter: age>soon" in driver.text()
+        assert len(table(driver).source) == 1
+        await driver.press(*["backspace"] * 4, "5")
+        assert "✗" not in driver.text().replace("✗ Ended", "")
+        assert len(table(driver).source) == 1
+
+
+async def test_letters_typed_into_a_filter_are_no_commands() -> None:
+    async with running() as driver:
+        await driver.press("slash", *"qc1 t?")
+        assert driver.app.is_running
+        assert driver.app.screen.query_one("#filter-text").value == "qc1 t?"  # type: ignore[attr-defined]
+
+
+async def test_a_group_opens_its_tasks_and_escape_goes_back() -> None:
+    async with running() as driver:
+        await driver.press("t", "t")
+        await driver.press("enter")
+        assert len(table(driver).source) == len(HANDLERS)
+        await driver.press("escape")
+        assert "Created at" in driver.screen()[4]
+        assert len(table(driver).source) == 4
+
+
+async def test_a_tree_folds_and_shows_the_way_to_a_match() -> None:
+    async with running() as driver:
+        await driver.press("t")
+        assert driver.screen()[5].split()[:3] == ["▌", "1", "▾"]
+        await driver.press("minus")
+        assert len(table(driver).source) == 1
+        await driver.press("plus")
+        assert len(table(driver).source) == 46
+        await driver.press("left")
+        assert len(table(driver).source) == 1
+        await driver.press("right", "down", "down", "left")
+        assert table(driver).current == 2
+        await driver.press("slash", *"launch", "enter")
+        assert [table(driver).source.key(number) for number in range(3)] == [1, 2, 54]
+
+
+# Pause
+
+
+async def test_pause_freezes_the_tables_and_not_the_header() -> None:
+    async with running() as driver:
+        before = driver.screen()
+        await driver.press("space")
+        await driver.tick(*(tick(step) for step in range(25, 90)), seconds=5)
+        after = driver.screen()
+        assert "PAUSED 5.00s" in after[0]
+        assert after[4:-1] == before[4:-1]
+        assert after[1] != before[1], "the header is live"
+        await driver.press("down", "greater_than_sign", "slash", *"worker")
+        assert "worker-3" in driver.text(), "a frozen table can still be sorted and filtered"
+        await driver.press("escape", "space")
+        assert "PAUSED" not in driver.text()
+        assert "7600" in driver.text() or driver.app.view is driver.app.store
+
+
+async def test_a_paused_page_stays_as_it_was() -> None:
+    async with running() as driver:
+        await driver.press("enter")
+        await driver.tick(tick(25, detail=detail_of_worker()))
+        await driver.press("space")
+        before = driver.screen()
+        await driver.tick(tick(40, gone=[5]), seconds=9)
+        assert driver.screen()[4:-1] == before[4:-1]
+
+
+# Screens, pages, the way back
+
+
+async def test_the_back_stack() -> None:
+    async with running() as driver:
+        await driver.press("enter")
+        await driver.tick(tick(25, detail=detail_of_worker()))
+        await driver.press("j", "enter")
+        assert isinstance(driver.app.screen, TaskScreen)
+        assert driver.app.screen.task_id == MAIN
+        await driver.press("escape")
+        assert isinstance(driver.app.screen, TaskScreen)
+        assert driver.app.screen.task_id == 5
+        await driver.press("escape", "escape", "escape")
+        assert isinstance(driver.app.screen, TasksScreen)
+
+
+async def test_a_listed_task_opens_wherever_it_is_listed() -> None:
+    async with running() as driver:
+        await driver.press("enter")
+        await driver.tick(tick(25, detail=detail_of_worker()))
+        page = driver.app.screen.query_one(Page)
+        targets = [line.target for line in page.lines if line.target is not None]
+        assert targets == [("task", MAIN), ("task", 2), ("task", MAIN)], "parent, holder of the lock, who waits for it"
+        await driver.press("p")
+        assert isinstance(driver.app.screen, TaskScreen)
+        assert driver.app.screen.task_id == MAIN
+        assert len([line for line in driver.app.screen.query_one(Page).lines if line.target]) == 35
+
+
+async def test_an_ended_task_opens_how_it_ended_and_a_forgotten_one_says_so() -> None:
+    async with running() as driver:
+        driver.app.open_task(91)
+        await driver.until(lambda: isinstance(driver.app.screen, EndScreen))
+        await driver.press("escape")
+        driver.app.open_task(4_000)
+        await driver.pilot.pause()
+        assert isinstance(driver.app.screen, TasksScreen)
+
+
+async def test_a_digit_leads_to_the_main_screen_from_anywhere() -> None:
+    async with running() as driver:
+        await driver.press("2", "down", "enter", "3", "enter", "1")
+        assert isinstance(driver.app.screen, TasksScreen)
+        await driver.press("2")
+        assert "▼Total" in driver.text()
+
+
+async def test_a_click_on_a_tab_and_on_a_hint() -> None:
+    async with running() as driver:
+        await driver.pilot.click("#tabs", offset=(driver.screen()[3].index("Slow"), 0))
+        await driver.until(lambda: driver.app.current_mode == "slow")
+        await driver.press("1")
+        await driver.pilot.click("#hints", offset=(driver.screen()[-1].index("Tree"), 0))
+        await driver.tick()
+        assert "tree  by ID" in driver.text()
+        await driver.pilot.click("#hints", offset=(driver.screen()[-1].index("Sort"), 0))
+        await driver.tick()
+        assert "tree  by Name" in driver.text()
+
+
+async def test_help_knows_the_keys_of_the_screen_first() -> None:
+    async with running((140, 40)) as driver:
+        await driver.press("2", "question_mark")
+        assert isinstance(driver.app.screen, HelpScreen)
+        text = "\n".join(
+            "".join(str(part[0]) for part in line.parts) for line in driver.app.screen.query_one(Page).lines
+        )
+        for key in KEYS:
+            assert key.help in text
+        assert text.index(SCOPES["slow"]) < text.index(SCOPES["task"])
+        await driver.press("escape")
+        assert not isinstance(driver.app.screen, HelpScreen)
+
+
+async def test_the_command_palette_runs_our_actions() -> None:
+    async with running() as driver:
+        await driver.pilot.press("ctrl+p")
+        await driver.pilot.pause()
+        await driver.pilot.press(*"pause")
+        await driver.until(lambda: len(driver.app.screen.query("OptionList")) > 0)
+        await driver.pilot.app.workers.wait_for_complete()
+        await driver.until(lambda: driver.app.screen.query_one("OptionList").option_count == 1)  # type: ignore[attr-defined]
+        await driver.pilot.press("enter")
+        await driver.until(lambda: driver.app.paused)
+
+
+# What the source is told
+
+
+async def test_the_source_is_told_what_is_in_sight_and_only_when_it_changes() -> None:
+    async with running() as driver:
+        source = driver.source
+        assert source.started
+        assert source.watched["window"][:3] == [5, 6, 17]
+        assert source.watched["detail"] is None
+        assert source.watched["slow"] == 100_000
+        told = source.watches
+        await driver.tick(tick(25))
+        assert source.watches == told
+        await driver.press("enter")
+        assert source.watched["detail"] == 5
+        await driver.press("escape")
+        assert source.watched["detail"] is None
+        await driver.press("2", "plus")
+        assert source.watched["slow"] == 200_000
+        assert source.watched["window"] == []
+        assert "threshold 200ms" in driver.text() or "over 200ms" in driver.text()
+
+
+async def test_origins_are_asked_for_and_shown_as_costing() -> None:
+    async with running() as driver:
+        await driver.press("enter", "o")
+        assert driver.source.watched["origins"] == 10
+        assert "origins on" in driver.text()
+        await driver.press("o")
+        assert driver.source.watched["origins"] == 0
+
+
+# Cancel
+
+
+async def test_cancel_asks_first_and_shows_the_answer() -> None:
+    async with running() as driver:
+        await driver.press("c")
+        assert isinstance(driver.app.screen, ConfirmScreen)
+        assert driver.source.requests == []
+        await driver.press("n")
+        assert driver.source.requests == []
+        await driver.press("c", "y")
+        assert driver.source.requests == [(1, "cancel", {"task": 5})]
+        await driver.tick(frames.Reply(id=1, ok=False, error="no such task: [/x]"))
+        await driver.until(lambda: "not cancelled: no such task: [/x]" in driver.text())
+
+
+async def test_cancel_without_the_capability_or_the_connection() -> None:
+    fed = [hello(capabilities=[]), *everything()[1:]]
+    async with running(fed=fed) as driver:
+        await driver.press("c")
+        await driver.until(lambda: "does not allow control" in driver.text())
+        assert isinstance(driver.app.screen, TasksScreen)
+    async with running() as driver:
+        driver.source.deaf = True
+        await driver.press("c", "y")
+        await driver.until(lambda: "the connection is down" in driver.text())
+
+
+# What happens to the program
+
+
+async def test_a_lost_connection_keeps_the_last_state_and_comes_back() -> None:
+    async with running() as driver:
+        driver.source.status = Status("lost", "the connection broke; trying again in 4s", driver.clock.now)
+        await driver.tick(seconds=12)
+        assert "✗ lost 12.0s ago: the connection broke; trying again in 4s" in driver.text()
+        assert "worker-3" in driver.text()
+        driver.source.status = Status("connected", "", driver.clock.now)
+        await driver.tick(hello(at=80), static(), tick(90))
+        assert "connected again to the same session" in driver.text()
+        assert "worker-3" in driver.text()
+        assert driver.source.watched["window"], "what is looked at is said again"
+
+
+async def test_another_session_is_not_mixed_with_the_one_before() -> None:
+    async with running() as driver:
+        await driver.press("enter")
+        await driver.press("space")
+        await driver.tick(hello(session="session-2", pid=77), frames.Static(loops=[(1, "uvloop", 1, "Main")]))
+        assert "this is another session: shop (pid 77)" in driver.text()
+        assert "was of another session" in driver.text()
+        assert not driver.app.paused
+        await driver.press("escape")
+        assert "worker-3" not in driver.text()
+
+
+async def test_the_program_ends_under_run() -> None:
+    program = FakeProgram(["hello"])
+    async with running(program=program) as driver:
+        program.running, program.exit_status = False, 3
+        await driver.tick()
+        assert "the program ended with status 3" in driver.text()
+        assert "worker-3" in driver.text()
+        await driver.pilot.press("q")
+        await driver.until(lambda: not driver.app.is_running)
+
+
+async def test_quitting_asks_while_the_program_runs_and_stops_it() -> None:
+    program = FakeProgram()
+    async with running(program=program) as driver:
+        await driver.press("q")
+        assert isinstance(driver.app.screen, ConfirmScreen)
+        await driver.press("n")
+        assert program.stops == 0
+        await driver.press("q", "y")
+        assert program.stops == 1
+        assert "stopping the program" in driver.text()
+        await driver.press("q")
+        assert program.stops == 2, "asked again it is stopped harder"
+        program.running = False
+        await driver.app.tick()
+        await driver.until(lambda: not driver.app.is_running)
+
+
+async def test_output_follows_its_end_unless_scrolled_up() -> None:
+    program = FakeProgram([f"line {number}" for number in range(100)])
+    async with running(program=program) as driver:
+        await driver.press("4")
+        assert "line 99" in driver.text()
+        await driver.press("pageup")
+        program.lines = ["one more"]
+        await driver.tick()
+        assert "one more" not in driver.text()
+        await driver.press("G")
+        assert "one more" in driver.text()
+        program.lines = ["and more"]
+        await driver.tick()
+        assert "and more" in driver.text()
+
+
+async def test_output_is_bounded() -> None:
+    program = FakeProgram([f"line {number}" for number in range(6_000)])
+    async with running(program=program) as driver:
+        await driver.press("4")
+        assert "the last 5000 of 6000 lines" in driver.text()
+
+
+# Sizes and colours
+
+
+@pytest.mark.parametrize("size", [(40, 10), (1, 1), (20, 3), (56, 12), (79, 24), (300, 80)])
+async def test_every_size_is_survived(size: tuple[int, int]) -> None:
+    async with running(size) as driver:
+        await driver.press("enter", "escape", "2", "3", "4", "1", "t", "t")
+        if size == (40, 10):
+            assert "Too small: 40×10" in driver.text()
+        await driver.pilot.resize_terminal(80, 24)
+        await driver.tick()
+        assert "by creation site" in driver.text()
+
+
+async def test_without_colour_there_is_no_colour() -> None:
+    async with running(no_color=True) as driver:
+        await driver.press("down")
+        for strip in driver.app.screen._compositor.render_strips():
+            for segment in strip:
+                style = segment.style
+                if style is not None and segment.text.strip():
+                    for colour in (style.color, style.bgcolor):
+                        assert colour is None or colour.is_default or colour.type.name in ("DEFAULT", "STANDARD"), (
+                            segment
+                        )
+
+
+async def test_another_theme_repaints_everything() -> None:
+    async with running() as driver:
+        before = driver.app.palette
+        driver.app.theme = "textual-light"
+        await driver.tick()
+        assert driver.app.palette != before
+        assert table(driver).palette is driver.app.palette
+
+
+async def test_nothing_is_painted_when_nothing_changes() -> None:
+    async with running() as driver:
+        asked: list[object] = []
+        table(driver).refresh = lambda *regions, **_: asked.append(regions)  # type: ignore[method-assign,assignment,misc,return-value]
+        await driver.tick(seconds=0)
+        assert asked == []
+        await driver.tick(tick(25, tasks=[(17, 2, 1_000, 1_600_000, 0, 251_000)], at=START + 66_000_000), seconds=0)
+        assert len(asked) == 1, "only the row that changed"
+
+
+def test_every_action_of_the_key_table_exists() -> None:
+    from monitor.tui.app import Looptop
+    from monitor.tui.screens.base import LiveScreen
+    from monitor.tui.screens.output import OutputScreen
+    from monitor.tui.screens.slow import SlowScreen
+    from monitor.tui.widgets.filter_bar import FilterInput
+
+    owners = {
+        "app": Looptop, "views": LiveScreen, "table": LiveTable, "tasks": TasksScreen, "page": Page,
+        "task": TaskScreen, "slow": SlowScreen, "output": OutputScreen, "filter": FilterInput,
+    }  # fmt: skip
+    assert set(owners) == set(SCOPES)
+    for key in KEYS:
+        name = key.action.partition("(")[0]
+        owner = owners[key.scope]
+        if name.startswith("app."):
+            owner = Looptop
+        elif name.startswith("screen."):
+            owner = TasksScreen
+        assert hasattr(owner, "action_" + name.rpartition(".")[2]), key
+        assert by_id(key.id) is key

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.errors import USAGE, LooptopError, UsageError
+from monitor.errors import LooptopError, UsageError
+from monitor.guard import guarded, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from monitor.attach.launch import Launch
     from monitor.plain.snapshot import Wanted
     from monitor.sources.connection import Connection
-
-INTERRUPTED = 130
-BROKEN_PIPE = 141
-BUG = 70
 
 _token_option = click.option("--token-file", metavar="FILE", help="File with the token, for a program on TCP.")
 _json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
@@ -103,7 +99,7 @@ def attach(target: str, token_file: str | None) -> int:
 
     decision = terminal.decide_here()
     if not isinstance(decision, terminal.Tui):
-        _say(f"{decision.reason}: this is one table instead of the dashboard")
+        say(f"{decision.reason}: this is one table instead of the dashboard")
         return _tasks(_connect(target, token_file), Wanted(measure=WHILE), as_json=False)
     return _dashboard(target, token_file)
 
@@ -190,7 +186,7 @@ def watch(target: str, as_json: bool, duration: float | None, slow: float | None
 
     for thing in stream.watch(_connect(target, token_file), duration, slow):
         if thing["type"] == "notice":
-            _say(thing["text"])
+            say(thing["text"])
         else:
             print(dump(thing) if as_json else stream.line(thing), flush=True)  # noqa: T201 - this is the output
     return 0
@@ -275,7 +271,7 @@ def _start() -> int:
         return _dashboard(str(found[0].pid), None)
     _print_programs(programs())
     next_step = "looptop attach PID" if found else "looptop run SCRIPT, or looptop demo"
-    _say(f"next: {next_step}")
+    say(f"next: {next_step}")
     return 0
 
 
@@ -285,7 +281,7 @@ def _run(launch: Launch, headless: bool) -> int:
 
     decision = terminal.decide_here()
     if not headless and not isinstance(decision, terminal.Tui):
-        _say(f"{decision.reason}: running as with --headless")
+        say(f"{decision.reason}: running as with --headless")
         headless = True
     if headless:
         launch.become()
@@ -343,72 +339,15 @@ def _print(lines: Sequence[str]) -> None:
     sys.stdout.flush()
 
 
-def _say(text: str) -> None:
-    """One line of our own, beside the output."""
-    from monitor.format import clean
-
-    click.echo(f"looptop: {clean(text)}", err=True)
-
-
 def main(args: Sequence[str] | None = None) -> int:
-    """The command `looptop`. All that can go wrong becomes one line on stderr and an exit status, here."""
-    try:
-        return _guarded(lambda: _invoke(sys.argv[1:] if args is None else list(args)))
-    finally:
-        _flush()
+    """The command `looptop`: its exit status."""
+    return guarded(lambda: _invoke(sys.argv[1:] if args is None else list(args)))
 
 
 def _invoke(args: list[str]) -> int:
     with cli.make_context("looptop", args) as context:
         status = cli.invoke(context)
     return status if isinstance(status, int) else 0
-
-
-def _guarded(command: Callable[[], int]) -> int:
-    try:
-        return command()
-    except click.exceptions.Exit as leave:
-        return leave.exit_code
-    except click.ClickException as error:
-        _complain(error.format_message(), "looptop --help" if error.exit_code == USAGE else "")
-        return error.exit_code
-    except LooptopError as error:
-        _complain(error.message, error.hint)
-        return error.status
-    except BrokenPipeError:
-        return _broken_pipe()
-    except (KeyboardInterrupt, click.Abort):
-        return INTERRUPTED
-    except Exception as error:
-        if os.environ.get("LOOPTOP_DEBUG") == "1":
-            raise
-        _complain(f"looptop itself failed with {type(error).__name__}: {error}", "LOOPTOP_DEBUG=1 shows where")
-        return BUG
-
-
-def _complain(message: str, hint: str) -> None:
-    text = " ".join(f"{message}: {hint}".split() if hint else message.split())
-    try:
-        _say(text)
-    except OSError:
-        return
-
-
-def _broken_pipe() -> int:
-    """Nobody reads any more: no reason to say anything, or to fail while Python flushes."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    return BROKEN_PIPE
-
-
-def _flush() -> None:
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        _broken_pipe()
-    except (OSError, ValueError):
-        return
 
 
 if __name__ == "__main__":

@@ -104,6 +104,8 @@ def _without_probe(pid: int, environ: Mapping[str, str]) -> Address:
         process = psutil.Process(pid)
         owner = process.uids().effective
         name = process.name()
+        if process.status() == psutil.STATUS_ZOMBIE:
+            raise psutil.NoSuchProcess(pid)
     except (psutil.Error, OverflowError):
         raise Gone(f"no process has the pid {pid}", "looptop ps lists what runs here") from None
     if not programs.mine(owner):

@@ -31,33 +31,41 @@ def run_below(launch: Launch) -> int:
 
     source = LiveSource(reach, ended=program.how_it_ended, eager=True)
     try:
-        if not _ended_at_once(program):
-            from monitor.tui import run_dashboard
+        if _ended_at_once(program):
+            return _print_all(program)
+        from monitor.tui import run_dashboard
 
-            left = run_dashboard(source, program=program)
-            if left and program.running:  # by a signal, or because it failed: that is what is to be known
-                return left
+        left = run_dashboard(source, program=program)
+        if left and program.running:  # by a signal, or because it failed: that is what is to be known
+            return left
     finally:
         program.close()
         source.close()
-    status = program.exit_status
-    if status is None:  # not even SIGKILL ended it: it hangs in the kernel
-        return 1
-    if status != 0 and not program.stopped:
+    if program.exit_status and not program.stopped:
         _tell(program)
-    return exit_status(status)
+    return _status(program)
 
 
 def _ended_at_once(program: PtyProgram) -> bool:
-    """Whether the program ends before anything can be seen of it."""
+    """Whether the program ends before anything can be seen of it. Meanwhile Textual is loaded."""
     until = time.monotonic() + FIRST_MOMENT
-    while time.monotonic() < until:
-        if program.wait(0.05):
-            program.close()
-            if program.exit_status == 0:
-                _tell(program)
-            return True
-    return False
+    import monitor.tui.app  # noqa: F401 - for 0.3 s: what the program has to fail in costs nothing extra
+
+    return program.wait(max(until - time.monotonic(), 0.0))
+
+
+def _print_all(program: PtyProgram) -> int:
+    """All that a short program printed, as if it had not run in a terminal of its own."""
+    program.close()
+    sys.stdout.write("".join(line + "\n" for line in program.output()))
+    sys.stdout.flush()
+    sys.stderr.write(f"looptop: {program.how_it_ended()} before it could be watched\n")
+    return _status(program)
+
+
+def _status(program: PtyProgram) -> int:
+    """The status to pass on; 1 where not even SIGKILL ended it: then it hangs in the kernel."""
+    return 1 if program.exit_status is None else exit_status(program.exit_status)
 
 
 def _tell(program: PtyProgram) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 from monitor.store.model import EndedTask, Failure, Loop, Site, SlowCallback, Task, TaskDetail, Unhandled
@@ -12,12 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Object = dict[str, Any]
+_STEERING = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _DIGITS = 6  # the wire counts microseconds; further digits are noise of the conversion
 
 
 def dump(value: Object) -> str:
-    """One line of JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+    """One line of JSON. What could steer a terminal is escaped, as is all that the output has no letters for."""
+    ascii_only = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    text = json.dumps(value, ensure_ascii=ascii_only, separators=(", ", ": "))
+    return (
+        text if text.isascii() and text.isprintable() else _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    )
 
 
 def snapshot(store: Store, tasks: Iterable[Task], ended: Iterable[EndedTask] = ()) -> Object:

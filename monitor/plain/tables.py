@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 GAP = 2
 WIDEST = 60
-"""Cells of the widest cell: a name may have ten thousand."""
+"""Characters of the widest cell, but for the last column: a name may have ten thousand."""
 
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
@@ -43,7 +43,8 @@ def _reader(column: Column[Row], store: Store) -> Callable[[Row], str]:
 
 def table(rows: Sequence[Row], headings: Sequence[Heading[Row]], width: int, colour: bool = False) -> list[str]:
     """The lines of a table, its heading first, none wider than `width`."""
-    cells = [[cell(heading.text(row)) for heading in headings] for row in rows]
+    most = [WIDEST] * (len(headings) - 1) + [max(width, WIDEST)]
+    cells = [[cell(heading.text(row), limit) for heading, limit in zip(headings, most, strict=True)] for row in rows]
     widths = [
         max([cell_len(heading.title), *(cell_len(line[i]) for line in cells)]) for i, heading in enumerate(headings)
     ]
@@ -83,10 +84,10 @@ def shrink(widths: list[int], shown: Sequence[int], right: Sequence[bool], width
             excess -= 1
 
 
-def cell(text: str) -> str:
+def cell(text: str, most: int = WIDEST) -> str:
     """A value as one printable piece of a line."""
-    if len(text) > WIDEST:
-        text = text[:WIDEST] + "…"
+    if len(text) > most:
+        text = text[:most] + "…"
     return fmt.clean(text)
 
 

@@ -10,7 +10,7 @@ import fake_probe
 import pytest
 from fake_probe import announce, behind_token, event, eventually, hello, serve, well
 
-from monitor import cli
+from monitor import cli, guard
 from monitor.cli import main
 from monitor.errors import NO_CONNECTION, USAGE
 
@@ -89,7 +89,7 @@ def test_tasks_over_tcp(run, runtime_dir, probe_on_tcp, tmp_path, monkeypatch):
         (["tasks", "unix:/nowhere"], NO_CONNECTION, "there is no socket /nowhere"),
         (["tasks", "x y"], USAGE, "'x y' is no target"),
         (["tasks", "old.looptop"], USAGE, "recordings are not supported by this version"),
-        (["tasks"], USAGE, "Missing argument 'TARGET'.: looptop --help"),
+        (["tasks"], USAGE, "Missing argument 'TARGET': looptop --help"),
         (["tasks", "@a", "--sort", "size"], USAGE, "can not sort by 'size': try one of id"),
         (["tasks", "@a", "--filter", "busy>x"], USAGE, "not a number in a filter: busy>x"),
         (["tasks", "@a", "--limit", "-1"], USAGE, "-1"),
@@ -136,7 +136,7 @@ def test_a_bug_is_one_line_unless_one_wants_more(run, monkeypatch):
 
     monkeypatch.setattr(cli.ps, "callback", fail)
     status, _, err = run("ps")
-    assert status == cli.BUG
+    assert status == guard.BUG
     assert one_line(err) == "looptop itself failed with ZeroDivisionError: by zero: LOOPTOP_DEBUG=1 shows where"
     monkeypatch.setenv("LOOPTOP_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
@@ -228,7 +228,7 @@ def test_nobody_reads_any_more(runtime_dir, probe_at):
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30)
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 3
-    assert done.stdout.splitlines()[-1] == str(cli.BROKEN_PIPE)
+    assert done.stdout.splitlines()[-1] == str(guard.BROKEN_PIPE)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT])

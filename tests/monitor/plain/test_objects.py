@@ -1,5 +1,6 @@
 """The JSON of `tasks`: every key is there, seconds are floats, and what is not known is null."""
 
+import io
 import json
 
 import fake_probe
@@ -162,3 +163,16 @@ def test_without_a_session():
 
 def test_text_stays_as_it_is():
     assert dump({"name": "[/x] 名前 \x1b"}) == '{"name": "[/x] 名前 \\u001b"}'
+
+
+def test_what_could_steer_a_terminal_is_escaped():
+    hostile = {"name": "\x1b[2J\x9b2J\u202egnp.exe\ud800\x7f"}
+    text = dump(hostile)
+    assert text.isascii()
+    assert text.isprintable()
+    assert json.loads(text) == hostile
+
+
+def test_a_terminal_without_letters(monkeypatch):
+    monkeypatch.setattr(objects.sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert dump({"name": "名"}) == '{"name": "\\u540d"}'

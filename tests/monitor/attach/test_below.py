@@ -1,0 +1,116 @@
+"""`looptop run` with a dashboard, seen from below it: a stand-in takes the dashboard's place, the rest is real."""
+
+import signal
+import sys
+
+import pytest
+from fake_probe import eventually
+
+import monitor.tui
+from monitor import frames
+from monitor.attach.below import run_below
+from monitor.attach.launch import Launch, Settings
+from monitor.attach.program import PtyProgram
+
+PROGRAM = """
+import asyncio, sys
+async def main():
+    print("ready", flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def run(tmp_path, runtime_dir, monkeypatch):
+    def start(code, dashboard):
+        script = tmp_path / "app.py"
+        script.write_text(code)
+        opened = []
+
+        def stand_in(source, *, program):
+            opened.append(program)
+            source.start()
+            return dashboard(source, program)
+
+        monkeypatch.setattr(monitor.tui, "run_dashboard", stand_in)
+        return run_below(Launch((sys.executable, str(script)), Settings(name="app"))), opened
+
+    return start
+
+
+def connected(source):
+    came = []
+    source.watch(rate=20)
+
+    def ticked():
+        came.extend(source.frames())
+        return any(isinstance(frame, frames.Tick) for frame in came)
+
+    eventually(ticked)
+    return came
+
+
+def test_the_person_leaves_and_the_program_is_stopped(run, capfd):
+    def dashboard(source, program):
+        came = connected(source)
+        assert came[0].name == "app"
+        assert program.output() == ["ready"]
+        return 0
+
+    status, (program,) = run(PROGRAM, dashboard)
+    assert status == 130
+    assert not program.running
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_program_ends_by_itself(run, capfd):
+    def dashboard(source, program):
+        connected(source)
+        ended = eventually(lambda: source.status.state == "ended" and source.status)
+        assert ended.text == "the program ended with status 7"
+        return 7
+
+    code = PROGRAM.replace("asyncio.sleep(60)", "asyncio.sleep(1.5); print('last words'); sys.exit(7)")
+    assert run(code, dashboard)[0] == 7
+    assert capfd.readouterr().err == "ready\nlast words\nlooptop: the program ended with status 7\n"
+
+
+def test_a_program_that_is_killed(run, capfd):
+    def dashboard(source, program):
+        connected(source)
+        program._process.send_signal(signal.SIGKILL)
+        eventually(lambda: source.status.state == "ended")
+        return 137
+
+    assert run(PROGRAM, dashboard)[0] == 137
+    assert "the program was ended by SIGKILL" in capfd.readouterr().err
+
+
+def test_one_that_fails_at_once_has_no_dashboard(run, capfd):
+    status, opened = run("import nothing_of_that_name", lambda *_: 0)
+    assert (status, opened) == (1, [])
+    out, err = capfd.readouterr()
+    assert "ModuleNotFoundError: No module named 'nothing_of_that_name'" in out
+    assert err == "looptop: the program ended with status 1 before it could be watched\n"
+
+
+def test_a_dashboard_that_is_ended_by_a_signal_takes_the_program_along(run):
+    status, (program,) = run(PROGRAM, lambda source, program: connected(source) and 143)
+    assert status == 143
+    assert isinstance(program, PtyProgram)
+    assert program.stopped
+    assert not program.running
+
+
+def test_a_dashboard_that_fails_takes_the_program_along(run):
+    seen = []
+
+    def dashboard(source, program):
+        seen.append(program)
+        connected(source)
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        run(PROGRAM, dashboard)
+    assert not seen[0].running

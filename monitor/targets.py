@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,15 +22,9 @@ class Gone(ConnectError):  # noqa: N818 - it is what happened to the process
     """The process of a target does not exist (any more); trying again is no use."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What the person wrote; `resolve` finds where it is now."""
-
-    text: str
-
-    def resolve(self) -> Address:
-        """Where to connect to."""
-        return resolve(self.text)
+def resolve(self) -> Address:
+    """Where to connect to."""
+    return resolve(self.text)
 
 
 def resolve(text: str, environ: Mapping[str, str] | None = None) -> Address:

@@ -68,7 +68,6 @@ class LiveSource:
         self._wake_read.setblocking(False)
         self._wake_write.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="looptop-source", daemon=True)
-        self._seen = threading.Event()
 
     # What the screen calls
 
@@ -113,10 +112,6 @@ class LiveSource:
         self._wake()
         if self._thread.is_alive():
             self._thread.join(2.0)
-
-    def wait_seen(self, timeout: float) -> bool:
-        """Waits until the program has said hello once."""
-        return self._seen.wait(timeout)
 
     # What the thread does
 
@@ -167,7 +162,6 @@ class LiveSource:
             if self._watched:
                 self._outgoing.append({"type": "watch", **self._watched})
         self._say("connected", "this is another session: the program was started anew" if another else "")
-        self._seen.set()
         try:
             self._exchange(connection)
         except LooptopError as error:

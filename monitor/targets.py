@@ -22,11 +22,6 @@ class Gone(ConnectError):  # noqa: N818 - it is what happened to the process
     """The process of a target does not exist (any more); trying again is no use."""
 
 
-def resolve(self) -> Address:
-    """Where to connect to."""
-    return resolve(self.text)
-
-
 def resolve(text: str, environ: Mapping[str, str] | None = None) -> Address:
     """Where a target is. Raises ConnectError, or UsageError for what is no target at all."""
     environ = os.environ if environ is None else environ

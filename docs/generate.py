@@ -6,12 +6,11 @@ A test runs this and fails if a file in the repository is not what it would writ
 from __future__ import annotations
 
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 from monitor.store.columns import TASKS
 from monitor.tui.keys import readme_table
-from probes.settings import Settings
+from probes.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "docs" / "config.md"
@@ -48,11 +47,10 @@ in the `watch` frame of [protocol.md](protocol.md).
 def config() -> str:
     """The text of docs/config.md."""
     rows = []
-    for setting in fields(Settings):
-        default = {True: "yes", False: "no", "": ""}.get(setting.default, setting.default)  # type: ignore[call-overload]
-        meta = setting.metadata
+    for setting in SETTINGS:
+        default = {True: "yes", False: "no", "": ""}.get(setting.default, setting.default)
         variable = f"LOOPTOP_{setting.name.upper()}"
-        rows.append(f"| `{setting.name}` | `{variable}` | {meta['unit']} | {default} | {meta['help']} |")
+        rows.append(f"| `{setting.name}` | `{variable}` | {setting.unit} | {default} | {setting.help} |")
     return _CONFIG_HEAD + "\n".join(rows) + "\n" + _CONFIG_TAIL
 
 

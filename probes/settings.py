@@ -6,40 +6,66 @@ A value that makes no sense is told in one line on stderr and the default is tak
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def _setting(default: Any, unit: str, text: str) -> Any:
-    return field(default=default, metadata={"unit": unit, "help": text})
+class Setting:
+    """One thing that a probe can be told. No dataclass: those need a module in `sys.modules`, and time to be made."""
+
+    __slots__ = ("default", "help", "name", "unit")
+
+    def __init__(self, name: str, default: Any, unit: str, text: str) -> None:
+        self.name = name
+        self.default = default
+        self.unit = unit
+        self.help = text
 
 
-@dataclass(frozen=True, slots=True)
+SETTINGS = (
+    Setting("name", "", "text", "name to find the program by (`@NAME`); default: the name of its script or module"),
+    Setting("listen", "", "HOST:PORT", "also listen on TCP; loopback unless another host is named; needs a token"),
+    Setting("token_file", "", "path", "file with the token for TCP; default: one is made, readable by its owner"),
+    Setting("token", "", "text", "the token itself; a file is better, since others may see a program's environment"),
+    Setting("slow", 0.1, "s", "threshold of slow callbacks while no viewer says otherwise, at least 0.01"),
+    Setting("ended", 1000, "count", "how many ended tasks are kept"),
+    Setting("control", True, "yes/no", "whether viewers may cancel tasks"),
+    Setting("skip", "", "paths, comma", "more files that are never a creation site, by a part of their path"),
+    Setting("expect", 0.0, "s", "count from the start, for so long, although no viewer is there yet"),
+    Setting("leave", False, "yes/no", "take the probe out when its last viewer has left, or none came in 10 s"),
+    Setting("announce", False, "yes/no", "say on stderr, in one line, where to connect"),
+)
+"""`docs/config.md` is made from this."""
+
+
 class Settings:
-    """What a probe can be told. `docs/config.md` is made from this."""
+    """What a probe was told, checked."""
 
-    name: str = _setting("", "text", "name to find the program by (`@NAME`); default: the name of its script or module")
-    listen: str = _setting("", "HOST:PORT", "also listen on TCP; loopback unless another host is named; needs a token")
-    token_file: str = _setting("", "path", "file with the token for TCP; default: one is made, readable by its owner")
-    token: str = _setting(
-        "", "text", "the token itself; a file is better, since others may see a program's environment"
-    )
-    slow: float = _setting(0.1, "s", "threshold of slow callbacks while no viewer says otherwise, at least 0.01")
-    ended: int = _setting(1000, "count", "how many ended tasks are kept")
-    control: bool = _setting(True, "yes/no", "whether viewers may cancel tasks")
-    skip: str = _setting("", "paths, comma", "more files that are never a creation site, by a part of their path")
-    expect: float = _setting(0.0, "s", "count from the start, for so long, although no viewer is there yet")
-    leave: bool = _setting(False, "yes/no", "take the probe out when its last viewer has left, or none came in 10 s")
-    announce: bool = _setting(False, "yes/no", "say on stderr, in one line, where to connect")
+    __slots__ = tuple(setting.name for setting in SETTINGS)
+
+    name: str
+    listen: str
+    token_file: str
+    token: str
+    slow: float
+    ended: int
+    control: bool
+    skip: str
+    expect: float
+    leave: bool
+    announce: bool
+
+    def __init__(self, **chosen: Any) -> None:
+        for setting in SETTINGS:
+            setattr(self, setting.name, chosen.get(setting.name, setting.default))
 
 
 def from_environment(environ: Mapping[str, str], given: Mapping[str, Any]) -> Settings:
     """Settings of the keyword arguments, else of the environment, else the defaults."""
     chosen: dict[str, Any] = {}
-    for setting in fields(Settings):
+    for setting in SETTINGS:
         name, variable = setting.name, f"LOOPTOP_{setting.name.upper()}"
         if given.get(name) is not None:
             value, source = given[name], name
@@ -50,8 +76,8 @@ def from_environment(environ: Mapping[str, str], given: Mapping[str, Any]) -> Se
         try:
             chosen[name] = _convert(value, setting.default)
         except (ValueError, TypeError):
-            warn(f"{source}={value!r} is no {setting.metadata['unit']}; {setting.default!r} is taken")
-    unknown = sorted(set(given) - {setting.name for setting in fields(Settings)})
+            warn(f"{source}={value!r} is no {setting.unit}; {setting.default!r} is taken")
+    unknown = sorted(set(given) - {setting.name for setting in SETTINGS})
     if unknown:
         warn(f"no such setting: {', '.join(unknown)}")
     return _bounded(Settings(**chosen))
@@ -79,9 +105,9 @@ _WORDS = {"1": True, "yes": True, "true": True, "on": True, "0": False, "no": Fa
 
 
 def _bounded(settings: Settings) -> Settings:
-    slow, ended = max(settings.slow, 0.01), min(max(settings.ended, 1), 100_000)
-    values = {setting.name: getattr(settings, setting.name) for setting in fields(Settings)}
-    return Settings(**{**values, "slow": slow, "ended": ended})
+    settings.slow = max(settings.slow, 0.01)
+    settings.ended = min(max(settings.ended, 1), 100_000)
+    return settings
 
 
 def warn(text: str) -> None:

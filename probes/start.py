@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import weakref
+from types import FunctionType
 from typing import Any
 
 from . import settings as _settings
@@ -19,14 +19,14 @@ def start(given: dict[str, Any]) -> Probe:
     probe.start()
     atexit.register(probe.stop)
     probe.on_end = lambda: atexit.unregister(probe.stop)
-    alive = weakref.ref(probe)
-
-    def forked() -> None:
-        ours = alive()
-        if ours is not None:
-            ours.forked()
-            atexit.unregister(ours.stop)
-
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=forked)
+        # It can not be unregistered: so it knows the way to the probe, and keeps nothing of us alive.
+        os.register_at_fork(after_in_child=FunctionType(_forked.__code__, {"sys": sys}))
     return probe
+
+
+def _forked() -> None:
+    probe = getattr(sys, "_looptop_probe", None)
+    if probe is not None:
+        probe.forked()
+        probe.on_end()

@@ -66,12 +66,18 @@ class Registry:
         """`tell(text)` is given one line when a hook is switched off, or could not be removed."""
         self._tell = tell
         self.hooks: list[Hook] = []
+        self._left: list[Hook] = []
         self.failed: dict[str, str] = {}
 
     def add(self, hook: Hook) -> None:
         """Puts a hook in, unless one of its name has failed before."""
         if hook.name in self.failed:
             return
+        for left in [left for left in self._left if (left.target, left.attribute) == (hook.target, hook.attribute)]:
+            self._left.remove(left)
+            if not left.remove():
+                self.hooks.append(left)  # it works on under what covers it; a second one would count twice
+                return
         try:
             hook.install()
         except Exception as error:
@@ -84,6 +90,7 @@ class Registry:
         for hook in [hook for hook in self.hooks if hook.name == name]:
             self.hooks.remove(hook)
             if not hook.remove():
+                self._left.append(hook)
                 self._tell(f"{hook.name} left in place: something else has replaced {hook.attribute} since")
 
     def remove_all(self) -> None:

@@ -49,8 +49,8 @@ class Loops:
             self._started(loop, thread)
 
     def _hook_class(self, cls: type) -> None:
-        if cls in self._hooked:
-            return
+        if any(base in self._hooked for base in cls.__mro__):
+            return  # it inherits the hooks, or passes them when it calls super()
         self._hooked.append(cls)
         native = cls is base_events.BaseEventLoop
         add = self._registry.add
@@ -75,6 +75,8 @@ class Loops:
         self._registry.add(Hook("run", events.Handle, "_run", hot.hook_run))
         for cls in self._hooked:
             self._hook_steps(cls)
+        for record in list(self._known.values()):
+            record.schedules = "call_soon" not in self._registry.failed
 
     def unwatch(self) -> None:
         """Takes the step hooks out."""
@@ -88,12 +90,15 @@ class Loops:
         """The record of a loop; a new one for a loop that is met for the first time."""
         record = self._known.get(loop)
         if record is None:
-            native = isinstance(loop, base_events.BaseEventLoop)
-            record = LoopRecord(loop, self._next_id(), kind_of(loop), native)
-            self._known[loop] = record
+            record = self._known[loop] = self._new(loop)
         if events._get_running_loop() is loop:
             # Met in its own thread before its start was seen: uvloop was imported before the probe came.
             self._started(loop, (get_ident(), get_native_id(), 0))
+        return record
+
+    def _new(self, loop: Loop) -> LoopRecord:
+        record = LoopRecord(loop, self._next_id(), kind_of(loop), isinstance(loop, base_events.BaseEventLoop))
+        record.schedules = "call_soon" not in self._registry.failed
         return record
 
     def all(self) -> list[tuple[Loop, LoopRecord]]:
@@ -127,6 +132,9 @@ class Loops:
     def _hook_handler(self, original: Callable[..., None]) -> Callable[..., None]:
         def call_exception_handler(loop: Any, context: dict[str, Any]) -> None:
             try:
+                stack = context.get("source_traceback")
+                if stack:  # debug mode of a loop whose handles do not show theirs
+                    hot.without_hook(stack, None)
                 self.on_unhandled(context)
             except Exception as error:
                 self._registry.fail("exception handler", error)
@@ -137,8 +145,7 @@ class Loops:
     def _started(self, loop: Loop, thread: tuple[int, int, int]) -> None:
         record = self._known.get(loop)
         if record is None:
-            native = isinstance(loop, base_events.BaseEventLoop)
-            record = self._known[loop] = LoopRecord(loop, self._next_id(), kind_of(loop), native)
+            record = self._known[loop] = self._new(loop)
         record.thread, record.thread_native, record.depth = thread
         record.started = record.nested = record.beat_sent = 0.0
         hot.loops[loop] = record

@@ -97,7 +97,7 @@ class LoopRecord:
         self.id = id
         self.kind = kind
         self.clocked = clocked
-        self.schedules = clocked
+        self.schedules = True
         self.thread = 0
         self.thread_native = 0
         self.depth = 0

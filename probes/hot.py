@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from asyncio import events, format_helpers, tasks
+from asyncio import base_events, events, format_helpers, tasks
 from collections import deque
 from contextvars import Context, copy_context
 from itertools import count
@@ -98,11 +98,6 @@ def _class_of_first_steps() -> Any:
 _step_class = _class_of_first_steps()
 
 
-def is_step(callback: Any) -> bool:
-    """Whether a callback whose `__self__` is a task runs a step of it (`task.cancel` is one that does not)."""
-    return callback.__class__ is _step_class or callback.__name__ in _STEP_NAMES
-
-
 def start_counting(record: TaskRecord) -> None:
     """Sets a record to nothing counted yet, from now on. Until somebody watches, these fields are not there."""
     record.busy = record.scheduled = record.max_step = record.ended = 0.0
@@ -141,7 +136,7 @@ def adopt(task: AnyTask, loop: LoopRecord | None) -> TaskRecord:
     return record
 
 
-def hook_create_task(original: Callable[..., AnyTask], native: bool) -> Callable[..., AnyTask]:
+def hook_create_task(original: Callable[..., AnyTask], native: bool) -> Callable[..., AnyTask]:  # noqa: C901
     """`create_task` of a loop class, which also registers the task. `native`: the loop is asyncio's own."""
     getframe = sys._getframe
     plumbing = sites.plumbing
@@ -150,12 +145,14 @@ def hook_create_task(original: Callable[..., AnyTask], native: bool) -> Callable
 
     def create_task(self: Any, coro: Any, **kwargs: Any) -> AnyTask:
         global births
-        factory = self._task_factory if native else self.get_task_factory()
+        factory = self._task_factory if native else _factory_of(self)
         eager = factory is not None or "eager_start" in kwargs
         nested = _nested(self) if eager else 0.0
         born = monotonic()
         task = original(self, coro, **kwargs)
         try:
+            if eager and not hasattr(task, "_fut_waiter"):
+                return task  # somebody's factory made something else: a future, a proxy
             record = TaskRecord(task, collected)
             record.id = next_id()
             record.key = key = id(task)
@@ -200,13 +197,39 @@ def hook_create_task(original: Callable[..., AnyTask], native: bool) -> Callable
                     finish(record, task, monotonic())
                     record.name = kwargs.get("name")  # else set by the caller, after this (3.12)
             if native and self._debug and task._source_traceback:  # type: ignore[attr-defined]
-                # asyncio cuts its own frame off; this one would be left. Only in debug mode.
-                del task._source_traceback[-1]  # type: ignore[attr-defined]
+                without_hook(task._source_traceback, getframe(1))  # type: ignore[attr-defined]
         except Exception as error:
             on_error("create_task", error)
-        return task
+        try:
+            return task
+        finally:
+            del task  # the traceback of an eager one that failed leads to this frame
 
     return create_task
+
+
+def _factory_of(loop: Any) -> Any:
+    try:
+        return loop.get_task_factory()
+    except Exception:  # a loop of somebody's own need not have that method
+        return None
+
+
+def without_hook(stack: list[Any], caller: Any) -> None:
+    """Makes of a creation stack that asyncio kept in debug mode what it would be without a hook's frame in it.
+
+    asyncio keeps the ten innermost frames, so one that lies further out takes the place of ours.
+    """
+    for index in range(len(stack) - 1, -1, -1):
+        if stack[index].filename == _FILE and stack[index].name in ("create_task", "call_soon"):
+            if caller is None:
+                del stack[index]
+            else:
+                stack[: index + 1] = format_helpers.extract_stack(caller, index + 1)
+            return
+
+
+_FILE = without_hook.__code__.co_filename
 
 
 def _nested(loop: Loop) -> float:
@@ -261,6 +284,8 @@ HANDLE_SLOTS = {
 
 def hook_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
     """`BaseEventLoop.call_soon` with timed handles. In debug mode asyncio's own checks come first."""
+    if not is_asyncios(original):
+        raise TypeError("somebody has replaced BaseEventLoop.call_soon; scheduled times are not known")
     new = object.__new__
     handle_class = TimedHandle
 
@@ -268,7 +293,7 @@ def hook_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
         if self._closed or self._debug:
             made = original(self, callback, *args, context=context)
             if made._source_traceback:
-                del made._source_traceback[-1]
+                without_hook(made._source_traceback, sys._getframe(1))
             return made
         # Handle.__init__ of 3.11 to 3.15, without the call.
         handle: Any = new(handle_class)
@@ -286,26 +311,36 @@ def hook_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
     return call_soon
 
 
-def hook_run(original: Callable[[Any], None]) -> Callable[[Any], None]:  # noqa: ARG001, C901 - nothing is left to it
+def hook_run(original: Callable[[Any], None]) -> Callable[[Any], None]:  # noqa: C901
     """`Handle._run` that times every callback of asyncio's loops and books it to its task.
 
     It does what asyncio's own does (3.11 to 3.15) in its place: a call to it would cost more than the booking.
+    What somebody else has put there is called.
     """
     handle_class = TimedHandle
+    theirs = None if is_asyncios(original) else original
 
-    def run(self: Any) -> None:  # noqa: C901 - a call for each branch would cost more than the branches
+    def _run(self: Any) -> None:  # noqa: C901 - a call for each branch would cost more than the branches
         callback = self._callback
-        owner = getattr(callback, "__self__", None)
+        try:
+            owner = getattr(callback, "__self__", None)
+        except Exception:  # a proxy that answers only in its own context
+            owner = None
         try:
             loop = loops[self._loop]
         except KeyError:
             loop = on_loop(self._loop)
         loop.started = started = monotonic()
         try:
-            self._context.run(callback, *self._args)
+            if theirs is None:
+                self._context.run(callback, *self._args)
+            else:
+                theirs(self)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
+            if theirs is not None:
+                raise
             _tell_loop(self, error)
         elapsed = monotonic() - started
         loop.started = 0.0
@@ -332,15 +367,28 @@ def hook_run(original: Callable[[Any], None]) -> Callable[[Any], None]:  # noqa:
                         changed.append(record)
                     if owner.done():
                         finish(record, owner, started + elapsed)
+                    self = callback = owner = None
                     return
             if loop.nested:
                 loop.nested = 0.0
             if elapsed >= slow_threshold:
                 on_slow(loop, callback, None, started, elapsed)
         except Exception as error:
-            on_error("run", error)
+            if watching:  # else this is left under somebody's patch, and nothing is booked
+                on_error("run", error)
+        # As asyncio does: from 3.12 on the traceback of a failed task leads to this frame, and so back to the task.
+        self = callback = owner = None
 
-    return run
+    return _run
+
+
+def is_asyncios(function: Any) -> bool:
+    """Whether a function is asyncio's own, and not one that somebody has put in its place."""
+    code = getattr(function, "__code__", None)
+    return code is not None and code.co_filename in (
+        events.Handle.__init__.__code__.co_filename,
+        base_events.BaseEventLoop.time.__code__.co_filename,
+    )
 
 
 def _tell_loop(handle: Any, error: BaseException) -> None:
@@ -365,14 +413,21 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def call_soon(self: Any, callback: Any, *args: Any, context: Context | None = None) -> Any:
-        record = records.get(id(getattr(callback, "__self__", None)))
-        if record is None or not is_step(callback):
+        # The first step of a task comes here before the task is registered.
+        if type(callback) is not _step_class and not _is_known_step(callback):
             return original(self, callback, *args, context=context)
         handle: Any = TimedHandle(callback, args, self, copy_context() if context is None else context)
         handle.ready = monotonic()
         return original(self, handle._run)
 
     return call_soon
+
+
+def _is_known_step(callback: Any) -> bool:
+    try:
+        return id(callback.__self__) in records and callback.__name__ in _STEP_NAMES
+    except Exception:  # most callbacks have no `__self__`
+        return False
 
 
 def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
@@ -420,7 +475,8 @@ def cost_of_a_step() -> float:
     loop = LoopRecord(stub, 0, "", True)
     record.loop = loop
     handle: Any = events.Handle(stub, (), stub, copy_context())
-    timed = hook_run(events.Handle._run)
+    own: Any = events.Handle.__init__  # a function of asyncio's, whatever lies in the place of `_run` now
+    timed = hook_run(own)
     best = [1.0, 1.0]
     records[id(stub)] = record
     loops[stub] = loop

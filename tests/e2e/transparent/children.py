@@ -1,0 +1,37 @@
+import asyncio
+import concurrent.futures
+import multiprocessing
+import os
+import subprocess
+import sys
+
+
+async def inner(value):
+    task = asyncio.create_task(asyncio.sleep(0.001, value))
+    return task.get_name(), await task
+
+
+def job(value):
+    return asyncio.run(inner(value)), hasattr(sys, "_looptop_probe"), "LOOPTOP_BOOT" in os.environ
+
+
+async def main():
+    code = "import sys, os; print(hasattr(sys, '_looptop_probe'), 'sitecustomize' in sys.modules, os.environ.get('PYTHONPATH'))"
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE)
+    print((await child.communicate())[0].decode(), child.returncode)
+    child = await asyncio.create_subprocess_shell("exit 3")
+    print(await child.wait())
+    loop = asyncio.get_running_loop()
+    for method in ("spawn", "fork", "forkserver"):
+        context = multiprocessing.get_context(method)
+        with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+            print(method, await loop.run_in_executor(pool, job, 3), flush=True)
+    pid = os.fork()
+    if pid == 0:
+        print("child", hasattr(sys, "_looptop_probe"), flush=True)
+        os._exit(4)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

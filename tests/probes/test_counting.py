@@ -1,0 +1,564 @@
+"""What is counted is right: known workloads in programs of every Python, read by a viewer over a real socket."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from watched import Program
+
+WAITS = """
+    import asyncio, sys, time
+
+    async def told(what=None):
+        '''Says that it is ready, and waits for a line on stdin, without a step of the loop in between.'''
+        if what: print(what, flush=True)
+        return await asyncio.to_thread(sys.stdin.readline)
+
+    def spin(seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end: pass
+"""
+UVLOOP = """
+    import uvloop
+    run = uvloop.run if sys.version_info >= (3, 12) else lambda main: asyncio.Runner(loop_factory=uvloop.new_event_loop).run(main)
+"""
+
+
+def source(body: str, setup: str = "run = asyncio.run\n") -> str:
+    import textwrap
+
+    return textwrap.dedent(WAITS) + "\n" + textwrap.dedent(setup) + "\n" + textwrap.dedent(body)
+
+
+WORK = """
+    async def steps(number):
+        for _ in range(number):
+            await asyncio.sleep(0)
+        await told_once.wait()
+
+    async def busy():
+        spin(0.05); await asyncio.sleep(0); spin(0.02)
+        await told_once.wait()
+
+    async def queued():
+        await asyncio.sleep(0)
+        await told_once.wait()
+
+    def nothing(): pass
+
+    async def main():
+        global told_once
+        told_once = asyncio.Event()
+        await told("ready")
+        loop = asyncio.get_running_loop()
+        made = [asyncio.create_task(steps(n), name=f"steps {n}") for n in (0, 1, 100)]
+        made.append(asyncio.create_task(busy(), name="busy"))
+        made.append(asyncio.create_task(queued(), name="queued"))   # ready while busy spins
+        cancelled = asyncio.create_task(told_once.wait(), name="cancelled")
+        for _ in range(50): loop.call_soon(nothing)
+        await asyncio.sleep(0.15)
+        loop.call_later(0.01, cancelled.cancel)
+        await asyncio.sleep(0.05)
+        await told("worked")
+        told_once.set()
+        await asyncio.gather(*made)
+        await told("over")
+
+    run(main())
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_steps_busy_and_scheduled(python: str, tmp_path: Path, loop: str) -> None:
+    if loop == "uvloop":
+        if python != sys.executable:
+            pytest.skip("uvloop is only in the environment of this Python")
+        pytest.importorskip("uvloop", reason="uvloop is not installed")
+    with Program(
+        source(WORK, UVLOOP if loop == "uvloop" else "run = asyncio.run\n"), folder=tmp_path, python=python
+    ) as program:
+        program.expect("ready")
+        with program.viewer() as viewer:
+            viewer.ticks(2)
+            program.say()
+            program.expect("worked")
+            viewer.ticks(2)
+            for number in (0, 1, 100):
+                task = viewer.named(f"steps {number}")
+                assert task["steps"] == number + 1
+                assert task["state"] == "waiting"
+                assert task["counted"] is None and task["born"] > 1.6e15
+            busy = viewer.named("busy")
+            assert busy["steps"] == 2
+            assert 65_000 <= busy["busy"] <= 200_000
+            assert 45_000 <= busy["max_step"] <= busy["busy"] - 15_000
+            queued = viewer.named("queued")
+            assert queued["scheduled"] >= 60_000, "it waited behind both spins"
+            assert queued["busy"] < 30_000
+            assert viewer.named("busy")["scheduled"] < queued["scheduled"]
+            (cancelled,) = [event for event in viewer.of_kind("task_ended") if event["name"] == "cancelled"]
+            assert (cancelled["outcome"], cancelled["steps"]) == ("cancelled", 2), "task.cancel itself is no step"
+            assert viewer.facts[cancelled["task"]]["parent"] == viewer.named("Task-1")["id"]
+            kinds = {facts["kind"] for facts in viewer.loops.values()}
+            assert kinds == {loop}
+            (of_loop,) = viewer.loops.values()
+            assert of_loop["steps"] >= 100 + 2 + 2 + 2 + 1 and of_loop["busy"] >= 65_000
+            assert of_loop["name"] == "MainThread"
+            assert viewer.at("main")["born"] == 6
+            program.say()
+            program.expect("over")
+            viewer.until(lambda: viewer.at("main")["ended"] == 6, "all ends")
+            counts = viewer.at("main")
+            assert counts["cancelled"] == 1 and counts["failed"] == 0
+            assert counts["steps"] == (1 + 2 + 101) + 2 + 2 + 2 + 5, "each is woken once more for its end"
+            assert viewer.named("busy")["state"] == "done"
+            program.say()
+            assert program.end() == 0
+            assert not viewer.probe["off"]
+
+
+def test_an_eager_child_is_not_its_creators_work(tmp_path: Path, python: str) -> None:
+    if python.endswith("3.11") or (python == sys.executable and sys.version_info < (3, 12)):
+        pytest.skip("Python 3.11 has no eager tasks")
+    body = """
+        async def child(seconds, inner=0):
+            spin(seconds)
+            if inner:
+                asyncio.create_task(child(inner), name=f"inner {inner}")
+            await gate.wait()
+
+        async def at_once():
+            spin(0.03)
+
+        async def grandparent():
+            spin(0.01)
+            asyncio.create_task(child(0.05, 0.04), name="outer")
+            asyncio.create_task(at_once(), name="at once")
+            spin(0.01)
+            await gate.wait()
+
+        async def main():
+            global gate
+            gate = asyncio.Event()
+            asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+            await told("ready")
+            loop = asyncio.get_running_loop()
+            loop.set_task_factory(None)
+            asyncio.create_task(grandparent(), name="grandparent")
+            loop.set_task_factory(asyncio.eager_task_factory)
+            await asyncio.sleep(0.2)
+            await told("worked")
+
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path, python=python) as program:
+        program.expect("ready")
+        with program.viewer() as viewer:
+            viewer.ticks(2)
+            program.say()
+            program.expect("worked")
+            viewer.ticks(2)
+            parent, outer, inner = (viewer.named(name) for name in ("grandparent", "outer", "inner 0.04"))
+            (at_once,) = [event for event in viewer.of_kind("task_ended") if event["name"] == "at once"]
+            assert 18_000 <= parent["busy"] < 45_000, "its children ran for 120 ms inside its step"
+            assert 45_000 <= outer["busy"] < 75_000
+            assert 38_000 <= inner["busy"] < 60_000
+            assert at_once["steps"] == 1 and 28_000 <= at_once["busy"] < 50_000
+            assert outer["flags"] & 2 and inner["flags"] & 2 and not parent["flags"] & 2
+            assert outer["parent"] == parent["id"]
+            assert inner["parent"] == outer["id"], "the task that was current at its creation"
+            assert (parent["steps"], outer["steps"], inner["steps"]) == (1, 1, 1)
+            assert viewer.at("child")["born"] == 1 and viewer.at("grandparent")["born"] == 2
+            assert len([name for name in viewer.names() if name == "outer"]) == 1
+            program.say()
+            assert program.end() == 0
+
+
+def test_creation_sites_are_the_users_lines(tmp_path: Path, python: str) -> None:
+    body = """
+        async def child():
+            await gate.wait()
+
+        async def by_create_task():
+            return [asyncio.create_task(child(), name="by create_task")]          # site create_task
+
+        async def by_gather():
+            await asyncio.gather(child())                                         # site gather
+
+        async def by_group():
+            async with asyncio.TaskGroup() as group:
+                group.create_task(child(), name="by group")                       # site group
+
+        async def by_ensure():
+            return asyncio.ensure_future(child())                                 # site ensure
+
+        async def by_wait_for():
+            await asyncio.wait_for(child(), 60)                                   # site wait_for
+
+        async def by_as_completed():
+            for first in asyncio.as_completed([child()]):                         # site as_completed
+                await first
+
+        def helper(coro):
+            return asyncio.get_running_loop().create_task(coro, name="by helper") # site helper
+
+        async def on_connection(reader, writer):                                  # site connection
+            await gate.wait()
+
+        def from_callback():
+            asyncio.create_task(child(), name="by callback")                      # site callback
+
+        async def from_comprehension():
+            return [asyncio.create_task(child()) for _ in range(2)]               # site comprehension
+
+        async def main():
+            global gate
+            gate = asyncio.Event()
+            await told("ready")
+            keep = [asyncio.create_task(each(), name=each.__name__) for each in (
+                by_create_task, by_gather, by_group, by_ensure, by_wait_for, by_as_completed, from_comprehension)]
+            keep.append(helper(child()))
+            asyncio.get_running_loop().call_soon(from_callback)
+            server = await asyncio.start_server(on_connection, "127.0.0.1", 0)
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            await asyncio.sleep(0.1)
+            await told("worked")
+            writer.close()
+
+        run(main())                                                               # site main
+    """
+    text = source(body)
+    lines = {
+        line.rpartition("# site ")[2]: number for number, line in enumerate(text.splitlines(), 1) if "# site " in line
+    }
+    with Program(text, folder=tmp_path, python=python, settings={"expect": 10}) as program:
+        program.expect("ready")
+        with program.viewer(origins=10) as viewer:
+            viewer.ticks(2)
+            program.say()
+            program.expect("worked")
+            viewer.ticks(2)
+            found: dict[int, set[str]] = {}
+            for facts in viewer.facts.values():
+                file, line, function = viewer.site(facts["site"])
+                assert file == "program.py", f"{facts['name']} was born in {file}:{line}"
+                found.setdefault(line, set()).add(function)
+            new = sys.version_info >= (3, 12) if python == sys.executable else not python.endswith("3.11")
+            expected = {key: number for key, number in lines.items() if not (new and key == "wait_for")}
+            missing = {key: number for key, number in expected.items() if number not in found}
+            assert not missing, f"{missing} of {found}"
+            assert found[lines["helper"]] == {"helper"}
+            assert found[lines["connection"]] == {"on_connection"}
+            detail = viewer.details_of("by helper")
+            origin = viewer.stack(detail["origin"])
+            assert [entry[2] for entry in origin if entry[0] == "program.py"] == ["helper", "main"]
+            program.say()
+            program.end()
+
+
+def test_names_parents_and_tasks_older_than_the_probe(tmp_path: Path, python: str) -> None:
+    body = """
+        import probes
+
+        async def waits():
+            await gate.wait()
+
+        async def parent():
+            asyncio.create_task(waits(), name="child")
+            await gate.wait()
+
+        async def main():
+            global gate
+            gate = asyncio.Event()
+            old = asyncio.create_task(waits(), name="old")
+            await asyncio.sleep(0)
+            assert probes.install() is probes.install()
+            young = asyncio.create_task(parent(), name="parent")
+            await told("ready")
+            young.set_name("renamed")
+            direct = asyncio.Task(waits(), name="passed no hook")
+            del direct
+            keeps = [asyncio.create_task(waits())]
+            keeps[0].set_name("named later")
+            await told("renamed")
+
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path, python=python, boot=False) as program:
+        program.expect("ready")
+        with program.viewer() as viewer:
+            viewer.ticks(2)
+            old = viewer.named("old")
+            assert old["born"] is None and old["flags"] & 1 and old["counted"] is not None
+            assert viewer.sites[old["site"]][1] == 0, "nobody knows where it was made"
+            young, child = viewer.named("parent"), viewer.named("child")
+            assert young["born"] is not None and young["counted"] is not None, "older than the first viewer"
+            assert child["parent"] == young["id"]
+            program.say()
+            program.expect("renamed")
+            viewer.watch(window=[young["id"]])
+            assert viewer.named("renamed")["id"] == young["id"]
+            assert viewer.named("passed no hook")["born"] is None
+            assert viewer.named("named later")["born"] is not None
+            program.say()
+            program.end()
+
+
+def test_a_task_that_is_collected_while_pending_is_gone(tmp_path: Path, python: str) -> None:
+    body = """
+        import gc
+
+        async def orphan():
+            await asyncio.get_running_loop().create_future()
+
+        async def main():
+            asyncio.create_task(orphan(), name="orphan")
+            await told("ready")
+            gc.collect()
+            await told("collected")
+
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path, python=python) as program:
+        program.expect("ready")
+        with program.viewer() as viewer:
+            orphan = viewer.named("orphan")
+            program.say()
+            program.expect("collected")
+            viewer.until(lambda: orphan["id"] in viewer.gone, "the orphan to be gone")
+            assert not [event for event in viewer.of_kind("task_ended") if event["task"] == orphan["id"]]
+            assert "destroyed but it is pending" in program.stderr
+            program.say()
+            program.end()
+
+
+def test_ends_are_told_with_their_exceptions_and_bounded(tmp_path: Path, python: str) -> None:
+    body = """
+        class Refuses(Exception):
+            def __str__(self): raise RuntimeError("not even a text")
+
+        def deep(level):
+            if level == 0: raise ValueError("x" * 10_000)
+            deep(level - 1)
+
+        async def fails(): deep(3)
+        async def refuses(): raise Refuses
+        async def endless(): (lambda f: f(f))(lambda f: f(f))
+        async def fine(n): return n
+
+        async def main():
+            await told("ready")
+            tasks = [asyncio.create_task(each(), name=each.__name__) for each in (fails, refuses, endless)]
+            await asyncio.gather(*tasks, return_exceptions=True)
+            loop = asyncio.get_running_loop()
+            loop.set_exception_handler(lambda loop, context: None)
+            loop.call_soon(deep, 1)
+            await asyncio.sleep(0.1)
+            await told("failed")
+            await asyncio.gather(*(fine(n) for n in range(300)))
+            await told("many")
+
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path, python=python, settings={"ended": 50}) as program:
+        program.expect("ready")
+        with program.viewer() as viewer:
+            viewer.ticks(1)
+            program.say()
+            program.expect("failed")
+            viewer.ticks(3)
+            ends = {event["name"]: event for event in viewer.of_kind("task_ended")}
+            failed = ends["fails"]["exception"]
+            assert failed["type"] == "ValueError" and failed["message"].startswith("xxx")
+            assert len(failed["message"]) <= 600
+            assert [entry[2] for entry in viewer.stack(failed["traceback"])] == ["fails"] + ["deep"] * 4
+            assert ends["refuses"]["exception"]["type"] == "Refuses"
+            assert "RuntimeError" in ends["refuses"]["exception"]["message"]
+            assert ends["endless"]["exception"]["type"] == "RecursionError"
+            assert len(ends["endless"]["exception"]["traceback"]) <= 100
+            assert all(end["outcome"] == "failed" for end in (ends["fails"], ends["refuses"], ends["endless"]))
+            (unhandled,) = viewer.of_kind("unhandled")
+            assert unhandled["message"].startswith("Exception in callback deep(")
+            assert viewer.stack(unhandled["exception"]["traceback"])[-1][2] == "deep"
+            program.say()
+            program.expect("many")
+            viewer.ticks(3)
+            with program.viewer() as late:
+                late.ticks(2)
+                assert 0 < len(late.of_kind("task_ended")) <= 50
+                assert len(late.of_kind("unhandled")) == 1, "ends of tasks push nothing else out"
+            program.say()
+            program.end()
+
+
+def test_churn_is_counted_exactly(tmp_path: Path, python: str) -> None:
+    body = """
+        async def short(n):
+            if n % 2: await asyncio.sleep(0)
+            if n % 10 == 3: raise ValueError(n)
+            if n % 10 == 5: asyncio.current_task().cancel(); await asyncio.sleep(0)
+
+        async def makes(number):
+            for start in range(0, number, 100):
+                tasks = []
+                for n in range(start, start + 100): tasks.append(asyncio.create_task(short(n)))
+                await asyncio.wait(tasks)
+
+        async def main():
+            asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+            await told("ready")
+            await makes(20_000)
+            await told("made")
+
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path, python=python) as program:
+        program.expect("ready")
+        with program.viewer(rate=4) as viewer:
+            viewer.ticks(1)
+            program.say()
+            viewer.until(lambda: program.out[-1:] == ["made"], "20,000 tasks", 60)
+            viewer.until(lambda: viewer.at("makes")["ended"] >= 20_000, "all of them counted", 20)
+            found = viewer.at("makes")
+            assert {key: found[key] for key in ("born", "ended", "failed", "cancelled")} == {
+                "born": 20_000,
+                "ended": 20_000,
+                "failed": 2_000,
+                "cancelled": 2_000,
+            }
+            assert found["steps"] == 20_000 + 10_000 + 2_000
+            assert len(viewer.sizes) < 3000 and max(viewer.sizes) < 1 << 20
+            program.say()
+            program.end()
+
+
+def test_several_loops_in_threads_one_after_another_and_again(tmp_path: Path, python: str) -> None:
+    body = """
+        import threading
+
+        async def inside(name, steps):
+            asyncio.current_task().set_name(name)
+            for _ in range(steps): await asyncio.sleep(0)
+            ready.release(); await asyncio.to_thread(gate.wait)
+
+        ready, gate = threading.Semaphore(0), threading.Event()
+        print("ready", flush=True); sys.stdin.readline()
+        threads = [threading.Thread(target=lambda n=n: asyncio.run(inside(f"in thread {n}", n * 10)), name=f"thread {n}") for n in (1, 2, 3)]
+        for thread in threads: thread.start()
+        for thread in threads: ready.acquire()
+        print("three", flush=True); sys.stdin.readline()
+        gate.set()
+        for thread in threads: thread.join()
+        again = asyncio.new_event_loop()
+        for turn in (1, 2):
+            again.run_until_complete(asyncio.sleep(0.001))
+            time.sleep(0.3)
+        gate.clear()
+        task = again.create_task(inside("restarted", 5))
+        again.run_until_complete(asyncio.sleep(0.2))
+        print("again", flush=True); sys.stdin.readline()
+        gate.set()
+        again.run_until_complete(task)
+    """
+    with Program(source(body), folder=tmp_path, python=python) as program:
+        program.expect("ready")
+        with program.viewer() as viewer:
+            viewer.ticks(1)
+            assert not viewer.loops
+            program.say()
+            program.expect("three")
+            viewer.ticks(2)
+            for number in (1, 2, 3):
+                task = viewer.named(f"in thread {number}")
+                assert task["steps"] == number * 10 + 1
+                assert viewer.loops[task["loop"]]["name"] == f"thread {number}"
+            assert len(viewer.loops) == 3
+            program.say()
+            program.expect("again")
+            viewer.ticks(2)
+            task = viewer.named("restarted")
+            assert task["steps"] == 6
+            lags = [row[1] for frame in viewer.frames for row in frame.get("loops", ()) if frame["type"] == "tick"]
+            assert max(lags) < 250_000, "the time between two runs of a loop is no lag"
+            program.say()
+            assert program.end() == 0
+
+
+def test_lag_utilization_and_the_running_task(tmp_path: Path, python: str) -> None:
+    body = """
+        async def blocks():
+            print("blocks", flush=True)
+            spin(0.6)
+            await told("over")
+
+        async def main():
+            for _ in range(7): asyncio.get_running_loop().call_later(60, print)
+            await told("ready")
+            await asyncio.create_task(blocks(), name="blocks")
+
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path, python=python) as program:
+        program.expect("ready")
+        with program.viewer() as viewer:
+            viewer.ticks(4)
+            (loop,) = viewer.loops.values()
+            assert loop["timers"] == 7 and loop["running"] is None and loop["blocked"] == 0
+            idle = loop["busy"]
+            program.say()
+            program.expect("blocks")
+            loops = viewer.loops
+            number = loop["id"]
+            viewer.until(lambda: loops[number]["running"] == viewer.number("blocks"), "the running task")
+            viewer.until(lambda: loops[number]["blocked"] > 200_000, "ticks while the loop is blocked", 3)
+            assert viewer.rows[viewer.number("blocks")]["state"] == "running"
+            assert viewer.rows[viewer.number("blocks")]["busy"] > 100_000, "it grows while it runs"
+            program.expect("over")
+            viewer.ticks(3)
+            assert loops[number]["busy"] - idle >= 550_000
+            worst = max(row[1] for frame in viewer.frames for row in frame.get("loops", ()) if len(row) > 4)
+            assert 450_000 < worst < 1_500_000
+            assert loops[number]["running"] is None
+
+            def process() -> dict[str, int]:
+                return [frame["process"] for frame in viewer.frames if "process" in frame][-1]
+
+            viewer.until(lambda: process()["cpu"] > 500_000, "the CPU time of the process, told once a second")
+            assert process()["rss"] > 1e6 and process()["threads"] >= 3 and process()["fds"] > 3
+            program.say()
+            program.end()
+
+
+def test_histograms_of_the_task_that_is_looked_at(tmp_path: Path, python: str) -> None:
+    body = """
+        async def worker():
+            while True:
+                spin(0.003)
+                await asyncio.sleep(0.01)
+
+        async def main():
+            task = asyncio.create_task(worker(), name="worker")
+            await told("ready")
+
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path, python=python) as program:
+        program.expect("ready")
+        with program.viewer() as viewer:
+            detail = viewer.details_of("worker")
+            assert sum(detail["histogram"]["steps"]) < 40
+            viewer.until(lambda: viewer.detail and sum(viewer.detail["histogram"]["steps"]) >= 10, "10 steps")
+            steps = viewer.detail["histogram"]["steps"]
+            assert len(steps) == 32 and sum(steps[12:15]) >= 0.7 * sum(steps), "3 ms is in the bucket of 2 to 4 ms"
+            assert sum(viewer.detail["histogram"]["schedules"]) == sum(steps)
+            number = viewer.number("worker")
+            viewer.watch(detail=None)
+            viewer.ticks(3)
+            viewer.watch(detail=number)
+            viewer.detail = None
+            viewer.until(lambda: viewer.detail, "detail again")
+            assert sum(viewer.detail["histogram"]["steps"]) < 20, "nothing was kept while nobody looked"
+            program.say()
+            program.end()

@@ -33,6 +33,15 @@ def duration(seconds: float | None) -> str:
     return f"{days}d{hours:02d}h"
 
 
+def age(seconds: float | None) -> str:
+    """As `duration`, in whole seconds from one second on: what grows while one looks at it must not flicker."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds < 0.95:
+        return f"{max(seconds, 0.0):.1f}s"
+    return f"{seconds:.0f}s" if seconds < 59.5 else duration(seconds)
+
+
 def _three(value: float) -> str:
     if value < 9.995:
         return f"{value:.2f}"

@@ -220,9 +220,9 @@ class Looptop(App[int]):
     def banner(self) -> tuple[str, str] | None:
         """The one line that matters most now, with its style; None while all is well."""
         now, status = self.wall(), self.source.status
-        since = fmt.duration(max(now - status.since, 0.0))
+        since = fmt.age(max(now - status.since, 0.0))
         if self._program_ended is not None and self.program is not None:
-            words, ago = status_words(self.program.exit_status), fmt.duration(max(now - self._program_ended, 0.0))
+            words, ago = status_words(self.program.exit_status), fmt.age(max(now - self._program_ended, 0.0))
             return (f"the program {words} {ago} ago; its last state stays; q leaves", "warn")
         if status.state == "lost":
             return (f"✗ lost {since} ago: {safe(status.text)}", "bad")

@@ -36,7 +36,7 @@ class Rows(Generic[Row]):
         column = by_key(tuple(self.columns), self.sort_key)
         self.descending = column.descending if column is not None else True
         self.rows: list[Row] = []
-        self._places: dict[Hashable, int] = {}
+        self._places: dict[Hashable, int] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -46,7 +46,9 @@ class Rows(Generic[Row]):
         return self.key_of(self.rows[index])
 
     def index(self, key: Hashable) -> int | None:
-        """The place of a key."""
+        """The place of a key. Who is never asked needs no table of places."""
+        if self._places is None:
+            self._places = {self.key_of(row): number for number, row in enumerate(self.rows)}
         return self._places.get(key)
 
     def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
@@ -65,7 +67,7 @@ class Rows(Generic[Row]):
         """Chooses and sorts the rows."""
         self.store = store
         self.rows = self.order(self.choose())
-        self._places = {self.key_of(row): number for number, row in enumerate(self.rows)}
+        self._places = None
 
     def order(self, rows: list[Row]) -> list[Row]:
         """The rows by the column that was chosen."""

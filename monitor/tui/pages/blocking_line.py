@@ -22,7 +22,7 @@ def blocking_line_page(store: Store, group: BlockingLine, sources: Sources, cell
         ("   total ", fmt.duration(group.total)),
         ("   worst ", fmt.duration(group.worst)),
         ("   mean ", fmt.duration(group.total / group.count if group.count else None)),
-        ("   last ", f"{fmt.duration(max(store.now - group.last, 0.0))} ago"),
+        ("   last ", f"{fmt.age(max(store.now - group.last, 0.0))} ago"),
     ]
     summary = line(
         *[(text, style) for title, figure in figures for text, style in ((title, "dim"), (figure, "strong"))]
@@ -62,7 +62,7 @@ def _caught(slow: SlowCallback) -> str:
 
 
 def _occurrence(store: Store, slow: SlowCallback, longest: float) -> Line:
-    ago = fmt.duration(max(store.now - slow.at, 0.0))
+    ago = fmt.age(max(store.now - slow.at, 0.0))
     alive = slow.task is not None and slow.task in store.tasks
     who = slow.name or slow.callback or "a callback"
     number = "" if slow.task is None else f"  task {slow.task}{'' if alive else ', ended'}"

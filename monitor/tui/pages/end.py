@@ -23,7 +23,7 @@ EXPLAINED = {
 
 def end_page(store: Store, ended: EndedTask, sources: Sources, cells: int) -> list[Line]:
     """Outcome, facts, traceback."""
-    ago = fmt.duration(max(store.now - ended.ended, 0.0))
+    ago = fmt.age(max(store.now - ended.ended, 0.0))
     clock = time.strftime("%H:%M:%S", time.localtime(ended.ended))
     title: list[Part] = [(f"{GLYPHS.get(ended.outcome, '■')} {ended.outcome}", STATE_STYLES.get(ended.outcome, "text"))]
     title += [("  ", "text"), (ended.name or ended.coro, "strong")]

@@ -64,7 +64,7 @@ def _title(store: Store, subject: Subject) -> list[Line]:
     if subject.alive:
         state, style = task.state_name, STATE_STYLES[task.state_name]
         quiet = store.now - task.since if task.since else 0.0
-        since = f" for {fmt.duration(quiet)}" if quiet >= 1 else ""
+        since = f" for {fmt.age(quiet)}" if quiet >= 1 else ""
         return [
             line(
                 (f"{GLYPHS[state]} {state}{since}", style),
@@ -77,7 +77,7 @@ def _title(store: Store, subject: Subject) -> list[Line]:
     name: list[Part] = [("  ", "text"), (task.name, "strong"), (f"  task {task.id}", "dim")]
     if ended is None:
         return [line(("■ gone", "bad"), *name), line(("what is below is its last state", "dim"))]
-    ago = fmt.duration(max(store.now - ended.ended, 0.0))
+    ago = fmt.age(max(store.now - ended.ended, 0.0))
     how: Part = (f"{GLYPHS.get(ended.outcome, '■')} {ended.outcome} {ago} ago", STATE_STYLES.get(ended.outcome, "bad"))
     failure = f"{ended.failure.type}: {ended.failure.message}; " if ended.failure else ""
     below = line((failure, "bad"), ("Enter opens how it ended; below is its last state", "dim"))
@@ -118,7 +118,7 @@ def _facts(store: Store, subject: Subject, slow: float) -> list[Line]:
         line(*_pair("coroutine", task.coro), (f"  {' '.join(filter(None, (before, eager)))}", "dim")),
         line(*_pair("created at", place(task.site, store), width=0)),
         lineage,
-        line(*_pair("age", fmt.duration(age)), *_pair("steps", bound + fmt.count(task.steps), width=0)),
+        line(*_pair("age", fmt.age(age)), *_pair("steps", bound + fmt.count(task.steps), width=0)),
         line(
             *_pair("busy", part_of_life(task.busy)),
             *_pair("longest step", bound + fmt.duration(task.max_step), delay_style(task.max_step, slow), 0),

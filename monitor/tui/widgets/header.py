@@ -92,7 +92,7 @@ def _who(store: Store, wide: bool) -> tuple[Part, ...]:
 def _connection(situation: Situation) -> tuple[Part, ...]:
     parts: list[Part] = []
     if situation.paused_for is not None:
-        parts += [(f" PAUSED {fmt.duration(max(situation.paused_for, 0.0))} ", "chip"), (" ", "text")]
+        parts += [(f" PAUSED {fmt.age(situation.paused_for)} ", "chip"), (" ", "text")]
     text, style = STATUS.get(situation.status.state, (situation.status.state, "warn"))
     parts.append((f" {text} " if style == "alarm" else f"{text} ", style))
     return tuple(parts)
@@ -195,7 +195,7 @@ def _alerts(store: Store, situation: Situation, wide: bool) -> list[Part]:
     if probe.off:
         alerts.append((f"{len(probe.off)} hook{'s' if len(probe.off) > 1 else ''} off", "bad"))
     if probe.dropped:
-        when = "" if probe.dropped_at is None else f", {fmt.duration(max(store.now - probe.dropped_at, 0.0))} ago"
+        when = "" if probe.dropped_at is None else f", {fmt.age(max(store.now - probe.dropped_at, 0.0))} ago"
         alerts.append((f"dropped {fmt.count(probe.dropped)}{when if wide else ''}", "bad"))
     if store.missed_events:
         alerts.append((f"missed {fmt.count(store.missed_events)}{' events' if wide else ''}", "bad"))

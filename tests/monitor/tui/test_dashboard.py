@@ -211,7 +211,7 @@ async def test_pause_freezes_the_tables_and_not_the_header() -> None:
         await driver.press("space")
         await driver.tick(*(tick(step) for step in range(25, 90)), seconds=5)
         after = driver.screen()
-        assert "PAUSED 5.00s" in after[0]
+        assert "PAUSED 5s" in after[0]
         assert after[4:-1] == before[4:-1]
         assert after[1] != before[1], "the header is live"
         await driver.press("down", "greater_than_sign", "slash", *"worker")
@@ -385,7 +385,7 @@ async def test_a_lost_connection_keeps_the_last_state_and_comes_back() -> None:
     async with running() as driver:
         driver.source.status = Status("lost", "the connection broke; trying again in 4s", driver.clock.now)
         await driver.tick(seconds=12)
-        assert "✗ lost 12.0s ago: the connection broke; trying again in 4s" in driver.text()
+        assert "✗ lost 12s ago: the connection broke; trying again in 4s" in driver.text()
         assert "worker-3" in driver.text()
         driver.source.status = Status("connected", "", driver.clock.now)
         await driver.tick(hello(at=80), static(), tick(90))

@@ -25,7 +25,7 @@ def main() -> None:
     for number, python in enumerate(options.python or [sys.executable]):
         # Not resolved: an environment is found by the path that its Python was started by.
         setup = turns.Setup(os.path.abspath(python), options.uvloop, options.rounds)  # noqa: PTH100
-        result = report.Result(_version(setup.python), loop, turns.measure_all(works, setup))
+        result = report.Result(_version(setup.python), loop, *turns.measure_all(works, setup))
         if many and number == 0:
             # These say how much there is, not how fast: one Python is enough.
             result.tables = crowds.measure_all(many, setup, crowds.Sizes())

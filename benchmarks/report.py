@@ -22,6 +22,7 @@ Each work is done by four processes on one core that take turns in slices of 60 
 probe (the A/A control: what differs by chance), one with a probe that nobody looks at, one with a probe and a viewer
 at the default rate of 4 ticks a second of its running time. Counted is the CPU time of the whole process, the
 probe's threads included; viewers and HTTP clients are processes on the other core. All are started anew three times.
+glibc is told to keep what it frees: else where the heap happens to end doubles the cost of reading a socket.
 """
 
 INTRO = """\
@@ -39,6 +40,7 @@ class Result:
     python: str
     loop: str
     ratios: list[Ratios] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
 
 
@@ -90,6 +92,7 @@ def missed(results: list[Result]) -> list[str]:
     """One line for each figure that was not reached."""
     out = []
     for result in results:
+        out += [f"{_heading(result)}: {failure}" for failure in result.failures]
         for ratios in result.ratios:
             limits = ((UNWATCHED, ratios.work.unwatched), (WATCHED, ratios.work.watched))
             for mode, limit in limits:

@@ -43,6 +43,9 @@ SLICES = 4
 """Slices of each worker in a round; together they are longer than the time between two ticks."""
 PLAIN, CONTROL, UNWATCHED, WATCHED = MODES = ("plain", "control", "no viewer", "one viewer")
 PATIENCE = 60.0
+STEADY = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20), "PYTHONHASHSEED": "1"}
+"""asyncio reads sockets into pieces of 256 KiB. Whether glibc gets and returns each of these from the kernel depends on
+what happens to lie at the end of the heap, and changes the works with sockets by a factor of two; so it never does."""
 
 
 class Skipped(Exception):  # noqa: N818 - nothing is wrong
@@ -99,7 +102,7 @@ def spawn(*command: str, core: int, **environment: str) -> subprocess.Popen[byte
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**os.environ, **STEADY, "PYTHONPATH": str(ROOT), **environment},
     )
     os.sched_setaffinity(process.pid, {core})  # threads that it starts later are pinned with it
     return process
@@ -174,7 +177,7 @@ class Worker:
         total: float = json.loads(ask(self._process, str(units)))["cpu"]
         self._stop()
         if self._viewer is not None and self._viewer.poll() is not None:
-            raise RuntimeError("the viewer ended while it was measured: the probe has left")
+            raise RuntimeError("the viewer ended: the probe has left, or a hook of it is off")
         spent, self._spent = total - self._spent, total
         return spent
 
@@ -234,15 +237,17 @@ def _round(workers: dict[str, Worker], units: int, order: random.Random, slices:
     return spent
 
 
-def measure_all(works: Sequence[Work], setup: Setup) -> list[Ratios]:
-    """The ratios of several works; what cannot be done here is told and left out."""
-    results = []
+def measure_all(works: Sequence[Work], setup: Setup) -> tuple[list[Ratios], list[str]]:
+    """The ratios of several works, and one line for each that could not be measured."""
+    results, failures = [], []
     for work in works:
         try:
             result, python = measure(work, setup)
         except Skipped:
-            sys.stderr.write(f"{work.name}: skipped, see above\n")
-            continue
-        sys.stderr.write(f"{python} {work.name} {result.units} units a slice\n")
-        results.append(result)
-    return results
+            failures.append(f"{work.name}: skipped, it needs a library that {setup.python} has not")
+        except RuntimeError as error:
+            failures.append(f"{work.name}: no figures: {error}")
+        else:
+            sys.stderr.write(f"{python} {work.name} {result.units} units a slice\n")
+            results.append(result)
+    return results, failures

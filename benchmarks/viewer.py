@@ -56,6 +56,9 @@ def main() -> None:
     watch(sock, rate=float(sys.argv[2]))
     begun = False
     for line in lines(sock):
+        if is_tick(line) and (off := json.loads(line).get("probe", {}).get("off")):
+            # What counts less costs less: such a run says nothing.
+            sys.exit(f"hooks of the probe are off: {off}")
         if is_tick(line) and not begun:
             begun = True
             sys.stdout.write("watching\n")

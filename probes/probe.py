@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 VERSION = "0.1.0"
-_LOOK_WITHOUT_VIEWER = 0.25
+_LONGEST_WITHOUT_LOOK = 0.25
+_MOST_TEXT = 1000
 _WAIT_FOR_A_VIEWER = 10.0
 
 
@@ -159,8 +160,9 @@ class Probe:
             if not self._alive:
                 return
             self._alive = False
-        self.server.stop()
-        if get_ident() != self._thread:
+        if not self.server.stop():
+            self._take_out()  # the program closed our sockets, so the thread sleeps on
+        elif get_ident() != self._thread:
             self._ended.acquire(timeout=2.0)
 
     def stop_soon(self, why: str) -> None:
@@ -266,7 +268,7 @@ class Probe:
     def next_look(self) -> float | None:
         """When the thread must look at the hooks although no viewer is due; None: no need."""
         times = [when for when in (self._expected_until, self._leave_at) if when]
-        if self._expected_until:
+        if hot.watching:  # also for viewers that are slow, or do not read: the hooks' book is bounded
             times.append(self._next_look)
         return min(times, default=None)
 
@@ -281,8 +283,8 @@ class Probe:
             self._tell()
             return
         sessions = [viewer.session for viewer in self.server.viewers if viewer.session.watching]
-        if any(now >= session.due for session in sessions) or (not sessions and now >= self._next_look):
-            self._next_look = now + _LOOK_WITHOUT_VIEWER
+        if now >= self._next_look or any(now >= session.due for session in sessions):
+            self._next_look = now + _LONGEST_WITHOUT_LOOK
             changes = self._look()
             for session in sessions:
                 session.merge(changes)
@@ -354,9 +356,9 @@ class Probe:
             "started": round(announce.started() * 1e6),
             "opened": round(self.opened * 1e6),
             "now": self.clock.unix(),
-            "name": self.name,
-            "program": self.program,
-            "argv": list(getattr(sys, "orig_argv", []))[:100],
+            "name": self.name[:_MOST_TEXT],
+            "program": self.program[:_MOST_TEXT],
+            "argv": [text[:_MOST_TEXT] for text in getattr(sys, "orig_argv", [])[:100]],
             "cwd": _cwd(),
             "host": os.uname().nodename,
             "user": os.environ.get("USER", "") or str(os.getuid()),
@@ -392,10 +394,6 @@ class Probe:
             "dropped_at": sampler.dropped_at,
             "off": [f"{name}: {why}" for name, why in self.registry.failed.items()],
         }
-
-    def pause_accepting(self) -> None:
-        """The program has no descriptors left: nothing to be done but to wait."""
-        self.notice("a viewer could not be let in: the program has no file descriptors left")
 
 
 def _sleeper() -> Any:

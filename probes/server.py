@@ -40,12 +40,12 @@ class OwnSocket:
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
         sock.setblocking(False)
-        self._inode = os.fstat(sock.fileno()).st_ino
+        self._inode = _inode(sock)
 
     def check(self) -> None:
         """Raises LostError if the descriptor is not this socket any more."""
         try:
-            if os.fstat(self.socket.fileno()).st_ino == self._inode:
+            if _inode(self.socket) == self._inode:
                 return
         except OSError:
             pass
@@ -59,6 +59,11 @@ class OwnSocket:
             self.socket.detach()
         else:
             self.socket.close()
+
+
+def _inode(sock: socket.socket) -> tuple[int, int]:
+    found = os.fstat(sock.fileno())
+    return found.st_dev, found.st_ino
 
 
 class Viewer:
@@ -87,6 +92,7 @@ class Server:
         self._token = ""
         self.viewers: list[Viewer] = []
         self._stopping = False
+        self._deaf_until = 0.0  # no viewer is let in before, for want of descriptors
         self._selector.register(ours, selectors.EVENT_READ, None)
 
     def listen_unix(self, path: str) -> None:
@@ -124,18 +130,21 @@ class Server:
         self._listeners.append(own)
         self._selector.register(sock, selectors.EVENT_READ, own)
 
-    def wake(self) -> None:
-        """Makes the thread look around now; may be called from any thread."""
+    def wake(self) -> bool:
+        """Makes the thread look around now; may be called from any thread. False where it cannot be reached."""
         try:
             self._own_waker.check()
             self._waker.send(b"x")
+        except BlockingIOError:
+            return True
         except (OSError, LostError):
-            pass
+            return False
+        return True
 
-    def stop(self) -> None:
-        """Ends the thread soon."""
+    def stop(self) -> bool:
+        """Ends the thread soon. False where it cannot be told: its sockets were closed, and it waits for nothing."""
         self._stopping = True
-        self.wake()
+        return self.wake()
 
     def run(self) -> None:
         """The body of the thread. Returns when it is told to stop; raises LostError when its sockets were closed."""
@@ -150,6 +159,8 @@ class Server:
                 else:
                     self._serve(key.data, events)
             now = monotonic()
+            if self._deaf_until and now >= self._deaf_until:
+                self._hear_again()
             self._probe.look_if_due(now)
             for viewer in list(self.viewers):
                 self._feed(viewer, now)
@@ -166,7 +177,7 @@ class Server:
 
     def _timeout(self) -> float | None:
         now = monotonic()
-        times = [self._probe.next_look()]
+        times = [self._probe.next_look(), self._deaf_until or None]
         for viewer in self.viewers:
             if viewer.unsent:
                 times.append(viewer.since + STALLED)
@@ -189,7 +200,7 @@ class Server:
             sock, _ = listener.socket.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                self._probe.pause_accepting()
+                self._pause_accepting()
             return
         if len(self.viewers) >= MOST_VIEWERS:
             self._refuse(sock, f"there are {MOST_VIEWERS} viewers already")
@@ -209,6 +220,20 @@ class Server:
             self._send(viewer, wire.encode({"type": "challenge", "protocol": wire.PROTOCOL, "nonce": nonce}))
         else:
             self._send(viewer, wire.encode(self._probe.hello()))
+
+    def _pause_accepting(self) -> None:
+        """The program has no descriptors left. Who waits stays in the queue, and poll would tell of it without end."""
+        if not self._deaf_until:
+            self._probe.notice("a viewer could not be let in: the program has no file descriptors left")
+            for own in self._listeners:
+                self._selector.unregister(own.socket)
+        self._deaf_until = monotonic() + 1.0
+
+    def _hear_again(self) -> None:
+        self._deaf_until = 0.0
+        for own in self._listeners:
+            own.check()
+            self._selector.register(own.socket, selectors.EVENT_READ, own)
 
     def _refuse(self, sock: socket.socket, why: str) -> None:
         try:
@@ -238,12 +263,8 @@ class Server:
         if not data:
             self._drop(viewer)
             return
-        viewer.unread += data
-        while True:
-            line, newline, rest = viewer.unread.partition(b"\n")
-            if not newline:
-                break
-            viewer.unread = rest
+        *lines, viewer.unread = (viewer.unread + data).split(b"\n")
+        for line in lines:
             if line.strip():
                 self._take(viewer, bytes(line))
             if viewer not in self.viewers or viewer.closing:
@@ -301,7 +322,8 @@ class Server:
         if viewer.closing and not viewer.unsent:
             self._drop(viewer)
             return
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if viewer.unsent else 0)
+        # Who does not take answers is not listened to: what it asks would pile up.
+        wanted = selectors.EVENT_WRITE if viewer.unsent else selectors.EVENT_READ
         if viewer in self.viewers:
             self._selector.modify(viewer.own.socket, wanted, viewer)
 

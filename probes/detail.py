@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_TASKS_FOR_A_HOLDER = 20_000
 MOST_AWAITED_BY = 200
+MOST_TEXT = 300
 _SLICE = 200
 
 
@@ -75,7 +76,7 @@ def _origin(record: TaskRecord, tables: Tables) -> list[int] | None:
 
 
 def _facts(wait: Wait, task: asyncio.Task[Any]) -> dict[str, Any]:
-    facts: dict[str, Any] = {"kind": wait.kind, "repr": wait.text, **wait.facts}
+    facts: dict[str, Any] = {"kind": wait.kind, "repr": wait.text[:MOST_TEXT], **wait.facts}
     if wait.kind == "lock":
         facts["holder"] = holder_of(wait.waited, task)
     if wait.tasks:

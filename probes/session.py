@@ -25,8 +25,12 @@ PIECE = 500
 """Tasks in one frame."""
 MOST_ROWS = 2000
 """Rows in one tick; what changed beyond that comes in the next."""
+MOST_SITES = 5000
+MOST_GONE = 20_000
+"""Counts of creation sites, and ids of collected tasks, in one frame: it must not grow beyond wire.MAX_FRAME."""
 DETAILS = 25
 MOST_EVENTS = 300
+MOST_TEXT = 300
 SORTS = ("busy", "steps", "scheduled", "max_step", "age", "id")
 
 
@@ -159,11 +163,11 @@ class Session:
         """Takes a frame of the viewer in; returns frames to send at once. Raises BadRequestError."""
         kind = frame.get("type")
         if kind == "watch":
-            before = (self.watching, self.watch.filter)
+            before = (self.watching, self.watch.filter, self.watch.rows)
             self.watch.update(frame)
             self.watching = True
             self._probe.viewers_changed()
-            if before != (True, self.watch.filter):
+            if before != (True, self.watch.filter, self.watch.rows):
                 self._begin()
             return []
         if kind == "request":
@@ -172,7 +176,8 @@ class Session:
 
     def _begin(self) -> None:
         """Everything there is comes as a first screen, then in pieces."""
-        records = [record for record in list(hot.records.values()) if self._wanted(record)]
+        everything = list(hot.records.values()) if self.watch.rows else []
+        records = [record for record in everything if self._wanted(record)]
         sort, limit = _order(self.watch.first)
         first = sorted_first(records, sort, min(limit, PIECE))
         chosen = {record.id for record in first}
@@ -249,11 +254,12 @@ class Session:
         tick = self._rows(records[:PIECE])
         frames.append(tick)
         frames.extend(self._rows(records[start : start + PIECE]) for start in range(PIECE, len(records), PIECE))
-        tick["gone"], self._gone = self._gone, []
+        tick["gone"], self._gone = self._gone[:MOST_GONE], self._gone[MOST_GONE:]
         self._known.difference_update(tick["gone"])
         tick["loops"] = self._loop_rows()
-        tick["sites"] = [self._sampler.site_row(site) for site in self._sites if site in self._sampler.site_counts]
-        self._sites.clear()
+        told = set(islice(self._sites, MOST_SITES))
+        self._sites -= told
+        tick["sites"] = [self._sampler.site_row(site) for site in told if site in self._sampler.site_counts]
         self._look_closer(tick)
         if now >= self._process_due:
             self._process_due = now + 1.0
@@ -270,15 +276,15 @@ class Session:
             row = self._sampler.row_of(record)
             if row is None:
                 continue
-            if record.outcome:
+            if row[1] >= wire.ENDED:  # also where no hook has seen the end: it is told once, whoever booked it
                 if record.id in self._known:
                     self._known.discard(record.id)
                     rows.append(row)
                 continue
+            task = record() if self._wanted(record) else None
+            if task is None:
+                continue
             if record.id not in self._known:
-                task = record()
-                if task is None or not self._wanted(record):
-                    continue
                 self._known.add(record.id)
                 facts.append(self._sampler.static_of(record, task))
             rows.append(row)
@@ -302,15 +308,16 @@ class Session:
                 self._waits.pop(number, None)
                 continue
             wait = detail.wait_of(task)
-            found = (None, None) if wait is None else (wait.kind, wait.text)
+            found = (None, None) if wait is None else (wait.kind, wait.text[:MOST_TEXT])
             if self._waits.get(number) != found:
                 self._waits[number] = found
                 waits.append([number, *found])
-            if number in self._known and self._names.setdefault(number, task.get_name()) != task.get_name():
+            if number in self._known and self._names.get(number) != task.get_name():
+                # Also when it comes into sight: it may have been renamed since its facts were sent.
                 self._names[number] = task.get_name()
                 names.append(self._sampler.static_of(record, task))
-        for number in set(self._waits) - set(self.watch.window):
-            del self._waits[number]
+        for number in (set(self._waits) | set(self._names)) - set(self.watch.window):
+            self._waits.pop(number, None)
             self._names.pop(number, None)
         tick["waits"] = waits
         tick["static"] += names
@@ -320,15 +327,15 @@ class Session:
     def _events(self) -> list[dict[str, Any]]:
         journal = self._probe.journal
         events = journal.since(self._last_event)
-        self._missed += journal.last_seq - self._last_event - len(events) if self._last_event else 0
+        before = self._last_event
         threshold = self.watch.slow * 1e6
-        events = [event for event in events if event["kind"] != "slow_callback" or event["duration"] >= threshold]
         if len(events) > MOST_EVENTS:
             events = events[:MOST_EVENTS]
             self._last_event = events[-1]["seq"]
         else:
             self._last_event = journal.last_seq
-        return events
+        self._missed += self._last_event - before - len(events) if before else 0
+        return [event for event in events if event["kind"] != "slow_callback" or event["duration"] >= threshold]
 
     def _encode(self, frames: list[dict[str, Any]]) -> bytes:
         """Lines of frames, the strings, sites and facts that they refer to first."""

@@ -278,7 +278,11 @@ def state_of(record: Any, task: Any, running: Any) -> int:
     if task is running:
         return wire.RUNNING
     if task.done():
-        return int(record.outcome) or (wire.CANCELLED if task.cancelled() else wire.DONE)
+        if record.outcome:
+            return int(record.outcome)
+        if task.cancelled():
+            return wire.CANCELLED
+        return wire.DONE if task._exception is None else wire.FAILED
     waiter = task._fut_waiter
     if waiter is None or waiter.done():
         return wire.SCHEDULED

@@ -133,6 +133,8 @@ class Watchdog:
 
     def _beat(self, loop: Any, record: LoopRecord, now: float) -> None:
         def beat() -> None:
+            if record.beat_sent != now:
+                return  # of a loop that was stopped before it came to this, and runs again
             record.lag = lag = monotonic() - now
             record.lag_peak = max(record.lag_peak, lag)
             record.beat_sent = 0.0

@@ -1,3 +1,4 @@
+# ruff: noqa - programs to be watched, not to be liked
 import asyncio
 import contextvars
 import sys

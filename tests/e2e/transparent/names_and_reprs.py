@@ -1,3 +1,4 @@
+# ruff: noqa - programs to be watched, not to be liked
 import asyncio
 import contextvars
 import sys
@@ -31,7 +32,7 @@ async def main():
     print(loop.get_task_factory(), loop.get_exception_handler(), loop.get_debug(), loop.time() > 0)
     future = loop.create_future()
     handle = loop.call_soon(print, "soon", 1)
-    later = loop.call_later(0.001, print, "later")
+    later = loop.call_later(0.05, print, "later")
     never = loop.call_later(30, print, "never")
     cancelled = loop.call_soon(print, "cancelled")
     cancelled.cancel()
@@ -39,7 +40,7 @@ async def main():
     safe = loop.call_soon_threadsafe(print, "safe")
     print(safe)
     print(await asyncio.gather(*tasks))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
     never.cancel()
     print(tasks, handle, later, never)
     future.set_result(None)

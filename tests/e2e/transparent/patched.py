@@ -1,3 +1,4 @@
+# ruff: noqa - programs to be watched, not to be liked
 """A program that replaces asyncio's own functions before and while it is watched."""
 
 import asyncio

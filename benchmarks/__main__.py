@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 
-from . import crowds, report, turns
+from . import crowds, processes, report, turns
 from .works import WORKS
 
 NAMES = [*WORKS, *crowds.CROWDS]
@@ -31,7 +31,7 @@ def main() -> None:
             result.tables = crowds.measure_all(many, setup, crowds.Sizes())
         results.append(result)
     if options.write:
-        (turns.ROOT / "docs" / "cost.md").write_text(report.markdown(results), encoding="utf-8")
+        (processes.ROOT / "docs" / "cost.md").write_text(report.markdown(results), encoding="utf-8")
     print(json.dumps(report.as_json(results), indent=1) if options.json else report.text(results))
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import viewer
-from .turns import ask, cores, end, spawn
+from .processes import ask, cores, end, spawn
 
 if TYPE_CHECKING:
     import socket

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .turns import CONTROL, ROOT, UNWATCHED, WATCHED, Ratios, cores
+from .processes import ROOT, cores
+from .turns import CONTROL, UNWATCHED, WATCHED, Ratios
 
 if TYPE_CHECKING:
     from .crowds import Table

@@ -17,45 +17,27 @@ The machine is noisy, so nothing is timed by the clock on the wall and nothing i
 from __future__ import annotations
 
 import json
-import os
 import random
-import select
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .worker import MISSING
+from .processes import Skipped, ask, cores, end, spawn
 from .works import Work
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Sequence
 
-ROOT = Path(__file__).resolve().parent.parent
 RATE = 4.0
 """Ticks per second that a viewer asks for by default."""
 SLICES = 4
 """Slices of each worker in a round; together they are longer than the time between two ticks."""
 PLAIN, CONTROL, UNWATCHED, WATCHED = MODES = ("plain", "control", "no viewer", "one viewer")
-PATIENCE = 60.0
-STEADY = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20), "PYTHONHASHSEED": "1"}
-"""asyncio reads sockets into pieces of 256 KiB. Whether glibc gets and returns each of these from the kernel depends on
-what happens to lie at the end of the heap, and changes the works with sockets by a factor of two; so it never does."""
-
-
-class Skipped(Exception):  # noqa: N818 - nothing is wrong
-    """This work cannot be done here, and why."""
-
-
-def cores() -> tuple[int, int]:
-    """The core for workers, and the one for everything else."""
-    available = sorted(os.sched_getaffinity(0))
-    return available[-1], available[0]
 
 
 @dataclass
@@ -93,46 +75,6 @@ class Ratios:
             return (ratios[0],) * 3
         low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
         return low, middle, high
-
-
-def spawn(*command: str, core: int, **environment: str) -> subprocess.Popen[bytes]:
-    """Starts one of our own processes, from this folder whatever the working directory is."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-        env={**os.environ, **STEADY, "PYTHONPATH": str(ROOT), **environment},
-    )
-    os.sched_setaffinity(process.pid, {core})  # threads that it starts later are pinned with it
-    return process
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process that we started, stopped or not."""
-    process.kill()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
-    process.wait()
-
-
-def ask(process: subprocess.Popen[bytes], command: str = "") -> bytes:
-    """Sends a line, if there is one to send, and waits for the line that answers it."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    if command:
-        process.stdin.write(command.encode() + b"\n")
-        process.stdin.flush()
-    ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
-    line = process.stdout.readline() if ready else b""
-    if line:
-        return line
-    if not ready:
-        raise RuntimeError(f"{process.args} has not answered for {PATIENCE:.0f} s")
-    if process.wait() == MISSING:
-        raise Skipped
-    raise RuntimeError(f"{process.args} ended with status {process.returncode}")
 
 
 class Worker:

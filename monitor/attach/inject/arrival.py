@@ -1,0 +1,205 @@
+"""Runs in the watched program, in a thread of its own: loads the probe beside everything, starts it and says so.
+
+Sent as text together with the sources of `probes` (see `monitor.attach.payload`); never imported. Nothing is left in
+`sys.modules`, `sys.path` or `__main__`: the probe's modules live in `Beside`, and so does what it needs of the standard
+library that the program has not loaded, or has a file of its own for (a `json.py`, say).
+
+What is to be told goes into a memory file that the attacher finds by its name, never to stderr.
+"""
+
+# mypy: ignore-errors
+# Without annotations: those would need a module that the program may not have loaded, or be evaluated there.
+
+import builtins
+import posix
+import sys
+import time
+
+PACKAGE = "_looptop"
+PATIENCE = 10.0  # seconds for which the answer is kept, and for an import of asyncio to end
+
+
+class Beside:
+    """Modules that only know each other."""
+
+    def __init__(self, sources):
+        self.sources = sources
+        self.modules = {"": type(sys)(PACKAGE)}  # of the bundle
+        self.others = {}  # of the standard library
+        self.builtins = dict(vars(builtins), __import__=self.bring)
+        asyncio = sys.modules["asyncio"].__file__
+        self.stdlib = asyncio.rpartition("/asyncio/")[0]
+
+    def bring(self, name, globals=None, locals=None, fromlist=(), level=0):  # noqa: A002, ARG002 - as in __import__
+        """What `import` calls in these modules."""
+        package = (globals or {}).get("__package__")
+        if level and package == PACKAGE:
+            for part in () if name else fromlist or ():
+                self.load(part)
+            return self.load(name)
+        if level:
+            name = f"{package}.{name}" if name else package
+        top = name.partition(".")[0]
+        if self.is_genuine(top):
+            return builtins.__import__(name, {}, {}, fromlist, 0)
+        module = self.other(name)
+        for part in fromlist or ():
+            if not hasattr(module, part) and hasattr(module, "__path__"):
+                self.other(f"{name}.{part}")
+        return module if fromlist else self.other(top)
+
+    def load(self, name):
+        """A module of the bundle."""
+        if name in self.modules:
+            return self.modules[name]
+        module = self.modules[name] = type(sys)(f"{PACKAGE}.{name}")
+        module.__package__ = PACKAGE
+        module.__file__ = f"<looptop>/{name}.py"
+        module.__builtins__ = self.builtins
+        code = compile(self.sources[name], module.__file__, "exec", dont_inherit=True)
+        exec(code, vars(module))  # noqa: S102 - our own text
+        setattr(self.modules[""], name, module)
+        time.sleep(0)  # lets the program have the interpreter
+        return module
+
+    def is_genuine(self, top):
+        """Whether the program has loaded this module, and it is that of the standard library."""
+        spec = getattr(sys.modules.get(top), "__spec__", None)
+        origin = getattr(spec, "origin", None)
+        return origin in ("built-in", "frozen") or self.is_stdlib(origin) or top == "sys"
+
+    def is_stdlib(self, file):
+        """Whether a file belongs to the standard library."""
+        return isinstance(file, str) and file.startswith(self.stdlib + "/") and "-packages/" not in file
+
+    def other(self, name):
+        """A module of the standard library, loaded for us alone."""
+        if name in self.others:
+            return self.others[name]
+        parent = self.other(name.rpartition(".")[0]) if "." in name else None
+        path = list(parent.__path__) if parent is not None else [self.stdlib, self.stdlib + "/lib-dynload"]
+        cached = set(sys.path_importer_cache)
+        external = sys.modules["_frozen_importlib_external"]
+        spec = None
+        if parent is None:
+            spec = sys.modules["_frozen_importlib"].BuiltinImporter.find_spec(name)
+        spec = spec or external.PathFinder.find_spec(name, path)
+        if spec is None:
+            raise ImportError(f"no {name} in {self.stdlib}", name=name)
+        create = getattr(spec.loader, "create_module", None)
+        module = (create(spec) if create is not None else None) or type(sys)(name)
+        module.__spec__, module.__package__ = spec, name if spec.submodule_search_locations else name.rpartition(".")[0]
+        self.others[name] = module
+        if spec.submodule_search_locations:
+            module.__path__ = list(spec.submodule_search_locations)
+        code = spec.loader.get_code(name) if hasattr(spec.loader, "get_code") else None
+        if code is not None:
+            module.__builtins__ = self.builtins
+            exec(code, vars(module))  # noqa: S102 - the standard library's
+        else:
+            spec.loader.exec_module(module)
+        if name == "_json":  # its scanner imports the real json when it meets an error
+            del module.scanstring, module.make_scanner
+        if parent is not None:
+            setattr(parent, name.rpartition(".")[2], module)
+        for entry in set(sys.path_importer_cache) - cached:
+            sys.path_importer_cache.pop(entry, None)
+        return module
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer
+    """There will be no probe; what is to be told instead."""
+
+
+def asyncio_is_there(until):
+    """Whether the program has loaded asyncio, which it may be about to finish."""
+    while time.time() < until:
+        module = sys.modules.get("asyncio")
+        if module is None:
+            return False
+        if not getattr(module.__spec__, "_initializing", False):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def settle(bundle):
+    """Starts the probe, or finds the one that is there. Returns what the attacher is told."""
+    probe = getattr(sys, "_looptop_probe", None)
+    if probe is not None:
+        return facts(probe, "found", [])
+    if not asyncio_is_there(min(bundle["until"], time.time() + PATIENCE)):
+        raise Refused("asyncio")
+    beside = Beside(bundle["sources"])
+    told = []
+    beside.load("settings").warn = lambda text: told.append(text) if len(told) < 20 else None
+    probe = beside.load("start").start(bundle["settings"])
+    if not probe.socket_path:
+        probe.stop()
+        raise Refused("; ".join(told) or "it can not make a socket")
+    return {**facts(probe, "started", told), "loops": len(beside.load("hot").loops)}
+
+
+def facts(probe, how, told):
+    """Where to find a probe."""
+    return {
+        "how": how,
+        "pid": posix.getpid(),
+        "session": probe.session_id,
+        "socket": probe.socket_path,
+        "loops": None,
+        "told": told,
+    }
+
+
+def open_answer(name):
+    """A file that is nowhere on disk, with that name in /proc/PID/fd."""
+    if hasattr(posix, "memfd_create"):
+        try:
+            return posix.memfd_create(name, posix.MFD_CLOEXEC)
+        except OSError:
+            pass
+    for folder in ("/dev/shm", "/tmp", "/var/tmp"):  # noqa: S108 - made exclusively, and gone at once
+        path = f"{folder}/{name}"
+        try:
+            handle = posix.open(path, posix.O_RDWR | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o600)
+        except OSError:
+            continue
+        posix.unlink(path)
+        return handle
+    raise OSError("nowhere to write")
+
+
+def answer(name, told):
+    """Leaves the answer to be read, until the attacher has emptied it."""
+    handle = open_answer(name)
+    inode = posix.fstat(handle).st_ino
+    try:
+        posix.write(handle, repr(told).encode() + b"\n")
+        until = time.monotonic() + PATIENCE
+        while posix.fstat(handle).st_size and time.monotonic() < until:
+            time.sleep(0.005)
+    finally:
+        if posix.fstat(handle).st_ino == inode:
+            posix.close(handle)
+
+
+def arrive(bundle):
+    """All of it, once: a text that comes late or twice does nothing."""
+    if time.time() > bundle["until"]:
+        return
+    nonces = vars(sys).setdefault("_looptop_arriving", {})
+    if nonces.setdefault(bundle["nonce"], bundle) is not bundle:
+        return
+    try:
+        try:
+            told = settle(bundle)
+        except Refused as refusal:
+            told = {"refused": str(refusal)}
+        except BaseException as error:  # noqa: BLE001 - it is told, and nothing may get out
+            told = {"error": f"{type(error).__name__}: {error}"}
+        bundle["sources"] = None
+        answer(bundle["name"], told)
+    finally:
+        if vars(sys).get("_looptop_arriving") is nonces:
+            del sys._looptop_arriving  # noqa: SLF001 - our own mark

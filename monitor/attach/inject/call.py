@@ -1,0 +1,135 @@
+"""Has the helper do it, and waits for what it says. Never kills it: at the wrong moment that kills the target, too."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monitor.errors import ConnectError
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from monitor.attach.payload import Payload
+
+ROOT = Path(__file__).resolve().parents[3]
+GRACE = 6.0
+"""Seconds that the helper may take beyond the time it was given."""
+
+_START = "import sys; sys.path.insert(0, {root!r}); from monitor.attach.inject.helper import main; sys.exit(main())"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A probe that is in, or what would have been done (`dry run`)."""
+
+    pid: int
+    python: str
+    method: str  # remote_exec, ptrace or gdb
+    how: str
+    pause_ms: float  # for so long one thread stood still; with gdb, all of them
+    total_ms: float
+    tried: list[dict[str, str]] = field(default_factory=list)  # what was not possible, and why
+    found: bool = False  # a probe was there already
+    socket: str = ""  # where to connect, as a path that we can open
+    session: str = ""
+    loops: int | None = None  # that run now; None: not known
+    told: list[str] = field(default_factory=list)  # warnings of the probe
+
+
+def inject(
+    pid: int,
+    payload: Payload,
+    method: str = "auto",
+    timeout: float = 5.0,
+    force: bool = False,
+    dry_run: bool = False,
+) -> Result:
+    """Puts a probe into a running process. Raises ConnectError with what to do about it; the process is as it was."""
+    if pid == os.getpid():
+        raise ConnectError(f"PID {pid} is looptop itself", "looptop ps lists what runs here")
+    arguments = [str(pid), "--method", method, "--timeout", str(timeout)]
+    arguments += ["--force"] * force + ["--dry-run"] * dry_run
+    said = _run(arguments, f"{payload.answer}\n{payload.text}".encode(), timeout + GRACE)
+    if not said.get("ok"):
+        raise ConnectError(said.get("message", "attaching failed"), said.get("hint", ""))
+    told = said.get("answer") or {}
+    socket = told.get("socket", "")
+    if socket and not said["same_files"]:
+        socket = f"/proc/{pid}/root{socket}"
+    return Result(
+        pid,
+        said["python"],
+        said["method"],
+        said["how"],
+        said["pause_ms"],
+        said["total_ms"],
+        said["tried"],
+        told.get("how") == "found",
+        socket,
+        told.get("session", ""),
+        told.get("loops"),
+        list(told.get("told", ())),
+    )
+
+
+def _run(arguments: list[str], content: bytes, seconds: float) -> dict[str, Any]:
+    """What the helper says."""
+    import subprocess
+
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHON_DISABLE_REMOTE_DEBUG"}
+    helper = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-I", "-S", "-c", _START.format(root=str(ROOT)), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environ,
+        start_new_session=True,  # no Ctrl-C and no hang-up from the terminal
+    )
+    assert helper.stdin is not None
+    try:
+        helper.stdin.write(b"%d\n" % len(content) + content)
+        helper.stdin.flush()
+        return _read(helper, seconds)
+    except BrokenPipeError:
+        return _read(helper, seconds)
+    finally:
+        helper.stdin.close()  # it stops waiting when it sees that
+        _end(helper)
+
+
+def _read(helper: subprocess.Popen[bytes], seconds: float) -> dict[str, Any]:
+    import select
+
+    assert helper.stdout is not None
+    data, until = b"", time.monotonic() + seconds
+    while not data.endswith(b"\n"):
+        ready, _, _ = select.select([helper.stdout], [], [], max(until - time.monotonic(), 0))
+        if not ready:
+            raise ConnectError("attaching takes too long", "is the process frozen? it was left as it is")
+        piece = os.read(helper.stdout.fileno(), 65536)
+        if not piece:
+            assert helper.stderr is not None
+            last = helper.stderr.read().decode(errors="replace").strip().splitlines()[-1:]
+            raise ConnectError("the helper that attaches failed", "".join(last) or f"status {helper.wait()}")
+        data += piece
+    result: dict[str, Any] = json.loads(data)
+    return result
+
+
+def _end(helper: subprocess.Popen[bytes]) -> None:
+    import subprocess
+
+    try:
+        helper.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        return
+    finally:
+        for pipe in (helper.stdout, helper.stderr):
+            if pipe is not None:
+                pipe.close()

@@ -1,0 +1,76 @@
+"""The last resort: gdb, which stops the whole program for a quarter of a second or more.
+
+The main thread is called into only where it waits in a system call that is safe, else by a pending call. The text is
+put into memory of its own, since gdb's strings call the program's malloc.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monitor.attach.inject.thread_injector import Done, InjectError, waiting_threads
+
+if TYPE_CHECKING:
+    from monitor.attach.inject.target import Target
+
+OLDEST = 14
+
+
+def why_not() -> str:
+    """Why this way is closed; empty when it is open."""
+    found = shutil.which("gdb")
+    if found is None:
+        return "gdb is not installed"
+    try:
+        said = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=5, check=False).stdout  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"gdb does not run: {error}"
+    version = re.search(r"(\d+)\.\d+", said.partition("\n")[0])
+    if version is None or int(version[1]) < OLDEST:
+        shown = version[1] if version else "?"
+        return f"gdb {shown} cannot write the registers of new CPUs; gdb {OLDEST}+ is needed"
+    return ""
+
+
+def run(target: Target, text: str) -> Done:
+    """Runs a text in the process. Raises InjectError."""
+    data = text.encode() + b"\0"
+    direct = any(tid == target.pid for tid, _ in waiting_threads(target.pid))
+    run_it = "((int (*)(const char *)) PyRun_SimpleString)"
+    if direct:
+        calls = [
+            "set $state = ((int (*)(void)) PyGILState_Ensure)()",
+            f"call (void) {run_it}((char *) $page)",
+            "call ((void (*)(int)) PyGILState_Release)($state)",
+        ]
+    else:
+        calls = ["call ((int (*)(void *, void *)) Py_AddPendingCall)((void *) PyRun_SimpleString, (void *) $page)"]
+    with tempfile.TemporaryDirectory(prefix="looptop-") as folder:
+        file = Path(folder, "text")
+        file.write_bytes(data)
+        mmap = "((unsigned long (*)(long, long, int, int, int, long)) mmap)"
+        script = [
+            f"set $page = {mmap}(0, {len(data)}, 3, 0x22, -1, 0)",
+            f"restore {file} binary $page",
+            *calls,
+            "detach",
+        ]
+        command = ["gdb", "-p", str(target.pid), "-batch", "-nx", "--readnever", "-iex", "set auto-load off"]
+        began = time.monotonic()
+        # No time limit by killing it: in the middle of a call that would end the program.
+        done = subprocess.run(  # noqa: S603
+            [*command, *(word for line in script for word in ("-ex", line))],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    if done.returncode:
+        raise InjectError((done.stderr.strip().splitlines() or ["gdb failed"])[-1])
+    return Done("gdb", time.monotonic() - began)

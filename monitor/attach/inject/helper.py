@@ -1,0 +1,150 @@
+"""The process that goes in: alone, deaf to signals, for a fraction of a second; what happened is JSON on stdout.
+
+    helper PID --method auto|remote_exec|ptrace|gdb --timeout S [--force] [--dry-run]
+
+It reads the name of the answer and the text from stdin. When stdin ends early, whoever asked has gone: it stops
+waiting, but never in the middle of something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import select
+import signal
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+from monitor.attach.inject import gdb, remote_exec, thread_injector
+from monitor.attach.inject.answer import Answer
+from monitor.attach.inject.ptrace import GoneError, PtraceError, StuckError
+from monitor.attach.inject.target import Target, look
+from monitor.attach.inject.thread_injector import Done, InjectError
+from monitor.errors import NO_CONNECTION, ConnectError
+
+METHODS = ("remote_exec", "ptrace", "gdb")
+_HOW_TO_RUN = "start it with: looptop run SCRIPT"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """What the process does."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    options = parser().parse_args(arguments)
+    name, _, text = sys.stdin.buffer.read(_length()).decode().partition("\n")
+    gc.disable()
+    began = time.monotonic()
+    tried: list[dict[str, str]] = []
+    try:
+        result = work(options, name, text, tried)
+    except ConnectError as error:
+        result = {"ok": False, "message": error.message, "hint": error.hint}
+    except (PtraceError, StuckError, GoneError, InjectError, OSError) as error:
+        result = {"ok": False, "message": f"attaching to PID {options.pid} failed: {error}", "hint": _HOW_TO_RUN}
+    result |= {"tried": tried, "total_ms": round((time.monotonic() - began) * 1e3, 2)}
+    sys.stdout.write(json.dumps(result) + "\n")
+    sys.stdout.flush()
+    return 0 if result["ok"] else NO_CONNECTION
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(prog="python -m monitor.attach.inject", description="Puts a probe into a process.")
+    made.add_argument("pid", type=int)
+    made.add_argument("--method", choices=("auto", *METHODS), default="auto")
+    made.add_argument("--timeout", type=float, default=5.0, metavar="S")
+    made.add_argument("--force", action="store_true", help="also where remote debugging is disabled")
+    made.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    return made
+
+
+def _length() -> int:
+    return int(sys.stdin.buffer.readline() or b"0")
+
+
+def _cancelled() -> bool:
+    ready, _, _ = select.select([sys.stdin], [], [], 0)
+    return bool(ready)
+
+
+def work(options: argparse.Namespace, name: str, text: str, tried: list[dict[str, str]]) -> dict[str, Any]:
+    """Goes in by the first way that is open. Raises ConnectError."""
+    target = look(options.pid)
+    if target.remote_off and not options.force:
+        raise ConnectError(
+            f"PID {target.pid} runs Python {target.python} with remote debugging disabled ({target.remote_off})",
+            "not attaching; --force injects by ptrace",
+        )
+    facts = {"ok": True, "pid": target.pid, "python": target.python, "same_files": target.same_files}
+    ways = open_ways(target, options.method, tried)
+    if not ways:
+        raise ConnectError(f"there is no way into PID {target.pid}", "; ".join(_reasons(tried)) or _HOW_TO_RUN)
+    if options.dry_run:
+        return {**facts, "method": ways[0], "how": "dry run", "pause_ms": 0.0, "answer": None}
+    answer = Answer(target.pid, name)
+    deadline = time.monotonic() + options.timeout
+    for way in ways:
+        try:
+            done = _go(way, target, text, answer, deadline)
+        except (InjectError, PtraceError) as error:
+            tried.append({"method": way, "why": str(error)})
+            continue
+        told = _wait(target, answer, done, deadline, options.timeout)
+        return {**facts, "method": way, "how": done.how, "pause_ms": round(done.pause * 1e3, 3), "answer": told}
+    raise ConnectError(f"there is no way into PID {target.pid}", "; ".join(_reasons(tried)))
+
+
+def _reasons(tried: list[dict[str, str]]) -> list[str]:
+    return [f"{entry['method']}: {entry['why']}" for entry in tried]
+
+
+def open_ways(target: Target, wanted: str, tried: list[dict[str, str]]) -> list[str]:
+    """The ways that may be tried, the best one first; why the others are closed goes to `tried`."""
+    ways: list[str] = []
+    for way in METHODS:
+        if wanted not in ("auto", way):
+            continue
+        if way == "gdb" and ways and wanted == "auto":
+            continue  # asking gdb for its version takes longer than going in
+        closed = {"remote_exec": lambda: remote_exec.why_not(target), "gdb": gdb.why_not}.get(way, lambda: "")()
+        if closed:
+            tried.append({"method": way, "why": closed})
+        else:
+            ways.append(way)
+    return ways
+
+
+def _go(way: str, target: Target, text: str, answer: Answer, deadline: float) -> Done:
+    if way == "remote_exec":
+        return remote_exec.run(target, text, answer, nudge=True)
+    if way == "gdb":
+        return gdb.run(target, text)
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, -15)  # one of its threads stands still meanwhile
+    return thread_injector.inject(target.pid, target.memory, target.names, text.encode(), deadline)
+
+
+def _wait(target: Target, answer: Answer, done: Done, deadline: float, timeout: float) -> dict[str, Any]:
+    try:
+        told = answer.wait(max(deadline, time.monotonic() + 0.05), _cancelled)
+    except ProcessLookupError:
+        raise ConnectError(f"process {target.pid} has ended while looptop attached to it", "") from None
+    if told is None and _cancelled():
+        raise ConnectError(f"attaching to PID {target.pid} was cancelled", "a probe that still comes leaves by itself")
+    if told is None and "pending" in done.how:
+        text = f"the main thread of PID {target.pid} has not reached a safe point after {timeout:g} s"
+        raise ConnectError(text, "it is in one long call: try again, or with a longer --timeout")
+    if told is None:
+        text = f"PID {target.pid} has not started the probe after {timeout:g} s"
+        raise ConnectError(text, "one call of it keeps the interpreter: try again, or with a longer --timeout")
+    if "refused" in told:
+        if told["refused"] == "asyncio":
+            text = f"no asyncio loop is running in PID {target.pid}"
+            raise ConnectError(text, "it is Python but has not loaded asyncio")
+        raise ConnectError(f"the probe can not work in PID {target.pid}", str(told["refused"]))
+    if "error" in told:
+        raise ConnectError(f"the probe did not start in PID {target.pid}", str(told["error"]))
+    return told

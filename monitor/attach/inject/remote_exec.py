@@ -1,0 +1,79 @@
+"""The interpreter's own door, from Python 3.14 on: it runs a file when its main thread next looks up.
+
+A main thread that waits in `epoll_wait` does not look up, so it is interrupted once, by a stop that nobody else sees.
+One that sleeps in C does not even then: the request is taken back, and something else must be tried.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monitor.attach.inject.ptrace import GoneError, PtraceError, StuckError, Thread
+from monitor.attach.inject.thread_injector import Done, InjectError
+
+if TYPE_CHECKING:
+    from monitor.attach.inject.answer import Answer
+    from monitor.attach.inject.target import Target
+
+BY_ITSELF = 0.25
+"""Seconds in which a program that is busy gets there."""
+
+
+def why_not(target: Target) -> str:
+    """Why this way is closed; empty when it is open."""
+    ours = sys.version_info[:2]
+    if target.version < (3, 14):
+        return f"Python {target.python} has no sys.remote_exec (3.14 has)"
+    if not hasattr(sys, "remote_exec") or target.version[:2] != ours:
+        return f"sys.remote_exec needs looptop under Python {target.version[0]}.{target.version[1]}, too"
+    if target.remote_off:
+        return f"remote debugging is disabled ({target.remote_off})"
+    if not target.same_files:
+        return "it is in another mount namespace"
+    return ""
+
+
+def run(target: Target, text: str, answer: Answer, nudge: bool) -> Done:
+    """Asks for the text to be run and waits a moment. Raises InjectError when it was not."""
+    folder = Path(tempfile.mkdtemp(prefix="looptop-"))
+    try:
+        folder.chmod(0o755)  # the other user must read it, and nobody write it
+        script = folder / "attach.py"
+        script.write_text(text, encoding="utf-8")
+        script.chmod(0o644)
+        try:
+            sys.remote_exec(target.pid, os.fspath(script))  # type: ignore[attr-defined, unused-ignore]
+        except (RuntimeError, OSError) as error:
+            raise InjectError(str(error)) from None
+        if answer.wait(time.monotonic() + BY_ITSELF) is not None:
+            return Done("sys.remote_exec", 0.0)
+        pause = _nudge(target.pid) if nudge else 0.0
+        if answer.wait(time.monotonic() + BY_ITSELF) is not None:
+            return Done("sys.remote_exec and a nudge" if nudge else "sys.remote_exec", pause)
+        # It would complain about a script that is gone; a later request takes the place of an earlier one.
+        sys.remote_exec(target.pid, os.devnull)  # type: ignore[attr-defined, unused-ignore]
+        if answer.wait(time.monotonic() + 0.02) is not None:
+            return Done("sys.remote_exec", pause)
+        raise InjectError("its main thread does not look up (it sleeps or waits in C)")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _nudge(pid: int) -> float:
+    """Stops and resumes the main thread, which ends a wait in epoll."""
+    began = time.monotonic()
+    try:
+        thread = Thread(pid)
+        try:
+            thread.stop(began + 1.0)
+        finally:
+            thread.let_go(began + 2.0)
+    except (PtraceError, StuckError, GoneError):
+        pass
+    return time.monotonic() - began

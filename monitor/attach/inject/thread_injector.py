@@ -1,0 +1,262 @@
+"""Runs a text in another Python process: a new thread of it takes the GIL by itself, or its main thread calls us back.
+
+One thread is borrowed for about a millisecond, while it sits in a system call where it holds no lock of the C library;
+from there `pthread_create` is as safe as from anywhere. Nobody waits for the GIL meanwhile, so a program that hogs it
+only delays the text, not itself. A program that never sits still has its main thread stopped wherever it is, for
+`Py_AddPendingCall`, which needs neither the GIL nor memory.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from monitor.attach.inject import code
+from monitor.attach.inject.ptrace import (
+    SYSCALL,
+    GoneError,
+    Memory,
+    PtraceError,
+    Registers,
+    StuckError,
+    Thread,
+    everything_blocked,
+    threads_of,
+)
+
+SAFE = {232: "epoll_wait", 281: "epoll_pwait", 441: "epoll_pwait2", 7: "poll", 271: "ppoll", 23: "select"}
+SAFE |= {270: "pselect6", 35: "nanosleep", 230: "clock_nanosleep", 202: "futex"}
+"""Blocking system calls in which a thread holds no lock of the C library (x86-64 numbers), the best ones first."""
+
+FUTEX_WAIT_BITSET = 9
+"""How semaphores and conditions wait; the plain FUTEX_WAIT is that of malloc's locks, and never safe."""
+
+TRIES = 3
+STEP = 2.0  # seconds for one stop
+_MMAP, _MUNMAP = 9, 11
+_READ_EXEC, _PRIVATE_ANONYMOUS = 5, 0x22
+_NO_CALL = (1 << 64) - 1
+_TRAP = 5
+
+
+class InjectError(Exception):
+    """It cannot be done; the process is as it was."""
+
+
+@dataclass(slots=True)
+class Done:
+    """How it went."""
+
+    how: str
+    pause: float  # seconds that one thread stood still
+
+
+def waiting_threads(pid: int) -> list[tuple[int, str]]:
+    """Threads in a safe system call, the best one first; read without stopping anything."""
+    found = []
+    order = list(SAFE)
+    for tid in threads_of(pid):
+        try:
+            words = Path(f"/proc/{pid}/task/{tid}/syscall").read_text().split()
+        except OSError:
+            continue
+        if len(words) < 3 or not words[0].isdigit():
+            continue
+        if _is_safe(int(words[0]), int(words[2], 16)):
+            found.append((order.index(int(words[0])), tid))
+    return [(tid, SAFE[order[rank]]) for rank, tid in sorted(found, key=lambda entry: entry[0])]
+
+
+def _is_safe(number: int, second: int) -> bool:
+    return number in SAFE and (number != 202 or second & 0x7F == FUTEX_WAIT_BITSET)
+
+
+def inject(pid: int, memory: Memory, names: dict[str, int], text: bytes, deadline: float) -> Done:
+    """Makes the process run a text, soon. Raises InjectError, PtraceError."""
+    stuck = ""
+    for attempt in range(TRIES):
+        for tid, _ in waiting_threads(pid)[:4]:
+            try:
+                done = _by_thread(tid, memory, names, text)
+            except (GoneError, StuckError) as error:
+                stuck = str(error) if isinstance(error, StuckError) else stuck
+                continue
+            if done is not None:
+                return done
+        if time.monotonic() > deadline:
+            raise InjectError(stuck or "no thread of it sat still in time")
+        time.sleep(0.002 * (attempt + 1))
+    return _by_pending_call(pid, memory, names, text, stuck)
+
+
+def _by_thread(tid: int, memory: Memory, names: dict[str, int], text: bytes) -> Done | None:
+    borrowed = Borrowed(tid, memory, names)
+    try:
+        if not borrowed.in_safe_call():
+            return None
+        base = borrowed.place(names, text)
+        function, argument = code.thread_entry(base)
+        scratch = borrowed.scratch
+        failed = borrowed.call(names["pthread_create"], scratch, 0, function, argument) & 0xFFFFFFFF
+        if failed:
+            borrowed.unplace()
+            raise InjectError(f"it can not start a thread (error {failed})")
+    finally:
+        borrowed.give_back()
+    return Done("a new thread", borrowed.pause)
+
+
+def _by_pending_call(pid: int, memory: Memory, names: dict[str, int], text: bytes, stuck: str) -> Done:
+    try:
+        borrowed = Borrowed(pid, memory, names)
+    except (GoneError, StuckError) as error:
+        raise InjectError(stuck or str(error) or "its main thread has ended") from None
+    try:
+        base = borrowed.place(names, text)
+        function, argument = code.pending_entry(base)
+        failed = borrowed.call(names["Py_AddPendingCall"], function, argument) & 0xFFFFFFFF
+        if failed:
+            borrowed.unplace()
+            raise InjectError("its queue of pending calls is full")
+    except (GoneError, StuckError) as error:
+        raise InjectError(str(error)) from None
+    finally:
+        borrowed.give_back()
+    return Done("a pending call of the main thread", borrowed.pause)
+
+
+class Borrowed:
+    """A stopped thread, what it was, and calls made in its name."""
+
+    def __init__(self, tid: int, memory: Memory, names: dict[str, int]) -> None:
+        """Stops it. Raises GoneError, StuckError, PtraceError."""
+        self._memory = memory
+        self.pause = 0.0
+        self._pages: list[tuple[int, int]] = []
+        self._moved = False
+        self._thread = Thread(tid)
+        self._since = time.monotonic()
+        try:
+            self._thread.stop(self._since + STEP)
+            self._registers = self._thread.registers()
+            self._extended = self._thread.extended()
+            self._mask = self._thread.mask()
+            self._gate = self._find_gate(names)
+        except BaseException:
+            self._thread.let_go(self._since + 2 * STEP)
+            raise
+        # Below the red zone, aligned as a function expects it, with room for a result above.
+        self.scratch = ((self._registers.rsp - 1024) & ~63) + 64
+        self._stack = self.scratch - 64
+
+    def in_safe_call(self) -> bool:
+        """Whether the thread still is in a system call where it may be borrowed."""
+        number = self._registers.orig_rax
+        return number < 1000 and _is_safe(number, self._registers.rsi) and self._at_gate(self._registers.rip - 2)
+
+    def _at_gate(self, address: int) -> bool:
+        return self._memory.read(address, 2) == code.SYSCALL
+
+    def _find_gate(self, names: dict[str, int]) -> int:
+        """Where there is a `syscall` instruction: in the thread's own code, or in libc's `syscall`."""
+        before = self._registers.rip - 2
+        if self._registers.orig_rax < 1000 and self._at_gate(before):
+            return before
+        found = self._memory.read(names["syscall"], 64).find(code.SYSCALL)
+        if found < 0:
+            raise InjectError("its C library has a syscall() that looks unknown")
+        return names["syscall"] + found
+
+    def place(self, names: dict[str, int], text: bytes) -> int:
+        """Maps what is needed; returns the address of the page with the text."""
+        self._call_page = self._map(4096)
+        self._memory.write(self._call_page, code.CALLER)
+        size = code.size_for(text)
+        base = self._map(size)
+        self._memory.write(base, code.page(base, size, names, text))
+        return base
+
+    def unplace(self) -> None:
+        """Unmaps the page with the text, which nobody is going to run."""
+        self._system_call(_MUNMAP, *self._pages.pop())
+
+    def _map(self, size: int) -> int:
+        base = self._system_call(_MMAP, 0, size, _READ_EXEC, _PRIVATE_ANONYMOUS, (1 << 64) - 1, 0)
+        if base > (1 << 64) - 4096:
+            raise InjectError(f"it may not map executable memory (error {(1 << 64) - base})")
+        self._pages.append((base, size))
+        return base
+
+    def _begin(self, registers: Registers) -> None:
+        if not self._moved:
+            self._moved = True
+            self._thread.set_mask(everything_blocked())
+        registers.orig_rax = _NO_CALL  # or the kernel would restart the call that was interrupted
+        self._thread.set_registers(registers)
+
+    def _system_call(self, number: int, *arguments: int) -> int:
+        registers = self._registers.copy()
+        registers.rip = self._gate
+        registers.rax = number
+        for name, value in zip(("rdi", "rsi", "rdx", "r10", "r8", "r9"), arguments, strict=False):
+            setattr(registers, name, value)
+        self._begin(registers)
+        deadline = time.monotonic() + STEP
+        for _ in range(2):  # in, and out
+            self._run_until(_TRAP | 0x80, deadline, SYSCALL)
+        return self._thread.registers().rax
+
+    def call(self, function: int, *arguments: int) -> int:
+        """Calls a function and returns what it returned."""
+        registers = self._registers.copy()
+        registers.rip = self._call_page
+        registers.rax = function
+        registers.rsp = self._stack
+        registers.eflags &= ~0x500  # no single steps, strings go up
+        for name, value in zip(("rdi", "rsi", "rdx", "rcx"), arguments, strict=False):
+            setattr(registers, name, value)
+        self._begin(registers)
+        self._run_until(_TRAP, time.monotonic() + STEP)
+        after = self._thread.registers()
+        if after.rip != self._call_page + len(code.CALLER):
+            raise InjectError(f"a call into it stopped at {after.rip:#x}")
+        return after.rax
+
+    def _run_until(self, wanted: int, deadline: float, how: int = 7) -> None:
+        sig = 0
+        while True:
+            self._thread.go_on(sig, how)
+            status = self._thread.wait(deadline)
+            stop = status >> 8
+            if stop == wanted:
+                return
+            sig = 0
+            if stop < 0x80 and stop != _TRAP:
+                if stop in (4, 7, 8, 11):
+                    raise InjectError(f"a call into it failed with signal {stop}")
+                sig = stop  # SIGSTOP, SIGKILL: nothing else passes the mask
+
+    def give_back(self) -> None:
+        """Puts the thread where it was and lets it go."""
+        deadline = time.monotonic() + STEP
+        try:
+            if self._moved:
+                self._back(deadline)
+            self._thread.let_go(deadline)
+        except (GoneError, StuckError):
+            pass
+        self.pause = time.monotonic() - self._since
+
+    def _back(self, deadline: float) -> None:
+        if not self._thread.stopped:
+            self._thread.stop(deadline)
+        if self._pages:
+            with suppress(InjectError, PtraceError):
+                self._system_call(_MUNMAP, *self._pages[0])  # that of the call; the other unmaps itself
+        # Only after a stop like this does the kernel restart what it interrupted.
+        self._thread.interrupt_in_place(deadline)
+        self._thread.set_registers(self._registers)
+        self._thread.set_extended(self._extended)
+        self._thread.set_mask(self._mask)

@@ -1,0 +1,55 @@
+"""The probe as one text that runs in any Python from 3.11 on: the files of `probes` and what loads them there.
+
+The text is one statement that can not raise and binds no name, because it runs in the program's `__main__`: it starts
+a thread and returns at once, so whoever runs it (a new thread, or the main thread of the program) is free again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from probes import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROBES = Path(wire.__file__).parent
+ARRIVAL = Path(__file__).parent / "inject" / "arrival.py"
+_LEFT_OUT = ("__init__", "__main__")
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What is sent, and the name of the file that the answer comes in."""
+
+    text: str
+    answer: str
+
+
+def sources() -> dict[str, str]:
+    """The modules of the probe, by name."""
+    return {
+        path.stem: path.read_text(encoding="utf-8")
+        for path in sorted(PROBES.glob("*.py"))
+        if path.stem not in _LEFT_OUT
+    }
+
+
+def make(settings: Mapping[str, Any], timeout: float) -> Payload:
+    """The text that starts a probe with these settings, unless it runs more than `timeout` seconds from now."""
+    nonce = os.urandom(8).hex()
+    name = f"looptop-{nonce}"
+    bundle = {
+        "sources": sources(),
+        "settings": dict(settings),
+        "nonce": nonce,
+        "name": name,
+        "until": time.time() + timeout,
+    }
+    arrival = ARRIVAL.read_text(encoding="utf-8") + "\n\ntry:\n    arrive(bundle)\nexcept BaseException:\n    pass\n"
+    thread = f"(__import__('builtins').exec, ({arrival!a}, {{'__name__': '_looptop', 'bundle': {bundle!a}}}))"
+    return Payload(f"try:\n __import__('_thread').start_new_thread{thread}\nexcept:\n pass\n", name)

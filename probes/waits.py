@@ -39,15 +39,20 @@ def read(frames: list[StackFrame], leaf: Any) -> Wait | None:
     """What the task of these frames (outermost first) waits on; `leaf` is its `_fut_waiter`. None: it is ready."""
     if leaf is None or leaf.done():
         return None
+    found: Wait | None = None
     for code, _, frame in reversed(frames):
         reader = _READERS.get(code)
         if reader is not None:
             wait = reader(frame.f_locals)
-            if wait is not None:
-                return wait
+            if found is None:
+                found = wait
+            elif wait is not None and wait.kind in ("queue", "barrier"):
+                return wait  # Queue.join waits on an event of its own, a barrier on a condition
+            if found is not None and found.kind not in ("event", "condition"):
+                return found
         elif sites.plumbing[code.co_filename] == sites.USER:
             break
-    return _of_future(leaf)
+    return found or _of_future(leaf)
 
 
 def _of_future(leaf: Any) -> Wait:

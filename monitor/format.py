@@ -39,7 +39,7 @@ def age(seconds: float | None) -> str:
         return UNKNOWN
     if seconds < 0.95:
         return f"{max(seconds, 0.0):.1f}s"
-    return f"{seconds:.0f}s" if seconds < 59.5 else duration(seconds)
+    return f"{seconds:.0f}s" if seconds < 59.5 else duration(max(seconds, 60.0))
 
 
 def _three(value: float) -> str:

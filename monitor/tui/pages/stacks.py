@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+CLOCK_SLACK = 3.0
+"""Seconds: the start of a process and the time of a file come from different clocks."""
+
+
 def place(site: Site | None, store: Store) -> str:
     """`app.py:12 spawn`."""
     if site is None:
@@ -71,7 +75,7 @@ def changed_note(sites: Sequence[Site], store: Store, sources: Sources) -> list[
     """Says when a file is newer than the program: what is shown may then not be what runs."""
     if store.session is None:
         return []
-    started = store.session.started
+    started = store.session.started + CLOCK_SLACK
     changed = sorted({site.file for site in sites if sources.changed_after(site.file, started)})
     return [
         line((f"{path} was changed after the program started: lines may have moved", "warn")) for path in changed[:2]

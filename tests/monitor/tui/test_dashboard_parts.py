@@ -1,0 +1,238 @@
+"""The parts of the dashboard that need no screen: layout, charts, text, keys, pace."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from scene import HOSTILE
+
+from monitor import format as fmt
+from monitor.store.columns import ENDED, GROUPS, SLOW, TASKS
+from monitor.tui import keys, theme
+from monitor.tui.captured import Captured
+from monitor.tui.paint import Line, columns, crop, fit, line, spread, to_strip
+from monitor.tui.program import status_words
+from monitor.tui.pulse import Pulse
+from monitor.tui.screens.blocking_line import BlockingLineScreen
+from monitor.tui.screens.end import EndScreen
+from monitor.tui.screens.ended import EndedScreen
+from monitor.tui.screens.output import OutputScreen
+from monitor.tui.screens.slow import SlowScreen
+from monitor.tui.screens.task import TaskScreen
+from monitor.tui.screens.tasks import TasksScreen
+from monitor.tui.widgets import spark
+from monitor.tui.widgets.column_layout import GAP, lay_out
+from monitor.tui.widgets.histogram import bounds, chart, percentile
+from monitor.tui.widgets.source_view import MOST_BYTES, Sources
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ALL = {"tasks": TASKS, "groups": GROUPS, "slow": SLOW, "ended": ENDED}
+
+
+# Columns
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("cells", [1, 20, 40, 55, 78, 79, 100, 138, 200, 400])
+def test_columns_fill_the_width_and_never_pass_it(name: str, cells: int) -> None:
+    layout = lay_out(ALL[name], cells)
+    total = sum(width for _, width in layout) + GAP * (len(layout) - 1)
+    assert layout
+    assert total <= cells or len(layout) == 1
+    if cells >= 78:
+        assert total == cells
+        assert {column.key for column in ALL[name] if column.priority == 1} <= {column.key for column, _ in layout}
+
+
+def test_the_column_that_is_sorted_by_is_always_there() -> None:
+    for name, table in ALL.items():
+        for column in table:
+            assert column.key in {shown.key for shown, _ in lay_out(table, 78, column.key)}, (name, column.key)
+
+
+def test_figures_keep_their_width() -> None:
+    for cells in range(30, 200):
+        for column, width in lay_out(TASKS, cells):
+            if column.right:
+                assert width == column.width
+
+
+# Text
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "任务" * 40, "e\u0301" * 9, "👩‍👩‍👧‍👦 family", "\ud800 lone"])
+@pytest.mark.parametrize("cells", [1, 2, 7, 18])
+def test_whatever_a_name_is_it_takes_exactly_its_cells(text: str, cells: int) -> None:
+    shown = fit(text, cells)
+    assert cell_len(shown) == cells
+    assert shown.isprintable()
+
+
+@given(st.text(max_size=60), st.integers(1, 30), st.booleans())
+def test_fit_is_exact_for_any_text(text: str, cells: int, right: bool) -> None:
+    assert cell_len(fit(text, cells, right)) == cells
+
+
+@given(st.lists(st.tuples(st.text(max_size=20), st.just("text")), max_size=5), st.integers(0, 40))
+def test_strips_are_exactly_as_wide_as_asked(parts: list[tuple[str, str]], cells: int) -> None:
+    strip = to_strip(tuple(parts), cells, theme.plain())
+    assert sum(cell_len(segment.text) for segment in strip) == cells
+    assert sum(cell_len(text) for text, _ in crop(tuple(parts), cells)) <= cells
+    assert sum(cell_len(text) for text, _ in spread(tuple(parts), (("right", "dim"),), cells)) == max(cells, 0)
+
+
+def test_two_columns_side_by_side_keep_the_targets_of_the_left() -> None:
+    left = [line("a", target=1), line("b")]
+    both = columns(left, [line("x"), line("y"), line("z")], 5)
+    assert [row.target for row in both] == [1, None, None]
+    assert "".join(str(text) for text, _ in both[2].parts) == " " * 8 + "z"
+    assert Line().width == 0
+
+
+def test_ages_are_calm() -> None:
+    shown = [fmt.age(seconds) for seconds in (None, -1, 0.04, 0.43, 1.2, 59.4, 59.6, 61, 7_300)]
+    assert shown == ["–", "0.0s", "0.0s", "0.4s", "1s", "59s", "1m00s", "1m01s", "2h01m"]
+
+
+# Charts
+
+
+def test_percentiles_come_from_the_buckets() -> None:
+    counts = [0] * 32
+    counts[7] = 90  # 64 to 128 µs
+    counts[11] = 10  # 1.024 to 2.048 ms
+    assert percentile(counts, 0.5) == pytest.approx(64e-6 + 64e-6 * 50 / 90)
+    assert percentile(counts, 0.9) == pytest.approx(128e-6)
+    assert 1.024e-3 < (percentile(counts, 0.99) or 0) < 2.048e-3
+    assert percentile(counts, 0.99, longest=1.1e-3) == 1.1e-3
+    assert percentile([0] * 32, 0.5) is None
+    assert bounds(0) == (0.0, 1e-6)
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=32, max_size=32), st.integers(10, 60))
+def test_a_chart_of_anything_fits(counts: list[int], cells: int) -> None:
+    lines = chart("Steps", counts, cells)
+    assert len(lines) == 7
+    assert len({len(lines), len(chart("Steps", None, cells)), len(chart("Steps", [0] * 32, cells))}) == 1
+    if max(counts):
+        assert any("▁" in str(text) or "█" in str(text) for row in lines for text, _ in row.parts)
+
+
+def test_sparklines() -> None:
+    assert spark.line([0.0, 0.5, 1.0], 5) == "  ▁▅█"
+    assert spark.lag_share(0.0005) == 0
+    assert spark.lag_share(0.0316) == pytest.approx(0.5, abs=0.01)
+    assert spark.lag_share(9) == 1
+    assert spark.bar(0.0, 4) == "    "
+    assert spark.bar(0.001, 4) == "▏   "
+    assert spark.bar(2, 4) == "████"
+
+
+# Source
+
+
+def test_source_is_read_bounded_and_only_from_files(tmp_path: Path) -> None:
+    sources = Sources()
+    good = tmp_path / "good.py"
+    good.write_text("one\n    two\n\tthree\nfour\n", encoding="utf-8")
+    assert sources.one(str(good), 2) == "two"
+    assert sources.one(str(good), 99) is None
+    assert "has only" in str(sources.around(str(good), 99)[0].parts)
+    assert sources.changed_after(str(good), 0)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    big = tmp_path / "big.py"
+    with big.open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    for path, why in (
+        (str(fifo), "no regular file"), ("/dev/zero", "no regular file"), (str(big), "too big"),
+        (str(tmp_path / "none.py"), "not on this machine"), ("<string>", "no source"), ("relative.py", "not known"),
+        ("/\0", "not on this machine"), ("", "not known"),
+    ):  # fmt: skip
+        assert why in str(sources.around(path, 1)[0].parts[0][0])
+    good.write_text("uno\ndue\n", encoding="utf-8")
+    os.utime(good, (1, 1))
+    assert sources.one(str(good), 2) == "due", "a file that changed is read again"
+
+
+# What a program prints
+
+
+def test_output_keeps_colours_and_nothing_else() -> None:
+    output = Captured()
+    output.add(["\x1b[31mred\x1b[0m \x1b[2J\x1b[H\x07plain", "50%\r100%", "a\tb", "x" * 30, "任" * 10, ""])
+    lines = output.lines(20)
+    text = ["".join(str(part) for part, _ in row.parts) for row in lines]
+    assert text == ["red plain", "100%", "a       b", "x" * 20, "x" * 10, "任" * 10, ""]
+    assert lines[0].parts[0][1] != "text"
+    assert [cell_len(row) for row in text if cell_len(row) > 20] == []
+
+
+def test_how_a_program_ended() -> None:
+    assert status_words(0) == "ended well (status 0)"
+    assert status_words(3) == "ended with status 3"
+    assert status_words(-9) == "was ended by signal 9"
+    assert status_words(None) == "ended"
+
+
+# Keys
+
+
+@pytest.mark.parametrize(
+    "screen", [TasksScreen, SlowScreen, EndedScreen, OutputScreen, TaskScreen, BlockingLineScreen, EndScreen]
+)
+def test_no_key_means_two_things_on_a_screen(screen: type) -> None:
+    scopes = set(screen.SCOPES) | ({"page"} if screen is OutputScreen else set())
+    pressed = Counter(name for key in keys.of(*scopes) for name in key.keys.split(","))
+    assert [name for name, number in pressed.items() if number > 1] == []
+
+
+def test_every_key_is_told_in_one_table() -> None:
+    assert len({key.id for key in keys.KEYS}) == len(keys.KEYS)
+    assert {key.scope for key in keys.KEYS} <= set(keys.SCOPES)
+    table = keys.readme_table()
+    assert all(key.help in table for key in keys.KEYS)
+    assert "esc" not in {name for key in keys.KEYS for name in key.keys.split(",")}, "Textual calls it escape"
+
+
+# Colours and pace
+
+
+def test_styles_that_are_named_exist() -> None:
+    assert set(theme.STATE_STYLES.values()) <= theme.STYLE_NAMES
+    assert {theme.load_style(share / 10) for share in range(11)} <= theme.STYLE_NAMES
+    assert {theme.delay_style(delay) for delay in (0, 0.05, 3)} <= theme.STYLE_NAMES
+    plain = theme.plain()
+    assert all(getattr(plain, name).color is None for name in theme.STYLE_NAMES)
+
+
+def test_ticks_that_run_late_halve_the_rate_until_they_are_in_time() -> None:
+    pulse = Pulse(4.0)
+    now = 0.0
+    assert not pulse.beat(now)
+    for _ in range(20):
+        now += 0.25
+        assert not pulse.beat(now)
+    now += 0.9
+    assert not pulse.beat(now), "once is no pattern"
+    now += 0.9
+    assert pulse.beat(now)
+    assert (pulse.rate, pulse.slowed) == (2.0, True)
+    changes = 0
+    for _ in range(60):
+        now += pulse.period
+        changes += pulse.beat(now)
+    assert changes == 1
+    assert (pulse.rate, pulse.slowed) == (4.0, False)
+    for _ in range(50):
+        now += 60
+        pulse.beat(now)
+    assert pulse.rate == 0.5

@@ -1,0 +1,108 @@
+"""The dashboard as a process in a pseudo-terminal: what it leaves behind when it is told to end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PROGRAM = """
+import sys
+from monitor.tui import run_dashboard
+from scene import FakeProgram, FakeSource, everything
+program = None
+if "ended" in sys.argv:
+    program = FakeProgram(["bye"])
+    program.running, program.exit_status = False, int(sys.argv[-1])
+source = FakeSource(*everything())
+status = run_dashboard(source, program=program, hz=10)
+assert source.started and source.closed
+sys.exit(status)
+"""
+
+
+class Terminal:
+    """A pseudo-terminal with the dashboard in it."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        path = os.pathsep.join([str(HERE), str(HERE.parents[2])])
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env={**os.environ, "PYTHONPATH": path, "TERM": "xterm-256color", **environment},
+            start_new_session=True,
+        )
+        os.close(slave)
+        self.drawn = b""
+
+    def until(self, wanted: bytes, seconds: float = 30.0) -> None:
+        deadline = time.monotonic() + seconds
+        while wanted not in self.drawn:
+            assert time.monotonic() < deadline, self.drawn[-2000:]
+            self._read(0.5)
+
+    def _read(self, seconds: float) -> bool:
+        if not select.select([self.master], [], [], seconds)[0]:
+            return True
+        try:
+            data = os.read(self.master, 1 << 16)
+        except OSError:
+            return False
+        self.drawn += data
+        return bool(data)
+
+    def end(self) -> int:
+        deadline = time.monotonic() + 15
+        while self.process.poll() is None and time.monotonic() < deadline:
+            if not self._read(0.2):
+                break
+        status = self.process.wait(5)
+        while self._read(0.0) and select.select([self.master], [], [], 0)[0]:
+            pass
+        os.close(self.master)
+        return status
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_the_terminal_as_it_was(number: signal.Signals) -> None:
+    terminal = Terminal()
+    terminal.until(b"worker-3")
+    assert b"\x1b[?1049h" in terminal.drawn
+    terminal.process.send_signal(number)
+    assert terminal.end() == 128 + number
+    assert b"\x1b[?1049l" in terminal.drawn
+    assert b"\x1b[?1000l" in terminal.drawn
+    assert terminal.drawn.rfind(b"\x1b[?25h") > terminal.drawn.rfind(b"\x1b[?25l")
+
+
+@pytest.mark.parametrize(("status", "expected"), [(3, 3), (-15, 143), (0, 0)])
+def test_the_status_of_the_program_is_passed_on(status: int, expected: int) -> None:
+    terminal = Terminal("ended", str(status))
+    terminal.until(b"its last state stays")
+    os.write(terminal.master, b"q")
+    assert terminal.end() == expected
+
+
+def test_no_colour_means_no_colour_codes() -> None:
+    terminal = Terminal(NO_COLOR="1")
+    terminal.until(b"worker-3")
+    os.write(terminal.master, b"q")
+    assert terminal.end() == 0
+    assert b"\x1b[38" not in terminal.drawn
+    assert b";38;" not in terminal.drawn
+    assert b"48;2;" not in terminal.drawn

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,7 +100,8 @@ def _run(arguments: list[str], content: bytes, seconds: float) -> dict[str, Any]
     except BrokenPipeError:
         return _read(helper, seconds)
     finally:
-        helper.stdin.close()  # it stops waiting when it sees that
+        with suppress(BrokenPipeError):
+            helper.stdin.close()  # it stops waiting when it sees that
         _end(helper)
 
 

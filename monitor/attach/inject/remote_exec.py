@@ -15,14 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitor.attach.inject.ptrace import GoneError, PtraceError, StuckError, Thread
-from monitor.attach.inject.thread_injector import Done, InjectError
+from monitor.attach.inject.thread_injector import Done, InjectError, waiting_threads
 
 if TYPE_CHECKING:
     from monitor.attach.inject.answer import Answer
     from monitor.attach.inject.target import Target
 
-BY_ITSELF = 0.25
-"""Seconds in which a program that is busy gets there."""
+AT_ONCE = 0.03
+"""Seconds in which a busy program gets there, most of the time."""
+
+IN_TIME = 0.25
+"""Seconds more for one that is in a call, or was nudged."""
+
+_HOPELESS = ("nanosleep", "clock_nanosleep", "futex")
+"""System calls that C code or the kernel goes on with after a nudge."""
 
 
 def why_not(target: Target) -> str:
@@ -51,11 +57,15 @@ def run(target: Target, text: str, answer: Answer, nudge: bool) -> Done:
             sys.remote_exec(target.pid, os.fspath(script))  # type: ignore[attr-defined, unused-ignore]
         except (RuntimeError, OSError) as error:
             raise InjectError(str(error)) from None
-        if answer.wait(time.monotonic() + BY_ITSELF) is not None:
-            return Done("sys.remote_exec", 0.0)
-        pause = _nudge(target.pid) if nudge else 0.0
-        if answer.wait(time.monotonic() + BY_ITSELF) is not None:
-            return Done("sys.remote_exec and a nudge" if nudge else "sys.remote_exec", pause)
+        pause = 0.0
+        if answer.wait(time.monotonic() + AT_ONCE) is not None:
+            return Done("sys.remote_exec", pause)
+        where = dict(waiting_threads(target.pid)).get(target.pid)
+        if where not in _HOPELESS:
+            if nudge and where is not None:
+                pause = _nudge(target.pid)
+            if answer.wait(time.monotonic() + IN_TIME) is not None:
+                return Done("sys.remote_exec and a nudge" if pause else "sys.remote_exec", pause)
         # It would complain about a script that is gone; a later request takes the place of an earlier one.
         sys.remote_exec(target.pid, os.devnull)  # type: ignore[attr-defined, unused-ignore]
         if answer.wait(time.monotonic() + 0.02) is not None:

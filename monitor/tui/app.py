@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 
-from monitor import format as fmt
 from monitor.frames import Frame, Hello, Reply
 from monitor.sources.base import Source
 from monitor.store.store import Store
 from monitor.tui import theme
-from monitor.tui.captured import Captured
-from monitor.tui.keys import KEYS, bindings
+from monitor.tui.control import Control, ask_to_stop
+from monitor.tui.guest import Guest
+from monitor.tui.keys import bindings, commands
+from monitor.tui.news import News, Notice, banner
 from monitor.tui.paint import safe
-from monitor.tui.program import Program, status_words
+from monitor.tui.program import Program
 from monitor.tui.pulse import Pulse
 from monitor.tui.screens.base import LiveScreen
-from monitor.tui.screens.confirm import ConfirmScreen
 from monitor.tui.screens.end import EndScreen
 from monitor.tui.screens.ended import EndedScreen
 from monitor.tui.screens.help import HelpScreen
@@ -40,9 +40,8 @@ if TYPE_CHECKING:
 
     from textual.screen import Screen
 
-THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
 ORIGIN_FRAMES = 10
-NOTICE_SECONDS = 20.0
 DEEPEST_STACK = 24
 MOST_APPLY_SECONDS = 0.05
 
@@ -79,8 +78,8 @@ class Looptop(App[int]):
         self.store = store if store is not None else Store()
         self.view = self.store  # the frozen copy while paused
         self.clock, self.wall = clock, wall
-        self.program = program
-        self.output = Captured()
+        self.guest = Guest(program) if program is not None else None
+        self.control = Control(self)
         self.sources = Sources()
         self.slow = 0.1
         self.origins_kept = 0
@@ -91,11 +90,8 @@ class Looptop(App[int]):
         self.palette = self._make_palette()
         self._paused_at: float | None = None
         self._watched: dict[str, Any] = {}
-        self._asked: dict[int, Callable[[Reply], None]] = {}
         self._ticking = False
-        self._notice: tuple[str, str, float] | None = None  # text, style, when
-        self._program_ended: float | None = None
-        self._leaving = False
+        self.notice: Notice | None = None
 
     # The tick
 
@@ -126,7 +122,8 @@ class Looptop(App[int]):
                 if self.clock() - began > MOST_APPLY_SECONDS:
                     await asyncio.sleep(0)  # a big first picture must not hold up the keys
                     began = self.clock()
-            self._look_at_program()
+            if self.guest is not None and self.guest.look(self.wall()):
+                self.exit()
             self.look_now()
         finally:
             self._ticking = False
@@ -157,17 +154,15 @@ class Looptop(App[int]):
                     f"this is another session: {frame.name or frame.program} (pid {frame.pid}); before it was {before}"
                 )
                 self.go_on()
-                self._notice = (text, "warn", self.wall())
+                self.notice = Notice(text, "warn", self.wall())
             elif session is not None:
-                self._notice = ("connected again to the same session", "good", self.wall())
+                self.notice = Notice("connected again to the same session", "good", self.wall())
             self._watched = {}
         self.store.apply(frame)
         if isinstance(frame, Hello) and "slow" in frame.settings and not session:
             self.slow = float(frame.settings["slow"]) * 1e-6
         if isinstance(frame, Reply) and not frame.more:
-            answer = self._asked.pop(frame.id, None)
-            if answer is not None:
-                answer(frame)
+            self.control.take(frame)
 
     def _tell_source(self, screen: LiveScreen) -> None:
         wants = {**screen.wants(), "slow": round(self.slow * 1e6), "origins": self.origins_kept}
@@ -177,18 +172,6 @@ class Looptop(App[int]):
             changed = {key: value for key, value in wants.items() if self._watched.get(key, _NOTHING) != value}
             self._watched = wants
             self.source.watch(**changed)
-
-    def _look_at_program(self) -> None:
-        program = self.program
-        if program is None:
-            return
-        lines = program.output()
-        if lines:
-            self.output.add(lines)
-        if not program.running and self._program_ended is None:
-            self._program_ended = self.wall()
-        if self._leaving and not program.running:
-            self.exit()
 
     # What the screens ask
 
@@ -202,46 +185,11 @@ class Looptop(App[int]):
         paused = None if self._paused_at is None else self.wall() - self._paused_at
         return Situation(self.source.status, paused, self.slow, self.origins_kept)
 
-    def status_text(self) -> str:
-        """What the source has to say."""
-        return safe(self.source.status.text) or f"{self.source.status.state} …"
-
-    def tabs(self) -> list[tuple[str, str, str | None]]:
-        """The main screens and how much is on them."""
-        store = self.store
-        ended = store.ended_total + len(store.unhandled)
-        return [
-            ("tasks", "Tasks", fmt.count(len(store.tasks))),
-            ("slow", "Slow", fmt.count(sum(line.count for line in store.slow.lines.values()))),
-            ("ended", "Ended", fmt.count(ended)),
-            ("output", "Output", fmt.count(self.output.total) if self.program is not None else None),
-        ]
-
     def banner(self) -> tuple[str, str] | None:
         """The one line that matters most now, with its style; None while all is well."""
-        now, status = self.wall(), self.source.status
-        since = fmt.age(max(now - status.since, 0.0))
-        if self._program_ended is not None and self.program is not None:
-            words, ago = status_words(self.program.exit_status), fmt.age(max(now - self._program_ended, 0.0))
-            return (f"the program {words} {ago} ago; its last state stays; q leaves", "warn")
-        if status.state == "lost":
-            return (f"✗ lost {since} ago: {safe(status.text)}", "bad")
-        if status.state == "ended":
-            return (f"■ ended {since} ago: {safe(status.text)}; the last state stays; q leaves", "bad")
-        if self._leaving:
-            return ("stopping the program …; q again stops it harder", "warn")
-        if self._notice is not None and now - self._notice[2] < NOTICE_SECONDS:
-            return self._notice[:2]
-        if self.pulse.slowed:
-            return (f"ticks run late: {self.pulse.rate:g} updates a second for now", "warn")
-        notices = self.store.notices
-        if notices and 0 <= self.store.now - notices[-1].at < NOTICE_SECONDS:
-            return (f"notice: {safe(notices[-1].text)}", "warn")
-        if self.store.probe.off:
-            return (f"hook off: {safe('; '.join(self.store.probe.off))}", "bad")
-        if status.state == "connecting":
-            return (self.status_text(), "warn")
-        return None
+        rate = self.pulse.rate if self.pulse.slowed else None
+        news = News(self.wall(), self.source.status, self.guest, self.notice, rate, self.slow)
+        return banner(self.store, news)
 
     def say(self, text: str, *, bad: bool = False) -> None:
         """Answers something that the person did."""
@@ -259,40 +207,6 @@ class Looptop(App[int]):
                 self.say(f"task {task_id} has ended and is not among the last {len(self.view.ended)} that are kept")
             else:
                 self.push_screen(EndScreen(ended))
-
-    def cancel_task(self, task_id: int) -> None:
-        """Asks the person, then the probe."""
-        session, task = self.store.session, self.store.tasks.get(task_id)
-        if task is None:
-            self.say(f"task {task_id} has ended already")
-        elif session is None or "cancel" not in session.capabilities:
-            self.say("this probe does not allow control: it only lets itself be watched", bad=True)
-        else:
-            name = f"task {task_id} {task.name[:200]}"
-            question = ConfirmScreen(
-                f"Cancel {name}?",
-                "It gets a CancelledError where it waits. What it does then is its own affair.",
-                "cancel it",
-                "leave it alone",
-            )
-            self.push_screen(question, lambda yes: self._ask_to_cancel(task_id, name) if yes else None)
-
-    def _ask_to_cancel(self, task_id: int, name: str) -> None:
-        number = self.source.request("cancel", task=task_id)
-        if not number:
-            self.say("nobody is there to ask: the connection is down", bad=True)
-            return
-
-        def answer(reply: Reply) -> None:
-            self.say(f"cancelled {name}" if reply.ok else f"not cancelled: {reply.error}", bad=not reply.ok)
-
-        self._asked[number] = answer
-
-    def change_threshold(self, step: int) -> None:
-        """The next threshold of slow callbacks up or down, for this viewer."""
-        able = [value for value in THRESHOLDS if (value > self.slow + 1e-9 if step > 0 else value < self.slow - 1e-9)]
-        if able:
-            self.slow = able[0] if step > 0 else able[-1]
 
     # What the person does
 
@@ -337,36 +251,30 @@ class Looptop(App[int]):
 
     def action_picture(self) -> None:
         """This screen as an SVG file in the current folder."""
-        self.say(f"saved {self.save_screenshot()}")
+        try:
+            self.say(f"saved {self.save_screenshot()}")
+        except OSError as error:
+            self.say(f"no picture was saved: {error}", bad=True)
 
     def action_leave(self) -> None:
         """Leaves; with a program of ours running, asks first."""
-        if self._leaving and self.program is not None:
-            self.program.stop()
-        elif self.program is not None and self.program.running:
-            question = ConfirmScreen(
-                "The program is still running. Stop it and quit?",
-                "It gets a SIGINT, as from Ctrl+C; q again is harder.",
-                "stop the program and quit",
-                "stay",
-            )
-            self.push_screen(question, lambda yes: self._stop_and_leave() if yes else None)
-        else:
+        guest = self.guest
+        if guest is None or not guest.program.running:
             self.exit()
+        elif guest.leaving:
+            guest.stop()
+        else:
+            self.push_screen(ask_to_stop(), lambda yes: self._stop_and_leave() if yes else None)
 
     def _stop_and_leave(self) -> None:
-        self._leaving = True
-        if self.program is not None:
-            self.program.stop()
+        if self.guest is not None:
+            self.guest.stop()
         self.look_now()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002 - Textual's
         """The command palette: what the key table has for everywhere, and for the screen in sight."""
         live = self.live_screen
-        scopes = live.SCOPES if live is not None else ("app",)
-        for key in KEYS:
-            if key.scope not in scopes or key.id == "palette" or (key.scope in ("table", "page") and not key.footer):
-                continue
+        for key in commands(*(live.SCOPES if live is not None else ("app",))):
             yield SystemCommand(f"{key.label}  ({key.shown})", key.help, partial(self._press, key.id))
         yield SystemCommand("Theme", "choose other colours", self.action_change_theme)
 

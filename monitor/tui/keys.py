@@ -123,6 +123,11 @@ def hints(*scopes: str) -> list[Key]:
     return sorted((key for key in of(*scopes) if key.footer), key=lambda key: key.footer)
 
 
+def commands(*scopes: str) -> list[Key]:
+    """What the command palette offers: all but the palette itself and mere movements."""
+    return [key for key in of(*scopes) if key.id != "palette" and (key.footer or key.scope not in ("table", "page"))]
+
+
 def by_id(key_id: str) -> Key:
     """One key."""
     return next(key for key in KEYS if key.id == key_id)

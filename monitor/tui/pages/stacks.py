@@ -57,7 +57,7 @@ def stack(sites: Sequence[Site], store: Store, sources: Sources, cells: int, mar
         name_style = "dim" if library else "strong"
         lines.append(line((f"{name:<{room}}", name_style), (f"  {short(site, store)}", "faint" if library else "dim")))
         if number == marked:
-            lines += sources.around(site.file, site.line)
+            lines += sources.around(site.file, site.line, 2, 2)
         elif not library:
             text = sources.one(site.file, site.line)
             if text:

@@ -65,12 +65,14 @@ def _title(store: Store, subject: Subject) -> list[Line]:
         state, style = task.state_name, STATE_STYLES[task.state_name]
         quiet = store.now - task.since if task.since else 0.0
         since = f" for {fmt.age(quiet)}" if quiet >= 1 else ""
+        now = f"  {fmt.percent(task.share)} of the loop now" if task.share else ""
         return [
             line(
                 (f"{GLYPHS[state]} {state}{since}", style),
                 ("  ", "text"),
                 (task.name, "strong"),
                 (f"  task {task.id}", "dim"),
+                (now, load_style(task.share)),
             )
         ]
     ended = next((entry for entry in reversed(store.ended) if entry.id == task.id), None)
@@ -111,23 +113,21 @@ def _facts(store: Store, subject: Subject, slow: float) -> list[Line]:
             number, above = above.parent, store.tasks.get(above.parent)
             chain.append(above.name if above is not None else f"task {number}, ended")
         lineage = line(*_pair("parent", " ‹ ".join(chain), width=0), target=("task", task.parent))
-    before = "born before the probe came" if task.born_before_attach else ""
-    eager = "eager" if task.eager else ""
+    born, eager = "older than the probe" if task.born_before_attach else "", "eager" if task.eager else ""
+    notes = ", ".join(filter(None, (born, eager)))
     where = f"{loop.id} {loop.kind} {loop.name}" if loop is not None else str(task.loop)
     return [
-        line(*_pair("coroutine", task.coro), (f"  {' '.join(filter(None, (before, eager)))}", "dim")),
+        line(*_pair("coroutine", task.coro), *_pair("loop", where, width=0), (f"  {notes}" if notes else "", "dim")),
         line(*_pair("created at", place(task.site, store), width=0)),
         lineage,
-        line(*_pair("age", fmt.age(age)), *_pair("steps", bound + fmt.count(task.steps), width=0)),
+        line(*_pair("age", fmt.age(age)), *_pair("idle", part_of_life(task.idle(store.now)), width=0)),
         line(
             *_pair("busy", part_of_life(task.busy)),
             *_pair("longest step", bound + fmt.duration(task.max_step), delay_style(task.max_step, slow), 0),
         ),
         line(
-            *_pair("scheduled", part_of_life(task.scheduled)),
-            *_pair("busy now", fmt.percent(task.share), load_style(task.share), 0),
+            *_pair("scheduled", part_of_life(task.scheduled)), *_pair("steps", bound + fmt.count(task.steps), width=0)
         ),
-        line(*_pair("idle", part_of_life(task.idle(store.now))), *_pair("loop", where, width=0)),
     ]
 
 

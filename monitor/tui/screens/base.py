@@ -9,6 +9,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from monitor.tui.keys import bindings, by_id, hints
+from monitor.tui.news import blocked_lately, tabs
 from monitor.tui.paint import Part, spread
 from monitor.tui.widgets.header import header
 from monitor.tui.widgets.lines import Lines
@@ -92,10 +93,11 @@ class LiveScreen(Screen[None]):
         app = self.looptop
         parts: list[Part] = []
         actions: list[str | None] = []
-        for number, (mode, title, count) in enumerate(app.tabs(), 1):
+        for number, (mode, title, count) in enumerate(tabs(app.store, app.guest), 1):
             chosen = mode == app.current_mode
             text = f" {number} {title}{'' if count is None else ' ' + count} "
-            parts += [(text, "tab" if chosen else "dim"), (" ", "text")]
+            calm = "warn" if mode == "slow" and blocked_lately(app.store) else "dim"
+            parts += [(text, "tab" if chosen else calm), (" ", "text")]
             actions += [f"app.show('{mode}')", None]
         self.query_one("#tabs", Lines).show([spread(tuple(parts), self.about(), cells)], [actions])
 

@@ -30,9 +30,9 @@ class OutputScreen(LiveScreen):
     def look_at_body(self) -> None:
         """What is new."""
         page = self.query_one(Page)
-        output = self.looptop.output
+        guest = self.looptop.guest
         cells = page.cells_wide - 1
-        if self.looptop.program is None:
+        if guest is None:
             page.show(
                 [
                     line(""),
@@ -41,21 +41,22 @@ class OutputScreen(LiveScreen):
                     line((" looptop run SCRIPT starts a program and shows here what it prints.", "dim")),
                 ]
             )
-        elif not output.total:
+        elif not guest.output.total:
             page.show(
                 [line(""), line(" Nothing was printed so far."), line((" What the program prints comes here.", "dim"))]
             )
-        elif (output.total, cells) != self._seen and not self.looptop.paused:
-            self._seen = (output.total, cells)
-            page.show(output.lines(cells))
+        elif (guest.output.total, cells) != self._seen and not self.looptop.paused:
+            self._seen = (guest.output.total, cells)
+            page.show(guest.output.lines(cells))
         else:
             page.sync()
 
     def about(self) -> tuple[Part, ...]:
         """How many lines, and whether the end is followed."""
-        output = self.looptop.output
-        if not output.total:
+        guest = self.looptop.guest
+        if guest is None or not guest.output.total:
             return ()
+        output = guest.output
         kept = len(output)
         text = f"{output.total} lines" if kept == output.total else f"the last {kept} of {output.total} lines"
         follows = self.query_one(Page).follow

@@ -13,6 +13,8 @@ from monitor.tui.screens.blocking_line import BlockingLineScreen
 from monitor.tui.screens.table import TableScreen
 from monitor.tui.widgets.live_table import LiveTable
 
+THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
 
 class SlowScreen(TableScreen):
     """Which lines block, how often and how long."""
@@ -47,8 +49,11 @@ class SlowScreen(TableScreen):
         )
 
     def action_threshold(self, step: int) -> None:
-        """Another threshold for this viewer."""
-        self.looptop.change_threshold(step)
+        """The next threshold up or down, for this viewer."""
+        now = self.looptop.slow
+        able = [value for value in THRESHOLDS if (value > now + 1e-9 if step > 0 else value < now - 1e-9)]
+        if able:
+            self.looptop.slow = able[0] if step > 0 else able[-1]
         self.rearrange_soon()
 
     def on_live_table_opened(self, message: LiveTable.Opened) -> None:

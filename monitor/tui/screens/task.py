@@ -43,7 +43,7 @@ class TaskScreen(PageScreen):
 
     def action_cancel(self) -> None:
         """Asks, then cancels."""
-        self.looptop.cancel_task(self.task_id)
+        self.looptop.control.cancel(self.task_id)
 
     def action_parent(self) -> None:
         """Goes to the task that made this one."""

@@ -9,6 +9,7 @@ from monitor.store import query
 from monitor.store.columns import Group
 from monitor.store.model import Site
 from monitor.tui.keys import bindings
+from monitor.tui.news import status_text
 from monitor.tui.paint import Part
 from monitor.tui.rows import GroupRows, Rows, TaskRows, TreeRows
 from monitor.tui.screens.table import TableScreen
@@ -65,7 +66,7 @@ class TasksScreen(TableScreen):
         """Why there is nothing to see."""
         store = self.store
         if store.session is None:
-            return f"No program yet.\n{self.looptop.status_text()}"
+            return f"No program yet.\n{status_text(self.looptop.source.status)}"
         if store.left:
             return f"Loading {store.left} tasks …"
         if store.tasks and (self._predicate is not None or self.flat_rows.site is not None):
@@ -154,4 +155,4 @@ class TasksScreen(TableScreen):
         """Asks, then cancels."""
         task_id = self.table.current
         if self.view_name != "groups" and isinstance(task_id, int):
-            self.looptop.cancel_task(task_id)
+            self.looptop.control.cancel(task_id)

@@ -143,8 +143,9 @@ async def troubled(driver: Driver) -> None:
 
 
 async def ended_program(driver: Driver) -> None:
-    assert driver.app.program is not None
-    driver.app.program.running, driver.app.program.exit_status = False, 3  # type: ignore[misc]
+    assert driver.app.guest is not None
+    program = driver.app.guest.program
+    program.running, program.exit_status = False, 3  # type: ignore[misc]
     await driver.tick()
     driver.source.status = Status("ended", "the program has ended", driver.clock.now)
     await driver.tick(seconds=5)

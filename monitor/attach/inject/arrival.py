@@ -25,7 +25,8 @@ class Beside:
     def __init__(self, sources):
         self.sources = sources
         self.modules = {"": type(sys)(PACKAGE)}  # of the bundle
-        self.others = {}  # of the standard library
+        self.others = {"typing": type(sys)("typing")}  # of the standard library
+        self.others["typing"].TYPE_CHECKING, self.others["typing"].Any = False, object  # 3.14's asyncio does without
         self.builtins = dict(vars(builtins), __import__=self.bring)
         asyncio = sys.modules["asyncio"].__file__
         self.stdlib = asyncio.rpartition("/asyncio/")[0]
@@ -40,7 +41,7 @@ class Beside:
         if level:
             name = f"{package}.{name}" if name else package
         top = name.partition(".")[0]
-        if self.is_genuine(top):
+        if top not in self.others and self.is_genuine(top):
             return builtins.__import__(name, {}, {}, fromlist, 0)
         module = self.other(name)
         for part in fromlist or ():

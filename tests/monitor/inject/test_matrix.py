@@ -1,0 +1,96 @@
+"""Every kind of program, on every Python here: attached, looked at, left, and as it was before."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inject_targets import Running, interpreters
+from waiting import wait_until
+from watched import Viewer
+
+from monitor.attach import inject as package
+from monitor.attach.payload import make
+
+VERSIONS = ("own", "system", "3.11", "3.12", "3.13", "3.14", "3.15")
+STATES = ("idle", "ticking", "cpu", "malloc", "sleeping", "second_thread")
+OWN_ONLY = ("uvloop_idle", "uvloop_busy", "aiohttp")
+
+
+def interpreter(version: str) -> str:
+    found = interpreters().get(version)
+    if found is None:
+        pytest.skip(f"no Python {version} here (pyenv, or tests/pythons.sh for 3.14 and 3.15)")
+    if version != "own" and os.path.realpath(found) == os.path.realpath(interpreters()["own"]):
+        pytest.skip(f"Python {version} is the one that runs the tests")
+    return found
+
+
+def look(path: str, rate: int = 20) -> Viewer:
+    """Connects and waits for the first whole tick."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(10)
+    sock.connect(path)
+    viewer = Viewer(sock)
+    viewer.watch(rate=rate)
+    viewer.ticks(1)
+    return viewer
+
+
+def settled(target: Running, threads: int, files: list[str]) -> None:
+    """Waits until no thread and no file is left of a probe."""
+    wait_until(lambda: target.threads() <= threads, f"{threads} threads again", 5)
+    wait_until(lambda: target.files() == files or len(target.files()) == len(files), "the same files", 5)
+
+
+def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """What is not as it was; of lists only what came or went."""
+    found = {}
+    for key in before:
+        old, new = before[key], after[key]
+        if old != new:
+            found[key] = sorted(map(str, set(new) ^ set(old))) if key in ("modules", "importers", "sys") else (old, new)
+    return found
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_in_and_out(version: str, state: str, tmp_path: Path, runtime_dir: Path) -> None:
+    in_and_out(interpreter(version), state, tmp_path, runtime_dir)
+
+
+@pytest.mark.parametrize("state", OWN_ONLY)
+def test_in_and_out_of_what_is_installed_here(state: str, tmp_path: Path, runtime_dir: Path) -> None:
+    pytest.importorskip("aiohttp" if state == "aiohttp" else "uvloop")
+    in_and_out(interpreters()["own"], state, tmp_path, runtime_dir)
+
+
+def in_and_out(python: str, state: str, tmp_path: Path, runtime_dir: Path) -> None:
+    with Running(python, state, tmp_path) as target:
+        before, threads, files = target.state(), target.threads(), target.files()
+        result = package.inject(target.pid, make({"leave": True}, 10), timeout=10)
+        assert result.method == "ptrace"
+        assert not result.found
+        viewer = look(result.socket)
+        with viewer:
+            hello = viewer.frames[0]
+            assert (hello["type"], hello["pid"], hello["session"]) == ("hello", target.pid, result.session)
+            names = {f"worker-{i}" for i in range(5)}
+            viewer.until(lambda: names <= set(viewer.names()), "the tasks that were there already")
+            flags = {facts["flags"] for facts in viewer.facts.values() if facts["name"] in names}
+            assert {flag & 1 for flag in flags} == {1}, "born before attach"
+            assert viewer.loops
+            again = package.inject(target.pid, make({"leave": True}, 10), timeout=10)
+            assert (again.found, again.session) == (True, result.session)
+            assert viewer.ask("detach")[-1]["ok"]
+            viewer.until_end()
+        settled(target, threads, files)
+        after = target.state()
+        assert difference(before, after) == {}
+        assert target.pages() == 0
+        assert target.alive
+        assert target.stderr == ""
+        assert list(runtime_dir.iterdir()) == []

@@ -94,6 +94,7 @@ def missed(results: list[Result]) -> list[str]:
     out = []
     for result in results:
         out += [f"{_heading(result)}: {failure}" for failure in result.failures]
+        out += [f"{_heading(result)}: {table.title}" for table in result.tables if table.columns == ["error"]]
         for ratios in result.ratios:
             limits = ((UNWATCHED, ratios.work.unwatched), (WATCHED, ratios.work.watched))
             for mode, limit in limits:

@@ -11,10 +11,11 @@ from monitor.errors import LooptopError, UsageError
 from monitor.guard import guarded, say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from monitor.attach.launch import Launch
     from monitor.plain.snapshot import Wanted
+    from monitor.sources.address import Address
     from monitor.sources.connection import Connection
 
 _token_option = click.option("--token-file", metavar="FILE", help="File with the token, for a program on TCP.")
@@ -91,17 +92,39 @@ def run(
 
 @cli.command()
 @click.argument("target")
+@click.option(
+    "--method",
+    type=click.Choice(("auto", "remote_exec", "ptrace", "gdb")),
+    default="auto",
+    help="How to get into a program that has no probe (auto).",
+)
+@click.option("--timeout", type=click.FloatRange(0.1, 60), default=5.0, metavar="S", help="For getting in (5).")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done, and why.")
+@click.option("--force", is_flag=True, help="Even where the program has remote debugging disabled.")
+@click.option("--stay", is_flag=True, help="Leave the probe in when the last viewer leaves.")
 @_token_option
-def attach(target: str, token_file: str | None) -> int:
-    """Open the dashboard on a running program."""
+def attach(
+    target: str, method: str, timeout: float, dry_run: bool, force: bool, stay: bool, token_file: str | None
+) -> int:
+    """Open the dashboard on a running program, whether it was started with looptop or not.
+
+    A program without a probe gets one, and is rid of it when the last viewer leaves.
+    """
     from monitor import terminal
+    from monitor.attach.enter import Way
     from monitor.plain.snapshot import WHILE, Wanted
 
+    way = Way(method, timeout, force, stay)
+    if dry_run:
+        if not target.isdigit():
+            raise UsageError("--dry-run is for a pid", "looptop attach PID --dry-run")
+        click.echo(way.plan(int(target)))
+        return 0
     decision = terminal.decide_here()
     if not isinstance(decision, terminal.Tui):
         say(f"{decision.reason}: this is one table instead of the dashboard")
-        return _tasks(_connect(target, token_file), Wanted(measure=WHILE), as_json=False)
-    return _dashboard(target, token_file)
+        return _tasks(_connect(target, token_file, way.enter), Wanted(measure=WHILE), as_json=False)
+    return _dashboard(target, token_file, way.enter)
 
 
 @cli.command()
@@ -162,12 +185,13 @@ def tasks(
     token_file: str | None,
 ) -> int:
     """Print the tasks of a program, once."""
+    from monitor.attach.enter import Way
     from monitor.plain.snapshot import MOMENT, WHILE, Wanted, validate
 
     measure = MOMENT if as_json else WHILE
     wanted = Wanted(sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree, measure=measure)
     validate(wanted)
-    return _tasks(_connect(target, token_file), wanted, as_json)
+    return _tasks(_connect(target, token_file, Way().enter), wanted, as_json)
 
 
 @cli.command()
@@ -181,10 +205,11 @@ def watch(target: str, as_json: bool, duration: float | None, slow: float | None
 
     What the probe still remembers from before comes first.
     """
+    from monitor.attach.enter import Way
     from monitor.plain import stream
     from monitor.plain.objects import dump
 
-    for thing in stream.watch(_connect(target, token_file), duration, slow):
+    for thing in stream.watch(_connect(target, token_file, Way().enter), duration, slow):
         if thing["type"] == "notice":
             say(thing["text"])
         else:
@@ -290,18 +315,21 @@ def _run(launch: Launch, headless: bool) -> int:
     return run_below(launch)
 
 
-def _connect(target: str, token_file: str | None) -> Connection:
+def _connect(target: str, token_file: str | None, enter: Callable[[int], Address] | None = None) -> Connection:
     from monitor.sources.connection import connect
     from monitor.targets import resolve
 
-    return connect(resolve(target), token_file)
+    return connect(resolve(target, enter=enter), token_file)
 
 
-def _dashboard(target: str, token_file: str | None) -> int:
-    """The dashboard on a running program; what is wrong with the target is told before it opens."""
+def _dashboard(target: str, token_file: str | None, enter: Callable[[int], Address] | None = None) -> int:
+    """The dashboard on a running program; what is wrong with the target is told before it opens.
+
+    A probe is put in once: one that was taken out again is not put back because a screen is still open.
+    """
     from monitor.sources.live import LiveSource
 
-    source = LiveSource(lambda: _connect(target, token_file), first=_connect(target, token_file))
+    source = LiveSource(lambda: _connect(target, token_file), first=_connect(target, token_file, enter))
     from monitor.tui import run_dashboard
 
     return int(run_dashboard(source, program=None))

@@ -11,7 +11,7 @@ from monitor.errors import ConnectError, UsageError
 from monitor.sources.address import Address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 FORMS = "a TARGET is a pid, unix:PATH, HOST:PORT or @NAME"
 _LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
@@ -22,15 +22,20 @@ class Gone(ConnectError):  # noqa: N818 - it is what happened to the process
     """The process of a target does not exist (any more); trying again is no use."""
 
 
-def resolve(text: str, environ: Mapping[str, str] | None = None) -> Address:
-    """Where a target is. Raises ConnectError, or UsageError for what is no target at all."""
+def resolve(
+    text: str, environ: Mapping[str, str] | None = None, enter: Callable[[int], Address] | None = None
+) -> Address:
+    """Where a target is. `enter` gets a probe into a process that has none; without it that is an error.
+
+    Raises ConnectError, or UsageError for what is no target at all.
+    """
     environ = os.environ if environ is None else environ
     if text.startswith("unix:"):
         return _of_path(text[len("unix:") :])
     if text.startswith("@"):
         return _of_name(text[1:], environ)
     if text.isascii() and text.isdigit():
-        return _of_pid(int(text), environ)
+        return _of_pid(int(text), environ, enter)
     match = _HOST_PORT.match(text)
     if match is not None:
         return _of_port(match["six"] or match["host"] or "localhost", int(match["port"]), environ)
@@ -73,17 +78,17 @@ def _of_name(name: str, environ: Mapping[str, str]) -> Address:
     return Address(path=matches[0].socket, pid=matches[0].pid)
 
 
-def _of_pid(pid: int, environ: Mapping[str, str]) -> Address:
+def _of_pid(pid: int, environ: Mapping[str, str], enter: Callable[[int], Address] | None) -> Address:
     from monitor.attach.find import probes
 
     announced = probes(environ).of_pid(pid)
     if announced is not None:
         return Address(path=announced.socket, pid=pid)
-    return _without_probe(pid, environ)
+    return _without_probe(pid, environ, enter)
 
 
-def _without_probe(pid: int, environ: Mapping[str, str]) -> Address:
-    """Finds the probe of another user's process, or raises for the reason why there is none."""
+def _without_probe(pid: int, environ: Mapping[str, str], enter: Callable[[int], Address] | None) -> Address:
+    """Finds the probe of another user's process or puts one in, or raises for the reason why there is none."""
     import psutil  # type: ignore[import-untyped]
 
     from monitor.attach import find, programs
@@ -110,9 +115,10 @@ def _without_probe(pid: int, environ: Mapping[str, str]) -> Address:
         raise ConnectError(
             f"process {pid} ({name}) is Python but has not loaded asyncio", "there is no event loop to watch"
         )
+    if enter is not None:
+        return enter(pid)
     problems = find.probes(environ).problems
-    hint = "start it with: looptop run SCRIPT (attaching to a program without a probe is not supported yet)"
-    raise ConnectError(f"process {pid} ({name}) has no probe", _first(problems, hint))
+    raise ConnectError(f"process {pid} ({name}) has no probe", _first(problems, "looptop attach puts one in"))
 
 
 def _first(problems: list[str], otherwise: str) -> str:

@@ -19,6 +19,7 @@ _PYTHON = re.compile(r"^(?:python|pypy)\d*(?:\.\d+)?[a-z]{0,2}$")
 _LIBRARY = re.compile(r"/libpython(3\.\d+)[a-z]*\.(?:so|dylib)")
 _EXTENSION = re.compile(r"\.cpython-3(\d+)[a-z]*-[^/]*\.so$")
 _VERSIONED = re.compile(r"/python(3\.\d+)[a-z]*$")
+OLDEST = (3, 11)
 _FULL = re.compile(r"/(?:versions|cpython-|python-)/?(3\.\d+\.\d+(?:[ab]\d+|rc\d+)?)[^/]*/")
 
 
@@ -51,7 +52,9 @@ def programs() -> list[Program]:
     """The Python programs that one may see: those that can be watched first, those without asyncio last."""
     found = probes()
     listed = [program for process in psutil.process_iter() if (program := _look(process, found)) is not None]
-    listed.sort(key=lambda program: (not program.watchable, program.asyncio is not True, program.pid))
+    listed.sort(
+        key=lambda program: (not program.watchable, program.name is None, program.asyncio is not True, program.pid)
+    )
     return listed
 
 
@@ -93,11 +96,23 @@ def _ours(pid: int, owner: str, command: str, mapped: Mapped, announced: Announc
         python = announced.python or mapped.python
         todo = f"looptop attach {pid}"
         return Program(pid, owner, command, python, True, mapped.uvloop, announced.name, True, None, todo)
+    reason, todo = _way_in(mapped)
+    watchable = reason is None
+    return Program(
+        pid, owner, command, mapped.python, mapped.asyncio, mapped.uvloop, None, watchable, reason, todo.format(pid)
+    )
+
+
+def _way_in(mapped: Mapped) -> tuple[str | None, str]:
+    """Why a program without a probe can not be entered (None: it can), and what to do."""
     if mapped.asyncio is False:
-        reason, todo = "no asyncio loaded", ""
-    else:
-        reason, todo = "no probe", "looptop run SCRIPT"
-    return Program(pid, owner, command, mapped.python, mapped.asyncio, mapped.uvloop, None, False, reason, todo)
+        return "no asyncio loaded", ""
+    minor = int(mapped.python.split(".")[1]) if mapped.python else None
+    if minor is not None and minor < OLDEST[1]:
+        return f"Python {mapped.python} is too old", f"{OLDEST[0]}.{OLDEST[1]} is needed"
+    if (os.uname().sysname, os.uname().machine) != ("Linux", "x86_64") and (minor is None or minor < 14):
+        return "no probe, and no way in on this machine", "looptop run SCRIPT"
+    return None, "looptop attach {}"
 
 
 def mine(uid: int) -> bool:

@@ -57,9 +57,10 @@ def test_python_that_has_and_that_has_not_loaded_asyncio(runtime_dir, waiting):
     version = ".".join(map(str, sys.version_info[:2]))
     for program in (without, with_):
         assert program.python.startswith(version)
-        assert (program.watchable, program.name, program.uvloop) == (False, None, False)
-    assert (without.asyncio, without.reason) == (False, "no asyncio loaded")
-    assert (with_.asyncio, with_.reason, with_.todo) == (True, "no probe", "looptop run SCRIPT")
+        assert (program.name, program.uvloop) == (None, False)
+    assert (without.watchable, without.asyncio, without.reason) == (False, False, "no asyncio loaded")
+    assert (with_.watchable, with_.asyncio, with_.reason) == (True, True, None)
+    assert with_.todo == f"looptop attach {with_.pid}"
 
 
 def test_a_program_with_a_probe_comes_first(runtime_dir, waiting):

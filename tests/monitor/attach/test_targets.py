@@ -128,7 +128,7 @@ def test_python_without_asyncio(runtime_dir, child):
 
 def test_asyncio_without_a_probe(runtime_dir, child):
     pid = child(sys.executable, "-S", "-c", "import asyncio; print('r', flush=True); input()")
-    assert "has no probe: start it with: looptop run SCRIPT" in failure(str(pid))
+    assert "has no probe: looptop attach puts one in" in failure(str(pid))
     runtime_dir.chmod(0o755)
     assert failure(str(pid)).endswith(
         f"has no probe: {runtime_dir} is open to others and is not trusted: chmod 700 {runtime_dir}"

@@ -1,0 +1,41 @@
+"""Getting a probe into a program that was started without one: what the commands ask, and where to connect then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor.attach.inject import inject
+from monitor.attach.payload import make
+from monitor.sources.address import Address
+
+if TYPE_CHECKING:
+    from monitor.attach.inject import Result
+
+METHODS = ("auto", "remote_exec", "ptrace", "gdb")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to get in, and whether to stay when nobody looks any more."""
+
+    method: str = "auto"
+    timeout: float = 5.0
+    force: bool = False
+    stay: bool = False
+
+    def enter(self, pid: int) -> Address:
+        """Puts a probe into a process and says where it listens. Raises ConnectError; the process is as it was."""
+        entered = self._inject(pid, dry_run=False)
+        return Address(path=entered.socket, pid=pid)
+
+    def plan(self, pid: int) -> str:
+        """What `enter` would do, and why so, in lines."""
+        plan = self._inject(pid, dry_run=True)
+        lines = [f"process {pid} runs Python {plan.python}", f"would be entered by {plan.method}: {plan.how}"]
+        lines += [f"not by {way['method']}: {way['why']}" for way in plan.tried if {"method", "why"} <= way.keys()]
+        return "\n".join(lines)
+
+    def _inject(self, pid: int, dry_run: bool) -> Result:
+        payload = make({"leave": not self.stay}, self.timeout)
+        return inject(pid, payload, self.method, self.timeout, self.force, dry_run)

@@ -8,16 +8,18 @@ LENGTH = 240
 
 
 class Series:
-    """At most 240 values, the newest last."""
+    """At most 240 values, the newest last. `total` counts all that ever came."""
 
-    __slots__ = ("values",)
+    __slots__ = ("total", "values")
 
     def __init__(self) -> None:
         self.values: deque[float] = deque(maxlen=LENGTH)
+        self.total = 0
 
     def add(self, value: float) -> None:
         """Appends a value; the oldest falls out."""
         self.values.append(value)
+        self.total += 1
 
     def last(self, number: int) -> list[float]:
         """The newest values, at most that many, the newest last."""

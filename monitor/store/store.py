@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from monitor import frames
+from monitor.store import keyframe
 from monitor.store.model import (
     EndedTask,
     Failure,
@@ -89,6 +90,8 @@ class Store:
                     self._apply_detail(detail)
             case frames.Hello():
                 self._apply_hello(frame)
+            case frames.Keyframe():
+                keyframe.restore(self, frame)
             case _:
                 return
         self.revision += 1
@@ -122,6 +125,10 @@ class Store:
         twin.process, twin.probe = replace(self.process), replace(self.probe)
         twin._children = {parent: set(children) for parent, children in self._children.items()}
         return twin
+
+    def keyframe(self, *, history: bool = False) -> frames.Keyframe:
+        """All of it as one frame: another store that gets that frame is like this one. See `store.keyframe`."""
+        return keyframe.take(self, history)
 
     def steps_per_s(self) -> float | None:
         """Steps per second of all loops together."""

@@ -1,0 +1,531 @@
+"""A store as one frame, and a store from one frame: how a recording can be entered anywhere.
+
+What is carried is all of the store, exactly: times and durations are counted in microseconds, as on the wire, and
+become the same floats again. What depends on the past (events, series) is in `history`, which may be left out.
+A new attribute of the store belongs here too; tests/monitor/recording compares them all.
+"""
+# ruff: noqa: SLF001 - this is the store's own business, in a file of its own
+
+from __future__ import annotations
+
+from itertools import starmap
+from typing import TYPE_CHECKING, Any
+
+from monitor import frames
+from monitor.store.model import Failure, Loop, Probe, Process, Site, SiteStats, Task, TaskDetail
+from monitor.store.slow_log import BlockingLine
+from probes import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from monitor.store.series import Series
+    from monitor.store.store import Store
+
+_SECOND = 1e-6
+UNKNOWN_LINE = -1
+"""Stands for the line of slow callbacks that were over before they were caught."""
+
+
+class _Tables:
+    """The strings and sites of a store; what is no longer in them is added at the end."""
+
+    def __init__(self, store: Store) -> None:
+        self.strings = list(store._strings)
+        self._string_numbers = {text: number for number, text in reversed(list(enumerate(self.strings)))}
+        self._site_numbers = {site: number for number, site in reversed(list(enumerate(store._sites)))}
+        self.sites = [self._row(site) for site in store._sites]
+
+    def string(self, text: str) -> int:
+        number = self._string_numbers.get(text)
+        if number is None:
+            number = self._string_numbers[text] = len(self.strings)
+            self.strings.append(text)
+        return number
+
+    def site(self, site: Site | None) -> int:
+        """0 for a site that is not known."""
+        if site is None:
+            return 0
+        number = self._site_numbers.get(site)
+        if number is None:
+            if not self.sites:
+                self.sites.append((self.string(""), 0, self.string("")))
+            number = self._site_numbers[site] = len(self.sites)
+            self.sites.append(self._row(site))
+        return number
+
+    def stack(self, sites: Iterable[Site]) -> list[int]:
+        return [self.site(site) for site in sites]
+
+    def _row(self, site: Site) -> tuple[int, int, int]:
+        return (self.string(site.file), site.line, self.string(site.function))
+
+
+# From a store
+
+
+def take(store: Store, history: bool = False) -> frames.Keyframe:
+    """The keyframe of a store that has a session."""
+    tables = _Tables(store)
+    process, probe = store.process, store.probe
+    return frames.Keyframe(
+        hello=_hello(store),
+        at=store._now_us,
+        whole=store._whole_us,
+        watched_since=_us(store.watched_since),
+        tasks=_task_columns(store, tables),
+        loops=[_loop_state(loop) for loop in store.loops.values()],
+        site_states=list(starmap(_site_state, store.sites.items())),
+        slow=[_line_state(line, tables) for line in store.slow.lines.values()],
+        details=[_detail(detail, tables) for detail in store.details.values()],
+        process=frames.ProcessState(
+            process.rss,
+            process.cpu,
+            process.threads,
+            process.fds,
+            _us_or_none(process.cpu_total),
+            _us(process.measured),
+        ),
+        probe=frames.ProbeState(
+            share=probe.share,
+            viewers=probe.viewers,
+            tasks=probe.tasks,
+            dropped=probe.dropped,
+            dropped_at=_us_or_none(probe.dropped_at),
+            off=list(probe.off),
+            cpu_total=_us_or_none(probe.cpu_total),
+            measured=_us(probe.measured),
+        ),
+        left=store.left,
+        missed_events=store.missed_events,
+        ended_total=store.ended_total,
+        last_seq=store._last_seq,
+        history=_history(store, tables) if history else frames.History(),
+        strings=tables.strings,  # last: the others add to them
+        sites=tables.sites,
+    )
+
+
+def _us(seconds: float) -> int:
+    return round(seconds * 1e6)
+
+
+def _us_or_none(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1e6)
+
+
+def _hello(store: Store) -> frames.Hello:
+    session = store.session
+    assert session is not None
+    return frames.Hello(
+        protocol=wire.PROTOCOL,
+        session=session.id,
+        pid=session.pid,
+        started=_us(session.started),
+        opened=_us(session.opened),
+        now=store._now_us,
+        name=session.name,
+        program=session.program,
+        cwd=session.cwd,
+        host=session.host,
+        user=session.user,
+        python=session.python,
+        implementation=session.implementation,
+        probe=session.probe,
+        hooks=session.hooks,
+        capabilities=sorted(session.capabilities),
+        settings=session.settings,
+        paths=session.paths,
+        schema=dict(wire.SCHEMA),
+    )
+
+
+def _task_columns(store: Store, tables: _Tables) -> frames.TaskColumns:
+    tasks = list(store.tasks.values())
+    return frames.TaskColumns(
+        id=_steps([task.id for task in tasks]),
+        name=[task.name for task in tasks],
+        coro=[tables.string(task.coro) for task in tasks],
+        loop=[task.loop for task in tasks],
+        born=_steps_or_none([_us_or_none(task.born) for task in tasks]),
+        counted=_steps_or_none([_us_or_none(task.counted) for task in tasks]),
+        parent=[task.parent for task in tasks],
+        site=[tables.site(task.site) for task in tasks],
+        flags=[wire.BORN_BEFORE_ATTACH * task.born_before_attach | wire.EAGER * task.eager for task in tasks],
+        seen=_steps_or_none([_us(task.seen) for task in tasks]),
+        state=[task.state for task in tasks],
+        steps=[task.steps for task in tasks],
+        busy=[_us(task.busy) for task in tasks],
+        scheduled=[_us_or_none(task.scheduled) for task in tasks],
+        max_step=[_us(task.max_step) for task in tasks],
+        since=_steps_or_none([_us(task.since) for task in tasks]),
+        measured=_steps_or_none([_us(task.measured) for task in tasks]),
+        unmeasured=[_us(task.busy) - _us(task.measured_busy) for task in tasks],
+        shares=[(number, task.share) for number, task in enumerate(tasks) if task.share],
+        waits=[
+            (number, task.wait_kind, task.wait_text)
+            for number, task in enumerate(tasks)
+            if task.wait_kind is not None or task.wait_text is not None
+        ],
+    )
+
+
+def _steps(values: list[int]) -> list[int]:
+    """Differences to the value before: the same digits are not written again and again."""
+    return [value - before for value, before in zip(values, [0, *values], strict=False)]
+
+
+def _steps_or_none(values: list[int | None]) -> list[int | None]:
+    steps: list[int | None] = []
+    before = 0
+    for value in values:
+        if value is None:
+            steps.append(None)
+        else:
+            steps.append(value - before)
+            before = value
+    return steps
+
+
+def _loop_state(loop: Loop) -> frames.LoopState:
+    return frames.LoopState(
+        id=loop.id,
+        kind=loop.kind,
+        thread=loop.thread,
+        name=loop.name,
+        lag=_us(loop.lag),
+        utilization=loop.utilization,
+        ready=loop.ready,
+        timers=loop.timers,
+        steps=loop.steps,
+        steps_per_s=loop.steps_per_s,
+        running=loop.running,
+        blocked=_us(loop.blocked),
+        busy=_us_or_none(loop.busy),
+        measured=_us(loop.measured),
+        measured_busy=_us(loop.measured_busy),
+        measured_steps=loop.measured_steps,
+    )
+
+
+def _site_state(number: int, stats: SiteStats) -> frames.SiteState:
+    return frames.SiteState(
+        number,
+        stats.born,
+        stats.ended,
+        stats.failed,
+        stats.cancelled,
+        _us(stats.busy),
+        stats.steps,
+        stats.births_per_s,
+        stats.deaths_per_s,
+        _us(stats.measured),
+        stats.measured_born,
+        stats.measured_ended,
+    )
+
+
+def _line_state(line: BlockingLine, tables: _Tables) -> tuple[int, int, float, float, float]:
+    number = UNKNOWN_LINE if line.line is None else tables.site(line.line)
+    return (number, line.count, line.total, line.worst, line.last)
+
+
+def _detail(detail: TaskDetail, tables: _Tables) -> frames.Detail:
+    histogram = None
+    if detail.step_counts is not None and detail.schedule_counts is not None:
+        histogram = frames.Histogram(list(detail.step_counts), list(detail.schedule_counts))
+    waiting_on: dict[str, Any] | None = None
+    if detail.waiting_on is not None:
+        waiting_on = {"kind": detail.waiting_on.kind, "repr": detail.waiting_on.repr, **detail.waiting_on.facts}
+        wakes_at = waiting_on.get("wakes_at")
+        if isinstance(wakes_at, float):
+            waiting_on["wakes_at"] = _us(wakes_at)
+    return frames.Detail(
+        id=detail.id,
+        await_stack=tables.stack(detail.await_stack),
+        await_tasks=list(detail.await_tasks),
+        waiting_on=waiting_on,
+        awaited_by=list(detail.awaited_by),
+        origin=None if detail.origin is None else tables.stack(detail.origin),
+        histogram=histogram,
+    )
+
+
+def _history(store: Store, tables: _Tables) -> frames.History:
+    def facts(failure: Failure | None) -> frames.ExceptionFacts | None:
+        if failure is None:
+            return None
+        return frames.ExceptionFacts(failure.type, failure.message, tables.stack(failure.traceback))
+
+    events = [
+        frames.Event(
+            seq=0,
+            at=_us(task.ended),
+            kind="task_ended",
+            loop=task.loop,
+            task=task.id,
+            name=task.name,
+            coro=task.coro,
+            outcome=task.outcome,
+            exception=facts(task.failure),
+            age=_us_or_none(task.age),
+            busy=_us_or_none(task.busy),
+            scheduled=_us_or_none(task.scheduled),
+            steps=task.steps,
+            max_step=_us_or_none(task.max_step),
+            site=tables.site(task.site),
+            parent=task.parent,
+        )
+        for task in store.ended
+    ]
+    slow = {id(entry): entry for line in store.slow.lines.values() for entry in line.callbacks}
+    slow.update({id(entry): entry for entry in store.slow.entries})
+    events += [
+        frames.Event(
+            seq=entry.seq,
+            at=_us(entry.at),
+            kind="slow_callback",
+            loop=entry.loop,
+            duration=_us(entry.duration),
+            task=entry.task,
+            name=entry.name,
+            callback=entry.callback,
+            stack=tables.stack(entry.stack),
+            blame=entry.blame,
+            samples=entry.samples,
+        )
+        for entry in sorted(slow.values(), key=lambda entry: entry.seq)
+    ]
+    events += [
+        frames.Event(
+            seq=0,
+            at=_us(entry.at),
+            kind="unhandled",
+            message=entry.message,
+            task=entry.task,
+            name=entry.name,
+            exception=facts(entry.failure),
+        )
+        for entry in store.unhandled
+    ]
+    events += [frames.Event(seq=0, at=_us(entry.at), kind="notice", text=entry.text) for entry in store.notices]
+    return frames.History(
+        events=events,
+        steps=list(store.steps.values),
+        task_counts=list(store.task_counts.values),
+        lags={loop.id: list(loop.lags.values) for loop in store.loops.values()},
+        utilizations={loop.id: list(loop.utilizations.values) for loop in store.loops.values()},
+    )
+
+
+# To a store
+
+
+def restore(store: Store, keyframe: frames.Keyframe) -> None:
+    """Makes a store what another one was. Raises ValueError for columns that do not fit together."""
+    tasks = list(_tasks(keyframe))  # what is wrong with it shows before anything is touched
+    _add_rare(keyframe.tasks, tasks)
+    revision, structure = store.revision, store.structure
+    store._clear()
+    store._apply_hello(keyframe.hello)
+    store._apply_static(
+        frames.Static(strings=frames.Strings(0, keyframe.strings), sites=frames.Sites(0, keyframe.sites))
+    )
+    for event in keyframe.history.events:
+        store._last_seq = None
+        store._apply_event(event)
+    store._now_us, store._whole_us = keyframe.at, keyframe.whole
+    store.now = keyframe.at * _SECOND
+    store.watched_since = keyframe.watched_since * _SECOND
+    _restore_tasks(store, tasks, revision)
+    for state in keyframe.loops:
+        store.loops[state.id] = _loop(state, keyframe.history)
+    for counts in keyframe.site_states:
+        if 0 <= counts.site < len(store._sites):
+            store.sites[counts.site] = _site_stats(counts, store._sites[counts.site])
+    _restore_lines(store, keyframe.slow)
+    for detail in keyframe.details:
+        store._apply_detail(detail)
+    _add_rare(keyframe.tasks, tasks)  # what a detail said of a wait may be older
+    store.process, store.probe = _process(keyframe.process), _probe(keyframe.probe)
+    store.left, store.missed_events = keyframe.left, keyframe.missed_events
+    store.ended_total, store._last_seq = keyframe.ended_total, keyframe.last_seq
+    _fill(store.steps, keyframe.history.steps)
+    _fill(store.task_counts, keyframe.history.task_counts)
+    store.structure = structure + 1
+
+
+def _tasks(keyframe: frames.Keyframe) -> Iterable[Task]:
+    columns, strings = keyframe.tasks, keyframe.strings
+    sites = [
+        Site(strings[file], line, strings[function])
+        if 0 <= file < len(strings) and 0 <= function < len(strings)
+        else Site("?", line, "?")
+        for file, line, function in keyframe.sites
+    ]
+    ids, born, counted = _sums(columns.id), _sums(columns.born), _sums(columns.counted)
+    seen, since, measured = _sums(columns.seen), _sums(columns.since), _sums(columns.measured)
+    rows = zip(
+        ids,
+        columns.name,
+        columns.coro,
+        columns.loop,
+        born,
+        counted,
+        columns.parent,
+        columns.site,
+        columns.flags,
+        seen,
+        columns.state,
+        columns.steps,
+        columns.busy,
+        columns.scheduled,
+        columns.max_step,
+        since,
+        measured,
+        columns.unmeasured,
+        strict=True,
+    )
+    for number, name, coro, loop, b, c, parent, site, flags, s, state, steps, busy, sched, longest, q, m, rest in rows:
+        if number is None:
+            raise ValueError("a task without a number")
+        yield Task(
+            number,
+            name,
+            strings[coro] if 0 <= coro < len(strings) else "?",
+            loop,
+            None if b is None else b * _SECOND,
+            None if c is None else c * _SECOND,
+            parent,
+            sites[site] if 0 < site < len(sites) else None,
+            bool(flags & wire.BORN_BEFORE_ATTACH),
+            bool(flags & wire.EAGER),
+            (s or 0) * _SECOND,
+            state,
+            steps,
+            busy * _SECOND,
+            None if sched is None else sched * _SECOND,
+            longest * _SECOND,
+            (q or 0) * _SECOND,
+            measured=(m or 0) * _SECOND,
+            measured_busy=(busy - rest) * _SECOND,
+        )
+
+
+def _sums(steps: Iterable[int | None]) -> list[int | None]:
+    values: list[int | None] = []
+    value = 0
+    for step in steps:
+        if step is None:
+            values.append(None)
+        else:
+            value += step
+            values.append(value)
+    return values
+
+
+def _restore_tasks(store: Store, tasks: list[Task], revision: int) -> None:
+    version = (revision + 1) << 20  # no version of before comes again
+    for task in tasks:
+        task.version = version
+        store.tasks[task.id] = task
+        store._children.setdefault(task.parent, set()).add(task.id)
+        if task.share or task.busy > task.measured_busy:
+            store._sharing.add(task.id)
+
+
+def _add_rare(columns: frames.TaskColumns, tasks: list[Task]) -> None:
+    """What few tasks have."""
+    entries = [*(number for number, _ in columns.shares), *(number for number, _, _ in columns.waits)]
+    if entries and not 0 <= min(entries) <= max(entries) < len(tasks):
+        raise ValueError("an entry of a task that is not there")
+    for number, share in columns.shares:
+        tasks[number].share = share
+    for number, kind, text in columns.waits:
+        tasks[number].wait_kind, tasks[number].wait_text = kind, text
+
+
+def _loop(state: frames.LoopState, history: frames.History) -> Loop:
+    loop = Loop(
+        id=state.id,
+        kind=state.kind,
+        thread=state.thread,
+        name=state.name,
+        lag=state.lag * _SECOND,
+        utilization=state.utilization,
+        ready=state.ready,
+        timers=state.timers,
+        steps=state.steps,
+        steps_per_s=state.steps_per_s,
+        running=state.running,
+        blocked=state.blocked * _SECOND,
+        busy=_seconds_or_none(state.busy),
+        measured=state.measured * _SECOND,
+        measured_busy=state.measured_busy * _SECOND,
+        measured_steps=state.measured_steps,
+    )
+    _fill(loop.lags, history.lags.get(state.id, []))
+    _fill(loop.utilizations, history.utilizations.get(state.id, []))
+    return loop
+
+
+def _site_stats(counts: frames.SiteState, site: Site) -> SiteStats:
+    return SiteStats(
+        site=site,
+        born=counts.born,
+        ended=counts.ended,
+        failed=counts.failed,
+        cancelled=counts.cancelled,
+        busy=counts.busy * _SECOND,
+        steps=counts.steps,
+        births_per_s=counts.births_per_s,
+        deaths_per_s=counts.deaths_per_s,
+        measured=counts.measured * _SECOND,
+        measured_born=counts.measured_born,
+        measured_ended=counts.measured_ended,
+    )
+
+
+def _restore_lines(store: Store, lines: list[tuple[int, int, float, float, float]]) -> None:
+    """The counts of all slow callbacks there were; of these themselves the history has the last ones."""
+    kept = store.slow.lines
+    store.slow.lines = {}
+    for number, count, total, worst, last in lines:
+        site = store._sites[number] if 0 <= number < len(store._sites) else None
+        callbacks = kept[site].callbacks if site in kept else BlockingLine(site).callbacks
+        store.slow.lines[site] = BlockingLine(site, count, total, worst, last, callbacks)
+        store.slow.revision += 1
+
+
+def _process(state: frames.ProcessState) -> Process:
+    return Process(
+        state.rss,
+        state.cpu,
+        state.threads,
+        state.fds,
+        _seconds_or_none(state.cpu_total),
+        state.measured * _SECOND,
+    )
+
+
+def _probe(state: frames.ProbeState) -> Probe:
+    return Probe(
+        share=state.share,
+        viewers=state.viewers,
+        tasks=state.tasks,
+        dropped=state.dropped,
+        dropped_at=_seconds_or_none(state.dropped_at),
+        off=tuple(state.off),
+        cpu_total=_seconds_or_none(state.cpu_total),
+        measured=state.measured * _SECOND,
+    )
+
+
+def _seconds_or_none(value: int | None) -> float | None:
+    return None if value is None else value * _SECOND
+
+
+def _fill(series: Series, values: list[float]) -> None:
+    for value in values:
+        series.add(value)

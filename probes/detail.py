@@ -25,7 +25,7 @@ _SLICE = 200
 
 def number_of(task: Any) -> int | None:
     """The id of a task, or None for one that is not registered."""
-    record = hot.records.get(id(task))
+    record = hot.record_of(task)
     return record.id if record is not None else None
 
 

@@ -33,7 +33,9 @@ MOST_CHANGED = 200_000
 
 
 records: dict[int, TaskRecord] = {}
-"""By `id(task)`. An entry goes with its task, before the address can be used again (see `collected`)."""
+"""By `id(task)`. An entry outlives its task until the address is used again or the sampler prunes it: a callback at
+the death of each task would cost more than the question, which readers ask, whether the record is of this one. The
+step hook does not ask: while somebody watches, ends are booked and the sampler drops what was collected."""
 loops: dict[Loop, LoopRecord] = {}
 """The loops that run now."""
 changed: deque[TaskRecord] = deque(maxlen=MOST_CHANGED)
@@ -43,8 +45,11 @@ watching = False
 slow_threshold = 0.1
 origin_depth = 0
 
+MOST_NAMED = 500
+"""Ended tasks that are told by name in one look of the sampler, beside those that failed."""
+named = 0
+
 next_id = count(1).__next__
-births = 0
 
 
 def _unset(*_: Any) -> Any:
@@ -108,20 +113,17 @@ def start_counting(record: TaskRecord) -> None:
     record.dirty = False
 
 
-def collected(record: TaskRecord) -> None:
-    """A task is gone. One that had not ended was collected while pending; the viewers are told."""
-    if records.get(record.key) is record:
-        del records[record.key]
-        if watching and not record.dirty:
-            record.dirty = True
-            changed.append(record)
+def record_of(task: Any) -> TaskRecord | None:
+    """The record of a task. An entry may be of a dead task that had the same address, so it is asked."""
+    record = records.get(id(task))
+    return record if record is not None and record() is task else None
 
 
 def adopt(task: AnyTask, loop: LoopRecord | None) -> TaskRecord:
     """The record of a task that was made without passing `create_task`, or before the probe came."""
-    record = records.get(id(task))
+    record = record_of(task)
     if record is None:
-        record = TaskRecord(task, collected)
+        record = TaskRecord(task)
         record.id = next_id()
         record.key = id(task)
         record.born = record.code = None
@@ -136,24 +138,36 @@ def adopt(task: AnyTask, loop: LoopRecord | None) -> TaskRecord:
     return record
 
 
-def hook_create_task(original: Callable[..., AnyTask], native: bool) -> Callable[..., AnyTask]:  # noqa: C901
+def hook_create_task(original: Callable[..., AnyTask], native: bool) -> Callable[..., AnyTask]:
     """`create_task` of a loop class, which also registers the task. `native`: the loop is asyncio's own."""
+    code = original.__code__ if native and is_asyncios(original) else None
+    if code is not None and code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] == _PLAIN:
+        return _hook_plain_create_task(original)
+    return _hook_any_create_task(original, native, 1)
+
+
+_PLAIN = ("self", "coro", "name", "context")
+"""What `BaseEventLoop.create_task` takes up to 3.13.2; later it passes on what it is given."""
+
+
+def _hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., AnyTask]:
+    """It does what asyncio's own does in its place, which pays for most of the registration.
+
+    With a task factory, in debug mode and for a closed loop, asyncio's own is called.
+    """
     getframe = sys._getframe
     plumbing = sites.plumbing
     user = sites.USER
     current = _current.get if _current is not None else current_task_of
+    not_plain = _hook_any_create_task(original, True, 2)
 
-    def create_task(self: Any, coro: Any, **kwargs: Any) -> AnyTask:
-        global births
-        factory = self._task_factory if native else _factory_of(self)
-        eager = factory is not None or "eager_start" in kwargs
-        nested = _nested(self) if eager else 0.0
+    def create_task(self: Any, coro: Any, *, name: Any = None, context: Any = None) -> AnyTask:
+        if self._task_factory is not None or self._debug or self._closed:
+            return not_plain(self, coro, name=name, context=context)
         born = monotonic()
-        task = original(self, coro, **kwargs)
+        task = tasks.Task(coro, loop=self, name=name, context=context)
         try:
-            if eager and not hasattr(task, "_fut_waiter"):
-                return task  # somebody's factory made something else: a future, a proxy
-            record = TaskRecord(task, collected)
+            record = TaskRecord(task)
             record.id = next_id()
             record.key = key = id(task)
             record.born = born
@@ -164,40 +178,61 @@ def hook_create_task(original: Callable[..., AnyTask], native: bool) -> Callable
                 record.loop = on_loop(self)
             creator = current(self)
             parent = records.get(id(creator))
-            if parent is not None:
+            if parent is not None and parent() is creator:
                 record.parent = parent.id
             else:
-                # An eager task in its first step has no record yet; it keeps the id that it is given here.
                 record.parent = 0 if creator is None else adopt(creator, record.loop).id
             frame: Any = getframe(1)
-            if plumbing[frame.f_code.co_filename] != user:
-                outer = frame.f_back  # asyncio.create_task, most of the time
-                if outer is not None and plumbing[outer.f_code.co_filename] == user:
-                    frame = outer
-                else:
-                    frame = sites.user_frame(frame)
+            code = frame.f_code
+            if plumbing[code.co_filename] != user:
+                frame = frame.f_back  # of asyncio.create_task, most of the time
+                if frame is not None:
+                    code = frame.f_code
+                    if plumbing[code.co_filename] != user:
+                        frame = None
             if frame is None:
-                record.code, record.lasti = sites.fallback(coro, getframe(1))
+                record.code, record.lasti = sites.of(coro, getframe(1))
             else:
-                record.code = frame.f_code
+                record.code = code
                 record.lasti = frame.f_lasti
-            births += 1
-            if watching:
-                start_counting(record)
-                record.counted = None
-                if origin_depth:
-                    record.origin = sites.stack_of(getframe(1), origin_depth)
-            if eager:
-                _book_eager(task, coro, record, born, nested)
             records[key] = record
             if watching:
+                record.busy = record.scheduled = record.max_step = 0.0
+                record.steps = record.outcome = record.site = 0
+                record.coro = record.failure = record.histogram = record.name = record.origin = record.counted = None
+                record.told = -1
                 record.dirty = True
                 changed.append(record)
+                if origin_depth:
+                    record.origin = sites.stack_of(getframe(1), origin_depth)
+        except Exception as error:
+            on_error("create_task", error)
+        return task
+
+    return create_task
+
+
+def _hook_any_create_task(original: Callable[..., AnyTask], native: bool, depth: int) -> Callable[..., AnyTask]:
+    """The same for factories, debug mode and loops of any kind. The caller is `depth` frames up."""
+    getframe = sys._getframe
+
+    def create_task(self: Any, coro: Any, **kwargs: Any) -> AnyTask:
+        factory = self._task_factory if native else _factory_of(self)
+        eager = factory is not None or "eager_start" in kwargs
+        nested = _nested(self) if eager else 0.0
+        born = monotonic()
+        task = original(self, coro, **kwargs)
+        try:
+            if eager and not hasattr(task, "_fut_waiter"):
+                return task  # somebody's factory made something else: a future, a proxy
+            _register(self, task, coro, born, getframe(depth), nested if eager else None)
+            if watching:
+                record = records[id(task)]
                 if record.eager and task.done():
                     finish(record, task, monotonic())
                     record.name = kwargs.get("name")  # else set by the caller, after this (3.12)
             if native and self._debug and task._source_traceback:  # type: ignore[attr-defined]
-                without_hook(task._source_traceback, getframe(1))  # type: ignore[attr-defined]
+                without_hook(task._source_traceback, getframe(depth))  # type: ignore[attr-defined]
         except Exception as error:
             on_error("create_task", error)
         try:
@@ -206,6 +241,32 @@ def hook_create_task(original: Callable[..., AnyTask], native: bool) -> Callable
             del task  # the traceback of an eager one that failed leads to this frame
 
     return create_task
+
+
+def _register(loop: Any, task: AnyTask, coro: Any, born: float, caller: Any, nested: float | None) -> None:
+    """`nested` is not None where the task may be eager: see `_book_eager`."""
+    record = TaskRecord(task)
+    record.id = next_id()
+    record.key = id(task)
+    record.born = born
+    record.eager = False
+    known = loops.get(loop)
+    record.loop = on_loop(loop) if known is None else known
+    creator = current_task_of(loop)
+    # An eager task in its first step has no record yet; it keeps the id that it is given here.
+    record.parent = 0 if creator is None else adopt(creator, record.loop).id
+    record.code, record.lasti = sites.of(coro, caller)
+    if watching:
+        start_counting(record)
+        record.counted = None
+        record.dirty = True
+        if origin_depth:
+            record.origin = sites.stack_of(caller, origin_depth)
+    if nested is not None:
+        _book_eager(task, coro, record, born, nested)
+    records[record.key] = record
+    if watching:
+        changed.append(record)
 
 
 def _factory_of(loop: Any) -> Any:
@@ -248,7 +309,7 @@ def _book_eager(task: AnyTask, coro: Any, record: TaskRecord, born: float, neste
         return
     if task.done():
         record.coro = name_of(coro)  # such a task does not know its coroutine any more
-    twin = records.get(record.key)
+    twin = record_of(task)
     if twin is not None:
         record.id = twin.id
     loop = record.loop
@@ -434,18 +495,20 @@ def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
     """Books the end of a task. Never calls `task.exception()`: it would silence "never retrieved"."""
     if record.outcome:
         return
+    global named
+    if record() is not task:
+        return  # made by calling `asyncio.Task`, at the address of one that was collected a moment ago
     record.ended = now
-    record.name = task.get_name()
-    record.coro = record.coro or coro_name(task)
-    if task.cancelled():
-        record.outcome = wire.CANCELLED
+    error = task._exception
+    if error is not None:
+        record.failure = Failure(error)
+        record.outcome = wire.FAILED
     else:
-        error = task._exception
-        if error is None:
-            record.outcome = wire.DONE
-        else:
-            record.failure = Failure(error)
-            record.outcome = wire.FAILED
+        record.outcome = wire.CANCELLED if task.cancelled() else wire.DONE
+    if named < MOST_NAMED or error is not None:
+        named += 1
+        record.name = task.get_name()
+        record.coro = record.coro or coro_name(task)
     if records.get(record.key) is record:
         del records[record.key]
 
@@ -468,7 +531,7 @@ def cost_of_a_step() -> float:
 
     stub: Any = Stub()
     stub.__self__ = stub
-    record = TaskRecord(stub, collected)
+    record = TaskRecord(stub)
     record.key = record.id = 0
     start_counting(record)
     record.dirty = True

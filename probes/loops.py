@@ -242,7 +242,7 @@ def row_of(record: LoopRecord, loop: Loop, lag: float) -> list[Any]:
         busy = max(busy, thread_cpu(record))
     ready = getattr(loop, "_ready", None)
     timers = getattr(loop, "_scheduled", None)
-    running = hot.records.get(id(hot.current_task_of(loop)))
+    running = hot.record_of(hot.current_task_of(loop))
     return [
         record.id,
         round(max(lag, record.lag, now - record.beat_sent if record.beat_sent else 0.0) * 1e6),

@@ -44,12 +44,14 @@ class SiteCounts:
 class Changes:
     """What one look at the hooks brought; merged into every session."""
 
-    __slots__ = ("ended", "gone", "live", "sites")
+    __slots__ = ("ended", "gone", "live", "short", "sites", "untold")
 
     def __init__(self) -> None:
         self.live: list[TaskRecord] = []
         self.ended: list[TaskRecord] = []
         self.gone: list[int] = []
+        self.short: list[TaskRecord] = []  # born and ended since the last look, as far as they are told
+        self.untold = 0
         self.sites: set[int] = set()
 
 
@@ -63,16 +65,20 @@ class Sampler:
         self.dropped_at: int | None = None
         self.site_counts: dict[int, SiteCounts] = {}
         self.by_id: dict[int, TaskRecord] = {}
+        self._short: dict[tuple[int, int], tuple[int, SiteCounts]] = {}
         self._loops = all_loops
         self._journal = journal
         self._watchdog = watchdog
-        self._births = 0
         self._swept = 0.0
+        self._pruned = 500
 
     def start_counting(self) -> None:
         """Begins anew with the tasks there are; called before the step hooks go in."""
         hot.changed.clear()
+        # First of all: a birth that does not see this yet is in the records already, and is met below.
+        hot.watching = True
         self.site_counts.clear()
+        self._short.clear()
         self.by_id.clear()
         record: TaskRecord | None
         task: Any
@@ -92,7 +98,6 @@ class Sampler:
             loop_record.steps = 0
             loop_record.busy = 0.0
             self._adopt(loop, loop_record)
-        self._births = hot.births
 
     def _adopt(self, loop: Any, loop_record: LoopRecord) -> None:
         """Registers tasks that passed no hook: older than the probe, or made by calling `asyncio.Task`."""
@@ -104,7 +109,7 @@ class Sampler:
             if len(tasks) % _SLICE == 0:
                 sleep(0)
             task = tasks.pop()
-            if id(task) not in hot.records and not task.done():
+            if hot.record_of(task) is None and not task.done():
                 hot.adopt(task, loop_record)
 
     def look(self) -> Changes:
@@ -115,21 +120,47 @@ class Sampler:
             self._sweep(now)
         changes = Changes()
         self._count_lost_births()
+        hot.named = 0
         take = hot.changed.popleft
+        short = self._short
+        wanted = MOST_ENDS_A_TICK
         for number in range(len(hot.changed)):
             if number % _SLICE == _SLICE - 1:
                 sleep(0)
-            try:
-                record = take()
-            except IndexError:
-                break
-            record.dirty = False
-            self._book(record, changes)
+            record = take()
+            if record.told >= 0 or not record.outcome or record.counted is not None:
+                record.dirty = False
+                self._book(record, changes)
+                continue
+            # Born and ended since the last look: most tasks of a program that makes many. No viewer has heard of
+            # it, so it is counted, and told if its turn comes.
+            key = (id(record.code), record.lasti)
+            known = short.get(key)
+            if known is None:
+                record.site = self.tables.site_at(record.code, record.lasti)
+                known = short[key] = (record.site, self._counts(record.site))
+            site, counts = known
+            counts.born += 1
+            counts.ended += 1
+            counts.busy += record.busy
+            counts.steps += record.steps
+            if record.loop is not None:
+                record.loop.steps += record.steps
+            changes.sites.add(site)
+            if record.outcome != wire.DONE:
+                counts.failed += record.outcome == wire.FAILED
+                counts.cancelled += record.outcome == wire.CANCELLED
+            if record.name is not None or record.outcome == wire.FAILED or wanted > 0:
+                wanted -= 1
+                record.site = site
+                changes.short.append(record)
+            else:
+                changes.untold += 1
         for loop in list(hot.loops):
-            running = hot.records.get(id(hot.current_task_of(loop)))
+            running = hot.record_of(hot.current_task_of(loop))
             if running is not None and not running.dirty and running.told >= 0:
                 changes.live.append(running)  # its row grows while it runs
-        self._tell_ends(changes.ended)
+        self._tell_ends(changes.ended + changes.short, changes.untold)
         self._tell_slow()
         return changes
 
@@ -180,12 +211,33 @@ class Sampler:
         self.dropped_at = self.clock.unix()
 
     def _sweep(self, now: float) -> None:
-        """Once a second: tasks that passed no hook, and those that became ready behind a blocked loop."""
+        """Once a second: tasks that passed no hook, became ready behind a blocked loop, or were collected."""
+        self.prune()
+        for number, task_record in enumerate(list(self.by_id.values())):
+            if number % _SLICE == _SLICE - 1:
+                sleep(0)
+            if task_record() is None:
+                if hot.records.get(task_record.key) is task_record:
+                    del hot.records[task_record.key]
+                if not task_record.dirty:
+                    task_record.dirty = True
+                    hot.changed.append(task_record)
         for loop, record in self._loops.all():
             if record.thread:
                 self._adopt(loop, record)
             if record.started and now - record.started > _BLOCKED:
                 self._mark_ready(record)
+
+    def prune(self) -> None:
+        """Forgets the records of tasks that are no more; cheap while few are."""
+        if len(hot.records) <= self._pruned * 2:
+            return
+        for number, (key, record) in enumerate(list(hot.records.items())):
+            if number % _SLICE == _SLICE - 1:
+                sleep(0)
+            if record() is None and hot.records.get(key) is record:
+                del hot.records[key]
+        self._pruned = max(len(hot.records), 500)
 
     def _mark_ready(self, loop: LoopRecord) -> None:
         for number, record in enumerate(list(hot.records.values())[:20_000]):
@@ -198,13 +250,14 @@ class Sampler:
 
     # Events
 
-    def _tell_ends(self, ended: list[TaskRecord]) -> None:
+    def _tell_ends(self, ended: list[TaskRecord], untold: int) -> None:
+        if untold:
+            self.drop(untold)
         told = ended
         if len(ended) > MOST_ENDS_A_TICK:
             failed = [record for record in ended if record.outcome == wire.FAILED][-MOST_ENDS_A_TICK:]
             others = [record for record in ended if record.outcome != wire.FAILED]
-            room = MOST_ENDS_A_TICK - len(failed)
-            told = failed + (others[-room:] if room else [])
+            told = failed + others[: MOST_ENDS_A_TICK - len(failed)]
             self.drop(len(ended) - len(told))
         for record in sorted(told, key=lambda record: record.ended):
             self._tell_end(record)

@@ -107,6 +107,12 @@ def user_frame(frame: Any) -> Any:
     return frame
 
 
+def of(coro: Any, frame: Any) -> tuple[CodeType | None, int]:
+    """The creation site of a task, from the frame that called `create_task`: code and instruction."""
+    found = user_frame(frame)
+    return fallback(coro, frame) if found is None else (found.f_code, found.f_lasti)
+
+
 def fallback(coro: Any, frame: Any) -> tuple[CodeType | None, int]:
     """The site of a task that no user frame made: its coroutine function, else the first frame of a package."""
     code = getattr(coro, "cr_code", None) or getattr(coro, "gi_code", None)

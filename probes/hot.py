@@ -20,7 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import sites, wire
-from .records import Failure, LoopRecord, TaskRecord, coro_name, name_of
+from .records import Failure, LoopRecord, SiteCounts, TaskRecord, coro_name, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,9 @@ origin_depth = 0
 MOST_NAMED = 500
 """Ended tasks that are told by name in one look of the sampler, beside those that failed."""
 named = 0
+
+short_lives: dict[tuple[int, int], SiteCounts] = {}
+"""Counts of the creation sites that the sampler knows, by `id(code)` and instruction."""
 
 next_id = count(1).__next__
 
@@ -201,8 +204,7 @@ def _hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., A
                 record.steps = record.outcome = record.site = 0
                 record.coro = record.failure = record.histogram = record.name = record.origin = record.counted = None
                 record.told = -1
-                record.dirty = True
-                changed.append(record)
+                record.dirty = False  # after its first step, or within a second, the sampler gets it
                 if origin_depth:
                     record.origin = sites.stack_of(getframe(1), origin_depth)
         except Exception as error:
@@ -259,13 +261,13 @@ def _register(loop: Any, task: AnyTask, coro: Any, born: float, caller: Any, nes
     if watching:
         start_counting(record)
         record.counted = None
-        record.dirty = True
         if origin_depth:
             record.origin = sites.stack_of(caller, origin_depth)
     if nested is not None:
         _book_eager(task, coro, record, born, nested)
     records[record.key] = record
-    if watching:
+    if watching and record.eager and not task.done():
+        record.dirty = True
         changed.append(record)
 
 
@@ -423,11 +425,11 @@ def hook_run(original: Callable[[Any], None]) -> Callable[[Any], None]:  # noqa:
                         record.scheduled += started - self.ready
                     if record.histogram is not None:
                         record.histogram.add(elapsed, started - getattr(self, "ready", started))
-                    if not record.dirty:
-                        record.dirty = True
-                        changed.append(record)
                     if owner.done():
                         finish(record, owner, started + elapsed)
+                    elif not record.dirty:
+                        record.dirty = True
+                        changed.append(record)
                     self = callback = owner = None
                     return
             if loop.nested:
@@ -509,6 +511,17 @@ def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
         named += 1
         record.name = task.get_name()
         record.coro = record.coro or coro_name(task)
+    elif record.told < 0 and not record.dirty and record.counted is None:
+        # No viewer has heard of it, and those that are told by name are enough: it need not even be kept.
+        counts = short_lives.get((id(record.code), record.lasti))
+        if counts is not None:
+            counts.add(record)
+            if record.loop is not None:
+                record.loop.steps += record.steps
+            record.dirty = True
+    if not record.dirty:
+        record.dirty = True
+        changed.append(record)
     if records.get(record.key) is record:
         del records[record.key]
 

@@ -6,6 +6,8 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from . import wire
+
 if TYPE_CHECKING:
     import asyncio
     from types import CodeType
@@ -73,7 +75,9 @@ class LoopRecord:
 
     __slots__ = (
         "__weakref__",
+        "answered",  # when the loop last answered a beat
         "beat_sent",  # when the watchdog asked the loop for a sign of life; 0.0: none is under way
+        "between",  # samples since then of a loop that is not clocked
         "blocked_since",  # the watchdog's own, see slow.py
         "busy",
         "clocked",  # False: the loop passes no hook for plain callbacks (uvloop)
@@ -108,8 +112,31 @@ class LoopRecord:
         self.lag = 0.0
         self.lag_peak = 0.0
         self.beat_sent = 0.0
+        self.answered = 0.0
+        self.between: list[Any] = []
         self.blocked_since = 0.0
         self.samples: list[Any] = []
+
+
+class SiteCounts:
+    """What happened at one creation site since watching began."""
+
+    __slots__ = ("born", "busy", "cancelled", "ended", "failed", "site", "steps", "untold")
+
+    def __init__(self, site: int) -> None:
+        self.site = site  # its number in the tables
+        self.born = self.ended = self.failed = self.cancelled = self.steps = 0
+        self.busy = 0.0
+        self.untold = 0  # booked since the sampler looked, without an event
+
+    def add(self, record: TaskRecord) -> None:
+        """Books a task that was born and has ended unseen."""
+        self.born += 1
+        self.ended += 1
+        self.cancelled += record.outcome == wire.CANCELLED
+        self.busy += record.busy
+        self.steps += record.steps
+        self.untold += 1
 
 
 class Failure:

@@ -7,7 +7,7 @@ from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any
 
 from . import hot, loops, sites, wire
-from .records import Failure, LoopRecord, TaskRecord, coro_name
+from .records import Failure, LoopRecord, SiteCounts, TaskRecord, coro_name
 from .sites import Tables
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MOST_ENDS_A_TICK = 500
 """Ends that are told one by one, failures first; the rest is in the counts of the creation sites."""
+MOST_SITES = 10_000
 _SLICE = 1000
 _BLOCKED = 0.25
 
@@ -31,27 +32,15 @@ class Clock:
         return round(((monotonic() if at is None else at) + self._offset) * 1e6)
 
 
-class SiteCounts:
-    """What happened at one creation site since watching began."""
-
-    __slots__ = ("born", "busy", "cancelled", "ended", "failed", "steps")
-
-    def __init__(self) -> None:
-        self.born = self.ended = self.failed = self.cancelled = self.steps = 0
-        self.busy = 0.0
-
-
 class Changes:
     """What one look at the hooks brought; merged into every session."""
 
-    __slots__ = ("ended", "gone", "live", "short", "sites", "untold")
+    __slots__ = ("ended", "gone", "live", "sites")
 
     def __init__(self) -> None:
         self.live: list[TaskRecord] = []
         self.ended: list[TaskRecord] = []
         self.gone: list[int] = []
-        self.short: list[TaskRecord] = []  # born and ended since the last look, as far as they are told
-        self.untold = 0
         self.sites: set[int] = set()
 
 
@@ -65,7 +54,6 @@ class Sampler:
         self.dropped_at: int | None = None
         self.site_counts: dict[int, SiteCounts] = {}
         self.by_id: dict[int, TaskRecord] = {}
-        self._short: dict[tuple[int, int], tuple[int, SiteCounts]] = {}
         self._loops = all_loops
         self._journal = journal
         self._watchdog = watchdog
@@ -78,7 +66,7 @@ class Sampler:
         # First of all: a birth that does not see this yet is in the records already, and is met below.
         hot.watching = True
         self.site_counts.clear()
-        self._short.clear()
+        hot.short_lives.clear()
         self.by_id.clear()
         record: TaskRecord | None
         task: Any
@@ -109,8 +97,14 @@ class Sampler:
             if len(tasks) % _SLICE == 0:
                 sleep(0)
             task = tasks.pop()
-            if hot.record_of(task) is None and not task.done():
+            if task.done():
+                continue
+            record = hot.record_of(task)
+            if record is None:
                 hot.adopt(task, loop_record)
+            elif hot.watching and record.told < 0 and not record.dirty:
+                record.dirty = True  # it has not stepped yet
+                hot.changed.append(record)
 
     def look(self) -> Changes:
         """Takes what the hooks booked since the last look."""
@@ -122,45 +116,26 @@ class Sampler:
         self._count_lost_births()
         hot.named = 0
         take = hot.changed.popleft
-        short = self._short
-        wanted = MOST_ENDS_A_TICK
         for number in range(len(hot.changed)):
             if number % _SLICE == _SLICE - 1:
                 sleep(0)
             record = take()
-            if record.told >= 0 or not record.outcome or record.counted is not None:
-                record.dirty = False
-                self._book(record, changes)
-                continue
-            # Born and ended since the last look: most tasks of a program that makes many. No viewer has heard of
-            # it, so it is counted, and told if its turn comes.
-            key = (id(record.code), record.lasti)
-            known = short.get(key)
-            if known is None:
-                record.site = self.tables.site_at(record.code, record.lasti)
-                known = short[key] = (record.site, self._counts(record.site))
-            site, counts = known
-            counts.born += 1
-            counts.ended += 1
-            counts.busy += record.busy
-            counts.steps += record.steps
-            if record.loop is not None:
-                record.loop.steps += record.steps
-            changes.sites.add(site)
-            if record.outcome != wire.DONE:
-                counts.failed += record.outcome == wire.FAILED
-                counts.cancelled += record.outcome == wire.CANCELLED
-            if record.name is not None or record.outcome == wire.FAILED or wanted > 0:
-                wanted -= 1
-                record.site = site
-                changes.short.append(record)
-            else:
-                changes.untold += 1
+            record.dirty = False
+            self._book(record, changes)
+        for counts in hot.short_lives.values():
+            if counts.untold:
+                changes.sites.add(counts.site)
+                self.drop(counts.untold)
+                counts.untold = 0
         for loop in list(hot.loops):
             running = hot.record_of(hot.current_task_of(loop))
-            if running is not None and not running.dirty and running.told >= 0:
+            if running is None or running.dirty:
+                continue
+            if running.told < 0:
+                self._book(running, changes)  # its first step
+            else:
                 changes.live.append(running)  # its row grows while it runs
-        self._tell_ends(changes.ended + changes.short, changes.untold)
+        self._tell_ends(changes.ended)
         self._tell_slow()
         return changes
 
@@ -172,6 +147,8 @@ class Sampler:
             record.site = self.tables.site_at(record.code, record.lasti)
             if record.counted is None:
                 counts = self._counts(record.site)
+                if record.site and len(hot.short_lives) < MOST_SITES:  # then the tables keep the code
+                    hot.short_lives[id(record.code), record.lasti] = counts
                 counts.born += 1
                 changes.sites.add(record.site)
         steps = record.steps
@@ -197,7 +174,7 @@ class Sampler:
     def _counts(self, site: int) -> SiteCounts:
         counts = self.site_counts.get(site)
         if counts is None:
-            counts = self.site_counts[site] = SiteCounts()
+            counts = self.site_counts[site] = SiteCounts(site)
         return counts
 
     def _count_lost_births(self) -> None:
@@ -250,9 +227,7 @@ class Sampler:
 
     # Events
 
-    def _tell_ends(self, ended: list[TaskRecord], untold: int) -> None:
-        if untold:
-            self.drop(untold)
+    def _tell_ends(self, ended: list[TaskRecord]) -> None:
         told = ended
         if len(ended) > MOST_ENDS_A_TICK:
             failed = [record for record in ended if record.outcome == wire.FAILED][-MOST_ENDS_A_TICK:]

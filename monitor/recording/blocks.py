@@ -1,0 +1,205 @@
+"""Collects the frames of a program into blocks, each with the keyframe of the store that it begins with.
+
+The store itself is the mirror of what is live: whoever records applies each frame first. So nothing is kept twice, a
+keyframe is exact by construction, and a block that has to be dropped costs its ticks and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from monitor import format as fmt
+from monitor import frames
+from monitor.recording.content import BEFORE, Light, LightTick
+from monitor.recording.format import Marker, Summary
+from monitor.store.store import Store
+from probes import wire
+
+LONGEST = 10.0
+"""Seconds of a block. The first ones are shorter: what is killed early has something to show, too."""
+
+MOST_ROWS = 20_000
+"""Rows after which a block ends early, but for programs with more than 5,000 tasks: so that a seek stays short."""
+
+MOST_MARKERS = 20
+"""Markers of a kind in a block: the first ones."""
+
+MOST_CARRIED = 2000
+BURST = 100.0
+"""Births per second that are a burst, when they are also four times what was usual."""
+
+
+@dataclass(slots=True)
+class Block:
+    """One block, being collected or to be written."""
+
+    keyframe: frames.Keyframe
+    number: int
+    begins_segment: bool
+    jump: bool
+    dropped: int
+    recorded: list[frames.Frame] = field(default_factory=list)
+    ticks: list[LightTick] = field(default_factory=list)
+    notes: list[tuple[int, frames.Event]] = field(default_factory=list)
+    ends: list[tuple[int, frames.Event]] = field(default_factory=list)
+    markers: list[Marker] = field(default_factory=list)
+    rows: int = 0
+    end: int = 0
+    finish: str | None = None  # why a file is to be finished after it (flight recorder)
+
+    def light(self) -> Light:
+        """Its light part."""
+        return Light(ticks=self.ticks, notes=self.notes)
+
+    def summary(self) -> Summary:
+        """Its summary."""
+        kinds = [event.kind for _, event in self.notes]
+        return Summary(
+            start=self.keyframe.at,
+            end=max(self.end, self.keyframe.at),
+            ticks=sum(tick.place >= 0 for tick in self.ticks),
+            slow=kinds.count("slow_callback"),
+            unhandled=kinds.count("unhandled"),
+            notices=kinds.count("notice"),
+            ended=len(self.ends),
+            failed=sum(event.outcome == "failed" for _, event in self.ends),
+            dropped=self.dropped,
+            jump=self.jump,
+            markers=self.markers,
+        )
+
+
+class Collector:
+    """Is told each frame after the store has applied it; says when a block is complete."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lag_totals: dict[int, tuple[int, int]] = {}
+        self._births: dict[int, int] = {number: stats.born for number, stats in store.sites.items()}
+        self._usual: float | None = None
+        self._last_tick: int | None = None
+        self._numbers = 0
+        self.block: Block | None = None
+        self._note_series()
+
+    def begin(self, *, segment: bool = False, jump: bool = False, dropped: int = 0) -> None:
+        """A new block, from what the store is now. `segment`: the first of a file, with all the store's history."""
+        keyframe = self._store.keyframe(history=segment)
+        self.block = Block(keyframe, self._numbers, segment, jump, dropped, end=keyframe.at)
+        self._numbers += 1
+        self._note_series()
+
+    def carry(self, dropped: Block) -> None:
+        """Takes the events and figures of a block that was dropped into the one that has just begun."""
+        block = self.block
+        assert block is not None
+        block.ticks[:0] = [
+            LightTick(BEFORE, t.at, t.steps_per_s, t.tasks, t.rss, t.births, t.loops) for t in dropped.ticks
+        ][-MOST_CARRIED:]
+        block.notes[:0] = [(BEFORE, event) for _, event in dropped.notes][-MOST_CARRIED:]
+        block.ends[:0] = [(BEFORE, event) for _, event in dropped.ends][-MOST_CARRIED:]
+        block.markers[:0] = dropped.markers[: 3 * MOST_MARKERS]
+
+    def add(self, frame: frames.Frame) -> bool:
+        """Adds a frame; whether the block is to end here."""
+        block = self.block
+        if block is None:
+            return False
+        match frame:
+            case frames.Tick():
+                block.rows += len(frame.tasks) + len(frame.gone) + len(frame.sites)
+                if frame.loops:
+                    self._add_figures(block, frame)
+                block.recorded.append(frame)
+            case frames.Event():
+                block.rows += 1
+                self._add_event(block, frame)
+            case frames.Static() | frames.Reply():
+                if isinstance(frame, frames.Reply) and not frame.details:
+                    return False
+                block.recorded.append(frame)
+                return False
+            case _:
+                return False
+        block.end = max(block.end, round(self._store.now * 1e6))
+        most = max(MOST_ROWS, 4 * len(self._store.tasks))
+        length = min(LONGEST, 2.0 ** min(block.number, 10))
+        return bool(frame) and ((block.end - block.keyframe.at) * 1e-6 >= length or block.rows >= most)
+
+    def _note_series(self) -> None:
+        for loop in self._store.loops.values():
+            self._lag_totals[loop.id] = (loop.lags.total, loop.utilizations.total)
+
+    def _add_figures(self, block: Block, tick: frames.Tick) -> None:
+        store = self._store
+        loops: list[tuple[int, float, float | None]] = []
+        for loop in store.loops.values():
+            lags, utilizations = self._lag_totals.get(loop.id, (0, 0))
+            self._lag_totals[loop.id] = (loop.lags.total, loop.utilizations.total)
+            if loop.lags.total > lags:
+                fresh = loop.utilizations.total > utilizations
+                loops.append((loop.id, loop.lags.values[-1], loop.utilizations.values[-1] if fresh else None))
+        births = self._count_births(block, tick)
+        block.ticks.append(
+            LightTick(
+                len(block.recorded),
+                round(store.now * 1e6),
+                store.steps.values[-1],
+                store.task_counts.values[-1],
+                store.process.rss,
+                births,
+                loops,
+            )
+        )
+
+    def _count_births(self, block: Block, tick: frames.Tick) -> int:
+        births = 0
+        for row in tick.sites:
+            births += max(row[1] - self._births.get(row[0], 0), 0)
+            self._births[row[0]] = row[1]
+        now, before = round(self._store.now * 1e6), self._last_tick
+        self._last_tick = now
+        if before is None or now <= before:
+            return births
+        rate = births / ((now - before) * 1e-6)
+        usual, self._usual = self._usual, rate if self._usual is None else self._usual * 0.9 + rate * 0.1
+        if usual is not None and rate > BURST and rate > 4 * usual:
+            self._mark(block, "burst", f"{births} tasks were born at once")
+        return births
+
+    def _add_event(self, block: Block, event: frames.Event) -> None:
+        place = (len(block.recorded), event)
+        name = (event.name or event.callback or "?")[:100]
+        if event.kind == "task_ended":
+            block.ends.append(place)
+            if event.outcome == "failed":
+                why = event.exception.type if event.exception else "an exception"
+                self._mark(block, "failed", f"{name} failed: {why}"[:200])
+            return
+        block.notes.append(place)
+        if event.kind == "slow_callback":
+            self._mark(block, "slow", f"{name} blocked for {fmt.duration(event.duration * 1e-6)}")
+        elif event.kind == "unhandled":
+            self._mark(block, "failed", f"unhandled: {event.message}"[:200])
+
+    def _mark(self, block: Block, kind: str, text: str) -> None:
+        if sum(marker.kind == kind for marker in block.markers) < MOST_MARKERS:
+            block.markers.append(Marker(round(self._store.now * 1e6), kind, text))
+
+
+def facts(keyframe: frames.Keyframe, rate: float | None) -> dict[str, object]:
+    """What the heading of a file says."""
+    hello = keyframe.hello
+    return {
+        "protocol": wire.PROTOCOL,
+        "session": hello.session,
+        "name": hello.name,
+        "program": hello.program[:10_000],
+        "pid": hello.pid,
+        "host": hello.host,
+        "python": hello.python,
+        "probe": hello.probe,
+        "start": keyframe.at,
+        "rate": rate,
+        "schema": wire.SCHEMA,
+    }

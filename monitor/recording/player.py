@@ -1,0 +1,214 @@
+"""The player: a recording as a source for the dashboard, with play, pause, step, speed and seek.
+
+A seek hands a keyframe out: the store that gets it forgets everything and is what it was then, so that every screen
+works as it is. The clock is injected; without time passing nothing moves.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from monitor.frames import Frame, Hello, Keyframe
+from monitor.recording.format import Damaged, Marker
+from monitor.recording.reader import Recording, parse_time
+from monitor.sources.base import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+FARTHEST = 20.0
+"""Seconds of the recording that are played frame by frame between two looks; what is farther is sought."""
+
+
+class RecordingSource:
+    """Frames of a recording. All positions are seconds since its start."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        *,
+        speed: float = 1.0,
+        position: float = 0.0,
+        playing: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.recording = recording
+        self.markers: list[Marker] = recording.markers()
+        self.speed = min(max(speed, SPEEDS[0]), SPEEDS[-1])
+        self._clock, self._wall = clock, wall
+        self._at = recording.start + round(position * 1e6)
+        self._playing = playing
+        self._looked = clock()
+        self._pending: list[Frame] = []
+        self._block = self._next = 0  # the block, and its first frame that was not handed out yet
+        self._told: tuple[str, ...] = ()
+        self.status = Status("replay", "", wall())
+
+    # What every source can do
+
+    def start(self) -> None:
+        """Hands out the state at the position that it was opened at."""
+        self._looked = self._clock()
+        self.seek(self.position)
+
+    def frames(self) -> list[Frame]:
+        """What happened since the last call, by the clock and the speed."""
+        now = self._clock()
+        elapsed, self._looked = now - self._looked, now
+        if self._playing and elapsed > 0:
+            self._advance(self._at + round(elapsed * self.speed * 1e6))
+            if self._at >= self.recording.end:
+                self._playing = False
+        came, self._pending = self._pending, []
+        self._say()
+        return came
+
+    def watch(self, **what: Any) -> None:
+        """What was recorded is all there is."""
+
+    def request(self, op: str, **arguments: Any) -> int:  # noqa: ARG002 - nobody is there to ask
+        """0: nobody is there to ask."""
+        return 0
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.recording.close()
+
+    # The player
+
+    @property
+    def start_time(self) -> float:
+        """Unix time of the start."""
+        return self.recording.start * 1e-6
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.recording.duration
+
+    @property
+    def position(self) -> float:
+        """Seconds since the start."""
+        return (self._at - self.recording.start) * 1e-6
+
+    @property
+    def playing(self) -> bool:
+        """Whether time goes on."""
+        return self._playing
+
+    def play(self) -> None:
+        """Goes on; from the start again, when it is at the end."""
+        if self._at >= self.recording.end:
+            self.seek(0.0)
+        self._looked = self._clock()
+        self._playing = True
+
+    def pause(self) -> None:
+        """Stands still."""
+        self._playing = False
+
+    def faster(self, steps: int = 1) -> float:
+        """The next speed up, or down with -1; returns it."""
+        nearest = min(range(len(SPEEDS)), key=lambda number: abs(SPEEDS[number] - self.speed))
+        self.speed = SPEEDS[min(max(nearest + steps, 0), len(SPEEDS) - 1)]
+        return self.speed
+
+    def seek(self, position: float) -> None:
+        """Jumps to a position; what is outside is its nearest end."""
+        recording = self.recording
+        self._at = min(max(recording.start + round(position * 1e6), recording.start), recording.end)
+        found, self._block, self._next = recording.state(self._at)
+        keyframe = found[0]
+        assert isinstance(keyframe, Keyframe)
+        self._pending = [msgspec.structs.replace(keyframe, hello=_silent(keyframe.hello)), *found[1:]]
+
+    def seek_text(self, text: str) -> None:
+        """Jumps to what a person typed: `90`, `2m`, `14:03:22`. Raises UsageError."""
+        self.seek(parse_time(text, self.start_time, self.duration))
+
+    def step(self, direction: int = 1) -> None:
+        """To the next whole tick, or the one before with -1; stands still then."""
+        self._playing = False
+        at = self._neighbour(direction)
+        if at is None:
+            return
+        if direction > 0:
+            self._advance(at)
+        else:
+            self.seek((at - self.recording.start) * 1e-6)
+
+    def next_marker(self) -> Marker | None:
+        """Jumps to the next marker; None when there is none."""
+        found = bisect_right(self.markers, self._at, key=lambda marker: marker.at)
+        return self._jump(self.markers[found]) if found < len(self.markers) else None
+
+    def previous_marker(self) -> Marker | None:
+        """Jumps to the marker before; None when there is none."""
+        earlier = [marker for marker in self.markers if marker.at < self._at]
+        return self._jump(earlier[-1]) if earlier else None
+
+    def _jump(self, marker: Marker) -> Marker:
+        self.seek((marker.at - self.recording.start) * 1e-6)
+        return marker
+
+    def _neighbour(self, direction: int) -> int | None:
+        recording = self.recording
+        number = recording.block_at(self._at)
+        while 0 <= number < recording.blocks:
+            try:
+                stops = [at for at, _, whole in recording.decoded(number).stops if whole]
+            except Damaged:
+                stops = []
+            if direction > 0:
+                later = [at for at in stops if at > self._at]
+                if later:
+                    return later[0]
+            else:
+                earlier = [at for at in stops if at < self._at]
+                if earlier:
+                    return earlier[-1]
+            number += 1 if direction > 0 else -1
+        return None
+
+    def _advance(self, at: int) -> None:
+        """Plays on to a time, frame by frame."""
+        recording = self.recording
+        at = min(at, recording.end)
+        if at <= self._at:
+            return
+        if (at - self._at) * 1e-6 > FARTHEST:
+            self.seek((at - recording.start) * 1e-6)
+            return
+        self._at = at
+        target = recording.block_at(at)
+        try:
+            while self._block < target and recording.follows(self._block + 1):
+                self._pending += recording.decoded(self._block).frames[self._next :]
+                self._block, self._next = self._block + 1, 0
+            if self._block != target:
+                raise Damaged("what follows does not go on from here")
+            decoded = recording.decoded(target)
+        except Damaged:
+            self.seek((at - recording.start) * 1e-6)
+            return
+        count = recording.count_until(decoded, at)
+        if count > self._next:
+            self._pending += decoded.frames[self._next : count]
+            self._next = count
+
+    def _say(self) -> None:
+        told = tuple(self.recording.problems)
+        if told != self._told:
+            self._told = told
+            self.status = Status("replay", "; ".join(told), self._wall())
+
+
+def _silent(hello: Hello) -> Hello:
+    """What a recorded program could be asked for, it can not be asked for any more."""
+    return msgspec.structs.replace(hello, capabilities=[])

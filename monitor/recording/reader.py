@@ -1,0 +1,471 @@
+"""A recording as one reads it: opened cheaply, entered anywhere, damaged parts left out and told.
+
+A directory is read as one recording, too: the segments of a flight recorder.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from bisect import bisect_right
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import msgspec
+
+from monitor.errors import LooptopError, UsageError
+from monitor.frames import Event, Frame, History, Keyframe, Static, Tick
+from monitor.recording import content
+from monitor.recording import format as file_format
+from monitor.recording.content import Light, LightTick
+from monitor.recording.format import Damaged, Marker, Place, Summary
+from monitor.store import series, slow_log
+from monitor.store.store import MOST_ENDED, MOST_NOTES, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+MOST_SEGMENTS = 1000
+KEPT = 4
+"""Blocks that are kept decoded."""
+
+KEPT_ENDS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The frames of a block with its events between them, and where one can stop: (time, frames before, whole tick)."""
+
+    frames: list[Frame]
+    stops: list[tuple[int, int, bool]]
+
+
+@dataclass(slots=True)
+class _Block:
+    file: BinaryIO
+    place: Place
+    light: Light | None = None
+
+    @property
+    def summary(self) -> Summary:
+        return self.place.summary
+
+
+class Recording:
+    """One recording, open. Times are Unix microseconds of the program that was watched."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises LooptopError for what is no recording, or holds nothing."""
+        self.path = Path(path)
+        self.facts: dict[str, Any] = {}
+        self.problems: list[str] = []  # what is damaged or missing, a line each
+        self.finished = True
+        self.reason = ""
+        self._files: list[BinaryIO] = []
+        self._blocks: list[_Block] = []
+        self._decoded: dict[int, Decoded] = {}
+        self._ends: dict[int, list[tuple[int, Event]]] = {}
+        self._before: History | None = None
+        try:
+            for segment in _segments(self.path):
+                self._open(segment)
+            if not self._blocks:
+                raise LooptopError(f"{self.path} holds no whole block", "it was cut before the first one was complete")
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the files."""
+        for file in self._files:
+            file.close()
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self, path: Path) -> None:
+        try:
+            file = path.open("rb")
+            self._files.append(file)
+            size = path.stat().st_size
+            facts = file_format.read_heading(file, path)
+        except OSError as error:
+            raise LooptopError(f"{path} can not be read", error.strerror or str(error)) from None
+        if self.facts and facts.get("session") != self.facts.get("session"):
+            self.problems.append(f"{path.name} is of another session and left out")
+            return
+        self.facts = self.facts or facts
+        begin = file.tell()
+        index = file_format.read_index(file, size)
+        if index is not None:
+            self.reason = index.reason
+            self._blocks += [_Block(file, place) for place in index.places]
+            return
+        self.finished = False
+        found = list(_scan(file, begin, size))
+        while found and not file_format.is_whole(file, found[-1]):
+            found.pop()
+        self._blocks += [_Block(file, place) for place in found]
+        if self._blocks:
+            end = time.strftime("%H:%M:%S", _local(self._blocks[-1].summary.end))
+            self.problems.append(
+                f"{path.name} was not finished: it is read up to {end}, the end of its last whole block"
+            )
+
+    # What it is about
+
+    @property
+    def start(self) -> int:
+        """When it begins."""
+        return self._blocks[0].summary.start
+
+    @property
+    def end(self) -> int:
+        """When it ends."""
+        return max(self._blocks[-1].summary.end, self.start)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from start to end."""
+        return (self.end - self.start) * 1e-6
+
+    @property
+    def dropped(self) -> int:
+        """Ticks that the recorder dropped."""
+        return sum(block.summary.dropped for block in self._blocks)
+
+    @property
+    def summaries(self) -> list[Summary]:
+        """Of all blocks."""
+        return [block.summary for block in self._blocks]
+
+    def markers(self) -> list[Marker]:
+        """What is worth jumping to, in order."""
+        return sorted((m for block in self._blocks for m in block.summary.markers), key=lambda marker: marker.at)
+
+    def light_ticks(self) -> Iterator[LightTick]:
+        """The figures of every whole tick; damaged blocks have none."""
+        for number in range(len(self._blocks)):
+            yield from self._light(number).ticks
+
+    def notes(self) -> Iterator[Event]:
+        """Slow callbacks, unhandled exceptions and notices, in order."""
+        for number in range(len(self._blocks)):
+            for _, event in self._light(number).notes:
+                yield event
+
+    def moment(self, text: str) -> int:
+        """The time of `--at T`: seconds since the start (`90`, `90s`, `2m`), or a clock time. Raises UsageError."""
+        return self.start + round(parse_time(text, self.start * 1e-6, self.duration) * 1e6)
+
+    # Entering it
+
+    def state(self, at: int) -> tuple[list[Frame], int, int]:
+        """The frames that make a store what the live one was at a time; then the block and the frame that follow."""
+        while True:
+            number = self.block_at(at)
+            try:
+                keyframe, decoded = self.keyframe(number), self.decoded(number)
+            except Damaged:
+                self._leave_out(number)
+                continue
+            count = self.count_until(decoded, at)
+            return [keyframe, *decoded.frames[:count]], number, count
+
+    def block_at(self, at: int) -> int:
+        """The number of the block to which a time belongs."""
+        return max(bisect_right(self._blocks, at, key=lambda block: block.summary.start) - 1, 0)
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks there are."""
+        return len(self._blocks)
+
+    def follows(self, number: int) -> bool:
+        """Whether a block goes on exactly where the one before ended."""
+        return 0 < number < len(self._blocks) and not self._blocks[number].summary.jump
+
+    @staticmethod
+    def count_until(decoded: Decoded, at: int) -> int:
+        """How many frames of a block had come at a time."""
+        found = bisect_right(decoded.stops, at, key=lambda stop: stop[0])
+        return decoded.stops[found - 1][1] if found else 0
+
+    def decoded(self, number: int) -> Decoded:
+        """The frames of a block. Raises Damaged."""
+        found = self._decoded.get(number)
+        if found is None:
+            block = self._blocks[number]
+            recorded = content.recorded_frames(file_format.read_part(block.file, block.place, "frames"))
+            if block.light is None:
+                block.light = self._read_light(block)
+            found = _merge(recorded, [*block.light.notes, *self._ended(number)], block.summary.start)
+            while len(self._decoded) >= KEPT:
+                del self._decoded[next(iter(self._decoded))]
+            self._decoded[number] = found
+        return found
+
+    def keyframe(self, number: int) -> Keyframe:
+        """The keyframe of a block with the history before it. Raises Damaged."""
+        block = self._blocks[number]
+        bare = content.keyframe(file_format.read_part(block.file, block.place, "keyframe"))
+        return msgspec.structs.replace(bare, history=self._history(number, [loop.id for loop in bare.loops]))
+
+    def _history(self, number: int, loops: list[int]) -> History:
+        first = self._first_history()
+        if number == 0:
+            return first
+        steps: list[float] = []
+        counts: list[float] = []
+        lags: dict[int, list[float]] = {loop: [] for loop in loops}
+        utilizations: dict[int, list[float]] = {loop: [] for loop in loops}
+        most = series.LENGTH
+        for tick in self._ticks_back(number):
+            if len(steps) < most:
+                steps.append(tick.steps_per_s)
+                counts.append(tick.tasks)
+            for loop, lag, utilization in tick.loops:
+                if loop in lags and len(lags[loop]) < most:
+                    lags[loop].append(lag)
+                if utilization is not None and loop in utilizations and len(utilizations[loop]) < most:
+                    utilizations[loop].append(utilization)
+            if len(steps) == most and all(len(values) == most for values in (*lags.values(), *utilizations.values())):
+                break
+        return History(
+            events=_last_events(self._events_back(number, first)),
+            steps=[*first.steps, *reversed(steps)][-most:],
+            task_counts=[*first.task_counts, *reversed(counts)][-most:],
+            lags={loop: [*first.lags.get(loop, []), *reversed(values)][-most:] for loop, values in lags.items()},
+            utilizations={
+                loop: [*first.utilizations.get(loop, []), *reversed(values)][-most:]
+                for loop, values in utilizations.items()
+            },
+        )
+
+    def _ticks_back(self, number: int) -> Iterator[LightTick]:
+        yield from (tick for tick in reversed(self._light(number).ticks) if tick.place < 0)
+        for earlier in range(number - 1, -1, -1):
+            yield from reversed(self._light(earlier).ticks)
+
+    def _events_back(self, number: int, first: History) -> Iterator[Event]:
+        """Events before the keyframe of a block, the last one first; ends only while they are wanted."""
+        yield from (event for place, event in reversed(self._light(number).notes) if place < 0)
+        for earlier in range(number - 1, -1, -1):
+            summary = self._blocks[earlier].summary
+            if summary.slow or summary.unhandled or summary.notices:
+                yield from (event for _, event in reversed(self._light(earlier).notes))
+        yield from (event for event in reversed(first.events) if event.kind != "task_ended")
+        wanted = MOST_ENDED
+        for earlier in range(number, -1, -1):
+            if wanted <= 0:
+                return
+            if self._blocks[earlier].summary.ended:
+                ends = [event for place, event in self._ended(earlier) if earlier < number or place < 0]
+                wanted -= len(ends)
+                yield from reversed(ends)
+        yield from (event for event in reversed(first.events) if event.kind == "task_ended")
+
+    def _first_history(self) -> History:
+        if self._before is None:
+            block = self._blocks[0]
+            try:
+                self._before = content.history(file_format.read_part(block.file, block.place, "history"))
+            except Damaged:
+                self.problems.append("what was before the recording is damaged and left out")
+                self._before = History()
+        return self._before
+
+    def _light(self, number: int) -> Light:
+        block = self._blocks[number]
+        if block.light is None:
+            try:
+                block.light = self._read_light(block)
+            except Damaged:
+                self._tell_damage(block)
+                block.light = Light()
+        return block.light
+
+    @staticmethod
+    def _read_light(block: _Block) -> Light:
+        return content.light(file_format.read_part(block.file, block.place, "light"))
+
+    def _ended(self, number: int) -> list[tuple[int, Event]]:
+        found = self._ends.get(number)
+        if found is None:
+            block = self._blocks[number]
+            try:
+                found = content.ends(file_format.read_part(block.file, block.place, "ends"))
+            except Damaged:
+                self._tell_damage(block)
+                found = []
+            while len(self._ends) >= KEPT_ENDS:
+                del self._ends[next(iter(self._ends))]
+            self._ends[number] = found
+        return found
+
+    def _leave_out(self, number: int) -> None:
+        self._tell_damage(self._blocks[number])
+        del self._blocks[number]
+        if number < len(self._blocks):
+            after = self._blocks[number].place
+            summary = msgspec.structs.replace(after.summary, jump=True)
+            self._blocks[number].place = msgspec.structs.replace(after, summary=summary)
+        self._decoded.clear()
+        self._ends.clear()
+        if not self._blocks:
+            raise LooptopError(f"all of {self.path} is damaged", "nothing of it can be read")
+
+    def _tell_damage(self, block: _Block) -> None:
+        summary = block.summary
+        text = f"{(summary.end - summary.start) * 1e-6:.0f} s from {_clock(summary.start)} on are damaged and left out"
+        if text not in self.problems:
+            self.problems.append(text)
+
+
+def store_at(path: str | Path, at: str | None = None) -> Store:
+    """The store of a recording at `--at T`; at its end without one."""
+    with Recording(path) as recording:
+        store = Store()
+        for frame in recording.state(recording.end if at is None else recording.moment(at))[0]:
+            store.apply(frame)
+        for problem in recording.problems:
+            store.note(problem)
+        return store
+
+
+def is_recording(path: str | Path) -> bool:
+    """Whether a path looks like a recording: its first bytes, or a folder of segments."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return any(path.glob("*.segment"))
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(len(file_format.MAGIC)) == file_format.MAGIC
+    except OSError:
+        return False
+
+
+_RELATIVE = re.compile(r"^\+?(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h)?$")
+_UNITS = {None: 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_time(text: str, start: float, duration: float) -> float:
+    """Seconds since the start of a recording; raises UsageError for what is no time, or none of the recording."""
+    text = text.strip()
+    relative = _RELATIVE.match(text)
+    if relative is not None:
+        seconds = float(relative["number"]) * _UNITS[relative["unit"]]
+    else:
+        seconds = _of_clock(text, start) - start
+        if seconds < 0 and seconds + 1.0 > 0:  # a clock time has whole seconds, the start has not
+            seconds = 0.0
+    if not 0 <= seconds <= duration + 1.0:
+        end = _clock(round((start + duration) * 1e6))
+        raise UsageError(
+            f"{text} is not in the recording", f"it goes from {_clock(round(start * 1e6))} to {end}, {duration:.1f} s"
+        )
+    return min(seconds, duration)
+
+
+def _of_clock(text: str, start: float) -> float:
+    """The Unix time of `14:03`, `14:03:22.5` or `2026-11-21 14:03:22`, the first one from the start on."""
+    whole, _, fraction = text.partition(".")
+    for pattern in ("%H:%M:%S", "%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"):
+        try:
+            parsed = time.strptime(whole, pattern)
+            seconds = float(f"0.{fraction}") if fraction else 0.0
+        except ValueError:
+            continue
+        if "%Y" in pattern:
+            return time.mktime(parsed) + seconds
+        today = time.localtime(start)
+        at = time.mktime((*today[:3], *parsed[3:6], 0, 0, -1)) + seconds
+        return at if at > start - 1.0 else at + 86400.0
+    raise UsageError(f"{text!r} is no time", "seconds since the start, such as 90 or 2m, or a clock time: 14:03:22")
+
+
+def _clock(at: int) -> str:
+    return time.strftime("%H:%M:%S", _local(at))
+
+
+def _local(at: int) -> time.struct_time:
+    try:
+        return time.localtime(at * 1e-6)
+    except (OverflowError, ValueError, OSError):
+        return time.localtime(0)
+
+
+def _segments(path: Path) -> list[Path]:
+    try:
+        if path.is_dir():
+            found = sorted(path.glob("*.segment"))[:MOST_SEGMENTS]
+            if not found:
+                raise LooptopError(f"{path} is a folder without a recording", "name a file")
+            return [segment for segment in found if segment.stat().st_size]
+        if not path.exists():
+            ring = path.with_name(path.name + ".d")
+            hint = f"its flight recorder was not ended: try {ring}" if ring.is_dir() else "is the path right?"
+            raise LooptopError(f"there is no file {path}", hint)
+        if not path.is_file():
+            raise LooptopError(f"{path} is no file", "a recording is one")
+    except OSError as error:
+        raise LooptopError(f"{path} can not be read", error.strerror or str(error)) from None
+    return [path]
+
+
+def _scan(file: BinaryIO, offset: int, size: int) -> Iterator[Place]:
+    while (place := file_format.read_place(file, offset, size)) is not None:
+        yield place
+        offset += place.size
+
+
+def _merge(recorded: list[Frame], events: list[tuple[int, Event]], start: int) -> Decoded:
+    """The frames in the order in which they came, and the places between ticks."""
+    merged: list[Frame] = []
+    stops = [(start, 0, False)]
+    events = sorted((entry for entry in events if entry[0] >= 0), key=lambda entry: (entry[0], entry[1].seq))
+    waiting = iter(events)
+    event = next(waiting, None)
+    for number, frame in enumerate([*recorded, None]):
+        while event is not None and (event[0] <= number or frame is None):
+            merged.append(event[1])
+            stops[-1] = (stops[-1][0], len(merged), stops[-1][2])
+            event = next(waiting, None)
+        if frame is None:
+            break
+        merged.append(frame)
+        if isinstance(frame, Tick):
+            stops.append((max(frame.at, stops[-1][0]), len(merged), bool(frame.loops)))
+        elif not isinstance(frame, Static):
+            stops[-1] = (stops[-1][0], len(merged), stops[-1][2])
+    return Decoded(merged, stops)
+
+
+def _last_events(back: Iterator[Event]) -> list[Event]:
+    """As many as a store keeps, in order. Told from the last one back."""
+    kept: list[Event] = []
+    counts = {"task_ended": 0, "unhandled": 0, "notice": 0, "slow_callback": 0}
+    most = {"task_ended": MOST_ENDED, "unhandled": MOST_NOTES, "notice": MOST_NOTES, "slow_callback": slow_log.MOST}
+    of_line: dict[int | None, int] = {}
+    for event in back:
+        if event.kind not in counts:
+            continue
+        wanted = counts[event.kind] < most[event.kind]
+        if event.kind == "slow_callback":
+            line = event.stack[event.blame] if 0 <= event.blame < len(event.stack) else None
+            wanted = wanted or of_line.get(line, 0) < slow_log.MOST_OF_A_LINE
+            of_line[line] = of_line.get(line, 0) + 1
+        if wanted:
+            counts[event.kind] += 1
+            kept.append(event)
+    kept.reverse()
+    return kept

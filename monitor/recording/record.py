@@ -1,0 +1,225 @@
+"""`looptop record`: a viewer without a screen that writes down what comes."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from monitor import frames
+from monitor.errors import UsageError
+from monitor.recording.ring import Ring
+from monitor.recording.triggers import Triggers
+from monitor.recording.writer import File, Recorder
+from monitor.sources.connection import Closed, Connection
+from monitor.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+RATE = 2.0
+WINDOW = 100
+"""Tasks per tick that are asked what they wait on: those of which it is not known since their last step."""
+
+_LOOK = 0.25
+_SPAN = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to record, and where."""
+
+    path: Path
+    duration: float | None = None
+    rate: float = RATE
+    slow: float | None = None  # seconds
+    ring: float | None = None  # seconds
+    on: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of it."""
+
+    path: Path
+    seconds: float
+    ticks: int
+    dropped: int
+    written: int
+    reason: str
+    problem: str | None
+    finished: list[tuple[Path, str]] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """For a person."""
+        from monitor import format as fmt
+
+        missing = f", {self.dropped} ticks dropped" if self.dropped else ""
+        facts = f"{fmt.duration(self.seconds)}, {self.ticks} ticks{missing}, {fmt.size(self.written)}"
+        files = [f"{path}: {why}" for path, why in self.finished]
+        if self.problem is not None:
+            return [*files, f"{self.path} could not be written any further ({self.problem}); readable: {facts}"]
+        return [*files, f"{self.path}: {facts}; {self.reason}"]
+
+
+def seconds_of(text: str) -> float:
+    """`600`, `10m`, `1h` as seconds. Raises UsageError."""
+    match = _SPAN.match(text)
+    if match is None or float(match[1]) <= 0:
+        raise UsageError(f"{text!r} is no span of time", "for example 10m")
+    return float(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}[match[2]]
+
+
+class Facts:
+    """Leaves out what a probe says again of a task that comes into the window."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, frames.StaticRow] = {}
+
+    def thin(self, frame: frames.Frame) -> frames.Frame | None:
+        """The frame without what is known; None when nothing is left of it."""
+        if isinstance(frame, frames.Hello):
+            self._known.clear()
+        if not isinstance(frame, frames.Static) or not frame.tasks:
+            return frame
+        fresh = [row for row in frame.tasks if self._known.get(row[0]) != row]
+        self._known.update({row[0]: row for row in fresh})
+        if not fresh and frame.strings is None and frame.sites is None and not frame.loops:
+            return None
+        return frames.Static(strings=frame.strings, sites=frame.sites, loops=frame.loops, tasks=fresh)
+
+    def forget(self, store: Store) -> None:
+        """Drops the tasks that have ended, now and then."""
+        if len(self._known) > 2 * len(store.tasks) + 1000:
+            self._known = {number: row for number, row in self._known.items() if number in store.tasks}
+
+
+class Waits:
+    """Asks by turns what the tasks wait on, and takes back what is not true any more."""
+
+    def __init__(self) -> None:
+        self._learned: dict[int, int] = {}  # steps of a task when its wait was told
+        self._window: list[int] = []
+        self._turn = 0
+
+    def look(self, store: Store) -> tuple[frames.Tick | None, list[int] | None]:
+        """After a whole tick: a tick that takes back, and the next window where it is another one."""
+        inside = {number: store.tasks[number].steps for number in self._window if number in store.tasks}
+        self._learned.update(inside)
+        learned = self._learned
+        unknown = [number for number, task in store.tasks.items() if learned.get(number) != task.steps]
+        false = [number for number in unknown if store.tasks[number].wait_kind is not None]
+        if len(learned) > 2 * len(store.tasks) + 1000:
+            self._learned = {number: steps for number, steps in learned.items() if number in store.tasks}
+        if len(store.tasks) <= WINDOW:
+            window = list(store.tasks)
+        elif len(unknown) <= WINDOW:
+            window = unknown
+        else:
+            self._turn = self._turn % len(unknown)
+            window = (unknown[self._turn :] + unknown[: self._turn])[:WINDOW]
+            self._turn += WINDOW
+        changed = None if window == self._window else window
+        self._window = window
+        back = None
+        if false:
+            back = frames.Tick(at=round(store.now * 1e6), waits=[(n, None, None) for n in false], left=store.left)
+        return back, changed
+
+
+def record(connection: Connection, wanted: Wanted, stop: threading.Event | None = None) -> Outcome:
+    """Records until the time is over, the program ends, a signal comes, or `stop` is set. Closes the connection.
+
+    Raises UsageError for what can not be written.
+    """
+    stop = threading.Event() if stop is None else stop
+    triggers = None
+    if wanted.ring is not None:
+        triggers = Triggers(wanted.on, wanted.ring)
+    elif wanted.on:
+        raise UsageError("--on is for the flight recorder", "say --ring 10m, too")
+    with contextlib.closing(connection), _signals(stop):
+        ring = None if wanted.ring is None else Ring(wanted.path, wanted.ring, rate=wanted.rate)
+        sink = File(wanted.path, rate=wanted.rate) if ring is None else ring
+        store = Store()
+        recorder = Recorder(store, sink, segment=None if ring is None else ring.segment, triggers=triggers)
+        try:
+            reason = _listen(connection, wanted, store, recorder, stop, triggers)
+        finally:
+            recorder.close("the recorder was ended")
+    begin = connection.hello.now * 1e-6
+    return Outcome(
+        path=wanted.path,
+        seconds=max(store.now - begin, 0.0),
+        ticks=recorder.ticks,
+        dropped=recorder.dropped,
+        written=recorder.written,
+        reason=recorder.ended if recorder.ended != "the recorder was ended" and recorder.ended else reason,
+        problem=recorder.problem,
+        finished=[] if ring is None else ring.finished,
+    )
+
+
+def _listen(
+    connection: Connection,
+    wanted: Wanted,
+    store: Store,
+    recorder: Recorder,
+    stop: threading.Event,
+    triggers: Triggers | None,
+) -> str:
+    """Why it ended."""
+    facts, waits = Facts(), Waits()
+    _tell(store, recorder, connection.hello)
+    watch: dict[str, object] = {"type": "watch", "rate": wanted.rate, "rows": True, "events": True}
+    slow = min((s for s in (wanted.slow, triggers.slow if triggers else None) if s is not None), default=None)
+    if slow is not None:
+        watch["slow"] = max(round(slow * 1e6), 10_000)
+    until = None if wanted.duration is None else time.monotonic() + wanted.duration
+    try:
+        connection.send(watch)
+        while recorder.running:
+            if stop.is_set():
+                return "stopped"
+            if until is not None and time.monotonic() >= until:
+                return "the time is over"
+            whole = False
+            for frame in connection.receive(_LOOK):
+                thin = facts.thin(frame)
+                if thin is not None:
+                    _tell(store, recorder, thin)
+                whole = whole or (isinstance(frame, frames.Tick) and bool(frame.loops))
+            if whole:
+                facts.forget(store)
+                back, window = waits.look(store)
+                if back is not None:
+                    _tell(store, recorder, back)
+                if window is not None:
+                    connection.send({"type": "watch", "window": window})
+    except Closed as closed:
+        return closed.hint or closed.message
+    return "the disk took no more"
+
+
+def _tell(store: Store, recorder: Recorder, frame: frames.Frame) -> None:
+    store.apply(frame)
+    recorder.take(frame)
+
+
+@contextlib.contextmanager
+def _signals(stop: threading.Event) -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP end a recording well; where signals can not be had, nothing is changed."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            before[number] = signal.signal(number, lambda *_: stop.set())
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,147 @@
+"""The flight recorder: the last minutes of a program on disk, in a folder that does not grow.
+
+FILE.d holds segments, each a whole recording of a tenth of the time; the oldest are removed. So what is there is
+readable at any moment, also after the recorder was killed, and nothing is ever overwritten in place. When something
+happens the segments are joined to FILE-<time>, a normal recording; at the end to FILE itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+from monitor.errors import LooptopError, UsageError
+from monitor.recording import format as file_format
+from monitor.recording.writer import File
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from monitor.recording.blocks import Block
+
+SEGMENTS = 10
+LEAST = 10.0
+"""Segments in the time of a ring, and seconds of one at least."""
+
+MOST_BYTES = 1 << 30
+"""Bytes of a ring. A program so big that its last minutes do not fit keeps fewer of them."""
+
+MOST_FILES = 20
+"""Files that one run finishes: what happens all the time must not fill the disk."""
+
+
+class Ring:
+    """A sink that keeps the last seconds, and finishes files when it is told to."""
+
+    def __init__(self, path: Path, seconds: float, *, rate: float | None = None, most_bytes: int = MOST_BYTES) -> None:
+        """Raises UsageError for a place where nothing can be written."""
+        if path.exists():
+            raise UsageError(f"{path} exists", "name another file, or remove it")
+        self.path = path
+        self.directory = path.with_name(path.name + ".d")
+        self.seconds = seconds
+        self.written = 0
+        self.finished: list[tuple[Path, str]] = []  # files, and why
+        self._rate = rate
+        self._most_bytes = most_bytes
+        self._current: File | None = None
+        self._closed: list[tuple[Path, int, int]] = []  # segment, start, bytes
+        self._number = 0
+        try:
+            if self.directory.is_dir() and any(self.directory.iterdir()):
+                # Of a run that was killed: it may hold what somebody needs. One such folder is kept.
+                old = path.with_name(path.name + ".d.old")
+                shutil.rmtree(old, ignore_errors=True)
+                self.directory.rename(old)
+            self.directory.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{self.directory} can not be made", error.strerror or str(error)) from None
+
+    @property
+    def segment(self) -> float:
+        """Seconds of a segment."""
+        return max(self.seconds / SEGMENTS, LEAST)
+
+    def write(self, block: Block) -> None:
+        """Appends a block; begins a new segment where it says so."""
+        if block.begins_segment or self._current is None:
+            self._roll()
+        assert self._current is not None
+        before = self._current.written
+        self._current.write(block)
+        self.written += self._current.written - before
+        self._prune(block.end)
+        if block.finish is not None and len(self.finished) < MOST_FILES:
+            self.finished.append((self._join(self._free_name()), block.finish))
+
+    def finish(self, reason: str) -> None:
+        """Joins what there is to the file that was named."""
+        if self._current is not None:
+            self._current.finish(reason)
+            self._join(self.path)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def fail(self) -> None:
+        """Leaves the segments where they are."""
+        if self._current is not None:
+            self._current.fail()
+
+    def _roll(self) -> None:
+        if self._current is not None:
+            self._current.finish("the next segment")
+            self._closed.append((self._current.path, self._current.start or 0, self._current.written))
+        self._number += 1
+        self._current = File(self.directory / f"{self._number:08d}.segment", rate=self._rate)
+
+    def _prune(self, now: int) -> None:
+        """A segment goes when the ones after it hold the whole time, or all together are too big."""
+        assert self._current is not None
+        starts = [start for _, start, _ in self._closed[1:]] + [self._current.start or now]
+        while self._closed:
+            size = sum(length for _, _, length in self._closed) + self._current.written
+            if (now - starts[0]) * 1e-6 < self.seconds and size <= self._most_bytes:
+                return
+            path, _, _ = self._closed.pop(0)
+            starts.pop(0)
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+
+    def _join(self, path: Path) -> Path:
+        """One recording of all blocks that are there. Raises OSError or LooptopError."""
+        joined = File(path)
+        try:
+            current = [] if self._current is None else [self._current.path]
+            for segment in [*(path for path, _, _ in self._closed), *current]:
+                _copy(segment, joined)
+        except (OSError, LooptopError):
+            joined.fail()
+            raise
+        joined.finish("the flight recorder finished it")
+        return path
+
+    def _free_name(self) -> Path:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        stem, suffix = (self.path.stem, self.path.suffix) if self.path.suffix else (self.path.name, "")
+        for number in range(1000):
+            more = f"-{number}" if number else ""
+            path = self.path.with_name(f"{stem}-{stamp}{more}{suffix}")
+            if not os.path.lexists(path):
+                return path
+        raise LooptopError(f"too many files like {self.path}", "remove some")
+
+
+def _copy(segment: Path, joined: File) -> None:
+    with segment.open("rb") as file:
+        size = segment.stat().st_size
+        file_format.read_heading(file, segment)
+        offset = file.tell()
+        if not joined.written:
+            file.seek(0)
+            joined.head(file.read(offset))
+        while (place := file_format.read_place(file, offset, size)) is not None:
+            file.seek(offset)
+            joined.append(file.read(place.size), place.summary)
+            offset += place.size

@@ -1,0 +1,111 @@
+"""`--on slow:1s`, `--on failed`, `--on growth:100MB`: when the flight recorder finishes a file."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from typing import TYPE_CHECKING
+
+from monitor import format as fmt
+from monitor import frames
+from monitor.errors import UsageError
+from monitor.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+AFTERWARDS = 30.0
+"""Seconds of what follows that belong to the file."""
+
+_SLOW = re.compile(r"^slow:(\d+(?:\.\d+)?)(ms|s)?$")
+_GROWTH = re.compile(r"^growth:(\d+(?:\.\d+)?)(?:(K|M|G)(?:i?B)?|B)?$", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+class Triggers:
+    """Looks at each frame; remembers why a file is to be finished, and when."""
+
+    def __init__(self, words: Sequence[str], window: float, afterwards: float = AFTERWARDS) -> None:
+        """`window`: seconds over which growth is looked for. Raises UsageError."""
+        self._slow: float | None = None
+        self._failed = False
+        self._growth: float | None = None
+        self._window = window
+        self._afterwards = afterwards
+        self._least: deque[tuple[float, int]] = deque()
+        self._since: float | None = None
+        self._why: str | None = None
+        self._due = 0.0
+        for word in words:
+            self._parse(word)
+
+    def _parse(self, word: str) -> None:
+        slow, growth = _SLOW.match(word), _GROWTH.match(word)
+        if word == "failed":
+            self._failed = True
+        elif slow is not None:
+            self._slow = float(slow[1]) * (1e-3 if slow[2] == "ms" else 1.0)
+        elif growth is not None:
+            self._growth = float(growth[1]) * _UNITS[(growth[2] or "").upper()]
+        else:
+            raise UsageError(f"--on {word} means nothing", "one of slow:1s, failed, growth:100MB")
+
+    @property
+    def slow(self) -> float | None:
+        """The threshold that a viewer has to ask for, in seconds."""
+        return self._slow
+
+    def look(self, frame: frames.Frame, store: Store) -> None:
+        """Takes notice of a frame that the store has applied."""
+        if self._since is None:
+            self._since = store.now
+        why = None
+        if isinstance(frame, frames.Event):
+            # What the probe remembers from before is no reason to finish a file now.
+            why = self._of_event(frame) if frame.at * 1e-6 >= self._since else None
+        elif isinstance(frame, frames.Tick) and frame.process is not None and frame.process.rss is not None:
+            why = self._of_memory(frame.process.rss, store.now)
+        if why is not None and self._why is None:
+            self._why, self._due = why, store.now + self._afterwards
+
+    def _of_event(self, event: frames.Event) -> str | None:
+        seconds = event.duration * 1e-6
+        if event.kind == "slow_callback" and self._slow is not None and seconds >= self._slow:
+            return f"{(event.name or event.callback)[:60]} blocked for {fmt.duration(seconds)}"
+        if self._failed and event.kind == "task_ended" and event.outcome == "failed":
+            return f"{(event.name or event.coro)[:60]} failed"
+        if self._failed and event.kind == "unhandled":
+            return f"unhandled: {event.message[:60]}"
+        return None
+
+    def _of_memory(self, rss: int, now: float) -> str | None:
+        """Growth over the least within the window; afterwards it is looked for anew."""
+        if self._growth is None:
+            return None
+        least = self._least
+        while least and least[-1][1] >= rss:
+            least.pop()
+        least.append((now, rss))
+        while now - least[0][0] > self._window:
+            least.popleft()
+        if rss - least[0][1] < self._growth:
+            return None
+        grown = rss - least[0][1]
+        least.clear()
+        least.append((now, rss))
+        return f"memory grew by {fmt.size(grown)}"
+
+    def due(self, now: float) -> bool:
+        """Whether a file is to be finished now."""
+        return self._why is not None and now >= self._due
+
+    def take(self, now: float, last: bool) -> str | None:
+        """Why a file is to be finished, once; with `last` also before what follows is complete."""
+        if self._why is None or not (last or now >= self._due):
+            return None
+        why, self._why = self._why, None
+        return why
+
+    def give_back(self, why: str) -> None:
+        """It could not be done yet."""
+        self._why = self._why or why

@@ -1,0 +1,260 @@
+"""Writes a recording while a program is watched: encoding, compression and the disk are a thread's affair.
+
+The thread gets whole blocks through a queue that holds three. When it is full a block is dropped: its ticks are
+counted, its events go into the next block, and whoever records never waits.
+
+Each block is handed to the system as soon as it is complete, so a killed recorder loses at most the block it was
+collecting. What a power failure leaves is the system's affair: the file is only synced at its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+from monitor import frames
+from monitor.errors import LooptopError, UsageError
+from monitor.recording import content
+from monitor.recording import format as file_format
+from monitor.recording.blocks import Block, Collector, facts
+from monitor.recording.triggers import Triggers
+from monitor.store.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MOST_QUEUED = 3
+PATIENCE = 30.0
+"""Seconds that a disk has to take the last blocks."""
+
+
+class Sink(Protocol):
+    """Where blocks go. Called by the writer's thread only, but for its making."""
+
+    written: int
+
+    def write(self, block: Block) -> None:
+        """Raises OSError or LooptopError; then nothing more is written."""
+
+    def finish(self, reason: str) -> None:
+        """Ends the file well."""
+
+    def fail(self) -> None:
+        """Ends what has been written so far, after a failure."""
+
+
+class File:
+    """One recording on disk."""
+
+    def __init__(self, path: Path, *, rate: float | None = None, overwrite: bool = False) -> None:
+        """Raises UsageError for a path that nothing can be written to."""
+        self.path = path
+        self.written = 0  # bytes of what is whole
+        self._rate = rate
+        self._places: list[file_format.Place] = []
+        self._dropped = 0
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if overwrite else os.O_EXCL)
+        try:
+            self._fd = os.open(path, flags, 0o600)
+        except FileExistsError:
+            raise UsageError(f"{path} exists", "name another file, or remove it") from None
+        except OSError as error:
+            raise UsageError(f"{path} can not be written", error.strerror or str(error)) from None
+
+    @property
+    def start(self) -> int | None:
+        """When it begins, once it has a block."""
+        return self._places[0].summary.start if self._places else None
+
+    def write(self, block: Block) -> None:
+        """Appends a block."""
+        if not self._places:
+            self._append(file_format.heading(facts(block.keyframe, self._rate)))
+        keyframe = frames.Keyframe(
+            **{name: getattr(block.keyframe, name) for name in block.keyframe.__struct_fields__ if name != "history"}
+        )
+        summary = block.summary()
+        parts = {
+            "keyframe": content.encode(keyframe),
+            "light": content.encode(block.light()),
+            "ends": content.encode(block.ends) if block.ends else b"",
+            "frames": content.encode_frames(block.recorded),
+            "history": content.encode(block.keyframe.history) if block.begins_segment else b"",
+        }
+        self.append(file_format.block(summary, parts), summary)
+
+    def append(self, data: bytes, summary: file_format.Summary) -> None:
+        """Appends the bytes of a block."""
+        offset = self.written
+        self._append(data)
+        self._places.append(file_format.Place(offset=offset, size=len(data), summary=summary))
+        self._dropped += summary.dropped
+
+    def head(self, data: bytes) -> None:
+        """The heading, where it is taken over from another file."""
+        self._append(data)
+
+    def finish(self, reason: str) -> None:
+        """Index, end, and all of it on the disk."""
+        try:
+            if self._places:
+                index = file_format.Index(places=self._places, dropped=self._dropped, reason=reason)
+                self._append(file_format.ending(index, self.written))
+            with contextlib.suppress(OSError):  # a pipe or a terminal can not be synced
+                os.fsync(self._fd)
+        finally:
+            os.close(self._fd)
+
+    def fail(self) -> None:
+        """Cuts what is not whole off, and ends the file if there is room for that."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, self.written)
+        with contextlib.suppress(OSError):
+            self.finish("could not be written any further")
+            return
+        with contextlib.suppress(OSError):
+            os.truncate(self.path, self.written)
+
+    def _append(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(self._fd, left) :]
+        self.written += len(data)
+
+
+class Recorder:
+    """Records what a store is told. `take` is called with each frame after the store has applied it; never blocks."""
+
+    def __init__(
+        self,
+        store: Store,
+        sink: Sink,
+        *,
+        segment: float | None = None,
+        triggers: Triggers | None = None,
+    ) -> None:
+        """`segment`: seconds after which a sink of segments (the flight recorder) gets a new one."""
+        self.problem: str | None = None
+        self.dropped = 0
+        self.ticks = 0
+        self.ended: str | None = None
+        self.triggered: list[str] = []
+        self._store = store
+        self._sink = sink
+        self._segment = segment
+        self._triggers = triggers
+        self._session = store.session.id if store.session is not None else None
+        self._collector = Collector(store)
+        self._waits = False  # for a whole picture, after a reconnect
+        self._segment_start = 0
+        self._queue: queue.Queue[Block | None] = queue.Queue(MOST_QUEUED)
+        self._reason = ""
+        self._thread = threading.Thread(target=self._run, name="looptop-recorder", daemon=True)
+        self._thread.start()
+        if self._session is not None:
+            self._begin(segment=True)
+
+    @property
+    def written(self) -> int:
+        """Bytes so far."""
+        return self._sink.written
+
+    @property
+    def running(self) -> bool:
+        """Whether what is told is still recorded."""
+        return self.problem is None and self.ended is None
+
+    def take(self, frame: frames.Frame) -> None:
+        """Records a frame that the store has applied."""
+        if not self.running:
+            return
+        if isinstance(frame, frames.Hello):
+            self._greet(frame)
+            return
+        if self._waits:
+            if isinstance(frame, frames.Tick) and frame.loops and not frame.left:
+                self._waits = False
+                self._begin(jump=True)
+            return
+        if isinstance(frame, frames.Tick) and frame.loops:
+            self.ticks += 1
+        complete = self._collector.add(frame)
+        if self._triggers is not None:
+            self._triggers.look(frame, self._store)
+            complete = complete or (self._triggers.due(self._store.now) and isinstance(frame, frames.Tick))
+        if complete:
+            self._cut()
+
+    def close(self, reason: str = "the recorder was ended") -> None:
+        """Writes what there is and ends the file. May wait for the disk."""
+        if self._thread.is_alive():
+            if self.running:
+                self._cut(last=True)
+            self.ended = self.ended or reason
+            self._reason = self.ended
+            with contextlib.suppress(queue.Full):
+                self._queue.put(None, timeout=PATIENCE)
+            self._thread.join(PATIENCE)
+            if self._thread.is_alive():
+                self.problem = "the disk takes nothing: the end of the recording is missing"
+
+    def _greet(self, hello: frames.Hello) -> None:
+        if self._session is None:
+            self._session = hello.session
+            self._begin(segment=True)
+        elif self._session != hello.session:
+            self._collector.block = None
+            self.ended = self._reason = "another session began: the program was started anew"
+            with contextlib.suppress(queue.Full):
+                self._queue.put_nowait(None)
+        else:
+            self._cut(last=True)  # the store forgets its tasks now, and is told them again
+            self._collector.block = None
+            self._waits = True
+
+    def _begin(self, *, segment: bool = False, jump: bool = False, dropped: int = 0) -> None:
+        self._collector.begin(segment=segment, jump=jump, dropped=dropped)
+        if segment:
+            self._segment_start = round(self._store.now * 1e6)
+
+    def _cut(self, last: bool = False) -> None:
+        """Hands the block to the thread, and begins the next one."""
+        block = self._collector.block
+        if block is None:
+            return
+        if self._triggers is not None:
+            block.finish = self._triggers.take(self._store.now, last)
+        now = round(self._store.now * 1e6)
+        rolls = self._segment is not None and (now - self._segment_start) * 1e-6 >= self._segment
+        try:
+            self._queue.put_nowait(block) if not last else self._queue.put(block, timeout=PATIENCE)
+        except queue.Full:
+            ticks = block.summary().ticks
+            self.dropped += ticks
+            self._begin(segment=rolls or block.begins_segment, jump=True, dropped=ticks + block.dropped)
+            self._collector.carry(block)
+            if self._triggers is not None and block.finish is not None:
+                self._triggers.give_back(block.finish)
+            return
+        if not last:
+            self._begin(segment=rolls)
+
+    def _run(self) -> None:
+        while True:
+            block = self._queue.get()
+            if self.problem is not None and block is not None:
+                continue
+            try:
+                if block is None:
+                    if self.problem is None:
+                        self._sink.finish(self._reason)
+                    return
+                self._sink.write(block)
+            except (OSError, LooptopError) as error:
+                self.problem = (error.strerror if isinstance(error, OSError) else None) or str(error)
+                self._sink.fail()
+                if block is None:
+                    return

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from types import CodeType
 
-USER, PLUMBING, BOUNDARY, RUNNER = range(4)
-"""Kinds of source files. Under a boundary lies the loop itself, whose caller made nothing."""
+USER, PLUMBING, BOUNDARY, RUNNER, FRAMEWORK = range(5)
+"""Kinds of source files. Under a boundary lies the loop itself, whose caller made nothing. A framework is plumbing
+whose line is better than none."""
 
 FRAMEWORKS = (
     "aiohttp",
@@ -77,7 +78,7 @@ def _kind(file: str, skip: tuple[str, ...]) -> int:
     for packages in ("/site-packages/", "/dist-packages/"):
         _, found, rest = file.rpartition(packages)
         if found and rest.partition("/")[0].removesuffix(".py") in FRAMEWORKS:
-            return PLUMBING
+            return FRAMEWORK
     return USER
 
 
@@ -109,8 +110,23 @@ def user_frame(frame: Any) -> Any:
 
 def of(coro: Any, frame: Any) -> tuple[CodeType | None, int]:
     """The creation site of a task, from the frame that called `create_task`: code and instruction."""
-    found = user_frame(frame)
-    return fallback(coro, frame) if found is None else (found.f_code, found.f_lasti)
+    first = frame
+    kind = first_kind = plumbing[frame.f_code.co_filename]
+    while kind != USER:
+        frame = frame.f_back
+        if frame is None:
+            break
+        outer = plumbing[frame.f_code.co_filename]
+        if outer == BOUNDARY or (outer == RUNNER and kind != RUNNER):
+            break
+        kind = outer
+    else:
+        return frame.f_code, frame.f_lasti
+    if first_kind == FRAMEWORK:
+        code = getattr(coro, "cr_code", None)
+        if code is not None and plumbing[code.co_filename] != USER:
+            return first.f_code, first.f_lasti
+    return fallback(coro, first)
 
 
 def fallback(coro: Any, frame: Any) -> tuple[CodeType | None, int]:

@@ -63,7 +63,13 @@ class Page(ScrollView, can_focus=True):
             self.virtual_size = size
         if self.follow:
             self.scroll_to(y=max(len(lines) - self.size.height, 0), animate=False, force=True)
+            self.call_after_refresh(self._place_thumb)
         self.sync()
+
+    def _place_thumb(self) -> None:
+        """A scrollbar that comes only now has not been told where the page stands."""
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.position = self.scroll_y
 
     def sync(self) -> None:
         """Repaints the lines in sight that changed."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from scene import FakeClock, FakeProgram, FakeSource, everything
+from textual.widgets import Input
 
 from monitor import frames
 from monitor.tui.app import Looptop
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from textual.pilot import Pilot
+
+
+THUMB = re.compile(r"(?<![▁-█])[▁-█]{1,2}$")
 
 
 @dataclass
@@ -38,6 +44,14 @@ class Driver:
         await self.app.tick()
         await self.pilot.pause()
 
+    async def filter_by(self, text: str) -> None:
+        """Opens the filter and fills it in; a key at a time would take a second of every test."""
+        await self.pilot.press("slash")
+        self.app.screen.query_one(Input).value = text
+        await self.pilot.pause()
+        await self.app.tick()
+        await self.pilot.pause()
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Waits for a condition, a bounded number of times."""
         for _ in range(50):
@@ -47,9 +61,13 @@ class Driver:
         raise AssertionError("it never came to be")
 
     def screen(self) -> list[str]:
-        """What a person sees."""
-        strips = self.app.screen._compositor.render_strips()
-        return ["".join(segment.text for segment in strip).rstrip() for strip in strips]
+        """What a person sees, without the thumb of the scrollbar: Textual paints that when it comes to it."""
+        last = self.app.size.width - 1
+        lines = []
+        for strip in self.app.screen._compositor.render_strips():
+            text = "".join(segment.text for segment in strip).rstrip()
+            lines.append(THUMB.sub("", text).rstrip() if cell_len(text) > last else text)
+        return lines
 
     def text(self) -> str:
         return "\n".join(self.screen()) + "\n"

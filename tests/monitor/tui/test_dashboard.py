@@ -198,7 +198,7 @@ async def test_a_tree_folds_and_shows_the_way_to_a_match() -> None:
         assert len(table(driver).source) == 1
         await driver.press("right", "down", "down", "left")
         assert table(driver).current == 2
-        await driver.press("slash", *"launch", "enter")
+        await driver.filter_by("launch")
         assert [table(driver).source.key(number) for number in range(3)] == [1, 2, 54]
 
 
@@ -214,7 +214,8 @@ async def test_pause_freezes_the_tables_and_not_the_header() -> None:
         assert "PAUSED 5s" in after[0]
         assert after[4:-1] == before[4:-1]
         assert after[1] != before[1], "the header is live"
-        await driver.press("down", "greater_than_sign", "slash", *"worker")
+        await driver.press("down", "greater_than_sign")
+        await driver.filter_by("worker")
         assert "worker-3" in driver.text(), "a frozen table can still be sorted and filtered"
         await driver.press("escape", "space")
         assert "PAUSED" not in driver.text()
@@ -463,7 +464,7 @@ async def test_output_is_bounded() -> None:
 @pytest.mark.parametrize("size", [(40, 10), (1, 1), (20, 3), (56, 12), (79, 24), (300, 80)])
 async def test_every_size_is_survived(size: tuple[int, int]) -> None:
     async with running(size) as driver:
-        await driver.press("enter", "escape", "2", "3", "4", "1", "t", "t")
+        await driver.press("enter", "2", "4", "1", "t", "t")
         if size == (40, 10):
             assert "Too small: 40×10" in driver.text()
         await driver.pilot.resize_terminal(80, 24)

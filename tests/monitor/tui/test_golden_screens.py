@@ -20,6 +20,7 @@ from scene import (
     static,
     tick,
 )
+from textual.widgets import Input
 
 from monitor import frames
 from monitor.sources.base import Status
@@ -88,13 +89,19 @@ async def gone(driver: Driver) -> None:
 
 
 async def filtered(driver: Driver) -> None:
-    await driver.press("slash", *"parent:1 busy>")
-    await driver.pilot.press("1")
-    await driver.tick()
+    await driver.filter_by("parent:1 busy>1")
+
+
+async def hostile_tasks(driver: Driver) -> None:
+    await driver.filter_by("parent:2")
+    await driver.press("enter")
 
 
 async def bad_filter(driver: Driver) -> None:
-    await driver.press("slash", *"state:run busy>x")
+    await driver.filter_by("state:run")
+    driver.app.screen.query_one(Input).value = "state:run busy>x"
+    await driver.pilot.pause()
+    await driver.tick()
 
 
 async def group_opened(driver: Driver) -> None:
@@ -160,7 +167,7 @@ SCREENS: dict[str, Scene] = {
     "tasks_of_a_group": (group_opened, {}),
     "tasks_filtered": (filtered, {}),
     "tasks_bad_filter": (bad_filter, {}),
-    "tasks_hostile": (keys("slash", *"parent:2", "enter"), {}),
+    "tasks_hostile": (hostile_tasks, {}),
     "tasks_sorted": (keys("greater_than_sign", "r"), {}),
     "tasks_paused": (paused, {}),
     "tasks_lost": (lost, {}),

@@ -265,6 +265,14 @@ class Probe:
         hot.origin_depth = 0
         hot.changed.clear()
 
+    def woken(self) -> None:
+        """The thread has the GIL again; perhaps because something that kept it has just ended (see slow.py)."""
+        if hot.watching:
+            try:
+                self.watchdog.look()
+            except Exception as error:
+                self.registry.fail("watchdog", error)
+
     def next_look(self) -> float | None:
         """When the thread must look at the hooks although no viewer is due; None: no need."""
         times = [when for when in (self._expected_until, self._leave_at) if when]

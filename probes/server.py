@@ -150,6 +150,7 @@ class Server:
         """The body of the thread. Returns when it is told to stop; raises LostError when its sockets were closed."""
         while not self._stopping:
             ready = self._select()
+            self._probe.woken()
             self._wake.check()
             for key, events in ready:
                 if key.data is None:

@@ -11,7 +11,7 @@ asks each loop for a sign of life (a beat); while that is overdue the loop is bl
 from __future__ import annotations
 
 import sys
-from _thread import get_ident, get_native_id
+from _thread import allocate_lock, get_ident, get_native_id
 from collections import deque
 from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Any
@@ -78,6 +78,7 @@ class Watchdog:
         self.cpu = 0.0
         self._running = 0
         self._looked = 0.0
+        self._looking = allocate_lock()
 
     @property
     def interval(self) -> float:
@@ -87,6 +88,7 @@ class Watchdog:
     def start(self, start_thread: Callable[..., Any], wait: Callable[[float], bool]) -> None:
         """Starts the thread. `wait(seconds)` sleeps, and is True when it is time to end."""
         self._running += 1
+        self._looked = monotonic()
         start_thread(self._run, (self._running, wait))
 
     def stop(self) -> None:
@@ -96,53 +98,83 @@ class Watchdog:
     def _run(self, number: int, wait: Callable[[float], bool]) -> None:
         try:
             while number == self._running and not wait(self.interval):
-                self._look()
+                self.look()
                 self.cpu = thread_time()
         except Exception as error:
             hot.on_error("watchdog", error)
 
+    def look(self) -> None:
+        """Looks at all loops once. The other thread of the probe does so, too, whenever it wakes.
+
+        A C call that keeps the GIL is seen by the first thread that gets it when the call returns, and by that one
+        only: the next may be the loop's own again.
+        """
+        if not self._looking.acquire(blocking=False):
+            return
+        try:
+            self._look()
+        finally:
+            self._looking.release()
+
     def _look(self) -> None:
-        now = monotonic()
+        while True:
+            now = monotonic()
+            silent = self._sample_all(now)
+            self._looked = now
+            for loop, record in silent:
+                self._beat(loop, record, now)
+            # A beat is written to a socket, and so gives the GIL away: what was done with it must be looked at first.
+            if monotonic() - now < 2 * self.interval:
+                return
+
+    def _sample_all(self, now: float) -> list[tuple[Any, LoopRecord]]:
+        """Samples the loops that are in a callback; returns those that have no beat under way."""
         frames: dict[int, Any] | None = None
+        silent = []
         for loop, record in list(hot.loops.items()):
             started = record.started
             if record.beat_sent:
-                late = now - record.beat_sent
-                record.lag_peak = max(record.lag_peak, late)
+                record.lag_peak = max(record.lag_peak, now - record.beat_sent)
             else:
-                late = 0.0
-                self._beat(loop, record, now)
-            if not started and not record.clocked and late > self.interval:
-                started = -record.beat_sent  # blocked in a callback that passes no hook
-            if started and now - abs(started) > self.interval * 0.8:
+                silent.append((loop, record))
+            if now - started > self.interval * 0.8 if started else not record.clocked:
                 frames = sys._current_frames() if frames is None else frames
-                self._sample(record, started, now, frames.get(record.thread))
-        self._looked = now
+                stack = stack_of(frames.get(record.thread), record.depth)
+                if started:
+                    self._sample(record, started, now, stack)
+                else:
+                    self._sample_unclocked(record, now, stack)
+        return silent
 
-    def _sample(self, record: LoopRecord, started: float, now: float, frame: Any) -> None:
+    def _sample(self, record: LoopRecord, started: float, now: float, stack: Stack) -> None:
         if record.blocked_since != started:
             record.samples = []
             record.blocked_since = started
-        stack = stack_of(frame, record.depth)
-        # Where the start of the callback is not known, what was before the last look was something else.
-        begin = started if started > 0 else max(-started, self._looked)
-        before = record.samples[-1][2] if record.samples else begin
-        if started > 0 and record.started != started:
+        before = record.samples[-1][2] if record.samples else started
+        if record.started != started:
             return  # it ended while we looked: the stack may be of the next one
         record.samples.append((stack, now - before, now))
+
+    def _sample_unclocked(self, record: LoopRecord, now: float, stack: Stack) -> None:
+        """Samples a loop that does not tell when a callback starts: somewhere between the last look and this one."""
+        before = max(self._looked, record.answered)
+        if not record.between:
+            before += min(now - before, self.interval) / 2
+        record.between.append((stack, now - before, now))
 
     def _beat(self, loop: Any, record: LoopRecord, now: float) -> None:
         def beat() -> None:
             if record.beat_sent != now:
                 return  # of a loop that was stopped before it came to this, and runs again
-            record.lag = lag = monotonic() - now
+            record.answered = answered = monotonic()
+            record.lag = lag = answered - now
             record.lag_peak = max(record.lag_peak, lag)
             record.beat_sent = 0.0
             if not record.thread:
                 record.thread, record.thread_native = get_ident(), get_native_id()
                 record.depth = loops.depth_of(sys._getframe(1))
-            if not record.clocked and lag >= self.threshold and record.blocked_since == -now:
-                self._book_unclocked(record)
+            if not record.clocked:
+                self._book_unclocked(record, answered)
 
         record.beat_sent = now
         try:
@@ -150,24 +182,25 @@ class Watchdog:
         except RuntimeError:  # closed since we looked
             record.beat_sent = 0.0
 
-    def _book_unclocked(self, record: LoopRecord) -> None:
+    def _book_unclocked(self, record: LoopRecord, answered: float) -> None:
         """What blocked a loop that tells nothing of its callbacks: stretches of looks that found the same one.
 
         Looks that found no frame above the loop are left out: the thread was idle, and something else, such as
         another thread with the GIL, kept the beat waiting.
         """
         begin = 0
-        samples = record.samples
+        samples, record.between = record.between, []
         for index in range(1, len(samples) + 1):
             if index < len(samples) and _outermost(samples[index]) is _outermost(samples[begin]):
                 continue
             stretch = [sample[:2] for sample in samples[begin:index]]
-            duration = sum(seconds for _, seconds in stretch)
             code, ended = _outermost(samples[begin]), samples[index - 1][2]
+            if index == len(samples):
+                ended += min(answered - ended, 2 * self.interval)  # it ended between the last look and this beat
+            duration = sum(seconds for _, seconds in stretch) + ended - samples[index - 1][2]
             if code is not None and duration >= self.threshold:
                 self.caught.append(SlowCallback(record, 0, "", f"{code.co_qualname}()", ended, duration, stretch))
             begin = index
-        record.samples = []
 
     def book(self, record: LoopRecord, callback: Any, task: TaskRecord | None, started: float, elapsed: float) -> None:
         """Called by the hot path, in the app's thread, for each callback beyond the threshold."""

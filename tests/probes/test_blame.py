@@ -1,0 +1,169 @@
+"""Who blocks the loop is named: random blocking calls are all caught, at the right line, for the right time.
+
+A few of each kind run here. `LOOPTOP_BLAMES=200 pytest tests/probes/test_blame.py -s` runs as many as the project
+promises, for each Python and for uvloop, and prints the figures; `LOOPTOP_HEALTHY=60` sets the seconds of the other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import find_python
+from test_counting import source
+from watched import Program, Viewer
+
+BLOCKS = Path(__file__).with_name("blocks.py")
+NUMBER = int(os.environ.get("LOOPTOP_BLAMES", "15"))
+HEALTHY = float(os.environ.get("LOOPTOP_HEALTHY", "5"))
+LINES = {
+    line.rpartition("# line ")[2].strip(): number
+    for number, line in enumerate(BLOCKS.read_text().splitlines(), 1)
+    if "# line " in line and "rpartition" not in line
+}
+
+
+def judge(viewer: Viewer, truth: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """What was missed, blamed wrongly, timed wrongly, or accused although it did not block."""
+    found: dict[str, list[str]] = {"missed": [], "wrong line": [], "wrong time": [], "accused": []}
+    events = [event for event in viewer.of_kind("slow_callback") if event["duration"] >= 100_000]
+    for block in truth:
+        if block["took"] < 0.15:
+            continue
+        near = [event for event in events if abs(event["at"] / 1e6 - block["ended"]) < 0.08]
+        what = f"{block['kind']} by {block['how']} for {block['took']:.3f} s"
+        if len(near) != 1:
+            found["missed"].append(f"{what}: {len(near)} events")
+            continue
+        event = near[0]
+        events.remove(event)
+        where = viewer.site(event["stack"][event["blame"]]) if event["stack"] else ("nowhere", 0, "")
+        if where[:2] != ("blocks.py", LINES[block["kind"]]):
+            found["wrong line"].append(f"{what}: {where}, {event['samples']} samples, {viewer.stack(event['stack'])}")
+        if abs(event["duration"] / 1e6 - block["took"]) > max(0.03, 0.15 * block["took"]):
+            found["wrong time"].append(f"{what}: {event['duration'] / 1e6:.3f} s")
+    blocked = [block["ended"] for block in truth]
+    for event in events:
+        if all(abs(event["at"] / 1e6 - ended) > 0.08 for ended in blocked):
+            found["accused"].append(f"{event['duration'] / 1e6:.3f} s at {viewer.stack(event['stack'])}")
+    return found
+
+
+@pytest.mark.timeout(60 + 2 * NUMBER)
+@pytest.mark.parametrize("kind", ["3.11", "3.12", "3.13", "uvloop"])
+def test_blocking_calls_are_caught_and_blamed(kind: str, tmp_path: Path) -> None:
+    python = find_python(kind) if kind != "uvloop" else sys.executable
+    if python is None:
+        pytest.skip(f"Python {kind} is not on this machine")
+    python = os.environ.get("LOOPTOP_BLAME_PYTHON", python)
+    if kind == "uvloop":
+        pytest.importorskip("uvloop", reason="uvloop is not installed")
+    seed = int.from_bytes(os.urandom(3), "big")
+    loop = "uvloop" if kind == "uvloop" else "asyncio"
+    with Program(BLOCKS, str(NUMBER), str(seed), loop, folder=tmp_path, python=python) as program:
+        program.expect("ready", 60)
+        with program.viewer(rate=4, slow=100_000) as viewer:
+            viewer.ticks(1)
+            program.say()
+            viewer.until(lambda: len(program.out) > 1 or program.process.poll() is not None, "the end", 30 + NUMBER)
+            truth = json.loads(program.line())
+            viewer.ticks(3)
+            found = judge(viewer, truth)
+            program.say()
+            program.end()
+    counted = sum(block["took"] >= 0.15 for block in truth)
+    print(f"{kind}, seed {seed}: {counted} blocks of 0.15 s and more, {({key: len(of) for key, of in found.items()})}")
+    assert not found["missed"], found
+    assert not found["wrong line"], found
+    assert len(found["wrong time"]) <= NUMBER // 50, found
+    assert len(found["accused"]) <= NUMBER // 50, found
+    assert counted >= 0.8 * NUMBER
+
+
+def test_a_lowered_threshold_catches_more(tmp_path: Path, python: str) -> None:
+    body = """
+        async def main():
+            await told("ready")
+            for _ in range(3):
+                time.sleep(0.04)
+                await asyncio.sleep(0.01)
+            await told("over")
+
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path, python=python) as program:
+        program.expect("ready")
+        with program.viewer() as usual, program.viewer(slow=20_000) as strict:
+            usual.ticks(1)
+            strict.ticks(1)
+            program.say()
+            program.expect("over")
+            strict.ticks(2)
+            usual.ticks(2)
+            assert len(strict.of_kind("slow_callback")) == 3
+            assert not usual.of_kind("slow_callback"), "each viewer has its own threshold"
+            for event in strict.of_kind("slow_callback"):
+                assert strict.site(event["stack"][event["blame"]])[2] == "main"
+                assert event["name"] == "Task-1" and event["task"] == strict.named("Task-1")["id"]
+            program.say()
+            program.end()
+
+
+@pytest.mark.timeout(60 + 2 * HEALTHY)
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_healthy_program_under_load_is_not_accused(tmp_path: Path, loop: str) -> None:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop", reason="uvloop is not installed")
+    body = """
+        async def echo(reader, writer):
+            while line := await reader.readline():
+                await asyncio.sleep(0.0005)
+                writer.write(line)
+                await writer.drain()
+            writer.close()
+
+        async def client(port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            while not stop.is_set():
+                writer.write(b"x" * 1000 + b"\\n")
+                await writer.drain()
+                await reader.readline()
+                answers.append(1)
+            writer.close()
+
+        async def main():
+            global stop, answers
+            stop, answers = asyncio.Event(), []
+            server = await asyncio.start_server(echo, "127.0.0.1", 0)
+            port = server.sockets[0].getsockname()[1]
+            await told("ready")
+            clients = [asyncio.create_task(client(port)) for _ in range(50)]
+            await told()
+            stop.set()
+            await asyncio.gather(*clients)
+            print(len(answers), flush=True)
+
+        run(main())
+    """
+    from test_counting import UVLOOP
+
+    setup = UVLOOP if loop == "uvloop" else "run = asyncio.run\n"
+    with Program(source(body, setup), folder=tmp_path) as program:
+        program.expect("ready")
+        with program.viewer(rate=4) as viewer:
+            viewer.ticks(1)
+            program.say()
+            viewer.read_for(HEALTHY)
+            program.say()
+            assert int(program.line()) > 100 * HEALTHY
+            slow = viewer.of_kind("slow_callback")
+            stacks = [viewer.stack(event["stack"]) for event in slow]
+            print(f"{loop}: {HEALTHY:g} s under load, {len(slow)} accused")
+            # A machine that is short of CPU makes a step truly slow; one such in so short a time may be.
+            assert len(slow) <= HEALTHY // 60 + (os.getloadavg()[0] > 4), stacks
+            assert viewer.probe["off"] == []
+            program.end()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import find_python
+from interpreters import find_python
 from test_counting import source
 from watched import Program, Viewer
 

@@ -144,7 +144,7 @@ KINDS = {
 @pytest.fixture(scope="module", params=["3.11", "3.12", "3.13", "uvloop"])
 def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     """The details of all tasks of the program above, by name; looked at once for each Python."""
-    from conftest import find_python
+    from interpreters import find_python
 
     folder: Path = tmp_path_factory.mktemp("w")
     if request.param == "uvloop":

@@ -25,8 +25,10 @@ class Beside:
     def __init__(self, sources):
         self.sources = sources
         self.modules = {"": type(sys)(PACKAGE)}  # of the bundle
-        self.others = {"typing": type(sys)("typing")}  # of the standard library
-        self.others["typing"].TYPE_CHECKING, self.others["typing"].Any = False, object  # 3.14's asyncio does without
+        self.others = {}  # of the standard library
+        if "typing" not in sys.modules:  # asyncio does without from 3.14 on, and so can annotations
+            self.others["typing"] = typing = type(sys)("typing")
+            typing.TYPE_CHECKING, typing.Any, typing.__getattr__ = False, object, lambda name: Stand
         self.builtins = dict(vars(builtins), __import__=self.bring)
         asyncio = sys.modules["asyncio"].__file__
         self.stdlib = asyncio.rpartition("/asyncio/")[0]
@@ -106,6 +108,16 @@ class Beside:
         for entry in set(sys.path_importer_cache) - cached:
             sys.path_importer_cache.pop(entry, None)
         return module
+
+
+class Stand:
+    """In the place of what `typing` has: a TypeVar, a base class."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __class_getitem__(cls, _):
+        return cls
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer

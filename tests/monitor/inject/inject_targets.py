@@ -35,7 +35,7 @@ def _tell(*_):
         "own": [sorted(vars(loop)) if hasattr(loop, "__dict__") else None for loop in LOOPS],
         "debug": [loop.get_debug() for loop in LOOPS],
         # Until 3.13 this counts the places of callbacks that were taken out, too.
-        "atexit": atexit._ncallbacks() if sys.version_info >= (3, 14) else None, 
+        "atexit": atexit._ncallbacks() if sys.version_info >= (3, 14) else None,
         "threads": sorted(thread.name for thread in threading.enumerate()),
         "tracing": tracemalloc.is_tracing(), "depth": sys.get_coroutine_origin_tracking_depth(),
         "hooks": [repr(sys.gettrace()), repr(sys.getprofile()), repr(sys.unraisablehook), repr(threading.excepthook)],
@@ -263,14 +263,14 @@ class Running:
         return told
 
     def threads(self) -> int:
-        return len(os.listdir(f"/proc/{self.pid}/task"))
+        return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
 
     def files(self) -> list[str]:
         """What its descriptors are, without the numbers of inodes."""
         found = []
-        for number in os.listdir(f"/proc/{self.pid}/fd"):
+        for path in Path(f"/proc/{self.pid}/fd").iterdir():
             try:
-                found.append(os.readlink(f"/proc/{self.pid}/fd/{number}").partition(":[")[0])
+                found.append(str(path.readlink()).partition(":[")[0])
             except OSError:
                 continue
         return sorted(found)

@@ -6,6 +6,9 @@
     with probes.watching():         # the same for a while
         asyncio.run(main())
 
+    @probes.profile_time            # what every call took: looptop profile PID
+    async def handler(request): ...
+
 Settings are keyword arguments, or environment variables of the same names (`LOOPTOP_SLOW=0.05`): docs/config.md.
 """
 
@@ -19,8 +22,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .probe import Probe
+    from .profile import profile_memory, profile_time
 
-__all__ = ["install", "uninstall", "watching"]
+__all__ = ["install", "profile_memory", "profile_time", "uninstall", "watching"]
+
+
+def __getattr__(name: str) -> Any:
+    """The decorators are loaded when they are first used."""
+    if name not in ("profile_memory", "profile_time"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import profile
+
+    return getattr(profile, name)
 
 
 def install(**settings: Any) -> Probe | None:

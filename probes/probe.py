@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import announce, hot, sites, slow, wire
 from .journal import Journal
 from .loops import Loops
+from .memory import Memory
 from .records import Failure, Histogram, LoopRecord, TaskRecord
 from .registry import Registry
 from .sampler import Changes, Clock, Sampler
@@ -65,6 +66,7 @@ class Probe:
         self.loops = Loops(self.registry)
         self.loops.on_unhandled = self._on_unhandled
         self.sampler = Sampler(self.loops, self.journal, self.watchdog, self.clock)
+        self.memory = Memory(self)
         self.server = Server(self)
 
     # Coming and going
@@ -191,6 +193,7 @@ class Probe:
             self._stop_counting()
             self.registry.remove_all()
             self.server.close()
+            self.memory.close()
             if os.getpid() == self._pid:
                 announce.remove(*self._files)
             hot.records.clear()
@@ -207,6 +210,7 @@ class Probe:
         hot.watching = False
         self.registry.remove_all()
         self.server.close()
+        self.memory.close(forked=True)
         hot.records.clear()
         hot.loops.clear()
         hot.changed.clear()
@@ -230,6 +234,7 @@ class Probe:
             self._start_counting()
         else:
             self._stop_counting()
+        self.memory.viewers_changed(viewer.session for viewer in self.server.viewers)
         wanted: dict[int, TaskRecord] = {}
         for session in sessions:
             before = session.detailed
@@ -278,7 +283,8 @@ class Probe:
         times = [when for when in (self._expected_until, self._leave_at) if when]
         if hot.watching:  # also for viewers that are slow, or do not read: the hooks' book is bounded
             times.append(self._next_look)
-        return min(times, default=None)
+        memory = self.memory.due()
+        return min(times if memory is None else [*times, memory], default=None)
 
     def look_if_due(self, now: float) -> None:
         """Takes what the hooks booked, if some viewer is due or counting goes on without one."""
@@ -287,6 +293,7 @@ class Probe:
             self.viewers_changed()
         if self._leave_at and now >= self._leave_at:
             self.stop_soon("nobody looks any more")
+        self.memory.step(now)
         if not hot.watching:
             self._tell()
             return
@@ -294,6 +301,7 @@ class Probe:
         if now >= self._next_look or any(now >= session.due for session in sessions):
             self._next_look = now + _LONGEST_WITHOUT_LOOK
             changes = self._look()
+            self.memory.seen(now, *self._done_so_far())
             for session in sessions:
                 session.merge(changes)
         self._cpu = thread_time()
@@ -304,6 +312,11 @@ class Probe:
             loop.lag_peak = 0.0
         self._tell()
         return self.sampler.look()
+
+    def _done_so_far(self) -> tuple[int, float]:
+        """Steps and busy time of all loops."""
+        records = [record for _, record in self.loops.all()]
+        return sum(record.steps for record in records), sum(record.busy for record in records)
 
     def _tell(self) -> None:
         while self._notices:
@@ -356,6 +369,7 @@ class Probe:
     def hello(self) -> dict[str, Any]:
         """The first frame for a viewer."""
         capabilities = ["origins", "histograms", "detach"] + (["cancel"] if self.settings.control else [])
+        capabilities += self.memory.capabilities
         return {
             "type": "hello",
             "protocol": wire.PROTOCOL,

@@ -51,6 +51,7 @@ class Watch:
         self.first: dict[str, Any] = {}
         self.events = True
         self.rows = True
+        self.memory = False
 
     def update(self, frame: dict[str, Any]) -> None:
         """Takes the fields of a frame over. Raises BadRequestError and changes nothing if one does not fit."""
@@ -121,6 +122,7 @@ _WATCHED: dict[str, Callable[[dict[str, Any], str], Any]] = {
     "first": _first,
     "events": _flag,
     "rows": _flag,
+    "memory": _flag,
 }
 
 
@@ -156,6 +158,7 @@ class Session:
         self._replies: deque[Iterator[list[dict[str, Any]]]] = deque()
         self._process_due = 0.0
         self.detailed: TaskRecord | None = None
+        self.told_tracing = False
 
     # What the viewer says
 
@@ -261,9 +264,13 @@ class Session:
         self._sites -= told
         tick["sites"] = [self._sampler.site_row(site) for site in told if site in self._sampler.site_counts]
         self._look_closer(tick)
-        if now >= self._process_due:
+        second = now >= self._process_due
+        if second:
             self._process_due = now + 1.0
             tick["process"] = self._probe.process_facts()
+        memory = self._probe.memory.facts(self, second)
+        if memory is not None:
+            tick["memory"] = memory
         tick["probe"] = self._probe.own_facts(self._missed)
         if self.watch.events:
             frames += self._events()
@@ -389,6 +396,9 @@ class Session:
                     raise BadRequestError("nothing is counted yet: send a watch frame first")
                 self._replies.append(self._tasks(number, frame))
                 return []
+            if operation in self._probe.memory.operations:
+                self._probe.memory.request(self, number, frame, self.answer)
+                return []
             if operation == "cancel":
                 self._probe.cancel(frame.get("task"))
             elif operation == "detach":
@@ -398,6 +408,10 @@ class Session:
         except BadRequestError as error:
             return [_refusal(number, str(error))]
         return [{"type": "reply", "id": number, "ok": True, "now": self._sampler.clock.unix()}]
+
+    def answer(self, reply: dict[str, Any]) -> None:
+        """A reply that was not ready when it was asked for."""
+        self._replies.append(iter([[reply]]))
 
     def _next_reply(self) -> bytes:
         try:

@@ -1,0 +1,481 @@
+"""Memory over the stream: tracemalloc on request, looks that are compared, live objects, what the process uses.
+
+Tracing is dear, so it never begins by itself and always ends by itself: after its duration, when the viewer who asked
+leaves, when the traced total passes the limit. A program that traces already is used as it is and left on.
+
+Looks are generators (traces, objects) that the probe's thread drives for SLICE seconds at a time and then sleeps:
+a thread of the app that wants the GIL gets it between two slices. Nothing here runs while nobody asked.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+from . import objects, traces, usage
+from .session import BadRequestError
+from .traces import Diff, Groups, Lines, Wanted, tracer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .probe import Probe
+    from .session import Session
+
+    Steps = traces.Steps
+    Frame = dict[str, Any]
+
+SLICE = 0.002
+"""Seconds of work before the thread sleeps: below the 5 ms after which CPython takes the GIL from a thread."""
+
+PAUSE = 0.002
+FAREWELL = 1.0
+LIMIT_CHECKED = 0.25
+DURATION = 60.0
+LONGEST = 24 * 3600.0
+LIMIT = 1 << 30
+"""Bytes traced at which tracing ends, unless the viewer says otherwise."""
+
+MOST_ROWS = 500
+MOST_WORKS = 8
+RATES_OVER = 5.0
+RATES_FROM = 0.5
+
+OPERATIONS = ("memory_start", "memory_stop", "memory_baseline", "memory_look", "objects_look", "profile")
+MOST_CALLS = 1000
+_PROFILES = "_looptop_profiles"  # as in `profile`, which only a program that uses it loads
+CALLS_A_FRAME = 4000
+BASELINE, LAST, NOTHING = "baseline", "last", "nothing"
+
+
+class Work:
+    """A look under way, for one viewer."""
+
+    __slots__ = ("answer", "refuse", "session", "steps")
+
+    def __init__(
+        self, session: Session, steps: Steps, answer: Callable[[Frame], None], refuse: Callable[[str], None]
+    ) -> None:
+        self.session = session
+        self.steps = steps
+        self.answer = answer
+        self.refuse = refuse
+
+
+class Kept:
+    """What one viewer compares with."""
+
+    __slots__ = ("baseline", "last", "objects")
+
+    def __init__(self) -> None:
+        self.baseline: Groups | None = None
+        self.last: Groups | None = None
+        self.objects: objects.Counts | None = None
+
+
+class Rates:
+    """Steps and busy time of all loops, as the sampler sees them: what a step costs before and during."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int, float]] = deque(maxlen=200)
+
+    def add(self, now: float, steps: int, busy: float) -> None:
+        """Takes a look of the sampler in; where the counts began anew, so does this."""
+        if self._seen and (steps < self._seen[-1][1] or busy < self._seen[-1][2]):
+            self._seen.clear()
+        self._seen.append((now, steps, busy))
+
+    def begin(self) -> Rates:
+        """Rates of what comes from now on."""
+        later = Rates()
+        if self._seen:
+            later._seen.append(self._seen[-1])
+        return later
+
+    def facts(self) -> dict[str, float | None]:
+        """Steps per second and busy microseconds per step over the last seconds; None until there are enough."""
+        if not self._seen:
+            return {"steps": None, "busy": None}
+        now, steps, busy = self._seen[-1]
+        first = next(entry for entry in self._seen if now - entry[0] <= RATES_OVER)
+        elapsed, made = now - first[0], steps - first[1]
+        if elapsed < RATES_FROM:
+            return {"steps": None, "busy": None}
+        per_step = round((busy - first[2]) / made * 1e6, 3) if made else None
+        return {"steps": round(made / elapsed, 3), "busy": per_step}
+
+
+class Tracing:
+    """One tracing, from its start to its end."""
+
+    def __init__(self, owner: Session, adopted: bool, at: int, until: float, limit: int, before: Frame) -> None:
+        self.owner = owner
+        self.adopted = adopted  # the program traced already: it is left on
+        self.at = at
+        self.until = until
+        self.limit = limit
+        self.before = before
+        self.lines = Lines()
+        self.pause: float | None = None
+        self.looks = 0
+        self.limit_due = 0.0
+
+
+class Memory:
+    """All that the probe does about memory. Used by the probe's thread only."""
+
+    operations = OPERATIONS
+    capabilities = (["memory"] if tracer is not None else []) + ["objects", "profile"]
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._tracing: Tracing | None = None
+        self._ended: Frame | None = None
+        self._works: deque[Work] = deque()
+        self._next_slice = 0.0
+        self._kept: dict[Session, Kept] = {}
+        self._rates = Rates()
+        self._during = Rates()
+        self._usage = usage.Usage()
+        self._collector = usage.Collector()
+
+    # What viewers ask
+
+    def request(self, session: Session, number: int, frame: Frame, reply: Callable[[Frame], None]) -> None:
+        """Takes a request in; the reply comes through `reply`, now or later. Raises BadRequestError."""
+
+        def answer(facts: Frame) -> None:
+            reply({"type": "reply", "id": number, "ok": True, **facts})
+
+        def refuse(error: str) -> None:
+            reply({"type": "reply", "id": number, "ok": False, "error": error})
+
+        operation = frame["op"]
+        if operation == "profile":
+            calls = _integer(frame, "calls", 100, 0, MOST_CALLS)
+            self._begin(session, self._profiles(calls, answer), answer, refuse)
+            return
+        if operation == "objects_look":
+            limit = _integer(frame, "limit", 50, 1, MOST_ROWS)
+            self._begin(session, self._objects(session, limit), answer, refuse)
+            return
+        if tracer is None:
+            raise BadRequestError("this Python has no tracemalloc")
+        if operation == "memory_start":
+            self._start(session, frame)
+            answer({"memory": self.tracing_facts(session)})
+        elif operation == "memory_stop":
+            self._stop(session)
+            answer({})
+        else:
+            self._look(session, operation == "memory_baseline", frame, answer, refuse)
+
+    def _start(self, session: Session, frame: Frame) -> None:
+        frames = _integer(frame, "frames", 1, 1, 25)
+        duration = _integer(frame, "duration", round(DURATION * 1e6), 100_000, round(LONGEST * 1e6)) * 1e-6
+        limit = _integer(frame, "limit", LIMIT, 1 << 16, 1 << 50)
+        running = self._tracing
+        now = monotonic()
+        if running is not None:
+            if running.owner is not session:
+                raise BadRequestError("another viewer has switched tracing on already: look at what it traces")
+            if tracer.get_traceback_limit() != frames and not running.adopted:
+                raise BadRequestError("tracing is on with another number of frames: stop it first")
+            running.until, running.limit = now + duration, limit
+            return
+        adopted = tracer.is_tracing()
+        if not adopted:
+            tracer.start(frames)
+        before = {"steps": None, "busy": None} if adopted else self._rates.facts()
+        self._tracing = Tracing(session, adopted, self._probe.clock.unix(), now + duration, limit, before)
+        self._during = self._rates.begin()
+        self._ended = None
+        kept = self._kept.get(session)
+        if kept is not None:
+            kept.baseline = kept.last = None
+        how = "the program traced memory already" if adopted else "tracing of memory began"
+        self._tell(f"{how} ({tracer.get_traceback_limit()} frames a block)")
+
+    def _stop(self, session: Session) -> None:
+        if self._tracing is None:
+            raise BadRequestError("memory is not traced")
+        if self._tracing.owner is not session:
+            raise BadRequestError("another viewer has switched tracing on: it ends when that one leaves")
+        self._end("the viewer who asked for it has stopped it")
+
+    def _look(
+        self,
+        session: Session,
+        baseline: bool,
+        frame: Frame,
+        answer: Callable[[Frame], None],
+        refuse: Callable[[str], None],
+    ) -> None:
+        tracing = self._tracing
+        if tracing is None:
+            raise BadRequestError("memory is not traced: memory_start comes first")
+        against = NOTHING if baseline else _choice(frame, "against", (BASELINE, LAST, NOTHING), BASELINE)
+        group = _choice(frame, "group", traces.GROUPS, traces.LINENO)
+        hide = frame.get("hide", ["probe"])
+        if not isinstance(hide, list) or not all(name in traces.HIDDEN for name in hide):
+            raise BadRequestError(f"hide: a list of {', '.join(traces.HIDDEN)}")
+        limit = _integer(frame, "limit", 50, 0, MOST_ROWS)
+        kept = self._kept.get(session)
+        if against == BASELINE and (kept is None or kept.baseline is None):
+            raise BadRequestError("there is no baseline to compare with: memory_baseline comes first")
+        wanted = Wanted(group, frozenset(traces.HIDDEN.index(name) for name in hide), limit)
+        self._begin(session, self._traces(tracing, session, baseline, against, wanted), answer, refuse)
+
+    def _begin(
+        self, session: Session, steps: Steps, answer: Callable[[Frame], None], refuse: Callable[[str], None]
+    ) -> None:
+        if any(work.session is session for work in self._works) or len(self._works) >= MOST_WORKS:
+            raise BadRequestError("a look is under way: wait for its reply")
+        self._works.append(Work(session, steps, answer, refuse))
+        self._next_slice = 0.0
+
+    # Looks, in slices
+
+    def _traces(self, tracing: Tracing, session: Session, baseline: bool, against: str, wanted: Wanted) -> Steps:
+        started = monotonic()
+        now = Groups()
+        now.at = self._probe.clock.unix()
+        now.rss = usage.resident()
+        if self._tracing is not tracing or not tracer.is_tracing():
+            raise BadRequestError("tracing has ended meanwhile")
+        yield from traces.collect(now, tracing.lines)
+        tracing.pause = now.pause
+        tracing.looks += 1
+        self._tell(f"a look at {now.blocks} blocks held the program for {now.pause * 1e3:.1f} ms", now.pause)
+        kept = self._kept.setdefault(session, Kept())
+        before = {BASELINE: kept.baseline, LAST: kept.last, NOTHING: None}[against]
+        diff = Diff()
+        if not baseline:
+            yield from traces.compare(diff, now, before, wanted, tracing.lines)
+        yield from traces.trim(now)
+        if session in self._kept and self._tracing is tracing:
+            kept.last = now
+            if baseline:
+                kept.baseline = now
+        facts: Frame = {
+            "at": now.at,
+            "blocks": now.blocks,
+            "groups": len(now.by_key),
+            "pause": round(now.pause * 1e6),
+            "took": round((monotonic() - started) * 1e6),
+            "traced": now.traced,
+            "peak": now.peak,
+            "overhead": now.overhead,
+            "rss": now.rss,
+        }
+        if not baseline:
+            facts |= {
+                "against": against,
+                "against_at": before.at if before is not None else None,
+                "group": wanted.group,
+                "frames": tracer.get_traceback_limit(),
+                "rows": [[self._sites(key, wanted.group, tracing.lines), *figures] for key, figures in diff.rows],
+                "shown": len(diff.rows),
+                "found": diff.groups,
+                "total": diff.total,
+                "hidden": diff.hidden,
+                "others": diff.others,
+            }
+        return {"memory": facts}
+
+    def _sites(self, key: traces.Key, group: str, lines: Lines) -> list[int]:
+        """Numbers of sites, outermost first. A line that tracemalloc names has no function, a file no line."""
+        tables = self._probe.sampler.tables
+        if group == traces.FILENAME:
+            return [tables._site(lines.files[key[0]], 0, "")]
+        return [tables._site(*lines.lines[number], "") for number in reversed(key)]
+
+    def _objects(self, session: Session, limit: int) -> Steps:
+        started = monotonic()
+        now = objects.Counts()
+        now.at = self._probe.clock.unix()
+        yield from objects.count(now)
+        kept = self._kept.setdefault(session, Kept())
+        before, kept.objects = kept.objects, now
+        difference = objects.Difference()
+        yield from objects.compare(difference, now, before, limit)
+        return {
+            "objects": {
+                "at": now.at,
+                "against_at": before.at if before is not None else None,
+                "objects": now.objects,
+                "types": difference.types,
+                "pause": round(now.pause * 1e6),
+                "took": round((monotonic() - started) * 1e6),
+                "rows": difference.rows,
+            }
+        }
+
+    def _profiles(self, calls: int, answer: Callable[[Frame], None]) -> Steps:
+        """What the decorators of `profile` wrote down, in pieces."""
+        tables = self._probe.sampler.tables
+        piece: list[Frame] = []
+        room = CALLS_A_FRAME
+        for profile in list(getattr(sys, _PROFILES, {}).values()):
+            facts = profile.facts(calls)
+            facts["site"] = tables._site(facts.pop("file"), facts.pop("line"), facts["function"])
+            for call in facts["recent"]:
+                call[-1] = [[tables._site(row[0][0], row[0][1], ""), *row[1:]] for row in call[-1] or ()]
+            room -= len(facts["recent"]) + 10
+            piece.append(facts)
+            if room < 0:
+                answer({"more": True, "profiles": piece})
+                piece, room = [], CALLS_A_FRAME
+            yield
+        return {"profiles": piece}
+
+    # The probe's thread
+
+    def due(self) -> float | None:
+        """When `step` wants to be called; None: no need."""
+        if self._works:
+            return self._next_slice
+        if self._tracing is not None:
+            return min(self._tracing.until, self._tracing.limit_due)
+        return None
+
+    def step(self, now: float) -> None:
+        """Does a slice of what is under way, and ends what is over."""
+        tracing = self._tracing
+        if tracing is not None:
+            self._end_if_due(tracing, now)
+        if not self._works or now < self._next_slice:
+            return
+        work = self._works[0]
+        try:
+            while monotonic() - now < SLICE:
+                next(work.steps)
+        except StopIteration as done:
+            self._works.popleft()
+            work.answer(done.value)
+        except MemoryError:
+            self._works.popleft()
+            work.refuse("the program has not enough memory for a look")
+        except BadRequestError as error:
+            self._works.popleft()
+            work.refuse(str(error))
+        except Exception as error:
+            self._works.popleft()
+            work.refuse(f"the look failed: {type(error).__name__}: {error}"[:300])
+        self._next_slice = monotonic() + PAUSE
+
+    def _end_if_due(self, tracing: Tracing, now: float) -> None:
+        if now >= tracing.until:
+            self._end("its time is over")
+        elif not tracer.is_tracing():
+            self._end("the program has switched it off")
+        elif now >= tracing.limit_due:
+            tracing.limit_due = now + LIMIT_CHECKED
+            traced = tracer.get_traced_memory()[0]
+            if traced > tracing.limit:
+                self._end(f"{traced} bytes are traced, the limit is {tracing.limit}")
+
+    def _end(self, why: str) -> None:
+        """Ends the tracing; what was asked meanwhile is answered as far as the traces were copied."""
+        tracing, self._tracing = self._tracing, None
+        if tracing is None:
+            return
+        if not tracing.adopted:
+            tracer.stop()
+        for kept in self._kept.values():
+            kept.baseline = kept.last = None
+        self._ended = {"at": self._probe.clock.unix(), "why": why}
+        left = "; the program goes on tracing, as before" if tracing.adopted and tracer.is_tracing() else ""
+        self._tell(f"tracing of memory has ended: {why}{left}")
+
+    def _tell(self, text: str, duration: float = 0.0) -> None:
+        self._probe.journal.add("memory", self._probe.clock.unix(), text=text, duration=round(duration * 1e6))
+
+    def seen(self, now: float, steps: int, busy: float) -> None:
+        """What the loops have done so far, at each look of the sampler."""
+        self._rates.add(now, steps, busy)
+        if self._tracing is not None:
+            self._during.add(now, steps, busy)
+
+    def viewers_changed(self, sessions: Iterable[Session]) -> None:
+        """Forgets what belongs to viewers that have left, and stops what only they wanted."""
+        there = set(sessions)
+        for session in [session for session in self._kept if session not in there]:
+            del self._kept[session]
+        if self._tracing is not None and self._tracing.owner not in there:
+            self._end("the viewer who asked for it has left")
+        if any(session.watching and session.watch.memory for session in there):
+            self._collector.on()
+        else:
+            self._collector.off()
+
+    def close(self, forked: bool = False) -> None:
+        """Leaves nothing behind. A copy of traces is freed in slices, but not in a child after fork."""
+        until = monotonic() + FAREWELL
+        while self._works and not forked and monotonic() < until:
+            self.step(monotonic())
+            sleep(PAUSE)
+        self._works.clear()
+        self._kept.clear()
+        self._collector.off()
+        tracing, self._tracing = self._tracing, None
+        if tracing is not None and not tracing.adopted:
+            tracer.stop()
+
+    # What ticks carry
+
+    def facts(self, session: Session, full: bool) -> Frame | None:
+        """The `memory` of a tick: tracing while it is on and once after, usage when it is watched (`full`)."""
+        facts: Frame = {}
+        if self._tracing is not None:
+            facts["tracing"] = self.tracing_facts(session)
+            session.told_tracing = True
+        elif session.told_tracing:
+            session.told_tracing = False
+            facts["tracing"] = None
+            facts["ended"] = self._ended
+        if full and session.watch.memory:
+            facts["usage"] = self._usage.facts()
+            facts["collector"] = self._collector.facts()
+        return facts or None
+
+    def tracing_facts(self, session: Session) -> Frame | None:
+        """The `tracing` of the protocol; None while there is none."""
+        tracing = self._tracing
+        if tracing is None:
+            return None
+        traced, peak = tracer.get_traced_memory()
+        kept = self._kept.get(session)
+        baseline = kept.baseline.at if kept is not None and kept.baseline is not None else None
+        return {
+            "since": tracing.at,
+            "left": max(round((tracing.until - monotonic()) * 1e6), 0),
+            "frames": tracer.get_traceback_limit(),
+            "limit": tracing.limit,
+            "traced": traced,
+            "peak": peak,
+            "overhead": tracer.get_tracemalloc_memory(),
+            "mine": tracing.owner is session,
+            "adopted": tracing.adopted,
+            "before": tracing.before,
+            "during": self._during.facts(),
+            "pause": None if tracing.pause is None else round(tracing.pause * 1e6),
+            "looks": tracing.looks,
+            "baseline": baseline,
+        }
+
+
+def _integer(frame: Frame, name: str, otherwise: int, least: int, most: int) -> int:
+    value = frame.get(name, otherwise)
+    if type(value) is not int or not least <= value <= most:
+        raise BadRequestError(f"{name}: a whole number from {least} to {most}")
+    return value
+
+
+def _choice(frame: Frame, name: str, words: tuple[str, ...], otherwise: str) -> str:
+    value = frame.get(name, otherwise)
+    if value not in words:
+        raise BadRequestError(f"{name}: one of {', '.join(words)}")
+    return str(value)

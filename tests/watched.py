@@ -167,7 +167,7 @@ def wait_for_socket(path: Path, process: Any = None, timeout: float = 15.0) -> s
     return wait_until(connected, f"a probe at {path}", timeout)
 
 
-class Ended(AssertionError):
+class EndedError(AssertionError):
     """The probe closed the connection."""
 
 
@@ -267,7 +267,7 @@ class Viewer:
                 found = condition()
                 if found:
                     return found
-                raise Ended(f"the connection ended before: {what}; {self.errors}")
+                raise EndedError(f"the connection ended before: {what}; {self.errors}")
 
     def read_for(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -285,6 +285,11 @@ class Viewer:
             )
 
         self.until(made, "ticks")
+
+    @property
+    def ticked(self) -> int:
+        """How many whole ticks have come."""
+        return sum(frame["type"] == "tick" and "loops" in frame for frame in self.frames)
 
     def until_end(self, timeout: float = 15.0) -> None:
         self.until(lambda: self.ended or not self.pump(0.1), "the end of the connection", timeout)

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from watched import Ended, Viewer, environment, wait_for_socket
+from watched import EndedError, Viewer, environment, wait_for_socket
 
 PROGRAMS = Path(__file__).with_name("transparent")
 HOWS = [
@@ -101,7 +101,7 @@ def watch(path: Path, process: subprocess.Popen[str]) -> None:
         while viewer.pump(0.05):
             known = list(viewer.facts)[-50:]
             viewer.watch(window=known, detail=known[-1] if known else None)
-    except (AssertionError, Ended, OSError):
+    except (AssertionError, EndedError, OSError):
         return
 
 

@@ -98,9 +98,9 @@ async def main():
     _, protocol = await loop.create_connection(Blocks, sock=ours)
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
-    for _ in range(number):
+    while sum(block["took"] >= 0.15 for block in truth) < number:
         await asyncio.gather(*(harmless() for _ in range(rng.randrange(1, 5))))
-        function, seconds, done_by = rng.choice(KINDS), rng.uniform(0.17, 0.4), rng.randrange(5)
+        function, seconds, done_by = rng.choice(KINDS), rng.uniform(0.18, 0.4), rng.randrange(5)
         done.clear()
         if done_by < 2:
             await asyncio.create_task(nested(rng.randrange(1, 6), function, seconds))
@@ -117,7 +117,6 @@ async def main():
     await asyncio.to_thread(sys.stdin.readline)
 
 
-loops_a_second = calibrated(lambda n: [None for i in range(n) if i * i < 0], 100_000)
 loops_a_second = calibrated(lambda n: exec("total = 0\nfor i in range(n): total += i * i", {"n": n}), 100_000) * 1.2
 sums_a_second = calibrated(lambda n: sum(range(n)), 100_000)
 big = [{"name": "x" * (n % 20), "value": n, "list": [n, None, 1.5]} for n in range(20_000)] * 20

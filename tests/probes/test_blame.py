@@ -53,7 +53,7 @@ def judge(viewer: Viewer, truth: list[dict[str, Any]]) -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.timeout(60 + 2 * NUMBER)
+@pytest.mark.timeout(120 + 3 * NUMBER)
 @pytest.mark.parametrize("kind", ["3.11", "3.12", "3.13", "uvloop"])
 def test_blocking_calls_are_caught_and_blamed(kind: str, tmp_path: Path) -> None:
     python = find_python(kind) if kind != "uvloop" else sys.executable
@@ -69,7 +69,7 @@ def test_blocking_calls_are_caught_and_blamed(kind: str, tmp_path: Path) -> None
         with program.viewer(rate=4, slow=100_000) as viewer:
             viewer.ticks(1)
             program.say()
-            viewer.until(lambda: len(program.out) > 1 or program.process.poll() is not None, "the end", 30 + NUMBER)
+            viewer.until(lambda: len(program.out) > 1 or program.process.poll() is not None, "the end", 60 + 2 * NUMBER)
             truth = json.loads(program.line())
             viewer.ticks(3)
             found = judge(viewer, truth)
@@ -81,7 +81,7 @@ def test_blocking_calls_are_caught_and_blamed(kind: str, tmp_path: Path) -> None
     assert not found["wrong line"], found
     assert len(found["wrong time"]) <= NUMBER // 50, found
     assert len(found["accused"]) <= NUMBER // 50, found
-    assert counted >= 0.8 * NUMBER
+    assert counted >= NUMBER
 
 
 def test_a_lowered_threshold_catches_more(tmp_path: Path, python: str) -> None:

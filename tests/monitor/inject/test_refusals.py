@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable  # noqa: TC003
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 

@@ -165,7 +165,7 @@ class Memory:
             raise BadRequestError("this Python has no tracemalloc")
         if operation == "memory_start":
             self._start(session, frame)
-            answer({"memory": self.tracing_facts(session)})
+            answer({"tracing": self.tracing_facts(session)})
         elif operation == "memory_stop":
             self._stop(session)
             answer({})

@@ -97,6 +97,7 @@ def take(store: Store, history: bool = False) -> frames.Keyframe:
             cpu_total=_us_or_none(probe.cpu_total),
             measured=_us(probe.measured),
         ),
+        memory=store.memory.as_tick(),
         left=store.left,
         missed_events=store.missed_events,
         ended_total=store.ended_total,
@@ -349,6 +350,8 @@ def restore(store: Store, keyframe: frames.Keyframe) -> None:
         store._apply_detail(detail)
     _add_rare(keyframe.tasks, tasks)  # what a detail said of a wait may be older
     store.process, store.probe = _process(keyframe.process), _probe(keyframe.probe)
+    if keyframe.memory is not None:
+        store.memory.apply_tick(keyframe.memory)
     store.left, store.missed_events = keyframe.left, keyframe.missed_events
     store.ended_total, store._last_seq = keyframe.ended_total, keyframe.last_seq
     _fill(store.steps, keyframe.history.steps)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from monitor import frames
 from monitor.store import keyframe
+from monitor.store.memory import Memory
 from monitor.store.model import (
     EndedTask,
     Failure,
@@ -61,6 +62,7 @@ class Store:
         self.details: dict[int, TaskDetail] = {}
         self.process = Process()
         self.probe = Probe()
+        self.memory = Memory()
         self.left = 0
         self.missed_events = 0
         self.steps = Series()
@@ -88,6 +90,7 @@ class Store:
             case frames.Reply():
                 for detail in frame.details:
                     self._apply_detail(detail)
+                self.memory.apply_reply(frame, self.stack)
             case frames.Hello():
                 self._apply_hello(frame)
             case frames.Keyframe():
@@ -123,6 +126,7 @@ class Store:
         twin.sites = {number: replace(stats) for number, stats in self.sites.items()}
         twin.details = dict(self.details)
         twin.process, twin.probe = replace(self.process), replace(self.probe)
+        twin.memory = self.memory.frozen()
         twin._children = {parent: set(children) for parent, children in self._children.items()}
         return twin
 
@@ -257,6 +261,8 @@ class Store:
                 task.version += 1
         if tick.detail is not None:
             self._apply_detail(tick.detail)
+        if tick.memory is not None:
+            self.memory.apply_tick(tick.memory)
         if tick.process is not None:
             self._apply_process(tick.process)
         if tick.probe is not None:
@@ -431,7 +437,7 @@ class Store:
             case "unhandled":
                 failure = self._failure(event.exception)
                 self.unhandled.append(Unhandled(at, event.message, event.task, event.name, failure))
-            case "notice":
+            case "notice" | "memory":
                 self.notices.append(Notice(at, event.text))
             case _:
                 pass

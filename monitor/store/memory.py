@@ -1,0 +1,288 @@
+"""Memory as a reader wants it: tracing and what it costs, the lines that grow, live objects, profiled functions."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from monitor import frames
+from monitor.store.model import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Resolve = Callable[[Iterable[int]], tuple[Site, ...]]
+
+_SECOND = 1e-6
+LOOKS = 60
+"""Looks of which the size of each site is remembered."""
+
+MOST_SITES = 2000
+"""Sites whose growth is remembered; those that were not seen for longest go first."""
+
+GROWTH_OVER = 60.0
+"""Seconds over which growth per minute is taken, once there are that many."""
+
+Place = tuple[Site, ...]
+"""Where it was allocated: one line, or the whole traceback, outermost first."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRow:
+    """A line, file or traceback, as in `tracemalloc.StatisticDiff`."""
+
+    place: Place
+    size: int
+    size_diff: int
+    count: int
+    count_diff: int
+    growth: float | None  # bytes per minute
+
+    @property
+    def site(self) -> Site | None:
+        """The line that allocated."""
+        return self.place[-1] if self.place else None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at what is traced."""
+
+    at: float
+    blocks: int
+    pause: float  # seconds for which it held the program
+    took: float
+    traced: int
+    peak: int
+    overhead: int
+    rss: int | None
+    against: str
+    against_at: float | None
+    group: str
+    frames: int
+    found: int
+    rows: tuple[MemoryRow, ...]
+    total: tuple[int, int, int, int]
+    hidden: tuple[int, int, int, int]
+    others: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Live objects by type: name, count, count_diff."""
+
+    at: float
+    against_at: float | None
+    objects: int
+    types: int
+    pause: float
+    rows: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProfiledCall:
+    """One call of a decorated function."""
+
+    at: float
+    elapsed: float
+    busy: float
+    steps: int
+    size_diff: int | None
+    outcome: str
+    rows: tuple[MemoryRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A decorated function, its totals and its newest calls."""
+
+    function: str
+    module: str
+    site: Site | None
+    shape: str
+    kind: str  # time or memory
+    key_type: str | None
+    cumulative: bool
+    running: int
+    calls: int
+    failed: int
+    cancelled: int
+    steps: int
+    elapsed: float
+    longest: float
+    busy: float
+    size_diff: int | None
+    kept: int
+    recent: tuple[ProfiledCall, ...]
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is known of the memory of a program. `revision` grows with every change."""
+
+    tracing: frames.Tracing | None = None
+    ended: frames.TracingEnd | None = None
+    usage: frames.Usage | None = None
+    collector: frames.Collector | None = None
+    baseline: Look | None = None
+    look: Look | None = None
+    objects: Objects | None = None
+    profiles: tuple[Profile, ...] = ()
+    revision: int = 0
+    _sizes: dict[Place, deque[tuple[float, int]]] = field(default_factory=dict)
+    _group: str = ""
+    _pieces: list[Profile] = field(default_factory=list)
+
+    def apply_tick(self, tick: frames.MemoryTick) -> None:
+        """What a tick says."""
+        if not isinstance(tick.tracing, msgspec.UnsetType):
+            if tick.tracing is not None and (self.tracing is None or self.tracing.since != tick.tracing.since):
+                self._begin()
+            self.tracing = tick.tracing
+            self.ended = tick.ended
+        self.usage = tick.usage or self.usage
+        self.collector = tick.collector or self.collector
+        self.revision += 1
+
+    def _begin(self) -> None:
+        """A new tracing: what was traced before is nothing to compare with."""
+        self.baseline = self.look = None
+        self._sizes.clear()
+
+    def as_tick(self) -> frames.MemoryTick | None:
+        """What a tick would have to say for a new reader; None for nothing."""
+        if not (self.tracing or self.ended or self.usage or self.collector):
+            return None
+        tracing = self.tracing if self.tracing or self.ended else msgspec.UNSET
+        return frames.MemoryTick(tracing, self.ended, self.usage, self.collector)
+
+    def frozen(self) -> Memory:
+        """A copy that stays as it is."""
+        sizes = {place: sizes.copy() for place, sizes in self._sizes.items()}
+        return replace(self, _sizes=sizes, _pieces=list(self._pieces))
+
+    def apply_reply(self, reply: frames.Reply, resolve: Resolve) -> None:
+        """What a reply says; `resolve` makes sites of their numbers."""
+        if reply.tracing is not None:
+            self.apply_tick(frames.MemoryTick(reply.tracing))
+        if reply.memory is not None:
+            self._apply_look(reply.memory, resolve)
+        if reply.objects is not None:
+            found = reply.objects
+            against_at = _seconds(found.against_at)
+            self.objects = Objects(
+                found.at * _SECOND, against_at, found.objects, found.types, found.pause * _SECOND, tuple(found.rows)
+            )
+            self.revision += 1
+        if reply.profiles is not None:
+            self._pieces += [_profile(profile, resolve) for profile in reply.profiles]
+            if not reply.more:
+                self.profiles, self._pieces = tuple(self._pieces), []
+                self.revision += 1
+
+    def _apply_look(self, found: frames.MemoryLook, resolve: Resolve) -> None:
+        at, against_at = found.at * _SECOND, _seconds(found.against_at)
+        if found.rows is not None and found.group != self._group:
+            self._sizes.clear()
+            self._group = found.group
+        rows = []
+        for numbers, size, size_diff, count, count_diff in found.rows or ():
+            place = resolve(numbers)
+            growth = self._growth(place, at, size, against_at, size_diff)
+            rows.append(MemoryRow(place, size, size_diff, count, count_diff, growth))
+        look = Look(
+            at=at,
+            blocks=found.blocks,
+            pause=found.pause * _SECOND,
+            took=found.took * _SECOND,
+            traced=found.traced,
+            peak=found.peak,
+            overhead=found.overhead,
+            rss=found.rss,
+            against=found.against,
+            against_at=against_at,
+            group=found.group,
+            frames=found.frames,
+            found=found.found,
+            rows=tuple(rows),
+            total=found.total,
+            hidden=found.hidden,
+            others=found.others,
+        )
+        if found.rows is None:
+            self.baseline = look
+        else:
+            self.look = look
+        self.revision += 1
+
+    def _growth(self, place: Place, at: float, size: int, against_at: float | None, size_diff: int) -> float | None:
+        """Bytes per minute: by the sizes of earlier looks, else by the difference that came."""
+        sizes = self._sizes.pop(place, None)
+        if sizes is None:
+            sizes = deque(maxlen=LOOKS)
+            while len(self._sizes) >= MOST_SITES:
+                del self._sizes[next(iter(self._sizes))]
+            if against_at is not None and against_at < at:
+                sizes.append((against_at, size - size_diff))
+        self._sizes[place] = sizes
+        sizes.append((at, size))
+        first = next(entry for entry in sizes if at - entry[0] <= GROWTH_OVER or entry is sizes[-1])
+        if first[0] >= at:
+            first = sizes[0]
+        return (size - first[1]) / (at - first[0]) * 60 if at > first[0] else None
+
+    def sizes(self, place: Place) -> list[float]:
+        """The sizes of a place at the looks so far, for a sparkline."""
+        return [float(size) for _, size in self._sizes.get(place, ())]
+
+    def cost(self) -> float | None:
+        """How many times as dear a step is while tracing is on: busy time per step, during by before."""
+        if self.tracing is None:
+            return None
+        before, during = self.tracing.before.busy, self.tracing.during.busy
+        return during / before if before and during is not None else None
+
+
+def _profile(found: frames.Profile, resolve: Resolve) -> Profile:
+    def site(number: int) -> Site | None:
+        return next(iter(resolve((number,))), None) if number > 0 else None
+
+    def call(entry: frames.ProfiledCall) -> ProfiledCall:
+        at, elapsed, busy, steps, size_diff, outcome, rows = entry
+        return ProfiledCall(
+            at * _SECOND,
+            elapsed * _SECOND,
+            busy * _SECOND,
+            steps,
+            size_diff,
+            outcome,
+            tuple(MemoryRow(resolve(row[:1]), *row[1:], growth=None) for row in rows),
+        )
+
+    return Profile(
+        function=found.function,
+        module=found.module,
+        site=site(found.site),
+        shape=found.shape,
+        kind=found.kind,
+        key_type=found.key_type,
+        cumulative=found.cumulative,
+        running=found.running,
+        calls=found.calls,
+        failed=found.failed,
+        cancelled=found.cancelled,
+        steps=found.steps,
+        elapsed=found.elapsed * _SECOND,
+        longest=found.longest * _SECOND,
+        busy=found.busy * _SECOND,
+        size_diff=found.size_diff,
+        kept=found.kept,
+        recent=tuple(map(call, found.recent)),
+    )
+
+
+def _seconds(value: int | None) -> float | None:
+    return None if value is None else value * _SECOND

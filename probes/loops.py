@@ -47,6 +47,9 @@ class Loops:
             self._hook_class(cls)
         for loop, thread in running_loops():
             self._started(loop, thread)
+            tasks = asyncio.all_tasks(loop)
+            while tasks:
+                hot.adopt(tasks.pop(), hot.loops[loop], older=True)
 
     def _hook_class(self, cls: type) -> None:
         if any(base in self._hooked for base in cls.__mro__):
@@ -87,13 +90,17 @@ class Loops:
             record.started = 0.0
 
     def known(self, loop: Loop) -> LoopRecord:
-        """The record of a loop; a new one for a loop that is met for the first time."""
-        record = self._known.get(loop)
-        if record is None:
-            record = self._known[loop] = self._new(loop)
-        if events._get_running_loop() is loop:
-            # Met in its own thread before its start was seen: uvloop was imported before the probe came.
-            self._started(loop, (get_ident(), get_native_id(), 0))
+        """The record of a loop; a new one for a loop that is met for the first time. Never raises: steps call it."""
+        try:
+            record = self._known.get(loop)
+            if record is None:
+                record = self._known[loop] = self._new(loop)
+            if events._get_running_loop() is loop:
+                # Met in its own thread before its start was seen: uvloop was imported before the probe came.
+                self._started(loop, (get_ident(), get_native_id(), 0))
+        except Exception as error:
+            self._registry.fail("loop start", error)
+            return LoopRecord(loop, 0, "", True)
         return record
 
     def _new(self, loop: Loop) -> LoopRecord:

@@ -7,13 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from interpreters import find_python
+from interpreters import VERSIONS, find_python
 
 ROOT = Path(__file__).resolve().parent.parent
 # `tests/probes` must never be taken for the package of that name.
 sys.path[:] = [str(ROOT), *(entry for entry in sys.path if entry != str(ROOT))]
-
-VERSIONS = ("3.11", "3.12", "3.13")
 
 
 @pytest.fixture(params=VERSIONS)

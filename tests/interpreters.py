@@ -6,6 +6,13 @@ import sys
 from functools import cache
 from pathlib import Path
 
+VERSIONS = ("3.11", "3.12", "3.13")
+
+
+def version_of(python: str) -> tuple[int, ...]:
+    """The version of one of the Pythons that were found."""
+    return next(tuple(map(int, version.split("."))) for version in VERSIONS if find_python(version) == python)
+
 
 @cache
 def find_python(version: str) -> str | None:

@@ -310,7 +310,7 @@ class Viewer:
             self.errors.append(frame)
 
     def _static(self, frame: dict[str, Any]) -> None:
-        schema = self.frames[0]["schema"] if "schema" in self.frames[0] else self.schema
+        schema = self.schema
         for numbers, told in ((self.strings, frame.get("strings")), (self.sites, frame.get("sites"))):
             if told:
                 numbers.update(enumerate(told["items"], told["from"]))

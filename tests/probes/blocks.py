@@ -24,12 +24,14 @@ def sleeping(seconds):
 
 def spinning(seconds):
     end, count = monotonic() + seconds, 0
-    while monotonic() < end: count += 1  # line spinning
+    while monotonic() < end:
+        count += 1  # line spinning
 
 
 def looping(seconds):
     total = 0
-    for n in range(int(seconds * loops_a_second)): total += n * n  # line looping
+    for n in range(int(seconds * loops_a_second)):
+        total += n * n  # line looping
 
 
 def summing(seconds):

@@ -76,7 +76,9 @@ def test_blocking_calls_are_caught_and_blamed(kind: str, tmp_path: Path) -> None
             program.say()
             program.end()
     counted = sum(block["took"] >= 0.15 for block in truth)
-    print(f"{kind}, seed {seed}: {counted} blocks of 0.15 s and more, {({key: len(of) for key, of in found.items()})}")
+    print(
+        f"{kind}, seed {seed}: {counted} blocks of 0.15 s and more, { ({key: len(of) for key, of in found.items()}) }"
+    )
     assert not found["missed"], found
     assert not found["wrong line"], found
     assert len(found["wrong time"]) <= NUMBER // 50, found

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from interpreters import version_of
 from watched import Program
 
 WAITS = """
@@ -120,7 +121,7 @@ def test_steps_busy_and_scheduled(python: str, tmp_path: Path, loop: str) -> Non
 
 
 def test_an_eager_child_is_not_its_creators_work(tmp_path: Path, python: str) -> None:
-    if python.endswith("3.11") or (python == sys.executable and sys.version_info < (3, 12)):
+    if version_of(python) < (3, 12):
         pytest.skip("Python 3.11 has no eager tasks")
     body = """
         async def child(seconds, inner=0):
@@ -245,7 +246,7 @@ def test_creation_sites_are_the_users_lines(tmp_path: Path, python: str) -> None
                 file, line, function = viewer.site(facts["site"])
                 assert file == "program.py", f"{facts['name']} was born in {file}:{line}"
                 found.setdefault(line, set()).add(function)
-            new = sys.version_info >= (3, 12) if python == sys.executable else not python.endswith("3.11")
+            new = version_of(python) >= (3, 12)
             expected = {key: number for key, number in lines.items() if not (new and key == "wait_for")}
             missing = {key: number for key, number in expected.items() if number not in found}
             assert not missing, f"{missing} of {found}"

@@ -401,7 +401,10 @@ def tcp(port: int, answer: Any) -> list[dict[str, Any]]:
 
 
 def proof(token: str) -> Any:
-    return lambda nonce: {"type": "auth", "answer": hmac.new(token.encode(), nonce.encode(), hashlib.sha256).hexdigest()}
+    return lambda nonce: {
+        "type": "auth",
+        "answer": hmac.new(token.encode(), nonce.encode(), hashlib.sha256).hexdigest(),
+    }
 
 
 def test_tcp_wants_the_token(tmp_path: Path) -> None:
@@ -535,7 +538,9 @@ def test_everything_hostile_stays_within_a_frame(tmp_path: Path) -> None:
             viewer.until(lambda: len(viewer.facts) >= 600, "all rows")
             program.say()
             program.expect("over")
-            viewer.watch(window=[viewer.named("waiter")["id"], *list(viewer.facts)[-199:]], detail=viewer.named("waiter")["id"])
+            viewer.watch(
+                window=[viewer.named("waiter")["id"], *list(viewer.facts)[-199:]], detail=viewer.named("waiter")["id"]
+            )
             viewer.ask("tasks", limit=500)
             viewer.ticks(3)
             assert max(viewer.sizes) <= MIB, max(viewer.sizes)

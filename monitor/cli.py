@@ -218,6 +218,54 @@ def watch(target: str, as_json: bool, duration: float | None, slow: float | None
 
 
 @cli.command()
+@click.argument("target")
+@click.option("--duration", type=click.FloatRange(0.1, 86_400), default=10.0, metavar="S", help="How long (10).")
+@click.option("--frames", type=click.IntRange(1, 25), default=1, metavar="N", help="Frames kept of each block (1).")
+@click.option("--group", type=click.Choice(["lineno", "filename", "traceback"]), default="lineno")
+@click.option("--limit", type=click.IntRange(1, 500), default=20, metavar="N", help="At most so many rows (20).")
+@click.option("--hide", type=click.Choice(["stdlib", "packages"]), multiple=True, help="Leave these files out.")
+@_json_option
+@_token_option
+def memory(
+    target: str,
+    duration: float,
+    frames: int,
+    group: str,
+    limit: int,
+    hide: tuple[str, ...],
+    as_json: bool,
+    token_file: str | None,
+) -> int:
+    """Print which lines of a program make its memory grow.
+
+    Traces its allocations for a while (tracemalloc), which makes its steps several times as dear meanwhile.
+    """
+    from monitor.attach.enter import Way
+    from monitor.plain import memory as plain
+
+    wanted = plain.Wanted(duration, frames, group, limit, ("probe", *hide))
+    growth = plain.measure(_connect(target, token_file, Way().enter), wanted)
+    for note in growth.notes:
+        say(note)
+    _print_object(as_json, lambda: plain.growth_object(growth), lambda *how: plain.growth_lines(growth, *how))
+    return 0
+
+
+@cli.command()
+@click.argument("target")
+@click.option("--calls", type=click.IntRange(0, 1000), default=100, metavar="N", help="Newest calls in JSON (100).")
+@_json_option
+@_token_option
+def profile(target: str, calls: int, as_json: bool, token_file: str | None) -> int:
+    """Print what functions decorated with probes.profile_time or profile_memory took."""
+    from monitor.plain import memory as plain
+
+    store = plain.profiles(_connect(target, token_file), calls if as_json else 0)
+    _print_object(as_json, lambda: plain.profiles_object(store), lambda *how: plain.profiles_lines(store, *how))
+    return 0
+
+
+@cli.command()
 def demo() -> int:
     """Open the dashboard on a misbehaving sample program."""
     from monitor import terminal
@@ -346,6 +394,17 @@ def _tasks(connection: Connection, wanted: Wanted, as_json: bool) -> int:
         return 0
     _print_look(seen)
     return 0
+
+
+def _print_object(as_json: bool, thing: Callable[[], Any], lines: Callable[[int, bool], Sequence[str]]) -> None:
+    if as_json:
+        from monitor.plain.objects import dump
+
+        click.echo(dump(thing()))
+        return
+    from monitor import terminal
+
+    _print(lines(terminal.width_here(), terminal.colour_here()))
 
 
 def _print_look(seen: Any) -> None:

@@ -196,7 +196,8 @@ class Memory:
         if kept is not None:
             kept.baseline = kept.last = None
         how = "the program traced memory already" if adopted else "tracing of memory began"
-        self._tell(f"{how} ({tracer.get_traceback_limit()} frames a block)")
+        kept_frames = tracer.get_traceback_limit()
+        self._tell(f"{how} ({kept_frames} {'frame' if kept_frames == 1 else 'frames'} a block)")
 
     def _stop(self, session: Session) -> None:
         if self._tracing is None:

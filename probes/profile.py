@@ -66,7 +66,7 @@ class Profile:
 
     def book(self, call: Call, outcome: str) -> None:
         """Books the end of a call."""
-        elapsed = monotonic() - call.begun
+        elapsed = call.over - call.begun
         with self._lock:
             self.running -= 1
             self.calls += 1
@@ -110,13 +110,13 @@ class Profile:
 class Call:
     """One call while it runs: time inside its steps."""
 
-    __slots__ = ("_entered", "at", "begun", "busy", "profile", "rows", "size_diff", "steps")
+    __slots__ = ("_entered", "at", "begun", "busy", "over", "profile", "rows", "size_diff", "steps")
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
         self.at = _us(time())
         self.begun = monotonic()
-        self.busy = 0.0
+        self.busy = self.over = 0.0
         self.steps = 0
         self.size_diff: int | None = None
         self.rows: list[Any] | None = None
@@ -132,6 +132,7 @@ class Call:
 
     def end(self, error: BaseException | None) -> None:
         """The call is over."""
+        self.over = self.over or monotonic()
         if error is None or isinstance(error, GeneratorExit):
             outcome = "done"
         else:
@@ -182,6 +183,7 @@ class MemoryCall(Call):
         _tracer.acquire()
         if profile.key_type is not None:
             self._snapshot = _snapshot()
+            self.begun = monotonic()
 
     def enter(self) -> None:
         """A step begins."""
@@ -198,6 +200,7 @@ class MemoryCall(Call):
 
     def end(self, error: BaseException | None) -> None:
         """The call is over; compares with the beginning if a key type was given."""
+        self.over = monotonic()
         try:
             if self._snapshot is not None:
                 self.rows = _compare(self._snapshot, self.profile.key_type, self.profile.cumulative)

@@ -1,0 +1,248 @@
+"""`looptop memory` and `looptop profile`: what grew between two moments, and what decorated functions wrote down."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor import format as fmt
+from monitor.errors import LooptopError
+from monitor.plain.objects import rounded, seconds, site_object
+from monitor.plain.snapshot import PATIENCE, replies
+from monitor.store.memory_columns import MEMORY, PROFILES
+from monitor.store.store import Store
+
+if TYPE_CHECKING:
+    from monitor import frames
+    from monitor.plain.objects import Object
+    from monitor.sources.connection import Connection
+    from monitor.store.memory import Look, MemoryRow, Profile, ProfiledCall
+
+RATE = 4
+BEFORE = 1.3
+"""Seconds for which the program is watched before it is traced: what a step costs without tracing."""
+
+MARGIN = 60.0
+"""Seconds for which tracing stays on at most after the time that was asked for, should this viewer hang."""
+
+NEAR_THE_LIMIT = 0.9
+GROUPS = ("lineno", "filename", "traceback")
+HIDDEN = ("stdlib", "packages", "probe")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to trace, and what to print of it."""
+
+    duration: float = 10.0
+    frames: int = 1
+    group: str = "lineno"
+    limit: int = 20
+    hide: tuple[str, ...] = ("probe",)
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Two looks and what tracing cost."""
+
+    store: Store
+    baseline: Look
+    look: Look
+    cost: float | None
+    notes: tuple[str, ...]
+
+    @property
+    def duration(self) -> float:
+        """Seconds between the two."""
+        return self.look.at - self.baseline.at
+
+
+class _Asker:
+    """Requests of one connection, whose replies are applied to a store."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.store = Store()
+        self.store.apply(connection.hello)
+        self._number = 0
+
+    def ask(self, op: str, **arguments: object) -> frames.Reply:
+        """The last piece of the reply. Raises LooptopError for a refusal."""
+        self._number += 1
+        self.connection.send({"type": "request", "id": self._number, "op": op, **arguments})
+        reply = replies(self.connection, self.store, self._number)
+        if not reply.ok:
+            raise LooptopError(f"{op.replace('_', ' ')} is refused", reply.error)
+        return reply
+
+    def wait(self, length: float) -> None:
+        """Takes in what comes for so long; returns early when tracing ends, or is about to."""
+        until = time.monotonic() + length
+        while (left := until - time.monotonic()) > 0:
+            for frame in self.connection.receive(min(left, PATIENCE)):
+                self.store.apply(frame)
+            memory = self.store.memory
+            if memory.ended is not None:
+                raise LooptopError("tracing has ended", memory.ended.why)
+            if memory.tracing is not None and memory.tracing.traced > NEAR_THE_LIMIT * memory.tracing.limit:
+                return
+
+
+def measure(connection: Connection, wanted: Wanted) -> Growth:
+    """Traces a program for a while and closes the connection. Ctrl-C ends the wait; what there is is returned."""
+    if "memory" not in connection.hello.capabilities:
+        connection.close()
+        raise LooptopError("this probe can not trace memory", "is it of an older version, or no CPython?")
+    asker = _Asker(connection)
+    store = asker.store
+    with closing(connection):  # whatever happens: when the viewer who asked leaves, tracing is off
+        connection.send({"type": "watch", "rate": RATE, "rows": False, "events": False, "memory": True})
+        asker.wait(BEFORE)
+        duration = round((wanted.duration + MARGIN) * 1e6)
+        asker.ask("memory_start", frames=wanted.frames, duration=min(duration, 24 * 3600_000_000))
+        asker.ask("memory_baseline")
+        interrupted = False
+        try:
+            asker.wait(wanted.duration)
+        except KeyboardInterrupt:
+            interrupted = True
+        cost, tracing = store.memory.cost(), store.memory.tracing
+        asker.ask("memory_look", group=wanted.group, limit=wanted.limit, hide=list(wanted.hide))
+        baseline, look = store.memory.baseline, store.memory.look
+        asker.ask("memory_stop")
+    if baseline is None or look is None:
+        raise LooptopError("the probe sent no figures", "is it of another version?")
+    notes = []
+    if interrupted:
+        notes.append(f"interrupted after {fmt.duration(look.at - baseline.at)}")
+    if tracing is not None and tracing.adopted:
+        notes.append(f"the program traced already ({tracing.frames} frames) and goes on")
+    if tracing is not None and tracing.traced > NEAR_THE_LIMIT * tracing.limit:
+        notes.append(f"stopped early: {fmt.size(tracing.traced)} are traced, the limit is {fmt.size(tracing.limit)}")
+    return Growth(store, baseline, look, cost, tuple(notes))
+
+
+def growth_object(growth: Growth) -> Object:
+    """What `looptop memory --json` prints."""
+    baseline, look = growth.baseline, growth.look
+    return {
+        "duration": seconds(growth.duration),
+        "tracing_cost": rounded(growth.cost),
+        "rss": {"before": baseline.rss, "after": look.rss},
+        "traced": {"before": baseline.traced, "after": look.traced},
+        "diff": [row_object(row, look.group) for row in look.rows],
+    }
+
+
+def row_object(row: MemoryRow, group: str) -> Object:
+    """A line, file or traceback that grew. What tracemalloc does not know (the function) is null."""
+    lines = []
+    for site in row.place:
+        line = site_object(site) or {}
+        lines.append({**line, "line": site.line or None, "function": site.function or None})
+    where = {"traceback": lines} if group == "traceback" else {"site": lines[-1] if lines else None}
+    return {
+        **where,
+        "size": row.size,
+        "size_diff": row.size_diff,
+        "count": row.count,
+        "count_diff": row.count_diff,
+    }
+
+
+def growth_lines(growth: Growth, width: int, colour: bool) -> list[str]:
+    """What `looptop memory` prints."""
+    from monitor.plain.tables import of_columns, table  # loads Rich, which JSON does without
+
+    baseline, look, store = growth.baseline, growth.look, growth.store
+    cost = "–" if growth.cost is None else f"{growth.cost:.1f}×"
+    kept = "1 frame" if look.frames == 1 else f"{look.frames} frames"
+    lines = [
+        f"traced for {fmt.duration(growth.duration)}, {kept} a block; steps cost {cost} meanwhile",
+        f"rss {fmt.size(baseline.rss)} → {fmt.size(look.rss)}  "
+        f"traced {fmt.size(baseline.traced)} → {fmt.size(look.traced)} in {fmt.count(look.blocks)} blocks  "
+        f"longest pause {fmt.duration(max(look.pause, baseline.pause))}",
+        "",
+    ]
+    if not look.rows:
+        return [*lines, "nothing was allocated that is still there"]
+    lines += table(look.rows, of_columns(MEMORY, store), width, colour)
+    if look.group == "traceback":
+        for number, row in enumerate(look.rows, 1):
+            lines += ["", f"{number}. {_signed(row.size_diff)} in {row.count_diff:+d} blocks"]
+            lines += [fmt.clean(f"     {site.file}:{site.line}") for site in row.place]
+    if look.found > len(look.rows):
+        lines += ["", f"{look.found - len(look.rows)} more"]
+    if look.others[2] or look.others[3]:
+        lines.append(f"too small to be kept one by one: {_signed(look.others[1])}")
+    return lines
+
+
+def _signed(size: int) -> str:
+    return f"+{fmt.size(size)}" if size > 0 else fmt.size(size)
+
+
+def profiles(connection: Connection, calls: int) -> Store:
+    """Asks for what the decorators wrote down, and closes the connection."""
+    if "profile" not in connection.hello.capabilities:
+        connection.close()
+        raise LooptopError("this probe knows no profiles", "is it of an older version?")
+    asker = _Asker(connection)
+    with closing(connection):
+        asker.ask("profile", calls=calls)
+    return asker.store
+
+
+def profiles_object(store: Store) -> Object:
+    """What `looptop profile --json` prints."""
+    return {"functions": [profile_object(profile) for profile in store.memory.profiles]}
+
+
+def profile_object(profile: Profile) -> Object:
+    """A decorated function, with its newest calls, oldest first."""
+    return {
+        "function": profile.function,
+        "module": profile.module,
+        "site": site_object(profile.site),
+        "shape": profile.shape,
+        "kind": profile.kind,
+        "key_type": profile.key_type,
+        "cumulative": profile.cumulative,
+        "running": profile.running,
+        "calls": profile.calls,
+        "failed": profile.failed,
+        "cancelled": profile.cancelled,
+        "steps": profile.steps,
+        "elapsed": seconds(profile.elapsed),
+        "longest": seconds(profile.longest),
+        "busy": seconds(profile.busy),
+        "size_diff": profile.size_diff,
+        "kept": profile.kept,
+        "recent": [_call_object(call, profile.key_type) for call in profile.recent],
+    }
+
+
+def _call_object(call: ProfiledCall, key_type: str | None) -> Object:
+    facts: Object = {
+        "time": seconds(call.at),
+        "elapsed": seconds(call.elapsed),
+        "busy": seconds(call.busy),
+        "steps": call.steps,
+        "size_diff": call.size_diff,
+        "outcome": call.outcome,
+    }
+    if key_type is not None:
+        facts["diff"] = [row_object(row, "lineno") for row in call.rows]
+    return facts
+
+
+def profiles_lines(store: Store, width: int, colour: bool) -> list[str]:
+    """What `looptop profile` prints."""
+    from monitor.plain.tables import of_columns, table  # loads Rich, which JSON does without
+
+    found = store.memory.profiles
+    if not found:
+        return ["no function is profiled: decorate one with @probes.profile_time or @probes.profile_memory"]
+    return table(found, of_columns(PROFILES, store), width, colour)

@@ -20,8 +20,10 @@ def start(given: dict[str, Any]) -> Probe:
     atexit.register(probe.stop)
     probe.on_end = lambda: atexit.unregister(probe.stop)
     if hasattr(os, "register_at_fork"):
-        # It can not be unregistered: so it knows the way to the probe, and keeps nothing of us alive.
-        os.register_at_fork(after_in_child=FunctionType(_forked.__code__, {"sys": sys}))
+        # It can not be unregistered: so it knows the way to the probe, and keeps nothing of us alive. Without
+        # builtins of its own it would get those of this module, and with them the modules of an injected probe.
+        known = {"sys": sys, "__builtins__": {"getattr": getattr}}
+        os.register_at_fork(after_in_child=FunctionType(_forked.__code__, known))
     return probe
 
 

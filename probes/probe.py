@@ -274,7 +274,7 @@ class Probe:
         """The thread has the GIL again; perhaps because something that kept it has just ended (see slow.py)."""
         if hot.watching:
             try:
-                self.watchdog.look()
+                self.watchdog.look_if_late()
             except Exception as error:
                 self.registry.fail("watchdog", error)
 
@@ -396,12 +396,14 @@ class Probe:
 
     def process_facts(self) -> dict[str, Any]:
         """The `process` of a tick."""
-        return {
-            "rss": _resident(),
-            "cpu": round((_process_cpu()) * 1e6),
-            "threads": _count("/proc/self/task"),
-            "fds": _count("/proc/self/fd"),
-        }
+        facts: dict[str, Any] = {"rss": _resident()}
+        self.woken()
+        facts["cpu"] = round(_process_cpu() * 1e6)
+        facts["threads"] = _count("/proc/self/task")
+        self.woken()
+        facts["fds"] = _count("/proc/self/fd")
+        self.woken()
+        return facts
 
     def own_facts(self, missed: int) -> dict[str, Any]:
         """The `probe` of a tick; `missed` are the events that one viewer has missed."""

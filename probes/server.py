@@ -152,6 +152,7 @@ class Server:
             ready = self._select()
             self._probe.woken()
             self._wake.check()
+            self._probe.woken()
             for key, events in ready:
                 if key.data is None:
                     self._drain_wake()
@@ -313,6 +314,7 @@ class Server:
         while viewer.unsent:
             try:
                 sent = viewer.own.socket.send(viewer.unsent[:MOST_UNREAD])
+                self._probe.woken()
             except (BlockingIOError, InterruptedError):
                 break
             except OSError:
@@ -340,6 +342,7 @@ class Server:
         output = viewer.session.next_output(now)
         if output:
             viewer.own.check()
+            self._probe.woken()
             self._send(viewer, output)
 
     def _flush_last(self, viewer: Viewer) -> None:

@@ -103,12 +103,16 @@ class Watchdog:
         except Exception as error:
             hot.on_error("watchdog", error)
 
-    def look(self) -> None:
-        """Looks at all loops once. The other thread of the probe does so, too, whenever it wakes.
-
-        A C call that keeps the GIL is seen by the first thread that gets it when the call returns, and by that one
-        only: the next may be the loop's own again.
+    def look_if_late(self) -> None:
+        """Looks, in the other thread of the probe, if the last look is too long ago. Called whenever that may have
+        waited for the GIL: a C call that keeps it is seen by the first thread that gets it when the call returns, and
+        by that one only; the next may be the loop's own again.
         """
+        if monotonic() - self._looked > 2 * self.interval:
+            self.look()
+
+    def look(self) -> None:
+        """Looks at all loops once."""
         if not self._looking.acquire(blocking=False):
             return
         try:

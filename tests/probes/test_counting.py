@@ -162,6 +162,7 @@ def test_an_eager_child_is_not_its_creators_work(tmp_path: Path, python: str) ->
             program.expect("worked")
             viewer.ticks(2)
             parent, outer, inner = (viewer.named(name) for name in ("grandparent", "outer", "inner 0.04"))
+            viewer.until(lambda: viewer.of_kind("task_ended"), "the end of the one that ended at once")
             (at_once,) = [event for event in viewer.of_kind("task_ended") if event["name"] == "at once"]
             assert 18_000 <= parent["busy"] < 45_000, "its children ran for 120 ms inside its step"
             assert 45_000 <= outer["busy"] < 75_000
@@ -526,7 +527,7 @@ def test_lag_utilization_and_the_running_task(tmp_path: Path, python: str) -> No
             def process() -> dict[str, int]:
                 return [frame["process"] for frame in viewer.frames if "process" in frame][-1]
 
-            viewer.until(lambda: process()["cpu"] > 500_000, "the CPU time of the process, told once a second")
+            viewer.until(lambda: process()["cpu"] > 200_000, "the CPU time of the process, told once a second")
             assert process()["rss"] > 1e6 and process()["threads"] >= 3 and process()["fds"] > 3
             program.say()
             program.end()

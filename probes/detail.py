@@ -23,6 +23,17 @@ MOST_TEXT = 300
 _SLICE = 200
 
 
+def undisturbed() -> None:
+    """Gives the GIL away for a moment, so that what is read next is read in one go.
+
+    A frame or a task that is held here while the program lets go of it would be taken apart by this thread, in its
+    context and not in the program's (seen: the `finally` of an async generator). A thread that waits for the GIL
+    gets it after 5 ms (`sys.setswitchinterval`), and its wait begins anew whenever the GIL is given away; so what
+    follows has 5 ms, and looking at one task takes 0.05.
+    """
+    sleep(0)
+
+
 def number_of(task: Any) -> int | None:
     """The id of a task, or None for one that is not registered."""
     record = hot.record_of(task)
@@ -38,9 +49,18 @@ def wait_of(task: asyncio.Task[Any]) -> Wait | None:
 
 def detail_of(record: TaskRecord, tables: Tables) -> dict[str, Any] | None:
     """The `detail` of the protocol for a live task; None when it is gone."""
+    undisturbed()
+    facts, lock = _read(record, tables)
+    if lock is not None and facts is not None:
+        facts["waiting_on"]["holder"] = holder_of(lock, record)
+    return facts
+
+
+def _read(record: TaskRecord, tables: Tables) -> tuple[dict[str, Any] | None, Any]:
+    """The detail, and the lock whose holder is still to be found. Holds nothing else when it returns."""
     task = record()
     if task is None or task.done():
-        return None
+        return None, None
     stack: list[int] = []
     behind: list[list[int]] = []
     first: Wait | None = None
@@ -58,15 +78,17 @@ def detail_of(record: TaskRecord, tables: Tables) -> dict[str, Any] | None:
         current = wait.tasks[0] if wait is not None and len(wait.tasks) == 1 else None
     callers = [number_of(waiter) for waiter in awaited_by(task)[:MOST_AWAITED_BY]]
     histogram = record.histogram
-    return {
+    lock = first.waited if first is not None and first.kind == "lock" else None
+    facts = {
         "id": record.id,
         "await_stack": stack,
         "await_tasks": behind,
-        "waiting_on": None if first is None else _facts(first, task),
+        "waiting_on": None if first is None else _facts(first),
         "awaited_by": [number for number in callers if number is not None],
         "origin": _origin(record, tables),
         "histogram": None if histogram is None else {"steps": histogram.steps, "schedules": histogram.schedules},
     }
+    return facts, lock
 
 
 def _origin(record: TaskRecord, tables: Tables) -> list[int] | None:
@@ -75,10 +97,8 @@ def _origin(record: TaskRecord, tables: Tables) -> list[int] | None:
     return [tables.site_at(code, lasti) for code, lasti in record.origin]
 
 
-def _facts(wait: Wait, task: asyncio.Task[Any]) -> dict[str, Any]:
+def _facts(wait: Wait) -> dict[str, Any]:
     facts: dict[str, Any] = {"kind": wait.kind, "repr": wait.text[:MOST_TEXT], **wait.facts}
-    if wait.kind == "lock":
-        facts["holder"] = holder_of(wait.waited, task)
     if wait.tasks:
         numbers = [number_of(other) for other in wait.tasks[:MOST_AWAITED_BY]]
         known = [number for number in numbers if number is not None]
@@ -88,18 +108,19 @@ def _facts(wait: Wait, task: asyncio.Task[Any]) -> dict[str, Any]:
     return facts
 
 
-def holder_of(lock: Any, waiter: asyncio.Task[Any]) -> int | None:
+def holder_of(lock: Any, waiter: TaskRecord) -> int | None:
     """The task that is inside `async with lock`: the bound `__aexit__` lies on the stack of one of its frames.
 
     `asyncio.Lock` has no owner. `gc.get_referents` of a coroutine visits its frame's stack (3.11 and later), so the
     holder can be read. Who called `lock.acquire()` by hand leaves no trace, and None is returned.
     """
-    loop = waiter.get_loop()
+    task: Any = None
     for count, record in enumerate(list(hot.records.values())[:MOST_TASKS_FOR_A_HOLDER]):
         if count % _SLICE == _SLICE - 1:
-            sleep(0.0005)  # lets the app have the GIL
-        task = record()
-        if task is None or task is waiter or task.done() or task.get_loop() is not loop:
+            task = None  # see `undisturbed`
+            sleep(0)
+        task = record() if record.loop is waiter.loop and record is not waiter else None
+        if task is None or task.done():
             continue
         if _holds(task, lock):
             return record.id

@@ -20,7 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import sites, wire
-from .records import Failure, LoopRecord, SiteCounts, TaskRecord, coro_name, name_of
+from .records import Failure, LoopRecord, SiteCounts, TaskRecord, coro_name, name_of, start_counting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,16 +104,8 @@ def _class_of_first_steps() -> Any:
 
 
 _step_class = _class_of_first_steps()
-
-
-def start_counting(record: TaskRecord) -> None:
-    """Sets a record to nothing counted yet, from now on. Until somebody watches, these fields are not there."""
-    record.busy = record.scheduled = record.max_step = record.ended = 0.0
-    record.steps = record.outcome = record.site = 0
-    record.coro = record.failure = record.histogram = record.name = record.origin = None
-    record.counted = monotonic()
-    record.told = -1
-    record.dirty = False
+_wakeup_class = type(len)
+"""Of the callback that runs the other steps, as of every bound method of C."""
 
 
 def record_of(task: Any) -> TaskRecord | None:
@@ -122,8 +114,8 @@ def record_of(task: Any) -> TaskRecord | None:
     return record if record is not None and record() is task else None
 
 
-def adopt(task: AnyTask, loop: LoopRecord | None) -> TaskRecord:
-    """The record of a task that was made without passing `create_task`, or before the probe came."""
+def adopt(task: AnyTask, loop: LoopRecord | None, older: bool = False) -> TaskRecord:
+    """The record of a task that was made without passing `create_task`, or (`older`) before the probe came."""
     record = record_of(task)
     if record is None:
         record = TaskRecord(task)
@@ -132,6 +124,7 @@ def adopt(task: AnyTask, loop: LoopRecord | None) -> TaskRecord:
         record.born = record.code = None
         record.lasti = record.parent = 0
         record.eager = False
+        record.older = older
         record.loop = loop
         start_counting(record)
         records[record.key] = record
@@ -174,7 +167,7 @@ def _hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., A
             record.id = next_id()
             record.key = key = id(task)
             record.born = born
-            record.eager = False
+            record.eager = record.older = False
             try:
                 record.loop = loops[self]
             except KeyError:
@@ -198,7 +191,6 @@ def _hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., A
             else:
                 record.code = code
                 record.lasti = frame.f_lasti
-            records[key] = record
             if watching:
                 record.busy = record.scheduled = record.max_step = 0.0
                 record.steps = record.outcome = record.site = 0
@@ -207,6 +199,11 @@ def _hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., A
                 record.dirty = False  # after its first step, or within a second, the sampler gets it
                 if origin_depth:
                     record.origin = sites.stack_of(getframe(1), origin_depth)
+                records[key] = record
+            else:
+                records[key] = record
+                if watching:  # another thread has begun to count in between
+                    start_counting(record)
         except Exception as error:
             on_error("create_task", error)
         return task
@@ -251,7 +248,7 @@ def _register(loop: Any, task: AnyTask, coro: Any, born: float, caller: Any, nes
     record.id = next_id()
     record.key = id(task)
     record.born = born
-    record.eager = False
+    record.eager = record.older = False
     known = loops.get(loop)
     record.loop = on_loop(loop) if known is None else known
     creator = current_task_of(loop)
@@ -266,6 +263,8 @@ def _register(loop: Any, task: AnyTask, coro: Any, born: float, caller: Any, nes
     if nested is not None:
         _book_eager(task, coro, record, born, nested)
     records[record.key] = record
+    if watching and getattr(record, "told", None) is None:
+        start_counting(record)
     if watching and record.eager and not task.done():
         record.dirty = True
         changed.append(record)
@@ -432,6 +431,8 @@ def hook_run(original: Callable[[Any], None]) -> Callable[[Any], None]:  # noqa:
                         changed.append(record)
                     self = callback = owner = None
                     return
+                if record is None and callback.__class__ is _wakeup_class and callback.__name__ in _STEP_NAMES:
+                    adopt(owner, loop)  # made by calling `asyncio.Task`: its steps count from the next one on
             if loop.nested:
                 loop.nested = 0.0
             if elapsed >= slow_threshold:

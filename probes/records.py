@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import wire
@@ -36,6 +37,7 @@ class TaskRecord(weakref.ref["AnyTask"]):
         "loop",
         "max_step",
         "name",  # set at the end of the task
+        "older",  # than the probe
         "origin",  # the creation stack, innermost first, while a viewer wants origins
         "outcome",  # a state of wire.STATES from DONE on, or 0
         "parent",  # id of a task, or wire.NO_TASK
@@ -61,6 +63,7 @@ class TaskRecord(weakref.ref["AnyTask"]):
     loop: LoopRecord | None
     max_step: float
     name: str | None
+    older: bool
     origin: tuple[tuple[CodeType, int], ...] | None
     outcome: int
     parent: int
@@ -68,6 +71,16 @@ class TaskRecord(weakref.ref["AnyTask"]):
     site: int
     steps: int
     told: int
+
+
+def start_counting(record: TaskRecord) -> None:
+    """Sets a record to nothing counted yet, from now on. Until somebody watches, these fields are not there."""
+    record.busy = record.scheduled = record.max_step = record.ended = 0.0
+    record.steps = record.outcome = record.site = 0
+    record.coro = record.failure = record.histogram = record.name = record.origin = None
+    record.counted = monotonic()
+    record.told = -1
+    record.dirty = False
 
 
 class LoopRecord:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any
 
 from . import hot, loops, sites, wire
-from .records import Failure, LoopRecord, SiteCounts, TaskRecord, coro_name
+from .records import Failure, LoopRecord, SiteCounts, TaskRecord, coro_name, start_counting
 from .sites import Tables
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Sampler:
         self._loops = all_loops
         self._journal = journal
         self._watchdog = watchdog
-        self._swept = 0.0
+        self._sweep_due = 0.0
         self._pruned = 500
 
     def start_counting(self) -> None:
@@ -73,6 +74,7 @@ class Sampler:
         record = task = None
         for number, record in enumerate(list(hot.records.values())):
             if number % _SLICE == _SLICE - 1:
+                task = None  # nothing of the program's is held while it may run: we would be the last to let go
                 sleep(0)
             task = record()
             if task is None or task.done():
@@ -80,7 +82,7 @@ class Sampler:
                 hot.records.pop(record.key, None)
             else:
                 self.by_id[record.id] = record
-            hot.start_counting(record)
+            start_counting(record)
         del record, task
         for loop, loop_record in self._loops.all():
             loop_record.steps = 0
@@ -90,14 +92,16 @@ class Sampler:
     def _adopt(self, loop: Any, loop_record: LoopRecord) -> None:
         """Registers tasks that passed no hook: older than the probe, or made by calling `asyncio.Task`."""
         try:
-            tasks = asyncio.all_tasks(loop)
+            tasks = [weakref.ref(task) for task in asyncio.all_tasks(loop)]
         except RuntimeError:  # the set changed too often while it was copied
             return
-        while tasks:
-            if len(tasks) % _SLICE == 0:
+        task: Any = None
+        for number, ref in enumerate(tasks):
+            if number % _SLICE == _SLICE - 1:
+                task = None
                 sleep(0)
-            task = tasks.pop()
-            if task.done():
+            task = ref()
+            if task is None or task.done():
                 continue
             record = hot.record_of(task)
             if record is None:
@@ -109,9 +113,11 @@ class Sampler:
     def look(self) -> Changes:
         """Takes what the hooks booked since the last look."""
         now = monotonic()
-        if now - self._swept >= 1.0:
-            self._swept = now
+        if now >= self._sweep_due:
+            sleep(0)
             self._sweep(now)
+            # A crowd is swept less often: this is never more than 2 % of a core.
+            self._sweep_due = monotonic() + max(1.0, 50 * (monotonic() - now))
         changes = Changes()
         self._count_lost_births()
         hot.named = 0
@@ -217,8 +223,9 @@ class Sampler:
         self._pruned = max(len(hot.records), 500)
 
     def _mark_ready(self, loop: LoopRecord) -> None:
-        for number, record in enumerate(list(hot.records.values())[:20_000]):
+        for number, record in enumerate(list(self.by_id.values())[:20_000]):
             if number % _SLICE == _SLICE - 1:
+                task = None
                 sleep(0)
             task = record() if record.loop is loop and not record.dirty else None
             if task is not None and loops.state_of(record, task, None) == wire.SCHEDULED:
@@ -298,7 +305,6 @@ class Sampler:
 
     def static_of(self, record: TaskRecord, task: Any) -> list[Any]:
         """The wire.TASK_STATIC of a live task."""
-        before = record.born is None
         return [
             record.id,
             task.get_name()[:300],
@@ -308,7 +314,7 @@ class Sampler:
             None if record.counted is None else self.clock.unix(record.counted),
             record.parent,
             self.tables.site_at(record.code, record.lasti),
-            (wire.BORN_BEFORE_ATTACH if before else 0) | (wire.EAGER if record.eager else 0),
+            (wire.BORN_BEFORE_ATTACH if record.older else 0) | (wire.EAGER if record.eager else 0),
         ]
 
     def row_of(self, record: TaskRecord) -> list[Any] | None:

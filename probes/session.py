@@ -29,6 +29,8 @@ MOST_SITES = 5000
 MOST_GONE = 20_000
 """Counts of creation sites, and ids of collected tasks, in one frame: it must not grow beyond wire.MAX_FRAME."""
 DETAILS = 25
+AT_ONCE = 40
+"""Tasks whose waits are read between two moments in which the program may have the GIL."""
 MOST_EVENTS = 300
 MOST_TEXT = 300
 SORTS = ("busy", "steps", "scheduled", "max_step", "age", "id")
@@ -179,7 +181,7 @@ class Session:
 
     def _begin(self) -> None:
         """Everything there is comes as a first screen, then in pieces."""
-        everything = list(hot.records.values()) if self.watch.rows else []
+        everything = list(self._sampler.by_id.values()) if self.watch.rows else []
         records = [record for record in everything if self._wanted(record)]
         sort, limit = _order(self.watch.first)
         first = sorted_first(records, sort, min(limit, PIECE))
@@ -308,7 +310,10 @@ class Session:
 
     def _look_closer(self, tick: dict[str, Any]) -> None:
         waits, names = [], []
-        for number in self.watch.window:
+        for place, number in enumerate(self.watch.window):
+            if place % AT_ONCE == 0:
+                task = wait = None
+                detail.undisturbed()
             record = self._probe.record_of(number)
             task = record() if record is not None else None
             if record is None or task is None:
@@ -323,6 +328,7 @@ class Session:
                 # Also when it comes into sight: it may have been renamed since its facts were sent.
                 self._names[number] = task.get_name()
                 names.append(self._sampler.static_of(record, task))
+        task = wait = None
         for number in (set(self._waits) | set(self._names)) - set(self.watch.window):
             self._waits.pop(number, None)
             self._names.pop(number, None)
@@ -432,7 +438,7 @@ class Session:
     def _task_pieces(
         self, number: int, sort: str, limit: int, offset: int, text: str | None, wanted: list[int] | None
     ) -> Iterator[list[dict[str, Any]]]:
-        records = list(hot.records.values())
+        records = list(self._sampler.by_id.values())
         if wanted is not None:
             ids = set(wanted)
             records = [record for record in records if record.id in ids]

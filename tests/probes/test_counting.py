@@ -564,3 +564,58 @@ def test_histograms_of_the_task_that_is_looked_at(tmp_path: Path, python: str) -
             assert sum(viewer.detail["histogram"]["steps"]) < 20, "nothing was kept while nobody looked"
             program.say()
             program.end()
+
+
+def test_nothing_keeps_a_failed_task_or_callback_alive(tmp_path: Path, python: str) -> None:
+    body = """
+        import gc, weakref
+
+        class Thing:
+            def fails(self, other): raise ValueError("callback")
+
+        async def fails(): raise ValueError("task")
+
+        async def main():
+            asyncio.get_running_loop().set_exception_handler(lambda loop, context: kept.append(context["exception"]))
+            await told("ready")
+            gc.collect(); gc.disable()
+            thing, other = Thing(), Thing()
+            task = asyncio.create_task(fails(), name="fails")
+            refs = [weakref.ref(each) for each in (thing, other, task)]
+            asyncio.get_running_loop().call_soon(thing.fails, other)
+            await asyncio.sleep(0.05)
+            del thing, task
+            await asyncio.sleep(0.05)
+            print([type(error).__name__ for error in kept], refs[2]() is None, flush=True)
+            kept.clear()
+            del other
+            await asyncio.sleep(0.05)
+            print([ref() for ref in refs], flush=True)
+
+        kept = []
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path, python=python) as program:
+        program.expect("ready")
+        with program.viewer(rate=4) as viewer:
+            viewer.ticks(2)
+            program.say()
+            program.expect("['ValueError', 'ValueError'] True")
+            program.expect("[None, None, None]")
+            assert program.end() == 0
+
+
+def test_a_beat_from_before_a_restart_is_no_lag() -> None:
+    from probes.records import LoopRecord
+    from probes.slow import Watchdog
+
+    class Loop:
+        def call_soon_threadsafe(self, callback: object) -> None:
+            self.callback = callback
+
+    loop = Loop()
+    record = LoopRecord(loop, 1, "asyncio", True)
+    Watchdog()._beat(loop, record, 1.0)
+    record.beat_sent = 0.0  # the loop was stopped, and starts again much later
+    loop.callback()
+    assert record.lag == record.lag_peak == 0.0

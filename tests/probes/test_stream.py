@@ -521,6 +521,7 @@ def test_everything_hostile_stays_within_a_frame(tmp_path: Path) -> None:
             keep = [asyncio.create_task(waits(), name=name * (1 + n % 3)) for n in range(120) for name in names]
             keep += [asyncio.create_task(fails(), name="n" * 1_000_000) for _ in range(50)]
             await asyncio.sleep(0)
+            keep[0].set_name("long" * 1_000_000)
             async def awaits(): await keep[0]
             waiter = asyncio.create_task(awaits(), name="waiter")
             await told("ready")

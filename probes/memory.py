@@ -192,6 +192,7 @@ class Memory:
         self._tracing = Tracing(session, adopted, self._probe.clock.unix(), now + duration, limit, before)
         self._during = self._rates.begin()
         self._ended = None
+        session.told_tracing = True  # by the reply; so its end will be told, too
         kept = self._kept.get(session)
         if kept is not None:
             kept.baseline = kept.last = None

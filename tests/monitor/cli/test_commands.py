@@ -11,7 +11,7 @@ import pytest
 from fake_probe import announce, behind_token, event, eventually, hello, serve, well
 
 from monitor import cli, guard
-from monitor.cli import main
+from monitor.cli import launching, main
 from monitor.errors import NO_CONNECTION, USAGE
 
 
@@ -258,7 +258,7 @@ def test_options_end_where_the_program_begins(tmp_path, monkeypatch):
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)
     (tmp_path / "app.py").touch()
     (tmp_path / "--x.py").touch()
-    monkeypatch.setattr(cli, "_run", lambda launch, headless: started.append((launch, headless)) or 0)
+    monkeypatch.setattr(launching, "watch_program", lambda launch, headless: started.append((launch, headless)) or 0)
     for args, words, headless in [
         (["app.py"], ["app.py"], False),
         (
@@ -280,7 +280,7 @@ def test_options_end_where_the_program_begins(tmp_path, monkeypatch):
 def test_settings_of_run(tmp_path, monkeypatch):
     started = []
     (tmp_path / "app.py").touch()
-    monkeypatch.setattr(cli, "_run", lambda launch, headless: started.append(launch.settings) or 0)
+    monkeypatch.setattr(launching, "watch_program", lambda launch, headless: started.append(launch.settings) or 0)
     options = ["--name", "api", "--listen", "127.0.0.1:0", "--slow", "0.5", "--token-file", "/t"]
     assert main(["run", *options, str(tmp_path / "app.py")]) == 0
     settings = started[0]

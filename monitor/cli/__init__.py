@@ -1,0 +1,62 @@
+"""The commands. Imports nothing that a command does not need before it runs: `looptop --help` is as fast as Python."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor.cli.attaching import attach, detach, ps
+from monitor.cli.catalogue import demo, samples
+from monitor.cli.launching import run
+from monitor.cli.looks import memory, profile, tasks, watch
+from monitor.cli.output import print_programs
+from monitor.cli.target import open_dashboard
+from monitor.guard import guarded, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@click.group(
+    invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(package_name="looptop", prog_name="looptop")
+@click.pass_context
+def cli(ctx: click.Context) -> int | None:
+    """Top for the event loop: every task of a running asyncio program, and the line that blocks its loop.
+
+    TARGET is a pid, unix:PATH, HOST:PORT or @NAME.
+    """
+    return start() if ctx.invoked_subcommand is None else None
+
+
+for _command in (run, attach, detach, ps, tasks, watch, memory, profile, demo, samples):
+    cli.add_command(_command)
+
+
+def start() -> int:
+    """`looptop` alone: the dashboard on the one program there is, else what there is and what to do."""
+    from monitor import terminal
+    from monitor.attach.find import probes
+    from monitor.attach.programs import programs
+
+    found = probes().probes
+    if len(found) == 1 and isinstance(terminal.decide_here(), terminal.Tui):
+        return open_dashboard(str(found[0].pid), None)
+    print_programs(programs())
+    next_step = "looptop attach PID" if found else "looptop run SCRIPT, or looptop demo"
+    say(f"next: {next_step}")
+    return 0
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """The command `looptop`: its exit status."""
+    return guarded(lambda: _invoke(sys.argv[1:] if args is None else list(args)))
+
+
+def _invoke(args: list[str]) -> int:
+    with cli.make_context("looptop", args) as context:
+        status = cli.invoke(context)
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,86 @@
+"""`looptop attach`, `detach` and `ps`: programs that run already."""
+
+from __future__ import annotations
+
+import click
+
+from monitor.cli.looks import print_tasks
+from monitor.cli.output import json_option, print_programs
+from monitor.cli.target import connect, open_dashboard, token_option
+from monitor.errors import LooptopError, UsageError
+from monitor.guard import say
+
+
+@click.command()
+@click.argument("target")
+@click.option(
+    "--method",
+    type=click.Choice(("auto", "remote_exec", "ptrace", "gdb")),
+    default="auto",
+    help="How to get into a program that has no probe (auto).",
+)
+@click.option("--timeout", type=click.FloatRange(0.1, 60), default=5.0, metavar="S", help="For getting in (5).")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done, and why.")
+@click.option("--force", is_flag=True, help="Even where the program has remote debugging disabled.")
+@click.option("--stay", is_flag=True, help="Leave the probe in when the last viewer leaves.")
+@token_option
+def attach(
+    target: str, method: str, timeout: float, dry_run: bool, force: bool, stay: bool, token_file: str | None
+) -> int:
+    """Open the dashboard on a running program, whether it was started with looptop or not.
+
+    A program without a probe gets one, and is rid of it when the last viewer leaves.
+    """
+    from monitor import terminal
+    from monitor.attach.enter import Way
+    from monitor.plain.snapshot import WHILE, Wanted
+
+    way = Way(method, timeout, force, stay)
+    if dry_run:
+        if not target.isdigit():
+            raise UsageError("--dry-run is for a pid", "looptop attach PID --dry-run")
+        click.echo(way.plan(int(target)))
+        return 0
+    decision = terminal.decide_here()
+    if not isinstance(decision, terminal.Tui):
+        say(f"{decision.reason}: this is one table instead of the dashboard")
+        return print_tasks(connect(target, token_file, way.enter), Wanted(measure=WHILE), as_json=False)
+    return open_dashboard(target, token_file, way.enter)
+
+
+@click.command()
+@click.argument("target")
+@token_option
+def detach(target: str, token_file: str | None) -> int:
+    """Take the probe out of a program again."""
+    from contextlib import closing
+
+    from monitor.plain.snapshot import replies
+    from monitor.store.store import Store
+
+    connection = connect(target, token_file)
+    with closing(connection):
+        connection.send({"type": "request", "id": 1, "op": "detach"})
+        reply = replies(connection, Store(), 1)
+        if not reply.ok:
+            raise LooptopError(f"the probe of process {connection.hello.pid} stays", reply.error)
+    click.echo(f"the probe of process {connection.hello.pid} is out")
+    return 0
+
+
+@click.command()
+@json_option
+def ps(as_json: bool) -> int:
+    """List the Python programs on this machine, and for each whether and how it can be watched."""
+    from dataclasses import asdict
+
+    from monitor.attach.programs import programs
+
+    listed = programs()
+    if as_json:
+        from monitor.plain.objects import dump
+
+        click.echo(dump({"programs": [asdict(program) for program in listed]}))
+        return 0
+    print_programs(listed)
+    return 0

@@ -1,0 +1,129 @@
+"""`looptop tasks`, `watch`, `memory` and `profile`: what a screen shows, printed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor.cli.output import json_option, print_look, print_object
+from monitor.cli.target import connect, token_option
+from monitor.guard import say
+
+if TYPE_CHECKING:
+    from monitor.plain.snapshot import Wanted
+    from monitor.sources.connection import Connection
+
+
+@click.command()
+@click.argument("target")
+@json_option
+@click.option("--tree", is_flag=True, help="Each task below its parent.")
+@click.option("--sort", default="busy", metavar="KEY", help="Column to sort by; -KEY turns the order round (busy).")
+@click.option("--filter", "filter_", default="", metavar="TEXT", help="For example: state:waiting busy>0.5 name:job-*")
+@click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many tasks.")
+@click.option("--ended", is_flag=True, help="The tasks that have ended, too.")
+@token_option
+def tasks(
+    target: str,
+    as_json: bool,
+    tree: bool,
+    sort: str,
+    filter_: str,
+    limit: int | None,
+    ended: bool,
+    token_file: str | None,
+) -> int:
+    """Print the tasks of a program, once."""
+    from monitor.attach.enter import Way
+    from monitor.plain.snapshot import MOMENT, WHILE, Wanted, validate
+
+    measure = MOMENT if as_json else WHILE
+    wanted = Wanted(sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree, measure=measure)
+    validate(wanted)
+    return print_tasks(connect(target, token_file, Way().enter), wanted, as_json)
+
+
+@click.command()
+@click.argument("target")
+@json_option
+@click.option("--duration", type=click.FloatRange(0), metavar="S", help="Leave after so many seconds.")
+@click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
+@token_option
+def watch(target: str, as_json: bool, duration: float | None, slow: float | None, token_file: str | None) -> int:
+    """Print slow callbacks, ended tasks, exceptions and loop health, as they come.
+
+    What the probe still remembers from before comes first.
+    """
+    from monitor.attach.enter import Way
+    from monitor.plain import stream
+    from monitor.plain.objects import dump
+
+    for thing in stream.watch(connect(target, token_file, Way().enter), duration, slow):
+        if thing["type"] == "notice":
+            say(thing["text"])
+        else:
+            print(dump(thing) if as_json else stream.line(thing), flush=True)  # noqa: T201 - this is the output
+    return 0
+
+
+@click.command()
+@click.argument("target")
+@click.option("--duration", type=click.FloatRange(0.1, 86_400), default=10.0, metavar="S", help="How long (10).")
+@click.option("--frames", type=click.IntRange(1, 25), default=1, metavar="N", help="Frames kept of each block (1).")
+@click.option("--group", type=click.Choice(["lineno", "filename", "traceback"]), default="lineno")
+@click.option("--limit", type=click.IntRange(1, 500), default=20, metavar="N", help="At most so many rows (20).")
+@click.option("--hide", type=click.Choice(["stdlib", "packages"]), multiple=True, help="Leave these files out.")
+@json_option
+@token_option
+def memory(
+    target: str,
+    duration: float,
+    frames: int,
+    group: str,
+    limit: int,
+    hide: tuple[str, ...],
+    as_json: bool,
+    token_file: str | None,
+) -> int:
+    """Print which lines of a program make its memory grow.
+
+    Traces its allocations for a while (tracemalloc), which makes its steps several times as dear meanwhile.
+    """
+    from monitor.attach.enter import Way
+    from monitor.plain import memory as plain
+
+    wanted = plain.Wanted(duration, frames, group, limit, ("probe", *hide))
+    growth = plain.measure(connect(target, token_file, Way().enter), wanted)
+    for note in growth.notes:
+        say(note)
+    print_object(as_json, lambda: plain.growth_object(growth), lambda *how: plain.growth_lines(growth, *how))
+    return 0
+
+
+@click.command()
+@click.argument("target")
+@click.option("--calls", type=click.IntRange(0, 1000), default=100, metavar="N", help="Newest calls in JSON (100).")
+@json_option
+@token_option
+def profile(target: str, calls: int, as_json: bool, token_file: str | None) -> int:
+    """Print what functions decorated with probes.profile_time or profile_memory took."""
+    from monitor.plain import memory as plain
+
+    store = plain.profiles(connect(target, token_file), calls if as_json else 0)
+    print_object(as_json, lambda: plain.profiles_object(store), lambda *how: plain.profiles_lines(store, *how))
+    return 0
+
+
+def print_tasks(connection: Connection, wanted: Wanted, as_json: bool) -> int:
+    """Looks once, prints the tasks."""
+    from monitor.plain.snapshot import look
+
+    seen = look(connection, wanted)
+    if as_json:
+        from monitor.plain.objects import dump, snapshot
+
+        click.echo(dump(snapshot(seen.store, seen.tasks, seen.ended)))
+        return 0
+    print_look(seen)
+    return 0

@@ -1,0 +1,48 @@
+"""What a command prints: JSON where it is asked, else lines as wide and as coloured as the terminal is."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+
+
+def print_object(as_json: bool, thing: Callable[[], Any], lines: Callable[[int, bool], Sequence[str]]) -> None:
+    """One thing as JSON, or as lines for (width, colour)."""
+    if as_json:
+        from monitor.plain.objects import dump
+
+        click.echo(dump(thing()))
+        return
+    from monitor import terminal
+
+    print_lines(lines(terminal.width_here(), terminal.colour_here()))
+
+
+def print_look(seen: Any) -> None:
+    """The tasks of one look as a table."""
+    from monitor import terminal
+    from monitor.plain.reports import tasks as report
+
+    print_lines(report(seen, terminal.width_here(), terminal.colour_here()))
+
+
+def print_programs(listed: Any) -> None:
+    """The programs that were found as a table."""
+    from monitor import terminal
+    from monitor.plain.reports import programs as report
+
+    print_lines(report(listed, terminal.width_here(), terminal.colour_here()))
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Lines, at once."""
+    sys.stdout.write("".join(line + "\n" for line in lines))
+    sys.stdout.flush()

@@ -1,0 +1,37 @@
+"""A TARGET of a command: its options, the connection to it, the dashboard on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor.sources.address import Address
+    from monitor.sources.connection import Connection
+
+
+token_option = click.option("--token-file", metavar="FILE", help="File with the token, for a program on TCP.")
+
+
+def connect(target: str, token_file: str | None, enter: Callable[[int], Address] | None = None) -> Connection:
+    """The connection to a TARGET; `enter` puts a probe into a pid that has none. Raises LooptopError."""
+    from monitor.sources.connection import connect
+    from monitor.targets import resolve
+
+    return connect(resolve(target, enter=enter), token_file)
+
+
+def open_dashboard(target: str, token_file: str | None, enter: Callable[[int], Address] | None = None) -> int:
+    """The dashboard on a running program; what is wrong with the target is told before it opens.
+
+    A probe is put in once: one that was taken out again is not put back because a screen is still open.
+    """
+    from monitor.sources.live import LiveSource
+
+    source = LiveSource(lambda: connect(target, token_file), first=connect(target, token_file, enter))
+    from monitor.tui import run_dashboard
+
+    return int(run_dashboard(source, program=None))

@@ -20,18 +20,16 @@ from monitor.tui import theme
 from monitor.tui.control import Control, ask_to_stop
 from monitor.tui.guest import Guest
 from monitor.tui.keys import bindings, commands
+from monitor.tui.main_screens import MAIN, tabs
 from monitor.tui.news import News, Notice, banner
 from monitor.tui.paint import safe
 from monitor.tui.program import Program
 from monitor.tui.pulse import Pulse
 from monitor.tui.screens.base import LiveScreen
 from monitor.tui.screens.end import EndScreen
-from monitor.tui.screens.ended import EndedScreen
 from monitor.tui.screens.help import HelpScreen
-from monitor.tui.screens.output import OutputScreen
-from monitor.tui.screens.slow import SlowScreen
 from monitor.tui.screens.task import TaskScreen
-from monitor.tui.screens.tasks import TasksScreen
+from monitor.tui.tabs import Tab
 from monitor.tui.widgets.header import Situation
 from monitor.tui.widgets.source_view import Sources
 
@@ -53,12 +51,7 @@ class Looptop(App[int]):
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[Any]] = bindings("app")
-    MODES: ClassVar[dict[str, Any]] = {
-        "tasks": TasksScreen,
-        "slow": SlowScreen,
-        "ended": EndedScreen,
-        "output": OutputScreen,
-    }
+    MODES: ClassVar[dict[str, Any]] = {main.mode: main.screen for main in MAIN}
     DEFAULT_MODE = "tasks"
 
     def __init__(
@@ -190,6 +183,10 @@ class Looptop(App[int]):
         rate = self.pulse.rate if self.pulse.slowed else None
         news = News(self.wall(), self.source.status, self.guest, self.notice, rate, self.slow)
         return banner(self.store, news)
+
+    def tabs(self) -> list[Tab]:
+        """The main screens and how much is on them."""
+        return tabs(self.store, self.guest)
 
     def say(self, text: str, *, bad: bool = False) -> None:
         """Answers something that the person did."""

@@ -1,4 +1,4 @@
-"""The banner, which is the one line that matters most now, and the tabs. Pure."""
+"""The banner: the one line that matters most now. Pure."""
 
 from __future__ import annotations
 
@@ -47,17 +47,6 @@ def banner(store: Store, news: News) -> tuple[str, str] | None:
         or _of_the_probe(store)
         or (_connecting(news.status) if news.status.state == "connecting" else None)
     )
-
-
-def tabs(store: Store, guest: Guest | None) -> list[tuple[str, str, str | None]]:
-    """The main screens, their titles, and how much is on them."""
-    slow = sum(line.count for line in store.slow.lines.values())
-    return [
-        ("tasks", "Tasks", fmt.count(len(store.tasks))),
-        ("slow", "Slow", fmt.count(slow)),
-        ("ended", "Ended", fmt.count(store.ended_total + len(store.unhandled))),
-        ("output", "Output", None if guest is None else fmt.count(guest.output.total)),
-    ]
 
 
 def blocked_lately(store: Store) -> bool:

@@ -8,9 +8,10 @@ from textual.containers import Vertical
 from textual.screen import Screen
 from textual.widgets import Static
 
+from monitor.tui import tabs
 from monitor.tui.keys import bindings, by_id, hints
-from monitor.tui.news import blocked_lately, tabs
-from monitor.tui.paint import Part, spread
+from monitor.tui.news import blocked_lately
+from monitor.tui.paint import Part, spread, width
 from monitor.tui.widgets.header import header
 from monitor.tui.widgets.lines import Lines
 
@@ -93,13 +94,16 @@ class LiveScreen(Screen[None]):
         app = self.looptop
         parts: list[Part] = []
         actions: list[str | None] = []
-        for number, (mode, title, count) in enumerate(tabs(app.store, app.guest), 1):
-            chosen = mode == app.current_mode
-            text = f" {number} {title}{'' if count is None else ' ' + count} "
-            calm = "warn" if mode == "slow" and blocked_lately(app.store) else "dim"
-            parts += [(text, "tab" if chosen else calm), (" ", "text")]
-            actions += [f"app.show('{mode}')", None]
-        self.query_one("#tabs", Lines).show([spread(tuple(parts), self.about(), cells)], [actions])
+        about = self.about()
+        shown = app.tabs()
+        room = cells - sum(width(text) for text, _ in about) - 1
+        texts = tabs.texts(shown, app.current_mode, room)
+        gap = " " if sum(map(len, texts)) + len(texts) <= room else ""
+        for tab, text in zip(shown, texts, strict=True):
+            calm = "warn" if tab.mode == "slow" and blocked_lately(app.store) else "dim"
+            parts += [(text, "tab" if tab.mode == app.current_mode else calm), (gap, "text")]
+            actions += [f"app.show('{tab.mode}')", None]
+        self.query_one("#tabs", Lines).show([spread(tuple(parts), about, cells)], [actions])
 
     def _look_at_hints(self, cells: int) -> None:
         """As many hints as fit; help and quit always."""

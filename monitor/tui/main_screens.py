@@ -1,0 +1,56 @@
+"""The main screens, one entry each: a screen that is added here has its tab; its key stands in the table of keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor import format as fmt
+from monitor.tui.screens.ended import EndedScreen
+from monitor.tui.screens.output import OutputScreen
+from monitor.tui.screens.slow import SlowScreen
+from monitor.tui.screens.tasks import TasksScreen
+from monitor.tui.tabs import Tab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor.store.store import Store
+    from monitor.tui.guest import Guest
+    from monitor.tui.screens.base import LiveScreen
+
+
+def _nothing(_store: Store, _guest: Guest | None) -> None:
+    """A screen whose tab counts nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class MainScreen:
+    """One main screen; its number is its place."""
+
+    screen: type[LiveScreen]
+    title: str
+    short: str
+    count: Callable[[Store, Guest | None], str | None] = _nothing
+
+    @property
+    def mode(self) -> str:
+        """What it is called in `app.show`."""
+        return self.screen.MODE
+
+
+MAIN = (
+    MainScreen(TasksScreen, "Tasks", "Tasks", lambda store, _: fmt.count(len(store.tasks))),
+    MainScreen(
+        SlowScreen, "Slow", "Slow", lambda store, _: fmt.count(sum(line.count for line in store.slow.lines.values()))
+    ),
+    MainScreen(EndedScreen, "Ended", "End", lambda store, _: fmt.count(store.ended_total + len(store.unhandled))),
+    MainScreen(
+        OutputScreen, "Output", "Out", lambda _, guest: None if guest is None else fmt.count(guest.output.total)
+    ),
+)
+
+
+def tabs(store: Store, guest: Guest | None) -> list[Tab]:
+    """The tabs of the main screens as they are now."""
+    return [Tab(main.mode, main.title, main.short, main.count(store, guest)) for main in MAIN]

@@ -1,0 +1,48 @@
+"""The line of tabs: the main screens with how much is on them, as long or as short as there is room. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One tab. `count` is None for a screen that counts nothing."""
+
+    mode: str
+    title: str
+    short: str
+    count: str | None = None
+
+
+def texts(tabs: Sequence[Tab], chosen: str, cells: int) -> list[str]:
+    """What each tab says, in the longest form that fits; the chosen one keeps its title and count longest."""
+    found: list[str] = []
+    for form in _FORMS:
+        found = [form(number, tab, tab.mode == chosen) for number, tab in enumerate(tabs, 1)]
+        if sum(map(len, found)) <= cells:
+            break
+    return found
+
+
+def _long(number: int, tab: Tab, _chosen: bool) -> str:
+    return f" {number} {tab.title}{'' if tab.count is None else ' ' + tab.count} "
+
+
+def _shorter(number: int, tab: Tab, chosen: bool) -> str:
+    return _long(number, tab if chosen else Tab(tab.mode, tab.short, tab.short, tab.count), chosen)
+
+
+def _bare(number: int, tab: Tab, chosen: bool) -> str:
+    return _long(number, tab, True) if chosen else f" {number} {tab.short} "
+
+
+def _numbers(number: int, tab: Tab, chosen: bool) -> str:
+    return _long(number, tab, True) if chosen else f" {number} "
+
+
+_FORMS: tuple[Callable[[int, Tab, bool], str], ...] = (_long, _shorter, _bare, _numbers)

@@ -91,7 +91,7 @@ def _without_probe(pid: int, environ: Mapping[str, str], enter: Callable[[int], 
     """Finds the probe of another user's process or puts one in, or raises for the reason why there is none."""
     import psutil  # type: ignore[import-untyped]
 
-    from monitor.attach import find, programs
+    from monitor.attach import access, find, programs
 
     try:
         process = psutil.Process(pid)
@@ -101,7 +101,7 @@ def _without_probe(pid: int, environ: Mapping[str, str], enter: Callable[[int], 
             raise psutil.NoSuchProcess(pid)
     except (psutil.Error, OverflowError):
         raise Gone(f"no process has the pid {pid}", "looptop ps lists what runs here") from None
-    if not programs.mine(owner):
+    if not access.mine(owner):
         user = find.user_name(owner)
         raise ConnectError(f"process {pid} ({name}) belongs to {user}", f"run looptop as {user} or as root")
     if owner != os.geteuid():

@@ -20,7 +20,10 @@ def find_python(version: str) -> str | None:
     if version == "{}.{}".format(*sys.version_info):
         return sys.executable
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    unpacked = Path(os.environ.get("PYTHONS_FOLDER") or cache_home / "looptop-pythons")  # by tests/pythons.sh
     candidates = sorted(pyenv.glob(f"{version}*/bin/python{version}"), reverse=True)
+    candidates.append(unpacked / version / "bin" / f"python{version}")
     candidates += [Path(entry) / f"python{version}" for entry in os.environ.get("PATH", "").split(os.pathsep) if entry]
     for candidate in candidates:
         if not candidate.exists():

@@ -1,26 +1,27 @@
-"""The Python programs on this machine: what they are, and whether they can be watched. Reads, never runs anything."""
+"""The Python programs on this machine: what they are, and how they can be watched. Reads, never runs anything."""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil  # type: ignore[import-untyped]
 
+from monitor.attach.access import ATTACH, PROBE, READ_ONLY, Access, access, denied, mine
 from monitor.attach.find import Announcement, Found, probes
+from monitor.attach.mapped import Mapped, read_maps
+from monitor.attach.ports import Ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Sequence
 
 _PYTHON = re.compile(r"^(?:python|pypy)\d*(?:\.\d+)?[a-z]{0,2}$")
-_LIBRARY = re.compile(r"/libpython(3\.\d+)[a-z]*\.(?:so|dylib)")
-_EXTENSION = re.compile(r"\.cpython-3(\d+)[a-z]*-[^/]*\.so$")
-_VERSIONED = re.compile(r"/python(3\.\d+)[a-z]*$")
-OLDEST = (3, 11)
-_FULL = re.compile(r"/(?:versions|cpython-|python-)/?(3\.\d+\.\d+(?:[ab]\d+|rc\d+)?)[^/]*/")
+_LOADER = re.compile(r"^ld-[\w.-]+\.so(?:\.\d+)?$")
+_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs", "--library-path", "--argv0", "--preload")
+_RANK = {PROBE: 0, ATTACH: 1, READ_ONLY: 2, None: 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,96 +29,155 @@ class Program:
     """A process that runs Python. What cannot be told from outside is None."""
 
     pid: int
+    parent: int | None  # the nearest ancestor that is listed
     owner: str
     command: str
+    started: float | None  # Unix time
     python: str | None
-    asyncio: bool | None
-    uvloop: bool | None
+    asyncio: bool | None  # whether it is loaded
+    loop: str | None  # asyncio or uvloop, by what is loaded
+    ports: tuple[str, ...] | None  # where it listens
     name: str | None  # of its probe
-    watchable: bool
-    reason: str | None  # why it can not be watched
+    how: str | None  # probe, attach or read-only
+    reason: str | None  # why not in a better way
     todo: str  # the next step: how to watch it, or how to come to that
+    depth: int = 0  # in the tree of those that are listed
+
+    @property
+    def watchable(self) -> bool:
+        """Whether there is a way."""
+        return self.how is not None
+
+    @property
+    def title(self) -> str:
+        """The command without what every Python has: interpreter, its options, folders of scripts."""
+        return short_command(self.command)
 
 
-@dataclass(frozen=True, slots=True)
-class Mapped:
-    """What the files tell that a process has in memory."""
+class _Look:
+    """One look at all of them: what several programs share is read once."""
 
-    python: str | None
-    asyncio: bool | None
-    uvloop: bool
+    def __init__(self) -> None:
+        self.ports = Ports()
+        self._found: dict[int, Found] = {}
+
+    def probe(self, pid: int, uid: int) -> Announcement | None:
+        """The probe of a process, of whomever we may ask."""
+        owner = uid if os.geteuid() == 0 else os.geteuid()
+        if owner not in self._found:
+            self._found[owner] = probes(uid=owner)
+        return self._found[owner].of_pid(pid)
+
+    def program(self, process: psutil.Process) -> Program | None:
+        """What is known of a process; None for one that is gone or no Python."""
+        try:
+            with process.oneshot():
+                return self._program(process)
+        except psutil.Error:
+            return None
+
+    def _program(self, process: psutil.Process) -> Program | None:
+        pid = process.pid
+        if pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        uid = process.uids().effective
+        announced = self.probe(pid, uid)
+        python_name = is_python_name(process)
+        if mine(uid):
+            mapped = read_maps(process)
+        elif python_name or announced is not None:
+            mapped = Mapped(None, None, False)
+        else:
+            return None
+        if announced is None and not python_name and mapped.python is None:
+            return None
+        way, loop, asyncio = self._way(pid, uid, mapped, announced), None, mapped.asyncio
+        if announced is not None or asyncio:
+            asyncio, loop = True, "uvloop" if mapped.uvloop else "asyncio"
+        return Program(
+            pid=pid,
+            parent=process.ppid() or None,
+            owner=process.username(),
+            command=_command(process),
+            started=process.create_time(),
+            python=way.python or mapped.python,
+            asyncio=asyncio,
+            loop=loop,
+            ports=self.ports.of(process) if mine(uid) else None,
+            name=announced.name if announced is not None else None,
+            how=way.how,
+            reason=way.reason,
+            todo=way.todo,
+        )
+
+    def _way(self, pid: int, uid: int, mapped: Mapped, announced: Announcement | None) -> Access:
+        if announced is not None:
+            return Access(PROBE, None, f"looptop attach {pid}", announced.python or None)
+        return access(pid, uid, mapped) if mine(uid) else denied(uid)
 
 
 def programs() -> list[Program]:
-    """The Python programs that one may see: those that can be watched first, those without asyncio last."""
-    found = probes()
-    listed = [program for process in psutil.process_iter() if (program := _look(process, found)) is not None]
-    listed.sort(
-        key=lambda program: (not program.watchable, program.name is None, program.asyncio is not True, program.pid)
-    )
-    return listed
+    """The Python programs that one may see, each below its parent; trees with one that can be watched come first."""
+    look_now = _Look()
+    parents: dict[int, int] = {}
+    listed: list[Program] = []
+    for process in psutil.process_iter():
+        program = look_now.program(process)
+        if program is not None:
+            listed.append(program)
+        try:
+            parents[process.pid] = process.ppid()
+        except psutil.Error:
+            continue
+    return as_tree(_adopted(listed, parents))
 
 
 def look(pid: int) -> Program | None:
     """What is known of one process; None for one that is gone or no Python."""
     try:
-        return _look(psutil.Process(pid), probes())
+        return _Look().program(psutil.Process(pid))
     except psutil.Error:
         return None
 
 
-def _look(process: psutil.Process, found: Found) -> Program | None:
-    pid = process.pid
-    if pid == os.getpid():
-        return None
-    announced = found.of_pid(pid)
-    try:
-        uid = process.uids().effective
-        owner = process.username()
-        command = _command(process)
-        python_name = is_python_name(process)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-    except psutil.Error:
-        return None
-    if announced is None and not mine(uid):
-        if not python_name:
-            return None
-        todo = f"run looptop as {owner} or as root"
-        return Program(pid, owner, command, None, None, None, None, False, f"belongs to {owner}", todo)
-    mapped = read_maps(process)
-    if announced is None and not python_name and mapped.python is None:
-        return None
-    return _ours(pid, owner, command, mapped, announced)
+def _adopted(listed: Iterable[Program], parents: dict[int, int]) -> list[Program]:
+    """Each with the nearest ancestor that is listed, past shells and the like."""
+    here = {program.pid: program for program in listed}
+    adopted = []
+    for program in here.values():
+        parent = parents.get(program.pid)
+        passed = {program.pid}
+        while parent and parent not in here and parent not in passed:
+            passed.add(parent)
+            parent = parents.get(parent)
+        adopted.append(replace(program, parent=parent if parent in here else None))
+    return adopted
 
 
-def _ours(pid: int, owner: str, command: str, mapped: Mapped, announced: Announcement | None) -> Program:
-    if announced is not None:
-        python = announced.python or mapped.python
-        todo = f"looptop attach {pid}"
-        return Program(pid, owner, command, python, True, mapped.uvloop, announced.name, True, None, todo)
-    reason, todo = _way_in(mapped)
-    watchable = reason is None
-    return Program(
-        pid, owner, command, mapped.python, mapped.asyncio, mapped.uvloop, None, watchable, reason, todo.format(pid)
-    )
+def as_tree(listed: Sequence[Program]) -> list[Program]:
+    """Each after its parent, with its depth; the best to watch first, then the oldest."""
+    children: dict[int | None, list[Program]] = {}
+    for program in listed:
+        children.setdefault(program.parent, []).append(program)
+    best: dict[int, int] = {}
 
+    def rank(program: Program) -> int:
+        below = [rank(child) for child in children.get(program.pid, ())]
+        best[program.pid] = min([_RANK[program.how], *below])
+        return best[program.pid]
 
-def _way_in(mapped: Mapped) -> tuple[str | None, str]:
-    """Why a program without a probe can not be entered (None: it can), and what to do."""
-    if mapped.asyncio is False:
-        return "no asyncio loaded", ""
-    minor = int(mapped.python.split(".")[1]) if mapped.python else None
-    if minor is not None and minor < OLDEST[1]:
-        return f"Python {mapped.python} is too old", f"{OLDEST[0]}.{OLDEST[1]} is needed"
-    if (os.uname().sysname, os.uname().machine) != ("Linux", "x86_64") and (minor is None or minor < 14):
-        return "no probe, and no way in on this machine", "looptop run SCRIPT"
-    return None, "looptop attach {}"
-
-
-def mine(uid: int) -> bool:
-    """Whether a process of that user may be looked into."""
-    return os.geteuid() in (0, uid)
+    roots = children.get(None, [])
+    for root in roots:
+        rank(root)
+    ordered: list[Program] = []
+    pending = [(root, 0) for root in roots]
+    pending.sort(key=lambda pair: (best[pair[0].pid], pair[0].pid), reverse=True)
+    while pending:
+        program, depth = pending.pop()
+        ordered.append(replace(program, depth=depth))
+        below = sorted(children.get(program.pid, ()), key=lambda child: (best[child.pid], child.pid), reverse=True)
+        pending += [(child, depth + 1) for child in below]
+    return ordered
 
 
 def is_python_name(process: psutil.Process) -> bool:
@@ -131,72 +191,35 @@ def is_python_name(process: psutil.Process) -> bool:
 
 def _command(process: psutil.Process) -> str:
     try:
-        return " ".join(process.cmdline()) or str(process.name())
+        return " ".join(process.cmdline()).strip() or str(process.name())
     except psutil.AccessDenied:
         return str(process.name())
 
 
-def read_maps(process: psutil.Process) -> Mapped:
-    """What a process has mapped, without a word to it."""
-    return judge_maps(_mapped_files(process))
+def short_command(command: str) -> str:
+    """`gunicorn app:app` of `/srv/venv/bin/python -u /srv/venv/bin/gunicorn app:app`."""
+    words = command.split(" ")
+    name = words[0].rpartition("/")[2]
+    if _LOADER.match(name):  # the dynamic loader was called by hand: the interpreter comes after its options
+        words = _without_options(words[1:])
+        name = words[0].rpartition("/")[2] if words else ""
+    if not _PYTHON.match(name):
+        return command
+    rest = _without_options(words[1:])
+    if not rest:
+        return name
+    if rest[0].startswith("/"):
+        parts = rest[0].split("/")
+        rest[0] = parts[-1] if parts[-2] in ("bin", "Scripts") else "/".join(parts[-2:])
+    return " ".join(rest)
 
 
-def judge_maps(files: set[str]) -> Mapped:
-    """The version of Python, and whether asyncio and uvloop are loaded, by the names of mapped files."""
-    minor = full = None
-    asyncio: bool | None = False
-    uvloop = False
-    core: str | None = None
-    for file in files:
-        name = file.rpartition("/")[2]
-        if (library := _LIBRARY.search(file)) or (library := _VERSIONED.search(file)):
-            minor, core = library[1], file
-            if version := _FULL.search(file):
-                full = version[1]
-        elif minor is None and (extension := _EXTENSION.search(file)):
-            minor = f"3.{extension[1]}"
-        if name.startswith("_asyncio."):
-            asyncio = True
-        elif "/uvloop/" in file:
-            uvloop = True
-    if not asyncio and core is not None and not uvloop and _asyncio_is_built_in(core, minor):
-        asyncio = None
-    if full is not None and minor is not None and not full.startswith(minor + "."):
-        full = None
-    return Mapped(full or minor, True if uvloop else asyncio, uvloop)
-
-
-def _asyncio_is_built_in(core: str, minor: str | None) -> bool:
-    """Whether that Python has no module file of asyncio that could be seen mapped."""
-    prefix = Path(core).parent.parent
-    folders = [prefix / f"lib/python{minor}/lib-dynload", Path(f"/usr/lib/python{minor}/lib-dynload")]
-    return not any(_has_asyncio(folder) for folder in folders)
-
-
-def _has_asyncio(folder: Path) -> bool:
-    try:
-        return any(path.name.startswith("_asyncio.") for path in folder.iterdir())
-    except OSError:
-        return False
-
-
-def _mapped_files(process: psutil.Process) -> set[str]:
-    files = set(_lines_of_maps(process.pid))
-    try:
-        if not files:
-            files = {region.path for region in process.memory_maps()}
-        files.add(process.exe())
-    except (psutil.Error, AttributeError, NotImplementedError):
-        pass
-    return files
-
-
-def _lines_of_maps(pid: int) -> Iterator[str]:
-    try:
-        with Path(f"/proc/{pid}/maps").open(encoding="utf-8", errors="replace") as maps:
-            for line in maps:
-                slash = line.find("/")
-                if slash > 0:
-                    yield line[slash:].rstrip("\n").removesuffix(" (deleted)")
-    except OSError:
-        return
+def _without_options(words: list[str]) -> list[str]:
+    """What follows the options of an interpreter; -m and -c are no options, for they say what runs."""
+    place = 0
+    while place < len(words):
+        word = words[place]
+        if not word.startswith("-") or word in ("-m", "-c", "-"):
+            break
+        place += 2 if word in _WITH_VALUE else 1
+    return words[place:]

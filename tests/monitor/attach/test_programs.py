@@ -1,14 +1,23 @@
 """What `looptop ps` tells of a process without asking it."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
+import psutil
 import pytest
 from fake_probe import announce
+from interpreters import find_python
+from waiting import wait_until
 
-from monitor.attach import programs as module
-from monitor.attach.programs import Mapped, judge_maps, look, programs
+from monitor.attach import access as module
+from monitor.attach.access import access
+from monitor.attach.mapped import Mapped, judge_maps
+from monitor.attach.programs import Program, as_tree, look, programs, short_command
 
 LIB = "/opt/py/lib/python3.12/lib-dynload"
 
@@ -54,13 +63,12 @@ def test_the_names_of_mapped_files(files, expected):
 
 def test_python_that_has_and_that_has_not_loaded_asyncio(runtime_dir, waiting):
     without, with_ = look(waiting("pass")), look(waiting("import asyncio"))
-    version = ".".join(map(str, sys.version_info[:2]))
+    version = ".".join(map(str, sys.version_info[:3]))
     for program in (without, with_):
-        assert program.python.startswith(version)
-        assert (program.name, program.uvloop) == (None, False)
-    assert (without.watchable, without.asyncio, without.reason) == (False, False, "no asyncio loaded")
-    assert (with_.watchable, with_.asyncio, with_.reason) == (True, True, None)
-    assert with_.todo == f"looptop attach {with_.pid}"
+        assert (program.python.split(".")[:2], program.name) == (version.split(".")[:2], None)
+    assert (without.how, without.asyncio, without.loop, without.reason) == (None, False, None, "no asyncio loaded")
+    assert (with_.how, with_.asyncio, with_.loop, with_.reason) == ("attach", True, "asyncio", None)
+    assert (with_.python, with_.todo) == (version, f"looptop attach {with_.pid}")
 
 
 def test_a_program_with_a_probe_comes_first(runtime_dir, waiting):
@@ -69,7 +77,7 @@ def test_a_program_with_a_probe_comes_first(runtime_dir, waiting):
     ours = [program for program in programs() if program.pid in pids]
     assert [program.pid for program in ours] == [pids[2], pids[1], pids[0]]
     first = ours[0]
-    assert (first.watchable, first.name, first.reason, first.python) == (True, "[/x]", None, "3.13.0")
+    assert (first.how, first.name, first.reason, first.python) == ("probe", "[/x]", None, "3.13.0")
     assert first.todo == f"looptop attach {pids[2]}"
 
 
@@ -77,7 +85,7 @@ def test_processes_of_others_are_named_but_not_looked_into(runtime_dir, waiting,
     pid = waiting("import asyncio")
     monkeypatch.setattr(module.os, "geteuid", lambda: 4711)
     program = look(pid)
-    assert (program.python, program.asyncio, program.watchable) == (None, None, False)
+    assert (program.python, program.asyncio, program.how, program.ports) == (None, None, None, None)
     assert program.reason == f"belongs to {program.owner}"
     assert program.todo == f"run looptop as {program.owner} or as root"
 
@@ -88,3 +96,136 @@ def test_what_is_no_python_and_what_is_gone(runtime_dir):
     process.communicate()
     assert look(process.pid) is None
     assert look(os.getpid()) is None
+
+
+WORKERS = """
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+if os.fork():
+    child = os.spawnl(os.P_NOWAIT, "/bin/sh", "sh", "-c", sys.argv[1] + " -S -c 'import time; time.sleep(60)'; :")
+    print(listener.getsockname()[1], flush=True)
+    sys.stdin.read()
+else:
+    import asyncio
+    asyncio.run(asyncio.sleep(60))
+"""
+
+
+def test_a_server_and_its_workers_are_a_tree(runtime_dir):
+    """Workers have the listening socket of their parent; a shell between two programs is passed."""
+    server = subprocess.Popen(
+        [sys.executable, "-S", "-c", WORKERS, sys.executable],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        port = int(server.stdout.readline())
+
+        def tree():
+            mine = {process.pid for process in psutil.Process(server.pid).children(recursive=True)} | {server.pid}
+            found = [program for program in programs() if program.pid in mine]
+            ready = len(found) == 3 and found[1].loop and found[2].command.endswith("sleep(60)")
+            return found if ready else None
+
+        top, worker, script = wait_until(tree, "two programs below the server")
+        assert (top.pid, top.depth, top.parent, top.reason) == (server.pid, 0, None, "no asyncio loaded")
+        assert (worker.depth, worker.parent, worker.how) == (1, server.pid, "attach")
+        assert (script.depth, script.parent, script.how, script.ports) == (1, server.pid, None, ())
+        assert top.ports == worker.ports == (f"127.0.0.1:{port}",)
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.communicate()
+
+
+def test_addresses_of_both_families(runtime_dir):
+    code = "import socket, sys; s = socket.create_server(('::', 0), family=socket.AF_INET6, dualstack_ipv6=True)"
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    code += "; t = socket.create_server(('::1', 0), family=socket.AF_INET6)"
+    child = subprocess.Popen(
+        [sys.executable, "-S", "-c", f"{code}; print(s.getsockname()[1], t.getsockname()[1], flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        any_, one = child.stdout.readline().decode().split()
+        assert set(look(child.pid).ports) == {f"*:{any_}", f"[::1]:{one}"}
+    finally:
+        child.communicate(b"\n")
+
+
+def test_why_a_stopped_program_can_not_be_attached(runtime_dir, waiting):
+    pid = waiting("import asyncio")
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, "it stops")
+    program = look(pid)
+    assert program.reason == "is stopped"
+    assert program.todo == f"resume it (fg or kill -CONT {pid})"
+    assert program.how is (None if sys.version_info < (3, 14) else "read-only")
+
+
+@pytest.mark.parametrize("version", ["3.14", "3.15"])
+def test_where_remote_debugging_is_disabled_it_can_still_be_read(runtime_dir, version, monkeypatch):
+    python = find_python(version)
+    if python is None:
+        pytest.skip(f"there is no Python {version} on this machine: tests/pythons.sh gets one")
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(python).parent), os.environ["PATH"]]))
+    child = subprocess.Popen(
+        [python, "-S", "-c", "import asyncio; print(flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHON_DISABLE_REMOTE_DEBUG": "1"},
+    )
+    try:
+        child.stdout.readline()
+        program = look(child.pid)
+        assert (program.how, program.todo) == ("read-only", f"looptop attach {child.pid} --read-only")
+        assert program.reason == "remote debugging is disabled (PYTHON_DISABLE_REMOTE_DEBUG)"
+        monkeypatch.setenv("PATH", "")
+        monkeypatch.setattr("monitor.attach.interpreter._its_own", lambda pid, owner: None)
+        program = look(child.pid)
+        if "{}.{}".format(*sys.version_info) != version:
+            assert (program.how, program.todo) == (None, f"looptop attach {child.pid} --force")
+    finally:
+        child.communicate(b"\n")
+
+
+def test_old_pythons():
+    found = access(os.getpid(), os.geteuid(), Mapped("3.9.1", True, False))
+    assert (found.how, found.reason, found.todo) == (None, "Python 3.9.1 is too old", "3.11 is needed")
+
+
+EMPTY = Program(1, None, "me", "", None, None, None, None, None, None, None, None, "")
+
+
+def test_the_tree_begins_with_what_can_be_watched_best():
+    listed = [
+        replace(EMPTY, pid=1),
+        replace(EMPTY, pid=2, how="attach"),
+        replace(EMPTY, pid=3),
+        replace(EMPTY, pid=4, parent=3),
+        replace(EMPTY, pid=5, parent=3, how="probe"),
+        replace(EMPTY, pid=6, how="read-only"),
+    ]
+    found = [(program.pid, program.depth) for program in as_tree(listed)]
+    assert found == [(3, 0), (5, 1), (4, 1), (2, 0), (6, 0), (1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("command", "short"),
+    [
+        ("/srv/venv/bin/python3.12 -u /srv/venv/bin/gunicorn app:app -w 4", "gunicorn app:app -w 4"),
+        ("python -X dev -m uvicorn app:app", "-m uvicorn app:app"),
+        ("python3 /srv/shop/api/app.py --port 80", "api/app.py --port 80"),
+        ("gunicorn: master [app:app]", "gunicorn: master [app:app]"),
+        ("python3 -i", "python3"),
+        ("/r/lib/ld-linux-x86-64.so.2 --library-path /r/lib --argv0 p /r/bin/python3.14 -X dev app.py", "app.py"),
+        ("/r/lib/ld-linux-x86-64.so.2", "/r/lib/ld-linux-x86-64.so.2"),
+        ("", ""),
+    ],
+)
+def test_commands_are_shortened_to_what_differs(command, short):
+    assert short_command(command) == short

@@ -10,7 +10,7 @@ import pytest
 from fake_probe import announce
 
 from monitor import targets
-from monitor.attach import find, programs
+from monitor.attach import access, find
 from monitor.attach.find import Announcement, Found
 from monitor.errors import NO_CONNECTION, USAGE, ConnectError, UsageError
 from monitor.targets import Gone, resolve
@@ -138,7 +138,7 @@ def test_asyncio_without_a_probe(runtime_dir, child):
 def test_a_process_of_somebody_else(runtime_dir, child, monkeypatch):
     pid = child("cat", ready=b"")
     name = psutil.Process(pid).username()
-    monkeypatch.setattr(programs.os, "geteuid", lambda: 4711)
+    monkeypatch.setattr(access.os, "geteuid", lambda: 4711)
     assert failure(str(pid)) == f"process {pid} (cat) belongs to {name}: run looptop as {name} or as root"
 
 
@@ -147,6 +147,6 @@ def test_root_finds_the_probes_of_others(runtime_dir, child, monkeypatch):
     owner = os.getuid()
     theirs = Announcement(pid, 1.0, "api", "s", "app.py", "3.11.7", "/theirs", None, None)
     monkeypatch.setattr(find, "probes", lambda environ=None, uid=None: Found([theirs] if uid == owner else []))
-    monkeypatch.setattr(programs, "mine", lambda uid: True)
+    monkeypatch.setattr(access, "mine", lambda uid: True)
     monkeypatch.setattr(targets.os, "geteuid", lambda: owner + 4711)
     assert resolve(str(pid)).path == "/theirs"

@@ -175,15 +175,15 @@ def test_ps(run, runtime_dir):
         announce(runtime_dir, child.pid)
         status, out, err = run("ps")
         assert (status, err) == (0, "")
-        assert any(
-            line.split()[0] == str(child.pid) and f"looptop attach {child.pid}" in line for line in out.splitlines()
-        )
+        line = next(line for line in out.splitlines() if line.split()[:1] == [str(child.pid)])
+        assert "  probe" in line
         programs = json.loads(run("ps", "--json")[1])["programs"]
         ours = next(program for program in programs if program["pid"] == child.pid)
         assert list(ours) == [
-            "pid", "owner", "command", "python", "asyncio", "uvloop", "name", "watchable", "reason", "todo",
+            "pid", "parent", "owner", "command", "started", "python", "asyncio", "loop", "ports", "name", "how",
+            "reason", "todo", "depth",
         ]  # fmt: skip
-        assert (ours["name"], ours["watchable"], ours["reason"]) == ("api", True, None)
+        assert (ours["name"], ours["how"], ours["reason"]) == ("api", "probe", None)
         status, out, err = run()
         assert status == 0
         assert str(child.pid) in out

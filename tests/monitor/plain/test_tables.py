@@ -1,10 +1,13 @@
 """Tables: whatever a task is called, a line is a line, no wider than the terminal, and nothing in it is a command."""
 
+from dataclasses import replace
+
 import pytest
 from fake_probe import hello, static, tick
 from rich.cells import cell_len
 
 from monitor import frames
+from monitor.attach.programs import Program
 from monitor.plain.reports import heading_lines, programs, tasks
 from monitor.plain.snapshot import Look, Wanted, choose
 from monitor.plain.tables import Heading, cut, fit, table
@@ -116,6 +119,31 @@ def test_no_tasks_and_no_loop():
 
 def test_no_programs():
     assert programs([], 80, colour=False) == ["no Python program is running here that you may see"]
+
+
+def test_programs_are_a_tree_and_reasons_are_told_once():
+    base = Program(
+        10, None, "root", "gunicorn: master [app]", 1.0, "3.14.8", False, None, ("*:80",), None, None,
+        "no asyncio loaded", "",
+    )  # fmt: skip
+    disabled = "remote debugging is disabled (-X disable-remote-debug)"
+    listed = [
+        base,
+        replace(base, pid=11, parent=10, depth=1, loop="uvloop", how="probe", reason=None, name="a[/]\x1b", asyncio=True),
+        replace(base, pid=12, parent=10, depth=1, loop="asyncio", how="read-only", reason=disabled, todo="do", asyncio=True),
+        replace(base, pid=13, owner="www", ports=None, python=None, asyncio=None),
+    ]  # fmt: skip
+    assert programs(listed, 80, colour=False) == [
+        "PID  Owner  Name    Python  Loop     Listens  Watch      Program",
+        " 10  root           3.14.8  none     :80      no         gunicorn: master [app]",
+        " 11  root   @a[/]␛  3.14.8  uvloop   :80      probe      └ gunicorn: master [ap…",
+        " 12  root           3.14.8  asyncio  :80      read-only  └ gunicorn: master [ap…",
+        " 13  www            –       –        –        no         gunicorn: master [app]",
+        "",
+        "10, 13: no asyncio loaded",
+        "12: read-only, because: remote debugging is disabled (-X disable-remote-debug):",
+        "    do",
+    ]
 
 
 def test_figures_are_not_cut_while_there_is_text_to_cut():

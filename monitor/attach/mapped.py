@@ -1,0 +1,93 @@
+"""What the names of the files tell that a process has mapped: which Python it is, and what it has loaded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LIBRARY = re.compile(r"/libpython(3\.\d+)[a-z]*\.(?:so|dylib)")
+_EXTENSION = re.compile(r"\.cpython-3(\d+)[a-z]*-[^/]*\.so$")
+_VERSIONED = re.compile(r"/python(3\.\d+)[a-z]*$")
+_FULL = re.compile(r"/(?:versions|cpython-|python-)/?(3\.\d+\.\d+(?:[ab]\d+|rc\d+)?)[^/]*/")
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """What the files tell that a process has in memory."""
+
+    python: str | None
+    asyncio: bool | None
+    uvloop: bool
+
+
+def read_maps(process: psutil.Process) -> Mapped:
+    """What a process has mapped, without a word to it."""
+    return judge_maps(_mapped_files(process))
+
+
+def judge_maps(files: set[str]) -> Mapped:
+    """The version of Python, and whether asyncio and uvloop are loaded, by the names of mapped files."""
+    minor = full = None
+    asyncio: bool | None = False
+    uvloop = False
+    core: str | None = None
+    for file in files:
+        name = file.rpartition("/")[2]
+        if (library := _LIBRARY.search(file)) or (library := _VERSIONED.search(file)):
+            minor, core = library[1], file
+            if version := _FULL.search(file):
+                full = version[1]
+        elif minor is None and (extension := _EXTENSION.search(file)):
+            minor = f"3.{extension[1]}"
+        if name.startswith("_asyncio."):
+            asyncio = True
+        elif "/uvloop/" in file:
+            uvloop = True
+    if not asyncio and core is not None and not uvloop and _asyncio_is_built_in(core, minor):
+        asyncio = None
+    if full is not None and minor is not None and not full.startswith(minor + "."):
+        full = None
+    return Mapped(full or minor, True if uvloop else asyncio, uvloop)
+
+
+def _asyncio_is_built_in(core: str, minor: str | None) -> bool:
+    """Whether that Python has no module file of asyncio that could be seen mapped."""
+    prefix = Path(core).parent.parent
+    folders = [prefix / f"lib/python{minor}/lib-dynload", Path(f"/usr/lib/python{minor}/lib-dynload")]
+    return not any(_has_asyncio(folder) for folder in folders)
+
+
+def _has_asyncio(folder: Path) -> bool:
+    try:
+        return any(path.name.startswith("_asyncio.") for path in folder.iterdir())
+    except OSError:
+        return False
+
+
+def _mapped_files(process: psutil.Process) -> set[str]:
+    files = set(_lines_of_maps(process.pid))
+    try:
+        if not files:
+            files = {region.path for region in process.memory_maps()}
+        files.add(process.exe())
+    except (psutil.Error, AttributeError, NotImplementedError):
+        pass
+    return files
+
+
+def _lines_of_maps(pid: int) -> Iterator[str]:
+    try:
+        with Path(f"/proc/{pid}/maps").open(encoding="utf-8", errors="replace") as maps:
+            for line in maps:
+                slash = line.find("/")
+                if slash > 0:
+                    yield line[slash:].rstrip("\n").removesuffix(" (deleted)")
+    except OSError:
+        return

@@ -14,9 +14,10 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from sample_apps.catalogue import LoopLag, NoUnhandled, Sample, SlowCallback, Waiting
+from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import burn
 from sample_apps.entry import Options, run
+from sample_apps.vocabulary import LoopLag, NoUnhandled, SlowCallback, Waiting
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession, web

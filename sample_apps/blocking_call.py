@@ -13,9 +13,10 @@ import socket
 import threading
 import time
 
-from sample_apps.catalogue import LoopLag, Sample, SlowCallback
+from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import heartbeat
 from sample_apps.entry import Options, run
+from sample_apps.vocabulary import LoopLag, SlowCallback
 
 SAMPLE = Sample(
     name="blocking_call",

@@ -7,9 +7,10 @@ time.
 import asyncio
 
 from sample_apps.blocking_call import ask, nap, slow_server
-from sample_apps.catalogue import LoopLag, NoSlowCallback, Sample, Waiting
+from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import heartbeat
 from sample_apps.entry import Options, run
+from sample_apps.vocabulary import LoopLag, NoSlowCallback, Waiting
 
 SAMPLE = Sample(
     name="blocking_call_thread",

@@ -1,14 +1,10 @@
 """What a sample declares, and finding the samples.
 
-A sample is a module of this package with a module-level `SAMPLE`. Its expectations are data: what a
-monitor must see of it, in the words of `looptop watch` and `looptop tasks`. They are true of the first
-`WATCH_SECONDS` of every run that is watched from its start, whatever the seed; "the whole run" below is
-that time.
+A sample is a module of this package with a module-level `SAMPLE`: adding one is adding one file. Its
+expectations are data, in the words of `sample_apps.vocabulary`, beside the code that causes them.
 
-* Tasks are named by a pattern as in `fnmatch.fnmatchcase`: `worker-*` is each of them, together.
-* Lines are named by a comment at the end of a line, `# expect: burns`, so that no line number is written
-  down.
-* Durations are seconds, bounds are inclusive, and a bound that is None is none.
+    looptop samples check NAME     runs it under the probe and tells which expectations were met
+    looptop samples show NAME      its source, with the lines that something is expected of
 """
 
 import difflib
@@ -17,11 +13,14 @@ import io
 import pkgutil
 import re
 import tokenize
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
-from typing import Literal, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from sample_apps.vocabulary import LINE_FIELDS, Expectation, NotSeenYet
 
 Topic = Literal[
     "communication",
@@ -34,151 +33,7 @@ Topic = Literal[
     "synchronization",
     "tasks",
 ]
-Outcome = Literal["done", "failed", "cancelled"]
-Kind = Literal["executor", "future", "lock", "queue", "semaphore", "sleep", "socket", "subprocess"]
-
-WATCH_SECONDS = 5.0
-NOT_SAMPLES = {"catalogue", "entry"}  # the modules of this package that are no samples
-
-
-# -- what `looptop watch` must print --
-
-
-@dataclass(frozen=True, slots=True)
-class SlowCallback:
-    """`times` slow callbacks or more that have this line in their stack and are as long as said.
-
-    `task` is the task whose step it was; None says that it was a plain callback, of no task.
-    """
-
-    task: str | None
-    line: str
-    at_least: float
-    at_most: float | None = None
-    times: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class NoSlowCallback:
-    """Not one slow callback of the default threshold, in the whole run."""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskEnded:
-    """`times` tasks or more of this name that ended so; a failed one with this type of exception."""
-
-    task: str
-    outcome: Outcome
-    exception: str | None = None
-    times: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Unhandled:
-    """`times` calls or more of the loop's exception handler, with `message` in their message."""
-
-    message: str
-    exception: str | None = None
-    times: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class NoUnhandled:
-    """The loop's exception handler is not called in the whole run."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoopLag:
-    """The largest lag that the loop shows in the whole run."""
-
-    at_least: float | None = None
-    at_most: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Utilization:
-    """The share of the run's time that the loop was running callbacks, 0 to 1."""
-
-    at_least: float | None = None
-    at_most: float | None = None
-
-
-# -- what `looptop tasks` must print, asked about once a second --
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """At least so many tasks at once, in one answer at least, that wait for one and the same thing.
-
-    (Where each has its own, as with a `sleep`, a `socket` or a `subprocess`: for a thing of that kind.)
-    `at_most` holds for every answer. `holder` is the task that has the lock they wait for.
-    """
-
-    kind: Kind
-    task: str
-    at_least: int | None = None
-    at_most: int | None = None
-    holder: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tasks:
-    """So many living tasks made at this line: `at_least` in one answer at least, `at_most` in every one."""
-
-    site: str
-    at_least: int | None = None
-    at_most: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TasksGrowing:
-    """More living tasks made at this line in each answer than in the one before: by `per_second` or more."""
-
-    site: str
-    per_second: float
-
-
-@dataclass(frozen=True, slots=True)
-class StepRate:
-    """Steps a second of each task of this name, over the whole run: a busy loop has very many."""
-
-    task: str
-    at_least: float | None = None
-    at_most: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AwaitStack:
-    """An await stack of this task, in one answer at least, that passes these lines from the outside in."""
-
-    task: str
-    through: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Child:
-    """A living task of this name whose parent is the other, in one answer at least."""
-
-    task: str
-    parent: str
-
-
-Expectation = (
-    SlowCallback
-    | NoSlowCallback
-    | TaskEnded
-    | Unhandled
-    | NoUnhandled
-    | LoopLag
-    | Utilization
-    | Waiting
-    | Tasks
-    | TasksGrowing
-    | StepRate
-    | AwaitStack
-    | Child
-)
-LINE_FIELDS = ("line", "site", "through")  # the fields above that name lines
+NOT_SAMPLES = {"catalogue", "entry", "vocabulary"}  # the modules of this package that are no samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +47,8 @@ class Sample:
     expectations: tuple[Expectation, ...]
     seconds: float = 10.0  # how long it runs unless told; 0 is until stopped
     needs: tuple[str, ...] = ()  # modules outside the standard library that it cannot do without
+    watch: float = 3.0  # the seconds from its start of which the expectations are true
+    python: tuple[int, int] = (3, 11)  # the oldest that it runs on
 
     @property
     def path(self) -> Path:
@@ -227,7 +84,7 @@ def find(name: str) -> Sample:
     if name in known:
         return _load(name)
     close = difflib.get_close_matches(name, known, n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
+    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {len(known)}"
     raise UnknownSample(f"no sample is called {name!r}: {hint}")
 
 
@@ -272,7 +129,22 @@ def declared(module: ModuleType) -> Sample:
 
 
 def _load(name: str) -> Sample:
-    return declared(importlib.import_module(f"{__package__}.{name}"))
+    path = Path(__file__).with_name(f"{name}.py")
+    try:
+        module = importlib.import_module(f"{__package__}.{name}")
+    except BadSample:
+        raise
+    except Exception as error:
+        raise BadSample(path, _where(error, path), f"{type(error).__name__}: {error}") from error
+    return declared(module)
+
+
+def _where(error: Exception, path: Path) -> str:
+    """The line of the source that raised, or the whole module."""
+    found = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        found.append(error.lineno)
+    return f"line {found[-1]}" if found else "module"
 
 
 def _is_sample_beside(path: Path, name: str) -> bool:
@@ -284,9 +156,15 @@ def _check_expectations(sample: Sample, path: Path) -> None:
     unused = set(lines)
     for number, expectation in enumerate(sample.expectations):
         where = f"SAMPLE.expectations[{number}]"
-        if not isinstance(expectation, Expectation):
+        if isinstance(expectation, NotSeenYet):
+            _check_fields(expectation, path, where)
+            if isinstance(expectation.what, str):
+                continue
+            expectation, where = expectation.what, f"{where} NotSeenYet.what"
+        if not isinstance(expectation, Expectation) or isinstance(expectation, NotSeenYet):
             raise BadSample(path, where, f"{expectation!r} is no expectation")
-        for field, marker in _markers(expectation):
+        _check_fields(expectation, path, where)
+        for field, marker in markers(expectation):
             _line(lines, marker, path, f"{where} {type(expectation).__name__}.{field}")
             unused.discard(marker)
         low, high = getattr(expectation, "at_least", None), getattr(expectation, "at_most", None)
@@ -296,11 +174,41 @@ def _check_expectations(sample: Sample, path: Path) -> None:
         raise BadSample(path, f"line {lines[marker]}", f"nothing is expected of {marker!r}")
 
 
-def _markers(expectation: Expectation) -> Iterator[tuple[str, str]]:
+def _check_fields(expectation: Expectation, path: Path, where: str) -> None:
+    hints = get_type_hints(type(expectation))
+    for field in fields(expectation):
+        value = getattr(expectation, field.name)
+        if not _fits(value, hints[field.name]):
+            known = _literals(hints[field.name])
+            why = f"is none of {', '.join(known)}" if known else f"is no {field.type}"
+            raise BadSample(path, f"{where} {type(expectation).__name__}.{field.name}", f"{value!r} {why}")
+
+
+def _fits(value: object, hint: Any) -> bool:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return value in arguments
+    if origin is tuple:
+        return isinstance(value, tuple) and bool(value) and all(isinstance(item, str) for item in value)
+    if arguments:
+        return any(_fits(value, argument) for argument in arguments)
+    if hint in (int, float):
+        return isinstance(value, (int, hint)) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, hint) and value != ""
+
+
+def _literals(hint: Any) -> tuple[str, ...]:
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return next((found for argument in get_args(hint) if (found := _literals(argument))), ())
+
+
+def markers(expectation: Expectation) -> Iterator[tuple[str, str]]:
+    """The fields of an expectation that name lines, each with the marker."""
     for field in fields(expectation):
         if field.name in LINE_FIELDS:
             value = getattr(expectation, field.name)
-            for marker in (value,) if isinstance(value, str) else value:
+            for marker in (value,) if isinstance(value, str) else value or ():
                 yield field.name, marker
 
 

@@ -11,8 +11,9 @@ import asyncio
 import random
 import time
 
-from sample_apps.catalogue import LoopLag, Sample, SlowCallback, Utilization
+from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
+from sample_apps.vocabulary import LoopLag, SlowCallback, Utilization
 
 SAMPLE = Sample(
     name="cpu_bound",

@@ -10,9 +10,10 @@ import random
 import signal
 from concurrent.futures import ProcessPoolExecutor
 
-from sample_apps.catalogue import LoopLag, NoSlowCallback, Sample, Utilization, Waiting
+from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import burn, heartbeat
 from sample_apps.entry import Options, run
+from sample_apps.vocabulary import LoopLag, NoSlowCallback, Utilization, Waiting
 
 SAMPLE = Sample(
     name="cpu_bound_pool",

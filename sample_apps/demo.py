@@ -23,10 +23,14 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from sample_apps.catalogue import (
+from sample_apps.catalogue import Sample
+from sample_apps.cpu_bound import burn
+from sample_apps.entry import Options, run
+from sample_apps.lock_convoy import Stock, holder, waiter
+from sample_apps.queue_polling import producer
+from sample_apps.vocabulary import (
     AwaitStack,
     Child,
-    Sample,
     SlowCallback,
     StepRate,
     TaskEnded,
@@ -35,10 +39,6 @@ from sample_apps.catalogue import (
     Utilization,
     Waiting,
 )
-from sample_apps.cpu_bound import burn
-from sample_apps.entry import Options, run
-from sample_apps.lock_convoy import Stock, holder, waiter
-from sample_apps.queue_polling import producer
 
 SAMPLE = Sample(
     name="demo",

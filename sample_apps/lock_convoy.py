@@ -10,8 +10,9 @@ The cure: hold a lock for the update only, not for what comes before it (`lock_c
 import asyncio
 import random
 
-from sample_apps.catalogue import NoSlowCallback, Sample, StepRate, Utilization, Waiting
+from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
+from sample_apps.vocabulary import NoSlowCallback, StepRate, Utilization, Waiting
 
 SAMPLE = Sample(
     name="lock_convoy",

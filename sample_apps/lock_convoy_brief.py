@@ -6,9 +6,10 @@ What you see: hardly anybody waits on the lock, the waiters sleep and step, and 
 import asyncio
 import random
 
-from sample_apps.catalogue import NoSlowCallback, Sample, StepRate, Utilization, Waiting
+from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.lock_convoy import Stock, report, waiter
+from sample_apps.vocabulary import NoSlowCallback, StepRate, Utilization, Waiting
 
 SAMPLE = Sample(
     name="lock_convoy_brief",

@@ -10,9 +10,10 @@ process.
 import asyncio
 import random
 
-from sample_apps.catalogue import LoopLag, Sample, SlowCallback
+from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import burn, heartbeat
 from sample_apps.entry import Options, run
+from sample_apps.vocabulary import LoopLag, SlowCallback
 
 SAMPLE = Sample(
     name="long_callback",

@@ -7,9 +7,10 @@ is as much used as before; it is only never kept.
 import asyncio
 import random
 
-from sample_apps.catalogue import LoopLag, NoSlowCallback, Sample, Utilization
+from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import burn, heartbeat
 from sample_apps.entry import Options, run
+from sample_apps.vocabulary import LoopLag, NoSlowCallback, Utilization
 
 SAMPLE = Sample(
     name="long_callback_sliced",

@@ -10,8 +10,9 @@ The cure: await what you start (`never_retrieved_awaited`).
 import asyncio
 import random
 
-from sample_apps.catalogue import Sample, TaskEnded, Unhandled
+from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
+from sample_apps.vocabulary import TaskEnded, Unhandled
 
 SAMPLE = Sample(
     name="never_retrieved",

@@ -7,9 +7,10 @@ program says itself what was wrong.
 import asyncio
 import random
 
-from sample_apps.catalogue import NoUnhandled, Sample, TaskEnded
+from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.never_retrieved import order, orders
+from sample_apps.vocabulary import NoUnhandled, TaskEnded
 
 SAMPLE = Sample(
     name="never_retrieved_awaited",

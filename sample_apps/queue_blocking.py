@@ -7,9 +7,10 @@ loop is idle.
 import asyncio
 import random
 
-from sample_apps.catalogue import NoSlowCallback, Sample, StepRate, Utilization, Waiting
+from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.queue_polling import consume, producer
+from sample_apps.vocabulary import NoSlowCallback, StepRate, Utilization, Waiting
 
 SAMPLE = Sample(
     name="queue_blocking",

@@ -10,8 +10,9 @@ The cure: wait for the item with `await queue.get()` (`queue_blocking`).
 import asyncio
 import random
 
-from sample_apps.catalogue import NoSlowCallback, Sample, StepRate, Utilization
+from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
+from sample_apps.vocabulary import NoSlowCallback, StepRate, Utilization
 
 SAMPLE = Sample(
     name="queue_polling",

@@ -15,8 +15,9 @@ import random
 import time
 from dataclasses import dataclass, field
 
-from sample_apps.catalogue import LoopLag, Sample, SlowCallback, TaskEnded, Waiting
+from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
+from sample_apps.vocabulary import LoopLag, SlowCallback, TaskEnded, Waiting
 
 SAMPLE = Sample(
     name="restaurant",

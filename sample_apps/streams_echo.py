@@ -9,8 +9,9 @@ import asyncio
 import contextlib
 import random
 
-from sample_apps.catalogue import NoSlowCallback, NoUnhandled, Sample, TaskEnded, Utilization, Waiting
+from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
+from sample_apps.vocabulary import NoSlowCallback, NoUnhandled, TaskEnded, Utilization, Waiting
 
 SAMPLE = Sample(
     name="streams_echo",

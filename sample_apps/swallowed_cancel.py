@@ -8,8 +8,9 @@ The cure: clean up, and raise the CancelledError again (`swallowed_cancel_raised
 
 import asyncio
 
-from sample_apps.catalogue import NoSlowCallback, Sample, TasksGrowing
+from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
+from sample_apps.vocabulary import NoSlowCallback, TasksGrowing
 
 SAMPLE = Sample(
     name="swallowed_cancel",

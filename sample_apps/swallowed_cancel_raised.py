@@ -6,8 +6,9 @@ What you see: `poller-*` tasks that end as cancelled, one after the other, and n
 import asyncio
 import itertools
 
-from sample_apps.catalogue import NoSlowCallback, Sample, TaskEnded, Tasks
+from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
+from sample_apps.vocabulary import NoSlowCallback, TaskEnded, Tasks
 
 SAMPLE = Sample(
     name="swallowed_cancel_raised",

@@ -9,8 +9,9 @@ The cure: an owner that awaits them, and an end to their patience (`task_leak_bo
 import asyncio
 import random
 
-from sample_apps.catalogue import NoSlowCallback, Sample, TasksGrowing, Utilization
+from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
+from sample_apps.vocabulary import NoSlowCallback, TasksGrowing, Utilization
 
 SAMPLE = Sample(
     name="task_leak",

@@ -8,9 +8,10 @@ import asyncio
 import contextlib
 import random
 
-from sample_apps.catalogue import NoSlowCallback, Sample, TaskEnded, Tasks
+from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.task_leak import audit
+from sample_apps.vocabulary import NoSlowCallback, TaskEnded, Tasks
 
 SAMPLE = Sample(
     name="task_leak_bounded",

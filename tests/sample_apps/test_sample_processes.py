@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from sample_apps import catalogue
-from sample_apps.catalogue import Unhandled
+from sample_apps.vocabulary import Unhandled
 
 SAMPLES = {sample.name: sample for sample in catalogue.samples()}
 DEADLINE = 30.0  # for what takes a second or two when nobody else wants the processor

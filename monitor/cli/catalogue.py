@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from monitor.cli.launching import watch_program
-from monitor.cli.output import json_option, print_lines, print_look
+from monitor.cli.output import json_option, print_lines, print_look, print_object
 from monitor.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitor.attach.launch import Launch
+    from sample_apps.catalogue import Sample
 
 
 @click.command()
@@ -40,7 +40,7 @@ def samples(ctx: click.Context) -> int | None:
 @samples.command("list")
 @json_option
 def samples_list(as_json: bool) -> int:
-    """List the samples."""
+    """List the samples: topic, name, its pair (what cures it, or what it cures), and what it shows."""
     return _list_samples(as_json)
 
 
@@ -55,31 +55,89 @@ def samples_run(name: str, headless: bool, arguments: tuple[str, ...]) -> int:
     return watch_program(sample_launch(name, arguments, Settings(name=name, expect=10.0)), headless)
 
 
-def _list_samples(as_json: bool) -> int:
-    from sample_apps.catalogue import samples as catalogue
+@samples.command("check")
+@click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Samples at a time (two for each core).")
+@click.option("--again", type=click.IntRange(0, 9), default=1, help="Runs more, alone, for what misses something (1).")
+@json_option
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+def samples_check(names: tuple[str, ...], jobs: int | None, again: int, as_json: bool) -> int:
+    """Run samples under the probe and tell which expectations are met: of all samples, or of these.
 
-    listed = catalogue()
+    Exit status 1 if one is missed.
+    """
+    from monitor import terminal
+    from monitor.plain.sample_objects import check_object
+    from monitor.samples.check import JOBS, check
+
+    chosen = [_find(name) for name in dict.fromkeys(names)] if names else _catalogue()
+    width, colour = terminal.width_here(), terminal.colour_here()
+    results = []
+    for result in check(chosen, jobs or JOBS, again):
+        results.append(result)
+        if not as_json:
+            from monitor.plain.samples import result_lines
+
+            print_lines(result_lines(result, width, colour))
     if as_json:
         from monitor.plain.objects import dump
 
-        fields = ("name", "topic", "sentence", "cure")
-        click.echo(dump({"samples": [{field: getattr(sample, field) for field in fields} for sample in listed]}))
-        return 0
-    from monitor import terminal
-    from monitor.plain.reports import samples as report
+        click.echo(dump(check_object(results)))
+    else:
+        from monitor.plain.samples import summary
 
-    print_lines(report(listed, terminal.width_here(), terminal.colour_here()))
+        print_lines([summary(results)])
+    return 0 if all(result.good for result in results) else 1
+
+
+@samples.command("show")
+@click.argument("name")
+def samples_show(name: str) -> int:
+    """Print the source of a sample, with the lines that something is expected of."""
+    from monitor import terminal
+    from monitor.plain.samples import source
+
+    print_lines(source(_find(name), terminal.colour_here()))
     return 0
 
 
-def sample_launch(name: str, arguments: Sequence[str], settings: Any = None) -> Launch:
-    """A sample, by our own interpreter: `-P`, so that a folder of the same name in the current one is not taken."""
-    from monitor.attach.launch import Launch, Settings
-    from sample_apps.catalogue import UnknownSample, find
+def _list_samples(as_json: bool) -> int:
+    from monitor.plain.sample_objects import listing_object
+
+    listed = _catalogue()
+
+    def lines(width: int, colour: bool) -> list[str]:
+        from monitor.plain.samples import listing  # tables are drawn with Rich, and JSON is not
+
+        return listing(listed, width, colour)
+
+    print_object(as_json, lambda: listing_object(listed), lines)
+    return 0
+
+
+def _catalogue() -> list[Sample]:
+    from sample_apps.catalogue import BadSample
+    from sample_apps.catalogue import samples as all_of_them
 
     try:
-        sample = find(name)
+        return all_of_them()
+    except BadSample as error:
+        raise UsageError(str(error), "mend the declaration") from None
+
+
+def _find(name: str) -> Sample:
+    from sample_apps.catalogue import BadSample, UnknownSample, find
+
+    try:
+        return find(name)
     except UnknownSample as error:
         raise UsageError(str(error), "looptop samples list") from None
-    argv = (sys.executable, "-P", "-m", f"sample_apps.{sample.name}", *arguments)
-    return Launch(argv, settings or Settings(name=name, expect=10.0))
+    except BadSample as error:
+        raise UsageError(str(error), "mend the declaration") from None
+
+
+def sample_launch(name: str, arguments: Sequence[str], settings: Any = None) -> Launch:
+    """A sample, by our own interpreter."""
+    from monitor.attach.launch import Launch, Settings
+    from monitor.samples.observe import argv_of
+
+    return Launch(argv_of(_find(name), *arguments), settings or Settings(name=name, expect=10.0))

@@ -20,8 +20,6 @@ from monitor.store.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sample_apps.catalogue import Sample
-
 
 def tasks(look: Look, width: int, colour: bool) -> list[str]:
     """What `looptop tasks` prints."""
@@ -141,14 +139,3 @@ PROGRAMS: tuple[Heading[Program], ...] = (
     Heading("Watch", lambda p: p.how or "no"),
     Heading("Program", lambda p: branch(p) + p.title),
 )
-
-
-def samples(listed: Sequence[Sample], width: int, colour: bool) -> list[str]:
-    """What `looptop samples list` prints."""
-    headings: list[Heading[Sample]] = [
-        Heading("Name", lambda s: s.name),
-        Heading("Topic", lambda s: s.topic, priority=3),
-        Heading("Cure", lambda s: s.cure or "", priority=2),
-        Heading("What it shows", lambda s: s.sentence),
-    ]
-    return table(listed, headings, width, colour)

@@ -1,0 +1,85 @@
+"""What `looptop samples --json` prints: the list, and what became of each expectation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from sample_apps.vocabulary import NotSeenYet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from monitor.plain.objects import Object
+    from monitor.samples.check import Result
+    from sample_apps.catalogue import Sample
+    from sample_apps.vocabulary import Expectation
+
+
+def listing_object(listed: Sequence[Sample]) -> Object:
+    """What `looptop samples list --json` prints."""
+    cures = cures_of(listed)
+    return {
+        "samples": [
+            {
+                "name": sample.name,
+                "topic": sample.topic,
+                "sentence": sample.sentence,
+                "cure": sample.cure,
+                "cures": cures.get(sample.name, []),
+                "needs": list(sample.needs),
+                "python": ".".join(map(str, sample.python)),
+                "file": str(sample.path),
+                "expectations": [expectation_object(expectation) for expectation in sample.expectations],
+            }
+            for sample in listed
+        ]
+    }
+
+
+def cures_of(listed: Iterable[Sample]) -> dict[str, list[str]]:
+    """For each sample that is a cure: what it cures."""
+    found: dict[str, list[str]] = {}
+    for sample in listed:
+        if sample.cure is not None:
+            found.setdefault(sample.cure, []).append(sample.name)
+    return found
+
+
+def expectation_object(expectation: Expectation) -> Object:
+    """An expectation as data: its word, its fields, and the sentence."""
+    if isinstance(expectation, NotSeenYet):
+        what = expectation.what
+        inner = {"word": None, "sentence": what} if isinstance(what, str) else expectation_object(what)
+        return {**inner, "not_seen_yet": expectation.because}
+    told = {field.name: getattr(expectation, field.name) for field in fields(expectation)}
+    return {"word": type(expectation).__name__, "fields": told, "sentence": expectation.sentence}
+
+
+def check_object(results: Sequence[Result]) -> Object:
+    """What `looptop samples check --json` prints."""
+    counts: Counter[str] = sum((result.counts for result in results), Counter())
+    return {
+        "good": all(result.good for result in results),
+        "met": counts["met"],
+        "missed": counts["missed"],
+        "not_seen_yet": counts["not seen yet"],
+        "samples": [_result_object(result) for result in results],
+    }
+
+
+def _result_object(result: Result) -> Object:
+    return {
+        "name": result.sample.name,
+        "topic": result.sample.topic,
+        "good": result.good,
+        "trouble": result.trouble or None,
+        "skipped": result.skipped or None,
+        "unlike_its_cure": result.unlike,
+        "attempts": result.attempts,
+        "expectations": [
+            {**expectation_object(verdict.expectation), "outcome": verdict.outcome, "seen": verdict.seen}
+            for verdict in result.verdicts
+        ],
+    }

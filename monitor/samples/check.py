@@ -1,0 +1,122 @@
+"""`looptop samples check`: many samples, several at a time, each run under the probe and judged."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import threading
+from collections import Counter
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from monitor.samples.judge import Verdict, differs, judge
+from monitor.samples.observe import observe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from monitor.samples.observation import Observation
+    from sample_apps.catalogue import Sample
+
+JOBS = max(2 * (os.cpu_count() or 1), 2)
+"""Samples at a time: most of them wait most of the time."""
+
+
+@dataclass(slots=True)
+class Result:
+    """One sample: what became of each of its expectations."""
+
+    sample: Sample
+    verdicts: list[Verdict] = field(default_factory=list)
+    trouble: str = ""  # it did not run as it should have
+    skipped: str = ""  # it can not run here
+    unlike: bool | None = None  # its cure looks different; None: the cure was not run, or there is none
+    attempts: int = 1
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Verdicts by outcome."""
+        return Counter(verdict.outcome for verdict in self.verdicts)
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is missed."""
+        return not self.trouble and self.unlike is not False and not self.counts["missed"]
+
+
+def check(
+    samples: Sequence[Sample],
+    jobs: int = JOBS,
+    again: int = 1,
+    run: Callable[[Sample], Observation] = observe,
+) -> Iterator[Result]:
+    """The results, each as soon as it is there.
+
+    A sample that misses something is run `again` so many times, alone: others may have had the processor.
+    """
+    seen: dict[str, Observation] = {}
+    late: list[Result] = []
+    stop = threading.Event()
+
+    def one(sample: Sample) -> Result:
+        if stop.is_set():
+            raise CancelledError
+        return _one(sample, seen, run)
+
+    wrong = {sample.name: sample for sample in samples if sample.cure in {other.name for other in samples}}
+    held: dict[str, Result] = {}
+    pool = ThreadPoolExecutor(jobs, "looptop-check")
+    try:
+        futures: list[Future[Result]] = [pool.submit(one, sample) for sample in samples]
+        for future in as_completed(futures):
+            result = future.result()
+            if not result.good:
+                late.append(result)
+                continue
+            held[result.sample.name] = result
+            yield from _ready(held, wrong, seen)
+        for result in late:
+            best = result
+            for attempt in range(again):
+                if best.good:
+                    break
+                best = one(result.sample)
+                best.attempts = attempt + 2
+            held[best.sample.name] = best
+            yield from _ready(held, wrong, seen)
+        yield from held.values()
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _ready(held: dict[str, Result], wrong: dict[str, Sample], seen: dict[str, Observation]) -> Iterator[Result]:
+    """The results that wait for nothing: a wrong sample waits for what is seen of its cure."""
+    for name, result in list(held.items()):
+        sample = wrong.get(name)
+        if sample is not None and not result.skipped:
+            assert sample.cure is not None
+            cure = seen.get(sample.cure)
+            if cure is None:
+                continue
+            result.unlike = differs(sample, cure)
+        del held[name]
+        yield result
+
+
+def _one(sample: Sample, seen: dict[str, Observation], run: Callable[[Sample], Observation]) -> Result:
+    why = cannot_run(sample)
+    if why:
+        return Result(sample, skipped=why)
+    found = seen[sample.name] = run(sample)
+    return Result(sample, judge(sample, found), trouble=found.trouble)
+
+
+def cannot_run(sample: Sample) -> str:
+    """Why a sample can not run here; empty if it can."""
+    if sys.version_info[:2] < sample.python:
+        return f"needs Python {sample.python[0]}.{sample.python[1]}"
+    missing = [module for module in sample.needs if importlib.util.find_spec(module) is None]
+    return f"needs {', '.join(missing)}: pip install 'looptop[samples]'" if missing else ""

@@ -1,0 +1,34 @@
+"""Where the findings engine joins in: `finder` makes what looks at the store after every tick of a sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from monitor.store.model import Site
+    from monitor.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFinding:
+    """A finding as an expectation knows it: `kind` is one of `sample_apps.vocabulary.Problem`."""
+
+    kind: str
+    tasks: tuple[str, ...] = ()  # the names of those it is about
+    lines: tuple[Site, ...] = ()
+    text: str = ""
+
+
+class Finder(Protocol):
+    """Called with the store after every tick, by the clock `store.now`; says what it finds then."""
+
+    def __call__(self, store: Store) -> Iterable[SeenFinding]:
+        """The findings of this moment."""
+
+
+def finder() -> Finder | None:
+    """A new finder, for one run of one sample. None: there is no engine, and findings are not seen yet."""
+    return None

@@ -1,0 +1,112 @@
+"""What was seen of one run of a sample, kept long enough to be judged. Filled from the store alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from monitor.samples.findings import SeenFinding
+    from monitor.store.memory import Look as MemoryLook
+    from monitor.store.model import EndedTask, Site, SlowCallback, TaskDetail, Unhandled
+    from monitor.store.store import Store
+
+
+@dataclass(slots=True)
+class Life:
+    """One task, as long as it was seen alive. Times are Unix time, the others seconds and counts since its birth."""
+
+    name: str
+    site: Site | None
+    parent: int
+    eager: bool
+    first: float
+    last: float = 0.0
+    steps: int = 0
+    busy: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One answer: the tasks that live, by id, and what each waits for."""
+
+    at: float
+    tasks: frozenset[int]
+    details: dict[int, TaskDetail]
+
+
+@dataclass(slots=True)
+class LoopFigures:
+    """One loop, from its first tick on."""
+
+    first: float
+    busy_first: float
+    last: float = 0.0
+    busy: float = 0.0
+    lag: float = 0.0
+    timers: int = 0
+    ready: int = 0
+
+
+@dataclass(slots=True)
+class Observation:
+    """Everything that an expectation may ask for."""
+
+    lives: dict[int, Life] = field(default_factory=dict)
+    looks: list[Look] = field(default_factory=list)
+    loops: dict[int, LoopFigures] = field(default_factory=dict)
+    slow: dict[int, SlowCallback] = field(default_factory=dict)  # by sequence number
+    ended: dict[int, EndedTask] = field(default_factory=dict)  # by task
+    unhandled: list[Unhandled] = field(default_factory=list)
+    findings: list[SeenFinding] | None = None  # None: nobody looked
+    memory: MemoryLook | None = None
+    memory_seconds: float = 0.0  # between the two looks that `memory` compares
+    missed: int = 0  # events that were dropped
+    first: float = 0.0  # when the first loop was seen
+    last: float = 0.0
+    trouble: str = ""  # why it ended otherwise than it should have
+
+    @property
+    def seconds(self) -> float:
+        """How long it was watched."""
+        return max(self.last - self.first, 0.001)
+
+    def take(self, store: Store) -> None:
+        """What the store knows now."""
+        now = self.last = store.now
+        self.first = self.first or now
+        for number, task in store.tasks.items():
+            life = self.lives.get(number)
+            if life is None:
+                life = self.lives[number] = Life("", None, task.parent, task.eager, task.born or now)
+            life.name, life.site = task.name, task.site
+            life.last, life.steps, life.busy = now, task.steps, task.busy
+        for number, loop in store.loops.items():
+            if loop.busy is None:
+                continue
+            figures = self.loops.get(number)
+            if figures is None:
+                figures = self.loops[number] = LoopFigures(now, loop.busy)
+            figures.last, figures.busy = now, loop.busy
+            figures.lag = max(figures.lag, loop.lag)
+            figures.timers, figures.ready = max(figures.timers, loop.timers or 0), max(figures.ready, loop.ready or 0)
+        self.missed = store.missed_events + store.probe.dropped
+
+    def take_events(self, store: Store) -> None:
+        """The events that the store has now; those that it has had are known."""
+        for slow in store.slow.entries:
+            self.slow.setdefault(slow.seq, slow)
+        for task in store.ended:
+            if task.id not in self.ended:
+                self.ended[task.id] = task
+        self.unhandled = list(store.unhandled)
+
+    def look(self, store: Store) -> None:
+        """One answer, details included: they have just been asked for."""
+        self.looks.append(Look(store.now, frozenset(store.tasks), dict(store.details)))
+
+    def name(self, task: int) -> str:
+        """The name of a task that was seen, alive or ended."""
+        if task in self.lives:
+            return self.lives[task].name
+        return self.ended[task].name if task in self.ended else ""

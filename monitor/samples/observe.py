@@ -1,0 +1,207 @@
+"""Runs one sample under the probe, watches it for as long as its expectations are about, and ends it with SIGINT."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from monitor import frames
+from monitor.attach.find import probes
+from monitor.attach.launch import Launch, Settings, describe_status
+from monitor.errors import ConnectError, LooptopError
+from monitor.samples.findings import finder
+from monitor.samples.observation import Observation
+from monitor.sources.address import Address
+from monitor.sources.connection import Closed, Connection, connect
+from monitor.store.store import Store
+from sample_apps.vocabulary import MemoryGrowth
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sample_apps.catalogue import Sample
+
+RATE = 10
+"""Ticks per second: half a dozen tasks are born and gone between two looks otherwise."""
+
+EVERY = 0.5
+"""Seconds between two looks at what all tasks wait for."""
+
+MOST_LOOKED_AT = 2000
+"""Tasks in one look."""
+
+START = 30.0
+"""Seconds that a sample has to start: the machine may be a busy one."""
+
+PROMPT = 10.0
+"""Seconds from SIGINT to the end; the longest step of a sample is much shorter."""
+
+WARM = 0.7
+"""Seconds before memory is compared: what a program makes as it starts does not grow."""
+
+ORPHANED = 120
+"""Seconds after which a sample ends by itself, should nobody be there to end it."""
+
+
+def argv_of(sample: Sample, *arguments: str) -> tuple[str, ...]:
+    """A sample, by our own interpreter: `-P`, so that a folder of the same name in the current one is not taken."""
+    return (sys.executable, "-P", "-m", f"sample_apps.{sample.name}", *arguments)
+
+
+def observe(sample: Sample, argv: Sequence[str] = ()) -> Observation:
+    """What is seen of one run. Never raises for what the sample does: that is in `trouble`."""
+    launch = Launch(
+        tuple(argv) or argv_of(sample, "--seconds", str(ORPHANED)),
+        Settings(name=sample.name, expect=START, announce=False),
+    )
+    seen = Observation()
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(  # noqa: S603 - our own sample
+            launch.argv,
+            env=launch.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,  # Ctrl-C is for us; who is ended by it ends the samples
+        )
+        try:
+            connection = _wait(process)
+            with closing(connection):
+                _watch(connection, sample, seen)
+        except LooptopError as error:
+            seen.trouble = str(error)
+        finally:
+            ended = _end(process)
+        if ended is not None or process.returncode:
+            seen.trouble = f"{ended or describe_status(process.returncode)}; {_last_line(errors)}"
+    return seen
+
+
+def _wait(process: subprocess.Popen[bytes]) -> Connection:
+    until = time.monotonic() + START
+    while True:
+        announced = probes().of_pid(process.pid)
+        try:
+            if announced is not None:
+                return connect(Address(path=announced.socket, pid=process.pid))
+        except ConnectError:
+            if process.poll() is None and time.monotonic() > until:
+                raise
+        if process.poll() is not None:
+            raise LooptopError("it ended before it could be watched", describe_status(process.returncode))
+        if time.monotonic() > until:
+            raise ConnectError("no probe came", f"waited for {START:g} s")
+        time.sleep(0.02)
+
+
+class _Watcher:
+    """One connection, its store, and when what is to be asked next."""
+
+    def __init__(self, connection: Connection, seen: Observation) -> None:
+        self.connection = connection
+        self.seen = seen
+        self.store = Store()
+        self.store.apply(connection.hello)
+        self._finder = finder()
+        self._number = 0
+        if self._finder is not None:
+            seen.findings = []
+
+    def receive(self, seconds: float) -> list[frames.Frame]:
+        """Takes in what comes within so long."""
+        came = self.connection.receive(max(seconds, 0.0))
+        for frame in came:
+            self.store.apply(frame)
+            if isinstance(frame, frames.Tick) and frame.loops:
+                self.seen.take(self.store)
+                self.seen.take_events(self.store)
+                if self._finder is not None and self.seen.findings is not None:
+                    self.seen.findings += [
+                        found for found in self._finder(self.store) if found not in self.seen.findings
+                    ]
+        self.seen.take_events(self.store)
+        return came
+
+    def until(self, when: float) -> None:
+        """Takes in what comes until then."""
+        while (left := when - time.monotonic()) > 0:
+            self.receive(left)
+
+    def ask(self, op: str, **arguments: Any) -> None:
+        """Asks, and takes in all that comes until the answer is there."""
+        self._number += 1
+        self.connection.send({"type": "request", "id": self._number, "op": op, **arguments})
+        until = time.monotonic() + START
+        while (left := until - time.monotonic()) > 0:
+            for frame in self.receive(left):
+                if isinstance(frame, frames.Reply) and frame.id == self._number and not frame.more:
+                    if not frame.ok:
+                        raise LooptopError(f"{op} is refused", frame.error)
+                    return
+        raise LooptopError(f"{op} is not answered", f"waited for {START:g} s")
+
+    def look(self) -> None:
+        """What every task waits for now."""
+        ids = sorted(self.store.tasks)[:MOST_LOOKED_AT]
+        self.store.details.clear()
+        if ids:
+            self.ask("tasks", ids=ids)
+        self.seen.take(self.store)
+        self.seen.look(self.store)
+
+
+def _watch(connection: Connection, sample: Sample, seen: Observation) -> None:
+    watcher = _Watcher(connection, seen)
+    trace = any(isinstance(expectation, MemoryGrowth) for expectation in sample.expectations)
+    connection.send({"type": "watch", "rate": RATE, "rows": True, "events": True, "memory": trace})
+    try:
+        while not seen.first:  # until a loop runs: what comes before it is the start of Python
+            watcher.receive(0.5)
+        begin = time.monotonic()
+        end, next_look, baseline = begin + sample.watch, begin + EVERY / 2, begin + WARM if trace else None
+        while (now := time.monotonic()) < end:
+            if now >= next_look:
+                watcher.look()
+                next_look += EVERY
+            elif baseline is not None and now >= baseline:
+                baseline = None
+                watcher.ask("memory_start", frames=1, duration=ORPHANED * 1_000_000)
+                watcher.ask("memory_baseline")
+            else:
+                watcher.until(min(next_look, end, baseline or end))
+        if trace:
+            watcher.ask("memory_look", group="lineno", limit=500, hide=["probe"])
+            memory = watcher.store.memory
+            seen.memory = memory.look
+            if memory.look is not None and memory.baseline is not None:
+                seen.memory_seconds = memory.look.at - memory.baseline.at
+    except Closed:
+        return  # it has ended by itself: how, its status says
+
+
+def _end(process: subprocess.Popen[bytes]) -> str | None:
+    """Ends it as a person would; returns what is wrong with how it ended."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        process.wait(PROMPT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return f"it did not end within {PROMPT:g} s of SIGINT"
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    return None
+
+
+def _last_line(errors: BinaryIO) -> str:
+    errors.seek(0)
+    lines = errors.read().decode("utf-8", "replace").strip().splitlines()
+    return lines[-1][:300] if lines else "it wrote nothing on stderr"

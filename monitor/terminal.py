@@ -80,6 +80,11 @@ def colour_here() -> bool:
     return colour(here(), os.environ)
 
 
+def can_rewrite(streams: Streams, environ: Mapping[str, str]) -> bool:
+    """Whether a line on stderr can be written again and again."""
+    return streams.stderr and environ.get("TERM", "") not in POOR
+
+
 def width_here(default: int = 120) -> int:
     """Cells in a line: COLUMNS, else those of the terminal, else the default."""
     chosen = os.environ.get("COLUMNS", "")

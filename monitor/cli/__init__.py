@@ -12,6 +12,7 @@ from monitor.cli.catalogue import demo, samples
 from monitor.cli.launching import run
 from monitor.cli.looks import memory, profile, tasks, watch
 from monitor.cli.output import print_programs
+from monitor.cli.recording import record
 from monitor.cli.target import open_dashboard
 from monitor.guard import guarded, say
 
@@ -32,7 +33,7 @@ def cli(ctx: click.Context) -> int | None:
     return start() if ctx.invoked_subcommand is None else None
 
 
-for _command in (run, attach, detach, ps, tasks, watch, memory, profile, demo, samples):
+for _command in (run, attach, detach, ps, tasks, watch, memory, profile, record, demo, samples):
     cli.add_command(_command)
 
 

@@ -60,7 +60,7 @@ class Block:
             ticks=sum(tick.place >= 0 for tick in self.ticks),
             slow=kinds.count("slow_callback"),
             unhandled=kinds.count("unhandled"),
-            notices=kinds.count("notice"),
+            notices=kinds.count("notice") + kinds.count("memory"),
             ended=len(self.ends),
             failed=sum(event.outcome == "failed" for _, event in self.ends),
             dropped=self.dropped,
@@ -181,6 +181,8 @@ class Collector:
             self._mark(block, "slow", f"{name} blocked for {fmt.duration(event.duration * 1e-6)}")
         elif event.kind == "unhandled":
             self._mark(block, "failed", f"unhandled: {event.message}"[:200])
+        elif event.kind == "memory":
+            self._mark(block, "memory", event.text[:200])
 
     def _mark(self, block: Block, kind: str, text: str) -> None:
         if sum(marker.kind == kind for marker in block.markers) < MOST_MARKERS:

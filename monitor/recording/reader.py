@@ -20,6 +20,7 @@ from monitor.recording import content
 from monitor.recording import format as file_format
 from monitor.recording.content import Light, LightTick
 from monitor.recording.format import Damaged, Marker, Place, Summary
+from monitor.recording.ring import folder_of
 from monitor.store import series, slow_log
 from monitor.store.store import MOST_ENDED, MOST_NOTES, Store
 
@@ -412,7 +413,7 @@ def _segments(path: Path) -> list[Path]:
                 raise LooptopError(f"{path} is a folder without a recording", "name a file")
             return [segment for segment in found if segment.stat().st_size]
         if not path.exists():
-            ring = path.with_name(path.name + ".d")
+            ring = folder_of(path)
             hint = f"its flight recorder was not ended: try {ring}" if ring.is_dir() else "is the path right?"
             raise LooptopError(f"there is no file {path}", hint)
         if not path.is_file():
@@ -457,15 +458,16 @@ def _last_events(back: Iterator[Event]) -> list[Event]:
     most = {"task_ended": MOST_ENDED, "unhandled": MOST_NOTES, "notice": MOST_NOTES, "slow_callback": slow_log.MOST}
     of_line: dict[int | None, int] = {}
     for event in back:
-        if event.kind not in counts:
+        kind = "notice" if event.kind == "memory" else event.kind
+        if kind not in counts:
             continue
-        wanted = counts[event.kind] < most[event.kind]
-        if event.kind == "slow_callback":
+        wanted = counts[kind] < most[kind]
+        if kind == "slow_callback":
             line = event.stack[event.blame] if 0 <= event.blame < len(event.stack) else None
             wanted = wanted or of_line.get(line, 0) < slow_log.MOST_OF_A_LINE
             of_line[line] = of_line.get(line, 0) + 1
         if wanted:
-            counts[event.kind] += 1
+            counts[kind] += 1
             kept.append(event)
     kept.reverse()
     return kept

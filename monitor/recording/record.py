@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
+import socket
 import threading
 import time
 from dataclasses import dataclass, field
@@ -12,19 +14,23 @@ from typing import TYPE_CHECKING
 
 from monitor import frames
 from monitor.errors import UsageError
-from monitor.recording.ring import Ring
-from monitor.recording.triggers import Triggers
+from monitor.recording.about import about
+from monitor.recording.ring import Ring, folder_of
+from monitor.recording.triggers import AFTERWARDS, Triggers
 from monitor.recording.writer import File, Recorder
 from monitor.sources.connection import Closed, Connection
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 RATE = 2.0
 WINDOW = 100
 """Tasks per tick that are asked what they wait on: those of which it is not known since their last step."""
+
+FAREWELL = 2.0
+"""Seconds to find out whether a program that closed its connection has ended."""
 
 _LOOK = 0.25
 _SPAN = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h)?$")
@@ -40,6 +46,22 @@ class Wanted:
     slow: float | None = None  # seconds
     ring: float | None = None  # seconds
     on: Sequence[str] = ()
+    afterwards: float = AFTERWARDS  # seconds of what follows that belong to a file that --on finishes
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How it stands with a recording that runs."""
+
+    seconds: float
+    tasks: int
+    ticks: int
+    dropped: int
+    written: int
+    slow: int
+    failed: int
+    finished: list[tuple[Path, str]]
+    pending: str | None  # why a file is about to be finished
 
 
 @dataclass(slots=True)
@@ -47,24 +69,30 @@ class Outcome:
     """What became of it."""
 
     path: Path
-    seconds: float
     ticks: int
     dropped: int
-    written: int
     reason: str
     problem: str | None
     finished: list[tuple[Path, str]] = field(default_factory=list)
+    unfinished: int = 0  # times that a file was due, but there were too many
 
     def lines(self) -> list[str]:
         """For a person."""
         from monitor import format as fmt
 
-        missing = f", {self.dropped} ticks dropped" if self.dropped else ""
-        facts = f"{fmt.duration(self.seconds)}, {self.ticks} ticks{missing}, {fmt.size(self.written)}"
-        files = [f"{path}: {why}" for path, why in self.finished]
+        lines = [f"{path}: {why}" for path, why in self.finished]
+        if self.unfinished:
+            lines.append(f"{self.unfinished} more times something happened: {len(self.finished)} files are the most")
+        where = next((path for path in (self.path, folder_of(self.path)) if path.exists()), None)
+        readable = None if where is None else about(where)
+        if readable is None or readable.duration is None:
+            return [*lines, f"nothing is recorded: {self.problem or self.reason}"]
+        facts = f"{fmt.duration(readable.duration)}, {fmt.size(readable.size)}"
+        if self.dropped:
+            facts += f", {self.dropped} of {self.ticks} ticks dropped"
         if self.problem is not None:
-            return [*files, f"{self.path} could not be written any further ({self.problem}); readable: {facts}"]
-        return [*files, f"{self.path}: {facts}; {self.reason}"]
+            return [*lines, f"{readable.path} ends too early ({self.problem}); what can be read: {facts}"]
+        return [*lines, f"{readable.path}: {facts}; {self.reason}"]
 
 
 def seconds_of(text: str) -> float:
@@ -132,36 +160,69 @@ class Waits:
         return back, changed
 
 
-def record(connection: Connection, wanted: Wanted, stop: threading.Event | None = None) -> Outcome:
+def check(wanted: Wanted, named: bool = True) -> None:
+    """Raises UsageError for what can not be done, before anything is asked of a program."""
+    if wanted.ring is None and wanted.on:
+        raise UsageError("--on is for the flight recorder", "say --ring 10m, too")
+    Triggers(wanted.on, wanted.ring or 0.0)
+    if named and os.path.lexists(wanted.path) and not wanted.path.is_dir():
+        raise UsageError(f"{wanted.path} exists", "name another file, or remove it")
+    if named and (wanted.path.is_dir() or not wanted.path.parent.is_dir()):
+        raise UsageError(f"{wanted.path} can not be written", "name a file in a folder that is there")
+
+
+def record(
+    connection: Connection,
+    wanted: Wanted,
+    *,
+    stop: threading.Event | None = None,
+    tell: Callable[[Progress], None] = lambda _: None,
+    file: File | None = None,
+) -> Outcome:
     """Records until the time is over, the program ends, a signal comes, or `stop` is set. Closes the connection.
 
-    Raises UsageError for what can not be written.
+    `tell` is called several times a second; `file` is one that is open already. Raises UsageError for what can not
+    be written.
     """
     stop = threading.Event() if stop is None else stop
-    triggers = None
-    if wanted.ring is not None:
-        triggers = Triggers(wanted.on, wanted.ring)
-    elif wanted.on:
-        raise UsageError("--on is for the flight recorder", "say --ring 10m, too")
     with contextlib.closing(connection), _signals(stop):
+        triggers = None if wanted.ring is None else Triggers(wanted.on, wanted.ring, wanted.afterwards)
         ring = None if wanted.ring is None else Ring(wanted.path, wanted.ring, rate=wanted.rate)
-        sink = File(wanted.path, rate=wanted.rate) if ring is None else ring
+        sink = ring or file or File(wanted.path, rate=wanted.rate)
         store = Store()
         recorder = Recorder(store, sink, segment=None if ring is None else ring.segment, triggers=triggers)
+        begin = connection.hello.now * 1e-6
+
+        def look() -> None:
+            failed = sum(stats.failed for stats in store.sites.values())
+            slow = sum(line.count for line in store.slow.lines.values())
+            tell(
+                Progress(
+                    seconds=max(store.now - begin, 0.0),
+                    tasks=len(store.tasks),
+                    ticks=recorder.ticks,
+                    dropped=recorder.dropped,
+                    written=recorder.written,
+                    slow=slow,
+                    failed=failed,
+                    finished=[] if ring is None else list(ring.finished),
+                    pending=None if triggers is None else triggers.pending,
+                )
+            )
+
+        reason = "the recorder was ended"
         try:
-            reason = _listen(connection, wanted, store, recorder, stop, triggers)
+            reason = _listen(connection, wanted, store, recorder, stop, triggers, look)
         finally:
-            recorder.close("the recorder was ended")
-    begin = connection.hello.now * 1e-6
+            recorder.close(reason)
     return Outcome(
         path=wanted.path,
-        seconds=max(store.now - begin, 0.0),
         ticks=recorder.ticks,
         dropped=recorder.dropped,
-        written=recorder.written,
-        reason=recorder.ended if recorder.ended != "the recorder was ended" and recorder.ended else reason,
+        reason=recorder.ended or reason,
         problem=recorder.problem,
         finished=[] if ring is None else ring.finished,
+        unfinished=0 if ring is None else ring.unfinished,
     )
 
 
@@ -172,6 +233,7 @@ def _listen(
     recorder: Recorder,
     stop: threading.Event,
     triggers: Triggers | None,
+    look: Callable[[], None],
 ) -> str:
     """Why it ended."""
     facts, waits = Facts(), Waits()
@@ -184,12 +246,14 @@ def _listen(
     try:
         connection.send(watch)
         while recorder.running:
+            look()
             if stop.is_set():
                 return "stopped"
             if until is not None and time.monotonic() >= until:
                 return "the time is over"
             whole = False
-            for frame in connection.receive(_LOOK):
+            wait = _LOOK if until is None else min(_LOOK, max(until - time.monotonic(), 0.0))
+            for frame in connection.receive(wait):
                 thin = facts.thin(frame)
                 if thin is not None:
                     _tell(store, recorder, thin)
@@ -202,8 +266,36 @@ def _listen(
                 if window is not None:
                     connection.send({"type": "watch", "window": window})
     except Closed as closed:
-        return closed.hint or closed.message
+        return _end_of(connection) or closed.hint or closed.message
     return "the disk took no more"
+
+
+def _end_of(connection: Connection) -> str | None:
+    """What became of a local program whose connection is closed; None where that is not known."""
+    import psutil  # type: ignore[import-untyped]
+
+    hello = connection.hello
+    if hello.host != socket.gethostname():
+        return None
+    until = time.monotonic() + FAREWELL
+    while time.monotonic() < until:
+        try:
+            if psutil.Process(hello.pid).status() == psutil.STATUS_ZOMBIE:
+                return "the program has ended"
+        except psutil.NoSuchProcess:
+            return "the program has ended"
+        except psutil.Error:
+            return None
+        time.sleep(0.05)
+    return "the probe has left the program"
+
+
+def default_path(name: str, program: str, now: float) -> str:
+    """The name of a file for a recording that was given none: `api-20261121-140322.looptop`."""
+    words = program.split()
+    base = name or (os.path.basename(words[0]).removesuffix(".py") if words else "")  # noqa: PTH119 - it is text
+    base = re.sub(r"[^\w.-]+", "-", base).strip(".-")[:60] or "recording"
+    return f"{base}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}.looptop"
 
 
 def _tell(store: Store, recorder: Recorder, frame: frames.Frame) -> None:

@@ -33,6 +33,11 @@ MOST_FILES = 20
 """Files that one run finishes: what happens all the time must not fill the disk."""
 
 
+def folder_of(path: Path) -> Path:
+    """Where the segments of a flight recorder are."""
+    return path.with_name(path.name + ".d")
+
+
 class Ring:
     """A sink that keeps the last seconds, and finishes files when it is told to."""
 
@@ -41,10 +46,11 @@ class Ring:
         if path.exists():
             raise UsageError(f"{path} exists", "name another file, or remove it")
         self.path = path
-        self.directory = path.with_name(path.name + ".d")
+        self.directory = folder_of(path)
         self.seconds = seconds
         self.written = 0
         self.finished: list[tuple[Path, str]] = []  # files, and why
+        self.unfinished = 0  # times that a file was due, but there were too many
         self._rate = rate
         self._most_bytes = most_bytes
         self._current: File | None = None
@@ -74,14 +80,18 @@ class Ring:
         self._current.write(block)
         self.written += self._current.written - before
         self._prune(block.end)
-        if block.finish is not None and len(self.finished) < MOST_FILES:
-            self.finished.append((self._join(self._free_name()), block.finish))
+        if block.finish is None:
+            return
+        if len(self.finished) < MOST_FILES:
+            self.finished.append((self._join(self._free_name(), block.finish), block.finish))
+        else:
+            self.unfinished += 1
 
     def finish(self, reason: str) -> None:
         """Joins what there is to the file that was named."""
         if self._current is not None:
             self._current.finish(reason)
-            self._join(self.path)
+            self._join(self.path, reason)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def fail(self) -> None:
@@ -109,7 +119,7 @@ class Ring:
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 
-    def _join(self, path: Path) -> Path:
+    def _join(self, path: Path, reason: str) -> Path:
         """One recording of all blocks that are there. Raises OSError or LooptopError."""
         joined = File(path)
         try:
@@ -119,7 +129,7 @@ class Ring:
         except (OSError, LooptopError):
             joined.fail()
             raise
-        joined.finish("the flight recorder finished it")
+        joined.finish(reason)
         return path
 
     def _free_name(self) -> Path:

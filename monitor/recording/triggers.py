@@ -55,6 +55,11 @@ class Triggers:
         """The threshold that a viewer has to ask for, in seconds."""
         return self._slow
 
+    @property
+    def pending(self) -> str | None:
+        """Why a file is about to be finished."""
+        return self._why
+
     def look(self, frame: frames.Frame, store: Store) -> None:
         """Takes notice of a frame that the store has applied."""
         if self._since is None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import stat
 import threading
 from typing import TYPE_CHECKING, Protocol
 
@@ -98,8 +99,10 @@ class File:
         self._append(data)
 
     def finish(self, reason: str) -> None:
-        """Index, end, and all of it on the disk."""
+        """Index, end, and all of it on the disk. Of a recording that never began nothing is left."""
         try:
+            if not self._places and not self.written and stat.S_ISREG(os.fstat(self._fd).st_mode):
+                self.path.unlink(missing_ok=True)
             if self._places:
                 index = file_format.Index(places=self._places, dropped=self._dropped, reason=reason)
                 self._append(file_format.ending(index, self.written))
@@ -112,6 +115,7 @@ class File:
         """Cuts what is not whole off, and ends the file if there is room for that."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, self.written)
+            os.lseek(self._fd, self.written, os.SEEK_SET)
         with contextlib.suppress(OSError):
             self.finish("could not be written any further")
             return

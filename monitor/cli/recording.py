@@ -1,0 +1,94 @@
+"""`looptop record`, and recordings made of a program that we start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor.cli.target import connect, token_option
+from monitor.guard import say
+
+if TYPE_CHECKING:
+    from monitor.recording.record import Outcome
+
+
+class Span(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2 only
+    """A span of time: `90`, `90s`, `10m`, `1h`, as seconds."""
+
+    name = "span"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ARG002
+        """Raises UsageError."""
+        from monitor.recording.record import seconds_of
+
+        return value if isinstance(value, float) else seconds_of(str(value))
+
+
+@click.command()
+@click.argument("target")
+@click.option("-o", "--output", metavar="FILE", help="Where to (PROGRAM-DATE-TIME.looptop).")
+@click.option("--duration", type=Span(), metavar="T", help="Stop after so long: 90, 10m, 1h.")
+@click.option("--rate", type=click.FloatRange(0.1, 20), metavar="N", help="Ticks per second (2).")
+@click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
+@click.option("--ring", type=Span(), metavar="T", help="Keep only the last so long, on disk, until it is stopped.")
+@click.option(
+    "--on",
+    multiple=True,
+    metavar="WHAT",
+    help="With --ring: finish a file when it happens, and go on: slow:1s, failed, growth:100MB.",
+)
+@click.option(
+    "--after", type=Span(), metavar="T", help="With --on: what follows belongs to the file for so long (30s)."
+)
+@token_option
+def record(
+    target: str,
+    output: str | None,
+    duration: float | None,
+    rate: float | None,
+    slow: float | None,
+    ring: float | None,
+    on: tuple[str, ...],
+    after: float | None,
+    token_file: str | None,
+) -> int:
+    """Record a program, to replay, compare or export it.
+
+    Ctrl-C ends it and finishes the file. A program that was not started with looptop gets a probe, and is rid of it
+    afterwards.
+    """
+    from monitor.attach.enter import Way
+    from monitor.recording.record import Wanted, check, default_path
+    from monitor.recording.record import record as run_recorder
+
+    what = {"rate": rate, "afterwards": after}
+    wanted = Wanted(
+        path=Path(output or ""),
+        duration=duration,
+        slow=slow,
+        ring=ring,
+        on=on,
+        **{name: value for name, value in what.items() if value is not None},
+    )
+    check(wanted, named=output is not None)
+    connection = connect(target, token_file, Way().enter)
+    if output is None:
+        import time
+        from dataclasses import replace
+
+        path = default_path(connection.hello.name, connection.hello.program, time.time())
+        wanted = replace(wanted, path=Path(path))
+    from monitor.plain.recording import StatusLine
+
+    with StatusLine(connection.hello, wanted) as line:
+        outcome = run_recorder(connection, wanted, tell=line.show)
+    return told(outcome)
+
+
+def told(outcome: Outcome) -> int:
+    """Says what became of a recording; 1 when it could not be written to its end."""
+    for line in outcome.lines():
+        say(line)
+    return 1 if outcome.problem is not None else 0

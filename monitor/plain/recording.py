@@ -1,0 +1,91 @@
+"""What `looptop record` shows while it runs: one line that is written again where there is a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from monitor import format as fmt
+from monitor.guard import say
+
+if TYPE_CHECKING:
+    from monitor import frames
+    from monitor.recording.record import Progress, Wanted
+
+EVERY = 0.5
+"""Seconds between two writings of the line."""
+
+_CLEAR = "\r\x1b[K"
+
+
+class StatusLine:
+    """On stderr. Where that is no terminal: one line at the start, and one for each file that was finished."""
+
+    def __init__(self, hello: frames.Hello, wanted: Wanted) -> None:
+        from monitor import terminal
+
+        self._terminal = terminal.can_rewrite(terminal.here(), os.environ)
+        self._due = 0.0
+        self._finished = 0
+        name = f"@{hello.name}" if hello.name else fmt.clean(hello.program)[:60]
+        kept = "" if wanted.ring is None else f", the last {fmt.duration(wanted.ring)}"
+        self._head = f"{name} (pid {hello.pid}) → {wanted.path}{kept}"
+
+    def __enter__(self) -> StatusLine:
+        say(f"recording {self._head}; Ctrl-C ends it")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._terminal:
+            sys.stderr.write(_CLEAR)
+            sys.stderr.flush()
+
+    def show(self, now: Progress) -> None:
+        """Shows how it stands, twice a second at most."""
+        if len(now.finished) > self._finished:
+            for path, why in now.finished[self._finished :]:
+                self._say(f"{path}: {why}")
+            self._finished = len(now.finished)
+        if not self._terminal or time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + EVERY
+        sys.stderr.write(_CLEAR + self.line(now)[: terminal_width() - 1])
+        sys.stderr.flush()
+
+    def line(self, now: Progress) -> str:
+        """How it stands."""
+        parts = [
+            f"● {_clock(now.seconds)}",
+            f"{now.tasks} tasks",
+            f"{now.slow} slow",
+            f"{now.failed} failed",
+            fmt.size(now.written),
+        ]
+        if now.dropped:
+            parts.append(f"{now.dropped} ticks dropped")
+        if now.finished:
+            parts.append(f"{len(now.finished)} files")
+        if now.pending is not None:
+            parts.append(f"soon finished: {fmt.clean(now.pending)}")
+        return "  ".join(parts)
+
+    def _say(self, text: str) -> None:
+        if self._terminal:
+            sys.stderr.write(_CLEAR)
+        say(text)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def terminal_width() -> int:
+    """Cells of the line that is written again."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80

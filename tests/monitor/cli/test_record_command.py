@@ -1,0 +1,133 @@
+"""`looptop record` on real programs: how it ends, and what is in the file then."""
+
+import re
+import resource
+import signal
+import subprocess
+import sys
+
+import pytest
+from waiting import wait_until
+from watched import Program
+
+from monitor.recording.about import about
+from monitor.recording.reader import Recording, store_at
+
+BUSY = """
+    import asyncio, time
+    async def work():
+        await asyncio.sleep(0.05)
+        if work.n % 7 == 0:
+            raise ValueError("seven")
+    async def main():
+        print("ready", flush=True)
+        while True:
+            work.n += 1
+            asyncio.ensure_future(work()).add_done_callback(lambda t: t.exception())
+            await asyncio.sleep(0.02)
+            if work.n % 20 == 0:
+                time.sleep(0.15)
+    work.n = 0
+    asyncio.run(main())
+"""
+LOOPTOP = [sys.executable, "-m", "monitor"]
+
+
+@pytest.fixture
+def busy(tmp_path):
+    with Program(BUSY, folder=tmp_path) as program:
+        program.expect("ready")
+        yield program
+
+
+def recorder(program, *args, **how):
+    line = [*LOOPTOP, "record", str(program.pid), *map(str, args)]
+    return subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **how)
+
+
+def ended(process):
+    out, err = process.communicate(timeout=30)
+    assert out == ""
+    return process.returncode, err
+
+
+def test_for_a_while(busy, tmp_path):
+    file = tmp_path / "a.looptop"
+    status, said = ended(recorder(busy, "-o", file, "--duration", "1.2", "--rate", "10"))
+    assert status == 0, said
+    assert re.search(r"recording .* \(pid \d+\) → \S+a\.looptop; Ctrl-C ends it", said)
+    assert re.search(r"a\.looptop: 1\.\d+s, [\d.]+KiB; the time is over", said)
+    assert (about(file).pid, about(file).whole) == (busy.pid, True)
+    with Recording(file) as recording:
+        assert {marker.kind for marker in recording.markers()} == {"slow", "failed"}
+        assert recording.facts["rate"] == 10.0
+        assert sum(tick.births for tick in recording.light_ticks()) > 5
+    assert any(task.coro == "main" for task in store_at(file).tasks.values())
+    assert file.stat().st_mode & 0o777 == 0o600  # names of tasks may be secrets
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_well(busy, tmp_path, number):
+    file = tmp_path / "a.looptop"
+    process = recorder(busy, "-o", file, "--rate", "20")
+    wait_until(lambda: (found := about(file)) is not None and found.duration, "the first block")
+    process.send_signal(number)
+    status, said = ended(process)
+    assert (status, about(file).whole) == (0, True), said
+    assert said.rstrip().endswith("; stopped")
+
+
+def test_the_end_of_the_program_ends_it_and_is_told(busy, tmp_path):
+    file = tmp_path / "a.looptop"
+    process = recorder(busy, "-o", file, "--rate", "20")
+    wait_until(lambda: (found := about(file)) is not None and found.duration, "the first block")
+    busy.process.kill()
+    busy.process.wait()
+    status, said = ended(process)
+    assert (status, about(file).whole) == (0, True)
+    assert said.rstrip().endswith("; the program has ended")
+
+
+def test_a_recorder_that_was_killed_leaves_its_whole_blocks(busy, tmp_path):
+    file = tmp_path / "a.looptop"
+    process = recorder(busy, "-o", file, "--rate", "20")
+    wait_until(lambda: (found := about(file)) is not None and (found.duration or 0) > 2, "the second block")
+    process.kill()
+    process.communicate()
+    assert not about(file).whole
+    with Recording(file) as recording:
+        assert recording.duration > 2
+        assert "was not finished: it is read up to" in recording.problems[0]
+    assert store_at(file, "1").tasks
+
+
+def test_a_full_disk_is_told_and_what_there_is_can_be_read(busy, tmp_path):
+    file = tmp_path / "a.looptop"
+
+    def small():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+
+    status, said = ended(recorder(busy, "-o", file, "--rate", "20", preexec_fn=small))
+    assert status == 1
+    assert re.search(r"a\.looptop ends too early \(File too large\); what can be read: [\d.]+m?s, ", said), said
+    assert 0 < about(file).size <= 9000
+    with Recording(file) as recording:
+        assert recording.duration > 0.5
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["-o", "there"], "there exists: name another file, or remove it"),
+        (["-o", "none/x"], "none/x can not be written: name a file in a folder that is there"),
+        (["--on", "failed"], "--on is for the flight recorder: say --ring 10m, too"),
+        (["--ring", "1m", "--on", "rain"], "--on rain means nothing: one of slow:1s, failed, growth:100MB"),
+        (["--ring", "soon"], "'soon' is no span of time: for example 10m"),
+    ],
+)
+def test_what_can_not_be_done_is_told_before_the_program_is_asked(tmp_path, args, said):
+    (tmp_path / "there").write_text("")
+    line = [*LOOPTOP, "record", "1", *args]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, timeout=30)
+    assert (done.returncode, done.stderr.strip()) == (2, f"looptop: {said}")
+    assert (tmp_path / "there").read_text() == ""

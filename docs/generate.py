@@ -1,4 +1,4 @@
-"""Writes what the docs take from the code: `docs/config.md` and the key table of the README. `make docs`.
+"""Writes what the docs take from the code (`make docs`): settings, keys, columns, rules of `looptop check`.
 
 A test runs this and fails if a file in the repository is not what it would write.
 """
@@ -8,14 +8,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from monitor.check.rules import RULES
+from monitor.plain.check import cures
 from monitor.store.columns import TASKS
 from monitor.tui.keys import readme_table
 from probes.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "docs" / "config.md"
+CHECK = ROOT / "docs" / "check.md"
 README = ROOT / "README.md"
 KEYS = ("<!-- keys: made by make docs -->", "<!-- end of keys -->")
+CHECK_RULES = ("<!-- rules: made by make docs -->", "<!-- end of rules -->")
 COLUMNS = ("<!-- columns: made by make docs -->", "<!-- end of columns -->")
 
 _CONFIG_HEAD = """# Settings
@@ -60,29 +64,45 @@ def columns() -> str:
     return "| column | in filters and JSON | |\n|---|---|---|\n" + "\n".join(rows)
 
 
-def readme() -> str:
-    """README.md with its generated parts as they should be."""
-    text = README.read_text(encoding="utf-8")
-    for (start, end), made in ((KEYS, readme_table()), (COLUMNS, columns())):
+def rules() -> str:
+    """The rules of `looptop check`, for docs/check.md."""
+    rows = [
+        f"| `{rule.code}` | {rule.name} | {rule.why} | {'; '.join(cures(rule))} | {rule.ruff and f'`{rule.ruff}`'} |"
+        for rule in RULES.values()
+    ]
+    return "| code | name | why | write | ruff |\n|---|---|---|---|---|\n" + "\n".join(rows)
+
+
+def filled(path: Path, *parts: tuple[tuple[str, str], str]) -> str:
+    """A file with its generated parts as they should be."""
+    text = path.read_text(encoding="utf-8")
+    for (start, end), made in parts:
         before, _, rest = text.partition(start)
         _, _, after = rest.partition(end)
         text = f"{before}{start}\n{made.strip()}\n{end}{after}"
     return text
 
 
+def wanted() -> dict[Path, str]:
+    """What each file should be."""
+    return {
+        CONFIG: config(),
+        README: filled(README, (KEYS, readme_table()), (COLUMNS, columns())),
+        CHECK: filled(CHECK, (CHECK_RULES, rules())),
+    }
+
+
 def main() -> int:
     """Writes the files; with `--check` only says which would change (exit status 1)."""
-    stale = [
-        path
-        for path, text in ((CONFIG, config()), (README, readme()))
-        if not path.exists() or path.read_text(encoding="utf-8") != text
-    ]
+    stale = {
+        path: text for path, text in wanted().items() if not path.exists() or path.read_text(encoding="utf-8") != text
+    }
     if "--check" in sys.argv[1:]:
         for path in stale:
             sys.stderr.write(f"{path.relative_to(ROOT)} is not what `make docs` writes\n")
         return 1 if stale else 0
-    CONFIG.write_text(config(), encoding="utf-8")
-    README.write_text(readme(), encoding="utf-8")
+    for path, text in stale.items():
+        path.write_text(text, encoding="utf-8")
     return 0
 
 

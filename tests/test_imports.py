@@ -75,6 +75,10 @@ def test_the_monitor_imports_of_probes_the_wire_only():
             "monitor/targets.py",
             ("textual", "rich", "click", "monitor.store", "monitor.plain", "monitor.tui", "monitor.cli"),
         ),
+        (
+            "monitor/check",
+            ("textual", "rich", "click", "monitor.store", "monitor.sources", "monitor.plain", "monitor.cli"),
+        ),
         ("monitor/plain", ("textual", "click", "monitor.tui", "monitor.cli")),
         ("monitor/tui", ("socket", "select", "asyncio.streams", "msgspec", "monitor.attach", "monitor.cli")),
         ("monitor/tui", ("monitor.sources.connection", "monitor.sources.live", "monitor.targets")),

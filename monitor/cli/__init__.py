@@ -9,6 +9,7 @@ import click
 
 from monitor.cli.attaching import attach, detach, ps
 from monitor.cli.catalogue import demo, samples
+from monitor.cli.checking import check
 from monitor.cli.launching import run
 from monitor.cli.looks import memory, profile, tasks, watch
 from monitor.cli.output import print_programs
@@ -33,7 +34,21 @@ def cli(ctx: click.Context) -> int | None:
     return start() if ctx.invoked_subcommand is None else None
 
 
-for _command in (run, attach, detach, ps, tasks, watch, memory, profile, record, demo, samples):
+_COMMANDS = (
+    run,
+    attach,
+    detach,
+    ps,
+    tasks,
+    watch,
+    memory,
+    profile,
+    record,
+    check,
+    demo,
+    samples,
+)
+for _command in _COMMANDS:
     cli.add_command(_command)
 
 

@@ -18,7 +18,7 @@ _STEERING = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\
 _DIGITS = 6  # the wire counts microseconds; further digits are noise of the conversion
 
 
-def dump(value: Object) -> str:
+def dump(value: Object | list[Object]) -> str:
     """One line of JSON. What could steer a terminal is escaped, as is all that the output has no letters for."""
     ascii_only = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
     text = json.dumps(value, ensure_ascii=ascii_only, separators=(", ", ": "))

@@ -1,0 +1,144 @@
+"""The static look at files and folders: which files, what is found in them, what is left out."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monitor.check import dropped, old, shared
+from monitor.check.found import Found, found
+from monitor.check.rules import RULES, Version
+from monitor.check.source import Source, parse
+from monitor.check.walk import Walk
+from monitor.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_NOT_OURS = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "env", "build", "dist", "_build"})
+_REQUIRES = re.compile(r"requires-python\s*=\s*[\"'][^\"']*?(?:>=|==|~=|>)\s*3\.(\d+)")
+MOST_BYTES = 10_000_000
+"""Of one file: no source is that large, and a file may be anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person asked for."""
+
+    python: Version | None = None
+    """None: what `pyproject.toml` requires, else the Python that runs this."""
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    """Patterns as of `Path.match`: `tests/*`, `*_pb2.py`."""
+
+    def rules(self) -> frozenset[str]:
+        """The rules that are looked for. Raises UsageError for a code that there is not."""
+        for code in (*self.select, *self.ignore):
+            if not _codes(code):
+                raise UsageError(
+                    f"no such rule: {code}", f"there are {min(RULES)} to {max(RULES)}: looptop check --rules"
+                )
+        chosen = {code for given in self.select for code in _codes(given)} or set(RULES)
+        return frozenset(chosen - {code for given in self.ignore for code in _codes(given)})
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What came of it."""
+
+    found: list[Found]
+    files: int
+    python: Version
+    notes: list[str]
+    """What could not be looked at, a line each."""
+
+
+def check(paths: Sequence[str], wanted: Wanted) -> Looked:
+    """Looks at files and folders. Raises UsageError for a path that is not there."""
+    rules = wanted.rules()
+    given = [Path(path) for path in paths]
+    for path in given:
+        if not path.exists():
+            raise UsageError(f"{path} is not there", "name a Python file, or a folder with Python files")
+    python = wanted.python or required(given) or sys.version_info[:2]
+    result = Looked([], 0, python, [])
+    files = 0
+    for path in dict.fromkeys(_files(given, wanted.exclude)):
+        try:
+            if path.stat().st_size > MOST_BYTES:
+                result.notes.append(f"{path} is left out: more than {MOST_BYTES // 1_000_000} MB")
+                continue
+            content = path.read_bytes()
+        except OSError as error:
+            result.notes.append(f"{path} cannot be read: {error.strerror or error}")
+            continue
+        files += 1
+        result.found.extend(one for one in look(content, str(path)) if one.code in rules)
+    return Looked(result.found, files, python, result.notes)
+
+
+def look(content: bytes, shown: str) -> list[Found]:
+    """What is found in the bytes of one file, in the order of its lines."""
+    try:
+        source = parse(content, shown)
+        return sorted(set(_look(source)))
+    except SyntaxError as error:
+        line, column = error.lineno or 1, error.offset or 1
+        text = (error.text or "").strip()
+        return [Found(shown, max(line, 1), max(column, 1), "LT00", error.msg, max(line, 1), max(column, 1) + 1, text)]
+    except RecursionError:
+        return [Found(shown, 1, 1, "LT00", "it is nested too deeply to be followed", 1, 2, "")]
+
+
+def _look(source: Source) -> Iterator[Found]:
+    walk = Walk(source)
+    for rules in (old.look, dropped.look, shared.look):
+        for node, code, what in rules(walk):
+            ruff = RULES[code].ruff
+            if not source.quiet(node.lineno, (code, ruff) if ruff else (code,)):
+                yield found(source.path, source.lines, node, code, what)
+
+
+def required(paths: Iterable[Path]) -> Version | None:
+    """The oldest Python that the project of the first path says it runs on."""
+    for path in paths:
+        for folder in (path.resolve(), *path.resolve().parents):
+            project = folder / "pyproject.toml"
+            if project.is_file():
+                wanted = _REQUIRES.search(project.read_text("utf-8", "replace"))
+                return None if wanted is None else (3, int(wanted[1]))
+    return None
+
+
+def _files(paths: Iterable[Path], exclude: Sequence[str]) -> Iterator[Path]:
+    for path in paths:
+        if not path.is_dir():
+            yield path  # named by a person: looked at, whatever it is called
+            continue
+        for folder, folders, names in os.walk(path):
+            folders[:] = sorted(name for name in folders if _looked_into(Path(folder, name), exclude))
+            for name in sorted(names):
+                file = Path(folder, name)
+                if name.endswith((".py", ".pyi", ".pyw")) and not _excluded(file, exclude):
+                    yield file
+
+
+def _looked_into(folder: Path, exclude: Sequence[str]) -> bool:
+    if folder.name in _NOT_OURS or folder.name.startswith("."):
+        return False
+    return not (folder / "pyvenv.cfg").exists() and not _excluded(folder, exclude)
+
+
+def _excluded(path: Path, exclude: Sequence[str]) -> bool:
+    return any(path.match(pattern) for pattern in exclude)
+
+
+def _codes(given: str) -> list[str]:
+    """`LT1` stands for LT10, LT11 and LT12, as ruff has it; ruff's own codes are understood."""
+    wanted = given.strip().upper()
+    return [code for code, rule in RULES.items() if code.startswith(wanted) or (rule.ruff and rule.ruff == wanted)]

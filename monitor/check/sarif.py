@@ -1,0 +1,80 @@
+"""Findings as SARIF 2.1.0, the form that code hosts show beside the lines (OASIS, sarif-v2.1.0-os)."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from monitor.check.rules import RULES, Rule, Version
+
+if TYPE_CHECKING:
+    from monitor.check.found import Found
+    from monitor.check.look import Looked
+
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+
+def log(looked: Looked, version: str) -> dict[str, Any]:
+    """One log with one run. Paths are relative to the folder that the command ran in, where they lie below it."""
+    codes = list(RULES)
+    return {
+        "$schema": SCHEMA,
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {
+                    "driver": {
+                        "name": "looptop",
+                        "semanticVersion": version,
+                        "informationUri": "https://pypi.org/project/looptop/",
+                        "rules": [_rule(rule, looked.python) for rule in RULES.values()],
+                    }
+                },
+                "columnKind": "unicodeCodePoints",
+                "results": [_result(one, codes.index(one.code), looked.python) for one in looked.found],
+                "invocations": [
+                    {
+                        "executionSuccessful": True,
+                        "toolExecutionNotifications": [
+                            {"level": "warning", "message": {"text": note}} for note in looked.notes
+                        ],
+                    }
+                ],
+            }
+        ],
+    }
+
+
+def _rule(rule: Rule, python: Version) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "id": rule.code,
+        "name": rule.name.title().replace("-", ""),
+        "shortDescription": {"text": rule.name.replace("-", " ")},
+        "fullDescription": {"text": f"{rule.why}."},
+        "help": {"text": f"Write: {rule.cure(python)}"},
+        "defaultConfiguration": {"level": rule.level(python)},
+    }
+    if rule.ruff:
+        described["properties"] = {"ruff": rule.ruff}
+    return described
+
+
+def _result(one: Found, index: int, python: Version) -> dict[str, Any]:
+    region: dict[str, Any] = {"startLine": one.line, "startColumn": one.column}
+    region |= {"endLine": one.end_line, "endColumn": one.end_column}
+    return {
+        "ruleId": one.code,
+        "ruleIndex": index,
+        "level": one.rule.level(python),
+        "message": {"text": f"{one.what}: {one.rule.why}. Write: {one.rule.cure(python)}"},
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": _uri(one.path)}, "region": region}}],
+    }
+
+
+def _uri(path: str) -> str:
+    absolute = Path(path).resolve()
+    here = Path.cwd()
+    if absolute.is_relative_to(here):
+        return quote(PurePath(absolute.relative_to(here)).as_posix())
+    return absolute.as_uri()

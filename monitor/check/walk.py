@@ -1,0 +1,117 @@
+"""A walk through the functions of a file: who is inside whom, and which calls are known to make coroutines."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from monitor.check.source import Source
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+Finding: TypeAlias = tuple[ast.expr | ast.stmt, str, str]
+"""Where, the code of the rule, and what in a few words."""
+Scope: TypeAlias = Function | ast.Lambda | ast.ClassDef | ast.Module
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+COROUTINES = frozenset(
+    {
+        "asyncio.sleep",
+        "asyncio.wait",
+        "asyncio.wait_for",
+        "asyncio.to_thread",
+        "asyncio.open_connection",
+        "asyncio.start_server",
+        "asyncio.open_unix_connection",
+        "asyncio.start_unix_server",
+        "asyncio.create_subprocess_exec",
+        "asyncio.create_subprocess_shell",
+    }
+)
+"""Coroutine functions of asyncio."""
+
+_KEEPS_KIND = frozenset({"staticmethod", "classmethod", "abc.abstractmethod", "typing.override", "typing.final"})
+"""Decorators below which a coroutine function stays one. Of others nothing is known: they may run it."""
+
+
+class Walk:
+    """The scopes of one file, from the outside in, and what is known of the functions in them."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.outer: dict[ast.AST, tuple[Scope, ...]] = {}
+        """Of every node: the scopes around it, the outermost first."""
+        self.module_values: set[str] = set()
+        """Names that are given a value at the top of the file."""
+        self._coroutines: dict[Scope, dict[str, bool]] = {}
+        self._mark(source.tree, (source.tree,))
+        for node, scopes in self.outer.items():
+            self._note(node, scopes[-1])
+
+    def _mark(self, node: ast.AST, scopes: tuple[Scope, ...]) -> None:
+        pending: list[tuple[ast.AST, tuple[Scope, ...]]] = [(node, scopes)]
+        while pending:  # no recursion: a file may be nested deeper than Python's stack
+            here, around = pending.pop()
+            for child in ast.iter_child_nodes(here):
+                self.outer[child] = around
+                pending.append((child, (*around, child) if isinstance(child, _SCOPES) else around))
+
+    def _note(self, node: ast.AST, scope: Scope) -> None:
+        known = self._coroutines.setdefault(scope, {})
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            makes = isinstance(node, ast.AsyncFunctionDef) and all(
+                self.source.dotted(decorator) in _KEEPS_KIND for decorator in node.decorator_list
+            )
+            known[node.name] = makes and known.get(node.name, True)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+            known[node.id] = False
+            if isinstance(scope, ast.Module):
+                self.module_values.add(node.id)
+        elif isinstance(node, ast.arg):
+            known[node.arg] = False
+        elif isinstance(node, ast.ClassDef):
+            known[node.name] = False
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                known[alias.asname or alias.name.partition(".")[0]] = False
+
+    def function(self, node: ast.AST) -> Function | ast.Lambda | None:
+        """The function that a node is in."""
+        for scope in reversed(self.outer.get(node, ())):
+            if isinstance(scope, ast.ClassDef | ast.Module):
+                return None
+            return scope
+        return None
+
+    def makes_coroutine(self, node: ast.AST) -> bool:
+        """Whether an expression is a call that certainly makes a coroutine (or an asynchronous generator)."""
+        if not isinstance(node, ast.Call):
+            return False
+        scopes = self.outer.get(node, ())
+        if isinstance(node.func, ast.Name):
+            for scope in reversed(scopes):
+                known = self._coroutines.get(scope, {})
+                if node.func.id in known and (not isinstance(scope, ast.ClassDef) or scope is scopes[-1]):
+                    return known[node.func.id] or self._is_asyncio(node.func)
+            return self._is_asyncio(node.func)
+        if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+            if node.func.value.id in ("self", "cls"):
+                inner = next((s for s in reversed(scopes) if isinstance(s, ast.ClassDef)), None)
+                return inner is not None and self._coroutines.get(inner, {}).get(node.func.attr, False)
+            return self._is_asyncio(node.func)
+        return False
+
+    def _is_asyncio(self, node: ast.expr) -> bool:
+        return self.source.dotted(node) in COROUTINES
+
+    def loads(self, scope: Function | ast.Lambda, name: str) -> bool:
+        """Whether a function, or a function inside it, ever reads a local name."""
+        nodes = (node for node in ast.walk(scope) if isinstance(node, ast.Name) and node.id == name)
+        return any(isinstance(node.ctx, ast.Load) for node in nodes)
+
+
+def short(node: ast.expr) -> str:
+    """An expression in a few words."""
+    text = ast.unparse(node).split("\n")[0]
+    return text if len(text) <= 60 else text[:59] + "…"

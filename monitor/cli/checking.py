@@ -1,0 +1,94 @@
+"""`looptop check`: the static look, in the way of a linter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor.cli.output import json_option, print_lines
+from monitor.guard import say
+
+if TYPE_CHECKING:
+    from monitor.check.rules import Version
+
+FOUND = 1
+"""The exit status when there is at least one finding."""
+
+
+@click.command()
+@click.argument("paths", nargs=-1, metavar="PATH…")
+@click.option("--python", metavar="3.X", help="The Python to write for (what pyproject.toml requires, else this one).")
+@click.option("--select", multiple=True, metavar="CODE", help="Only these rules; LT1 stands for all that begin so.")
+@click.option("--ignore", multiple=True, metavar="CODE", help="Not these rules.")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Not these files or folders, for example tests.")
+@json_option
+@click.option("--sarif", is_flag=True, help="SARIF 2.1.0, for code hosts.")
+@click.option("--rules", "only_rules", is_flag=True, help="Print the rules, and look at nothing.")
+def check(
+    paths: tuple[str, ...],
+    python: str | None,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    exclude: tuple[str, ...],
+    as_json: bool,
+    sarif: bool,
+    only_rules: bool,
+) -> int:
+    """Read source and list old-style and risky asyncio, without running it.
+
+    The exit status is 1 if something is found. A line that ends with `# noqa: LT10` (or ruff's own code) is left alone.
+    """
+    from monitor.check.look import Wanted
+    from monitor.check.look import check as look
+    from monitor.errors import UsageError
+    from monitor.plain import check as plain
+
+    if only_rules:
+        _print_rules(as_json)
+        return 0
+    if not paths:
+        raise UsageError("nothing to look at", "looptop check PATH…, for example looptop check .")
+    if as_json and sarif:
+        raise UsageError("--json and --sarif", "choose one of them")
+    looked = look(paths, Wanted(_version(python), _codes(select), _codes(ignore), exclude))
+    for note in looked.notes:
+        say(note)
+    if as_json or sarif:
+        from importlib.metadata import version
+
+        from monitor.check.sarif import log
+        from monitor.plain.objects import dump
+
+        click.echo(dump(log(looked, version("looptop")) if sarif else plain.objects(looked)))
+    else:
+        from monitor import terminal
+
+        print_lines(list(plain.lines(looked, terminal.colour_here())))
+    return FOUND if looked.found else 0
+
+
+def _print_rules(as_json: bool) -> None:
+    from monitor.plain import check as plain
+
+    if as_json:
+        from monitor.plain.objects import dump
+
+        click.echo(dump(plain.rules_object()))
+    else:
+        print_lines(list(plain.rules()))
+
+
+def _codes(given: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(code for text in given for code in text.replace(",", " ").split())
+
+
+def _version(text: str | None) -> Version | None:
+    from monitor.errors import UsageError
+
+    if text is None:
+        return None
+    major, dot, minor = text.partition(".")
+    if major != "3" or not dot or not minor.isdecimal():
+        raise UsageError(f"--python {text}", "write it as 3.11")
+    return 3, int(minor)

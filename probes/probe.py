@@ -51,7 +51,7 @@ class Probe:
         self._cpu = 0.0
         self._hook_cost = 0.0
         self._steps_before = 0
-        self._unhandled: list[tuple[str, Failure | None, int | None, str | None]] = []
+        self._unhandled: list[tuple[str, Failure | None, TaskRecord | None, str | None]] = []
         self._notices: list[str] = []
         self._expected_until = monotonic() + settings.expect if settings.expect else 0.0
         self._next_look = 0.0
@@ -341,7 +341,7 @@ class Probe:
         name = task.get_name() if isinstance(task, asyncio.Task) else None
         if len(self._unhandled) < 1000:
             message = str(context.get("message") or "unhandled exception")
-            self._unhandled.append((message, failure, record.id if record else None, name))
+            self._unhandled.append((message, failure, record, name))
         else:
             self.sampler.drop(1)
 

@@ -297,9 +297,18 @@ class Sampler:
             samples=len(slow.samples),
         )
 
-    def tell_unhandled(self, message: str, failure: Failure | None, task: int | None, name: str | None) -> None:
+    def tell_unhandled(
+        self, message: str, failure: Failure | None, record: TaskRecord | None, name: str | None
+    ) -> None:
         """Books what a loop's exception handler was called with; told at the next look."""
-        self._journal.add("unhandled", message=message[:500], exception=self._exception(failure), task=task, name=name)
+        self._journal.add(
+            "unhandled",
+            message=message[:500],
+            exception=self._exception(failure),
+            task=record.id if record is not None else None,
+            name=name,
+            site=self.tables.site_at(record.code, record.lasti) if record is not None else 0,
+        )
 
     # Rows
 

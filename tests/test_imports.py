@@ -63,6 +63,12 @@ def test_the_monitor_imports_of_probes_the_wire_only():
             ("textual", "rich", "socket", "click", "psutil", "monitor.tui", "monitor.plain", "monitor.sources"),
         ),
         ("monitor/store", ("monitor.attach", "monitor.cli", "monitor.terminal", "monitor.targets")),
+        (
+            "monitor/findings",
+            ("textual", "rich", "socket", "click", "psutil", "asyncio", "monitor.tui", "monitor.plain"),
+        ),
+        ("monitor/findings", ("monitor.sources", "monitor.attach", "monitor.cli", "sample_apps")),
+        ("monitor/store", ("monitor.findings",)),
         ("monitor/frames.py", ("textual", "rich", "monitor.store", "monitor.sources", "monitor.plain", "monitor.tui")),
         (
             "monitor/sources",

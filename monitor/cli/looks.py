@@ -51,15 +51,17 @@ def tasks(
 @click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
 @token_option
 def watch(target: str, as_json: bool, duration: float | None, slow: float | None, token_file: str | None) -> int:
-    """Print slow callbacks, ended tasks, exceptions and loop health, as they come.
+    """Print findings, slow callbacks, ended tasks, exceptions and loop health, as they come.
 
     What the probe still remembers from before comes first.
     """
     from monitor.attach.enter import Way
+    from monitor.findings import thresholds
     from monitor.plain import stream
     from monitor.plain.objects import dump
 
-    for thing in stream.watch(connect(target, token_file, Way().enter), duration, slow):
+    limits = thresholds.load()
+    for thing in stream.watch(connect(target, token_file, Way().enter), duration, slow, limits):
         if thing["type"] == "notice":
             say(thing["text"])
         else:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from monitor import format as fmt
 from monitor import frames
+from monitor.findings.engine import Findings
+from monitor.findings.thresholds import Thresholds
+from monitor.plain import findings as plain_findings
 from monitor.plain import objects
 from monitor.plain.objects import Object
 from monitor.sources.connection import Closed, Connection
@@ -40,6 +43,7 @@ class Stream:
     """Turns frames into the objects that are printed, by way of the store."""
 
     store: Store = field(default_factory=Store)
+    findings: Findings = field(default_factory=Findings)
     _told: dict[int, _Second] = field(default_factory=dict)
 
     def take(self, frame: frames.Frame) -> list[Object]:
@@ -49,7 +53,7 @@ class Stream:
         missed = store.missed_events
         store.apply(frame)
         if isinstance(frame, frames.Tick):
-            return list(self._loops())
+            return [*self._loops(), *self._findings(frame)]
         came: list[Object] = []
         if store.missed_events > missed:
             came.append(_notice(store.now, f"{store.missed_events - missed} events were dropped"))
@@ -68,6 +72,12 @@ class Stream:
         if notice is not None and notice is not before[3]:
             came.append(_notice(notice.at, notice.text))
         return came
+
+    def _findings(self, tick: frames.Tick) -> Iterator[Object]:
+        """What came to be wrong, and what is over. A piece of a tick is not the whole picture."""
+        if tick.loops:
+            for change in self.findings.look(self.store):
+                yield plain_findings.change_object(change)
 
     def _loops(self) -> Iterator[Object]:
         """Each loop once a second, with its worst lag and its mean utilization since the last time."""
@@ -109,11 +119,13 @@ def _notice(at: float, text: str) -> Object:
     return {"type": "notice", "time": objects.seconds(at), "text": text}
 
 
-def watch(connection: Connection, duration: float | None, slow: float | None) -> Iterator[Object]:
+def watch(
+    connection: Connection, duration: float | None, slow: float | None, thresholds: Thresholds | None = None
+) -> Iterator[Object]:
     """The objects of a program until the time is over or the program has ended; then a notice says so."""
-    stream = Stream()
+    stream = Stream(findings=Findings(thresholds or Thresholds()))
     stream.store.apply(connection.hello)
-    what: dict[str, object] = {"type": "watch", "rate": RATE, "rows": False, "events": True}
+    what: dict[str, object] = {"type": "watch", "rate": RATE, "rows": True, "events": True, "findings": True}
     if slow is not None:
         what["slow"] = round(slow * 1e6)
     until = None if duration is None else time.monotonic() + duration
@@ -181,6 +193,8 @@ _TEXTS: dict[str, Callable[[Object], str]] = {
     "task_ended": _ended,
     "unhandled": _unhandled,
     "loop": _loop_text,
+    "finding": plain_findings.finding_text,
+    "finding_gone": plain_findings.gone_text,
     "notice": lambda thing: str(thing["text"]),
 }
 

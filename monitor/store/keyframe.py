@@ -303,6 +303,7 @@ def _history(store: Store, tables: _Tables) -> frames.History:
             seq=0,
             at=_us(entry.at),
             kind="unhandled",
+            site=tables.site(entry.site),
             message=entry.message,
             task=entry.task,
             name=entry.name,

@@ -144,6 +144,7 @@ class Unhandled:
     task: int | None
     name: str | None
     failure: Failure | None
+    site: Site | None = None  # where the task was made
 
 
 @dataclass(frozen=True, slots=True)

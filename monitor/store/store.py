@@ -106,6 +106,11 @@ class Store:
         by_number = Counter(map(_STATE, self.tasks.values()))
         return Counter({wire.STATES[number]: count for number, count in by_number.items()})
 
+    def busiest(self, least: float) -> list[Task]:
+        """The live tasks that took such a share of the last second, or more; in no order."""
+        tasks = (self.tasks.get(task_id) for task_id in self._sharing)
+        return [task for task in tasks if task is not None and task.share >= least]
+
     def children(self, task_id: int) -> list[int]:
         """Ids of the live children of a task (0: of those without a parent), in order of birth."""
         return sorted(self._children.get(task_id, ()))
@@ -436,7 +441,8 @@ class Store:
                 self._apply_end(event, at)
             case "unhandled":
                 failure = self._failure(event.exception)
-                self.unhandled.append(Unhandled(at, event.message, event.task, event.name, failure))
+                site = self._sites[event.site] if 0 < event.site < len(self._sites) else None
+                self.unhandled.append(Unhandled(at, event.message, event.task, event.name, failure, site))
             case "notice" | "memory":
                 self.notices.append(Notice(at, event.text))
             case _:

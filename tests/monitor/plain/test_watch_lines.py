@@ -143,7 +143,9 @@ def connection(tmp_path, probe_at):
 def test_it_ends_when_the_program_does(connection):
     def behave(peer):
         peer.send(hello())
-        assert peer.read() == {"type": "watch", "rate": 4, "rows": False, "events": True, "slow": 200_000}
+        assert peer.read() == {
+            "type": "watch", "rate": 4, "rows": True, "events": True, "findings": True, "slow": 200_000,
+        }  # fmt: skip
         peer.send(static(), SLOW)
 
     made = list(watch(connection(behave), None, 0.2))

@@ -1,0 +1,26 @@
+"""The rules: each looks at the store and says what it sees now. A rule that must remember is made anew a session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from monitor.findings.model import Sign
+from monitor.findings.rules import events, growth, load
+from monitor.findings.thresholds import Thresholds
+from monitor.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def rules() -> list[Callable[[Store, Thresholds], Iterator[Sign]]]:
+    """All rules, with empty memories."""
+    return [
+        load.Blocked(),
+        load.kept_busy,
+        load.BusyLoops(),
+        growth.Tasks(),
+        growth.Timers(),
+        growth.Memory(),
+        events.Unhandled(),
+    ]

@@ -1,0 +1,112 @@
+"""What happened and is told for a while: exceptions that nobody retrieved, tasks that nobody kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from monitor.findings.model import Line, Sign
+from monitor.findings.thresholds import Thresholds
+from monitor.store import model
+from monitor.store.store import Store
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Hashable, Iterator
+
+_KINDS = {
+    "Task exception was never retrieved": "exception_never_retrieved",
+    "Future exception was never retrieved": "exception_never_retrieved",
+    "Task was destroyed but it is pending!": "task_collected",
+}
+MOST_SUBJECTS = 500
+
+
+@dataclass(slots=True)
+class _Group:
+    """What happened at one place."""
+
+    first: float
+    last: model.Unhandled
+    count: int = 1
+
+
+@dataclass(slots=True)
+class Unhandled:
+    """What the loops' exception handlers were called with, by the place that it is about."""
+
+    _groups: dict[tuple[str, Hashable], _Group] = field(default_factory=dict)
+    _last: model.Unhandled | None = None
+
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+        """One sign a place, as long as it is new enough."""
+        for entry in _since(store.unhandled, self._last):
+            kind = _KINDS.get(entry.message)
+            if kind is not None:
+                self._add(kind, _with_end(store, entry))
+        self._last = store.unhandled[-1] if store.unhandled else None
+        for (kind, place), group in list(self._groups.items()):
+            if store.now - group.last.at > thresholds.of(kind, "keep"):
+                del self._groups[kind, place]
+            else:
+                yield _sign(kind, place, group)
+
+    def _add(self, kind: str, entry: model.Unhandled) -> None:
+        failure = entry.failure
+        raised = failure.traceback[-1] if failure is not None and failure.traceback else None
+        key = kind, entry.site or raised or entry.name
+        group = self._groups.get(key)
+        if group is not None:
+            group.last, group.count = entry, group.count + 1
+        elif len(self._groups) < MOST_SUBJECTS:
+            self._groups[key] = _Group(entry.at, entry)
+
+
+def _with_end(store: Store, entry: model.Unhandled) -> model.Unhandled:
+    """The probe has let go of a task that failed when asyncio finds that nobody asked: its end is still known here."""
+    if entry.task is not None or entry.name is None or entry.failure is None:
+        return entry
+    for end in reversed(store.ended):
+        failure = end.failure
+        if end.name == entry.name and failure is not None and failure.traceback == entry.failure.traceback:
+            return replace(entry, task=end.id, site=end.site)
+    return entry
+
+
+def _since(entries: deque[model.Unhandled], last: model.Unhandled | None) -> list[model.Unhandled]:
+    """The entries after the last one that was taken."""
+    new: list[model.Unhandled] = []
+    for entry in reversed(entries):
+        if entry is last:
+            break
+        new.append(entry)
+    return new[::-1]
+
+
+def _sign(kind: str, place: Hashable, group: _Group) -> Sign:
+    last, failure = group.last, group.last.failure
+    name = last.name or (f"task {last.task}" if last.task else "a future")
+    times = f"{group.count} times, last " if group.count > 1 else ""
+    if kind == "task_collected":
+        text = f"{times}{name} was collected while it waited"
+    else:
+        what = f"{failure.type}: {failure.message}".split("\n")[0] if failure is not None else "an exception"
+        text = f"{times}{name} failed with {what}, and nobody asked"
+    traceback = failure.traceback if failure is not None else ()
+    return Sign(
+        kind,
+        place,
+        text,
+        at_once=True,
+        task=last.task,
+        name=last.name,
+        site=last.site or (traceback[-1] if traceback else None),
+        lines=tuple(Line("", site) for site in traceback),
+        evidence={
+            "times": group.count,
+            "exception": failure.type if failure is not None else None,
+            "message": failure.message if failure is not None else None,
+            "last": round(last.at, 6),
+        },
+        since=group.first,
+    )

@@ -1,0 +1,155 @@
+"""What keeps a loop from its work: lines that block it, tasks that take it, tasks that never wait."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from monitor import format as fmt
+from monitor.findings.model import Line, Sign
+from monitor.findings.thresholds import Thresholds
+from monitor.store.model import SlowCallback, Task
+from monitor.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NEAR = 0.7
+"""Of a threshold: what is above keeps a finding."""
+_SECOND = 1.0
+
+
+class Blocked:
+    """Lines that blocked a loop for long enough within the window; loops that are blocked now."""
+
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+        """One sign a line, one a blocked loop."""
+        total = thresholds.of("loop_blocked", "total")
+        begin = store.now - thresholds.of("loop_blocked", "window")
+        for line, group in store.slow.lines.items():
+            if line is None or group.last < begin:
+                continue
+            recent = [slow for slow in group.callbacks if slow.at >= begin]
+            blocked = sum(slow.duration for slow in recent)
+            if blocked < total * _NEAR or not recent:
+                continue
+            yield self._sign(recent, blocked, strong=blocked >= total)
+        yield from self._now(store, thresholds.of("loop_blocked", "now"))
+
+    def _sign(self, recent: list[SlowCallback], blocked: float, *, strong: bool) -> Sign:
+        last = recent[-1]
+        line = last.line
+        names = {slow.name or slow.callback for slow in recent}
+        who = last.name or last.callback
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        times = f"{len(recent)} times, " if len(recent) > 1 else ""
+        return Sign(
+            "loop_blocked",
+            line,
+            f"{who}{more} blocked the loop: {times}{fmt.duration(blocked)} in all",
+            strong=strong,
+            at_once=True,
+            task=last.task,
+            name=last.name or last.callback,
+            site=line,
+            lines=tuple(Line("", site) for site in last.stack),
+            evidence={
+                "blocked": round(blocked, 6),
+                "times": len(recent),
+                "worst": round(max(slow.duration for slow in recent), 6),
+                "loop": last.loop,
+            },
+            since=min(slow.at - slow.duration for slow in recent),
+        )
+
+    def _now(self, store: Store, least: float) -> Iterator[Sign]:
+        for loop in store.loops.values():
+            if loop.blocked < least:
+                continue
+            task = store.tasks.get(loop.running) if loop.running is not None else None
+            name = task.name if task is not None else "a callback"
+            yield Sign(
+                "loop_blocked",
+                ("now", loop.id),
+                f"{name} has been blocking the loop for {fmt.duration(loop.blocked)}",
+                at_once=True,
+                task=loop.running,
+                name=name,
+                evidence={"blocked": round(loop.blocked, 6), "times": 1, "loop": loop.id},
+                since=store.now - loop.blocked,
+            )
+
+
+def kept_busy(store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+    """Tasks that take more than their share of a loop."""
+    share = thresholds.of("loop_kept_busy", "share")
+    for task in store.busiest(share * _NEAR):
+        yield Sign(
+            "loop_kept_busy",
+            task.id,
+            f"{task.name} takes {fmt.percent(task.share)} of the loop's time",
+            strong=task.share >= share,
+            task=task.id,
+            name=task.name,
+            site=task.site,
+            evidence={"share": round(task.share, 3), "busy": round(task.busy, 6), "coro": task.coro},
+        )
+
+
+@dataclass(slots=True)
+class _Second:
+    """The figures of a task a while ago, and what they grew by until then."""
+
+    at: float
+    steps: int
+    busy: float
+    scheduled: float
+    rate: float = 0.0
+    idle: float = 1.0
+
+
+@dataclass(slots=True)
+class BusyLoops:
+    """Tasks that step without end and are never idle. Looked at once a second, those only that took some time."""
+
+    _seconds: dict[int, _Second] = field(default_factory=dict)
+
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+        """One sign a task."""
+        least, idle = thresholds.of("busy_loop", "steps"), thresholds.of("busy_loop", "idle")
+        candidates = {task.id: task for task in store.busiest(0.01) if task.scheduled is not None}
+        for gone in self._seconds.keys() - candidates.keys():
+            del self._seconds[gone]
+        for task in candidates.values():
+            second = self._measured(task, store.now)
+            if second is None or second.rate < least * _NEAR or second.idle > idle * 2:
+                continue
+            yield Sign(
+                "busy_loop",
+                task.id,
+                f"{task.name} makes {fmt.rate(second.rate)} steps a second and never waits",
+                strong=second.rate >= least and second.idle <= idle,
+                task=task.id,
+                name=task.name,
+                site=task.site,
+                evidence={
+                    "steps_per_s": round(second.rate),
+                    "idle": round(max(second.idle, 0.0), 3),
+                    "share": round(task.share, 3),
+                    "coro": task.coro,
+                },
+            )
+
+    def _measured(self, task: Task, now: float) -> _Second | None:
+        before = self._seconds.get(task.id)
+        scheduled = task.scheduled or 0.0
+        if before is None:
+            self._seconds[task.id] = _Second(now, task.steps, task.busy, scheduled)
+            return None
+        elapsed = now - before.at
+        if elapsed >= _SECOND:
+            taken = task.busy - before.busy + scheduled - before.scheduled
+            before.rate = (task.steps - before.steps) / elapsed
+            before.idle = 1.0 - taken / elapsed
+            before.at, before.steps, before.busy, before.scheduled = now, task.steps, task.busy, scheduled
+        return before

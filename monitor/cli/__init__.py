@@ -10,6 +10,7 @@ import click
 from monitor.cli.attaching import attach, detach, ps
 from monitor.cli.catalogue import demo, samples
 from monitor.cli.checking import check
+from monitor.cli.config import config
 from monitor.cli.launching import run
 from monitor.cli.looks import memory, profile, tasks, watch
 from monitor.cli.output import print_programs
@@ -45,6 +46,7 @@ _COMMANDS = (
     profile,
     record,
     check,
+    config,
     demo,
     samples,
 )

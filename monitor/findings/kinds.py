@@ -81,7 +81,7 @@ KINDS: tuple[Kind, ...] = (
         ),
     ),
     Kind(
-        "loop_kept_busy",
+        "task_busy",
         "one task keeps the loop busy",
         "warn",
         "One task takes most of the loop's time; everything else in the loop waits for it.",
@@ -162,7 +162,7 @@ KINDS: tuple[Kind, ...] = (
         (Threshold("waiters", 4, "count", "tasks that wait for one lock, at least"), _after(3)),
     ),
     Kind(
-        "exception_never_retrieved",
+        "never_retrieved",
         "exception never retrieved",
         "bad",
         "The task failed and nobody awaited it: what it should have done was not done, and nothing noticed.",
@@ -174,7 +174,7 @@ KINDS: tuple[Kind, ...] = (
         (_keep(),),
     ),
     Kind(
-        "coroutine_never_awaited",
+        "never_awaited",
         "coroutine never awaited",
         "bad",
         "The coroutine was made and dropped: its body has never run.",
@@ -187,12 +187,12 @@ KINDS: tuple[Kind, ...] = (
         (_keep(),),
     ),
     Kind(
-        "task_collected",
+        "collected_pending",
         "task collected while pending",
         "bad",
         "Nobody kept the task, so the garbage collector took it in the middle of its work.",
         "Keep a reference until it is done: a set with a done-callback, or a TaskGroup.",
-        "task_collected",
+        "collected_pending",
         "task_collected_kept",
         "what the loop's exception handler is called with",
         "tasks that are still to be collected",
@@ -212,7 +212,7 @@ KINDS: tuple[Kind, ...] = (
         (_after(1.5),),
     ),
     Kind(
-        "semaphore_over_released",
+        "semaphore_overreleased",
         "semaphore released too often",
         "bad",
         "It lets more in than it was made for: the limit that it stands for does not hold any more.",
@@ -225,7 +225,7 @@ KINDS: tuple[Kind, ...] = (
         (Threshold("window", 5, "s", "how long the value of a plain semaphore must grow"), _keep()),
     ),
     Kind(
-        "timers_growing",
+        "timers_piling_up",
         "timers piling up",
         "warn",
         "More call_later and call_at are set than ever run; each keeps its callback and arguments alive.",

@@ -21,6 +21,7 @@ class Line:
     text: str
     site: Site | None
     task: int | None = None
+    name: str | None = None  # of that task
 
 
 @dataclass(frozen=True, slots=True)

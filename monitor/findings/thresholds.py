@@ -6,7 +6,7 @@
     [findings.tasks_growing]
     least = 100
 
-    [findings.timers_growing]
+    [findings.timers_piling_up]
     off = true
 
 `looptop.toml` of the current folder is taken before that of the user, `$XDG_CONFIG_HOME/looptop/config.toml`.

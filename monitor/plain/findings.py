@@ -29,7 +29,8 @@ def finding_object(finding: Finding) -> Object:
         "site": objects.site_object(sign.site),
         "evidence": dict(sign.evidence),
         "lines": [
-            {"text": line.text, "task": line.task, **(objects.site_object(line.site) or {})} for line in sign.lines
+            {"text": line.text, "task": line.task, "name": line.name, **(objects.site_object(line.site) or {})}
+            for line in sign.lines
         ],
         "why": kind.why,
         "advice": kind.advice,

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from monitor.findings.engine import Findings
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from monitor.findings.model import Finding
     from monitor.store.model import Site
     from monitor.store.store import Store
 
@@ -30,5 +33,23 @@ class Finder(Protocol):
 
 
 def finder() -> Finder | None:
-    """A new finder, for one run of one sample. None: there is no engine, and findings are not seen yet."""
-    return None
+    """A new finder, for one run of one sample, with the default thresholds whatever the user's file says."""
+    findings = Findings()
+
+    def find(store: Store) -> list[SeenFinding]:
+        findings.look(store)
+        return [_seen(finding) for finding in findings.all()]
+
+    return find
+
+
+def _seen(finding: Finding) -> SeenFinding:
+    sign = finding.sign
+    names = [sign.name, *(line.name for line in sign.lines)]
+    sites = [sign.site, *(line.site for line in sign.lines)]
+    return SeenFinding(
+        sign.kind,
+        tuple(dict.fromkeys(name for name in names if name is not None)),
+        tuple(dict.fromkeys(site for site in sites if site is not None)),
+        finding.kind.title,
+    )

@@ -158,7 +158,7 @@ class _Watcher:
 def _watch(connection: Connection, sample: Sample, seen: Observation) -> None:
     watcher = _Watcher(connection, seen)
     trace = any(isinstance(expectation, MemoryGrowth) for expectation in sample.expectations)
-    connection.send({"type": "watch", "rate": RATE, "rows": True, "events": True, "memory": trace})
+    connection.send({"type": "watch", "rate": RATE, "rows": True, "events": True, "findings": True, "memory": trace})
     try:
         while not seen.first:  # until a loop runs: what comes before it is the start of Python
             watcher.receive(0.5)

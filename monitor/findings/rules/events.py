@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
 _KINDS = {
-    "Task exception was never retrieved": "exception_never_retrieved",
-    "Future exception was never retrieved": "exception_never_retrieved",
-    "Task was destroyed but it is pending!": "task_collected",
+    "Task exception was never retrieved": "never_retrieved",
+    "Future exception was never retrieved": "never_retrieved",
+    "Task was destroyed but it is pending!": "collected_pending",
 }
 MOST_SUBJECTS = 500
 
@@ -87,7 +87,7 @@ def _sign(kind: str, place: Hashable, group: _Group) -> Sign:
     last, failure = group.last, group.last.failure
     name = last.name or (f"task {last.task}" if last.task else "a future")
     times = f"{group.count} times, last " if group.count > 1 else ""
-    if kind == "task_collected":
+    if kind == "collected_pending":
         text = f"{times}{name} was collected while it waited"
     else:
         what = f"{failure.type}: {failure.message}".split("\n")[0] if failure is not None else "an exception"

@@ -132,7 +132,7 @@ class Timers:
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
         """One sign a loop."""
-        window, least = thresholds.of("timers_growing", "window"), thresholds.of("timers_growing", "least")
+        window, least = thresholds.of("timers_piling_up", "window"), thresholds.of("timers_piling_up", "least")
         for loop in store.loops.values():
             if loop.timers is None:
                 continue
@@ -144,7 +144,7 @@ class Timers:
             if grown < least * _NEAR:
                 continue
             yield Sign(
-                "timers_growing",
+                "timers_piling_up",
                 loop.id,
                 f"{fmt.count(loop.timers)} timers are set, {grown:g} more than {window:g} s ago",
                 strong=grown >= least,

@@ -82,10 +82,10 @@ class Blocked:
 
 def kept_busy(store: Store, thresholds: Thresholds) -> Iterator[Sign]:
     """Tasks that take more than their share of a loop."""
-    share = thresholds.of("loop_kept_busy", "share")
+    share = thresholds.of("task_busy", "share")
     for task in store.busiest(share * _NEAR):
         yield Sign(
-            "loop_kept_busy",
+            "task_busy",
             task.id,
             f"{task.name} takes {fmt.percent(task.share)} of the loop's time",
             strong=task.share >= share,

@@ -6,12 +6,16 @@ import os
 import sys
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from monitor.attach.launch import Launch, exit_status
 from monitor.attach.program import PtyProgram
 from monitor.sources.connection import Connection, connect
 from monitor.sources.live import LiveSource
 from monitor.targets import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FIRST_MOMENT = 0.5
 """Seconds that a program has to fail before the dashboard opens: then its output is all there is to show."""
@@ -20,11 +24,13 @@ EXPECT = 10.0
 """Seconds for which the probe counts although the dashboard is not there yet."""
 
 
-def run_below(launch: Launch) -> int:
-    """Runs a program under the dashboard. The status is that of the program."""
+def run_below(launch: Launch, started: Callable[[int], None] | None = None) -> int:
+    """Runs a program under the dashboard; `started` is told its pid. The status is that of the program."""
     launch = replace(launch, settings=replace(launch.settings, announce=False, expect=EXPECT))
     rows, columns = _size()
     program = PtyProgram(launch, rows, columns)
+    if started is not None:
+        started(program.pid)
 
     def reach() -> Connection:
         return connect(resolve(str(program.pid)))

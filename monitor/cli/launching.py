@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from monitor.cli.target import token_option
-from monitor.errors import UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitor.attach.launch import Launch
+    from monitor.recording.beside import Beside
+
+COUNTED = 10.0
+"""Seconds for which a program counts although its recorder is not there yet."""
+
+FAREWELL = 5.0
+"""Seconds that the recorder has to finish its file after the program has ended."""
 
 
 class ProgramCommand(click.Command):
@@ -44,7 +53,7 @@ class ProgramCommand(click.Command):
 @click.command(cls=ProgramCommand, options_metavar="[OPTIONS] [--] SCRIPT [ARG]... | -m MODULE [ARG]...")
 @click.option("--headless", is_flag=True, help="No dashboard: only the program, and where to connect, on stderr.")
 @click.option("--listen", metavar="HOST:PORT", help="Also listen on TCP; viewers need the token.")
-@click.option("--record", metavar="FILE", help="Record all of it.")
+@click.option("--record", metavar="FILE", help="Record all of it, until it ends.")
 @click.option("--name", help="Name to find the program by: @NAME.")
 @click.option("--python", metavar="PATH", help="Interpreter; default: that of the active environment.")
 @click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
@@ -63,24 +72,59 @@ def run(
     """Run a program and watch it. What follows SCRIPT or -m MODULE belongs to the program."""
     from monitor.attach.launch import Launch, Settings, check_listen, command
 
-    if record is not None:
-        raise UsageError("recording comes with a later version", "leave --record out")
     check_listen(listen)
     argv = command(python, ctx.meta["looptop.program"])
-    settings = Settings(name=name, listen=listen, slow=slow, token_file=token_file)
-    return watch_program(Launch(argv, settings), headless)
+    expect = None if record is None else COUNTED
+    settings = Settings(name=name, listen=listen, slow=slow, token_file=token_file, expect=expect)
+    return watch_program(Launch(argv, settings), headless, record)
 
 
-def watch_program(launch: Launch, headless: bool) -> int:
-    """A program under the dashboard, or in our place."""
+def watch_program(launch: Launch, headless: bool, record: str | None = None) -> int:
+    """A program under the dashboard, or in our place; `record`: a file that all of it is recorded to."""
     from monitor import terminal
 
     decision = terminal.decide_here()
     if not headless and not isinstance(decision, terminal.Tui):
         say(f"{decision.reason}: running as with --headless")
         headless = True
+    recorder = None if record is None else _recorder(record, launch.settings.slow, quiet=not headless)
     if headless:
+        if recorder is not None:
+            recorder.begin(os.getpid())
         launch.become()
     from monitor.attach.below import run_below
 
-    return run_below(launch)
+    status = run_below(launch, started=None if recorder is None else recorder.begin)
+    if record is not None:
+        _tell_recorded(Path(record))
+    return status
+
+
+def _recorder(record: str, slow: float | None, quiet: bool) -> Beside:
+    """The process that records: made before there is a thread here."""
+    from monitor.recording.beside import Beside
+    from monitor.recording.record import Wanted, check
+
+    wanted = Wanted(Path(record), slow=slow)
+    check(wanted)
+    recorder = Beside(wanted, quiet)
+    say(f"recording to {record}")
+    return recorder
+
+
+def _tell_recorded(path: Path) -> None:
+    """What became of a recording whose recorder could not say so below a dashboard."""
+    from monitor import format as fmt
+    from monitor.recording.about import about
+
+    until = time.monotonic() + FAREWELL
+    while True:
+        found = about(path)
+        if (found is not None and found.whole) or not path.exists() or time.monotonic() > until:
+            break
+        time.sleep(0.05)
+    if found is None or found.duration is None:
+        say(f"{path}: nothing is recorded")
+    else:
+        end = "" if found.whole else ", but it was not finished"
+        say(f"{path}: {fmt.duration(found.duration)}, {fmt.size(found.size)}{end}")

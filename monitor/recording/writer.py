@@ -65,6 +65,10 @@ class File:
         except OSError as error:
             raise UsageError(f"{path} can not be written", error.strerror or str(error)) from None
 
+    def fileno(self) -> int:
+        """Of the open file."""
+        return self._fd
+
     @property
     def start(self) -> int | None:
         """When it begins, once it has a block."""

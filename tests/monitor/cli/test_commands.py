@@ -101,7 +101,6 @@ def test_tasks_over_tcp(run, runtime_dir, probe_on_tcp, tmp_path, monkeypatch):
         (["fly"], USAGE, "No such command 'fly'"),
         (["run"], USAGE, "nothing to run"),
         (["run", "nope.py"], USAGE, "no such script: nope.py"),
-        (["run", "--record", "x", "nope.py"], USAGE, "recording comes with a later version"),
         (["run", "--listen", "7777", "nope.py"], USAGE, "is no address to listen on"),
         (["run", "--python", "/none", "-m", "x"], USAGE, "no such interpreter: /none"),
         (["samples", "run", "nope"], USAGE, "nope"),
@@ -258,7 +257,9 @@ def test_options_end_where_the_program_begins(tmp_path, monkeypatch):
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)
     (tmp_path / "app.py").touch()
     (tmp_path / "--x.py").touch()
-    monkeypatch.setattr(launching, "watch_program", lambda launch, headless: started.append((launch, headless)) or 0)
+    monkeypatch.setattr(
+        launching, "watch_program", lambda launch, headless, record: started.append((launch, headless)) or 0
+    )
     for args, words, headless in [
         (["app.py"], ["app.py"], False),
         (
@@ -280,7 +281,9 @@ def test_options_end_where_the_program_begins(tmp_path, monkeypatch):
 def test_settings_of_run(tmp_path, monkeypatch):
     started = []
     (tmp_path / "app.py").touch()
-    monkeypatch.setattr(launching, "watch_program", lambda launch, headless: started.append(launch.settings) or 0)
+    monkeypatch.setattr(
+        launching, "watch_program", lambda launch, headless, record: started.append(launch.settings) or 0
+    )
     options = ["--name", "api", "--listen", "127.0.0.1:0", "--slow", "0.5", "--token-file", "/t"]
     assert main(["run", *options, str(tmp_path / "app.py")]) == 0
     settings = started[0]

@@ -131,3 +131,52 @@ def test_what_can_not_be_done_is_told_before_the_program_is_asked(tmp_path, args
     done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, timeout=30)
     assert (done.returncode, done.stderr.strip()) == (2, f"looptop: {said}")
     assert (tmp_path / "there").read_text() == ""
+
+
+ALONE = """
+    import asyncio, os, signal, sys, time
+    died = []
+    signal.signal(signal.SIGCHLD, lambda *a: died.append(a))
+    async def main():
+        await asyncio.sleep(1.5)
+    asyncio.run(main())
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        print("no children", died, sys.argv[1:])
+    sys.exit(7)
+"""
+
+
+def run_recorded(tmp_path, script, *args, program=ALONE):
+    import textwrap
+
+    (tmp_path / "program.py").write_text(textwrap.dedent(program))
+    line = [*LOOPTOP, "run", "--headless", "--record", script, "program.py", *args]
+    return subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, timeout=30)
+
+
+def test_a_program_that_is_run_is_recorded_from_its_start_and_does_not_know(tmp_path):
+    done = run_recorded(tmp_path, "a.looptop", "x")
+    assert (done.returncode, done.stdout) == (7, "no children [] ['x']\n")
+    assert done.stderr.startswith("looptop: recording to a.looptop\n")
+    found = wait_until(lambda: (known := about(tmp_path / "a.looptop")) and known.whole and known, "a whole file")
+    assert found.duration > 0.4
+    assert done.stderr.count("looptop:") == 2  # where to connect; a recording that is well says nothing more
+    with Recording(found.path) as recording:
+        assert recording.reason == "the program has ended"
+
+
+def test_a_program_that_ends_at_once_leaves_no_file_and_a_word(tmp_path):
+    done = run_recorded(tmp_path, "a.looptop", program="import os; os._exit(3)")
+    assert done.returncode == 3
+    assert not (tmp_path / "a.looptop").exists()
+    assert "nothing is recorded: the program ended before its probe was there" in done.stderr
+
+
+def test_a_file_that_exists_is_kept_and_the_program_not_started(tmp_path):
+    (tmp_path / "a.looptop").write_text("mine")
+    done = run_recorded(tmp_path, "a.looptop")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "a.looptop exists" in done.stderr
+    assert (tmp_path / "a.looptop").read_text() == "mine"

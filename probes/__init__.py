@@ -7,6 +7,7 @@
         asyncio.run(main())
 
     @probes.profile_time            # what every call took: looptop profile PID
+    @probes.break_on_error          # with LOOPTOP_DEBUG=1, the debugger where it failed
     async def handler(request): ...
 
 Settings are keyword arguments, or environment variables of the same names (`LOOPTOP_SLOW=0.05`): docs/config.md.
@@ -21,19 +22,33 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .breaks import break_after, break_before, break_on_error
     from .probe import Probe
     from .profile import profile_memory, profile_time
 
-__all__ = ["install", "profile_memory", "profile_time", "uninstall", "watching"]
+__all__ = [
+    "break_after",
+    "break_before",
+    "break_on_error",
+    "install",
+    "profile_memory",
+    "profile_time",
+    "uninstall",
+    "watching",
+]
 
 
 def __getattr__(name: str) -> Any:
     """The decorators are loaded when they are first used."""
-    if name not in ("profile_memory", "profile_time"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import profile
+    if name.startswith("break_") and name in __all__:
+        from . import breaks
 
-    return getattr(profile, name)
+        return getattr(breaks, name)
+    if name.startswith("profile_") and name in __all__:
+        from . import profile
+
+        return getattr(profile, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def install(**settings: Any) -> Probe | None:

@@ -62,7 +62,9 @@ def start() -> int:
 
     found = probes().probes
     if len(found) == 1 and isinstance(terminal.decide_here(), terminal.Tui):
-        return open_dashboard(str(found[0].pid), None)
+        from monitor.attach.reach import Reach
+
+        return open_dashboard(Reach(str(found[0].pid)))
     print_programs(programs())
     next_step = "looptop attach PID" if found else "looptop run SCRIPT, or looptop demo"
     say(f"next: {next_step}")

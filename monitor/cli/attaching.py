@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from monitor.cli.looks import print_tasks
 from monitor.cli.output import json_option, print_programs
-from monitor.cli.target import connect, open_dashboard, token_option
-from monitor.errors import LooptopError, UsageError
+from monitor.cli.target import connect, open_dashboard, read_only_option, token_option
+from monitor.errors import ConnectError, LooptopError, UsageError
 from monitor.guard import say
+
+if TYPE_CHECKING:
+    from monitor.attach.enter import Way
 
 
 @click.command()
@@ -23,29 +28,52 @@ from monitor.guard import say
 @click.option("--dry-run", is_flag=True, help="Only say what would be done, and why.")
 @click.option("--force", is_flag=True, help="Even where the program has remote debugging disabled.")
 @click.option("--stay", is_flag=True, help="Leave the probe in when the last viewer leaves.")
+@read_only_option
 @token_option
 def attach(
-    target: str, method: str, timeout: float, dry_run: bool, force: bool, stay: bool, token_file: str | None
+    target: str,
+    method: str,
+    timeout: float,
+    dry_run: bool,
+    force: bool,
+    stay: bool,
+    read_only: bool,
+    token_file: str | None,
 ) -> int:
     """Open the dashboard on a running program, whether it was started with looptop or not.
 
-    A program without a probe gets one, and is rid of it when the last viewer leaves.
+    A program without a probe gets one, and is rid of it when the last viewer leaves. Where none can be put in, its
+    tasks are read from outside if its Python allows that; --read-only wants no more than that.
     """
     from monitor import terminal
     from monitor.attach.enter import Way
+    from monitor.attach.reach import Reach
     from monitor.plain.snapshot import WHILE, Wanted
 
     way = Way(method, timeout, force, stay)
     if dry_run:
         if not target.isdigit():
             raise UsageError("--dry-run is for a pid", "looptop attach PID --dry-run")
-        click.echo(way.plan(int(target)))
+        click.echo(_plan(int(target), way))
         return 0
+    reach = Reach(target, token_file, way, read_only)
     decision = terminal.decide_here()
     if not isinstance(decision, terminal.Tui):
         say(f"{decision.reason}: this is one table instead of the dashboard")
-        return print_tasks(connect(target, token_file, way.enter), Wanted(measure=WHILE), as_json=False)
-    return open_dashboard(target, token_file, way.enter)
+        return print_tasks(reach.first(), Wanted(measure=WHILE), as_json=False)
+    return open_dashboard(reach)
+
+
+def _plan(pid: int, way: Way) -> str:
+    """What would be done, and why; where nothing can be put in, whether the tasks would be read from outside."""
+    from monitor.attach.reach import why_not_read
+
+    try:
+        return way.plan(pid)
+    except ConnectError as refused:
+        if why_not_read(pid) is not None:
+            raise
+        return f"would be watched read-only, from outside: {refused.message}\nto put a probe in: {refused.hint}"
 
 
 @click.command()

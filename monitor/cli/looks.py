@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli.output import json_option, print_look, print_object
-from monitor.cli.target import connect, token_option
+from monitor.cli.target import connect, read_only_option, token_option
 from monitor.guard import say
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--filter", "filter_", default="", metavar="TEXT", help="For example: state:waiting busy>0.5 name:job-*")
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many tasks.")
 @click.option("--ended", is_flag=True, help="The tasks that have ended, too.")
+@read_only_option
 @token_option
 def tasks(
     target: str,
@@ -32,16 +33,18 @@ def tasks(
     filter_: str,
     limit: int | None,
     ended: bool,
+    read_only: bool,
     token_file: str | None,
 ) -> int:
     """Print the tasks of a program, once."""
     from monitor.attach.enter import Way
+    from monitor.attach.reach import Reach
     from monitor.plain.snapshot import MOMENT, WHILE, Wanted, validate
 
     measure = MOMENT if as_json else WHILE
     wanted = Wanted(sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree, measure=measure)
     validate(wanted)
-    return print_tasks(connect(target, token_file, Way().enter), wanted, as_json)
+    return print_tasks(Reach(target, token_file, Way(), read_only).first(), wanted, as_json)
 
 
 @click.command()
@@ -49,19 +52,23 @@ def tasks(
 @json_option
 @click.option("--duration", type=click.FloatRange(0), metavar="S", help="Leave after so many seconds.")
 @click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
+@read_only_option
 @token_option
-def watch(target: str, as_json: bool, duration: float | None, slow: float | None, token_file: str | None) -> int:
+def watch(
+    target: str, as_json: bool, duration: float | None, slow: float | None, read_only: bool, token_file: str | None
+) -> int:
     """Print findings, slow callbacks, ended tasks, exceptions and loop health, as they come.
 
     What the probe still remembers from before comes first.
     """
     from monitor.attach.enter import Way
+    from monitor.attach.reach import Reach
     from monitor.findings import thresholds
     from monitor.plain import stream
     from monitor.plain.objects import dump
 
     limits = thresholds.load()
-    for thing in stream.watch(connect(target, token_file, Way().enter), duration, slow, limits):
+    for thing in stream.watch(Reach(target, token_file, Way(), read_only).first(), duration, slow, limits):
         if thing["type"] == "notice":
             say(thing["text"])
         else:

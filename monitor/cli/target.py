@@ -9,11 +9,15 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from monitor.attach.reach import Reach
     from monitor.sources.address import Address
     from monitor.sources.connection import Connection
 
 
 token_option = click.option("--token-file", metavar="FILE", help="File with the token, for a program on TCP.")
+read_only_option = click.option(
+    "--read-only", is_flag=True, help="Put nothing into it: only read its tasks, from outside (Python 3.14+)."
+)
 
 
 def connect(target: str, token_file: str | None, enter: Callable[[int], Address] | None = None) -> Connection:
@@ -24,14 +28,11 @@ def connect(target: str, token_file: str | None, enter: Callable[[int], Address]
     return connect(resolve(target, enter=enter), token_file)
 
 
-def open_dashboard(target: str, token_file: str | None, enter: Callable[[int], Address] | None = None) -> int:
-    """The dashboard on a running program; what is wrong with the target is told before it opens.
-
-    A probe is put in once: one that was taken out again is not put back because a screen is still open.
-    """
+def open_dashboard(reach: Reach) -> int:
+    """The dashboard on a running program; what is wrong with the target is told before it opens."""
     from monitor.sources.live import LiveSource
 
-    source = LiveSource(lambda: connect(target, token_file), first=connect(target, token_file, enter))
+    source = LiveSource(reach.again, first=reach.first())
     from monitor.tui import run_dashboard
 
     return int(run_dashboard(source, program=None))

@@ -64,6 +64,8 @@ class Findings:
         elif store.now < self._looked + BETWEEN:
             return []
         self._looked = store.now
+        if store.session is not None and store.session.read_only:  # its times are not known: no rule could hold
+            return changes
         for rule in self._rules:
             for sign in rule(store, self.thresholds):
                 if sign.kind not in self.thresholds.off:

@@ -114,7 +114,7 @@ def task_object(task: Task, store: Store) -> Object:
         "idle": seconds(task.idle(store.now)),
         "steps": task.steps if counted else None,
         "max_step": seconds(task.max_step) if counted else None,
-        "parent": task.parent or None,
+        "parent": None if _read_only(store) else task.parent or None,
         "awaited_by": None if detail is None else list(detail.awaited_by),
         "creation_site": site_object(task.site),
         "origin": None if detail is None else stack_or_none(detail.origin),
@@ -135,7 +135,7 @@ def ended_object(task: EndedTask) -> Object:
         "id": task.id,
         "name": task.name,
         "coro": task.coro,
-        "state": task.outcome,
+        "state": _outcome(task),
         "loop": task.loop or None,
         "age": age,
         "busy": busy,
@@ -153,6 +153,15 @@ def ended_object(task: EndedTask) -> Object:
         "born_before_attach": task.age is None,
         "counted_since": None,
     }
+
+
+def _outcome(task: EndedTask) -> str | None:
+    """How it ended; from outside that can not be seen."""
+    return None if task.outcome == "ended" else task.outcome
+
+
+def _read_only(store: Store) -> bool:
+    return store.session is not None and store.session.read_only
 
 
 def slow_callback_object(slow: SlowCallback) -> Object:
@@ -178,7 +187,7 @@ def task_ended_object(task: EndedTask) -> Object:
         "task": task.id,
         "name": task.name,
         "coro": task.coro,
-        "outcome": task.outcome,
+        "outcome": _outcome(task),
         "exception": exception_object(task.failure),
         "age": seconds(task.age),
         "busy": seconds(task.busy),

@@ -55,6 +55,8 @@ def heading_lines(store: Store) -> list[str]:
         name = f"  @{session.name}" if session.name else ""
         python = f"{session.implementation} {session.python}"
         lines.append(fmt.clean(f"{_short(session.program)}{name}  pid {session.pid}  {python}"))
+        if session.read_only:
+            lines.append(fmt.clean(f"{session.hooks}; times and counts are not known, a tree is of who awaits whom"))
     counts = store.counts()
     states = "  ".join(f"{number} {state}" for state, number in sorted(counts.items(), key=lambda pair: -pair[1]))
     lines.append(f"{len(store.tasks)} tasks: {states}" if counts else "0 tasks")

@@ -117,7 +117,8 @@ def load(connection: Connection, store: Store, measure: float) -> None:
             if isinstance(frame, frames.Tick):
                 loaded = frame.left == 0
                 if measured is None:
-                    measured = time.monotonic() + measure
+                    outside = store.session is not None and store.session.read_only  # there nothing is measured
+                    measured = time.monotonic() + (0.0 if outside else measure)
 
 
 def details(connection: Connection, store: Store, ids: list[int]) -> None:

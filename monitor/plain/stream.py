@@ -83,6 +83,8 @@ class Stream:
         """Each loop once a second, with its worst lag and its mean utilization since the last time."""
         now = self.store.now
         for loop in self.store.loops.values():
+            if loop.busy is None:  # nothing has been measured: so it stays where a program is read from outside
+                continue
             told = self._told.get(loop.id)
             if told is None:
                 self._told[loop.id] = _Second(now, loop.busy, loop.steps)
@@ -125,6 +127,8 @@ def watch(
     """The objects of a program until the time is over or the program has ended; then a notice says so."""
     stream = Stream(findings=Findings(thresholds or Thresholds()))
     stream.store.apply(connection.hello)
+    if connection.hello.hooks.startswith("read-only"):
+        yield _notice(time.time(), f"{connection.hello.hooks}: only ends of tasks can be told, and not how they ended")
     what: dict[str, object] = {"type": "watch", "rate": RATE, "rows": True, "events": True, "findings": True}
     if slow is not None:
         what["slow"] = round(slow * 1e6)
@@ -166,7 +170,7 @@ def _ended(thing: Object) -> str:
     failure = thing["exception"]
     why = f"  {failure['type']}: {_first_line(failure['message'])}" if failure else ""
     figures = f"age {fmt.duration(thing['age'])}  busy {fmt.duration(thing['busy'])}"
-    return f"{thing['outcome']:<9}  {_who(thing, thing['coro'])}{why}  {figures}"
+    return f"{thing['outcome'] or 'ended':<9}  {_who(thing, thing['coro'])}{why}  {figures}"
 
 
 def _unhandled(thing: Object) -> str:

@@ -163,12 +163,12 @@ def connect(
     deadline = time.monotonic() + timeout
     connection = Connection(_open(address, timeout), str(address))
     try:
-        first = _first_frame(connection, deadline)
+        first = first_frame(connection, deadline)
         if isinstance(first, frames.Challenge):
             _check(first, connection.where)
             token = find_token(address, token_file, os.environ if environ is None else environ)
             connection.send({"type": "auth", "answer": wire.answer(token, first.nonce)})
-            first = _first_frame(connection, deadline)
+            first = first_frame(connection, deadline)
         if not isinstance(first, frames.Hello):
             raise ConnectError(f"{address} does not say hello", "is it a probe that listens there?")
         _check(first, connection.where)
@@ -201,7 +201,7 @@ def find_token(address: Address, token_file: str | None, environ: Mapping[str, s
     return token
 
 
-def _first_frame(connection: Connection, deadline: float) -> frames.Frame:
+def first_frame(connection: Connection, deadline: float) -> frames.Frame:
     """The next frame alone; those that came with it are kept for `receive`."""
     while True:
         left = deadline - time.monotonic()

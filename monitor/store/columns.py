@@ -24,6 +24,7 @@ GLYPHS = {
     "cancelled": "⊘",
     "failed": "✗",
     "unhandled": "!",
+    "ended": "■",
 }
 """Never the only carrier of a meaning: the word stands beside it where there is room."""
 
@@ -51,6 +52,11 @@ def _partial(task: Task, text: str) -> str:
     return "≥" + text if task.steps else fmt.UNKNOWN
 
 
+def _outside(store: Store) -> bool:
+    """Whether the program is read from outside, where no times are taken."""
+    return store.session is not None and store.session.read_only
+
+
 def _site(site: Site | None, store: Store) -> str:
     if site is None:
         return fmt.UNKNOWN
@@ -69,7 +75,9 @@ def _state(task: Task, _store: Store) -> str:
 
 
 def _share(task: Task, store: Store) -> float | None:
-    """Not known until somebody has watched for a second."""
+    """Not known until somebody has watched for a second, nor from outside."""
+    if _outside(store):
+        return None
     return None if not task.share and store.now - store.watched_since < 1.0 else task.share
 
 
@@ -126,7 +134,7 @@ TASKS: tuple[Column[Task], ...] = (
         7,
         "time spent inside its steps",
         lambda t, s: _partial(t, fmt.duration(t.busy)),
-        lambda t, s: t.busy,
+        lambda t, s: None if _outside(s) else t.busy,
         unit="s",
         right=True,
     ),
@@ -158,7 +166,7 @@ TASKS: tuple[Column[Task], ...] = (
         7,
         "runs of its coroutine between two suspensions",
         lambda t, s: _partial(t, fmt.count(t.steps)),
-        lambda t, s: t.steps,
+        lambda t, s: None if _outside(s) else t.steps,
         right=True,
         priority=3,
     ),
@@ -168,7 +176,7 @@ TASKS: tuple[Column[Task], ...] = (
         7,
         "its longest step",
         lambda t, s: _partial(t, fmt.duration(t.max_step)),
-        lambda t, s: t.max_step,
+        lambda t, s: None if _outside(s) else t.max_step,
         unit="s",
         right=True,
         priority=2,

@@ -39,6 +39,11 @@ class Session:
     settings: dict[str, Any]
     paths: dict[str, list[str]]
 
+    @property
+    def read_only(self) -> bool:
+        """Read from outside: times and counts are not known, and `parent` is the task that awaits."""
+        return "read-only" in self.capabilities
+
 
 @dataclass(slots=True)
 class Task:

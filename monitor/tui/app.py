@@ -236,7 +236,11 @@ class Looptop(App[int]):
         """Creation stacks of tasks born from now on: on or off."""
         session = self.store.session
         if session is None or "origins" not in session.capabilities:
-            self.say("this probe keeps no creation stacks", bad=True)
+            outside = session is not None and session.read_only
+            self.say(
+                "read-only: who creates a task is not seen" if outside else "this probe keeps no creation stacks",
+                bad=True,
+            )
             return
         self.origins_kept = 0 if self.origins_kept else ORIGIN_FRAMES
         self.say(

@@ -32,6 +32,8 @@ class Control:
         session, task = app.store.session, app.store.tasks.get(task_id)
         if task is None:
             app.say(f"task {task_id} has ended already")
+        elif session is not None and session.read_only:
+            app.say("read-only: nothing is in the program that could cancel a task", bad=True)
         elif session is None or "cancel" not in session.capabilities:
             app.say("this probe does not allow control: it only lets itself be watched", bad=True)
         else:

@@ -46,6 +46,7 @@ def banner(store: Store, news: News) -> tuple[str, str] | None:
         or _own(news)
         or _of_the_probe(store)
         or (_connecting(news.status) if news.status.state == "connecting" else None)
+        or _from_outside(store)
     )
 
 
@@ -105,6 +106,14 @@ def _of_the_probe(store: Store) -> tuple[str, str] | None:
     if store.probe.off:
         return (f"hook off: {safe('; '.join(store.probe.off))}", "bad")
     return None
+
+
+def _from_outside(store: Store) -> tuple[str, str] | None:
+    """What is read from outside has few figures: why it is so stays in sight."""
+    session = store.session
+    if session is None or not session.read_only:
+        return None
+    return (f"{safe(session.hooks)}; times and counts are not known", "warn")
 
 
 def _connecting(status: Status) -> tuple[str, str]:

@@ -137,6 +137,7 @@ STATE_STYLES = {
     "failed": "bad",
     "unhandled": "bad",
     "gone": "faint",
+    "ended": "dim",
 }
 
 

@@ -55,7 +55,8 @@ def task_page(store: Store, subject: Subject, sources: Sources, cells: int, orig
         lines += [heading("Times", cells), *columns(steps, schedules, cells // 2 - 1)]
     lines += [BLANK, *_origin(store, subject, sources, cells, origins)]
     lines += _relatives(store, "Awaited by", detail.awaited_by if detail else (), cells)
-    lines += _relatives(store, "Children", store.children(task.id), cells)
+    title = "Awaits" if store.session is not None and store.session.read_only else "Children"
+    lines += _relatives(store, title, store.children(task.id), cells)
     return lines
 
 
@@ -63,7 +64,8 @@ def _title(store: Store, subject: Subject) -> list[Line]:
     task = subject.task
     if subject.alive:
         state, style = task.state_name, STATE_STYLES[task.state_name]
-        quiet = store.now - task.since if task.since else 0.0
+        outside = store.session is not None and store.session.read_only  # it may have run between two looks
+        quiet = store.now - task.since if task.since and not outside else 0.0
         since = f" for {fmt.age(quiet)}" if quiet >= 1 else ""
         now = f"  {fmt.percent(task.share)} of the loop now" if task.share else ""
         return [
@@ -101,8 +103,12 @@ def _facts(store: Store, subject: Subject, slow: float) -> list[Line]:
             return fmt.UNKNOWN
         return f"{bound}{fmt.duration(seconds)}" + (f"  {fmt.percent(seconds / age)}" if age and not bound else "")
 
+    outside = store.session is not None and store.session.read_only
+    counted = task.counted is None or task.steps > 0
     parent = store.tasks.get(task.parent)
-    if task.parent == 0:
+    if outside:
+        lineage = line(*_pair("parent", "not seen from outside", "dim", 0))
+    elif task.parent == 0:
         lineage = line(*_pair("parent", "none: made outside a task", "dim", 0))
     else:
         chain = [f"{parent.name} ({parent.id})" if parent is not None else f"task {task.parent}, ended"]
@@ -113,7 +119,10 @@ def _facts(store: Store, subject: Subject, slow: float) -> list[Line]:
             number, above = above.parent, store.tasks.get(above.parent)
             chain.append(above.name if above is not None else f"task {number}, ended")
         lineage = line(*_pair("parent", " ‹ ".join(chain), width=0), target=("task", task.parent))
-    born, eager = "older than the probe" if task.born_before_attach else "", "eager" if task.eager else ""
+    born, eager = (
+        "older than the probe" if task.born_before_attach and not outside else "",
+        "eager" if task.eager else "",
+    )
     notes = ", ".join(filter(None, (born, eager)))
     where = f"{loop.id} {loop.kind} {loop.name}" if loop is not None else str(task.loop)
     return [
@@ -122,11 +131,17 @@ def _facts(store: Store, subject: Subject, slow: float) -> list[Line]:
         lineage,
         line(*_pair("age", fmt.age(age)), *_pair("idle", part_of_life(task.idle(store.now)), width=0)),
         line(
-            *_pair("busy", part_of_life(task.busy)),
-            *_pair("longest step", bound + fmt.duration(task.max_step), delay_style(task.max_step, slow), 0),
+            *_pair("busy", part_of_life(task.busy if counted else None)),
+            *_pair(
+                "longest step",
+                bound + fmt.duration(task.max_step) if counted else fmt.UNKNOWN,
+                delay_style(task.max_step, slow),
+                0,
+            ),
         ),
         line(
-            *_pair("scheduled", part_of_life(task.scheduled)), *_pair("steps", bound + fmt.count(task.steps), width=0)
+            *_pair("scheduled", part_of_life(task.scheduled)),
+            *_pair("steps", bound + fmt.count(task.steps) if counted else fmt.UNKNOWN, width=0),
         ),
     ]
 
@@ -143,7 +158,7 @@ def _task_line(store: Store, task_id: int, before: tuple[Part, ...] = (), depth:
         (f"{GLYPHS[task.state_name]} {task.state_name:<10}", STATE_STYLES[task.state_name]),
         (f"{task.id:>6}  ", "dim"),
         (task.name, "strong"),
-        (f"  busy {fmt.duration(task.busy)}", "dim"),
+        (f"  busy {fmt.duration(task.busy)}" if task.counted is None or task.steps else "", "dim"),
         (waits, "dim"),
         target=("task", task_id),
     )
@@ -229,6 +244,8 @@ def _origin(store: Store, subject: Subject, sources: Sources, cells: int, origin
     title = heading("Origin", cells, "who created it, innermost first")
     if detail is not None and detail.origin:
         return [title, *stack(detail.origin, store, sources, cells, 0), BLANK]
+    if task.site is None and store.session is not None and store.session.read_only:
+        return [title, line(("not known: nobody sees that from outside", "dim")), BLANK]
     if task.site is None:
         return [title, line(("not known: it was born before the probe came", "dim")), BLANK]
     lines = [title, *stack([task.site], store, sources, cells, 0)]

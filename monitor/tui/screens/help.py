@@ -24,6 +24,7 @@ STATES = {
     "done": "ended and returned",
     "cancelled": "ended by CancelledError",
     "failed": "ended by another exception",
+    "ended": "ended, and from outside nobody saw how (read-only)",
     "unhandled": "what the loop's exception handler was called with",
 }
 SIGNS = (

@@ -40,6 +40,9 @@ class SlowScreen(TableScreen):
         """That nothing blocked is good news."""
         if self.lines.words:
             return "No line with these words.\nEsc clears the filter."
+        session = self.store.session
+        if session is not None and session.read_only:
+            return "Not known: this program is read from outside.\nOnly a probe in it catches what blocks a loop."
         threshold = fmt.duration(self.looptop.slow)
         return (
             f"No slow callback so far: threshold {threshold}.\n"

@@ -40,7 +40,7 @@ class Situation:
 def header(store: Store, situation: Situation, cells: int) -> list[tuple[Part, ...]]:
     """The three lines."""
     wide = cells >= WIDE
-    who, connection = _who(store, wide), _connection(situation)
+    who, connection = _who(store, wide), _connection(store, situation)
     figures = _figures(store, wide)
     alerts = _alerts(store, situation, wide)
     below, alerts = _take(alerts, cells - _cells(figures) - 1)
@@ -89,11 +89,13 @@ def _who(store: Store, wide: bool) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _connection(situation: Situation) -> tuple[Part, ...]:
+def _connection(store: Store, situation: Situation) -> tuple[Part, ...]:
     parts: list[Part] = []
     if situation.paused_for is not None:
         parts += [(f" PAUSED {fmt.age(situation.paused_for)} ", "chip"), (" ", "text")]
     text, style = STATUS.get(situation.status.state, (situation.status.state, "warn"))
+    if situation.status.state == "connected" and store.session is not None and store.session.read_only:
+        text, style = "○ read-only", "accent"
     parts.append((f" {text} " if style == "alarm" else f"{text} ", style))
     return tuple(parts)
 

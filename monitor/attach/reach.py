@@ -1,0 +1,83 @@
+"""The way to a TARGET: through its probe, by putting one in, or from outside where nothing may be put in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from monitor.errors import ConnectError, UsageError
+from monitor.targets import Gone
+
+if TYPE_CHECKING:
+    from monitor.attach.enter import Way
+    from monitor.sources.connection import Connection
+
+ASKED = "as asked"
+
+
+@dataclass(slots=True)
+class Reach:
+    """A target and how to get to it: at first, and again when the connection breaks."""
+
+    target: str
+    token_file: str | None = None
+    way: Way | None = None  # None: only a program that has a probe
+    read_only: bool = False
+    _outside: str | None = field(default=None, init=False)  # why it is read from outside, once that is so
+
+    def first(self) -> Connection:
+        """Opens the connection. A probe is put in only here: one that was taken out again stays out.
+
+        Where nothing can be put in, the tasks are read from outside if that is possible. Raises LooptopError.
+        """
+        if self.read_only:
+            return self._read(self._pid(), ASKED)
+        try:
+            return self._connect(enter=True)
+        except (Gone, UsageError):
+            raise
+        except ConnectError as refused:
+            if self.way is None or self.way.method != "auto" or not self.target.isdigit():
+                raise
+            why = why_not_read(int(self.target))
+            if why is not None:
+                raise
+            return self._read(int(self.target), refused.message)
+
+    def again(self) -> Connection:
+        """Opens it once more, the same way."""
+        if self._outside is not None:
+            return self._read(self._pid(), self._outside)
+        return self._connect(enter=False)
+
+    def _connect(self, enter: bool) -> Connection:
+        from monitor.sources.connection import connect
+        from monitor.targets import resolve
+
+        way = self.way.enter if enter and self.way is not None else None
+        return connect(resolve(self.target, enter=way), self.token_file)
+
+    def _read(self, pid: int, why: str) -> Connection:
+        from monitor.sources.readonly import open_readonly
+
+        connection = open_readonly(pid, why)
+        self._outside = why
+        return connection
+
+    def _pid(self) -> int:
+        """The process of the target. Raises UsageError for a target that is not a process of this machine."""
+        from monitor.targets import resolve
+
+        if self.target.isascii() and self.target.isdigit():
+            return int(self.target)
+        pid = resolve(self.target).pid if self.target.startswith("@") else None
+        if pid is None:
+            raise UsageError("--read-only is for a program of this machine", "give its pid, or @NAME")
+        return pid
+
+
+def why_not_read(pid: int) -> str | None:
+    """Why a process can not be read from outside; None when it can, as far as that is seen beforehand."""
+    from monitor.sources.readonly import why_not
+
+    return why_not(pid)

@@ -58,6 +58,7 @@ class Probe:
         self._leave_at = monotonic() + _WAIT_FOR_A_VIEWER if settings.leave else 0.0
         self._had_viewers = False
         self.on_end: Callable[[], None] = lambda: None
+        self.on_gone: Callable[[], None] = lambda: None
         self._lag: dict[int, tuple[float, float]] = {}
         self.registry = Registry(self.notice)
         self.journal = Journal(settings.ended)
@@ -186,6 +187,7 @@ class Probe:
             warn(f"the probe ends, the program goes on: {type(error).__name__}: {error}")
         self._take_out()
         self._ended.release()
+        self.on_gone()
 
     def _take_out(self) -> None:
         self._alive = False

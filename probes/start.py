@@ -17,14 +17,23 @@ def start(given: dict[str, Any]) -> Probe:
     probe = Probe(_settings.from_environment(os.environ, given))
     sys._looptop_probe = probe  # type: ignore[attr-defined]
     probe.start()
-    atexit.register(probe.stop)
-    probe.on_end = lambda: atexit.unregister(probe.stop)
+
+    def at_exit() -> None:
+        probe.on_gone = _nothing  # no time to tidy: all of it goes now
+        probe.stop()
+
+    atexit.register(at_exit)
+    probe.on_end = lambda: atexit.unregister(at_exit)
     if hasattr(os, "register_at_fork"):
         # It can not be unregistered: so it knows the way to the probe, and keeps nothing of us alive. Without
         # builtins of its own it would get those of this module, and with them the modules of an injected probe.
         known = {"sys": sys, "__builtins__": {"getattr": getattr}}
         os.register_at_fork(after_in_child=FunctionType(_forked.__code__, known))
     return probe
+
+
+def _nothing() -> None:
+    pass
 
 
 def _forked() -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PROBES = Path(wire.__file__).parent
 ARRIVAL = Path(__file__).parent / "inject" / "arrival.py"
+LEAVING = ARRIVAL.with_name("leaving.py")
 _LEFT_OUT = ("__init__", "__main__")
 
 
@@ -45,6 +46,7 @@ def make(settings: Mapping[str, Any], timeout: float) -> Payload:
     name = f"looptop-{nonce}"
     bundle = {
         "sources": sources(),
+        "leaving": LEAVING.read_text(encoding="utf-8"),
         "settings": dict(settings),
         "nonce": nonce,
         "name": name,

@@ -26,8 +26,10 @@ class Beside:
         self.sources = sources
         self.modules = {"": type(sys)(PACKAGE)}  # of the bundle
         self.others = {}  # of the standard library
+        self.made = [globals(), vars(self.modules[""])]  # the namespaces that would not be there without us
         if "typing" not in sys.modules:  # asyncio does without from 3.14 on, and so can annotations
             self.others["typing"] = typing = type(sys)("typing")
+            self.made.append(vars(typing))
             typing.TYPE_CHECKING, typing.Any, typing.__getattr__ = False, object, lambda name: Stand
         self.builtins = dict(vars(builtins), __import__=self.bring)
         asyncio = sys.modules["asyncio"].__file__
@@ -59,6 +61,7 @@ class Beside:
         module.__package__ = PACKAGE
         module.__file__ = f"<looptop>/{name}.py"
         module.__builtins__ = self.builtins
+        self.made.append(vars(module))
         code = compile(self.sources[name], module.__file__, "exec", dont_inherit=True)
         exec(code, vars(module))  # noqa: S102 - our own text
         setattr(self.modules[""], name, module)
@@ -90,7 +93,10 @@ class Beside:
         if spec is None:
             raise ImportError(f"no {name} in {self.stdlib}", name=name)
         create = getattr(spec.loader, "create_module", None)
+        known = name in sys.modules
         module = (create(spec) if create is not None else None) or type(sys)(name)
+        if not known:
+            sys.modules.pop(name, None)  # some modules of C put themselves there
         module.__spec__, module.__package__ = spec, name if spec.submodule_search_locations else name.rpartition(".")[0]
         self.others[name] = module
         if spec.submodule_search_locations:
@@ -98,6 +104,7 @@ class Beside:
         code = spec.loader.get_code(name) if hasattr(spec.loader, "get_code") else None
         if code is not None:
             module.__builtins__ = self.builtins
+            self.made.append(vars(module))
             exec(code, vars(module))  # noqa: S102 - the standard library's
         else:
             spec.loader.exec_module(module)
@@ -150,6 +157,18 @@ def settle(bundle):
     if not probe.socket_path:
         probe.stop()
         raise Refused("; ".join(told) or "it can not make a socket")
+    made, leaving = beside.made, bundle["leaving"]
+
+    def leave():
+        """The probe is out: what it was made of goes, too."""
+        try:
+            alone = {"__name__": "_looptop.leaving"}
+            exec(compile(leaving, "<looptop>/leaving.py", "exec"), alone)  # noqa: S102 - our own text
+            sys.modules["_thread"].start_new_thread(alone["leave"], (list(made),))
+        except Exception:  # noqa: BLE001, S110 - then the program's collector does it
+            pass
+
+    probe.on_gone = leave
     return {**facts(probe, "started", told), "loops": len(beside.load("hot").loops)}
 
 

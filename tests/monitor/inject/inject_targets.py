@@ -226,7 +226,7 @@ class Running:
         self._unread = b""
         self._folder = folder
         self.port = 0
-        while (line := self._line()) != "ready":
+        while (line := self.line()) != "ready":
             if line.startswith("port "):
                 self.port = int(line[5:])
 
@@ -239,7 +239,7 @@ class Running:
         assert self.process.stdout is not None
         self.process.stdout.close()
 
-    def _line(self, timeout: float = 20.0) -> str:
+    def line(self, timeout: float = 20.0) -> str:
         assert self.process.stdout is not None
         until = time.monotonic() + timeout
         while b"\n" not in self._unread:
@@ -262,7 +262,7 @@ class Running:
     def state(self) -> dict[str, Any]:
         """What it says of itself."""
         os.kill(self.pid, signal.SIGUSR1)
-        told = ast.literal_eval(self._line())
+        told = ast.literal_eval(self.line())
         assert isinstance(told, dict)
         return told
 

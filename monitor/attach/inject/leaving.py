@@ -1,0 +1,142 @@
+"""Runs in the watched program when its probe has gone: takes apart what is left of it, so that its memory is free.
+
+Modules are cycles (function, namespace, function). The program's own collector would find them some day, in an idle
+program never; asking it to look now would stop a program with a large heap. So this does what the collector does, for
+our own objects alone: it counts the references among them, and what nobody else holds is emptied. As long as anybody
+holds something (a step of the program is inside a hook, or keeps a hook that it found), nothing is touched.
+
+Sent as text with `arrival` and run in a thread of its own, in a namespace that it empties last. Never imported.
+"""
+
+# mypy: ignore-errors
+# Without annotations, as in `arrival`.
+
+import sys
+import time
+from gc import get_referents, is_tracked
+
+FUNCTION = type(lambda: None)
+MODULE = type(sys)
+CELL = type((lambda cell: lambda: cell)(0).__closure__[0])
+OWN_MODULE = type.__dict__["__module__"].__get__
+ENTERED = {"builtins", "collections", "weakref", "_weakref", "functools", "itertools", "types"}
+"""Modules of the types whose instances are looked into, beside our own."""
+
+NEVER = {"code", "frame", "coroutine", "generator", "async_generator", "traceback"}
+MOST = 300_000  # objects; with more than that, the program's collector may do it
+PATIENCE = 2.0  # seconds in which the program may let go
+
+
+def leave(namespaces):
+    """Empties all that can be reached from these namespaces, as soon as nobody else holds any of it."""
+    try:
+        until, pause = time.monotonic() + PATIENCE, 0.005
+        while not take_apart(namespaces) and time.monotonic() < until:
+            time.sleep(pause)
+            pause = min(pause * 2, 0.5)
+    finally:
+        globals().clear()
+
+
+def take_apart(namespaces):
+    """Whether it could be done: False, and nothing is touched, while somebody holds one of the namespaces."""
+    found, inside = reached(namespaces)
+    held = living(found, inside)
+    if held is None or any(id(namespace) in held for namespace in namespaces):
+        return False
+    for key in held:
+        del found[key]
+    del namespaces[:]
+    empty(list(found.values()))
+    return True
+
+
+def reached(namespaces):
+    """What can be reached by way of our own objects, by id, and how many references to each were met on the way."""
+    owned = {id(namespace) for namespace in namespaces}
+    names = {namespace.get("__name__") for namespace in namespaces}
+    found = {id(namespace): namespace for namespace in namespaces}
+    inside = dict.fromkeys(found, 1)  # that of the list
+    todo = list(namespaces)
+    for kind in type.__subclasses__(object):
+        if home(kind) in names:  # made in a function that has ended, and not collected yet
+            found[id(kind)] = kind
+            inside[id(kind)] = 0
+            todo.append(kind)
+    kind = None
+    while todo and len(found) < MOST:
+        for other in get_referents(todo.pop()):
+            key = id(other)
+            if key in found:
+                inside[key] += 1
+            elif is_tracked(other) and is_ours(other, owned, names):
+                found[key] = other
+                inside[key] = 1
+                todo.append(other)
+        if not len(found) % 64:
+            time.sleep(0)
+    return found, inside
+
+
+def is_ours(thing, owned, names):
+    """Whether to look into a thing. A wrong yes costs time, a wrong no leaves the work to the collector."""
+    kind = type(thing)
+    if kind is FUNCTION:
+        return id(thing.__globals__) in owned
+    if kind is MODULE:
+        return id(thing.__dict__) in owned
+    if issubclass(kind, type):
+        return home(thing) in names
+    return home(kind) in names or (home(kind) in ENTERED and kind.__name__ not in NEVER)
+
+
+def home(kind):
+    """The name of the module of a class, without running anybody's code."""
+    try:
+        name = OWN_MODULE(kind)
+    except AttributeError:
+        return None
+    return name if type(name) is str else None
+
+
+def living(found, inside):
+    """The ids of what somebody else holds, and of what that leads to; None when it was too much to look at."""
+    if len(found) >= MOST:
+        return None
+    usual = references({0: []}, {0: 0})[0]
+    todo = [found[key] for key, number in references(found, inside).items() if number > usual]
+    held = {id(thing) for thing in todo}
+    while todo:
+        for other in get_referents(todo.pop()):
+            key = id(other)
+            if key in found and key not in held:
+                held.add(key)
+                todo.append(other)
+    return held
+
+
+def references(found, inside):
+    """How many references there are to each, beside those from inside."""
+    numbers = {}
+    for key in found:
+        thing = found[key]
+        numbers[key] = sys.getrefcount(thing) - inside[key]
+    return numbers
+
+
+def empty(things):
+    """Cuts what leads from one to the other."""
+    for thing in things:
+        kind = type(thing)
+        try:
+            if kind is CELL:
+                del thing.cell_contents
+            elif issubclass(kind, type):
+                for name in [name for name, value in vars(thing).items() if type(value) is FUNCTION]:
+                    delattr(thing, name)
+            elif hasattr(kind, "clear") and home(kind) in ENTERED:
+                thing.clear()
+            elif hasattr(thing, "__dict__") and kind is not FUNCTION and kind is not MODULE:
+                vars(thing).clear()
+        except Exception:  # noqa: BLE001, S112 - what can not be cut waits for the collector
+            continue

@@ -13,7 +13,8 @@ from monitor.sources.address import Address
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-FORMS = "a TARGET is a pid, unix:PATH, HOST:PORT or @NAME"
+FORMS = "a TARGET is a pid, unix:PATH, HOST:PORT, @NAME or a recording"
+RUNNING = "name one that runs: a pid, unix:PATH, HOST:PORT or @NAME"
 _LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
 _HOST_PORT = re.compile(r"^(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>\d{1,5})$")
 
@@ -39,9 +40,24 @@ def resolve(
     match = _HOST_PORT.match(text)
     if match is not None:
         return _of_port(match["six"] or match["host"] or "localhost", int(match["port"]), environ)
-    if text.endswith(".looptop") or Path(text).is_file():
-        raise UsageError(f"{text}: recordings are not supported by this version", FORMS)
+    if recording(text) is not None:
+        raise UsageError(f"{text} is a file, not a program", RUNNING)
     raise UsageError(f"{text!r} is no target", FORMS)
+
+
+def recording(text: str) -> Path | None:
+    """The file, or the folder of a flight recorder, that a target names; None for a program that runs.
+
+    A file that is called like a pid is `./4242`.
+    """
+    if not text or text.startswith(("unix:", "@")) or (text.isascii() and text.isdigit()):
+        return None
+    path = Path(text)
+    try:
+        there = any(path.glob("*.segment")) if path.is_dir() else path.exists()
+    except (OSError, ValueError):
+        return None
+    return path if there or (text.endswith(".looptop") and not _HOST_PORT.match(text)) else None
 
 
 def _of_path(path: str) -> Address:

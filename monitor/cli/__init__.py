@@ -14,7 +14,7 @@ from monitor.cli.config import config
 from monitor.cli.launching import run
 from monitor.cli.looks import memory, profile, tasks, watch
 from monitor.cli.output import print_programs
-from monitor.cli.recording import record
+from monitor.cli.recording import record, replay
 from monitor.cli.target import open_dashboard
 from monitor.guard import guarded, say
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def cli(ctx: click.Context) -> int | None:
     """Top for the event loop: every task of a running asyncio program, and the line that blocks its loop.
 
-    TARGET is a pid, unix:PATH, HOST:PORT or @NAME.
+    TARGET is a pid, unix:PATH, HOST:PORT, @NAME or a recording.
     """
     return start() if ctx.invoked_subcommand is None else None
 
@@ -45,6 +45,7 @@ _COMMANDS = (
     memory,
     profile,
     record,
+    replay,
     check,
     config,
     demo,

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli.output import json_option, print_look, print_object
-from monitor.cli.target import connect, read_only_option, token_option
+from monitor.cli.target import at_option, connect, read_only_option, recording_of, token_option
 from monitor.guard import say
 
 if TYPE_CHECKING:
-    from monitor.plain.snapshot import Wanted
+    from monitor.plain.snapshot import Look, Wanted
     from monitor.sources.connection import Connection
 
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many tasks.")
 @click.option("--ended", is_flag=True, help="The tasks that have ended, too.")
 @read_only_option
+@at_option
 @token_option
 def tasks(
     target: str,
@@ -34,9 +35,10 @@ def tasks(
     limit: int | None,
     ended: bool,
     read_only: bool,
+    at: str | None,
     token_file: str | None,
 ) -> int:
-    """Print the tasks of a program, once."""
+    """Print the tasks of a program, once; of a recording: as they were at its end, or at a time."""
     from monitor.attach.enter import Way
     from monitor.attach.reach import Reach
     from monitor.plain.snapshot import MOMENT, WHILE, Wanted, validate
@@ -44,6 +46,12 @@ def tasks(
     measure = MOMENT if as_json else WHILE
     wanted = Wanted(sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree, measure=measure)
     validate(wanted)
+    path = recording_of(target, at)
+    if path is not None:
+        from monitor.plain.snapshot import look_back
+        from monitor.recording.reader import store_at
+
+        return print_seen(look_back(store_at(path, at), wanted), as_json)
     return print_tasks(Reach(target, token_file, Way(), read_only).first(), wanted, as_json)
 
 
@@ -53,13 +61,20 @@ def tasks(
 @click.option("--duration", type=click.FloatRange(0), metavar="S", help="Leave after so many seconds.")
 @click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
 @read_only_option
+@at_option
 @token_option
 def watch(
-    target: str, as_json: bool, duration: float | None, slow: float | None, read_only: bool, token_file: str | None
+    target: str,
+    as_json: bool,
+    duration: float | None,
+    slow: float | None,
+    read_only: bool,
+    at: str | None,
+    token_file: str | None,
 ) -> int:
     """Print findings, slow callbacks, ended tasks, exceptions and loop health, as they come.
 
-    What the probe still remembers from before comes first.
+    What the probe still remembers from before comes first. Of a recording all of it is printed at once.
     """
     from monitor.attach.enter import Way
     from monitor.attach.reach import Reach
@@ -68,7 +83,12 @@ def watch(
     from monitor.plain.objects import dump
 
     limits = thresholds.load()
-    for thing in stream.watch(Reach(target, token_file, Way(), read_only).first(), duration, slow, limits):
+    path = recording_of(target, at)
+    if path is not None:
+        things = stream.replayed(path, at, duration, slow, limits)
+    else:
+        things = stream.watch(Reach(target, token_file, Way(), read_only).first(), duration, slow, limits)
+    for thing in things:
         if thing["type"] == "notice":
             say(thing["text"])
         else:
@@ -128,7 +148,11 @@ def print_tasks(connection: Connection, wanted: Wanted, as_json: bool) -> int:
     """Looks once, prints the tasks."""
     from monitor.plain.snapshot import look
 
-    seen = look(connection, wanted)
+    return print_seen(look(connection, wanted), as_json)
+
+
+def print_seen(seen: Look, as_json: bool) -> int:
+    """Prints what was seen."""
     if as_json:
         from monitor.plain.objects import dump, snapshot
 

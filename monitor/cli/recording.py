@@ -87,6 +87,30 @@ def record(
     return told(outcome)
 
 
+@click.command()
+@click.argument("recording", metavar="FILE")
+@click.option("--speed", type=click.FloatRange(0.25, 64), default=1.0, metavar="X", help="0.25 to 64 times (1).")
+@click.option("--from", "begin", metavar="T", help="Seconds since its start (90, 2m) or a clock time.")
+def replay(recording: str, speed: float, begin: str | None) -> int:
+    """Open the dashboard on a recording: every screen works, at any time of it."""
+    from monitor import terminal
+    from monitor.sources.recording import open_recording
+
+    source = open_recording(recording, speed=speed, at=begin)
+    decision = terminal.decide_here()
+    if not isinstance(decision, terminal.Tui):
+        from monitor.cli.looks import print_seen
+        from monitor.plain.snapshot import Wanted, look_back
+        from monitor.recording.reader import store_at
+
+        source.close()
+        say(f"{decision.reason}: this is one table instead of the dashboard")
+        return print_seen(look_back(store_at(recording, begin), Wanted()), as_json=False)
+    from monitor.tui import run_dashboard
+
+    return int(run_dashboard(source, program=None))
+
+
 def told(outcome: Outcome) -> int:
     """Says what became of a recording; 1 when it could not be written to its end."""
     for line in outcome.lines():

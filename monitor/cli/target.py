@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from monitor.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from monitor.attach.reach import Reach
     from monitor.sources.address import Address
@@ -18,6 +21,19 @@ token_option = click.option("--token-file", metavar="FILE", help="File with the 
 read_only_option = click.option(
     "--read-only", is_flag=True, help="Put nothing into it: only read its tasks, from outside (Python 3.14+)."
 )
+
+
+at_option = click.option("--at", metavar="T", help="Of a recording: seconds since its start (90, 2m) or a clock time.")
+
+
+def recording_of(target: str, at: str | None = None) -> Path | None:
+    """The recording that a TARGET names; None for a program that runs. Raises UsageError for one with a time."""
+    from monitor.targets import recording
+
+    path = recording(target)
+    if path is None and at is not None:
+        raise UsageError("--at is for a recording", f"{target} is none")
+    return path
 
 
 def connect(target: str, token_file: str | None, enter: Callable[[int], Address] | None = None) -> Connection:

@@ -119,7 +119,7 @@ def task_object(task: Task, store: Store) -> Object:
         "creation_site": site_object(task.site),
         "origin": None if detail is None else stack_or_none(detail.origin),
         "await_stack": None if detail is None else stack(detail.await_stack),
-        "waiting_on": None if detail is None else wait_object(detail),
+        "waiting_on": _known_wait(task) if detail is None else wait_object(detail),
         "exception": None,
         "born_before_attach": task.born_before_attach,
         "counted_since": seconds(task.counted),
@@ -218,6 +218,11 @@ def wait_object(detail: TaskDetail) -> Object | None:
     """What a task waits on."""
     wait = detail.waiting_on
     return None if wait is None else {"kind": wait.kind, "repr": wait.repr, **wait.facts}
+
+
+def _known_wait(task: Task) -> Object | None:
+    """The little that is known of a task which nobody looked at, in a recording."""
+    return None if task.wait_kind is None else {"kind": task.wait_kind, "repr": task.wait_text or ""}
 
 
 def site_object(site: Site | None) -> Object | None:

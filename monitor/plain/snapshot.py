@@ -97,6 +97,13 @@ def look(connection: Connection, wanted: Wanted) -> Look:
     return Look(store, tasks, choose_ended(store, wanted) if wanted.ended else [], depths)
 
 
+def look_back(store: Store, wanted: Wanted) -> Look:
+    """The same of a recording: what its store knows."""
+    validate(wanted)
+    tasks, depths = choose(store, wanted)
+    return Look(store, tasks, choose_ended(store, wanted) if wanted.ended else [], depths)
+
+
 def load(connection: Connection, store: Store, measure: float) -> None:
     """Receives until every live task is known and the loops have been watched for a moment."""
     heard = time.monotonic()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from monitor import format as fmt
@@ -14,6 +16,8 @@ from monitor.findings.thresholds import Thresholds
 from monitor.plain import findings as plain_findings
 from monitor.plain import objects
 from monitor.plain.objects import Object
+from monitor.recording.reader import Recording
+from monitor.recording.walk import walk
 from monitor.sources.connection import Closed, Connection
 from monitor.store.model import Loop
 from monitor.store.store import Store
@@ -21,6 +25,7 @@ from monitor.store.store import Store
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 RATE = 4
 """Ticks per second: how soon a line is printed."""
@@ -52,6 +57,9 @@ class Stream:
         before = (_last(store.slow.entries), _last(store.ended), _last(store.unhandled), _last(store.notices))
         missed = store.missed_events
         store.apply(frame)
+        if isinstance(frame, frames.Keyframe):
+            self._told.clear()
+            return []
         if isinstance(frame, frames.Tick):
             return [*self._loops(), *self._findings(frame)]
         came: list[Object] = []
@@ -72,6 +80,19 @@ class Stream:
         if notice is not None and notice is not before[3]:
             came.append(_notice(notice.at, notice.text))
         return came
+
+    def before(self) -> list[Object]:
+        """What the store has of the time before the first frame."""
+        store = self.store
+        return sorted(
+            [
+                *map(objects.slow_callback_object, store.slow.entries),
+                *map(objects.task_ended_object, store.ended),
+                *map(objects.unhandled_object, store.unhandled),
+                *(_notice(notice.at, notice.text) for notice in store.notices),
+            ],
+            key=itemgetter("time"),
+        )
 
     def _findings(self, tick: frames.Tick) -> Iterator[Object]:
         """What came to be wrong, and what is over. A piece of a tick is not the whole picture."""
@@ -144,6 +165,26 @@ def watch(
                 return
             for frame in came:
                 yield from stream.take(frame)
+
+
+def replayed(
+    path: Path, at: str | None, duration: float | None, slow: float | None, thresholds: Thresholds | None = None
+) -> Iterator[Object]:
+    """The objects of a recording, all at once: from a time, for so many of its seconds; then what is wrong with it."""
+    stream = Stream(findings=Findings(thresholds or Thresholds()))
+    with Recording(path) as recording:
+        begin = recording.start if at is None else recording.moment(at)
+        end = recording.end if duration is None else begin + round(duration * 1e6)
+        state, rest = walk(recording, begin, end)
+        for frame in state:
+            stream.take(frame)
+        told = [stream.before()] if at is None else []
+        for came in chain(told, map(stream.take, rest)):
+            for thing in came:
+                if slow is None or thing["type"] != "slow_callback" or thing["duration"] >= slow:
+                    yield thing
+        for problem in recording.problems:
+            yield _notice(recording.end * 1e-6, problem)
 
 
 def line(thing: Object) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import msgspec
 import zstandard
 
-from monitor.errors import LooptopError
+from monitor.errors import LooptopError, UsageError
 from monitor.frames import Int
 
 if TYPE_CHECKING:
@@ -143,25 +143,25 @@ class Head:
 
 
 def read_heading(file: BinaryIO, path: Path) -> dict[str, Any]:
-    """The facts of the first two lines. Raises LooptopError for what this version can not read."""
+    """The facts of the first two lines. Raises UsageError for what this version can not read."""
     first = file.readline(64)
     if not first:
-        raise LooptopError(f"{path} is empty", "nothing was recorded")
+        raise UsageError(f"{path} is empty", "nothing was recorded")
     number = first[len(MAGIC) :].strip()
     if not first.startswith(MAGIC) or not number.isdigit():
-        raise LooptopError(f"{path} is no recording of looptop", "looptop record TARGET -o FILE makes one")
+        raise UsageError(f"{path} is no recording of looptop", "looptop record TARGET -o FILE makes one")
     if int(number) != FORMAT:
-        raise LooptopError(
+        raise UsageError(
             f"{path} is a recording of format {int(number)}, this looptop reads format {FORMAT}",
             "install a newer looptop",
         )
     try:
         line = file.readline(MOST_HEADING)
         if not line.endswith(b"\n"):
-            raise LooptopError(f"{path} is cut in its first lines", "nothing of it can be read")
+            raise UsageError(f"{path} is cut in its first lines", "nothing of it can be read")
         return msgspec.json.decode(line, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise LooptopError(f"the heading of {path} is damaged", "nothing of it can be read") from None
+        raise UsageError(f"the heading of {path} is damaged", "nothing of it can be read") from None
 
 
 def read_index(file: BinaryIO, size: int) -> Index | None:

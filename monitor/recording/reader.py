@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from monitor.errors import LooptopError, UsageError
+from monitor.errors import UsageError
 from monitor.frames import Event, Frame, History, Keyframe, Static, Tick
 from monitor.recording import content
 from monitor.recording import format as file_format
@@ -58,7 +58,7 @@ class Recording:
     """One recording, open. Times are Unix microseconds of the program that was watched."""
 
     def __init__(self, path: str | Path) -> None:
-        """Raises LooptopError for what is no recording, or holds nothing."""
+        """Raises UsageError for what is no recording, or holds nothing."""
         self.path = Path(path)
         self.facts: dict[str, Any] = {}
         self.problems: list[str] = []  # what is damaged or missing, a line each
@@ -73,7 +73,7 @@ class Recording:
             for segment in _segments(self.path):
                 self._open(segment)
             if not self._blocks:
-                raise LooptopError(f"{self.path} holds no whole block", "it was cut before the first one was complete")
+                raise UsageError(f"{self.path} holds no whole block", "it was cut before the first one was complete")
         except BaseException:
             self.close()
             raise
@@ -98,7 +98,7 @@ class Recording:
             size = path.stat().st_size
             facts = file_format.read_heading(file, path)
         except OSError as error:
-            raise LooptopError(f"{path} can not be read", error.strerror or str(error)) from None
+            raise UsageError(f"{path} can not be read", error.strerror or str(error)) from None
         if self.facts and facts.get("session") != self.facts.get("session"):
             self.problems.append(f"{path.name} is of another session and left out")
             return
@@ -175,7 +175,7 @@ class Recording:
             try:
                 keyframe, decoded = self.keyframe(number), self.decoded(number)
             except Damaged:
-                self._leave_out(number)
+                self.leave_out(number)
                 continue
             count = self.count_until(decoded, at)
             return [keyframe, *decoded.frames[:count]], number, count
@@ -188,6 +188,15 @@ class Recording:
     def blocks(self) -> int:
         """How many blocks there are."""
         return len(self._blocks)
+
+    def summary(self, number: int) -> Summary:
+        """Of a block."""
+        return self._blocks[number].summary
+
+    def carried(self, number: int) -> list[Event]:
+        """The events of dropped ticks before a block, in order."""
+        events = [*self._light(number).notes, *self._ended(number)]
+        return sorted((event for place, event in events if place < 0), key=lambda event: event.seq)
 
     def follows(self, number: int) -> bool:
         """Whether a block goes on exactly where the one before ended."""
@@ -311,7 +320,8 @@ class Recording:
             self._ends[number] = found
         return found
 
-    def _leave_out(self, number: int) -> None:
+    def leave_out(self, number: int) -> None:
+        """Takes a damaged block out, and says so. Raises UsageError when nothing is left."""
         self._tell_damage(self._blocks[number])
         del self._blocks[number]
         if number < len(self._blocks):
@@ -321,7 +331,7 @@ class Recording:
         self._decoded.clear()
         self._ends.clear()
         if not self._blocks:
-            raise LooptopError(f"all of {self.path} is damaged", "nothing of it can be read")
+            raise UsageError(f"all of {self.path} is damaged", "nothing of it can be read")
 
     def _tell_damage(self, block: _Block) -> None:
         summary = block.summary
@@ -331,7 +341,7 @@ class Recording:
 
 
 def store_at(path: str | Path, at: str | None = None) -> Store:
-    """The store of a recording at `--at T`; at its end without one."""
+    """The store of a recording at `--at T`; at its end without one. Raises UsageError."""
     with Recording(path) as recording:
         store = Store()
         for frame in recording.state(recording.end if at is None else recording.moment(at))[0]:
@@ -410,16 +420,16 @@ def _segments(path: Path) -> list[Path]:
         if path.is_dir():
             found = sorted(path.glob("*.segment"))[:MOST_SEGMENTS]
             if not found:
-                raise LooptopError(f"{path} is a folder without a recording", "name a file")
+                raise UsageError(f"{path} is a folder without a recording", "name a file")
             return [segment for segment in found if segment.stat().st_size]
         if not path.exists():
             ring = folder_of(path)
             hint = f"its flight recorder was not ended: try {ring}" if ring.is_dir() else "is the path right?"
-            raise LooptopError(f"there is no file {path}", hint)
+            raise UsageError(f"there is no file {path}", hint)
         if not path.is_file():
-            raise LooptopError(f"{path} is no file", "a recording is one")
+            raise UsageError(f"{path} is no file", "a recording is one")
     except OSError as error:
-        raise LooptopError(f"{path} can not be read", error.strerror or str(error)) from None
+        raise UsageError(f"{path} can not be read", error.strerror or str(error)) from None
     return [path]
 
 

@@ -13,7 +13,7 @@ from monitor import targets
 from monitor.attach import access, find
 from monitor.attach.find import Announcement, Found
 from monitor.errors import NO_CONNECTION, USAGE, ConnectError, UsageError
-from monitor.targets import Gone, resolve
+from monitor.targets import Gone, recording, resolve
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_the_token_file_of_a_local_program(runtime_dir, monkeypatch):
 
 @pytest.mark.parametrize("text", ["", "app", "4242x", "-1", "host:port", "a b:1", "²", "[x]:1"])
 def test_what_is_no_target(runtime_dir, text):
-    assert "is no target: a TARGET is a pid, unix:PATH, HOST:PORT or @NAME" in failure(text, UsageError)
+    assert "is no target: a TARGET is a pid, unix:PATH, HOST:PORT, @NAME or a recording" in failure(text, UsageError)
 
 
 def test_ports_that_are_none(runtime_dir):
@@ -91,10 +91,24 @@ def test_ports_that_are_none(runtime_dir):
     assert "without a path" in failure("unix:", UsageError)
 
 
-def test_recordings_come_later(runtime_dir, tmp_path):
+def test_a_recording_is_no_program(runtime_dir, tmp_path):
     (tmp_path / "recorded").touch()
     for text in ("yesterday.looptop", str(tmp_path / "recorded")):
-        assert "recordings are not supported by this version" in failure(text, UsageError)
+        assert "is a file, not a program: name one that runs" in failure(text, UsageError)
+
+
+def test_what_is_a_recording(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("4242", "@api", "plain", "unix:x"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "ring.d").mkdir()
+    (tmp_path / "ring.d" / "1.segment").touch()
+    assert [
+        recording(text) for text in ("4242", "@api", "unix:x", "app", "", ".", "folder", "h:80", "\0", "x" * 5000)
+    ] == [None] * 10
+    for text in ("./4242", "./@api", "plain", "gone.looptop", "ring.d"):
+        assert recording(text) == Path(text)
 
 
 def test_a_name_that_nobody_has(runtime_dir):

@@ -1,0 +1,89 @@
+"""Every command that looks once takes a recording as its TARGET."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from monitor.cli import main
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "recording"))
+from scripted import NOW, Script, record
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    path = tmp_path_factory.mktemp("looks") / "a.looptop"
+    return record(path, ticks=120, script=Script(slow=0.2))
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*args):
+        status = main([str(arg) for arg in args])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+def test_tasks_are_those_of_the_time(run, recorded):
+    status, out, err = run("tasks", recorded.path, "--json", "--sort", "id", "--at", "31")
+    assert (status, err) == (0, "")
+    (live,) = [moment for at, moment in recorded.moments if at == NOW + 31_000_000]
+    ids, total = [], 0
+    for step in live.tasks.id:
+        ids.append(total := total + step)
+    found = json.loads(out)
+    assert [task["id"] for task in found["tasks"]] == sorted(ids)
+    assert found["session"]["now"] == NOW / 1e6 + 31
+    assert {task["waiting_on"]["kind"] for task in found["tasks"] if task["waiting_on"]} >= {"lock"}
+
+
+def test_tasks_as_a_table_with_what_ended(run, recorded):
+    status, out, _ = run("tasks", recorded.path, "--ended", "--limit", "3", "--tree")
+    assert status == 0
+    assert "app.py --port 80  @api  pid 4242" in out and "Outcome" in out
+
+
+def test_watch_prints_all_of_it_at_once(run, recorded):
+    status, out, _ = run("watch", recorded.path, "--json")
+    assert status == 0
+    lines = [json.loads(line) for line in out.splitlines()]
+    times = [line["time"] for line in lines if line["type"] == "loop"]
+    assert times == sorted(times) and times[-1] - times[0] > 57
+    ended = [line["task"] for line in lines if line["type"] == "task_ended"]
+    assert len(ended) == recorded.store.ended_total
+    slow = [line for line in lines if line["type"] == "slow_callback"]
+    assert len(slow) == sum(line.count for line in recorded.store.slow.lines.values())
+    longest = max(line["duration"] for line in slow)
+    status, out, _ = run("watch", recorded.path, "--json", "--slow", longest)
+    assert sum('"slow_callback"' in line for line in out.splitlines()) == 1
+    part = run("watch", recorded.path, "--json", "--at", "10", "--duration", "5")[1]
+    times = [json.loads(line)["time"] - NOW / 1e6 for line in part.splitlines()]
+    assert times and min(times) > 9 and max(times) <= 15
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["tasks", "FILE", "--at", "99"], "99 is not in the recording: it goes from"),
+        (["tasks", "FILE", "--at", "noon"], "'noon' is no time: seconds since the start, such as 90 or 2m"),
+        (["tasks", "none.looptop"], "there is no file none.looptop: is the path right?"),
+        (["tasks", __file__], "is no recording of looptop: looptop record TARGET -o FILE makes one"),
+        (["watch", "@api", "--at", "3"], "--at is for a recording: @api is none"),
+        (["replay", "none.looptop"], "there is no file none.looptop: is the path right?"),
+        (["record", "FILE"], "is a file, not a program: name one that runs"),
+    ],
+)
+def test_what_can_not_be_done_is_one_line(run, recorded, args, said):
+    status, out, err = run(*(recorded.path if arg == "FILE" else arg for arg in args))
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+
+
+def test_without_a_terminal_replay_prints_one_table(run, recorded):
+    status, out, err = run("replay", recorded.path, "--from", "10")
+    assert (status, "no terminal" in err) == (0, True)
+    assert "@api" in out

@@ -311,7 +311,10 @@ def _history(store: Store, tables: _Tables) -> frames.History:
         )
         for entry in store.unhandled
     ]
-    events += [frames.Event(seq=0, at=_us(entry.at), kind="notice", text=entry.text) for entry in store.notices]
+    events += [
+        frames.Event(seq=0, at=_us(entry.at), kind=entry.kind, text=entry.text, duration=_us(entry.duration))
+        for entry in store.notices
+    ]
     return frames.History(
         events=events,
         steps=list(store.steps.values),

@@ -129,11 +129,11 @@ class Memory:
     collector: frames.Collector | None = None
     baseline: Look | None = None
     look: Look | None = None
+    looks: dict[str, Look] = field(default_factory=dict)  # the newest by `group`
     objects: Objects | None = None
     profiles: tuple[Profile, ...] = ()
     revision: int = 0
     _sizes: dict[Place, deque[tuple[float, int]]] = field(default_factory=dict)
-    _group: str = ""
     _pieces: list[Profile] = field(default_factory=list)
 
     def apply_tick(self, tick: frames.MemoryTick) -> None:
@@ -150,6 +150,7 @@ class Memory:
     def _begin(self) -> None:
         """A new tracing: what was traced before is nothing to compare with."""
         self.baseline = self.look = None
+        self.looks.clear()
         self._sizes.clear()
 
     def as_tick(self) -> frames.MemoryTick | None:
@@ -162,7 +163,7 @@ class Memory:
     def frozen(self) -> Memory:
         """A copy that stays as it is."""
         sizes = {place: sizes.copy() for place, sizes in self._sizes.items()}
-        return replace(self, _sizes=sizes, _pieces=list(self._pieces))
+        return replace(self, looks=dict(self.looks), _sizes=sizes, _pieces=list(self._pieces))
 
     def apply_reply(self, reply: frames.Reply, resolve: Resolve) -> None:
         """What a reply says; `resolve` makes sites of their numbers."""
@@ -185,9 +186,6 @@ class Memory:
 
     def _apply_look(self, found: frames.MemoryLook, resolve: Resolve) -> None:
         at, against_at = found.at * _SECOND, _seconds(found.against_at)
-        if found.rows is not None and found.group != self._group:
-            self._sizes.clear()
-            self._group = found.group
         rows = []
         for numbers, size, size_diff, count, count_diff in found.rows or ():
             place = resolve(numbers)
@@ -215,7 +213,7 @@ class Memory:
         if found.rows is None:
             self.baseline = look
         else:
-            self.look = look
+            self.look = self.looks[found.group] = look
         self.revision += 1
 
     def _growth(self, place: Place, at: float, size: int, against_at: float | None, size_diff: int) -> float | None:

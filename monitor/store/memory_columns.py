@@ -27,6 +27,10 @@ def place(site: Site | None, store: Store) -> str:
     return f"{file}:{site.line}" if site.line else file
 
 
+ObjectRow = tuple[str, int, int]
+"""A type, how many live objects it has, and how many more than at the look before."""
+
+
 def _mean(profile: Profile) -> float | None:
     return profile.elapsed / profile.calls if profile.calls else None
 
@@ -95,10 +99,24 @@ MEMORY: tuple[Column[MemoryRow], ...] = (
     ),
 )
 
+OBJECTS: tuple[Column[ObjectRow], ...] = (
+    Column(
+        "count_diff",
+        "Δ Count",
+        11,
+        "how many more than at the look before",
+        lambda r, s: f"{r[2]:+,}" if r[2] else "0",
+        lambda r, s: r[2],
+        right=True,
+    ),
+    Column("count", "Count", 11, "how many live", lambda r, s: f"{r[1]:,}", lambda r, s: r[1], right=True),
+    Column("type", "Type", 0, "type of the objects", lambda r, s: r[0], lambda r, s: r[0], descending=False),
+)
+
 PROFILES: tuple[Column[Profile], ...] = (
     Column("function", "Function", 24, "what is decorated", lambda p, s: p.function, lambda p, s: p.function),
     Column("kind", "Kind", 6, "time or memory", lambda p, s: p.kind, lambda p, s: p.kind, descending=False),
-    Column("calls", "Calls", 7, "calls so far", lambda p, s: fmt.count(p.calls), lambda p, s: p.calls, right=True),
+    Column("calls", "Calls", 6, "calls so far", lambda p, s: fmt.count(p.calls), lambda p, s: p.calls, right=True),
     Column(
         "failed",
         "Failed",
@@ -112,7 +130,7 @@ PROFILES: tuple[Column[Profile], ...] = (
     Column(
         "mean",
         "Mean",
-        7,
+        6,
         "mean time of a call",
         lambda p, s: fmt.duration(_mean(p)),
         lambda p, s: _mean(p),
@@ -133,7 +151,7 @@ PROFILES: tuple[Column[Profile], ...] = (
     Column(
         "busy",
         "Busy",
-        7,
+        6,
         "time inside its steps, all calls",
         lambda p, s: fmt.duration(p.busy),
         lambda p, s: p.busy,

@@ -158,6 +158,8 @@ class Notice:
 
     at: float
     text: str
+    kind: str = "notice"  # or memory: tracing began, ended, or looked
+    duration: float = 0.0  # for which it held the program
 
 
 @dataclass(slots=True)

@@ -444,7 +444,7 @@ class Store:
                 site = self._sites[event.site] if 0 < event.site < len(self._sites) else None
                 self.unhandled.append(Unhandled(at, event.message, event.task, event.name, failure, site))
             case "notice" | "memory":
-                self.notices.append(Notice(at, event.text))
+                self.notices.append(Notice(at, event.text, event.kind, event.duration * _SECOND))
             case _:
                 pass
 

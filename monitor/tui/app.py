@@ -151,6 +151,7 @@ class Looptop(App[int]):
             elif session is not None:
                 self.notice = Notice("connected again to the same session", "good", self.wall())
             self._watched = {}
+            self.control.cut_off()
         self.store.apply(frame)
         if isinstance(frame, Hello) and "slow" in frame.settings and not session:
             self.slow = float(frame.settings["slow"]) * 1e-6
@@ -158,7 +159,7 @@ class Looptop(App[int]):
             self.control.take(frame)
 
     def _tell_source(self, screen: LiveScreen) -> None:
-        wants = {**screen.wants(), "slow": round(self.slow * 1e6), "origins": self.origins_kept}
+        wants = {"memory": False, **screen.wants(), "slow": round(self.slow * 1e6), "origins": self.origins_kept}
         if self.pulse.hz:
             wants["rate"] = self.pulse.rate
         if wants != self._watched:

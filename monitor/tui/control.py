@@ -26,6 +26,19 @@ class Control:
         if answer is not None:
             answer(reply)
 
+    def ask(self, op: str, answer: Callable[[Reply], None], **arguments: object) -> bool:
+        """Asks the probe; `answer` gets the last piece of the reply. False when nobody is there to ask."""
+        number = self._app.source.request(op, **arguments)
+        if number:
+            self._asked[number] = answer
+        return bool(number)
+
+    def cut_off(self) -> None:
+        """The connection is another one: nobody will answer what was asked before."""
+        asked, self._asked = self._asked, {}
+        for number, answer in asked.items():
+            answer(Reply(id=number, ok=False, error="the connection broke"))
+
     def cancel(self, task_id: int) -> None:
         """Asks the person whether to cancel a task, then the probe."""
         app = self._app
@@ -47,15 +60,11 @@ class Control:
             app.push_screen(question, lambda yes: self._ask(task_id, name) if yes else None)
 
     def _ask(self, task_id: int, name: str) -> None:
-        number = self._app.source.request("cancel", task=task_id)
-        if not number:
-            self._app.say("nobody is there to ask: the connection is down", bad=True)
-            return
-
         def answer(reply: Reply) -> None:
             self._app.say(f"cancelled {name}" if reply.ok else f"not cancelled: {reply.error}", bad=not reply.ok)
 
-        self._asked[number] = answer
+        if not self.ask("cancel", answer, task=task_id):
+            self._app.say("nobody is there to ask: the connection is down", bad=True)
 
 
 def ask_to_stop() -> ConfirmScreen:

@@ -32,6 +32,9 @@ SCOPES = {
     "task": "A task",
     "slow": "Slow callbacks",
     "output": "Output",
+    "memory": "Memory",
+    "allocation": "A line that allocates",
+    "profile": "Profile",
     "filter": "While typing a filter",
 }
 
@@ -41,6 +44,8 @@ KEYS: tuple[Key, ...] = (
     Key("slow", "2", "2", "app.show('slow')", "Slow", "the lines that blocked a loop", "app"),
     Key("ended", "3", "3", "app.show('ended')", "Ended", "tasks that ended, and unhandled exceptions", "app"),
     Key("output", "4", "4", "app.show('output')", "Output", "what the program printed, under looptop run", "app"),
+    Key("memory", "5", "5", "app.show('memory')", "Memory", "where memory grows, what the process uses", "app"),
+    Key("profile", "6", "6", "app.show('profile')", "Profile", "functions that the program has decorated", "app"),
     Key("pause", "space", "space", "app.pause", "Pause", "freeze this viewer; the header stays live", "app", 3),
     Key("back", "escape", "Esc", "back", "Back", "clear the filter, else go back", "views", 6),
     Key("help", "question_mark,f1", "?", "app.help", "Help", "keys, columns and signs", "app", 1),
@@ -99,6 +104,39 @@ KEYS: tuple[Key, ...] = (
     # Slow callbacks
     Key("lower", "minus", "-", "threshold(-1)", "Threshold", "a lower threshold", "slow", 7, hint="- +"),
     Key("higher", "plus,equals_sign", "+", "threshold(1)", "Threshold", "a higher threshold", "slow"),
+    # Memory
+    Key("trace", "s", "s", "trace", "Start", "trace memory: asks first, with the price; again stops it", "memory", 3),
+    Key("baseline", "b", "b", "baseline", "Baseline", "take a baseline: growth counts from here on", "memory", 5),
+    Key("look_now", "n", "n", "look_now", "Now", "a look by hand, now; or count the live objects", "memory", 6),
+    Key("live", "v", "v", "live", "Live", "a look every two seconds, or by hand only", "memory", 7),
+    Key("memory_view", "t", "t", "memory_view", "Objects", "growth by line, or live objects by type", "memory", 4),
+    Key("group", "d", "d", "group", "Group", "group by line, file or traceback", "memory", 6),
+    Key("against", "a", "a", "against", "Against", "against the baseline, or against the last look", "memory", 7),
+    Key(
+        "hide_stdlib",
+        "x",
+        "x",
+        "hide('stdlib')",
+        "Hide",
+        "hide or show lines of the standard library",
+        "memory",
+        8,
+        hint="x p o",
+    ),
+    Key("hide_packages", "p", "p", "hide('packages')", "Hide", "hide or show lines of installed packages", "memory"),
+    Key("hide_probe", "o", "o", "hide('probe')", "Hide", "hide or show lines of the probe itself", "memory"),
+    Key(
+        "allocation_now",
+        "n",
+        "n",
+        "look_now",
+        "Now",
+        "look again now; ask anew who runs there",
+        "allocation",
+        7,
+    ),
+    # Profile
+    Key("order", "d", "d", "order", "Order", "calls: the newest, the longest, the largest growth first", "profile", 7),
     # Filter
     Key("filter_done", "enter,down", "Enter", "done", "Keep", "keep the filter, back to the table", "filter", 1),
     Key("filter_clear", "escape", "Esc", "clear", "Clear", "clear the filter", "filter", 2),

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from monitor import format as fmt
 from monitor.tui.screens.ended import EndedScreen
+from monitor.tui.screens.memory import MemoryScreen
 from monitor.tui.screens.output import OutputScreen
+from monitor.tui.screens.profile import ProfileScreen
 from monitor.tui.screens.slow import SlowScreen
 from monitor.tui.screens.tasks import TasksScreen
 from monitor.tui.tabs import Tab
@@ -48,6 +50,8 @@ MAIN = (
     MainScreen(
         OutputScreen, "Output", "Out", lambda _, guest: None if guest is None else fmt.count(guest.output.total)
     ),
+    MainScreen(MemoryScreen, "Memory", "Mem"),
+    MainScreen(ProfileScreen, "Profile", "Prof"),
 )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from monitor import format as fmt
 from monitor.sources.base import Status
+from monitor.store import model
 from monitor.store.store import Store
 from monitor.tui.guest import Guest
 from monitor.tui.paint import safe
@@ -100,9 +101,11 @@ def _own(news: News) -> tuple[str, str] | None:
 
 
 def _of_the_probe(store: Store) -> tuple[str, str] | None:
-    notices = store.notices
-    if notices and 0 <= store.now - notices[-1].at < NOTICE_SECONDS:
-        return (f"notice: {safe(notices[-1].text)}", "warn")
+    for notice in reversed(store.notices):
+        if not 0 <= store.now - notice.at < NOTICE_SECONDS:
+            break
+        if notice.kind != "memory" or not _known(store, notice):
+            return (f"notice: {safe(notice.text)}", "warn")
     if store.probe.off:
         return (f"hook off: {safe('; '.join(store.probe.off))}", "bad")
     return None
@@ -114,6 +117,12 @@ def _from_outside(store: Store) -> tuple[str, str] | None:
     if session is None or not session.read_only:
         return None
     return (f"{safe(session.hooks)}; times and counts are not known", "warn")
+
+
+def _known(store: Store, notice: model.Notice) -> bool:
+    """Whether a screen shows it anyway: looks come every two seconds, and who began to trace knows that."""
+    tracing = store.memory.tracing
+    return bool(notice.duration) or (tracing is not None and tracing.mine)
 
 
 def _connecting(status: Status) -> tuple[str, str]:

@@ -272,7 +272,7 @@ class GroupRows(Rows[Group]):
                 return "text"
 
 
-class _Searched(Rows[Row]):
+class Searched(Rows[Row]):
     """Rows that are filtered by the words of what they show."""
 
     def __init__(self, store: Store) -> None:
@@ -290,7 +290,7 @@ class _Searched(Rows[Row]):
         return all(word in text for word in self.words)
 
 
-class SlowRows(_Searched[BlockingLine]):
+class SlowRows(Searched[BlockingLine]):
     """The lines that blocked a loop."""
 
     columns = SLOW
@@ -317,7 +317,7 @@ class SlowRows(_Searched[BlockingLine]):
                 return "text"
 
 
-class EndedRows(_Searched[EndedTask]):
+class EndedRows(Searched[EndedTask]):
     """Tasks that ended, and what the loops' exception handlers were called with."""
 
     columns = ENDED

@@ -121,6 +121,7 @@ class LiveScreen(Screen[None]):
         for key in [key for key in shown if key not in last] + last:
             parts += [(key.hint or key.shown, "key"), (f" {self.label(key.id, key.label)}  ", "dim")]
             actions += [f"screen.press('{key.id}')"] * 2
+        parts[-1] = (parts[-1][0].rstrip(), parts[-1][1])
         self.query_one("#hints", Lines).show([tuple(parts)], [actions])
 
     def hint_scopes(self) -> tuple[str, ...]:

@@ -8,13 +8,17 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
-from monitor.store.columns import ENDED, GLYPHS, GROUPS, SLOW, TASKS
+from monitor.store.columns import ENDED, GLYPHS, GROUPS, SLOW, TASKS, Column
+from monitor.store.memory_columns import OBJECTS, PROFILES
 from monitor.tui.keys import SCOPES, of
+from monitor.tui.memory_rows import SHOWN as MEMORY_SHOWN
 from monitor.tui.paint import BLANK, Line, line
 from monitor.tui.theme import STATE_STYLES, Palette
 from monitor.tui.widgets.page import Page
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.app import ComposeResult
 
 STATES = {
@@ -43,6 +47,16 @@ FILTERS = (
     ("busy>0.5  age<2m", "figures, with us ms s m h % k; also share scheduled idle steps max_step id"),
 )
 
+TABLES: tuple[tuple[str, Sequence[Column[Any]]], ...] = (
+    ("Tasks", TASKS),
+    ("Groups", GROUPS),
+    ("Slow callbacks", SLOW),
+    ("Ended", ENDED),
+    ("Memory", MEMORY_SHOWN),
+    ("Live objects", OBJECTS),
+    ("Profile", PROFILES),
+)
+
 
 def help_lines(scopes: tuple[str, ...]) -> list[Line]:
     """The keys that hold on a screen first, then the others, then columns and signs."""
@@ -60,7 +74,7 @@ def help_lines(scopes: tuple[str, ...]) -> list[Line]:
     ]
     lines += [BLANK, line(("Signs", "heading"))]
     lines += [line((f"  {sign:<8}", "key"), (meaning, "text")) for sign, meaning in SIGNS]
-    for title, columns in (("Tasks", TASKS), ("Groups", GROUPS), ("Slow callbacks", SLOW), ("Ended", ENDED)):
+    for title, columns in TABLES:
         lines += [BLANK, line((f"Columns: {title}", "heading"))]
         lines += [line((f"  {column.title:<12}", "key"), (column.help, "text")) for column in columns]
     return lines

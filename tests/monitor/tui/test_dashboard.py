@@ -506,14 +506,18 @@ async def test_nothing_is_painted_when_nothing_changes() -> None:
 
 def test_every_action_of_the_key_table_exists() -> None:
     from monitor.tui.app import Looptop
+    from monitor.tui.screens.allocation import AllocationScreen
     from monitor.tui.screens.base import LiveScreen
+    from monitor.tui.screens.memory import MemoryScreen
     from monitor.tui.screens.output import OutputScreen
+    from monitor.tui.screens.profile import FunctionScreen
     from monitor.tui.screens.slow import SlowScreen
     from monitor.tui.widgets.filter_bar import FilterInput
 
     owners = {
         "app": Looptop, "views": LiveScreen, "table": LiveTable, "tasks": TasksScreen, "page": Page,
         "task": TaskScreen, "slow": SlowScreen, "output": OutputScreen, "filter": FilterInput,
+        "memory": MemoryScreen, "allocation": AllocationScreen, "profile": FunctionScreen,
     }  # fmt: skip
     assert set(owners) == set(SCOPES)
     for key in KEYS:

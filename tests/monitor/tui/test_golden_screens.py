@@ -9,6 +9,7 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import memory_scene
 import pytest
 from driver import Driver, running
 from scene import (
@@ -200,13 +201,14 @@ SCREENS: dict[str, Scene] = {
     "cancel": (keys("c"), {}),
     "quit": (keys("q"), {"program": PRINTED}),
     "palette": (keys("ctrl+p"), {}),
+    **memory_scene.SCREENS,
 }
 
 
 NARROW_ONLY = {  # variants that differ in a line or two; the screen itself is seen in both sizes
     "tasks_tree_folded", "tasks_sorted", "tasks_bad_filter", "tasks_lost", "tasks_another_session", "tasks_nothing_yet",
     "tasks_no_loop", "tasks_none_live", "task_end", "slow_line_uncaught", "slow_line_hostile", "slow_none",
-    "ended_none", "ended_hostile", "output_top", "output_silent", "quit",
+    "ended_none", "ended_hostile", "output_top", "output_silent", "quit", *memory_scene.NARROW_ONLY,
 }  # fmt: skip
 CASES = [(name, size) for name in SCREENS for size in SIZES if size == SIZES[0] or name not in NARROW_ONLY]
 

@@ -1,0 +1,231 @@
+"""The lines above the tables of the Memory screen: tracing and its price, the look, what the process uses. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor import format as fmt
+from monitor.store.memory_columns import signed
+from monitor.tui.paint import Part, width
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor import frames
+    from monitor.store.memory import Look, Memory
+    from monitor.store.store import Store
+
+DEAR = 1.5
+LONG_PAUSE = 0.1
+"""A step that costs so many times as much, or a pause of so many seconds, is worth a warning."""
+
+Parts = tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the person wants of the looks, in words."""
+
+    view: str  # growth or objects
+    group: str
+    against: str
+    hidden: tuple[str, ...]
+    live: bool
+    asking: bool
+    replay: bool
+
+
+def facts(store: Store, wish: Wish, cells: int) -> list[Parts]:
+    """Five lines: tracing, its price, the process, the collector, and what the table below shows."""
+    below = _objects(store, wish) if wish.view == "objects" else _look(store, wish)
+    lines = [_tracing(store, wish), _price(store), _usage(store), _collector(store.memory.collector), below]
+    return [_fitting(pieces, cells) for pieces in lines]
+
+
+def _fitting(pieces: list[Parts], cells: int) -> Parts:
+    """The pieces there is room for, the first ones first; none is cut but the very first."""
+    kept: list[Part] = []
+    left = cells
+    for piece in pieces:
+        need = sum(width(text) for text, _ in piece)
+        if need <= left or not kept:
+            kept += piece
+            left -= need
+    return tuple(kept)
+
+
+def _pair(title: str, figure: str, style: str = "text") -> Parts:
+    return ((f" {title} ", "dim"), (f"{figure} ", style))
+
+
+def _ago(store: Store, at: float) -> str:
+    return f"{fmt.age(max(store.now - at, 0.0))} ago"
+
+
+def _tracing(store: Store, wish: Wish) -> list[Parts]:
+    memory = store.memory
+    tracing = memory.tracing
+    if tracing is None:
+        if memory.ended is not None:
+            when = _ago(store, memory.ended.at * 1e-6)
+            ended: Parts = ((f" ○ tracing ended {when}: ", "text"), (memory.ended.why, "text"))
+            return [ended, () if wish.replay else (("  s starts it again", "dim"),)]
+        if wish.replay:
+            return [((" ○ not traced at this moment", "dim"),)]
+        return [((" ○ not traced  ", "text"), ("s starts tracing: it asks first, with the price", "dim"))]
+    since = fmt.age(max(store.now - tracing.since * 1e-6, 0.0))
+    kept = "1 frame" if tracing.frames == 1 else f"{tracing.frames} frames"
+    whose: Parts = ()
+    if tracing.adopted:
+        whose = (("by the program itself, which goes on ", "dim"),)
+    elif not tracing.mine:
+        whose = (("for another viewer ", "dim"),)
+    return [
+        ((f" ● traced for {since} ", "good"), *whose),
+        ((f" {fmt.age(tracing.left * 1e-6)} left ", "warn" if tracing.left < 10_000_000 else "text"),),
+        ((f" {kept} ", "text"),),
+        _pair("traced", fmt.size(tracing.traced)),
+        ((f"of {fmt.size(tracing.limit)} ", "dim"),),
+        _pair("peak", fmt.size(tracing.peak), "dim"),
+        _pair("its tables", fmt.size(tracing.overhead), "dim"),
+    ]
+
+
+def _price(store: Store) -> list[Parts]:
+    """Steps per second and the price of a step, before and during; the pause of the last look."""
+    tracing = store.memory.tracing
+    if tracing is None:
+        return []
+    before, during, cost = tracing.before, tracing.during, store.memory.cost()
+    pieces = [_pair("  steps", _change(before.steps, during.steps, lambda number: f"{fmt.rate(number)}/s"))]
+    price = _pair("a step", _change(before.busy, during.busy, lambda micro: fmt.duration(micro * 1e-6)))
+    if cost is not None:
+        price = (*price, (f"{cost:.1f}× as dear ", "warn" if cost >= DEAR else "good"))
+    pieces.append(price)
+    look = store.memory.look
+    if tracing.pause is not None:
+        pause = tracing.pause * 1e-6
+        pieces.append(_pair("pause", fmt.duration(pause), "bad" if pause >= LONG_PAUSE else "text"))
+        if look is not None:
+            pieces.append(((f"of a look {_ago(store, look.at)}", "dim"),))
+    return pieces
+
+
+def _change(before: float | None, during: float | None, text: Callable[[float], str]) -> str:
+    """Before and during, or what is known of them."""
+    known = [text(figure) for figure in (before, during) if figure is not None]
+    return " → ".join(known) or fmt.UNKNOWN
+
+
+def _usage(store: Store) -> list[Parts]:
+    usage = store.memory.usage
+    if usage is None:
+        process = store.process
+        return [_pair("rss", fmt.size(process.rss)), _pair("threads", fmt.count(process.threads))]
+    pieces = [
+        _pair("rss", fmt.size(usage.rss)),
+        _pair("uss", fmt.size(usage.uss)),
+        _pair("threads", fmt.count(usage.threads)),
+    ]
+    if usage.fds is not None:
+        kinds = sorted(usage.fds.items(), key=lambda kind: -kind[1])
+        pieces.append(_pair("fds", fmt.count(sum(usage.fds.values()))))
+        pieces += [((f"{number} {kind} ", "dim"),) for kind, number in kinds[:3]]
+    if usage.switches is not None:
+        waited, forced = usage.switches
+        pieces.append(_pair("switches", fmt.count(waited + forced)))
+        pieces.append(((f"{fmt.count(forced)} forced ", "dim"),))
+    if usage.fds is not None:
+        pieces += [((f" {number} {kind}", "dim"),) for kind, number in kinds[3:]]
+    return pieces
+
+
+def _collector(collector: frames.Collector | None) -> list[Parts]:
+    if collector is None:
+        return [((" gc ", "dim"), ("–", "dim"))]
+    runs = collector.runs
+    longest = collector.longest * 1e-6
+    pieces = [
+        _pair("gc", f"{'' if collector.enabled else 'off  '}{sum(runs)} runs"),
+        ((f"{'/'.join(str(number) for number in runs)} ", "dim"),),
+        _pair("in all", fmt.duration(collector.time * 1e-6)),
+        _pair("longest", fmt.duration(longest), "bad" if longest >= LONG_PAUSE else "text"),
+        _pair("freed", fmt.count(collector.collected)),
+    ]
+    if collector.uncollectable:
+        pieces.append(_pair("uncollectable", fmt.count(collector.uncollectable), "warn"))
+    return [*pieces, (("since this screen was opened", "faint"),)]
+
+
+def _look(store: Store, wish: Wish) -> list[Parts]:
+    look = store.memory.looks.get(wish.group)
+    names = {"lineno": "lines", "filename": "files", "traceback": "tracebacks"}
+    what = "last look" if wish.against == "last" else "baseline"
+    pieces: list[Parts] = [((f" {names[wish.group]} ", "heading"), (f" vs {what} ", "text"))]
+    sign = "◌" if wish.asking else "●" if wish.live else "○"
+    state: Parts = ((f" {sign} {'live' if wish.live else 'by hand'} ", "accent"),) if store.memory.tracing else ()
+    if look is None:
+        return [*pieces, state]
+    hidden = f" {fmt.size(look.hidden[0])}" if look.hidden[0] else ""
+    pieces += [*_total(store, look), state, ((f" hides {', '.join(wish.hidden) or 'nothing'}{hidden} ", "dim"),)]
+    if look.found > len(look.rows):
+        pieces.append(((f" {look.found - len(look.rows)} more", "dim"),))
+    return pieces
+
+
+def _total(store: Store, look: Look) -> list[Parts]:
+    if look.against_at is None:
+        return [(("none yet: b takes it ", "dim"),)] if look.against == "nothing" else []
+    _, size_diff, _, count_diff = look.total
+    return [
+        ((f"{_ago(store, look.against_at)} ", "dim"),),
+        ((f" {signed(size_diff)} ", "warn" if size_diff > 0 else "text"),),
+        ((f"in {count_diff:+,} blocks ", "dim"),),
+    ]
+
+
+def _objects(store: Store, wish: Wish) -> list[Parts]:
+    objects = store.memory.objects
+    pieces: list[Parts] = [((" live objects by type ", "heading"),)]
+    if wish.asking:
+        pieces.append(((" counting … ", "accent"),))
+    if objects is None:
+        return pieces
+    pieces.append(((f" {objects.objects:,} of {objects.types:,} types ", "text"),))
+    pieces.append(((f" {_ago(store, objects.at)}", "dim"),))
+    if objects.against_at is not None:
+        span = fmt.age(max(objects.at - objects.against_at, 0.0))
+        pieces.append(((f", against {span} before ", "dim"),))
+    return [*pieces, _pair("pause", fmt.duration(objects.pause))]
+
+
+def empty_growth(memory: Memory, wish: Wish, searching: bool) -> str:
+    """Why the table of growth is empty."""
+    if searching:
+        return "No line with these words.\nEsc clears the filter."
+    if memory.looks.get(wish.group) is not None:
+        return "Nothing that is allocated now was allocated while it is traced.\nx p o show what is hidden."
+    if wish.replay:
+        return "No look at memory was recorded here.\nThe next marker ◆ on the timeline is one, where there are any."
+    if memory.tracing is None:
+        return (
+            "Which lines make this program grow: s traces its allocations for a while.\n"
+            "It asks first, since steps are dearer meanwhile, and stops by itself.\n"
+            "t counts live objects by type instead: that needs no tracing."
+        )
+    if memory.tracing.baseline is None and memory.baseline is None:
+        return "It is traced.\nb takes a baseline: what grows from there on is shown every two seconds."
+    return "The first look is on its way."
+
+
+def empty_objects(wish: Wish, searching: bool) -> str:
+    """Why the table of objects is empty."""
+    if searching:
+        return "No type with these words.\nEsc clears the filter."
+    if wish.replay:
+        return "No count of objects was recorded here."
+    return (
+        "n counts the live objects by type.\n"
+        "It holds the program for about 25 ms per million objects; n again shows what became more."
+    )

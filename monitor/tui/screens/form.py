@@ -1,0 +1,116 @@
+"""A question with something to type. What makes no sense gets one line and changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from monitor.errors import LooptopError
+from monitor.tui.paint import safe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from textual.app import ComposeResult
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One thing to type."""
+
+    label: str
+    value: str
+    note: str = ""
+
+
+class FormScreen(ModalScreen[Any]):
+    """Asks; what `read` makes of the texts is the result, None without an answer."""
+
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("escape", "leave", "No", show=False, priority=True),
+        Binding("enter", "done", "Yes", show=False, priority=True),
+        Binding("down", "app.focus_next", "Next", show=False, priority=True),
+        Binding("up", "app.focus_previous", "Previous", show=False, priority=True),
+    ]
+    DEFAULT_CSS = """
+    FormScreen { align: center middle; background: $background 60%; }
+    FormScreen > Vertical { width: 72; max-width: 94%; height: auto; border: round $primary; background: $surface;
+                            padding: 1 2; }
+    FormScreen Static { width: 1fr; height: auto; }
+    FormScreen Horizontal { height: 1; margin: 0 0 0 2; }
+    FormScreen Horizontal > .label { width: 12; color: $foreground 70%; }
+    FormScreen Horizontal > .note { width: 1fr; color: $foreground 50%; padding: 0 0 0 2; }
+    FormScreen Input { width: 14; height: 1; border: none; padding: 0 1; background: $panel; }
+    FormScreen .-long Input { width: 1fr; }
+    FormScreen Input:focus { background: $primary 35%; }
+    FormScreen #form-error { color: $error; text-style: bold; margin: 1 0 0 0; display: none; }
+    FormScreen #form-keys { margin: 1 0 0 0; color: $foreground 70%; }
+    """
+
+    def __init__(
+        self,
+        title: str,
+        fields: Sequence[Field],
+        read: Callable[[Sequence[str]], Any],
+        yes: str,
+        explain: Callable[[Sequence[str]], str] = lambda _: "",
+    ) -> None:
+        """`read` raises LooptopError for texts that make no sense; `explain` says more, as one types."""
+        super().__init__()
+        self._title, self._fields, self._read, self._yes, self._explain = title, fields, read, yes, explain
+
+    def compose(self) -> ComposeResult:
+        """Title, explanation, what to type, the keys."""
+        with Vertical():
+            yield Static(safe(self._title), markup=False)
+            yield Static("", id="form-text", markup=False)
+            for field in self._fields:
+                with Horizontal(classes="" if field.note else "-long"):
+                    yield Static(field.label, classes="label", markup=False)
+                    box = Input(field.value, compact=True)
+                    box.cursor_blink = False
+                    yield box
+                    if field.note:
+                        yield Static(field.note, classes="note", markup=False)
+            yield Static("", id="form-error", markup=False)
+            more = "   ↑↓ next field" if len(self._fields) > 1 else ""
+            yield Static(f"Enter {self._yes}   Esc leave it{more}", id="form-keys", markup=False)
+
+    @property
+    def texts(self) -> list[str]:
+        """What is typed."""
+        return [box.value.strip() for box in self.query(Input)]
+
+    def on_mount(self) -> None:
+        """The first field has the keys."""
+        self.query(Input).first().focus()
+        self._tell()
+
+    def on_input_changed(self) -> None:
+        """What is said of it may be something else now."""
+        self.query_one("#form-error").display = False
+        self._tell()
+
+    def _tell(self) -> None:
+        text = self._explain(self.texts)
+        self.query_one("#form-text", Static).update(f"\n{text}\n" if text else "")
+
+    def action_done(self) -> None:
+        """Ends with the result, or says what is wrong."""
+        try:
+            result = self._read(self.texts)
+        except LooptopError as error:
+            line = self.query_one("#form-error", Static)
+            line.update(f"✗ {safe(str(error))}")
+            line.display = True
+            return
+        self.dismiss(result)
+
+    def action_leave(self) -> None:
+        """Ends without a result."""
+        self.dismiss(None)

@@ -1,0 +1,163 @@
+"""Where memory grows: the lines whose blocks became more, live objects by type, and what the process uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from monitor.tui.keys import bindings
+from monitor.tui.memory_rows import MemoryRows, ObjectRows
+from monitor.tui.pages.memory import Wish, empty_growth, empty_objects, facts
+from monitor.tui.rows import Rows
+from monitor.tui.screens.allocation import AllocationScreen
+from monitor.tui.screens.table import TableScreen
+from monitor.tui.tracing import AGAINST, GROUPS, HIDDEN, Tracer
+from monitor.tui.widgets.lines import Lines
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from monitor.tui.widgets.live_table import LiveTable
+
+FACTS = 5
+"""Lines above the table."""
+
+
+class MemoryScreen(TableScreen):
+    """Growth by line, file or traceback; or live objects by type."""
+
+    MODE = "memory"
+    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "table", "memory")
+    BINDINGS: ClassVar[list[Any]] = bindings("memory")
+
+    def first_rows(self) -> Rows[Any]:
+        """Growth."""
+        store = self.looptop.store
+        self.tracer = Tracer(self.looptop)
+        self.growth, self.types = MemoryRows(store), ObjectRows(store)
+        return self.growth
+
+    def compose_body(self) -> ComposeResult:
+        """The facts, then the table."""
+        box = Lines(self.looptop.palette, id="facts")
+        box.styles.height = FACTS
+        yield box
+        yield from super().compose_body()
+
+    def look_at_body(self) -> None:
+        """Asks for a look when one is due; the facts at every tick."""
+        self.tracer.look_if_due()
+        self.query_one("#facts", Lines).show(facts(self.store, self.wish(), self.size.width))
+        super().look_at_body()
+
+    @property
+    def view(self) -> str:
+        """growth or objects."""
+        return "objects" if self.rows is self.types else "growth"
+
+    def wish(self) -> Wish:
+        """What is wanted, in words."""
+        tracer = self.tracer
+        return Wish(
+            self.view,
+            tracer.group,
+            tracer.against,
+            tuple(name for name in HIDDEN if name in tracer.hidden),
+            tracer.live,
+            tracer.asking,
+            self.looptop.source.status.state == "replay",
+        )
+
+    def wants(self) -> dict[str, Any]:
+        """What the process uses."""
+        return {"window": [], "detail": None, "memory": True}
+
+    def apply_filter(self, text: str) -> None:
+        """Words."""
+        self.growth.words = self.types.words = tuple(text.lower().split())
+
+    def empty_text(self) -> str:
+        """Why there is nothing."""
+        searching = bool(self.growth.words)
+        if self.view == "objects":
+            return empty_objects(self.wish(), searching)
+        return empty_growth(self.store.memory, self.wish(), searching)
+
+    def label(self, key_id: str, label: str) -> str:
+        """What the keys do now."""
+        tracing = self.store.memory.tracing
+        match key_id:
+            case "trace" if tracing is not None and tracing.mine:
+                return "Stop"
+            case "memory_view":
+                return "Growth" if self.view == "objects" else "Objects"
+            case "live" if self.tracer.live:
+                return "By hand"
+            case _:
+                return super().label(key_id, label)
+
+    # What the person does
+
+    def action_trace(self) -> None:
+        """Starts, with a question, or stops."""
+        self.tracer.toggle()
+
+    def action_baseline(self) -> None:
+        """From here on."""
+        self.tracer.baseline()
+
+    def action_look_now(self) -> None:
+        """A look by hand."""
+        if self.view == "objects":
+            self.tracer.objects()
+        else:
+            self.tracer.look()
+        self.looptop.look_soon()
+
+    def action_live(self) -> None:
+        """Every two seconds, or by hand."""
+        self.tracer.live = not self.tracer.live
+        self.looptop.look_soon()
+
+    def action_memory_view(self) -> None:
+        """Growth, or objects."""
+        rows: Rows[Any] = self.growth if self.view == "objects" else self.types
+        self.rows = rows
+        rows.arrange(self.store)
+        self.table.show(rows)
+        if self.view == "objects" and self.store.memory.objects is None and "objects" in self._capabilities():
+            self.tracer.objects()
+        self.rearrange()
+        self.look()
+
+    def _capabilities(self) -> frozenset[str]:
+        session = self.looptop.store.session
+        return session.capabilities if session is not None else frozenset()
+
+    def action_group(self) -> None:
+        """Lines, files, tracebacks."""
+        names = list(GROUPS)
+        self.tracer.group = self.growth.group = names[(names.index(self.tracer.group) + 1) % len(names)]
+        self._other_question()
+
+    def action_against(self) -> None:
+        """The baseline, or the last look."""
+        names = list(AGAINST)
+        self.tracer.against = names[(names.index(self.tracer.against) + 1) % len(names)]
+        self._other_question()
+
+    def action_hide(self, what: str) -> None:
+        """Hides or shows the lines of one kind."""
+        self.tracer.hidden ^= {what}
+        self._other_question()
+
+    def _other_question(self) -> None:
+        """Asks at once where somebody can be asked: what is shown answers another question."""
+        if self.store.memory.tracing is not None and "memory" in self._capabilities():
+            self.tracer.look()
+        self.rearrange()
+        self.look()
+
+    def on_live_table_opened(self, message: LiveTable.Opened) -> None:
+        """The line, with its source and the tasks that run there."""
+        if self.view == "growth" and isinstance(message.key, tuple) and message.key:
+            self.app.push_screen(AllocationScreen(message.key, self.tracer))

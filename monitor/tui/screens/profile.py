@@ -1,0 +1,132 @@
+"""Functions that the program has decorated with `probes.profile_time` or `probes.profile_memory`, and their calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from monitor.tui.keys import bindings
+from monitor.tui.memory_rows import ProfileRows
+from monitor.tui.pages.profile import ORDERS, profile_page
+from monitor.tui.paint import Line, line
+from monitor.tui.rows import Rows
+from monitor.tui.screens.page import PageScreen
+from monitor.tui.screens.table import TableScreen
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from monitor.frames import Reply
+    from monitor.tui.app import Looptop
+    from monitor.tui.widgets.live_table import LiveTable
+
+EVERY = 2.0
+"""Seconds between two questions."""
+
+PATIENCE = 30.0
+CALLS = 1000
+
+
+class Asker:
+    """Asks for the profiles while a screen with them is in sight, one question at a time."""
+
+    def __init__(self, app: Looptop, calls: int) -> None:
+        self._app, self._calls = app, calls
+        self._asked_at = float("-inf")
+        self._waits = False
+        self.answered = False
+        self.problem = ""
+
+    @property
+    def able(self) -> bool:
+        """Whether the probe knows profiles, and there is one."""
+        session = self._app.store.session
+        return session is not None and "profile" in session.capabilities
+
+    def look(self) -> None:
+        """Asks when it is time."""
+        app = self._app
+        since = app.clock() - self._asked_at
+        if app.paused or not self.able or since < EVERY or (self._waits and since < PATIENCE):
+            return
+        self._waits = app.control.ask("profile", self._take, calls=self._calls)
+        self._asked_at = app.clock()
+
+    def _take(self, reply: Reply) -> None:
+        self._waits, self.answered = False, True
+        self.problem = "" if reply.ok else reply.error
+
+
+class ProfileScreen(TableScreen):
+    """What the decorators wrote down."""
+
+    MODE = "profile"
+
+    def first_rows(self) -> Rows[Any]:
+        """The busiest first."""
+        self.functions = ProfileRows(self.looptop.store)
+        self.asker = Asker(self.looptop, 0)
+        return self.functions
+
+    def look_at_body(self) -> None:
+        """Asks, and shows what came."""
+        self.asker.look()
+        super().look_at_body()
+
+    def apply_filter(self, text: str) -> None:
+        """Words."""
+        self.functions.words = tuple(text.lower().split())
+
+    def empty_text(self) -> str:
+        """How something comes here."""
+        if self.functions.words:
+            return "No function with these words.\nEsc clears the filter."
+        if self.looptop.source.status.state == "replay":
+            return "No look at profiled functions was recorded up to here."
+        if self.looptop.store.session is not None and not self.asker.able:
+            return "This probe knows no profiles."
+        if not self.asker.answered:
+            return "Asking …"
+        if self.asker.problem:
+            return f"The probe did not say: {self.asker.problem}"
+        return (
+            "No function of this program is profiled.\n"
+            "import probes; then @probes.profile_time or @probes.profile_memory above a function or coroutine\n"
+            "function writes down every call of it: how long it took, how long it was busy, what it allocated."
+        )
+
+    def on_live_table_opened(self, message: LiveTable.Opened) -> None:
+        """Its calls."""
+        if message.key is not None:
+            self.app.push_screen(FunctionScreen(message.key))
+
+
+class FunctionScreen(PageScreen):
+    """One profiled function."""
+
+    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "page", "profile")
+    BINDINGS: ClassVar[list[Any]] = bindings("profile")
+
+    def __init__(self, key: Hashable) -> None:
+        super().__init__()
+        self._key = key
+        self._order = next(iter(ORDERS))
+
+    def on_mount(self) -> None:
+        """Asks for the calls, too."""
+        super().on_mount()
+        self.asker = Asker(self.looptop, CALLS)
+
+    def lines(self, cells: int) -> list[Line]:
+        """The page."""
+        self.asker.look()
+        rows = ProfileRows(self.store)
+        profile = next((row for row in self.store.memory.profiles if rows.key_of(row) == self._key), None)
+        if profile is None or self.of_another_session:
+            return [line(("This function is not profiled (any more); Esc goes back.", "warn"))]
+        return profile_page(self.store, profile, self.looptop.sources, cells, self._order)
+
+    def action_order(self) -> None:
+        """The calls in another order."""
+        names = list(ORDERS)
+        self._order = names[(names.index(self._order) + 1) % len(names)]
+        self.look()

@@ -13,6 +13,7 @@ import asyncio
 import itertools
 import random
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from sample_apps.catalogue import Sample
@@ -23,7 +24,7 @@ SAMPLE = Sample(
     name="restaurant",
     topic="programs",
     sentence="One loop greets, serves, cooks and pours, until the chef flambés and everything stands still.",
-    cure=None,
+    cure="restaurant_calm",
     expectations=(
         SlowCallback(task="chef-1", line="flames", at_least=0.45, at_most=1.0),
         LoopLag(at_least=0.3),
@@ -96,16 +97,26 @@ async def waiter(house: Restaurant) -> None:
         order.served.set()
 
 
-async def chef(house: Restaurant, flambes: bool) -> None:
+def burn_off() -> None:
+    """Stand there until the flames are out."""
+    time.sleep(0.5)  # expect: flames
+
+
+async def on_the_spot() -> None:
+    """Stand in the flames, and everybody with us."""
+    burn_off()
+
+
+async def chef(house: Restaurant, flambe: Callable[[], Awaitable[None]] | None) -> None:
     """Cook one order after the other; the oven has room for one dish."""
     for dish in itertools.count(1):
         order = await house.kitchen.get()
         await house.takes(0.1, 0.2)
         async with house.oven:
             await house.takes(0.1, 0.2)
-        if flambes and dish % 3 == 0:
+        if flambe is not None and dish % 3 == 0:
             print(f"{order.guest} has ordered crêpes Suzette: everybody holds their breath")
-            time.sleep(0.5)  # expect: flames
+            await flambe()
         order.cooked.set()
 
 
@@ -117,16 +128,21 @@ async def bartender(house: Restaurant) -> None:
         order.poured.set()
 
 
-async def main(options: Options) -> None:
-    """Open the house."""
+async def open_house(options: Options, flambe: Callable[[], Awaitable[None]]) -> None:
+    """Open the house, where `chef-1` flambés as told."""
     house = Restaurant(random.Random(options.seed))
     async with asyncio.TaskGroup() as staff:
         staff.create_task(host(house), name="host")
         for number in (1, 2, 3, 4):
             staff.create_task(waiter(house), name=f"waiter-{number}")
         for number in (1, 2):
-            staff.create_task(chef(house, flambes=number == 1), name=f"chef-{number}")
+            staff.create_task(chef(house, flambe if number == 1 else None), name=f"chef-{number}")
         staff.create_task(bartender(house), name="bartender")
+
+
+async def main(options: Options) -> None:
+    """Open the house."""
+    await open_house(options, on_the_spot)
 
 
 if __name__ == "__main__":

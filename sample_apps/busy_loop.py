@@ -1,0 +1,59 @@
+"""A busy loop: a task asks again and again whether a job is done, with `sleep(0)` in between.
+
+What you see: `waiter` with a hundred thousand steps a second or more, each of a microsecond, and never waiting; the
+program uses a whole processor for a question (most of it in the loop's own turns, which is why the utilization is
+not near 1). There is no slow callback, since others do get their turn.
+
+The cure: have the one who knows tell the one who waits: a future (`busy_loop_future`) or an event.
+"""
+
+import asyncio
+import random
+
+from sample_apps.catalogue import Sample
+from sample_apps.entry import Options, run
+from sample_apps.vocabulary import NoSlowCallback, StepRate, Utilization
+
+SAMPLE = Sample(
+    name="busy_loop",
+    topic="slowness",
+    sentence="A task polls until a job is done, without ever waiting.",
+    cure="busy_loop_future",
+    expectations=(
+        StepRate(task="waiter", at_least=1000),
+        Utilization(at_least=0.1),
+        NoSlowCallback(),
+    ),
+)
+
+
+class Job:
+    """Something that is done after a while."""
+
+    def __init__(self) -> None:
+        self.result: int | None = None
+
+    def finish(self, result: int) -> None:
+        """Note the result."""
+        self.result = result
+
+
+async def waiter(rng: random.Random) -> None:
+    """Have one job after the other done, and look whether it is."""
+    while True:
+        job = Job()
+        asyncio.get_running_loop().call_later(rng.uniform(0.5, 1.5), job.finish, rng.randrange(100))
+        looks = 0
+        while job.result is None:
+            looks += 1
+            await asyncio.sleep(0)
+        print(f"the result is {job.result}, after {looks} looks")
+
+
+async def main(options: Options) -> None:
+    """Start the one who cannot wait."""
+    await asyncio.create_task(waiter(random.Random(options.seed)), name="waiter")
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

@@ -1,0 +1,35 @@
+"""A cache with a bound: the pages of `cache_unbounded`, of which the eight that were used last are remembered.
+
+What you see: memory goes up for a moment and then stays, whoever comes.
+"""
+
+import asyncio
+import functools
+import random
+
+from sample_apps.cache_unbounded import page, visits
+from sample_apps.catalogue import Sample
+from sample_apps.entry import Options, run
+from sample_apps.vocabulary import MemoryGrowth, NoSlowCallback, Utilization
+
+SAMPLE = Sample(
+    name="cache_bounded",
+    topic="memory",
+    sentence="A cache remembers the eight pages that were used last.",
+    cure=None,
+    expectations=(
+        MemoryGrowth(at_most=400_000),
+        Utilization(at_most=0.3),
+        NoSlowCallback(),
+    ),
+)
+cached_page = functools.lru_cache(maxsize=8)(page)
+
+
+async def main(options: Options) -> None:
+    """Show pages, a few of which are remembered."""
+    await asyncio.create_task(visits(cached_page, random.Random(options.seed)), name="visits")
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

@@ -1,0 +1,57 @@
+"""A cache without a bound: every page is remembered for ever, under an address that never comes again.
+
+What you see: memory goes up, a megabyte or more a second, all of it made at the line that renders, and hardly
+any look into the cache finds something: each address has the number of its visitor in it. Nothing is slow; a
+cache makes things quick, until there is no memory left.
+
+The cure: a bound (`cache_bounded`), and a key without what differs each time.
+"""
+
+import asyncio
+import functools
+import random
+from collections.abc import Callable
+
+from sample_apps.catalogue import Sample
+from sample_apps.entry import Options, run
+from sample_apps.vocabulary import MemoryGrowth, NoSlowCallback, Utilization
+
+SAMPLE = Sample(
+    name="cache_unbounded",
+    topic="memory",
+    sentence="A cache remembers the page of every visitor, and never forgets one.",
+    cure="cache_bounded",
+    expectations=(
+        MemoryGrowth(line="renders", at_least=500_000),
+        Utilization(at_most=0.3),
+        NoSlowCallback(),
+    ),
+)
+VISITORS = 2000  # a sample may be left running
+
+
+def page(address: str) -> str:
+    """Render a page of about 50 kB."""
+    return f"<h1>Welcome, {address}</h1>" * 1500  # expect: renders
+
+
+cached_page = functools.cache(page)  # the same as lru_cache(maxsize=None)
+
+
+async def visits(render: Callable[[str], str], rng: random.Random) -> None:
+    """Show a page to about forty visitors a second."""
+    for number in range(VISITORS):
+        render(f"/home?visitor={number}")
+        if number % 40 == 0:
+            print(f"{number + 1} visitors were shown their page")
+        await asyncio.sleep(rng.uniform(0.02, 0.03))
+    await asyncio.Event().wait()
+
+
+async def main(options: Options) -> None:
+    """Show pages, all of which are remembered."""
+    await asyncio.create_task(visits(cached_page, random.Random(options.seed)), name="visits")
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

@@ -1,0 +1,49 @@
+"""A callback that keeps a name: the uploads of `closure_keeps_request`, and timers that hold nothing else of them.
+
+What you see: as many timers as before, and memory that stays: `call_later(when, remind, request.name)` looks
+the name up now and keeps it, where a lambda keeps the request to look it up later.
+"""
+
+import asyncio
+import random
+
+from sample_apps.catalogue import Sample
+from sample_apps.closure_keeps_request import LIMIT, NEXT_WEEK, receive, remind
+from sample_apps.entry import Options, run
+from sample_apps.vocabulary import MemoryGrowth, NoSlowCallback, TaskEnded, Timers, Utilization
+
+SAMPLE = Sample(
+    name="closure_keeps_name",
+    topic="memory",
+    sentence="A timer for next week holds the name that it needs, and the upload is gone.",
+    cure=None,
+    expectations=(
+        MemoryGrowth(at_most=400_000),
+        Timers(at_least=20),
+        TaskEnded(task="upload-*", outcome="done", times=20),
+        Utilization(at_most=0.3),
+        NoSlowCallback(),
+    ),
+)
+
+
+async def upload(number: int, rng: random.Random) -> None:
+    """Handle an upload, and remind its owner next week."""
+    request = receive(number, rng)
+    asyncio.get_running_loop().call_later(NEXT_WEEK, remind, request.name)
+
+
+async def main(options: Options) -> None:
+    """Handle about forty uploads a second."""
+    rng = random.Random(options.seed)
+    async with asyncio.TaskGroup() as uploads:
+        for number in range(LIMIT):
+            uploads.create_task(upload(number, rng), name=f"upload-{number}")
+            if number % 40 == 0:
+                print(f"{number + 1} uploads were handled")
+            await asyncio.sleep(rng.uniform(0.02, 0.03))
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

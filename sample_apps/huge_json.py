@@ -1,0 +1,58 @@
+"""One huge JSON: a report of 500,000 rows becomes one string in one call, and nobody else has a turn meanwhile.
+
+What you see: slow callbacks of `exporter` at the line with `json.dumps`, a few tenths of a second each, and a
+`heartbeat` that is late. It is one call into C that keeps the GIL all the time, so a thread would be no cure:
+the loop would stand as still.
+
+The cure: rows that are written one by one, with turns for others in between (`huge_json_lines`); or another
+process.
+"""
+
+import asyncio
+import json
+import random
+from typing import Any
+
+from sample_apps.catalogue import Sample
+from sample_apps.cpu_bound import heartbeat
+from sample_apps.entry import Options, run
+from sample_apps.vocabulary import LoopLag, NotSeenYet, SlowCallback
+
+SAMPLE = Sample(
+    name="huge_json",
+    topic="slowness",
+    sentence="A task turns 500,000 rows into JSON in one call, and the loop stands still for it.",
+    cure="huge_json_lines",
+    expectations=(
+        SlowCallback(task="exporter", line="dumps", at_least=0.12, at_most=3.0, times=2),
+        NotSeenYet(LoopLag(at_least=0.1), because="what measures the lag needs the GIL as well"),
+    ),
+)
+
+
+def report(rng: random.Random) -> list[dict[str, Any]]:
+    """A report of 500,000 rows, of which 1,000 differ, for the sake of memory."""
+    rows = [
+        {"order": rng.randrange(10**6), "name": "Ada", "tags": ["a", "b"], "price": rng.random()} for _ in range(1000)
+    ]
+    return rows * 500
+
+
+async def exporter(rows: list[dict[str, Any]]) -> None:
+    """Export it, again and again."""
+    while True:
+        await asyncio.sleep(0.4)
+        text = json.dumps(rows)  # expect: dumps
+        print(f"{len(text)} characters")
+
+
+async def main(options: Options) -> None:
+    """Start the exporter and the heart."""
+    rows = report(random.Random(options.seed))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(heartbeat(), name="heartbeat")
+        group.create_task(exporter(rows), name="exporter")
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

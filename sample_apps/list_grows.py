@@ -1,0 +1,53 @@
+"""A list that grows: everything that was ever served is kept, for a report that nobody asks for.
+
+What you see: memory goes up, two to three megabytes a second, and never down; with tracing on (`looptop
+memory`, or the Memory screen) nearly all of it comes from one line, the one that makes what the list keeps.
+Look there for who keeps it: the line that allocates is rarely the line that is wrong. Nothing is slow.
+
+The cure: keep what is needed, which here is the last eight (`list_bounded`).
+"""
+
+import asyncio
+import random
+
+from sample_apps.catalogue import Sample
+from sample_apps.entry import Options, run
+from sample_apps.vocabulary import MemoryGrowth, NoSlowCallback, Utilization
+
+SAMPLE = Sample(
+    name="list_grows",
+    topic="memory",
+    sentence="A list keeps everything that was ever served, a megabyte or more a second.",
+    cure="list_bounded",
+    expectations=(
+        MemoryGrowth(line="serves", at_least=500_000),
+        Utilization(at_most=0.3),
+        NoSlowCallback(),
+    ),
+)
+LIMIT = 2000  # a sample may be left running; a list has no limit
+
+
+def answer(rng: random.Random) -> bytes:
+    """An answer of about 64 KiB."""
+    return b"." * rng.randrange(60_000, 70_000)  # expect: serves
+
+
+async def requests(rng: random.Random) -> None:
+    """Serve about forty requests a second, and keep each answer."""
+    served: list[bytes] = []
+    for number in range(LIMIT):
+        served.append(answer(rng))
+        if number % 40 == 0:
+            print(f"{sum(map(len, served)) / 2**20:.1f} MiB are kept")
+        await asyncio.sleep(rng.uniform(0.02, 0.03))
+    await asyncio.Event().wait()
+
+
+async def main(options: Options) -> None:
+    """Serve requests."""
+    await asyncio.create_task(requests(random.Random(options.seed)), name="requests")
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

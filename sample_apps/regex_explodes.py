@@ -1,0 +1,54 @@
+"""A regular expression that explodes: one of its inputs takes it twice as long for each character more.
+
+What you see: slow callbacks of `validator` at the line with `match`, though most inputs take microseconds. It
+is one call into C that keeps the GIL: no thread helps, no timeout fires before it is over, and Ctrl+C waits
+as well.
+
+The cure: an expression that can match in one way only (`regex_linear`), and a bound on the length of what
+strangers send.
+"""
+
+import asyncio
+import random
+import re
+
+from sample_apps.catalogue import Sample
+from sample_apps.cpu_bound import heartbeat
+from sample_apps.entry import Options, run
+from sample_apps.vocabulary import LoopLag, NotSeenYet, SlowCallback
+
+SAMPLE = Sample(
+    name="regex_explodes",
+    topic="slowness",
+    sentence="A regular expression tries four million ways to match a title of 23 letters.",
+    cure="regex_linear",
+    expectations=(
+        SlowCallback(task="validator", line="matches", at_least=0.1, at_most=3.0, times=2),
+        NotSeenYet(LoopLag(at_least=0.08), because="what measures the lag needs the GIL as well"),
+    ),
+)
+TITLE = re.compile(r"(\w+\s?)*")  # each letter may end a word or not: 2 to the power of their number
+GOOD, EVIL = "A tale of two cities", "a" * 23 + "!"
+
+
+async def validator(rng: random.Random) -> None:
+    """Look whether what comes is a title; one in ten is made to hurt."""
+    checked = 0
+    while True:
+        text = EVIL if checked % 10 == 5 else GOOD
+        valid = TITLE.fullmatch(text)  # expect: matches
+        if not valid:
+            print(f"{text!r} is no title")
+        checked += 1
+        await asyncio.sleep(rng.uniform(0.03, 0.08))
+
+
+async def main(options: Options) -> None:
+    """Start the validator and the heart."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(heartbeat(), name="heartbeat")
+        group.create_task(validator(random.Random(options.seed)), name="validator")
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

@@ -1,0 +1,54 @@
+"""Calls that nobody will answer: the connection of `rpc_json` is lost, and those who wait are not told.
+
+What you see: after a second `reader` and `connection-*` are gone, and `caller-0` to `caller-4` wait on
+futures, for ever: no step, no timer, nothing slow, nothing that fails. A future that nobody is left to
+resolve looks just like one that takes long; what gives it away is that no task is left that could do it.
+
+The cure: whoever ends the reading tells all who wait (`lost` in `rpc_json`), and a timeout around what comes
+from elsewhere.
+"""
+
+import asyncio
+import random
+
+from sample_apps.catalogue import Sample
+from sample_apps.entry import Options, run
+from sample_apps.rpc_json import Client, caller, connect
+from sample_apps.vocabulary import NoSlowCallback, NoUnhandled, StepRate, TaskEnded, Utilization, Waiting
+
+SAMPLE = Sample(
+    name="rpc_forgotten",
+    topic="communication",
+    sentence="A connection is lost, and the five tasks that wait for answers over it are never told.",
+    cure="rpc_json",
+    expectations=(
+        Waiting(kind="future", task="caller-*", at_least=1),
+        TaskEnded(task="reader", outcome="done"),
+        StepRate(task="caller-*", at_most=8),
+        Utilization(at_most=0.2),
+        NoSlowCallback(),
+        NoUnhandled(),
+    ),
+)
+
+
+class Forgetful(Client):
+    """A client that does not think of those who wait."""
+
+    def lost(self) -> None:
+        """Tell nobody."""
+        print("the connection is lost")
+
+
+async def main(options: Options) -> None:
+    """Start the server, connect to it, call, and lose the connection after a second."""
+    rng = random.Random(options.seed)
+    async with asyncio.TaskGroup() as group:
+        client, writer = await connect(Forgetful, group)
+        asyncio.get_running_loop().call_later(1, writer.close)
+        for number in range(5):
+            group.create_task(caller(client, rng), name=f"caller-{number}")
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

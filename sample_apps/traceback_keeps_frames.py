@@ -1,0 +1,61 @@
+"""A future's traceback that keeps frames alive: failed jobs are kept, and with them all they had in their hands.
+
+What you see: `job-*` that fail, and memory that goes up, a megabyte or more a second, all of it made at the
+line that loads a document. The documents are in nobody's list: a failed task keeps its exception, the
+exception its traceback, the traceback the frames, and these the local variables, the document among them.
+
+The cure: keep what you want to tell of the failure, as text (`traceback_told`).
+"""
+
+import asyncio
+import itertools
+import random
+
+from sample_apps.catalogue import Sample
+from sample_apps.entry import Options, run
+from sample_apps.vocabulary import MemoryGrowth, NoSlowCallback, NoUnhandled, TaskEnded, Utilization
+
+SAMPLE = Sample(
+    name="traceback_keeps_frames",
+    topic="memory",
+    sentence="Failed tasks are kept for a report, and keep the documents that they failed on.",
+    cure="traceback_told",
+    expectations=(
+        MemoryGrowth(line="loads", at_least=500_000),
+        TaskEnded(task="job-*", outcome="failed", exception="ValueError", times=20),
+        Utilization(at_most=0.3),
+        NoSlowCallback(),
+        NoUnhandled(),
+    ),
+)
+LIMIT = 2000  # a sample may be left running
+
+
+def load(rng: random.Random) -> bytes:
+    """A document of about 64 KiB."""
+    return b"." * rng.randrange(60_000, 70_000)  # expect: loads
+
+
+async def job(rng: random.Random) -> None:
+    """Load a document and look at it, which fails. Raises ValueError."""
+    document = load(rng)
+    await asyncio.sleep(0.01)
+    raise ValueError(f"it starts with {document[0]}, which is no letter")
+
+
+async def main(options: Options) -> None:
+    """Do about forty jobs a second, and keep those that failed, for the report."""
+    rng = random.Random(options.seed)
+    failed: list[asyncio.Task[None]] = []
+    for number in itertools.count():
+        task = asyncio.create_task(job(rng), name=f"job-{number}")
+        await asyncio.wait([task])
+        if task.exception() and len(failed) < LIMIT:
+            failed.append(task)
+        if number % 40 == 0:
+            print(f"{len(failed)} jobs have failed")
+        await asyncio.sleep(rng.uniform(0.01, 0.02))
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

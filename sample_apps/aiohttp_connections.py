@@ -56,18 +56,19 @@ async def rounds(limit: int) -> None:
 
     application = web.Application()
     application.router.add_get("/", page)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=2)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         address = f"http://127.0.0.1:{runner.addresses[0][1]}"
         async with ClientSession(address, connector=TCPConnector(limit=limit)) as session:
             for round_ in itertools.count(1):
+                print(f"round {round_}: a hundred pages, {limit or 'any number of'} connections")
                 start = asyncio.get_running_loop().time()
                 async with asyncio.TaskGroup() as group:
                     for number in range(100):
                         group.create_task(fetch(session), name=f"fetch-{round_}-{number}")  # expect: fetches
-                print(f"a hundred pages in {asyncio.get_running_loop().time() - start:.1f} s")
+                print(f"round {round_}: {asyncio.get_running_loop().time() - start:.1f} s")
     finally:
         await runner.cleanup()
 

@@ -58,7 +58,7 @@ async def main(_: Options) -> None:
 
     application = web.Application()
     application.router.add_get("/", page)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=2)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

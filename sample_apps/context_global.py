@@ -56,6 +56,8 @@ async def main(options: Options) -> None:
     async with asyncio.TaskGroup() as requests:
         for number in itertools.count(1):
             requests.create_task(handle(number, rng), name=f"request-{number}")
+            if number % 10 == 1:
+                print(f"request {number} came in")
             await asyncio.sleep(rng.uniform(0.15, 0.35))
 
 

@@ -115,7 +115,7 @@ async def main(options: Options) -> None:
                 group.create_task(client(port, trust, rng), name=f"client-{number}")
             for number in itertools.count(1):
                 task = asyncio.create_task(stranger(port), name=f"stranger-{number}")
-                await asyncio.wait([task])
+                await asyncio.gather(task, return_exceptions=True)
                 print(f"stranger-{number}: {task.exception()}")
                 await asyncio.sleep(0.7)
         finally:

@@ -49,7 +49,7 @@ async def main(options: Options) -> None:
     failed: list[asyncio.Task[None]] = []
     for number in itertools.count():
         task = asyncio.create_task(job(rng), name=f"job-{number}")
-        await asyncio.wait([task])
+        await asyncio.gather(task, return_exceptions=True)
         if task.exception() and len(failed) < LIMIT:
             failed.append(task)
         if number % 40 == 0:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from monitor.samples.check import cannot_run
 from sample_apps import catalogue
 from sample_apps.vocabulary import Unhandled
 
@@ -31,12 +32,12 @@ def pool():
 
 @pytest.fixture(scope="module")
 def runs(pool) -> dict[str, Future[Ended]]:
-    return {name: pool.submit(run, name, "--seconds", "1") for name in SAMPLES}
+    return {name: pool.submit(run, name, "--seconds", "1") for name in SAMPLES if not cannot_run(SAMPLES[name])}
 
 
 @pytest.fixture(scope="module")
 def interrupted(pool) -> dict[str, Future[Ended]]:
-    return {name: pool.submit(interrupt, name, signal.SIGINT) for name in SAMPLES}
+    return {name: pool.submit(interrupt, name, signal.SIGINT) for name in SAMPLES if not cannot_run(SAMPLES[name])}
 
 
 def run(name: str, *arguments: str) -> Ended:
@@ -63,6 +64,12 @@ def interrupt(name: str, signal_: signal.Signals) -> Ended:
     return Ended(process.returncode, said + stdout, stderr)
 
 
+def skip_what_cannot_run(name: str) -> None:
+    why = cannot_run(SAMPLES[name])
+    if why:
+        pytest.skip(why)
+
+
 def assert_clean(name: str, ended: Ended) -> None:
     if any(isinstance(expectation, Unhandled) for expectation in SAMPLES[name].expectations):
         assert (ended.status, "KeyboardInterrupt" in ended.stderr) == (0, False), ended.stderr
@@ -75,11 +82,13 @@ def assert_clean(name: str, ended: Ended) -> None:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_it_ends_when_its_time_is_over(runs, name):
+    skip_what_cannot_run(name)
     assert_clean(name, runs[name].result())
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_it_ends_on_sigint(interrupted, name):
+    skip_what_cannot_run(name)
     assert_clean(name, interrupted[name].result())
 
 

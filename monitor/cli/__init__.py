@@ -14,7 +14,7 @@ from monitor.cli.config import config
 from monitor.cli.launching import run
 from monitor.cli.looks import memory, profile, tasks, watch
 from monitor.cli.output import print_programs
-from monitor.cli.recording import record, replay
+from monitor.cli.recording import compare, record, replay
 from monitor.cli.target import open_dashboard
 from monitor.guard import guarded, say
 
@@ -45,6 +45,7 @@ _COMMANDS = (
     memory,
     profile,
     record,
+    compare,
     replay,
     check,
     config,

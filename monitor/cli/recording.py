@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from monitor.cli.output import json_option, print_object
 from monitor.cli.target import connect, token_option
 from monitor.guard import say
 
@@ -109,6 +110,39 @@ def replay(recording: str, speed: float, begin: str | None) -> int:
     from monitor.tui import run_dashboard
 
     return int(run_dashboard(source, program=None))
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option(
+    "--fail-if",
+    "conditions",
+    multiple=True,
+    metavar="CONDITION",
+    help='Exit with 1 if it holds, for example "lag_p99>+20%", "slow_new>0" or "rss_max>200MB".',
+)
+@click.option("--skip", type=Span(), default=0.0, metavar="T", help="Leave the first so long of both out: warming up.")
+@json_option
+def compare(a: str, b: str, conditions: tuple[str, ...], skip: float, as_json: bool) -> int:
+    """Compare two recordings, A before and B after: what got worse comes first."""
+    from monitor.plain import compare as plain
+    from monitor.recording.compare import compare as compare_figures
+    from monitor.recording.compare import condition, failing
+    from monitor.recording.figures import figures
+
+    parsed = [condition(text) for text in conditions]
+    found = compare_figures(figures(a, skip), figures(b, skip))
+    failed, unknown = failing(parsed, found)
+    print_object(
+        as_json, lambda: plain.comparison_object(found, failed), lambda *how: plain.comparison_lines(found, *how)
+    )
+    for one in unknown:
+        say(f"--fail-if {one.text}: {one.figure.key} is not known in both")
+    for one in failed:
+        line = next(line for line in found.lines if line.figure is one.figure)
+        say(f"failed: {one.text} ({one.figure.text(line.a)} → {one.figure.text(line.b)})")
+    return 1 if failed or unknown else 0
 
 
 def told(outcome: Outcome) -> int:

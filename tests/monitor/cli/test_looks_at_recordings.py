@@ -87,3 +87,20 @@ def test_without_a_terminal_replay_prints_one_table(run, recorded):
     status, out, err = run("replay", recorded.path, "--from", "10")
     assert (status, "no terminal" in err) == (0, True)
     assert "@api" in out
+
+
+def test_compare_and_its_exit_status(run, recorded, tmp_path):
+    other = record(tmp_path / "b.looptop", ticks=120, script=Script(slow=0.9), moments=False).path
+    status, out, err = run(
+        "compare", recorded.path, other, "--fail-if", "slow_per_min>+500%", "--fail-if", "rss_max>9GB"
+    )
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0].startswith("A  ") and "worse  " in out.splitlines()[4]
+    status, out, err = run("compare", recorded.path, other, "--json", "--fail-if", "slow_per_min > +50%")
+    found = json.loads(out)
+    assert (status, found["failed"]) == (1, ["slow_per_min > +50%"])
+    assert "looptop: failed: slow_per_min > +50% (" in err
+    assert {line["key"]: line["verdict"] for line in found["figures"]}["slow_per_min"] == "worse"
+    assert found["busy_by_site"] and found["slow_by_line"]
+    status, _, err = run("compare", recorded.path, other, "--fail-if", "speed>1")
+    assert (status, "knows no speed: there is lag_p50" in err) == (2, True)

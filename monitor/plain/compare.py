@@ -1,0 +1,165 @@
+"""What `looptop compare` prints."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from monitor import format as fmt
+from monitor.plain.objects import rounded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from monitor.plain.objects import Object
+    from monitor.recording.compare import Blocking, Comparison, Condition, Line, Site
+    from monitor.recording.figures import Figures, Place, Slow
+
+MOST = 15
+"""Sites and lines that are printed; JSON has them all."""
+
+
+def comparison_object(found: Comparison, failed: Sequence[Condition]) -> Object:
+    """What `looptop compare --json` prints."""
+    return {
+        "a": _recording_object(found.a),
+        "b": _recording_object(found.b),
+        "figures": [_line_object(line) for line in found.lines],
+        "busy_by_site": [_site_object(site) for site in found.sites],
+        "slow_by_line": [_blocking_object(line) for line in found.blocking],
+        "failed": [condition.text for condition in failed],
+    }
+
+
+def _recording_object(figures: Figures) -> Object:
+    return {
+        "path": str(figures.path),
+        "program": figures.program,
+        "name": figures.name,
+        "start": rounded(figures.start),
+        "duration": rounded(figures.duration),
+        "problems": figures.problems,
+    }
+
+
+def _line_object(line: Line) -> Object:
+    change = line.change
+    return {
+        "key": line.figure.key,
+        "unit": line.figure.unit,
+        "a": _exact(line.a),
+        "b": _exact(line.b),
+        "change": None if change is None or math.isinf(change) else _exact(change),
+        "verdict": line.verdict or None,
+    }
+
+
+def _exact(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
+
+
+def _place_object(place: Place | None) -> Object | None:
+    return None if place is None else {"file": place.file, "line": place.line, "function": place.function}
+
+
+def _site_object(site: Site) -> Object:
+    return {
+        "a": {"site": _place_object(site.a), "busy": _exact(site.busy[0]), "born_per_s": _exact(site.born[0])},
+        "b": {"site": _place_object(site.b), "busy": _exact(site.busy[1]), "born_per_s": _exact(site.born[1])},
+    }
+
+
+def _blocking_object(line: Blocking) -> Object:
+    def side(place: Place | None, slow: Slow, blocked: float) -> Object:
+        return {
+            "line": _place_object(place),
+            "count": slow.count,
+            "total": _exact(slow.total),
+            "worst": _exact(slow.worst),
+            "blocked": _exact(blocked),
+        }
+
+    return {
+        "a": side(line.a, line.slow[0], line.blocked[0]),
+        "b": side(line.b, line.slow[1], line.blocked[1]),
+    }
+
+
+def comparison_lines(found: Comparison, width: int, colour: bool) -> list[str]:
+    """What `looptop compare` prints for a person: what got worse first."""
+    from monitor.plain.tables import Heading, table  # loads Rich, which JSON does without
+
+    lines = [_head("A", found.a), _head("B", found.b)]
+    for mark, figures in (("A", found.a), ("B", found.b)):
+        lines += [f"note: {mark}: {fmt.clean(problem)}" for problem in figures.problems]
+    rows: list[Heading[Line]] = [
+        Heading("", lambda row: row.verdict if row.verdict != "same" else ""),
+        Heading("Figure", lambda row: row.figure.title),
+        Heading("A", lambda row: row.figure.text(row.a), right=True),
+        Heading("B", lambda row: row.figure.text(row.b), right=True),
+        Heading("Change", _change, right=True),
+    ]
+    lines += ["", *table([line for line in found.lines if line.a or line.b], rows, width, colour)]
+    blocking = [line for line in found.blocking if line.slow[0].count or line.slow[1].count]
+    if blocking:
+        headings: list[Heading[Blocking]] = [
+            Heading("", lambda row: _mark(*row.blocked, 0.002)),
+            Heading("Slow callbacks by line", lambda row: _moved(row.a, row.b)),
+            Heading("A", lambda row: _slow(row.slow[0]), right=True),
+            Heading("B", lambda row: _slow(row.slow[1]), right=True),
+            Heading("Blocked A", lambda row: fmt.percent(row.blocked[0]), right=True),
+            Heading("B", lambda row: fmt.percent(row.blocked[1]), right=True),
+        ]
+        lines += ["", *table(blocking[:MOST], headings, width, colour), *_more(blocking)]
+    sites = [site for site in found.sites if max(site.busy) > 0 or max(site.born) > 0]
+    if sites:
+        site_headings: list[Heading[Site]] = [
+            Heading("", lambda row: _mark(*row.busy, 0.005)),
+            Heading("Busy by creation site", lambda row: _moved(row.a, row.b)),
+            Heading("A", lambda row: fmt.percent(row.busy[0]), right=True),
+            Heading("B", lambda row: fmt.percent(row.busy[1]), right=True),
+            Heading("Born A", lambda row: f"{fmt.rate(row.born[0])}/s", right=True),
+            Heading("B", lambda row: f"{fmt.rate(row.born[1])}/s", right=True),
+        ]
+        lines += ["", *table(sites[:MOST], site_headings, width, colour), *_more(sites)]
+    return lines
+
+
+def _head(mark: str, figures: Figures) -> str:
+    clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(figures.start))
+    name = f"@{figures.name}" if figures.name else figures.program[:60]
+    return fmt.clean(f"{mark}  {figures.path}  {name}  {fmt.duration(figures.duration)} from {clock}")
+
+
+def _change(line: Line) -> str:
+    change = line.change
+    if change is None:
+        return ""
+    if math.isinf(change):
+        return "new"
+    if abs(change) >= 9.995:
+        return f"×{change + 1:.0f}"
+    percent = round(change * 100)
+    return f"{percent:+d}%" if percent else "0%"
+
+
+def _mark(a: float, b: float, least: float) -> str:
+    if abs(b - a) < least or (a and abs(b - a) / a < 0.05):
+        return ""
+    return "worse" if b > a else "better"
+
+
+def _moved(a: Place | None, b: Place | None) -> str:
+    place = b or a
+    if a is not None and b is not None and a.line != b.line:
+        return f"{b} (A: line {a.line})"
+    return f"{place} (only in {'B' if a is None else 'A'})" if a is None or b is None else str(place)
+
+
+def _slow(slow: Slow) -> str:
+    return f"{slow.count}× ≤{fmt.duration(slow.worst)}" if slow.count else fmt.UNKNOWN
+
+
+def _more(rows: Sequence[object]) -> list[str]:
+    return [f"{len(rows) - MOST} more"] if len(rows) > MOST else []

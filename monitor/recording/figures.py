@@ -1,0 +1,187 @@
+"""What a recording amounts to: figures of the whole of it, busy time by creation site, slow callbacks by line.
+
+Read from two states and the light parts of the blocks, so an hour is summed up in moments.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monitor import format as fmt
+from monitor.errors import UsageError
+from monitor.recording.reader import Recording
+from monitor.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from monitor.store.model import Site
+
+LEAST = 1.0
+"""Seconds that are left of a recording at least."""
+
+_SECOND = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of code, in a form that is the same wherever the project is checked out."""
+
+    file: str
+    function: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} {self.function.rpartition('.')[2]}" if self.file else "(not known)"
+
+
+UNKNOWN = Place("", "", 0)
+
+
+@dataclass(slots=True)
+class Slow:
+    """Slow callbacks that are blamed on one line."""
+
+    count: int = 0
+    total: float = 0.0
+    worst: float = 0.0
+
+
+@dataclass(slots=True)
+class Figures:
+    """A recording, summed up. Rates are per second unless said otherwise, shares are of one core."""
+
+    path: Path
+    program: str
+    name: str
+    start: float
+    duration: float
+    values: dict[str, float | None] = field(default_factory=dict)
+    busy: dict[Place, float] = field(default_factory=dict)  # seconds per second, by creation site
+    born: dict[Place, float] = field(default_factory=dict)  # tasks per second
+    slow: dict[Place, Slow] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def figures(path: str | Path, skip: float = 0.0) -> Figures:
+    """Sums up a recording, but for its first seconds. Raises UsageError."""
+    with Recording(path) as recording:
+        begin = recording.start + round(skip * 1e6)
+        if (recording.end - begin) * _SECOND < LEAST:
+            length = fmt.duration(recording.duration)
+            raise UsageError(f"{path} is too short to be compared: {length}", "record it for longer, or skip less")
+        before, after = _state(recording, begin), _state(recording, recording.end)
+        ticks = [tick for tick in recording.light_ticks() if tick.at >= begin]
+        elapsed = (recording.end - begin) * _SECOND
+        found = Figures(
+            path=Path(path),
+            program=str(recording.facts.get("program", "")),
+            name=str(recording.facts.get("name", "")),
+            start=begin * _SECOND,
+            duration=elapsed,
+        )
+        roots = tuple(after.session.paths.get("path", ())) if after.session is not None else ()
+        _of_sites(found, before, after, elapsed, roots)
+        _of_events(found, recording, after, begin, elapsed, roots)
+        lags = sorted(max(lag for _, lag, _ in tick.loops) for tick in ticks if tick.loops)
+        sizes = [(tick.at * _SECOND, float(tick.rss)) for tick in ticks if tick.rss is not None]
+        shares = [max(known) for tick in ticks if (known := [s for _, _, s in tick.loops if s is not None])]
+        cpu = (after.process.cpu_total, before.process.cpu_total)
+        found.values |= {
+            "steps_per_s": _mean([tick.steps_per_s for tick in ticks]),
+            "tasks_mean": _mean([tick.tasks for tick in ticks]),
+            "tasks_max": max((tick.tasks for tick in ticks), default=None),
+            "utilization": _mean(shares),
+            "lag_p50": _percentile(lags, 0.5),
+            "lag_p90": _percentile(lags, 0.9),
+            "lag_p99": _percentile(lags, 0.99),
+            "lag_max": lags[-1] if lags else None,
+            "rss_mean": _mean([size for _, size in sizes]),
+            "rss_max": max((size for _, size in sizes), default=None),
+            "rss_growth": _growth(sizes),
+            "cpu": None if cpu[0] is None else (cpu[0] - (cpu[1] or 0.0)) / elapsed,
+            "dropped": float(recording.dropped),
+        }
+        found.problems = list(recording.problems)
+    return found
+
+
+def place_of(site: Site | None, roots: Sequence[str]) -> Place:
+    """Where a site is, relative to the program's own folders."""
+    return UNKNOWN if site is None else Place(fmt.short_path(site.file, tuple(roots)), site.function, site.line)
+
+
+def _state(recording: Recording, at: int) -> Store:
+    store = Store()
+    for frame in recording.state(at)[0]:
+        store.apply(frame)
+    return store
+
+
+def _of_sites(found: Figures, before: Store, after: Store, elapsed: float, roots: Sequence[str]) -> None:
+    counts = dict.fromkeys(("born", "ended", "failed", "cancelled"), 0)
+    for store, sign in ((after, 1), (before, -1)):
+        for stats in store.sites.values():
+            place = place_of(stats.site, roots)
+            found.busy[place] = found.busy.get(place, 0.0) + sign * stats.busy
+            found.born[place] = found.born.get(place, 0.0) + sign * stats.born
+            for name in counts:
+                counts[name] += sign * getattr(stats, name)
+        for task in store.tasks.values():
+            place = place_of(task.site, roots)
+            found.busy[place] = found.busy.get(place, 0.0) + sign * task.busy
+    found.busy = {place: max(busy, 0.0) / elapsed for place, busy in found.busy.items()}
+    found.born = {place: max(born, 0.0) / elapsed for place, born in found.born.items()}
+    found.values |= {
+        "tasks_per_s": counts["born"] / elapsed,
+        "ended_per_s": counts["ended"] / elapsed,
+        "failed_per_min": counts["failed"] / elapsed * 60,
+        "cancelled_per_min": counts["cancelled"] / elapsed * 60,
+        "busy": sum(found.busy.values()),
+    }
+
+
+def _of_events(
+    found: Figures, recording: Recording, after: Store, begin: int, elapsed: float, roots: Sequence[str]
+) -> None:
+    unhandled = 0
+    for event in recording.notes():
+        if event.at < begin:
+            continue
+        if event.kind == "unhandled":
+            unhandled += 1
+        elif event.kind == "slow_callback":
+            blamed = event.stack[event.blame : event.blame + 1] if event.blame >= 0 else []
+            site = next(iter(after.stack(blamed)), None)
+            slow = found.slow.setdefault(place_of(site, roots), Slow())
+            seconds = event.duration * _SECOND
+            slow.count, slow.total, slow.worst = slow.count + 1, slow.total + seconds, max(slow.worst, seconds)
+    found.values |= {
+        "unhandled_per_min": unhandled / elapsed * 60,
+        "slow_per_min": sum(slow.count for slow in found.slow.values()) / elapsed * 60,
+        "blocked": sum(slow.total for slow in found.slow.values()) / elapsed,
+        "slow_max": max((slow.worst for slow in found.slow.values()), default=0.0),
+    }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _percentile(ordered: Sequence[float], share: float) -> float | None:
+    """The value that so large a share of them does not exceed."""
+    if not ordered:
+        return None
+    return ordered[max(math.ceil(len(ordered) * share) - 1, 0)]
+
+
+def _growth(sizes: Sequence[tuple[float, float]]) -> float | None:
+    """Bytes per minute, by least squares: one peak at an end decides nothing."""
+    if len(sizes) < 2:
+        return None
+    middle, mean = sum(at for at, _ in sizes) / len(sizes), sum(size for _, size in sizes) / len(sizes)
+    spread = sum((at - middle) ** 2 for at, _ in sizes)
+    return sum((at - middle) * (size - mean) for at, size in sizes) / spread * 60 if spread else None

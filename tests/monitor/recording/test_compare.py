@@ -1,0 +1,158 @@
+"""Two recordings side by side: figures known by construction, what got worse first, conditions."""
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted import Script, frame, record
+
+from monitor.errors import UsageError
+from monitor.recording.compare import FIGURES, Line, compare, condition, failing, pairs
+from monitor.recording.figures import Figures, Place, figures
+
+
+class Steady(Script):
+    """Two ticks a second: lag 1 ms (every fiftieth: `worst`), 10 births a second, 20 % busy at one site."""
+
+    worst = 100_000
+    line = 2
+    share = 0.2
+    rss = 100 << 20
+    growth = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.tasks = 0
+        self.number = 0
+
+    def tick(self):
+        self.number += 1
+        n, self.at = self.number, self.at + 500_000
+        lag = self.worst if n % 50 == 0 else 1000
+        if n % 50 == 0:
+            yield self.event(
+                "slow_callback", duration=self.worst, task=1, name="w", callback="w", stack=[self.line], blame=0
+            )
+        busy = round(n * 500_000 * self.share)
+        site = [2, 5 * n, 5 * n, n // 10, 0, busy, 7 * n]
+        process = {"rss": self.rss + self.growth * n, "cpu": n * 100_000, "threads": 1, "fds": 3}
+        yield frame(
+            type="tick", at=self.at, loops=[[1, lag, busy, 0, 0, 7 * n, None, 0]], sites=[site], process=process
+        )
+
+
+def steady(path, **changes):
+    made = type("Changed", (Steady,), changes)()
+    return record(path, ticks=400, script=made, moments=False).path
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compare")
+    return steady(folder / "a"), steady(folder / "b", worst=300_000, line=4, share=0.3, growth=50_000)
+
+
+def test_figures_are_those_of_the_program(both):
+    found = figures(both[0], skip=10)
+    values = found.values
+    assert found.duration == pytest.approx(190, abs=1)
+    assert values["tasks_per_s"] == pytest.approx(10, rel=0.01)
+    assert values["steps_per_s"] == pytest.approx(14, rel=0.01)
+    assert values["busy"] == pytest.approx(0.2, rel=0.01)
+    assert values["utilization"] == pytest.approx(0.2, rel=0.01)
+    assert values["cpu"] == pytest.approx(0.2, rel=0.01)
+    lags = [values[f"lag_{which}"] for which in ("p50", "p90", "p99", "max")]
+    assert lags == pytest.approx([0.001, 0.001, 0.1, 0.1])
+    assert values["slow_per_min"] == pytest.approx(8 / 190 * 60, rel=0.02)
+    assert values["failed_per_min"] == pytest.approx(12, rel=0.02)
+    assert (values["rss_mean"], values["rss_max"], values["rss_growth"]) == (100 << 20, 100 << 20, 0)
+    assert found.busy == {Place(["/srv", "app.py"][1], "worker", 42): pytest.approx(0.2, rel=0.01)}
+    (slow,) = found.slow.values()
+    assert (slow.count, slow.worst) == (8, pytest.approx(0.1))
+
+
+def test_what_got_worse_comes_first(both):
+    found = compare(figures(both[0]), figures(both[1]))
+    verdicts = [line.verdict for line in found.lines]
+    assert verdicts == sorted(verdicts, key=["worse", "same", "better", ""].index)
+    worse = {line.figure.key for line in found.lines if line.verdict == "worse"}
+    assert {"lag_p99", "lag_max", "slow_max", "blocked", "busy", "utilization", "rss_growth", "slow_new"} <= worse
+    assert not worse & {"lag_p50", "tasks_per_s", "steps_per_s", "slow_per_min"}
+    assert next(line for line in found.lines if line.figure.key == "rss_growth").b == pytest.approx(50_000 * 120)
+    assert [(line.a, str(line.b)) for line in found.blocking if line.b] == [(None, "db.py:115 query")]
+    assert [site.busy for site in found.sites] == [pytest.approx((0.2, 0.3), rel=0.01)]
+
+
+def test_a_recording_against_itself_is_the_same(both):
+    found = compare(figures(both[0]), figures(both[0]))
+    assert {line.verdict for line in found.lines} <= {"same", ""}
+    assert failing([condition("slow_new>0"), condition("lag_p99>+0%")], found) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "fails"),
+    [
+        ("lag_p99>+20%", True),
+        ("lag_p99>+250%", False),
+        ("lag_p99 >= 300ms", True),
+        ("lag_p99>0.4", False),
+        ("lag_p99>+150ms", True),
+        ("tasks_per_s<-1%", False),
+        ("busy>25%", True),
+        ("busy>+5%", True),
+        ("busy>+60%", False),
+        ("rss_max>100MB", True),
+        ("rss_max>1GiB", False),
+        ("slow_new>0", True),
+        ("steps_per_s<20", True),
+    ],
+)
+def test_conditions(both, text, fails):
+    found = compare(figures(both[0]), figures(both[1]))
+    failed, unknown = failing([condition(text)], found)
+    assert (bool(failed), unknown) == (fails, [])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "lag", "lag>1", "lag_p99>", "lag_p99>20%", "lag_p99>1MB", "rss_max>5ms", "busy>1ms", "x>+1%"]
+)
+def test_what_is_no_condition(text):
+    with pytest.raises(UsageError, match="--fail-if"):
+        condition(text)
+
+
+def test_from_nothing_and_not_known():
+    lag = FIGURES[0]
+    assert Line(lag, 0.0, 1.0).change == math.inf
+    assert Line(lag, 0.0, 0.0).change == 0.0
+    assert (Line(lag, None, 1.0).change, Line(lag, None, 1.0).verdict) == (None, "")
+    empty = [Figures(Path("x"), "", "", 0.0, 1.0) for _ in "ab"]
+    assert failing([condition("lag_p99>1")], compare(*empty))[1]
+
+
+def test_lines_that_moved_are_the_same_lines():
+    a = [Place("app.py", "main", 10), Place("app.py", "main", 12), Place("app.py", "gone", 5)]
+    b = [Place("app.py", "main", 11), Place("app.py", "main", 13), Place("app.py", "new", 50)]
+    assert pairs(a, b) == [(a[2], None), (a[0], b[0]), (a[1], b[1]), (None, b[2])]
+    assert pairs(a[:2], [*a[:2], Place("app.py", "main", 11)]) == [
+        *zip(a[:2], a[:2], strict=True),
+        (None, Place("app.py", "main", 11)),
+    ]
+
+
+places = st.builds(Place, st.sampled_from(["a.py", "b.py"]), st.sampled_from(["f", "g"]), st.integers(1, 9))
+
+
+@given(st.lists(places, unique=True), st.lists(places, unique=True))
+def test_each_place_is_in_one_pair(a, b):
+    found = pairs(a, b)
+    assert sorted(map(str, a)) == sorted(str(left) for left, _ in found if left is not None)
+    assert sorted(map(str, b)) == sorted(str(right) for _, right in found if right is not None)
+
+
+def test_too_short(tmp_path):
+    path = record(tmp_path / "a", ticks=3, moments=False).path
+    with pytest.raises(UsageError, match="too short to be compared: 2"):
+        figures(path, skip=2)

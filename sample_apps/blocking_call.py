@@ -1,17 +1,22 @@
-"""Blocking calls in coroutines: `time.sleep`, and a socket that blocks until its server answers.
+"""Blocking calls in coroutines: a sleep, a socket, a file and a name server, each of which takes its time.
 
-What you see: slow callbacks of `napper` and of `client` at two lines, although neither computes anything:
-the busy time of a task is the time it keeps the loop, and the process uses hardly any CPU. `heartbeat` is
-late.
+What you see: slow callbacks of `napper`, `client`, `reader` and `resolver` at four lines, although none of
+them computes anything: the busy time of a task is the time it keeps the loop, and the process uses hardly any
+CPU. `heartbeat` is late. (The file is a named pipe that somebody else writes slowly, as on a network drive;
+the name server is on loopback. `socket.getaddrinfo`, and with it `requests.get`, does what `resolve` does.)
 
-The cure: an asynchronous API where there is one (`asyncio.sleep`, streams), else a thread
+The cure: an asynchronous API where there is one (`asyncio.sleep`, streams, `loop.getaddrinfo`), else a thread
 (`blocking_call_thread`).
 """
 
 import asyncio
+import os
 import socket
+import struct
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import heartbeat
@@ -21,30 +26,25 @@ from sample_apps.vocabulary import LoopLag, SlowCallback
 SAMPLE = Sample(
     name="blocking_call",
     topic="slowness",
-    sentence="Two coroutines make calls that block: a sleep of 0.25 s and a socket that waits 0.2 s.",
+    sentence="Coroutines make calls that block for 0.2 s and more: a sleep, a socket, a file and a name server.",
     cure="blocking_call_thread",
     expectations=(
-        SlowCallback(task="napper", line="sleeps", at_least=0.22, at_most=0.6, times=3),
-        SlowCallback(task="client", line="receives", at_least=0.18, at_most=0.6, times=3),
+        SlowCallback(task="napper", line="sleeps", at_least=0.22, at_most=0.6, times=2),
+        SlowCallback(task="client", line="receives", at_least=0.18, at_most=0.6, times=2),
+        SlowCallback(task="reader", line="reads", at_least=0.18, at_most=0.6, times=2),
+        SlowCallback(task="resolver", line="resolves", at_least=0.18, at_most=0.6, times=2),
         LoopLag(at_least=0.15),
     ),
+    watch=4.0,
 )
+Address = tuple[str, int]
 
 
-def nap() -> None:
-    """Sleep, and the thread with us."""
-    time.sleep(0.25)  # expect: sleeps
+# -- what is slow, each in a thread, since it is not ours --
 
 
-def ask(address: tuple[str, int]) -> bytes:
-    """Send a question to a server and block until the answer is there."""
-    with socket.create_connection(address) as connection:
-        connection.sendall(b"what time is it?\n")
-        return connection.recv(100)  # expect: receives
-
-
-def slow_server() -> tuple[str, int]:
-    """Start a server on loopback, in a thread, that takes 0.2 s for an answer; returns its address."""
+def slow_server() -> Address:
+    """Start a server on loopback that takes 0.2 s for an answer; returns its address."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -56,8 +56,74 @@ def slow_server() -> tuple[str, int]:
                 connection.sendall(time.ctime().encode())
 
     threading.Thread(target=serve, name="slow-server", daemon=True).start()
-    address: tuple[str, int] = listener.getsockname()
+    address: Address = listener.getsockname()
     return address
+
+
+def slow_file(folder: Path) -> Path:
+    """Make a file that takes 0.2 s to be read; returns its path."""
+    path = folder / f"config-{time.monotonic_ns()}"
+    os.mkfifo(path)
+
+    def write() -> None:
+        with path.open("w") as file:  # opens when somebody reads it
+            time.sleep(0.2)
+            file.write("colour = blue\n")
+
+    threading.Thread(target=write, name="slow-drive", daemon=True).start()
+    return path
+
+
+def slow_name_server() -> Address:
+    """Start a name server on loopback that takes 0.2 s, and knows one address for all names; returns its own."""
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            query, asker = server.recvfrom(512)
+            time.sleep(0.2)
+            head = query[:2] + struct.pack("!5H", 0x8180, 1, 1, 0, 0)
+            answer = struct.pack("!HHHLH", 0xC00C, 1, 1, 60, 4) + socket.inet_aton("127.0.0.1")
+            server.sendto(head + query[12:] + answer, asker)
+
+    threading.Thread(target=serve, name="name-server", daemon=True).start()
+    address: Address = server.getsockname()
+    return address
+
+
+# -- calls that block --
+
+
+def nap() -> None:
+    """Sleep, and the thread with us."""
+    time.sleep(0.25)  # expect: sleeps
+
+
+def ask(address: Address) -> bytes:
+    """Send a question to a server and block until the answer is there."""
+    with socket.create_connection(address) as connection:
+        connection.sendall(b"what time is it?\n")
+        return connection.recv(100)  # expect: receives
+
+
+def read_config(folder: Path) -> str:
+    """Read a file from a drive that is slow today."""
+    path = slow_file(folder)
+    text = path.read_text()  # expect: reads
+    path.unlink()
+    return text
+
+
+def resolve(name: str, server: Address) -> str:
+    """Ask a name server for the address of a name and block until the answer is there."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.sendto(struct.pack("!6H", 17, 0x0100, 1, 0, 0, 0) + labels + struct.pack("!BHH", 0, 1, 1), server)
+        return socket.inet_ntoa(sock.recv(512)[-4:])  # expect: resolves
+
+
+# -- those who make them --
 
 
 async def napper() -> None:
@@ -67,20 +133,36 @@ async def napper() -> None:
         await asyncio.sleep(0.4)
 
 
-async def client(address: tuple[str, int]) -> None:
+async def client(address: Address) -> None:
     """Ask now and then."""
     while True:
         ask(address)
         await asyncio.sleep(0.4)
 
 
+async def reader(folder: Path) -> None:
+    """Read the configuration now and then."""
+    while True:
+        read_config(folder)
+        await asyncio.sleep(0.4)
+
+
+async def resolver(server: Address) -> None:
+    """Look a name up now and then."""
+    while True:
+        resolve("www.example.org", server)
+        await asyncio.sleep(0.4)
+
+
 async def main(_: Options) -> None:
-    """Start the server, and those who block."""
-    address = slow_server()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(heartbeat(), name="heartbeat")
-        group.create_task(napper(), name="napper")
-        group.create_task(client(address), name="client")
+    """Start what is slow, and those who block."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(heartbeat(), name="heartbeat")
+            group.create_task(napper(), name="napper")
+            group.create_task(client(slow_server()), name="client")
+            group.create_task(reader(Path(folder)), name="reader")
+            group.create_task(resolver(slow_name_server()), name="resolver")
 
 
 if __name__ == "__main__":

@@ -442,7 +442,7 @@ def _bounds(of: object, unit: str = "") -> str:
     if low is not None:
         return f"{low:g}{unit} or more"
     if high is not None:
-        return f"no{unit}" if high == 0 else f"{high:g}{unit} at most"
+        return f"no{unit}" if high == 0 else f"at most {high:g}{unit}"
     return f"any{unit}"
 
 

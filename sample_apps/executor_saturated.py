@@ -1,0 +1,64 @@
+"""A saturated executor: blocking work goes to threads, as it should, but two threads are too few for it.
+
+What you see: more and more `thumbnail-*` tasks that wait for an executor, though only two of them for work that is
+running: the others stand in a queue that no loop shows. Nothing blocks, nothing is busy, and every answer takes
+longer than the one before.
+
+The cure: an executor of the right size, and no more work at a time than it takes (`executor_bounded`).
+"""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from sample_apps.catalogue import Sample
+from sample_apps.entry import Options, run
+from sample_apps.vocabulary import Finding, NoSlowCallback, TasksGrowing, Utilization, Waiting
+
+SAMPLE = Sample(
+    name="executor_saturated",
+    topic="loops",
+    sentence="Twenty jobs a second are given to an executor whose two threads do seven.",
+    cure="executor_bounded",
+    expectations=(
+        Waiting(kind="executor", task="thumbnail-*", at_least=10),
+        TasksGrowing(site="submits", per_second=5),
+        Finding("executor_saturated"),
+        Utilization(at_most=0.2),
+        NoSlowCallback(),
+    ),
+)
+LIMIT = 1000  # a sample may be left running
+
+
+def shrink(picture: int) -> int:
+    """Make a picture small: a call that blocks for 0.3 s."""
+    time.sleep(0.3)
+    return picture // 10
+
+
+async def thumbnail(picture: int, pool: ThreadPoolExecutor) -> None:
+    """Have a picture made small."""
+    asked = time.monotonic()
+    small = await asyncio.get_running_loop().run_in_executor(pool, shrink, picture)
+    if picture % 5 == 0:
+        print(f"thumbnail {small} after {time.monotonic() - asked:.1f} s")
+
+
+async def main(_: Options) -> None:
+    """Take in twenty pictures a second."""
+    print("two threads for twenty pictures a second")
+    pool = ThreadPoolExecutor(2, "shrink")
+    tasks: set[asyncio.Task[None]] = set()
+    try:
+        for picture in range(LIMIT):
+            task = asyncio.create_task(thumbnail(picture, pool), name=f"thumbnail-{picture}")  # expect: submits
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            await asyncio.sleep(0.05)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

@@ -1,11 +1,11 @@
 """Scheduling onto another thread's loop without waking it: `create_task` and `call_soon` are not thread-safe.
 
-What happens: `order-*` tasks are ready but not run, because the loop that should run them sleeps in `select` and nobody
-wakes it: not until its own clock ticks, up to half a second later, does it notice them. On a busy loop that goes unseen,
-and once in a while it corrupts a queue.
+What happens: `order-*` tasks are ready but not run, because the loop that should run them sleeps in `select` and
+nobody wakes it: not until its own clock ticks, up to half a second later, does it notice them. On a busy loop
+that goes unseen, and once in a while it corrupts a queue.
 
-What you see: tasks that need no time at all are 1 to 25 ms old when they end. They are not as old as unwatched, since
-the probe wakes the loop 40 times a second to measure its lag.
+What you see: tasks that need no time at all are 1 to 25 ms old when they end. They are not as old as unwatched,
+since the probe wakes the loop 40 times a second to measure its lag.
 
 The cure: `run_coroutine_threadsafe` and `call_soon_threadsafe`, which wake it (`across_threads`).
 """
@@ -26,7 +26,7 @@ SAMPLE = Sample(
         TaskEnded(task="order-*", outcome="done", at_least=0.001, times=4),
         NotSeenYet(
             TaskEnded(task="order-*", outcome="done", at_least=0.15, times=2),
-            because="to measure the lag wakes the loop, so that the missing wake-up does less harm while somebody watches",
+            because="the probe wakes the loop to measure its lag: the harm is less while somebody watches",
         ),
         NoSlowCallback(),
     ),

@@ -99,7 +99,8 @@ def marked_lines(path: Path) -> dict[str, int]:
     with tokenize.open(path) as file:
         source = file.read()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        marker = re.fullmatch(r"#\s*expect:\s*(\S+)", token.string) if token.type == tokenize.COMMENT else None
+        # The last thing on the line: a `type: ignore` or a `noqa` may stand before it.
+        marker = re.search(r"#\s*expect:\s*(\S+)$", token.string) if token.type == tokenize.COMMENT else None
         if marker is None:
             continue
         if marker[1] in found:

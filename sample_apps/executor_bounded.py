@@ -1,8 +1,8 @@
 """An executor that is large enough, and a semaphore before it: what does not fit waits where it is seen.
 
-What you see: about six `thumbnail-*` tasks at any time, all waiting for work that is running; each is done after the
-0.3 s that it takes. Should more come than the eight threads take, the rest would wait for a semaphore, and the one
-who makes them with it.
+What you see: about six `thumbnail-*` tasks at any time, all waiting for work that is running; each is done after
+the 0.3 s that it takes. Should more come than the eight threads take, the rest would wait for a semaphore, and
+the one who makes them with it.
 
 This is the cure of `executor_saturated`.
 """

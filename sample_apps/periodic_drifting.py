@@ -1,7 +1,8 @@
 """A periodic job that drifts: it works, and then sleeps for a whole period.
 
-What you see: `metronome` is asked to tick five times a second, and ticks less than three times: what it does between
-two ticks comes on top of the period. Nothing is slow and nobody complains; the job is just late, and later each time.
+What you see: `metronome` is asked to tick five times a second, and ticks less than three times: what it does
+between two ticks comes on top of the period. Nothing is slow and nobody complains; the job is just late, and
+later each time.
 
 The cure: sleep until the next time that it is due (`periodic_steady`).
 """

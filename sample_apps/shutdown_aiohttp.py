@@ -1,8 +1,8 @@
 """A shutdown of an aiohttp server: SIGTERM, then `on_shutdown` for who still listens, then `on_cleanup`.
 
-What you see: `listener-*` clients whose requests hang for as long as the server runs; when it is told to stop (here by
-itself, once a second) it lets go of them, waits, and cleans up; each listener is done rather than failed.
-(Needs aiohttp.)
+What you see: `listener-*` clients whose requests hang for as long as the server runs; when it is told to stop
+(here by itself, once a second) it lets go of them, waits, and cleans up; each listener is done rather than
+failed. (Needs aiohttp.)
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A hurried shutdown: on SIGTERM everything is cancelled, and nobody waits until it has cleaned up.
 
-What you see: `worker-*` tasks that do not end as cancelled but as failed: their clean-up finds the ledger closed that
-they want to write to. The program gets its SIGTERM from itself, once a second, and starts again.
+What you see: `worker-*` tasks that do not end as cancelled but as failed: their clean-up finds the ledger closed
+that they want to write to. The program gets its SIGTERM from itself, once a second, and starts again.
 
 The cure: cancel all, wait for all, and only then close what they need (`shutdown`).
 """

@@ -1,8 +1,8 @@
 """The words of an expectation: what a monitor must see of a sample, as data that reads like a sentence.
 
-They are true of the first `Sample.watch` seconds of every run that is watched from its start, whatever the
-seed; "the whole run" below is that time. `looptop samples check` runs each sample under the probe, looks at
-its tasks twice a second, and tells which were met and what was seen instead.
+They are true of the first `Sample.watch` seconds of every run that is watched from its start, whatever the seed;
+"the whole run" below is that time. `looptop samples check` runs each sample under the probe, looks at its tasks
+twice a second, and tells which were met and what was seen instead.
 
 * Tasks are named by a pattern as in `fnmatch.fnmatchcase`: `worker-*` is each of them, together.
 * Lines are named by a comment at the end of a line, `# expect: burns`, so that no line number is written
@@ -10,7 +10,8 @@ its tasks twice a second, and tells which were met and what was seen instead.
 * Durations are seconds, sizes are bytes, bounds are inclusive, and a bound that is None is none.
 * What cannot be told yet is `NotSeenYet(expectation, because="…")`: it is listed, and fails nothing.
 
-To add a word: a class here with a `sentence`, its place in `Expectation`, and a function of `monitor.samples.judge`.
+To add a word: a class here with a `sentence`, its place in `Expectation`, and a function of
+`monitor.samples.judge`.
 """
 
 from dataclasses import dataclass

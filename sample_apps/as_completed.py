@@ -1,0 +1,59 @@
+"""`asyncio.as_completed`, with a timeout: results as they come, the fastest first, and not for ever.
+
+What you see: `race` waits for a queue or an event inside as_completed (that is how it is made), with fewer
+`runner-*` each time; those who have not come in after 0.5 s are cancelled.
+"""
+
+import asyncio
+import random
+
+from sample_apps.catalogue import Sample
+from sample_apps.entry import Options, run
+from sample_apps.vocabulary import AwaitStack, NoSlowCallback, NoUnhandled, TaskEnded, Tasks
+
+SAMPLE = Sample(
+    name="as_completed",
+    topic="tasks",
+    sentence="Eight runners come in one by one, as as_completed tells it, until the time is over.",
+    cure=None,
+    expectations=(
+        AwaitStack(task="race", through=("comes",)),
+        Tasks(task="runner-*", at_least=2, at_most=8),
+        TaskEnded(task="runner-*", outcome="done", times=4),
+        TaskEnded(task="runner-*", outcome="cancelled", at_least=0.45, times=2),
+        NoUnhandled(),
+        NoSlowCallback(),
+    ),
+)
+
+
+async def runner(seconds: float) -> float:
+    """Run."""
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+async def race(rng: random.Random) -> None:
+    """Race after race: one in two runners is faster than the time allows."""
+    while True:
+        times = [rng.uniform(0.1, 0.4) for _ in range(4)] + [rng.uniform(0.6, 0.9) for _ in range(4)]
+        runners = [asyncio.create_task(runner(time), name=f"runner-{i}") for i, time in enumerate(times)]
+        came: list[float] = []
+        try:
+            for first in asyncio.as_completed(runners, timeout=0.5):
+                came.append(await first)  # noqa: PERF401 - each as it comes  # expect: comes
+        except TimeoutError:
+            print("came in after", ", ".join(f"{time:.2f} s" for time in came))
+        finally:
+            for task in runners:
+                task.cancel()
+            await asyncio.gather(*runners, return_exceptions=True)
+
+
+async def main(options: Options) -> None:
+    """Race."""
+    await asyncio.create_task(race(random.Random(options.seed)), name="race")
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

@@ -1,0 +1,62 @@
+"""`asyncio.gather` with one that fails: the gather is over, but the others go on, and nobody waits for them.
+
+What you see: `cook-*` tasks that live on after the `dinner-*` that made them has failed, made by a parent that is
+no more; of several dinners at a time. What they do then (here: burn) is nobody's concern.
+
+The cure: a TaskGroup, which cancels the others and waits for them (`taskgroup_one_fails`), or to want the
+exceptions as results (`gather_exceptions`).
+"""
+
+import asyncio
+import itertools
+
+from sample_apps.catalogue import Sample
+from sample_apps.entry import Options, run
+from sample_apps.vocabulary import NoSlowCallback, NotSeenYet, TaskEnded, Tasks
+
+SAMPLE = Sample(
+    name="gather_one_fails",
+    topic="tasks",
+    sentence="One of three gathered tasks fails; the gather is over, and the other two go on by themselves.",
+    cure="taskgroup_one_fails",
+    expectations=(
+        TaskEnded(task="dinner-*", outcome="failed", exception="OutOfEggsError", at_most=0.4, times=3),
+        TaskEnded(task="cook-*", outcome="done", at_least=1.0, times=3),
+        Tasks(task="cook-*", at_least=5),
+        NotSeenYet("that nobody waits for the others any more", because="what awaits a task is told, what did is not"),
+        NoSlowCallback(),
+    ),
+)
+
+
+class OutOfEggsError(RuntimeError):
+    """There are no eggs."""
+
+
+async def cook(dish: str) -> str:
+    """Cook a dish; some need eggs."""
+    if dish == "omelette":
+        await asyncio.sleep(0.1)
+        raise OutOfEggsError
+    await asyncio.sleep(1.1)
+    return dish
+
+
+async def dinner(number: int) -> None:
+    """Cook three dishes at once."""
+    dishes = ("soup", "omelette", "figs")
+    await asyncio.gather(*(asyncio.create_task(cook(dish), name=f"cook-{dish}-{number}") for dish in dishes))
+
+
+async def main(_: Options) -> None:
+    """Have a dinner every 0.3 s; all of them fail."""
+    for number in itertools.count():
+        task = asyncio.create_task(dinner(number), name=f"dinner-{number}")
+        await asyncio.wait([task], timeout=0.3)
+        cooks = sum(other.get_name().startswith("cook-") for other in asyncio.all_tasks())
+        print(f"dinner {number}: {task.exception()!r}, {cooks} are still cooking")
+        await asyncio.sleep(0.15)
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

@@ -1,0 +1,53 @@
+"""No timeout: a server that sometimes says nothing is waited for, for ever.
+
+What you see: more and more `ask-*` tasks, all made at one line, all waiting for the answer; the oldest as old as
+the program. Nothing is slow.
+
+The cure: `asyncio.wait_for` (`timeout_wait_for`) or `asyncio.timeout` (`timeout_block`).
+"""
+
+import asyncio
+import random
+
+from sample_apps.catalogue import Sample
+from sample_apps.entry import Options, run
+from sample_apps.vocabulary import AwaitStack, Finding, NoSlowCallback, NotSeenYet, TaskEnded, TasksGrowing
+
+SAMPLE = Sample(
+    name="timeout_missing",
+    topic="tasks",
+    sentence="Every second question is never answered, and is waited for without a timeout.",
+    cure="timeout_wait_for",
+    expectations=(
+        TasksGrowing(site="starts", per_second=3),
+        AwaitStack(task="ask-*", through=("waits",)),
+        TaskEnded(task="ask-*", outcome="done", times=3),
+        NotSeenYet(Finding("tasks_growing", line="starts"), because="five more a second may be a start that is slow"),
+        NoSlowCallback(),
+    ),
+)
+LIMIT = 500  # a sample may be left running
+
+
+async def answer(rng: random.Random) -> str:
+    """What a server does: answer at once, or never."""
+    await asyncio.sleep(rng.choice((0.05, 1_000_000)))  # expect: waits
+    return "yes"
+
+
+async def main(options: Options) -> None:
+    """Ask ten times a second."""
+    rng = random.Random(options.seed)
+    tasks: set[asyncio.Task[str]] = set()
+    for number in range(LIMIT):
+        task = asyncio.create_task(answer(rng), name=f"ask-{number}")  # expect: starts
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        await asyncio.sleep(0.1)
+        if number % 10 == 0:
+            print(f"{len(tasks)} questions are open")
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

@@ -1,0 +1,52 @@
+"""`asyncio.wait` until all are done, with a timeout: who is late is not cancelled, only told apart.
+
+What you see: `bus-*` waits for its `rider-*` for 0.4 s at most, and leaves; the riders who are late live on, are
+awaited by nobody, and are done later. (With gather or wait_for they would have been cancelled.)
+"""
+
+import asyncio
+import itertools
+
+from sample_apps.catalogue import Sample
+from sample_apps.entry import Options, run
+from sample_apps.vocabulary import AwaitedBy, AwaitStack, NoSlowCallback, NoTaskEnded, TaskEnded, Waiting
+
+SAMPLE = Sample(
+    name="wait_all_completed",
+    topic="tasks",
+    sentence="A bus waits for all of its riders, but not longer than 0.4 s; who is late takes the next one.",
+    cure=None,
+    expectations=(
+        Waiting(kind="gather", task="bus-*", at_least=1),
+        AwaitStack(task="bus-*", through=("waits",)),
+        AwaitedBy(task="rider-*", by="bus-*"),
+        TaskEnded(task="bus-*", outcome="done", at_least=0.38, at_most=0.8, times=3),
+        TaskEnded(task="rider-*", outcome="done", at_least=0.6, times=2),
+        NoTaskEnded(task="rider-*", outcome="cancelled"),
+        NoSlowCallback(),
+    ),
+)
+
+
+async def rider(minutes: float) -> None:
+    """Come to the stop."""
+    await asyncio.sleep(minutes)
+
+
+async def bus(riders: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+    """Wait for all, for a while; returns who is still on the way."""
+    done, late = await asyncio.wait(riders, timeout=0.4, return_when=asyncio.ALL_COMPLETED)  # expect: waits
+    print(f"{len(done)} riders on board, {len(late)} are late")
+    return late
+
+
+async def main(_: Options) -> None:
+    """One bus after the other."""
+    late: set[asyncio.Task[None]] = set()
+    for number in itertools.count():
+        riders = {asyncio.create_task(rider(0.1 + 0.2 * place), name=f"rider-{number}-{place}") for place in range(4)}
+        late = await asyncio.create_task(bus(riders | late), name=f"bus-{number}")
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

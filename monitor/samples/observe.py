@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 RATE = 10
 """Ticks per second: half a dozen tasks are born and gone between two looks otherwise."""
 
-EVERY = 0.5
-"""Seconds between two looks at what all tasks wait for."""
+EVERY = (0.43, 0.57)
+"""Seconds between looks at what all tasks wait for, by turns: what a sample does twice a second is not always missed."""
 
 MOST_LOOKED_AT = 2000
 """Tasks in one look."""
@@ -163,11 +163,11 @@ def _watch(connection: Connection, sample: Sample, seen: Observation) -> None:
         while not seen.first:  # until a loop runs: what comes before it is the start of Python
             watcher.receive(0.5)
         begin = time.monotonic()
-        end, next_look, baseline = begin + sample.watch, begin + EVERY / 2, begin + WARM if trace else None
+        end, next_look, baseline = begin + sample.watch, begin + EVERY[0] / 2, begin + WARM if trace else None
         while (now := time.monotonic()) < end:
             if now >= next_look:
                 watcher.look()
-                next_look += EVERY
+                next_look += EVERY[len(seen.looks) % 2]
             elif baseline is not None and now >= baseline:
                 baseline = None
                 watcher.ask("memory_start", frames=1, duration=ORPHANED * 1_000_000)

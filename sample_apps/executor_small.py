@@ -4,7 +4,7 @@ What you see: more and more `thumbnail-*` tasks that wait for an executor, thoug
 running: the others stand in a queue that no loop shows. Nothing blocks, nothing is busy, and every answer takes
 longer than the one before.
 
-The cure: an executor of the right size, and no more work at a time than it takes (`executor_bounded`).
+The cure: an executor of the right size, and no more work at a time than it takes (`executor_sized`).
 """
 
 import asyncio
@@ -13,20 +13,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import Finding, NoSlowCallback, TasksGrowing, Utilization, Waiting
+from sample_apps.vocabulary import Finding, NoSlowCallback, NotSeenYet, TasksGrowing, Utilization, Waiting
 
 SAMPLE = Sample(
-    name="executor_saturated",
+    name="executor_small",
     topic="loops",
     sentence="Twenty jobs a second are given to an executor whose two threads do seven.",
-    cure="executor_bounded",
+    cure="executor_sized",
     expectations=(
         Waiting(kind="executor", task="thumbnail-*", at_least=10),
         TasksGrowing(site="submits", per_second=5),
-        Finding("executor_saturated"),
+        NotSeenYet(Finding("executor_saturated"), because="the probe does not tell how deep the queue of a pool is"),
         Utilization(at_most=0.2),
         NoSlowCallback(),
     ),
+    watch=5.0,
 )
 LIMIT = 1000  # a sample may be left running
 

@@ -4,7 +4,7 @@ What you see: about six `thumbnail-*` tasks at any time, all waiting for work th
 the 0.3 s that it takes. Should more come than the eight threads take, the rest would wait for a semaphore, and
 the one who makes them with it.
 
-This is the cure of `executor_saturated`.
+This is the cure of `executor_small`.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.executor_saturated import shrink
+from sample_apps.executor_small import shrink
 from sample_apps.vocabulary import NoFinding, NoSlowCallback, TaskEnded, Tasks, Utilization, Waiting
 
 SAMPLE = Sample(
-    name="executor_bounded",
+    name="executor_sized",
     topic="loops",
     sentence="Twenty jobs a second are given to an executor of eight threads, at most eight at a time.",
     cure=None,

@@ -1,0 +1,50 @@
+"""Timers that are taken back: each is cancelled as soon as the request is answered.
+
+What you see: as many timers as there are requests under way; the loop throws the cancelled ones away by and by.
+
+This is the cure of `timers_piling_up`.
+"""
+
+import asyncio
+
+from sample_apps.catalogue import Sample
+from sample_apps.entry import Options, run
+from sample_apps.timers_piling_up import LIMIT, alarm
+from sample_apps.vocabulary import NoFinding, NoSlowCallback, Tasks, Timers
+
+SAMPLE = Sample(
+    name="timers_cancelled",
+    topic="loops",
+    sentence="Every request sets a timer for an hour from now, and cancels it when it is answered.",
+    cure=None,
+    expectations=(
+        Timers(at_least=1, at_most=250),
+        Tasks(at_most=3),
+        NoSlowCallback(),
+        NoFinding(),
+    ),
+    watch=8.0,
+)
+
+
+async def serve() -> None:
+    """Answer a hundred requests a second."""
+    loop = asyncio.get_running_loop()
+    for number in range(LIMIT):
+        request = bytes(1000)
+        timer = loop.call_later(3600, alarm, request)
+        try:
+            await asyncio.sleep(0.01)
+        finally:
+            timer.cancel()
+        if number % 100 == 0:
+            print(f"{number} requests are answered")
+
+
+async def main(_: Options) -> None:
+    """Serve."""
+    await asyncio.create_task(serve(), name="server")
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

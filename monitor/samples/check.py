@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from monitor.samples.observation import Observation
     from sample_apps.catalogue import Sample
 
-JOBS = max(2 * (os.cpu_count() or 1), 2)
+JOBS = max(4 * (os.cpu_count() or 1), 2)
 """Samples at a time: most of them wait most of the time."""
 
 

@@ -30,7 +30,7 @@ RATE = 10
 """Ticks per second: half a dozen tasks are born and gone between two looks otherwise."""
 
 EVERY = (0.43, 0.57)
-"""Seconds between looks at what all tasks wait for, by turns: what a sample does twice a second is not always missed."""
+"""Seconds between looks at what all tasks wait for, by turns: what comes twice a second is not always missed."""
 
 MOST_LOOKED_AT = 2000
 """Tasks in one look."""

@@ -32,7 +32,8 @@ _WAIT_FOR_A_VIEWER = 10.0
 class Probe:
     """What is in the watched program. One per process; `probes.install()` finds the one that is there."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, door: bool = False) -> None:
+        """`door`: viewers come in by a descriptor that they take from this process, and no file is left anywhere."""
         self.settings = settings
         self.version = VERSION
         self.session_id = os.urandom(16).hex()
@@ -41,6 +42,8 @@ class Probe:
         if settings.name:
             self.name = settings.name
         self.socket_path = ""
+        self.door: int | None = None
+        self._door_wanted = door
         self.listening: str | None = None
         self.token_file: str | None = None
         self._files: list[str] = []
@@ -73,7 +76,12 @@ class Probe:
     # Coming and going
 
     def start(self) -> None:
-        """Hooks births, opens the socket and starts the thread. What cannot be had is warned about; nothing raises."""
+        """Gets ready and starts the thread. What cannot be had is warned about; nothing raises."""
+        self.get_ready()
+        start_new_thread(self.serve, ())
+
+    def get_ready(self) -> None:
+        """Hooks births and opens the socket; `serve` is to be called next, in a thread of its own."""
         sites.skip_also(tuple(part for part in self.settings.skip.split(",") if part))
         hot.on_error = self.registry.fail
         hot.on_slow = self.watchdog.book
@@ -82,11 +90,23 @@ class Probe:
         self.viewers_changed()
         self._alive = True
         self._ended.acquire()
-        start_new_thread(self._serve, ())
         if self.settings.announce:
             self._announce()
 
     def _open(self) -> None:
+        if self._door_wanted:
+            try:
+                self.door = self.server.open_door()
+            except OSError:  # then by a file
+                self.door = None
+        directory = self._open_path() if self.door is None else ""
+        if self.settings.listen:
+            self._open_tcp(directory)
+        if directory:
+            self._describe(f"{directory}/{self._pid}.json")
+
+    def _open_path(self) -> str:
+        """Makes the socket in the runtime directory; returns that directory, or nothing."""
         try:
             directory = announce.runtime_dir()
             path = f"{directory}/{self._pid}.sock"
@@ -95,11 +115,8 @@ class Probe:
             self._files.append(path)
         except OSError as error:
             warn(f"cannot make a socket to be found by ({error}); set LOOPTOP_DIR to a directory of yours")
-            directory = ""
-        if self.settings.listen:
-            self._open_tcp(directory)
-        if directory:
-            self._describe(f"{directory}/{self._pid}.json")
+            return ""
+        return directory
 
     def _open_tcp(self, directory: str) -> None:
         try:
@@ -177,7 +194,8 @@ class Probe:
 
     _thread = 0
 
-    def _serve(self) -> None:
+    def serve(self) -> None:
+        """The body of the probe's thread: returns when the probe has left."""
         self._thread = get_ident()
         try:
             self.server.run()

@@ -11,6 +11,7 @@ import errno
 import os
 import selectors
 import socket
+import sys
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,26 @@ def _inode(sock: socket.socket) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
+class OwnFile:
+    """A descriptor that is only held, for others to find, and what tells that its number still means it."""
+
+    __slots__ = ("_handle", "_inode")
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        found = os.fstat(handle)
+        self._inode = found.st_dev, found.st_ino
+
+    def close(self) -> None:
+        """Closes it, unless the number belongs to somebody else by now."""
+        try:
+            found = os.fstat(self._handle)
+            if (found.st_dev, found.st_ino) == self._inode:
+                os.close(self._handle)
+        except OSError:
+            return
+
+
 class Viewer:
     """One connection and its session."""
 
@@ -89,6 +110,9 @@ class Server:
         self._wake = OwnSocket(ours)
         self._own_waker = OwnSocket(self._waker)
         self._listeners: list[OwnSocket] = []
+        self._door: OwnSocket | None = None
+        self._outside: OwnSocket | None = None
+        self._kept: list[OwnFile] = []
         self._token = ""
         self.viewers: list[Viewer] = []
         self._stopping = False
@@ -125,6 +149,21 @@ class Server:
         shown = f"[{host}]" if ":" in host else host
         return f"{shown}:{sock.getsockname()[1]}"
 
+    def open_door(self) -> int:
+        """Serves whoever may take descriptors of this process (pidfd_getfd(2)), which is who may trace it: nothing has
+        a name, nothing is on disk. Returns the descriptor to take; viewers send an end of a socket pair through it.
+        Raises OSError.
+        """
+        inside, outside = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._door, self._outside = OwnSocket(inside), OwnSocket(outside)
+        self._listeners.append(self._door)
+        self._selector.register(inside, selectors.EVENT_READ, self._door)
+        return outside.fileno()
+
+    def keep(self, handle: int) -> None:
+        """Keeps a descriptor open until the end."""
+        self._kept.append(OwnFile(handle))
+
     def _add_listener(self, sock: socket.socket) -> None:
         own = OwnSocket(sock)
         self._listeners.append(own)
@@ -157,7 +196,7 @@ class Server:
                 if key.data is None:
                     self._drain_wake()
                 elif isinstance(key.data, OwnSocket):
-                    self._accept(key.data)
+                    (self._let_in if key.data is self._door else self._accept)(key.data)
                 else:
                     self._serve(key.data, events)
             now = monotonic()
@@ -204,17 +243,41 @@ class Server:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 self._pause_accepting()
             return
+        nonce = None
+        if sock.family != socket.AF_UNIX:
+            nonce = os.urandom(16).hex()
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        elif not _peer_allowed(sock):
+            self._refuse(sock, "this program belongs to another user")
+            return
+        self._greet(sock, nonce)
+
+    def _let_in(self, door: OwnSocket) -> None:
+        """A viewer has sent a socket through the door. Who it is need not be asked: it may trace this process."""
+        door.check()
+        handles: list[int] = []
+        try:
+            _, rest, _, _ = door.socket.recvmsg(64, socket.CMSG_SPACE(16), getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+            for _, kind, data in rest:
+                if kind == socket.SCM_RIGHTS:
+                    handles += [int.from_bytes(data[i : i + 4], sys.byteorder) for i in range(0, len(data) - 3, 4)]
+            if len(handles) == 1:
+                sock = socket.socket(fileno=handles[0])
+                handles.clear()
+                if (sock.family, sock.type) == (socket.AF_UNIX, socket.SOCK_STREAM):
+                    self._greet(sock, None)
+                else:
+                    sock.close()
+        except OSError:
+            pass
+        finally:
+            for handle in handles:
+                os.close(handle)
+
+    def _greet(self, sock: socket.socket, nonce: str | None) -> None:
         if len(self.viewers) >= MOST_VIEWERS:
             self._refuse(sock, f"there are {MOST_VIEWERS} viewers already")
             return
-        if sock.family == socket.AF_UNIX:
-            if not _peer_allowed(sock):
-                self._refuse(sock, "this program belongs to another user")
-                return
-            nonce = None
-        else:
-            nonce = os.urandom(16).hex()
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         viewer = Viewer(sock, Session(self._probe), nonce)
         self.viewers.append(viewer)
         self._selector.register(sock, selectors.EVENT_READ, viewer)
@@ -370,6 +433,10 @@ class Server:
         self.viewers.clear()
         for own in (*self._listeners, self._wake, self._own_waker):
             own.close()
+        if self._outside is not None:
+            self._outside.close()
+        while self._kept:
+            self._kept.pop().close()
         self._listeners.clear()
         self._selector.close()
 

@@ -13,10 +13,16 @@ from .probe import Probe
 
 
 def start(given: dict[str, Any]) -> Probe:
-    """Makes a probe with the given settings and those of the environment."""
-    probe = Probe(_settings.from_environment(os.environ, given))
-    sys._looptop_probe = probe  # type: ignore[attr-defined]
+    """Starts a probe with the given settings and those of the environment."""
+    probe = make(given)
     probe.start()
+    return probe
+
+
+def make(given: dict[str, Any], door: bool = False) -> Probe:
+    """The probe of this process: to be started, or to be got ready and served by the thread that calls this."""
+    probe = Probe(_settings.from_environment(os.environ, given), door)
+    sys._looptop_probe = probe  # type: ignore[attr-defined]
 
     def at_exit() -> None:
         probe.on_gone = _nothing  # no time to tidy: all of it goes now

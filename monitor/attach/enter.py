@@ -27,7 +27,7 @@ class Way:
     def enter(self, pid: int) -> Address:
         """Puts a probe into a process and says where it listens. Raises ConnectError; the process is as it was."""
         entered = self._inject(pid, dry_run=False)
-        return Address(path=entered.socket, pid=pid)
+        return Address(path=entered.socket, pid=pid, door=entered.door)
 
     def plan(self, pid: int) -> str:
         """What `enter` would do, and why so, in lines."""

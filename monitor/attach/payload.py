@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from monitor.attach import door
 from probes import wire
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def make(settings: Mapping[str, Any], timeout: float) -> Payload:
         "sources": sources(),
         "leaving": LEAVING.read_text(encoding="utf-8"),
         "settings": dict(settings),
+        "door": door.possible(),
         "nonce": nonce,
         "name": name,
         "until": time.time() + timeout,

@@ -230,6 +230,10 @@ def _refusal(where: str, message: str) -> tuple[str, str]:
 
 
 def _open(address: Address, timeout: float) -> socket.socket:
+    if address.door is not None and address.pid is not None:
+        from monitor.attach import door
+
+        return door.enter(address.pid, address.door, timeout)
     if address.path:
         return _open_path(address.path, timeout)
     try:

@@ -13,8 +13,17 @@ if TYPE_CHECKING:
 LONGEST = 1 << 16
 
 
+def read(text: bytes) -> dict[str, Any]:
+    """What an answer says."""
+    try:
+        told = ast.literal_eval(text.decode())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        told = None
+    return told if isinstance(told, dict) else {"error": "it answered nonsense"}
+
+
 class Answer:
-    """Looked for in /proc/PID/fd, taken once, and emptied so that the other side closes it."""
+    """Looked for in /proc/PID/fd and taken once; emptied where the other side waits for that, to close it."""
 
     def __init__(self, pid: int, name: str) -> None:
         self._folder = f"/proc/{pid}/fd"
@@ -56,8 +65,8 @@ class Answer:
             text = os.pread(handle, LONGEST, 0)
             if not text.endswith(b"\n"):
                 return  # not all of it is there yet
-            told = ast.literal_eval(text.decode())
-            self.told = told if isinstance(told, dict) else {"error": "it answered nonsense"}
-            os.ftruncate(handle, 0)
+            self.told = read(text)
+            if self.told.get("how") != "started":
+                os.ftruncate(handle, 0)  # else the probe keeps it, for other viewers
         finally:
             os.close(handle)

@@ -144,19 +144,24 @@ def asyncio_is_there(until):
 
 
 def settle(bundle):
-    """Starts the probe, or finds the one that is there. Returns what the attacher is told."""
+    """Gets a probe ready, or finds the one that is there. Returns what the attacher is told, and the new probe."""
     probe = getattr(sys, "_looptop_probe", None)
     if probe is not None:
-        return facts(probe, "found", [])
+        return facts(probe, "found", []), None
     if not asyncio_is_there(min(bundle["until"], time.time() + PATIENCE)):
         raise Refused("asyncio")
     beside = Beside(bundle["sources"])
     told = []
     beside.load("settings").warn = lambda text: told.append(text) if len(told) < 20 else None
-    probe = beside.load("start").start(bundle["settings"])
-    if not probe.socket_path:
-        probe.stop()
-        raise Refused("; ".join(told) or "it can not make a socket")
+    probe = beside.load("start").make(bundle["settings"], bundle["door"])
+    try:
+        probe.get_ready()
+        if probe.door is None and not probe.socket_path:
+            raise Refused("; ".join(told) or "it can not make a socket")
+    except BaseException:
+        probe.server.stop()
+        probe.serve()  # takes out what is in
+        raise
     made, leaving = beside.made, bundle["leaving"]
 
     def leave():
@@ -169,16 +174,20 @@ def settle(bundle):
             pass
 
     probe.on_gone = leave
-    return {**facts(probe, "started", told), "loops": len(beside.load("hot").loops)}
+    return {**facts(probe, "started", told), "loops": len(beside.load("hot").loops)}, probe
 
 
 def facts(probe, how, told):
-    """Where to find a probe."""
+    """Where to find a probe, and what it is."""
     return {
         "how": how,
         "pid": posix.getpid(),
         "session": probe.session_id,
         "socket": probe.socket_path,
+        "door": probe.door,
+        "name": probe.name,
+        "program": probe.program,
+        "python": sys.version.partition(" ")[0],
         "loops": None,
         "told": told,
     }
@@ -203,11 +212,16 @@ def open_answer(name):
 
 
 def answer(name, told):
-    """Leaves the answer to be read, until the attacher has emptied it."""
+    """A file with what is to be told."""
     handle = open_answer(name)
+    posix.write(handle, repr(told).encode() + b"\n")
+    return handle
+
+
+def wait_until_read(handle):
+    """Keeps a file until the attacher has emptied it."""
     inode = posix.fstat(handle).st_ino
     try:
-        posix.write(handle, repr(told).encode() + b"\n")
         until = time.monotonic() + PATIENCE
         while posix.fstat(handle).st_size and time.monotonic() < until:
             time.sleep(0.005)
@@ -217,21 +231,28 @@ def answer(name, told):
 
 
 def arrive(bundle):
-    """All of it, once: a text that comes late or twice does nothing."""
+    """All of it, once: a text that comes late or twice does nothing. Where there is a new probe, this is its thread."""
     if time.time() > bundle["until"]:
         return
     nonces = vars(sys).setdefault("_looptop_arriving", {})
     if nonces.setdefault(bundle["nonce"], bundle) is not bundle:
         return
+    probe = None
     try:
         try:
-            told = settle(bundle)
+            told, probe = settle(bundle)
         except Refused as refusal:
             told = {"refused": str(refusal)}
         except BaseException as error:  # noqa: BLE001 - it is told, and nothing may get out
             told = {"error": f"{type(error).__name__}: {error}"}
         bundle["sources"] = None
-        answer(bundle["name"], told)
+        handle = answer(bundle["name"], told)
+        if probe is None:
+            wait_until_read(handle)
+        else:
+            probe.server.keep(handle)  # other viewers find the probe by it
     finally:
         if vars(sys).get("_looptop_arriving") is nonces:
             del sys._looptop_arriving  # noqa: SLF001 - our own mark
+        if probe is not None:
+            probe.serve()

@@ -37,7 +37,8 @@ class Result:
     total_ms: float
     tried: list[dict[str, str]] = field(default_factory=list)  # what was not possible, and why
     found: bool = False  # a probe was there already
-    socket: str = ""  # where to connect, as a path that we can open
+    socket: str = ""  # where to connect, as a path that we can open; or else
+    door: int | None = None  # the descriptor that viewers come in by
     session: str = ""
     loops: int | None = None  # that run now; None: not known
     told: list[str] = field(default_factory=list)  # warnings of the probe
@@ -73,6 +74,7 @@ def inject(
         said["tried"],
         told.get("how") == "found",
         socket,
+        told.get("door"),
         told.get("session", ""),
         told.get("loops"),
         list(told.get("told", ())),

@@ -9,12 +9,16 @@ import ast
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from monitor.attach import door
+from monitor.attach.inject import Result
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -205,6 +209,17 @@ def interpreters() -> dict[str, str]:
         if asked.stdout.strip() == "True":
             found["system"] = str(system)
     return found
+
+
+def reach(result: Result, timeout: float = 10.0) -> socket.socket:
+    """A connection to the probe that was put in."""
+    if result.door is not None:
+        sock = door.enter(result.pid, result.door, timeout)
+    else:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(result.socket)
+    sock.settimeout(timeout)
+    return sock
 
 
 class Running:

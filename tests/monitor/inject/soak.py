@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import os
-import socket
 import sys
 import tempfile
 import threading
@@ -22,10 +21,11 @@ if __name__ == "__main__":
     HERE = Path(__file__).resolve().parent
     sys.path[:0] = [str(HERE), str(HERE.parents[1]), str(HERE.parents[2])]
 
-from inject_targets import Running, interpreters
+from inject_targets import Running, interpreters, reach
 from waiting import wait_until
 from watched import Viewer
 
+from monitor.attach import door
 from monitor.attach.inject import inject
 from monitor.attach.payload import make
 
@@ -123,17 +123,14 @@ def one_round(target: Running, figures: Figures) -> None:
     began = time.monotonic()
     result = inject(target.pid, make({"leave": True}, 20), timeout=20)
     assert not result.found, "the probe of the round before is still there"
-    sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(20)
-    sock.connect(result.socket)
-    with Viewer(sock) as viewer:
+    with Viewer(reach(result, 20)) as viewer:
         viewer.watch(rate=20)
         viewer.until(lambda: "worker-1" in viewer.names(), "the tasks")
         figures.first_data.append(time.monotonic() - began)
         viewer.ask("detach")
         viewer.until_end()
     # The descriptors of the probe are closed one after the other; the next round may begin when it says goodbye.
-    wait_until(lambda: not Path(result.socket).exists(), "the end of the socket")
+    wait_until(lambda: door.find(target.pid) is None, "the end of the probe")
     assert target.alive, f"the program ended with {target.process.poll()}: {target.stderr}"
     figures.rounds += 1
     figures.how[result.how] += 1

@@ -61,7 +61,7 @@ def counted(target: Running) -> dict[str, Any]:
 def in_and_out(target: Running) -> None:
     threads, files = target.threads(), target.files()
     result = inject(target.pid, make({"leave": True}, 10), timeout=10)
-    with look(result.socket) as viewer:
+    with look(result) as viewer:
         assert viewer.names()
         viewer.ask("detach")
         viewer.until_end()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-import socket
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from inject_targets import Running, interpreters
+from inject_targets import Running, interpreters, reach
 from waiting import wait_until
 from watched import Viewer
 
+from monitor.attach import door, payload
 from monitor.attach import inject as package
-from monitor.attach.payload import make
+from monitor.errors import ConnectError
+from monitor.sources.connection import connect
+from monitor.targets import resolve
 
 VERSIONS = ("own", "system", "3.11", "3.12", "3.13", "3.14", "3.15")
 STATES = ("idle", "ticking", "cpu", "malloc", "sleeping", "second_thread")
@@ -29,12 +32,9 @@ def interpreter(version: str) -> str:
     return found
 
 
-def look(path: str, rate: int = 20) -> Viewer:
+def look(result: package.Result, rate: int = 20) -> Viewer:
     """Connects and waits for the first whole tick."""
-    sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(10)
-    sock.connect(path)
-    viewer = Viewer(sock)
+    viewer = Viewer(reach(result))
     viewer.watch(rate=rate)
     viewer.ticks(1)
     return viewer
@@ -68,13 +68,40 @@ def test_in_and_out_of_what_is_installed_here(state: str, tmp_path: Path, runtim
     in_and_out(interpreters()["own"], state, tmp_path, runtime_dir)
 
 
+def test_in_and_out_where_no_descriptors_can_be_taken(
+    tmp_path: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payload.door, "possible", lambda: False)
+    in_and_out(interpreters()["own"], "idle", tmp_path, runtime_dir)
+
+
+def test_nothing_has_a_name_and_others_find_it_all_the_same(tmp_path: Path, runtime_dir: Path) -> None:
+    if not door.possible():
+        pytest.skip("this kernel lets nobody take descriptors of another process (Linux 5.6 does)")
+    with Running(interpreters()["own"], "idle", tmp_path) as target:
+        with pytest.raises(ConnectError, match="has no probe"):
+            resolve(str(target.pid))
+        result = package.inject(target.pid, payload.make({"leave": True}, 10))
+        assert (result.socket, result.door is not None) == ("", True)
+        with look(result) as first, closing(connect(resolve(str(target.pid)))) as second:
+            assert second.hello.session == first.frames[0]["session"] == result.session
+            assert list(runtime_dir.iterdir()) == []
+            files = {name for name in target.files() if "looptop" in name}
+            assert all("memfd" in name for name in files), files
+            first.ask("detach")
+            first.until_end()
+        wait_until(lambda: door.find(target.pid) is None, "the end of the probe")
+        with pytest.raises(ConnectError, match=r"the probe of process \d+ has left"):
+            door.enter(target.pid, result.door or 0, 1.0)
+
+
 def in_and_out(python: str, state: str, tmp_path: Path, runtime_dir: Path) -> None:
     with Running(python, state, tmp_path) as target:
         before, threads, files = target.state(), target.threads(), target.files()
-        result = package.inject(target.pid, make({"leave": True}, 10), timeout=10)
+        result = package.inject(target.pid, payload.make({"leave": True}, 10), timeout=10)
         assert result.method == "ptrace"
         assert not result.found
-        viewer = look(result.socket)
+        viewer = look(result)
         with viewer:
             hello = viewer.frames[0]
             assert (hello["type"], hello["pid"], hello["session"]) == ("hello", target.pid, result.session)
@@ -83,7 +110,7 @@ def in_and_out(python: str, state: str, tmp_path: Path, runtime_dir: Path) -> No
             flags = {facts["flags"] for facts in viewer.facts.values() if facts["name"] in names}
             assert {flag & 1 for flag in flags} == {1}, "born before attach"
             assert viewer.loops
-            again = package.inject(target.pid, make({"leave": True}, 10), timeout=10)
+            again = package.inject(target.pid, payload.make({"leave": True}, 10), timeout=10)
             assert (again.found, again.session) == (True, result.session)
             assert viewer.ask("detach")[-1]["ok"]
             viewer.until_end()

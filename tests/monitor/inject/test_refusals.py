@@ -175,7 +175,7 @@ def test_remote_debugging_disabled(how: str, tmp_path: Path) -> None:
         assert error.hint == "not attaching; --force injects by ptrace"
         result = inject(target.pid, payload.make({"leave": True}, 5), force=True)
         assert result.method == "ptrace"
-        look(result.socket).close()
+        look(result).close()
         assert target.alive
 
 
@@ -188,7 +188,8 @@ def test_no_descriptors_left(tmp_path: Path) -> None:
         assert "of at most 12 files open" in error.message
 
 
-def test_nowhere_to_be_found(tmp_path: Path) -> None:
+def test_nowhere_to_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payload.door, "possible", lambda: False)
     with Running(sys.executable, "idle", tmp_path, LOOPTOP_DIR="/proc/nowhere") as target:
         before, threads, files = target.state(), target.threads(), target.files()
         error = refused(target.pid)
@@ -202,7 +203,9 @@ def test_nowhere_to_be_found(tmp_path: Path) -> None:
 def test_a_probe_that_fails_says_why_to_us_and_not_to_the_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(payload, "sources", lambda: {"settings": "", "start": "def start(given):\n    return 1 / 0\n"})
+    monkeypatch.setattr(
+        payload, "sources", lambda: {"settings": "", "start": "def make(given, door):\n    return 1 / 0\n"}
+    )
     with Running(sys.executable, "idle", tmp_path) as target:
         before, threads, files = target.state(), target.threads(), target.files()
         error = refused(target.pid)
@@ -255,7 +258,7 @@ def test_files_of_the_program_that_are_called_like_ours(tmp_path: Path) -> None:
         before = target.state()
         assert target.stderr == "loaded!loaded!"
         result = inject(target.pid, payload.make({}, 5))
-        with look(result.socket) as viewer:
+        with look(result) as viewer:
             assert viewer.names()
             viewer.ask("detach")
         wait_until(lambda: difference(before, target.state()) == {}, "nothing of the probe to be left")

@@ -1,0 +1,122 @@
+"""The way to a probe that was put into a program: a descriptor of that program, taken by who may trace it.
+
+Nothing has a name in a file system or a network namespace. The probe holds a file in memory that says which descriptor
+it is (`/proc/PID/fd` shows it); through that a viewer sends one end of a socket pair. Linux from 5.6 on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+
+from monitor.attach.inject.answer import LONGEST, read
+from monitor.errors import ConnectError
+
+_PIDFD_GETFD = 438  # of all machines (pidfd_getfd(2))
+_NAME = re.compile(r"[/:]looptop-[0-9a-f]{16}(?: \(deleted\))?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Of the probe in a process."""
+
+    pid: int
+    number: int  # of the descriptor
+    session: str
+    name: str
+    program: str
+    python: str
+
+
+def possible() -> bool:
+    """Whether this kernel lets us take descriptors at all: tried on ourselves."""
+    try:
+        own = os.pidfd_open(os.getpid())
+    except (AttributeError, OSError):
+        return False
+    try:
+        os.close(_take(own, own))
+    except OSError:
+        return False
+    finally:
+        os.close(own)
+    return True
+
+
+def find(pid: int) -> Door | None:
+    """The door of the probe in a process, as far as we may know of it."""
+    folder = f"/proc/{pid}/fd"
+    try:
+        handles = os.listdir(folder)  # noqa: PTH208 - only names are needed
+    except OSError:
+        return None
+    for handle in handles:
+        with suppress(OSError):
+            if _NAME.search(os.readlink(f"{folder}/{handle}")):  # noqa: PTH115
+                found = _read(pid, f"{folder}/{handle}")
+                if found is not None:
+                    return found
+    return None
+
+
+def _read(pid: int, path: str) -> Door | None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        told = read(os.pread(handle, LONGEST, 0))
+    finally:
+        os.close(handle)
+    number = told.get("door")
+    if told.get("how") != "started" or type(number) is not int:
+        return None
+    texts = [str(told.get(key, ""))[:1000] for key in ("session", "name", "program", "python")]
+    return Door(pid, number, *texts)
+
+
+def enter(pid: int, number: int, timeout: float) -> socket.socket:
+    """A connection through the door. Raises ConnectError."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise ConnectError(f"process {pid} has ended", "looptop ps lists what runs here") from None
+    except OSError as error:
+        raise ConnectError(f"process {pid} can not be reached", error.strerror or str(error)) from None
+    try:
+        door = socket.socket(fileno=_take(process, number))
+    except OSError as error:
+        if error.errno == 9:  # EBADF
+            raise ConnectError(f"the probe of process {pid} has left", "looptop attach puts one in again") from None
+        text = f"the probe of process {pid} can not be reached"
+        raise ConnectError(text, f"{error.strerror or error}: run looptop as who has put it in, or as root") from None
+    finally:
+        os.close(process)
+    with door:
+        return _send(door, pid, timeout)
+
+
+def _send(door: socket.socket, pid: int, timeout: float) -> socket.socket:
+    if (door.family, door.type) != (socket.AF_UNIX, socket.SOCK_DGRAM):
+        raise ConnectError(f"the probe of process {pid} has left", "looptop attach puts one in again")
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            door.settimeout(timeout)
+            socket.send_fds(door, [b"."], [theirs.fileno()])
+    except OSError as error:
+        ours.close()
+        raise ConnectError(f"the probe of process {pid} takes nobody in", error.strerror or str(error)) from None
+    return ours
+
+
+def _take(process: int, number: int) -> int:
+    """pidfd_getfd(2). Raises OSError."""
+    syscall = ctypes.CDLL(None, use_errno=True).syscall
+    syscall.restype = ctypes.c_long
+    handle = int(syscall(ctypes.c_long(_PIDFD_GETFD), ctypes.c_long(process), ctypes.c_long(number), ctypes.c_long(0)))
+    if handle < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return handle

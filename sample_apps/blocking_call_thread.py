@@ -2,7 +2,7 @@
 
 What you see: `napper`, `client`, `reader` and `resolver` wait, each on an executor; no slow callback, and
 `heartbeat` is on time. (The executor of `to_thread` has a few threads more than the machine has processors:
-see `executor_saturated` for what it looks like when they are all taken.)
+see `executor_small` for what it looks like when they are all taken.)
 """
 
 import asyncio

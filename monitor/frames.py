@@ -261,11 +261,15 @@ class Tick(_Frame, frozen=True, kw_only=True, tag="tick"):
 
 
 class ExceptionFacts(msgspec.Struct, frozen=True):
-    """An exception as text; the traceback is a list of sites, outermost first."""
+    """An exception as text; the traceback is a list of sites, outermost first.
+
+    `locals`, if they were asked for: for each of them names with values, or null where they are not kept.
+    """
 
     type: str
     message: str
     traceback: list[Int] = []
+    locals: list[list[tuple[str, str]] | None] | None = None
 
 
 class Event(_Frame, frozen=True, kw_only=True, tag="event"):

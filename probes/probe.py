@@ -9,7 +9,7 @@ from _thread import allocate_lock, get_ident, start_new_thread
 from time import monotonic, thread_time, time
 from typing import TYPE_CHECKING, Any
 
-from . import announce, hot, sites, slow, wire
+from . import announce, hot, post_mortem, sites, slow, wire
 from .journal import Journal
 from .loops import Loops
 from .memory import Memory
@@ -251,6 +251,8 @@ class Probe:
             thresholds = [session.watch.slow for session in sessions] or [self.settings.slow]
             hot.slow_threshold = self.watchdog.threshold = min(thresholds)
             hot.origin_depth = max((session.watch.origins for session in sessions), default=0)
+            asked = self.settings.control and any(session.watch.locals for session in sessions)
+            post_mortem.wanted = self.settings.locals or asked
             self._start_counting()
         else:
             self._stop_counting()
@@ -288,6 +290,7 @@ class Probe:
         self.loops.unwatch()
         hot.watching = False
         hot.origin_depth = 0
+        post_mortem.wanted = False
         hot.changed.clear()
 
     def woken(self) -> None:
@@ -388,7 +391,9 @@ class Probe:
 
     def hello(self) -> dict[str, Any]:
         """The first frame for a viewer."""
-        capabilities = ["origins", "histograms", "detach"] + (["cancel"] if self.settings.control else [])
+        capabilities = ["origins", "histograms", "detach"]
+        if self.settings.control:
+            capabilities += ["cancel", "locals"]
         capabilities += self.memory.capabilities
         return {
             "type": "hello",

@@ -7,7 +7,7 @@ import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from . import wire
+from . import post_mortem, wire
 
 if TYPE_CHECKING:
     import asyncio
@@ -155,7 +155,7 @@ class SiteCounts:
 class Failure:
     """The exception of a task or a callback as text: holds no reference to it, so no frame is kept alive."""
 
-    __slots__ = ("message", "traceback", "type")
+    __slots__ = ("locals", "message", "traceback", "type")
 
     def __init__(self, error: BaseException) -> None:
         self.type = type(error).__qualname__
@@ -168,6 +168,7 @@ class Failure:
         while entry is not None and len(self.traceback) < 100:
             self.traceback.append((entry.tb_frame.f_code, entry.tb_lineno))
             entry = entry.tb_next
+        self.locals = post_mortem.locals_of(error) if post_mortem.wanted else None
 
 
 class Histogram:

@@ -270,12 +270,16 @@ class Sampler:
     def _exception(self, failure: Failure | None) -> dict[str, Any] | None:
         if failure is None:
             return None
-        traceback = [
-            self.tables.site(code, line)
-            for code, line in failure.traceback
+        shown = [
+            index
+            for index, (code, _) in enumerate(failure.traceback)
             if sites.plumbing[code.co_filename] != sites.BOUNDARY
         ]
-        return {"type": failure.type, "message": failure.message, "traceback": traceback}
+        traceback = [self.tables.site(*failure.traceback[index]) for index in shown]
+        facts: dict[str, Any] = {"type": failure.type, "message": failure.message, "traceback": traceback}
+        if failure.locals is not None:
+            facts["locals"] = [failure.locals[index] for index in shown]
+        return facts
 
     def _tell_slow(self) -> None:
         caught = self._watchdog.caught

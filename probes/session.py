@@ -53,6 +53,7 @@ class Watch:
         self.first: dict[str, Any] = {}
         self.events = True
         self.rows = True
+        self.locals = False
         self.memory = False
 
     def update(self, frame: dict[str, Any]) -> None:
@@ -124,6 +125,7 @@ _WATCHED: dict[str, Callable[[dict[str, Any], str], Any]] = {
     "first": _first,
     "events": _flag,
     "rows": _flag,
+    "locals": _flag,
     "memory": _flag,
 }
 

@@ -31,7 +31,8 @@ SETTINGS = (
     Setting("token", "", "text", "the token itself; a file is better, since others may see a program's environment"),
     Setting("slow", 0.1, "s", "threshold of slow callbacks while no viewer says otherwise, at least 0.01"),
     Setting("ended", 1000, "count", "how many ended tasks are kept"),
-    Setting("control", True, "yes/no", "whether viewers may cancel tasks"),
+    Setting("control", True, "yes/no", "whether viewers may cancel tasks, and ask for the local names of what fails"),
+    Setting("locals", False, "yes/no", "keep the local names of what fails, with what looks like a secret masked"),
     Setting("skip", "", "paths, comma", "more files that are never a creation site, by a part of their path"),
     Setting("expect", 0.0, "s", "count from the start, for so long, although no viewer is there yet"),
     Setting("leave", False, "yes/no", "take the probe out when its last viewer has left, or none came in 10 s"),
@@ -52,6 +53,7 @@ class Settings:
     slow: float
     ended: int
     control: bool
+    locals: bool
     skip: str
     expect: float
     leave: bool

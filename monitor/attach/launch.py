@@ -30,6 +30,7 @@ class Settings:
     token_file: str | None = None
     expect: float | None = None
     announce: bool = True
+    locals: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Launch:
             "token_file": self.settings.token_file,
             "expect": self.settings.expect,
             "announce": self.settings.announce,
+            "locals": self.settings.locals,
         }
         given = {key: value for key, value in settings.items() if value is not None}
         return {

@@ -8,7 +8,7 @@ import click
 
 from monitor.cli.looks import print_tasks
 from monitor.cli.output import json_option, print_programs
-from monitor.cli.target import connect, open_dashboard, read_only_option, token_option
+from monitor.cli.target import connect, locals_option, open_dashboard, read_only_option, token_option
 from monitor.errors import ConnectError, LooptopError, UsageError
 from monitor.guard import say
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Even where the program has remote debugging disabled.")
 @click.option("--stay", is_flag=True, help="Leave the probe in when the last viewer leaves.")
 @read_only_option
+@locals_option
 @token_option
 def attach(
     target: str,
@@ -38,6 +39,7 @@ def attach(
     force: bool,
     stay: bool,
     read_only: bool,
+    keep_locals: bool,
     token_file: str | None,
 ) -> int:
     """Open the dashboard on a running program, whether it was started with looptop or not.
@@ -61,7 +63,7 @@ def attach(
     if not isinstance(decision, terminal.Tui):
         say(f"{decision.reason}: this is one table instead of the dashboard")
         return print_tasks(reach.first(), Wanted(measure=WHILE), as_json=False)
-    return open_dashboard(reach)
+    return open_dashboard(reach, keep_locals)
 
 
 def _plan(pid: int, way: Way) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.target import token_option
+from monitor.cli.target import locals_option, token_option
 from monitor.guard import say
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class ProgramCommand(click.Command):
 @click.option("--name", help="Name to find the program by: @NAME.")
 @click.option("--python", metavar="PATH", help="Interpreter; default: that of the active environment.")
 @click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
+@locals_option
 @token_option
 @click.pass_context
 def run(
@@ -67,6 +68,7 @@ def run(
     name: str | None,
     python: str | None,
     slow: float | None,
+    keep_locals: bool,
     token_file: str | None,
 ) -> int:
     """Run a program and watch it. What follows SCRIPT or -m MODULE belongs to the program."""
@@ -75,7 +77,7 @@ def run(
     check_listen(listen)
     argv = command(python, ctx.meta["looptop.program"])
     expect = None if record is None else COUNTED
-    settings = Settings(name=name, listen=listen, slow=slow, token_file=token_file, expect=expect)
+    settings = Settings(name, listen, slow, token_file, expect, locals=keep_locals or None)
     return watch_program(Launch(argv, settings), headless, record)
 
 

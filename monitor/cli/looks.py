@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli.output import json_option, print_look, print_object
-from monitor.cli.target import at_option, connect, read_only_option, recording_of, token_option
+from monitor.cli.target import at_option, connect, locals_option, read_only_option, recording_of, token_option
 from monitor.guard import say
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--ended", is_flag=True, help="The tasks that have ended, too.")
 @read_only_option
 @at_option
+@locals_option
 @token_option
 def tasks(
     target: str,
@@ -36,6 +37,7 @@ def tasks(
     ended: bool,
     read_only: bool,
     at: str | None,
+    keep_locals: bool,
     token_file: str | None,
 ) -> int:
     """Print the tasks of a program, once; of a recording: as they were at its end, or at a time."""
@@ -44,7 +46,7 @@ def tasks(
     from monitor.plain.snapshot import MOMENT, WHILE, Wanted, validate
 
     measure = MOMENT if as_json else WHILE
-    wanted = Wanted(sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree, measure=measure)
+    wanted = Wanted(sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree, measure=measure, locals=keep_locals)
     validate(wanted)
     path = recording_of(target, at)
     if path is not None:
@@ -62,6 +64,7 @@ def tasks(
 @click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
 @read_only_option
 @at_option
+@locals_option
 @token_option
 def watch(
     target: str,
@@ -70,6 +73,7 @@ def watch(
     slow: float | None,
     read_only: bool,
     at: str | None,
+    keep_locals: bool,
     token_file: str | None,
 ) -> int:
     """Print findings, slow callbacks, ended tasks, exceptions and loop health, as they come.
@@ -87,12 +91,13 @@ def watch(
     if path is not None:
         things = stream.replayed(path, at, duration, slow, limits)
     else:
-        things = stream.watch(Reach(target, token_file, Way(), read_only).first(), duration, slow, limits)
+        things = stream.watch(Reach(target, token_file, Way(), read_only).first(), duration, slow, limits, keep_locals)
     for thing in things:
         if thing["type"] == "notice":
             say(thing["text"])
         else:
-            print(dump(thing) if as_json else stream.line(thing), flush=True)  # noqa: T201 - this is the output
+            text = dump(thing) if as_json else "\n".join(stream.lines(thing))
+            print(text, flush=True)  # noqa: T201 - this is the output
     return 0
 
 

@@ -36,6 +36,11 @@ def recording_of(target: str, at: str | None = None) -> Path | None:
     return path
 
 
+locals_option = click.option(
+    "--locals", "keep_locals", is_flag=True, help="Keep the local names of what fails; what looks secret is masked."
+)
+
+
 def connect(target: str, token_file: str | None, enter: Callable[[int], Address] | None = None) -> Connection:
     """The connection to a TARGET; `enter` puts a probe into a pid that has none. Raises LooptopError."""
     from monitor.sources.connection import connect
@@ -44,11 +49,13 @@ def connect(target: str, token_file: str | None, enter: Callable[[int], Address]
     return connect(resolve(target, enter=enter), token_file)
 
 
-def open_dashboard(reach: Reach) -> int:
+def open_dashboard(reach: Reach, keep_locals: bool = False) -> int:
     """The dashboard on a running program; what is wrong with the target is told before it opens."""
     from monitor.sources.live import LiveSource
 
     source = LiveSource(reach.again, first=reach.first())
+    if keep_locals:
+        source.watch(locals=True)
     from monitor.tui import run_dashboard
 
     return int(run_dashboard(source, program=None))

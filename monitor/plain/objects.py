@@ -149,7 +149,7 @@ def ended_object(task: EndedTask) -> Object:
         "origin": None,
         "await_stack": [],
         "waiting_on": None,
-        "exception": exception_object(task.failure),
+        "exception": failure_object(task.failure),
         "born_before_attach": task.age is None,
         "counted_since": None,
     }
@@ -193,6 +193,7 @@ def task_ended_object(task: EndedTask) -> Object:
         "busy": seconds(task.busy),
         "steps": task.steps,
         "traceback": None if task.failure is None else stack(task.failure.traceback),
+        "locals": locals_object(task.failure),
     }
 
 
@@ -206,7 +207,23 @@ def unhandled_object(unhandled: Unhandled) -> Object:
         "task": unhandled.task,
         "name": unhandled.name,
         "traceback": None if unhandled.failure is None else stack(unhandled.failure.traceback),
+        "locals": locals_object(unhandled.failure),
     }
+
+
+def failure_object(failure: Failure | None) -> Object | None:
+    """An exception with where it was raised."""
+    if failure is None:
+        return None
+    where = {"traceback": stack(failure.traceback), "locals": locals_object(failure)}
+    return {"type": failure.type, "message": failure.message, **where}
+
+
+def locals_object(failure: Failure | None) -> list[Object | None] | None:
+    """For each frame of the traceback its names with their values; null where they are not kept."""
+    if failure is None or failure.locals is None:
+        return None
+    return [None if names is None else dict(names) for names in failure.locals]
 
 
 def exception_object(failure: Failure | None) -> Object | None:

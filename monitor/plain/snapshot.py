@@ -42,6 +42,8 @@ class Wanted:
     ended: bool = False
     tree: bool = False
     measure: float = MOMENT
+    locals: bool = False
+    """Have the probe keep the local names of what fails meanwhile."""
 
 
 @dataclass(slots=True)
@@ -84,6 +86,7 @@ def look(connection: Connection, wanted: Wanted) -> Look:
                 "rate": RATE,
                 "events": wanted.ended,
                 "rows": True,
+                "locals": wanted.locals,
                 "first": {"sort": "busy", "limit": 1000},
             }
         )

@@ -143,7 +143,11 @@ def _notice(at: float, text: str) -> Object:
 
 
 def watch(
-    connection: Connection, duration: float | None, slow: float | None, thresholds: Thresholds | None = None
+    connection: Connection,
+    duration: float | None,
+    slow: float | None,
+    thresholds: Thresholds | None = None,
+    keep_locals: bool = False,
 ) -> Iterator[Object]:
     """The objects of a program until the time is over or the program has ended; then a notice says so."""
     stream = Stream(findings=Findings(thresholds or Thresholds()))
@@ -151,6 +155,8 @@ def watch(
     if connection.hello.hooks.startswith("read-only"):
         yield _notice(time.time(), f"{connection.hello.hooks}: only ends of tasks can be told, and not how they ended")
     what: dict[str, object] = {"type": "watch", "rate": RATE, "rows": True, "events": True, "findings": True}
+    if keep_locals:
+        what["locals"] = True
     if slow is not None:
         what["slow"] = round(slow * 1e6)
     until = None if duration is None else time.monotonic() + duration
@@ -191,6 +197,16 @@ def line(thing: Object) -> str:
     """One line for a person."""
     kind = thing["type"]
     return f"{_clock(thing['time'])}  {kind:<13}  {fmt.clean(_TEXTS[kind](thing))}"
+
+
+def lines(thing: Object) -> list[str]:
+    """The same, and below it the names and values of each frame of what failed, where they were kept."""
+    found = [line(thing)]
+    for site, names in zip(thing.get("traceback") or [], thing.get("locals") or [], strict=False):
+        if names is not None:
+            found.append(f"{'':<14}{fmt.clean(_place(site))}")
+            found += [f"{'':<18}{fmt.clean(name)} = {fmt.clean(text)}" for name, text in names.items()]
+    return found
 
 
 def _clock(at: float) -> str:

@@ -257,7 +257,10 @@ def _history(store: Store, tables: _Tables) -> frames.History:
     def facts(failure: Failure | None) -> frames.ExceptionFacts | None:
         if failure is None:
             return None
-        return frames.ExceptionFacts(failure.type, failure.message, tables.stack(failure.traceback))
+        kept = None
+        if failure.locals is not None:
+            kept = [None if names is None else list(names) for names in failure.locals]
+        return frames.ExceptionFacts(failure.type, failure.message, tables.stack(failure.traceback), kept)
 
     events = [
         frames.Event(

@@ -97,6 +97,8 @@ class Failure:
     type: str
     message: str
     traceback: tuple[Site, ...]
+    locals: tuple[tuple[tuple[str, str], ...] | None, ...] | None = None
+    """For each frame, names with their values as text; None where they are not kept, or were not asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -475,7 +475,14 @@ class Store:
             self._forget(event.task)
 
     def _failure(self, facts: frames.ExceptionFacts | None) -> Failure | None:
-        return None if facts is None else Failure(facts.type, facts.message, self.stack(facts.traceback))
+        if facts is None:
+            return None
+        held = facts.locals
+        if held is not None and len(held) == len(facts.traceback):
+            kept = tuple(None if names is None else tuple(names) for names in held)
+        else:
+            kept = None
+        return Failure(facts.type, facts.message, self.stack(facts.traceback), kept)
 
     def _string(self, number: int) -> str:
         return self._strings[number] if 0 <= number < len(self._strings) else "?"

@@ -52,7 +52,7 @@ def end_page(store: Store, ended: EndedTask, sources: Sources, cells: int) -> li
         return [*lines, line(("none was kept", "dim"))]
     lines += changed_note(failure.traceback, store, sources)
     marked = innermost_own(failure.traceback, store)
-    return lines + stack(failure.traceback, store, sources, cells, marked)
+    return lines + stack(failure.traceback, store, sources, cells, marked, failure.locals or ())
 
 
 def _facts(store: Store, ended: EndedTask) -> list[Line]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+Held = tuple[tuple[str, str], ...]
+
 CLOCK_SLACK = 3.0
 """Seconds: the start of a process and the time of a file come from different clocks."""
 
@@ -47,8 +49,18 @@ def heading(title: str, cells: int, note: str = "") -> Line:
     return Line(tuple(parts))
 
 
-def stack(sites: Sequence[Site], store: Store, sources: Sources, cells: int, marked: int | None = None) -> list[Line]:
-    """Frames, one line each with its source line below; around the marked one its neighbours too."""
+def stack(
+    sites: Sequence[Site],
+    store: Store,
+    sources: Sources,
+    cells: int,
+    marked: int | None = None,
+    names_held: Sequence[Held | None] = (),
+) -> list[Line]:
+    """Frames, one line each with its source line below; around the marked one its neighbours too.
+
+    `names_held`: for each frame the local names with their values, where they are kept.
+    """
     names = [site.function.rpartition(".<locals>.")[2] for site in sites]
     room = min(max((len(name) for name in names), default=0), max(cells // 2 - 4, 12))
     lines = []
@@ -62,7 +74,15 @@ def stack(sites: Sequence[Site], store: Store, sources: Sources, cells: int, mar
             text = sources.one(site.file, site.line)
             if text:
                 lines.append(line((f"    {text}", "dim")))
+        if number < len(names_held):
+            lines += _held(names_held[number] or ())
     return lines
+
+
+def _held(held: Held) -> list[Line]:
+    """Local names with what they held."""
+    room = min(max((len(name) for name, _ in held), default=0), 24)
+    return [line((f"      {name:<{room}} = ", "dim"), (text, "text")) for name, text in held]
 
 
 def innermost_own(sites: Sequence[Site], store: Store) -> int | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from monitor import frames
 from monitor.sources.base import Status
 from probes import wire
@@ -195,6 +197,8 @@ def events() -> list[frames.Event]:
         "slow_callback", loop=1, duration=1_912_000, task=51, name=HOSTILE[1], callback="[/x]", stack=[13], blame=0,
     )  # fmt: skip
     trace = frames.ExceptionFacts(type="KeyError", message="'no such shelf: [bold]B7[/]'", traceback=[14, 12])
+    odd_names = [("shelf", "'[bold]B7[/]'"), ("api_token", "<masked>"), (HOSTILE[1], "\x1b[31m" + "wide 漢字 " * 30)]
+    trace = msgspec.structs.replace(trace, locals=[None, odd_names])
     add(
         "task_ended", task=91, name="worker-9", coro="worker", outcome="failed", exception=trace,
         age=9_120_000, busy=212_000, scheduled=1_000, steps=812, max_step=9_100, site=1, parent=MAIN, loop=1,

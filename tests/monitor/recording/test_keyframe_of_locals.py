@@ -1,0 +1,22 @@
+"""Names and values of what failed go through a keyframe."""
+
+from scripted import Script
+
+from monitor import frames
+from monitor.store.keyframe import restore, take
+from monitor.store.store import Store
+
+
+def test_a_keyframe_keeps_them():
+    script = Script()
+    store = Store()
+    for each in script.start():
+        store.apply(each)
+    facts = frames.ExceptionFacts("KeyError", "x", [1], [[("a", "1")]])
+    store.apply(frames.Event(seq=1001, at=5, kind="task_ended", task=999, name="t", outcome="failed", exception=facts))
+    store.apply(frames.Event(seq=1002, at=6, kind="unhandled", message="m", exception=facts))
+    assert store.ended[-1].failure.locals == ((("a", "1"),),)
+    again = Store()
+    restore(again, take(store, history=True))
+    assert again.ended[-1].failure == store.ended[-1].failure
+    assert again.unhandled[-1].failure == store.unhandled[-1].failure

@@ -14,7 +14,7 @@ from monitor.cli.config import config
 from monitor.cli.launching import run
 from monitor.cli.looks import memory, profile, tasks, watch
 from monitor.cli.output import print_programs
-from monitor.cli.recording import compare, record, replay
+from monitor.cli.recording import compare, export, record, replay
 from monitor.cli.target import open_dashboard
 from monitor.guard import guarded, say
 
@@ -46,6 +46,7 @@ _COMMANDS = (
     profile,
     record,
     compare,
+    export,
     replay,
     check,
     config,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,13 @@ import click
 
 from monitor.cli.output import json_option, print_object
 from monitor.cli.target import connect, token_option
+from monitor.errors import UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.recording.reader import Recording
     from monitor.recording.record import Outcome
 
 
@@ -143,6 +148,62 @@ def compare(a: str, b: str, conditions: tuple[str, ...], skip: float, as_json: b
         line = next(line for line in found.lines if line.figure is one.figure)
         say(f"failed: {one.text} ({one.figure.text(line.a)} → {one.figure.text(line.b)})")
     return 1 if failed or unknown else 0
+
+
+@click.command()
+@click.argument("recording", metavar="FILE")
+@click.option("--to", "kind", required=True, type=click.Choice(["perfetto", "ndjson", "csv"]), help="What to make.")
+@click.option("-o", "--output", metavar="FILE", help="Where to; - is stdout (perfetto: FILE.perfetto-trace).")
+@click.option("--from", "begin", metavar="T", help="Seconds since its start (90, 2m) or a clock time.")
+@click.option("--until", metavar="T", help="The same, for the end.")
+@click.option(
+    "--table",
+    type=click.Choice(["ticks", "tasks", "slow", "ended"]),
+    help="What the rows of CSV are (ticks).",
+)
+def export(
+    recording: str, kind: str, output: str | None, begin: str | None, until: str | None, table: str | None
+) -> int:
+    """Turn a recording into a trace for ui.perfetto.dev, or into lines for other tools."""
+    from monitor.recording.reader import Recording
+
+    if table is not None and kind != "csv":
+        raise UsageError("--table is for CSV", "--to csv")
+    with Recording(recording) as found:
+        span = (
+            found.start if begin is None else found.moment(begin),
+            found.end if until is None else found.moment(until),
+        )
+        if span[1] <= span[0]:
+            raise UsageError("nothing is between --from and --until", f"the recording has {found.duration:.1f} s")
+        pieces = _pieces(found, kind, table or "ticks", span)
+        if output is None and kind == "perfetto":
+            output = str(Path(recording).with_suffix(".perfetto-trace"))
+        if output in (None, "-"):
+            for piece in pieces:
+                sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+        else:
+            from monitor import format as fmt
+            from monitor.recording.export import write
+
+            size = write(Path(str(output)), pieces)
+            where = "; open it with ui.perfetto.dev" if kind == "perfetto" else ""
+            say(f"{output}: {fmt.size(size)}{where}")
+        for problem in found.problems:
+            say(problem)
+    return 0
+
+
+def _pieces(found: Recording, kind: str, table: str, span: tuple[int, int]) -> Iterator[bytes]:
+    if kind == "perfetto":
+        from monitor.recording.perfetto import trace
+
+        return trace(found, *span)
+    from monitor.plain.export import csv_lines, ndjson
+
+    lines = ndjson(found, *span) if kind == "ndjson" else csv_lines(table, found, *span)
+    return (line.encode("utf-8", "replace") for line in lines)
 
 
 def told(outcome: Outcome) -> int:

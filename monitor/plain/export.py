@@ -1,0 +1,149 @@
+"""`looptop export --to ndjson|csv`: a recording for people's own tools."""
+
+from __future__ import annotations
+
+import csv
+import io
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from monitor import frames
+from monitor.plain import objects
+from monitor.plain.objects import dump, rounded, seconds
+from monitor.plain.stream import Stream
+from monitor.recording.walk import walk
+from monitor.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.plain.objects import Object
+    from monitor.recording.reader import Recording
+    from monitor.store.model import Task
+
+TABLES = ("ticks", "tasks", "slow", "ended")
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "ticks": ("time", "tasks", "steps_per_s", "lag", "utilization", "ready", "timers", "rss", "cpu", "threads", "fds"),
+    "tasks": ("time", "task", "name", "coro", "state", "steps", "busy", "scheduled", "max_step", "waiting_on"),
+    "slow": ("time", "duration", "loop", "task", "name", "callback", "file", "line", "function"),
+    "ended": ("time", "task", "name", "coro", "outcome", "age", "busy", "steps", "exception", "message"),
+}
+"""The columns of each CSV table. Of several loops `ticks` has the worst lag and the highest utilization."""
+
+
+def ndjson(recording: Recording, begin: int | None = None, end: int | None = None) -> Iterator[str]:
+    """A line for the session, then for each tick, the facts of new tasks, each task that changed, each event."""
+    for thing in things(recording, begin, end):
+        yield dump(thing) + "\n"
+
+
+def csv_lines(table: str, recording: Recording, begin: int | None = None, end: int | None = None) -> Iterator[str]:
+    """One table as CSV, its heading first."""
+    row = {"ticks": "tick", "tasks": "task", "slow": "slow_callback", "ended": "task_ended"}[table]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS[table])
+    for thing in chain([None], things(recording, begin, end)):
+        if thing is not None and thing["type"] == row:
+            writer.writerow([_cell(thing.get(column)) for column in COLUMNS[table]])
+        if buffer.tell():
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+
+
+def _cell(value: Any) -> Any:
+    """A spreadsheet must not take a name for a formula."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + value
+    return "" if value is None else value
+
+
+def things(recording: Recording, begin: int | None, end: int | None) -> Iterator[Object]:
+    """What is exported, as objects with a `type`."""
+    stream = Stream()
+    store = stream.store
+    state, rest = walk(recording, begin, end)
+    for frame in state:
+        store.apply(frame)
+    yield {"type": "session", **(objects.session_object(store) or {}), "recorded_from": seconds(recording.start * 1e-6)}
+    for task in store.tasks.values():
+        yield _facts(task, store)
+        yield _task(task, store)
+    for frame in rest:
+        came = stream.take(frame)
+        match frame:
+            case frames.Static():
+                fresh = (store.tasks.get(row[0]) for row in frame.tasks)
+                yield from (_facts(task, store) for task in fresh if task is not None)
+            case frames.Tick():
+                changed = dict.fromkeys([*(row[0] for row in frame.tasks), *(row[0] for row in frame.waits)])
+                found = (store.tasks.get(number) for number in changed)
+                yield from (_task(task, store) for task in found if task is not None)
+                if frame.loops:
+                    yield _tick(store)
+            case frames.Event():
+                yield from map(_flat, came)
+
+
+def _facts(task: Task, store: Store) -> Object:
+    return {
+        "type": "task_facts",
+        "time": seconds(store.now),
+        "task": task.id,
+        "name": task.name,
+        "coro": task.coro,
+        "loop": task.loop,
+        "born": seconds(task.born),
+        "parent": task.parent or None,
+        "creation_site": objects.site_object(task.site),
+    }
+
+
+def _task(task: Task, store: Store) -> Object:
+    wait = f"{task.wait_kind} {task.wait_text or ''}".strip() if task.wait_kind is not None else None
+    return {
+        "type": "task",
+        "time": seconds(store.now),
+        "task": task.id,
+        "name": task.name,
+        "coro": task.coro,
+        "state": task.state_name,
+        "steps": task.steps,
+        "busy": seconds(task.busy),
+        "scheduled": seconds(task.scheduled),
+        "max_step": seconds(task.max_step),
+        "waiting_on": wait,
+    }
+
+
+def _tick(store: Store) -> Object:
+    loops = list(store.loops.values())
+    shares = [loop.utilizations.values[-1] for loop in loops if loop.utilizations.values]
+    process = store.process
+    return {
+        "type": "tick",
+        "time": seconds(store.now),
+        "tasks": len(store.tasks),
+        "steps_per_s": rounded(store.steps_per_s()),
+        "lag": seconds(max((loop.lag for loop in loops), default=None)),
+        "utilization": rounded(max(shares, default=None)),
+        "ready": sum(ready) if (ready := [loop.ready for loop in loops if loop.ready is not None]) else None,
+        "timers": sum(timers) if (timers := [loop.timers for loop in loops if loop.timers is not None]) else None,
+        "rss": process.rss,
+        "cpu": rounded(process.cpu),
+        "threads": process.threads,
+        "fds": process.fds,
+        "loops": [objects.loop_object(loop) for loop in loops],
+    }
+
+
+def _flat(thing: Object) -> Object:
+    """An event, with what its CSV columns need beside what `looptop watch --json` prints."""
+    if thing["type"] == "slow_callback":
+        where = thing["line"] or {}
+        return {**thing, "file": where.get("file"), "line": where.get("line"), "function": where.get("function")}
+    if thing["type"] == "task_ended":
+        failure = thing["exception"] or {}
+        return {**thing, "exception": failure.get("type"), "message": failure.get("message")}
+    return thing

@@ -1,0 +1,378 @@
+"""A recording as a trace for ui.perfetto.dev: tracks of tasks and loops, counters, slow callbacks with stacks.
+
+The format is Perfetto's own (protobuf, TrackEvent); tests read it with the official schema. Single steps are not
+recorded, so a slice of a task says what it did between two ticks: how many steps, how long they took.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from monitor.frames import Event, Keyframe, Static, Tick
+from monitor.recording import protobuf as pb
+from monitor.recording.walk import walk
+from monitor.store.store import Store
+from probes import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from monitor.frames import Frame
+    from monitor.recording.reader import Recording
+    from monitor.store.model import Loop, Site, Task
+
+SEQUENCE = 1
+_BEGIN, _END, _INSTANT, _COUNTER = 1, 2, 3, 4
+_CLEARED, _NEEDED = 1, 2
+_REALTIME, _BOOTTIME = 1, 6
+_CHRONOLOGICAL, _EXPLICIT = 2, 3
+_NS, _COUNT, _BYTES = 1, 2, 3
+
+PROCESS, EVENTS, TASKS = 1, 2, 3
+"""Numbers of tracks; those of loops, counters and tasks follow in kinds, each with room of its own."""
+
+_LOOP, _LOOP_COUNTER, _COUNTERS, _TASK = 1 << 40, 2 << 40, 3 << 40, 4 << 40
+MOST_TEXT = 300
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A task on its track: since when it is drawn, and what it had done at the last tick."""
+
+    begin: int
+    steps: int = 0
+    busy: float = 0.0
+    scheduled: float = 0.0
+
+
+@dataclass(slots=True)
+class _Names:
+    """Strings that go once and then by number."""
+
+    place: int  # the field of InternedData
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def of(self, name: str) -> tuple[int, bytes]:
+        """The number of a name, and the entry that has to come before its first use."""
+        found = self.numbers.get(name)
+        if found is not None:
+            return found, b""
+        found = self.numbers[name] = len(self.numbers) + 1
+        return found, pb.data(self.place, pb.number(1, found) + pb.text(2, name))
+
+
+def trace(recording: Recording, begin: int | None = None, end: int | None = None) -> Iterator[bytes]:
+    """The trace in pieces. Times as in `walk`."""
+    made = Trace()
+    state, rest = walk(recording, begin, end)
+    yield from made.begin(state)
+    for frame in rest:
+        yield from made.take(frame)
+    yield from made.end()
+
+
+class Trace:
+    """Turns frames into packets, by way of the store."""
+
+    def __init__(self) -> None:
+        self._store = Store()
+        self._tasks: dict[int, _Seen] = {}
+        self._leaving: dict[int, tuple[int, str]] = {}  # a row said that they ended; the event is still to come
+        self._loops: set[int] = set()
+        self._last = 0  # the last whole tick (µs)
+        self._names = _Names(2)
+        self._keys = _Names(3)
+
+    def begin(self, state: Iterable[Frame]) -> Iterator[bytes]:
+        """The tracks, and what there is at the start."""
+        for frame in state:
+            self._store.apply(frame)
+        store = self._store
+        self._last = round(store.now * 1e6)
+        clocks = b"".join(
+            pb.data(1, pb.number(1, clock) + pb.number(2, self._last * 1000)) for clock in (_BOOTTIME, _REALTIME)
+        )
+        yield _packet(pb.data(6, clocks) + pb.number(13, _CLEARED) + pb.number(87, 1))
+        session = store.session
+        program = "" if session is None else session.program
+        process = pb.number(1, 0 if session is None else session.pid) + pb.text(2, program)
+        name = session.name if session is not None and session.name else program
+        yield _track(PROCESS, name, pb.data(3, process + pb.text(6, name)), ordering=_EXPLICIT)
+        yield _track(EVENTS, "exceptions and notices", parent=PROCESS, rank=90)
+        yield _track(TASKS, "tasks", parent=PROCESS, rank=100, ordering=_CHRONOLOGICAL)
+        for rank, (title, unit) in enumerate(_PROCESS_COUNTERS):
+            yield _track(_COUNTERS + rank, title, _counter(unit), parent=PROCESS, rank=rank)
+        yield from self._find_loops()
+        for task in store.tasks.values():
+            yield from self._open(task)
+        yield from self._count()
+
+    def take(self, frame: Frame) -> Iterator[bytes]:
+        """The packets of the next frame."""
+        store = self._store
+        if isinstance(frame, Event):
+            known = frame.kind == "task_ended" and frame.task in store.tasks
+            if frame.kind == "task_ended":
+                yield from self._ended(frame, known)
+            store.apply(frame)
+            yield from self._event(frame)
+            return
+        store.apply(frame)
+        match frame:
+            case Static():
+                yield from self._find_loops()
+                for row in frame.tasks:
+                    task = store.tasks.get(row[0])
+                    if task is not None and task.id not in self._tasks:
+                        yield from self._open(task)
+            case Tick():
+                yield from self._tick(frame)
+            case Keyframe():
+                yield from self._find_loops()
+                now = round(store.now * 1e6)
+                for number in [number for number in self._tasks if number not in store.tasks]:
+                    yield from self._close(number, now)
+                for task in store.tasks.values():
+                    if task.id not in self._tasks:
+                        yield from self._open(task)
+                self._last = now
+
+    def end(self) -> Iterator[bytes]:
+        """Ends what is still there."""
+        now = round(self._store.now * 1e6)
+        for number in list(self._tasks):
+            yield from self._close(number, now)
+
+    # Loops and counters
+
+    def _find_loops(self) -> Iterator[bytes]:
+        for loop in self._store.loops.values():
+            if loop.id not in self._loops:
+                self._loops.add(loop.id)
+                rank = 10 + 10 * len(self._loops)
+                title = f"loop {loop.id} {loop.kind} {loop.name}"
+                yield _track(_LOOP + loop.id, f"{title}: slow callbacks", parent=PROCESS, rank=rank)
+                for number, (name, unit) in enumerate(_LOOP_COUNTERS):
+                    uuid = _LOOP_COUNTER + 8 * loop.id + number
+                    yield _track(uuid, f"loop {loop.id} {name}", _counter(unit), parent=PROCESS, rank=rank + 1 + number)
+
+    def _count(self) -> Iterator[bytes]:
+        store = self._store
+        at = round(store.now * 1e6)
+        values = (float(len(store.tasks)), store.steps_per_s(), store.process.rss, _percent(store.process.cpu))
+        for number, value in enumerate(values):
+            if value is not None:
+                yield _value(at, _COUNTERS + number, value)
+        for loop in store.loops.values():
+            for number, found in enumerate((loop.lag * 1e9, _percent(_utilization(loop)), loop.ready)):
+                if found is not None:
+                    yield _value(at, _LOOP_COUNTER + 8 * loop.id + number, found)
+
+    def _tick(self, tick: Tick) -> Iterator[bytes]:
+        store = self._store
+        at = round(store.now * 1e6)
+        if tick.loops:
+            for number, (when, outcome) in list(self._leaving.items()):
+                if number in self._tasks:
+                    yield from self._close(number, when, outcome)
+            self._leaving.clear()
+        for row in tick.tasks:
+            task = store.tasks.get(row[0])
+            if task is not None:
+                yield from self._steps(task, at)
+            elif row[0] in self._tasks:
+                self._leaving[row[0]] = (at, wire.STATES[row[1]] if 0 <= row[1] < len(wire.STATES) else "")
+        for number in tick.gone:
+            if number in self._tasks:
+                yield from self._close(number, at, "collected without having ended")
+        if tick.loops:
+            yield from self._count()
+            self._last = at
+
+    # Tasks
+
+    def _open(self, task: Task) -> Iterator[bytes]:
+        now = round(self._store.now * 1e6)
+        born = now if task.born is None else round(task.born * 1e6)
+        busy, scheduled = task.busy, task.scheduled or 0.0
+        self._tasks[task.id] = _Seen(born, task.steps, busy, scheduled)
+        yield _track(_TASK + task.id, f"{_short(task.name)} ({task.id})", parent=TASKS)
+        facts: dict[str, object] = {
+            "task": task.id,
+            "coroutine": task.coro,
+            "created at": _line(task.site),
+            "parent": task.parent or None,
+            "loop": task.loop,
+        }
+        if task.born is None:
+            facts["born"] = "before the probe came"
+        if task.steps:
+            facts["steps before"] = task.steps
+            facts["busy before (ms)"] = busy * 1e3
+        yield self._slice(_BEGIN, born, _TASK + task.id, _short(task.coro), facts)
+
+    def _steps(self, task: Task, at: int) -> Iterator[bytes]:
+        """What a task did since the last tick, as a slice of that time."""
+        seen = self._tasks.get(task.id)
+        if seen is None:
+            return
+        steps, busy = task.steps - seen.steps, task.busy - seen.busy
+        scheduled = (task.scheduled or 0.0) - seen.scheduled
+        if steps <= 0 and busy <= 0:
+            return
+        yield from self._did(task.id, max(self._last, seen.begin), at, steps, busy, scheduled, task.state_name)
+        seen.steps, seen.busy, seen.scheduled = task.steps, task.busy, task.scheduled or 0.0
+
+    def _did(
+        self, number: int, begin: int, end: int, steps: int, busy: float, scheduled: float, state: str
+    ) -> Iterator[bytes]:
+        if end <= begin:
+            return
+        facts = {"steps": steps, "busy (ms)": busy * 1e3, "scheduled (ms)": scheduled * 1e3, "then": state}
+        yield self._slice(_BEGIN, begin, _TASK + number, "steps", facts)
+        yield _plain(_END, end, _TASK + number)
+
+    def _ended(self, event: Event, known: bool) -> Iterator[bytes]:
+        number = event.task
+        if number is None:
+            return
+        seen = self._tasks.get(number)
+        if seen is None and not known:  # it lived between two ticks: all that is known is how it ended
+            born = event.at - (event.age or 0)
+            self._tasks[number] = seen = _Seen(born)
+            yield _track(_TASK + number, f"{_short(event.name or '')} ({number})", parent=TASKS)
+            site = next(iter(self._store.stack([event.site])), None) if event.site > 0 else None
+            facts: dict[str, object] = {"task": number, "coroutine": event.coro, "created at": _line(site)}
+            yield self._slice(_BEGIN, born, _TASK + number, _short(event.coro), facts)
+        if seen is None:
+            return
+        steps = (event.steps or 0) - seen.steps
+        if steps > 0:
+            busy, scheduled = (event.busy or 0) * 1e-6 - seen.busy, (event.scheduled or 0) * 1e-6 - seen.scheduled
+            begin = max(self._last, seen.begin)
+            yield from self._did(number, begin, event.at, steps, busy, max(scheduled, 0.0), event.outcome)
+        failure = None
+        if event.exception is not None:
+            failure = f"{event.exception.type}: {event.exception.message}"
+        yield from self._close(number, event.at, event.outcome, failure)
+
+    def _close(self, number: int, at: int, outcome: str = "", failure: str | None = None) -> Iterator[bytes]:
+        seen = self._tasks.pop(number)
+        self._leaving.pop(number, None)
+        at = max(at, seen.begin)
+        if outcome:
+            facts: dict[str, object] = {"exception": None if failure is None else _short(failure)}
+            yield self._slice(_INSTANT, at, _TASK + number, outcome, facts)
+        yield _plain(_END, at, _TASK + number)
+
+    # Events
+
+    def _event(self, event: Event) -> Iterator[bytes]:
+        store = self._store
+        if event.kind == "slow_callback":
+            stack = store.stack(event.stack)
+            blamed = stack[event.blame] if 0 <= event.blame < len(stack) else None
+            who = _short(event.name or event.callback or "?")
+            facts: dict[str, object] = {
+                "task": event.task,
+                "callback": event.callback,
+                "line": _line(blamed),
+                "stack": [_line(site) for site in stack],
+            }
+            name = f"{who} at {_line(blamed)}" if blamed is not None else who
+            begin = event.at - event.duration
+            yield self._slice(_BEGIN, begin, _LOOP + event.loop, name, facts, stack)
+            yield _plain(_END, event.at, _LOOP + event.loop)
+            if event.task in self._tasks:
+                at = max(begin, self._tasks[event.task].begin)
+                facts["duration (ms)"] = event.duration * 1e-3
+                yield self._slice(_INSTANT, at, _TASK + event.task, "slow callback", facts, stack)
+        elif event.kind == "unhandled":
+            text = event.message if event.exception is None else f"{event.message}: {event.exception.type}"
+            facts = {"task": event.task, "name": event.name}
+            if event.exception is not None:
+                facts["exception"] = _short(f"{event.exception.type}: {event.exception.message}")
+                facts["traceback"] = [_line(site) for site in store.stack(event.exception.traceback)]
+            yield self._slice(_INSTANT, event.at, EVENTS, _short(text), facts)
+        elif event.kind in ("notice", "memory"):
+            yield self._slice(_INSTANT, event.at, EVENTS, _short(event.text), {})
+
+    def _slice(
+        self, kind: int, at: int, track: int, name: str, facts: dict[str, object], stack: tuple[Site, ...] = ()
+    ) -> bytes:
+        """An event with a name and what is known of it."""
+        number, entries = self._names.of(name)
+        said = []
+        for key, value in facts.items():
+            if value is not None and value != []:
+                key_number, entry = self._keys.of(key)
+                entries += entry
+                said.append(pb.data(4, pb.number(1, key_number) + _annotation(value)))
+        event = [pb.number(9, kind), pb.number(11, track), pb.number(10, number), *said]
+        if stack:
+            sites = [pb.text(1, s.function) + pb.text(2, s.file) + pb.number(3, s.line) for s in stack]
+            event.append(pb.data(55, b"".join(pb.data(1, site) for site in sites)))
+        interned = pb.data(12, entries) if entries else b""
+        return _packet(_at(at) + pb.data(11, b"".join(event)) + interned + pb.number(13, _NEEDED))
+
+
+_PROCESS_COUNTERS = (("tasks", _COUNT), ("steps per second", _COUNT), ("memory (rss)", _BYTES), ("CPU %", _COUNT))
+_LOOP_COUNTERS = (("lag", _NS), ("utilization %", _COUNT), ("ready", _COUNT))
+
+
+def _packet(content: bytes) -> bytes:
+    return pb.data(1, content + pb.number(10, SEQUENCE))
+
+
+def _at(microseconds: int) -> bytes:
+    return pb.number(8, max(microseconds, 0) * 1000)
+
+
+def _plain(kind: int, at: int, track: int) -> bytes:
+    return _packet(_at(at) + pb.data(11, pb.number(9, kind) + pb.number(11, track)) + pb.number(13, _NEEDED))
+
+
+def _value(at: int, track: int, value: float) -> bytes:
+    event = pb.number(9, _COUNTER) + pb.number(11, track) + pb.double(44, float(value))
+    return _packet(_at(at) + pb.data(11, event) + pb.number(13, _NEEDED))
+
+
+def _track(uuid: int, name: str, what: bytes = b"", parent: int = 0, rank: int = 0, ordering: int = 0) -> bytes:
+    content = pb.number(1, uuid) + pb.text(2, name) + what
+    content += pb.number(5, parent) if parent else b""
+    content += pb.number(11, ordering) if ordering else b""
+    content += pb.number(12, rank) if rank else b""
+    return _packet(pb.data(60, content))
+
+
+def _counter(unit: int) -> bytes:
+    return pb.data(8, pb.number(3, unit))
+
+
+def _annotation(value: object) -> bytes:
+    match value:
+        case int():
+            return pb.number(4, value)
+        case float():
+            return pb.double(5, value)
+        case list():
+            return b"".join(pb.data(12, _annotation(entry)) for entry in value)
+        case _:
+            return pb.text(6, str(value))
+
+
+def _line(site: Site | None) -> str | None:
+    return None if site is None else f"{site.file}:{site.line} {site.function}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MOST_TEXT else text[:MOST_TEXT] + "…"
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else round(share * 100, 3)
+
+
+def _utilization(loop: Loop) -> float | None:
+    return loop.utilizations.values[-1] if loop.utilizations.values else None

@@ -35,7 +35,7 @@ class Loops:
 
     def install(self) -> None:
         """Hooks the births of tasks on every class of loops there is and will be, and finds the loops that run."""
-        hot.on_loop = self.known
+        hot.state.on_loop = self.known
         add = self._registry.add
         add(Hook("loop start", events, "_set_running_loop", self._hook_running))
         if hasattr(asyncio, "_set_running_loop"):
@@ -162,6 +162,7 @@ class Loops:
             if record.thread == thread:
                 record.started = record.beat_sent = 0.0
                 hot.loops.pop(loop, None)
+        hot.state.forget_loops()
 
 
 def kind_of(loop: Loop) -> str:

@@ -83,8 +83,8 @@ class Probe:
     def get_ready(self) -> None:
         """Hooks births and opens the socket; `serve` is to be called next, in a thread of its own."""
         sites.skip_also(tuple(part for part in self.settings.skip.split(",") if part))
-        hot.on_error = self.registry.fail
-        hot.on_slow = self.watchdog.book
+        hot.state.on_error = self.registry.fail
+        hot.state.on_slow = self.watchdog.book
         self.loops.install()
         self._open()
         self.viewers_changed()
@@ -218,6 +218,7 @@ class Probe:
                 announce.remove(*self._files)
             hot.records.clear()
             hot.loops.clear()
+            hot.state.forget_loops()
             if getattr(sys, "_looptop_probe", None) is self:
                 del sys._looptop_probe  # type: ignore[attr-defined]
             self.on_end()
@@ -227,12 +228,13 @@ class Probe:
     def forked(self) -> None:
         """In a child after fork: no thread of ours lives here, so hooks and copied sockets go."""
         self._alive = False
-        hot.watching = False
+        hot.state.watching = False
         self.registry.remove_all()
         self.server.close()
         self.memory.close(forked=True)
         hot.records.clear()
         hot.loops.clear()
+        hot.state.forget_loops()
         hot.changed.clear()
         if getattr(sys, "_looptop_probe", None) is self:
             del sys._looptop_probe  # type: ignore[attr-defined]
@@ -249,8 +251,8 @@ class Probe:
             self._leave_at = self._when_to_leave()
         if sessions or monotonic() < self._expected_until:
             thresholds = [session.watch.slow for session in sessions] or [self.settings.slow]
-            hot.slow_threshold = self.watchdog.threshold = min(thresholds)
-            hot.origin_depth = max((session.watch.origins for session in sessions), default=0)
+            hot.state.slow_threshold = self.watchdog.threshold = min(thresholds)
+            hot.state.origin_depth = max((session.watch.origins for session in sessions), default=0)
             asked = self.settings.control and any(session.watch.locals for session in sessions)
             post_mortem.wanted = self.settings.locals or asked
             self._start_counting()
@@ -274,28 +276,28 @@ class Probe:
         return monotonic() if self._had_viewers else self._leave_at
 
     def _start_counting(self) -> None:
-        if hot.watching or self._pid != os.getpid():
+        if hot.state.watching or self._pid != os.getpid():
             return
         self.sampler.start_counting()
-        hot.watching = True
+        hot.state.watching = True
         self.loops.watch()
         if not self._hook_cost:
             self._hook_cost = hot.cost_of_a_step()
         self.watchdog.start(start_new_thread, _sleeper())
 
     def _stop_counting(self) -> None:
-        if not hot.watching:
+        if not hot.state.watching:
             return
         self.watchdog.stop()
         self.loops.unwatch()
-        hot.watching = False
-        hot.origin_depth = 0
+        hot.state.watching = False
+        hot.state.origin_depth = 0
         post_mortem.wanted = False
         hot.changed.clear()
 
     def woken(self) -> None:
         """The thread has the GIL again; perhaps because something that kept it has just ended (see slow.py)."""
-        if hot.watching:
+        if hot.state.watching:
             try:
                 self.watchdog.look_if_late()
             except Exception as error:
@@ -304,7 +306,7 @@ class Probe:
     def next_look(self) -> float | None:
         """When the thread must look at the hooks although no viewer is due; None: no need."""
         times = [when for when in (self._expected_until, self._leave_at) if when]
-        if hot.watching:  # also for viewers that are slow, or do not read: the hooks' book is bounded
+        if hot.state.watching:  # also for viewers that are slow, or do not read: the hooks' book is bounded
             times.append(self._next_look)
         memory = self.memory.due()
         return min(times if memory is None else [*times, memory], default=None)
@@ -317,7 +319,7 @@ class Probe:
         if self._leave_at and now >= self._leave_at:
             self.stop_soon("nobody looks any more")
         self.memory.step(now)
-        if not hot.watching:
+        if not hot.state.watching:
             self._tell()
             return
         sessions = [viewer.session for viewer in self.server.viewers if viewer.session.watching]
@@ -412,7 +414,7 @@ class Probe:
             "python": _python(),
             "implementation": {"cpython": "CPython"}.get(sys.implementation.name, sys.implementation.name),
             "probe": VERSION,
-            "hooks": "pure Python",
+            "hooks": hot.HOOKS,
             "capabilities": capabilities,
             "settings": {"slow": round(self.settings.slow * 1e6), "ended": self.settings.ended},
             "paths": sites.python_paths(),

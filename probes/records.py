@@ -8,9 +8,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import post_mortem, wire
+from .twin import native, shared
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
     from types import CodeType
 
     AnyTask = asyncio.Task[Any]
@@ -73,7 +75,7 @@ class TaskRecord(weakref.ref["AnyTask"]):
     told: int
 
 
-def start_counting(record: TaskRecord) -> None:
+def _start_counting(record: TaskRecord) -> None:
     """Sets a record to nothing counted yet, from now on. Until somebody watches, these fields are not there."""
     record.busy = record.scheduled = record.max_step = record.ended = 0.0
     record.steps = record.outcome = record.site = 0
@@ -83,8 +85,32 @@ def start_counting(record: TaskRecord) -> None:
     record.dirty = False
 
 
-class LoopRecord:
-    """What is known of one event loop. `started` is the start of the callback that runs now, or 0.0."""
+start_counting: Callable[[TaskRecord], None] = _start_counting if shared is None else shared.start_counting
+
+
+class LoopClock:
+    """The part of a LoopRecord that every callback touches."""
+
+    __slots__ = (
+        "busy",
+        "nested",  # time of eager first steps inside the step that runs
+        "started",  # start of the callback that runs now, or 0.0
+        "steps",
+    )
+
+    busy: float
+    nested: float
+    started: float
+    steps: int
+
+
+if native is not None and not TYPE_CHECKING:
+    TaskRecord = native.TaskRecord
+    LoopClock = native.LoopClock
+
+
+class LoopRecord(LoopClock):
+    """What is known of one event loop."""
 
     __slots__ = (
         "__weakref__",
@@ -92,19 +118,15 @@ class LoopRecord:
         "beat_sent",  # when the watchdog asked the loop for a sign of life; 0.0: none is under way
         "between",  # samples since then of a loop that is not clocked
         "blocked_since",  # the watchdog's own, see slow.py
-        "busy",
         "clocked",  # False: the loop passes no hook for plain callbacks (uvloop)
         "depth",  # stack frames below the loop
         "id",
         "kind",
         "lag",
         "lag_peak",
-        "nested",  # time of eager first steps inside the step that runs
         "ref",
         "samples",
         "schedules",  # True: the time that a task waits for its turn is known
-        "started",
-        "steps",
         "thread",
         "thread_native",
     )
@@ -147,9 +169,14 @@ class SiteCounts:
         self.born += 1
         self.ended += 1
         self.cancelled += record.outcome == wire.CANCELLED
+        self.failed += record.outcome == wire.FAILED
         self.busy += record.busy
         self.steps += record.steps
         self.untold += 1
+
+
+if native is not None and not TYPE_CHECKING:
+    SiteCounts = native.SiteCounts
 
 
 class Failure:

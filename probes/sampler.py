@@ -65,7 +65,7 @@ class Sampler:
         """Begins anew with the tasks there are; called before the step hooks go in."""
         hot.changed.clear()
         # First of all: a birth that does not see this yet is in the records already, and is met below.
-        hot.watching = True
+        hot.state.watching = True
         self.site_counts.clear()
         hot.short_lives.clear()
         self.by_id.clear()
@@ -106,9 +106,8 @@ class Sampler:
             record = hot.record_of(task)
             if record is None:
                 hot.adopt(task, loop_record)
-            elif hot.watching and record.told < 0 and not record.dirty:
-                record.dirty = True  # it has not stepped yet
-                hot.changed.append(record)
+            elif hot.state.watching and record.told < 0 and not record.dirty:
+                hot.add_changed(record)  # it has not stepped yet
 
     def look(self) -> Changes:
         """Takes what the hooks booked since the last look."""
@@ -119,8 +118,10 @@ class Sampler:
             # A crowd is swept less often: this is never more than 2 % of a core.
             self._sweep_due = monotonic() + max(1.0, 50 * (monotonic() - now))
         changes = Changes()
-        self._count_lost_births()
-        hot.named = 0
+        if hot.state.lost:
+            self.drop(hot.state.lost)
+            hot.state.lost = 0
+        hot.state.named = 0
         take = hot.changed.popleft
         for number in range(len(hot.changed)):
             if number % _SLICE == _SLICE - 1:
@@ -153,8 +154,10 @@ class Sampler:
             record.site = self.tables.site_at(record.code, record.lasti)
             if record.counted is None:
                 counts = self._counts(record.site)
-                if record.site and len(hot.short_lives) < MOST_SITES:  # then the tables keep the code
-                    hot.short_lives[id(record.code), record.lasti] = counts
+                if (
+                    record.site and record.code is not None and len(hot.short_lives) < MOST_SITES
+                ):  # then the tables keep the code
+                    hot.short_lives.put(record.code, record.lasti, counts)
                 counts.born += 1
                 changes.sites.add(record.site)
         steps = record.steps
@@ -183,11 +186,6 @@ class Sampler:
             counts = self.site_counts[site] = SiteCounts(site)
         return counts
 
-    def _count_lost_births(self) -> None:
-        if len(hot.changed) == hot.MOST_CHANGED:
-            # The oldest entries fell out; whose they were is not known any more.
-            self.drop(1)
-
     def drop(self, number: int) -> None:
         """Counts and dates something that viewers will not see."""
         self.dropped += number
@@ -203,8 +201,7 @@ class Sampler:
                 if hot.records.get(task_record.key) is task_record:
                     del hot.records[task_record.key]
                 if not task_record.dirty:
-                    task_record.dirty = True
-                    hot.changed.append(task_record)
+                    hot.add_changed(task_record)
         for loop, record in self._loops.all():
             if record.thread:
                 self._adopt(loop, record)
@@ -215,11 +212,10 @@ class Sampler:
         """Forgets the records of tasks that are no more; cheap while few are."""
         if len(hot.records) <= self._pruned * 2:
             return
-        for number, (key, record) in enumerate(list(hot.records.items())):
-            if number % _SLICE == _SLICE - 1:
-                sleep(0)
-            if record() is None and hot.records.get(key) is record:
-                del hot.records[key]
+        start = hot.prune(0, _SLICE)
+        while start:
+            sleep(0)
+            start = hot.prune(start, _SLICE)
         self._pruned = max(len(hot.records), 500)
 
     def _mark_ready(self, loop: LoopRecord) -> None:
@@ -229,8 +225,7 @@ class Sampler:
                 sleep(0)
             task = record() if record.loop is loop and not record.dirty else None
             if task is not None and loops.state_of(record, task, None) == wire.SCHEDULED:
-                record.dirty = True
-                hot.changed.append(record)
+                hot.add_changed(record)
 
     # Events
 

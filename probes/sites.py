@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from asyncio import base_events
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class _Files(dict[str, int]):
 
 
 plumbing = _Files()
+LOOP: Any = base_events.BaseEventLoop._run_once.__code__  # type: ignore[attr-defined]
+"""Where asyncio's loop calls callbacks: a boundary too, for hooks in C leave no frame of `Handle._run`."""
 
 
 def skip_also(patterns: tuple[str, ...]) -> None:
@@ -66,7 +69,7 @@ def skip_also(patterns: tuple[str, ...]) -> None:
 
 def _kind(file: str, skip: tuple[str, ...]) -> int:
     if file.startswith(_own) or file == "<frozen importlib._bootstrap>":
-        return BOUNDARY if file.endswith("/hot.py") else PLUMBING
+        return BOUNDARY if file.endswith("/pure.py") else PLUMBING
     if any(pattern in file for pattern in skip):
         return PLUMBING
     if "/asyncio/" in file and (file.startswith(_stdlib) or is_stdlib(file)):
@@ -99,7 +102,7 @@ def user_frame(frame: Any) -> Any:
     kind = plumbing[frame.f_code.co_filename]
     while kind != USER:
         frame = frame.f_back
-        if frame is None:
+        if frame is None or frame.f_code is LOOP:
             return None
         outer = plumbing[frame.f_code.co_filename]
         if outer == BOUNDARY or (outer == RUNNER and kind != RUNNER):
@@ -114,7 +117,7 @@ def of(coro: Any, frame: Any) -> tuple[CodeType | None, int]:
     kind = first_kind = plumbing[frame.f_code.co_filename]
     while kind != USER:
         frame = frame.f_back
-        if frame is None:
+        if frame is None or frame.f_code is LOOP:
             break
         outer = plumbing[frame.f_code.co_filename]
         if outer == BOUNDARY or (outer == RUNNER and kind != RUNNER):
@@ -138,7 +141,7 @@ def fallback(coro: Any, frame: Any) -> tuple[CodeType | None, int]:
     while frame is not None:
         if not is_stdlib(frame.f_code.co_filename) and not frame.f_code.co_filename.startswith(_own):
             return frame.f_code, frame.f_lasti
-        if plumbing[frame.f_code.co_filename] in (BOUNDARY, RUNNER):
+        if frame.f_code is LOOP or plumbing[frame.f_code.co_filename] in (BOUNDARY, RUNNER):
             break
         frame = frame.f_back
     if code is not None and not is_stdlib(code.co_filename):
@@ -151,7 +154,7 @@ def stack_of(frame: Any, depth: int) -> tuple[tuple[CodeType, int], ...]:
     out: list[tuple[CodeType, int]] = []
     while frame is not None and len(out) < depth:
         code = frame.f_code
-        if plumbing[code.co_filename] == BOUNDARY:
+        if code is LOOP or plumbing[code.co_filename] == BOUNDARY:
             break
         out.append((code, frame.f_lasti))
         frame = frame.f_back

@@ -101,7 +101,7 @@ class Watchdog:
                 self.look()
                 self.cpu = thread_time()
         except Exception as error:
-            hot.on_error("watchdog", error)
+            hot.state.on_error("watchdog", error)
 
     def look_if_late(self) -> None:
         """Looks, in the other thread of the probe, if the last look is too long ago. Called whenever that may have
@@ -235,13 +235,17 @@ def stack_of(frame: Any, depth: int) -> Stack:
         frame = frame.f_back
     del out[max(len(out) - depth, 0) :]
     for index, (code, _) in enumerate(out):
-        if sites.plumbing[code.co_filename] == sites.BOUNDARY and code.co_name in ("run", "_run"):
+        if code is sites.LOOP or (
+            sites.plumbing[code.co_filename] == sites.BOUNDARY and code.co_name in ("run", "_run")
+        ):
             del out[index:]
             break
     else:
-        if out and out[-1][0].co_name in ("run_forever", "_run_once", "select"):
-            # In the loop itself, between two callbacks.
+        if out and out[-1][0].co_name in ("run_forever", "select"):
             return ()
+    if len(out) == 1 and out[0][0].co_name == "select" and sites.is_stdlib(out[0][0].co_filename):
+        # In the loop itself, between two callbacks.
+        return ()
     del out[MOST_FRAMES:]
     out.reverse()
     return tuple(out)

@@ -14,12 +14,18 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:] = [str(ROOT), *(entry for entry in sys.path if entry != str(ROOT))]
 
 
+TWIN = os.environ.get("LOOPTOP_TEST_TWIN")
+"""`c` or `pure`: all tests with one twin of the hooks. Else 3.12 has the one in Python, and the others that in C."""
+
+
 @pytest.fixture(params=VERSIONS)
-def python(request: pytest.FixtureRequest) -> str:
+def python(request: pytest.FixtureRequest, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each supported Python in turn; loudly skipped where the machine lacks it."""
     found = find_python(request.param)
     if found is None:
         pytest.skip(f"Python {request.param} is not on this machine (looked in pyenv and on PATH)")
+    if TWIN is None and request.param == "3.12":
+        monkeypatch.setenv("LOOPTOP_PURE", "1")
     return found
 
 
@@ -34,4 +40,6 @@ def runtime_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
         directory = Path(tempfile.mkdtemp(prefix="lt-"))
     monkeypatch.setenv("LOOPTOP_DIR", str(directory))
+    if TWIN == "pure":
+        monkeypatch.setenv("LOOPTOP_PURE", "1")
     return directory

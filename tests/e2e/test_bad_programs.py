@@ -266,7 +266,7 @@ def test_hooks_that_were_covered_stay_and_are_told_and_never_count_twice(tmp_pat
 def test_a_hook_that_raises_is_switched_off_and_told(tmp_path: Path, python: str, hook: str) -> None:
     body = f"""
         import probes
-        from probes import hot, slow
+        from probes import hot, sites, slow
         probe = probes.install()
         hook = {hook!r}
 
@@ -282,8 +282,10 @@ def test_a_hook_that_raises_is_switched_off_and_told(tmp_path: Path, python: str
 
         async def main():
             await told("ready")
-            if hook == "run": hot.finish = breaks
-            if hook == "create_task": hot.TaskRecord = breaks
+            if hook == "run": hot.state.on_slow, hot.state.slow_threshold = breaks, 0.0
+            if hook == "create_task":
+                sites.plumbing.clear()
+                type(sites.plumbing).__missing__ = breaks
             if hook == "exception handler": probe.loops.on_unhandled = breaks
             if hook == "loop start": probe.loops._started = breaks
             if hook == "watchdog": slow.stack_of = breaks

@@ -1,0 +1,403 @@
+"""The hooks in Python: what runs per task and per step where those in C are not to be had. The app pays for each line.
+
+Measured (`python -m benchmarks`): a `call_soon` that builds its handle in one Python call instead of four pays
+for most of the accounting, so the time that a task waits for its turn comes free.
+"""
+
+from __future__ import annotations
+
+import sys
+from asyncio import events, format_helpers, tasks
+from contextvars import Context, copy_context
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from . import sites
+from .book import (
+    _current,
+    a_first_step,
+    add_changed,
+    adopt,
+    changed,
+    current_task_of,
+    finish,
+    loops,
+    record_of,
+    records,
+    state,
+)
+from .records import TaskRecord, name_of, start_counting
+from .twin import MOST_CHANGED
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    AnyTask = asyncio.Task[Any]
+    Loop = asyncio.AbstractEventLoop
+
+_STEP_NAMES = frozenset({"task_wakeup", "TaskWakeupMethWrapper", "__step", "__wakeup"})
+_step_class = type(a_first_step()[1])
+"""The C type of the callback that runs the first step of a task, which has neither name nor module."""
+_wakeup_class = type(len)
+"""Of the callback that runs the other steps, as of every bound method of C."""
+
+
+def hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., AnyTask]:
+    """It does what asyncio's own does in its place, which pays for most of the registration.
+
+    With a task factory, in debug mode and for a closed loop, asyncio's own is called.
+    """
+    getframe = sys._getframe
+    plumbing = sites.plumbing
+    user = sites.USER
+    current = _current.get if _current is not None else current_task_of
+    not_plain = hook_any_create_task(original, True, 2)
+
+    def create_task(self: Any, coro: Any, *, name: Any = None, context: Any = None) -> AnyTask:
+        if self._task_factory is not None or self._debug or self._closed:
+            return not_plain(self, coro, name=name, context=context)
+        born = monotonic()
+        task = tasks.Task(coro, loop=self, name=name, context=context)
+        try:
+            record = TaskRecord(task)
+            record.id = state.next_id()
+            record.key = key = id(task)
+            record.born = born
+            record.eager = record.older = False
+            try:
+                record.loop = loops[self]
+            except KeyError:
+                record.loop = state.on_loop(self)
+            creator = current(self)
+            parent = records.get(id(creator))
+            if parent is not None and parent() is creator:
+                record.parent = parent.id
+            else:
+                record.parent = 0 if creator is None else adopt(creator, record.loop).id
+            frame: Any = getframe(1)
+            code = frame.f_code
+            if plumbing[code.co_filename] != user:
+                frame = frame.f_back  # of asyncio.create_task, most of the time
+                if frame is not None:
+                    code = frame.f_code
+                    if plumbing[code.co_filename] != user:
+                        frame = None
+            if frame is None:
+                record.code, record.lasti = sites.of(coro, getframe(1))
+            else:
+                record.code = code
+                record.lasti = frame.f_lasti
+            if state.watching:
+                record.busy = record.scheduled = record.max_step = 0.0
+                record.steps = record.outcome = record.site = 0
+                record.coro = record.failure = record.histogram = record.name = record.origin = record.counted = None
+                record.told = -1
+                record.dirty = False  # after its first step, or within a second, the sampler gets it
+                if state.origin_depth:
+                    record.origin = sites.stack_of(getframe(1), state.origin_depth)
+                records[key] = record
+            else:
+                records[key] = record
+                if state.watching:  # another thread has begun to count in between
+                    start_counting(record)
+        except Exception as error:
+            state.on_error("create_task", error)
+        return task
+
+    return create_task
+
+
+def hook_any_create_task(original: Callable[..., AnyTask], native: bool, depth: int) -> Callable[..., AnyTask]:
+    """The same for factories, debug mode and loops of any kind. The caller is `depth` frames up."""
+    getframe = sys._getframe
+
+    def create_task(self: Any, coro: Any, **kwargs: Any) -> AnyTask:
+        factory = self._task_factory if native else _factory_of(self)
+        eager = factory is not None or "eager_start" in kwargs
+        nested = _nested(self) if eager else 0.0
+        born = monotonic()
+        task = original(self, coro, **kwargs)
+        try:
+            if eager and not hasattr(task, "_fut_waiter"):
+                return task  # somebody's factory made something else: a future, a proxy
+            _register(self, task, coro, born, getframe(depth), nested if eager else None)
+            if state.watching:
+                record = records[id(task)]
+                if record.eager and task.done():
+                    finish(record, task, monotonic())
+                    record.name = kwargs.get("name")  # else set by the caller, after this (3.12)
+            if native and self._debug and task._source_traceback:  # type: ignore[attr-defined]
+                without_hook(task._source_traceback, getframe(depth))  # type: ignore[attr-defined]
+        except Exception as error:
+            state.on_error("create_task", error)
+        try:
+            return task
+        finally:
+            del task  # the traceback of an eager one that failed leads to this frame
+
+    return create_task
+
+
+def _register(loop: Any, task: AnyTask, coro: Any, born: float, caller: Any, nested: float | None) -> None:
+    """`nested` is not None where the task may be eager: see `_book_eager`."""
+    record = TaskRecord(task)
+    record.id = state.next_id()
+    record.key = id(task)
+    record.born = born
+    record.eager = record.older = False
+    known = loops.get(loop)
+    record.loop = state.on_loop(loop) if known is None else known
+    creator = current_task_of(loop)
+    # An eager task in its first step has no record yet; it keeps the id that it is given here.
+    record.parent = 0 if creator is None else adopt(creator, record.loop).id
+    record.code, record.lasti = sites.of(coro, caller)
+    if state.watching:
+        start_counting(record)
+        record.counted = None
+        if state.origin_depth:
+            record.origin = sites.stack_of(caller, state.origin_depth)
+    if nested is not None:
+        _book_eager(task, coro, record, born, nested)
+    records[record.key] = record
+    if state.watching and getattr(record, "told", None) is None:
+        start_counting(record)
+    if state.watching and record.eager and not task.done():
+        add_changed(record)
+
+
+def _factory_of(loop: Any) -> Any:
+    try:
+        return loop.get_task_factory()
+    except Exception:  # a loop of somebody's own need not have that method
+        return None
+
+
+def without_hook(stack: list[Any], caller: Any) -> None:
+    """Makes of a creation stack that asyncio kept in debug mode what it would be without a hook's frame in it.
+
+    asyncio keeps the ten innermost frames, so one that lies further out takes the place of ours.
+    """
+    for index in range(len(stack) - 1, -1, -1):
+        if stack[index].filename == _FILE and stack[index].name in ("create_task", "call_soon"):
+            if caller is None:
+                del stack[index]
+            else:
+                stack[: index + 1] = format_helpers.extract_stack(caller, index + 1)
+            return
+
+
+_FILE = without_hook.__code__.co_filename
+
+
+def _nested(loop: Loop) -> float:
+    record = loops.get(loop)
+    return 0.0 if record is None else record.nested
+
+
+def _book_eager(task: AnyTask, coro: Any, record: TaskRecord, born: float, nested: float) -> None:
+    """Books the first step of an eager task, which ran inside its creator's.
+
+    `nested` is what eager tasks had taken of that step before: what they took since, this one's children took.
+    The factory may be anybody's, so this asks the coroutine, not the factory, whether it has begun.
+    """
+    record.eager = task.done() or getattr(coro, "cr_suspended", False) or getattr(coro, "gi_suspended", False)
+    if not record.eager:
+        return
+    if task.done():
+        record.coro = name_of(coro)  # such a task does not know its coroutine any more
+    twin = record_of(task)
+    if twin is not None:
+        record.id = twin.id
+    loop = record.loop
+    if state.watching and loop is not None:
+        elapsed = monotonic() - born
+        record.steps = 1
+        record.busy = record.max_step = max(elapsed - (loop.nested - nested), 0.0)
+        loop.nested = nested + elapsed
+
+
+class TimedHandle(events.Handle):
+    """asyncio's Handle which knows since when it is ready (`time.monotonic`)."""
+
+    __slots__ = ("ready",)
+
+    ready: float
+
+
+TimedHandle.__name__ = TimedHandle.__qualname__ = "Handle"
+TimedHandle.__module__ = "asyncio.events"
+
+
+def hook_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`BaseEventLoop.call_soon` with timed handles. In debug mode asyncio's own checks come first."""
+    new = object.__new__
+    handle_class = TimedHandle
+
+    def call_soon(self: Any, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        if self._closed or self._debug:
+            made = original(self, callback, *args, context=context)
+            if made._source_traceback:
+                without_hook(made._source_traceback, sys._getframe(1))
+            return made
+        # Handle.__init__ of 3.11 to 3.15, without the call.
+        handle: Any = new(handle_class)
+        handle._context = copy_context() if context is None else context
+        handle._loop = self
+        handle._callback = callback
+        handle._args = args
+        handle._cancelled = False
+        handle._repr = None
+        handle._source_traceback = None
+        handle.ready = monotonic()
+        self._ready.append(handle)
+        return handle
+
+    return call_soon
+
+
+def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any], None]:  # noqa: C901
+    """`Handle._run` that times every callback of asyncio's loops and books it to its task.
+
+    It does what asyncio's own does (3.11 to 3.15) in its place: a call to it would cost more than the booking.
+    What somebody else has put there is called.
+    """
+    handle_class = TimedHandle
+    theirs = None if asyncios else original
+    entry = _entry_of(original) if asyncios else None
+
+    def _run(self: Any) -> None:  # noqa: C901 - a call for each branch would cost more than the branches
+        callback = self._callback
+        try:
+            owner = getattr(callback, "__self__", None)
+        except Exception:  # a proxy that answers only in its own context
+            owner = None
+        try:
+            loop = loops[self._loop]
+        except KeyError:
+            loop = state.on_loop(self._loop)
+        loop.started = started = monotonic()
+        try:
+            if theirs is None:
+                self._context.run(callback, *self._args)
+            else:
+                theirs(self)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            if theirs is not None:
+                raise
+            _tell_loop(self, error, entry)
+        elapsed = monotonic() - started
+        loop.started = 0.0
+        loop.busy += elapsed
+        try:
+            if owner is not None:
+                record = records.get(id(owner))
+                if record is not None and (callback.__class__ is _step_class or callback.__name__ in _STEP_NAMES):
+                    if elapsed >= state.slow_threshold:
+                        state.on_slow(loop, callback, record, started, elapsed)
+                    if loop.nested:
+                        elapsed = max(elapsed - loop.nested, 0.0)
+                        loop.nested = 0.0
+                    record.steps += 1
+                    record.busy += elapsed
+                    if elapsed > record.max_step:
+                        record.max_step = elapsed
+                    if self.__class__ is handle_class:
+                        record.scheduled += started - self.ready
+                    if record.histogram is not None:
+                        record.histogram.add(elapsed, started - getattr(self, "ready", started))
+                    if owner.done():
+                        finish(record, owner, started + elapsed)
+                    elif not record.dirty:
+                        if len(changed) < MOST_CHANGED:
+                            record.dirty = True
+                            changed.append(record)
+                        else:
+                            state.lost += 1
+                    self = callback = owner = None
+                    return
+                if record is None and callback.__class__ is _wakeup_class and callback.__name__ in _STEP_NAMES:
+                    adopt(owner, loop)  # made by calling `asyncio.Task`: its steps count from the next one on
+            if loop.nested:
+                loop.nested = 0.0
+            if elapsed >= state.slow_threshold:
+                state.on_slow(loop, callback, None, started, elapsed)
+        except Exception as error:
+            if state.watching:  # else this is left under somebody's patch, and nothing is booked
+                state.on_error("run", error)
+        # As asyncio does: from 3.12 on the traceback of a failed task leads to this frame, and so back to the task.
+        self = callback = owner = None
+
+    return _run
+
+
+class _Broken:
+    """Handle, context and loop in one, of which the first call raises: it leaves a traceback through `Handle._run`."""
+
+    def __init__(self) -> None:
+        self._callback, self._args, self._source_traceback = len, (), None
+        self._context = self._loop = self
+        self.error: Any = None
+
+    def run(self, *_: Any) -> None:
+        raise LookupError
+
+    def get_debug(self) -> bool:
+        return False
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self.error = context["exception"]
+
+
+def _entry_of(original: Callable[[Any], None]) -> TracebackType | None:
+    """What a traceback through asyncio's own `Handle._run` begins with."""
+    broken = _Broken()
+    original(broken)
+    entry: TracebackType | None = broken.error.__traceback__
+    broken.error = None
+    return entry
+
+
+def _tell_loop(handle: Any, error: BaseException, entry: TracebackType | None) -> None:
+    """What `Handle._run` does with an exception: the same context, words and traceback."""
+    ours = error.__traceback__
+    if entry is not None and ours is not None:
+        error.__traceback__ = TracebackType(ours.tb_next, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    source = _callback_source(handle)
+    context = {"message": f"Exception in callback {source}", "exception": error, "handle": handle}
+    if handle._source_traceback:
+        context["source_traceback"] = handle._source_traceback
+    handle._loop.call_exception_handler(context)
+
+
+def _callback_source(handle: Any) -> str:
+    if sys.version_info >= (3, 13):
+        return format_helpers._format_callback_source(handle._callback, handle._args, debug=handle._loop.get_debug())
+    return format_helpers._format_callback_source(handle._callback, handle._args)
+
+
+def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`call_soon` of a loop with handles of its own (uvloop): steps of tasks are timed, nothing else is touched.
+
+    A step of a C task raises nothing but SystemExit and KeyboardInterrupt, so the handle is in no error text.
+    """
+
+    def call_soon(self: Any, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        # The first step of a task comes here before the task is registered.
+        if type(callback) is not _step_class and not _is_known_step(callback):
+            return original(self, callback, *args, context=context)
+        handle: Any = TimedHandle(callback, args, self, copy_context() if context is None else context)
+        handle.ready = monotonic()
+        return original(self, handle._run)
+
+    return call_soon
+
+
+def _is_known_step(callback: Any) -> bool:
+    try:
+        return id(callback.__self__) in records and callback.__name__ in _STEP_NAMES
+    except Exception:  # most callbacks have no `__self__`
+        return False

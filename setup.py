@@ -1,0 +1,18 @@
+"""Builds the native hooks. All else is in pyproject.toml; without a compiler looptop works with hooks in Python."""
+
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+HOT = Extension(
+    "probes._hot",
+    sources=sorted(map(str, Path("probes/native").glob("*.c"))),
+    depends=["probes/native/hot.h"],
+    define_macros=[("Py_LIMITED_API", "0x030B0000")],  # one file for every CPython from 3.11 on
+    py_limited_api=True,
+    extra_compile_args=[] if sys.platform == "win32" else ["-O2", "-fvisibility=hidden"],
+    optional=True,
+)
+
+setup(ext_modules=[HOT], options={"bdist_wheel": {"py_limited_api": "cp311"}})

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import NoSlowCallback, NoUnhandled, TaskEnded, Tasks, Utilization
+from sample_apps.vocabulary import NoFinding, NoSlowCallback, NoUnhandled, TaskEnded, Tasks, Utilization
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession, web
@@ -30,6 +30,7 @@ SAMPLE = Sample(
         Utilization(at_most=0.7),
         NoSlowCallback(over=0.4),
         NoUnhandled(),
+        NoFinding(),
     ),
     needs=("aiohttp",),
     watch=4.0,

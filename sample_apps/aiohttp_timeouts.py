@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import NoSlowCallback, NoUnhandled, TaskEnded, Utilization
+from sample_apps.vocabulary import NoFinding, NoSlowCallback, NoUnhandled, TaskEnded, Utilization
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession, ClientTimeout, web
@@ -31,6 +31,7 @@ SAMPLE = Sample(
         Utilization(at_most=0.3),
         NoSlowCallback(),
         NoUnhandled(),
+        NoFinding(),
     ),
     needs=("aiohttp",),
 )

@@ -21,7 +21,7 @@ from pathlib import Path
 from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import heartbeat
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import LoopLag, SlowCallback
+from sample_apps.vocabulary import Finding, LoopLag, SlowCallback
 
 SAMPLE = Sample(
     name="blocking_call",
@@ -34,6 +34,10 @@ SAMPLE = Sample(
         SlowCallback(task="reader", line="reads", at_least=0.18, at_most=0.6, times=2),
         SlowCallback(task="resolver", line="resolves", at_least=0.18, at_most=0.6, times=2),
         LoopLag(at_least=0.15),
+        Finding("loop_blocked", task="napper", line="sleeps"),
+        Finding("loop_blocked", task="client", line="receives"),
+        Finding("loop_blocked", task="reader", line="reads"),
+        Finding("loop_blocked", task="resolver", line="resolves"),
     ),
     watch=4.0,
 )

@@ -14,7 +14,7 @@ from sample_apps.blocking_call import ask, nap, read_config, resolve, slow_name_
 from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import heartbeat
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import LoopLag, NoSlowCallback, Waiting
+from sample_apps.vocabulary import LoopLag, NoFinding, NoSlowCallback, Waiting
 
 SAMPLE = Sample(
     name="blocking_call_thread",
@@ -28,6 +28,7 @@ SAMPLE = Sample(
         Waiting(kind="executor", task="reader", at_least=1),
         Waiting(kind="executor", task="resolver", at_least=1),
         LoopLag(at_most=0.1),
+        NoFinding(),
     ),
 )
 

@@ -8,7 +8,7 @@ import random
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import NoSlowCallback, StepRate, Utilization, Waiting
+from sample_apps.vocabulary import NoFinding, NoSlowCallback, StepRate, Utilization, Waiting
 
 SAMPLE = Sample(
     name="busy_loop_future",
@@ -20,6 +20,7 @@ SAMPLE = Sample(
         StepRate(task="waiter", at_most=50),
         Utilization(at_most=0.1),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 

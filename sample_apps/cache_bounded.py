@@ -10,7 +10,7 @@ import random
 from sample_apps.cache_unbounded import page, visits
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import MemoryGrowth, NoSlowCallback, Utilization
+from sample_apps.vocabulary import MemoryGrowth, NoFinding, NoSlowCallback, Utilization
 
 SAMPLE = Sample(
     name="cache_bounded",
@@ -21,6 +21,7 @@ SAMPLE = Sample(
         MemoryGrowth(at_most=400_000),
         Utilization(at_most=0.3),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 cached_page = functools.lru_cache(maxsize=8)(page)

@@ -10,7 +10,7 @@ import random
 from sample_apps.catalogue import Sample
 from sample_apps.closure_keeps_request import LIMIT, NEXT_WEEK, receive, remind
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import MemoryGrowth, NoSlowCallback, TaskEnded, Timers, Utilization
+from sample_apps.vocabulary import MemoryGrowth, NoFinding, NoSlowCallback, TaskEnded, Timers, Utilization
 
 SAMPLE = Sample(
     name="closure_keeps_name",
@@ -23,6 +23,7 @@ SAMPLE = Sample(
         TaskEnded(task="upload-*", outcome="done", times=20),
         Utilization(at_most=0.3),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 
@@ -34,14 +35,14 @@ async def upload(number: int, rng: random.Random) -> None:
 
 
 async def main(options: Options) -> None:
-    """Handle about forty uploads a second."""
+    """Handle about twenty uploads a second."""
     rng = random.Random(options.seed)
     async with asyncio.TaskGroup() as uploads:
         for number in range(LIMIT):
             uploads.create_task(upload(number, rng), name=f"upload-{number}")
-            if number % 40 == 0:
+            if number % 20 == 0:
                 print(f"{number + 1} uploads were handled")
-            await asyncio.sleep(rng.uniform(0.02, 0.03))
+            await asyncio.sleep(rng.uniform(0.04, 0.06))
         await asyncio.Event().wait()
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import MemoryGrowth, NoSlowCallback, TaskEnded, Timers, Utilization
+from sample_apps.vocabulary import Finding, MemoryGrowth, NoSlowCallback, NotSeenYet, TaskEnded, Timers, Utilization
 
 SAMPLE = Sample(
     name="closure_keeps_request",
@@ -26,9 +26,10 @@ SAMPLE = Sample(
         TaskEnded(task="upload-*", outcome="done", times=20),
         Utilization(at_most=0.3),
         NoSlowCallback(),
+        NotSeenYet(Finding("memory_growing"), because="the finding takes 15 s and the check 3"),
     ),
 )
-LIMIT = 2000  # a sample may be left running
+LIMIT = 1000  # a sample may be left running
 NEXT_WEEK = 7 * 24 * 3600.0
 
 
@@ -41,8 +42,8 @@ class Request:
 
 
 def receive(number: int, rng: random.Random) -> Request:
-    """A request of about 64 KiB."""
-    body = b"." * rng.randrange(60_000, 70_000)  # expect: receives
+    """A request of about 128 KiB."""
+    body = b"." * rng.randrange(120_000, 140_000)  # expect: receives
     return Request(f"user-{number}", body)
 
 
@@ -58,14 +59,14 @@ async def upload(number: int, rng: random.Random) -> None:
 
 
 async def main(options: Options) -> None:
-    """Handle about forty uploads a second."""
+    """Handle about twenty uploads a second."""
     rng = random.Random(options.seed)
     async with asyncio.TaskGroup() as uploads:
         for number in range(LIMIT):
             uploads.create_task(upload(number, rng), name=f"upload-{number}")
-            if number % 40 == 0:
+            if number % 20 == 0:
                 print(f"{number + 1} uploads were handled")
-            await asyncio.sleep(rng.uniform(0.02, 0.03))
+            await asyncio.sleep(rng.uniform(0.04, 0.06))
         await asyncio.Event().wait()
 
 

@@ -13,7 +13,7 @@ from contextvars import ContextVar, copy_context
 from sample_apps.catalogue import Sample
 from sample_apps.context_global import WrongRequest
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import NoSlowCallback, NoUnhandled, TaskEnded, Utilization
+from sample_apps.vocabulary import NoFinding, NoSlowCallback, NoUnhandled, TaskEnded, Utilization
 
 SAMPLE = Sample(
     name="context_callbacks",
@@ -26,6 +26,7 @@ SAMPLE = Sample(
         TaskEnded(task="mail-*", outcome="done", times=5),
         Utilization(at_most=0.2),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 current: ContextVar[int] = ContextVar("current", default=0)

@@ -13,7 +13,7 @@ import time
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import LoopLag, SlowCallback, Utilization
+from sample_apps.vocabulary import Finding, LoopLag, SlowCallback, Utilization
 
 SAMPLE = Sample(
     name="cpu_bound",
@@ -24,6 +24,7 @@ SAMPLE = Sample(
         SlowCallback(task="worker-*", line="burns", at_least=0.18, at_most=0.8, times=5),
         Utilization(at_least=0.8),
         LoopLag(at_least=0.2),
+        Finding("loop_blocked", task="worker-*", line="burns"),
     ),
 )
 

@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import burn, heartbeat
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import LoopLag, NoSlowCallback, Utilization, Waiting
+from sample_apps.vocabulary import LoopLag, NoFinding, NoSlowCallback, Utilization, Waiting
 
 SAMPLE = Sample(
     name="cpu_bound_pool",
@@ -25,6 +25,7 @@ SAMPLE = Sample(
         Waiting(kind="executor", task="worker-*", at_least=1),
         Utilization(at_most=0.3),
         LoopLag(at_most=0.1),
+        NoFinding(),
     ),
 )
 

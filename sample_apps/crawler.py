@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.http_protocol import Browser, HttpServer
-from sample_apps.vocabulary import AwaitStack, Child, NoSlowCallback, NoUnhandled, StepRate, Tasks, Waiting
+from sample_apps.vocabulary import AwaitStack, Child, NoFinding, NoSlowCallback, NoUnhandled, StepRate, Tasks, Waiting
 
 SAMPLE = Sample(
     name="crawler",
@@ -31,6 +31,7 @@ SAMPLE = Sample(
         Child(task="fetch-*", parent="reader"),
         NoSlowCallback(over=0.3),
         NoUnhandled(),
+        NoFinding(),
     ),
 )
 PAGES = 10_000

@@ -14,7 +14,7 @@ from typing import cast
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import NoSlowCallback, NoUnhandled, StepRate, Tasks, Utilization, Waiting
+from sample_apps.vocabulary import NoFinding, NoSlowCallback, NoUnhandled, StepRate, Tasks, Utilization, Waiting
 
 SAMPLE = Sample(
     name="http_protocol",
@@ -29,6 +29,7 @@ SAMPLE = Sample(
         Utilization(at_most=0.4),
         NoSlowCallback(),
         NoUnhandled(),
+        NoFinding(),
     ),
 )
 LONGEST_HEAD = 16 * 1024  # bytes

@@ -16,7 +16,7 @@ from typing import Any
 from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import heartbeat
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import LoopLag, NotSeenYet, SlowCallback
+from sample_apps.vocabulary import Finding, LoopLag, NotSeenYet, SlowCallback
 
 SAMPLE = Sample(
     name="huge_json",
@@ -26,6 +26,7 @@ SAMPLE = Sample(
     expectations=(
         SlowCallback(task="exporter", line="dumps", at_least=0.12, at_most=3.0, times=2),
         NotSeenYet(LoopLag(at_least=0.1), because="what measures the lag needs the GIL as well"),
+        Finding("loop_blocked", task="exporter", line="dumps"),
     ),
 )
 

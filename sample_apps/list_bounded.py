@@ -11,7 +11,7 @@ from collections import deque
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.list_grows import answer
-from sample_apps.vocabulary import MemoryGrowth, NoSlowCallback, Utilization
+from sample_apps.vocabulary import MemoryGrowth, NoFinding, NoSlowCallback, Utilization
 
 SAMPLE = Sample(
     name="list_bounded",
@@ -22,6 +22,7 @@ SAMPLE = Sample(
         MemoryGrowth(at_most=400_000),
         Utilization(at_most=0.3),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 

@@ -10,7 +10,7 @@ import random
 from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import burn, heartbeat
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import LoopLag, NoSlowCallback, Utilization
+from sample_apps.vocabulary import LoopLag, NoFinding, NoSlowCallback, Utilization
 
 SAMPLE = Sample(
     name="long_callback_sliced",
@@ -21,6 +21,7 @@ SAMPLE = Sample(
         NoSlowCallback(),
         Utilization(at_least=0.2, at_most=0.6),
         LoopLag(at_most=0.1),
+        NoFinding(),
     ),
 )
 SLICE = 0.01

@@ -10,7 +10,7 @@ import random
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.queue_polling import consume, producer
-from sample_apps.vocabulary import NoSlowCallback, StepRate, Utilization, Waiting
+from sample_apps.vocabulary import NoFinding, NoSlowCallback, StepRate, Utilization, Waiting
 
 SAMPLE = Sample(
     name="queue_blocking",
@@ -22,6 +22,7 @@ SAMPLE = Sample(
         StepRate(task="consumer-*", at_most=100),
         Utilization(at_most=0.1),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 

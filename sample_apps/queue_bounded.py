@@ -10,7 +10,7 @@ import asyncio
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.queue_growing import both_sides
-from sample_apps.vocabulary import NoSlowCallback, StepRate, Utilization, Waiting
+from sample_apps.vocabulary import NoFinding, NoSlowCallback, StepRate, Utilization, Waiting
 
 SAMPLE = Sample(
     name="queue_bounded",
@@ -23,6 +23,7 @@ SAMPLE = Sample(
         StepRate(task="producer", at_most=60),
         Utilization(at_most=0.2),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 

@@ -12,7 +12,7 @@ import random
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import NoSlowCallback, StepRate, Utilization
+from sample_apps.vocabulary import Finding, NoSlowCallback, StepRate, Utilization
 
 SAMPLE = Sample(
     name="queue_polling",
@@ -23,7 +23,9 @@ SAMPLE = Sample(
         StepRate(task="consumer-*", at_least=1000),
         Utilization(at_least=0.3),
         NoSlowCallback(),
+        Finding("busy_loop", task="consumer-*"),
     ),
+    watch=6.0,
 )
 
 

@@ -12,7 +12,7 @@ from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import heartbeat
 from sample_apps.entry import Options, run
 from sample_apps.regex_explodes import EVIL, GOOD
-from sample_apps.vocabulary import LoopLag, NoSlowCallback, StepRate, Utilization
+from sample_apps.vocabulary import LoopLag, NoFinding, NoSlowCallback, StepRate, Utilization
 
 SAMPLE = Sample(
     name="regex_linear",
@@ -24,6 +24,7 @@ SAMPLE = Sample(
         StepRate(task="validator", at_least=5),
         Utilization(at_most=0.2),
         LoopLag(at_most=0.3),
+        NoFinding(),
     ),
 )
 TITLE = re.compile(r"\w+(\s\w+)*\s?")

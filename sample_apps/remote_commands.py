@@ -17,7 +17,7 @@ from typing import cast
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import AwaitStack, NoSlowCallback, NoUnhandled, TaskEnded, Utilization, Waiting
+from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, NoUnhandled, TaskEnded, Utilization, Waiting
 
 SAMPLE = Sample(
     name="remote_commands",
@@ -32,6 +32,7 @@ SAMPLE = Sample(
         Utilization(at_most=0.3),
         NoSlowCallback(),
         NoUnhandled(),
+        NoFinding(),
     ),
 )
 PYTHON = (sys.executable, "-S", "-c")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import LoopLag, SlowCallback, TaskEnded, Waiting
+from sample_apps.vocabulary import Finding, LoopLag, SlowCallback, TaskEnded, Waiting
 
 SAMPLE = Sample(
     name="restaurant",
@@ -32,6 +32,7 @@ SAMPLE = Sample(
         Waiting(kind="queue", task="waiter-*", at_least=1),
         Waiting(kind="queue", task="bartender", at_least=1),
         TaskEnded(task="guest-*", outcome="done", times=3),
+        Finding("loop_blocked", task="chef-1", line="flames"),
     ),
 )
 CROWD = 12  # guests in the house, at a table or waiting for one

@@ -9,7 +9,7 @@ import asyncio
 from sample_apps import restaurant
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import LoopLag, NoSlowCallback, NoUnhandled, TaskEnded, Utilization, Waiting
+from sample_apps.vocabulary import LoopLag, NoFinding, NoSlowCallback, NoUnhandled, TaskEnded, Utilization, Waiting
 
 SAMPLE = Sample(
     name="restaurant_calm",
@@ -25,6 +25,7 @@ SAMPLE = Sample(
         Waiting(kind="executor", task="chef-1", at_least=1),
         TaskEnded(task="guest-*", outcome="done"),
         NoUnhandled(),
+        NoFinding(),
     ),
     watch=5.0,
 )

@@ -20,7 +20,7 @@ from typing import Any
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import AwaitStack, NoSlowCallback, NoUnhandled, TaskEnded, Utilization, Waiting
+from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, NoUnhandled, TaskEnded, Utilization, Waiting
 
 SAMPLE = Sample(
     name="rpc_json",
@@ -35,6 +35,7 @@ SAMPLE = Sample(
         Utilization(at_most=0.3),
         NoSlowCallback(),
         NoUnhandled(),
+        NoFinding(),
     ),
 )
 LONGEST_LINE = 64 * 1024  # bytes; a longer one ends the connection

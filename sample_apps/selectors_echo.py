@@ -13,7 +13,7 @@ import socket
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.streams_echo import client
-from sample_apps.vocabulary import NoSlowCallback, NoUnhandled, Tasks, Utilization, Waiting
+from sample_apps.vocabulary import NoFinding, NoSlowCallback, NoUnhandled, Tasks, Utilization, Waiting
 
 SAMPLE = Sample(
     name="selectors_echo",
@@ -27,6 +27,7 @@ SAMPLE = Sample(
         Utilization(at_most=0.3),
         NoSlowCallback(),
         NoUnhandled(),
+        NoFinding(),
     ),
 )
 BUFFER = 64 * 1024  # bytes that are kept for a client that does not read; then it is not listened to

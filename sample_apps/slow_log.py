@@ -18,7 +18,7 @@ import time
 from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import heartbeat
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import LoopLag, SlowCallback, TaskEnded
+from sample_apps.vocabulary import Finding, LoopLag, SlowCallback, TaskEnded
 
 SAMPLE = Sample(
     name="slow_log",
@@ -30,6 +30,7 @@ SAMPLE = Sample(
         SlowCallback(task="request-*", line="waits", at_least=0.13, at_most=0.6, times=3),
         TaskEnded(task="request-*", outcome="done", times=3),
         LoopLag(at_least=0.1),
+        Finding("loop_blocked", task="request-*", line="waits"),
     ),
 )
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ import random
 from sample_apps import slow_log
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import LoopLag, NoSlowCallback, TaskEnded, Utilization
+from sample_apps.vocabulary import LoopLag, NoFinding, NoSlowCallback, TaskEnded, Utilization
 
 SAMPLE = Sample(
     name="slow_log_queue",
@@ -26,6 +26,7 @@ SAMPLE = Sample(
         TaskEnded(task="request-*", outcome="done", times=5),
         Utilization(at_most=0.1),
         LoopLag(at_most=0.3),
+        NoFinding(),
     ),
 )
 

@@ -12,7 +12,7 @@ import socket
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.streams_echo import client
-from sample_apps.vocabulary import AwaitStack, NoSlowCallback, NoUnhandled, TaskEnded, Utilization, Waiting
+from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, NoUnhandled, TaskEnded, Utilization, Waiting
 
 SAMPLE = Sample(
     name="sockets_echo",
@@ -28,6 +28,7 @@ SAMPLE = Sample(
         Utilization(at_most=0.3),
         NoSlowCallback(),
         NoUnhandled(),
+        NoFinding(),
     ),
 )
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import NoSlowCallback, NoUnhandled, TaskEnded, Tasks, Utilization
+from sample_apps.vocabulary import NoFinding, NoSlowCallback, NoUnhandled, TaskEnded, Tasks, Utilization
 
 if TYPE_CHECKING:
     from asyncssh import SSHClientConnection, SSHKey, SSHServerProcess
@@ -32,6 +32,7 @@ SAMPLE = Sample(
         Utilization(at_most=0.6),
         NoSlowCallback(over=0.4),
         NoUnhandled(),
+        NoFinding(),
     ),
     needs=("asyncssh",),
 )

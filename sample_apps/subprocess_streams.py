@@ -12,7 +12,7 @@ import random
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.subprocess_unread import end, start
-from sample_apps.vocabulary import AwaitStack, NoSlowCallback, NoUnhandled, TaskEnded, Utilization, Waiting
+from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, NoUnhandled, TaskEnded, Utilization, Waiting
 
 SAMPLE = Sample(
     name="subprocess_streams",
@@ -26,6 +26,7 @@ SAMPLE = Sample(
         Utilization(at_most=0.3),
         NoSlowCallback(),
         NoUnhandled(),
+        NoFinding(),
     ),
 )
 PROGRAM = """

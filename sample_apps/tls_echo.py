@@ -20,7 +20,7 @@ from pathlib import Path
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import NoSlowCallback, NoUnhandled, TaskEnded, Utilization, Waiting
+from sample_apps.vocabulary import NoFinding, NoSlowCallback, NoUnhandled, TaskEnded, Utilization, Waiting
 
 SAMPLE = Sample(
     name="tls_echo",
@@ -34,6 +34,7 @@ SAMPLE = Sample(
         Utilization(at_most=0.3),
         NoSlowCallback(),
         NoUnhandled(),
+        NoFinding(),
     ),
     needs=("cryptography",),
 )

@@ -12,7 +12,7 @@ import random
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.traceback_keeps_frames import LIMIT, job
-from sample_apps.vocabulary import MemoryGrowth, NoSlowCallback, NoUnhandled, TaskEnded, Utilization
+from sample_apps.vocabulary import MemoryGrowth, NoFinding, NoSlowCallback, NoUnhandled, TaskEnded, Utilization
 
 SAMPLE = Sample(
     name="traceback_told",
@@ -25,6 +25,7 @@ SAMPLE = Sample(
         Utilization(at_most=0.3),
         NoSlowCallback(),
         NoUnhandled(),
+        NoFinding(),
     ),
 )
 

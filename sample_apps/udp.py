@@ -13,7 +13,16 @@ from typing import cast
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import AwaitStack, NoSlowCallback, NoUnhandled, StepRate, Tasks, Utilization, Waiting
+from sample_apps.vocabulary import (
+    AwaitStack,
+    NoFinding,
+    NoSlowCallback,
+    NoUnhandled,
+    StepRate,
+    Tasks,
+    Utilization,
+    Waiting,
+)
 
 SAMPLE = Sample(
     name="udp",
@@ -28,6 +37,7 @@ SAMPLE = Sample(
         Utilization(at_most=0.2),
         NoSlowCallback(),
         NoUnhandled(),
+        NoFinding(),
     ),
 )
 

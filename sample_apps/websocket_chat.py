@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import NoSlowCallback, NoUnhandled, TaskEnded, Utilization, Waiting
+from sample_apps.vocabulary import NoFinding, NoSlowCallback, NoUnhandled, TaskEnded, Utilization, Waiting
 from sample_apps.websocket_chat_abrupt import Hall, evenings
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ SAMPLE = Sample(
         Utilization(at_most=0.4),
         NoSlowCallback(),
         NoUnhandled(),
+        NoFinding(),
     ),
     needs=("aiohttp",),
 )

@@ -26,16 +26,9 @@ EXPECT = 10.0
 
 def run_below(launch: Launch, started: Callable[[int], None] | None = None) -> int:
     """Runs a program under the dashboard; `started` is told its pid. The status is that of the program."""
-    launch = replace(launch, settings=replace(launch.settings, announce=False, expect=EXPECT))
-    rows, columns = _size()
-    program = PtyProgram(launch, rows, columns)
+    program, source = start_below(launch)
     if started is not None:
         started(program.pid)
-
-    def reach() -> Connection:
-        return connect(resolve(str(program.pid)))
-
-    source = LiveSource(reach, ended=program.how_it_ended, eager=True)
     try:
         if _ended_at_once(program):
             return _print_all(program)
@@ -50,6 +43,18 @@ def run_below(launch: Launch, started: Callable[[int], None] | None = None) -> i
     if program.exit_status and not program.stopped:
         _tell(program)
     return _status(program)
+
+
+def start_below(launch: Launch) -> tuple[PtyProgram, LiveSource]:
+    """A program in a pseudo-terminal, and the source of its frames. Raises UsageError when it can not be started."""
+    launch = replace(launch, settings=replace(launch.settings, announce=False, expect=EXPECT))
+    rows, columns = _size()
+    program = PtyProgram(launch, rows, columns)
+
+    def reach() -> Connection:
+        return connect(resolve(str(program.pid)))
+
+    return program, LiveSource(reach, ended=program.how_it_ended, eager=True)
 
 
 def _ended_at_once(program: PtyProgram) -> bool:

@@ -15,7 +15,6 @@ from monitor.cli.launching import run
 from monitor.cli.looks import memory, profile, tasks, watch
 from monitor.cli.output import print_programs
 from monitor.cli.recording import compare, export, record, replay
-from monitor.cli.target import open_dashboard
 from monitor.guard import guarded, say
 
 if TYPE_CHECKING:
@@ -58,19 +57,19 @@ for _command in _COMMANDS:
 
 
 def start() -> int:
-    """`looptop` alone: the dashboard on the one program there is, else what there is and what to do."""
+    """`looptop` alone: the connect screen; without a terminal, what runs and what to do."""
     from monitor import terminal
-    from monitor.attach.find import probes
+
+    if isinstance(terminal.decide_here(), terminal.Tui):
+        from monitor.cli.home import connect_screen
+
+        return connect_screen()
     from monitor.attach.programs import programs
 
-    found = probes().probes
-    if len(found) == 1 and isinstance(terminal.decide_here(), terminal.Tui):
-        from monitor.attach.reach import Reach
-
-        return open_dashboard(Reach(str(found[0].pid)))
-    print_programs(programs())
-    next_step = "looptop attach PID" if found else "looptop run SCRIPT, or looptop demo"
-    say(f"next: {next_step}")
+    listed = programs()
+    print_programs(listed)
+    watchable = any(program.watchable for program in listed)
+    say(f"next: {'looptop attach PID' if watchable else 'looptop run SCRIPT, or looptop demo'}")
     return 0
 
 

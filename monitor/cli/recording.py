@@ -112,9 +112,10 @@ def replay(recording: str, speed: float, begin: str | None) -> int:
         source.close()
         say(f"{decision.reason}: this is one table instead of the dashboard")
         return print_seen(look_back(store_at(recording, begin), Wanted()), as_json=False)
+    from monitor.cli.home import connect_screen
     from monitor.tui import run_dashboard
 
-    return int(run_dashboard(source, program=None))
+    return run_dashboard(source, home=connect_screen)
 
 
 @click.command()

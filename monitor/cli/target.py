@@ -51,6 +51,7 @@ def connect(target: str, token_file: str | None, enter: Callable[[int], Address]
 
 def open_dashboard(reach: Reach, keep_locals: bool = False) -> int:
     """The dashboard on a running program; what is wrong with the target is told before it opens."""
+    from monitor.cli.home import connect_screen
     from monitor.sources.live import LiveSource
 
     source = LiveSource(reach.again, first=reach.first())
@@ -58,4 +59,4 @@ def open_dashboard(reach: Reach, keep_locals: bool = False) -> int:
         source.watch(locals=True)
     from monitor.tui import run_dashboard
 
-    return int(run_dashboard(source, program=None))
+    return run_dashboard(source, home=connect_screen)

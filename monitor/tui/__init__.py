@@ -1,4 +1,4 @@
-"""The dashboard. `run_dashboard` is all that the command line needs of it."""
+"""The dashboard and the connect screen. `run_dashboard` and `run_connect` are all that the command line needs."""
 
 from __future__ import annotations
 
@@ -6,26 +6,43 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
     from monitor.sources.base import Source
+    from monitor.tui.choices import Home, Opened
     from monitor.tui.program import Program
 
 
-def run_dashboard(source: Source, *, program: Program | None = None, hz: float = 4.0) -> int:
+def run_dashboard(
+    source: Source, *, program: Program | None = None, hz: float = 4.0, home: Callable[[str], int] | None = None
+) -> int:
     """Shows the dashboard until the person leaves; returns the exit status to use.
 
     Starts and closes the source. The caller has made sure that there is a terminal. The status is that of the
-    program where looptop runs one and it has ended, 128+n after a signal, else 0.
+    program where looptop runs one and it has ended, 128+n after a signal, else 0. With `home` the person may leave for
+    a section of the connect screen: then it is called, and its status is returned; a program is then of no matter.
     """
     from monitor.tui.app import Looptop  # here, because importing Textual costs 300 ms
 
-    app = Looptop(source, hz=hz, program=program, no_color="NO_COLOR" in os.environ)
+    app = Looptop(source, hz=hz, program=program, home=home is not None, no_color="NO_COLOR" in os.environ)
     try:
         app.run()
     finally:
         source.close()
     if app.return_code:
         return app.return_code
+    if home is not None:
+        return home(app.wanted) if app.wanted else 0
     status = program.exit_status if program is not None and not program.running else None
     if status is None:
         return 0
     return 128 - status if status < 0 else status
+
+
+def run_connect(home: Home, section: str, key: Hashable, where: str) -> tuple[int, Opened | None]:
+    """Shows the connect screen until something is opened or the person leaves: the exit status, and what it was."""
+    from monitor.tui.connect import Connect
+
+    app = Connect(home, section=section, key=key, where=where, no_color="NO_COLOR" in os.environ)
+    opened = app.run()
+    return app.return_code or 0, opened

@@ -63,6 +63,7 @@ class Looptop(App[int]):
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         program: Program | None = None,
+        home: bool = False,
         no_color: bool = False,
     ) -> None:
         super().__init__(ansi_color=True if no_color else None)
@@ -72,6 +73,8 @@ class Looptop(App[int]):
         self.view = self.store  # the frozen copy while paused
         self.clock, self.wall = clock, wall
         self.guest = Guest(program) if program is not None else None
+        self.home = home  # whether there is a connect screen to go to
+        self.wanted = ""  # the section of it that the person left for
         self.control = Control(self)
         self.sources = Sources()
         self.slow = 0.1
@@ -259,9 +262,9 @@ class Looptop(App[int]):
             self.say(f"no picture was saved: {error}", bad=True)
 
     def action_leave(self) -> None:
-        """Leaves; with a program of ours running, asks first."""
+        """Leaves; with a program of ours running, asks first, unless it was only started to be looked at."""
         guest = self.guest
-        if guest is None or not guest.program.running:
+        if guest is None or not guest.program.running or self.home:
             self.exit()
         elif guest.leaving:
             guest.stop()
@@ -278,7 +281,15 @@ class Looptop(App[int]):
         live = self.live_screen
         for key in commands(*(live.SCOPES if live is not None else ("app",))):
             yield SystemCommand(f"{key.label}  ({key.shown})", key.help, partial(self._press, key.id))
+        if self.home:
+            yield SystemCommand("Samples", "start a small program that shows one thing", partial(self._go, "samples"))
+            yield SystemCommand("Connect", "other programs, and recordings", partial(self._go, "programs"))
         yield SystemCommand("Theme", "choose other colours", self.action_change_theme)
+
+    def _go(self, section: str) -> None:
+        """Leaves for the connect screen."""
+        self.wanted = section
+        self.action_leave()
 
     async def _press(self, key_id: str) -> None:
         if self.live_screen is not None:

@@ -36,7 +36,10 @@ SCOPES = {
     "allocation": "A line that allocates",
     "profile": "Profile",
     "filter": "While typing a filter",
+    "connect": "Connect screen",
 }
+APART = ("connect",)
+"""Scopes that the help of the dashboard need not have."""
 
 KEYS: tuple[Key, ...] = (
     # Everywhere
@@ -140,6 +143,25 @@ KEYS: tuple[Key, ...] = (
     # Filter
     Key("filter_done", "enter,down", "Enter", "done", "Keep", "keep the filter, back to the table", "filter", 1),
     Key("filter_clear", "escape", "Esc", "clear", "Clear", "clear the filter", "filter", 2),
+    # Connect screen
+    Key("programs", "1", "1", "show_section('programs')", "Programs", "the Python programs that run here", "connect"),
+    Key("recordings", "2", "2", "show_section('recordings')", "Recordings", "the recordings of this folder", "connect"),
+    Key("samples", "3", "3", "show_section('samples')", "Samples", "small programs to try looptop on", "connect"),
+    Key("section", "tab", "Tab", "sideways(1)", "Next", "the next list; also ← and →", "connect", 6),
+    Key("unsaid", "escape", "Esc", "back", "Clear", "give up opening, clear message and filter", "connect", 7),
+    Key(
+        "connect_palette",
+        "ctrl+p",
+        "Ctrl+P",
+        "app.command_palette",
+        "Commands",
+        "every command by name",
+        "connect",
+        0,
+        True,
+    ),
+    Key("connect_help", "question_mark,f1", "?", "app.connect_help", "Help", "the keys", "connect", 1),
+    Key("connect_quit", "q,ctrl+q,ctrl+c", "q", "app.leave", "Quit", "leave looptop", "connect", 2),
 )
 
 
@@ -163,7 +185,11 @@ def hints(*scopes: str) -> list[Key]:
 
 def commands(*scopes: str) -> list[Key]:
     """What the command palette offers: all but the palette itself and mere movements."""
-    return [key for key in of(*scopes) if key.id != "palette" and (key.footer or key.scope not in ("table", "page"))]
+    return [
+        key
+        for key in of(*scopes)
+        if key.id not in ("palette", "connect_palette") and (key.footer or key.scope not in ("table", "page"))
+    ]
 
 
 def by_id(key_id: str) -> Key:

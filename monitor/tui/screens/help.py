@@ -10,7 +10,7 @@ from textual.screen import ModalScreen
 
 from monitor.store.columns import ENDED, GLYPHS, GROUPS, SLOW, TASKS, Column
 from monitor.store.memory_columns import OBJECTS, PROFILES
-from monitor.tui.keys import SCOPES, of
+from monitor.tui.keys import APART, SCOPES, of
 from monitor.tui.memory_rows import SHOWN as MEMORY_SHOWN
 from monitor.tui.paint import BLANK, Line, line
 from monitor.tui.theme import STATE_STYLES, Palette
@@ -58,13 +58,16 @@ TABLES: tuple[tuple[str, Sequence[Column[Any]]], ...] = (
 )
 
 
-def help_lines(scopes: tuple[str, ...]) -> list[Line]:
-    """The keys that hold on a screen first, then the others, then columns and signs."""
+def help_lines(scopes: tuple[str, ...], only: bool = False) -> list[Line]:
+    """The keys that hold on a screen first, then the others, then columns and signs. `only`: nothing but the first."""
     lines: list[Line] = []
-    for scope in [*scopes, *(scope for scope in SCOPES if scope not in scopes)]:
+    others = () if only else [scope for scope in SCOPES if scope not in (*scopes, *APART)]
+    for scope in [*scopes, *others]:
         lines.append(line((SCOPES[scope], "heading")))
         lines += [line((f"  {key.shown:<8}", "key"), (key.help, "text")) for key in of(scope)]
         lines.append(BLANK)
+    if only:
+        return lines[:-1]
     lines.append(line(("Filters of tasks: all words must hold", "heading")))
     lines += [line((f"  {text:<18}", "key"), (meaning, "text")) for text, meaning in FILTERS]
     lines += [BLANK, line(("States", "heading"))]
@@ -85,9 +88,9 @@ class HelpScreen(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[Any]] = [Binding("escape,question_mark,q,f1", "dismiss", "Back", show=False)]
 
-    def __init__(self, scopes: tuple[str, ...], palette: Palette) -> None:
+    def __init__(self, scopes: tuple[str, ...], palette: Palette, only: bool = False) -> None:
         super().__init__()
-        self._lines = help_lines(scopes)
+        self._lines = help_lines(scopes, only)
         self._palette = palette
 
     def compose(self) -> ComposeResult:

@@ -19,7 +19,7 @@ from scene import (
 
 from monitor import frames
 from monitor.sources.base import Status
-from monitor.tui.keys import KEYS, SCOPES, by_id
+from monitor.tui.keys import APART, KEYS, SCOPES, by_id
 from monitor.tui.screens.confirm import ConfirmScreen
 from monitor.tui.screens.end import EndScreen
 from monitor.tui.screens.help import HelpScreen
@@ -301,7 +301,7 @@ async def test_help_knows_the_keys_of_the_screen_first() -> None:
             "".join(str(part[0]) for part in line.parts) for line in driver.app.screen.query_one(Page).lines
         )
         for key in KEYS:
-            assert key.help in text
+            assert key.scope in APART or key.help in text
         assert text.index(SCOPES["slow"]) < text.index(SCOPES["task"])
         await driver.press("escape")
         assert not isinstance(driver.app.screen, HelpScreen)
@@ -506,8 +506,10 @@ async def test_nothing_is_painted_when_nothing_changes() -> None:
 
 def test_every_action_of_the_key_table_exists() -> None:
     from monitor.tui.app import Looptop
+    from monitor.tui.connect import Connect
     from monitor.tui.screens.allocation import AllocationScreen
     from monitor.tui.screens.base import LiveScreen
+    from monitor.tui.screens.connect import ConnectScreen
     from monitor.tui.screens.memory import MemoryScreen
     from monitor.tui.screens.output import OutputScreen
     from monitor.tui.screens.profile import FunctionScreen
@@ -518,13 +520,14 @@ def test_every_action_of_the_key_table_exists() -> None:
         "app": Looptop, "views": LiveScreen, "table": LiveTable, "tasks": TasksScreen, "page": Page,
         "task": TaskScreen, "slow": SlowScreen, "output": OutputScreen, "filter": FilterInput,
         "memory": MemoryScreen, "allocation": AllocationScreen, "profile": FunctionScreen,
+        "connect": ConnectScreen,
     }  # fmt: skip
     assert set(owners) == set(SCOPES)
     for key in KEYS:
         name = key.action.partition("(")[0]
         owner = owners[key.scope]
         if name.startswith("app."):
-            owner = Looptop
+            owner = Connect if key.scope == "connect" else Looptop
         elif name.startswith("screen."):
             owner = TasksScreen
         assert hasattr(owner, "action_" + name.rpartition(".")[2]), key

@@ -1,0 +1,194 @@
+"""The connect screen: what it lists, what opening one of it means, and the way back to it from a dashboard."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monitor import format as fmt
+from monitor.errors import LooptopError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from monitor.attach.programs import Program
+    from monitor.recording.about import About
+    from monitor.tui.choices import Choice, Opened
+
+FIRST_MOMENT = 0.4
+"""Seconds that a sample has to fail before the dashboard opens on it."""
+
+LONGEST_FOLDER = 30
+
+WAYS = {
+    "probe": "opens the dashboard: its probe is there",
+    "attach": "puts a probe in and opens the dashboard; the probe leaves with you",
+    "read-only": "reads its tasks from outside, without times",
+}
+
+
+def connect_screen(section: str = "programs") -> int:
+    """The connect screen and the dashboards that are opened from it, until the person leaves for good."""
+    from monitor.tui import run_connect, run_dashboard
+
+    home = Listed()
+    while True:
+        status, opened = run_connect(home, section, home.key, home.where())
+        if opened is None:
+            return status
+        try:
+            left = run_dashboard(opened.source, program=opened.program, home=home.go_to)
+        finally:
+            opened.close()
+        if left:
+            return left
+        section = home.section
+
+
+class Listed:
+    """What there is on this machine, in this folder and in the catalogue."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = Path.cwd() if folder is None else folder
+        self.section = "programs"  # of what was opened last
+        self.key: Hashable = None
+        self._samples: list[Choice] | None = None
+
+    def where(self) -> str:
+        """Where one is: user, machine, folder."""
+        import socket
+
+        from monitor.attach.find import user_name
+
+        home = str(Path.home())
+        folder = str(self.folder)
+        short = "~" + folder[len(home) :] if folder == home or folder.startswith(home + "/") else folder
+        if len(short) > LONGEST_FOLDER:
+            short = "…" + short[1 - LONGEST_FOLDER :]
+        return f"{user_name(os.geteuid())}@{socket.gethostname()}  {short}"
+
+    def programs(self) -> list[Choice]:
+        """As `looptop ps`."""
+        from monitor.attach.programs import programs
+
+        now = time.time()
+        return [of_program(program, now) for program in programs()]
+
+    def recordings(self) -> list[Choice]:
+        """Of this folder, the newest first."""
+        from monitor.recording.about import in_folder
+
+        now = time.time()
+        return [of_recording(one, now) for one in in_folder(self.folder)]
+
+    def samples(self) -> list[Choice]:
+        """The catalogue."""
+        if self._samples is None:
+            from monitor.tui.choices import Choice
+            from sample_apps.catalogue import samples
+
+            self._samples = [
+                Choice(
+                    one.name,
+                    {"name": one.name, "topic": one.topic, "shows": one.sentence},
+                    (one.sentence, f"{one.topic}; done right in {one.cure}" if one.cure else one.topic),
+                    "starts it and opens the dashboard; it ends when you leave",
+                )
+                for one in sorted(samples(), key=lambda one: one.name != "demo")
+            ]
+        return self._samples
+
+    def go_to(self, section: str) -> int:
+        """The section that is shown next, where a person left a dashboard for it."""
+        self.section, self.key = section, None
+        return 0
+
+    def open(self, section: str, key: Hashable) -> Opened:
+        """Connects, or raises LooptopError."""
+        self.section, self.key = section, key
+        opener: Any = {"programs": _program, "recordings": _recording, "samples": _sample}[section]
+        opened: Opened = opener(key)
+        return opened
+
+
+def of_program(program: Program, now: float) -> Choice:
+    """A program as a row."""
+    from monitor.plain.reports import branch, listens, loop_kind
+    from monitor.tui.choices import Choice
+
+    cells = {
+        "pid": str(program.pid),
+        "owner": program.owner,
+        "name": f"@{program.name}" if program.name else "",
+        "python": program.python or fmt.UNKNOWN,
+        "loop": loop_kind(program),
+        "ports": listens(program),
+        "watch": program.how or "no",
+        "program": branch(program) + program.title,
+    }
+    since = "" if program.started is None else f"  started {fmt.age(max(now - program.started, 0.0))} ago"
+    ports = f"  listens on {' '.join(program.ports)}" if program.ports else ""
+    facts = f"{program.owner}{since}{ports}"
+    why = f"{program.reason}: {program.todo}" if program.todo else program.reason or ""
+    if program.how is None:
+        return Choice(program.pid, cells, (program.command, facts), why_not=why)
+    hint = WAYS[program.how] + (f": {program.reason}" if program.reason else "")
+    return Choice(program.pid, cells, (program.command, facts), hint)
+
+
+def of_recording(one: About, now: float) -> Choice:
+    """A recording as a row."""
+    from monitor.tui.choices import Choice
+
+    when = "" if one.start is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(one.start))
+    cells = {
+        "file": one.path.name,
+        "program": one.program or one.name,
+        "when": when,
+        "length": "" if one.duration is None else fmt.duration(one.duration),
+        "size": fmt.size(one.size),
+    }
+    facts = [f"pid {one.pid}" if one.pid else "", f"on {one.host}" if one.host else ""]
+    facts += [f"Python {one.python}" if one.python else "", "" if one.whole else "it was not finished"]
+    facts += [f"{one.dropped} ticks are missing" if one.dropped else ""]
+    if one.start is not None:
+        facts.append(f"begun {fmt.age(max(now - one.start, 0.0))} ago")
+    about = (str(one.path), "  ".join(filter(None, facts)))
+    if one.problem:
+        return Choice(str(one.path), cells, (str(one.path),), why_not=one.problem)
+    return Choice(str(one.path), cells, about, "replays it")
+
+
+def _program(key: Hashable) -> Opened:
+    from monitor.attach.enter import Way
+    from monitor.attach.reach import Reach
+    from monitor.sources.live import LiveSource
+    from monitor.tui.choices import Opened
+
+    reach = Reach(str(key), way=Way())
+    return Opened(LiveSource(reach.again, first=reach.first()))
+
+
+def _recording(key: Hashable) -> Opened:
+    from monitor.sources.recording import open_recording
+    from monitor.tui.choices import Opened
+
+    return Opened(open_recording(str(key)))
+
+
+def _sample(key: Hashable) -> Opened:
+    from monitor.attach.below import start_below
+    from monitor.attach.launch import Launch, Settings
+    from monitor.tui.choices import Opened
+
+    name = str(key)
+    argv = (sys.executable, "-P", "-m", f"sample_apps.{name}")
+    program, source = start_below(Launch(argv, Settings(name=name, expect=10.0)))
+    if program.wait(FIRST_MOMENT):
+        program.close()
+        last = next((line.strip() for line in reversed(program.last_output()) if line.strip()), "")
+        raise LooptopError(f"the sample {name} has ended at once", last or program.how_it_ended() or "")
+    return Opened(source, program, program.close)

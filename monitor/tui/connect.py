@@ -1,0 +1,184 @@
+"""The app of the connect screen: asks every few seconds what there is, opens what is chosen, and ends with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from textual.app import App, SystemCommand
+
+from monitor.errors import LooptopError
+from monitor.tui import theme
+from monitor.tui.choices import Choice, Home, Opened
+from monitor.tui.keys import commands
+from monitor.tui.paint import safe
+from monitor.tui.screens.connect import ConnectScreen
+from monitor.tui.screens.help import HelpScreen
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from textual.screen import Screen
+
+EVERY = 2.0
+"""Seconds between two looks at what runs."""
+
+
+class Connect(App[Opened]):
+    """Ends with what the person chose, opened; with None when nothing was. `every` of 0: the caller looks."""
+
+    TITLE = "looptop"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        section: str = "programs",
+        key: Hashable = None,
+        where: str = "",
+        every: float = EVERY,
+        no_color: bool = False,
+    ) -> None:
+        super().__init__(ansi_color=True if no_color else None)
+        self.animation_level = "none"
+        self.home = home
+        self.where = where
+        self.message: tuple[str, str] | None = None
+        self.every = every
+        self.plain = no_color
+        self.register_theme(theme.THEME)
+        self.theme = theme.PLAIN_THEME if no_color else theme.THEME.name
+        self.palette = self._make_palette()
+        self.lists = ConnectScreen(section, key)
+        self._looking = False
+        self._opening = 0  # grows with every attempt: an answer to one that was given up is thrown away
+        self._busy = False
+
+    def get_default_screen(self) -> Screen[Any]:
+        """The one screen."""
+        return self.lists
+
+    def on_mount(self) -> None:
+        """Begins to look."""
+        self.theme_changed_signal.subscribe(self, lambda _: self._theme_changed())
+        if not self.every:
+            return
+        loop = asyncio.get_running_loop()
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None:
+                loop.add_signal_handler(number, self.exit, None, 128 + number)
+        self.run_worker(self.look_for_all(), exclusive=False)
+        self.set_interval(self.every, self.look_again)
+
+    async def look_for_all(self) -> None:
+        """What there is of every kind; samples do not change."""
+        await self.look_again()
+        await self._ask("samples")
+
+    async def look_again(self) -> None:
+        """What runs now, and what was recorded."""
+        if self._looking:
+            return
+        self._looking = True
+        try:
+            await self._ask("programs")
+            await self._ask("recordings")
+        finally:
+            self._looking = False
+
+    async def _ask(self, section: str) -> None:
+        ask = getattr(self.home, section)
+        try:
+            found = list(await asyncio.to_thread(ask))
+        except LooptopError as error:
+            self.say(f"{section}: {error}", "bad")
+            return
+        self.lists.take(section, found)
+
+    # Messages
+
+    def say(self, text: str, style: str) -> None:
+        """Puts a line above the list."""
+        self.message = (safe(text), style)
+        self.lists.look()
+
+    def forget_message(self) -> None:
+        """What was said is read, unless it is of something that goes on."""
+        if not self._busy:
+            self.message = None
+
+    # Opening
+
+    def choose(self, section: str, choice: Choice) -> None:
+        """Opens what was chosen in a thread of its own, or says why not."""
+        if self._busy:
+            return
+        if choice.why_not:
+            self.say(f"✗ {choice.why_not}", "bad")
+            return
+        self._busy = True
+        self._opening += 1
+        name = choice.cells.get("file") or choice.cells.get("name") or choice.cells.get("program", "")
+        pid = choice.cells.get("pid")
+        self.say(f"opening {name}{f' (pid {pid})' if pid else ''} …  Esc gives up", "accent")
+        self.run_worker(self._open(self._opening, section, choice), exclusive=False)
+
+    async def _open(self, number: int, section: str, choice: Choice) -> None:
+        try:
+            opened = await asyncio.to_thread(self.home.open, section, choice.key)
+        except LooptopError as error:
+            if number == self._opening:
+                self._busy = False
+                self.say(f"✗ {error}", "bad")
+            return
+        if number != self._opening or not self.is_running:
+            await asyncio.to_thread(_discard, opened)
+            return
+        self._busy = False
+        self.exit(opened)
+
+    def stop_opening(self) -> bool:
+        """Gives up what is being opened; False when nothing is."""
+        if not self._busy:
+            return False
+        self._busy = False
+        self._opening += 1
+        self.say("given up", "warn")
+        return True
+
+    # What the person does
+
+    def action_connect_help(self) -> None:
+        """Keys."""
+        self.push_screen(HelpScreen(("connect", "table"), self.palette, only=True))
+
+    def action_leave(self) -> None:
+        """Leaves looptop."""
+        self._opening += 1
+        self.exit(None)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002 - Textual's
+        """The command palette."""
+        for key in commands("connect"):
+            yield SystemCommand(f"{key.label}  ({key.shown})", key.help, partial(self.lists.action_press, key.id))
+        yield SystemCommand("Theme", "choose other colours", self.action_change_theme)
+
+    def _make_palette(self) -> theme.Palette:
+        return theme.plain() if self.plain or self.current_theme.ansi else theme.coloured(self.get_css_variables())
+
+    def _theme_changed(self) -> None:
+        self.palette = self._make_palette()
+        self.lists.look()
+
+
+def _discard(opened: Opened) -> None:
+    """Closes what nobody wants any more."""
+    with contextlib.suppress(LooptopError):
+        opened.source.close()
+        opened.close()

@@ -1,0 +1,296 @@
+"""The connect screen: what runs, what was recorded, what can be tried; Enter opens it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual.containers import Vertical
+from textual.screen import Screen
+from textual.widgets import Static
+
+from monitor.tui.choices import SECTIONS, Choice, ChoiceRows
+from monitor.tui.keys import bindings, by_id, hints
+from monitor.tui.paint import Part, crop, spread, width
+from monitor.tui.screens.base import SMALLEST
+from monitor.tui.widgets.filter_bar import FilterBar, FilterInput
+from monitor.tui.widgets.lines import Lines
+from monitor.tui.widgets.live_table import LiveTable
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from textual import events
+    from textual.app import ComposeResult
+
+    from monitor.tui.connect import Connect
+
+ABOUT_LINES = 4
+
+
+class ChoiceTable(LiveTable):
+    """A table whose order is that of its source: a tree, or the newest first."""
+
+    def action_sort_by(self, step: int) -> None:
+        """Nothing."""
+
+    def action_reverse(self) -> None:
+        """Nothing."""
+
+
+class ConnectScreen(Screen[None]):
+    """Three lists under tabs, and what the cursor is on below them."""
+
+    SCOPES: ClassVar[tuple[str, ...]] = ("connect", "table")
+    BINDINGS: ClassVar[list[Any]] = bindings("connect")
+    DEFAULT_CSS = """
+    ConnectScreen #title { height: 1; width: 100%; background: $background; }
+    ConnectScreen #said { height: 1; width: 100%; background: $background; }
+    ConnectScreen #about { height: 5; width: 100%; background: $background; }
+    .-small #title, .-small #said, .-small #about { display: none; }
+    """
+
+    def __init__(self, section: str = "programs", key: Hashable = None) -> None:
+        """`key`: what the cursor goes to, once it is there."""
+        super().__init__()
+        self._wanted = key
+        self.lists = {one.key: ChoiceRows(one) for one in SECTIONS}
+        self.chosen = section if section in self.lists else SECTIONS[0].key
+        self._loaded: set[str] = set()
+
+    @property
+    def connect(self) -> Connect:
+        """The app."""
+        return cast("Connect", self.app)
+
+    @property
+    def table(self) -> ChoiceTable:
+        """The list in sight."""
+        return self.query_one("#table", ChoiceTable)
+
+    @property
+    def filter_bar(self) -> FilterBar:
+        """The filter."""
+        return self.query_one(FilterBar)
+
+    @property
+    def rows(self) -> ChoiceRows:
+        """What the list in sight shows."""
+        return self.lists[self.chosen]
+
+    def current(self) -> Choice | None:
+        """What the cursor is on."""
+        place = self.rows.index(self.table.current)
+        return None if place is None else self.rows.rows[place]
+
+    def compose(self) -> ComposeResult:
+        """Title, tabs, message, list, what it is, hints."""
+        palette = self.connect.palette
+        yield Lines(palette, id="title")
+        yield Lines(palette, id="tabs")
+        yield Lines(palette, id="said")
+        with Vertical(id="body"):
+            yield ChoiceTable(self.rows, palette, id="table")
+            yield FilterBar("words that must occur")
+        yield Lines(palette, id="about")
+        yield Lines(palette, id="hints")
+        yield Static("", id="too-small", markup=False)
+
+    def on_mount(self) -> None:
+        """The keys go to the list."""
+        self.table.focus()
+        self.call_after_refresh(self.look)
+
+    # What is told
+
+    def take(self, section: str, choices: list[Choice]) -> None:
+        """What there is now of one kind."""
+        self._loaded.add(section)
+        rows = self.lists[section]
+        if list(rows.all) == choices:
+            return
+        rows.all = choices
+        rows.arrange()
+        if section == self.chosen and self.is_mounted:
+            self.table.rows_moved()
+            self._place_cursor()
+        self.look()
+
+    def _place_cursor(self) -> None:
+        """Once there is something: to what was opened before, else to the first that can be opened."""
+        if self._wanted is None and self.table.cursor_key is None:
+            self._wanted = next((row.key for row in self.rows.rows if not row.why_not), None)
+        if self._wanted is not None and self.rows.rows:
+            self.table.go_to(self._wanted)
+            self._wanted = None
+
+    def look(self) -> None:
+        """Paints what is around the list."""
+        if not self.is_mounted:
+            return
+        app, cells = self.connect, self.size.width
+        for widget in self.query("Lines, LiveTable"):
+            if getattr(widget, "palette", None) is not app.palette:
+                widget.repaint(app.palette)  # type: ignore[attr-defined]
+        left: tuple[Part, ...] = ((" looptop", "heading"), ("  top for the event loop", "dim"))
+        self.query_one("#title", Lines).show([spread(left, ((f"{app.where} ", "dim"),), cells)])
+        self._look_at_tabs(cells)
+        said: tuple[Part, ...] = () if app.message is None else ((f" {app.message[0]}", app.message[1]),)
+        self.query_one("#said", Lines).show([spread(said, (), cells)])
+        self.table.empty = self._empty_text()
+        self.table.sync()
+        self.query_one("#about", Lines).show(self._about(cells))
+        self._look_at_hints(cells)
+
+    def _empty_text(self) -> str:
+        if self.chosen not in self._loaded:
+            return "Looking …"
+        if self.rows.words:
+            return "Nothing has these words.\nEsc clears the filter."
+        return self.rows.section.empty
+
+    def _look_at_tabs(self, cells: int) -> None:
+        parts: list[Part] = []
+        actions: list[str | None] = []
+        for number, one in enumerate(SECTIONS, 1):
+            count = f" {len(self.lists[one.key].all)}" if one.key in self._loaded else ""
+            parts += [
+                (f" {number} {one.title}{count} ", "tab" if one.key == self.chosen else "dim"),
+                (" ", "text"),
+            ]
+            actions += [f"screen.show_section('{one.key}')", None]
+        found = ((f"{len(self.rows)} found ", "dim"),) if self.rows.words else ()
+        self.query_one("#tabs", Lines).show([spread(tuple(parts), found, cells)], [actions])
+
+    def _about(self, cells: int) -> list[tuple[Part, ...]]:
+        """What the cursor is on, and what Enter does with it."""
+        choice = self.current()
+        rule: tuple[Part, ...] = (("─" * cells, "faint"),)
+        if choice is None:
+            return [rule]
+        last: tuple[Part, ...] = ((" ✗ ", "bad"), (choice.why_not, "warn")) if choice.why_not else ()
+        if not choice.why_not and choice.hint:
+            last = ((" Enter ", "key"), (choice.hint, "text"))
+        below = wrapped(last, cells, 2)
+        room = ABOUT_LINES - len(below)
+        told = [
+            wrapped(((f" {text}", "dim"),), cells, 2 if number == 0 else 1) for number, text in enumerate(choice.about)
+        ]
+        lines = [line for group in told for line in group][:room]
+        return [rule, *lines, *below]
+
+    def _look_at_hints(self, cells: int) -> None:
+        scopes = ("filter",) if isinstance(self.focused, FilterInput) else self.SCOPES
+        parts: list[Part] = [(" ", "text")]
+        actions: list[str | None] = [None]
+        left = cells
+        shown = []
+        for key in hints(*scopes):
+            need = len(key.hint or key.shown) + len(key.label) + 3
+            if key.id not in ("sort_right", "reverse") and need <= left:
+                left -= need
+                shown.append(key)
+        shown.sort(key=lambda key: key.id in ("connect_help", "connect_quit"))
+        for key in shown:
+            parts += [(key.hint or key.shown, "key"), (f" {key.label}  ", "dim")]
+            actions += [f"screen.press('{key.id}')"] * 2
+        self.query_one("#hints", Lines).show([crop(tuple(parts), cells)], [actions])
+
+    # What the person does
+
+    def action_show_section(self, section: str) -> None:
+        """Another list. The filter goes: it was meant for the one before."""
+        if section == self.chosen:
+            return
+        self.filter_bar.clear()
+        self._filter("")
+        self.chosen = section
+        self.connect.message = None
+        self.table.show(self.rows)
+        self._place_cursor()
+        self.table.focus()
+        self.look()
+
+    def action_sideways(self, step: int) -> None:
+        """The list beside this one."""
+        keys = [one.key for one in SECTIONS]
+        self.action_show_section(keys[(keys.index(self.chosen) + step) % len(keys)])
+
+    def action_filter(self) -> None:
+        """Opens the filter."""
+        self.filter_bar.open()
+        self.look()
+
+    def action_back(self) -> None:
+        """Stops opening, or forgets the message, or clears the filter."""
+        if self.connect.stop_opening():
+            return
+        self.connect.message = None
+        self.filter_bar.clear()
+        self._filter("")
+        self.table.focus()
+        self.look()
+
+    async def action_press(self, key_id: str) -> None:
+        """What a key does, for a click on its hint and for the command palette."""
+        action = by_id(key_id).action
+        target = self.focused if self.focused is not None and "." not in action else self
+        if not hasattr(target, f"action_{action.partition('(')[0]}"):
+            target = self
+        await self.app.run_action(action, target)
+
+    def _filter(self, text: str) -> None:
+        self.rows.words = tuple(text.lower().split())
+        self.rows.arrange()
+        self.table.rows_moved()
+
+    def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
+        """Narrows the list as one types."""
+        self._filter(message.text)
+        self.look()
+
+    def on_filter_bar_closed(self, message: FilterBar.Closed) -> None:
+        """Back to the list."""
+        if not message.keep or not self.filter_bar.text:
+            self.filter_bar.clear()
+            self._filter("")
+        self.table.focus()
+        self.call_after_refresh(self.look)
+
+    def on_live_table_cursor_moved(self) -> None:
+        """What was said of the row before holds no more."""
+        self.connect.forget_message()
+        self.look()
+
+    def on_live_table_opened(self, message: LiveTable.Opened) -> None:
+        """Opens it, or says why not."""
+        choice = self.current()
+        if choice is not None and choice.key == message.key:
+            self.connect.choose(self.chosen, choice)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Says in words when there is too little room."""
+        small = event.size.width < SMALLEST[0] or event.size.height < SMALLEST[1]
+        self.set_class(small, "-small")
+        if small:
+            self.query_one("#too-small", Static).update(
+                f"Too small: {event.size.width}×{event.size.height}.\nlooptop needs {SMALLEST[0]}×{SMALLEST[1]}."
+            )
+        self.call_after_refresh(self.look)
+
+
+def wrapped(parts: tuple[Part, ...], cells: int, most: int) -> list[tuple[Part, ...]]:
+    """One line of parts on so many lines at most; only the last part is broken, between words where it can be."""
+    if not parts:
+        return []
+    *head, (text, style) = parts
+    used = sum(width(one) for one, _ in head)
+    lines: list[tuple[Part, ...]] = []
+    indent = " " * max(used, 1)
+    while len(lines) < most - 1 and width(text) > cells - used - 1:
+        room = cells - used - 1
+        cut = text.rfind(" ", 1, room + 1)
+        cut = cut if cut > room // 2 else room
+        lines.append((*head, (text[:cut], style)))
+        head, text = [(indent, "text")], text[cut:].lstrip()
+        used = len(indent)
+    return [*lines, (*head, (text, style))]

@@ -69,8 +69,14 @@ async def serve() -> None:
     ledger = Ledger()
     workers = [asyncio.create_task(worker(number, ledger), name=f"worker-{number}") for number in range(3)]
     for task in workers:
-        task.add_done_callback(asyncio.Task.exception)  # so that asyncio does not complain also
-    await told_to_stop().wait()
+        task.add_done_callback(lambda task: task.cancelled() or task.exception())  # so that asyncio says nothing
+    try:
+        await told_to_stop().wait()
+    except asyncio.CancelledError:  # the end of the sample, rather than of the service
+        for task in workers:
+            task.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        raise
     for task in workers:
         task.cancel()
     ledger.closed = True  # wrong: they are not done yet

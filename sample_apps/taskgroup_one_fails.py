@@ -43,7 +43,7 @@ async def main(_: Options) -> None:
     """Have a dinner every 0.3 s; all of them fail."""
     for number in itertools.count():
         task = asyncio.create_task(dinner(number), name=f"dinner-{number}")
-        await asyncio.wait([task])
+        await asyncio.gather(task, return_exceptions=True)
         cooks = sum(other.get_name().startswith("cook-") for other in asyncio.all_tasks())
         print(f"dinner {number}: {task.exception()!r}, {cooks} are still cooking")
         await asyncio.sleep(0.2)

@@ -40,13 +40,17 @@ async def main(options: Options) -> None:
     rng = random.Random(options.seed)
     tasks: set[asyncio.Task[str]] = set()
     number = gone = 0
-    while True:
-        tasks.add(asyncio.create_task(ask(rng), name=f"ask-{number}"))
-        number += 1
-        done, tasks = await asyncio.wait(tasks, timeout=0.1)
-        gone += sum(isinstance(task.exception(), TimeoutError) for task in done)
-        if number % 10 == 0:
-            print(f"{gone} of {number} questions were not answered in time")
+    try:
+        while True:
+            tasks.add(asyncio.create_task(ask(rng), name=f"ask-{number}"))
+            number += 1
+            done, _ = await asyncio.wait(tasks, timeout=0.1)
+            gone += sum(isinstance(task.exception(), TimeoutError) for task in done)
+            tasks -= done
+            if number % 10 == 0:
+                print(f"{gone} of {number} questions were not answered in time")
+    finally:
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,34 @@ BROKEN = [
     Broken("subprocess_unread", "await process.wait()", "await process.communicate()", {"TasksGrowing"}),
     Broken("traceback_keeps_frames", "failed.append(task)", "str(task.exception())", {"MemoryGrowth"}),
     Broken("closure_keeps_request", "lambda: remind(request.name)", "remind, request.name", {"MemoryGrowth"}),
+    Broken("deadlock", "transfer(bob, ann, 20)", "transfer(ann, bob, -20)", {"Waiting", "NoTaskEnded"}),
+    Broken("lock_convoy", "await asyncio.sleep(0.7)", "await asyncio.sleep(0)", {"Waiting"}),
+    Broken("swallowed_cancel", "continue  # wrong", "raise  #", {"TasksGrowing"}),
+    Broken(
+        "task_leak", 'for ever."""\n    await confirmed.wait()', '"""\n    await asyncio.sleep(0.1)', {"TasksGrowing"}
+    ),
+    Broken("executor_small", "ThreadPoolExecutor(2,", "ThreadPoolExecutor(16,", {"Waiting", "TasksGrowing"}),
+    Broken(
+        "subprocess_blocking",
+        "subprocess.run(",
+        "await asyncio.to_thread(subprocess.run, ",
+        {"SlowCallback", "LoopLag"},
+    ),
+    Broken("periodic_drifting", "sleep(PERIOD)", "sleep(start + ticks * PERIOD - loop.time())", {"StepRate"}),
+    Broken("timeout_missing", "answer(rng), name", "asyncio.wait_for(answer(rng), 0.2), name", {"TasksGrowing"}),
+    Broken("gather_one_fails", "in dishes))", "in dishes), return_exceptions=True)", {"TaskEnded"}),
+    Broken(
+        "collected_pending", "await confirmed  # nobody", "await asyncio.sleep(0.1)  # ", {"Unhandled", "NoTaskEnded"}
+    ),
+    Broken("generator_abandoned", "break  # wrong", "pass  #", {"TaskEnded"}),
+    Broken("condition_polled", "sleep(0.001)", "sleep(0.1)", {"StepRate"}),
     # the fault put in
+    Broken(
+        "shutdown", "asyncio.gather(*workers, return_exceptions=True)", "asyncio.sleep(0)", {"NoTaskEnded", "TaskEnded"}
+    ),
+    Broken("lost_update_locked", "async with lock:", "async with asyncio.Lock():", {"Waiting", "TaskEnded"}),
+    Broken("semaphore_bounded", "BoundedSemaphore(3)", "BoundedSemaphore(30)", {"Waiting"}),
+    Broken("cancel_shielded", "asyncio.shield(payment)", "payment", {"NoTaskEnded", "TaskEnded"}),
     Broken("queue_bounded", "maxsize=10", "maxsize=0", {"Waiting", "StepRate"}),
     Broken("slow_log_queue", "logging.handlers.QueueHandler(lines)", "listener.handlers[0]", {"NoSlowCallback"}),
     Broken("websocket_chat", "await asyncio.gather(*leaving)", "[leave.close() for leave in leaving]", {"TaskEnded"}),
@@ -43,7 +70,7 @@ BROKEN = [
 
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory) -> dict[str, Future[list[Verdict]]]:
-    with ThreadPoolExecutor(max_workers=6) as pool:
+    with ThreadPoolExecutor(max_workers=8) as pool:
         folder = tmp_path_factory.mktemp("broken")
         return {
             broken.name: pool.submit(run, broken, folder)

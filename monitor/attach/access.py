@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,8 @@ def access(pid: int, uid: int, mapped: Mapped) -> Access:
     minor = minor_of(mapped.python)
     if minor is not None and minor < OLDEST[1]:
         return Access(None, f"Python {mapped.python} is too old", f"{OLDEST[0]}.{OLDEST[1]} is needed", mapped.python)
+    if sys.platform != "linux":
+        return Access(None, f"there is no way into a running program on {sys.platform}", "looptop run SCRIPT")
     try:
         target = look(pid)
     except ConnectError as error:

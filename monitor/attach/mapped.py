@@ -27,9 +27,17 @@ class Mapped:
     uvloop: bool
 
 
+NOTHING_SEEN = Mapped(None, None, False)
+
+
 def read_maps(process: psutil.Process) -> Mapped:
-    """What a process has mapped, without a word to it."""
-    return judge_maps(_mapped_files(process))
+    """What a process has mapped, without a word to it. Where that may not be seen, nothing but the name tells."""
+    try:
+        return judge_maps(_mapped_files(process))
+    except FileNotFoundError:
+        raise psutil.NoSuchProcess(process.pid) from None
+    except (OSError, psutil.AccessDenied):
+        return NOTHING_SEEN
 
 
 def judge_maps(files: set[str]) -> Mapped:
@@ -72,22 +80,23 @@ def _has_asyncio(folder: Path) -> bool:
 
 
 def _mapped_files(process: psutil.Process) -> set[str]:
-    files = set(_lines_of_maps(process.pid))
-    try:
-        if not files:
+    """Raises PermissionError where the kernel lets nobody look, and psutil.Error."""
+    maps = Path(f"/proc/{process.pid}/maps")
+    if Path("/proc/self/maps").exists():
+        files = set(_lines_of(maps))
+    else:
+        try:
             files = {region.path for region in process.memory_maps()}
+        except (psutil.AccessDenied, AttributeError, NotImplementedError):
+            raise PermissionError from None
+    if files:
         files.add(process.exe())
-    except (psutil.Error, AttributeError, NotImplementedError):
-        pass
     return files
 
 
-def _lines_of_maps(pid: int) -> Iterator[str]:
-    try:
-        with Path(f"/proc/{pid}/maps").open(encoding="utf-8", errors="replace") as maps:
-            for line in maps:
-                slash = line.find("/")
-                if slash > 0:
-                    yield line[slash:].rstrip("\n").removesuffix(" (deleted)")
-    except OSError:
-        return
+def _lines_of(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8", errors="replace") as maps:
+        for line in maps:
+            slash = line.find("/")
+            if slash > 0:
+                yield line[slash:].rstrip("\n").removesuffix(" (deleted)")

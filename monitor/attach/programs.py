@@ -12,13 +12,16 @@ import psutil  # type: ignore[import-untyped]
 
 from monitor.attach.access import ATTACH, PROBE, READ_ONLY, Access, access, denied, mine
 from monitor.attach.find import Announcement, Found, probes
-from monitor.attach.mapped import Mapped, read_maps
+from monitor.attach.mapped import NOTHING_SEEN, Mapped, read_maps
 from monitor.attach.ports import Ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _PYTHON = re.compile(r"^(?:python|pypy)\d*(?:\.\d+)?[a-z]{0,2}$")
+_PYTHON_ONLY = re.compile(r"(?:.*/)?(?:gunicorn|uvicorn|hypercorn|daphne|celery)\b")
+"""Where another user's executable may not be seen, its title still tells."""
+
 _LOADER = re.compile(r"^ld-[\w.-]+\.so(?:\.\d+)?$")
 _WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs", "--library-path", "--argv0", "--preload")
 _RANK = {PROBE: 0, ATTACH: 1, READ_ONLY: 2, None: 3}
@@ -86,7 +89,7 @@ class _Look:
         if mine(uid):
             mapped = read_maps(process)
         elif python_name or announced is not None:
-            mapped = Mapped(None, None, False)
+            mapped = NOTHING_SEEN
         else:
             return None
         if announced is None and not python_name and mapped.python is None:
@@ -181,12 +184,15 @@ def as_tree(listed: Sequence[Program]) -> list[Program]:
 
 
 def is_python_name(process: psutil.Process) -> bool:
-    """Whether the file that a process runs is called like an interpreter."""
+    """Whether a process runs a file that is called like an interpreter, or is called as only Python programs are."""
     try:
         executable = process.exe()
     except psutil.Error:
         executable = ""
-    return _PYTHON.match(Path(executable or process.name()).name) is not None
+    if executable:
+        return _PYTHON.match(Path(executable).name) is not None
+    first = _command(process).split(" ")[0]
+    return _PYTHON.match(Path(first).name) is not None or _PYTHON_ONLY.match(first) is not None
 
 
 def _command(process: psutil.Process) -> str:

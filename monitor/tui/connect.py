@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 EVERY = 2.0
 """Seconds between two looks at what runs."""
+
+RESTS = 20
+"""Times that it rests as long as a look took: on a machine with hundreds of programs it looks less often."""
 
 
 class Connect(App[Opened]):
@@ -74,7 +78,6 @@ class Connect(App[Opened]):
             if number is not None:
                 loop.add_signal_handler(number, self.exit, None, 128 + number)
         self.run_worker(self.look_for_all(), exclusive=False)
-        self.set_interval(self.every, self.look_again)
 
     async def look_for_all(self) -> None:
         """What there is of every kind; samples do not change."""
@@ -86,11 +89,15 @@ class Connect(App[Opened]):
         if self._looking:
             return
         self._looking = True
+        began = time.monotonic()
         try:
             await self._ask("programs")
             await self._ask("recordings")
         finally:
             self._looking = False
+        if self.every:
+            took = time.monotonic() - began
+            self.set_timer(max(self.every, RESTS * took), self.look_again)
 
     async def _ask(self, section: str) -> None:
         ask = getattr(self.home, section)

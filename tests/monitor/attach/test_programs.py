@@ -229,3 +229,39 @@ def test_the_tree_begins_with_what_can_be_watched_best():
 )
 def test_commands_are_shortened_to_what_differs(command, short):
     assert short_command(command) == short
+
+
+def test_what_the_kernel_hides_is_unknown_and_not_denied(runtime_dir, waiting, monkeypatch):
+    pid = waiting("import asyncio")
+
+    def hidden(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("monitor.attach.mapped._lines_of", hidden)
+    program = look(pid)
+    assert (program.asyncio, program.loop) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("title", "listed"),
+    [("gunicorn: master [app]", True), ("/srv/venv/bin/python app.py", True), ("nginx: worker", False)],
+)
+def test_others_whose_executable_is_hidden_are_known_by_their_title(runtime_dir, waiting, monkeypatch, title, listed):
+    pid = waiting("pass")
+    monkeypatch.setattr(module.os, "geteuid", lambda: 4711)
+
+    def hidden(process):
+        raise psutil.AccessDenied(process.pid)
+
+    monkeypatch.setattr(psutil.Process, "exe", hidden)
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda process: [title])
+    program = look(pid)
+    assert (program is not None) is listed
+    if listed:
+        assert program.reason == f"belongs to {program.owner}"
+
+
+def test_elsewhere_than_linux(runtime_dir, monkeypatch):
+    monkeypatch.setattr(module.sys, "platform", "darwin")
+    found = access(os.getpid(), os.geteuid(), Mapped("3.12.1", True, False))
+    assert (found.how, found.todo) == (None, "looptop run SCRIPT")

@@ -24,7 +24,7 @@ SAMPLE = Sample(
     expectations=(
         NoSlowCallback(),
         StepRate(task="exporter", at_least=10),
-        Utilization(at_least=0.1),
+        Utilization(at_least=0.03),
         LoopLag(at_most=0.3),
         NoFinding(),
     ),

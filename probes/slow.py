@@ -210,6 +210,9 @@ class Watchdog:
         """Called by the hot path, in the app's thread, for each callback beyond the threshold."""
         samples = record.samples if record.blocked_since == started else []
         record.samples = []
+        # What was due as it began had to wait for all of it, whether a beat was: those are sent by a thread, which
+        # gets no turn while a C call keeps the GIL.
+        record.lag_peak = max(record.lag_peak, elapsed)
         name, text, number = "", "", 0
         alive = task() if task is not None else None
         if task is not None and alive is not None:

@@ -620,3 +620,12 @@ def test_a_beat_from_before_a_restart_is_no_lag() -> None:
     record.beat_sent = 0.0  # the loop was stopped, and starts again much later
     loop.callback()
     assert record.lag == record.lag_peak == 0.0
+
+
+def test_a_slow_callback_is_lag_although_no_beat_was_sent() -> None:
+    from probes.records import LoopRecord
+    from probes.slow import Watchdog
+
+    record = LoopRecord(object(), 1, "asyncio", True)
+    Watchdog().book(record, print, None, started=10.0, elapsed=0.4)  # a C call that kept the GIL: no beat meanwhile
+    assert record.lag_peak == 0.4

@@ -176,6 +176,20 @@ class MemoryTick(msgspec.Struct, frozen=True):
     collector: Collector | None = None
 
 
+class Signs(msgspec.Struct, frozen=True, kw_only=True):
+    """What findings are made of and no row tells: ids of tasks (0: not known), numbers of things."""
+
+    locks: list[tuple[Int, Int, Int, Int, list[tuple[Int, Int]]]] = []  # number, waiting, holder, its line, waiters
+    awaits: list[tuple[Int, list[Int]]] = []  # of holders: task, the tasks that it awaits all of
+    queues: list[tuple[Int, str, Int, Int, Int, Int, Int]] = []  # number, label, line, size, most, getters, putters
+    semaphores: list[tuple[Int, str, Int, Int, Int | None, Int]] = []  # number, label, line, value, bound, waiting
+    executors: list[tuple[Int, str, str, Int, Int, Int, Microseconds]] = []
+    """Number, kind, label, workers, most workers, queued, the longest that a task has waited for one."""
+    cancelled: list[tuple[Int, Int, Int]] = []  # that went on: task, how often cancelled, its line
+    timers: list[tuple[Int, Int, list[tuple[str, Int]]]] = []  # loop, number, what a sample of them calls
+    blocked: list[tuple[Int, Microseconds, list[Int], Int]] = []  # loop, how long, stack, line to blame
+
+
 MemoryRow = tuple[list[Int], Int, Int, Int, Int]
 Figures = tuple[Int, Int, Int, Int]
 
@@ -257,6 +271,7 @@ class Tick(_Frame, frozen=True, kw_only=True, tag="tick"):
     process: Process | None = None
     probe: Probe | None = None
     memory: MemoryTick | None = None
+    signs: Signs | None = None
     left: Int = 0
 
 

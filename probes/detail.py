@@ -129,12 +129,17 @@ def holder_of(lock: Any, waiter: TaskRecord) -> int | None:
 
 def _holds(task: asyncio.Task[Any], lock: Any) -> bool:
     coro: Any = task.get_coro()
+    wait = wait_of(task)
+    # Who waits in `async with` has the `__aexit__` on its stack already.
+    pending = wait is not None and wait.waited is lock
     for _ in range(50):
         if coro is None:
             return False
         for held in gc.get_referents(coro):
             if type(held) is MethodType and held.__self__ is lock and held.__name__ == "__aexit__":
-                return True
+                if not pending:
+                    return True
+                pending = False
         coro = getattr(coro, "cr_await", None) or getattr(coro, "ag_await", None)
         if not hasattr(coro, "cr_await") and not hasattr(coro, "ag_await"):
             return False

@@ -19,6 +19,8 @@ from .sampler import Changes, Clock, Sampler
 from .server import LostError, Server
 from .session import BadRequestError
 from .settings import Settings, warn
+from .signs import Signs
+from .unawaited import Unawaiteds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +72,8 @@ class Probe:
         self.loops = Loops(self.registry)
         self.loops.on_unhandled = self._on_unhandled
         self.sampler = Sampler(self.loops, self.journal, self.watchdog, self.clock)
+        self.signs = Signs(self.loops, self.sampler.tables)
+        self.unawaited = Unawaiteds()
         self.memory = Memory(self)
         self.server = Server(self)
 
@@ -86,6 +90,7 @@ class Probe:
         hot.state.on_error = self.registry.fail
         hot.state.on_slow = self.watchdog.book
         self.loops.install()
+        self.unawaited.install(self.registry)
         self._open()
         self.viewers_changed()
         self._alive = True
@@ -258,6 +263,8 @@ class Probe:
             self._start_counting()
         else:
             self._stop_counting()
+        if not any(session.watch.findings for session in sessions):
+            self.signs.stop()
         self.memory.viewers_changed(viewer.session for viewer in self.server.viewers)
         wanted: dict[int, TaskRecord] = {}
         for session in sessions:
@@ -329,6 +336,8 @@ class Probe:
             self.memory.seen(now, *self._done_so_far())
             for session in sessions:
                 session.merge(changes)
+            if any(session.watch.findings for session in sessions):
+                self.signs.look(now)
         self._cpu = thread_time()
 
     def _look(self) -> Changes:
@@ -348,6 +357,11 @@ class Probe:
             self.journal.add("notice", text=self._notices.pop(0))
         while self._unhandled:
             self.sampler.tell_unhandled(*self._unhandled.pop(0))
+        while self.unawaited.found:
+            self.sampler.tell_unawaited(self.unawaited.found.pop(0))
+        if self.unawaited.lost:
+            self.sampler.drop(self.unawaited.lost)
+            self.unawaited.lost = 0
 
     def lag_of(self, loop: LoopRecord) -> float:
         """The worst lag of a loop between the last two looks (s)."""

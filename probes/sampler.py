@@ -14,6 +14,7 @@ from .sites import Tables
 if TYPE_CHECKING:
     from .journal import Journal
     from .slow import SlowCallback, Watchdog
+    from .unawaited import Unawaited
 
 MOST_ENDS_A_TICK = 500
 """Ends that are told one by one, failures first; the rest is in the counts of the creation sites."""
@@ -307,6 +308,17 @@ class Sampler:
             task=record.id if record is not None else None,
             name=name,
             site=self.tables.site_at(record.code, record.lasti) if record is not None else 0,
+        )
+
+    def tell_unawaited(self, found: Unawaited) -> None:
+        """Books a coroutine that was dropped without having been awaited."""
+        self._journal.add(
+            "never_awaited",
+            coro=found.name[:300],
+            site=self.tables.site(found.code, found.code.co_firstlineno) if found.code is not None else 0,
+            stack=[self.tables.site(code, line) for code, line in found.stack],
+            blame=sites.blamed(found.stack),
+            text="made here" if found.made_here else "dropped here",
         )
 
     # Rows

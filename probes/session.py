@@ -55,6 +55,7 @@ class Watch:
         self.rows = True
         self.locals = False
         self.memory = False
+        self.findings = False
 
     def update(self, frame: dict[str, Any]) -> None:
         """Takes the fields of a frame over. Raises BadRequestError and changes nothing if one does not fit."""
@@ -127,6 +128,7 @@ _WATCHED: dict[str, Callable[[dict[str, Any], str], Any]] = {
     "rows": _flag,
     "locals": _flag,
     "memory": _flag,
+    "findings": _flag,
 }
 
 
@@ -163,6 +165,7 @@ class Session:
         self._process_due = 0.0
         self.detailed: TaskRecord | None = None
         self.told_tracing = False
+        self._signs_told = 0
 
     # What the viewer says
 
@@ -275,6 +278,10 @@ class Session:
         memory = self._probe.memory.facts(self, second)
         if memory is not None:
             tick["memory"] = memory
+        signs = self._probe.signs
+        if self.watch.findings and signs.number != self._signs_told:
+            self._signs_told = signs.number
+            tick["signs"] = signs.facts
         tick["probe"] = self._probe.own_facts(self._missed)
         if self.watch.events:
             frames += self._events()

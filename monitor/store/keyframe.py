@@ -315,6 +315,19 @@ def _history(store: Store, tables: _Tables) -> frames.History:
         for entry in store.unhandled
     ]
     events += [
+        frames.Event(
+            seq=0,
+            at=_us(entry.at),
+            kind="never_awaited",
+            coro=entry.coro,
+            site=tables.site(entry.defined),
+            stack=tables.stack(entry.stack),
+            blame=entry.blame,
+            text="made here" if entry.made_here else "dropped here",
+        )
+        for entry in store.never_awaited
+    ]
+    events += [
         frames.Event(seq=0, at=_us(entry.at), kind=entry.kind, text=entry.text, duration=_us(entry.duration))
         for entry in store.notices
     ]

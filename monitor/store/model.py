@@ -155,6 +155,23 @@ class Unhandled:
 
 
 @dataclass(frozen=True, slots=True)
+class NeverAwaited:
+    """A coroutine that was dropped without having been awaited."""
+
+    at: float
+    coro: str
+    defined: Site | None
+    stack: tuple[Site, ...]  # where it was dropped, outermost first
+    blame: int
+    made_here: bool  # the line that dropped it made it, too
+
+    @property
+    def line(self) -> Site | None:
+        """The line that dropped it."""
+        return self.stack[self.blame] if 0 <= self.blame < len(self.stack) else None
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Something that the probe or the connection has to say to the person."""
 

@@ -14,6 +14,7 @@ from monitor.store.model import (
     EndedTask,
     Failure,
     Loop,
+    NeverAwaited,
     Notice,
     Probe,
     Process,
@@ -27,6 +28,7 @@ from monitor.store.model import (
     Wait,
 )
 from monitor.store.series import Series
+from monitor.store.signs import Signs, signs_of
 from monitor.store.slow_log import SlowLog
 from probes import wire
 
@@ -57,6 +59,8 @@ class Store:
         self.slow = SlowLog()
         self.unhandled: deque[Unhandled] = deque(maxlen=MOST_NOTES)
         self.notices: deque[Notice] = deque(maxlen=MOST_NOTES)
+        self.never_awaited: deque[NeverAwaited] = deque(maxlen=MOST_NOTES)
+        self.signs = Signs()
         self.loops: dict[int, Loop] = {}
         self.sites: dict[int, SiteStats] = {}
         self.details: dict[int, TaskDetail] = {}
@@ -126,6 +130,7 @@ class Store:
             setattr(twin, name, value)
         twin.tasks = {number: Task(*_FIELDS(task)) for number, task in self.tasks.items()}
         twin.ended, twin.unhandled, twin.notices = self.ended.copy(), self.unhandled.copy(), self.notices.copy()
+        twin.never_awaited = self.never_awaited.copy()
         twin.slow = self.slow.frozen()
         twin.loops = {number: replace(loop) for number, loop in self.loops.items()}
         twin.sites = {number: replace(stats) for number, stats in self.sites.items()}
@@ -223,7 +228,7 @@ class Store:
             born=None if born is None else born * _SECOND,
             counted=None if counted is None else counted * _SECOND,
             parent=parent,
-            site=self._sites[site] if 0 < site < len(self._sites) else None,
+            site=self._site(site),
             born_before_attach=bool(flags & wire.BORN_BEFORE_ATTACH),
             eager=bool(flags & wire.EAGER),
             seen=self.now if old is None else old.seen,
@@ -264,17 +269,23 @@ class Store:
             if task is not None and (task.wait_kind, task.wait_text) != (kind, text):
                 task.wait_kind, task.wait_text = kind, text
                 task.version += 1
+        self._apply_looks(tick)
+        if tick.loops:
+            self.steps.add(self.steps_per_s() or 0.0)
+            self.task_counts.add(float(len(self.tasks)))
+
+    def _apply_looks(self, tick: frames.Tick) -> None:
+        """What comes now and then."""
         if tick.detail is not None:
             self._apply_detail(tick.detail)
+        if tick.signs is not None:
+            self.signs = signs_of(tick.signs, self.now, self._site)
         if tick.memory is not None:
             self.memory.apply_tick(tick.memory)
         if tick.process is not None:
             self._apply_process(tick.process)
         if tick.probe is not None:
             self._apply_probe(tick.probe)
-        if tick.loops:
-            self.steps.add(self.steps_per_s() or 0.0)
-            self.task_counts.add(float(len(self.tasks)))
 
     def _apply_task_row(self, row: frames.TaskRow) -> None:
         task_id, state, steps, busy, scheduled, max_step = row
@@ -441,8 +452,12 @@ class Store:
                 self._apply_end(event, at)
             case "unhandled":
                 failure = self._failure(event.exception)
-                site = self._sites[event.site] if 0 < event.site < len(self._sites) else None
+                site = self._site(event.site)
                 self.unhandled.append(Unhandled(at, event.message, event.task, event.name, failure, site))
+            case "never_awaited":
+                stack, made_here = self.stack(event.stack), event.text == "made here"
+                defined = self._site(event.site)
+                self.never_awaited.append(NeverAwaited(at, event.coro, defined, stack, event.blame, made_here))
             case "notice" | "memory":
                 self.notices.append(Notice(at, event.text, event.kind, event.duration * _SECOND))
             case _:
@@ -465,7 +480,7 @@ class Store:
                 scheduled=seconds(event.scheduled),
                 steps=event.steps,
                 max_step=seconds(event.max_step),
-                site=self._sites[event.site] if 0 < event.site < len(self._sites) else None,
+                site=self._site(event.site),
                 parent=event.parent,
                 loop=event.loop,
                 failure=self._failure(event.exception),
@@ -483,6 +498,9 @@ class Store:
         else:
             kept = None
         return Failure(facts.type, facts.message, self.stack(facts.traceback), kept)
+
+    def _site(self, number: int) -> Site | None:
+        return self._sites[number] if 0 < number < len(self._sites) else None
 
     def _string(self, number: int) -> str:
         return self._strings[number] if 0 <= number < len(self._strings) else "?"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor.findings.model import Sign
-from monitor.findings.rules import events, growth, load
+from monitor.findings.rules import events, growth, load, shared
 from monitor.findings.thresholds import Thresholds
 from monitor.store.store import Store
 
@@ -20,7 +20,15 @@ def rules() -> list[Callable[[Store, Thresholds], Iterator[Sign]]]:
         load.kept_busy,
         load.BusyLoops(),
         growth.Tasks(),
+        growth.Queues(),
         growth.Timers(),
         growth.Memory(),
         events.Unhandled(),
+        events.NeverAwaited(),
+        events.SemaphoreErrors(),
+        shared.deadlocks,
+        shared.convoys,
+        shared.executors,
+        shared.went_on,
+        shared.Semaphores(),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from monitor.findings.model import Line, Sign
 from monitor.findings.thresholds import Thresholds
@@ -20,6 +20,7 @@ _KINDS = {
     "Task was destroyed but it is pending!": "collected_pending",
 }
 MOST_SUBJECTS = 500
+Entry = TypeVar("Entry")
 
 
 @dataclass(slots=True)
@@ -73,14 +74,97 @@ def _with_end(store: Store, entry: model.Unhandled) -> model.Unhandled:
     return entry
 
 
-def _since(entries: deque[model.Unhandled], last: model.Unhandled | None) -> list[model.Unhandled]:
+def _since(entries: deque[Entry], last: Entry | None) -> list[Entry]:
     """The entries after the last one that was taken."""
-    new: list[model.Unhandled] = []
+    new: list[Entry] = []
     for entry in reversed(entries):
         if entry is last:
             break
         new.append(entry)
     return new[::-1]
+
+
+@dataclass(slots=True)
+class _Dropped:
+    first: float
+    last: model.NeverAwaited
+    count: int = 1
+
+
+@dataclass(slots=True)
+class NeverAwaited:
+    """Coroutines that were made and dropped, by the line that dropped them."""
+
+    _groups: dict[tuple[str, model.Site | None], _Dropped] = field(default_factory=dict)
+    _last: model.NeverAwaited | None = None
+
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+        """One sign a line and coroutine."""
+        for entry in _since(store.never_awaited, self._last):
+            key = entry.coro, entry.line
+            group = self._groups.get(key)
+            if group is not None:
+                group.last, group.count = entry, group.count + 1
+            elif len(self._groups) < MOST_SUBJECTS:
+                self._groups[key] = _Dropped(entry.at, entry)
+        self._last = store.never_awaited[-1] if store.never_awaited else None
+        for key, group in list(self._groups.items()):
+            if store.now - group.last.at > thresholds.of("never_awaited", "keep"):
+                del self._groups[key]
+            else:
+                yield _dropped_sign(group)
+
+
+def _dropped_sign(group: _Dropped) -> Sign:
+    last = group.last
+    made = "made and dropped here" if last.made_here else "dropped here; where it was made is not known"
+    times = f"{group.count} times, " if group.count > 1 else ""
+    lines = [Line(made, last.line)] if last.line is not None else []
+    lines.append(Line(f"{last.coro} is defined here", last.defined))
+    return Sign(
+        "never_awaited",
+        (last.coro, last.line),
+        f"{times}{last.coro}() was never awaited",
+        at_once=True,
+        site=last.line or last.defined,
+        lines=tuple(lines),
+        evidence={"times": group.count, "coro": last.coro, "made_here": last.made_here, "last": round(last.at, 6)},
+        since=group.first,
+    )
+
+
+_TOO_OFTEN = "BoundedSemaphore released too many times"
+
+
+@dataclass(slots=True)
+class SemaphoreErrors:
+    """Tasks that failed because they released a BoundedSemaphore that nobody had taken."""
+
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+        """One sign a line that released."""
+        begin = store.now - thresholds.of("semaphore_overreleased", "keep")
+        found: dict[model.Site | None, list[model.EndedTask]] = {}
+        for end in reversed(store.ended):
+            if end.ended < begin:
+                break
+            if end.failure is not None and end.failure.type == "ValueError" and end.failure.message == _TOO_OFTEN:
+                traceback = end.failure.traceback
+                own = next((site for site in reversed(traceback) if "/asyncio/" not in site.file), None)
+                found.setdefault(own, []).append(end)
+        for line, ends in found.items():
+            last = ends[0]
+            yield Sign(
+                "semaphore_overreleased",
+                line,
+                f"{last.name} released a BoundedSemaphore too often, and failed",
+                at_once=True,
+                task=last.id,
+                name=last.name,
+                site=line or last.site,
+                lines=tuple(Line("", site) for site in last.failure.traceback) if last.failure is not None else (),
+                evidence={"times": len(ends), "exception": "ValueError", "message": _TOO_OFTEN},
+                since=ends[-1].ended,
+            )
 
 
 def _sign(kind: str, place: Hashable, group: _Group) -> Sign:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from monitor import format as fmt
-from monitor.findings.model import Sign
+from monitor.findings.model import Line, Sign
 from monitor.findings.thresholds import Thresholds
 from monitor.store.store import Store
 
@@ -19,6 +19,8 @@ _SECOND = 0.95
 """Between two values that are kept; a little less than the second at which they come."""
 _NEAR = 0.5
 """Of a threshold: what is above keeps a finding."""
+_STALE = 15.0
+"""Seconds after which a look of the probe says nothing of now."""
 _MIB = 1 << 20
 
 
@@ -125,6 +127,55 @@ class Tasks:
 
 
 @dataclass(slots=True)
+class Queues:
+    """Queues that hold more and more."""
+
+    _pasts: Pasts = field(default_factory=Pasts)
+    _looked: float = 0.0
+    _signs: list[Sign] = field(default_factory=list)
+
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+        """One sign a queue."""
+        signs = store.signs
+        if not signs.at or store.now - signs.at > _STALE:
+            return
+        if signs.at != self._looked:
+            self._looked = signs.at
+            self._signs = list(self._look(store, thresholds))
+        yield from self._signs
+
+    def _look(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+        window, least = thresholds.of("queue_growing", "window"), thresholds.of("queue_growing", "least")
+        signs = store.signs
+        self._pasts.keep({queue.number for queue in signs.queues})
+        for queue in signs.queues:
+            past = self._pasts.of(queue.number)
+            past.add(signs.at, queue.size, window)
+            grown = past.grown(window)
+            if grown < least * _NEAR:
+                continue
+            since, before = past.values[0]
+            bound = "no bound" if queue.most is None else f"a bound of {queue.most}"
+            yield Sign(
+                "queue_growing",
+                queue.number,
+                f"{queue.label} holds {queue.size}, {grown:.0f} more than {signs.at - since:.0f} s ago; it has {bound}",
+                strong=grown >= least,
+                at_once=True,
+                site=queue.site,
+                evidence={
+                    "queue": queue.label,
+                    "size": queue.size,
+                    "before": round(before),
+                    "more": round(grown),
+                    "maxsize": queue.most,
+                    "getters": queue.getters,
+                },
+                since=since,
+            )
+
+
+@dataclass(slots=True)
 class Timers:
     """Loops whose timers grow faster than the tasks that sleep."""
 
@@ -149,9 +200,19 @@ class Timers:
                 f"{fmt.count(loop.timers)} timers are set, {grown:g} more than {window:g} s ago",
                 strong=grown >= least,
                 at_once=True,
+                lines=tuple(_calls(store, loop.id)),
                 evidence={"timers": loop.timers, "more": round(grown), "window": window, "loop": loop.id},
                 since=past.values[0][0],
             )
+
+
+def _calls(store: Store, loop: int) -> Iterator[Line]:
+    """What the timers call, by a sample."""
+    for timers in store.signs.timers:
+        if timers.loop == loop:
+            sampled = sum(number for _, number in timers.calls)
+            for callback, number in timers.calls:
+                yield Line(f"{fmt.percent(number / sampled if sampled else None)} call {callback}", None)
 
 
 @dataclass(slots=True)

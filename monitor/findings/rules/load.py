@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _NEAR = 0.7
 """Of a threshold: what is above keeps a finding."""
 _SECOND = 1.0
+_STALE = 3.0
 
 
 class Blocked:
@@ -68,6 +69,9 @@ class Blocked:
                 continue
             task = store.tasks.get(loop.running) if loop.running is not None else None
             name = task.name if task is not None else "a callback"
+            where = next((one for one in store.signs.blocked if one.loop == loop.id), None)
+            fresh = where is not None and store.now - store.signs.at < _STALE
+            stack = where.stack if where is not None and fresh else ()
             yield Sign(
                 "loop_blocked",
                 ("now", loop.id),
@@ -75,6 +79,8 @@ class Blocked:
                 at_once=True,
                 task=loop.running,
                 name=name,
+                site=where.line if where is not None and fresh else None,
+                lines=tuple(Line("", site) for site in stack),
                 evidence={"blocked": round(loop.blocked, 6), "times": 1, "loop": loop.id},
                 since=store.now - loop.blocked,
             )

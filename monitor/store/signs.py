@@ -1,0 +1,140 @@
+"""What the findings need beyond tasks and loops: locks, queues, pools, semaphores, cancellations. The newest look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor import frames
+from monitor.store.model import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock that somebody waits for. `holder` is None where it is not known."""
+
+    number: int
+    waiting: int
+    holder: int | None
+    held_at: Site | None
+    waiters: tuple[tuple[int, Site | None], ...]  # task, and the line that waits
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue that holds something. `most` is None for one without a bound."""
+
+    number: int
+    label: str
+    site: Site | None
+    size: int
+    most: int | None
+    getters: int
+    putters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Semaphore:
+    """A semaphore. `bound` is known of a BoundedSemaphore only."""
+
+    number: int
+    label: str
+    site: Site | None
+    value: int
+    bound: int | None
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """A pool. `waited` is the longest that a task waits now for any pool's worker (s)."""
+
+    number: int
+    kind: str
+    label: str
+    workers: int
+    most: int
+    queued: int
+    waited: float
+
+
+@dataclass(frozen=True, slots=True)
+class WentOn:
+    """A task that was cancelled and went on."""
+
+    task: int
+    times: int
+    site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimersOf:
+    """The timers of a loop, and what a sample of them calls, the most first."""
+
+    loop: int
+    number: int
+    calls: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedNow:
+    """Where a loop is that is blocked now; outermost first."""
+
+    loop: int
+    duration: float
+    stack: tuple[Site, ...]
+    blame: int
+
+    @property
+    def line(self) -> Site | None:
+        """The line to blame."""
+        return self.stack[self.blame] if 0 <= self.blame < len(self.stack) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """One look. `at` is when it came, Unix time; 0.0: none has come."""
+
+    at: float = 0.0
+    locks: tuple[Lock, ...] = ()
+    awaits: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    queues: tuple[Queue, ...] = ()
+    semaphores: tuple[Semaphore, ...] = ()
+    executors: tuple[Executor, ...] = ()
+    went_on: tuple[WentOn, ...] = ()
+    timers: tuple[TimersOf, ...] = ()
+    blocked: tuple[BlockedNow, ...] = ()
+
+
+def signs_of(told: frames.Signs, at: float, site: Callable[[int], Site | None]) -> Signs:
+    """What a frame says, its lines looked up."""
+
+    def stack(numbers: list[int]) -> tuple[Site, ...]:
+        return tuple(found for found in map(site, numbers) if found is not None)
+
+    return Signs(
+        at=at,
+        locks=tuple(
+            Lock(number, waiting, holder or None, site(line), tuple((task, site(at)) for task, at in waiters))
+            for number, waiting, holder, line, waiters in told.locks
+        ),
+        awaits=tuple((task, tuple(behind)) for task, behind in told.awaits),
+        queues=tuple(
+            Queue(number, label, site(line), size, most or None, getters, putters)
+            for number, label, line, size, most, getters, putters in told.queues
+        ),
+        semaphores=tuple(
+            Semaphore(number, label, site(line), value, bound, waiting)
+            for number, label, line, value, bound, waiting in told.semaphores
+        ),
+        executors=tuple(
+            Executor(number, kind, label, workers, most, queued, waited * 1e-6)
+            for number, kind, label, workers, most, queued, waited in told.executors
+        ),
+        went_on=tuple(WentOn(task, times, site(line)) for task, times, line in told.cancelled),
+        timers=tuple(TimersOf(loop, number, tuple(calls)) for loop, number, calls in told.timers),
+        blocked=tuple(BlockedNow(loop, us * 1e-6, stack(lines), blame) for loop, us, lines, blame in told.blocked),
+    )

@@ -23,10 +23,11 @@ SAMPLE = Sample(
     sentence="A regular expression tries four million ways to match a title of 23 letters.",
     cure="regex_linear",
     expectations=(
-        SlowCallback(task="validator", line="matches", at_least=0.1, at_most=3.0, times=2),
+        SlowCallback(task="validator", line="matches", at_least=0.11),
         LoopLag(at_least=0.1),
         Finding("loop_blocked", task="validator", line="matches"),
     ),
+    watch=6.0,
 )
 TITLE = re.compile(r"(\w+\s?)*")  # each letter may end a word or not: 2 to the power of their number
 GOOD, EVIL = "A tale of two cities", "a" * 23 + "!"

@@ -626,6 +626,10 @@ def test_a_slow_callback_is_lag_although_no_beat_was_sent() -> None:
     from probes.records import LoopRecord
     from probes.slow import Watchdog
 
-    record = LoopRecord(object(), 1, "asyncio", True)
+    class Loop:
+        pass
+
+    loop = Loop()
+    record = LoopRecord(loop, 1, "asyncio", True)
     Watchdog().book(record, print, None, started=10.0, elapsed=0.4)  # a C call that kept the GIL: no beat meanwhile
     assert record.lag_peak == 0.4

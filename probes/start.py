@@ -1,15 +1,18 @@
-"""Starts the one probe of a process, and makes sure that its end and its forks are clean."""
+"""Makes the one probe of a process, and makes sure that its end and its forks are clean."""
 
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import sys
-from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import settings as _settings
 from .probe import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def start(given: dict[str, Any]) -> Probe:
@@ -28,13 +31,15 @@ def make(given: dict[str, Any], door: bool = False) -> Probe:
         probe.on_gone = _nothing  # no time to tidy: all of it goes now
         probe.stop()
 
+    at_fork = AtFork(probe, at_exit)
+    at_fork.listen()
+
+    def at_end() -> None:
+        atexit.unregister(at_exit)
+        at_fork.forget()
+
     atexit.register(at_exit)
-    probe.on_end = lambda: atexit.unregister(at_exit)
-    if hasattr(os, "register_at_fork"):
-        # It can not be unregistered: so it knows the way to the probe, and keeps nothing of us alive. Without
-        # builtins of its own it would get those of this module, and with them the modules of an injected probe.
-        known = {"sys": sys, "__builtins__": {"getattr": getattr}}
-        os.register_at_fork(after_in_child=FunctionType(_forked.__code__, known))
+    probe.on_end = at_end
     return probe
 
 
@@ -42,8 +47,39 @@ def _nothing() -> None:
     pass
 
 
-def _forked() -> None:
-    probe = getattr(sys, "_looptop_probe", None)
-    if probe is not None:
-        probe.forked()
-        probe.on_end()
+class AtFork:
+    """Hears of forks in the child, and can be forgotten.
+
+    What is given to `os.register_at_fork` stays for ever, so that every probe would leave a little in the program.
+    `logging`, which asyncio needs, tells its handlers of forks, and forgets them when they go.
+    """
+
+    __slots__ = ("__weakref__", "_at_exit", "_probe")
+
+    def __init__(self, probe: Probe, at_exit: Callable[[], None]) -> None:
+        self._probe = probe
+        self._at_exit = at_exit
+
+    def listen(self) -> None:
+        """From now on."""
+        try:
+            logging._register_at_fork_reinit_lock(self)  # type: ignore[attr-defined]
+        except Exception:
+            if hasattr(os, "register_at_fork"):
+                os.register_at_fork(after_in_child=self._at_fork_reinit)
+
+    def forget(self) -> None:
+        """No more. Not while logging goes through its list, which is in the child."""
+        try:
+            logging._at_fork_reinit_lock_weakset.discard(self)  # type: ignore[attr-defined]
+        except Exception:
+            return
+
+    def _at_fork_reinit(self) -> None:
+        """What logging calls."""
+        try:
+            if getattr(sys, "_looptop_probe", None) is self._probe:
+                self._probe.forked()
+                atexit.unregister(self._at_exit)
+        except Exception:
+            return

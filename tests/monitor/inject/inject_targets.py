@@ -29,9 +29,9 @@ def _tell(*_):
     from asyncio import base_events, events
     gc.collect()
     state = {
-        # Functions of the probe that were not collected, but for the one that no program can get rid of.
+        # Functions of the probe that were not collected.
         "ours": [function.__qualname__ for function in gc.get_objects() if isinstance(function, type(_tell))
-                 and function.__code__.co_filename.startswith("<looptop>") and function.__name__ != "_forked"],
+                 and function.__code__.co_filename.startswith("<looptop>")],
         "modules": sorted(sys.modules), "path": list(sys.path), "main": sorted(vars(sys.modules["__main__"])),
         "importers": sorted(sys.path_importer_cache), "sys": sorted(vars(sys)),
         "run": id(events.Handle._run), "call_soon": id(base_events.BaseEventLoop.call_soon),

@@ -21,7 +21,7 @@ gc.disable()
 USED = []
 def _count(*_):
     ours = [thing for thing in gc.get_objects() if isinstance(thing, type(_count))
-            and thing.__code__.co_filename.startswith("<looptop>") and thing.__name__ != "_forked"]
+            and thing.__code__.co_filename.startswith("<looptop>")]
     os.write(1, repr({"functions": len(ours), "modules": [name for name in sys.modules if name.startswith("_looptop")],
                   "used": len(USED)}).encode()
              + b"\\n")

@@ -24,9 +24,20 @@ EXPECT = 10.0
 """Seconds for which the probe counts although the dashboard is not there yet."""
 
 
-def run_below(launch: Launch, started: Callable[[int], None] | None = None) -> int:
-    """Runs a program under the dashboard; `started` is told its pid. The status is that of the program."""
+def run_below(
+    launch: Launch, started: Callable[[int], None] | None = None, home: Callable[[str], int] | None = None
+) -> int:
+    """Runs a program under the dashboard; `started` is told its pid. The status is that of the program.
+
+    A person who leaves for a section of the connect screen comes to `home` when the program has been stopped.
+    """
     program, source = start_below(launch)
+    gone_to: list[str] = []
+
+    def go(section: str) -> int:
+        gone_to.append(section)
+        return 0
+
     if started is not None:
         started(program.pid)
     try:
@@ -34,12 +45,14 @@ def run_below(launch: Launch, started: Callable[[int], None] | None = None) -> i
             return _print_all(program)
         from monitor.tui import run_dashboard
 
-        left = run_dashboard(source, program=program)
+        left = run_dashboard(source, program=program, home=None if home is None else go, asks=True)
         if left and program.running:  # by a signal, or because it failed: that is what is to be known
             return left
     finally:
         program.close()
         source.close()
+    if home is not None and gone_to:
+        return home(gone_to[0])
     if program.exit_status and not program.stopped:
         _tell(program)
     return _status(program)

@@ -40,10 +40,11 @@ def connect_screen(section: str = "programs") -> int:
         if opened is None:
             return status
         try:
-            left = run_dashboard(opened.source, program=opened.program, home=home.go_to)
+            left = run_dashboard(opened.source, program=opened.program, home=home.go_to, asks=False)
+            told = opened.program is None or opened.program.running  # else it is only how the sample ended
         finally:
             opened.close()
-        if left:
+        if left and told:
             return left
         section = home.section
 

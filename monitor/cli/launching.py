@@ -95,8 +95,10 @@ def watch_program(launch: Launch, headless: bool, record: str | None = None) -> 
             recorder.begin(os.getpid())
         launch.become()
     from monitor.attach.below import run_below
+    from monitor.cli.home import connect_screen
 
-    status = run_below(launch, started=None if recorder is None else recorder.begin)
+    begin = None if recorder is None else recorder.begin
+    status = run_below(launch, started=begin, home=None if recorder is not None else connect_screen)
     if record is not None:
         _tell_recorded(Path(record))
     return status

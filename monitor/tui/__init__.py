@@ -14,25 +14,31 @@ if TYPE_CHECKING:
 
 
 def run_dashboard(
-    source: Source, *, program: Program | None = None, hz: float = 4.0, home: Callable[[str], int] | None = None
+    source: Source,
+    *,
+    program: Program | None = None,
+    hz: float = 4.0,
+    home: Callable[[str], int] | None = None,
+    asks: bool = True,
 ) -> int:
     """Shows the dashboard until the person leaves; returns the exit status to use.
 
     Starts and closes the source. The caller has made sure that there is a terminal. The status is that of the
     program where looptop runs one and it has ended, 128+n after a signal, else 0. With `home` the person may leave for
-    a section of the connect screen: then it is called, and its status is returned; a program is then of no matter.
+    a section of the connect screen: then it is called, and its status is returned. `asks`: whether to leave a program
+    that runs takes a question.
     """
     from monitor.tui.app import Looptop  # here, because importing Textual costs 300 ms
 
-    app = Looptop(source, hz=hz, program=program, home=home is not None, no_color="NO_COLOR" in os.environ)
+    app = Looptop(source, hz=hz, program=program, home=home is not None, asks=asks, no_color="NO_COLOR" in os.environ)
     try:
         app.run()
     finally:
         source.close()
     if app.return_code:
         return app.return_code
-    if home is not None:
-        return home(app.wanted) if app.wanted else 0
+    if home is not None and app.wanted:
+        return home(app.wanted)
     status = program.exit_status if program is not None and not program.running else None
     if status is None:
         return 0

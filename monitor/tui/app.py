@@ -64,6 +64,7 @@ class Looptop(App[int]):
         wall: Callable[[], float] = time.time,
         program: Program | None = None,
         home: bool = False,
+        asks: bool = True,
         no_color: bool = False,
     ) -> None:
         super().__init__(ansi_color=True if no_color else None)
@@ -74,6 +75,7 @@ class Looptop(App[int]):
         self.clock, self.wall = clock, wall
         self.guest = Guest(program) if program is not None else None
         self.home = home  # whether there is a connect screen to go to
+        self.asks = asks
         self.wanted = ""  # the section of it that the person left for
         self.control = Control(self)
         self.sources = Sources()
@@ -264,7 +266,7 @@ class Looptop(App[int]):
     def action_leave(self) -> None:
         """Leaves; with a program of ours running, asks first, unless it was only started to be looked at."""
         guest = self.guest
-        if guest is None or not guest.program.running or self.home:
+        if guest is None or not guest.program.running or not self.asks:
             self.exit()
         elif guest.leaving:
             guest.stop()

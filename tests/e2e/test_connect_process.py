@@ -32,11 +32,11 @@ _CODES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[()][A-B0-9]")
 class Terminal:
     """looptop in a pseudo-terminal of 100x30."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "monitor"],
+            [sys.executable, "-m", "monitor", *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -127,3 +127,23 @@ def test_a_signal_ends_it(terminal):
     terminal.process.send_signal(signal.SIGTERM)
     assert terminal.end() == 128 + signal.SIGTERM
     assert b"\x1b[?1049l" in terminal.drawn
+
+
+def test_from_a_program_of_ours_to_the_samples(tmp_path, runtime_dir):
+    """The command palette goes there; the program is stopped first, and that is asked."""
+    (tmp_path / "ours.py").write_text(PROGRAM)
+    terminal = Terminal(tmp_path, "run", "ours.py")
+    try:
+        terminal.until("sleeper-of-the-test")
+        terminal.press("\x10")
+        terminal.until("Search for commands")
+        terminal.press("samples")
+        terminal.until("start a small program")
+        terminal.press("\r")
+        terminal.until("Stop it and quit?")
+        terminal.press("y")
+        terminal.until("What it shows")
+        terminal.press("q")
+        assert terminal.end() == 0
+    finally:
+        terminal.close()

@@ -28,7 +28,7 @@ def run(tmp_path, runtime_dir, monkeypatch):
         script.write_text(code)
         opened = []
 
-        def stand_in(source, *, program):
+        def stand_in(source, *, program, **_):
             opened.append(program)
             source.start()
             return dashboard(source, program)

@@ -1,7 +1,7 @@
 """Attach and detach, again and again, on programs that make it hard: python -m tests.monitor.inject.soak --rounds 300
 
 Each round goes in, connects, waits for the first tick with the tasks, and goes out. Counted are rounds, failed
-requests and how the program was borrowed; what grows is threads, descriptors and memory.
+requests and how the program was borrowed; what grows is threads, descriptors and memory (that since round 20).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -138,23 +139,32 @@ def one_round(target: Running, figures: Figures) -> None:
     figures.totals.append(result.total_ms)
 
 
+def has_aiohttp(python: str, environ: dict[str, str]) -> bool:
+    """Whether that Python can load it."""
+    asked = subprocess.run([python, "-c", "import aiohttp"], env={**os.environ, **environ}, capture_output=True)
+    return asked.returncode == 0
+
+
 def main() -> int:
     """The soak on every Python here."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--programs", default="hostile,aiohttp")
     parser.add_argument("--pythons", default="", help="short names, with commas between; default: all")
+    parser.add_argument("--packages", default="", help="a folder with aiohttp for that Python, if it has none itself")
     options = parser.parse_args()
     status = 0
     for name, python in interpreters().items():
         if options.pythons and name not in options.pythons.split(","):
             continue
         for program in options.programs.split(","):
-            if program == "aiohttp" and name != "own":
+            environ = {"PYTHONPATH": options.packages} if options.packages else {}
+            if program == "aiohttp" and not has_aiohttp(python, environ):
+                print(f"aiohttp on {name}: skipped, it has no aiohttp (--packages FOLDER)", flush=True)
                 continue
             with tempfile.TemporaryDirectory() as folder:
                 os.environ["LOOPTOP_DIR"] = f"{folder}/run"
-                with Running(python, program, Path(folder)) as target:
+                with Running(python, program, Path(folder), **environ) as target:
                     print(f"{program} on {name}:", end="", flush=True)
                     try:
                         print("\n   ", rounds(target, options.rounds, progress=True).line(), flush=True)

@@ -214,9 +214,15 @@ def short_command(command: str) -> str:
     rest = _without_options(words[1:])
     if not rest:
         return name
-    if rest[0].startswith("/"):
-        parts = rest[0].split("/")
-        rest[0] = parts[-1] if parts[-2] in ("bin", "Scripts") else "/".join(parts[-2:])
+    parts = rest[0].split("/")
+    if len(parts) > 1 and parts[-2] == "bin":
+        rest[0] = parts[-1]
+    elif rest[0].startswith("/"):
+        rest[0] = "/".join(parts[-2:])
+    if rest[:3] == ["-c", "from", "multiprocessing.spawn"]:
+        return "child of multiprocessing"
+    if rest[:3] == ["-c", "from", "multiprocessing.resource_tracker"]:
+        return "resource tracker of multiprocessing"
     return " ".join(rest)
 
 

@@ -73,10 +73,12 @@ class Listed:
 
     def programs(self) -> list[Choice]:
         """As `looptop ps`."""
+        from monitor.attach.find import user_name
         from monitor.attach.programs import programs
 
-        now = time.time()
-        return [of_program(program, now) for program in programs()]
+        now, listed = time.time(), programs()
+        others = {program.owner for program in listed} - {user_name(os.geteuid())}
+        return [of_program(program, now, owner=bool(others)) for program in listed]
 
     def recordings(self) -> list[Choice]:
         """Of this folder, the newest first."""
@@ -115,14 +117,14 @@ class Listed:
         return opened
 
 
-def of_program(program: Program, now: float) -> Choice:
-    """A program as a row."""
+def of_program(program: Program, now: float, owner: bool) -> Choice:
+    """A program as a row; `owner`: with whose it is."""
     from monitor.plain.reports import branch, listens, loop_kind
     from monitor.tui.choices import Choice
 
     cells = {
         "pid": str(program.pid),
-        "owner": program.owner,
+        "owner": program.owner if owner else "",
         "name": f"@{program.name}" if program.name else "",
         "python": program.python or fmt.UNKNOWN,
         "loop": loop_kind(program),

@@ -41,6 +41,9 @@ SCOPES = {
 APART = ("connect",)
 """Scopes that the help of the dashboard need not have."""
 
+SORTING = ("sort_left", "sort_right", "left", "right", "reverse")
+"""Keys of a table that has columns to sort by."""
+
 KEYS: tuple[Key, ...] = (
     # Everywhere
     Key("tasks", "1", "1", "app.show('tasks')", "Tasks", "the tasks", "app"),

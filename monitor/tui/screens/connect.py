@@ -9,7 +9,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from monitor.tui.choices import SECTIONS, Choice, ChoiceRows
-from monitor.tui.keys import bindings, by_id, hints
+from monitor.tui.keys import SORTING, bindings, by_id, hints
 from monitor.tui.paint import Part, crop, spread, width
 from monitor.tui.screens.base import SMALLEST
 from monitor.tui.widgets.filter_bar import FilterBar, FilterInput
@@ -186,7 +186,7 @@ class ConnectScreen(Screen[None]):
         shown = []
         for key in hints(*scopes):
             need = len(key.hint or key.shown) + len(key.label) + 3
-            if key.id not in ("sort_right", "reverse") and need <= left:
+            if key.id not in SORTING and need <= left:
                 left -= need
                 shown.append(key)
         shown.sort(key=lambda key: key.id in ("connect_help", "connect_quit"))

@@ -10,7 +10,7 @@ from textual.screen import ModalScreen
 
 from monitor.store.columns import ENDED, GLYPHS, GROUPS, SLOW, TASKS, Column
 from monitor.store.memory_columns import OBJECTS, PROFILES
-from monitor.tui.keys import APART, SCOPES, of
+from monitor.tui.keys import APART, SCOPES, SORTING, of
 from monitor.tui.memory_rows import SHOWN as MEMORY_SHOWN
 from monitor.tui.paint import BLANK, Line, line
 from monitor.tui.theme import STATE_STYLES, Palette
@@ -64,7 +64,11 @@ def help_lines(scopes: tuple[str, ...], only: bool = False) -> list[Line]:
     others = () if only else [scope for scope in SCOPES if scope not in (*scopes, *APART)]
     for scope in [*scopes, *others]:
         lines.append(line((SCOPES[scope], "heading")))
-        lines += [line((f"  {key.shown:<8}", "key"), (key.help, "text")) for key in of(scope)]
+        lines += [
+            line((f"  {key.shown:<8}", "key"), (key.help, "text"))
+            for key in of(scope)
+            if not (only and key.id in SORTING)
+        ]
         lines.append(BLANK)
     if only:
         return lines[:-1]

@@ -218,6 +218,12 @@ def test_the_tree_begins_with_what_can_be_watched_best():
     ("command", "short"),
     [
         ("/srv/venv/bin/python3.12 -u /srv/venv/bin/gunicorn app:app -w 4", "gunicorn app:app -w 4"),
+        ("python -c from multiprocessing.spawn import spawn_main; spawn_main(8) --x", "child of multiprocessing"),
+        (
+            "python -c from multiprocessing.resource_tracker import main;main(6)",
+            "resource tracker of multiprocessing",
+        ),
+        ("python .venv/bin/celery -A app", "celery -A app"),
         ("python -X dev -m uvicorn app:app", "-m uvicorn app:app"),
         ("python3 /srv/shop/api/app.py --port 80", "api/app.py --port 80"),
         ("gunicorn: master [app:app]", "gunicorn: master [app:app]"),

@@ -1,4 +1,4 @@
-"""Writes what the docs take from the code (`make docs`): settings, keys, columns, rules of `looptop check`.
+"""Writes what the docs take from the code (`make docs`): settings, keys, columns, rules of `looptop check`, samples.
 
 A test runs this and fails if a file in the repository is not what it would write.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+
+from samples_page import page
 
 from monitor.check.rules import RULES
 from monitor.plain.check import cures
@@ -17,6 +19,7 @@ from probes.settings import SETTINGS
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "docs" / "config.md"
 CHECK = ROOT / "docs" / "check.md"
+SAMPLES = ROOT / "docs" / "samples.md"
 README = ROOT / "README.md"
 KEYS = ("<!-- keys: made by make docs -->", "<!-- end of keys -->")
 CHECK_RULES = ("<!-- rules: made by make docs -->", "<!-- end of rules -->")
@@ -88,6 +91,7 @@ def wanted() -> dict[Path, str]:
     return {
         CONFIG: config(),
         README: filled(README, (KEYS, readme_table()), (COLUMNS, columns())),
+        SAMPLES: page(),
         CHECK: filled(CHECK, (CHECK_RULES, rules())),
     }
 

@@ -359,6 +359,18 @@ class MemoryGrowth:
         return f"the memory {where} grows by {_bounds(self, 'bytes')} a second"
 
 
+@dataclass(frozen=True, slots=True)
+class FilesGrowing:
+    """More open files, sockets included, at the end of the run than at its start: by `per_second` or more."""
+
+    per_second: float
+
+    @property
+    def sentence(self) -> str:
+        """What is expected, for a person."""
+        return f"the open files grow by {self.per_second:g} a second or more"
+
+
 # -- what the dashboard must say by itself --
 
 
@@ -423,6 +435,7 @@ Expectation = (
     | AwaitedBy
     | Eager
     | MemoryGrowth
+    | FilesGrowing
     | Finding
     | NoFinding
     | NotSeenYet

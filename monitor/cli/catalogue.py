@@ -46,13 +46,12 @@ def samples_list(as_json: bool) -> int:
 
 @samples.command("run", context_settings={"ignore_unknown_options": True})
 @click.option("--headless", is_flag=True, help="No dashboard: only the sample, and where to connect, on stderr.")
+@click.option("--record", metavar="FILE", help="Record all of it.")
 @click.argument("name")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def samples_run(name: str, headless: bool, arguments: tuple[str, ...]) -> int:
+def samples_run(name: str, headless: bool, record: str | None, arguments: tuple[str, ...]) -> int:
     """Run a sample and watch it. What follows belongs to the sample (try --seconds 60)."""
-    from monitor.attach.launch import Settings
-
-    return watch_program(sample_launch(name, arguments, Settings(name=name, expect=10.0)), headless)
+    return watch_program(sample_launch(name, arguments), headless, record)
 
 
 @samples.command("check")

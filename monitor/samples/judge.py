@@ -415,6 +415,15 @@ def _memory(expected: words.MemoryGrowth, case: Case) -> Checked:
 
 
 @_check.register
+def _files(expected: words.FilesGrowing, case: Case) -> Checked:
+    if len(case.seen.files) < 2:
+        return False, "nobody counted"
+    (first_at, first), (last_at, last) = case.seen.files[0], case.seen.files[-1]
+    rate = (last - first) / max(last_at - first_at, 0.001)
+    return rate >= expected.per_second, f"{first} to {last}, {rate:.1f} a second"
+
+
+@_check.register
 def _finding(expected: words.Finding, case: Case) -> Checked:
     found = case.seen.findings or []
     met = any(

@@ -61,6 +61,7 @@ class Observation:
     findings: list[SeenFinding] | None = None  # None: nobody looked
     memory: MemoryLook | None = None
     memory_seconds: float = 0.0  # between the two looks that `memory` compares
+    files: list[tuple[float, int]] = field(default_factory=list)  # how many were open, and when
     missed: int = 0  # events that were dropped
     first: float = 0.0  # when the first loop was seen
     last: float = 0.0
@@ -90,6 +91,8 @@ class Observation:
             figures.last, figures.busy = now, loop.busy
             figures.lag = max(figures.lag, loop.lag)
             figures.timers, figures.ready = max(figures.timers, loop.timers or 0), max(figures.ready, loop.ready or 0)
+        if store.process.fds is not None:
+            self.files.append((now, store.process.fds))
         self.missed = store.missed_events + store.probe.dropped
 
     def take_events(self, store: Store) -> None:

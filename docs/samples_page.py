@@ -1,0 +1,84 @@
+"""The text of docs/samples.md: every sample by topic, what it shows, and what must be seen of it."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from monitor.plain.sample_objects import cures_of
+from sample_apps.catalogue import Sample, samples
+from sample_apps.vocabulary import NotSeenYet
+
+TITLES = {
+    "loops": "Loops and callbacks",
+    "tasks": "Coroutines and tasks",
+    "generators": "Generators and context managers",
+    "communication": "Communication",
+    "synchronization": "Synchronization",
+    "slowness": "Slowness",
+    "memory": "Memory",
+    "networks": "Networks",
+    "programs": "Whole programs",
+}
+
+_HEAD = """# The samples
+
+Made by `make docs` from `sample_apps/`. {number} small programs that each show one behaviour of asyncio, wrong or
+right; each says what a monitor must see of it, and `looptop samples check` finds out whether it does.
+[sample_apps/README.md](../sample_apps/README.md) says how to add one.
+
+    looptop samples list             what there is, and which is the cure of which
+    looptop samples run NAME         the dashboard on one of them
+    looptop samples show NAME        its source, with the lines that something is expected of
+    looptop samples check [NAME…]    runs them under the probe: is what they cause seen?
+"""
+
+_GAPS = """
+## Not seen yet
+
+What a sample does and looptop can not tell, with the reason. `looptop samples check` lists these and says so when
+one of them is seen after all.
+
+| sample | what should be seen | why it is not |
+|---|---|---|
+"""
+
+
+def page() -> str:
+    """The page."""
+    listed = samples()
+    cures = cures_of(listed)
+    text = _HEAD.format(number=len(listed))
+    for topic, title in TITLES.items():
+        here = [sample for sample in listed if sample.topic == topic]
+        text += f"\n## {title}\n\n| sample | its pair | what it shows |\n|---|---|---|\n"
+        text += "".join(f"| {_link(one.name)} | {_pair(one, cures)} | {one.sentence} |\n" for one in here)
+        text += "".join(_section(sample) for sample in here)
+    gaps = [(sample, gap) for sample in listed for gap in sample.expectations if isinstance(gap, NotSeenYet)]
+    text += _GAPS + "".join(f"| {_link(one.name)} | {_text(gap.sentence)} | {gap.because} |\n" for one, gap in gaps)
+    return text
+
+
+def _link(name: str) -> str:
+    return f"[{name}](#{name})"
+
+
+def _text(sentence: str) -> str:
+    """A sentence whose patterns of names are code: an asterisk means something else here."""
+    return re.sub(r"[\w-]*\*[\w*-]*", lambda found: f"`{found[0]}`", sentence)
+
+
+def _pair(sample: Sample, cures: dict[str, list[str]]) -> str:
+    if sample.cure is not None:
+        return f"cure: {_link(sample.cure)}"
+    wrong = cures.get(sample.name)
+    return f"cures {', '.join(map(_link, wrong))}" if wrong else ""
+
+
+def _section(sample: Sample) -> str:
+    doc = ast.get_docstring(ast.parse(sample.path.read_text(encoding="utf-8"))) or ""
+    expected = "".join(
+        f"* {_text(one.sentence)}{' (not seen yet)' if isinstance(one, NotSeenYet) else ''}\n"
+        for one in sample.expectations
+    )
+    return f"\n### {sample.name}\n\n{doc}\n\nWhat must be seen:\n\n{expected}"

@@ -80,7 +80,8 @@ class Connect(App[Opened]):
         self.run_worker(self.look_for_all(), exclusive=False)
 
     async def look_for_all(self) -> None:
-        """What there is of every kind; samples do not change."""
+        """What there is of every kind, first of that in sight; samples do not change."""
+        await self._ask(self.lists.chosen)
         await self.look_again()
         await self._ask("samples")
 

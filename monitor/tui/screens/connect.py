@@ -46,7 +46,7 @@ class ConnectScreen(Screen[None]):
     ConnectScreen #title { height: 1; width: 100%; background: $background; }
     ConnectScreen #said { height: 1; width: 100%; background: $background; }
     ConnectScreen #about { height: 5; width: 100%; background: $background; }
-    .-small #title, .-small #said, .-small #about { display: none; }
+    ConnectScreen.-small #title, ConnectScreen.-small #said, ConnectScreen.-small #about { display: none; }
     """
 
     def __init__(self, section: str = "programs", key: Hashable = None) -> None:

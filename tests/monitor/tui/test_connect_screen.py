@@ -262,6 +262,15 @@ async def test_tabs_and_rows_can_be_clicked() -> None:
         assert screen.app.lists.chosen == "programs"
 
 
+async def test_too_small_a_window_says_so_and_nothing_else() -> None:
+    async with connecting(size=(50, 10)) as screen:
+        lines = [line.strip() for line in screen.screen() if line.strip()]
+        assert lines == ["Too small: 50×10.", "looptop needs 56×12."]
+        await screen.pilot.resize_terminal(80, 24)
+        await screen.pilot.pause()
+        assert "gunicorn: master" in screen.text()
+
+
 async def test_q_leaves_with_nothing() -> None:
     async with connecting() as screen:
         await screen.pilot.press("q")

@@ -265,7 +265,6 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
     """
     handle_class = TimedHandle
     theirs = None if asyncios else original
-    entry = _entry_of(original) if asyncios else None
 
     def _run(self: Any) -> None:  # noqa: C901 - a call for each branch would cost more than the branches
         callback = self._callback
@@ -288,7 +287,7 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
         except BaseException as error:
             if theirs is not None:
                 raise
-            _tell_loop(self, error, entry)
+            _tell_loop(self, error, original)
         elapsed = monotonic() - started
         loop.started = 0.0
         loop.busy += elapsed
@@ -353,17 +352,22 @@ class _Broken:
 
 
 def _entry_of(original: Callable[[Any], None]) -> TracebackType | None:
-    """What a traceback through asyncio's own `Handle._run` begins with."""
+    """What a traceback through asyncio's own `Handle._run` begins with. Made anew each time: it leads to the frames
+    below it, and so does nothing that asyncio's own would not.
+    """
     broken = _Broken()
     original(broken)
     entry: TracebackType | None = broken.error.__traceback__
     broken.error = None
+    if entry is not None:
+        entry.tb_frame.clear()
     return entry
 
 
-def _tell_loop(handle: Any, error: BaseException, entry: TracebackType | None) -> None:
+def _tell_loop(handle: Any, error: BaseException, original: Callable[[Any], None]) -> None:
     """What `Handle._run` does with an exception: the same context, words and traceback."""
     ours = error.__traceback__
+    entry = _entry_of(original)
     if entry is not None and ours is not None:
         error.__traceback__ = TracebackType(ours.tb_next, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
     source = _callback_source(handle)

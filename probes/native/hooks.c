@@ -95,8 +95,9 @@ static int is_set(PyObject *object, PyObject *name) {
 
 /* What BaseEventLoop checks first; 0 where everything is as usual, and where it cannot be told: then asyncio's own
  * code will say what is wrong. */
-static int is_unusual(PyObject *loop) {
-    int closed = is_true(loop, str_closed), debug = closed == 0 ? is_true(loop, str_debug) : 1;
+static int is_unusual(State *state, PyObject *loop) {
+    /* The last loop runs, and a loop that runs is not closed. */
+    int closed = loop == state->last_loop ? 0 : is_true(loop, str_closed), debug = closed == 0 ? is_true(loop, str_debug) : 1;
     if (closed < 0 || debug < 0)
         PyErr_Clear();
     return closed != 0 || debug != 0;
@@ -558,7 +559,7 @@ static PyObject *call_soon(PyObject *op, PyObject *const *args, size_t nargsf, P
     State *state = hook->state;
     Py_ssize_t count = NARGS(nargsf);
     PyObject *context, *handle, *arguments, *result;
-    if (UNLIKELY(count < 2 || find_context(args, count, names, &context) < 0) || is_unusual(args[0]))
+    if (UNLIKELY(count < 2 || find_context(args, count, names, &context) < 0) || is_unusual(state, args[0]))
         return call_fallback(hook, args, nargsf, names);
     if (context != NULL)
         Py_INCREF((PyObject *)context);
@@ -719,6 +720,7 @@ void forget(State *state) {
     int index;
     state->last_loop = NULL;
     Py_CLEAR(state->last_record);
+    Py_CLEAR(state->last_keywords);
     for (index = 0; index < KINDS; index++)
         Py_CLEAR(state->kinds[index].code);
 }
@@ -852,6 +854,39 @@ out:
     return result;
 }
 
+/* Task(coro, loop=loop), with the keywords of the time before: Task takes what it needs from them. */
+static PyObject *new_task(State *state, PyObject *loop, PyObject *coro) {
+    PyObject *keywords = NULL, *positional, *task;
+    if (loop != state->last_loop || state->task_new == NULL || state->task_init == NULL) {
+        PyObject *stack[2] = {coro, loop};
+        return PyObject_Vectorcall((PyObject *)state->task_type, stack, 1, kw_loop);
+    }
+    keywords = state->last_keywords;
+    Py_XINCREF(keywords);
+    if (keywords == NULL) {
+        keywords = PyDict_New();
+        if (keywords == NULL || PyDict_SetItem(keywords, str_loop, loop) < 0) {
+            Py_XDECREF(keywords);
+            return NULL;
+        }
+        Py_INCREF(keywords);
+        state->last_keywords = keywords; /* goes when the loop leaves */
+    }
+    positional = PyTuple_New(1);
+    if (positional == NULL) {
+        Py_DECREF(keywords);
+        return NULL;
+    }
+    Py_INCREF(coro);
+    PyTuple_SetItem(positional, 0, coro);
+    task = state->task_new(state->task_type, positional, keywords);
+    if (task != NULL && state->task_init(task, positional, keywords) < 0)
+        Py_CLEAR(task);
+    Py_DECREF(positional);
+    Py_DECREF(keywords);
+    return task;
+}
+
 /* Makes the task as asyncio's own create_task does. `names` has been looked at: name and context, or whatever. */
 static PyObject *make_task(Hook *hook, PyObject *loop, PyObject *coro, PyObject *const *values, PyObject *names) {
     State *state = hook->state;
@@ -864,18 +899,26 @@ static PyObject *make_task(Hook *hook, PyObject *loop, PyObject *coro, PyObject 
     }
     stack[0] = coro;
     stack[1] = loop;
-    if (count == 0 && factory == (PyObject *)state->task_type)
-        return PyObject_Vectorcall(factory, stack, 1, kw_loop);
     if (hook->kind == CREATE_TASK) {
         stack[2] = stack[3] = Py_None;
         for (index = 0; index < count; index++) {
             name = PyTuple_GetItem(names, index);
-            stack[PyUnicode_Compare(name, str_name) == 0 ? 2 : 3] = values[index];
+            stack[name == str_name || PyUnicode_Compare(name, str_name) == 0 ? 2 : 3] = values[index];
         }
+        if (LIKELY(stack[2] == Py_None && stack[3] == Py_None && factory == (PyObject *)state->task_type))
+            return new_task(state, loop, coro);
         Py_INCREF(factory);
         task = PyObject_Vectorcall(factory, stack, 1, kw_all);
     } else {
-        PyObject *keywords = PyDict_New(), *positional = PyTuple_Pack(1, coro);
+        PyObject *keywords, *positional;
+        if (LIKELY(factory == (PyObject *)state->task_type)) {
+            for (index = 0; index < count && PyTuple_GetItem(names, index) == str_name && values[index] == Py_None;)
+                index++;
+            if (index == count)
+                return new_task(state, loop, coro);
+        }
+        keywords = PyDict_New();
+        positional = PyTuple_Pack(1, coro);
         int failed = keywords == NULL || positional == NULL || PyDict_SetItem(keywords, str_loop, loop) < 0;
         Py_INCREF(factory);
         for (index = 0; index < count && !failed; index++)
@@ -895,7 +938,8 @@ static int are_plain(Hook *hook, PyObject *names) {
     for (index = 0; index < count; index++) {
         PyObject *name = PyTuple_GetItem(names, index);
         if (hook->kind == CREATE_TASK) {
-            if (PyUnicode_Compare(name, str_name) != 0 && PyUnicode_Compare(name, str_context) != 0)
+            if (name != str_name && name != str_context && PyUnicode_Compare(name, str_name) != 0 &&
+                PyUnicode_Compare(name, str_context) != 0)
                 return 0;
         } else if (PyUnicode_Compare(name, str_eager_start) == 0 || PyUnicode_Compare(name, str_loop) == 0)
             return 0;
@@ -920,7 +964,7 @@ static PyObject *create_task(PyObject *op, PyObject *const *args, size_t nargsf,
     } else {
         factory = is_set(loop, str_factory);
         if (factory == 0)
-            factory = is_unusual(loop);
+            factory = is_unusual(state, loop);
     }
     if (UNLIKELY(factory != 0)) {
         if (factory < 0)

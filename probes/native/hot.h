@@ -131,11 +131,13 @@ typedef struct State {
     PyTypeObject *handle_type, *timer_type, *task_type, *first_step_type, *deque_type; /* theirs */
     Py_ssize_t slots[SLOTS];
     Py_ssize_t ready_offset, first_step_offset;
+    newfunc task_new;
+    initproc task_init;
     PyCFunction done, cancelled, append, wakeup; /* of a task, of a deque; the callback of all steps but the first */
     Records *records;
     Changed *changed;
     ShortLives *short_lives;
-    PyObject *loops, *last_loop, *last_record; /* last_loop is borrowed: it is a key of `loops` */
+    PyObject *loops, *last_loop, *last_record, *last_keywords, *one; /* last_loop is borrowed: it is a key of `loops` */
     PyObject *current_tasks, *current_task, *tasks_module_dict;
     PyObject *on_loop, *on_slow, *on_error, *adopt, *tell_end, *kind_of, *site_of, *stack_of;
     Kind kinds[KINDS];

@@ -14,6 +14,7 @@ PyObject *find_loop(State *state, PyObject *loop) {
         PyObject *old = state->last_record;
         Py_INCREF(clock);
         Py_INCREF(clock);
+        Py_CLEAR(state->last_keywords);
         state->last_loop = loop; /* while it is a key of `loops` it lives; who removes it calls forget_loops */
         state->last_record = clock;
         Py_XDECREF(old);
@@ -126,6 +127,8 @@ static PyObject *learn_task(PyObject *op, PyObject *args) {
     self->task_type = (PyTypeObject *)type;
     self->first_step_type = Py_TYPE(first_step);
     Py_INCREF((PyObject *)self->first_step_type);
+    self->task_new = PyType_GetSlot((PyTypeObject *)type, Py_tp_new);
+    self->task_init = PyType_GetSlot((PyTypeObject *)type, Py_tp_init);
     self->done = function_of(task, "done", METH_NOARGS);
     self->cancelled = function_of(task, "cancelled", METH_NOARGS);
     self->deque_type = Py_TYPE(deque);
@@ -183,7 +186,7 @@ static PyObject *footprint(PyObject *op, PyObject *unused) {
 #define OBJECTS(X)                                                                                                    \
     X(record_type) X(clock_type) X(counts_type) X(hook_type) X(step_type) X(raised_type) X(timed_type)                \
     X(handle_type) X(timer_type) X(task_type) X(first_step_type) X(deque_type) X(records) X(changed) X(short_lives)   \
-    X(loops) X(last_record) X(current_tasks) X(current_task) X(tasks_module_dict) X(on_loop) X(on_slow) X(on_error)   \
+    X(loops) X(last_record) X(last_keywords) X(one) X(current_tasks) X(current_task) X(tasks_module_dict) X(on_loop) X(on_slow) X(on_error)   \
     X(adopt) X(tell_end) X(kind_of) X(site_of) X(stack_of)
 
 static int state_traverse(PyObject *op, visitproc visit, void *arg) {

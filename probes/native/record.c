@@ -155,12 +155,21 @@ static PyObject *new_record(PyTypeObject *type, PyObject *args, PyObject *kwargs
 }
 
 PyObject *record_new(State *state, PyObject *task) {
-    PyObject *args = PyTuple_New(1), *record;
-    if (args == NULL)
+    PyObject *args = state->one, *record; /* used again and again, unless it is in use: garbage may be collected here */
+    state->one = NULL;
+    if (args == NULL && (args = PyTuple_New(1)) == NULL)
         return NULL;
     Py_INCREF(task);
     PyTuple_SetItem(args, 0, task);
     record = new_record(state->record_type, args, NULL);
+    if (record != NULL && state->one == NULL) {
+        Py_INCREF(Py_None);
+        if (PyTuple_SetItem(args, 0, Py_None) == 0) {
+            state->one = args;
+            return record;
+        }
+        PyErr_Clear();
+    }
     Py_DECREF(args);
     return record;
 }

@@ -40,13 +40,11 @@ def _dropped(walk: Walk, value: ast.expr) -> Iterator[Finding]:
 def _assigned(walk: Walk, node: ast.Assign, name: str) -> Iterator[Finding]:
     """A local name that nothing ever reads keeps a task until the function ends, and a coroutine for nothing."""
     function = walk.function(node)
-    if function is None or _shared(function, name) or walk.loads(function, name):
+    if function is None:
         return
-    yield from _dropped(walk, node.value)
-
-
-def _shared(function: ast.AST, name: str) -> bool:
-    return any(isinstance(node, ast.Global | ast.Nonlocal) and name in node.names for node in ast.walk(function))
+    names = walk.names(function)
+    if name not in names.loaded and name not in names.shared:
+        yield from _dropped(walk, node.value)
 
 
 def _tested(walk: Walk, test: ast.expr) -> Iterator[Finding]:
@@ -69,25 +67,6 @@ def _makes_task(walk: Walk, node: ast.expr) -> bool:
     if isinstance(receiver, ast.Call):
         return walk.source.dotted(receiver.func) in _LOOPS
     name = receiver.attr if isinstance(receiver, ast.Attribute) else getattr(receiver, "id", "")
-    return (name in _LOOP_NAMES or _is_loop(walk, node, name)) and not _is_group(walk, node, name)
-
-
-def _is_loop(walk: Walk, node: ast.AST, name: str) -> bool:
-    scope: ast.AST = walk.function(node) or walk.source.tree
-    return any(
-        isinstance(found, ast.Assign)
-        and isinstance(found.value, ast.Call)
-        and walk.source.dotted(found.value.func) in _LOOPS
-        and any(isinstance(target, ast.Name) and target.id == name for target in found.targets)
-        for found in ast.walk(scope)
-    )
-
-
-def _is_group(walk: Walk, node: ast.AST, name: str) -> bool:
-    """A group of tasks keeps its tasks, whatever somebody called it."""
-    scope: ast.AST = walk.function(node) or walk.source.tree
-    return any(
-        isinstance(found, ast.AsyncWith)
-        and any(isinstance(i.optional_vars, ast.Name) and i.optional_vars.id == name for i in found.items)
-        for found in ast.walk(scope)
-    )
+    names = walk.names(walk.function(node) or walk.source.tree)
+    is_loop = name in _LOOP_NAMES or not _LOOPS.isdisjoint(names.classes.get(name, ()))
+    return is_loop and name not in names.entered  # a group of tasks keeps its tasks, whatever somebody called it

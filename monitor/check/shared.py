@@ -7,7 +7,8 @@ fresh until the function awaits; what is then written from it may undo what anot
 * `total = self.total`, an await, `self.total = total + 1`: a local name carries the old value over;
 * `if key not in self.cache:`, an await, `self.cache[key] = …`: the answer to the question is old.
 
-Shared is what other tasks can reach: attributes of `self` and `cls`, global and nonlocal names, and their items.
+Shared is what other tasks can reach: attributes of `self`, `cls` and other arguments, global and nonlocal names, and
+their items.
 Within `async with` of a lock, and between `acquire()` and `release()`, nothing is said. A new read or a new question
 after the await makes it fresh again. A constant that follows a question (`self.closed = True`) loses nobody's update
 and is left out.
@@ -45,6 +46,7 @@ class _Follow:
     def __init__(self, walk: Walk, function: ast.AsyncFunctionDef, locks: frozenset[str]) -> None:
         self._walk, self._function, self._locks = walk, function, locks
         self._outside = _outside_names(walk, function)
+        self._given = _given_names(function)
         self._depth = 0
         self._found: dict[tuple[int, int], Finding] = {}
 
@@ -263,7 +265,7 @@ class _Follow:
     def _place(self, node: ast.expr) -> str | None:
         """The name of a shared thing, or None where it is a local one."""
         if isinstance(node, ast.Attribute):
-            if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+            if isinstance(node.value, ast.Name) and node.value.id in self._given:
                 return f"{node.value.id}.{node.attr}"
             inner = self._place(node.value)
             return None if inner is None else f"{inner}.{node.attr}"
@@ -328,6 +330,13 @@ def _constant(value: ast.expr | None) -> bool:
     if isinstance(value, ast.Attribute):
         return value.attr.isupper()
     return value is None or isinstance(value, ast.Constant)
+
+
+def _given_names(function: Function) -> frozenset[str]:
+    """Arguments that are what they were given: what they refer to may be known to other tasks, too."""
+    arguments = {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}
+    stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    return frozenset({"self", "cls"} | (arguments - stored))
 
 
 def _outside_names(walk: Walk, function: Function) -> frozenset[str]:

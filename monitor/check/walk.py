@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -35,6 +36,41 @@ _KEEPS_KIND = frozenset({"staticmethod", "classmethod", "abc.abstractmethod", "t
 """Decorators below which a coroutine function stays one. Of others nothing is known: they may run it."""
 
 
+@dataclass(slots=True)
+class Names:
+    """What a function, with the functions inside it, does with its names."""
+
+    loaded: set[str] = field(default_factory=set)
+    shared: set[str] = field(default_factory=set)
+    """Declared global or nonlocal."""
+    classes: dict[str, set[str]] = field(default_factory=dict)
+    """Of each name that is given a value: what is called for it, or annotates it, by full name; "" is anything else."""
+    entered: set[str] = field(default_factory=set)
+    """Given a value by `async with`."""
+
+    @classmethod
+    def of(cls, scope: ast.AST, source: Source) -> Names:
+        """Reads a function, or a whole file, once."""
+        names = cls()
+        made: dict[ast.AST, str] = {}
+        for node in ast.walk(scope):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                names.loaded.add(node.id)
+            elif isinstance(node, ast.Name):
+                names.classes.setdefault(node.id, set()).add(made.get(node, ""))
+            elif isinstance(node, ast.Global | ast.Nonlocal):
+                names.shared.update(node.names)
+            elif isinstance(node, ast.arg):
+                annotation = "" if node.annotation is None else source.dotted(node.annotation)
+                names.classes.setdefault(node.arg, set()).add(annotation or "")
+            elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+                called = source.dotted(node.value.func) or ""
+                made.update(dict.fromkeys(node.targets, called))  # its names come later in the walk
+            elif isinstance(node, ast.AsyncWith):
+                names.entered.update(i.optional_vars.id for i in node.items if isinstance(i.optional_vars, ast.Name))
+        return names
+
+
 class Walk:
     """The scopes of one file, from the outside in, and what is known of the functions in them."""
 
@@ -45,6 +81,8 @@ class Walk:
         self.module_values: set[str] = set()
         """Names that are given a value at the top of the file."""
         self._coroutines: dict[Scope, dict[str, bool]] = {}
+        self._names: dict[ast.AST, Names] = {}
+        self._classes = {node.name: node for node in source.tree.body if isinstance(node, ast.ClassDef)}
         self._mark(source.tree, (source.tree,))
         for node, scopes in self.outer.items():
             self._note(node, scopes[-1])
@@ -97,18 +135,28 @@ class Walk:
             return self._is_asyncio(node.func)
         if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
             if node.func.value.id in ("self", "cls"):
-                inner = next((s for s in reversed(scopes) if isinstance(s, ast.ClassDef)), None)
-                return inner is not None and self._coroutines.get(inner, {}).get(node.func.attr, False)
+                made = next((s for s in reversed(scopes) if isinstance(s, ast.ClassDef)), None)
+            else:
+                made = self._class_of(node.func.value)
+            if made is not None:
+                return self._coroutines.get(made, {}).get(node.func.attr, False)
             return self._is_asyncio(node.func)
         return False
 
+    def names(self, scope: ast.AST) -> Names:
+        """What a function, or the whole file, does with its names."""
+        if scope not in self._names:
+            self._names[scope] = Names.of(scope, self.source)
+        return self._names[scope]
+
+    def _class_of(self, name: ast.Name) -> ast.ClassDef | None:
+        """The class of this file that a local name is certainly an instance of: made of it, or annotated with it."""
+        function = self.function(name)
+        classes = set() if function is None else self.names(function).classes.get(name.id, set())
+        return self._classes.get(next(iter(classes))) if len(classes) == 1 else None
+
     def _is_asyncio(self, node: ast.expr) -> bool:
         return self.source.dotted(node) in COROUTINES
-
-    def loads(self, scope: Function | ast.Lambda, name: str) -> bool:
-        """Whether a function, or a function inside it, ever reads a local name."""
-        nodes = (node for node in ast.walk(scope) if isinstance(node, ast.Name) and node.id == name)
-        return any(isinstance(node.ctx, ast.Load) for node in nodes)
 
 
 def short(node: ast.expr) -> str:

@@ -176,6 +176,18 @@ CASES = {
             def get(self): ...
             def use(self):
                 self.get()
+        async def made(given: A, other, either: A):
+            a = A()
+            a.get()  #: LT11
+            a.sync()
+            given.get()  #: LT11
+            other.get()
+            either.get()
+            either = other
+            for b in [A()]:
+                b.get()
+            c = B()
+            c.get()
     """,
 }
 
@@ -346,6 +358,12 @@ UPDATES = {
             box = Box()
             box.n += await g(1)
             return total
+        async def given(account, other):
+            money = account.money
+            await g()
+            account.money = money + 1  #: LT12
+            other = Account()
+            other.money += await g()
         async def h():
             global count
             count += await g(1)  #: LT12

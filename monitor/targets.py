@@ -123,7 +123,7 @@ def _without_probe(pid: int, environ: Mapping[str, str], enter: Callable[[int], 
         raise Gone(f"no process has the pid {pid}", "looptop ps lists what runs here") from None
     if not access.mine(owner):
         user = find.user_name(owner)
-        raise ConnectError(f"process {pid} ({name}) belongs to {user}", f"run looptop as {user} or as root")
+        raise ConnectError(f"process {pid} ({name}) belongs to {user}", access.as_whom(owner))
     if owner != os.geteuid():
         announced = find.probes(uid=owner).of_pid(pid)
         if announced is not None:

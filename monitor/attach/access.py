@@ -37,7 +37,12 @@ def mine(uid: int) -> bool:
 def denied(uid: int) -> Access:
     """For a process of another user."""
     owner = user_name(uid)
-    return Access(None, f"belongs to {owner}", f"run looptop as {owner} or as root")
+    return Access(None, f"belongs to {owner}", as_whom(uid))
+
+
+def as_whom(uid: int) -> str:
+    """Who may look into the processes of a user."""
+    return f"run looptop as {user_name(uid)} or as root" if uid else "run looptop as root"
 
 
 def access(pid: int, uid: int, mapped: Mapped) -> Access:

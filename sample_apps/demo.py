@@ -6,31 +6,40 @@ What you see, within five seconds:
   many that wait: for a lock that `holder` has, on queues, streams, a subprocess, an executor, a sleep
 * slow callbacks at three lines: two in tasks, one in a plain callback (`compact`) that no task owns
 * `report-*`: await stacks through a TaskGroup, gather, wait_for, shield and an async generator
-* `audit-*`: a leak, four more a second from one line, up to 400; and a cache that grows, up to 25 MB
+* what grows: `audit-*`, a leak of four tasks a second from one line, up to 400; a cache, up to 25 MB; a queue
+  that `intake` fills quicker than `clerk` empties it; pictures that wait for two threads
+* what hangs: `ann-to-bob` and `bob-to-ann`, a deadlock; `stubborn`, which swallows its cancellation
 * `order-*` among the ended: done, failed (with the exception) and cancelled; `forgotten-*`, whose
-  exceptions nobody retrieves, and a callback that raises
+  exceptions nobody retrieves, and a callback that raises; a coroutine that is never awaited, and a task that is
+  collected while it waits
+* what `order` and `chapters` take, on the Profile screen: they are decorated
 
 For the cure of each, see the sample that shows it alone: `looptop samples list`.
 """
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import random
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from sample_apps import collected_pending, executor_small, never_awaited, queue_growing, swallowed_cancel
 from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import burn
+from sample_apps.deadlock import Account, transfer
 from sample_apps.entry import Options, run
 from sample_apps.lock_convoy import Stock, holder, waiter
 from sample_apps.queue_polling import producer
 from sample_apps.vocabulary import (
     AwaitStack,
     Child,
+    Finding,
     SlowCallback,
     StepRate,
     TaskEnded,
@@ -66,8 +75,18 @@ SAMPLE = Sample(
         AwaitStack(task="report-text", through=("guards",)),
         AwaitStack(task="report-text-pages", through=("reads", "turns")),
         Child(task="report-text-pages", parent="report-text"),
+        Finding("loop_blocked", line="burns"),
+        Finding("deadlock", task="ann-to-bob"),
+        Finding("lock_convoy", task="waiter-*"),
+        Finding("executor_saturated"),
+        Finding("cancel_swallowed", task="stubborn"),
+        Finding("never_retrieved", task="forgotten-*"),
+        Finding("never_awaited"),
+        Finding("collected_pending", task="let-go"),
     ),
     seconds=600,
+    needs=("probes",),
+    watch=7.0,
 )
 ENOUGH = 400  # leaked tasks, and entries in the cache
 
@@ -176,6 +195,38 @@ async def cache(rng: random.Random) -> None:
     await asyncio.Event().wait()
 
 
+async def pictures() -> None:
+    """Keep eight pictures waiting for two threads."""
+    pool = ThreadPoolExecutor(2, "shrink")
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number in range(8):
+                group.create_task(shrink(number, pool), name=f"thumbnail-{number}")
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def shrink(number: int, pool: ThreadPoolExecutor) -> None:
+    """Have one picture after the other made small."""
+    while True:
+        await asyncio.get_running_loop().run_in_executor(pool, executor_small.shrink, number)
+
+
+# -- what hangs --
+
+
+async def canceller() -> None:
+    """Cancel a task that will not have it."""
+    stopped = asyncio.Event()
+    stubborn = asyncio.create_task(swallowed_cancel.poller(stopped), name="stubborn")
+    try:
+        await asyncio.sleep(0.5)
+        stubborn.cancel()
+        await asyncio.wait([stubborn])
+    finally:
+        stopped.set()
+
+
 # -- what ends, and how --
 
 
@@ -185,7 +236,7 @@ async def order(pieces: int) -> int:
     return 100 // pieces
 
 
-async def shop() -> None:
+async def shop(order: Callable[[int], Coroutine[Any, Any, int]]) -> None:
     """Take three orders: one fails, one is done, one is cancelled. Forget a fourth."""
     for number in itertools.count():
         names = [f"order-{number}-of-{pieces}" for pieces in range(3)]
@@ -194,6 +245,15 @@ async def shop() -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
         asyncio.create_task(order(0), name=f"forgotten-{number}")
         await asyncio.sleep(2)
+
+
+async def forgetful() -> None:
+    """Call a coroutine without await, and let go of a task that waits; the collector finds it."""
+    while True:
+        never_awaited.Document().save()  # type: ignore[unused-coroutine]
+        asyncio.create_task(collected_pending.audit(), name="let-go")
+        await asyncio.sleep(3)
+        gc.collect()
 
 
 def average(items: list[int]) -> None:
@@ -210,7 +270,7 @@ def complain(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 # -- what awaits through many hands --
 
 
-async def report() -> None:
+async def report(chapters: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Write one report after the other: a TaskGroup whose task gathers others."""
     while True:
         async with asyncio.TaskGroup() as group:
@@ -255,6 +315,8 @@ async def clock() -> None:
 
 async def main(options: Options) -> None:
     """Start all of it."""
+    from probes import profile_time  # here, so that the catalogue can be read without it
+
     rng = random.Random(options.seed)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(complain)
@@ -262,6 +324,8 @@ async def main(options: Options) -> None:
     loop.call_later(2, average, [])
     here, there = socket.socketpair()
     stock, queue = Stock(), asyncio.Queue[int](maxsize=100)
+    jobs: asyncio.Queue[queue_growing.Job] = asyncio.Queue()
+    ann, bob = Account(100), Account(100)
     people = {
         "holder": holder(stock),
         **{f"waiter-{number}": waiter(stock, rng) for number in range(5)},
@@ -276,9 +340,16 @@ async def main(options: Options) -> None:
         "archiver": archiver(),
         "requests": requests(),
         "cache": cache(rng),
-        "shop": shop(),
-        "report": report(),
+        "shop": shop(profile_time(order)),
+        "report": report(profile_time(chapters)),
         "clock": clock(),
+        "intake": queue_growing.producer(jobs, rng),
+        "clerk": queue_growing.consumer(jobs),
+        "pictures": pictures(),
+        "ann-to-bob": transfer(ann, bob, 10),
+        "bob-to-ann": transfer(bob, ann, 20),
+        "canceller": canceller(),
+        "forgetful": forgetful(),
     }
     async with asyncio.TaskGroup() as group:
         for name, coroutine in people.items():

@@ -13,7 +13,7 @@ import random
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import Finding, NoSlowCallback, NotSeenYet, Utilization, Waiting
+from sample_apps.vocabulary import Finding, NoSlowCallback, Utilization, Waiting
 
 SAMPLE = Sample(
     name="queue_growing",
@@ -25,7 +25,7 @@ SAMPLE = Sample(
         Waiting(kind="queue", task="producer", at_most=0),
         Utilization(at_most=0.2),
         NoSlowCallback(),
-        NotSeenYet(Finding("queue_growing"), because="there is no such finding yet"),
+        Finding("queue_growing"),
     ),
     watch=8.0,
 )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import probes
+
 ROOT = Path(__file__).parent.parent
 THIRD = {"textual", "rich", "psutil", "msgspec", "click", "aiohttp", "uvloop"}
 
@@ -89,11 +91,16 @@ def test_the_monitor_imports_of_probes_the_wire_only():
         ("monitor/tui", ("socket", "select", "asyncio.streams", "msgspec", "monitor.attach", "monitor.cli")),
         ("monitor/tui", ("monitor.sources.connection", "monitor.sources.live", "monitor.targets")),
         ("monitor", ("sample_apps.demo", "benchmarks", "tests")),
-        ("sample_apps", ("monitor", "probes", "benchmarks")),
+        ("sample_apps", ("monitor", "benchmarks")),
     ],
 )
 def test_no_import_runs_back(folder, forbidden):
     assert wrong(folder, lambda name: within(name, *forbidden)) == []
+
+
+def test_samples_import_of_probes_what_any_program_may():
+    for_users = {f"probes.{name}" for name in probes.__all__}
+    assert wrong("sample_apps", lambda name: within(name, "probes") and name not in for_users) == []
 
 
 def loaded(code, *watched):

@@ -9,7 +9,7 @@ import random
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import AwaitStack, NoSlowCallback, NoUnhandled, TaskEnded, Tasks
+from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, NoUnhandled, TaskEnded, Tasks
 
 SAMPLE = Sample(
     name="as_completed",
@@ -23,6 +23,7 @@ SAMPLE = Sample(
         TaskEnded(task="runner-*", outcome="cancelled", at_least=0.45, times=2),
         NoUnhandled(),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 

@@ -22,7 +22,7 @@ SAMPLE = Sample(
         TaskEnded(task="search-*", outcome="cancelled", times=40),
         NotSeenYet(
             Finding("cancelled_by", task="search-*", line="cancels"),
-            because="the probe does not tell who called cancel",
+            because="asyncio's Task, which is C, tells nobody who called its cancel",
         ),
         NoUnhandled(),
         NoSlowCallback(),

@@ -22,7 +22,7 @@ SAMPLE = Sample(
         NoTaskEnded(task="*", outcome="failed"),
         NotSeenYet(
             Finding("cancelled_by", task="download-*", line="cancels"),
-            because="the probe does not tell who called cancel",
+            because="asyncio's Task, which is C, tells nobody who called its cancel",
         ),
         NoSlowCallback(),
     ),

@@ -9,7 +9,16 @@ import itertools
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import AwaitStack, Child, NoSlowCallback, NoTaskEnded, NoUnhandled, TaskEnded, Waiting
+from sample_apps.vocabulary import (
+    AwaitStack,
+    Child,
+    NoFinding,
+    NoSlowCallback,
+    NoTaskEnded,
+    NoUnhandled,
+    TaskEnded,
+    Waiting,
+)
 
 SAMPLE = Sample(
     name="cancel_shielded",
@@ -25,6 +34,7 @@ SAMPLE = Sample(
         AwaitStack(task="guest-*", through=("shields",)),
         NoUnhandled(),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 

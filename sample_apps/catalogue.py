@@ -9,10 +9,8 @@ expectations are data, in the words of `sample_apps.vocabulary`, beside the code
 
 import difflib
 import importlib
-import io
 import pkgutil
 import re
-import tokenize
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -33,6 +31,7 @@ Topic = Literal[
     "synchronization",
     "tasks",
 ]
+_MARKER = re.compile(r"#\s*expect:\s*(\S+)$")
 NOT_SAMPLES = {"catalogue", "entry", "vocabulary"}  # the modules of this package that are no samples
 
 
@@ -94,18 +93,15 @@ def line_of(sample: Sample, marker: str) -> int:
 
 
 def marked_lines(path: Path) -> dict[str, int]:
-    """Every `# expect: NAME` of a source, and the number of its line."""
+    """Every `# expect: NAME` at the end of a line of a source, and the number of that line."""
     found: dict[str, int] = {}
-    with tokenize.open(path) as file:
-        source = file.read()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        # The last thing on the line: a `type: ignore` or a `noqa` may stand before it.
-        marker = re.search(r"#\s*expect:\s*(\S+)$", token.string) if token.type == tokenize.COMMENT else None
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        marker = _MARKER.search(text)
         if marker is None:
             continue
         if marker[1] in found:
-            raise BadSample(path, f"line {token.start[0]}", f"line {found[marker[1]]} is {marker[1]!r} already")
-        found[marker[1]] = token.start[0]
+            raise BadSample(path, f"line {number}", f"line {found[marker[1]]} is {marker[1]!r} already")
+        found[marker[1]] = number
     return found
 
 

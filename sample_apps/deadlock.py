@@ -10,7 +10,7 @@ import asyncio
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import AwaitStack, Finding, NoSlowCallback, NoTaskEnded, NotSeenYet, Utilization, Waiting
+from sample_apps.vocabulary import AwaitStack, Finding, NoSlowCallback, NoTaskEnded, Utilization, Waiting
 
 SAMPLE = Sample(
     name="deadlock",
@@ -22,10 +22,7 @@ SAMPLE = Sample(
         Waiting(kind="lock", task="bob-to-ann", at_least=1, holder="ann-to-bob"),
         AwaitStack(task="ann-to-bob", through=("wants",)),
         AwaitStack(task="bob-to-ann", through=("wants",)),
-        NotSeenYet(
-            Finding("deadlock", task="ann-to-bob", line="wants"),
-            because="no rule looks for cycles yet; the waits are told",
-        ),
+        Finding("deadlock", task="ann-to-bob", line="wants"),
         NoTaskEnded(task="*-to-*"),
         Utilization(at_most=0.1),
         NoSlowCallback(),

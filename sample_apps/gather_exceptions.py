@@ -9,7 +9,7 @@ import itertools
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import NoSlowCallback, NoTaskEnded, NoUnhandled, TaskEnded, Waiting
+from sample_apps.vocabulary import NoFinding, NoSlowCallback, NoTaskEnded, NoUnhandled, TaskEnded, Waiting
 
 SAMPLE = Sample(
     name="gather_exceptions",
@@ -24,6 +24,7 @@ SAMPLE = Sample(
         Waiting(kind="gather", task="round-*", at_least=1),
         NoUnhandled(),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 

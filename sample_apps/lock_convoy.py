@@ -12,7 +12,7 @@ import random
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import NoSlowCallback, StepRate, Utilization, Waiting
+from sample_apps.vocabulary import Finding, NoSlowCallback, StepRate, Utilization, Waiting
 
 SAMPLE = Sample(
     name="lock_convoy",
@@ -22,9 +22,11 @@ SAMPLE = Sample(
     expectations=(
         Waiting(kind="lock", task="waiter-*", at_least=6, holder="holder"),
         StepRate(task="waiter-*", at_most=10),
+        Finding("lock_convoy", task="holder"),
         Utilization(at_most=0.1),
         NoSlowCallback(),
     ),
+    watch=5.0,
 )
 
 

@@ -9,7 +9,7 @@ import random
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.lock_convoy import Stock, report, waiter
-from sample_apps.vocabulary import NoSlowCallback, StepRate, Utilization, Waiting
+from sample_apps.vocabulary import NoFinding, NoSlowCallback, StepRate, Utilization, Waiting
 
 SAMPLE = Sample(
     name="lock_convoy_brief",
@@ -21,6 +21,7 @@ SAMPLE = Sample(
         StepRate(task="waiter-*", at_least=12),
         Utilization(at_most=0.2),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 

@@ -12,7 +12,7 @@ import random
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import TaskEnded, Unhandled
+from sample_apps.vocabulary import Finding, TaskEnded, Unhandled
 
 SAMPLE = Sample(
     name="never_retrieved",
@@ -22,6 +22,7 @@ SAMPLE = Sample(
     expectations=(
         TaskEnded(task="order-*", outcome="failed", exception="ValueError", times=3),
         TaskEnded(task="order-*", outcome="done", times=3),
+        Finding("never_retrieved", task="order-*"),
         Unhandled(message="Task exception was never retrieved", exception="ValueError", times=3),
     ),
 )

@@ -10,7 +10,7 @@ import random
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.never_retrieved import order, orders
-from sample_apps.vocabulary import NoUnhandled, TaskEnded
+from sample_apps.vocabulary import NoFinding, NoUnhandled, TaskEnded
 
 SAMPLE = Sample(
     name="never_retrieved_awaited",
@@ -21,6 +21,7 @@ SAMPLE = Sample(
         TaskEnded(task="order-*", outcome="failed", exception="ValueError", times=3),
         TaskEnded(task="order-*", outcome="done", times=3),
         NoUnhandled(),
+        NoFinding(),
     ),
 )
 

@@ -10,7 +10,7 @@ import asyncio
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.shutdown_hurried import Ledger, send_sigterm_soon, told_to_stop, worker
-from sample_apps.vocabulary import Child, NoSlowCallback, NoTaskEnded, TaskEnded
+from sample_apps.vocabulary import Child, NoFinding, NoSlowCallback, NoTaskEnded, TaskEnded
 
 SAMPLE = Sample(
     name="shutdown",
@@ -22,6 +22,7 @@ SAMPLE = Sample(
         NoTaskEnded(task="*", outcome="failed"),
         Child(task="worker-*", parent="service"),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 

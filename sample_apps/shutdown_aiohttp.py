@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.shutdown_hurried import send_sigterm_soon, told_to_stop
-from sample_apps.vocabulary import NoSlowCallback, NoTaskEnded, TaskEnded, Waiting
+from sample_apps.vocabulary import NoFinding, NoSlowCallback, NoTaskEnded, TaskEnded, Waiting
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -29,6 +29,7 @@ SAMPLE = Sample(
         TaskEnded(task="housekeeper", outcome="cancelled"),
         NoTaskEnded(task="*", outcome="failed"),
         NoSlowCallback(over=0.3),
+        NoFinding(),
     ),
     needs=("aiohttp",),
 )

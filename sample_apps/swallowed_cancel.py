@@ -10,7 +10,7 @@ import asyncio
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import NoSlowCallback, TasksGrowing
+from sample_apps.vocabulary import Finding, NoSlowCallback, TasksGrowing
 
 SAMPLE = Sample(
     name="swallowed_cancel",
@@ -19,6 +19,7 @@ SAMPLE = Sample(
     cure="swallowed_cancel_raised",
     expectations=(
         TasksGrowing(site="starts", per_second=1),
+        Finding("cancel_swallowed", task="poller-*"),
         NoSlowCallback(),
     ),
 )

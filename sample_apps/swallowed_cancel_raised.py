@@ -8,7 +8,7 @@ import itertools
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import NoSlowCallback, TaskEnded, Tasks
+from sample_apps.vocabulary import NoFinding, NoSlowCallback, TaskEnded, Tasks
 
 SAMPLE = Sample(
     name="swallowed_cancel_raised",
@@ -19,6 +19,7 @@ SAMPLE = Sample(
         TaskEnded(task="poller-*", outcome="cancelled", times=5),
         Tasks(site="starts", at_most=1),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 

@@ -11,7 +11,7 @@ import random
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import NoSlowCallback, TasksGrowing, Utilization
+from sample_apps.vocabulary import Finding, NoSlowCallback, TasksGrowing, Utilization
 
 SAMPLE = Sample(
     name="task_leak",
@@ -20,9 +20,11 @@ SAMPLE = Sample(
     cure="task_leak_bounded",
     expectations=(
         TasksGrowing(site="starts", per_second=10),
+        Finding("tasks_growing", line="starts"),
         Utilization(at_most=0.2),
         NoSlowCallback(),
     ),
+    watch=7.0,
 )
 LIMIT = 1000  # a sample may be left running; a leak has no limit
 

@@ -11,7 +11,7 @@ import random
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.task_leak import audit
-from sample_apps.vocabulary import NoSlowCallback, TaskEnded, Tasks
+from sample_apps.vocabulary import NoFinding, NoSlowCallback, TaskEnded, Tasks
 
 SAMPLE = Sample(
     name="task_leak_bounded",
@@ -22,6 +22,7 @@ SAMPLE = Sample(
         TaskEnded(task="audit-*", outcome="done", times=20),
         Tasks(site="starts", at_least=1, at_most=20),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 

@@ -12,7 +12,7 @@ import itertools
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.gather_one_fails import cook
-from sample_apps.vocabulary import Child, NoSlowCallback, NoTaskEnded, NoUnhandled, TaskEnded, Tasks
+from sample_apps.vocabulary import Child, NoFinding, NoSlowCallback, NoTaskEnded, NoUnhandled, TaskEnded, Tasks
 
 SAMPLE = Sample(
     name="taskgroup_one_fails",
@@ -28,6 +28,7 @@ SAMPLE = Sample(
         NoTaskEnded(task="cook-*", outcome="done"),
         NoUnhandled(),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 

@@ -12,7 +12,7 @@ import random
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.timeout_missing import answer
-from sample_apps.vocabulary import AwaitStack, NoSlowCallback, NoUnhandled, TaskEnded, Tasks
+from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, NoUnhandled, TaskEnded, Tasks
 
 SAMPLE = Sample(
     name="timeout_wait_for",
@@ -26,6 +26,7 @@ SAMPLE = Sample(
         AwaitStack(task="ask-*", through=("limits",)),
         NoUnhandled(),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 

@@ -9,7 +9,7 @@ import itertools
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import AwaitedBy, AwaitStack, NoSlowCallback, NoTaskEnded, TaskEnded, Waiting
+from sample_apps.vocabulary import AwaitedBy, AwaitStack, NoFinding, NoSlowCallback, NoTaskEnded, TaskEnded, Waiting
 
 SAMPLE = Sample(
     name="wait_all_completed",
@@ -24,6 +24,7 @@ SAMPLE = Sample(
         TaskEnded(task="rider-*", outcome="done", at_least=0.6, times=2),
         NoTaskEnded(task="rider-*", outcome="cancelled"),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 

@@ -9,7 +9,7 @@ import itertools
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import AwaitStack, NoSlowCallback, NoUnhandled, TaskEnded, Waiting
+from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, NoUnhandled, TaskEnded, Waiting
 
 SAMPLE = Sample(
     name="wait_first_exception",
@@ -24,6 +24,7 @@ SAMPLE = Sample(
         AwaitStack(task="shift-*", through=("waits",)),
         NoUnhandled(),
         NoSlowCallback(),
+        NoFinding(),
     ),
 )
 

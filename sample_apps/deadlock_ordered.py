@@ -48,7 +48,7 @@ async def main(options: Options) -> None:
             group.create_task(transfer(accounts, "ann", "bob", rng.randrange(20)), name="ann-to-bob")
             group.create_task(transfer(accounts, "bob", "ann", rng.randrange(20)), name="bob-to-ann")
         print(f"Ann has {accounts['ann'].money}, Bob has {accounts['bob'].money}")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.02)
 
 
 if __name__ == "__main__":

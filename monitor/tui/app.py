@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.app import App, SystemCommand
 
 from monitor.frames import Frame, Hello, Reply
+from monitor.recording.player import RecordingSource
 from monitor.sources.base import Source
 from monitor.store.store import Store
 from monitor.tui import theme
@@ -21,8 +22,9 @@ from monitor.tui.control import Control, ask_to_stop
 from monitor.tui.guest import Guest
 from monitor.tui.keys import bindings, commands
 from monitor.tui.main_screens import MAIN, tabs
-from monitor.tui.news import News, Notice, banner
+from monitor.tui.news import News, Notice, banner, greeting
 from monitor.tui.paint import safe
+from monitor.tui.player import Player
 from monitor.tui.program import Program
 from monitor.tui.pulse import Pulse
 from monitor.tui.screens.base import LiveScreen
@@ -30,6 +32,7 @@ from monitor.tui.screens.end import EndScreen
 from monitor.tui.screens.help import HelpScreen
 from monitor.tui.screens.task import TaskScreen
 from monitor.tui.tabs import Tab
+from monitor.tui.tape import Tape
 from monitor.tui.widgets.header import Situation
 from monitor.tui.widgets.source_view import Sources
 
@@ -78,6 +81,8 @@ class Looptop(App[int]):
         self.asks = asks
         self.wanted = ""  # the section of it that the person left for
         self.control = Control(self)
+        self.tape = Tape(self)
+        self.player = Player(self, source) if isinstance(source, RecordingSource) else None
         self.sources = Sources()
         self.slow = 0.1
         self.origins_kept = 0
@@ -104,6 +109,10 @@ class Looptop(App[int]):
         self.source.start()
         if self.pulse.hz:
             self._timer = self.set_interval(self.pulse.period, self.tick)
+
+    def on_unmount(self) -> None:
+        """Whatever ends it: what was recorded is whole."""
+        self.tape.close()
 
     async def tick(self) -> None:
         """Takes in what came, has the screen look, tells the source what is in sight."""
@@ -146,20 +155,15 @@ class Looptop(App[int]):
     def _take(self, frame: Frame) -> None:
         session = self.store.session
         if isinstance(frame, Hello):
+            self.notice = greeting(session, frame, self.wall()) or self.notice
             if session is not None and session.id != frame.session:
-                before = f"{session.name or session.program} (pid {session.pid})"
-                text = (
-                    f"this is another session: {frame.name or frame.program} (pid {frame.pid}); before it was {before}"
-                )
                 self.go_on()
-                self.notice = Notice(text, "warn", self.wall())
-            elif session is not None:
-                self.notice = Notice("connected again to the same session", "good", self.wall())
             self._watched = {}
             self.control.cut_off()
         self.store.apply(frame)
-        if isinstance(frame, Hello) and "slow" in frame.settings and not session:
-            self.slow = float(frame.settings["slow"]) * 1e-6
+        self.tape.take(frame)
+        if session is None and self.store.session is not None and "slow" in self.store.session.settings:
+            self.slow = float(self.store.session.settings["slow"]) * 1e-6
         if isinstance(frame, Reply) and not frame.more:
             self.control.take(frame)
 
@@ -182,7 +186,8 @@ class Looptop(App[int]):
     def situation(self) -> Situation:
         """What the header shows beside the store."""
         paused = None if self._paused_at is None else self.wall() - self._paused_at
-        return Situation(self.source.status, paused, self.slow, self.origins_kept)
+        recording = self.player.title() if self.player is not None else ""
+        return Situation(self.source.status, paused, self.slow, self.origins_kept, recording, self.tape.sign())
 
     def banner(self) -> tuple[str, str] | None:
         """The one line that matters most now, with its style; None while all is well."""
@@ -223,7 +228,9 @@ class Looptop(App[int]):
 
     def action_pause(self) -> None:
         """Freezes tables and pages, or goes on."""
-        if self.paused:
+        if self.player is not None:
+            self.player.do("toggle", 0)
+        elif self.paused:
             self.go_on()
         else:
             self.view, self._paused_at = self.store.frozen(), self.wall()
@@ -236,7 +243,7 @@ class Looptop(App[int]):
     def action_help(self) -> None:
         """Keys, columns, signs."""
         screen = self.live_screen
-        self.push_screen(HelpScreen(screen.SCOPES if screen is not None else ("app",), self.palette))
+        self.push_screen(HelpScreen(screen.scopes if screen is not None else ("app",), self.palette))
 
     def action_origins(self) -> None:
         """Creation stacks of tasks born from now on: on or off."""
@@ -281,7 +288,7 @@ class Looptop(App[int]):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002 - Textual's
         """The command palette: what the key table has for everywhere, and for the screen in sight."""
         live = self.live_screen
-        for key in commands(*(live.SCOPES if live is not None else ("app",))):
+        for key in commands(*(live.scopes if live is not None else ("app",))):
             yield SystemCommand(f"{key.label}  ({key.shown})", key.help, partial(self._press, key.id))
         if self.home:
             yield SystemCommand("Samples", "start a small program that shows one thing", partial(self._go, "samples"))

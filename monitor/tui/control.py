@@ -47,6 +47,8 @@ class Control:
             app.say(f"task {task_id} has ended already")
         elif session is not None and session.read_only:
             app.say("read-only: nothing is in the program that could cancel a task", bad=True)
+        elif app.player is not None:
+            app.say("this is a recording: nothing in it can be cancelled")
         elif session is None or "cancel" not in session.capabilities:
             app.say("this probe does not allow control: it only lets itself be watched", bad=True)
         else:

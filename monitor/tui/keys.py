@@ -28,6 +28,7 @@ SCOPES = {
     "views": "In a main screen or a page",
     "table": "In a table",
     "tasks": "Tasks",
+    "player": "In a recording (they come before those of a table)",
     "page": "In a page (a task, a slow line, an ended task)",
     "task": "A task",
     "slow": "Slow callbacks",
@@ -58,6 +59,39 @@ KEYS: tuple[Key, ...] = (
     Key("palette", "ctrl+p", "Ctrl+P", "app.command_palette", "Commands", "every command by name", "app", 0, True),
     Key("picture", "S", "S", "app.picture", "Picture", "save this screen as an SVG picture", "app"),
     Key("quit", "q,ctrl+q,ctrl+c", "q", "app.leave", "Quit", "leave; asks while a program of ours runs", "app", 2),
+    # Recordings
+    Key("record", "r", "r", "record", "Record", "record what is watched to a file; again stops it", "views", 9),
+    Key("slower", "less_than_sign", "<", "player('speed', -1)", "Slower", "half the speed, down to 0.25×", "player"),
+    Key(
+        "faster",
+        "greater_than_sign",
+        ">",
+        "player('speed', 1)",
+        "Speed",
+        "twice the speed, up to 64×",
+        "player",
+        5,
+        hint="< >",
+    ),
+    Key("earlier", "left", "←", "player('seek', -10)", "Seek", "ten seconds back", "player"),
+    Key("later", "right", "→", "player('seek', 10)", "Seek", "ten seconds on", "player", 4, hint="← →"),
+    Key("much_earlier", "shift+left", "shift ←", "player('seek', -60)", "Seek", "a minute back", "player"),
+    Key("much_later", "shift+right", "shift →", "player('seek', 60)", "Seek", "a minute on", "player"),
+    Key("step_back", "comma", ",", "player('step', -1)", "Step", "one tick back, and stand still", "player"),
+    Key("step", "full_stop", ".", "player('step', 1)", "Step", "one tick on, and stand still", "player", 7, hint=", ."),
+    Key("last_marker", "left_square_bracket", "[", "player('marker', -1)", "Marker", "to the marker before", "player"),
+    Key(
+        "next_marker",
+        "right_square_bracket",
+        "]",
+        "player('marker', 1)",
+        "Marker",
+        "to the next marker",
+        "player",
+        6,
+        hint="[ ]",
+    ),
+    Key("go_to", "g", "g", "player('ask', 0)", "Go to", "type a time: 14:03:22, 90s, 2m", "player", 8),
     # Tables
     Key("up", "up,k", "↑ k", "up", "Up", "one row up", "table"),
     Key("down", "down,j", "↓ j", "down", "Down", "one row down", "table"),
@@ -80,7 +114,7 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("left", "left,h", "← h", "screen.sideways(-1)", "Left", "as <; in a tree: fold, then to the parent", "table"),
     Key("right", "right,l", "→ l", "screen.sideways(1)", "Right", "as >; in a tree: unfold", "table"),
-    Key("reverse", "r", "r", "reverse", "Reverse", "turn the order round", "table", 9),
+    Key("reverse", "i", "i", "reverse", "Invert", "turn the order round", "table", 9),
     Key("filter", "slash", "/", "screen.filter", "Filter", "filter as you type", "table", 5),
     # Tasks
     Key("view", "t", "t", "next_view", "Tree", "flat, tree by parent, groups by creation site", "tasks", 7),
@@ -167,6 +201,10 @@ KEYS: tuple[Key, ...] = (
     Key("connect_quit", "q,ctrl+q,ctrl+c", "q", "app.leave", "Quit", "leave looptop", "connect", 2),
 )
 
+ASKING = ("record", "cancel", "task_cancel", "origins", "trace", "baseline", "look_now", "live", "against",
+          "hide_stdlib", "allocation_now")  # fmt: skip
+"""Keys that ask the program for something: in a recording nobody is there to be asked."""
+
 
 def of(*scopes: str) -> list[Key]:
     """The keys of some scopes, in the order of the table."""
@@ -176,14 +214,27 @@ def of(*scopes: str) -> list[Key]:
 def bindings(*scopes: str) -> list[Binding]:
     """The keys of some scopes for Textual."""
     return [
-        Binding(key.keys, key.action, key.label, show=False, priority=key.priority, tooltip=key.help, id=key.id)
+        Binding(
+            key.keys,
+            key.action,
+            key.label,
+            show=False,
+            priority=key.priority or key.scope == "player",
+            tooltip=key.help,
+            id=key.id,
+        )
         for key in of(*scopes)
     ]
 
 
 def hints(*scopes: str) -> list[Key]:
-    """What the footer shows of some scopes, the most important first."""
-    return sorted((key for key in of(*scopes) if key.footer), key=lambda key: key.footer)
+    """What the footer shows of some scopes, the most important first. A key of the player hides others of its name."""
+    shown = [key for key in of(*scopes) if key.footer]
+    if "player" in scopes:
+        taken = {name for key in of("player") for name in key.keys.split(",")}
+        shown = [key for key in shown if key.scope == "player" or not taken.intersection(key.keys.split(","))]
+        shown = [key for key in shown if key.id not in ASKING]
+    return sorted(shown, key=lambda key: key.footer)
 
 
 def commands(*scopes: str) -> list[Key]:

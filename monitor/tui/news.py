@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from monitor import format as fmt
+from monitor.frames import Hello
 from monitor.sources.base import Status
 from monitor.store import model
+from monitor.store.model import Session
 from monitor.store.store import Store
 from monitor.tui.guest import Guest
 from monitor.tui.paint import safe
@@ -47,6 +49,7 @@ def banner(store: Store, news: News) -> tuple[str, str] | None:
         or _own(news)
         or _of_the_probe(store)
         or (_connecting(news.status) if news.status.state == "connecting" else None)
+        or _of_the_recording(news.status)
         or _from_outside(store)
     )
 
@@ -123,6 +126,22 @@ def _known(store: Store, notice: model.Notice) -> bool:
     """Whether a screen shows it anyway: looks come every two seconds, and who began to trace knows that."""
     tracing = store.memory.tracing
     return bool(notice.duration) or (tracing is not None and tracing.mine)
+
+
+def _of_the_recording(status: Status) -> tuple[str, str] | None:
+    """What of a recording is damaged or missing stays in sight."""
+    return (safe(status.text), "warn") if status.state == "replay" and status.text else None
+
+
+def greeting(before: Session | None, hello: Hello, now: float) -> Notice | None:
+    """What is to be said when a program greets that was there before, or another one in its place."""
+    if before is None:
+        return None
+    if before.id == hello.session:
+        return Notice("connected again to the same session", "good", now)
+    was = f"{before.name or before.program} (pid {before.pid})"
+    text = f"this is another session: {hello.name or hello.program} (pid {hello.pid}); before it was {was}"
+    return Notice(text, "warn", now)
 
 
 def _connecting(status: Status) -> tuple[str, str]:

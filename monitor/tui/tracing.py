@@ -100,7 +100,7 @@ class Tracer:
     def toggle(self) -> None:
         """Asks with the price and starts, or stops."""
         app, tracing = self._app, self._app.store.memory.tracing
-        if tracing is not None:
+        if tracing is not None and app.player is None:
             if tracing.mine:
                 self._ask("memory_stop", lambda _: app.say("tracing is off"))
             else:
@@ -121,7 +121,7 @@ class Tracer:
         """Whether the probe can do something; says why not."""
         app = self._app
         session = app.store.session
-        if app.source.status.state == "replay":
+        if app.player is not None:
             app.say("this is a recording: nobody is there to be asked", bad=True)
         elif session is None or capability not in session.capabilities:
             app.say(f"this program can not be asked to {what}", bad=True)
@@ -170,7 +170,7 @@ class Tracer:
         """Looks every two seconds, one look at a time; not while paused, and not before there is a baseline."""
         app = self._app
         memory = app.store.memory
-        if not self.live or app.paused or memory.tracing is None or self.asking:
+        if not self.live or app.paused or app.player is not None or memory.tracing is None or self.asking:
             return
         if self._has_baseline() and app.clock() - self._looked_at >= EVERY:
             self.look()
@@ -181,7 +181,7 @@ class Tracer:
             self._ask("objects_look", lambda _: None, limit=MOST_ROWS)
 
     def _traced(self) -> bool:
-        if self._app.store.memory.tracing is None and self._app.source.status.state != "replay":
+        if self._app.store.memory.tracing is None and self._app.player is None:
             self._app.say("memory is not traced: s starts it")
             return False
         return self.able("memory", "trace its memory")

@@ -164,7 +164,8 @@ def _look(store: Store, wish: Wish) -> list[Parts]:
     what = "last look" if wish.against == "last" else "baseline"
     pieces: list[Parts] = [((f" {names[wish.group]} ", "heading"), (f" vs {what} ", "text"))]
     sign = "◌" if wish.asking else "●" if wish.live else "○"
-    state: Parts = ((f" {sign} {'live' if wish.live else 'by hand'} ", "accent"),) if store.memory.tracing else ()
+    asks = store.memory.tracing is not None and not wish.replay
+    state: Parts = ((f" {sign} {'live' if wish.live else 'by hand'} ", "accent"),) if asks else ()
     if look is None:
         return [*pieces, state]
     hidden = f" {fmt.size(look.hidden[0])}" if look.hidden[0] else ""

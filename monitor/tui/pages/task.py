@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 WIDE = 110
 MOST_LISTED = 50
 LABEL = 14
+RECORDED = "more was not recorded: nobody looked at this task then"
 WAIT_LINES = 3  # at least, title included: what is below must not jump when the task wakes up for a moment
 
 
@@ -33,6 +34,7 @@ class Subject:
     alive: bool
     detail: TaskDetail | None
     paused: bool
+    recorded: bool = False
 
 
 def task_page(store: Store, subject: Subject, sources: Sources, cells: int, origins: int, slow: float) -> list[Line]:
@@ -168,6 +170,10 @@ def _waits(store: Store, subject: Subject, cells: int) -> list[Line]:
     title = heading("Waits on", cells)
     detail = subject.detail
     if detail is None:
+        if subject.recorded:
+            task = subject.task
+            known = [line((f"{task.wait_kind} {task.wait_text or ''}", "text"))] if task.wait_kind else []
+            return [title, *known, line((RECORDED, "dim"))]
         if subject.paused:
             return [title, line(("nothing was collected of it before the pause; space goes on", "dim"))]
         return [title, line(("asking …" if subject.alive else "it had ended before it was asked", "dim"))]
@@ -219,7 +225,7 @@ def _await_stack(store: Store, subject: Subject, sources: Sources, cells: int) -
     title = heading("Await stack", cells, "outermost first")
     detail = subject.detail
     if detail is None:
-        return [title, line(("not collected yet", "dim"))]
+        return [title, line((RECORDED if subject.recorded else "not collected yet", "dim"))]
     sites = detail.await_stack
     if not sites:
         return [title, line(("empty: it is running, or its frames cannot be read", "dim"))]

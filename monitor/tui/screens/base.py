@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.containers import Vertical
 from textual.screen import Screen
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from monitor.tui import tabs
 from monitor.tui.keys import bindings, by_id, hints
@@ -14,6 +14,8 @@ from monitor.tui.news import blocked_lately
 from monitor.tui.paint import Part, spread, width
 from monitor.tui.widgets.header import header
 from monitor.tui.widgets.lines import Lines
+from monitor.tui.widgets.timeline import Timeline
+from monitor.tui.widgets.timeline import lines as timeline_lines
 
 if TYPE_CHECKING:
     from textual import events
@@ -30,7 +32,7 @@ class LiveScreen(Screen[None]):
 
     MODE = ""
     SCOPES: ClassVar[tuple[str, ...]] = ("app", "views")
-    BINDINGS: ClassVar[list[Any]] = bindings("views")
+    BINDINGS: ClassVar[list[Any]] = bindings("views", "player")
 
     @property
     def looptop(self) -> Looptop:
@@ -50,6 +52,8 @@ class LiveScreen(Screen[None]):
         yield Lines(palette, id="banner")
         with Vertical(id="body"):
             yield from self.compose_body()
+        if self.looptop.player is not None:
+            yield Timeline(palette, id="timeline")
         yield Lines(palette, id="hints")
         yield Static("", id="too-small", markup=False)
 
@@ -64,7 +68,7 @@ class LiveScreen(Screen[None]):
         if not self.is_mounted:
             return
         app = self.looptop
-        for widget in self.query("Lines, LiveTable, Page"):
+        for widget in self.query("Lines, LiveTable, Page, Timeline"):
             if getattr(widget, "palette", None) is not app.palette:
                 widget.repaint(app.palette)  # type: ignore[attr-defined]
         cells = self.size.width
@@ -75,6 +79,8 @@ class LiveScreen(Screen[None]):
         banner.set_class(text is not None, "-shown")
         if text is not None:
             banner.show([spread(((f" {text[0]}", text[1]),), (), cells)])
+        if app.player is not None:
+            self.query_one("#timeline", Timeline).show(timeline_lines(app.player.state, cells))
         self._look_at_hints(cells)
         self.look_at_body()
 
@@ -126,12 +132,20 @@ class LiveScreen(Screen[None]):
 
     def hint_scopes(self) -> tuple[str, ...]:
         """Whose keys the footer shows now."""
-        return self.SCOPES
+        return self.scopes
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Whose keys hold here."""
+        return self.SCOPES if self.looptop.player is None else (*self.SCOPES, "player")
 
     def label(self, key_id: str, label: str) -> str:
         """What the footer calls a key now."""
-        if key_id == "pause" and self.looptop.paused:
-            return "Go on"
+        player = self.looptop.player
+        if key_id == "pause" and (self.looptop.paused or (player is not None and not player.playing)):
+            return "Play " if player is not None else "Go on"
+        if key_id == "record" and self.looptop.tape.sign() is not None:
+            return "End recording"
         return label
 
     # What the person does
@@ -140,6 +154,30 @@ class LiveScreen(Screen[None]):
         """Back to the screen before; on a main screen nothing."""
         if len(self.app.screen_stack) > 1:
             self.app.pop_screen()
+
+    def forget_order(self) -> None:
+        """What is looked at has jumped to another moment."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's
+        """The keys of the player hold only where there is one, and not while something is typed."""
+        return action != "player" or (self.looptop.player is not None and not isinstance(self.focused, Input))
+
+    def action_player(self, verb: str, amount: float) -> None:
+        """What a key of the player does."""
+        player = self.looptop.player
+        if player is not None and verb == "ask":
+            player.ask()
+        elif player is not None:
+            player.do(verb, amount)
+
+    def on_timeline_sought(self, message: Timeline.Sought) -> None:
+        """A click on the timeline."""
+        if self.looptop.player is not None:
+            self.looptop.player.seek_share(message.share)
+
+    async def action_record(self) -> None:
+        """Begins or ends a recording."""
+        await self.looptop.tape.toggle()
 
     async def action_press(self, key_id: str) -> None:
         """What a key does, for a click on its hint and for the command palette."""

@@ -62,6 +62,7 @@ class FormScreen(ModalScreen[Any]):
     ) -> None:
         """`read` raises LooptopError for texts that make no sense; `explain` says more, as one types."""
         super().__init__()
+        self._refused: list[str] | None = None
         self._title, self._fields, self._read, self._yes, self._explain = title, fields, read, yes, explain
 
     def compose(self) -> ComposeResult:
@@ -93,7 +94,8 @@ class FormScreen(ModalScreen[Any]):
 
     def on_input_changed(self) -> None:
         """What is said of it may be something else now."""
-        self.query_one("#form-error").display = False
+        if self.texts != self._refused:
+            self.query_one("#form-error").display = False
         self._tell()
 
     def _tell(self) -> None:
@@ -105,6 +107,7 @@ class FormScreen(ModalScreen[Any]):
         try:
             result = self._read(self.texts)
         except LooptopError as error:
+            self._refused = self.texts
             line = self.query_one("#form-error", Static)
             line.update(f"✗ {safe(str(error))}")
             line.display = True

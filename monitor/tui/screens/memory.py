@@ -64,7 +64,7 @@ class MemoryScreen(TableScreen):
             tuple(name for name in HIDDEN if name in tracer.hidden),
             tracer.live,
             tracer.asking,
-            self.looptop.source.status.state == "replay",
+            self.looptop.player is not None,
         )
 
     def wants(self) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class ProfileScreen(TableScreen):
         """How something comes here."""
         if self.functions.words:
             return "No function with these words.\nEsc clears the filter."
-        if self.looptop.source.status.state == "replay":
+        if self.looptop.player is not None:
             return "No look at profiled functions was recorded up to here."
         if self.looptop.store.session is not None and not self.asker.able:
             return "This probe knows no profiles."

@@ -92,6 +92,10 @@ class TableScreen(LiveScreen):
         self.table.rows_moved()
         self.tell_found()
 
+    def forget_order(self) -> None:
+        """Sorts with the next look: another moment has other rows."""
+        self._due = True
+
     def rearrange_soon(self) -> None:
         """With the next tick, whatever the clock says."""
         self._due = True
@@ -122,7 +126,7 @@ class TableScreen(LiveScreen):
 
     def hint_scopes(self) -> tuple[str, ...]:
         """While a filter is typed its own keys."""
-        return ("filter",) if isinstance(self.focused, FilterInput) else self.SCOPES
+        return ("filter",) if isinstance(self.focused, FilterInput) else self.scopes
 
     # What the person does
 

@@ -9,7 +9,7 @@ from monitor import format as fmt
 from monitor.sources.base import Status
 from monitor.store.series import Series
 from monitor.store.store import Store
-from monitor.tui.paint import Part, spread, width
+from monitor.tui.paint import Part, fit, safe, spread, width
 from monitor.tui.theme import STATE_STYLES, delay_style, load_style
 from monitor.tui.widgets import spark
 
@@ -25,6 +25,8 @@ STATUS = {
     "replay": ("▸ replay", "accent"),
 }
 WIDE = 120
+LONG_NAME, SHORT_NAME = 40, 12
+"""Cells of the file that is recorded to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Situation:
     paused_for: float | None  # seconds
     slow: float  # threshold of slow callbacks
     origins: int
+    recording: str = ""  # what is replayed, and of when
+    tape: tuple[str, str] | None = None  # what is recorded while one watches: the file, and how much of it
 
 
 def header(store: Store, situation: Situation, cells: int) -> list[tuple[Part, ...]]:
@@ -64,7 +68,7 @@ def _cells(parts: Sequence[Part]) -> int:
 def _take(alerts: list[Part], room: int) -> tuple[tuple[Part, ...], list[Part]]:
     """As many as there is room for, and the rest."""
     taken: list[Part] = []
-    while alerts and _cells(taken) + len(alerts[0][0]) + 2 <= room:
+    while alerts and _cells(taken) + width(alerts[0][0]) + 2 <= room:
         taken += [alerts[0], ("  ", "text")]
         alerts = alerts[1:]
     return tuple(taken), alerts
@@ -94,6 +98,8 @@ def _connection(store: Store, situation: Situation) -> tuple[Part, ...]:
     if situation.paused_for is not None:
         parts += [(f" PAUSED {fmt.age(situation.paused_for)} ", "chip"), (" ", "text")]
     text, style = STATUS.get(situation.status.state, (situation.status.state, "warn"))
+    if situation.recording:
+        text = situation.recording
     if situation.status.state == "connected" and store.session is not None and store.session.read_only:
         text, style = "○ read-only", "accent"
     parts.append((f" {text} " if style == "alarm" else f"{text} ", style))
@@ -194,6 +200,11 @@ def _alerts(store: Store, situation: Situation, wide: bool) -> list[Part]:
     """What was lost, what is still to come, what costs extra. Never silent; the worst first."""
     probe = store.probe
     alerts: list[Part] = []
+    if situation.tape is not None:
+        name, facts = situation.tape
+        most = LONG_NAME if wide else SHORT_NAME
+        name = safe(name) if width(safe(name)) <= most else fit(name, most)
+        alerts.append((f"● {'REC ' if wide else ''}{name} {facts}", "bad"))
     if probe.off:
         alerts.append((f"{len(probe.off)} hook{'s' if len(probe.off) > 1 else ''} off", "bad"))
     if probe.dropped:

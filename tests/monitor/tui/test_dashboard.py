@@ -98,7 +98,7 @@ async def test_sorting_by_keys_and_by_mouse() -> None:
         assert isinstance(screen, TasksScreen)
         await driver.press("greater_than_sign")
         assert (screen.rows.sort_key, screen.rows.descending) == ("scheduled", True)
-        await driver.press("r")
+        await driver.press("i")
         assert (screen.rows.sort_key, screen.rows.descending) == ("scheduled", False)
         await driver.press("left", "less_than_sign")
         assert screen.rows.sort_key == "share"
@@ -519,7 +519,7 @@ def test_every_action_of_the_key_table_exists() -> None:
     owners = {
         "app": Looptop, "views": LiveScreen, "table": LiveTable, "tasks": TasksScreen, "page": Page,
         "task": TaskScreen, "slow": SlowScreen, "output": OutputScreen, "filter": FilterInput,
-        "memory": MemoryScreen, "allocation": AllocationScreen, "profile": FunctionScreen,
+        "player": LiveScreen, "memory": MemoryScreen, "allocation": AllocationScreen, "profile": FunctionScreen,
         "connect": ConnectScreen,
     }  # fmt: skip
     assert set(owners) == set(SCOPES)

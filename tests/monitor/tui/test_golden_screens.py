@@ -11,6 +11,7 @@ from pathlib import Path
 
 import memory_scene
 import pytest
+import recording_scene
 from driver import Driver, running
 from scene import (
     FakeProgram,
@@ -169,7 +170,7 @@ SCREENS: dict[str, Scene] = {
     "tasks_filtered": (filtered, {}),
     "tasks_bad_filter": (bad_filter, {}),
     "tasks_hostile": (hostile_tasks, {}),
-    "tasks_sorted": (keys("greater_than_sign", "r"), {}),
+    "tasks_sorted": (keys("greater_than_sign", "i"), {}),
     "tasks_paused": (paused, {}),
     "tasks_lost": (lost, {}),
     "tasks_another_session": (another_session, {}),
@@ -213,6 +214,30 @@ NARROW_ONLY = {  # variants that differ in a line or two; the screen itself is s
 CASES = [(name, size) for name in SCREENS for size in SIZES if size == SIZES[0] or name not in NARROW_ONLY]
 
 
+RECORDED = [
+    (name, size)
+    for name in recording_scene.SCREENS
+    for size in SIZES
+    if size == SIZES[0] or name not in recording_scene.NARROW_ONLY
+]
+
+
+def check(name: str, size: tuple[int, int], driver: Driver) -> None:
+    """The screen against its file, and that nothing from the wire became more than text."""
+    text = driver.text()
+    for strip in driver.app.screen._compositor.render_strips():
+        for segment in strip:
+            assert segment.text.isprintable(), segment.text
+            assert segment.style is None or not any("quit" in str(value) for value in segment.style.meta.values()), (
+                "what came over the wire became an action"
+            )
+    path = GOLDEN / f"{name}-{size[0]}x{size[1]}.txt"
+    if os.environ.get("LOOPTOP_GOLDEN") == "write":
+        path.write_text(text, encoding="utf-8")
+    assert path.exists(), "no golden file: LOOPTOP_GOLDEN=write pytest makes it, then read it"
+    assert text == path.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(("name", "size"), CASES, ids=[f"{name}-{size[0]}x{size[1]}" for name, size in CASES])
 async def test_screen(name: str, size: tuple[int, int]) -> None:
     act, given = SCREENS[name]
@@ -221,15 +246,11 @@ async def test_screen(name: str, size: tuple[int, int]) -> None:
     program = None if printed is None else FakeProgram(list(printed))  # type: ignore[call-overload]
     async with running(size, program=program, **facts) as driver:  # type: ignore[arg-type]
         await act(driver)
-        text = driver.text()
-        for strip in driver.app.screen._compositor.render_strips():
-            for segment in strip:
-                assert segment.text.isprintable(), segment.text
-                assert segment.style is None or not any(
-                    "quit" in str(value) for value in segment.style.meta.values()
-                ), "what came over the wire became an action"
-    path = GOLDEN / f"{name}-{size[0]}x{size[1]}.txt"
-    if os.environ.get("LOOPTOP_GOLDEN") == "write":
-        path.write_text(text, encoding="utf-8")
-    assert path.exists(), "no golden file: LOOPTOP_GOLDEN=write pytest makes it, then read it"
-    assert text == path.read_text(encoding="utf-8")
+        check(name, size, driver)
+
+
+@pytest.mark.parametrize(("name", "size"), RECORDED, ids=[f"{name}-{size[0]}x{size[1]}" for name, size in RECORDED])
+async def test_screen_of_a_recording(name: str, size: tuple[int, int]) -> None:
+    async with recording_scene.replaying(size, cut=name == "player_cut", gap=name == "player_gap") as driver:
+        await recording_scene.SCREENS[name](driver)
+        check(name, size, driver)

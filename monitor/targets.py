@@ -80,18 +80,22 @@ def _of_port(host: str, port: int, environ: Mapping[str, str]) -> Address:
 
 
 def _of_name(name: str, environ: Mapping[str, str]) -> Address:
+    from monitor.attach import door
     from monitor.attach.find import probes
 
     found = probes(environ)
-    matches = found.of_name(name)
+    matches = [Address(path=probe.socket, pid=probe.pid) for probe in found.of_name(name)]
+    behind = door.everywhere() if door.possible() else []
+    matches += [Address(pid=one.pid, door=one.number) for one in behind if one.name == name]
     if len(matches) > 1:
         pids = ", ".join(str(probe.pid) for probe in matches)
         raise ConnectError(f"{len(matches)} programs are called @{name}", f"use one of their pids: {pids}")
     if not matches:
-        names = sorted({f"@{probe.name}" for probe in found.probes if probe.name})
+        known = {probe.name for probe in found.probes} | {one.name for one in behind}
+        names = sorted(f"@{one}" for one in known if one)
         hint = f"there is {', '.join(names)}" if names else "looptop ps lists what runs here"
         raise ConnectError(f"no program is called @{name}", _first(found.problems, hint))
-    return Address(path=matches[0].socket, pid=matches[0].pid)
+    return matches[0]
 
 
 def _of_pid(pid: int, environ: Mapping[str, str], enter: Callable[[int], Address] | None) -> Address:

@@ -63,6 +63,12 @@ def find(pid: int) -> Door | None:
     return None
 
 
+def everywhere() -> list[Door]:
+    """The doors of all processes that we may look into."""
+    pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208 - only names are needed
+    return [found for pid in pids if (found := find(pid)) is not None]
+
+
 def _read(pid: int, path: str) -> Door | None:
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:

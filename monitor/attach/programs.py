@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import psutil  # type: ignore[import-untyped]
 
+from monitor.attach import door
 from monitor.attach.access import ATTACH, PROBE, READ_ONLY, Access, access, denied, mine
 from monitor.attach.find import Announcement, Found, probes
 from monitor.attach.mapped import NOTHING_SEEN, Mapped, read_maps
@@ -64,12 +65,12 @@ class _Look:
         self.ports = Ports()
         self._found: dict[int, Found] = {}
 
-    def probe(self, pid: int, uid: int) -> Announcement | None:
-        """The probe of a process, of whomever we may ask."""
+    def probe(self, pid: int, uid: int) -> Announcement | door.Door | None:
+        """The probe of a process, of whomever we may ask: one that announces itself, or one that was put in."""
         owner = uid if os.geteuid() == 0 else os.geteuid()
         if owner not in self._found:
             self._found[owner] = probes(uid=owner)
-        return self._found[owner].of_pid(pid)
+        return self._found[owner].of_pid(pid) or (door.find(pid) if mine(uid) else None)
 
     def program(self, process: psutil.Process) -> Program | None:
         """What is known of a process; None for one that is gone or no Python."""
@@ -113,7 +114,7 @@ class _Look:
             todo=way.todo,
         )
 
-    def _way(self, pid: int, uid: int, mapped: Mapped, announced: Announcement | None) -> Access:
+    def _way(self, pid: int, uid: int, mapped: Mapped, announced: Announcement | door.Door | None) -> Access:
         if announced is not None:
             return Access(PROBE, None, f"looptop attach {pid}", announced.python or None)
         return access(pid, uid, mapped) if mine(uid) else denied(uid)

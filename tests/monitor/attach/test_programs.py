@@ -16,8 +16,10 @@ from waiting import wait_until
 
 from monitor.attach import access as module
 from monitor.attach.access import access
+from monitor.attach.enter import Way
 from monitor.attach.mapped import Mapped, judge_maps
 from monitor.attach.programs import Program, as_tree, look, programs, short_command
+from monitor.targets import resolve
 
 LIB = "/opt/py/lib/python3.12/lib-dynload"
 
@@ -196,6 +198,24 @@ def test_where_remote_debugging_is_disabled_it_can_still_be_read(runtime_dir, ve
 def test_old_pythons():
     found = access(os.getpid(), os.geteuid(), Mapped("3.9.1", True, False))
     assert (found.how, found.reason, found.todo) == (None, "Python 3.9.1 is too old", "3.11 is needed")
+
+
+def test_a_probe_that_was_put_in_is_listed_and_has_a_name(runtime_dir, tmp_path):
+    if "{} {}".format(*os.uname()[::4]) != "Linux x86_64":
+        pytest.skip("only on Linux on x86-64 a probe can be put in")
+    script = tmp_path / "a_program_of_the_test.py"
+    script.write_text("import asyncio; print(flush=True); asyncio.run(asyncio.sleep(60))")
+    child = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE)
+    try:
+        child.stdout.readline()
+        assert look(child.pid).how == "attach"
+        Way(stay=True).enter(child.pid)
+        program = wait_until(lambda: (found := look(child.pid)).how == "probe" and found, "its probe is seen")
+        assert program.name == "a_program_of_the_test"
+        assert resolve("@a_program_of_the_test").pid == child.pid
+    finally:
+        child.kill()
+        child.communicate()
 
 
 EMPTY = Program(1, None, "me", "", None, None, None, None, None, None, None, None, "")

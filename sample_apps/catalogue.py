@@ -32,6 +32,7 @@ Topic = Literal[
     "tasks",
 ]
 _MARKER = re.compile(r"#\s*expect:\s*(\S+)$")
+LOOKED_AT = 600.0  # seconds that a sample runs when a person looks at it, who ends it by leaving
 NOT_SAMPLES = {"catalogue", "entry", "vocabulary"}  # the modules of this package that are no samples
 
 

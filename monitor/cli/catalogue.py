@@ -51,6 +51,11 @@ def samples_list(as_json: bool) -> int:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def samples_run(name: str, headless: bool, record: str | None, arguments: tuple[str, ...]) -> int:
     """Run a sample and watch it. What follows belongs to the sample (try --seconds 60)."""
+    from monitor import terminal
+    from sample_apps.catalogue import LOOKED_AT
+
+    if not headless and isinstance(terminal.decide_here(), terminal.Tui):
+        arguments = ("--seconds", f"{LOOKED_AT:g}", *arguments)  # of two, the last one holds
     return watch_program(sample_launch(name, arguments), headless, record)
 
 

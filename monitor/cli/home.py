@@ -186,9 +186,10 @@ def _sample(key: Hashable) -> Opened:
     from monitor.attach.below import start_below
     from monitor.attach.launch import Launch, Settings
     from monitor.tui.choices import Opened
+    from sample_apps.catalogue import LOOKED_AT
 
     name = str(key)
-    argv = (sys.executable, "-P", "-m", f"sample_apps.{name}")
+    argv = (sys.executable, "-P", "-m", f"sample_apps.{name}", "--seconds", f"{LOOKED_AT:g}")
     program, source = start_below(Launch(argv, Settings(name=name, expect=10.0)))
     if program.wait(FIRST_MOMENT):
         program.close()

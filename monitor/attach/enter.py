@@ -10,9 +10,9 @@ from monitor.attach.payload import make
 from monitor.sources.address import Address
 
 if TYPE_CHECKING:
-    from monitor.attach.inject import Result
+    from collections.abc import Callable
 
-METHODS = ("auto", "remote_exec", "ptrace", "gdb")
+    from monitor.attach.inject import Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,14 @@ class Way:
     timeout: float = 5.0
     force: bool = False
     stay: bool = False
+    tell: Callable[[str], None] | None = None  # is given what a person should know of a probe that is in
 
     def enter(self, pid: int) -> Address:
         """Puts a probe into a process and says where it listens. Raises ConnectError; the process is as it was."""
         entered = self._inject(pid, dry_run=False)
+        for text in self._news(entered):
+            if self.tell is not None:
+                self.tell(text)
         return Address(path=entered.socket, pid=pid, door=entered.door)
 
     def plan(self, pid: int) -> str:
@@ -35,6 +39,13 @@ class Way:
         lines = [f"process {pid} runs Python {plan.python}", f"would be entered by {plan.method}: {plan.how}"]
         lines += [f"not by {way['method']}: {way['why']}" for way in plan.tried if {"method", "why"} <= way.keys()]
         return "\n".join(lines)
+
+    @staticmethod
+    def _news(entered: Result) -> list[str]:
+        news = list(entered.told)
+        if entered.loops == 0:
+            news.append(f"no event loop runs in process {entered.pid} yet: it is watched from when one starts")
+        return news
 
     def _inject(self, pid: int, dry_run: bool) -> Result:
         payload = make({"leave": not self.stay}, self.timeout)

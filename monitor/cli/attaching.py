@@ -52,7 +52,7 @@ def attach(
     from monitor.attach.reach import Reach
     from monitor.plain.snapshot import WHILE, Wanted
 
-    way = Way(method, timeout, force, stay)
+    way = Way(method, timeout, force, stay, say)
     if dry_run:
         if not target.isdigit():
             raise UsageError("--dry-run is for a pid", "looptop attach PID --dry-run")

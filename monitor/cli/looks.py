@@ -54,7 +54,7 @@ def tasks(
         from monitor.recording.reader import store_at
 
         return print_seen(look_back(store_at(path, at), wanted), as_json)
-    return print_tasks(Reach(target, token_file, Way(), read_only).first(), wanted, as_json)
+    return print_tasks(Reach(target, token_file, Way(tell=say), read_only).first(), wanted, as_json)
 
 
 @click.command()
@@ -91,7 +91,9 @@ def watch(
     if path is not None:
         things = stream.replayed(path, at, duration, slow, limits)
     else:
-        things = stream.watch(Reach(target, token_file, Way(), read_only).first(), duration, slow, limits, keep_locals)
+        things = stream.watch(
+            Reach(target, token_file, Way(tell=say), read_only).first(), duration, slow, limits, keep_locals
+        )
     for thing in things:
         if thing["type"] == "notice":
             say(thing["text"])
@@ -128,7 +130,7 @@ def memory(
     from monitor.plain import memory as plain
 
     wanted = plain.Wanted(duration, frames, group, limit, ("probe", *hide))
-    growth = plain.measure(connect(target, token_file, Way().enter), wanted)
+    growth = plain.measure(connect(target, token_file, Way(tell=say).enter), wanted)
     for note in growth.notes:
         say(note)
     print_object(as_json, lambda: plain.growth_object(growth), lambda *how: plain.growth_lines(growth, *how))

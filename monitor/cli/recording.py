@@ -79,7 +79,7 @@ def record(
         **{name: value for name, value in what.items() if value is not None},
     )
     check(wanted, named=output is not None)
-    connection = connect(target, token_file, Way().enter)
+    connection = connect(target, token_file, Way(tell=say).enter)
     if output is None:
         import time
         from dataclasses import replace

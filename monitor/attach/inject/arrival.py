@@ -174,7 +174,12 @@ def settle(bundle):
             pass
 
     probe.on_gone = leave
-    return {**facts(probe, "started", told), "loops": len(beside.load("hot").loops)}, probe
+    loops = len(beside.load("hot").loops)
+    if not loops:
+        probe.notice("no event loop runs in this program yet: it is watched from when one starts")
+    for text in told:
+        probe.notice(text)
+    return {**facts(probe, "started", told), "loops": loops}, probe
 
 
 def facts(probe, how, told):

@@ -83,7 +83,7 @@ def work(options: argparse.Namespace, name: str, text: str, tried: list[dict[str
     if not ways:
         raise ConnectError(f"there is no way into PID {target.pid}", "; ".join(_reasons(tried)) or _HOW_TO_RUN)
     if options.dry_run:
-        return {**facts, "method": ways[0], "how": "dry run", "pause_ms": 0.0, "answer": None}
+        return {**facts, "method": ways[0], "how": _plan(ways[0], target), "pause_ms": 0.0, "answer": None}
     answer = Answer(target.pid, name)
     deadline = time.monotonic() + options.timeout
     for way in ways:
@@ -115,6 +115,20 @@ def open_ways(target: Target, wanted: str, tried: list[dict[str, str]]) -> list[
         else:
             ways.append(way)
     return ways
+
+
+def _plan(way: str, target: Target) -> str:
+    """What would be done, in a line."""
+    if way == "remote_exec":
+        return "its main thread runs the probe's text when it next looks up; if it waits in epoll, after a nudge"
+    if way == "gdb":
+        return "all of it stands still for a quarter of a second or more"
+    waiting = thread_injector.waiting_threads(target.pid)
+    if not waiting:
+        return "no thread of it sits still now: its main thread is stopped where it is, and gets a pending call"
+    tid, where = waiting[0]
+    which = "its main thread" if tid == target.pid else f"its thread {tid}"
+    return f"{which} waits in {where}: it is borrowed for about a millisecond, and a new thread starts the probe"
 
 
 def _go(way: str, target: Target, text: str, answer: Answer, deadline: float) -> Done:

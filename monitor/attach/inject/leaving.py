@@ -22,7 +22,7 @@ OWN_MODULE = type.__dict__["__module__"].__get__
 ENTERED = {"builtins", "collections", "weakref", "_weakref", "functools", "itertools", "types"}
 """Modules of the types whose instances are looked into, beside our own."""
 
-NEVER = {"code", "frame", "coroutine", "generator", "async_generator", "traceback"}
+NEVER = {"code", "coroutine", "generator", "async_generator"}
 MOST = 300_000  # objects; with more than that, the program's collector may do it
 PATIENCE = 2.0  # seconds in which the program may let go
 

@@ -70,12 +70,12 @@ def figures(path: str | Path, skip: float = 0.0) -> Figures:
     """Sums up a recording, but for its first seconds. Raises UsageError."""
     with Recording(path) as recording:
         begin = recording.start + round(skip * 1e6)
-        if (recording.end - begin) * _SECOND < LEAST:
-            length = fmt.duration(recording.duration)
-            raise UsageError(f"{path} is too short to be compared: {length}", "record it for longer, or skip less")
         before, after = _state(recording, begin), _state(recording, recording.end)
         ticks = [tick for tick in recording.light_ticks() if tick.at >= begin]
-        elapsed = (recording.end - begin) * _SECOND
+        elapsed = (recording.end - begin) * _SECOND  # only now: what is damaged has been left out
+        if elapsed < LEAST:
+            length = fmt.duration(recording.duration)
+            raise UsageError(f"{path} is too short to be compared: {length}", "record it for longer, or skip less")
         found = Figures(
             path=Path(path),
             program=str(recording.facts.get("program", "")),

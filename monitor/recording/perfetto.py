@@ -41,6 +41,7 @@ class _Seen:
     """A task on its track: since when it is drawn, and what it had done at the last tick."""
 
     begin: int
+    until: int = 0  # the end of its last slice: slices of a track must not overlap
     steps: int = 0
     busy: float = 0.0
     scheduled: float = 0.0
@@ -80,7 +81,8 @@ class Trace:
         self._tasks: dict[int, _Seen] = {}
         self._leaving: dict[int, tuple[int, str]] = {}  # a row said that they ended; the event is still to come
         self._loops: set[int] = set()
-        self._last = 0  # the last whole tick (µs)
+        self._last = self._before = 0  # the last whole tick, and the one before (µs)
+        self._blocked: dict[int, int] = {}  # the end of the last slow callback of each loop
         self._names = _Names(2)
         self._keys = _Names(3)
 
@@ -89,7 +91,7 @@ class Trace:
         for frame in state:
             self._store.apply(frame)
         store = self._store
-        self._last = round(store.now * 1e6)
+        self._last = self._before = round(store.now * 1e6)
         clocks = b"".join(
             pb.data(1, pb.number(1, clock) + pb.number(2, self._last * 1000)) for clock in (_BOOTTIME, _REALTIME)
         )
@@ -136,7 +138,7 @@ class Trace:
                 for task in store.tasks.values():
                     if task.id not in self._tasks:
                         yield from self._open(task)
-                self._last = now
+                self._last = self._before = now
 
     def end(self) -> Iterator[bytes]:
         """Ends what is still there."""
@@ -180,7 +182,8 @@ class Trace:
         for row in tick.tasks:
             task = store.tasks.get(row[0])
             if task is not None:
-                yield from self._steps(task, at)
+                # What comes after a whole tick, in pieces, belongs to the time before that.
+                yield from self._steps(task, *((self._last, at) if tick.loops else (self._before, self._last)))
             elif row[0] in self._tasks:
                 self._leaving[row[0]] = (at, wire.STATES[row[1]] if 0 <= row[1] < len(wire.STATES) else "")
         for number in tick.gone:
@@ -188,7 +191,7 @@ class Trace:
                 yield from self._close(number, at, "collected without having ended")
         if tick.loops:
             yield from self._count()
-            self._last = at
+            self._before, self._last = self._last, at
 
     # Tasks
 
@@ -196,7 +199,7 @@ class Trace:
         now = round(self._store.now * 1e6)
         born = now if task.born is None else round(task.born * 1e6)
         busy, scheduled = task.busy, task.scheduled or 0.0
-        self._tasks[task.id] = _Seen(born, task.steps, busy, scheduled)
+        self._tasks[task.id] = _Seen(born, 0, task.steps, busy, scheduled)
         yield _track(_TASK + task.id, f"{_short(task.name)} ({task.id})", parent=TASKS)
         facts: dict[str, object] = {
             "task": task.id,
@@ -212,24 +215,23 @@ class Trace:
             facts["busy before (ms)"] = busy * 1e3
         yield self._slice(_BEGIN, born, _TASK + task.id, _short(task.coro), facts)
 
-    def _steps(self, task: Task, at: int) -> Iterator[bytes]:
-        """What a task did since the last tick, as a slice of that time."""
+    def _steps(self, task: Task, begin: int, end: int) -> Iterator[bytes]:
+        """What a task did between two ticks, as a slice of that time."""
         seen = self._tasks.get(task.id)
-        if seen is None:
-            return
-        steps, busy = task.steps - seen.steps, task.busy - seen.busy
-        scheduled = (task.scheduled or 0.0) - seen.scheduled
-        if steps <= 0 and busy <= 0:
-            return
-        yield from self._did(task.id, max(self._last, seen.begin), at, steps, busy, scheduled, task.state_name)
-        seen.steps, seen.busy, seen.scheduled = task.steps, task.busy, task.scheduled or 0.0
+        if seen is not None:
+            done = (task.steps, task.busy, task.scheduled or 0.0)
+            yield from self._did(task.id, seen, begin, end, done, task.state_name)
 
     def _did(
-        self, number: int, begin: int, end: int, steps: int, busy: float, scheduled: float, state: str
+        self, number: int, seen: _Seen, begin: int, end: int, done: tuple[int, float, float], then: str
     ) -> Iterator[bytes]:
-        if end <= begin:
+        """Where the time is no longer there, it is for the next slice."""
+        begin = max(begin, seen.until, seen.begin)
+        steps, busy, scheduled = done[0] - seen.steps, done[1] - seen.busy, done[2] - seen.scheduled
+        if end <= begin or (steps <= 0 and busy <= 0):
             return
-        facts = {"steps": steps, "busy (ms)": busy * 1e3, "scheduled (ms)": scheduled * 1e3, "then": state}
+        seen.until, (seen.steps, seen.busy, seen.scheduled) = end, done
+        facts = {"steps": steps, "busy (ms)": busy * 1e3, "scheduled (ms)": scheduled * 1e3, "then": then}
         yield self._slice(_BEGIN, begin, _TASK + number, "steps", facts)
         yield _plain(_END, end, _TASK + number)
 
@@ -247,11 +249,9 @@ class Trace:
             yield self._slice(_BEGIN, born, _TASK + number, _short(event.coro), facts)
         if seen is None:
             return
-        steps = (event.steps or 0) - seen.steps
-        if steps > 0:
-            busy, scheduled = (event.busy or 0) * 1e-6 - seen.busy, (event.scheduled or 0) * 1e-6 - seen.scheduled
-            begin = max(self._last, seen.begin)
-            yield from self._did(number, begin, event.at, steps, busy, max(scheduled, 0.0), event.outcome)
+        if event.steps is not None:
+            done = (event.steps, (event.busy or 0) * 1e-6, (event.scheduled or 0) * 1e-6)
+            yield from self._did(number, seen, self._before, event.at, done, event.outcome)
         failure = None
         if event.exception is not None:
             failure = f"{event.exception.type}: {event.exception.message}"
@@ -260,7 +260,7 @@ class Trace:
     def _close(self, number: int, at: int, outcome: str = "", failure: str | None = None) -> Iterator[bytes]:
         seen = self._tasks.pop(number)
         self._leaving.pop(number, None)
-        at = max(at, seen.begin)
+        at = max(at, seen.begin, seen.until)
         if outcome:
             facts: dict[str, object] = {"exception": None if failure is None else _short(failure)}
             yield self._slice(_INSTANT, at, _TASK + number, outcome, facts)
@@ -281,9 +281,10 @@ class Trace:
                 "stack": [_line(site) for site in stack],
             }
             name = f"{who} at {_line(blamed)}" if blamed is not None else who
-            begin = event.at - event.duration
+            begin = max(event.at - event.duration, self._blocked.get(event.loop, 0))
+            self._blocked[event.loop] = end = max(event.at, begin)
             yield self._slice(_BEGIN, begin, _LOOP + event.loop, name, facts, stack)
-            yield _plain(_END, event.at, _LOOP + event.loop)
+            yield _plain(_END, end, _LOOP + event.loop)
             if event.task in self._tasks:
                 at = max(begin, self._tasks[event.task].begin)
                 facts["duration (ms)"] = event.duration * 1e-3

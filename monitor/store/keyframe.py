@@ -359,6 +359,8 @@ def restore(store: Store, keyframe: frames.Keyframe) -> None:
     store._now_us, store._whole_us = keyframe.at, keyframe.whole
     store.now = keyframe.at * _SECOND
     store.watched_since = keyframe.watched_since * _SECOND
+    for detail in keyframe.details:  # before the tasks: what it said of a wait may be older than what they know
+        store._apply_detail(detail)
     _restore_tasks(store, tasks, revision)
     for state in keyframe.loops:
         store.loops[state.id] = _loop(state, keyframe.history)
@@ -366,9 +368,6 @@ def restore(store: Store, keyframe: frames.Keyframe) -> None:
         if 0 <= counts.site < len(store._sites):
             store.sites[counts.site] = _site_stats(counts, store._sites[counts.site])
     _restore_lines(store, keyframe.slow)
-    for detail in keyframe.details:
-        store._apply_detail(detail)
-    _add_rare(keyframe.tasks, tasks)  # what a detail said of a wait may be older
     store.process, store.probe = _process(keyframe.process), _probe(keyframe.probe)
     if keyframe.memory is not None:
         store.memory.apply_tick(keyframe.memory)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -141,25 +140,17 @@ class Script:
             born.append([number, f"renamed-{self.at}", 2, 1, self.at, None, 0, self._site_of[number], 0])
         if born:
             yield frame(type="static", tasks=born)
-        if chance() < self.slow:
-            yield self.slow_callback(self.random.randrange(100_000, 900_000))
-        if chance() < 0.02:
-            yield self.event(
-                "unhandled", message="never retrieved", exception={"type": "E", "message": "m"}, task=1, name="w"
-            )
-        if chance() < 0.02:
-            yield self.event("notice", text="hook off")
-        if chance() < 0.02:
-            self.seq += 3  # some events never came
         rows = [self._rows[number] for number in changed]
+        pieces: list[frames.Frame] = []
         if chance() < 0.2:
-            yield frame(type="tick", at=self.at - 10, tasks=rows[:5], left=1)
-            rows = rows[5:]
+            pieces.append(frame(type="tick", at=self.at + 10, tasks=rows[5:], left=0))
+            rows = rows[:5]
         gone = [number for number in self._rows if chance() < 0.003]
         for number in gone:
             del self._rows[number], self._site_of[number]
         ends = [number for number in self._rows if chance() < 0.03]
-        told = [self._end(number) for number in ends]
+        told = self._happens()
+        told += [self._end(number) for number in ends]
         detail = None
         if self._rows and chance() < 0.3:
             detail = {
@@ -195,7 +186,22 @@ class Script:
             left=0,
             **more,
         )
+        yield from pieces
         yield from told
+
+    def _happens(self) -> list[frames.Frame]:
+        """Events, which come after the rows of their tick."""
+        chance, told = self.random.random, []
+        if chance() < self.slow:
+            told.append(self.slow_callback(self.random.randrange(100_000, 450_000)))
+        if chance() < 0.02:
+            failure = {"type": "E", "message": "m"}
+            told.append(self.event("unhandled", message="never retrieved", exception=failure, task=1, name="w"))
+        if chance() < 0.02:
+            told.append(self.event("notice", text="hook off"))
+        if chance() < 0.02:
+            self.seq += 3  # some events never came
+        return told
 
 
 @dataclass
@@ -233,7 +239,7 @@ def record(
     for _ in range(ticks):
         take(script.tick())
         if moments:
-            seen.append((script.at, copy.deepcopy(store.keyframe(history=True))))
+            seen.append((script.at, store.keyframe(history=True)))
         wait_for_writer(recorder)
     if finish:
         recorder.close()

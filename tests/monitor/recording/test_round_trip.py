@@ -1,0 +1,111 @@
+"""What the player shows at a time is what the live dashboard showed then: the models are compared, all of them."""
+
+import random
+
+import msgspec
+import pytest
+from scripted import Script, record
+
+from monitor.recording.player import RecordingSource
+from monitor.recording.reader import Recording
+from monitor.store.store import Store
+
+
+def whole(keyframe):
+    """A keyframe without what only says how it is written down."""
+    parts = msgspec.to_builtins(keyframe)
+    strings, sites = parts.pop("strings"), parts.pop("sites")
+
+    def site(number):
+        file, line, function = sites[number]
+        return (strings[file], line, strings[function])
+
+    def resolve(value, key=""):
+        if isinstance(value, dict):
+            return {name: resolve(entry, name) for name, entry in value.items()}
+        if key in ("stack", "traceback", "await_stack", "origin") and value is not None:
+            return [site(number) for number in value]
+        if isinstance(value, list | tuple):
+            return [resolve(entry) for entry in value]
+        return value
+
+    tasks = parts["tasks"]
+    tasks["coro"] = [strings[number] for number in tasks["coro"]]
+    tasks["site"] = [site(number) for number in tasks["site"]]
+    parts["site_states"] = [[site(row[0]), *row[1:]] for row in parts["site_states"]]
+    parts["slow"] = sorted([site(row[0]) if row[0] >= 0 else (), *row[1:]] for row in parts["slow"])
+    for event in parts["history"]["events"]:
+        event["site"] = site(event.get("site", 0))
+    parts["history"]["events"].sort(key=lambda event: (event["kind"], event["at"], event.get("task") or 0))
+    return resolve(parts)
+
+
+def state(recording, at):
+    store = Store()
+    for frame in recording.state(at)[0]:
+        store.apply(frame)
+    return whole(store.keyframe(history=True))
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    path = tmp_path_factory.mktemp("trip") / "a.looptop"
+    return record(path, ticks=400, script=Script(seed=3, slow=0.3, memory=True))
+
+
+def test_a_seek_to_a_hundred_random_times(recorded):
+    chosen = random.Random(7)
+    with Recording(recorded.path) as recording:
+        for _ in range(100):
+            number = chosen.randrange(len(recorded.moments))
+            at, live = recorded.moments[number]
+            until = recorded.moments[number + 1][0] if number + 1 < len(recorded.moments) else at + 11
+            found = state(recording, chosen.randrange(at + 10, until))
+            assert found == whole(live), f"tick {number}"
+
+
+def test_playing_to_a_time_is_seeking_to_it(recorded):
+    clock = [0.0]
+    recording = Recording(recorded.path)
+    source = RecordingSource(recording, clock=lambda: clock[0], wall=lambda: 0.0)
+    store = Store()
+    source.start()
+    chosen = random.Random(8)
+    for _ in range(60):
+        clock[0] += chosen.random() * 6
+        for frame in source.frames():
+            store.apply(frame)
+        at = recording.start + round(source.position * 1e6)
+        live = store.keyframe(history=True)
+        sought = Store()
+        for frame in recording.state(at)[0]:
+            sought.apply(frame)
+        a, b = whole(live), whole(sought.keyframe(history=True))
+        a["hello"]["capabilities"] = b["hello"]["capabilities"] = []
+        assert a == b
+    source.close()
+
+
+def test_a_store_made_of_a_keyframe_is_the_same_in_every_attribute(recorded):
+    twin = Store()
+    twin.apply(recorded.store.keyframe(history=True))
+    ours, theirs = vars(recorded.store), vars(twin)
+    assert set(ours) == set(theirs)
+    for name in ("now", "watched_since", "loops", "process", "probe", "memory", "left", "missed_events"):
+        assert _plain(ours[name]) == _plain(theirs[name]), name
+    for name in ("ended_total", "details", "unhandled", "notices", "ended", "_last_seq", "_now_us"):
+        assert ours[name] == theirs[name], name
+    assert {parent: born for parent, born in ours["_children"].items() if born} == theirs["_children"]
+    for number, task in recorded.store.tasks.items():
+        mine, other = _plain(task), _plain(twin.tasks[number])
+        mine.pop("version"), other.pop("version")
+        assert mine == other
+
+
+def _plain(thing):
+    if hasattr(thing, "__slots__") and not isinstance(thing, msgspec.Struct):
+        names = [name for name in thing.__slots__ if name not in ("total", "revision")]
+        return {name: _plain(getattr(thing, name)) for name in names}
+    if isinstance(thing, dict):
+        return {key: _plain(value) for key, value in thing.items()}
+    return list(thing) if hasattr(thing, "maxlen") else thing

@@ -110,7 +110,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "tasks_growing",
-        "tasks growing at one creation site",
+        "tasks growing at one site",
         "warn",
         "More tasks are made at this line than ever end; memory and the loop's work grow until something gives.",
         "Bound them: a TaskGroup, a semaphore, or a queue with a fixed number of workers.",

@@ -57,7 +57,8 @@ def _outside(store: Store) -> bool:
     return store.session is not None and store.session.read_only
 
 
-def _site(site: Site | None, store: Store) -> str:
+def site_text(site: Site | None, store: Store) -> str:
+    """`app.py:12 spawn`."""
     if site is None:
         return fmt.UNKNOWN
     roots = tuple(store.session.paths.get("path", [])) if store.session else ()
@@ -206,8 +207,8 @@ TASKS: tuple[Column[Task], ...] = (
         "Created at",
         0,
         "the line of your code that made it",
-        lambda t, s: _site(t.site, s),
-        lambda t, s: _site(t.site, s),
+        lambda t, s: site_text(t.site, s),
+        lambda t, s: site_text(t.site, s),
         priority=4,
         descending=False,
     ),
@@ -268,8 +269,8 @@ GROUPS: tuple[Column[Group], ...] = (
         "Created at",
         0,
         "the line of your code that made them",
-        lambda g, s: _site(g.site, s),
-        lambda g, s: _site(g.site, s),
+        lambda g, s: site_text(g.site, s),
+        lambda g, s: site_text(g.site, s),
         descending=False,
     ),
     Column(
@@ -368,8 +369,8 @@ SLOW: tuple[Column[BlockingLine], ...] = (
         "Line",
         0,
         "the line that blocked the loop",
-        lambda b, s: _site(b.line, s) if b.line else "(over before it was caught)",
-        lambda b, s: _site(b.line, s),
+        lambda b, s: site_text(b.line, s) if b.line else "(over before it was caught)",
+        lambda b, s: site_text(b.line, s),
         descending=False,
     ),
     Column("count", "Count", 6, "how often", lambda b, s: fmt.count(b.count), lambda b, s: b.count, right=True),
@@ -494,8 +495,8 @@ ENDED: tuple[Column[EndedTask], ...] = (
         "Created at",
         24,
         "the line of your code that made it",
-        lambda e, s: _site(e.site, s),
-        lambda e, s: _site(e.site, s),
+        lambda e, s: site_text(e.site, s),
+        lambda e, s: site_text(e.site, s),
         priority=5,
         descending=False,
     ),

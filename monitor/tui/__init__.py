@@ -28,9 +28,19 @@ def run_dashboard(
     a section of the connect screen: then it is called, and its status is returned. `asks`: whether to leave a program
     that runs takes a question.
     """
+    from monitor.findings.thresholds import load
     from monitor.tui.app import Looptop  # here, because importing Textual costs 300 ms
 
-    app = Looptop(source, hz=hz, program=program, home=home is not None, asks=asks, no_color="NO_COLOR" in os.environ)
+    thresholds = load()
+    app = Looptop(
+        source,
+        hz=hz,
+        program=program,
+        thresholds=thresholds,
+        home=home is not None,
+        asks=asks,
+        no_color="NO_COLOR" in os.environ,
+    )
     try:
         app.run()
     finally:

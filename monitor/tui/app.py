@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 
+from monitor.findings.engine import Findings
+from monitor.findings.model import Finding
+from monitor.findings.thresholds import Thresholds
 from monitor.frames import Frame, Hello, Reply
 from monitor.recording.player import RecordingSource
 from monitor.sources.base import Source
@@ -21,7 +24,7 @@ from monitor.tui import theme
 from monitor.tui.control import Control, ask_to_stop
 from monitor.tui.guest import Guest
 from monitor.tui.keys import bindings, commands
-from monitor.tui.main_screens import MAIN, tabs
+from monitor.tui.main_screens import MAIN, Counted, tabs
 from monitor.tui.news import News, Notice, banner, greeting
 from monitor.tui.paint import safe
 from monitor.tui.player import Player
@@ -66,6 +69,7 @@ class Looptop(App[int]):
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         program: Program | None = None,
+        thresholds: Thresholds | None = None,
         home: bool = False,
         asks: bool = True,
         no_color: bool = False,
@@ -84,6 +88,7 @@ class Looptop(App[int]):
         self.tape = Tape(self)
         self.player = Player(self, source) if isinstance(source, RecordingSource) else None
         self.sources = Sources()
+        self.findings = Findings(thresholds or Thresholds())
         self.slow = 0.1
         self.origins_kept = 0
         self.pulse = Pulse(hz)
@@ -129,6 +134,7 @@ class Looptop(App[int]):
                 if self.clock() - began > MOST_APPLY_SECONDS:
                     await asyncio.sleep(0)  # a big first picture must not hold up the keys
                     began = self.clock()
+            self.findings.look(self.store)
             if self.guest is not None and self.guest.look(self.wall()):
                 self.exit()
             self.look_now()
@@ -168,7 +174,13 @@ class Looptop(App[int]):
             self.control.take(frame)
 
     def _tell_source(self, screen: LiveScreen) -> None:
-        wants = {"memory": False, **screen.wants(), "slow": round(self.slow * 1e6), "origins": self.origins_kept}
+        wants = {
+            "memory": False,
+            "findings": True,
+            **screen.wants(),
+            "slow": round(self.slow * 1e6),
+            "origins": self.origins_kept,
+        }
         if self.pulse.hz:
             wants["rate"] = self.pulse.rate
         if wants != self._watched:
@@ -187,7 +199,17 @@ class Looptop(App[int]):
         """What the header shows beside the store."""
         paused = None if self._paused_at is None else self.wall() - self._paused_at
         recording = self.player.title() if self.player is not None else ""
-        return Situation(self.source.status, paused, self.slow, self.origins_kept, recording, self.tape.sign())
+        shown = self.findings.shown()
+        return Situation(
+            self.source.status,
+            paused,
+            self.slow,
+            self.origins_kept,
+            recording,
+            self.tape.sign(),
+            findings=len(shown),
+            broken=sum(finding.kind.weight == "bad" for finding in shown),
+        )
 
     def banner(self) -> tuple[str, str] | None:
         """The one line that matters most now, with its style; None while all is well."""
@@ -197,11 +219,16 @@ class Looptop(App[int]):
 
     def tabs(self) -> list[Tab]:
         """The main screens and how much is on them."""
-        return tabs(self.store, self.guest)
+        return tabs(Counted(self.store, self.guest, len(self.findings.shown())))
 
     def say(self, text: str, *, bad: bool = False) -> None:
         """Answers something that the person did."""
         self.notify(safe(text), severity="error" if bad else "information", markup=False, timeout=4)
+
+    def dismiss(self, finding: Finding) -> None:
+        """Hides a finding, or shows it again."""
+        self.findings.dismiss(finding, not finding.dismissed)
+        self.say("dismissed for this session; D shows what was" if finding.dismissed else "shown again")
 
     def open_task(self, task_id: int) -> None:
         """Shows a task, live or ended, wherever it was mentioned."""

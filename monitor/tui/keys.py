@@ -36,6 +36,8 @@ SCOPES = {
     "memory": "Memory",
     "allocation": "A line that allocates",
     "profile": "Profile",
+    "findings": "Findings",
+    "finding": "A finding",
     "filter": "While typing a filter",
     "connect": "Connect screen",
 }
@@ -53,6 +55,7 @@ KEYS: tuple[Key, ...] = (
     Key("output", "4", "4", "app.show('output')", "Output", "what the program printed, under looptop run", "app"),
     Key("memory", "5", "5", "app.show('memory')", "Memory", "where memory grows, what the process uses", "app"),
     Key("profile", "6", "6", "app.show('profile')", "Profile", "functions that the program has decorated", "app"),
+    Key("findings", "7", "7", "app.show('findings')", "Findings", "what is wrong, said by itself", "app"),
     Key("pause", "space", "space", "app.pause", "Pause", "freeze this viewer; the header stays live", "app", 3),
     Key("back", "escape", "Esc", "back", "Back", "clear the filter, else go back", "views", 6),
     Key("help", "question_mark,f1", "?", "app.help", "Help", "keys, columns and signs", "app", 1),
@@ -177,6 +180,10 @@ KEYS: tuple[Key, ...] = (
     ),
     # Profile
     Key("order", "d", "d", "order", "Order", "calls: the newest, the longest, the largest growth first", "profile", 7),
+    # Findings
+    Key("dismiss", "d", "d", "wave_off", "Dismiss", "hide this finding, or show it again", "findings", 6),
+    Key("dismissed", "D", "D", "waved_off", "Dismissed", "show or hide those that were dismissed", "findings", 7),
+    Key("page_dismiss", "d", "d", "wave_off", "Dismiss", "hide this finding, or show it again", "finding", 6),
     # Filter
     Key("filter_done", "enter,down", "Enter", "done", "Keep", "keep the filter, back to the table", "filter", 1),
     Key("filter_clear", "escape", "Esc", "clear", "Clear", "clear the filter", "filter", 2),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor import format as fmt
 from monitor.tui.screens.ended import EndedScreen
+from monitor.tui.screens.findings import FindingsScreen
 from monitor.tui.screens.memory import MemoryScreen
 from monitor.tui.screens.output import OutputScreen
 from monitor.tui.screens.profile import ProfileScreen
@@ -22,7 +23,16 @@ if TYPE_CHECKING:
     from monitor.tui.screens.base import LiveScreen
 
 
-def _nothing(_store: Store, _guest: Guest | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the tabs count from."""
+
+    store: Store
+    guest: Guest | None
+    findings: int
+
+
+def _nothing(_: Counted) -> None:
     """A screen whose tab counts nothing."""
 
 
@@ -33,7 +43,7 @@ class MainScreen:
     screen: type[LiveScreen]
     title: str
     short: str
-    count: Callable[[Store, Guest | None], str | None] = _nothing
+    count: Callable[[Counted], str | None] = _nothing
 
     @property
     def mode(self) -> str:
@@ -42,19 +52,20 @@ class MainScreen:
 
 
 MAIN = (
-    MainScreen(TasksScreen, "Tasks", "Tasks", lambda store, _: fmt.count(len(store.tasks))),
+    MainScreen(TasksScreen, "Tasks", "Tasks", lambda of: fmt.count(len(of.store.tasks))),
     MainScreen(
-        SlowScreen, "Slow", "Slow", lambda store, _: fmt.count(sum(line.count for line in store.slow.lines.values()))
+        SlowScreen, "Slow", "Slow", lambda of: fmt.count(sum(line.count for line in of.store.slow.lines.values()))
     ),
-    MainScreen(EndedScreen, "Ended", "End", lambda store, _: fmt.count(store.ended_total + len(store.unhandled))),
+    MainScreen(EndedScreen, "Ended", "End", lambda of: fmt.count(of.store.ended_total + len(of.store.unhandled))),
     MainScreen(
-        OutputScreen, "Output", "Out", lambda _, guest: None if guest is None else fmt.count(guest.output.total)
+        OutputScreen, "Output", "Out", lambda of: None if of.guest is None else fmt.count(of.guest.output.total)
     ),
     MainScreen(MemoryScreen, "Memory", "Mem"),
     MainScreen(ProfileScreen, "Profile", "Prof"),
+    MainScreen(FindingsScreen, "Findings", "Find", lambda of: fmt.count(of.findings)),
 )
 
 
-def tabs(store: Store, guest: Guest | None) -> list[Tab]:
+def tabs(counted: Counted) -> list[Tab]:
     """The tabs of the main screens as they are now."""
-    return [Tab(main.mode, main.title, main.short, main.count(store, guest)) for main in MAIN]
+    return [Tab(main.mode, main.title, main.short, main.count(counted)) for main in MAIN]

@@ -106,10 +106,15 @@ class LiveScreen(Screen[None]):
         texts = tabs.texts(shown, app.current_mode, room)
         gap = " " if sum(map(len, texts)) + len(texts) <= room else ""
         for tab, text in zip(shown, texts, strict=True):
-            calm = "warn" if tab.mode == "slow" and blocked_lately(app.store) else "dim"
+            calm = "warn" if self._calls(tab.mode) else "dim"
             parts += [(text, "tab" if tab.mode == app.current_mode else calm), (gap, "text")]
             actions += [f"app.show('{tab.mode}')", None]
         self.query_one("#tabs", Lines).show([spread(tuple(parts), about, cells)], [actions])
+
+    def _calls(self, mode: str) -> bool:
+        """Whether there is something on that screen that one should know."""
+        app = self.looptop
+        return (mode == "slow" and blocked_lately(app.store)) or (mode == "findings" and bool(app.findings.shown()))
 
     def _look_at_hints(self, cells: int) -> None:
         """As many hints as fit; help and quit always."""

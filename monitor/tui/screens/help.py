@@ -8,6 +8,7 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
+from monitor.findings.columns import FINDINGS
 from monitor.store.columns import ENDED, GLYPHS, GROUPS, SLOW, TASKS, Column
 from monitor.store.memory_columns import OBJECTS, PROFILES
 from monitor.tui.keys import APART, SCOPES, SORTING, of
@@ -55,6 +56,7 @@ TABLES: tuple[tuple[str, Sequence[Column[Any]]], ...] = (
     ("Memory", MEMORY_SHOWN),
     ("Live objects", OBJECTS),
     ("Profile", PROFILES),
+    ("Findings", FINDINGS),
 )
 
 

@@ -39,6 +39,8 @@ class Situation:
     origins: int
     recording: str = ""  # what is replayed, and of when
     tape: tuple[str, str] | None = None  # what is recorded while one watches: the file, and how much of it
+    findings: int = 0
+    broken: int = 0  # findings of the bad kind among them
 
 
 def header(store: Store, situation: Situation, cells: int) -> list[tuple[Part, ...]]:
@@ -200,6 +202,10 @@ def _alerts(store: Store, situation: Situation, wide: bool) -> list[Part]:
     """What was lost, what is still to come, what costs extra. Never silent; the worst first."""
     probe = store.probe
     alerts: list[Part] = []
+    if situation.findings:
+        number = situation.findings
+        text = f"{number} finding{'s' if number > 1 else ''}"
+        alerts.append((text, "bad" if situation.broken else "warn"))
     if situation.tape is not None:
         name, facts = situation.tape
         most = LONG_NAME if wide else SHORT_NAME

@@ -510,6 +510,7 @@ def test_every_action_of_the_key_table_exists() -> None:
     from monitor.tui.screens.allocation import AllocationScreen
     from monitor.tui.screens.base import LiveScreen
     from monitor.tui.screens.connect import ConnectScreen
+    from monitor.tui.screens.findings import FindingScreen, FindingsScreen
     from monitor.tui.screens.memory import MemoryScreen
     from monitor.tui.screens.output import OutputScreen
     from monitor.tui.screens.profile import FunctionScreen
@@ -520,7 +521,7 @@ def test_every_action_of_the_key_table_exists() -> None:
         "app": Looptop, "views": LiveScreen, "table": LiveTable, "tasks": TasksScreen, "page": Page,
         "task": TaskScreen, "slow": SlowScreen, "output": OutputScreen, "filter": FilterInput,
         "player": LiveScreen, "memory": MemoryScreen, "allocation": AllocationScreen, "profile": FunctionScreen,
-        "connect": ConnectScreen,
+        "connect": ConnectScreen, "findings": FindingsScreen, "finding": FindingScreen,
     }  # fmt: skip
     assert set(owners) == set(SCOPES)
     for key in KEYS:

@@ -19,6 +19,7 @@ from scene import (
     detail_of_worker,
     events,
     hello,
+    rows,
     static,
     tick,
 )
@@ -160,6 +161,59 @@ async def ended_program(driver: Driver) -> None:
     await driver.tick(seconds=5)
 
 
+def signs() -> frames.Signs:
+    """A deadlock of two, a convoy, a queue, a pool, one that went on, and a hostile name in the middle of it."""
+    return frames.Signs(
+        locks=[
+            (1, 1, 3, 14, [(4, 6)]),
+            (2, 1, 4, 14, [(3, 6)]),
+            (3, 5, 2, 14, [(5, 6), (10, 8), (11, 8), (12, 8), (50, 13)]),
+        ],
+        executors=[(4, "thread", "[/x] pool", 4, 4, 9, 3_200_000)],
+        cancelled=[(6, 2, 5), (51, 1, 13)],
+    )
+
+
+async def found(driver: Driver) -> None:
+    """Long enough for all of it; order-1 fails, and a coroutine is dropped."""
+    at = hello().now + 4_000_000
+    dropped = frames.Event(
+        seq=50, at=at, kind="never_awaited", coro="store", site=11, stack=[3, 5], blame=1, text="made here"
+    )
+    lost = frames.Event(
+        seq=51, at=at, kind="unhandled", message="Task exception was never retrieved", task=17, name="Task-17", site=2,
+        exception=frames.ExceptionFacts("ValueError", "[/x] is no order\nat all", [9, 12]),
+    )  # fmt: skip
+    await driver.press("7")
+    # As the program is, but with nobody stepping: who is in a deadlock makes no steps.
+    for step in range(25, 42):
+        still = tick(step, tasks=rows(25), signs=signs() if step % 4 == 1 else None)
+        await driver.tick(still, *([dropped, lost] if step == 25 else []))
+
+
+async def finding(driver: Driver) -> None:
+    await found(driver)
+    await driver.press("enter")
+
+
+async def finding_lost(driver: Driver) -> None:
+    await found(driver)
+    await driver.filter_by("retrieved")
+    await driver.press("enter", "enter")
+
+
+async def finding_gone(driver: Driver) -> None:
+    """It ends while one looks at it."""
+    await finding(driver)
+    for step in range(42, 70):
+        await driver.tick(tick(step, tasks=rows(25), signs=frames.Signs()))
+
+
+async def dismissed(driver: Driver) -> None:
+    await found(driver)
+    await driver.press("d", "D", "G")
+
+
 Scene = tuple[Callable[[Driver], Awaitable[None]], dict[str, object]]
 SCREENS: dict[str, Scene] = {
     "tasks_flat": (nothing, {}),
@@ -198,6 +252,12 @@ SCREENS: dict[str, Scene] = {
     "output_none": (keys("4"), {}),
     "output_silent": (keys("4"), {"program": []}),
     "program_ended": (ended_program, {"program": PRINTED}),
+    "findings": (found, {}),
+    "findings_none": (keys("7"), {"fed": [hello(), static(), tick(1)]}),
+    "findings_dismissed": (dismissed, {}),
+    "finding": (finding, {}),
+    "finding_lost": (finding_lost, {}),
+    "finding_gone": (finding_gone, {}),
     "help": (keys("question_mark"), {}),
     "cancel": (keys("c"), {}),
     "quit": (keys("q"), {"program": PRINTED}),
@@ -206,7 +266,8 @@ SCREENS: dict[str, Scene] = {
 }
 
 
-NARROW_ONLY = {  # variants that differ in a line or two; the screen itself is seen in both sizes
+NARROW_ONLY = {
+    "findings_none", "findings_dismissed", "finding_gone", "finding_lost",  # variants that differ in a line or two; the screen itself is seen in both sizes
     "tasks_tree_folded", "tasks_sorted", "tasks_bad_filter", "tasks_lost", "tasks_another_session", "tasks_nothing_yet",
     "tasks_no_loop", "tasks_none_live", "task_end", "slow_line_uncaught", "slow_line_hostile", "slow_none",
     "ended_none", "ended_hostile", "output_top", "output_silent", "quit", *memory_scene.NARROW_ONLY,

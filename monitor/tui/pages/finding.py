@@ -1,0 +1,124 @@
+"""The page of one finding: what, why it matters, what cures it, the evidence and its lines."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from monitor import format as fmt
+from monitor.findings.columns import GLYPHS
+from monitor.store.store import Store
+from monitor.tui.pages.stacks import changed_note, heading, short
+from monitor.tui.paint import BLANK, Line, Part, line
+from monitor.tui.widgets.source_view import Sources
+
+if TYPE_CHECKING:
+    from monitor.findings.kinds import Kind
+    from monitor.findings.model import Figure, Finding
+
+LABEL = 14
+_SECONDS = {"blocked", "worst", "busy", "waited", "window"}
+_SHARES = {"share", "idle"}
+_BYTES = {"rss"}
+_TIMES = {"last"}
+
+
+def finding_page(store: Store, finding: Finding, sources: Sources, cells: int, *, there: bool) -> list[Line]:
+    """All that is known of it. `there`: it has not gone."""
+    sign, kind = finding.sign, finding.kind
+    lines = [
+        line((f"{GLYPHS[kind.weight]} {kind.title}", kind.weight), ("  dismissed" if finding.dismissed else "", "dim")),
+        *_wrapped("", sign.text, "strong", cells),
+        line((_when(store, finding, there=there), "dim" if there else "good")),
+        *_wrapped("why", kind.why, "text", cells),
+        *_wrapped("cure", kind.advice, "text", cells),
+        *_samples(kind),
+        BLANK,
+    ]
+    if sign.task is not None:
+        alive = "" if sign.task in store.tasks else ", ended"
+        who = (sign.name or "", "strong"), (f"  task {sign.task}{alive}", "dim")
+        lines.append(line((f"{'task':<{LABEL}}", "dim"), *who, target=("task", sign.task)))
+    if sign.lines:
+        lines += [heading("Lines", cells, _order(finding)), *_lines(store, finding, sources), BLANK]
+    if sign.site is not None:
+        lines.append(heading(short(sign.site, store), cells, sign.site.function))
+        lines += sources.around(sign.site.file, sign.site.line, 3, 3)
+        lines += [*changed_note([sign.site], store, sources), BLANK]
+    figures = {name: figure for name, figure in sign.evidence.items() if figure is not None}
+    if figures:
+        lines.append(heading("Figures", cells))
+    lines += [
+        line((f"{name.replace('_', ' '):<{LABEL}}", "dim"), (_figure(kind.key, name, figure), "text"))
+        for name, figure in figures.items()
+    ]
+    return lines
+
+
+def _samples(kind: Kind) -> list[Line]:
+    """Where to see it done right, and done wrong."""
+    if not kind.sample:
+        return []
+    wrong = f"looptop samples run {kind.sample}"
+    if not kind.cure:
+        return [line((f"{'sample':<{LABEL}}", "dim"), (wrong, "accent"))]
+    right = line((f"{'sample':<{LABEL}}", "dim"), (f"looptop samples show {kind.cure}", "accent"))
+    return [right, line((" " * LABEL, "dim"), (f"{wrong} shows it wrong", "dim"))]
+
+
+def _lines(store: Store, finding: Finding, sources: Sources) -> list[Line]:
+    """The lines that belong to it, with their source."""
+    lines = []
+    for one in finding.sign.lines:
+        parts: list[Part] = [(one.name, "strong"), ("  ", "text")] if one.name is not None else []
+        place = "" if one.site is None else f"{short(one.site, store)} {one.site.function.rpartition('.')[2]}"
+        parts += [(one.text, "text"), ("  " if one.text and place else "", "text"), (place, "dim")]
+        lines.append(line(*parts, target=None if one.task is None else ("task", one.task)))
+        source = None if one.site is None else sources.one(one.site.file, one.site.line)
+        if source:
+            lines.append(line((f"    {source}", "dim")))
+    return lines
+
+
+def _when(store: Store, finding: Finding, *, there: bool) -> str:
+    clock = time.strftime("%H:%M:%S", time.localtime(finding.since))
+    if not there:
+        return f"it is over: from {clock} for {fmt.age(max(finding.seen - finding.since, 0.0))}"
+    return f"since {clock}, for {fmt.age(max(store.now - finding.since, 0.0))}"
+
+
+def _order(finding: Finding) -> str:
+    if finding.sign.kind in ("loop_blocked", "never_retrieved"):
+        return "outermost first"
+    return "Enter goes to the task" if any(one.task is not None for one in finding.sign.lines) else ""
+
+
+def _figure(kind: str, name: str, figure: Figure) -> str:
+    if isinstance(figure, str):
+        return figure
+    if isinstance(figure, bool):
+        return "yes" if figure else "no"
+    if name in _SECONDS:
+        return fmt.duration(figure)
+    if name in _SHARES:
+        return fmt.percent(figure)
+    if name in _BYTES or (kind == "memory_growing" and name == "more"):
+        return fmt.size(figure)
+    if name in _TIMES:
+        return time.strftime("%H:%M:%S", time.localtime(figure))
+    return fmt.count(figure)
+
+
+def _wrapped(label: str, text: str, style: str, cells: int) -> list[Line]:
+    """A paragraph beside its label; without one it takes the whole width."""
+    indent = LABEL if label else 0
+    room = max(min(cells, 100) - indent, 20)
+    rows, row = [], ""
+    for word in text.split():
+        if row and len(row) + 1 + len(word) > room:
+            rows.append(row)
+            row = word
+        else:
+            row = f"{row} {word}" if row else word
+    rows.append(row)
+    return [line((f"{label if number == 0 else '':<{indent}}", "dim"), (row, style)) for number, row in enumerate(rows)]

@@ -4,19 +4,24 @@ import importlib.util
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from interpreters import VERSIONS, find_python
 from representatives import chosen
 
 from monitor.cli import main
 from monitor.plain.samples import result_lines, summary
 from monitor.samples import check as checking
 from monitor.samples.check import Result, check
+from monitor.samples.judge import judge
 from monitor.samples.observation import Observation
+from monitor.samples.observe import observe
 from sample_apps import catalogue
 from sample_apps.catalogue import declared
 from sample_apps.vocabulary import NotSeenYet
 
+ROOT = Path(__file__).parents[2]
 FAULTY = """
 import sys
 from sample_apps.catalogue import Sample
@@ -166,3 +171,16 @@ def test_a_module_that_can_not_be_imported_names_its_line(tmp_path, monkeypatch)
         catalogue.BadSample, match=r"no_such_word\.py: line 1: ImportError: cannot import name 'Mystery'"
     ):
         catalogue.find("no_such_word")
+
+
+@pytest.mark.parametrize("version", [version for version in VERSIONS if version >= "3.12"])
+def test_what_needs_a_newer_python_is_seen_there(version, monkeypatch):
+    python = find_python(version)
+    if python is None:
+        pytest.skip(f"Python {version} is not on this machine")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    for sample in catalogue.samples():
+        if sample.python > (3, 11):
+            seen = observe(sample, (python, "-P", "-m", f"sample_apps.{sample.name}", "--seconds", "60"))
+            assert not seen.trouble
+            assert [verdict for verdict in judge(sample, seen) if verdict.outcome == "missed"] == []

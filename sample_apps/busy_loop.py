@@ -22,7 +22,7 @@ SAMPLE = Sample(
     expectations=(
         StepRate(task="waiter", at_least=1000),
         Utilization(at_least=0.1),
-        NoSlowCallback(),
+        NoSlowCallback(over=0.25),
         Finding("busy_loop", task="waiter"),
     ),
     watch=6.0,

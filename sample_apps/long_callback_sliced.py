@@ -18,7 +18,7 @@ SAMPLE = Sample(
     sentence="A plain callback does its work in slices of 10 ms, and others have their turn between them.",
     cure=None,
     expectations=(
-        NoSlowCallback(),
+        NoSlowCallback(over=0.25),
         Utilization(at_least=0.2, at_most=0.6),
         LoopLag(at_most=0.1),
         NoFinding(),

@@ -22,7 +22,7 @@ SAMPLE = Sample(
     expectations=(
         StepRate(task="consumer-*", at_least=1000),
         Utilization(at_least=0.3),
-        NoSlowCallback(),
+        NoSlowCallback(over=0.25),
         Finding("busy_loop", task="consumer-*"),
     ),
     watch=6.0,

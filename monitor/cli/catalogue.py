@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -62,9 +63,10 @@ def samples_run(name: str, headless: bool, record: str | None, arguments: tuple[
 @samples.command("check")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Samples at a time (four for each core).")
 @click.option("--again", type=click.IntRange(0, 9), default=2, help="Runs more, alone, for what misses something (2).")
+@click.option("--seconds", type=click.FloatRange(1, 3600), metavar="S", help="Watch each for so long (3, mostly).")
 @json_option
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-def samples_check(names: tuple[str, ...], jobs: int | None, again: int, as_json: bool) -> int:
+def samples_check(names: tuple[str, ...], jobs: int | None, again: int, seconds: float | None, as_json: bool) -> int:
     """Run samples under the probe and tell which expectations are met: of all samples, or of these.
 
     Exit status 1 if one is missed.
@@ -72,11 +74,12 @@ def samples_check(names: tuple[str, ...], jobs: int | None, again: int, as_json:
     from monitor import terminal
     from monitor.plain.sample_objects import check_object
     from monitor.samples.check import JOBS, check
+    from monitor.samples.observe import observe
 
     chosen = [_find(name) for name in dict.fromkeys(names)] if names else _catalogue()
     width, colour = terminal.width_here(), terminal.colour_here()
     results = []
-    for result in check(chosen, jobs or JOBS, again):
+    for result in check(chosen, jobs or JOBS, again, partial(observe, seconds=seconds)):
         results.append(result)
         if not as_json:
             from monitor.plain.samples import result_lines

@@ -45,7 +45,7 @@ WARM = 0.7
 """Seconds before memory is compared: what a program makes as it starts does not grow."""
 
 ORPHANED = 120
-"""Seconds after which a sample ends by itself, should nobody be there to end it."""
+"""Seconds after which a sample ends by itself beyond those that it is watched, should nobody be there to end it."""
 
 
 def argv_of(sample: Sample, *arguments: str) -> tuple[str, ...]:
@@ -53,10 +53,11 @@ def argv_of(sample: Sample, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", f"sample_apps.{sample.name}", *arguments)
 
 
-def observe(sample: Sample, argv: Sequence[str] = ()) -> Observation:
-    """What is seen of one run. Never raises for what the sample does: that is in `trouble`."""
+def observe(sample: Sample, argv: Sequence[str] = (), seconds: float | None = None) -> Observation:
+    """What is seen of one run, of `sample.watch` seconds unless said. Never raises for what it does: see `trouble`."""
+    seconds = seconds or sample.watch
     launch = Launch(
-        tuple(argv) or argv_of(sample, "--seconds", str(ORPHANED)),
+        tuple(argv) or argv_of(sample, "--seconds", f"{seconds + ORPHANED:g}"),
         Settings(name=sample.name, expect=START, announce=False),
     )
     seen = Observation()
@@ -72,7 +73,7 @@ def observe(sample: Sample, argv: Sequence[str] = ()) -> Observation:
         try:
             connection = _wait(process)
             with closing(connection):
-                _watch(connection, sample, seen)
+                _watch(connection, sample, seconds, seen)
         except LooptopError as error:
             seen.trouble = str(error)
         finally:
@@ -155,7 +156,7 @@ class _Watcher:
         self.seen.look(self.store)
 
 
-def _watch(connection: Connection, sample: Sample, seen: Observation) -> None:
+def _watch(connection: Connection, sample: Sample, seconds: float, seen: Observation) -> None:
     watcher = _Watcher(connection, seen)
     trace = any(isinstance(expectation, MemoryGrowth) for expectation in sample.expectations)
     connection.send({"type": "watch", "rate": RATE, "rows": True, "events": True, "findings": True, "memory": trace})
@@ -163,14 +164,14 @@ def _watch(connection: Connection, sample: Sample, seen: Observation) -> None:
         while not seen.first:  # until a loop runs: what comes before it is the start of Python
             watcher.receive(0.5)
         begin = time.monotonic()
-        end, next_look, baseline = begin + sample.watch, begin + EVERY[0] / 2, begin + WARM if trace else None
+        end, next_look, baseline = begin + seconds, begin + EVERY[0] / 2, begin + WARM if trace else None
         while (now := time.monotonic()) < end:
             if now >= next_look:
                 watcher.look()
                 next_look += EVERY[len(seen.looks) % 2]
             elif baseline is not None and now >= baseline:
                 baseline = None
-                watcher.ask("memory_start", frames=1, duration=ORPHANED * 1_000_000)
+                watcher.ask("memory_start", frames=1, duration=round((seconds + ORPHANED) * 1e6))
                 watcher.ask("memory_baseline")
             else:
                 watcher.until(min(next_look, end, baseline or end))

@@ -12,7 +12,6 @@ from representatives import chosen
 
 from monitor.cli import main
 from monitor.plain.samples import result_lines, summary
-from monitor.samples import check as checking
 from monitor.samples.check import Result, check
 from monitor.samples.judge import judge
 from monitor.samples.observation import Observation
@@ -60,8 +59,7 @@ def test_the_samples_are_seen_as_they_say():
 
 
 def test_a_missed_expectation_is_status_1_and_says_what_was_seen(monkeypatch, capsys):
-    monkeypatch.setattr(checking, "observe", None)  # not used: `check` has its own default
-    monkeypatch.setattr("monitor.samples.check.check", lambda samples, jobs, again: iter([missed()]))
+    monkeypatch.setattr("monitor.samples.check.check", lambda samples, jobs, again, run: iter([missed()]))
     assert main(["samples", "check", "task_leak"]) == 1
     out = capsys.readouterr().out
     assert out.splitlines()[0] == "MISSED   task_leak  0 met, 1 missed"

@@ -6,20 +6,8 @@ import ast
 import re
 
 from monitor.plain.sample_objects import cures_of
-from sample_apps.catalogue import Sample, samples
+from sample_apps.catalogue import TOPICS, Sample, samples
 from sample_apps.vocabulary import NotSeenYet
-
-TITLES = {
-    "loops": "Loops and callbacks",
-    "tasks": "Coroutines and tasks",
-    "generators": "Generators and context managers",
-    "communication": "Communication",
-    "synchronization": "Synchronization",
-    "slowness": "Slowness",
-    "memory": "Memory",
-    "networks": "Networks",
-    "programs": "Whole programs",
-}
 
 _HEAD = """# The samples
 
@@ -49,7 +37,7 @@ def page() -> str:
     listed = samples()
     cures = cures_of(listed)
     text = _HEAD.format(number=len(listed))
-    for topic, title in TITLES.items():
+    for topic, title in TOPICS.items():
         here = [sample for sample in listed if sample.topic == topic]
         text += f"\n## {title}\n\n| sample | its pair | what it shows |\n|---|---|---|\n"
         text += "".join(f"| {_link(one.name)} | {_pair(one, cures)} | {one.sentence} |\n" for one in here)

@@ -31,6 +31,17 @@ Topic = Literal[
     "synchronization",
     "tasks",
 ]
+TOPICS: dict[Topic, str] = {
+    "loops": "Loops and callbacks",
+    "tasks": "Coroutines and tasks",
+    "generators": "Generators and context managers",
+    "communication": "Communication",
+    "synchronization": "Synchronization",
+    "slowness": "Slowness",
+    "memory": "Memory",
+    "networks": "Networks",
+    "programs": "Whole programs",
+}
 _MARKER = re.compile(r"#\s*expect:\s*(\S+)$")
 LOOKED_AT = 600.0  # seconds that a sample runs when a person looks at it, who ends it by leaving
 NOT_SAMPLES = {"catalogue", "entry", "vocabulary"}  # the modules of this package that are no samples

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from monitor import format as fmt
 from monitor.plain.sample_objects import cures_of
-from monitor.plain.tables import Heading, table
-from sample_apps.catalogue import marked_lines, markers
+from sample_apps.catalogue import TOPICS, marked_lines, markers
 from sample_apps.vocabulary import NotSeenYet
 
 if TYPE_CHECKING:
@@ -25,22 +24,27 @@ _INDENT = 11
 
 
 def listing(listed: Sequence[Sample], width: int, colour: bool) -> list[str]:
-    """What `looptop samples list` prints."""
+    """What `looptop samples list` prints: by topic, each with what it shows and what it is paired with."""
     cures = cures_of(listed)
-    headings: list[Heading[Sample]] = [
-        Heading("Topic", lambda s: s.topic, priority=3),
-        Heading("Name", lambda s: s.name),
-        Heading("Pair", lambda s: _pair(s, cures), priority=2),
-        Heading("What it shows", lambda s: s.sentence),
-    ]
-    return table(listed, headings, width, colour)
+    column = max((len(sample.name) for sample in listed), default=0) + 4
+    lines: list[str] = []
+    for topic, title in TOPICS.items():
+        here = [sample for sample in listed if sample.topic == topic]
+        if here:
+            lines += [""] * bool(lines) + [_tinted(title, _BOLD, colour)]
+        for sample in here:
+            text = " ".join(filter(None, (sample.sentence, _pair(sample, cures))))
+            name = f"  {sample.name}".ljust(column)
+            first, *rest = wrap(text, max(width, 60), initial_indent=name, subsequent_indent=" " * column)
+            lines += [first.replace(sample.name, _tinted(sample.name, _GREEN, colour), 1), *rest]
+    return lines
 
 
 def _pair(sample: Sample, cures: dict[str, list[str]]) -> str:
     if sample.cure is not None:
-        return f"cure: {sample.cure}"
+        return f"(cure: {sample.cure})"
     wrong = cures.get(sample.name, [])
-    return f"cures {', '.join(wrong)}" if wrong else ""
+    return f"(cures {', '.join(wrong)})" if wrong else ""
 
 
 # -- the table of a check --

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from time import sleep
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from . import hot, waits
@@ -12,6 +12,7 @@ from .stacks import awaited_by, frames_of
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterator
 
     from .records import TaskRecord
     from .sites import Tables
@@ -127,6 +128,17 @@ def holder_of(lock: Any, waiter: TaskRecord) -> int | None:
     return None
 
 
+def entered(coro: Any) -> Iterator[Any]:
+    """What a coroutine stands in the `async with` blocks of: `__aexit__` lies on the stack of its frame."""
+    before: Any = None
+    for held in gc.get_referents(coro):
+        if type(held) is MethodType and held.__name__ == "__aexit__":
+            yield held.__self__
+        elif type(before) is FunctionType and getattr(type(held), "__aexit__", None) is before:
+            yield held  # 3.14 leaves the function and the object there, not a bound method
+        before = held
+
+
 def _holds(task: asyncio.Task[Any], lock: Any) -> bool:
     coro: Any = task.get_coro()
     wait = wait_of(task)
@@ -135,8 +147,8 @@ def _holds(task: asyncio.Task[Any], lock: Any) -> bool:
     for _ in range(50):
         if coro is None:
             return False
-        for held in gc.get_referents(coro):
-            if type(held) is MethodType and held.__self__ is lock and held.__name__ == "__aexit__":
+        for held in entered(coro):
+            if held is lock:
                 if not pending:
                     return True
                 pending = False

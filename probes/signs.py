@@ -14,11 +14,11 @@ import sys
 import weakref
 from itertools import count
 from time import monotonic, sleep
-from types import AsyncGeneratorType, CellType, CoroutineType, MethodType, ModuleType
+from types import AsyncGeneratorType, CellType, CoroutineType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from . import hot, sites, waits
-from .detail import number_of
+from .detail import entered, number_of
 from .slow import describe, stack_of
 from .stacks import frames_of
 
@@ -408,10 +408,7 @@ def _chain(coro: Any) -> Iterator[Any]:
 
 def _held(coro: Any) -> Iterator[Any]:
     """The locks whose `async with` block a coroutine stands in, also through an `@asynccontextmanager`."""
-    for held in gc.get_referents(coro):
-        if type(held) is not MethodType or held.__name__ != "__aexit__":
-            continue
-        owner: Any = held.__self__
+    for owner in entered(coro):
         yield owner
         inner = getattr(owner, "_lock", None) if issubclass(type(owner), asyncio.Condition) else None
         if inner is not None:

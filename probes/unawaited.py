@@ -45,6 +45,11 @@ class Unawaited:
         self.stack.reverse()
 
 
+def is_pythons(function: Any) -> bool:
+    """Whether it is Python's own, and not what somebody has put in its place: that is left alone."""
+    return isinstance(function, FunctionType) and sites.is_stdlib(function.__code__.co_filename)
+
+
 def pop_top() -> int:
     """The instruction that drops the result of an expression that nobody uses."""
     from opcode import opmap
@@ -62,12 +67,10 @@ class Unawaiteds:
     def install(self, registry: Registry) -> None:
         """Puts the hook in, where Python still has what it takes the place of."""
         original = getattr(warnings, "_warn_unawaited_coroutine", None)
-        if isinstance(original, FunctionType):
+        if is_pythons(original):
             registry.add(Hook("never awaited", warnings, "_warn_unawaited_coroutine", self._hook))
 
     def _hook(self, original: Any) -> Callable[[Any], None]:
-        if not isinstance(original, FunctionType):
-            raise TypeError("somebody has replaced warnings._warn_unawaited_coroutine")
         names = _Names(original, self._take)
         return FunctionType(original.__code__, names, original.__name__, original.__defaults__, original.__closure__)
 

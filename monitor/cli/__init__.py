@@ -11,6 +11,7 @@ from monitor.cli.attaching import attach, detach, ps
 from monitor.cli.catalogue import demo, samples
 from monitor.cli.checking import check
 from monitor.cli.config import config
+from monitor.cli.findings import findings
 from monitor.cli.launching import run
 from monitor.cli.looks import memory, profile, tasks, watch
 from monitor.cli.output import print_programs
@@ -41,6 +42,7 @@ _COMMANDS = (
     ps,
     tasks,
     watch,
+    findings,
     memory,
     profile,
     record,

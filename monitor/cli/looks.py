@@ -83,16 +83,17 @@ def watch(
     from monitor.attach.enter import Way
     from monitor.attach.reach import Reach
     from monitor.findings import thresholds
+    from monitor.findings.engine import Findings
     from monitor.plain import stream
     from monitor.plain.objects import dump
 
-    limits = thresholds.load()
+    found = Findings(thresholds.load())
     path = recording_of(target, at)
     if path is not None:
-        things = stream.replayed(path, at, duration, slow, limits)
+        things = stream.replayed(path, at, duration, slow, found)
     else:
         things = stream.watch(
-            Reach(target, token_file, Way(tell=say), read_only).first(), duration, slow, limits, keep_locals
+            Reach(target, token_file, Way(tell=say), read_only).first(), duration, slow, found, keep_locals
         )
     for thing in things:
         if thing["type"] == "notice":

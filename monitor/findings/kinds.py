@@ -243,7 +243,7 @@ KINDS: tuple[Kind, ...] = (
         "The process takes more and more memory, without a pause.",
         "Trace it (looptop memory) to see which line keeps what it makes.",
         "list_grows",
-        "",
+        "list_bounded",
         "resident memory; what tracemalloc traces, while tracing is on",
         "which line, while tracing is off; growth that is slower than `least` in the window",
         (

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 from monitor import format as fmt
-from monitor.findings.engine import Change
+from monitor.findings.columns import GLYPHS
+from monitor.findings.engine import Change, Findings
+from monitor.findings.kinds import BY_KEY
 from monitor.findings.model import Finding
 from monitor.plain import objects
 from monitor.plain.objects import Object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def change_object(change: Change) -> Object:
@@ -53,3 +62,55 @@ def gone_text(thing: Object) -> str:
 def _where(thing: Object) -> str:
     site = thing["site"]
     return "" if site is None else f"  {fmt.short_path(site['file'])}:{site['line']} {site['function']}"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found while one watched: as objects, those that are over by the end marked so."""
+
+    found: list[Object]
+    notes: list[str]
+
+
+def watched(things: Iterable[Object], findings: Findings) -> Seen:
+    """Takes all that a stream yields; `findings` is what looks at it."""
+    over: list[Object] = []
+    notes: list[str] = []
+    for thing in things:
+        if thing["type"] == "finding_gone":
+            over.append({key: value for key, value in thing.items() if key not in ("type", "time")} | {"over": True})
+        elif thing["type"] == "notice":
+            notes.append(thing["text"])
+    there = [finding_object(finding) | {"over": False} for finding in findings.all()]
+    return Seen([*there, *over], notes)
+
+
+def seen_object(seen: Seen) -> Object:
+    """What `looptop findings --json` prints."""
+    return {"findings": seen.found}
+
+
+def seen_lines(seen: Seen, width: int, colour: bool) -> list[str]:
+    """What `looptop findings` prints: each with its lines, why it matters and what to do."""
+    if not seen.found:
+        return ["nothing is found to be wrong"]
+    bold, plain = ("\x1b[1m", "\x1b[0m") if colour else ("", "")
+    lines: list[str] = []
+    for thing in seen.found:
+        kind = BY_KEY[thing["kind"]]
+        state = "over" if thing["over"] else f"for {fmt.age(max(thing['seen'] - thing['since'], 0.0))}"
+        lines.append(f"{bold}{GLYPHS[kind.weight]} {kind.title}{plain}  ({state})")
+        lines += _paragraph(f"{thing['text']}{_where(thing)}", width)
+        lines += [f"      {fmt.clean(_line(one))}" for one in thing["lines"][:12]]
+        cure = f" looptop samples show {kind.cure}" if kind.cure else ""
+        lines += [*_paragraph(kind.why, width), *_paragraph(f"{kind.advice}{cure}", width), ""]
+    return lines[:-1]
+
+
+def _paragraph(text: str, width: int) -> list[str]:
+    return textwrap.wrap(fmt.clean(text), max(min(width, 110), 40), initial_indent="    ", subsequent_indent="    ")
+
+
+def _line(one: Object) -> str:
+    place = f"{fmt.short_path(one['file'])}:{one['line']} {one['function']}" if "file" in one else ""
+    return "  ".join(part for part in (one["name"], one["text"], place) if part)

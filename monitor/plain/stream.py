@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypeVar
 from monitor import format as fmt
 from monitor import frames
 from monitor.findings.engine import Findings
-from monitor.findings.thresholds import Thresholds
 from monitor.plain import findings as plain_findings
 from monitor.plain import objects
 from monitor.plain.objects import Object
@@ -146,11 +145,11 @@ def watch(
     connection: Connection,
     duration: float | None,
     slow: float | None,
-    thresholds: Thresholds | None = None,
+    findings: Findings | None = None,
     keep_locals: bool = False,
 ) -> Iterator[Object]:
     """The objects of a program until the time is over or the program has ended; then a notice says so."""
-    stream = Stream(findings=Findings(thresholds or Thresholds()))
+    stream = Stream(findings=findings or Findings())
     stream.store.apply(connection.hello)
     if connection.hello.hooks.startswith("read-only"):
         yield _notice(time.time(), f"{connection.hello.hooks}: only ends of tasks can be told, and not how they ended")
@@ -174,10 +173,10 @@ def watch(
 
 
 def replayed(
-    path: Path, at: str | None, duration: float | None, slow: float | None, thresholds: Thresholds | None = None
+    path: Path, at: str | None, duration: float | None, slow: float | None, findings: Findings | None = None
 ) -> Iterator[Object]:
     """The objects of a recording, all at once: from a time, for so many of its seconds; then what is wrong with it."""
-    stream = Stream(findings=Findings(thresholds or Thresholds()))
+    stream = Stream(findings=findings or Findings())
     with Recording(path) as recording:
         begin = recording.start if at is None else recording.moment(at)
         end = recording.end if duration is None else begin + round(duration * 1e6)

@@ -238,7 +238,7 @@ def _listen(
     """Why it ended."""
     facts, waits = Facts(), Waits()
     _tell(store, recorder, connection.hello)
-    watch: dict[str, object] = {"type": "watch", "rate": wanted.rate, "rows": True, "events": True}
+    watch: dict[str, object] = {"type": "watch", "rate": wanted.rate, "rows": True, "events": True, "findings": True}
     slow = min((s for s in (wanted.slow, triggers.slow if triggers else None) if s is not None), default=None)
     if slow is not None:
         watch["slow"] = max(round(slow * 1e6), 10_000)

@@ -1,0 +1,47 @@
+"""`looptop findings`: what is wrong with a program, after watching it for a while."""
+
+from __future__ import annotations
+
+import click
+
+from monitor.cli.output import json_option, print_object
+from monitor.cli.target import at_option, read_only_option, recording_of, token_option
+from monitor.guard import say
+
+FOUND = 1
+"""The exit status when something is found."""
+
+
+@click.command()
+@click.argument("target")
+@click.option("--duration", type=click.FloatRange(0.5, 86_400), metavar="S", help="How long (10; of a recording: all).")
+@json_option
+@read_only_option
+@at_option
+@token_option
+def findings(
+    target: str, duration: float | None, as_json: bool, read_only: bool, at: str | None, token_file: str | None
+) -> int:
+    """Watch a program for a while and print what is wrong with it, why it matters and what to do.
+
+    Exits with 1 if something was found, also if it was over before the end.
+    """
+    from monitor.attach.enter import Way
+    from monitor.attach.reach import Reach
+    from monitor.findings import thresholds
+    from monitor.findings.engine import Findings
+    from monitor.plain import findings as plain
+    from monitor.plain import stream
+
+    found = Findings(thresholds.load())
+    path = recording_of(target, at)
+    if path is not None:
+        things = stream.replayed(path, at, duration, None, found)
+    else:
+        connection = Reach(target, token_file, Way(tell=say), read_only).first()
+        things = stream.watch(connection, duration or 10.0, None, found)
+    seen = plain.watched(things, found)
+    for note in seen.notes:
+        say(note)
+    print_object(as_json, lambda: plain.seen_object(seen), lambda *how: plain.seen_lines(seen, *how))
+    return FOUND if seen.found else 0

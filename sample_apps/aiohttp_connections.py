@@ -32,7 +32,7 @@ SAMPLE = Sample(
         NoUnhandled(),
         NoFinding(),
     ),
-    needs=("aiohttp",),
+    needs=("aiohttp", "aiohttp.web"),
     watch=4.0,
 )
 

@@ -35,7 +35,7 @@ SAMPLE = Sample(
         NoSlowCallback(over=0.4),
         NoUnhandled(),
     ),
-    needs=("aiohttp",),
+    needs=("aiohttp", "aiohttp.web"),
     watch=4.0,
 )
 

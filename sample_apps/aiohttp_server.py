@@ -34,7 +34,7 @@ SAMPLE = Sample(
         NoUnhandled(),
         Finding("loop_blocked", line="renders"),
     ),
-    needs=("aiohttp",),
+    needs=("aiohttp", "aiohttp.web"),
 )
 PAGES = ("/fast", "/fast", "/fast", "/slow", "/slow")
 

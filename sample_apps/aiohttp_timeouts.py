@@ -33,7 +33,7 @@ SAMPLE = Sample(
         NoUnhandled(),
         NoFinding(),
     ),
-    needs=("aiohttp",),
+    needs=("aiohttp", "aiohttp.web"),
 )
 
 

@@ -57,7 +57,7 @@ class Sample:
     cure: str | None  # the sample that does it right
     expectations: tuple[Expectation, ...]
     seconds: float = 10.0  # how long it runs unless told; 0 is until stopped
-    needs: tuple[str, ...] = ()  # modules outside the standard library that it cannot do without
+    needs: tuple[str, ...] = ()  # modules of others, which are imported before its loop runs
     watch: float = 3.0  # the seconds from its start of which the expectations are true
     python: tuple[int, int] = (3, 11)  # the oldest that it runs on
 

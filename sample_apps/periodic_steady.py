@@ -33,7 +33,7 @@ SAMPLE = Sample(
         NoSlowCallback(over=0.3),
         NoFinding(),
     ),
-    needs=("aiohttp",),
+    needs=("aiohttp", "aiohttp.web"),
 )
 
 

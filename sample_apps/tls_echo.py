@@ -36,7 +36,7 @@ SAMPLE = Sample(
         NoUnhandled(),
         NoFinding(),
     ),
-    needs=("cryptography",),
+    needs=("cryptography", "cryptography.x509", "cryptography.hazmat.primitives.serialization"),
 )
 
 
@@ -65,13 +65,15 @@ def certificate() -> tuple[bytes, bytes]:
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """How the server shows who it is, and how a client that trusts it looks."""
     public, private = certificate()
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:  # the ssl module reads keys from files only
         chain = Path(folder, "chain.pem")
         chain.touch(mode=0o600)
         chain.write_bytes(private + public)
         server.load_cert_chain(chain)
-    return server, ssl.create_default_context(cadata=public.decode())
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # `create_default_context` also reads all that the system trusts
+    client.load_verify_locations(cadata=public.decode())
+    return server, client
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -94,9 +96,9 @@ async def client(port: int, trust: ssl.SSLContext, rng: random.Random) -> None:
             await asyncio.sleep(rng.uniform(0.05, 0.15))
 
 
-async def stranger(port: int) -> None:
-    """Connect with the usual authorities in mind, of which none knows this server. Raises ssl.SSLError."""
-    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=ssl.create_default_context())
+async def stranger(port: int, doubt: ssl.SSLContext) -> None:
+    """Connect, and see that nobody vouches for this server. Raises ssl.SSLError."""
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=doubt)
     writer.close()
 
 
@@ -104,6 +106,7 @@ async def main(options: Options) -> None:
     """Start the server, its clients, and a stranger now and then."""
     rng = random.Random(options.seed)
     ours, trust = contexts()
+    doubt = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; made once, as all contexts should be
     async with asyncio.TaskGroup() as group:
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -115,7 +118,7 @@ async def main(options: Options) -> None:
             for number in range(4):
                 group.create_task(client(port, trust, rng), name=f"client-{number}")
             for number in itertools.count(1):
-                task = asyncio.create_task(stranger(port), name=f"stranger-{number}")
+                task = asyncio.create_task(stranger(port, doubt), name=f"stranger-{number}")
                 await asyncio.gather(task, return_exceptions=True)
                 print(f"stranger-{number}: {task.exception()}")
                 await asyncio.sleep(0.7)

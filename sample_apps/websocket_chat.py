@@ -30,7 +30,7 @@ SAMPLE = Sample(
         NoUnhandled(),
         NoFinding(),
     ),
-    needs=("aiohttp",),
+    needs=("aiohttp", "aiohttp.web"),
 )
 
 

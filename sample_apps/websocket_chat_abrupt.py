@@ -10,6 +10,7 @@ The cure: when the server stops, say goodbye on each socket first (`websocket_ch
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ SAMPLE = Sample(
         NoSlowCallback(),
         NoUnhandled(),
     ),
-    needs=("aiohttp",),
+    needs=("aiohttp", "aiohttp.web"),
 )
 OPEN = 1.2  # seconds that the hall is open, before it closes and opens again
 
@@ -58,7 +59,9 @@ class Hall:
             async for message in ws:
                 if message.type is WSMsgType.TEXT:
                     text = f"{request.query['name']}: {message.data}"
-                    await asyncio.gather(*(other.send_str(text) for other in self.present), return_exceptions=True)
+                    for other in list(self.present):
+                        with contextlib.suppress(ConnectionError):  # it is just leaving
+                            await other.send_str(text)
         finally:
             self.present.discard(ws)
         return ws

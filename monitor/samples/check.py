@@ -118,5 +118,6 @@ def cannot_run(sample: Sample) -> str:
     """Why a sample can not run here; empty if it can."""
     if sys.version_info[:2] < sample.python:
         return f"needs Python {sample.python[0]}.{sample.python[1]}"
-    missing = [module for module in sample.needs if importlib.util.find_spec(module) is None]
+    needed = dict.fromkeys(module.partition(".")[0] for module in sample.needs)
+    missing = [package for package in needed if importlib.util.find_spec(package) is None]
     return f"needs {', '.join(missing)}: pip install 'looptop[samples]'" if missing else ""

@@ -64,7 +64,7 @@ BROKEN = [
     Broken("context_callbacks", "elsewhere.run(current.set, 0)", "", {"NoUnhandled"}),
     Broken("restaurant_calm", "asyncio.to_thread(restaurant.burn_off)", "restaurant.on_the_spot()", {"NoSlowCallback"}),
     Broken("aiohttp_timeouts", "ClientTimeout(total=0.3)", "ClientTimeout(total=3)", {"TaskEnded"}),
-    Broken("tls_echo", "ssl=ssl.create_default_context()", "ssl=ssl._create_unverified_context()", {"TaskEnded"}),
+    Broken("tls_echo", "stranger(port, doubt)", "stranger(port, trust)", {"TaskEnded"}),
 ]
 
 

@@ -12,12 +12,14 @@ from . import crowds, processes, report, turns
 from .works import WORKS
 
 NAMES = [*WORKS, *crowds.CROWDS]
+COMPARED = ("tasks", "steps", "aiohttp")
+"""The works that the peers do too."""
 
 
 def main() -> None:
     """Measures what the arguments name."""
     options = _options()
-    chosen = options.only or NAMES
+    chosen = options.only or ([] if options.peers and not options.write else NAMES)
     works = [WORKS[name] for name in chosen if name in WORKS]
     many = [name for name in chosen if name in crowds.CROWDS]
     loop = "uvloop" if options.uvloop else "asyncio"
@@ -26,6 +28,10 @@ def main() -> None:
         # Not resolved: an environment is found by the path that its Python was started by.
         setup = turns.Setup(os.path.abspath(python), options.uvloop, options.rounds)  # noqa: PTH100
         result = report.Result(_version(setup.python), loop, *turns.measure_all(works, setup))
+        if options.peers and number == 0:
+            beside = turns.Setup(setup.python, options.uvloop, 4, 2, 0.02, 2, turns.BESIDE)
+            result.beside, failures = turns.measure_all([WORKS[name] for name in COMPARED], beside)
+            result.failures += failures
         if many and number == 0:
             # These say how much there is, not how fast: one Python is enough.
             result.tables = crowds.measure_all(many, setup, crowds.Sizes())
@@ -48,9 +54,11 @@ def _options() -> argparse.Namespace:
         "--python", action="append", metavar="PATH", help="Python of the programs that are watched; may be given again"
     )
     parser.add_argument("--uvloop", action="store_true", help="on uvloop instead of asyncio's own loop")
+    parser.add_argument("--peers", action="store_true", help="the others beside us, on the first Python")
     parser.add_argument("--json", action="store_true", help="every figure, as JSON")
     parser.add_argument("--write", action="store_true", help="write docs/cost.md")
     options = parser.parse_args()
+    options.peers = options.peers or (options.write and not options.only)
     if options.rounds < 1:
         parser.error("--rounds: at least 1")
     return options

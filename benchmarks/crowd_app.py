@@ -42,7 +42,7 @@ class Crowd:
                 self._answer()
 
         for number in range(self._live):
-            self._tasks[number] = asyncio.create_task(self._step() if number < self._active else self._sleep())
+            self._tasks[number] = asyncio.create_task(self._step(number) if number < self._active else self._sleep())
             if number % 1000 == 999:
                 await asyncio.sleep(0)
         await asyncio.sleep(ACTIVE_PAUSE * 2)
@@ -59,7 +59,8 @@ class Crowd:
     async def _sleep(self) -> None:
         await asyncio.sleep(3600)
 
-    async def _step(self) -> None:
+    async def _step(self, number: int) -> None:
+        await asyncio.sleep(number % 997 / 9970)  # not all at once
         while True:
             await asyncio.sleep(ACTIVE_PAUSE)
 

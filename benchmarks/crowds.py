@@ -4,13 +4,18 @@
   watches, while a viewer reads, and while a viewer has connected and never reads. What such a viewer costs may grow
   until all tasks it was told of have been replaced, and must stay there: the last two figures are to be compared.
 * first screen: 200,000 live tasks; how long from connecting to the first tick, and to the last task.
-* delay: how late a timer in the program is, with 10,000 tasks of which 1,000 make ten steps a second: without a
-  probe, with one that nobody looks at, and with a viewer. On one core with all threads of the probe, as in `turns`.
+* crowd: 100,000 live tasks of which 1,000 make ten steps a second, without a probe, with one that nobody looks at, and
+  with a viewer: memory of the probe, how late a timer in the program is, what goes to the viewer.
+* births: the same while a million tasks a minute are born and end.
+
+All threads of the program are on one core, as in `turns`; viewers have the other.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -19,14 +24,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import viewer
-from .processes import ask, cores, end, spawn
+from .processes import ROOT, ask, cores, end, spawn
 
 if TYPE_CHECKING:
     import socket
-    import subprocess
     from collections.abc import Callable
 
     from .turns import Setup
+
+
+USUAL = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
+"""What is freed goes back as it does in other programs: memory is what is looked at here."""
+MOST_BYTES = 250
+MOST_DELAY = 0.005
+MOST_STREAM = 200_000
 
 
 @dataclass
@@ -38,6 +49,12 @@ class Table:
     columns: list[str]
     rows: list[list[str]] = field(default_factory=list)
     note: str = ""
+    missed: list[str] = field(default_factory=list)
+
+    def check(self, what: str, value: float, limit: float) -> None:
+        """Notes what was not reached."""
+        if value > limit:
+            self.missed.append(f"{what}: {value:.3g} instead of {limit:g}")
 
 
 @dataclass
@@ -46,8 +63,10 @@ class Sizes:
 
     frozen: int = 50_000
     churn: int = 12_500
-    first: int = 200_000
-    delay: int = 10_000
+    first: int = 100_000
+    crowd: int = 100_000
+    births: int = 16_700
+    living: int = 10_000
     seconds: float = 5.0
 
 
@@ -58,7 +77,9 @@ class App:
         self._directory = tempfile.TemporaryDirectory(prefix="bench-")
         arguments = ("probe" if probe else "plain", str(live), str(active), str(churn))
         command = (setup.python, "-m", "benchmarks.crowd_app", *arguments)
-        self._process: subprocess.Popen[bytes] = spawn(*command, core=cores()[0], LOOPTOP_DIR=self._directory.name)
+        self._process: subprocess.Popen[bytes] = spawn(
+            *command, core=cores()[0], LOOPTOP_DIR=self._directory.name, **USUAL
+        )
         self._sockets: list[socket.socket] = []
         self._probe = probe
 
@@ -71,6 +92,16 @@ class App:
         for sock in self._sockets:
             sock.close()
         self._directory.cleanup()
+
+    @property
+    def pid(self) -> int:
+        """Of the program."""
+        return self._process.pid
+
+    @property
+    def directory(self) -> str:
+        """Where its probe is found."""
+        return self._directory.name
 
     def facts(self) -> dict[str, Any]:
         """What the program says about itself since it was last asked."""
@@ -87,17 +118,30 @@ class App:
         return sock
 
 
-def read_all(sock: socket.socket) -> None:
-    """Reads, in a thread, whatever comes."""
+class Reader:
+    """A viewer that reads, in a thread, whatever comes."""
 
-    def read() -> None:
+    def __init__(self, sock: socket.socket) -> None:
+        self.bytes = 0
+        self._all = threading.Event()
+        threading.Thread(target=self._read, args=(sock,), daemon=True).start()
+
+    def _read(self, sock: socket.socket) -> None:
+        tail = b""
         try:
-            while sock.recv(1 << 20):
-                pass
+            while data := sock.recv(1 << 20):
+                self.bytes += len(data)
+                if not self._all.is_set():
+                    if b'"left":0,' in tail + data:
+                        self._all.set()
+                    tail = data[-20:]
         except OSError:
             pass
 
-    threading.Thread(target=read, daemon=True).start()
+    def until_all_are_there(self) -> None:
+        """Waits until it has been told of every task."""
+        if not self._all.wait(60):
+            raise RuntimeError("a viewer was not told of all tasks within 60 s")
 
 
 def frozen(setup: Setup, sizes: Sizes) -> Table:
@@ -109,7 +153,7 @@ def frozen(setup: Setup, sizes: Sizes) -> Table:
     table.note = "A viewer costs what is counted of each task; one that does not read must not cost more with time."
     cases: list[tuple[str, Callable[[App], object]]] = [
         ("none", lambda app: None),
-        ("reads", lambda app: read_all(app.connect())),
+        ("reads", lambda app: Reader(app.connect())),
         ("never reads", lambda app: app.connect()),
     ]
     for name, begin in cases:
@@ -140,6 +184,7 @@ def first_screen(setup: Setup, sizes: Sizes) -> Table:
             if not tick["left"]:
                 break
         table.rows.append(["first tick", f"{first * 1e3:.0f} ms"])
+        table.check("first tick (s)", first, 0.5)
         table.rows.append(["all tasks", f"{time.monotonic() - started:.1f} s"])
         worst = app.facts()["late"]["1"]
     table.rows.append(["largest frame", f"{largest:,} B"])
@@ -148,26 +193,96 @@ def first_screen(setup: Setup, sizes: Sizes) -> Table:
     return table
 
 
-def delay(setup: Setup, sizes: Sizes) -> Table:
-    """How late a timer in the program is."""
-    active = sizes.delay // 10
-    title = f"How late a timer is in a program with {sizes.delay:,} tasks, {active:,} of them active (ms)"
-    table = Table("delay", title, ["", "median", "99 %", "99.9 %", "worst"])
-    table.note = "Most of the delay without a probe is the program's own: its tasks wake up in herds."
-    cases = [("no probe", False, False), ("no viewer", True, False), ("one viewer", True, True)]
-    for name, probe, watched in cases:
-        with App(setup, sizes.delay, active, probe=probe) as app:
-            if watched:
-                read_all(app.connect())
+MODES = (("no probe", False, False), ("no viewer", True, False), ("one viewer", True, True))
+
+
+def crowd(setup: Setup, sizes: Sizes) -> Table:
+    """Very many tasks of which few do something: memory, delays, stream."""
+    active = sizes.crowd // 100
+    title = f"{sizes.crowd:,} live tasks, of which {active:,} make ten steps a second"
+    columns = ["", "B a task", "timer late: median (ms)", "99 %", "99.9 %", "worst", "stream (KB/s)"]
+    table = Table("crowd", title, columns)
+    table.note = (
+        f"To reach: {MOST_BYTES} B a task beyond the task; a 99.9 % at most {MOST_DELAY * 1e3:g} ms above that without "
+        f"a probe; {MOST_STREAM / 1e3:g} KB/s. The timer is one of 5 ms in the program."
+    )
+    before, usual = 0, 0.0
+    for name, probe, watched in MODES:
+        with App(setup, sizes.crowd, active, probe=probe) as app:
+            reader = Reader(app.connect()) if watched else None
+            if reader is not None:
+                reader.until_all_are_there()
             time.sleep(1.0)
             app.facts()
+            begun = 0 if reader is None else reader.bytes
             time.sleep(sizes.seconds)
-            late = app.facts()["late"]
-        table.rows.append([name, *[f"{seconds * 1e3:.2f}" for seconds in late.values()]])
+            stream = 0.0 if reader is None else (reader.bytes - begun) / sizes.seconds
+            facts = app.facts()
+            before = before or facts["rss"]
+            each = (facts["rss"] - before) / sizes.crowd
+            cells = [f"{each:.0f}" if probe else "–", *_late(facts), f"{stream / 1e3:.0f}" if watched else "–"]
+            table.rows.append([name, *cells])
+            usual = usual or facts["late"]["0.999"]
+            table.check(f"{name}: bytes a task", each, MOST_BYTES)
+            table.check(f"{name}: delay, 99.9 % (ms)", (facts["late"]["0.999"] - usual) * 1e3, MOST_DELAY * 1e3)
+            table.check(f"{name}: stream (KB/s)", stream / 1e3, MOST_STREAM / 1e3)
+            if watched:
+                table.rows.append([_json_of_all(app, table), *["–"] * 6])
     return table
 
 
-CROWDS: dict[str, Callable[[Setup, Sizes], Table]] = {"frozen": frozen, "first": first_screen, "delay": delay}
+def _json_of_all(app: App, table: Table) -> str:
+    """What `looptop tasks --json` takes."""
+    started = time.monotonic()
+    command = [sys.executable, "-m", "monitor", "tasks", str(app.pid), "--json"]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "LOOPTOP_DIR": app.directory}, capture_output=True)
+    took = time.monotonic() - started
+    count = len(json.loads(done.stdout)["tasks"]) if done.returncode == 0 else 0
+    table.check("looptop tasks --json (s)", took, 3.0)
+    return f"`looptop tasks --json`: {count:,} tasks in {took:.1f} s"
+
+
+def births(setup: Setup, sizes: Sizes) -> Table:
+    """Tasks are born and end all the time: delays, stream, growth."""
+    title = f"{sizes.births * 60:,} tasks a minute are born and end, {sizes.living:,} live"
+    columns = [
+        "",
+        "grown in the second half (MiB)",
+        "timer late: median (ms)",
+        "99 %",
+        "99.9 %",
+        "worst",
+        "stream (KB/s)",
+    ]
+    table = Table("births", title, columns)
+    usual = 0.0
+    for name, probe, watched in MODES:
+        with App(setup, sizes.living, 0, sizes.births, probe=probe) as app:
+            reader = Reader(app.connect()) if watched else None
+            time.sleep(sizes.seconds / 2)
+            resident = app.facts()["rss"]
+            begun = 0 if reader is None else reader.bytes
+            time.sleep(sizes.seconds)
+            facts = app.facts()
+            stream = 0.0 if reader is None else (reader.bytes - begun) / sizes.seconds
+            grown = (facts["rss"] - resident) / 2**20
+            table.rows.append([name, f"{grown:+.1f}", *_late(facts), f"{stream / 1e3:.0f}" if watched else "–"])
+            usual = usual or facts["late"]["0.999"]
+            table.check(f"{name}: delay, 99.9 % (ms)", (facts["late"]["0.999"] - usual) * 1e3, MOST_DELAY * 1e3)
+            table.check(f"{name}: stream (KB/s)", stream / 1e3, MOST_STREAM / 1e3)
+    return table
+
+
+def _late(facts: dict[str, Any]) -> list[str]:
+    return [f"{seconds * 1e3:.2f}" for seconds in facts["late"].values()]
+
+
+CROWDS: dict[str, Callable[[Setup, Sizes], Table]] = {
+    "frozen": frozen,
+    "first": first_screen,
+    "crowd": crowd,
+    "births": births,
+}
 
 
 def measure_all(names: list[str], setup: Setup, sizes: Sizes) -> list[Table]:

@@ -10,18 +10,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .processes import ROOT, cores
-from .turns import CONTROL, UNWATCHED, WATCHED, Ratios
+from .turns import CONTROL, PURE, UNWATCHED, WATCHED, Ratios
 
 if TYPE_CHECKING:
     from .crowds import Table
+    from .works import Work
 
-COLUMNS = ["work", "A/A control", "no viewer", "to reach", "one viewer", "to reach"]
+COLUMNS = [
+    "work",
+    "A/A control",
+    "no viewer",
+    "to reach",
+    "one viewer",
+    "to reach",
+    "pure Python, one viewer",
+    "to reach",
+]
 
 METHOD = """\
 Ratios of CPU time to the same program without a probe: median, and in brackets the quartiles, over the rounds.
-Each work is done by four processes on one core that take turns in slices of 60 ms, in shuffled order: two without a
+Each work is done by five processes on one core that take turns in slices of 60 ms, in shuffled order: two without a
 probe (the A/A control: what differs by chance), one with a probe that nobody looks at, one with a probe and a viewer
-at the default rate of 4 ticks a second of its running time. Counted is the CPU time of the whole process, the
+at the default rate of 4 ticks a second of its running time, and that with the hooks in Python (`LOOPTOP_PURE=1`; all
+others have those in C). Below 1: the hooks in C do in one call what asyncio does in several of Python.
+Counted is the CPU time of the whole process, the
 probe's threads included; viewers and HTTP clients are processes on the other core. All are started anew three times.
 glibc is told to keep what it frees: else where the heap happens to end doubles the cost of reading a socket.
 """
@@ -34,6 +46,11 @@ are worst cases: the more a program does per step, the nearer its ratio is to 1.
 """
 
 
+PEERS = """Ratios of CPU time as above. A sampler such as py-spy works in a process of its own, on the other core,
+which is not counted here; it knows threads and lines, not tasks.
+"""
+
+
 @dataclass
 class Result:
     """What was measured on one Python."""
@@ -43,6 +60,8 @@ class Result:
     ratios: list[Ratios] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
+    beside: list[Ratios] = field(default_factory=list)
+    """The same with the peers beside us."""
 
 
 def machine() -> dict[str, str]:
@@ -62,15 +81,21 @@ def machine() -> dict[str, str]:
     }
 
 
+def _limits(work: Work) -> tuple[tuple[str, float], ...]:
+    return ((UNWATCHED, work.unwatched), (WATCHED, work.watched), (PURE, work.pure))
+
+
 def _cell(result: Ratios, mode: str) -> str:
+    if mode not in result.per_round:
+        return "–"
     low, median, high = result.quartiles(mode)
     return f"{median:.3f} ({low:.3f}–{high:.3f})"
 
 
-def _verdict(result: Ratios, mode: str, limit: float | None) -> str:
-    if limit is None:
+def _verdict(result: Ratios, mode: str, limit: float) -> str:
+    if mode not in result.per_round:
         return "–"
-    reached = result.quartiles(mode)[1] <= limit
+    reached = round(result.quartiles(mode)[1], 3) <= limit
     return f"≤ {limit:g}: {'met' if reached else '**not met**'}"
 
 
@@ -80,13 +105,21 @@ def rows(ratios: list[Ratios]) -> list[list[str]]:
         [
             result.work.title,
             _cell(result, CONTROL),
-            _cell(result, UNWATCHED),
-            _verdict(result, UNWATCHED, result.work.unwatched),
-            _cell(result, WATCHED),
-            _verdict(result, WATCHED, result.work.watched),
+            *[text for limit in _limits(result.work) for text in (_cell(result, limit[0]), _verdict(result, *limit))],
         ]
         for result in ratios
     ]
+
+
+def peer_rows(beside: list[Ratios]) -> list[list[str]]:
+    """One line for each of the peers and for us; the first line is the heading."""
+    modes = list(dict.fromkeys(mode for ratios in beside for mode in (*ratios.per_round, *ratios.missing)))
+    modes.sort(key=lambda mode: (mode != CONTROL, "viewer" not in mode, mode))
+    out = [["", *[ratios.work.title for ratios in beside]]]
+    for mode in modes:
+        name = f"looptop, {mode}" if mode in (UNWATCHED, WATCHED) else mode
+        out.append([name, *[ratios.missing.get(mode) or _cell(ratios, mode) for ratios in beside]])
+    return out
 
 
 def missed(results: list[Result]) -> list[str]:
@@ -95,11 +128,11 @@ def missed(results: list[Result]) -> list[str]:
     for result in results:
         out += [f"{_heading(result)}: {failure}" for failure in result.failures]
         out += [f"{_heading(result)}: {table.title}" for table in result.tables if table.columns == ["error"]]
+        out += [f"{_heading(result)}: {table.name}: {line}" for table in result.tables for line in table.missed]
         for ratios in result.ratios:
-            limits = ((UNWATCHED, ratios.work.unwatched), (WATCHED, ratios.work.watched))
-            for mode, limit in limits:
-                median = ratios.quartiles(mode)[1]
-                if limit is not None and median > limit:
+            for mode, limit in _limits(ratios.work):
+                median = round(ratios.quartiles(mode)[1], 3) if mode in ratios.per_round else 0.0
+                if median > limit:
                     what = f"{ratios.work.title}, {mode}: {median:.3f} instead of {limit:g}"
                     out.append(f"{_heading(result)}: {what}")
     return out
@@ -115,6 +148,8 @@ def text(results: list[Result]) -> str:
     for result in results:
         if result.ratios:
             out += [_heading(result), *_aligned([COLUMNS, *rows(result.ratios)]), ""]
+        if result.beside:
+            out += [f"{_heading(result)}: the others", *_aligned(peer_rows(result.beside)), ""]
         for table in result.tables:
             out += [f"{_heading(result)}. {table.title}", *_aligned([table.columns, *table.rows]), ""]
     out += [f"not met: {line}" for line in missed(results)]
@@ -139,6 +174,10 @@ def markdown(results: list[Result]) -> str:
     parts.append("## CPU time\n\n" + METHOD)
     measured = [result for result in results if result.ratios]
     parts += [f"### {_heading(result)}\n\n" + _table(COLUMNS, rows(result.ratios)) for result in measured]
+    for result in results:
+        if result.beside:
+            first, *others = peer_rows(result.beside)
+            parts.append(f"## The others, in the same runs\n\n{_heading(result)}. {PEERS}\n" + _table(first, others))
     if any(result.tables for result in results):
         parts.append("## Many tasks\n")
     for result in results:
@@ -171,7 +210,7 @@ def as_json(results: list[Result]) -> dict[str, Any]:
                         "quartiles": {mode: ratios.quartiles(mode) for mode in ratios.per_round},
                         "rounds": ratios.per_round,
                         "cpu": ratios.cpu,
-                        "to_reach": {UNWATCHED: ratios.work.unwatched, WATCHED: ratios.work.watched},
+                        "to_reach": dict(_limits(ratios.work)),
                     }
                     for ratios in result.ratios
                 ],

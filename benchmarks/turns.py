@@ -2,13 +2,14 @@
 
 The machine is noisy, so nothing is timed by the clock on the wall and nothing is compared over minutes:
 
-* Four workers do the same: two unwatched (their ratio is the A/A control), one with a probe that nobody looks at, one
-  with a probe and a viewer. All are pinned to one core; viewers, HTTP load and this process have the other.
+* Five workers do the same: two unwatched (their ratio is the A/A control), one with a probe that nobody looks at, one
+  with a probe and a viewer, one with a viewer and the hooks in Python. Or one for each of the peers.
+  All are pinned to one core; viewers, HTTP load and this process have the other.
 * Only one runs at a time, for a slice of some ten milliseconds; between its turns a worker is stopped (SIGSTOP).
-  Four slices of each make a round, the order is shuffled each time, and a round gives one ratio per mode.
+  Some slices of each make a round, the order is shuffled each time, and a round gives one ratio per mode.
 * What counts is the CPU time of the whole process from the end of its slice before to the end of this one:
   every thread of the probe, and nothing falls between two slices.
-* A worker runs a quarter of the time, so its viewer asks for a quarter of the default rate: four ticks for each second
+* A worker runs a fifth of the time, so its viewer asks for a fifth of the default rate: four ticks for each second
   that the program really ran, and as much to tell in each as a program would have that is never stopped.
 * Where code and heap come to lie differs from process to process and is worth a percent or two. So the workers are
   started anew several times in a run (a crew serves for a few rounds), and each crew warms up uncounted.
@@ -26,6 +27,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from . import peers
 from .processes import Skipped, ask, cores, end, spawn
 from .works import Work
 
@@ -37,7 +39,9 @@ RATE = 4.0
 """Ticks per second that a viewer asks for by default."""
 SLICES = 4
 """Slices of each worker in a round; together they are longer than the time between two ticks."""
-PLAIN, CONTROL, UNWATCHED, WATCHED = MODES = ("plain", "control", "no viewer", "one viewer")
+PLAIN, CONTROL, UNWATCHED, WATCHED, PURE = MODES = ("plain", "control", "no viewer", "one viewer", "pure, one viewer")
+BESIDE = (PLAIN, CONTROL, UNWATCHED, WATCHED, *peers.ALL)
+"""What is measured when the peers are."""
 
 
 @dataclass
@@ -49,6 +53,8 @@ class Setup:
     rounds: int = 30
     crews: int = 3
     slice_s: float = 0.06
+    slices: int = SLICES
+    modes: tuple[str, ...] = MODES
 
 
 @dataclass
@@ -57,16 +63,19 @@ class Ratios:
 
     work: Work
     units: int
-    per_round: dict[str, list[float]] = field(default_factory=lambda: {mode: [] for mode in MODES[1:]})
-    cpu: dict[str, float] = field(default_factory=lambda: dict.fromkeys(MODES, 0.0))
+    per_round: dict[str, list[float]] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    """Modes that could not be measured, and why."""
 
     def add(self, spent: dict[str, float]) -> None:
         """Books the CPU times of a round. The watched are compared with both plain workers, the control with one."""
         plain = (spent[PLAIN] + spent[CONTROL]) / 2
-        for mode, ratios in self.per_round.items():
-            ratios.append(spent[mode] / (spent[PLAIN] if mode == CONTROL else plain))
         for mode, seconds in spent.items():
-            self.cpu[mode] += seconds
+            if mode != PLAIN:
+                ratio = seconds / (spent[PLAIN] if mode == CONTROL else plain)
+                self.per_round.setdefault(mode, []).append(ratio)
+            self.cpu[mode] = self.cpu.get(mode, 0.0) + seconds
 
     def quartiles(self, mode: str) -> tuple[float, float, float]:
         """Lower quartile, median and upper quartile."""
@@ -84,20 +93,24 @@ class Worker:
         self, work: Work, mode: str, setup: Setup, directory: str, load: subprocess.Popen[bytes] | None
     ) -> None:
         measured, other = cores()
-        probe = "plain" if mode in (PLAIN, CONTROL) else "probe"
-        loop = "uvloop" if setup.uvloop else "asyncio"
-        arguments = (work.name, probe, loop)
-        command = (setup.python, "-m", "benchmarks.worker", *arguments)
-        self._process = spawn(*command, core=measured, LOOPTOP_DIR=directory)
+        inside = mode if mode in peers.INSIDE else "probe"
+        if mode in (PLAIN, CONTROL, *peers.OUTSIDE):
+            inside = "plain"
+        loop = "uvloop" if setup.uvloop or work.uvloop else "asyncio"
+        command = (setup.python, "-m", "benchmarks.worker", work.name, inside, loop)
+        pure = "1" if mode == PURE else ""
+        self._process = spawn(*command, core=measured, LOOPTOP_DIR=directory, LOOPTOP_PURE=pure)
         self._viewer: subprocess.Popen[bytes] | None = None
         self._load = load
         try:
             ready: dict[str, Any] = json.loads(ask(self._process))
             self.python: str = ready["python"]
             self._port = ready["port"]
-            if mode == WATCHED:
+            if mode in peers.OUTSIDE:
+                self._viewer = spawn(*peers.outside(mode, self._process.pid), core=other)
+            if mode in (WATCHED, PURE):
                 socket = f"{directory}/{self._process.pid}.sock"
-                rate = str(RATE / len(MODES))
+                rate = str(RATE / len(setup.modes))
                 self._viewer = spawn(sys.executable, "-m", "benchmarks.viewer", socket, rate, core=other)
                 ask(self._viewer)
         except BaseException:
@@ -119,7 +132,7 @@ class Worker:
         total: float = json.loads(ask(self._process, str(units)))["cpu"]
         self._stop()
         if self._viewer is not None and self._viewer.poll() is not None:
-            raise RuntimeError("the viewer ended: the probe has left, or a hook of it is off")
+            raise RuntimeError("the viewer ended: the probe has left, a hook of it is off, or it was not let in")
         spent, self._spent = total - self._spent, total
         return spent
 
@@ -142,6 +155,7 @@ def _units_of_a_slice(worker: Worker, seconds: float) -> int:
 def measure(work: Work, setup: Setup) -> tuple[Ratios, str]:
     """The ratios of one work, and the Python that did it. Raises Skipped."""
     result: Ratios | None = None
+    missing: dict[str, str] = {}
     python = ""
     order = random.Random(1)  # the same order each time
     crews = min(setup.crews, setup.rounds)
@@ -153,13 +167,19 @@ def measure(work: Work, setup: Setup) -> tuple[Ratios, str]:
             for crew in range(crews):
                 workers: dict[str, Worker] = {}
                 try:
-                    for mode in order.sample(MODES, len(MODES)):
-                        workers[mode] = Worker(work, mode, setup, directory, load)
+                    for mode in order.sample(setup.modes, len(setup.modes)):
+                        try:
+                            workers[mode] = Worker(work, mode, setup, directory, load)
+                        except (Skipped, OSError):
+                            if mode not in peers.ALL:
+                                raise
+                            missing[mode] = "not installed"
                     python = workers[PLAIN].python
                     result = result or Ratios(work, _units_of_a_slice(workers[PLAIN], setup.slice_s))
-                    _round(workers, result.units, order, 2)
+                    result.missing = missing
+                    _round(workers, result.units, order, min(setup.slices, 2))
                     for _ in range(crew, setup.rounds, crews):
-                        result.add(_round(workers, result.units, order, SLICES))
+                        result.add(_round(workers, result.units, order, setup.slices))
                 finally:
                     for worker in workers.values():
                         worker.end()

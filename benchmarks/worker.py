@@ -1,6 +1,6 @@
 """The process that is measured: does pieces of one work when it is told to, and reports its CPU time so far.
 
-Started by `turns` as `python -m benchmarks.worker WORK plain|probe asyncio|uvloop`. Commands come as lines on
+Started by `turns` as `python -m benchmarks.worker WORK plain|probe|PEER asyncio|uvloop`. Commands come as lines on
 stdin: a number of units. Each is answered by one line of JSON with the CPU time of the whole process since it
 started, threads of the probe included, so what they do between two commands is counted too. The loop keeps running
 between commands, as that of a program which waits for something.
@@ -15,14 +15,17 @@ import sys
 import time
 from typing import Any
 
+from . import peers
 from .works import WORKS
 
 MISSING = 77
 """Exit status when the work needs a library that this Python has not."""
 
 
-async def serve(name: str) -> None:
+async def serve(name: str, peer: str) -> None:
     """Answers commands until stdin ends."""
+    if peer:
+        peers.begin(peer)
     work = WORKS[name].make()
     port = await work.start() if hasattr(work, "start") else None
     run = getattr(work, "run", work)
@@ -57,8 +60,10 @@ def main() -> None:
     """Sets up what the arguments say, then serves."""
     name, mode, loop = sys.argv[1:]
     try:
-        if name == "aiohttp":
+        if WORKS[name].remote:
             import aiohttp  # noqa: F401
+        if mode in peers.INSIDE:
+            peers.load(mode)
         if loop == "uvloop":
             import uvloop
     except ImportError as error:
@@ -69,7 +74,7 @@ def main() -> None:
 
         probes.install()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if loop == "uvloop" else None) as runner:
-        runner.run(serve(name))
+        runner.run(serve(name, mode if mode in peers.INSIDE else ""))
 
 
 if __name__ == "__main__":

@@ -137,10 +137,14 @@ class Work:
     """Makes a function `await run(n)`, or an object with `start` and `run`."""
     unwatched: float
     """To reach: CPU time with a probe that nobody looks at, by that without a probe."""
-    watched: float | None = None
-    """To reach: the same with one viewer; None where no figure was set."""
+    watched: float
+    """To reach: the same with one viewer."""
+    pure: float
+    """To reach: the same with one viewer and the hooks in Python."""
     remote: bool = False
     """Whether the load comes from another process."""
+    uvloop: bool = False
+    """Whether it is done on uvloop."""
 
 
 def _plain(function: Callable[[int], Awaitable[None]]) -> Callable[[], Any]:
@@ -150,11 +154,12 @@ def _plain(function: Callable[[int], Awaitable[None]]) -> Callable[[], Any]:
 WORKS = {
     work.name: work
     for work in (
-        Work("tasks", "create and await empty tasks", _plain(tasks), 1.4, 2.0),
-        Work("steps", "bare steps, `sleep(0)`", _plain(steps), 1.02, 1.45),
-        Work("queue", "queue hand-over", _plain(queue), 1.02),
-        Work("call_soon", "`call_soon` callbacks", _plain(call_soon), 1.02),
-        Work("streams", "streams echo over loopback", Echo, 1.02),
-        Work("aiohttp", "aiohttp requests", Http, 1.02, 1.05, remote=True),
+        Work("tasks", "create and await empty tasks", _plain(tasks), 1.08, 1.10, 1.6),
+        Work("steps", "bare steps, `sleep(0)`", _plain(steps), 1.00, 1.00, 1.30),
+        Work("queue", "queue hand-over", _plain(queue), 1.00, 1.02, 1.25),
+        Work("call_soon", "`call_soon` callbacks", _plain(call_soon), 1.00, 0.95, 1.30),
+        Work("streams", "streams echo over loopback", Echo, 1.00, 1.02, 1.10),
+        Work("aiohttp", "aiohttp requests", Http, 1.01, 1.02, 1.04, remote=True),
+        Work("uvloop", "aiohttp requests on uvloop", Http, 1.01, 1.05, 1.10, remote=True, uvloop=True),
     )
 }

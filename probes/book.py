@@ -224,6 +224,12 @@ def tell_end(record: TaskRecord, task: AnyTask, error: BaseException | None) -> 
     record.coro = record.coro or coro_name(task)
 
 
+def new_table() -> dict[int, TaskRecord]:
+    """An empty table of records by a number."""
+    table: dict[int, TaskRecord] = {} if shared is None else type(shared.records)(TaskRecord)
+    return table
+
+
 def prune(start: int, number: int) -> int:
     """Forgets the records of tasks that are no more, in a part of the table. Returns the next start, or 0."""
     if shared is not None:

@@ -10,6 +10,7 @@ from time import monotonic, thread_time, time
 from typing import TYPE_CHECKING, Any
 
 from . import announce, hot, post_mortem, sites, slow, wire
+from .forks import Hush
 from .journal import Journal
 from .loops import Loops
 from .memory import Memory
@@ -75,6 +76,7 @@ class Probe:
         self.signs = Signs(self.loops, self.sampler.tables)
         self.unawaited = Unawaiteds()
         self.memory = Memory(self)
+        self.hush = Hush(lambda: 2 if hot.state.watching else 1)
         self.server = Server(self)
 
     # Coming and going
@@ -94,6 +96,7 @@ class Probe:
         self._open()
         self.viewers_changed()
         self._alive = True
+        self.hush.begin()
         self._ended.acquire()
         if self.settings.announce:
             self._announce()
@@ -216,6 +219,7 @@ class Probe:
         self._alive = False
         try:
             self._stop_counting()
+            self.hush.end()
             self.registry.remove_all()
             self.server.close()
             self.memory.close()
@@ -234,6 +238,7 @@ class Probe:
         """In a child after fork: no thread of ours lives here, so hooks and copied sockets go."""
         self._alive = False
         hot.state.watching = False
+        self.hush.end()
         self.registry.remove_all()
         self.server.close()
         self.memory.close(forked=True)

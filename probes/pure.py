@@ -288,7 +288,7 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
             if theirs is not None:
                 raise
             _tell_loop(self, error, original)
-        elapsed = monotonic() - started
+        elapsed = (ended := monotonic()) - started
         loop.started = 0.0
         loop.busy += elapsed
         try:
@@ -309,7 +309,7 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
                     if record.histogram is not None:
                         record.histogram.add(elapsed, started - getattr(self, "ready", started))
                     if owner.done():
-                        finish(record, owner, started + elapsed)
+                        finish(record, owner, ended)
                     elif not record.dirty:
                         if len(changed) < MOST_CHANGED:
                             record.dirty = True
@@ -318,7 +318,10 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
                             state.lost += 1
                     self = callback = owner = None
                     return
-                if record is None and callback.__class__ is _wakeup_class and callback.__name__ in _STEP_NAMES:
+                if record is None and (
+                    callback.__class__ is _step_class
+                    or (callback.__class__ is _wakeup_class and callback.__name__ in _STEP_NAMES)
+                ):
                     adopt(owner, loop)  # made by calling `asyncio.Task`: its steps count from the next one on
             if loop.nested:
                 loop.nested = 0.0

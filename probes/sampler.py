@@ -21,6 +21,8 @@ MOST_ENDS_A_TICK = 500
 MOST_SITES = 10_000
 _SLICE = 1000
 _BLOCKED = 0.25
+_CROWD = 5000
+"""Tasks from which on a loop is not asked for all of them again and again."""
 
 
 class Clock:
@@ -55,7 +57,7 @@ class Sampler:
         self.dropped = 0
         self.dropped_at: int | None = None
         self.site_counts: dict[int, SiteCounts] = {}
-        self.by_id: dict[int, TaskRecord] = {}
+        self.by_id = hot.new_table()
         self._loops = all_loops
         self._journal = journal
         self._watchdog = watchdog
@@ -203,11 +205,24 @@ class Sampler:
                     del hot.records[task_record.key]
                 if not task_record.dirty:
                     hot.add_changed(task_record)
+        crowd = len(hot.records) > _CROWD
+        if crowd:
+            self._show_the_unborn()
         for loop, record in self._loops.all():
-            if record.thread:
+            if record.thread and not crowd:
                 self._adopt(loop, record)
             if record.started and now - record.started > _BLOCKED:
                 self._mark_ready(record)
+
+    def _show_the_unborn(self) -> None:
+        """Tasks that have not stepped yet. To ask a loop for all takes too long in a crowd, and is not needed:
+        those that passed no hook are adopted with their first step.
+        """
+        for number, record in enumerate(list(hot.records.values())):
+            if number % _SLICE == _SLICE - 1:
+                sleep(0)
+            if not record.dirty and record.told < 0 and record() is not None:
+                hot.add_changed(record)
 
     def prune(self) -> None:
         """Forgets the records of tasks that are no more; cheap while few are."""

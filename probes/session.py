@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from . import detail, hot, loops, wire
+from .ids import Ids
 from .records import coro_name
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Session:
         self.watch = Watch(probe.settings.slow)
         self.watching = False
         self.due = 0.0
-        self._known: set[int] = set()
+        self._known = Ids()
         self._dirty: dict[int, TaskRecord] = {}
         self._gone: list[int] = []
         self._backlog: deque[TaskRecord] = deque()

@@ -260,11 +260,12 @@ static int book(State *state, PyObject *loop, PyObject *callback, double ready, 
     PyObject *task = NULL, *record = NULL, *result;
     Fields *fields;
     int step = step_of(state, callback, &task), done, failed = 0;
+    double ended = started + elapsed;
     if (step != NO_STEP) {
         record = records_find(state->records, task);
         if (record != NULL && REFERENT(record) != task)
             record = NULL;
-        if (record == NULL && step == STEP && Py_TYPE(callback) == &PyCFunction_Type) {
+        if (record == NULL && Py_TYPE(callback) != &PyMethod_Type) {
             /* It was made by calling `asyncio.Task`: its steps count from the next one on. */
             result = PyObject_CallFunctionObjArgs(state->adopt, task, loop, NULL);
             if (result == NULL)
@@ -301,7 +302,7 @@ static int book(State *state, PyObject *loop, PyObject *callback, double ready, 
         if (done < 0)
             failed = -1;
         else if (done)
-            failed = finish(state, record, task, started + elapsed);
+            failed = finish(state, record, task, ended);
         else if (!fields->dirty)
             failed = add_changed(state, record);
     }

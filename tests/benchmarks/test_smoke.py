@@ -8,22 +8,29 @@ import pytest
 
 from benchmarks import crowds, report, turns
 from benchmarks.works import WORKS
+from probes import twin
 
 SHORT = turns.Setup(rounds=3, crews=1, slice_s=0.03)
+LIMITS = {
+    "tasks": {turns.UNWATCHED: 1.8, turns.WATCHED: 1.8, turns.PURE: 4.5},
+    "steps": {turns.UNWATCHED: 1.3, turns.WATCHED: 1.15, turns.PURE: 2.2},
+}
+"""Far above what docs/cost.md says, far below what a slip costs."""
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="cores are pinned by Linux means")
 
 
 @needs_linux
-@pytest.mark.parametrize(("name", "unwatched", "watched"), [("tasks", 2.2, 4.5), ("steps", 1.3, 2.2)])
-def test_watching_stays_within_generous_ratios(name: str, unwatched: float, watched: float) -> None:
+@pytest.mark.parametrize("name", LIMITS)
+def test_watching_stays_within_generous_ratios(name: str) -> None:
     for attempt in range(3):
         result, python = turns.measure(WORKS[name], SHORT)
-        quiet = result.quartiles(turns.UNWATCHED)[1]
-        looked_at = result.quartiles(turns.WATCHED)[1]
-        if quiet <= unwatched and looked_at <= watched:
+        found = {mode: result.quartiles(mode)[1] for mode in (turns.UNWATCHED, turns.WATCHED, turns.PURE)}
+        if twin.native is None:
+            found[turns.WATCHED] = 0.0  # these are hooks in Python too
+        if all(found[mode] <= limit for mode, limit in LIMITS[name].items()):
             break
-        assert attempt < 2, f"{python} {name}: {quiet:.2f} without a viewer, {looked_at:.2f} with one"
+        assert attempt < 2, f"{python} {name}: {found}"
     assert len(result.per_round[turns.CONTROL]) == SHORT.rounds
 
 
@@ -38,14 +45,14 @@ def test_first_screen_comes_in_pieces() -> None:
 def test_the_page_says_what_is_not_met() -> None:
     good, bad = turns.Ratios(WORKS["queue"], 100), turns.Ratios(WORKS["steps"], 100)
     for _ in range(4):
-        good.add({turns.PLAIN: 1.0, turns.CONTROL: 1.0, turns.UNWATCHED: 1.01, turns.WATCHED: 1.2})
-        bad.add({turns.PLAIN: 1.0, turns.CONTROL: 1.0, turns.UNWATCHED: 1.0, turns.WATCHED: 1.5})
+        good.add({turns.PLAIN: 1.0, turns.CONTROL: 1.0, turns.UNWATCHED: 0.99, turns.WATCHED: 0.9, turns.PURE: 1.2})
+        bad.add({turns.PLAIN: 1.0, turns.CONTROL: 1.0, turns.UNWATCHED: 1.0, turns.WATCHED: 1.5, turns.PURE: 1.2})
     results = [report.Result("3.11.7", "asyncio", [good, bad])]
     page = report.markdown(results)
-    assert "Python 3.11.7: bare steps, `sleep(0)`, one viewer: 1.500 instead of 1.45" in page
+    assert "Python 3.11.7: bare steps, `sleep(0)`, one viewer: 1.500 instead of 1" in page
     assert "≤ 1.02: met" in page
     assert "queue" not in "".join(report.missed(results))
-    assert report.as_json(results)["results"][0]["works"][0]["rounds"]["no viewer"] == [1.01] * 4
+    assert report.as_json(results)["results"][0]["works"][0]["rounds"]["no viewer"] == [0.99] * 4
     assert "not met" in report.text(results)
 
 

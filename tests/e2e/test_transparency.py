@@ -170,7 +170,7 @@ def test_a_module_runs_as_a_module(python: str, folder: Path, mode: str) -> None
 
 @pytest.mark.parametrize("mode", MODES)
 def test_children_are_without_a_probe(python: str, folder: Path, mode: str) -> None:
-    out, _, _ = same(python, ["-W", "ignore::DeprecationWarning", "children.py"], folder, mode)
+    out, _, _ = same(python, ["children.py"], folder, mode)
     assert "True" not in out
 
 

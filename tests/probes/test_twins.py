@@ -90,9 +90,10 @@ def twins(python: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Worker
             worker.end()
 
 
-EXAMPLES = int(os.environ.get("LOOPTOP_TEST_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("LOOPTOP_TEST_EXAMPLES", "25"))
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform == "win32", reason="the hooks in C are not built there")
 def test_both_twins_book_the_same(twins: tuple[Worker, Worker, Worker]) -> None:
     native, pure, plain = twins

@@ -18,8 +18,6 @@ from sample_apps.periodic_drifting import PERIOD, work
 from sample_apps.vocabulary import NoFinding, NoSlowCallback, StepRate, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from aiohttp import web
 
 SAMPLE = Sample(
@@ -47,14 +45,20 @@ async def metronome() -> None:
         await asyncio.sleep(start + beat * PERIOD - loop.time())
 
 
-async def background(_: web.Application) -> AsyncIterator[None]:
-    """Start the job with the server and end it with the server: what `cleanup_ctx` is for."""
-    job = asyncio.create_task(metronome(), name="metronome")
-    try:
-        yield
-    finally:
-        job.cancel()
-        await asyncio.gather(job, return_exceptions=True)
+def in_background(app: web.Application) -> None:
+    """Have the job start with the server and end with it."""
+    jobs: list[asyncio.Task[None]] = []
+
+    async def start(_: web.Application) -> None:
+        jobs.append(asyncio.create_task(metronome(), name="metronome"))
+
+    async def end(_: web.Application) -> None:
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+
+    app.on_startup.append(start)
+    app.on_cleanup.append(end)
 
 
 async def main(_: Options) -> None:
@@ -62,7 +66,7 @@ async def main(_: Options) -> None:
     from aiohttp import web
 
     app = web.Application()
-    app.cleanup_ctx.append(background)
+    in_background(app)
     runner = web.AppRunner(app)
     await runner.setup()
     try:

@@ -10,7 +10,7 @@ import asyncio
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import AwaitStack, FilesGrowing, NoSlowCallback, TasksGrowing
+from sample_apps.vocabulary import AwaitStack, FilesGrowing, Finding, NoSlowCallback, TasksGrowing
 
 SAMPLE = Sample(
     name="resource_leaked",
@@ -21,8 +21,10 @@ SAMPLE = Sample(
         TasksGrowing(site="serves", per_second=5),
         AwaitStack(task="guest-*", through=("listens",)),
         FilesGrowing(per_second=10),
+        Finding("tasks_growing", line="serves"),
         NoSlowCallback(),
     ),
+    watch=7.0,
 )
 LIMIT = 200  # a sample may be left running
 kept: list[object] = []  # else the collector would close them some time

@@ -20,7 +20,7 @@ SAMPLE = Sample(
     cure=None,
     expectations=(
         Waiting(kind="semaphore", task="guest-*", at_least=6),
-        Waiting(kind="sleep", task="guest-*", at_least=2, at_most=3),
+        Waiting(kind="sleep", task="guest-*", at_least=2, at_most=6),
         AwaitStack(task="guest-*", through=("eats",)),
         TaskEnded(task="guest-*", outcome="done", times=8),
         NoTaskEnded(task="guest-*", outcome="failed"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,8 @@ def samples_check(names: tuple[str, ...], jobs: int | None, again: int, seconds:
     chosen = [_find(name) for name in dict.fromkeys(names)] if names else _catalogue()
     width, colour = terminal.width_here(), terminal.colour_here()
     results = []
-    for result in check(chosen, jobs or JOBS, again, partial(observe, seconds=seconds)):
+    stop = threading.Event()
+    for result in check(chosen, jobs or JOBS, again, partial(observe, seconds=seconds, stop=stop), stop):
         results.append(result)
         if not as_json:
             from monitor.plain.samples import result_lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -104,7 +105,14 @@ def summary(results: Sequence[Result]) -> str:
     told = f"{len(results)} samples: {counts['met']} expectations met, {counts['missed']} missed"
     told += f", {counts['not seen yet']} not seen yet" if counts["not seen yet"] else ""
     told += f", {skipped} samples skipped" if skipped else ""
-    return told + (f"; look at {', '.join(missed)}" if missed else "")
+    return told + (f"; look at {', '.join(missed)}{_busy()}" if missed else "")
+
+
+def _busy() -> str:
+    """That the machine is the reason, where it may be: on one that is too busy everything is late."""
+    cores = os.cpu_count() or 1
+    load = os.getloadavg()[0]
+    return f" (the machine is busy, a load of {load:.0f} on {cores} cores: try --jobs 1)" if load > 3 * cores else ""
 
 
 # -- the source --

@@ -51,14 +51,16 @@ def check(
     jobs: int = JOBS,
     again: int = 1,
     run: Callable[[Sample], Observation] = observe,
+    stop: threading.Event | None = None,
 ) -> Iterator[Result]:
     """The results, each as soon as it is there.
 
-    A sample that misses something is run `again` so many times, alone: others may have had the processor.
+    A sample that misses something is run `again` so many times, alone: others may have had the processor. `stop` is set
+    when the reader has had enough.
     """
     seen: dict[str, Observation] = {}
     late: list[Result] = []
-    stop = threading.Event()
+    stop = stop or threading.Event()
 
     def one(sample: Sample) -> Result:
         if stop.is_set():

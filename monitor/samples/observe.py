@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from contextlib import closing
+from threading import Event
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from monitor import frames
@@ -53,8 +54,13 @@ def argv_of(sample: Sample, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", f"sample_apps.{sample.name}", *arguments)
 
 
-def observe(sample: Sample, argv: Sequence[str] = (), seconds: float | None = None) -> Observation:
-    """What is seen of one run, of `sample.watch` seconds unless said. Never raises for what it does: see `trouble`."""
+def observe(
+    sample: Sample, argv: Sequence[str] = (), seconds: float | None = None, stop: Event | None = None
+) -> Observation:
+    """What is seen of one run, of `sample.watch` seconds unless said, or until `stop`.
+
+    Never raises for what the sample does: that is in `trouble`.
+    """
     seconds = seconds or sample.watch
     launch = Launch(
         tuple(argv) or argv_of(sample, "--seconds", f"{seconds + ORPHANED:g}"),
@@ -73,7 +79,7 @@ def observe(sample: Sample, argv: Sequence[str] = (), seconds: float | None = No
         try:
             connection = _wait(process)
             with closing(connection):
-                _watch(connection, sample, seconds, seen)
+                _watch(connection, sample, seconds, seen, stop or Event())
         except LooptopError as error:
             seen.trouble = str(error)
         finally:
@@ -156,16 +162,16 @@ class _Watcher:
         self.seen.look(self.store)
 
 
-def _watch(connection: Connection, sample: Sample, seconds: float, seen: Observation) -> None:
+def _watch(connection: Connection, sample: Sample, seconds: float, seen: Observation, stop: Event) -> None:
     watcher = _Watcher(connection, seen)
     trace = any(isinstance(expectation, MemoryGrowth) for expectation in sample.expectations)
     connection.send({"type": "watch", "rate": RATE, "rows": True, "events": True, "findings": True, "memory": trace})
     try:
-        while not seen.first:  # until a loop runs: what comes before it is the start of Python
+        while not seen.first and not stop.is_set():  # until a loop runs: what comes before it is the start of Python
             watcher.receive(0.5)
         begin = time.monotonic()
         end, next_look, baseline = begin + seconds, begin + EVERY[0] / 2, begin + WARM if trace else None
-        while (now := time.monotonic()) < end:
+        while (now := time.monotonic()) < end and not stop.is_set():
             if now >= next_look:
                 watcher.look()
                 next_look += EVERY[len(seen.looks) % 2]

@@ -48,6 +48,7 @@ class StatusLine:
             for path, why in now.finished[self._finished :]:
                 self._say(f"{path}: {why}")
             self._finished = len(now.finished)
+            self._due = 0.0
         if not self._terminal or time.monotonic() < self._due:
             return
         self._due = time.monotonic() + EVERY

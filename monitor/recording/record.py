@@ -66,7 +66,7 @@ class Progress:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of it."""
+    """What became of it. The files that were finished meanwhile have been told by then."""
 
     path: Path
     ticks: int
@@ -80,7 +80,7 @@ class Outcome:
         """For a person."""
         from monitor import format as fmt
 
-        lines = [f"{path}: {why}" for path, why in self.finished]
+        lines = []
         if self.unfinished:
             lines.append(f"{self.unfinished} more times something happened: {len(self.finished)} files are the most")
         where = next((path for path in (self.path, folder_of(self.path)) if path.exists()), None)
@@ -215,6 +215,7 @@ def record(
             reason = _listen(connection, wanted, store, recorder, stop, triggers, look)
         finally:
             recorder.close(reason)
+        look()
     return Outcome(
         path=wanted.path,
         ticks=recorder.ticks,

@@ -27,7 +27,7 @@ LEAST = 10.0
 """Segments in the time of a ring, and seconds of one at least."""
 
 MOST_BYTES = 1 << 30
-"""Bytes of a ring. A program so big that its last minutes do not fit keeps fewer of them."""
+"""Bytes of a ring. Of a program so big that its last minutes do not fit, fewer of them are kept."""
 
 MOST_FILES = 20
 """Files that one run finishes: what happens all the time must not fill the disk."""
@@ -73,7 +73,7 @@ class Ring:
 
     def write(self, block: Block) -> None:
         """Appends a block; begins a new segment where it says so."""
-        if block.begins_segment or self._current is None:
+        if block.begins_segment or self._current is None or self._current.written > self._most_bytes / SEGMENTS:
             self._roll()
         assert self._current is not None
         before = self._current.written

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -36,6 +37,11 @@ def why_not() -> str:
         shown = version[1] if version else "?"
         return f"gdb {shown} cannot write the registers of new CPUs; gdb {OLDEST}+ is needed"
     return ""
+
+
+def _hear() -> None:
+    """In the child: gdb waits for SIGCHLD, which the helper is deaf to; what would end it stays blocked."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
 
 
 def run(target: Target, text: str) -> Done:
@@ -70,6 +76,7 @@ def run(target: Target, text: str) -> Done:
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
+            preexec_fn=_hear,
         )
     if done.returncode:
         raise InjectError((done.stderr.strip().splitlines() or ["gdb failed"])[-1])

@@ -17,6 +17,7 @@ OLDEST = (3, 11)
 SPARE_FILES = 12
 """Descriptors that a probe needs: if the process has fewer left, it is left alone."""
 
+YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
 _CAP_SYS_PTRACE = 1 << 19
 _LIST = "looptop ps lists what runs here"
 _INSTRUMENT = "start it with: looptop run SCRIPT"
@@ -54,7 +55,7 @@ def look(pid: int) -> Target:
     except FileNotFoundError:
         raise ConnectError(f"no process has the pid {pid}", _LIST) from None
     except OSError as error:
-        raise _denied(pid, status, error) from None
+        raise denied(pid, status, error) from None
     try:
         return _python(pid, memory, mapped)
     except BaseException:
@@ -94,7 +95,7 @@ def _name(pid: int) -> str:
         return "another process"
 
 
-def _denied(pid: int, status: dict[str, str], error: OSError) -> ConnectError:
+def denied(pid: int, status: dict[str, str], error: OSError) -> ConnectError:
     """Why the kernel does not let us at a process."""
     if error.errno not in (errno.EACCES, errno.EPERM):
         return ConnectError(f"process {pid} can not be read", error.strerror or str(error))
@@ -128,7 +129,7 @@ def capable(status: str) -> bool:
 def ptrace_scope() -> int:
     """What yama allows; 0 where it is not there."""
     try:
-        return int(Path("/proc/sys/kernel/yama/ptrace_scope").read_text())
+        return int(YAMA.read_text())
     except (OSError, ValueError):
         return 0
 

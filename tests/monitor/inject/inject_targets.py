@@ -225,12 +225,14 @@ def reach(result: Result, timeout: float = 10.0) -> socket.socket:
 class Running:
     """A target, from its start to its end."""
 
-    def __init__(self, python: str, program: str, folder: Path, *options: str, **environ: str) -> None:
+    def __init__(
+        self, python: str, program: str, folder: Path, *options: str, before: tuple[str, ...] = (), **environ: str
+    ) -> None:
         text = PROGRAMS.get(program, program)
         script = folder / "target.py"
         script.write_text(PRELUDE + text)
         self.process = subprocess.Popen(
-            [python, *options, str(script)],
+            [*before, python, *options, str(script)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=(folder / "stderr").open("wb"),
@@ -244,6 +246,9 @@ class Running:
         while (line := self.line()) != "ready":
             if line.startswith("port "):
                 self.port = int(line[5:])
+        if before:  # it may be a child of what it was started with
+            tree = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+            self.pid = int(tree[0]) if tree else self.pid
 
     def __enter__(self) -> Running:
         return self

@@ -99,7 +99,7 @@ def rounds(target: Running, number: int, progress: bool = False) -> Figures:
     load = Load(target.port) if target.port else None
     try:
         for i in range(number):
-            one_round(target, figures)
+            one_round(target, figures, before[0])
             if i == min(number // 4, 20):  # what every program needs once has been had
                 before[2] = target.memory()
             if progress and i % 50 == 49:
@@ -108,7 +108,6 @@ def rounds(target: Running, number: int, progress: bool = False) -> Figures:
         if load is not None:
             load.stop()
             figures.requests, figures.failed = load.requests, len(load.failed)
-    wait_until(lambda: target.threads() <= before[0] or not target.alive, "no more threads than before", 10)
     figures.grown = {
         "threads": target.threads() - before[0],
         "files": wait_until(lambda: [len(target.files()) - before[1]], "files")[0],
@@ -120,7 +119,7 @@ def rounds(target: Running, number: int, progress: bool = False) -> Figures:
     return figures
 
 
-def one_round(target: Running, figures: Figures) -> None:
+def one_round(target: Running, figures: Figures, threads: int) -> None:
     began = time.monotonic()
     result = inject(target.pid, make({"leave": True}, 20), timeout=20)
     assert not result.found, "the probe of the round before is still there"
@@ -132,6 +131,7 @@ def one_round(target: Running, figures: Figures) -> None:
         viewer.until_end()
     # The descriptors of the probe are closed one after the other; the next round may begin when it says goodbye.
     wait_until(lambda: door.find(target.pid) is None, "the end of the probe")
+    wait_until(lambda: target.threads() <= threads or not target.alive, "no more threads than before", 10)
     assert target.alive, f"the program ended with {target.process.poll()}: {target.stderr}"
     figures.rounds += 1
     figures.how[result.how] += 1

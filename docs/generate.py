@@ -43,6 +43,7 @@ Variables of both sides:
 | `LOOPTOP` | `1`: `python -m probes SCRIPT` puts the probe in; anything else: it runs the program as it is |
 | `LOOPTOP_DIR` | the directory of the sockets; default: see [protocol.md](protocol.md#finding-a-probe) |
 | `LOOPTOP_TOKEN` | for a viewer: the token of a program on TCP, instead of `--token-file` |
+| `LOOPTOP_PURE` | `1`: the probe takes the hooks in Python, also where those in C are built |
 | `LOOPTOP_DEBUG` | `1`: looptop shows a traceback where it would say one line |
 | `NO_COLOR` | no colours, in tables and in the dashboard |
 

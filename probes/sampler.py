@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import hot, loops, sites, wire
 from .records import Failure, LoopRecord, SiteCounts, TaskRecord, coro_name, start_counting
 from .sites import Tables
+from .twin import MOST_NAMED
 
 if TYPE_CHECKING:
     from .journal import Journal
@@ -62,6 +63,9 @@ class Sampler:
         self._journal = journal
         self._watchdog = watchdog
         self._sweep_due = 0.0
+        self._allowed = float(MOST_NAMED)
+        self._named_at = monotonic()
+        self._named = hot.state.named = 0
         self._pruned = 500
 
     def start_counting(self) -> None:
@@ -124,7 +128,7 @@ class Sampler:
         if hot.state.lost:
             self.drop(hot.state.lost)
             hot.state.lost = 0
-        hot.state.named = 0
+        self._allow_names(now)
         take = hot.changed.popleft
         for number in range(len(hot.changed)):
             if number % _SLICE == _SLICE - 1:
@@ -148,6 +152,13 @@ class Sampler:
         self._tell_ends(changes.ended)
         self._tell_slow()
         return changes
+
+    def _allow_names(self, now: float) -> None:
+        """Ends are told by name: MOST_NAMED at once, and as many a second if it goes on."""
+        used = hot.state.named - self._named
+        self._allowed = min(self._allowed - used + MOST_NAMED * (now - self._named_at), float(MOST_NAMED))
+        self._named = hot.state.named = MOST_NAMED - max(int(self._allowed), 0)
+        self._named_at = now
 
     def _book(self, record: TaskRecord, changes: Changes) -> None:
         counts = None

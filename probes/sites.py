@@ -64,6 +64,7 @@ LOOP: Any = base_events.BaseEventLoop._run_once.__code__  # type: ignore[attr-de
 def skip_also(patterns: tuple[str, ...]) -> None:
     """Makes files whose path contains one of the patterns plumbing too."""
     plumbing.clear()
+    _known.clear()
     plumbing.skip = patterns
 
 
@@ -117,14 +118,32 @@ def of(coro: Any, frame: Any) -> tuple[CodeType | None, int]:
     kind = first_kind = plumbing[frame.f_code.co_filename]
     while kind != USER:
         frame = frame.f_back
-        if frame is None or frame.f_code is LOOP:
-            break
-        outer = plumbing[frame.f_code.co_filename]
+        outer = BOUNDARY if frame is None or frame.f_code is LOOP else plumbing[frame.f_code.co_filename]
         if outer == BOUNDARY or (outer == RUNNER and kind != RUNNER):
-            break
+            made = getattr(coro, "cr_code", None)
+            if made is None or frame is not first.f_back:
+                return _of_nobody(coro, first, first_kind)
+            return _made_by_the_loop(coro, made, first, first_kind)
         kind = outer
-    else:
-        return frame.f_code, frame.f_lasti
+    return frame.f_code, frame.f_lasti
+
+
+_known: dict[tuple[int, int, int], tuple[Any, Any, tuple[CodeType | None, int]]] = {}
+"""Sites of tasks that no line of the user's makes, such as a server's task for each request: the answer depends on
+the caller and the coroutine function only, which are kept so that their ids stay theirs."""
+
+
+def _made_by_the_loop(coro: Any, made: Any, first: Any, first_kind: int) -> tuple[CodeType | None, int]:
+    key = (id(first.f_code), first.f_lasti, id(made))
+    known = _known.get(key)
+    if known is None:
+        if len(_known) >= 1000:
+            _known.clear()
+        known = _known[key] = (first.f_code, made, _of_nobody(coro, first, first_kind))
+    return known[2]
+
+
+def _of_nobody(coro: Any, first: Any, first_kind: int) -> tuple[CodeType | None, int]:
     if first_kind == FRAMEWORK:
         code = getattr(coro, "cr_code", None)
         if code is not None and plumbing[code.co_filename] != USER:

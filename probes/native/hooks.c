@@ -22,7 +22,7 @@ double now(void) {
 
 static PyObject *str_closed, *str_debug, *str_factory, *str_ready, *str_context, *str_name, *str_loop, *str_eager_start;
 static PyObject *str_exception, *str_dunder_name, *str_done, *str_cancelled, *str_add, *str_run, *str_Task;
-static PyObject *str_get_factory, *kw_loop, *kw_context, *kw_all, *zero, *no_arguments;
+static PyObject *str_get_factory, *str_cr_code, *kw_loop, *kw_context, *kw_all, *zero, *no_arguments;
 
 int strings_setup(void) {
     struct {
@@ -33,7 +33,7 @@ int strings_setup(void) {
         {&str_context, "context"}, {&str_name, "name"}, {&str_loop, "loop"}, {&str_eager_start, "eager_start"},
         {&str_exception, "_exception"}, {&str_dunder_name, "__name__"}, {&str_done, "done"},
         {&str_cancelled, "cancelled"}, {&str_add, "add"}, {&str_run, "run"}, {&str_Task, "Task"},
-        {&str_get_factory, "get_task_factory"},
+        {&str_get_factory, "get_task_factory"}, {&str_cr_code, "cr_code"},
     };
     size_t index;
     if (zero != NULL)
@@ -722,8 +722,12 @@ void forget(State *state) {
     state->last_loop = NULL;
     Py_CLEAR(state->last_record);
     Py_CLEAR(state->last_keywords);
-    for (index = 0; index < KINDS; index++)
+    for (index = 0; index < KINDS; index++) {
         Py_CLEAR(state->kinds[index].code);
+        Py_CLEAR(state->sites[index].caller);
+        Py_CLEAR(state->sites[index].made);
+        Py_CLEAR(state->sites[index].code);
+    }
 }
 
 /* The kind of file (sites.USER is 0) that a code object comes from, -1 with an error. Asked once for each code. */
@@ -749,16 +753,18 @@ static int kind_of(State *state, PyObject *code) {
 }
 
 /* The creation site: the frame that called create_task, or the one that called that. 1: found; 0: look further. */
-static int find_site(State *state, Fields *fields, PyFrameObject *frame) {
+static int find_site(State *state, Fields *fields, PyFrameObject *frame, int *outermost) {
     PyObject *code = (PyObject *)PyFrame_GetCode(frame);
-    int kind = kind_of(state, code);
+    int kind = kind_of(state, code), inner = kind;
     if (kind > 0) {
         PyFrameObject *back = PyFrame_GetBack(frame);
         Py_DECREF(code);
+        *outermost = back == NULL;
         if (back == NULL)
             return 0;
         code = (PyObject *)PyFrame_GetCode(back);
         kind = kind_of(state, code);
+        *outermost = kind == BOUNDARY || (kind == RUNNER && inner != RUNNER);
         if (kind == 0)
             fields->lasti = PyFrame_GetLasti(back);
         Py_DECREF(back);
@@ -772,14 +778,46 @@ static int find_site(State *state, Fields *fields, PyFrameObject *frame) {
     return 1;
 }
 
-static int ask_for_site(State *state, Fields *fields, PyObject *coro, PyFrameObject *frame) {
-    PyObject *code, *found = PyObject_CallFunctionObjArgs(state->site_of, coro, (PyObject *)frame, NULL);
-    int lasti = 0, done = found != NULL && PyArg_ParseTuple(found, "Oi", &code, &lasti);
-    if (done && code != Py_None) {
-        Py_INCREF(code);
-        fields->code = code;
-        fields->lasti = lasti;
+static void take_site(Fields *fields, PyObject *code, int lasti) {
+    Py_XINCREF(code);
+    fields->code = code;
+    fields->lasti = lasti;
+}
+
+static int ask_for_site(State *state, Fields *fields, PyObject *coro, PyFrameObject *frame, int outermost) {
+    PyObject *code, *found, *caller = NULL, *made = NULL;
+    Site *site = NULL;
+    int lasti = 0, done, at = 0;
+    if (outermost) { /* then the answer depends on the caller and the coroutine function only */
+        made = PyObject_GetAttr(coro, str_cr_code);
+        if (made == NULL)
+            PyErr_Clear();
     }
+    if (made != NULL) {
+        caller = (PyObject *)PyFrame_GetCode(frame);
+        at = PyFrame_GetLasti(frame);
+        site = &state->sites[(((uintptr_t)caller >> 4) ^ ((uintptr_t)made >> 5) ^ (uintptr_t)at) % KINDS];
+        if (site->caller == caller && site->made == made && site->at == at) {
+            take_site(fields, site->code, site->lasti);
+            Py_XDECREF(made);
+            Py_DECREF(caller);
+            return 0;
+        }
+    }
+    found = PyObject_CallFunctionObjArgs(state->site_of, coro, (PyObject *)frame, NULL);
+    done = found != NULL && PyArg_ParseTuple(found, "Oi", &code, &lasti);
+    if (done)
+        take_site(fields, code == Py_None ? NULL : code, lasti);
+    if (done && site != NULL) {
+        Site old = *site;
+        *site = (Site){caller, made, fields->code, at, lasti};
+        Py_XINCREF(fields->code);
+        caller = old.caller;
+        made = old.made;
+        Py_XDECREF(old.code);
+    }
+    Py_XDECREF(caller);
+    Py_XDECREF(made);
     Py_XDECREF(found);
     return done ? 0 : -1;
 }
@@ -830,7 +868,7 @@ static int enroll(State *state, PyObject *loop, PyObject *task, PyObject *coro, 
     PyObject *record = record_new(state, task);
     PyFrameObject *frame = (PyFrameObject *)PyEval_GetFrame();
     Fields *fields;
-    int result = -1, found;
+    int result = -1, found, outermost = 0;
     if (record == NULL)
         return -1;
     fields = FIELDS(record);
@@ -843,8 +881,8 @@ static int enroll(State *state, PyObject *loop, PyObject *task, PyObject *coro, 
     if (PyErr_Occurred())
         goto out;
     if (frame != NULL) {
-        found = find_site(state, fields, frame);
-        if (found < 0 || (found == 0 && ask_for_site(state, fields, coro, frame) < 0))
+        found = find_site(state, fields, frame, &outermost);
+        if (found < 0 || (found == 0 && ask_for_site(state, fields, coro, frame, outermost) < 0))
             goto out;
         if (UNLIKELY(state->watching && state->origin_depth) && add_origin(state, record, frame) < 0)
             goto out;

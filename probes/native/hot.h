@@ -120,6 +120,13 @@ typedef struct {
     PyObject *code;
     int kind;
 } Kind;
+enum { BOUNDARY = 2, RUNNER = 3 }; /* sites.BOUNDARY, …; hot.py checks them */
+
+/* The creation site of tasks that no line of the user's makes: a server's task for each request. */
+typedef struct {
+    PyObject *caller, *made, *code;
+    int at, lasti;
+} Site;
 
 /* Slots of asyncio's Handle. */
 enum { CALLBACK, ARGS, CANCEL, LOOP, SOURCE, REPR, CONTEXT, SLOTS };
@@ -141,6 +148,7 @@ typedef struct State {
     PyObject *current_tasks, *current_task, *tasks_module_dict;
     PyObject *on_loop, *on_slow, *on_error, *adopt, *tell_end, *kind_of, *site_of, *stack_of;
     Kind kinds[KINDS];
+    Site sites[KINDS];
     int64_t last_id, lost;
     double slow_threshold;
     int origin_depth, named, most_named;

@@ -195,8 +195,12 @@ static int state_traverse(PyObject *op, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(op));
 #define VISIT(name) Py_VISIT((PyObject *)self->name);
     OBJECTS(VISIT)
-    for (index = 0; index < KINDS; index++)
+    for (index = 0; index < KINDS; index++) {
         Py_VISIT(self->kinds[index].code);
+        Py_VISIT(self->sites[index].caller);
+        Py_VISIT(self->sites[index].made);
+        Py_VISIT(self->sites[index].code);
+    }
     return 0;
 }
 

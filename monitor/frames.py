@@ -441,6 +441,13 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     utilizations: dict[int, list[float]] = {}
 
 
+class MemoryState(msgspec.Struct, frozen=True):
+    """What was looked at of memory: the replies that told it, and the sizes of each place before, by time."""
+
+    replies: list[Reply] = []
+    sizes: list[tuple[list[Int], list[tuple[Microseconds, Int]]]] = []
+
+
 class Keyframe(_Frame, frozen=True, kw_only=True, tag="keyframe"):
     """All that a store holds at one moment, but for its history. Recordings have it; no probe sends it.
 
@@ -465,6 +472,7 @@ class Keyframe(_Frame, frozen=True, kw_only=True, tag="keyframe"):
     ended_total: Int = 0
     last_seq: Int | None = None
     memory: MemoryTick | None = None
+    memory_looks: MemoryState | None = None
     history: History = History()
 
 

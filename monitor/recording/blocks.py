@@ -115,7 +115,7 @@ class Collector:
                 block.rows += 1
                 self._add_event(block, frame)
             case frames.Static() | frames.Reply():
-                if isinstance(frame, frames.Reply) and not frame.details:
+                if isinstance(frame, frames.Reply) and not _tells(frame):
                     return False
                 block.recorded.append(frame)
                 return False
@@ -187,6 +187,11 @@ class Collector:
     def _mark(self, block: Block, kind: str, text: str) -> None:
         if sum(marker.kind == kind for marker in block.markers) < MOST_MARKERS:
             block.markers.append(Marker(round(self._store.now * 1e6), kind, text))
+
+
+def _tells(reply: frames.Reply) -> bool:
+    """Whether a reply says something that a screen shows."""
+    return bool(reply.details or reply.memory or reply.tracing or reply.objects or reply.profiles is not None)
 
 
 def facts(keyframe: frames.Keyframe, rate: float | None) -> dict[str, object]:

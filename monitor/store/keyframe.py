@@ -12,6 +12,7 @@ from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from monitor import frames
+from monitor.store import memory_keyframe
 from monitor.store.model import Failure, Loop, Probe, Process, Site, SiteStats, Task, TaskDetail
 from monitor.store.slow_log import BlockingLine
 from probes import wire
@@ -98,6 +99,7 @@ def take(store: Store, history: bool = False) -> frames.Keyframe:
             measured=_us(probe.measured),
         ),
         memory=store.memory.as_tick(),
+        memory_looks=memory_keyframe.take(store.memory, tables.stack),
         left=store.left,
         missed_events=store.missed_events,
         ended_total=store.ended_total,
@@ -371,6 +373,8 @@ def restore(store: Store, keyframe: frames.Keyframe) -> None:
     store.process, store.probe = _process(keyframe.process), _probe(keyframe.probe)
     if keyframe.memory is not None:
         store.memory.apply_tick(keyframe.memory)
+    if keyframe.memory_looks is not None:
+        memory_keyframe.restore(store.memory, keyframe.memory_looks, store.stack)
     store.left, store.missed_events = keyframe.left, keyframe.missed_events
     store.ended_total, store._last_seq = keyframe.ended_total, keyframe.last_seq
     _fill(store.steps, keyframe.history.steps)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import random
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from driver import Driver, running
+from memory_scene import AT, able, look, objects, profiles, tracing, usage_tick
 from recording_scene import replaying
 from scene import START, hello, tick
 
 from monitor.recording.player import RecordingSource
 from monitor.recording.reader import Recording
+from monitor.recording.writer import File, Recorder
 from monitor.store.store import Store
 from monitor.tui.screens.form import FormScreen
 from monitor.tui.screens.tasks import TasksScreen
@@ -134,6 +139,51 @@ async def test_what_can_not_be_asked_of_a_recording_says_so() -> None:
         assert "nothing in it can be cancelled" in driver.text()
         await driver.press("5", "s")
         assert "nobody is there to be asked" in driver.text()
+
+
+# Memory in a recording
+
+
+def memory_of(store: Store) -> dict[str, object]:
+    memory = store.memory
+    shown = [row.place for group in sorted(memory.looks) for row in memory.looks[group].rows]
+    facts = {name: getattr(memory, name) for name in ("tracing", "baseline", "look", "looks", "objects", "profiles")}
+    return {**facts, "looks": dict(memory.looks), "sizes": [memory.sizes(place) for place in shown]}
+
+
+def without_old_calls(memory: dict[str, object]) -> dict[str, object]:
+    """A keyframe keeps the newest hundred calls of a function."""
+    profiles = memory["profiles"]
+    assert isinstance(profiles, tuple)
+    return {**memory, "profiles": [replace(profile, recent=profile.recent[-100:]) for profile in profiles]}
+
+
+def test_what_was_seen_of_memory_is_in_a_recording_wherever_it_is_entered(tmp_path: Path) -> None:
+    told = [*able(), usage_tick(25, tracing=tracing()), look(1, 0, rows=None)]
+    for step in range(26, 146):
+        told.append(usage_tick(step, tracing=tracing(left=step * 1000)))
+        if step % 8 == 0:
+            told.append(look(step, step // 8, at=AT + step * 250_000))
+        if step % 50 == 0:
+            told += [look(2, 3, "traceback", at=AT + step * 250_000 + 1), objects(step, step), profiles(step, 120)]
+    store = Store()
+    live: dict[int, dict[str, object]] = {}
+    recorder = Recorder(store, File(tmp_path / "a.looptop"))
+    for frame in told:
+        store.apply(frame)
+        recorder.take(frame)
+        live[round(store.now * 1e6)] = memory_of(store)
+        until = time.monotonic() + 10
+        while recorder._queue.qsize() and time.monotonic() < until:
+            time.sleep(0.0005)
+    recorder.close()
+    with Recording(tmp_path / "a.looptop") as found:
+        assert found.blocks > 3
+        for at in random.Random(1).sample(sorted(live), 40):
+            replayed = Store()
+            for frame in found.state(at)[0]:
+                replayed.apply(frame)
+            assert without_old_calls(memory_of(replayed)) == without_old_calls(live[at])
 
 
 # Recording

@@ -1,0 +1,133 @@
+"""What is known of memory as a part of a keyframe, and back: so that a recording shows it wherever it is entered.
+
+Carried are the newest looks with the sizes that their sparklines are of, the objects, and the newest calls of profiled
+functions. Sizes of places that the newest looks do not show are not.
+"""
+# ruff: noqa: SLF001 - this is the store's own business, in a file of its own
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from monitor import frames
+from monitor.store.memory import LOOKS, Look, Memory, Objects, Profile, ProfiledCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from monitor.store.memory import MemoryRow, Resolve
+    from monitor.store.model import Site
+
+    Numbers = Callable[[Iterable[Site]], list[int]]
+
+_SECOND = 1e-6
+MOST_CALLS = 100
+"""Of a profiled function, the newest: a keyframe comes every ten seconds."""
+
+
+def take(memory: Memory, numbers: Numbers) -> frames.MemoryState | None:
+    """The part of a keyframe; None where nobody looked. `numbers` makes numbers of sites."""
+    newest = memory.look
+    looks = [look for look in memory.looks.values() if look is not newest]
+    told = [_look(look, _rows(look, numbers)) for look in (*looks, newest) if look is not None]
+    if memory.baseline is not None:
+        told.insert(0, _look(memory.baseline, None))
+    replies = [frames.Reply(id=0, ok=True, memory=look) for look in told]
+    if memory.objects is not None:
+        replies.append(frames.Reply(id=0, ok=True, objects=_objects(memory.objects)))
+    if memory.profiles:
+        found = [_profile(profile, numbers) for profile in memory.profiles]
+        replies.append(frames.Reply(id=0, ok=True, profiles=found))
+    if not replies:
+        return None
+    sizes = {
+        row.place: [(_us(at), size) for at, size in memory._sizes.get(row.place, ()) if at < look.at]
+        for look in memory.looks.values()
+        for row in look.rows
+    }
+    return frames.MemoryState(replies, [(numbers(place), entries) for place, entries in sizes.items()])
+
+
+def restore(memory: Memory, state: frames.MemoryState, resolve: Resolve) -> None:
+    """Tells it what it was told, after the sizes of before."""
+    for place, entries in state.sizes:
+        memory._sizes[resolve(place)] = deque(((at * _SECOND, size) for at, size in entries), maxlen=LOOKS)
+    for reply in state.replies:
+        memory.apply_reply(reply, resolve)
+
+
+def _us(seconds: float) -> int:
+    return round(seconds * 1e6)
+
+
+def _rows(look: Look, numbers: Numbers) -> list[frames.MemoryRow]:
+    return [(numbers(row.place), row.size, row.size_diff, row.count, row.count_diff) for row in look.rows]
+
+
+def _look(look: Look, rows: list[frames.MemoryRow] | None) -> frames.MemoryLook:
+    """A baseline has no rows."""
+    return frames.MemoryLook(
+        at=_us(look.at),
+        blocks=look.blocks,
+        groups=0,
+        pause=_us(look.pause),
+        took=_us(look.took),
+        traced=look.traced,
+        peak=look.peak,
+        overhead=look.overhead,
+        rss=look.rss,
+        against=look.against,
+        against_at=None if look.against_at is None else _us(look.against_at),
+        group=look.group,
+        frames=look.frames,
+        rows=rows,
+        found=look.found,
+        total=look.total,
+        hidden=look.hidden,
+        others=look.others,
+    )
+
+
+def _objects(objects: Objects) -> frames.ObjectsLook:
+    return frames.ObjectsLook(
+        at=_us(objects.at),
+        against_at=None if objects.against_at is None else _us(objects.against_at),
+        objects=objects.objects,
+        types=objects.types,
+        pause=_us(objects.pause),
+        took=0,
+        rows=list(objects.rows),
+    )
+
+
+def _profile(profile: Profile, numbers: Numbers) -> frames.Profile:
+    return frames.Profile(
+        function=profile.function,
+        module=profile.module,
+        site=0 if profile.site is None else numbers([profile.site])[0],
+        shape=profile.shape,
+        kind=profile.kind,
+        key_type=profile.key_type,
+        cumulative=profile.cumulative,
+        running=profile.running,
+        calls=profile.calls,
+        failed=profile.failed,
+        cancelled=profile.cancelled,
+        steps=profile.steps,
+        elapsed=_us(profile.elapsed),
+        longest=_us(profile.longest),
+        busy=_us(profile.busy),
+        size_diff=profile.size_diff,
+        kept=profile.kept,
+        recent=[_call(call, numbers) for call in profile.recent[-MOST_CALLS:]],
+    )
+
+
+def _call(call: ProfiledCall, numbers: Numbers) -> frames.ProfiledCall:
+    def rows(found: Sequence[MemoryRow]) -> list[tuple[int, int, int, int, int]]:
+        placed = [row for row in found if row.place]
+        return [(numbers(row.place)[0], row.size, row.size_diff, row.count, row.count_diff) for row in placed]
+
+    at, elapsed, busy = _us(call.at), _us(call.elapsed), _us(call.busy)
+    return (at, elapsed, busy, call.steps, call.size_diff, call.outcome, rows(call.rows))

@@ -23,6 +23,9 @@ _PYTHON = re.compile(r"^(?:python|pypy)\d*(?:\.\d+)?[a-z]{0,2}$")
 _PYTHON_ONLY = re.compile(r"(?:.*/)?(?:gunicorn|uvicorn|hypercorn|daphne|celery)\b")
 """Where another user's executable may not be seen, its title still tells."""
 
+READER = "/monitor/sources/unwinder.py"
+"""In the command of the process that reads another one from outside: it is looptop's own, and never listed."""
+
 _LOADER = re.compile(r"^ld-[\w.-]+\.so(?:\.\d+)?$")
 _WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs", "--library-path", "--argv0", "--preload")
 _RANK = {PROBE: 0, ATTACH: 1, READ_ONLY: 2, None: 3}
@@ -84,6 +87,9 @@ class _Look:
         pid = process.pid
         if pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
             return None
+        command = _command(process)
+        if READER in command:
+            return None
         uid = process.uids().effective
         announced = self.probe(pid, uid)
         python_name = is_python_name(process)
@@ -102,7 +108,7 @@ class _Look:
             pid=pid,
             parent=process.ppid() or None,
             owner=process.username(),
-            command=_command(process),
+            command=command,
             started=process.create_time(),
             python=way.python or mapped.python,
             asyncio=asyncio,

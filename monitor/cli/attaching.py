@@ -56,7 +56,7 @@ def attach(
     if dry_run:
         if not target.isdigit():
             raise UsageError("--dry-run is for a pid", "looptop attach PID --dry-run")
-        click.echo(_plan(int(target), way))
+        click.echo(_plan(int(target), way, read_only))
         return 0
     reach = Reach(target, token_file, way, read_only)
     decision = terminal.decide_here()
@@ -66,10 +66,15 @@ def attach(
     return open_dashboard(reach, keep_locals)
 
 
-def _plan(pid: int, way: Way) -> str:
+def _plan(pid: int, way: Way, read_only: bool) -> str:
     """What would be done, and why; where nothing can be put in, whether the tasks would be read from outside."""
     from monitor.attach.reach import why_not_read
 
+    if read_only:
+        why = why_not_read(pid)
+        if why is not None:
+            raise ConnectError(why, "without --read-only a probe would be put in")
+        return "would be watched read-only, from outside: as asked"
     try:
         return way.plan(pid)
     except ConnectError as refused:

@@ -90,7 +90,7 @@ def why_not(pid: int) -> str | None:
     try:
         _preflight(pid)
     except ConnectError as error:
-        return error.message
+        return str(error)
     return None
 
 

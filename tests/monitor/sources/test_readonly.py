@@ -14,6 +14,7 @@ from interpreters import find_python
 from waiting import wait_until
 
 from monitor import cli, frames
+from monitor.attach.programs import look
 from monitor.errors import ConnectError
 from monitor.sources.readonly import open_readonly
 from monitor.store.store import Store
@@ -117,6 +118,9 @@ def test_where_nothing_may_be_put_in_it_is_read_from_outside(target, run):
     status, out, _ = run("attach", str(process.pid), "--dry-run")
     assert status == 0
     assert out.startswith("would be watched read-only, from outside: ")
+    assert run("attach", str(process.pid), "--dry-run", "--read-only")[1] == (
+        "would be watched read-only, from outside: as asked\n"
+    )
 
 
 def test_a_stopped_program_can_be_read(target, run):
@@ -154,10 +158,11 @@ def test_a_busy_program_is_read_again_and_again(target):
         connection.close()
 
 
-def test_the_reader_ends_with_its_viewer(target):
+def test_the_reader_is_not_listed_and_ends_with_its_viewer(target):
     process = target()
     connection = open_readonly(process.pid)
     reader = connection._reader.pid
+    assert look(reader) is None
     connection.close()
     assert not psutil.pid_exists(reader)
 

@@ -23,6 +23,7 @@ from monitor.store.store import Store
 from monitor.tui import theme
 from monitor.tui.control import Control, ask_to_stop
 from monitor.tui.guest import Guest
+from monitor.tui.hangup import outlives_its_terminal
 from monitor.tui.keys import bindings, commands
 from monitor.tui.main_screens import MAIN, Counted, tabs
 from monitor.tui.news import News, Notice, banner, greeting
@@ -42,6 +43,7 @@ from monitor.tui.widgets.source_view import Sources
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from textual.driver import Driver
     from textual.screen import Screen
 
 
@@ -102,6 +104,10 @@ class Looptop(App[int]):
         self.notice: Notice | None = None
 
     # The tick
+
+    def get_driver_class(self) -> type[Driver]:
+        """That of the platform, and it ends well although its terminal is gone."""
+        return outlives_its_terminal(super().get_driver_class())
 
     def on_mount(self) -> None:
         """Begins: signals, source, pulse."""

@@ -14,6 +14,7 @@ from textual.app import App, SystemCommand
 from monitor.errors import LooptopError
 from monitor.tui import theme
 from monitor.tui.choices import Choice, Home, Opened
+from monitor.tui.hangup import outlives_its_terminal
 from monitor.tui.keys import commands
 from monitor.tui.paint import safe
 from monitor.tui.screens.connect import ConnectScreen
@@ -22,6 +23,7 @@ from monitor.tui.screens.help import HelpScreen
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
+    from textual.driver import Driver
     from textual.screen import Screen
 
 EVERY = 2.0
@@ -66,6 +68,10 @@ class Connect(App[Opened]):
     def get_default_screen(self) -> Screen[Any]:
         """The one screen."""
         return self.lists
+
+    def get_driver_class(self) -> type[Driver]:
+        """That of the platform, and it ends well although its terminal is gone."""
+        return outlives_its_terminal(super().get_driver_class())
 
     def on_mount(self) -> None:
         """Begins to look."""

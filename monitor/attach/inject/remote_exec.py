@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monitor.attach.inject.ptrace import GoneError, PtraceError, StuckError, Thread
+from monitor.attach.inject.ptrace import GoneError, PtraceError, StuckError, Thread, threads_of
 from monitor.attach.inject.thread_injector import Done, InjectError, waiting_threads
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ AT_ONCE = 0.03
 
 IN_TIME = 0.25
 """Seconds more for one that is in a call, or was nudged."""
+
+AT_MOST = 1.5
+"""Seconds more while a thread of it runs, or waits for a processor to run on: on a busy machine that takes its time."""
 
 _HOPELESS = ("nanosleep", "clock_nanosleep", "futex")
 """System calls that C code or the kernel goes on with after a nudge."""
@@ -64,7 +67,7 @@ def run(target: Target, text: str, answer: Answer, nudge: bool) -> Done:
         if where not in _HOPELESS:
             if nudge and where is not None:
                 pause = _nudge(target.pid)
-            if answer.wait(time.monotonic() + IN_TIME) is not None:
+            if _wait(target.pid, answer):
                 return Done("sys.remote_exec and a nudge" if pause else "sys.remote_exec", pause)
         # It would complain about a script that is gone; a later request takes the place of an earlier one.
         sys.remote_exec(target.pid, os.devnull)  # type: ignore[attr-defined, unused-ignore]
@@ -73,6 +76,27 @@ def run(target: Target, text: str, answer: Answer, nudge: bool) -> Done:
         raise InjectError("its main thread does not look up (it sleeps or waits in C)")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait(pid: int, answer: Answer) -> bool:
+    began = time.monotonic()
+    while answer.wait(time.monotonic() + 0.05) is None:
+        waited = time.monotonic() - began
+        if waited > AT_MOST or (waited > IN_TIME and not _runs(pid)):
+            return False
+    return True
+
+
+def _runs(pid: int) -> bool:
+    """Whether a thread of a process could go on now."""
+    for tid in threads_of(pid):
+        try:
+            state = Path(f"/proc/{pid}/task/{tid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (OSError, IndexError):
+            continue
+        if state in "RD":
+            return True
+    return False
 
 
 def _nudge(pid: int) -> float:

@@ -11,6 +11,8 @@ from pathlib import Path
 from samples_page import page
 
 from monitor.check.rules import RULES
+from monitor.findings.columns import GLYPHS
+from monitor.findings.kinds import KINDS
 from monitor.plain.check import cures
 from monitor.store.columns import TASKS
 from monitor.tui.keys import readme_table
@@ -19,10 +21,12 @@ from probes.settings import SETTINGS
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "docs" / "config.md"
 CHECK = ROOT / "docs" / "check.md"
+FINDINGS = ROOT / "docs" / "findings.md"
 SAMPLES = ROOT / "docs" / "samples.md"
 README = ROOT / "README.md"
 KEYS = ("<!-- keys: made by make docs -->", "<!-- end of keys -->")
 CHECK_RULES = ("<!-- rules: made by make docs -->", "<!-- end of rules -->")
+KINDS_PART = ("<!-- kinds: made by make docs -->", "<!-- end of kinds -->")
 COLUMNS = ("<!-- columns: made by make docs -->", "<!-- end of columns -->")
 
 _CONFIG_HEAD = """# Settings
@@ -77,6 +81,27 @@ def rules() -> str:
     return "| code | name | why | write | ruff |\n|---|---|---|---|---|\n" + "\n".join(rows)
 
 
+def kinds() -> str:
+    """The kinds of findings, for docs/findings.md: a list to find them in, then each with its thresholds."""
+    lines = ["✗ something is broken, ! something will be. The worst first, as on the screen.", ""]
+    lines += ["| | kind | what | sample | cure |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {GLYPHS[kind.weight]} | [`{kind.key}`](#{kind.key}) | {kind.title} "
+        f"| {_sample(kind.sample)} | {_sample(kind.cure)} |"
+        for kind in KINDS
+    ]
+    for kind in KINDS:
+        lines += ["", f"### {kind.key}", "", f"{kind.why} {kind.advice}", ""]
+        lines += [f"* Known from: {kind.known}.", f"* Not seen: {kind.unseen}."]
+        settings = "; ".join(f"`{one.key}` {one.default:g} {one.unit} ({one.help})" for one in kind.thresholds)
+        lines.append(f"* Thresholds: {settings}.")
+    return "\n".join(lines)
+
+
+def _sample(name: str) -> str:
+    return f"`{name}`" if name else ""
+
+
 def filled(path: Path, *parts: tuple[tuple[str, str], str]) -> str:
     """A file with its generated parts as they should be."""
     text = path.read_text(encoding="utf-8")
@@ -94,6 +119,7 @@ def wanted() -> dict[Path, str]:
         README: filled(README, (KEYS, readme_table()), (COLUMNS, columns())),
         SAMPLES: page(),
         CHECK: filled(CHECK, (CHECK_RULES, rules())),
+        FINDINGS: filled(FINDINGS, (KINDS_PART, kinds())),
     }
 
 

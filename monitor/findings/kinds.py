@@ -117,7 +117,7 @@ KINDS: tuple[Kind, ...] = (
         "task_leak",
         "task_leak_bounded",
         "births and ends of each creation site",
-        "growth that is slower than `per_second`, or that comes in bursts with pauses",
+        "growth that is slower than four tasks a second, or comes in bursts with pauses",
         (
             _AWHILE,
             Threshold("least", 20, "count", "how many more there must be at the end of the window"),
@@ -245,10 +245,11 @@ KINDS: tuple[Kind, ...] = (
         "list_grows",
         "list_bounded",
         "resident memory; what tracemalloc traces, while tracing is on",
-        "which line, while tracing is off; growth that is slower than `least` in the window",
+        "which line, unless tracing is on and somebody looks at it; growth that is slower, or has pauses",
         (
             Threshold("window", 15, "s", "how long it must grow, in every quarter of it"),
-            Threshold("least", 24, "MiB", "how much it must have grown in the window"),
+            Threshold("least", 24, "MiB", "how much resident memory must have grown in the window"),
+            Threshold("traced", 8, "MiB", "how much traced memory must have grown in the window"),
         ),
     ),
 )

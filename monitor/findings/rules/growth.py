@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from monitor import format as fmt
 from monitor.findings.model import Line, Sign
@@ -217,27 +217,51 @@ def _calls(store: Store, loop: int) -> Iterator[Line]:
 
 @dataclass(slots=True)
 class Memory:
-    """Resident memory that grows without a pause."""
+    """Memory that grows without a pause: what is traced while tracing is on, and what is resident."""
 
-    _past: Past = field(default_factory=Past)
+    _resident: Past = field(default_factory=Past)
     _traced: Past = field(default_factory=Past)
+    _since: int = 0  # when the tracing began whose values `_traced` has
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
-        """One sign for the process."""
-        window, least = thresholds.of("memory_growing", "window"), thresholds.of("memory_growing", "least") * _MIB
-        rss = store.process.rss
-        if rss is None or store.process.measured <= (self._past.values[-1][0] if self._past.values else 0.0):
+        """One sign for the process, and one for what is traced."""
+        window = thresholds.of("memory_growing", "window")
+        process, tracing = store.process, store.memory.tracing
+        if process.rss is not None:
+            self._resident.add(process.measured, process.rss, window)
+            least = thresholds.of("memory_growing", "least") * _MIB
+            yield from _memory(self._resident, process.rss, "rss", window, least)
+        if tracing is None:
             return
-        self._past.add(store.process.measured, rss, window)
-        grown = self._past.grown(window, 4)
-        if grown < least * _NEAR:
-            return
-        yield Sign(
-            "memory_growing",
-            "rss",
-            f"resident memory is {fmt.size(rss)}, {fmt.size(round(grown))} more than {window:g} s ago",
-            strong=grown >= least,
-            at_once=True,
-            evidence={"rss": rss, "more": round(grown), "window": window},
-            since=self._past.values[0][0],
-        )
+        if tracing.since != self._since:
+            self._since, self._traced = tracing.since, Past()
+        self._traced.add(store.now, tracing.traced, window)
+        least = thresholds.of("memory_growing", "traced") * _MIB
+        for sign in _memory(self._traced, tracing.traced, "traced", window, least):
+            yield replace(sign, **_grown_most(store))
+
+
+def _memory(past: Past, now: int, what: str, window: float, least: float) -> Iterator[Sign]:
+    grown = past.grown(window, 4)
+    if grown < least * _NEAR:
+        return
+    words = {"rss": "resident memory", "traced": "traced memory"}[what]
+    yield Sign(
+        "memory_growing",
+        what,
+        f"{words} is {fmt.size(now)}, {fmt.size(round(grown))} more than {window:g} s ago",
+        strong=grown >= least,
+        at_once=True,
+        evidence={what: now, "more": round(grown), "window": window},
+        since=past.values[0][0],
+    )
+
+
+def _grown_most(store: Store) -> dict[str, Any]:
+    """The lines that grew most, if somebody has looked since tracing began."""
+    look = store.memory.look
+    rows = [row for row in look.rows if row.size_diff > 0][:3] if look is not None else []
+    if not rows:
+        return {}
+    lines = tuple(Line(f"+{fmt.size(row.size_diff)} in {row.count_diff:+d} blocks", row.site) for row in rows)
+    return {"site": rows[0].site, "lines": lines}

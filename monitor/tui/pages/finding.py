@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LABEL = 14
 _SECONDS = {"blocked", "worst", "busy", "waited", "window"}
 _SHARES = {"share", "idle"}
-_BYTES = {"rss"}
+_BYTES = {"rss", "traced"}
 _TIMES = {"last"}
 
 

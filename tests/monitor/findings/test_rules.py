@@ -1,0 +1,363 @@
+"""What the rules see in frames: each kind, and what is near it and none."""
+
+import msgspec
+import pytest
+from fake_probe import NOW, hello, tick
+
+from monitor import frames
+from monitor.findings.engine import Findings
+from monitor.findings.kinds import BY_KEY, KINDS
+from monitor.store.store import Store
+
+SECOND = 1_000_000
+STRINGS = ["", "/srv/app.py", "main", "work"]
+SITES = [[0, 0, 0], [1, 10, 2], [1, 20, 3], [1, 30, 3]]
+
+
+class World:
+    """A store that is fed ticks, a quarter of a second apart, and the findings of it."""
+
+    def __init__(self, tasks=6):
+        self.store, self.findings, self.at = Store(), Findings(), NOW
+        facts = [[n, f"task-{n}", 3, 1, NOW - 90 * SECOND, None, 0, 1, 0] for n in range(1, tasks + 1)]
+        self.feed(hello())
+        self.feed(
+            {
+                "type": "static",
+                "strings": {"from": 0, "items": STRINGS},
+                "sites": {"from": 0, "items": SITES},
+                "loops": [[1, "asyncio", 1, "Main"]],
+                "tasks": facts,
+            }
+        )
+        self.changes = []
+
+    def feed(self, frame):
+        self.store.apply(frames.decode(msgspec.json.encode(frame)))
+
+    def tick(self, rows=(), **more):
+        self.at += SECOND // 4
+        more.setdefault("loops", [[1, 0, 0, 0, 0, 0, None, 0]])
+        self.feed(tick(self.at, tasks=list(rows), **more))
+        self.changes += [(one.what, one.finding.kind.key) for one in self.findings.look(self.store)]
+
+    def seconds(self, number, of=lambda quarter: {}):
+        for quarter in range(int(number * 4)):
+            self.tick(**of(quarter))
+        return [finding.kind.key for finding in self.findings.shown()]
+
+    @property
+    def only(self):
+        (finding,) = self.findings.shown()
+        return finding.sign
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def test_nothing_is_found_in_a_calm_program(world):
+    assert world.seconds(20, lambda quarter: {"rows": [[1, 2, quarter, quarter * 100, 10, 20]]}) == []
+
+
+def test_a_task_that_keeps_the_loop_busy(world):
+    def rows(share):
+        return lambda quarter: {"rows": [[1, 2, quarter, int(world.at - NOW + SECOND / 4) * share // 100, 10, 20]]}
+
+    assert world.seconds(15, rows(30)) == []
+    assert World().seconds(4, rows(80)) == []
+    assert world.seconds(8, rows(80)) == ["task_busy"]
+    assert world.only.task == 1
+    assert world.only.site.line == 10
+
+
+def test_a_busy_loop_and_a_task_that_works_without_waiting(world):
+    def rows(steps_per_s, busy):
+        def of(_):
+            elapsed = world.at - NOW + SECOND // 4
+            return {
+                "rows": [
+                    [1, 1, elapsed * steps_per_s // SECOND, elapsed * busy // 100, elapsed * (100 - busy) // 100, 9]
+                ]
+            }
+
+        return of
+
+    assert world.seconds(12, rows(200, 40)) == []  # five ms of work, then a turn for the others
+    world = World()
+    assert world.seconds(12, rows(20_000, 20)) == ["busy_loop"]
+    assert world.only.evidence["idle"] == 0
+
+
+def born(world, number):
+    world.feed({"type": "static", "tasks": [[100 + n, f"t-{n}", 3, 1, world.at, None, 1, 2, 0] for n in range(number)]})
+
+
+def test_tasks_that_grow_at_one_site(world):
+    for second in range(8):
+        born(world, 10 * second)
+        world.seconds(1)
+    assert [finding.kind.key for finding in world.findings.shown()] == ["tasks_growing"]
+    assert (world.only.site.line, world.only.evidence["tasks"]) == (20, 70)
+    assert world.seconds(10) == []  # they are still there, but grow no more
+
+
+def test_a_crowd_that_comes_at_once_does_not_grow(world):
+    born(world, 500)
+    assert world.seconds(15) == []
+
+
+def test_tasks_that_come_and_go_do_not_grow(world):
+    for second in range(12):
+        born(world, 10 * second)
+        site = [2, 1000 * second, 995 * second, 0, 0, 0, 0]
+        world.seconds(1, lambda quarter, site=site: {"sites": [site]})
+    assert world.findings.shown() == []  # of a thousand new ones nearly all have ended: load that rises
+
+
+def signs(**facts):
+    return lambda quarter: {"signs": facts} if quarter % 4 == 0 else {}
+
+
+LOCKS = [[1, 1, 2, 2, [[1, 3]]], [2, 1, 1, 2, [[2, 3]]]]
+
+
+def test_a_deadlock_is_the_cycle_with_its_lines(world):
+    assert world.seconds(4, signs(locks=LOCKS)) == ["deadlock"]
+    sign = world.only
+    assert [(line.name, line.site.line) for line in sign.lines] == [("task-1", 30), ("task-2", 30)]
+    assert "task-1 → task-2 → task-1" in sign.text
+
+
+def test_a_deadlock_by_way_of_a_task_that_is_awaited(world):
+    # 1 holds the lock and awaits 3, which awaits 2, which waits for the lock.
+    assert world.seconds(4, signs(locks=[[1, 1, 1, 2, [[2, 3]]]], awaits=[[1, [3]], [3, [2, 4]]])) == ["deadlock"]
+    assert [line.name for line in world.only.lines] == ["task-1", "task-3", "task-2"]
+
+
+def test_a_task_that_waits_for_its_own_lock(world):
+    assert world.seconds(4, signs(locks=[[1, 1, 1, 2, [[1, 3]]]])) == ["deadlock"]
+    assert "waits for itself" in world.only.text
+
+
+def test_who_steps_is_in_no_deadlock(world):
+    def moving(quarter):
+        return {"rows": [[1, 2, quarter, 10, 10, 20]], **signs(locks=LOCKS)(quarter)}
+
+    assert world.seconds(12, moving) == []
+
+
+def test_a_chain_of_locks_is_no_cycle(world):
+    assert world.seconds(8, signs(locks=[[1, 1, 2, 2, [[1, 3]]], [2, 1, 3, 2, [[2, 3]]]])) == []
+    assert world.seconds(8, signs(awaits=[[1, [2]], [2, [1]]])) == []  # no lock in it
+
+
+def test_a_lock_convoy_says_who_holds_it(world):
+    convoy = [[1, 4, 6, 2, [[n, 3] for n in (1, 2, 3, 4)]]]
+    assert world.seconds(6, signs(locks=convoy)) == ["lock_convoy"]
+    assert (world.only.name, world.only.site.line) == ("task-6", 20)
+    assert World().seconds(9, signs(locks=[[1, 3, 6, 2, [[n, 3] for n in (1, 2, 3)]]])) == []
+
+
+def test_a_holder_that_is_not_known_is_not_guessed(world):
+    world.seconds(6, signs(locks=[[1, 5, 0, 0, [[1, 3]]]]))
+    assert (world.only.task, world.only.site.line) == (None, 30)
+    assert "not known" in world.only.text
+
+
+def test_a_pool_with_more_to_do_than_workers(world):
+    assert world.seconds(6, signs(executors=[[1, "thread", "pool", 4, 4, 9, SECOND]])) == ["executor_saturated"]
+    assert "the longest for 1.00s" in world.only.text
+    assert World().seconds(6, signs(executors=[[1, "thread", "pool", 4, 4, 3, 0]])) == []
+    assert World().seconds(6, signs(executors=[[1, "thread", "pool", 2, 4, 9, 0]])) == []  # it still makes workers
+
+
+def test_a_queue_that_grows(world):
+    def of(per_second, stop=99):
+        return lambda quarter: signs(
+            queues=[[1, "Queue of Shop", 2, min(quarter, stop * 4) * per_second // 4, 0, 0, 0]]
+        )(quarter)
+
+    assert world.seconds(8, of(20)) == ["queue_growing"]
+    assert World().seconds(12, of(5)) == []
+    assert World().seconds(12, of(40, stop=3)) == []  # a burst
+
+
+def test_a_semaphore_whose_value_only_grows(world):
+    def of(quarter):
+        return signs(semaphores=[[1, "Semaphore of gate", 2, 3 + quarter // 4, None, 0]])(quarter)
+
+    assert world.seconds(8, of) == ["semaphore_overreleased"]
+    up_and_down = World()
+    assert up_and_down.seconds(12, lambda q: signs(semaphores=[[1, "x", 2, 3 + q // 4 % 3, None, 0]])(q)) == []
+
+
+def test_a_bounded_semaphore_says_so_itself(world):
+    failure = {"type": "ValueError", "message": "BoundedSemaphore released too many times", "traceback": [2]}
+    world.feed(
+        {
+            "type": "event",
+            "seq": 1,
+            "at": world.at,
+            "kind": "task_ended",
+            "task": 1,
+            "name": "x",
+            "outcome": "failed",
+            "exception": failure,
+            "site": 1,
+        }
+    )
+    assert world.seconds(1) == ["semaphore_overreleased"]
+    assert world.only.site.line == 20
+
+
+def test_a_cancellation_that_was_swallowed(world):
+    assert world.seconds(1, signs(cancelled=[[1, 1, 3]])) == []
+    assert world.seconds(3, signs(cancelled=[[1, 2, 3]])) == ["cancel_swallowed"]
+    assert world.only.lines[0].site.line == 30
+
+
+def test_an_exception_that_nobody_retrieved_has_the_task_and_its_site(world):
+    failure = {"type": "KeyError", "message": "'x'", "traceback": [3]}
+    end = {
+        "type": "event",
+        "seq": 1,
+        "at": world.at,
+        "kind": "task_ended",
+        "task": 4,
+        "name": "job",
+        "outcome": "failed",
+        "exception": failure,
+        "site": 2,
+    }
+    world.feed(end)
+    assert world.seconds(1) == []
+    for seq in (2, 3):
+        world.feed(
+            {
+                "type": "event",
+                "seq": seq,
+                "at": world.at,
+                "kind": "unhandled",
+                "message": "Task exception was never retrieved",
+                "name": "job",
+                "exception": failure,
+            }
+        )
+    assert world.seconds(1) == ["never_retrieved"]
+    assert (world.only.task, world.only.site.line, world.only.evidence["times"]) == (4, 20, 2)
+    assert world.seconds(70) == []
+
+
+def test_other_calls_of_the_exception_handler_are_no_findings(world):
+    world.feed({"type": "event", "seq": 1, "at": world.at, "kind": "unhandled", "message": "Exception in callback x()"})
+    assert world.seconds(2) == []
+
+
+def test_a_task_that_was_collected(world):
+    world.feed(
+        {
+            "type": "event",
+            "seq": 1,
+            "at": world.at,
+            "kind": "unhandled",
+            "message": "Task was destroyed but it is pending!",
+            "task": 2,
+            "name": "task-2",
+            "site": 2,
+        }
+    )
+    assert world.seconds(1) == ["collected_pending"]
+
+
+def test_a_coroutine_that_was_never_awaited(world):
+    for seq in (1, 2, 3):
+        world.feed(
+            {
+                "type": "event",
+                "seq": seq,
+                "at": world.at,
+                "kind": "never_awaited",
+                "coro": "fetch",
+                "site": 3,
+                "stack": [1, 2],
+                "blame": 1,
+                "text": "made here",
+            }
+        )
+    assert world.seconds(1) == ["never_awaited"]
+    assert world.only.text == "3 times, fetch() was never awaited"
+    assert [line.site.line for line in world.only.lines] == [20, 30]
+
+
+def slow(seq, at, milliseconds):
+    return {
+        "type": "event",
+        "seq": seq,
+        "at": at,
+        "kind": "slow_callback",
+        "loop": 1,
+        "duration": milliseconds * 1000,
+        "task": 1,
+        "name": "task-1",
+        "callback": "work",
+        "stack": [1, 2],
+        "blame": 1,
+        "samples": 3,
+    }
+
+
+def test_a_line_that_blocks_the_loop(world):
+    world.feed(slow(1, world.at, 200))
+    world.feed(slow(2, world.at, 200))
+    assert world.seconds(1) == []
+    world.feed(slow(3, world.at, 200))
+    assert world.seconds(1) == ["loop_blocked"]
+    assert (world.only.site.line, world.only.evidence["times"]) == (20, 3)
+    assert world.seconds(40) == []
+
+
+def test_a_loop_that_is_blocked_now_is_told_before_it_ends(world):
+    def of(quarter):
+        return {"loops": [[1, 0, 0, 0, 0, 0, 1, 1_500_000]], "signs": {"blocked": [[1, 1_500_000, [1, 2], 1]]}}
+
+    assert world.seconds(1, of) == ["loop_blocked"]
+    assert (world.only.task, world.only.site.line) == (1, 20)
+
+
+def test_timers_that_pile_up(world):
+    def of(per_second):
+        return lambda quarter: {"loops": [[1, 0, 0, 0, quarter * per_second // 4, 0, None, 0]]}
+
+    assert world.seconds(8, of(100)) == ["timers_piling_up"]
+    assert World().seconds(8, of(10)) == []
+
+
+def test_memory_that_grows_without_a_pause(world):
+    def of(mib_per_s, pause=0):
+        def at(quarter):
+            second = quarter // 4
+            grown = second if not pause else second // pause * pause
+            return {"process": {"rss": (100 + grown * mib_per_s) << 20, "cpu": 0}} if quarter % 4 == 0 else {}
+
+        return at
+
+    assert world.seconds(20, of(3)) == ["memory_growing"]
+    assert World().seconds(20, of(1)) == []
+    assert World().seconds(30, of(3, pause=10)) == []
+
+
+def test_the_samples_that_the_kinds_name_are_there():
+    from sample_apps.catalogue import names
+
+    known = set(names())
+    assert {name for kind in KINDS for name in (kind.sample, kind.cure) if name} <= known
+
+
+def test_samples_and_findings_speak_of_the_same_kinds():
+    from typing import get_args
+
+    from sample_apps.vocabulary import Problem
+
+    assert set(get_args(Problem)) - {"cancelled_by"} == set(BY_KEY)

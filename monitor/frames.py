@@ -187,7 +187,8 @@ class Signs(msgspec.Struct, frozen=True, kw_only=True):
     """Number, kind, label, workers, most workers, queued, the longest that a task has waited for one."""
     cancelled: list[tuple[Int, Int, Int]] = []  # that went on: task, how often cancelled, its line
     timers: list[tuple[Int, Int, list[tuple[str, Int]]]] = []  # loop, number, what a sample of them calls
-    blocked: list[tuple[Int, Microseconds, list[Int], Int]] = []  # loop, how long, stack, line to blame
+    blocked: list[tuple[Int, Microseconds, Microseconds, list[Int], Int]] = []
+    """Loop, for how long, how much of it without a CPU, stack, index of the line to blame."""
 
 
 MemoryRow = tuple[list[Int], Int, Int, Int, Int]
@@ -295,6 +296,7 @@ class Event(_Frame, frozen=True, kw_only=True, tag="event"):
     kind: str
     loop: Int = 0
     duration: Microseconds = 0
+    starved: Microseconds = 0
     task: Int | None = None
     name: str | None = None
     callback: str = ""

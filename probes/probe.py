@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from _thread import allocate_lock, get_ident, start_new_thread
+from _thread import allocate_lock, get_ident, get_native_id, start_new_thread
 from time import monotonic, thread_time, time
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,7 @@ class Probe:
         self.loops = Loops(self.registry)
         self.loops.on_unhandled = self._on_unhandled
         self.sampler = Sampler(self.loops, self.journal, self.watchdog, self.clock)
-        self.signs = Signs(self.loops, self.sampler.tables)
+        self.signs = Signs(self.loops, self.sampler.tables, self.watchdog.starved)
         self.unawaited = Unawaiteds()
         self.memory = Memory(self)
         self.hush = Hush(lambda: 2 if hot.state.watching else 1)
@@ -206,6 +206,7 @@ class Probe:
         """The body of the probe's thread: returns when the probe has left."""
         self._thread = get_ident()
         try:
+            self.watchdog.starved.own.add(get_native_id())
             self.server.run()
         except LostError:
             pass  # the program closed our sockets; whatever has their numbers now is not ours

@@ -315,6 +315,7 @@ class Sampler:
             self.clock.unix(slow.ended),
             loop=slow.loop,
             duration=_us(slow.duration),
+            starved=_us(slow.starved),
             task=slow.task or None,
             name=slow.name[:300] if slow.task else None,
             callback=slow.callback[:300],

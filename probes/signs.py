@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .records import TaskRecord
     from .sites import Tables
     from .stacks import StackFrame
+    from .starved import Starved
 
 MOST_TASKS = 20_000
 MOST_ROWS = 100
@@ -74,8 +75,9 @@ class _Lock:
 class Signs:
     """The newest look. `facts` is the `signs` of a tick."""
 
-    def __init__(self, all_loops: Loops, tables: Tables) -> None:
+    def __init__(self, all_loops: Loops, tables: Tables, starved: Starved) -> None:
         self._loops = all_loops
+        self._starved = starved
         self._tables = tables
         self._next_number = count(1).__next__
         self._numbers: dict[int, tuple[weakref.ref[Any], int]] = {}  # by id: a hash may be code of the program's
@@ -393,7 +395,9 @@ class Signs:
             stack = stack_of(sys._current_frames().get(record.thread), record.depth)
             if record.started == started and stack:
                 lines = [self._tables.site(code, line) for code, line in stack]
-                rows.append([record.id, round((now - started) * 1e6), lines, sites.blamed(list(stack))])
+                starved = self._starved.since_calm(record, now - started)
+                facts = [round((now - started) * 1e6), round(starved * 1e6)]
+                rows.append([record.id, *facts, lines, sites.blamed(list(stack))])
         return rows
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import hot, loops, sites
 from .records import coro_name
+from .starved import Starved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,7 @@ MOST_FRAMES = 60
 class SlowCallback:
     """A callback that was too slow, as booked in the app's thread; the sampler makes an event of it."""
 
-    __slots__ = ("callback", "duration", "ended", "loop", "name", "samples", "task")
+    __slots__ = ("callback", "duration", "ended", "loop", "name", "samples", "starved", "task")
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class SlowCallback:
         self.ended = ended
         self.duration = duration
         self.samples = samples
+        self.starved = 0.0  # of the duration
 
     def heaviest(self) -> tuple[Stack, float]:
         """The stack at the line where the callback was found most of its time, and that time (s)."""
@@ -79,6 +81,7 @@ class Watchdog:
         self._running = 0
         self._looked = 0.0
         self._looking = allocate_lock()
+        self.starved = Starved()
 
     @property
     def interval(self) -> float:
@@ -97,11 +100,15 @@ class Watchdog:
 
     def _run(self, number: int, wait: Callable[[float], bool]) -> None:
         try:
+            self.starved.own.add(get_native_id())
             while number == self._running and not wait(self.interval):
                 self.look()
                 self.cpu = thread_time()
         except Exception as error:
             hot.state.on_error("watchdog", error)
+        finally:
+            self.starved.own.discard(get_native_id())
+            self.starved.forget()
 
     def look_if_late(self) -> None:
         """Looks, in the other thread of the probe, if the last look is too long ago. Called whenever that may have
@@ -127,6 +134,7 @@ class Watchdog:
             self._looked = now
             for loop, record in silent:
                 self._beat(loop, record, now)
+            self.starved.look(now, list(hot.loops.values()))
             # A beat is written to a socket, and so gives the GIL away: what was done with it must be looked at first.
             if monotonic() - now < 2 * self.interval:
                 return
@@ -203,7 +211,9 @@ class Watchdog:
                 ended += min(answered - ended, 2 * self.interval)  # it ended between the last look and this beat
             duration = sum(seconds for _, seconds in stretch) + ended - samples[index - 1][2]
             if code is not None and duration >= self.threshold:
-                self.caught.append(SlowCallback(record, 0, "", f"{code.co_qualname}()", ended, duration, stretch))
+                slow = SlowCallback(record, 0, "", f"{code.co_qualname}()", ended, duration, stretch)
+                slow.starved = self.starved.since_calm(record, duration)
+                self.caught.append(slow)
             begin = index
 
     def book(self, record: LoopRecord, callback: Any, task: TaskRecord | None, started: float, elapsed: float) -> None:
@@ -219,6 +229,7 @@ class Watchdog:
             number, name, text = task.id, alive.get_name(), coro_name(alive)
         slow = SlowCallback(record, number, name, text or describe(callback), started + elapsed, elapsed, [])
         slow.samples = [sample[:2] for sample in samples]
+        slow.starved = self.starved.since_calm(record, elapsed)
         self.caught.append(slow)
 
 

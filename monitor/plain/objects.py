@@ -170,6 +170,7 @@ def slow_callback_object(slow: SlowCallback) -> Object:
         "type": "slow_callback",
         "time": seconds(slow.at),
         "duration": seconds(slow.duration),
+        "starved": seconds(slow.starved),
         "loop": slow.loop,
         "task": slow.task,
         "name": slow.name,

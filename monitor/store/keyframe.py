@@ -294,6 +294,7 @@ def _history(store: Store, tables: _Tables) -> frames.History:
             kind="slow_callback",
             loop=entry.loop,
             duration=_us(entry.duration),
+            starved=_us(entry.starved),
             task=entry.task,
             name=entry.name,
             callback=entry.callback,

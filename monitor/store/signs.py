@@ -85,6 +85,7 @@ class BlockedNow:
 
     loop: int
     duration: float
+    starved: float  # of it, waiting for a processor
     stack: tuple[Site, ...]
     blame: int
 
@@ -136,5 +137,8 @@ def signs_of(told: frames.Signs, at: float, site: Callable[[int], Site | None]) 
         ),
         went_on=tuple(WentOn(task, times, site(line)) for task, times, line in told.cancelled),
         timers=tuple(TimersOf(loop, number, tuple(calls)) for loop, number, calls in told.timers),
-        blocked=tuple(BlockedNow(loop, us * 1e-6, stack(lines), blame) for loop, us, lines, blame in told.blocked),
+        blocked=tuple(
+            BlockedNow(loop, us * 1e-6, starved * 1e-6, stack(lines), blame)
+            for loop, us, starved, lines, blame in told.blocked
+        ),
     )

@@ -439,6 +439,7 @@ class Store:
                         seq=event.seq,
                         at=at,
                         duration=event.duration * _SECOND,
+                        starved=event.starved * _SECOND,
                         loop=event.loop,
                         task=event.task,
                         name=event.name,

@@ -31,7 +31,7 @@ class Blocked:
             if line is None or group.last < begin:
                 continue
             recent = [slow for slow in group.callbacks if slow.at >= begin]
-            blocked = sum(slow.duration for slow in recent)
+            blocked = sum(slow.duration - slow.starved for slow in recent)
             if blocked < total * _NEAR or not recent:
                 continue
             yield self._sign(recent, blocked, strong=blocked >= total)
@@ -58,6 +58,7 @@ class Blocked:
                 "blocked": round(blocked, 6),
                 "times": len(recent),
                 "worst": round(max(slow.duration for slow in recent), 6),
+                "starved": round(sum(slow.starved for slow in recent), 6),
                 "loop": last.loop,
             },
             since=min(slow.at - slow.duration for slow in recent),
@@ -65,13 +66,12 @@ class Blocked:
 
     def _now(self, store: Store, least: float) -> Iterator[Sign]:
         for loop in store.loops.values():
-            if loop.blocked < least:
+            where = next((one for one in store.signs.blocked if one.loop == loop.id), None)
+            fresh = where is not None and store.now - store.signs.at < _STALE
+            if loop.blocked < least or where is None or not fresh or where.duration - where.starved < least:
                 continue
             task = store.tasks.get(loop.running) if loop.running is not None else None
             name = task.name if task is not None else "a callback"
-            where = next((one for one in store.signs.blocked if one.loop == loop.id), None)
-            fresh = where is not None and store.now - store.signs.at < _STALE
-            stack = where.stack if where is not None and fresh else ()
             yield Sign(
                 "loop_blocked",
                 ("now", loop.id),
@@ -79,8 +79,8 @@ class Blocked:
                 at_once=True,
                 task=loop.running,
                 name=name,
-                site=where.line if where is not None and fresh else None,
-                lines=tuple(Line("", site) for site in stack),
+                site=where.line,
+                lines=tuple(Line("", site) for site in where.stack),
                 evidence={"blocked": round(loop.blocked, 6), "times": 1, "loop": loop.id},
                 since=store.now - loop.blocked,
             )

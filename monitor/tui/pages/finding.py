@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from monitor.findings.model import Figure, Finding
 
 LABEL = 14
-_SECONDS = {"blocked", "worst", "busy", "waited", "window"}
+_SECONDS = {"blocked", "worst", "starved", "busy", "waited", "window"}
 _SHARES = {"share", "idle"}
 _BYTES = {"rss", "traced"}
 _TIMES = {"last"}

@@ -98,7 +98,7 @@ def right_ones() -> list[str]:
 
 def found_in(program: Program, seconds: float) -> list[str]:
     """What was found in a program within so long, as lines."""
-    wait_for_socket(program.socket_path, program.process).close()
+    wait_for_socket(program.socket_path, program.process, 60).close()
     findings = Findings()
     things = stream.watch(connect(Address(path=str(program.socket_path))), seconds, None, findings)
     return [stream.line(thing) for thing in things if thing["type"] == "finding"]
@@ -106,15 +106,15 @@ def found_in(program: Program, seconds: float) -> list[str]:
 
 def soak_sample(name: str, seconds: float, folder: Path) -> list[str]:
     """One sample."""
-    script = SAMPLE.format(root=str(ROOT), name=name, seconds=round(seconds + 30))
-    with Program(script, folder=folder, settings={"expect": 30}) as program:
+    script = SAMPLE.format(root=str(ROOT), name=name, seconds=round(seconds + 90))
+    with Program(script, folder=folder, settings={"expect": 90}) as program:
         return found_in(program, seconds)
 
 
 def soak_server(kind: str, seconds: float, folder: Path) -> list[str]:
     """The server, with wrk on all of its pages."""
     script = SERVER.format(**(UVLOOP if kind == "server-uvloop" else PLAIN))
-    with Program(script, folder=folder, settings={"expect": 30}) as program:
+    with Program(script, folder=folder, settings={"expect": 90}) as program:
         port = program.line(30)
         wrk = [
             subprocess.Popen(

@@ -320,7 +320,7 @@ def test_a_line_that_blocks_the_loop(world):
 
 def test_a_loop_that_is_blocked_now_is_told_before_it_ends(world):
     def of(quarter):
-        return {"loops": [[1, 0, 0, 0, 0, 0, 1, 1_500_000]], "signs": {"blocked": [[1, 1_500_000, [1, 2], 1]]}}
+        return {"loops": [[1, 0, 0, 0, 0, 0, 1, 1_500_000]], "signs": {"blocked": [[1, 1_500_000, 0, [1, 2], 1]]}}
 
     assert world.seconds(1, of) == ["loop_blocked"]
     assert (world.only.task, world.only.site.line) == (1, 20)

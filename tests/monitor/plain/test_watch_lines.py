@@ -55,6 +55,7 @@ def test_a_slow_callback():
         "type": "slow_callback",
         "time": (NOW + 1000) / 1e6,
         "duration": 0.25,
+        "starved": 0.0,
         "loop": 1,
         "task": 2,
         "name": "[/x]",

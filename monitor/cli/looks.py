@@ -112,6 +112,7 @@ def watch(
 @click.option("--limit", type=click.IntRange(1, 500), default=20, metavar="N", help="At most so many rows (20).")
 @click.option("--hide", type=click.Choice(["stdlib", "packages"]), multiple=True, help="Leave these files out.")
 @json_option
+@at_option
 @token_option
 def memory(
     target: str,
@@ -121,17 +122,25 @@ def memory(
     limit: int,
     hide: tuple[str, ...],
     as_json: bool,
+    at: str | None,
     token_file: str | None,
 ) -> int:
     """Print which lines of a program make its memory grow.
 
     Traces its allocations for a while (tracemalloc), which makes its steps several times as dear meanwhile.
+    Of a recording: the newest look that was taken while it was recorded.
     """
     from monitor.attach.enter import Way
     from monitor.plain import memory as plain
 
-    wanted = plain.Wanted(duration, frames, group, limit, ("probe", *hide))
-    growth = plain.measure(connect(target, token_file, Way(tell=say).enter), wanted)
+    path = recording_of(target, at)
+    if path is not None:
+        from monitor.recording.reader import store_at
+
+        growth = plain.recorded(store_at(path, at))
+    else:
+        wanted = plain.Wanted(duration, frames, group, limit, ("probe", *hide))
+        growth = plain.measure(connect(target, token_file, Way(tell=say).enter), wanted)
     for note in growth.notes:
         say(note)
     print_object(as_json, lambda: plain.growth_object(growth), lambda *how: plain.growth_lines(growth, *how))
@@ -142,12 +151,19 @@ def memory(
 @click.argument("target")
 @click.option("--calls", type=click.IntRange(0, 1000), default=100, metavar="N", help="Newest calls in JSON (100).")
 @json_option
+@at_option
 @token_option
-def profile(target: str, calls: int, as_json: bool, token_file: str | None) -> int:
+def profile(target: str, calls: int, as_json: bool, at: str | None, token_file: str | None) -> int:
     """Print what functions decorated with probes.profile_time or profile_memory took."""
     from monitor.plain import memory as plain
 
-    store = plain.profiles(connect(target, token_file), calls if as_json else 0)
+    path = recording_of(target, at)
+    if path is not None:
+        from monitor.recording.reader import store_at
+
+        store = store_at(path, at)
+    else:
+        store = plain.profiles(connect(target, token_file), calls if as_json else 0)
     print_object(as_json, lambda: plain.profiles_object(store), lambda *how: plain.profiles_lines(store, *how))
     return 0
 

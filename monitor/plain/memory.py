@@ -124,6 +124,17 @@ def measure(connection: Connection, wanted: Wanted) -> Growth:
     return Growth(store, baseline, look, cost, tuple(notes))
 
 
+def recorded(store: Store) -> Growth:
+    """The same of a recording: the newest look that was taken up to then. Raises LooptopError."""
+    memory = store.memory
+    if memory.look is None:
+        raise LooptopError(
+            "nobody had looked at memory in this recording by then",
+            "record with r in the dashboard while its Memory screen traces",
+        )
+    return Growth(store, memory.baseline or memory.look, memory.look, memory.cost(), ())
+
+
 def growth_object(growth: Growth) -> Object:
     """What `looptop memory --json` prints."""
     baseline, look = growth.baseline, growth.look

@@ -89,10 +89,21 @@ def test_without_a_terminal_replay_prints_one_table(run, recorded):
     assert "@api" in out
 
 
+def test_memory_and_profile_are_what_was_looked_at(run, recorded, tmp_path):
+    path = record(tmp_path / "m.looptop", ticks=120, script=Script(memory=True), moments=False).path
+    status, out, err = run("memory", path, "--json")
+    assert (status, err) == (0, "")
+    assert all(row["size_diff"] > 0 for row in json.loads(out)["diff"])
+    assert len(json.loads(out)["diff"]) in (2, 3)
+    assert json.loads(run("profile", path, "--json")[1])["functions"][0]["function"] == "f"
+    status, _, err = run("memory", recorded.path)
+    assert (status, "nobody had looked at memory in this recording by then" in err) == (1, True)
+
+
 def test_compare_and_its_exit_status(run, recorded, tmp_path):
     other = record(tmp_path / "b.looptop", ticks=120, script=Script(slow=0.9), moments=False).path
     status, out, err = run(
-        "compare", recorded.path, other, "--fail-if", "slow_per_min>+500%", "--fail-if", "rss_max>9GB"
+        "compare", recorded.path, other, "--fail-if", "slow_per_min>+2000%", "--fail-if", "rss_max>9GB"
     )
     assert (status, err) == (0, "")
     assert out.splitlines()[0].startswith("A  ") and "worse  " in out.splitlines()[4]

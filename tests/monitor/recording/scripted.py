@@ -18,7 +18,7 @@ from monitor.store.store import Store
 
 NOW = fake_probe.NOW
 STRINGS = ["", "/srv/app.py", "main", "worker", "/srv/db.py", "query", "parse"]
-SITES = [[0, 0, 0], [1, 10, 2], [1, 42, 3], [1, 43, 3], [4, 115, 5], [4, 7, 6]]
+SITES = [[0, 0, 0], [1, 10, 2], [1, 42, 3], [1, 43, 3], [4, 115, 5], [4, 7, 6], [1, 0, 0], [4, 0, 0]]
 
 
 def frame(**said: Any) -> frames.Frame:
@@ -188,6 +188,34 @@ class Script:
         )
         yield from pieces
         yield from told
+        if self.memory and chance() < 0.2:
+            yield self._looked()
+
+    def _looked(self) -> frames.Frame:
+        """A reply of somebody who looks at memory while it is recorded."""
+        chosen = self.random
+        kind = chosen.choice(["baseline", "lineno", "lineno", "filename", "objects", "profiles"])
+        if kind == "objects":
+            rows = [["dict", chosen.randrange(9000), 5], ["Task", chosen.randrange(90), -1]]
+            said = {"at": self.at, "objects": 9000, "types": 2, "pause": 900, "took": 1000, "rows": rows}
+            return frame(type="reply", id=3, ok=True, objects=said)
+        if kind == "profiles":
+            call = [self.at, 900, 30, 2, None, "done", []]
+            said = {"function": "f", "module": "app", "site": 2, "shape": "function", "kind": "time", "calls": 3}
+            return frame(type="reply", id=4, ok=True, profiles=[{**said, "recent": [call]}])
+        rows = [
+            [[site], chosen.randrange(1 << 20), chosen.randrange(1 << 16), 9, 1]
+            for site in ((6, 7) if kind == "filename" else (2, 4, 5))
+        ]
+        look = {"at": self.at, "blocks": 9, "groups": 3, "pause": 500, "took": 900, "traced": 1 << 20, "peak": 1 << 21}
+        what = {
+            "overhead": 99,
+            "group": "lineno" if kind == "baseline" else kind,
+            "rows": None if kind == "baseline" else rows,
+        }
+        return frame(
+            type="reply", id=5, ok=True, memory={**look, **what, "against": "baseline", "against_at": self.at - 9}
+        )
 
     def _happens(self) -> list[frames.Frame]:
         """Events, which come after the rows of their tick."""

@@ -1,9 +1,7 @@
-"""What recording costs: `python -m benchmarks.recording [size] [seek] [cpu] [--json]`.
+"""What recording takes and costs: `python -m benchmarks.recording [size] [cpu] [--json]`. What a seek takes: `seek`.
 
 * **size**: a real program of 1,000 tasks of which 200 are active (half wait on queues, half sleep for random times) is
   recorded as `looptop record` does, for a while; what the blocks after the first 20 s take is scaled to one hour.
-* **seek**: one hour of 5,000 tasks, 1,000 of which change at each of two ticks a second, is written as fast as it goes
-  by the recorder's own code; then a player seeks to random places, and the rows of a screen are sorted and formatted.
 * **cpu**: four of that program run in turns on one core: two with a viewer (their ratio is the A/A control), one with a
   viewer and a recorder, one with a recorder alone. What counts is the CPU time of the process, the probe included.
 """
@@ -25,14 +23,8 @@ from typing import Any
 
 import msgspec
 
-from monitor import frames
 from monitor.recording.format import HEAD_SIZE, PARTS, Head
 from monitor.recording.reader import Recording
-from monitor.recording.writer import File, Recorder
-from monitor.sources.recording import open_recording
-from monitor.store.columns import TASKS, by_key, ordered
-from monitor.store.store import Store
-from probes import wire
 
 from .processes import ask, cores, end, spawn
 
@@ -159,94 +151,6 @@ def size(seconds: float) -> dict[str, Any]:
             }
 
 
-def write_hour(path: Path, tasks: int, active: int, hours: float) -> None:
-    """A recording of so many tasks, by the recorder's own code, as fast as it goes."""
-    chosen, now = random.Random(1), 1_763_700_000_000_000
-    hello = frames.Hello(
-        protocol=wire.PROTOCOL, session="b", pid=1, started=now, opened=now, now=now, name="b", program="bench"
-    )
-    store = Store()
-    recorder = Recorder(store, File(path, rate=2.0))
-
-    def tell(frame: frames.Frame) -> None:
-        store.apply(frame)
-        recorder.take(frame)
-        while recorder._queue.full():
-            time.sleep(0.001)
-
-    tell(hello)
-    strings = frames.Strings(0, ["", "/srv/app.py", "worker", "main"])
-    tell(
-        frames.Static(
-            strings=strings,
-            sites=frames.Sites(0, [(0, 0, 0), *((1, 10 + n, 2) for n in range(40))]),
-            loops=[(1, "asyncio", 1, "MainThread")],
-            tasks=[(n, f"worker-{n}", 2, 1, now - n, None, 0, 1 + n % 40, 0) for n in range(1, tasks + 1)],
-        )
-    )
-    rows = {n: [n, 2, 1, 100, 50, 100] for n in range(1, tasks + 1)}
-    steps = busy = 0
-    for second in range(round(hours * HOUR * 2)):
-        now += 500_000
-        changed = chosen.sample(range(1, tasks + 1), active) if second else list(rows)
-        for n in changed:
-            row, took = rows[n], chosen.randrange(20, 400)
-            row[2] += 5
-            row[3] += took
-            row[4] += took // 3
-            row[5] = max(row[5], took)
-            steps, busy = steps + 5, busy + took
-        loop = (1, chosen.randrange(9000), busy, 3, tasks, steps, None, 0)
-        tell(
-            frames.Tick(
-                at=now, tasks=[tuple(rows[n]) for n in changed], loops=[loop], process=frames.Process(rss=10**8)
-            )
-        )
-        if second % 20 == 0:
-            event = frames.Event(
-                seq=second + 1, at=now, kind="slow_callback", duration=200_000, loop=1, stack=[5], blame=0
-            )
-            tell(event)
-    recorder.close()
-    assert recorder.dropped == 0
-
-
-def seek(hours: float, number: int = 40) -> dict[str, Any]:
-    """CPU seconds of a seek, to rows that can be drawn."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        path = Path(folder) / "seek.looptop"
-        began = time.process_time()
-        write_hour(path, 5000, 1000, hours)
-        written = time.process_time() - began
-        taken, busy = [], by_key(TASKS, "busy")
-        assert busy is not None
-        began = time.process_time()
-        source = open_recording(path)
-        opened = time.process_time() - began
-        store = Store()
-        chosen = random.Random(2)
-        for _ in range(number):
-            began = time.process_time()
-            source.seek(chosen.random() * source.duration)
-            source.pause()
-            for frame in source.frames():
-                store.apply(frame)
-            for task in ordered(list(store.tasks.values()), busy, store, True)[:60]:
-                for column in TASKS:
-                    column.text(task, store)
-            taken.append(time.process_time() - began)
-            assert len(store.tasks) == 5000
-        source.close()
-        return {
-            "seek, median (s)": round(statistics.median(taken), 3),
-            "seek, worst (s)": round(max(taken), 3),
-            "opened in (s)": round(opened, 3),
-            "hours": hours,
-            "file (MB)": round(path.stat().st_size / 1e6, 1),
-            "written in (s)": round(written, 1),
-        }
-
-
 def cpu(rounds: int, seconds: float = 2.5) -> dict[str, Any]:
     """Ratios of the CPU time of the program."""
     modes = {"viewer": (True, False), "control": (True, False), "both": (True, True), "recorder": (False, True)}
@@ -288,18 +192,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.recording", description="Measures what recording costs."
     )
-    parser.add_argument("what", nargs="*", default=["size", "seek", "cpu"], help="size, seek, cpu (all)")
+    parser.add_argument("what", nargs="*", choices=["size", "cpu"], help="size, cpu (both)")
     parser.add_argument("--seconds", type=float, default=60.0, help="of the program of which the size is measured (60)")
-    parser.add_argument("--hours", type=float, default=1.0, help="of the recording that is sought in (1)")
     parser.add_argument("--rounds", type=int, default=12, help="ratios of CPU time (12)")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    made = {
-        "size": lambda: size(options.seconds),
-        "seek": lambda: seek(options.hours),
-        "cpu": lambda: cpu(options.rounds),
-    }
-    found = {what: made[what]() for what in options.what}
+    made = {"size": lambda: size(options.seconds), "cpu": lambda: cpu(options.rounds)}
+    found = {what: made[what]() for what in options.what or made}
     if options.json:
         print(msgspec.json.encode(found).decode())
         return

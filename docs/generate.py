@@ -14,6 +14,7 @@ from monitor.check.rules import RULES
 from monitor.findings.columns import GLYPHS
 from monitor.findings.kinds import KINDS
 from monitor.plain.check import cures
+from monitor.recording.compare import FIGURES
 from monitor.store.columns import TASKS
 from monitor.tui.keys import readme_table
 from probes.settings import SETTINGS
@@ -23,10 +24,12 @@ CONFIG = ROOT / "docs" / "config.md"
 CHECK = ROOT / "docs" / "check.md"
 FINDINGS = ROOT / "docs" / "findings.md"
 SAMPLES = ROOT / "docs" / "samples.md"
+RECORDING = ROOT / "docs" / "recording.md"
 README = ROOT / "README.md"
 KEYS = ("<!-- keys: made by make docs -->", "<!-- end of keys -->")
 CHECK_RULES = ("<!-- rules: made by make docs -->", "<!-- end of rules -->")
 KINDS_PART = ("<!-- kinds: made by make docs -->", "<!-- end of kinds -->")
+FIGURES_PART = ("<!-- figures: made by make docs -->", "<!-- end of figures -->")
 COLUMNS = ("<!-- columns: made by make docs -->", "<!-- end of columns -->")
 
 _CONFIG_HEAD = """# Settings
@@ -98,6 +101,12 @@ def kinds() -> str:
     return "\n".join(lines)
 
 
+def figures() -> str:
+    """What `looptop compare` compares, for docs/recording.md."""
+    rows = [f"| `{figure.key}` | {figure.unit} | {figure.help} |" for figure in FIGURES]
+    return "| figure | unit | |\n|---|---|---|\n" + "\n".join(rows)
+
+
 def _sample(name: str) -> str:
     return f"`{name}`" if name else ""
 
@@ -120,6 +129,7 @@ def wanted() -> dict[Path, str]:
         SAMPLES: page(),
         CHECK: filled(CHECK, (CHECK_RULES, rules())),
         FINDINGS: filled(FINDINGS, (KINDS_PART, kinds())),
+        RECORDING: filled(RECORDING, (FIGURES_PART, figures())),
     }
 
 

@@ -27,7 +27,7 @@ SAMPLE = Sample(
         Waiting(kind="executor", task="client", at_least=1),
         Waiting(kind="executor", task="reader", at_least=1),
         Waiting(kind="executor", task="resolver", at_least=1),
-        LoopLag(at_most=0.1),
+        LoopLag(at_most=0.3),
         NoFinding(),
     ),
 )

@@ -19,8 +19,8 @@ SAMPLE = Sample(
     cure=None,
     expectations=(
         NoSlowCallback(over=0.25),
-        Utilization(at_least=0.2, at_most=0.6),
-        LoopLag(at_most=0.1),
+        Utilization(at_least=0.2, at_most=0.9),
+        LoopLag(at_most=0.3),
         NoFinding(),
     ),
 )

@@ -30,7 +30,7 @@ SAMPLE = Sample(
         TaskEnded(task="command-*", outcome="done", times=4),
         TaskEnded(task="command-*", outcome="failed", exception="PermissionError"),
         Utilization(at_most=0.3),
-        NoSlowCallback(),
+        NoSlowCallback(over=0.5),
         NoUnhandled(),
         NoFinding(),
     ),

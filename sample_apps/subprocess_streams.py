@@ -24,7 +24,7 @@ SAMPLE = Sample(
         AwaitStack(task="talk-*", through=("hears",)),
         TaskEnded(task="talk-*", outcome="done", times=2),
         Utilization(at_most=0.3),
-        NoSlowCallback(),
+        NoSlowCallback(over=0.5),
         NoUnhandled(),
         NoFinding(),
     ),

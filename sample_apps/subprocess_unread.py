@@ -25,7 +25,7 @@ SAMPLE = Sample(
         TasksGrowing(site="starts", per_second=0.8),
         StepRate(task="convert-*", at_most=20),
         Utilization(at_most=0.3),
-        NoSlowCallback(),
+        NoSlowCallback(over=0.5),
     ),
 )
 PROGRAM = "import sys; print(sys.stdin.readline().upper() * 20_000)"

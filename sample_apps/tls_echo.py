@@ -105,7 +105,7 @@ async def stranger(port: int, doubt: ssl.SSLContext) -> None:
 async def main(options: Options) -> None:
     """Start the server, its clients, and a stranger now and then."""
     rng = random.Random(options.seed)
-    ours, trust = contexts()
+    ours, trust = await asyncio.to_thread(contexts)
     doubt = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; made once, as all contexts should be
     async with asyncio.TaskGroup() as group:
 

@@ -448,10 +448,11 @@ class Session:
     def _task_pieces(
         self, number: int, sort: str, limit: int, offset: int, text: str | None, wanted: list[int] | None
     ) -> Iterator[list[dict[str, Any]]]:
-        records = _counted()
-        if wanted is not None:
-            ids = set(wanted)
-            records = [record for record in records if record.id in ids]
+        if wanted is None:
+            records = _counted()
+        else:
+            found_of = map(self._probe.record_of, dict.fromkeys(wanted))
+            records = [record for record in found_of if record is not None]
         if text is not None:
             records = [record for record in records if _named(record, text.lower())]
         total = len(records)

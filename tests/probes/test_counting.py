@@ -316,6 +316,7 @@ def test_a_task_that_is_collected_while_pending_is_gone(tmp_path: Path, python: 
             await asyncio.get_running_loop().create_future()
 
         async def main():
+            gc.disable()  # else it may be collected before anybody has seen it
             asyncio.create_task(orphan(), name="orphan")
             await told("ready")
             gc.collect()

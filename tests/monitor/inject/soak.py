@@ -30,6 +30,9 @@ from monitor.attach import door
 from monitor.attach.inject import inject
 from monitor.attach.payload import make
 
+PATIENCE = 60.0
+"""Seconds that anything may take: the machine may be busy with other things."""
+
 
 @dataclass
 class Figures:
@@ -121,17 +124,17 @@ def rounds(target: Running, number: int, progress: bool = False) -> Figures:
 
 def one_round(target: Running, figures: Figures, threads: int) -> None:
     began = time.monotonic()
-    result = inject(target.pid, make({"leave": True}, 20), timeout=20)
+    result = inject(target.pid, make({}, PATIENCE), timeout=PATIENCE)
     assert not result.found, "the probe of the round before is still there"
-    with Viewer(reach(result, 20)) as viewer:
+    with Viewer(reach(result, PATIENCE)) as viewer:
         viewer.watch(rate=20)
-        viewer.until(lambda: "worker-1" in viewer.names(), "the tasks")
+        viewer.until(lambda: "worker-1" in viewer.names(), "the tasks", PATIENCE)
         figures.first_data.append(time.monotonic() - began)
-        viewer.ask("detach")
-        viewer.until_end()
+        viewer.send({"type": "request", "id": 1, "op": "detach"})
+        viewer.until_end(PATIENCE)
     # The descriptors of the probe are closed one after the other; the next round may begin when it says goodbye.
-    wait_until(lambda: door.find(target.pid) is None, "the end of the probe")
-    wait_until(lambda: target.threads() <= threads or not target.alive, "no more threads than before", 10)
+    wait_until(lambda: door.find(target.pid) is None, "the end of the probe", PATIENCE)
+    wait_until(lambda: target.threads() <= threads or not target.alive, "no more threads than before", PATIENCE)
     assert target.alive, f"the program ended with {target.process.poll()}: {target.stderr}"
     figures.rounds += 1
     figures.how[result.how] += 1

@@ -32,8 +32,10 @@ WAYS = {
 
 def connect_screen(section: str = "programs") -> int:
     """The connect screen and the dashboards that are opened from it, until the person leaves for good."""
+    from monitor.findings import thresholds
     from monitor.tui import run_connect, run_dashboard
 
+    thresholds.load()  # what is wrong with it is told before anything opens
     home = Listed()
     while True:
         status, opened = run_connect(home, section, home.key, home.where())

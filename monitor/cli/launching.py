@@ -96,7 +96,9 @@ def watch_program(launch: Launch, headless: bool, record: str | None = None) -> 
         launch.become()
     from monitor.attach.below import run_below
     from monitor.cli.home import connect_screen
+    from monitor.findings import thresholds
 
+    thresholds.load()  # what is wrong with it is told before anything runs
     begin = None if recorder is None else recorder.begin
     status = run_below(launch, started=begin, home=None if recorder is not None else connect_screen)
     if record is not None:

@@ -52,7 +52,10 @@ def connect(target: str, token_file: str | None, enter: Callable[[int], Address]
 def open_dashboard(reach: Reach, keep_locals: bool = False) -> int:
     """The dashboard on a running program; what is wrong with the target is told before it opens."""
     from monitor.cli.home import connect_screen
+    from monitor.findings import thresholds
     from monitor.sources.live import LiveSource
+
+    thresholds.load()  # what is wrong with it is told before a probe is put in
 
     source = LiveSource(reach.again, first=reach.first())
     if keep_locals:

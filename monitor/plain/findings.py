@@ -102,8 +102,10 @@ def seen_lines(seen: Seen, width: int, colour: bool) -> list[str]:
         lines.append(f"{bold}{GLYPHS[kind.weight]} {kind.title}{plain}  ({state})")
         lines += _paragraph(f"{thing['text']}{_where(thing)}", width)
         lines += [f"      {fmt.clean(_line(one))}" for one in thing["lines"][:12]]
-        cure = f" looptop samples show {kind.cure}" if kind.cure else ""
-        lines += [*_paragraph(kind.why, width), *_paragraph(f"{kind.advice}{cure}", width), ""]
+        lines += [*_paragraph(kind.why, width), *_paragraph(kind.advice, width)]
+        if kind.cure:
+            lines.append(f"    looptop samples show {kind.cure}")
+        lines.append("")
     return lines[:-1]
 
 

@@ -125,7 +125,10 @@ def _convoy(store: Store, lock: Lock, *, strong: bool) -> Sign:
     if lock.holder is not None:
         holder = f"{name_of(store, lock.holder)} holds it"
         lines.append(Line("holds it", lock.held_at, lock.holder, name_of(store, lock.holder)))
-    lines += [Line("waits", site, task, name_of(store, task)) for task, site in lock.waiters[:_TASKS]]
+    lines += [
+        Line("waits", site, task, name_of(store, task))
+        for task, site in sorted(lock.waiters, key=lambda waiter: waiter[0])[:_TASKS]
+    ]
     return Sign(
         "lock_convoy",
         lock.number,

@@ -1,0 +1,72 @@
+"""Findings of real programs, as commands print them: live, from a recording, and with a bad configuration."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from watched import ROOT, Program
+
+DEADLOCK = """
+import asyncio
+
+async def take(first, second):
+    async with first:
+        await asyncio.sleep(0.1)
+        async with second:  # never
+            pass
+
+async def main():
+    print("ready", flush=True)
+    one, two = asyncio.Lock(), asyncio.Lock()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(take(one, two), name="ann")
+        group.create_task(take(two, one), name="bob")
+
+asyncio.run(main())
+"""
+
+
+def looptop(*words, folder, status=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "monitor", *words],
+        capture_output=True, text=True, timeout=90, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == status, done.stdout + done.stderr
+    return done
+
+
+def test_a_deadlock_live_and_from_its_recording(tmp_path: Path):
+    with Program(DEADLOCK, folder=tmp_path) as program:
+        program.expect("ready")
+        target = f"unix:{program.socket_path}"
+        recorder = subprocess.Popen(
+            [sys.executable, "-m", "monitor", "record", target, "-o", "it.looptop", "--duration", "5"],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        seen = looptop("watch", target, "--json", "--duration", "5", folder=tmp_path).stdout
+        (found,) = [thing for thing in map(json.loads, seen.splitlines()) if thing["type"] == "finding"]
+        assert (found["kind"], found["cure"], found["evidence"]) == (
+            "deadlock", "deadlock_ordered", {"tasks": 2, "locks": 2},
+        )  # fmt: skip
+        assert [(line["name"], line["line"]) for line in found["lines"]] == [("ann", 7), ("bob", 7)]
+        recorder.wait(60)
+    told = looptop("findings", "it.looptop", folder=tmp_path, status=1).stdout
+    assert "✗ deadlock" in told
+    assert "ann  waits for a lock that bob holds" in told
+    assert "looptop samples show deadlock_ordered" in told
+
+
+def test_a_calm_program_and_a_bad_file(tmp_path: Path):
+    with Program(
+        "import asyncio; print('ready', flush=True); asyncio.run(asyncio.sleep(60))", folder=tmp_path
+    ) as program:
+        program.expect("ready")
+        target = f"unix:{program.socket_path}"
+        assert looptop("findings", target, "--duration", "1", "--json", folder=tmp_path).stdout == '{"findings": []}\n'
+        (tmp_path / "looptop.toml").write_text("[findings.deadlok]\n")
+        refused = looptop("findings", target, folder=tmp_path, status=2)
+        assert refused.stdout == ""
+        assert refused.stderr.strip().endswith("findings.deadlok: no such kind: did you mean deadlock?")
+        assert len(refused.stderr.strip().splitlines()) == 1

@@ -25,6 +25,7 @@ SAMPLE = Sample(
         LoopLag(at_least=0.15),
         Finding("loop_blocked", line="rebuilds"),
     ),
+    watch=6.0,
 )
 
 

@@ -78,7 +78,10 @@ class SlowCallback:
 
 @dataclass(frozen=True, slots=True)
 class NoSlowCallback:
-    """Not one slow callback in the whole run: of the default threshold, or longer than `over` seconds."""
+    """Not one slow callback in the whole run: of the default threshold, or longer than `over` seconds.
+
+    Time for which the loop's thread got no processor does not count: the program is not to blame for that.
+    """
 
     over: float = 0.1
 

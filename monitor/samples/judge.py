@@ -153,7 +153,8 @@ def _slow(expected: words.SlowCallback, case: Case) -> Checked:
 
 @_check.register
 def _no_slow(expected: words.NoSlowCallback, case: Case) -> Checked:
-    found = [slow for slow in case.seen.slow.values() if slow.duration >= expected.over]
+    # What got no processor did not block: on a busy machine every callback takes long now and then.
+    found = [slow for slow in case.seen.slow.values() if slow.duration - slow.starved >= expected.over]
     texts = (f"{_slow_text(slow, case.lines)} for {fmt.duration(slow.duration)}" for slow in found)
     return not found, _few(texts, "none")
 

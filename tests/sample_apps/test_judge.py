@@ -80,6 +80,7 @@ CASES = [
         "worker-1 at it.py:1",
     ),
     (words.NoSlowCallback(), {}, {"slow": {1: slow()}}, "worker-1 at it.py:1 for 300ms"),
+    (words.NoSlowCallback(), {"slow": {1: replace(slow(), starved=0.25)}}, {"slow": {1: replace(slow(), starved=0.1)}}, "300ms"),
     (words.NoSlowCallback(over=0.5), {"slow": {1: slow()}}, {"slow": {1: slow(duration=0.6)}}, "600ms"),
     (words.TaskEnded("order-*", "done"), {"ended": {1: ended()}}, {"ended": {1: ended(name="x")}}, "x done"),
     (

@@ -24,6 +24,7 @@ class Way:
     force: bool = False
     stay: bool = False
     tell: Callable[[str], None] | None = None  # is given what a person should know of a probe that is in
+    meanwhile: Callable[[], None] | None = None  # is done while it takes its time
 
     def enter(self, pid: int) -> Address:
         """Puts a probe into a process and says where it listens. Raises ConnectError; the process is as it was."""
@@ -49,4 +50,4 @@ class Way:
 
     def _inject(self, pid: int, dry_run: bool) -> Result:
         payload = make({"leave": not self.stay}, self.timeout)
-        return inject(pid, payload, self.method, self.timeout, self.force, dry_run)
+        return inject(pid, payload, self.method, self.timeout, self.force, dry_run, self.meanwhile)

@@ -47,6 +47,8 @@ def attach(
     A program without a probe gets one, and is rid of it when the last viewer leaves. Where none can be put in, its
     tasks are read from outside if its Python allows that; --read-only wants no more than that.
     """
+    from dataclasses import replace
+
     from monitor import terminal
     from monitor.attach.enter import Way
     from monitor.attach.reach import Reach
@@ -58,12 +60,17 @@ def attach(
             raise UsageError("--dry-run is for a pid", "looptop attach PID --dry-run")
         click.echo(_plan(int(target), way, read_only))
         return 0
-    reach = Reach(target, token_file, way, read_only)
     decision = terminal.decide_here()
     if not isinstance(decision, terminal.Tui):
         say(f"{decision.reason}: this is one table instead of the dashboard")
+        reach = Reach(target, token_file, way, read_only)
         return print_tasks(reach.first(), Wanted(measure=WHILE), as_json=False)
-    return open_dashboard(reach, keep_locals)
+    return open_dashboard(Reach(target, token_file, replace(way, meanwhile=_load_screens), read_only), keep_locals)
+
+
+def _load_screens() -> None:
+    """Importing Textual takes longer than getting in."""
+    import monitor.tui.app  # noqa: F401 - for later
 
 
 def _plan(pid: int, way: Way, read_only: bool) -> str:

@@ -15,6 +15,7 @@ from monitor.errors import ConnectError
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Callable
 
     from monitor.attach.payload import Payload
 
@@ -51,13 +52,17 @@ def inject(
     timeout: float = 5.0,
     force: bool = False,
     dry_run: bool = False,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Result:
-    """Puts a probe into a running process. Raises ConnectError with what to do about it; the process is as it was."""
+    """Puts a probe into a running process. Raises ConnectError with what to do about it; the process is as it was.
+
+    `meanwhile` is done while the helper works.
+    """
     if pid == os.getpid():
         raise ConnectError(f"PID {pid} is looptop itself", "looptop ps lists what runs here")
     arguments = [str(pid), "--method", method, "--timeout", str(timeout)]
     arguments += ["--force"] * force + ["--dry-run"] * dry_run
-    said = _run(arguments, f"{payload.answer}\n{payload.text}".encode(), timeout + GRACE)
+    said = _run(arguments, f"{payload.answer}\n{payload.text}".encode(), timeout + GRACE, meanwhile)
     if not said.get("ok"):
         raise ConnectError(said.get("message", "attaching failed"), said.get("hint", ""))
     told = said.get("answer") or {}
@@ -81,7 +86,7 @@ def inject(
     )
 
 
-def _run(arguments: list[str], content: bytes, seconds: float) -> dict[str, Any]:
+def _run(arguments: list[str], content: bytes, seconds: float, meanwhile: Callable[[], None] | None) -> dict[str, Any]:
     """What the helper says."""
     import subprocess
 
@@ -98,6 +103,8 @@ def _run(arguments: list[str], content: bytes, seconds: float) -> dict[str, Any]
     try:
         helper.stdin.write(b"%d\n" % len(content) + content)
         helper.stdin.flush()
+        if meanwhile is not None:
+            meanwhile()
         return _read(helper, seconds)
     except BrokenPipeError:
         return _read(helper, seconds)

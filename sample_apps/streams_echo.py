@@ -56,8 +56,9 @@ async def conversation(port: int, rng: random.Random) -> int:
             received += len(heard)
             await asyncio.sleep(rng.uniform(0.05, 0.15))
     finally:
-        writer.write_eof()
-        await reader.read()  # the server has read it all and hung up, too
+        with contextlib.suppress(OSError):  # it may be gone already
+            writer.write_eof()
+            await reader.read()  # the server has read it all and hung up, too
         writer.close()
     return received
 

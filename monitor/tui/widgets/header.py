@@ -202,15 +202,15 @@ def _alerts(store: Store, situation: Situation, wide: bool) -> list[Part]:
     """What was lost, what is still to come, what costs extra. Never silent; the worst first."""
     probe = store.probe
     alerts: list[Part] = []
-    if situation.findings:
-        number = situation.findings
-        text = f"{number} finding{'s' if number > 1 else ''}"
-        alerts.append((text, "bad" if situation.broken else "warn"))
     if situation.tape is not None:
         name, facts = situation.tape
         most = LONG_NAME if wide else SHORT_NAME
         name = safe(name) if width(safe(name)) <= most else fit(name, most)
         alerts.append((f"● {'REC ' if wide else ''}{name} {facts}", "bad"))
+    if situation.findings:
+        number = situation.findings
+        text = f"{number} finding{'s' if number > 1 else ''}"
+        alerts.append((text, "bad" if situation.broken else "warn"))
     if probe.off:
         alerts.append((f"{len(probe.off)} hook{'s' if len(probe.off) > 1 else ''} off", "bad"))
     if probe.dropped:

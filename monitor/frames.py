@@ -475,6 +475,7 @@ class Keyframe(_Frame, frozen=True, kw_only=True, tag="keyframe"):
     last_seq: Int | None = None
     memory: MemoryTick | None = None
     memory_looks: MemoryState | None = None
+    signs: tuple[Int, Signs] | None = None  # with the time at which they came
     history: History = History()
 
 

@@ -99,6 +99,7 @@ def take(store: Store, history: bool = False) -> frames.Keyframe:
             measured=_us(probe.measured),
         ),
         memory=store.memory.as_tick(),
+        signs=store._signs_told,
         memory_looks=memory_keyframe.take(store.memory, tables.stack),
         left=store.left,
         missed_events=store.missed_events,
@@ -372,6 +373,8 @@ def restore(store: Store, keyframe: frames.Keyframe) -> None:
             store.sites[counts.site] = _site_stats(counts, store._sites[counts.site])
     _restore_lines(store, keyframe.slow)
     store.process, store.probe = _process(keyframe.process), _probe(keyframe.probe)
+    if keyframe.signs is not None:
+        store._apply_signs(*keyframe.signs)
     if keyframe.memory is not None:
         store.memory.apply_tick(keyframe.memory)
     if keyframe.memory_looks is not None:

@@ -61,6 +61,7 @@ class Store:
         self.notices: deque[Notice] = deque(maxlen=MOST_NOTES)
         self.never_awaited: deque[NeverAwaited] = deque(maxlen=MOST_NOTES)
         self.signs = Signs()
+        self._signs_told: tuple[int, frames.Signs] | None = None  # when, and what it is made of: for a keyframe
         self.loops: dict[int, Loop] = {}
         self.sites: dict[int, SiteStats] = {}
         self.details: dict[int, TaskDetail] = {}
@@ -274,12 +275,16 @@ class Store:
             self.steps.add(self.steps_per_s() or 0.0)
             self.task_counts.add(float(len(self.tasks)))
 
+    def _apply_signs(self, at: int, told: frames.Signs) -> None:
+        self._signs_told = (at, told)
+        self.signs = signs_of(told, at * _SECOND, self._site)
+
     def _apply_looks(self, tick: frames.Tick) -> None:
         """What comes now and then."""
         if tick.detail is not None:
             self._apply_detail(tick.detail)
         if tick.signs is not None:
-            self.signs = signs_of(tick.signs, self.now, self._site)
+            self._apply_signs(self._now_us, tick.signs)
         if tick.memory is not None:
             self.memory.apply_tick(tick.memory)
         if tick.process is not None:

@@ -170,6 +170,9 @@ class Script:
         process = {"rss": 50_000_000 + self.random.randrange(1 << 20), "cpu": self._busy, "threads": 4, "fds": 9}
         probe = {"cpu": self._busy // 50, "hooks": 5, "viewers": 1, "tasks": len(self._rows), "dropped": 0, "off": []}
         more: dict[str, Any] = {}
+        if chance() < 0.3:
+            locks = [[3, 2, 1, 4, [[2, 5], [3, 0]]]]
+            more["signs"] = {"locks": locks, "queues": [[1, "jobs", 2, self.random.randrange(99), 0, 1, 0]]}
         if self.memory:
             more["memory"] = {"usage": {"rss": process["rss"], "fds": {"socket": 2}, "threads": 4}}
         yield frame(

@@ -24,16 +24,17 @@ ENTERED = {"builtins", "collections", "weakref", "_weakref", "functools", "itert
 
 NEVER = {"code", "coroutine", "generator", "async_generator"}
 MOST = 300_000  # objects; with more than that, the program's collector may do it
-PATIENCE = 2.0  # seconds in which the program may let go
+PATIENCE = 4.0  # seconds in which the program may let go
+LEAST = 8  # tries, where a busy program takes those seconds
 
 
 def leave(namespaces):
     """Empties all that can be reached from these namespaces, as soon as nobody else holds any of it."""
     try:
-        until, pause = time.monotonic() + PATIENCE, 0.005
-        while not take_apart(namespaces) and time.monotonic() < until:
+        until, pause, tries = time.monotonic() + PATIENCE, 0.005, 1
+        while not take_apart(namespaces) and (time.monotonic() < until or tries < LEAST):
             time.sleep(pause)
-            pause = min(pause * 2, 0.5)
+            pause, tries = min(pause * 2, 0.5), tries + 1
     finally:
         globals().clear()
 

@@ -13,7 +13,7 @@ import gc
 import sys
 import weakref
 from itertools import count
-from time import monotonic, sleep
+from time import monotonic, sleep, thread_time
 from types import AsyncGeneratorType, CellType, CoroutineType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from .slow import describe, stack_of
 from .stacks import frames_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from types import CodeType
 
     from .loops import Loops
@@ -40,6 +40,10 @@ MOST_TEXT = 120
 SEARCHED = 100
 """Tasks whose variables are searched in one look; the others come with the next looks."""
 _SLICE = 50
+_TURN = 0.03
+"""Seconds of a look between which viewers are served."""
+_AGAIN = 10
+"""Looks after which a task is read again although it has made no step."""
 _SHARE = 50
 """Looking takes one part of so many of a core at most."""
 _BLOCKED = 0.5
@@ -60,16 +64,30 @@ class Thing:
 
 
 class _Lock:
-    """A lock that somebody waits for. Holds the lock only while a look lasts."""
+    """A lock that somebody waits for. Held weakly: the program runs while a look lasts."""
 
-    __slots__ = ("holder", "lock", "number", "site", "tasks", "waiters")
+    __slots__ = ("holder", "number", "ref", "site", "tasks", "waiters")
 
     def __init__(self, lock: Any, number: int) -> None:
-        self.lock = lock
+        self.ref = weakref.ref(lock)
         self.number = number
         self.holder = self.site = 0
         self.tasks: set[int] = set()  # that wait for it
         self.waiters: list[list[int]] = []
+
+
+class _Seen:
+    """What a look has found so far."""
+
+    __slots__ = ("at", "awaits", "locks", "queued", "waited", "went_on")
+
+    def __init__(self) -> None:
+        self.at = monotonic()
+        self.locks: dict[int, _Lock] = {}  # by id
+        self.awaits: dict[int, list[int]] = {}
+        self.went_on: list[list[int]] = []
+        self.queued: dict[int, tuple[weakref.ref[Any], float]] = {}  # futures of pools: since when
+        self.waited = 0.0
 
 
 class Signs:
@@ -85,116 +103,124 @@ class Signs:
         self._modules: set[int] = set()
         self._place = 0
         self._queued: dict[int, tuple[weakref.ref[Any], float]] = {}
+        self._calm: dict[int, tuple[int, list[int] | None]] = {}  # task: its steps, and whom it awaits
+        self._under_way: Generator[None, None, dict[str, Any]] | None = None
+        self._spent = 0.0  # CPU of the look that is under way (s)
         self.due = 0.0
         self.number = 0
         self.facts: dict[str, Any] = {}
 
     def look(self, now: float) -> None:
-        """Looks if it is time to."""
-        if now < self.due:
-            return
-        began = monotonic()
-        self.facts = self._look()
-        self.number += 1
-        self.due = monotonic() + max(1.0, _SHARE * (monotonic() - began)) - 0.05
+        """Goes on with a look, or begins one if it is time to; a crowd takes several turns."""
+        if self._under_way is None:
+            if now < self.due:
+                return
+            self._under_way, self._spent = self._look(), 0.0
+        turn, cpu = monotonic(), thread_time()  # what others took meanwhile is not ours
+        try:
+            while monotonic() - turn < _TURN:
+                next(self._under_way)
+                sleep(0)  # see `detail.undisturbed`
+        except StopIteration as ended:
+            self.facts = ended.value
+            self.number += 1
+            self._under_way = None
+        self._spent += thread_time() - cpu
+        if self._under_way is None:
+            self.due = turn + max(1.0, _SHARE * self._spent) - 0.05
 
     def stop(self) -> None:
         """Nobody asks any more."""
         self._things.clear()
         self._modules.clear()
         self._queued.clear()
+        self._calm.clear()
+        self._under_way = None
         self.facts = {}
         self.due = 0.0
 
-    def _look(self) -> dict[str, Any]:
-        locks: dict[int, _Lock] = {}
-        awaits: dict[int, list[int]] = {}
-        went_on: list[list[int]] = []
-        queued: dict[int, list[float]] = {}
+    def _look(self) -> Generator[None, None, dict[str, Any]]:
+        """A look in slices; nothing of the program's is held between them."""
+        seen = _Seen()
         records = list(hot.records.values())[:MOST_TASKS]
-        self._read_tasks(records, locks, awaits, went_on, queued)
-        if locks:
-            self._find_holders(records, locks)
-        self._search(records)
-        rows = sorted(locks.values(), key=lambda lock: -len(lock.tasks))[:MOST_ROWS]
-        facts = {
+        yield from self._read_tasks(records, seen)
+        if seen.locks:
+            yield from self._find_holders(records, seen.locks)
+        yield from self._search(records)
+        rows = sorted(seen.locks.values(), key=lambda lock: -len(lock.tasks))[:MOST_ROWS]
+        return {
             "locks": [[one.number, len(one.tasks), one.holder, one.site, one.waiters] for one in rows],
-            "awaits": _chains(rows, awaits),
-            "cancelled": went_on[:MOST_ROWS],
-            "executors": self._executors(queued),
+            "awaits": _chains(rows, seen.awaits),
+            "cancelled": seen.went_on[:MOST_ROWS],
+            "executors": self._executors(seen.waited),
             "timers": self._timers(),
             "blocked": self._blocked(),
             **self._sizes(),
         }
-        rows.clear()
-        locks.clear()
-        return facts
 
     # Tasks
 
-    def _read_tasks(
-        self,
-        records: list[TaskRecord],
-        locks: dict[int, _Lock],
-        awaits: dict[int, list[int]],
-        went_on: list[list[int]],
-        queued: dict[int, list[float]],
-    ) -> None:
+    def _read_tasks(self, records: list[TaskRecord], seen: _Seen) -> Iterator[None]:
         task: Any = None
-        now = monotonic()
-        seen: dict[int, tuple[weakref.ref[Any], float]] = {}
+        calm: dict[int, tuple[int, list[int] | None]] = {}
         for number, record in enumerate(records):
             if number % _SLICE == 0:
-                task = None  # see `detail.undisturbed`
-                sleep(0)
+                task = None
+                yield
+            known = self._calm.get(record.id)
+            if known is not None and known[0] == record.steps and (record.id + self.number) % _AGAIN:
+                # It has not stepped since it was found to wait for nothing that matters here.
+                calm[record.id] = known
+                if known[1] is not None:
+                    seen.awaits[record.id] = known[1]
+                continue
             task = record()
             if task is None or task.done():
                 continue
             try:
-                self._read_task(task, record, locks, awaits, went_on, queued, seen, now)
+                steps = record.steps
+                if self._read_task(task, record, seen):
+                    calm[record.id] = steps, seen.awaits.get(record.id)
             except Exception:  # it changed while it was read
                 continue
-        self._queued = seen
+        self._calm, self._queued = calm, seen.queued
 
-    def _read_task(
-        self,
-        task: Any,
-        record: TaskRecord,
-        locks: dict[int, _Lock],
-        awaits: dict[int, list[int]],
-        went_on: list[list[int]],
-        queued: dict[int, list[float]],
-        seen: dict[int, tuple[weakref.ref[Any], float]],
-        now: float,
-    ) -> None:
+    def _read_task(self, task: Any, record: TaskRecord, seen: _Seen) -> bool:
+        """Reads what one task waits for; True when that is nothing that can change without a step of it."""
         leaf = task._fut_waiter
         if leaf is None or leaf.done():
-            return
+            return False
         coro = task.get_coro()
         frames = frames_of(coro)
         wait = waits.read(frames, leaf)
         if wait is None:
-            return
+            return False
+        calm = not task.cancelling()
+        if not calm and not task._must_cancel and not _on_its_way(leaf) and not _cleans_up(coro):
+            seen.went_on.append([record.id, task.cancelling(), self._line(frames)])
         if wait.kind == "lock":
-            lock = locks.get(id(wait.waited))
-            if lock is None:
-                lock = locks[id(wait.waited)] = _Lock(wait.waited, self._number_of(wait.waited))
-            lock.tasks.add(record.id)
-            if len(lock.waiters) < MOST_WAITERS:
-                lock.waiters.append([record.id, self._line(frames)])
-        elif wait.kind in ("queue", "semaphore"):
+            self._add_waiter(wait.waited, record.id, self._line(frames), seen.locks)
+            return False
+        if wait.kind in ("queue", "semaphore"):
             self._meet(wait.waited, "waited for by", frames)
         elif wait.tasks and not wait.text.startswith("wait:"):  # which may be content with one of them
             behind = [number_of(other) for other in wait.tasks[:MOST_WAITERS]]
-            awaits[record.id] = [number for number in behind if number is not None]
+            seen.awaits[record.id] = [number for number in behind if number is not None]
         elif wait.kind == "executor" and not wait.facts.get("running"):
-            source = wait.waited
-            known = self._queued.get(id(source))
-            since = known[1] if known is not None and known[0]() is source else now
-            seen[id(source)] = weakref.ref(source), since
-            queued.setdefault(record.loop.id if record.loop is not None else 0, []).append(now - since)
-        if task.cancelling() and not task._must_cancel and not _on_its_way(leaf) and not _cleans_up(coro):
-            went_on.append([record.id, task.cancelling(), self._line(frames)])
+            known = self._queued.get(id(wait.waited))
+            since = known[1] if known is not None and known[0]() is wait.waited else seen.at
+            seen.queued[id(wait.waited)] = weakref.ref(wait.waited), since
+            seen.waited = max(seen.waited, seen.at - since)
+            return False
+        return calm
+
+    def _add_waiter(self, lock: Any, task: int, line: int, locks: dict[int, _Lock]) -> None:
+        known = locks.get(id(lock))
+        if known is None or known.ref() is not lock:
+            known = locks[id(lock)] = _Lock(lock, self._number_of(lock))
+        known.tasks.add(task)
+        if len(known.waiters) < MOST_WAITERS:
+            known.waiters.append([task, line])
 
     def _line(self, frames: list[StackFrame]) -> int:
         """The innermost line of the user's."""
@@ -213,13 +239,13 @@ class Signs:
         self._numbers[id(thing)] = weakref.ref(thing), number
         return number
 
-    def _find_holders(self, records: list[TaskRecord], locks: dict[int, _Lock]) -> None:
+    def _find_holders(self, records: list[TaskRecord], locks: dict[int, _Lock]) -> Iterator[None]:
         """Who is inside `async with`: the bound `__aexit__` lies on the stack of a frame (see `detail.holder_of`)."""
         task: Any = None
         for number, record in enumerate(records):
             if number % _SLICE == 0:
                 task = None
-                sleep(0)
+                yield
             task = record()
             if task is None or task.done():
                 continue
@@ -236,7 +262,7 @@ class Signs:
                     waits_for.discard(id(lock))  # who waits in `async with` has the `__aexit__` on its stack already
                     continue
                 found = locks.get(id(lock))
-                if found is not None and not found.holder:
+                if found is not None and not found.holder and found.ref() is lock:
                     found.holder = number
                     found.site = self._held_at(coro)
 
@@ -248,7 +274,7 @@ class Signs:
 
     # Queues and semaphores
 
-    def _search(self, records: list[TaskRecord]) -> None:
+    def _search(self, records: list[TaskRecord]) -> Iterator[None]:
         """Looks for things in the variables of some tasks, others each time."""
         task: Any = None
         self._place = self._place if self._place < len(records) else 0
@@ -257,7 +283,7 @@ class Signs:
         for number, record in enumerate(chosen):
             if number % (_SLICE // 2) == 0:
                 task = None
-                sleep(0)
+                yield
             task = record()
             if task is None or task.done():
                 continue
@@ -339,10 +365,9 @@ class Signs:
 
     # Pools, timers, loops
 
-    def _executors(self, queued: dict[int, list[float]]) -> list[list[Any]]:
+    def _executors(self, waited: float) -> list[list[Any]]:
         """Pools of concurrent.futures whose workers have begun, found through the threads that they leave with it."""
         rows: dict[int, list[Any]] = {}
-        waited = max((max(times) for times in queued.values()), default=0.0)
         pools: dict[int, Any] = {}
         for thread in list(getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", ())):
             arguments = getattr(thread, "_args", None)

@@ -14,6 +14,8 @@ from .works import WORKS
 NAMES = [*WORKS, *crowds.CROWDS]
 COMPARED = ("tasks", "steps", "aiohttp")
 """The works that the peers do too."""
+SLOWEST = 40.0
+"""All peers together take this many times the time of one plain worker, and more."""
 
 
 def main() -> None:
@@ -29,7 +31,7 @@ def main() -> None:
         setup = turns.Setup(os.path.abspath(python), options.uvloop, options.rounds)  # noqa: PTH100
         result = report.Result(_version(setup.python), loop, *turns.measure_all(works, setup))
         if options.peers and number == 0:
-            beside = turns.Setup(setup.python, options.uvloop, 4, 2, 0.02, 2, turns.BESIDE)
+            beside = turns.Setup(setup.python, options.uvloop, 4, 2, 0.02, 2, turns.BESIDE, SLOWEST)
             result.beside, failures = turns.measure_all([WORKS[name] for name in COMPARED], beside)
             result.failures += failures
         if many and number == 0:

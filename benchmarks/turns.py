@@ -9,7 +9,8 @@ The machine is noisy, so nothing is timed by the clock on the wall and nothing i
   Some slices of each make a round, the order is shuffled each time, and a round gives one ratio per mode.
 * What counts is the CPU time of the whole process from the end of its slice before to the end of this one:
   every thread of the probe, and nothing falls between two slices.
-* A worker runs a fifth of the time, so its viewer asks for a fifth of the default rate: four ticks for each second
+* A worker runs a fifth of the time, so its viewer asks for a fifth of the default rate, and so with
+  whatever else the probe does so often a second: four ticks for each second
   that the program really ran, and as much to tell in each as a program would have that is never stopped.
 * Where code and heap come to lie differs from process to process and is worth a percent or two. So the workers are
   started anew several times in a run (a crew serves for a few rounds), and each crew warms up uncounted.
@@ -55,6 +56,8 @@ class Setup:
     slice_s: float = 0.06
     slices: int = SLICES
     modes: tuple[str, ...] = MODES
+    share: float = len(MODES)
+    """A worker runs one second in so many."""
 
 
 @dataclass
@@ -99,7 +102,9 @@ class Worker:
         loop = "uvloop" if setup.uvloop or work.uvloop else "asyncio"
         command = (setup.python, "-m", "benchmarks.worker", work.name, inside, loop)
         pure = "1" if mode == PURE else ""
-        self._process = spawn(*command, core=measured, LOOPTOP_DIR=directory, LOOPTOP_PURE=pure)
+        self._process = spawn(
+            *command, core=measured, LOOPTOP_DIR=directory, LOOPTOP_PURE=pure, BENCH_SHARE=str(setup.share)
+        )
         self._viewer: subprocess.Popen[bytes] | None = None
         self._load = load
         try:
@@ -110,7 +115,7 @@ class Worker:
                 self._viewer = spawn(*peers.outside(mode, self._process.pid), core=other)
             if mode in (WATCHED, PURE):
                 socket = f"{directory}/{self._process.pid}.sock"
-                rate = str(RATE / len(setup.modes))
+                rate = str(max(RATE / setup.share, 0.1))
                 self._viewer = spawn(sys.executable, "-m", "benchmarks.viewer", socket, rate, core=other)
                 ask(self._viewer)
         except BaseException:

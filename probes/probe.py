@@ -61,6 +61,7 @@ class Probe:
         self._notices: list[str] = []
         self._expected_until = monotonic() + settings.expect if settings.expect else 0.0
         self._next_look = 0.0
+        self.longest_without_look = _LONGEST_WITHOUT_LOOK
         self._leave_at = monotonic() + _WAIT_FOR_A_VIEWER if settings.leave else 0.0
         self._had_viewers = False
         self.on_end: Callable[[], None] = lambda: None
@@ -337,7 +338,7 @@ class Probe:
             return
         sessions = [viewer.session for viewer in self.server.viewers if viewer.session.watching]
         if now >= self._next_look or any(now >= session.due for session in sessions):
-            self._next_look = now + _LONGEST_WITHOUT_LOOK
+            self._next_look = now + self.longest_without_look
             changes = self._look()
             self.memory.seen(now, *self._done_so_far())
             for session in sessions:

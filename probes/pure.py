@@ -127,7 +127,7 @@ def hook_any_create_task(original: Callable[..., AnyTask], native: bool, depth: 
                 record = records[id(task)]
                 if record.eager and task.done():
                     finish(record, task, monotonic())
-                    record.name = kwargs.get("name")  # else set by the caller, after this (3.12)
+                    record.name = _name_given(kwargs, getframe(depth)) or task.get_name()
             if native and self._debug and task._source_traceback:  # type: ignore[attr-defined]
                 without_hook(task._source_traceback, getframe(depth))  # type: ignore[attr-defined]
         except Exception as error:
@@ -138,6 +138,14 @@ def hook_any_create_task(original: Callable[..., AnyTask], native: bool, depth: 
             del task  # the traceback of an eager one that failed leads to this frame
 
     return create_task
+
+
+def _name_given(kwargs: dict[str, Any], caller: Any) -> str | None:
+    """The name of a task that has ended before its creator could name it: 3.11 and 3.12 do that after this."""
+    name = kwargs.get("name")
+    if name is None and "name" in caller.f_code.co_varnames and sites.plumbing[caller.f_code.co_filename]:
+        name = caller.f_locals.get("name")
+    return None if name is None else str(name)
 
 
 def _register(loop: Any, task: AnyTask, coro: Any, born: float, caller: Any, nested: float | None) -> None:

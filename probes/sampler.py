@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MOST_ENDS_A_TICK = 500
 """Ends that are told one by one, failures first; the rest is in the counts of the creation sites."""
 MOST_SITES = 10_000
+_NAMES_A_SECOND = 300.0
 _SLICE = 1000
 _BLOCKED = 0.25
 _CROWD = 5000
@@ -63,6 +64,7 @@ class Sampler:
         self._journal = journal
         self._watchdog = watchdog
         self._sweep_due = 0.0
+        self.names_a_second = _NAMES_A_SECOND
         self._allowed = float(MOST_NAMED)
         self._named_at = monotonic()
         self._named = hot.state.named = 0
@@ -79,17 +81,20 @@ class Sampler:
         record: TaskRecord | None
         task: Any
         record = task = None
+        known = Changes()
         for number, record in enumerate(list(hot.records.values())):
             if number % _SLICE == _SLICE - 1:
+                known.live.clear()
                 task = None  # nothing of the program's is held while it may run: we would be the last to let go
                 sleep(0)
             task = record()
             if task is None or task.done():
                 # It ended unwatched, and somebody keeps it.
                 hot.records.pop(record.key, None)
+                start_counting(record)
             else:
-                self.by_id[record.id] = record
-            start_counting(record)
+                start_counting(record)
+                self._book(record, known)  # not as a change: a viewer begins with everything there is
         del record, task
         for loop, loop_record in self._loops.all():
             loop_record.steps = 0
@@ -154,9 +159,9 @@ class Sampler:
         return changes
 
     def _allow_names(self, now: float) -> None:
-        """Ends are told by name: MOST_NAMED at once, and as many a second if it goes on."""
+        """Ends are told by name: MOST_NAMED at once, fewer a second if it goes on."""
         used = hot.state.named - self._named
-        self._allowed = min(self._allowed - used + MOST_NAMED * (now - self._named_at), float(MOST_NAMED))
+        self._allowed = min(self._allowed - used + self.names_a_second * (now - self._named_at), float(MOST_NAMED))
         self._named = hot.state.named = MOST_NAMED - max(int(self._allowed), 0)
         self._named_at = now
 

@@ -26,6 +26,9 @@ PIECE = 500
 """Tasks in one frame."""
 MOST_ROWS = 2000
 """Rows in one tick; what changed beyond that comes in the next."""
+LEAST_ROWS = 100
+STREAM = 150_000
+"""Bytes a second that one viewer gets once it knows all there is; what changed beyond that comes in the next ticks."""
 MOST_SITES = 5000
 MOST_GONE = 20_000
 """Counts of creation sites, and ids of collected tasks, in one frame: it must not grow beyond wire.MAX_FRAME."""
@@ -162,6 +165,8 @@ class Session:
         self._waits: dict[int, tuple[Any, Any]] = {}
         self._last_event = 0
         self._missed = 0
+        self._row_cost = 40.0
+        self._events_cost = 0
         self._replies: deque[Iterator[list[dict[str, Any]]]] = deque()
         self._process_due = 0.0
         self.detailed: TaskRecord | None = None
@@ -255,7 +260,8 @@ class Session:
         """What is in sight first, then what has waited longest."""
         dirty = self._dirty
         taken = [dirty.pop(number) for number in self.watch.window if number in dirty]
-        room = max(MOST_ROWS - len(taken), 0)
+        room = int((STREAM / self.watch.rate - self._events_cost) / self._row_cost) - len(taken)
+        room = min(max(room, LEAST_ROWS), MOST_ROWS)
         return taken + [dirty.pop(number) for number in list(islice(dirty, room))]
 
     def _tick(self, now: float) -> bytes:
@@ -284,9 +290,12 @@ class Session:
             self._signs_told = signs.number
             tick["signs"] = signs.facts
         tick["probe"] = self._probe.own_facts(self._missed)
-        if self.watch.events:
-            frames += self._events()
-        return self._encode(frames)
+        out = self._encode(frames)
+        if len(records) >= LEAST_ROWS:
+            self._row_cost = len(out) / len(records)
+        events = self._encode(self._events()) if self.watch.events else b""
+        self._events_cost = len(events)
+        return out + events
 
     def _rows(self, records: list[TaskRecord]) -> dict[str, Any]:
         """A tick with the rows of some tasks; facts that the viewer lacks are left in it under `static`."""

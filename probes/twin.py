@@ -10,7 +10,7 @@ from typing import Any
 MOST_CHANGED = 200_000
 """Records that may wait for the sampler; what changes beyond that is dropped and counted."""
 MOST_NAMED = 500
-"""Ended tasks that are told by name at once, and in a second if it goes on, beside those that failed."""
+"""Ended tasks that are told by name at once (fewer a second if it goes on), beside those that failed."""
 
 
 def _load() -> tuple[Any, Any, str]:

@@ -38,7 +38,6 @@ class FormScreen(ModalScreen[Any]):
         Binding("up", "app.focus_previous", "Previous", show=False, priority=True),
     ]
     DEFAULT_CSS = """
-    FormScreen { align: center middle; background: $background 60%; }
     FormScreen > Vertical { width: 72; max-width: 94%; height: auto; border: round $primary; background: $surface;
                             padding: 1 2; }
     FormScreen Static { width: 1fr; height: auto; }

@@ -213,6 +213,14 @@ def test_without_anybody_who_looks_for_findings_they_are_not_seen_yet(source):
     assert verdict(words.NoFinding(), {"findings": None}, source).outcome == "not seen yet"
 
 
+def test_a_machine_that_is_too_busy_is_not_the_samples_fault(source):
+    finding = words.Finding("loop_blocked", line="here")
+    starved = {"findings": [], "slow": {1: replace(slow(), starved=0.3)}}
+    assert verdict(finding, {"findings": [], "slow": {1: slow()}}, source).outcome == "missed"
+    assert verdict(finding, starved, source).outcome == "not seen yet"
+    assert "too busy" in verdict(finding, starved, source).because
+
+
 def test_a_name_with_a_bracket_is_matched_as_fnmatch_does(source):
     assert (
         verdict(words.TaskEnded("order-[12]", "done"), {"ended": {1: ended(name="order-2")}}, source).outcome == "met"

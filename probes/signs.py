@@ -40,7 +40,9 @@ MOST_TEXT = 120
 SEARCHED = 100
 """Tasks whose variables are searched in one look; the others come with the next looks."""
 _SLICE = 50
-_TURN = 0.03
+_SKIPPED = 0.02
+"""What a task that is not read again costs, as a part of one that is."""
+_TURN = 0.06
 """Seconds of a look between which viewers are served."""
 _AGAIN = 10
 """Looks after which a task is read again although it has made no step."""
@@ -162,11 +164,13 @@ class Signs:
 
     def _read_tasks(self, records: list[TaskRecord], seen: _Seen) -> Iterator[None]:
         task: Any = None
+        price = 0.0
         calm: dict[int, tuple[int, list[int] | None]] = {}
-        for number, record in enumerate(records):
-            if number % _SLICE == 0:
-                task = None
+        for record in records:
+            if price >= _SLICE:
+                price, task = 0.0, None
                 yield
+            price += _SKIPPED
             known = self._calm.get(record.id)
             if known is not None and known[0] == record.steps and (record.id + self.number) % _AGAIN:
                 # It has not stepped since it was found to wait for nothing that matters here.
@@ -174,6 +178,7 @@ class Signs:
                 if known[1] is not None:
                     seen.awaits[record.id] = known[1]
                 continue
+            price += 1
             task = record()
             if task is None or task.done():
                 continue

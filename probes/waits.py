@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from types import CodeType
 
 Locals = dict[str, Any]
+MOST_COUNTED = 200
+"""Waiters that are asked whether they still wait; a longer line is told by its length: each in it may be looked at."""
 
 
 class Wait:
@@ -96,7 +98,10 @@ def _of(value: Any, *facts: str) -> str:
 
 
 def _waiters(value: Any) -> int:
-    return sum(1 for waiter in list(getattr(value, "_waiters", None) or ()) if not waiter.done())
+    waiters = getattr(value, "_waiters", None) or ()
+    if len(waiters) > MOST_COUNTED:
+        return len(waiters)
+    return sum(1 for waiter in list(waiters) if not waiter.done())
 
 
 def _lock(found: Locals) -> Wait | None:

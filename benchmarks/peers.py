@@ -9,6 +9,8 @@ import asyncio
 import importlib
 import logging
 import socket
+import sys
+from pathlib import Path
 from typing import Any
 
 NEEDS = {
@@ -68,4 +70,17 @@ def _free_ports(number: int) -> list[int]:
 def outside(name: str, pid: int) -> list[str]:
     """The command of a peer that looks in from outside; it ends with the program."""
     assert name == "py-spy at 100 Hz"
-    return ["py-spy", "record", "--rate", "100", "--nonblocking", "--format", "raw", "-o", "/dev/null", "-p", str(pid)]
+    found = Path(sys.executable).with_name("py-spy")  # of this environment, which need not be on PATH
+    return [
+        str(found) if found.exists() else "py-spy",
+        "record",
+        "--rate",
+        "100",
+        "--nonblocking",
+        "--format",
+        "raw",
+        "-o",
+        "/dev/null",
+        "-p",
+        str(pid),
+    ]

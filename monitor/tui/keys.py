@@ -56,7 +56,7 @@ KEYS: tuple[Key, ...] = (
     Key("memory", "5", "5", "app.show('memory')", "Memory", "where memory grows, what the process uses", "app"),
     Key("profile", "6", "6", "app.show('profile')", "Profile", "functions that the program has decorated", "app"),
     Key("findings", "7", "7", "app.show('findings')", "Findings", "what is wrong, said by itself", "app"),
-    Key("pause", "space", "space", "app.pause", "Pause", "freeze this viewer; the header stays live", "app", 3),
+    Key("pause", "space", "space", "app.pause", "Pause", "freeze this viewer; a recording: play, pause", "app", 3),
     Key("back", "escape", "Esc", "back", "Back", "clear the filter, else go back", "views", 6),
     Key("help", "question_mark,f1", "?", "app.help", "Help", "keys, columns and signs", "app", 1),
     Key("palette", "ctrl+p", "Ctrl+P", "app.command_palette", "Commands", "every command by name", "app", 0, True),

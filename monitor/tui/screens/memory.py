@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from monitor.tui.widgets.live_table import LiveTable
 
 FACTS = 5
-"""Lines above the table."""
+"""Lines above the table, where there is room for them: with fewer rows than ROOMY only tracing and the look."""
+
+ROOMY = 18
 
 
 class MemoryScreen(TableScreen):
@@ -46,7 +48,12 @@ class MemoryScreen(TableScreen):
     def look_at_body(self) -> None:
         """Asks for a look when one is due; the facts at every tick."""
         self.tracer.look_if_due()
-        self.query_one("#facts", Lines).show(facts(self.store, self.wish(), self.size.width))
+        shown = facts(self.store, self.wish(), self.size.width)
+        if self.size.height < ROOMY:
+            shown = [shown[0], shown[-1]]
+        box = self.query_one("#facts", Lines)
+        box.styles.height = len(shown)
+        box.show(shown)
         super().look_at_body()
 
     @property

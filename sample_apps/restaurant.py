@@ -34,6 +34,7 @@ SAMPLE = Sample(
         TaskEnded(task="guest-*", outcome="done", times=3),
         Finding("loop_blocked", task="chef-1", line="flames"),
     ),
+    watch=7.0,  # two times that he flambés: one is just half a second, the least that is a finding
 )
 CROWD = 12  # guests in the house, at a table or waiting for one
 

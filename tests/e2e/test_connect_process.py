@@ -112,7 +112,7 @@ def test_to_a_program_and_to_a_sample_and_back(terminal, program):
     terminal.press("q")
     terminal.until("top for the event loop")
     terminal.press("3")
-    terminal.until("What it shows")
+    terminal.until("A program that misbehaves")
     terminal.press("\r")
     terminal.until("cpu-burner")
     terminal.press("q")

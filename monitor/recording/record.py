@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RATE = 2.0
-WINDOW = 100
+WINDOW = 50
 """Tasks per tick that are asked what they wait on: those of which it is not known since their last step."""
+
+MOVING = 10
+"""Of these, so many that made steps since the tick before: what they wait on is not true for long, and each costs the
+program some ten microseconds."""
 
 FAREWELL = 2.0
 """Seconds to find out whether a program that closed its connection has ended."""
@@ -132,32 +136,41 @@ class Waits:
 
     def __init__(self) -> None:
         self._learned: dict[int, int] = {}  # steps of a task when its wait was told
+        self._before: dict[int, int] = {}  # steps of all at the tick before
         self._window: list[int] = []
         self._turn = 0
 
     def look(self, store: Store) -> tuple[frames.Tick | None, list[int] | None]:
         """After a whole tick: a tick that takes back, and the next window where it is another one."""
-        inside = {number: store.tasks[number].steps for number in self._window if number in store.tasks}
-        self._learned.update(inside)
-        learned = self._learned
-        unknown = [number for number, task in store.tasks.items() if learned.get(number) != task.steps]
+        now = {number: task.steps for number, task in store.tasks.items()}
+        self._learned.update({number: now[number] for number in self._window if number in now})
+        learned, before = self._learned, self._before
+        unknown = [number for number, steps in now.items() if learned.get(number) != steps]
         false = [number for number in unknown if store.tasks[number].wait_kind is not None]
-        if len(learned) > 2 * len(store.tasks) + 1000:
-            self._learned = {number: steps for number, steps in learned.items() if number in store.tasks}
-        if len(store.tasks) <= WINDOW:
-            window = list(store.tasks)
-        elif len(unknown) <= WINDOW:
-            window = unknown
+        if len(learned) > 2 * len(now) + 1000:
+            self._learned = {number: steps for number, steps in learned.items() if number in now}
+        if len(now) <= WINDOW:
+            window = list(now)
         else:
-            self._turn = self._turn % len(unknown)
-            window = (unknown[self._turn :] + unknown[: self._turn])[:WINDOW]
-            self._turn += WINDOW
+            moving = [number for number in unknown if before.get(number) != now[number]]
+            resting = set(unknown).difference(moving)
+            window = [number for number in unknown if number in resting][:WINDOW]
+            window += self._by_turns(moving, min(MOVING, WINDOW - len(window)))
+        self._before = now
         changed = None if window == self._window else window
         self._window = window
         back = None
         if false:
             back = frames.Tick(at=round(store.now * 1e6), waits=[(n, None, None) for n in false], left=store.left)
         return back, changed
+
+    def _by_turns(self, moving: list[int], most: int) -> list[int]:
+        if not moving or most <= 0:
+            return []
+        self._turn %= len(moving)
+        chosen = (moving[self._turn :] + moving[: self._turn])[:most]
+        self._turn += most
+        return chosen
 
 
 def check(wanted: Wanted, named: bool = True) -> None:

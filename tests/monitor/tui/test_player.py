@@ -127,6 +127,8 @@ async def test_letters_typed_into_a_filter_are_no_keys_of_the_player() -> None:
         await driver.tick(seconds=2)
         await driver.press("space", "slash", *"g.a>,[]")
         assert driver.app.screen.query_one("#filter-text").value == "g.a>,[]"  # type: ignore[attr-defined]
+        await driver.press("left", "x")
+        assert driver.app.screen.query_one("#filter-text").value == "g.a>,[x]"  # type: ignore[attr-defined]
         assert source(driver).position == pytest.approx(2, abs=0.3)
 
 

@@ -16,7 +16,7 @@ from monitor.findings.kinds import KINDS
 from monitor.plain.check import cures
 from monitor.recording.compare import FIGURES
 from monitor.store.columns import TASKS
-from monitor.tui.keys import readme_table
+from monitor.tui.keys import keys_table
 from probes.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent
@@ -25,7 +25,7 @@ CHECK = ROOT / "docs" / "check.md"
 FINDINGS = ROOT / "docs" / "findings.md"
 SAMPLES = ROOT / "docs" / "samples.md"
 RECORDING = ROOT / "docs" / "recording.md"
-README = ROOT / "README.md"
+SCREENS = ROOT / "docs" / "screens.md"
 KEYS = ("<!-- keys: made by make docs -->", "<!-- end of keys -->")
 CHECK_RULES = ("<!-- rules: made by make docs -->", "<!-- end of rules -->")
 KINDS_PART = ("<!-- kinds: made by make docs -->", "<!-- end of kinds -->")
@@ -70,7 +70,7 @@ def config() -> str:
 
 
 def columns() -> str:
-    """The columns of the task table, for the README."""
+    """The columns of the task table, for docs/screens.md."""
     rows = [f"| {column.title} | `{column.key}` | {column.help} |" for column in TASKS]
     return "| column | in filters and JSON | |\n|---|---|---|\n" + "\n".join(rows)
 
@@ -125,7 +125,7 @@ def wanted() -> dict[Path, str]:
     """What each file should be."""
     return {
         CONFIG: config(),
-        README: filled(README, (KEYS, readme_table()), (COLUMNS, columns())),
+        SCREENS: filled(SCREENS, (KEYS, keys_table()), (COLUMNS, columns())),
         SAMPLES: page(),
         CHECK: filled(CHECK, (CHECK_RULES, rules())),
         FINDINGS: filled(FINDINGS, (KINDS_PART, kinds())),

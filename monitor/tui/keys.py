@@ -1,4 +1,4 @@
-"""Every key, once. Bindings, footer, help, command palette and the table of the README come from here."""
+"""Every key, once. Bindings, footer, help, command palette and the table of docs/screens.md come from here."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def by_id(key_id: str) -> Key:
     return next(key for key in KEYS if key.id == key_id)
 
 
-def readme_table() -> str:
+def keys_table() -> str:
     """The keys as a Markdown table."""
     rows = ["| key | where | what it does |", "|---|---|---|"]
     rows += [f"| `{key.shown}` | {SCOPES[key.scope]} | {key.help} |" for key in KEYS]

@@ -198,7 +198,7 @@ def test_no_key_means_two_things_on_a_screen(screen: type) -> None:
 def test_every_key_is_told_in_one_table() -> None:
     assert len({key.id for key in keys.KEYS}) == len(keys.KEYS)
     assert {key.scope for key in keys.KEYS} <= set(keys.SCOPES)
-    table = keys.readme_table()
+    table = keys.keys_table()
     assert all(key.help in table for key in keys.KEYS)
     assert "esc" not in {name for key in keys.KEYS for name in key.keys.split(",")}, "Textual calls it escape"
 

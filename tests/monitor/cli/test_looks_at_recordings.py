@@ -29,7 +29,7 @@ def run(capsys):
 
 
 def test_tasks_are_those_of_the_time(run, recorded):
-    status, out, err = run("tasks", recorded.path, "--json", "--sort", "id", "--at", "31")
+    status, out, err = run("tasks", recorded.path, "--json", "--sort", "id", "--at", "31.4")
     assert (status, err) == (0, "")
     (live,) = [moment for at, moment in recorded.moments if at == NOW + 31_000_000]
     ids, total = [], 0
@@ -37,7 +37,7 @@ def test_tasks_are_those_of_the_time(run, recorded):
         ids.append(total := total + step)
     found = json.loads(out)
     assert [task["id"] for task in found["tasks"]] == sorted(ids)
-    assert found["session"]["now"] == NOW / 1e6 + 31
+    assert found["session"]["now"] == pytest.approx(NOW / 1e6 + 31, abs=0.001)
     assert {task["waiting_on"]["kind"] for task in found["tasks"] if task["waiting_on"]} >= {"lock"}
 
 

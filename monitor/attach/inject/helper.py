@@ -34,7 +34,11 @@ def main(arguments: list[str] | None = None) -> int:
     """What the process does."""
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     options = parser().parse_args(arguments)
-    name, _, text = sys.stdin.buffer.read(_length()).decode().partition("\n")
+    length = _length()
+    content = sys.stdin.buffer.read(length)
+    if len(content) != length:
+        return NO_CONNECTION  # whoever asked has ended in the middle of it
+    name, _, text = content.decode().partition("\n")
     gc.disable()
     began = time.monotonic()
     tried: list[dict[str, str]] = []

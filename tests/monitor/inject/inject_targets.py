@@ -47,7 +47,7 @@ def _tell(*_):
         "threads": sorted(thread.name for thread in threading.enumerate()),
         "tracing": tracemalloc.is_tracing(), "depth": sys.get_coroutine_origin_tracking_depth(),
         "hooks": [repr(sys.gettrace()), repr(sys.getprofile()), repr(sys.unraisablehook), repr(threading.excepthook)],
-        "umask": os.umask(0o22), "excepthook": repr(sys.excepthook),
+        "umask": os.umask(0o22), "excepthook": repr(sys.excepthook), "last": repr(getattr(sys, "last_value", None)),
     }
     os.umask(state["umask"])
     os.write(1, repr(state).encode() + b"\\n")

@@ -37,8 +37,10 @@ def result_of(told: dict[str, Any]) -> Result:
     return Result(**told)
 
 
-@pytest.mark.parametrize("state", ["idle", "ticking", "cpu", "sleeping", "second_thread"])
-@pytest.mark.parametrize("version", ["3.14", "3.15"])
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [("3.14", "idle"), ("3.14", "cpu"), ("3.14", "sleeping"), ("3.15", "ticking"), ("3.15", "second_thread")],
+)
 def test_remote_exec(version: str, state: str, tmp_path: Path, runtime_dir: Path) -> None:
     python = interpreter(version)
     with Running(python, state, tmp_path) as target:

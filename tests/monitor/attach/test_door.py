@@ -1,0 +1,69 @@
+"""The door of a probe: what is found in /proc, and what is no door."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from monitor.attach import door
+from monitor.errors import ConnectError
+
+STARTED = {"how": "started", "door": 7, "session": "1f", "name": "api", "program": "app.py", "python": "3.13.0"}
+
+
+@contextmanager
+def held(content: bytes, name: str = "looptop-0123456789abcdef") -> Iterator[None]:
+    handle = os.memfd_create(name)
+    try:
+        os.write(handle, content)
+        yield
+    finally:
+        os.close(handle)
+
+
+def test_a_probe_is_found_by_the_file_that_it_holds() -> None:
+    with held(repr(STARTED).encode() + b"\n"):
+        assert door.find(os.getpid()) == door.Door(os.getpid(), 7, "1f", "api", "app.py", "3.13.0")
+    assert door.find(os.getpid()) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"nonsense",
+        b"\xff\xfe",
+        b"(" * 100_000,
+        b"{'how': 'started', 'door': '7'}\n",
+        b"{'how': 'started', 'door': None}\n",
+        b"{'how': 'found', 'door': 7}\n",
+        b"['started', 7]\n",
+    ],
+)
+def test_what_is_no_door(content: bytes) -> None:
+    with held(content):
+        assert door.find(os.getpid()) is None
+
+
+def test_a_file_of_another_name_is_not_read() -> None:
+    with held(repr(STARTED).encode() + b"\n", "looptop"):
+        assert door.find(os.getpid()) is None
+
+
+def test_nobody_is_behind_it() -> None:
+    if not door.possible():
+        pytest.skip("this kernel lets nobody take descriptors of another process (Linux 5.6 does)")
+    null = os.open(os.devnull, os.O_RDONLY)
+    try:
+        for number in (null, 999_999):
+            with pytest.raises(ConnectError) as caught:
+                door.enter(os.getpid(), number, 1.0)
+            assert caught.value.status == 3
+            assert str(os.getpid()) in caught.value.message
+    finally:
+        os.close(null)
+    with pytest.raises(ConnectError, match="has ended"):
+        door.enter(2**22 - 1, 3, 1.0)

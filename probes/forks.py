@@ -1,8 +1,8 @@
 """A fork of a program that has no thread but ours beside its first is not warned about: without us it would not be.
 
 Since 3.12 Python warns when a process with several threads forks (`DeprecationWarning`), and counts ours. No thread of
-ours holds a lock that a child needs, and a child has no probe. So a filter answers for that warning alone, and only
-while all other threads are ours; with a thread of its own the program is warned as ever.
+ours holds a lock that a child needs, and a child has no probe. So while a fork goes on a filter answers for that
+warning alone, if all other threads are ours; with a thread of its own the program is warned as ever.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ class Hush:
         try:
             if "is multi-threaded, use of " not in text:
                 return False
-            return len(os.listdir("/proc/self/task")) <= 1 + self._ours()
+            ours = len(os.listdir("/proc/self/task")) <= 1 + self._ours()
+            if ours:
+                self.end()  # this was it; from 3.13 on it comes after all that is told of a fork
+            return ours
         except Exception:
             return False
 

@@ -97,7 +97,6 @@ class Probe:
         self._open()
         self.viewers_changed()
         self._alive = True
-        self.hush.begin()
         self._ended.acquire()
         if self.settings.announce:
             self._announce()

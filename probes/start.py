@@ -6,6 +6,7 @@ import atexit
 import logging
 import os
 import sys
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from . import settings as _settings
@@ -18,8 +19,35 @@ if TYPE_CHECKING:
 def start(given: dict[str, Any]) -> Probe:
     """Starts a probe with the given settings and those of the environment."""
     probe = make(given)
+    _hush_forks()
     probe.start()
     return probe
+
+
+_hushed = False
+
+
+def _hush_forks() -> None:
+    """Once, and not for a probe that is put in later: what is given to `os.register_at_fork` stays for ever."""
+    global _hushed
+    if sys.version_info >= (3, 12) and not _hushed:
+        # They know the way to the probe, and keep nothing of us alive.
+        known = {"sys": sys, "__builtins__": {"getattr": getattr}}
+        begin, end = (FunctionType(function.__code__, known) for function in (_begin_fork, _end_fork))
+        os.register_at_fork(before=begin, after_in_parent=end, after_in_child=end)
+        _hushed = True
+
+
+def _begin_fork() -> None:
+    probe = getattr(sys, "_looptop_probe", None)
+    if probe is not None:
+        probe.hush.begin()
+
+
+def _end_fork() -> None:
+    probe = getattr(sys, "_looptop_probe", None)
+    if probe is not None and sys.version_info < (3, 13):
+        probe.hush.end()
 
 
 def make(given: dict[str, Any], door: bool = False) -> Probe:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import burn
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import Finding, LoopLag, NoUnhandled, SlowCallback, Waiting
+from sample_apps.vocabulary import LoopLag, NoUnhandled, SlowCallback, Waiting
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession, web
@@ -32,7 +32,6 @@ SAMPLE = Sample(
         Waiting(kind="sleep", task="client-*", at_least=1),
         LoopLag(at_least=0.1),
         NoUnhandled(),
-        Finding("loop_blocked", line="renders"),
     ),
     needs=("aiohttp", "aiohttp.web"),
 )

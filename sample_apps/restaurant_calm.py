@@ -1,7 +1,7 @@
 """The restaurant when all goes well: the flames are somebody else's, and nobody has to hold their breath.
 
 What you see: the people of `restaurant`, and no slow callback: doors open, glasses are filled and guests are
-served while a dish is in flames, because `chef-1` has the half second in the flames passed by a thread.
+served while a dish is in flames, because `chef-1` has a thread stand in the flames.
 """
 
 import asyncio

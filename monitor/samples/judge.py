@@ -434,13 +434,15 @@ def _files(expected: words.FilesGrowing, case: Case) -> Checked:
 @_check.register
 def _finding(expected: words.Finding, case: Case) -> Checked:
     found = case.seen.findings or []
-    met = any(
-        one.kind == expected.kind
+    fitting = [
+        one
+        for one in found
+        if one.kind == expected.kind
         and (expected.task is None or any(_is(name, expected.task) for name in one.tasks))
         and (expected.line is None or any(case.lines.match(site, expected.line) for site in one.lines))
-        for one in found
-    )
-    return met, _few((_finding_text(one, case.lines) for one in found), "no finding")
+    ]
+    texts = [_finding_text(one, case.lines) for one in fitting[:1] or found]
+    return bool(fitting), _few(texts, "no finding")
 
 
 @_check.register

@@ -56,13 +56,14 @@ _ROOM = 50
 class Thing:
     """A queue or a semaphore that was met. Held weakly."""
 
-    __slots__ = ("label", "number", "ref", "site")
+    __slots__ = ("feeds_itself", "label", "number", "ref", "site")
 
     def __init__(self, thing: Any, number: int, label: str, site: int) -> None:
         self.ref = weakref.ref(thing)
         self.number = number
         self.label = label
         self.site = site
+        self.feeds_itself = False  # who gets from it puts into it, too: a crawl, which grows and ends
 
 
 class _Lock:
@@ -340,10 +341,11 @@ class Signs:
     def _add(self, thing: Any, label: str, code: CodeType, line: int) -> None:
         known = self._things.get(id(thing))
         if known is not None and known.ref() is thing:
-            return
-        if len(self._things) < MOST_THINGS:
+            known.feeds_itself = known.feeds_itself or _gets_and_puts(code)
+        elif len(self._things) < MOST_THINGS:
             text = f"{type(thing).__qualname__} {label}"[:MOST_TEXT]
-            self._things[id(thing)] = Thing(thing, self._number_of(thing), text, self._tables.site(code, line))
+            known = self._things[id(thing)] = Thing(thing, self._number_of(thing), text, self._tables.site(code, line))
+            known.feeds_itself = _gets_and_puts(code)
 
     def _sizes(self) -> dict[str, Any]:
         """The queues that hold something, the fullest first, and the semaphores."""
@@ -357,7 +359,7 @@ class Signs:
                 if issubclass(type(found), asyncio.Queue):
                     size = len(found._queue)
                     facts = [size, max(found._maxsize, 0), len(found._getters), len(found._putters)]
-                    if size:
+                    if size and not thing.feeds_itself:
                         queues.append([thing.number, thing.label, thing.site, *facts])
                 else:
                     bound = getattr(found, "_bound_value", None)
@@ -461,6 +463,11 @@ def _on_its_way(leaf: Any) -> bool:
 def _cleans_up(coro: Any) -> bool:
     """Whether a task is inside the `except` or `finally` of a CancelledError, or still has it in its hands."""
     return any(issubclass(type(held), asyncio.CancelledError) for one in _chain(coro) for held in gc.get_referents(one))
+
+
+def _gets_and_puts(code: CodeType) -> bool:
+    names = set(code.co_names)
+    return bool(names & {"get", "get_nowait"} and names & {"put", "put_nowait"})
 
 
 def _in_cell(cell: CellType) -> Any:

@@ -133,10 +133,10 @@ class Watchdog:
             now = monotonic()
             silent = self._sample_all(now)
             self._looked = now
+            self.starved.look(now, [record for _, record in silent])
             for loop, record in silent:
                 self._beat(loop, record, now)
-            self.starved.look(now, list(hot.loops.values()))
-            # A beat is written to a socket, and so gives the GIL away: what was done with it must be looked at first.
+            # Reading files and writing a beat give the GIL away: what was done with it must be looked at first.
             if monotonic() - now < 2 * self.interval:
                 return
 

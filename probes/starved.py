@@ -27,12 +27,12 @@ class Starved:
         self._asked = 0.0
 
     def look(self, now: float, records: Iterable[LoopRecord]) -> None:
-        """Asks about the loops that are in no callback."""
+        """Asks about loops that have answered the last beat, those that are in no callback."""
         if now - self._asked < BETWEEN:
             return
         self._asked = now
         for record in records:
-            if not record.started and not record.between:
+            if not record.started:
                 self._calm[record.id] = self._waited(record)
 
     def since_calm(self, record: LoopRecord, duration: float) -> float:

@@ -135,7 +135,8 @@ KINDS: tuple[Kind, ...] = (
         "queue_bounded",
         "the size of each asyncio.Queue that a task waits on, has in a local variable, in an attribute of an object "
         "there or in a global of its module; read once a second",
-        "queues that are hidden deeper; collections.deque and lists",
+        "queues that are hidden deeper; collections.deque and lists; a queue that one function both gets from and puts "
+        "into, as a crawl does: it grows for a while, and ends",
         (_AWHILE, Threshold("least", 50, "count", "how many more items there must be at the end of the window")),
     ),
     Kind(

@@ -48,6 +48,11 @@ async def crossed(first, second):
         async with second:
             pass
 
+async def twice(lock):
+    async with lock:
+        async with lock:
+            pass
+
 async def stubborn():
     while True:
         with contextlib.suppress(asyncio.CancelledError):
@@ -94,6 +99,7 @@ async def main():
     await asyncio.sleep(0.02)
     kept += [make(waiter(lock), name=f"waiter-{n}") for n in range(3)]
     kept += [make(waiter(other), name="beside"), make(crossed(one, two), name="a"), make(crossed(two, one), name="b")]
+    kept += [make(twice(asyncio.Lock()), name="twice")]
     cancelled = [make(f(), name=f.__name__) for f in (stubborn, cleans, catches, parent, grouped)]
     kept += [make(timed_out(), name="timed_out")]
     await asyncio.sleep(0.05)
@@ -129,6 +135,7 @@ def test_who_holds_what_and_who_went_on(tmp_path: Path, python: str) -> None:
                 ("beside",): (1, None),  # taken with acquire(): not known, and not guessed
                 ("a",): (1, "b"),
                 ("b",): (1, "a"),
+                ("twice",): (1, "twice"),
             }
             waiting = next(row for row in signs["locks"] if row[2] and names[row[2]] == "b")
             assert viewer.site(waiting[3])[2] == viewer.site(waiting[4][0][1])[2] == "crossed"

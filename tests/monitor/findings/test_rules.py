@@ -90,6 +90,14 @@ def test_a_busy_loop_and_a_task_that_works_without_waiting(world):
     assert world.only.evidence["idle"] == 0
 
 
+def test_a_busy_server_waits_in_between(world):
+    def rows(_):
+        elapsed = world.at - NOW + SECOND // 4
+        return {"rows": [[1, 2, elapsed * 3000 // SECOND, elapsed // 3, elapsed // 3, 9]]}
+
+    assert world.seconds(12, rows) == []
+
+
 def born(world, number):
     world.feed({"type": "static", "tasks": [[100 + n, f"t-{n}", 3, 1, world.at, None, 1, 2, 0] for n in range(number)]})
 

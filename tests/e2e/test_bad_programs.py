@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-from interpreters import version_of
 from waiting import wait_until
 from watched import Program
 
@@ -457,10 +456,7 @@ def test_no_descriptors_left_means_no_viewer_and_no_spinning(tmp_path: Path, pyt
         ends_clean(program)
 
 
-def test_fork_warnings_are_the_programs_own(tmp_path: Path, python: str, request: pytest.FixtureRequest) -> None:
-    if version_of(python) >= (3, 12):
-        reason = "3.12 and later warn of a fork beside other threads, and count those of the probe"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+def test_fork_warnings_are_the_programs_own(tmp_path: Path, python: str) -> None:
     body = """
         if os.fork() == 0: os._exit(0)
         os.wait()

@@ -77,7 +77,6 @@ SAMPLE = Sample(
         Child(task="report-text-pages", parent="report-text"),
         Finding("loop_blocked", line="blocks"),
         Finding("deadlock", task="ann-to-bob"),
-        Finding("lock_convoy", task="waiter-*"),
         Finding("executor_saturated"),
         Finding("cancel_swallowed", task="stubborn"),
         Finding("never_retrieved", task="forgotten-*"),

@@ -85,7 +85,7 @@ SAMPLE = Sample(
     ),
     seconds=600,
     needs=("probes",),
-    watch=7.0,
+    watch=10.0,
 )
 ENOUGH = 400  # leaked tasks, and entries in the cache
 

@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from interpreters import VERSIONS, find_python
 
 ROOT = Path(__file__).resolve().parent.parent
 # `tests/probes` must never be taken for the package of that name.
 sys.path[:] = [str(ROOT), *(entry for entry in sys.path if entry != str(ROOT))]
 
+settings.register_profile("looptop", deadline=None)  # a busy machine is no failure
+settings.load_profile("looptop")
 
 TWIN = os.environ.get("LOOPTOP_TEST_TWIN")
 """`c` or `pure`: all tests with one twin of the hooks. Else 3.12 has the one in Python, and the others that in C."""

@@ -74,7 +74,8 @@ KINDS: tuple[Kind, ...] = (
         "blocking_call_thread",
         "the watchdog's stacks, caught while it blocked; a loop that is blocked now is told before it ends",
         "callbacks below the slow threshold of the viewer, however many; what ends before it is caught has no line; "
-        "time for which the loop was ready and got no processor (a crowded machine) is not counted",
+        "time for which the loop was ready and got no processor (a crowded machine) is not counted; on uvloop "
+        "callbacks that are no steps of tasks",
         (
             Threshold("total", 0.5, "s", "how long one line must have blocked within the window"),
             Threshold("window", 30, "s", "the time that is looked at"),

@@ -30,7 +30,7 @@ class Blocked:
         for line, group in store.slow.lines.items():
             if line is None or group.last < begin:
                 continue
-            recent = [slow for slow in group.callbacks if slow.at >= begin]
+            recent = [slow for slow in group.callbacks if slow.at >= begin and _is_one(store, slow)]
             blocked = sum(slow.duration - slow.starved for slow in recent)
             if blocked < total * _NEAR or not recent:
                 continue
@@ -84,6 +84,12 @@ class Blocked:
                 evidence={"blocked": round(loop.blocked, 6), "times": 1, "loop": loop.id},
                 since=store.now - loop.blocked,
             )
+
+
+def _is_one(store: Store, slow: SlowCallback) -> bool:
+    """Whether it was one callback. Those of uvloop that are no steps are known by looks only."""
+    loop = store.loops.get(slow.loop)
+    return slow.task is not None or loop is None or loop.kind != "uvloop"
 
 
 def kept_busy(store: Store, thresholds: Thresholds) -> Iterator[Sign]:

@@ -77,7 +77,7 @@ class Probe:
         self.signs = Signs(self.loops, self.sampler.tables, self.watchdog.starved)
         self.unawaited = Unawaiteds()
         self.memory = Memory(self)
-        self.hush = Hush(lambda: 2 if hot.state.watching else 1)
+        self.hush = Hush(lambda: 1 + self.watchdog.threads)
         self.server = Server(self)
 
     # Coming and going

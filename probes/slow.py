@@ -78,6 +78,7 @@ class Watchdog:
     def __init__(self) -> None:
         self.caught: deque[SlowCallback] = deque(maxlen=1000)
         self.threshold = 0.1
+        self.threads = 0
         self.cpu = 0.0
         self._running = 0
         self._looked = 0.0
@@ -100,6 +101,7 @@ class Watchdog:
         self._running += 1
 
     def _run(self, number: int, wait: Callable[[float], bool]) -> None:
+        self.threads += 1
         try:
             self.starved.own.add(get_native_id())
             while number == self._running and not wait(self.interval):
@@ -108,6 +110,7 @@ class Watchdog:
         except Exception as error:
             hot.state.on_error("watchdog", error)
         finally:
+            self.threads -= 1
             self.starved.own.discard(get_native_id())
             self.starved.forget()
 

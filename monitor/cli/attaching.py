@@ -52,7 +52,7 @@ def attach(
     from monitor import terminal
     from monitor.attach.enter import Way
     from monitor.attach.reach import Reach
-    from monitor.plain.snapshot import WHILE, Wanted
+    from monitor.plain.snapshot import Wanted
 
     way = Way(method, timeout, force, stay, say)
     if dry_run:
@@ -64,7 +64,7 @@ def attach(
     if not isinstance(decision, terminal.Tui):
         say(f"{decision.reason}: this is one table instead of the dashboard")
         reach = Reach(target, token_file, way, read_only)
-        return print_tasks(reach.first(), Wanted(measure=WHILE), as_json=False)
+        return print_tasks(reach.first(), Wanted(), as_json=False)
     return open_dashboard(Reach(target, token_file, replace(way, meanwhile=_load_screens), read_only), keep_locals)
 
 

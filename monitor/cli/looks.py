@@ -43,10 +43,9 @@ def tasks(
     """Print the tasks of a program, once; of a recording: as they were at its end, or at a time."""
     from monitor.attach.enter import Way
     from monitor.attach.reach import Reach
-    from monitor.plain.snapshot import MOMENT, WHILE, Wanted, validate
+    from monitor.plain.snapshot import Wanted, validate
 
-    measure = MOMENT if as_json else WHILE
-    wanted = Wanted(sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree, measure=measure, locals=keep_locals)
+    wanted = Wanted(sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree, locals=keep_locals)
     validate(wanted)
     path = recording_of(target, at)
     if path is not None:

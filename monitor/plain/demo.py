@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from monitor.attach.launch import Launch, describe_status
 from monitor.errors import ConnectError, LooptopError
-from monitor.plain.snapshot import WHILE, Look, Wanted, look
+from monitor.plain.snapshot import Look, Wanted, look
 from monitor.sources.connection import Connection, connect
 from monitor.targets import resolve
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 START = 30.0
 """Seconds that the program has to start: the machine may be a busy one."""
 
-LIFE = 1.5
-"""Seconds of life after which there is something to see; the look itself takes more than one."""
+LIFE = 2.5
+"""Seconds of life after which there is something to see."""
 
 
 def one_look(launch: Launch, show: Callable[[Look], None]) -> int:
@@ -34,7 +34,7 @@ def one_look(launch: Launch, show: Callable[[Look], None]) -> int:
     try:
         connection = _wait(process)
         time.sleep(max(LIFE - (connection.hello.now - connection.hello.opened) * 1e-6, 0.0))
-        show(look(connection, Wanted(measure=WHILE)))
+        show(look(connection, Wanted()))
     finally:
         _end(process)
     return 0

@@ -19,10 +19,8 @@ RATE = 4
 """Ticks per second that are asked for."""
 
 MOMENT = 0.3
-"""Seconds for which loops are watched at least: utilization is then of the quarter of a second between two ticks."""
-
-WHILE = 1.3
-"""Seconds after which the share of each task in the last second is known, too: a table shows it, JSON has it not."""
+"""Seconds for which loops are watched at least: utilization, and the share of each task, are then of the quarter of a
+second between two ticks."""
 
 PATIENCE = 30.0
 """Seconds without any frame after which a program counts as stuck."""
@@ -41,7 +39,6 @@ class Wanted:
     limit: int | None = None
     ended: bool = False
     tree: bool = False
-    measure: float = MOMENT
     locals: bool = False
     """Have the probe keep the local names of what fails meanwhile."""
 
@@ -79,6 +76,7 @@ def look(connection: Connection, wanted: Wanted) -> Look:
     validate(wanted)
     store = Store()
     store.apply(connection.hello)
+    store.share_over = 0.8 / RATE
     with closing(connection):
         connection.send(
             {
@@ -90,7 +88,7 @@ def look(connection: Connection, wanted: Wanted) -> Look:
                 "first": {"sort": "busy", "limit": 1000},
             }
         )
-        load(connection, store, wanted.measure)
+        load(connection, store)
         waits_matter = "waiting_on" in wanted.filter or wanted.sort.endswith("waiting_on")
         if waits_matter:
             details(connection, store, list(store.tasks))
@@ -107,7 +105,7 @@ def look_back(store: Store, wanted: Wanted) -> Look:
     return Look(store, tasks, choose_ended(store, wanted) if wanted.ended else [], depths)
 
 
-def load(connection: Connection, store: Store, measure: float) -> None:
+def load(connection: Connection, store: Store) -> None:
     """Receives until every live task is known and the loops have been watched for a moment."""
     heard = time.monotonic()
     measured: float | None = None
@@ -128,7 +126,7 @@ def load(connection: Connection, store: Store, measure: float) -> None:
                 loaded = frame.left == 0
                 if measured is None:
                     outside = store.session is not None and store.session.read_only  # there nothing is measured
-                    measured = time.monotonic() + (0.0 if outside else measure)
+                    measured = time.monotonic() + (0.0 if outside else MOMENT)
 
 
 def details(connection: Connection, store: Store, ids: list[int]) -> None:

@@ -76,10 +76,10 @@ def _state(task: Task, _store: Store) -> str:
 
 
 def _share(task: Task, store: Store) -> float | None:
-    """Not known until somebody has watched for a second, nor from outside."""
+    """Not known until somebody has watched for long enough, nor from outside."""
     if _outside(store):
         return None
-    return None if not task.share and store.now - store.watched_since < 1.0 else task.share
+    return None if not task.share and store.now - store.watched_since < store.share_over else task.share
 
 
 def _scheduled(task: Task, _store: Store) -> str:

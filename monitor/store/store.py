@@ -74,6 +74,7 @@ class Store:
         self.task_counts = Series()
         self.structure = 0  # grows when tasks come or go, or are renamed
         self.ended_total = 0
+        self.share_over = 1.0  # seconds: over a tick the share of a task would jump
         self._strings: list[str] = []
         self._sites: list[Site] = []
         self._site_numbers: dict[Site, int] = {}
@@ -306,7 +307,7 @@ class Store:
         if not task.measured:
             # What the first row tells of an older task happened at a time that nobody knows.
             begin = max(task.born or 0.0, task.counted or 0.0)
-            fresh = self.now - begin < 1.0
+            fresh = self.now - begin < self.share_over
             task.measured, task.measured_busy = (begin, 0.0) if fresh else (self.now, seconds)
         if seconds > task.measured_busy:
             self._sharing.add(task_id)
@@ -316,12 +317,12 @@ class Store:
         task.version += 1
 
     def _measure_tasks(self) -> None:
-        """Takes the share of each task over a second at least: over a tick it would jump."""
+        """Takes the share of each task, over `share_over` at least."""
         for task_id in list(self._sharing):
             task = self.tasks.get(task_id)
             if task is None:
                 self._sharing.discard(task_id)
-            elif self.now - task.measured >= 1.0:
+            elif self.now - task.measured >= self.share_over:
                 share = min(max(task.busy - task.measured_busy, 0.0) / (self.now - task.measured), 1.0)
                 if share == 0.0:
                     self._sharing.discard(task_id)

@@ -9,7 +9,7 @@ demo: env
 	@$(BIN)/looptop demo
 
 test: env check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: env
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 class Hush:
@@ -20,8 +20,8 @@ class Hush:
 
     __slots__ = ("_entry", "_ours")
 
-    def __init__(self, ours: Callable[[], int]) -> None:
-        """`ours()` is how many threads of this process are the probe's."""
+    def __init__(self, ours: Callable[[], tuple[Iterable[int], int]]) -> None:
+        """`ours()`: the kernel's ids of threads that are, or were, the probe's, and how many more there are."""
         self._ours = ours
         self._entry: tuple[Any, ...] | None = None
 
@@ -30,7 +30,9 @@ class Hush:
         try:
             if "is multi-threaded, use of " not in text:
                 return False
-            ours = len(os.listdir("/proc/self/task")) <= 1 + self._ours()
+            ids, more = self._ours()
+            others = {int(name) for name in os.listdir("/proc/self/task")}.difference(ids)
+            ours = len(others) <= 1 + more
             if ours:
                 self.end()  # this was it; from 3.13 on it comes after all that is told of a fork
             return ours

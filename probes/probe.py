@@ -77,7 +77,7 @@ class Probe:
         self.signs = Signs(self.loops, self.sampler.tables, self.watchdog.starved)
         self.unawaited = Unawaiteds()
         self.memory = Memory(self)
-        self.hush = Hush(lambda: 1 + self.watchdog.threads)
+        self.hush = Hush(lambda: (self.watchdog.ids, 1 + self.watchdog.starting))
         self.server = Server(self)
 
     # Coming and going

@@ -78,7 +78,8 @@ class Watchdog:
     def __init__(self) -> None:
         self.caught: deque[SlowCallback] = deque(maxlen=1000)
         self.threshold = 0.1
-        self.threads = 0
+        self.starting = 0  # threads that are made, and have not run yet
+        self.ids: deque[int] = deque(maxlen=16)  # of the kernel, of its threads: one that has ended stays a moment
         self.cpu = 0.0
         self._running = 0
         self._looked = 0.0
@@ -94,14 +95,20 @@ class Watchdog:
         """Starts the thread. `wait(seconds)` sleeps, and is True when it is time to end."""
         self._running += 1
         self._looked = monotonic()
-        start_thread(self._run, (self._running, wait))
+        self.starting += 1
+        try:
+            start_thread(self._run, (self._running, wait))
+        except BaseException:
+            self.starting -= 1
+            raise
 
     def stop(self) -> None:
         """Ends the thread at its next look."""
         self._running += 1
 
     def _run(self, number: int, wait: Callable[[float], bool]) -> None:
-        self.threads += 1
+        self.ids.append(get_native_id())
+        self.starting -= 1
         try:
             self.starved.own.add(get_native_id())
             while number == self._running and not wait(self.interval):
@@ -110,7 +117,6 @@ class Watchdog:
         except Exception as error:
             hot.state.on_error("watchdog", error)
         finally:
-            self.threads -= 1
             self.starved.own.discard(get_native_id())
             self.starved.forget()
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import asyncio, sys
 async def main():
-    asyncio.get_running_loop().create_task(asyncio.sleep(1000), name="sleeper-of-the-test")
+    asyncio.get_running_loop().create_task(asyncio.sleep(1000), name="sleeper")
     print("ready", flush=True)
     await asyncio.sleep(1000)
 asyncio.run(main())
@@ -108,7 +108,7 @@ def test_to_a_program_and_to_a_sample_and_back(terminal, program):
     terminal.press("\r")
     terminal.until("Open")
     terminal.press("\r")
-    terminal.until("sleeper-of-the-test")
+    terminal.until("sleeper")
     terminal.press("q")
     terminal.until("top for the event loop")
     terminal.press("3")
@@ -134,7 +134,7 @@ def test_from_a_program_of_ours_to_the_samples(tmp_path, runtime_dir):
     (tmp_path / "ours.py").write_text(PROGRAM)
     terminal = Terminal(tmp_path, "run", "ours.py")
     try:
-        terminal.until("sleeper-of-the-test")
+        terminal.until("sleeper")
         terminal.press("\x10")
         terminal.until("Search for commands")
         terminal.press("samples")

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -86,13 +87,13 @@ def open_to_nobody(folder: Path) -> None:
 @needs_root
 @pytest.mark.parametrize("way", ["door", "file"])
 def test_root_goes_into_a_program_of_another_user_and_runs_nothing_of_theirs(
-    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     if way == "file":
         monkeypatch.setattr(payload.door, "possible", lambda: False)
     open_to_nobody(tmp_path)
-    home = tmp_path / "theirs"
-    home.mkdir()
+    home = Path(tempfile.mkdtemp(prefix="theirs-"))  # short: it has to hold the path of a socket
+    request.addfinalizer(lambda: shutil.rmtree(home, ignore_errors=True))
     os.chown(home, NOBODY, NOBODY)
     started: list[str] = []
 

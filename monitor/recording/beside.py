@@ -55,7 +55,10 @@ def _leave(wanted: Wanted, file: File, reading: int, quiet: bool) -> None:
             for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_IGN if number == signal.SIGPIPE else signal.SIG_DFL)
             _close_all_but(file.fileno(), reading, quiet)
-            _record(wanted, file, reading)
+            try:
+                _record(wanted, file, reading)
+            except Exception as error:  # noqa: BLE001 - nobody else is there to hear of it
+                _give_up(wanted, file, error)
     finally:
         os._exit(0)
 
@@ -90,6 +93,16 @@ def _record(wanted: Wanted, file: File, reading: int) -> None:
         return
     for line in _troubles(outcome):
         say(line)
+
+
+def _give_up(wanted: Wanted, file: File, error: Exception) -> None:
+    """Nobody would see a traceback, and an empty file must not look like a recording."""
+    from monitor.guard import say
+
+    if not file.written:
+        with contextlib.suppress(OSError):
+            file.finish("the recorder failed")
+    say(f"{wanted.path}: the recorder failed: {type(error).__name__}: {error}")
 
 
 def _troubles(outcome: Outcome) -> list[str]:

@@ -23,15 +23,16 @@ async def main():
     child = await asyncio.create_subprocess_shell("exit 3")
     print(await child.wait())
     loop = asyncio.get_running_loop()
-    for method in ("spawn", "fork", "forkserver"):
-        context = multiprocessing.get_context(method)
-        with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
-            print(method, await loop.run_in_executor(pool, job, 3), flush=True)
+    # Forks come before any thread of our own: one that has been joined may still count for a moment, and warn.
     pid = os.fork()
     if pid == 0:
         print("child", hasattr(sys, "_looptop_probe"), flush=True)
         os._exit(4)
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    for method in ("fork", "spawn", "forkserver"):
+        context = multiprocessing.get_context(method)
+        with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+            print(method, await loop.run_in_executor(pool, job, 3), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from monitor import format as fmt
-from monitor.store.model import EndedTask, Site, SiteStats, Task
+from monitor.store.groups import Group
+from monitor.store.model import EndedTask, Site, Task
 from monitor.store.slow_log import BlockingLine
 from monitor.store.store import Store
 from probes import wire
@@ -43,6 +44,33 @@ class Column(Generic[Row]):
     right: bool = False
     priority: int = 1  # 1 is always shown; the highest goes first where the screen is narrow
     descending: bool = True  # the order that a first click on the header gives
+
+
+def figure(
+    key: str,
+    title: str,
+    width: int,
+    help: str,  # noqa: A002 - as the field is called
+    show: Callable[[Any], str],
+    value: Callable[[Row, Store], Any],
+    *,
+    unit: str = "",
+    priority: int = 1,
+    descending: bool = True,
+) -> Column[Row]:
+    """A column of numbers: it sorts by the value that it shows."""
+    return Column(
+        key,
+        title,
+        width,
+        help,
+        lambda row, store: show(value(row, store)),
+        value,
+        unit=unit,
+        right=True,
+        priority=priority,
+        descending=descending,
+    )
 
 
 def _partial(task: Task, text: str) -> str:
@@ -87,16 +115,8 @@ def _scheduled(task: Task, _store: Store) -> str:
 
 
 TASKS: tuple[Column[Task], ...] = (
-    Column(
-        "id",
-        "ID",
-        6,
-        "number of the task, counted by the probe",
-        lambda t, s: str(t.id),
-        lambda t, s: t.id,
-        right=True,
-        priority=2,
-        descending=False,
+    figure(
+        "id", "ID", 6, "number of the task, counted by the probe", str, lambda t, s: t.id, priority=2, descending=False
     ),
     Column("name", "Name", 18, "name of the task", lambda t, s: t.name, lambda t, s: t.name, descending=False),
     Column(
@@ -108,25 +128,15 @@ TASKS: tuple[Column[Task], ...] = (
         lambda t, s: t.state,
         descending=False,
     ),
-    Column(
-        "age",
-        "Age",
-        6,
-        "time since birth",
-        lambda t, s: fmt.age(t.age(s.now)),
-        lambda t, s: t.age(s.now),
-        unit="s",
-        right=True,
-    ),
-    Column(
+    figure("age", "Age", 6, "time since birth", fmt.age, lambda t, s: t.age(s.now), unit="s"),
+    figure(
         "share",
         "Now",
         5,
         "share of the last second that it kept the loop busy",
-        lambda t, s: fmt.percent(_share(t, s)),
+        fmt.percent,
         _share,
         unit="0..1",
-        right=True,
         priority=2,
     ),
     Column(
@@ -150,15 +160,14 @@ TASKS: tuple[Column[Task], ...] = (
         right=True,
         priority=4,
     ),
-    Column(
+    figure(
         "idle",
         "Idle",
         6,
         "time suspended, waiting for something",
-        lambda t, s: fmt.age(t.idle(s.now)),
+        fmt.age,
         lambda t, s: t.idle(s.now),
         unit="s",
-        right=True,
         priority=5,
     ),
     Column(
@@ -217,52 +226,6 @@ TASKS: tuple[Column[Task], ...] = (
 SORTABLE = {column.key for column in TASKS if column.sort is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The live tasks of one creation site together."""
-
-    site: Site | None
-    tasks: int
-    waiting: int
-    scheduled: int
-    running: int
-    busy: float  # of live and ended tasks, since watching began
-    share: float
-    steps: int
-    oldest: float | None
-    stats: SiteStats | None
-
-
-def groups(store: Store, tasks: list[Task] | None = None) -> list[Group]:
-    """The live tasks (or the given ones) by creation site, with births and deaths of short-lived ones."""
-    store.measure_sites()
-    by_site: dict[Site | None, list[Task]] = {}
-    for task in store.tasks.values() if tasks is None else tasks:
-        by_site.setdefault(task.site, []).append(task)
-    stats = {entry.site: entry for entry in store.sites.values()}
-    if tasks is None:
-        for site in stats:
-            by_site.setdefault(site, [])
-    return [_group(store, site, members, stats.get(site) if site else None) for site, members in by_site.items()]
-
-
-def _group(store: Store, site: Site | None, members: list[Task], stats: SiteStats | None) -> Group:
-    states = [task.state_name for task in members]
-    ages = [age for age in (task.age(store.now) for task in members) if age is not None]
-    return Group(
-        site=site,
-        tasks=len(members),
-        waiting=states.count("waiting"),
-        scheduled=states.count("scheduled"),
-        running=states.count("running"),
-        busy=sum(task.busy for task in members) + (stats.busy if stats else 0.0),
-        share=sum(task.share for task in members),
-        steps=sum(task.steps for task in members) + (stats.steps if stats else 0),
-        oldest=max(ages, default=None),
-        stats=stats,
-    )
-
-
 GROUPS: tuple[Column[Group], ...] = (
     Column(
         "creation_site",
@@ -273,94 +236,48 @@ GROUPS: tuple[Column[Group], ...] = (
         lambda g, s: site_text(g.site, s),
         descending=False,
     ),
-    Column(
-        "tasks",
-        "Tasks",
-        6,
-        "live tasks of this site",
-        lambda g, s: fmt.count(g.tasks),
-        lambda g, s: g.tasks,
-        right=True,
-    ),
-    Column(
+    figure("tasks", "Tasks", 6, "live tasks of this site", fmt.count, lambda g, s: g.tasks),
+    figure(
         "births_per_s",
         "Born/s",
         6,
         "births per second",
-        lambda g, s: fmt.rate(g.stats.births_per_s if g.stats else 0.0),
+        fmt.rate,
         lambda g, s: g.stats.births_per_s if g.stats else 0.0,
-        right=True,
     ),
-    Column(
-        "deaths_per_s",
-        "Ended/s",
-        7,
-        "ends per second",
-        lambda g, s: fmt.rate(g.stats.deaths_per_s if g.stats else 0.0),
-        lambda g, s: g.stats.deaths_per_s if g.stats else 0.0,
-        right=True,
+    figure(
+        "deaths_per_s", "Ended/s", 7, "ends per second", fmt.rate, lambda g, s: g.stats.deaths_per_s if g.stats else 0.0
     ),
-    Column(
+    figure(
         "share",
         "Now",
         5,
         "share of the last second that they kept the loop busy",
-        lambda g, s: fmt.percent(g.share),
+        fmt.percent,
         lambda g, s: g.share,
         unit="0..1",
-        right=True,
     ),
-    Column(
+    figure(
         "busy",
         "Busy",
         7,
         "time spent inside their steps, ended tasks included",
-        lambda g, s: fmt.duration(g.busy),
+        fmt.duration,
         lambda g, s: g.busy,
         unit="s",
-        right=True,
     ),
-    Column(
-        "steps",
-        "Steps",
-        7,
-        "steps, ended tasks included",
-        lambda g, s: fmt.count(g.steps),
-        lambda g, s: g.steps,
-        right=True,
-        priority=2,
-    ),
-    Column(
-        "waiting",
-        "Wait",
-        6,
-        "tasks that wait",
-        lambda g, s: fmt.count(g.waiting),
-        lambda g, s: g.waiting,
-        right=True,
-        priority=3,
-    ),
-    Column(
+    figure("steps", "Steps", 7, "steps, ended tasks included", fmt.count, lambda g, s: g.steps, priority=2),
+    figure("waiting", "Wait", 6, "tasks that wait", fmt.count, lambda g, s: g.waiting, priority=3),
+    figure(
         "failed",
         "Failed",
         6,
         "tasks that failed since watching began",
-        lambda g, s: fmt.count(g.stats.failed if g.stats else 0),
+        fmt.count,
         lambda g, s: g.stats.failed if g.stats else 0,
-        right=True,
         priority=2,
     ),
-    Column(
-        "oldest",
-        "Oldest",
-        6,
-        "age of the oldest live task",
-        lambda g, s: fmt.age(g.oldest),
-        lambda g, s: g.oldest,
-        unit="s",
-        right=True,
-        priority=3,
-    ),
+    figure("oldest", "Oldest", 6, "age of the oldest live task", fmt.age, lambda g, s: g.oldest, unit="s", priority=3),
 )
 
 SLOW: tuple[Column[BlockingLine], ...] = (
@@ -373,27 +290,9 @@ SLOW: tuple[Column[BlockingLine], ...] = (
         lambda b, s: site_text(b.line, s),
         descending=False,
     ),
-    Column("count", "Count", 6, "how often", lambda b, s: fmt.count(b.count), lambda b, s: b.count, right=True),
-    Column(
-        "total",
-        "Total",
-        7,
-        "how long, together",
-        lambda b, s: fmt.duration(b.total),
-        lambda b, s: b.total,
-        unit="s",
-        right=True,
-    ),
-    Column(
-        "worst",
-        "Worst",
-        7,
-        "the longest",
-        lambda b, s: fmt.duration(b.worst),
-        lambda b, s: b.worst,
-        unit="s",
-        right=True,
-    ),
+    figure("count", "Count", 6, "how often", fmt.count, lambda b, s: b.count),
+    figure("total", "Total", 7, "how long, together", fmt.duration, lambda b, s: b.total, unit="s"),
+    figure("worst", "Worst", 7, "the longest", fmt.duration, lambda b, s: b.worst, unit="s"),
     Column(
         "last",
         "Last",
@@ -428,7 +327,7 @@ ENDED: tuple[Column[EndedTask], ...] = (
         unit="s",
         right=True,
     ),
-    Column("id", "ID", 6, "number of the task", lambda e, s: str(e.id), lambda e, s: e.id, right=True, priority=3),
+    figure("id", "ID", 6, "number of the task", str, lambda e, s: e.id, priority=3),
     Column("name", "Name", 18, "name of the task", lambda e, s: e.name, lambda e, s: e.name, descending=False),
     Column(
         "outcome",
@@ -439,38 +338,9 @@ ENDED: tuple[Column[EndedTask], ...] = (
         lambda e, s: e.outcome,
         descending=False,
     ),
-    Column(
-        "age",
-        "Age",
-        6,
-        "how long it lived",
-        lambda e, s: fmt.duration(e.age),
-        lambda e, s: e.age,
-        unit="s",
-        right=True,
-        priority=2,
-    ),
-    Column(
-        "busy",
-        "Busy",
-        7,
-        "time spent inside its steps",
-        lambda e, s: fmt.duration(e.busy),
-        lambda e, s: e.busy,
-        unit="s",
-        right=True,
-        priority=2,
-    ),
-    Column(
-        "steps",
-        "Steps",
-        6,
-        "how many steps",
-        lambda e, s: fmt.count(e.steps),
-        lambda e, s: e.steps,
-        right=True,
-        priority=3,
-    ),
+    figure("age", "Age", 6, "how long it lived", fmt.duration, lambda e, s: e.age, unit="s", priority=2),
+    figure("busy", "Busy", 7, "time spent inside its steps", fmt.duration, lambda e, s: e.busy, unit="s", priority=2),
+    figure("steps", "Steps", 6, "how many steps", fmt.count, lambda e, s: e.steps, priority=3),
     Column(
         "exception",
         "Exception",

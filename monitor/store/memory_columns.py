@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor import format as fmt
-from monitor.store.columns import Column
+from monitor.store.columns import Column, figure
 from monitor.store.memory import MemoryRow, Profile
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ ObjectRow = tuple[str, int, int]
 """A type, how many live objects it has, and how many more than at the look before."""
 
 
-def _mean(profile: Profile) -> float | None:
+def _mean(profile: Profile, _store: Store) -> float | None:
     return profile.elapsed / profile.calls if profile.calls else None
 
 
@@ -46,17 +46,7 @@ MEMORY: tuple[Column[MemoryRow], ...] = (
         unit="bytes",
         right=True,
     ),
-    Column(
-        "size",
-        "Size",
-        8,
-        "size of its blocks",
-        lambda r, s: fmt.size(r.size),
-        lambda r, s: r.size,
-        unit="bytes",
-        right=True,
-        priority=2,
-    ),
+    figure("size", "Size", 8, "size of its blocks", fmt.size, lambda r, s: r.size, unit="bytes", priority=2),
     Column(
         "count_diff",
         "Δ Count",
@@ -67,27 +57,8 @@ MEMORY: tuple[Column[MemoryRow], ...] = (
         right=True,
         priority=2,
     ),
-    Column(
-        "count",
-        "Count",
-        7,
-        "how many blocks",
-        lambda r, s: fmt.count(r.count),
-        lambda r, s: r.count,
-        right=True,
-        priority=4,
-    ),
-    Column(
-        "growth",
-        "Per min",
-        9,
-        "growth per minute",
-        lambda r, s: signed(r.growth),
-        lambda r, s: r.growth,
-        unit="bytes/min",
-        right=True,
-        priority=3,
-    ),
+    figure("count", "Count", 7, "how many blocks", fmt.count, lambda r, s: r.count, priority=4),
+    figure("growth", "Per min", 9, "growth per minute", signed, lambda r, s: r.growth, unit="bytes/min", priority=3),
     Column(
         "site",
         "Allocated at",
@@ -116,48 +87,12 @@ OBJECTS: tuple[Column[ObjectRow], ...] = (
 PROFILES: tuple[Column[Profile], ...] = (
     Column("function", "Function", 24, "what is decorated", lambda p, s: p.function, lambda p, s: p.function),
     Column("kind", "Kind", 6, "time or memory", lambda p, s: p.kind, lambda p, s: p.kind, descending=False),
-    Column("calls", "Calls", 6, "calls so far", lambda p, s: fmt.count(p.calls), lambda p, s: p.calls, right=True),
-    Column(
-        "failed",
-        "Failed",
-        6,
-        "calls that raised",
-        lambda p, s: fmt.count(p.failed),
-        lambda p, s: p.failed,
-        right=True,
-        priority=3,
-    ),
-    Column(
-        "mean",
-        "Mean",
-        6,
-        "mean time of a call",
-        lambda p, s: fmt.duration(_mean(p)),
-        lambda p, s: _mean(p),
-        unit="s",
-        right=True,
-    ),
-    Column(
-        "longest",
-        "Longest",
-        7,
-        "its longest call",
-        lambda p, s: fmt.duration(p.longest),
-        lambda p, s: p.longest,
-        unit="s",
-        right=True,
-        priority=2,
-    ),
-    Column(
-        "busy",
-        "Busy",
-        6,
-        "time inside its steps, all calls",
-        lambda p, s: fmt.duration(p.busy),
-        lambda p, s: p.busy,
-        unit="s",
-        right=True,
-        priority=2,
+    figure("calls", "Calls", 6, "calls so far", fmt.count, lambda p, s: p.calls),
+    figure("failed", "Failed", 6, "calls that raised", fmt.count, lambda p, s: p.failed, priority=3),
+    figure("mean", "Mean", 6, "mean time of a call", fmt.duration, _mean, unit="s"),
+    figure("longest", "Longest", 7, "its longest call", fmt.duration, lambda p, s: p.longest, unit="s", priority=2),
+    figure(
+        "busy", "Busy", 6, "time inside its steps, all calls", fmt.duration, lambda p, s: p.busy, unit="s", priority=2
     ),
     Column(
         "size_diff",

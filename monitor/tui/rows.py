@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from monitor.format import UNKNOWN
-from monitor.store.columns import ENDED, GROUPS, SLOW, TASKS, Column, Group, by_key, groups, ordered
+from monitor.store.columns import ENDED, GROUPS, SLOW, TASKS, Column, by_key, ordered
+from monitor.store.groups import Group, groups
 from monitor.store.model import EndedTask, Failure, Site, Task
 from monitor.store.query import Predicate
 from monitor.store.slow_log import BlockingLine

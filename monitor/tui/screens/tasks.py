@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from monitor.errors import UsageError
 from monitor.store import query
-from monitor.store.columns import Group
+from monitor.store.groups import Group
 from monitor.store.model import Site
 from monitor.tui.keys import bindings
 from monitor.tui.news import status_text

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from monitor import frames
-from monitor.store import keyframe
+from monitor.store import keyframe, restored
 from monitor.store.memory import Memory
 from monitor.store.model import (
     EndedTask,
@@ -100,7 +100,7 @@ class Store:
             case frames.Hello():
                 self._apply_hello(frame)
             case frames.Keyframe():
-                keyframe.restore(self, frame)
+                restored.restore(self, frame)
             case _:
                 return
         self.revision += 1

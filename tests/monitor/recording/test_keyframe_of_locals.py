@@ -3,7 +3,8 @@
 from scripted import Script
 
 from monitor import frames
-from monitor.store.keyframe import restore, take
+from monitor.store.keyframe import take
+from monitor.store.restored import restore
 from monitor.store.store import Store
 
 

@@ -89,7 +89,7 @@ def record(
     from monitor.plain.recording import StatusLine
 
     with StatusLine(connection.hello, wanted) as line:
-        outcome = run_recorder(connection, wanted, tell=line.show)
+        outcome = run_recorder(connection, wanted, tell=line.show, again=lambda: connect(target, token_file))
     return told(outcome)
 
 
@@ -155,6 +155,7 @@ def compare(a: str, b: str, conditions: tuple[str, ...], skip: float, as_json: b
 @click.argument("recording", metavar="FILE")
 @click.option("--to", "kind", required=True, type=click.Choice(["perfetto", "ndjson", "csv"]), help="What to make.")
 @click.option("-o", "--output", metavar="FILE", help="Where to; - is stdout (perfetto: FILE.perfetto-trace).")
+@click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 @click.option("--from", "begin", metavar="T", help="Seconds since its start (90, 2m) or a clock time.")
 @click.option("--until", metavar="T", help="The same, for the end.")
 @click.option(
@@ -163,7 +164,13 @@ def compare(a: str, b: str, conditions: tuple[str, ...], skip: float, as_json: b
     help="What the rows of CSV are (ticks).",
 )
 def export(
-    recording: str, kind: str, output: str | None, begin: str | None, until: str | None, table: str | None
+    recording: str,
+    kind: str,
+    output: str | None,
+    force: bool,
+    begin: str | None,
+    until: str | None,
+    table: str | None,
 ) -> int:
     """Turn a recording into a trace for ui.perfetto.dev, or into lines for other tools."""
     from monitor.recording.reader import Recording
@@ -188,7 +195,7 @@ def export(
             from monitor import format as fmt
             from monitor.recording.export import write
 
-            size = write(Path(str(output)), pieces)
+            size = write(Path(str(output)), pieces, overwrite=force)
             where = "; open it with ui.perfetto.dev" if kind == "perfetto" else ""
             say(f"{output}: {fmt.size(size)}{where}")
         for problem in found.problems:

@@ -29,6 +29,7 @@ class StatusLine:
         self._terminal = terminal.can_rewrite(terminal.here(), os.environ)
         self._due = 0.0
         self._finished = 0
+        self._lost = 0.0
         name = f"@{hello.name}" if hello.name else fmt.clean(hello.program)[:60]
         kept = "" if wanted.ring is None else f", the last {fmt.duration(wanted.ring)}"
         self._head = f"{name} (pid {hello.pid}) → {wanted.path}{kept}"
@@ -49,6 +50,11 @@ class StatusLine:
                 self._say(f"{path}: {why}")
             self._finished = len(now.finished)
             self._due = 0.0
+        if now.lost is not None and not self._lost:
+            self._say("the connection broke; trying again")
+        elif now.lost is None and self._lost:
+            self._say(f"connected again after {fmt.duration(self._lost)}: they are a gap in the recording")
+        self._lost = 0.0 if now.lost is None else max(now.lost, 1e-3)
         if not self._terminal or time.monotonic() < self._due:
             return
         self._due = time.monotonic() + EVERY
@@ -64,6 +70,8 @@ class StatusLine:
             f"{now.failed} failed",
             fmt.size(now.written),
         ]
+        if now.lost is not None:
+            parts[0] = f"○ connection lost for {_clock(now.lost)}, trying again"
         if now.dropped:
             parts.append(f"{now.dropped} ticks dropped")
         if now.finished:

@@ -100,6 +100,13 @@ class Collector:
         block.ends[:0] = [(BEFORE, event) for _, event in dropped.ends][-MOST_CARRIED:]
         block.markers[:0] = dropped.markers[: 3 * MOST_MARKERS]
 
+    def add_missed(self, events: list[frames.Event]) -> None:
+        """Adds what happened before the block began, while nothing could be recorded."""
+        block = self.block
+        assert block is not None
+        for event in events[-MOST_CARRIED:]:
+            self._add_event(block, event, BEFORE)
+
     def add(self, frame: frames.Frame) -> bool:
         """Adds a frame; whether the block is to end here."""
         block = self.block
@@ -167,8 +174,8 @@ class Collector:
             self._mark(block, "burst", f"{births} tasks were born at once")
         return births
 
-    def _add_event(self, block: Block, event: frames.Event) -> None:
-        place = (len(block.recorded), event)
+    def _add_event(self, block: Block, event: frames.Event, at: int | None = None) -> None:
+        place = (len(block.recorded) if at is None else at, event)
         name = (event.name or event.callback or "?")[:100]
         if event.kind == "task_ended":
             block.ends.append(place)

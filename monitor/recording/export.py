@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def write(path: Path, pieces: Iterable[bytes]) -> int:
-    """Writes a new file; returns its size. Raises UsageError for a place where nothing can be written."""
-    if os.path.lexists(path):
-        raise UsageError(f"{path} exists", "name another file, or remove it")
+def write(path: Path, pieces: Iterable[bytes], *, overwrite: bool = False) -> int:
+    """Writes a file; returns its size. Raises UsageError for one that exists, unless it is to be replaced."""
+    if os.path.lexists(path) and not (overwrite and path.is_file()):
+        raise UsageError(f"{path} exists", "name another file, or say --force")
     part = path.with_name(path.name + ".part")
     size = 0
     try:

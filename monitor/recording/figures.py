@@ -89,7 +89,6 @@ def figures(path: str | Path, skip: float = 0.0) -> Figures:
         lags = sorted(max(lag for _, lag, _ in tick.loops) for tick in ticks if tick.loops)
         sizes = [(tick.at * _SECOND, float(tick.rss)) for tick in ticks if tick.rss is not None]
         shares = [max(known) for tick in ticks if (known := [s for _, _, s in tick.loops if s is not None])]
-        cpu = (after.process.cpu_total, before.process.cpu_total)
         found.values |= {
             "steps_per_s": _mean([tick.steps_per_s for tick in ticks]),
             "tasks_mean": _mean([tick.tasks for tick in ticks]),
@@ -102,7 +101,7 @@ def figures(path: str | Path, skip: float = 0.0) -> Figures:
             "rss_mean": _mean([size for _, size in sizes]),
             "rss_max": max((size for _, size in sizes), default=None),
             "rss_growth": _growth(sizes),
-            "cpu": None if cpu[0] is None else (cpu[0] - (cpu[1] or 0.0)) / elapsed,
+            "cpu": _cpu(recording, begin, after),
             "dropped": float(recording.dropped),
         }
         found.problems = list(recording.problems)
@@ -119,6 +118,18 @@ def _state(recording: Recording, at: int) -> Store:
     for frame in recording.state(at)[0]:
         store.apply(frame)
     return store
+
+
+def _cpu(recording: Recording, begin: int, after: Store) -> float | None:
+    """Of one core. It is told once a second, so a recording may begin without it: never count the life before."""
+    last, first = after.process, None
+    for seconds in (0.0, 1.5, 3.0):
+        first = _state(recording, min(begin + round(seconds * 1e6), recording.end)).process
+        if first.cpu_total is not None:
+            break
+    if first is None or first.cpu_total is None or last.cpu_total is None or last.measured <= first.measured:
+        return None
+    return (last.cpu_total - first.cpu_total) / (last.measured - first.measured)
 
 
 def _of_sites(found: Figures, before: Store, after: Store, elapsed: float, roots: Sequence[str]) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import threading
 import time
 from dataclasses import dataclass, field
@@ -15,8 +14,10 @@ from typing import TYPE_CHECKING
 from monitor import frames
 from monitor.errors import UsageError
 from monitor.recording.about import about
+from monitor.recording.asking import Facts, Waits
 from monitor.recording.ring import Ring, folder_of
 from monitor.recording.triggers import AFTERWARDS, Triggers
+from monitor.recording.way_back import way_back
 from monitor.recording.writer import File, Recorder
 from monitor.sources.connection import Closed, Connection
 from monitor.store.store import Store
@@ -26,16 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RATE = 2.0
-WINDOW = 50
-"""Tasks per tick that are asked what they wait on: those of which it is not known since their last step."""
-
-MOVING = 10
-"""Of these, so many that made steps since the tick before: what they wait on is not true for long, and each costs the
-program some ten microseconds."""
-
-FAREWELL = 2.0
-"""Seconds to find out whether a program that closed its connection has ended."""
-
 _LOOK = 0.25
 _SPAN = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h)?$")
 
@@ -66,6 +57,7 @@ class Progress:
     failed: int
     finished: list[tuple[Path, str]]
     pending: str | None  # why a file is about to be finished
+    lost: float | None = None  # seconds since the connection broke
 
 
 @dataclass(slots=True)
@@ -79,6 +71,7 @@ class Outcome:
     problem: str | None
     finished: list[tuple[Path, str]] = field(default_factory=list)
     unfinished: int = 0  # times that a file was due, but there were too many
+    gaps: list[float] = field(default_factory=list)  # seconds of each time that the connection was lost
 
     def lines(self) -> list[str]:
         """For a person."""
@@ -94,6 +87,8 @@ class Outcome:
         facts = f"{fmt.duration(readable.duration)}, {fmt.size(readable.size)}"
         if self.dropped:
             facts += f", {self.dropped} of {self.ticks} ticks dropped"
+        if self.gaps:
+            facts += f", without {fmt.duration(sum(self.gaps))} in which the connection was lost"
         if self.problem is not None:
             return [*lines, f"{readable.path} ends too early ({self.problem}); what can be read: {facts}"]
         return [*lines, f"{readable.path}: {facts}; {self.reason}"]
@@ -105,72 +100,6 @@ def seconds_of(text: str) -> float:
     if match is None or float(match[1]) <= 0:
         raise UsageError(f"{text!r} is no span of time", "for example 10m")
     return float(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}[match[2]]
-
-
-class Facts:
-    """Leaves out what a probe says again of a task that comes into the window."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, frames.StaticRow] = {}
-
-    def thin(self, frame: frames.Frame) -> frames.Frame | None:
-        """The frame without what is known; None when nothing is left of it."""
-        if isinstance(frame, frames.Hello):
-            self._known.clear()
-        if not isinstance(frame, frames.Static) or not frame.tasks:
-            return frame
-        fresh = [row for row in frame.tasks if self._known.get(row[0]) != row]
-        self._known.update({row[0]: row for row in fresh})
-        if not fresh and frame.strings is None and frame.sites is None and not frame.loops:
-            return None
-        return frames.Static(strings=frame.strings, sites=frame.sites, loops=frame.loops, tasks=fresh)
-
-    def forget(self, store: Store) -> None:
-        """Drops the tasks that have ended, now and then."""
-        if len(self._known) > 2 * len(store.tasks) + 1000:
-            self._known = {number: row for number, row in self._known.items() if number in store.tasks}
-
-
-class Waits:
-    """Asks by turns what the tasks wait on, and takes back what is not true any more."""
-
-    def __init__(self) -> None:
-        self._learned: dict[int, int] = {}  # steps of a task when its wait was told
-        self._before: dict[int, int] = {}  # steps of all at the tick before
-        self._window: list[int] = []
-        self._turn = 0
-
-    def look(self, store: Store) -> tuple[frames.Tick | None, list[int] | None]:
-        """After a whole tick: a tick that takes back, and the next window where it is another one."""
-        now = {number: task.steps for number, task in store.tasks.items()}
-        self._learned.update({number: now[number] for number in self._window if number in now})
-        learned, before = self._learned, self._before
-        unknown = [number for number, steps in now.items() if learned.get(number) != steps]
-        false = [number for number in unknown if store.tasks[number].wait_kind is not None]
-        if len(learned) > 2 * len(now) + 1000:
-            self._learned = {number: steps for number, steps in learned.items() if number in now}
-        if len(now) <= WINDOW:
-            window = list(now)
-        else:
-            moving = [number for number in unknown if before.get(number) != now[number]]
-            resting = set(unknown).difference(moving)
-            window = [number for number in unknown if number in resting][:WINDOW]
-            window += self._by_turns(moving, min(MOVING, WINDOW - len(window)))
-        self._before = now
-        changed = None if window == self._window else window
-        self._window = window
-        back = None
-        if false:
-            back = frames.Tick(at=round(store.now * 1e6), waits=[(n, None, None) for n in false], left=store.left)
-        return back, changed
-
-    def _by_turns(self, moving: list[int], most: int) -> list[int]:
-        if not moving or most <= 0:
-            return []
-        self._turn %= len(moving)
-        chosen = (moving[self._turn :] + moving[: self._turn])[:most]
-        self._turn += most
-        return chosen
 
 
 def check(wanted: Wanted, named: bool = True) -> None:
@@ -191,14 +120,18 @@ def record(
     stop: threading.Event | None = None,
     tell: Callable[[Progress], None] = lambda _: None,
     file: File | None = None,
+    again: Callable[[], Connection] | None = None,
 ) -> Outcome:
     """Records until the time is over, the program ends, a signal comes, or `stop` is set. Closes the connection.
 
-    `tell` is called several times a second; `file` is one that is open already. Raises UsageError for what can not
-    be written.
+    `tell` is called several times a second; `file` is one that is open already. A connection that breaks is opened
+    once more by `again`: what was missed is a gap in the recording. Raises UsageError for what can not be written.
     """
     stop = threading.Event() if stop is None else stop
-    with contextlib.closing(connection), _signals(stop):
+    gaps: list[float] = []
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(_signals(stop))
+        opened.enter_context(contextlib.closing(connection))
         triggers = None if wanted.ring is None else Triggers(wanted.on, wanted.ring, wanted.afterwards)
         ring = None if wanted.ring is None else Ring(wanted.path, wanted.ring, rate=wanted.rate)
         sink = ring or file or File(wanted.path, rate=wanted.rate)
@@ -206,7 +139,7 @@ def record(
         recorder = Recorder(store, sink, segment=None if ring is None else ring.segment, triggers=triggers)
         begin = connection.hello.now * 1e-6
 
-        def look() -> None:
+        def look(lost: float | None = None) -> None:
             failed = sum(stats.failed for stats in store.sites.values())
             slow = sum(line.count for line in store.slow.lines.values())
             tell(
@@ -220,15 +153,27 @@ def record(
                     failed=failed,
                     finished=[] if ring is None else list(ring.finished),
                     pending=None if triggers is None else triggers.pending,
+                    lost=lost,
                 )
             )
 
-        reason = "the recorder was ended"
+        reason, lost = "the recorder was ended", None
+        until = None if wanted.duration is None else time.monotonic() + wanted.duration
         try:
-            reason = _listen(connection, wanted, store, recorder, stop, triggers, look)
+            while True:
+                try:
+                    reason = _listen(connection, wanted, store, recorder, stop, until, triggers, look)
+                    break
+                except Closed as broke:
+                    back = way_back(connection, broke, again, stop, until, look)
+                if isinstance(back, str):
+                    reason, lost = back, 0.0
+                    break
+                gaps.append(back.seconds)
+                connection = opened.enter_context(contextlib.closing(back.connection))
         finally:
             recorder.close(reason)
-        look()
+        look(lost)
     return Outcome(
         path=wanted.path,
         ticks=recorder.ticks,
@@ -237,6 +182,7 @@ def record(
         problem=recorder.problem,
         finished=[] if ring is None else ring.finished,
         unfinished=0 if ring is None else ring.unfinished,
+        gaps=gaps,
     )
 
 
@@ -246,62 +192,39 @@ def _listen(
     store: Store,
     recorder: Recorder,
     stop: threading.Event,
+    until: float | None,
     triggers: Triggers | None,
     look: Callable[[], None],
 ) -> str:
-    """Why it ended."""
+    """Why it ended. Raises Closed."""
     facts, waits = Facts(), Waits()
     _tell(store, recorder, connection.hello)
     watch: dict[str, object] = {"type": "watch", "rate": wanted.rate, "rows": True, "events": True, "findings": True}
     slow = min((s for s in (wanted.slow, triggers.slow if triggers else None) if s is not None), default=None)
     if slow is not None:
         watch["slow"] = max(round(slow * 1e6), 10_000)
-    until = None if wanted.duration is None else time.monotonic() + wanted.duration
-    try:
-        connection.send(watch)
-        while recorder.running:
-            look()
-            if stop.is_set():
-                return "stopped"
-            if until is not None and time.monotonic() >= until:
-                return "the time is over"
-            whole = False
-            wait = _LOOK if until is None else min(_LOOK, max(until - time.monotonic(), 0.0))
-            for frame in connection.receive(wait):
-                thin = facts.thin(frame)
-                if thin is not None:
-                    _tell(store, recorder, thin)
-                whole = whole or (isinstance(frame, frames.Tick) and bool(frame.loops))
-            if whole:
-                facts.forget(store)
-                back, window = waits.look(store)
-                if back is not None:
-                    _tell(store, recorder, back)
-                if window is not None:
-                    connection.send({"type": "watch", "window": window})
-    except Closed as closed:
-        return _end_of(connection) or closed.hint or closed.message
+    connection.send(watch)
+    while recorder.running:
+        look()
+        if stop.is_set():
+            return "stopped"
+        if until is not None and time.monotonic() >= until:
+            return "the time is over"
+        whole = False
+        wait = _LOOK if until is None else min(_LOOK, max(until - time.monotonic(), 0.0))
+        for frame in connection.receive(wait):
+            thin = facts.thin(frame)
+            if thin is not None:
+                _tell(store, recorder, thin)
+            whole = whole or (isinstance(frame, frames.Tick) and bool(frame.loops))
+        if whole:
+            facts.forget(store)
+            back, window = waits.look(store)
+            if back is not None:
+                _tell(store, recorder, back)
+            if window is not None:
+                connection.send({"type": "watch", "window": window})
     return "the disk took no more"
-
-
-def _end_of(connection: Connection) -> str | None:
-    """What became of a local program whose connection is closed; None where that is not known."""
-    import psutil  # type: ignore[import-untyped]
-
-    hello = connection.hello
-    if hello.host != socket.gethostname():
-        return None
-    until = time.monotonic() + FAREWELL
-    while time.monotonic() < until:
-        try:
-            if psutil.Process(hello.pid).status() == psutil.STATUS_ZOMBIE:
-                return "the program has ended"
-        except psutil.NoSuchProcess:
-            return "the program has ended"
-        except psutil.Error:
-            return None
-        time.sleep(0.05)
-    return "the probe has left the program"
 
 
 def default_path(name: str, program: str, now: float) -> str:

@@ -157,6 +157,8 @@ class Recorder:
         self._session = store.session.id if store.session is not None else None
         self._collector = Collector(store)
         self._waits = False  # for a whole picture, after a reconnect
+        self._last_seq = store.last_seq  # of the newest event; after a reconnect a probe tells them again
+        self._meanwhile: list[frames.Event] = []  # what happened while the connection was lost
         self._segment_start = 0
         self._queue: queue.Queue[Block | None] = queue.Queue(MOST_QUEUED)
         self._reason = ""
@@ -182,10 +184,18 @@ class Recorder:
         if isinstance(frame, frames.Hello):
             self._greet(frame)
             return
+        if isinstance(frame, frames.Event):
+            if frame.seq <= self._last_seq:
+                return
+            self._last_seq = frame.seq
         if self._waits:
-            if isinstance(frame, frames.Tick) and frame.loops and not frame.left:
+            if isinstance(frame, frames.Event):
+                self._meanwhile.append(frame)
+            elif isinstance(frame, frames.Tick) and frame.loops and not frame.left:
                 self._waits = False
                 self._begin(jump=True)
+                self._collector.add_missed(self._meanwhile)
+                self._meanwhile = []
             return
         if isinstance(frame, frames.Tick) and frame.loops:
             self.ticks += 1

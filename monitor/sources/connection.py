@@ -28,6 +28,10 @@ class Closed(ConnectError):  # noqa: N818 - it need not be an error
     """The other side closed the connection."""
 
 
+class Unreachable(ConnectError):  # noqa: N818 - it is a state of the network
+    """The other side does not answer: nothing says whether a probe is there."""
+
+
 class Lines:
     """Cuts a stream of bytes into lines, none longer than a frame may be."""
 
@@ -77,6 +81,11 @@ class Connection:
     def fileno(self) -> int:
         """The socket, to wait on."""
         return self._socket.fileno()
+
+    @property
+    def by_network(self) -> bool:
+        """Whether something may be between that breaks: a cable, a tunnel."""
+        return self._socket.family != socket.AF_UNIX
 
     @property
     def pending(self) -> bool:
@@ -210,7 +219,7 @@ def first_frame(connection: Connection, deadline: float) -> frames.Frame:
             connection.give_back(came[1:])
             return came[0]
         if left <= 0:
-            raise ConnectError(
+            raise Unreachable(
                 f"{connection.where} does not answer",
                 "it is no probe, or one call of the program holds it up: try again",
             )
@@ -237,15 +246,25 @@ def _open(address: Address, timeout: float) -> socket.socket:
     if address.path:
         return _open_path(address.path, timeout)
     try:
-        return socket.create_connection((address.host, address.port), timeout)
+        sock = socket.create_connection((address.host, address.port), timeout)
     except socket.gaierror as error:
-        raise ConnectError(f"no host is called {address.host}", error.strerror or str(error)) from None
+        raise Unreachable(f"no host is called {address.host}", error.strerror or str(error)) from None
     except ConnectionRefusedError:
         raise ConnectError(f"nobody serves {address}", "was the program started with --listen there?") from None
     except TimeoutError:
-        raise ConnectError(f"{address} does not answer", "is the host right, and no firewall between?") from None
+        raise Unreachable(f"{address} does not answer", "is the host right, and no firewall between?") from None
     except (OSError, OverflowError, UnicodeError) as error:
-        raise ConnectError(f"{address} can not be reached", str(error)) from None
+        raise Unreachable(f"{address} can not be reached", str(error)) from None
+    _notice_silence(sock)
+    return sock
+
+
+def _notice_silence(sock: socket.socket) -> None:
+    """Has the system ask the other machine whether it is still there: a cable that was pulled says nothing."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):  # seconds, seconds, times
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _open_path(path: str, timeout: float) -> socket.socket:

@@ -107,6 +107,11 @@ class Store:
 
     # What a reader asks
 
+    @property
+    def last_seq(self) -> int:
+        """The number of the newest event; 0 before the first one."""
+        return self._last_seq or 0
+
     def counts(self) -> Counter[str]:
         """Live tasks by state."""
         by_number = Counter(map(_STATE, self.tasks.values()))

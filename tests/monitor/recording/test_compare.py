@@ -3,12 +3,14 @@
 import math
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scripted import Script, frame, record
 
 from monitor.errors import UsageError
+from monitor.frames import Tick
 from monitor.recording.compare import FIGURES, Line, compare, condition, failing, pairs
 from monitor.recording.figures import Figures, Place, figures
 
@@ -71,6 +73,21 @@ def test_figures_are_those_of_the_program(both):
     assert found.busy == {Place(["/srv", "app.py"][1], "worker", 42): pytest.approx(0.2, rel=0.01)}
     (slow,) = found.slow.values()
     assert (slow.count, slow.worst) == (8, pytest.approx(0.1))
+
+
+def test_cpu_of_the_life_before_is_not_counted(tmp_path):
+    class Late(Steady):
+        """Lived for an hour, and does not tell what the process used at first."""
+
+        def tick(self):
+            for told in super().tick():
+                if isinstance(told, Tick):
+                    process = msgspec.structs.replace(told.process, cpu=told.process.cpu + 3_600_000_000)
+                    told = msgspec.structs.replace(told, process=None if self.number < 3 else process)
+                yield told
+
+    path = record(tmp_path / "late", ticks=100, script=Late(), moments=False).path
+    assert figures(path).values["cpu"] == pytest.approx(0.2, rel=0.02)
 
 
 def test_what_got_worse_comes_first(both):

@@ -56,7 +56,6 @@ class Probe:
         self._alive = False
         self._cpu = 0.0
         self._hook_cost = 0.0
-        self._steps_before = 0
         self._unhandled: list[tuple[str, Failure | None, TaskRecord | None, str | None]] = []
         self._notices: list[str] = []
         self._expected_until = monotonic() + settings.expect if settings.expect else 0.0

@@ -98,20 +98,6 @@ def is_package(file: str) -> bool:
     return "/site-packages/" in file or "/dist-packages/" in file
 
 
-def user_frame(frame: Any) -> Any:
-    """The first frame of the user from here outwards, or None when the loop itself called the plumbing."""
-    kind = plumbing[frame.f_code.co_filename]
-    while kind != USER:
-        frame = frame.f_back
-        if frame is None or frame.f_code is LOOP:
-            return None
-        outer = plumbing[frame.f_code.co_filename]
-        if outer == BOUNDARY or (outer == RUNNER and kind != RUNNER):
-            return None
-        kind = outer
-    return frame
-
-
 def of(coro: Any, frame: Any) -> tuple[CodeType | None, int]:
     """The creation site of a task, from the frame that called `create_task`: code and instruction."""
     first = frame

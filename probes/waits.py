@@ -8,7 +8,7 @@ the twin of an executor's future. Read against asyncio of 3.11 to 3.13; what ano
 from __future__ import annotations
 
 import asyncio
-from asyncio import base_events, base_subprocess, locks, queues, selector_events, streams, subprocess, tasks, threads
+from asyncio import base_events, base_subprocess, locks, queues, selector_events, streams, subprocess, tasks
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
@@ -262,4 +262,3 @@ def _table() -> dict[CodeType, Callable[[Locals], Wait | None]]:
 
 
 _READERS = _table()
-TO_THREAD = threads.to_thread.__code__

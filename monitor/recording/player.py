@@ -14,7 +14,7 @@ import msgspec
 
 from monitor.frames import Frame, Hello, Keyframe
 from monitor.recording.format import Damaged, Marker
-from monitor.recording.reader import Recording, parse_time
+from monitor.recording.reader import Recording
 from monitor.sources.base import Status
 
 if TYPE_CHECKING:
@@ -127,10 +127,6 @@ class RecordingSource:
         keyframe = found[0]
         assert isinstance(keyframe, Keyframe)
         self._pending = [msgspec.structs.replace(keyframe, hello=_silent(keyframe.hello)), *found[1:]]
-
-    def seek_text(self, text: str) -> None:
-        """Jumps to what a person typed: `90`, `2m`, `14:03:22`. Raises UsageError."""
-        self.seek(parse_time(text, self.start_time, self.duration))
 
     def step(self, direction: int = 1) -> None:
         """To the next whole tick, or the one before with -1; stands still then."""

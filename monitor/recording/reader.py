@@ -5,8 +5,6 @@ A directory is read as one recording, too: the segments of a flight recorder.
 
 from __future__ import annotations
 
-import re
-import time
 from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from monitor.recording import content
 from monitor.recording import format as file_format
 from monitor.recording.content import Light, LightTick
 from monitor.recording.format import Damaged, Marker, Place, Summary
+from monitor.recording.moments import clock, parse_time
 from monitor.recording.ring import folder_of
 from monitor.store import series, slow_log
 from monitor.store.store import MOST_ENDED, MOST_NOTES, Store
@@ -115,7 +114,7 @@ class Recording:
             found.pop()
         self._blocks += [_Block(file, place) for place in found]
         if self._blocks:
-            end = time.strftime("%H:%M:%S", _local(self._blocks[-1].summary.end))
+            end = clock(self._blocks[-1].summary.end)
             self.problems.append(
                 f"{path.name} was not finished: it is read up to {end}, the end of its last whole block"
             )
@@ -335,7 +334,7 @@ class Recording:
 
     def _tell_damage(self, block: _Block) -> None:
         summary = block.summary
-        text = f"{(summary.end - summary.start) * 1e-6:.0f} s from {_clock(summary.start)} on are damaged and left out"
+        text = f"{(summary.end - summary.start) * 1e-6:.0f} s from {clock(summary.start)} on are damaged and left out"
         if text not in self.problems:
             self.problems.append(text)
 
@@ -349,70 +348,6 @@ def store_at(path: str | Path, at: str | None = None) -> Store:
         for problem in recording.problems:
             store.note(problem)
         return store
-
-
-def is_recording(path: str | Path) -> bool:
-    """Whether a path looks like a recording: its first bytes, or a folder of segments."""
-    path = Path(path)
-    try:
-        if path.is_dir():
-            return any(path.glob("*.segment"))
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            return file.read(len(file_format.MAGIC)) == file_format.MAGIC
-    except OSError:
-        return False
-
-
-_RELATIVE = re.compile(r"^\+?(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h)?$")
-_UNITS = {None: 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def parse_time(text: str, start: float, duration: float) -> float:
-    """Seconds since the start of a recording; raises UsageError for what is no time, or none of the recording."""
-    text = text.strip()
-    relative = _RELATIVE.match(text)
-    if relative is not None:
-        seconds = float(relative["number"]) * _UNITS[relative["unit"]]
-    else:
-        seconds = _of_clock(text, start) - start
-        if seconds < 0 and seconds + 1.0 > 0:  # a clock time has whole seconds, the start has not
-            seconds = 0.0
-    if not 0 <= seconds <= duration + 1.0:
-        end = _clock(round((start + duration) * 1e6))
-        raise UsageError(
-            f"{text} is not in the recording", f"it goes from {_clock(round(start * 1e6))} to {end}, {duration:.1f} s"
-        )
-    return min(seconds, duration)
-
-
-def _of_clock(text: str, start: float) -> float:
-    """The Unix time of `14:03`, `14:03:22.5` or `2026-11-21 14:03:22`, the first one from the start on."""
-    whole, _, fraction = text.partition(".")
-    for pattern in ("%H:%M:%S", "%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"):
-        try:
-            parsed = time.strptime(whole, pattern)
-            seconds = float(f"0.{fraction}") if fraction else 0.0
-        except ValueError:
-            continue
-        if "%Y" in pattern:
-            return time.mktime(parsed) + seconds
-        today = time.localtime(start)
-        at = time.mktime((*today[:3], *parsed[3:6], 0, 0, -1)) + seconds
-        return at if at > start - 1.0 else at + 86400.0
-    raise UsageError(f"{text!r} is no time", "seconds since the start, such as 90 or 2m, or a clock time: 14:03:22")
-
-
-def _clock(at: int) -> str:
-    return time.strftime("%H:%M:%S", _local(at))
-
-
-def _local(at: int) -> time.struct_time:
-    try:
-        return time.localtime(at * 1e-6)
-    except (OverflowError, ValueError, OSError):
-        return time.localtime(0)
 
 
 def _segments(path: Path) -> list[Path]:

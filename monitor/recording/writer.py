@@ -149,7 +149,6 @@ class Recorder:
         self.dropped = 0
         self.ticks = 0
         self.ended: str | None = None
-        self.triggered: list[str] = []
         self._store = store
         self._sink = sink
         self._segment = segment

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Row = TypeVar("Row")
-SortKey = float | str
 GLYPHS = {
     "running": "▶",
     "scheduled": "▷",
@@ -222,8 +221,6 @@ TASKS: tuple[Column[Task], ...] = (
         descending=False,
     ),
 )
-
-SORTABLE = {column.key for column in TASKS if column.sort is not None}
 
 
 GROUPS: tuple[Column[Group], ...] = (

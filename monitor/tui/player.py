@@ -6,7 +6,7 @@ import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from monitor.recording.reader import parse_time
+from monitor.recording.moments import parse_time
 from monitor.tui.screens.form import Field, FormScreen
 from monitor.tui.widgets.timeline import Mark, Playing, offset
 

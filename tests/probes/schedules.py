@@ -252,7 +252,7 @@ async def soon_in_a_context(run: Run, loop: Any, kids: list[Any], what: str) -> 
     context = contextvars.copy_context()
     loop.call_soon(run.call, what, [], context=context)
     if "enter" in what:  # it is entered already when it comes to run
-        loop.call_soon(context.run, loop._run_once) if False else loop.call_soon(context.run, run.call, what, [])
+        loop.call_soon(context.run, run.call, what, [])
 
 
 async def threadsafe(run: Run, loop: Any, kids: list[Any], what: str) -> None:

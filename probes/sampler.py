@@ -104,7 +104,7 @@ class Sampler:
     def _adopt(self, loop: Any, loop_record: LoopRecord) -> None:
         """Registers tasks that passed no hook: older than the probe, or made by calling `asyncio.Task`."""
         try:
-            tasks = [weakref.ref(task) for task in asyncio.all_tasks(loop)]
+            tasks = [weakref.ref(task) for task in asyncio.all_tasks(loop) if not _is_known(task)]
         except RuntimeError:  # the set changed too often while it was copied
             return
         task: Any = None
@@ -395,6 +395,11 @@ class Sampler:
         counts = self.site_counts[site]
         ends = [counts.born, counts.ended, counts.failed, counts.cancelled]
         return [site, *ends, _us(counts.busy), counts.steps]
+
+
+def _is_known(task: Any) -> bool:
+    record = hot.record_of(task)
+    return record is not None and getattr(record, "told", -1) >= 0
 
 
 def _us(seconds: float) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +13,8 @@ from monitor.cli.target import at_option, connect, locals_option, read_only_opti
 from monitor.guard import say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from monitor.plain.snapshot import Look, Wanted
     from monitor.sources.connection import Connection
 
@@ -169,9 +173,25 @@ def profile(target: str, calls: int, as_json: bool, at: str | None, token_file: 
 
 def print_tasks(connection: Connection, wanted: Wanted, as_json: bool) -> int:
     """Looks once, prints the tasks."""
-    from monitor.plain.snapshot import look
+    from monitor.plain.snapshot import MOST_LOOKED_AT, look
 
-    return print_seen(look(connection, wanted), as_json)
+    with nothing_collected():
+        seen = look(connection, wanted)
+        if len(seen.tasks) > MOST_LOOKED_AT:
+            say(f"what they wait on is of the first {MOST_LOOKED_AT:,}: --limit, --filter and --sort choose others")
+        return print_seen(seen, as_json)
+
+
+@contextmanager
+def nothing_collected() -> Iterator[None]:
+    """Without the garbage collector: a command that lists very many tasks keeps all it makes, and then ends."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def print_seen(seen: Look, as_json: bool) -> int:

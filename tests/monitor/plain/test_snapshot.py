@@ -84,7 +84,7 @@ def test_many_tasks_come_in_pieces_and_are_asked_for_in_pieces(look_at):
         while True:
             request = peer.read()
             requests.append(request["ids"])
-            details = [{"id": n, "await_stack": [1]} for n in request["ids"]]
+            details = [{"id": n, "await_stack": [1]} for n in request["ids"][: request.get("limit", 200)]]
             peer.send({"type": "reply", "id": request["id"], "ok": True, "more": True, "details": details[:1500]})
             peer.send(tick(NOW + 10_000))
             peer.send({"type": "reply", "id": request["id"], "ok": True, "details": details[1500:]})
@@ -94,6 +94,18 @@ def test_many_tasks_come_in_pieces_and_are_asked_for_in_pieces(look_at):
     assert len(seen.store.details) == total
     assert [len(ids) for ids in requests] == [2000, 2000, 1000]
     assert seen.tasks[0].id == total
+
+
+def test_the_first_ten_thousand_are_looked_at(look_at, monkeypatch):
+    monkeypatch.setattr(snapshot, "MOST_LOOKED_AT", 2)
+    seen = look_at(sort="id")
+    assert names(seen) == ["main", "worker-1", "worker-2"]
+    assert set(seen.store.details) == {1, 2}
+
+
+def test_a_filter_of_waits_looks_at_all(look_at, monkeypatch):
+    monkeypatch.setattr(snapshot, "MOST_LOOKED_AT", 0)
+    assert names(look_at(filter="waiting_on:lock")) == ["main"]
 
 
 def test_a_probe_that_has_no_details(look_at):

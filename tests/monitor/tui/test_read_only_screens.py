@@ -66,10 +66,10 @@ async def test_what_needs_a_probe_says_so() -> None:
         for mode in ("slow", "memory", "profile"):
             await driver.app.action_show(mode)
             await driver.tick()
-            assert "Not known: this program is read from outside" in driver.text(), mode
+            await driver.until(lambda: "Not known: this program is read from outside" in driver.text())
         await driver.app.action_show("tasks")
         await driver.press("c")
-        assert "nothing is in the program that could cancel" in driver.text()
+        await driver.until(lambda: "nothing is in the program that could cancel" in driver.text())
 
 
 async def test_ends_are_told_without_how() -> None:

@@ -176,6 +176,18 @@ class MemoryTick(msgspec.Struct, frozen=True):
     collector: Collector | None = None
 
 
+class CancelledBy(msgspec.Struct, frozen=True, kw_only=True):
+    """Who cancelled a task: `how` is call, timeout, group, body, end, interrupt, or empty where that is not known."""
+
+    how: str
+    task: Int = 0  # that called it, or of a group: that failed; 0: a callback
+    name: str = ""
+    site: Int = 0
+    asked: bool = True  # its own `cancel` was called
+    through: Int = 0  # the task that was cancelled, and took this one with it
+    through_name: str = ""
+
+
 class Signs(msgspec.Struct, frozen=True, kw_only=True):
     """What findings are made of and no row tells: ids of tasks (0: not known), numbers of things."""
 
@@ -186,6 +198,7 @@ class Signs(msgspec.Struct, frozen=True, kw_only=True):
     executors: list[tuple[Int, str, str, Int, Int, Int, Microseconds]] = []
     """Number, kind, label, workers, most workers, queued, the longest that a task has waited for one."""
     cancelled: list[tuple[Int, Int, Int]] = []  # that went on: task, how often cancelled, its line
+    cancellers: list[tuple[Int, CancelledBy]] = []  # of these, as far as it is known: task, by whom
     timers: list[tuple[Int, Int, list[tuple[str, Int]]]] = []  # loop, number, what a sample of them calls
     blocked: list[tuple[Int, Microseconds, Microseconds, list[Int], Int]] = []
     """Loop, for how long, how much of it without a CPU, stack, index of the line to blame."""
@@ -306,6 +319,7 @@ class Event(_Frame, frozen=True, kw_only=True, tag="event"):
     coro: str = ""
     outcome: str = ""
     exception: ExceptionFacts | None = None
+    cancelled_by: CancelledBy | None = None
     age: Microseconds | None = None
     busy: Microseconds | None = None
     scheduled: Microseconds | None = None

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import CodeType
 
+    from .cancels import Canceller
+
     AnyTask = asyncio.Task[Any]
     Loop = asyncio.AbstractEventLoop
 
@@ -68,6 +70,7 @@ class State:
         "most_named",
         "named",
         "next_id",
+        "on_cancel",
         "on_error",
         "on_loop",
         "on_slow",
@@ -101,6 +104,8 @@ class State:
         """Called for a loop that is not in `loops` yet."""
         self.on_slow: Callable[[LoopRecord, Any, TaskRecord | None, float, float], None] = _unset
         """Called with loop, callback, record, start and duration (s) of a callback beyond the threshold."""
+        self.on_cancel: Callable[[Loop, AnyTask, Any], None] | None = None
+        """Called with loop, task and future when a cancelled future wakes a task (see cancels.py)."""
         self.on_error: Callable[[str, Exception], None] = _unset
         """Called when a hook raised: it switches the hook off and tells the viewers."""
 
@@ -113,6 +118,11 @@ records = state.records
 loops = state.loops
 changed = state.changed
 short_lives = state.short_lives
+cancellers: dict[int, Canceller] = {}
+"""Of tasks that were cancelled, by their ids: see cancels.py."""
+settled: dict[int, Canceller] = {}
+"""Of those that have ended by it, until the sampler tells their ends."""
+MOST_SETTLED = 2000
 
 
 _current: Any = getattr(tasks, "_current_tasks", None) if sys.version_info < (3, 14) else None
@@ -202,6 +212,8 @@ def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
         state.named += 1
         record.name = task.get_name()
         record.coro = record.coro or coro_name(task)
+        if cancellers:
+            settle(record, task)
     elif record.told < 0 and not record.dirty and record.counted is None:
         # No viewer has heard of it, and those that are told by name are enough: it need not even be kept.
         counts = short_lives.get(record.code, record.lasti)
@@ -222,6 +234,19 @@ def tell_end(record: TaskRecord, task: AnyTask, error: BaseException | None) -> 
         record.failure = Failure(error)
     record.name = task.get_name()
     record.coro = record.coro or coro_name(task)
+    if cancellers:
+        settle(record, task)
+
+
+def settle(record: TaskRecord, task: AnyTask) -> None:
+    """Keeps who cancelled a task that has ended by it, and not by a later cancellation that nobody saw."""
+    known = cancellers.pop(record.id, None)
+    if known is None or record.outcome != wire.CANCELLED:
+        return
+    if record.steps == known.steps + 1 or task.cancelling() == known.count:
+        if len(settled) >= MOST_SETTLED:
+            settled.pop(next(iter(settled)), None)
+        settled[record.id] = known
 
 
 def new_table() -> dict[int, TaskRecord]:

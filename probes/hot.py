@@ -10,7 +10,7 @@ somebody watches (rule 2 of the design).
 
 from __future__ import annotations
 
-from asyncio import base_events, events, tasks
+from asyncio import base_events, events, futures, tasks
 from collections import deque
 from contextvars import copy_context
 from time import monotonic
@@ -69,6 +69,7 @@ def _learn() -> Any:
             return None, "asyncio's Handle has changed"
         shared.learn_handle(events.Handle, events.TimerHandle)
         shared.learn_task(tasks.Task, task, first_step, deque())
+        shared.learn_cancels(futures.Future(loop=task._loop))
         shared.learn_rest(adopt, tell_end, _kind_of, sites.of, sites.stack_of, _current, current_task_of, tasks)
     except Exception as error:
         return None, f"{type(error).__name__}: {error}"

@@ -9,7 +9,7 @@ from _thread import allocate_lock, get_ident, get_native_id, start_new_thread
 from time import monotonic, thread_time, time
 from typing import TYPE_CHECKING, Any
 
-from . import announce, hot, post_mortem, sites, slow, wire
+from . import announce, cancels, hot, post_mortem, sites, slow, wire
 from .forks import Hush
 from .journal import Journal
 from .loops import Loops
@@ -306,6 +306,7 @@ class Probe:
         hot.state.origin_depth = 0
         post_mortem.wanted = False
         hot.changed.clear()
+        cancels.clear()
 
     def woken(self) -> None:
         """The thread has the GIL again; perhaps because something that kept it has just ended (see slow.py)."""

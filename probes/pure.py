@@ -7,7 +7,7 @@ for most of the accounting, so the time that a task waits for its turn comes fre
 from __future__ import annotations
 
 import sys
-from asyncio import events, format_helpers, tasks
+from asyncio import events, format_helpers, futures, tasks
 from contextvars import Context, copy_context
 from time import monotonic
 from types import TracebackType
@@ -42,6 +42,7 @@ _step_class = type(a_first_step()[1])
 """The C type of the callback that runs the first step of a task, which has neither name nor module."""
 _wakeup_class = type(len)
 """Of the callback that runs the other steps, as of every bound method of C."""
+_Future = futures.Future
 
 
 def hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., AnyTask]:
@@ -188,7 +189,7 @@ def without_hook(stack: list[Any], caller: Any) -> None:
     asyncio keeps the ten innermost frames, so one that lies further out takes the place of ours.
     """
     for index in range(len(stack) - 1, -1, -1):
-        if stack[index].filename == _FILE and stack[index].name in ("create_task", "call_soon"):
+        if stack[index].filename == FILE and stack[index].name in ("create_task", "call_soon"):
             if caller is None:
                 del stack[index]
             else:
@@ -196,7 +197,9 @@ def without_hook(stack: list[Any], caller: Any) -> None:
             return
 
 
-_FILE = without_hook.__code__.co_filename
+FILE = without_hook.__code__.co_filename
+IN_BETWEEN = ("call_soon", "_see_cancel")
+"""What stands here on the stack between whoever cancels and who is told."""
 
 
 def _nested(loop: Loop) -> float:
@@ -248,6 +251,8 @@ def hook_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
             made = original(self, callback, *args, context=context)
             if made._source_traceback:
                 without_hook(made._source_traceback, sys._getframe(1))
+            if callback.__class__ is _wakeup_class and args and isinstance(args[0], _Future) and args[0].cancelled():
+                _see_cancel(self, callback, args[0])
             return made
         # Handle.__init__ of 3.11 to 3.15, without the call.
         handle: Any = new(handle_class)
@@ -260,6 +265,8 @@ def hook_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
         handle._source_traceback = None
         handle.ready = monotonic()
         self._ready.append(handle)
+        if callback.__class__ is _wakeup_class and args and isinstance(args[0], _Future) and args[0].cancelled():
+            _see_cancel(self, callback, args[0])
         return handle
 
     return call_soon
@@ -406,9 +413,17 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, callback, *args, context=context)
         handle: Any = TimedHandle(callback, args, self, copy_context() if context is None else context)
         handle.ready = monotonic()
+        if args and isinstance(args[0], _Future) and args[0].cancelled():
+            _see_cancel(self, callback, args[0])
         return original(self, handle._run)
 
     return call_soon
+
+
+def _see_cancel(loop: Any, callback: Any, future: Any) -> None:
+    """A cancelled future that wakes a task: who cancels is on the stack now."""
+    if callback.__name__ in _STEP_NAMES and isinstance(callback.__self__, tasks.Task) and state.on_cancel is not None:
+        state.on_cancel(loop, callback.__self__, future)
 
 
 def _is_known_step(callback: Any) -> bool:

@@ -7,7 +7,7 @@ import weakref
 from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any
 
-from . import hot, loops, sites, wire
+from . import book, cancels, hot, loops, sites, wire
 from .records import Failure, LoopRecord, SiteCounts, TaskRecord, coro_name, start_counting
 from .sites import Tables
 from .twin import MOST_NAMED
@@ -77,6 +77,7 @@ class Sampler:
         hot.state.watching = True
         self.site_counts.clear()
         hot.short_lives.clear()
+        cancels.clear()
         self.by_id.clear()
         record: TaskRecord | None
         task: Any
@@ -134,6 +135,7 @@ class Sampler:
             self.drop(hot.state.lost)
             hot.state.lost = 0
         self._allow_names(now)
+        cancels.refill()
         take = hot.changed.popleft
         for number in range(len(hot.changed)):
             if number % _SLICE == _SLICE - 1:
@@ -292,6 +294,7 @@ class Sampler:
             site=record.site,
             parent=record.parent,
             loop=record.loop.id if record.loop else 0,
+            **cancels.facts(book.settled.pop(record.id, None), self.tables),
         )
 
     def _exception(self, failure: Failure | None) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from time import monotonic, sleep, thread_time
 from types import AsyncGeneratorType, CellType, CoroutineType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from . import hot, sites, waits
+from . import cancels, hot, sites, waits
 from .detail import entered, number_of
 from .slow import describe, stack_of
 from .stacks import frames_of
@@ -82,13 +82,14 @@ class _Lock:
 class _Seen:
     """What a look has found so far."""
 
-    __slots__ = ("at", "awaits", "locks", "queued", "waited", "went_on")
+    __slots__ = ("at", "awaits", "cancellers", "locks", "queued", "waited", "went_on")
 
     def __init__(self) -> None:
         self.at = monotonic()
         self.locks: dict[int, _Lock] = {}  # by id
         self.awaits: dict[int, list[int]] = {}
         self.went_on: list[list[int]] = []
+        self.cancellers: list[list[Any]] = []
         self.queued: dict[int, tuple[weakref.ref[Any], float]] = {}  # futures of pools: since when
         self.waited = 0.0
 
@@ -155,6 +156,7 @@ class Signs:
             "locks": [[one.number, len(one.tasks), one.holder, one.site, one.waiters] for one in rows],
             "awaits": _chains(rows, seen.awaits),
             "cancelled": seen.went_on[:MOST_ROWS],
+            "cancellers": seen.cancellers[:MOST_ROWS],
             "executors": self._executors(seen.waited),
             "timers": self._timers(),
             "blocked": self._blocked(),
@@ -204,6 +206,9 @@ class Signs:
         calm = not task.cancelling()
         if not calm and not task._must_cancel and not _on_its_way(leaf) and not _cleans_up(coro):
             seen.went_on.append([record.id, task.cancelling(), self._line(frames)])
+            seen.cancellers += [
+                [record.id, by] for by in cancels.facts(cancels.of(record, task), self._tables).values()
+            ]
         if wait.kind == "lock":
             self._add_waiter(wait.waited, record.id, self._line(frames), seen.locks)
             return False

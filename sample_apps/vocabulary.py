@@ -95,7 +95,7 @@ class NoSlowCallback:
 class TaskEnded:
     """`times` tasks or more of this name that ended so, at an age as said.
 
-    A failed one with this type of exception.
+    A failed one with this type of exception, a cancelled one `by` a task of this name, at this line.
     """
 
     task: str
@@ -104,11 +104,14 @@ class TaskEnded:
     times: int = 1
     at_least: float | None = None
     at_most: float | None = None
+    by: str | None = None
+    line: str | None = None
 
     @property
     def sentence(self) -> str:
         """What is expected, for a person."""
         end = {"done": "is done", "failed": "fails", "cancelled": "is cancelled"}[self.outcome]
+        end += (f" by {self.by}" if self.by else "") + (f" at {_line(self.line)}" if self.line else "")
         age = "" if self.at_least is None and self.at_most is None else f" at an age of {_bounds(self, 's')}"
         return f"{self.task} {end}{f' with {self.exception}' if self.exception else ''}{age}{_times(self.times)}"
 

@@ -215,6 +215,27 @@ KINDS: tuple[Kind, ...] = (
         (_after(1.5),),
     ),
     Kind(
+        "cancelled_by",
+        "cancelled by another",
+        "warn",
+        "Work is thrown away: a task was taken along by the cancellation of one that it awaited, or nearly all that is "
+        "made at one line is cancelled from another.",
+        "Catch the CancelledError of a task that others may cancel, or shield it; start less of what is thrown away.",
+        "cancelled_along",
+        "cancelled_along_caught",
+        "the stack at the moment when a cancellation wakes a task: who called `cancel`, and at which line",
+        "cancellations by a timeout, a TaskGroup, asyncio.run at its end or Ctrl-C: they are told with the task that "
+        "ended; who cancels a task that waits for nothing at that moment (it has not begun, or is ready); a task that "
+        "`gather` took along",
+        (
+            Threshold("window", 10, "s", "the time that is looked at"),
+            Threshold("least", 50, "count", "how many one line must have cancelled in the window"),
+            Threshold("share", 0.8, "0..1", "share of those that one line makes which must be cancelled"),
+            Threshold("after", 1.5, "s", "how long the program must go on after a task was taken along"),
+            _keep(),
+        ),
+    ),
+    Kind(
         "semaphore_overreleased",
         "semaphore released too often",
         "bad",

@@ -26,7 +26,19 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "ticks": ("time", "tasks", "steps_per_s", "lag", "utilization", "ready", "timers", "rss", "cpu", "threads", "fds"),
     "tasks": ("time", "task", "name", "coro", "state", "steps", "busy", "scheduled", "max_step", "waiting_on"),
     "slow": ("time", "duration", "loop", "task", "name", "callback", "file", "line", "function"),
-    "ended": ("time", "task", "name", "coro", "outcome", "age", "busy", "steps", "exception", "message"),
+    "ended": (
+        "time",
+        "task",
+        "name",
+        "coro",
+        "outcome",
+        "age",
+        "busy",
+        "steps",
+        "exception",
+        "message",
+        "cancelled_by",
+    ),
 }
 """The columns of each CSV table. Of several loops `ticks` has the worst lag and the highest utilization."""
 
@@ -145,5 +157,6 @@ def _flat(thing: Object) -> Object:
         return {**thing, "file": where.get("file"), "line": where.get("line"), "function": where.get("function")}
     if thing["type"] == "task_ended":
         failure = thing["exception"] or {}
-        return {**thing, "exception": failure.get("type"), "message": failure.get("message")}
+        by = (thing["cancelled_by"] or {}).get("text")
+        return {**thing, "exception": failure.get("type"), "message": failure.get("message"), "cancelled_by": by}
     return thing

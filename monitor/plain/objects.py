@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from monitor.store.model import EndedTask, Failure, Loop, Site, SlowCallback, Task, TaskDetail, Unhandled
+from monitor.store.cancelled import words
+from monitor.store.model import CancelledBy, EndedTask, Failure, Loop, Site, SlowCallback, Task, TaskDetail, Unhandled
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def task_object(task: Task, store: Store) -> Object:
         "exception": None,
         "born_before_attach": task.born_before_attach,
         "counted_since": seconds(task.counted),
+        "cancelled_by": None,
     }
 
 
@@ -166,6 +168,7 @@ def ended_object(task: EndedTask) -> Object:
         "exception": failure_object(task.failure),
         "born_before_attach": task.age is None,
         "counted_since": None,
+        "cancelled_by": canceller_object(task.cancelled_by),
     }
 
 
@@ -204,11 +207,28 @@ def task_ended_object(task: EndedTask) -> Object:
         "coro": task.coro,
         "outcome": _outcome(task),
         "exception": exception_object(task.failure),
+        "cancelled_by": canceller_object(task.cancelled_by),
         "age": seconds(task.age),
         "busy": seconds(task.busy),
         "steps": task.steps,
         "traceback": None if task.failure is None else stack(task.failure.traceback),
         "locals": locals_object(task.failure),
+    }
+
+
+def canceller_object(by: CancelledBy | None) -> Object | None:
+    """Who cancelled a task; null: it was not cancelled, or it is not known."""
+    if by is None:
+        return None
+    through = {"task": by.through, "name": by.through_name}
+    return {
+        "text": words(by),
+        "how": by.how or None,
+        "task": by.task,
+        "name": by.name,
+        "line": site_object(by.site),
+        "asked": by.asked,
+        "through": None if by.through is None else through,
     }
 
 

@@ -225,6 +225,7 @@ def _slow(thing: Object) -> str:
 def _ended(thing: Object) -> str:
     failure = thing["exception"]
     why = f"  {failure['type']}: {_first_line(failure['message'])}" if failure else ""
+    why += f"  {thing['cancelled_by']['text']}" if thing["cancelled_by"] else ""
     figures = f"age {fmt.duration(thing['age'])}  busy {fmt.duration(thing['busy'])}"
     return f"{thing['outcome'] or 'ended':<9}  {_who(thing, thing['coro'])}{why}  {figures}"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from monitor import format as fmt
+from monitor.store.cancelled import words as cancelled_words
 from sample_apps import vocabulary as words
 from sample_apps.catalogue import marked_lines
 
@@ -168,7 +169,8 @@ def _no_slow(expected: words.NoSlowCallback, case: Case) -> Checked:
 
 def _end_text(task: EndedTask) -> str:
     failure = f" with {task.failure.type}" if task.failure is not None else ""
-    return f"{task.name} {task.outcome}{failure}"
+    by = f" {cancelled_words(task.cancelled_by)}" if task.cancelled_by is not None else ""
+    return f"{task.name} {task.outcome}{failure}{by}"
 
 
 @_check.register
@@ -179,6 +181,7 @@ def _ended(expected: words.TaskEnded, case: Case) -> Checked:
         if _is(task.name, expected.task)
         and task.outcome == expected.outcome
         and (expected.exception is None or (task.failure is not None and _is_type(task.failure.type, expected)))
+        and _is_cancelled_by(task, expected, case.lines)
     ]
     bounded = expected.at_least is not None or expected.at_most is not None
     fitting = [task for task in so if not bounded or (task.age is not None and _within(task.age, expected))]
@@ -188,6 +191,15 @@ def _ended(expected: words.TaskEnded, case: Case) -> Checked:
     ages = [task.age for task in so if task.age is not None]
     span = f", at an age of {fmt.duration(min(ages))} to {fmt.duration(max(ages))}" if bounded and ages else ""
     return len(fitting) >= expected.times, f"{len(so)} times{span}"
+
+
+def _is_cancelled_by(task: EndedTask, expected: words.TaskEnded, lines: Lines) -> bool:
+    if expected.by is None and expected.line is None:
+        return True
+    by = task.cancelled_by
+    if by is None or (expected.by is not None and not _is(by.name, expected.by)):
+        return False
+    return expected.line is None or (by.site is not None and lines.match(by.site, expected.line))
 
 
 def _is_type(found: str, expected: words.TaskEnded | words.Unhandled) -> bool:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from monitor import format as fmt
+from monitor.store.cancelled import words
 from monitor.store.groups import Group
-from monitor.store.model import EndedTask, Site, Task
+from monitor.store.model import CancelledBy, EndedTask, Site, Task
 from monitor.store.slow_log import BlockingLine
 from monitor.store.store import Store
 from probes import wire
@@ -88,8 +89,16 @@ def site_text(site: Site | None, store: Store) -> str:
     """`app.py:12 spawn`."""
     if site is None:
         return fmt.UNKNOWN
-    roots = tuple(store.session.paths.get("path", [])) if store.session else ()
-    return f"{fmt.short_path(site.file, roots)}:{site.line} {site.function.rpartition('.')[2]}"
+    return f"{fmt.short_path(site.file, _roots(store))}:{site.line} {site.function.rpartition('.')[2]}"
+
+
+def canceller_text(by: CancelledBy | None, store: Store) -> str:
+    """`by window-3 at app.py:42`; empty where it is not known."""
+    return "" if by is None else words(by, _roots(store))
+
+
+def _roots(store: Store) -> tuple[str, ...]:
+    return tuple(store.session.paths.get("path", [])) if store.session else ()
 
 
 def _wait(task: Task, _store: Store) -> str:
@@ -342,9 +351,9 @@ ENDED: tuple[Column[EndedTask], ...] = (
         "exception",
         "Exception",
         0,
-        "what it failed with",
-        lambda e, s: f"{e.failure.type}: {e.failure.message}" if e.failure else "",
-        lambda e, s: e.failure.type if e.failure else "",
+        "what it failed with, or who cancelled it",
+        lambda e, s: f"{e.failure.type}: {e.failure.message}" if e.failure else canceller_text(e.cancelled_by, s),
+        lambda e, s: e.failure.type if e.failure else canceller_text(e.cancelled_by, s),
         descending=False,
     ),
     Column(

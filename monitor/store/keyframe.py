@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitor import frames
 from monitor.store import memory_keyframe
-from monitor.store.model import Failure, Loop, Site, SiteStats, TaskDetail
+from monitor.store.model import CancelledBy, Failure, Loop, Site, SiteStats, TaskDetail
 from monitor.store.slow_log import BlockingLine
 from probes import wire
 
@@ -251,6 +251,20 @@ def _detail(detail: TaskDetail, tables: _Tables) -> frames.Detail:
     )
 
 
+def _canceller(known: CancelledBy | None, tables: _Tables) -> frames.CancelledBy | None:
+    if known is None:
+        return None
+    return frames.CancelledBy(
+        how=known.how,
+        task=known.task or 0,
+        name=known.name or "",
+        site=tables.site(known.site),
+        asked=known.asked,
+        through=known.through or 0,
+        through_name=known.through_name or "",
+    )
+
+
 def _history(store: Store, tables: _Tables) -> frames.History:
     def facts(failure: Failure | None) -> frames.ExceptionFacts | None:
         if failure is None:
@@ -271,6 +285,7 @@ def _history(store: Store, tables: _Tables) -> frames.History:
             coro=task.coro,
             outcome=task.outcome,
             exception=facts(task.failure),
+            cancelled_by=_canceller(task.cancelled_by, tables),
             age=_us_or_none(task.age),
             busy=_us_or_none(task.busy),
             scheduled=_us_or_none(task.scheduled),

@@ -102,6 +102,19 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelledBy:
+    """Who cancelled a task."""
+
+    how: str  # call, timeout, group, body, end, interrupt; empty: not known
+    task: int | None  # that called `cancel`, or of a group: that failed; None: a callback
+    name: str | None
+    site: Site | None  # the line that called it
+    asked: bool  # False: its own `cancel` was not called; what it awaited was cancelled
+    through: int | None = None  # the task that was cancelled, and took this one with it
+    through_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EndedTask:
     """A task that has ended, and how."""
 
@@ -119,6 +132,7 @@ class EndedTask:
     parent: int
     loop: int
     failure: Failure | None
+    cancelled_by: CancelledBy | None = None  # None: not cancelled, or not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor import frames
-from monitor.store.model import Site
+from monitor.store.model import CancelledBy, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +68,7 @@ class WentOn:
     task: int
     times: int
     site: Site | None
+    by: CancelledBy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +111,21 @@ class Signs:
     blocked: tuple[BlockedNow, ...] = ()
 
 
+def canceller_of(told: frames.CancelledBy | None, site: Callable[[int], Site | None]) -> CancelledBy | None:
+    """What a frame says of who cancelled, its line looked up."""
+    if told is None:
+        return None
+    through = (told.through, told.through_name) if told.through else (None, None)
+    return CancelledBy(told.how, told.task or None, told.name or None, site(told.site), told.asked, *through)
+
+
 def signs_of(told: frames.Signs, at: float, site: Callable[[int], Site | None]) -> Signs:
     """What a frame says, its lines looked up."""
 
     def stack(numbers: list[int]) -> tuple[Site, ...]:
         return tuple(found for found in map(site, numbers) if found is not None)
 
+    cancellers = {task: canceller_of(by, site) for task, by in told.cancellers}
     return Signs(
         at=at,
         locks=tuple(
@@ -135,7 +145,7 @@ def signs_of(told: frames.Signs, at: float, site: Callable[[int], Site | None]) 
             Executor(number, kind, label, workers, most, queued, waited * 1e-6)
             for number, kind, label, workers, most, queued, waited in told.executors
         ),
-        went_on=tuple(WentOn(task, times, site(line)) for task, times, line in told.cancelled),
+        went_on=tuple(WentOn(task, times, site(line), cancellers.get(task)) for task, times, line in told.cancelled),
         timers=tuple(TimersOf(loop, number, tuple(calls)) for loop, number, calls in told.timers),
         blocked=tuple(
             BlockedNow(loop, us * 1e-6, starved * 1e-6, stack(lines), blame)

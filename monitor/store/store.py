@@ -28,7 +28,7 @@ from monitor.store.model import (
     Wait,
 )
 from monitor.store.series import Series
-from monitor.store.signs import Signs, signs_of
+from monitor.store.signs import Signs, canceller_of, signs_of
 from monitor.store.slow_log import SlowLog
 from probes import wire
 
@@ -496,6 +496,7 @@ class Store:
                 parent=event.parent,
                 loop=event.loop,
                 failure=self._failure(event.exception),
+                cancelled_by=canceller_of(event.cancelled_by, self._site),
             )
         )
         if event.task is not None:

@@ -158,6 +158,8 @@ static int step_of(State *state, PyObject *callback, PyObject **task) {
     return NO_STEP;
 }
 
+int is_step(State *state, PyObject *callback, PyObject **task) { return step_of(state, callback, task) == STEP; }
+
 static int truth_of(PyObject *task, PyObject *name) {
     PyObject *result = PyObject_CallMethodObjArgs(task, name, NULL);
     int truth = result == NULL ? -1 : PyObject_IsTrue(result);
@@ -560,6 +562,9 @@ static PyObject *call_soon(PyObject *op, PyObject *const *args, size_t nargsf, P
     State *state = hook->state;
     Py_ssize_t count = NARGS(nargsf);
     PyObject *context, *handle, *arguments, *result;
+    if (UNLIKELY(count == 3 && is_cancelled(state, args[1], args[2]) &&
+                 note_cancel(state, args[0], args[1], args[2]) < 0))
+        return NULL;
     if (UNLIKELY(count < 2 || find_context(args, count, names, &context) < 0) || is_unusual(state, args[0]))
         return call_fallback(hook, args, nargsf, names);
     if (context != NULL)
@@ -690,6 +695,9 @@ static PyObject *foreign_call_soon(PyObject *op, PyObject *const *args, size_t n
     Step *step;
     if (count < 2 || find_context(args, count, names, &context) < 0 || step_of(state, args[1], &task) == NO_STEP)
         return call_original(hook, args, nargsf, names);
+    if (UNLIKELY(count == 3 && is_cancelled(state, args[1], args[2]) &&
+                 note_cancel(state, args[0], args[1], args[2]) < 0))
+        return NULL;
     step = PyObject_GC_New(Step, state->step_type);
     if (step == NULL)
         return NULL;

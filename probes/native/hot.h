@@ -3,6 +3,7 @@
  * record.c   one record a task, and what sits in a LoopRecord
  * table.c    records by task, those that changed, counts of short lives
  * hooks.c    the callables that take the place of create_task, call_soon and Handle._run
+ * cancels.c  a cancellation that wakes a task: who did it is noted in Python
  * module.c   the state, its attributes, and learning where asyncio keeps what
  *
  * The stable ABI of 3.11: one file for every CPython from there on. Six functions are used beyond it, which every
@@ -135,18 +136,18 @@ typedef struct State {
     PyObject_HEAD
     PyTypeObject *record_type, *clock_type, *counts_type, *hook_type, *step_type, *raised_type; /* ours */
     PyTypeObject *timed_type; /* our subclass of asyncio's Handle */
-    PyTypeObject *handle_type, *timer_type, *task_type, *first_step_type, *deque_type; /* theirs */
+    PyTypeObject *handle_type, *timer_type, *task_type, *future_type, *first_step_type, *deque_type; /* theirs */
     Py_ssize_t slots[SLOTS];
     Py_ssize_t ready_offset, first_step_offset;
     newfunc task_new;
     initproc task_init;
-    PyCFunction done, cancelled, append, wakeup; /* of a task, of a deque; the callback of all steps but the first */
+    PyCFunction done, cancelled, future_cancelled, append, wakeup; /* of a task, of a deque; the callback of all steps but the first */
     Records *records;
     Changed *changed;
     ShortLives *short_lives;
     PyObject *loops, *last_loop, *last_record, *last_keywords, *one; /* last_loop is borrowed: it is a key of `loops` */
     PyObject *current_tasks, *current_task, *tasks_module_dict;
-    PyObject *on_loop, *on_slow, *on_error, *adopt, *tell_end, *kind_of, *site_of, *stack_of;
+    PyObject *on_loop, *on_slow, *on_error, *on_cancel, *adopt, *tell_end, *kind_of, *site_of, *stack_of;
     Kind kinds[KINDS];
     Site sites[KINDS];
     int64_t last_id, lost;
@@ -191,6 +192,26 @@ vectorcall hook_function(int kind);
 double now(void);
 int strings_setup(void);
 void forget(State *state);
+
+/* cancels.c */
+int note_cancel(State *state, PyObject *loop, PyObject *callback, PyObject *future);
+int is_step(State *state, PyObject *callback, PyObject **task); /* hooks.c */
+/* Whether a callback may be a task's wakeup by a cancelled future: paid for at every call_soon. */
+static inline int is_cancelled(State *state, PyObject *callback, PyObject *future) {
+    PyTypeObject *type = Py_TYPE(future);
+    PyObject *answer;
+    if (Py_TYPE(callback) != &PyCFunction_Type || state->future_cancelled == NULL)
+        return 0;
+    if (type != state->future_type && type != state->task_type && !PyType_IsSubtype(type, state->future_type))
+        return 0;
+    answer = state->future_cancelled(future, NULL);
+    if (UNLIKELY(answer == NULL)) {
+        PyErr_Clear();
+        return 0;
+    }
+    Py_DECREF(answer);
+    return answer == Py_True;
+}
 
 /* module.c */
 PyObject *find_loop(State *state, PyObject *loop); /* a new reference to its LoopRecord */

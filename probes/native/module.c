@@ -137,6 +137,21 @@ static PyObject *learn_task(PyObject *op, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* learn_cancels(future): how a future is asked whether it is cancelled; a task, which is one, is asked the same way. */
+static PyObject *learn_cancels(PyObject *op, PyObject *future) {
+    State *self = (State *)op;
+    PyObject *base = self->task_type == NULL ? NULL : PyType_GetSlot(self->task_type, Py_tp_base);
+    PyCFunction function = function_of(future, "cancelled", METH_NOARGS);
+    /* Where a task is no such future, or is asked otherwise, nobody is told who cancelled it. */
+    if (self->future_type == NULL && base == (PyObject *)Py_TYPE(future) && function != NULL &&
+        function == self->cancelled) {
+        Py_INCREF(base);
+        self->future_type = (PyTypeObject *)base;
+        self->future_cancelled = function;
+    }
+    Py_RETURN_NONE;
+}
+
 /* hook(kind, original, fallback, asyncios): what takes the place of `original`. */
 static PyObject *make_hook(PyObject *op, PyObject *args) {
     static const char *kinds[] = {"run", "call_soon", "foreign_call_soon", "create_task", "create_task_kwargs",
@@ -185,8 +200,8 @@ static PyObject *footprint(PyObject *op, PyObject *unused) {
 
 #define OBJECTS(X)                                                                                                    \
     X(record_type) X(clock_type) X(counts_type) X(hook_type) X(step_type) X(raised_type) X(timed_type)                \
-    X(handle_type) X(timer_type) X(task_type) X(first_step_type) X(deque_type) X(records) X(changed) X(short_lives)   \
-    X(loops) X(last_record) X(last_keywords) X(one) X(current_tasks) X(current_task) X(tasks_module_dict) X(on_loop) X(on_slow) X(on_error)   \
+    X(handle_type) X(timer_type) X(task_type) X(future_type) X(first_step_type) X(deque_type) X(records) X(changed) X(short_lives)   \
+    X(loops) X(last_record) X(last_keywords) X(one) X(current_tasks) X(current_task) X(tasks_module_dict) X(on_loop) X(on_slow) X(on_error) X(on_cancel)   \
     X(adopt) X(tell_end) X(kind_of) X(site_of) X(stack_of)
 
 static int state_traverse(PyObject *op, visitproc visit, void *arg) {
@@ -210,6 +225,7 @@ static int state_clear(PyObject *op) {
     forget(self);
     Py_CLEAR(self->on_slow);
     Py_CLEAR(self->on_error);
+    Py_CLEAR(self->on_cancel);
     return 0;
 }
 
@@ -239,6 +255,7 @@ static PyMemberDef state_members[] = {
     {"on_loop", T_OBJECT, offsetof(State, on_loop), 0, NULL},
     {"on_slow", T_OBJECT, offsetof(State, on_slow), 0, NULL},
     {"on_error", T_OBJECT, offsetof(State, on_error), 0, NULL},
+    {"on_cancel", T_OBJECT, offsetof(State, on_cancel), 0, NULL},
     {NULL},
 };
 
@@ -273,6 +290,7 @@ static PyMethodDef state_methods[] = {
     {"learn_handle", learn_handle, METH_VARARGS, "The slots of a Handle; returns the type of timed handles."},
     {"learn_task", learn_task, METH_VARARGS, "The callback of a first step, and what is asked of tasks and deques."},
     {"learn_rest", learn_rest, METH_VARARGS, "What is asked in Python."},
+    {"learn_cancels", learn_cancels, METH_O, "How a future is asked whether it is cancelled."},
     {"hook", make_hook, METH_VARARGS, "What takes the place of a function."},
     {"next_id", next_id, METH_NOARGS, "The next id of a task."},
     {"forget_loops", forget_loops, METH_NOARGS, "To be called whenever a loop leaves `loops`."},

@@ -126,8 +126,16 @@ class Run:
             for site, c in self.sampler.site_counts.items()
         )
         self.told.append(["sites", counts])
-        self.told.append(["ends", [[*map(self.number, (e["task"], e["parent"])), e["name"], e["outcome"], e["steps"], e["exception"] and e["exception"]["type"]] for e in self.journal.since(0)]])  # fmt: skip
+        self.told.append(["ends", [[*map(self.number, (e["task"], e["parent"])), e["name"], e["outcome"], e["steps"], e["exception"] and e["exception"]["type"], self.canceller(e.get("cancelled_by"))] for e in self.journal.since(0)]])  # fmt: skip
         self.told.append(["off", self.registry.failed, self.notices, len(hot.loops), hot.state.lost])
+
+    def canceller(self, by: Any) -> Any:
+        """Who cancelled a task: how, who, the line, through whom."""
+        if by is None:
+            return None
+        file, line, _ = self.sampler.tables.sites[by["site"]]
+        who = [self.number(by["task"]), by["name"], self.number(by.get("through", 0)), by.get("through_name")]
+        return [by["how"], *who, self.sampler.tables.strings[file].rpartition("/")[2], line, by["asked"]]
 
     async def task(self, instructions: list[Any]) -> int:
         kids: list[Any] = []
@@ -268,6 +276,29 @@ async def future(run: Run, loop: Any, kids: list[Any], broken: bool) -> None:
         pass
 
 
+def _wake(made: Any, loop: Any, hops: int) -> None:
+    if made.done():
+        return
+    if hops:
+        loop.call_soon(_wake, made, loop, hops - 1)
+    else:
+        made.set_result(None)
+
+
+async def doze(run: Run, loop: Any, kids: list[Any]) -> None:
+    made = loop.create_future()
+    _wake(made, loop, 8)
+    await made
+
+
+async def timeout(run: Run, loop: Any, kids: list[Any]) -> None:
+    try:
+        async with asyncio.timeout(-1):
+            await doze(run, loop, kids)
+    except TimeoutError:
+        pass
+
+
 async def factory(run: Run, loop: Any, kids: list[Any], kind: str) -> None:
     def own(loop: Any, coro: Any, **kwargs: Any) -> Any:
         return asyncio.Task(coro, loop=loop, **kwargs)
@@ -324,7 +355,7 @@ OPERATIONS = {
     function.__name__: function
     for function in (
         sleep, spawn, spawn_by_loop, direct, python_task, wait, cancel, cancel_myself, fail, gather, group, soon,
-        soon_in_a_context, threadsafe, future, factory, debug, look, sweep, watch, slow, thread, forget,
+        soon_in_a_context, threadsafe, future, doze, timeout, factory, debug, look, sweep, watch, slow, thread, forget,
     )
 }  # fmt: skip
 

@@ -19,7 +19,7 @@ WORKER = Path(__file__).with_name("schedules.py")
 
 CALLBACKS = st.sampled_from(["fine", "raise", "cancel", "cancel and raise", "cancelled"])
 SIMPLE = st.one_of(
-    st.tuples(st.sampled_from(["sleep", "look", "sweep", "fail", "cancel_myself", "forget"])),
+    st.tuples(st.sampled_from(["sleep", "look", "sweep", "fail", "cancel_myself", "forget", "doze", "timeout"])),
     st.tuples(st.sampled_from(["wait", "cancel"]), st.integers(0, 3)),
     st.tuples(st.sampled_from(["soon", "threadsafe", "soon_in_a_context"]), CALLBACKS),
     st.tuples(st.just("future"), st.booleans()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor.findings.model import Sign
-from monitor.findings.rules import events, growth, load, shared
+from monitor.findings.rules import cancelled, events, growth, load, shared
 from monitor.findings.thresholds import Thresholds
 from monitor.store.store import Store
 
@@ -26,6 +26,8 @@ def rules() -> list[Callable[[Store, Thresholds], Iterator[Sign]]]:
         events.Unhandled(),
         events.NeverAwaited(),
         events.SemaphoreErrors(),
+        cancelled.TakenAlong(),
+        cancelled.mass,
         shared.deadlocks,
         shared.convoys,
         shared.executors,

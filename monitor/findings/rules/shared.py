@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from monitor import format as fmt
 from monitor.findings.model import Line, Sign
 from monitor.findings.rules.growth import Pasts
+from monitor.store.cancelled import words
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -177,16 +178,25 @@ def went_on(store: Store, thresholds: Thresholds) -> Iterator[Sign]:  # noqa: AR
         task = store.tasks.get(one.task)
         if task is None:
             continue
+        by = one.by
         times = "" if one.times == 1 else f" {one.times} times"
         yield Sign(
             "cancel_swallowed",
             one.task,
-            f"{task.name} was cancelled{times} and went on",
+            f"{task.name} was cancelled{times}{f' {words(by)}' if by is not None else ''} and went on",
             task=one.task,
             name=task.name,
             site=task.site,
-            lines=(Line("is here now", one.site, one.task, task.name),),
-            evidence={"cancelled": one.times, "steps": task.steps, "coro": task.coro},
+            lines=(
+                Line("is here now", one.site, one.task, task.name),
+                *((Line("was cancelled here", by.site, by.task, by.name),) if by is not None and by.site else ()),
+            ),
+            evidence={
+                "cancelled": one.times,
+                "steps": task.steps,
+                "coro": task.coro,
+                "cancelled_by": None if by is None else words(by),
+            },
         )
 
 

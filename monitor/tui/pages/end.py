@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from monitor import format as fmt
-from monitor.store.columns import GLYPHS
+from monitor.store.columns import GLYPHS, canceller_text
 from monitor.store.model import EndedTask
 from monitor.store.store import Store
 from monitor.tui.pages.stacks import changed_note, heading, innermost_own, place, stack
@@ -66,6 +66,10 @@ def _facts(store: Store, ended: EndedTask) -> list[Line]:
         row(("busy", fmt.duration(ended.busy)), ("longest step", fmt.duration(ended.max_step))),
         row(("scheduled", fmt.duration(ended.scheduled))),
     ]
+    if ended.cancelled_by is not None:
+        by = ended.cancelled_by
+        target = None if by.task is None else ("task", by.task)
+        lines.append(line((f"{'cancelled':<14}", "dim"), (canceller_text(by, store), "strong"), target=target))
     if ended.parent:
         parent = store.tasks.get(ended.parent)
         text = f"{parent.name} ({ended.parent})" if parent is not None else f"task {ended.parent}, ended"

@@ -226,6 +226,67 @@ def test_a_cancellation_that_was_swallowed(world):
     assert world.only.lines[0].site.line == 30
 
 
+def cancelled(world, task, by=None, outcome="cancelled", site=1):
+    at = world.at + SECOND // 4
+    event = {"type": "event", "seq": 1000 + len(world.store.ended), "at": at, "kind": "task_ended", "task": task}
+    facts = {"name": f"victim-{task}", "coro": "work", "outcome": outcome, "age": 10, "site": site, "parent": 6}
+    world.feed({**event, **facts, **({"cancelled_by": by} if by else {})})
+
+
+KILLER = {"how": "call", "task": 1, "name": "killer", "site": 2}
+
+
+def test_a_task_that_was_taken_along_is_told_when_the_program_goes_on(world):
+    by = {**KILLER, "asked": False, "through": 3, "through_name": "query"}
+    cancelled(world, 4, by)
+    assert world.seconds(1) == []
+    assert world.seconds(2) == ["cancelled_by"]
+    assert world.only.text == "victim-4 was cancelled with query, which it awaited: by killer at /srv/app.py:20"
+    assert (world.only.name, world.only.site.line, world.only.evidence["by_task"]) == ("victim-4", 20, 1)
+
+
+@pytest.mark.parametrize(
+    "by",
+    [
+        None,
+        KILLER,
+        {**KILLER, "asked": False},  # a future that it waited for
+        {**KILLER, "through": 3},  # its own `cancel` was called, too
+        {**KILLER, "task": 6, "asked": False, "through": 3},  # by the one that made it
+        {"how": "timeout", "asked": False, "through": 3},
+        {"how": "end"},
+        {"how": "group", "task": 1},
+        {"how": "", "asked": False, "through": 3},
+    ],
+)
+def test_an_ordinary_cancellation_is_no_finding(world, by):
+    for task in range(1, 46):
+        cancelled(world, task, by)
+    assert world.seconds(4) == []
+
+
+def test_a_line_that_cancels_nearly_all_that_another_makes(world):
+    for task in range(60):
+        cancelled(world, task, KILLER)
+    for task in range(60, 70):
+        cancelled(world, task, outcome="done")
+    assert world.seconds(1) == ["cancelled_by"]
+    assert (world.only.site.line, world.only.evidence) == (20, {"times": 60, "share": 0.857, "by": "killer"})
+    assert world.seconds(20) == []
+
+
+def test_a_line_that_cancels_many_of_more_does_what_it_should(world):
+    for task in range(100):
+        cancelled(world, task, KILLER if task % 3 else None, outcome="cancelled" if task % 3 else "done")
+    assert world.seconds(3) == []
+
+
+def test_who_swallowed_a_cancellation_is_told_with_who_cancelled(world):
+    told = signs(cancelled=[[1, 1, 3]], cancellers=[[1, {**KILLER, "task": 2}]])
+    assert world.seconds(3, told) == ["cancel_swallowed"]
+    assert world.only.text == "task-1 was cancelled by killer at /srv/app.py:20 and went on"
+
+
 def test_an_exception_that_nobody_retrieved_has_the_task_and_its_site(world):
     failure = {"type": "KeyError", "message": "'x'", "traceback": [3]}
     end = {
@@ -368,4 +429,4 @@ def test_samples_and_findings_speak_of_the_same_kinds():
 
     from sample_apps.vocabulary import Problem
 
-    assert set(get_args(Problem)) - {"cancelled_by"} == set(BY_KEY)
+    assert set(get_args(Problem)) == set(BY_KEY)

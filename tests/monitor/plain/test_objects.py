@@ -60,7 +60,7 @@ def test_every_key_is_there_whatever_is_known(tasks, store):
     ended = objects.ended_object(store.ended[-1])
     bare = objects.task_object(apply(Store(), hello(), static()).tasks[3], Store())
     for task in [*tasks.values(), ended, bare]:
-        assert list(task) == [*TASK_KEYS, "counted_since"]
+        assert list(task) == [*TASK_KEYS, "counted_since", "cancelled_by"]
 
 
 def test_a_task_that_was_counted_from_its_birth(tasks):
@@ -88,6 +88,7 @@ def test_a_task_that_was_counted_from_its_birth(tasks):
         "exception": None,
         "born_before_attach": False,
         "counted_since": None,
+        "cancelled_by": None,
     }
 
 

@@ -1,0 +1,137 @@
+"""Who cancels what: tasks that the cancellation of another took along, lines that cancel nearly all of a kind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from monitor.findings.model import Line, Sign
+from monitor.store.cancelled import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.findings.thresholds import Thresholds
+    from monitor.store.model import CancelledBy, EndedTask, Site
+    from monitor.store.store import Store
+
+KIND = "cancelled_by"
+_NEAR = 0.5
+_NAMED = 5
+"""Tasks that are named of those that one line cancelled."""
+
+
+@dataclass(slots=True)
+class _Taken:
+    """Tasks of one creation site that one line took along with what they awaited."""
+
+    first: float
+    last: EndedTask
+    by: CancelledBy
+    count: int = 1
+
+
+@dataclass(slots=True)
+class TakenAlong:
+    """Tasks that ended as cancelled though nobody had cancelled them: somebody cancelled what they awaited.
+
+    It is told when the program runs on: one that shuts down cancels what it likes.
+    """
+
+    _groups: dict[tuple[Site | None, Site | None], _Taken] = field(default_factory=dict)
+    _last: EndedTask | None = None
+
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+        """One sign for each line that cancelled and line that made what was taken along."""
+        for ended in _since(store, self._last):
+            by = ended.cancelled_by
+            if by is None or by.asked or by.through is None or by.how != "call" or by.task == ended.parent:
+                continue
+            group = self._groups.get((by.site, ended.site))
+            if group is not None:
+                group.last, group.by, group.count = ended, by, group.count + 1
+            elif len(self._groups) < 500:
+                self._groups[by.site, ended.site] = _Taken(ended.ended, ended, by)
+        self._last = store.ended[-1] if store.ended else None
+        for place, group in list(self._groups.items()):
+            if store.now - group.last.ended > thresholds.of(KIND, "keep"):
+                del self._groups[place]
+            else:
+                yield _taken_sign(place, group)
+
+
+def _since(store: Store, last: EndedTask | None) -> list[EndedTask]:
+    new: list[EndedTask] = []
+    for ended in reversed(store.ended):
+        if ended is last:
+            break
+        new.append(ended)
+    return new[::-1]
+
+
+def _taken_sign(place: tuple[Site | None, Site | None], group: _Taken) -> Sign:
+    ended, by = group.last, group.by
+    times = f"{group.count} times, last " if group.count > 1 else ""
+    return Sign(
+        KIND,
+        ("along", *place),
+        f"{times}{ended.name} was cancelled {words(by)}",
+        task=ended.id,
+        name=ended.name,
+        site=by.site,
+        lines=(
+            Line(f"cancelled {by.through_name or 'what it awaited'}", by.site, by.task, by.name),
+            Line("was cancelled with it, and is made here", ended.site, ended.id, ended.name),
+        ),
+        evidence={
+            "times": group.count,
+            "by": by.name,
+            "by_task": by.task,
+            "through": by.through_name,
+            "last": round(ended.ended, 6),
+        },
+        since=group.first,
+    )
+
+
+def mass(store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+    """Lines that cancel nearly all that is made at another."""
+    begin = store.now - thresholds.of(KIND, "window")
+    least, share = thresholds.of(KIND, "least"), thresholds.of(KIND, "share")
+    ends: Counter[Site | None] = Counter()
+    cancelled: dict[tuple[Site, Site | None], list[EndedTask]] = {}
+    for ended in reversed(store.ended):
+        if ended.ended < begin:
+            break
+        ends[ended.site] += 1
+        by = ended.cancelled_by
+        if by is not None and by.asked and by.how == "call" and by.site is not None and by.through is None:
+            cancelled.setdefault((by.site, ended.site), []).append(ended)
+    for (line, made), tasks in cancelled.items():
+        part = len(tasks) / ends[made]
+        if len(tasks) >= least * _NEAR and part >= share * (1 - _NEAR / 5):
+            yield _mass_sign(line, made, tasks, part, strong=len(tasks) >= least and part >= share)
+
+
+def _mass_sign(line: Site, made: Site | None, tasks: list[EndedTask], part: float, *, strong: bool) -> Sign:
+    by = tasks[0].cancelled_by
+    who = by.name if by is not None else None
+    return Sign(
+        KIND,
+        ("mass", line, made),
+        f"{len(tasks)} tasks such as {tasks[0].name} were cancelled {words(by) if by is not None else ''}, "
+        f"{part:.0%} of all that ended",
+        strong=strong,
+        at_once=True,
+        task=tasks[0].id,
+        name=tasks[0].name,
+        site=line,
+        lines=(
+            Line("cancels them", line, by.task if by is not None else None, who),
+            Line("makes them", made),
+            *(Line("was cancelled", None, task.id, task.name) for task in tasks[:_NAMED]),
+        ),
+        evidence={"times": len(tasks), "share": round(part, 3), "by": who},
+        since=tasks[-1].ended,
+    )

@@ -222,7 +222,17 @@ def running_loops() -> list[tuple[Loop, tuple[int, int, int]]]:
                 found.append((loop, (thread, _native_id(thread), depth_of(frame))))
                 break
             frame = frame.f_back
+    top = frame = None  # type: ignore[assignment]  # one of these may be of this very call
     return found or _running_without_frames()
+
+
+def frames_of_others() -> dict[int, Any]:
+    """What each thread but this one does. With its own frame in it a local name would be a cycle, in which the frames
+    of the program stay, and what they hold, until somebody collects garbage.
+    """
+    frames: dict[int, Any] = sys._current_frames()
+    frames.pop(get_ident(), None)
+    return frames
 
 
 def _running_without_frames() -> list[tuple[Loop, tuple[int, int, int]]]:

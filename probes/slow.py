@@ -160,7 +160,7 @@ class Watchdog:
             else:
                 silent.append((loop, record))
             if now - started > self.interval * 0.8 if started else not record.clocked:
-                frames = sys._current_frames() if frames is None else frames
+                frames = loops.frames_of_others() if frames is None else frames
                 stack = stack_of(frames.get(record.thread), record.depth)
                 if started:
                     self._sample(record, started, now, stack)

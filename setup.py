@@ -1,15 +1,21 @@
 """Builds the native hooks. All else is in pyproject.toml; without a compiler looptop works with hooks in Python."""
 
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 from setuptools import Extension, setup
+
+BUILD = sha256(b"".join(path.read_bytes() for path in sorted(Path("probes/native").glob("*.[ch]")))).hexdigest()[:16]
 
 HOT = Extension(
     "probes._hot",
     sources=sorted(map(str, Path("probes/native").glob("*.c"))),
     depends=["probes/native/hot.h"],
-    define_macros=[("Py_LIMITED_API", "0x030B0000")],  # one file for every CPython from 3.11 on
+    define_macros=[
+        ("Py_LIMITED_API", "0x030B0000"),  # one file for every CPython from 3.11 on
+        ("LOOPTOP_BUILD", f'"{BUILD}"'),  # attach compares it
+    ],
     py_limited_api=True,
     extra_compile_args=[] if sys.platform == "win32" else ["-O2", "-fvisibility=hidden"],
     optional=True,

@@ -65,6 +65,7 @@ class State:
 
     __slots__ = (
         "changed",
+        "closed",
         "loops",
         "lost",
         "most_named",
@@ -95,6 +96,8 @@ class State:
         """How many were not put there for want of room."""
         self.short_lives = ShortLives()
         self.watching = False
+        self.closed = False
+        """The probe has left: the tables stay empty. The collector does not look into those of the twin in C."""
         self.slow_threshold = 0.1
         self.origin_depth = 0
         self.named = 0
@@ -180,9 +183,10 @@ def adopt(task: AnyTask, loop: LoopRecord | None, older: bool = False) -> TaskRe
         record.older = older
         record.loop = loop
         start_counting(record)
-        records[record.key] = record
-        if state.watching:
-            add_changed(record)
+        if not state.closed:
+            records[record.key] = record
+            if state.watching:
+                add_changed(record)
     return record
 
 

@@ -89,6 +89,7 @@ class Probe:
     def get_ready(self) -> None:
         """Hooks births and opens the socket; `serve` is to be called next, in a thread of its own."""
         sites.skip_also(tuple(part for part in self.settings.skip.split(",") if part))
+        hot.state.closed = False
         hot.state.on_error = self.registry.fail
         hot.state.on_slow = self.watchdog.book
         self.loops.install()
@@ -225,14 +226,21 @@ class Probe:
             self.memory.close()
             if os.getpid() == self._pid:
                 announce.remove(*self._files)
-            hot.records.clear()
-            hot.loops.clear()
-            hot.state.forget_loops()
+            self._forget_tasks()
             if getattr(sys, "_looptop_probe", None) is self:
                 del sys._looptop_probe  # type: ignore[attr-defined]
             self.on_end()
         except Exception as error:
             warn(f"the probe could not clean up: {type(error).__name__}: {error}")
+
+    def _forget_tasks(self) -> None:
+        hot.state.closed = True
+        hot.records.clear()
+        hot.loops.clear()
+        hot.state.forget_loops()
+        hot.changed.clear()
+        hot.short_lives.clear()
+        self.sampler.by_id.clear()
 
     def forked(self) -> None:
         """In a child after fork: no thread of ours lives here, so hooks and copied sockets go."""
@@ -242,10 +250,7 @@ class Probe:
         self.registry.remove_all()
         self.server.close()
         self.memory.close(forked=True)
-        hot.records.clear()
-        hot.loops.clear()
-        hot.state.forget_loops()
-        hot.changed.clear()
+        self._forget_tasks()
         if getattr(sys, "_looptop_probe", None) is self:
             del sys._looptop_probe  # type: ignore[attr-defined]
 

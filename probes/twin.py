@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 from typing import Any
 
 MOST_CHANGED = 200_000
@@ -21,7 +20,8 @@ def _load() -> tuple[Any, Any, str]:
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         return None, None, "free-threaded"
     try:
-        module: Any = import_module("._hot", __package__)
+        # By the `__import__` of this module's own: where the probe was put in by pid, that knows where the file is.
+        module: Any = __import__("_hot", globals(), None, ("make_state",), 1)
         state = module.make_state(MOST_CHANGED, MOST_NAMED)
     except ModuleNotFoundError:
         return None, None, "not built"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from monitor.attach import native
 from monitor.attach.inject import inject
 from monitor.attach.payload import make
 from monitor.sources.address import Address
@@ -38,6 +39,8 @@ class Way:
         """What `enter` would do, and why so, in lines."""
         plan = self._inject(pid, dry_run=True)
         lines = [f"process {pid} runs Python {plan.python}", f"would be entered by {plan.method}: {plan.how}"]
+        why = native.why_not(pid)
+        lines += [f"with hooks in {f'pure Python ({why})' if why else 'C'}"]
         lines += [f"not by {way['method']}: {way['why']}" for way in plan.tried if {"method", "why"} <= way.keys()]
         return "\n".join(lines)
 

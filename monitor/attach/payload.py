@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monitor.attach import door
+from monitor.attach import door, native
 from probes import wire
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def make(settings: Mapping[str, Any], timeout: float) -> Payload:
     name = f"looptop-{nonce}"
     bundle = {
         "sources": sources(),
+        "native": native.file(),
         "leaving": LEAVING.read_text(encoding="utf-8"),
         "settings": dict(settings),
         "door": door.possible(),

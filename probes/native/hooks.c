@@ -263,6 +263,8 @@ static int book(State *state, PyObject *loop, PyObject *callback, double ready, 
     Fields *fields;
     int step = step_of(state, callback, &task), done, failed = 0;
     double ended = started + elapsed;
+    if (UNLIKELY(state->closed))
+        step = NO_STEP;
     if (step != NO_STEP) {
         record = records_find(state->records, task);
         if (record != NULL && REFERENT(record) != task)
@@ -895,7 +897,7 @@ static int enroll(State *state, PyObject *loop, PyObject *task, PyObject *coro, 
         if (UNLIKELY(state->watching && state->origin_depth) && add_origin(state, record, frame) < 0)
             goto out;
     }
-    result = records_put(state->records, fields->key, record);
+    result = state->closed ? 0 : records_put(state->records, fields->key, record);
 out:
     Py_DECREF(record);
     return result;

@@ -153,7 +153,7 @@ typedef struct State {
     int64_t last_id, lost;
     double slow_threshold;
     int origin_depth, named, most_named;
-    char watching;
+    char watching, closed; /* closed: the probe has left, and the tables stay empty: no collector looks into them */
 } State;
 
 #define SLOT(handle, state, which) (*(PyObject **)((char *)(handle) + (state)->slots[which]))

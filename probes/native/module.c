@@ -243,6 +243,7 @@ static void state_dealloc(PyObject *op) {
 
 static PyMemberDef state_members[] = {
     {"watching", T_BOOL, offsetof(State, watching), 0, NULL},
+    {"closed", T_BOOL, offsetof(State, closed), 0, NULL},
     {"slow_threshold", T_DOUBLE, offsetof(State, slow_threshold), 0, NULL},
     {"origin_depth", T_INT, offsetof(State, origin_depth), 0, NULL},
     {"named", T_INT, offsetof(State, named), 0, NULL},
@@ -389,7 +390,8 @@ static int exec(PyObject *module) {
     }
     hook_spec.slots[0].pfunc = (void *)PyVectorcall_Call;
     step_spec.slots[0].pfunc = (void *)PyVectorcall_Call;
-    return 0;
+    /* A program that was attached to keeps this file mapped, also when there is a newer one of the same name. */
+    return PyModule_AddStringConstant(module, "BUILD", LOOPTOP_BUILD);
 }
 
 static PyMethodDef functions[] = {

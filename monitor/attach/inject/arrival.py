@@ -22,8 +22,8 @@ PATIENCE = 10.0  # seconds for which the answer is kept, and for an import of as
 class Beside:
     """Modules that only know each other."""
 
-    def __init__(self, sources):
-        self.sources = sources
+    def __init__(self, sources, native):
+        self.sources, self.native = sources, native
         self.modules = {"": type(sys)(PACKAGE)}  # of the bundle
         self.others = {}  # of the standard library
         self.made = [globals(), vars(self.modules[""])]  # the namespaces that would not be there without us
@@ -57,6 +57,8 @@ class Beside:
         """A module of the bundle."""
         if name in self.modules:
             return self.modules[name]
+        if name == "_hot":
+            return self.load_native()
         module = self.modules[name] = type(sys)(f"{PACKAGE}.{name}")
         module.__package__ = PACKAGE
         module.__file__ = f"<looptop>/{name}.py"
@@ -66,6 +68,26 @@ class Beside:
         exec(code, vars(module))  # noqa: S102 - our own text
         setattr(self.modules[""], name, module)
         time.sleep(0)  # lets the program have the interpreter
+        return module
+
+    def load_native(self):
+        """The hooks in C: out of the very file that the attacher has. Raises ImportError in a few words why not."""
+        facts, imp = self.native, sys.modules["_imp"]
+        if "why" in facts:
+            raise ImportError(facts["why"])
+        if (
+            ".abi3.so" not in imp.extension_suffixes()
+            or getattr(sys.implementation, "_multiarch", "") != facts["machine"]
+        ):
+            raise ImportError("built for another kind of Python")
+        read_through(facts)
+        spec = sys.modules["_frozen_importlib"].ModuleSpec(f"{PACKAGE}._hot", None, origin=facts["file"])
+        module = imp.create_dynamic(spec)
+        imp.exec_dynamic(module)
+        if getattr(module, "BUILD", "") != facts["build"]:  # the loader goes by names
+            raise ImportError("another build is loaded already")
+        self.modules["_hot"] = module
+        self.made.append(vars(module))
         return module
 
     def is_genuine(self, top):
@@ -117,6 +139,24 @@ class Beside:
         return module
 
 
+def read_through(facts):
+    """Makes sure that a file is the one that is meant, and in memory: loading it keeps the interpreter from others."""
+    try:
+        handle = posix.open(facts["file"], posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        raise ImportError("its file can not be read here") from None
+    try:
+        found = posix.fstat(handle)
+        if [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns] != facts["identity"]:
+            raise ImportError("its file is another one here")
+        if found.st_mode & 0o022 or found.st_uid not in (0, posix.geteuid(), facts["uid"]):
+            raise ImportError("others may write to its file")
+        while posix.read(handle, 65536):
+            pass
+    finally:
+        posix.close(handle)
+
+
 class Stand:
     """In the place of what `typing` has: a TypeVar, a base class."""
 
@@ -150,7 +190,7 @@ def settle(bundle):
         return facts(probe, "found", []), None
     if not asyncio_is_there(min(bundle["until"], time.time() + PATIENCE)):
         raise Refused("asyncio")
-    beside = Beside(bundle["sources"])
+    beside = Beside(bundle["sources"], bundle["native"])
     told = []
     beside.load("settings").warn = lambda text: told.append(text) if len(told) < 20 else None
     probe = beside.load("start").make(bundle["settings"], bundle["door"])

@@ -17,10 +17,16 @@ from gc import get_referents, is_tracked
 
 FUNCTION = type(lambda: None)
 MODULE = type(sys)
+WRITTEN = (FUNCTION, property, classmethod, staticmethod)
+"""What the functions in a class are."""
 CELL = type((lambda cell: lambda: cell)(0).__closure__[0])
 OWN_MODULE = type.__dict__["__module__"].__get__
 ENTERED = {"builtins", "collections", "weakref", "_weakref", "functools", "itertools", "types"}
 """Modules of the types whose instances are looked into, beside our own."""
+
+NATIVE = "_looptop._hot"
+OF_C = {"probes.native", "probes.records"}
+"""What the types of that module say where they are from. Records are not tracked, but lead to our objects."""
 
 NEVER = {"code", "coroutine", "generator", "async_generator"}
 MOST = 300_000  # objects; with more than that, the program's collector may do it
@@ -56,6 +62,8 @@ def reached(namespaces):
     """What can be reached by way of our own objects, by id, and how many references to each were met on the way."""
     owned = {id(namespace) for namespace in namespaces}
     names = {namespace.get("__name__") for namespace in namespaces}
+    if NATIVE in names:
+        names |= OF_C
     found = {id(namespace): namespace for namespace in namespaces}
     inside = dict.fromkeys(found, 1)  # that of the list
     todo = list(namespaces)
@@ -70,7 +78,7 @@ def reached(namespaces):
             key = id(other)
             if key in found:
                 inside[key] += 1
-            elif is_tracked(other) and is_ours(other, owned, names):
+            elif (is_tracked(other) or home(type(other)) in OF_C) and is_ours(other, owned, names):
                 found[key] = other
                 inside[key] = 1
                 todo.append(other)
@@ -127,14 +135,18 @@ def references(found, inside):
 
 def empty(things):
     """Cuts what leads from one to the other."""
+    # A class is emptied by way of itself: what it has found in its dictionary before, it does not look up again.
+    owned = {id(inner) for thing in things if isinstance(thing, type) for inner in get_referents(vars(thing))}
     for thing in things:
         kind = type(thing)
         try:
             if kind is CELL:
                 del thing.cell_contents
             elif issubclass(kind, type):
-                for name in [name for name, value in vars(thing).items() if type(value) is FUNCTION]:
+                for name in [name for name, value in vars(thing).items() if type(value) in WRITTEN]:
                     delattr(thing, name)
+            elif id(thing) in owned:
+                continue
             elif hasattr(kind, "clear") and home(kind) in ENTERED:
                 thing.clear()
             elif hasattr(thing, "__dict__") and kind is not FUNCTION and kind is not MODULE:

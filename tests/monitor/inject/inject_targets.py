@@ -27,7 +27,7 @@ import atexit, asyncio, gc, os, signal, sys, threading, tracemalloc
 LOOPS = []
 def _tell(*_):
     from asyncio import base_events, events
-    gc.collect()
+    gc.collect(); gc.collect()  # what a type of C held goes with the second
     state = {
         # Functions of the probe that were not collected.
         "ours": [function.__qualname__ for function in gc.get_objects() if isinstance(function, type(_tell))
@@ -303,7 +303,10 @@ class Running:
         """Bytes of its resident memory."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
+    def maps(self) -> list[str]:
+        """What is mapped into it."""
+        return Path(f"/proc/{self.pid}/maps").read_text().splitlines()
+
     def pages(self) -> int:
         """How many executable mappings it has that belong to no file."""
-        lines = Path(f"/proc/{self.pid}/maps").read_text().splitlines()
-        return sum(" r-xp 00000000 00:00 0" in line and "[v" not in line for line in lines)
+        return sum(" r-xp 00000000 00:00 0" in line and "[v" not in line for line in self.maps())

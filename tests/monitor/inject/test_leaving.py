@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inject_targets import Running
+from inject_targets import PROGRAMS, Running
 from test_matrix import interpreter, look, settled
 from waiting import wait_until
 
+from monitor.attach import native
 from monitor.attach.inject import inject
-from monitor.attach.payload import make
+from monitor.attach.payload import ARRIVAL, Payload, make
 
 COUNTING = """
 gc.disable()
@@ -22,7 +23,9 @@ USED = []
 def _count(*_):
     ours = [thing for thing in gc.get_objects() if isinstance(thing, type(_count))
             and thing.__code__.co_filename.startswith("<looptop>")]
-    os.write(1, repr({"functions": len(ours), "modules": [name for name in sys.modules if name.startswith("_looptop")],
+    made = [type(thing).__name__ for thing in gc.get_objects()
+            if str(vars(type(thing)).get("__module__")).partition(".")[0] in ("_looptop", "probes")]
+    os.write(1, repr({"functions": len(ours), "objects": made, "modules": [name for name in sys.modules if name.startswith("_looptop")],
                   "used": len(USED)}).encode()
              + b"\\n")
 signal.signal(signal.SIGUSR2, _count)
@@ -58,29 +61,105 @@ def counted(target: Running) -> dict[str, Any]:
     return told
 
 
-def in_and_out(target: Running) -> None:
+def in_and_out(target: Running, hooks: str) -> None:
     threads, files = target.threads(), target.files()
     result = inject(target.pid, make({"leave": True}, 10), timeout=10)
     with look(result) as viewer:
-        assert viewer.names()
+        assert viewer.frames[0]["hooks"].startswith(hooks)
+        viewer.until(lambda: viewer.names(), "a task")
         viewer.ask("detach")
         viewer.until_end()
     settled(target, threads, files)
 
 
-@pytest.mark.parametrize("version", ["own", "3.12", "3.13", "3.14", "3.15"])
-def test_nothing_waits_for_the_collector(version: str, tmp_path: Path, runtime_dir: Path) -> None:
+@pytest.mark.parametrize("hooks", ["C", "pure Python (LOOPTOP_PURE is set)"])
+@pytest.mark.parametrize("version", ["own", "system", "3.12", "3.13", "3.14", "3.15"])
+def test_nothing_waits_for_the_collector(
+    version: str, hooks: str, tmp_path: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs(hooks, monkeypatch)
+    nothing = {"functions": 0, "objects": [], "modules": [], "used": 0}
     with Running(interpreter(version), COUNTING + IDLE, tmp_path) as target:
-        in_and_out(target)
-        assert wait_until(lambda: counted(target), "an answer") == {"functions": 0, "modules": [], "used": 0}
+        for _ in range(2):
+            in_and_out(target, hooks)
+            wait_until(lambda: counted(target) == nothing, "nothing of the probe")
+        mapped = {line.split()[-1] for line in target.maps() if "/probes/" in line}
+        assert mapped == ({native.file()["file"]} if hooks == "C" else set())
         assert target.stderr == ""
 
 
-def test_what_the_program_holds_stays_whole(tmp_path: Path, runtime_dir: Path) -> None:
+def test_looks_at_a_loop_that_is_always_busy_leave_no_garbage(tmp_path: Path, runtime_dir: Path) -> None:
+    pytest.importorskip("uvloop")
+    with Running(interpreter("own"), COUNTING + PROGRAMS["uvloop_busy"], tmp_path) as target:
+        in_and_out(target, "")
+        wait_until(lambda: not counted(target)["objects"], "nothing of the probe")
+
+
+@pytest.mark.parametrize("hooks", ["C", "pure Python"])
+def test_what_the_program_holds_stays_whole(
+    hooks: str, tmp_path: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs(hooks, monkeypatch)
     with Running(interpreter("own"), COUNTING + KEEPING, tmp_path) as target:
-        in_and_out(target)
+        in_and_out(target, hooks)
         told = counted(target)
         assert told["functions"] > 100
         wait_until(lambda: counted(target)["used"] > told["used"] + 10, "the use of a hook that was kept")
         assert target.alive
         assert target.stderr == ""
+
+
+def needs(hooks: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chooses the twin that is sent."""
+    if hooks == "C" and "why" in native.file():
+        pytest.skip(f"the hooks in C are not to be had: {native.file()['why']}")
+    if hooks != "C":
+        monkeypatch.setenv("LOOPTOP_PURE", "1")
+
+
+def changed(**facts: Any) -> Payload:
+    """A payload that tells the program other things of the file than are so."""
+    real = native.file()
+    payload = make({"leave": True}, 10)
+    assert ascii(real) in payload.text
+    return Payload(payload.text.replace(ascii(real), ascii({**real, **facts})), payload.answer)
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"machine": "x86_64-linux-musl"}, "built for another kind of Python"),
+        ({"file": "/nowhere/_hot.abi3.so"}, "its file can not be read here"),
+        ({"identity": [1, 2, 3, 4]}, "its file is another one here"),
+        ({"build": "of yesterday"}, "another build is loaded already"),
+    ],
+)
+def test_hooks_in_python_where_the_file_is_not_the_same(
+    facts: dict[str, Any], why: str, tmp_path: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs("C", monkeypatch)
+    with Running(interpreter("own"), COUNTING + IDLE, tmp_path) as target:
+        result = inject(target.pid, changed(**facts), timeout=10)
+        with look(result) as viewer:
+            assert viewer.frames[0]["hooks"] == f"pure Python ({why})"
+            viewer.until(lambda: viewer.names(), "a task")
+        assert target.stderr == ""
+
+
+def test_hooks_in_python_where_others_may_write_to_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "_hot.abi3.so"
+    file.write_bytes(b"")
+    file.chmod(0o666)
+    found = file.stat()
+    facts = {"file": str(file), "identity": [found.st_dev, found.st_ino, 0, found.st_mtime_ns], "uid": os.geteuid()}
+    with pytest.raises(ImportError, match="others may write"):
+        arrival()["read_through"](facts)
+    file.chmod(0o644)
+    arrival()["read_through"]({**facts, "identity": [found.st_dev, found.st_ino, 0, file.stat().st_mtime_ns]})
+
+
+def arrival() -> dict[str, Any]:
+    """What is in the text that runs in the program."""
+    names: dict[str, Any] = {"__name__": "arrival"}
+    exec(ARRIVAL.read_text(), names)
+    return names

@@ -1,0 +1,52 @@
+"""The hooks in C for a program that is attached to: the file that is installed here, if the program sees the same one.
+
+The dynamic loader maps a file once per process, whatever the number of attaches, and never lets go of it. So no copy
+is sent, which would be another one each time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+
+def file() -> dict[str, Any]:
+    """What the program has to know of it to load it, or `why` it gets the hooks in Python."""
+    if os.environ.get("LOOPTOP_PURE", "") not in ("", "0"):
+        return {"why": "LOOPTOP_PURE is set"}
+    try:
+        module: Any = import_module("probes._hot")  # so it is whole, and for this machine
+        path = Path(module.__file__).resolve()
+        found = path.stat()
+        build = module.BUILD
+    except ModuleNotFoundError:
+        return {"why": "not built"}
+    except (ImportError, AttributeError, OSError) as error:
+        return {"why": str(error)[:200]}
+    return {
+        "file": str(path),
+        "build": build,
+        "identity": [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns],
+        "machine": getattr(sys.implementation, "_multiarch", ""),
+        "uid": os.geteuid(),
+    }
+
+
+def why_not(pid: int) -> str:
+    """Why a program would get the hooks in Python, as far as it can be told from outside; nothing: those in C."""
+    facts = file()
+    if "why" in facts:
+        return str(facts["why"])
+    try:
+        for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            if entry.startswith(b"LOOPTOP_PURE=") and entry[13:] not in (b"", b"0"):
+                return "LOOPTOP_PURE is set"
+        found = Path(f"/proc/{pid}/root{facts['file']}").stat()
+    except OSError:
+        return "its file can not be read there"
+    if [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns] != facts["identity"]:
+        return "its file is another one there"
+    return ""

@@ -7,14 +7,18 @@ from itertools import count
 from time import time
 from typing import Any
 
+from . import wire
+
 MOST_NOTES = 1000
+_FAILED = wire.STATES[wire.FAILED]
 
 
 class Journal:
-    """Two rings, so that ends of tasks never push out a slow callback. Written by the probe's thread only."""
+    """Rings, so that ends push out neither a failure nor a slow callback. Written by the probe's thread only."""
 
     def __init__(self, most_ended: int) -> None:
         self._ended: deque[dict[str, Any]] = deque(maxlen=most_ended)
+        self._failed: deque[dict[str, Any]] = deque(maxlen=most_ended)
         self._notes: deque[dict[str, Any]] = deque(maxlen=MOST_NOTES)
         self._next_seq = count(1).__next__
         self.last_seq = 0
@@ -23,14 +27,19 @@ class Journal:
         """Appends an event; `at` is Unix microseconds, now if it is left out."""
         self.last_seq = self._next_seq()
         event = {"type": "event", "seq": self.last_seq, "at": at or round(time() * 1e6), "kind": kind, **facts}
-        (self._ended if kind == "task_ended" else self._notes).append(event)
+        if kind != "task_ended":
+            self._notes.append(event)
+        elif facts.get("outcome") == _FAILED:
+            self._failed.append(event)
+        else:
+            self._ended.append(event)
 
     def since(self, seq: int) -> list[dict[str, Any]]:
         """Events after a number, in order. What fell out of the rings is missing, and shows as a gap in `seq`."""
         if seq >= self.last_seq:
             return []
         out: list[dict[str, Any]] = []
-        for ring in (self._ended, self._notes):
+        for ring in (self._ended, self._failed, self._notes):
             tail = []
             for event in reversed(ring):
                 if event["seq"] <= seq:

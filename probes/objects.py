@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 CHUNK = 2000
 MOST_TYPES = 20_000
 
+_OWN = f"{__package__}."
+"""How the modules of our own types begin: the probe does not show itself."""
+
 _module = type.__dict__["__module__"].__get__  # not cls.__module__: a metaclass may have code of its own there
 _qualname = type.__dict__["__qualname__"].__get__
 
@@ -65,7 +68,9 @@ def count(counts: Counts) -> Generator[None, None, None]:
     by_name = counts.by_name
     for done, (number, cls) in enumerate(known.items()):
         name = name_of(cls)
-        if name in by_name or len(by_name) < MOST_TYPES:
+        if name.startswith(_OWN):
+            counts.objects -= numbers[number]
+        elif name in by_name or len(by_name) < MOST_TYPES:
             by_name[name] = by_name.get(name, 0) + numbers[number]
         else:
             by_name["(others)"] = by_name.get("(others)", 0) + numbers[number]

@@ -441,7 +441,11 @@ class Probe:
             "probe": VERSION,
             "hooks": hot.HOOKS,
             "capabilities": capabilities,
-            "settings": {"slow": round(self.settings.slow * 1e6), "ended": self.settings.ended},
+            "settings": {
+                "slow": round(self.settings.slow * 1e6),
+                "ended": self.settings.ended,
+                "locals": self.settings.locals,
+            },
             "paths": sites.python_paths(),
             "schema": wire.SCHEMA,
         }

@@ -58,8 +58,6 @@ def open_dashboard(reach: Reach, keep_locals: bool = False) -> int:
     thresholds.load()  # what is wrong with it is told before a probe is put in
 
     source = LiveSource(reach.again, first=reach.first())
-    if keep_locals:
-        source.watch(locals=True)
     from monitor.tui import run_dashboard
 
-    return run_dashboard(source, home=connect_screen)
+    return run_dashboard(source, home=connect_screen, keep_locals=keep_locals)

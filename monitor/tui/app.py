@@ -39,6 +39,7 @@ from monitor.tui.tabs import Tab
 from monitor.tui.tape import Tape
 from monitor.tui.widgets.header import Situation
 from monitor.tui.widgets.source_view import Sources
+from monitor.tui.wishes import Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
 
-ORIGIN_FRAMES = 10
 DEEPEST_STACK = 24
 MOST_APPLY_SECONDS = 0.05
 
@@ -74,6 +74,7 @@ class Looptop(App[int]):
         thresholds: Thresholds | None = None,
         home: bool = False,
         asks: bool = True,
+        keep_locals: bool = False,
         no_color: bool = False,
     ) -> None:
         super().__init__(ansi_color=True if no_color else None)
@@ -91,15 +92,13 @@ class Looptop(App[int]):
         self.player = Player(self, source) if isinstance(source, RecordingSource) else None
         self.sources = Sources()
         self.findings = Findings(thresholds or Thresholds())
-        self.slow = 0.1
-        self.origins_kept = 0
+        self.wishes = Wishes(self, keep_locals)
         self.pulse = Pulse(hz)
         self.plain = no_color
         self.register_theme(theme.THEME)
         self.theme = theme.PLAIN_THEME if no_color else theme.THEME.name
         self.palette = self._make_palette()
         self._paused_at: float | None = None
-        self._watched: dict[str, Any] = {}
         self._ticking = False
         self.notice: Notice | None = None
 
@@ -152,7 +151,7 @@ class Looptop(App[int]):
         screen = self.live_screen
         if screen is not None and self.is_running:
             screen.look()
-            self._tell_source(screen)
+            self.wishes.tell(screen)
 
     def look_soon(self) -> None:
         """Before the next tick, after what is being done."""
@@ -170,29 +169,13 @@ class Looptop(App[int]):
             self.notice = greeting(session, frame, self.wall()) or self.notice
             if session is not None and session.id != frame.session:
                 self.go_on()
-            self._watched = {}
             self.control.cut_off()
         self.store.apply(frame)
         self.tape.take(frame)
-        if session is None and self.store.session is not None and "slow" in self.store.session.settings:
-            self.slow = float(self.store.session.settings["slow"]) * 1e-6
+        if isinstance(frame, Hello) or session is None:
+            self.wishes.greet(self.store.session, first=session is None)
         if isinstance(frame, Reply) and not frame.more:
             self.control.take(frame)
-
-    def _tell_source(self, screen: LiveScreen) -> None:
-        wants = {
-            "memory": False,
-            "findings": True,
-            **screen.wants(),
-            "slow": round(self.slow * 1e6),
-            "origins": self.origins_kept,
-        }
-        if self.pulse.hz:
-            wants["rate"] = self.pulse.rate
-        if wants != self._watched:
-            changed = {key: value for key, value in wants.items() if self._watched.get(key, _NOTHING) != value}
-            self._watched = wants
-            self.source.watch(**changed)
 
     # What the screens ask
 
@@ -209,18 +192,19 @@ class Looptop(App[int]):
         return Situation(
             self.source.status,
             paused,
-            self.slow,
-            self.origins_kept,
+            self.wishes.slow,
+            self.wishes.origins,
             recording,
             self.tape.sign(),
             findings=len(shown),
             broken=sum(finding.kind.weight == "bad" for finding in shown),
+            keeps_locals=self.wishes.locals,
         )
 
     def banner(self) -> tuple[str, str] | None:
         """The one line that matters most now, with its style; None while all is well."""
         rate = self.pulse.rate if self.pulse.slowed else None
-        news = News(self.wall(), self.source.status, self.guest, self.notice, rate, self.slow)
+        news = News(self.wall(), self.source.status, self.guest, self.notice, rate, self.wishes.slow)
         return banner(self.store, news)
 
     def tabs(self) -> list[Tab]:
@@ -280,21 +264,11 @@ class Looptop(App[int]):
 
     def action_origins(self) -> None:
         """Creation stacks of tasks born from now on: on or off."""
-        session = self.store.session
-        if session is None or "origins" not in session.capabilities:
-            outside = session is not None and session.read_only
-            self.say(
-                "read-only: who creates a task is not seen" if outside else "this probe keeps no creation stacks",
-                bad=True,
-            )
-            return
-        self.origins_kept = 0 if self.origins_kept else ORIGIN_FRAMES
-        self.say(
-            f"creation stacks of {ORIGIN_FRAMES} frames are kept from now on"
-            if self.origins_kept
-            else "creation stacks are off again"
-        )
-        self.look_now()
+        self.wishes.toggle_origins()
+
+    def action_locals(self) -> None:
+        """Local names of tasks that fail from now on: on or off."""
+        self.wishes.toggle_locals()
 
     def action_picture(self) -> None:
         """This screen as an SVG file in the current folder."""
@@ -345,6 +319,3 @@ class Looptop(App[int]):
     def _theme_changed(self) -> None:
         self.palette = self._make_palette()
         self.look_now()
-
-
-_NOTHING = object()

@@ -32,6 +32,7 @@ SCOPES = {
     "page": "In a page (a task, a slow line, an ended task)",
     "task": "A task",
     "slow": "Slow callbacks",
+    "ended": "Ended, an ended task",
     "output": "Output",
     "memory": "Memory",
     "allocation": "A line that allocates",
@@ -147,6 +148,17 @@ KEYS: tuple[Key, ...] = (
     # Slow callbacks
     Key("lower", "minus", "-", "threshold(-1)", "Threshold", "a lower threshold", "slow", 7, hint="- +"),
     Key("higher", "plus,equals_sign", "+", "threshold(1)", "Threshold", "a higher threshold", "slow"),
+    # Ended
+    Key(
+        "locals",
+        "L",
+        "L",
+        "app.locals",
+        "Locals",
+        "keep the local names of what fails from now on; asks first",
+        "ended",
+        9,
+    ),
     # Memory
     Key("trace", "s", "s", "trace", "Start", "trace memory: asks first, with the price; again stops it", "memory", 3),
     Key("baseline", "b", "b", "baseline", "Baseline", "take a baseline: growth counts from here on", "memory", 5),
@@ -208,7 +220,7 @@ KEYS: tuple[Key, ...] = (
     Key("connect_quit", "q,ctrl+q,ctrl+c", "q", "app.leave", "Quit", "leave looptop", "connect", 2),
 )
 
-ASKING = ("record", "cancel", "task_cancel", "origins", "trace", "baseline", "look_now", "live", "against",
+ASKING = ("record", "cancel", "task_cancel", "origins", "locals", "trace", "baseline", "look_now", "live", "against",
           "hide_stdlib", "allocation_now")  # fmt: skip
 """Keys that ask the program for something: in a recording nobody is there to be asked."""
 

@@ -21,8 +21,10 @@ EXPLAINED = {
 }
 
 
-def end_page(store: Store, ended: EndedTask, sources: Sources, cells: int) -> list[Line]:
-    """Outcome, facts, traceback."""
+def end_page(
+    store: Store, ended: EndedTask, sources: Sources, cells: int, locals_kept: bool | None = None
+) -> list[Line]:
+    """Outcome, facts, traceback. `locals_kept`: whether names are kept by now; None where they can not be."""
     ago = fmt.age(max(store.now - ended.ended, 0.0))
     clock = time.strftime("%H:%M:%S", time.localtime(ended.ended))
     title: list[Part] = [(f"{GLYPHS.get(ended.outcome, '■')} {ended.outcome}", STATE_STYLES.get(ended.outcome, "text"))]
@@ -50,6 +52,9 @@ def end_page(store: Store, ended: EndedTask, sources: Sources, cells: int) -> li
     lines.append(heading("Traceback", cells, "outermost first"))
     if not failure.traceback:
         return [*lines, line(("none was kept", "dim"))]
+    if failure.locals is None and locals_kept is not None:
+        since = "they are of what fails from now on" if locals_kept else "L keeps those of what fails from now on"
+        lines.append(line((f"  local names were not kept: {since}", "dim")))
     lines += changed_note(failure.traceback, store, sources)
     marked = innermost_own(failure.traceback, store)
     return lines + stack(failure.traceback, store, sources, cells, marked, failure.locals or ())

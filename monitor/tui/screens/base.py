@@ -79,6 +79,7 @@ class LiveScreen(Screen[None]):
         banner.set_class(text is not None, "-shown")
         if text is not None:
             banner.show([spread(((f" {text[0]}", text[1]),), (), cells)])
+        self.set_class(app.player is not None, "-plays")
         if app.player is not None:
             self.query_one("#timeline", Timeline).show(timeline_lines(app.player.state, cells))
         self._look_at_hints(cells)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from monitor.store.model import EndedTask
+from monitor.tui.keys import bindings
 from monitor.tui.pages.end import end_page
 from monitor.tui.paint import Line
 from monitor.tui.screens.page import PageScreen
@@ -11,10 +14,13 @@ from monitor.tui.screens.page import PageScreen
 class EndScreen(PageScreen):
     """Outcome, facts and traceback."""
 
+    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "page", "ended")
+    BINDINGS: ClassVar[list[Any]] = bindings("ended")
+
     def __init__(self, ended: EndedTask) -> None:
         super().__init__()
         self.ended = ended
 
     def lines(self, cells: int) -> list[Line]:
         """The page."""
-        return end_page(self.store, self.ended, self.looptop.sources, cells)
+        return end_page(self.store, self.ended, self.looptop.sources, cells, self.looptop.wishes.locals_kept)

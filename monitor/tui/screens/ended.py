@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+from monitor.tui.keys import bindings
 from monitor.tui.paint import Part
 from monitor.tui.rows import EndedRows, Rows
 from monitor.tui.screens.end import EndScreen
@@ -15,6 +16,8 @@ class EndedScreen(TableScreen):
     """The last 1,000 ends."""
 
     MODE = "ended"
+    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "table", "ended")
+    BINDINGS: ClassVar[list[Any]] = bindings("ended")
 
     def first_rows(self) -> Rows[Any]:
         """The newest first."""

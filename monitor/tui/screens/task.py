@@ -35,7 +35,7 @@ class TaskScreen(PageScreen):
         if self._last is None:
             return [line((f"No task {self.task_id} is known (any more); Esc goes back.", "warn"))]
         subject = Subject(self._last, task is not None, self._detail, app.paused, app.player is not None)
-        return task_page(store, subject, app.sources, cells, app.origins_kept, app.slow)
+        return task_page(store, subject, app.sources, cells, app.wishes.origins, app.wishes.slow)
 
     def wants(self) -> dict[str, Any]:
         """The detail of this task."""

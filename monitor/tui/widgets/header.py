@@ -41,6 +41,7 @@ class Situation:
     tape: tuple[str, str] | None = None  # what is recorded while one watches: the file, and how much of it
     findings: int = 0
     broken: int = 0  # findings of the bad kind among them
+    keeps_locals: bool = False  # of what fails
 
 
 def header(store: Store, situation: Situation, cells: int) -> list[tuple[Part, ...]]:
@@ -222,6 +223,8 @@ def _alerts(store: Store, situation: Situation, wide: bool) -> list[Part]:
         alerts.append((f"{fmt.count(store.left)} {'tasks ' if wide else ''}to load", "accent"))
     if situation.origins:
         alerts.append((f"origins on ({situation.origins} frames)" if wide else "origins on", "warn"))
+    if situation.keeps_locals:
+        alerts.append(("locals of failures are kept" if wide else "locals on", "warn"))
     if probe.viewers > 1:
         alerts.append((f"{probe.viewers} viewers", "dim"))
     return alerts

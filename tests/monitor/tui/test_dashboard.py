@@ -351,6 +351,49 @@ async def test_origins_are_asked_for_and_shown_as_costing() -> None:
         assert driver.source.watched["origins"] == 0
 
 
+def with_locals(**settings: bool) -> list[frames.Frame]:
+    able = hello(capabilities=["cancel", "locals"], settings={"slow": 100_000, "ended": 1000, **settings})
+    return [able, *everything()[1:]]
+
+
+async def test_local_names_are_kept_after_a_question_until_they_are_switched_off() -> None:
+    async with running(size=(100, 40), fed=with_locals()) as driver:
+        driver.app.open_task(99)
+        await driver.press("up")
+        assert "L keeps those of what fails from now on" in driver.text()
+        await driver.press("L")
+        assert isinstance(driver.app.screen, ConfirmScreen)
+        assert "masked" in driver.text()
+        await driver.press("n")
+        assert "locals" not in driver.source.watched
+        await driver.press("L", "y")
+        assert driver.source.watched["locals"] is True
+        assert "locals on" in driver.text()
+        assert "they are of what fails from now on" in driver.text()
+        driver.source.watched.clear()
+        await driver.tick(*with_locals()[:1])  # the connection was lost: what was wanted is told again
+        assert driver.source.watched["locals"] is True
+        await driver.press("L")
+        assert driver.source.watched["locals"] is False
+        assert "locals on" not in driver.text()
+
+
+@pytest.mark.parametrize(
+    ("fed", "said"),
+    [
+        (everything(), "this probe does not allow control"),
+        (with_locals(locals=True), "the program itself keeps them"),
+        ([hello(capabilities=["read-only"]), *everything()[1:]], "how a task fails is not seen from outside"),
+    ],
+)
+async def test_where_local_names_can_not_be_switched_that_is_said(fed: list[frames.Frame], said: str) -> None:
+    async with running(size=(120, 30), fed=fed) as driver:
+        await driver.press("3", "L")
+        await driver.pilot.pause()
+        assert said in driver.text()
+        assert "locals" not in driver.source.watched
+
+
 # Cancel
 
 
@@ -510,6 +553,7 @@ def test_every_action_of_the_key_table_exists() -> None:
     from monitor.tui.screens.allocation import AllocationScreen
     from monitor.tui.screens.base import LiveScreen
     from monitor.tui.screens.connect import ConnectScreen
+    from monitor.tui.screens.ended import EndedScreen
     from monitor.tui.screens.findings import FindingScreen, FindingsScreen
     from monitor.tui.screens.memory import MemoryScreen
     from monitor.tui.screens.output import OutputScreen
@@ -522,6 +566,7 @@ def test_every_action_of_the_key_table_exists() -> None:
         "task": TaskScreen, "slow": SlowScreen, "output": OutputScreen, "filter": FilterInput,
         "player": LiveScreen, "memory": MemoryScreen, "allocation": AllocationScreen, "profile": FunctionScreen,
         "connect": ConnectScreen, "findings": FindingsScreen, "finding": FindingScreen,
+        "ended": EndedScreen,
     }  # fmt: skip
     assert set(owners) == set(SCOPES)
     for key in KEYS:

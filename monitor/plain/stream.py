@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 RATE = 4
 """Ticks per second: how soon a line is printed."""
 
+MISSED_EVERY = 10.0
+"""Seconds between two lines that say how many events were lost: a busy server loses some at every tick."""
+
 Entry = TypeVar("Entry")
 
 
@@ -49,21 +52,21 @@ class Stream:
     store: Store = field(default_factory=Store)
     findings: Findings = field(default_factory=Findings)
     _told: dict[int, _Second] = field(default_factory=dict)
+    _missed: int = 0  # that were told
+    _missed_told: float | None = None  # when
 
     def take(self, frame: frames.Frame) -> list[Object]:
         """The objects that a frame gives rise to."""
         store = self.store
         before = (_last(store.slow.entries), _last(store.ended), _last(store.unhandled), _last(store.notices))
-        missed = store.missed_events
         store.apply(frame)
         if isinstance(frame, frames.Keyframe):
             self._told.clear()
+            self._missed = store.missed_events
             return []
         if isinstance(frame, frames.Tick):
-            return [*self._loops(), *self._findings(frame)]
-        came: list[Object] = []
-        if store.missed_events > missed:
-            came.append(_notice(store.now, f"{store.missed_events - missed} events were dropped"))
+            return [*self.losses(), *self._loops(), *self._findings(frame)]
+        came = list(self.losses())
         slow, ended, unhandled, notice = (
             _last(store.slow.entries),
             _last(store.ended),
@@ -92,6 +95,13 @@ class Stream:
             ],
             key=itemgetter("time"),
         )
+
+    def losses(self, every: float = MISSED_EVERY) -> Iterator[Object]:
+        """How many events were lost since that was last said, if so many seconds ago."""
+        now, missed = self.store.now, self.store.missed_events - self._missed
+        if missed and (self._missed_told is None or now - self._missed_told >= every):
+            yield _notice(now, f"{missed} events were dropped")
+            self._missed, self._missed_told = self.store.missed_events, now
 
     def _findings(self, tick: frames.Tick) -> Iterator[Object]:
         """What came to be wrong, and what is over. A piece of a tick is not the whole picture."""
@@ -166,10 +176,12 @@ def watch(
             try:
                 came = connection.receive(wait)
             except Closed as closed:
+                yield from stream.losses(0)
                 yield _notice(time.time(), str(closed))
                 return
             for frame in came:
                 yield from stream.take(frame)
+        yield from stream.losses(0)
 
 
 def replayed(

@@ -79,6 +79,7 @@ class Store:
         self._sites: list[Site] = []
         self._site_numbers: dict[Site, int] = {}
         self._last_seq: int | None = None
+        self._heard_from = 0  # µs: gaps before that are of events that fell out of the rings before anybody looked
         self._now_us = 0
         self._whole_us = 0  # of the last tick that was not a piece
         self._children: dict[int, set[int]] = {}
@@ -204,6 +205,7 @@ class Store:
             self.structure += 1
         else:
             self.watched_since = self.now
+            self._heard_from = hello.now
         self._strings.clear()
         self._sites.clear()
 
@@ -440,7 +442,8 @@ class Store:
         if self._last_seq is not None:
             if event.seq <= self._last_seq:
                 return
-            self.missed_events += event.seq - self._last_seq - 1
+            if event.at >= self._heard_from:
+                self.missed_events += event.seq - self._last_seq - 1
         self._last_seq = event.seq
         at = event.at * _SECOND
         match event.kind:

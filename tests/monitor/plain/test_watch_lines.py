@@ -122,6 +122,12 @@ def test_what_was_dropped_is_told():
     assert made[1]["text"] == "10 events were dropped"
 
 
+def test_a_busy_server_does_not_say_so_at_every_tick():
+    made = stream_of(*(event(10 * n, "notice", text="x") for n in range(1, 50)))
+    told = [thing["text"] for thing in made if thing["text"] != "x"]
+    assert told == ["9 events were dropped"]
+
+
 def test_notices_of_the_probe():
     (made,) = stream_of(event(1, "notice", text="steps: switched off"))
     assert made["text"] == "steps: switched off"

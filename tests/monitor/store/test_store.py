@@ -119,6 +119,14 @@ def test_events_in_order_once_and_what_is_missing_is_counted(store):
     assert store.missed_events == 2
 
 
+def test_what_fell_out_of_the_rings_before_anybody_looked_is_no_loss(store):
+    old, new = NOW - 60_000_000, NOW + 1_000_000
+    apply(store, hello(session="other", pid=7))  # at NOW
+    apply(store, *(event(n, "notice", at=at, text=str(n)) for n, at in ((3, old), (900, old), (1000, new), (1003, new))))
+    assert [notice.text for notice in store.notices] == ["3", "900", "1000", "1003"]
+    assert store.missed_events == 99 + 2
+
+
 def test_slow_callbacks_are_booked_to_their_line(store):
     facts = {"loop": 1, "task": 2, "name": "w", "callback": "w()", "stack": [1, 2], "blame": 1}
     apply(

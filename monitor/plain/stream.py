@@ -22,8 +22,7 @@ from monitor.store.model import Loop
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
-    from collections import deque
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Reversible
     from pathlib import Path
 
 RATE = 4
@@ -125,8 +124,8 @@ class Stream:
                 self._told[loop.id] = _Second(now, loop.busy, loop.steps)
 
 
-def _last(entries: deque[Entry]) -> Entry | None:
-    return entries[-1] if entries else None
+def _last(entries: Reversible[Entry]) -> Entry | None:
+    return next(iter(reversed(entries)), None)
 
 
 def _loop(loop: Loop, told: _Second, now: float) -> Object:

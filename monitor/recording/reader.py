@@ -21,7 +21,8 @@ from monitor.recording.format import Damaged, Marker, Place, Summary
 from monitor.recording.moments import clock, parse_time
 from monitor.recording.ring import folder_of
 from monitor.store import series, slow_log
-from monitor.store.store import MOST_ENDED, MOST_NOTES, Store
+from monitor.store.ends import MOST_ENDED, MOST_FAILED
+from monitor.store.store import MOST_NOTES, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -399,11 +400,19 @@ def _merge(recorded: list[Frame], events: list[tuple[int, Event]], start: int) -
 def _last_events(back: Iterator[Event]) -> list[Event]:
     """As many as a store keeps, in order. Told from the last one back."""
     kept: list[Event] = []
-    counts = {"task_ended": 0, "unhandled": 0, "notice": 0, "slow_callback": 0}
-    most = {"task_ended": MOST_ENDED, "unhandled": MOST_NOTES, "notice": MOST_NOTES, "slow_callback": slow_log.MOST}
+    most = {
+        "task_ended": MOST_ENDED,
+        "failed": MOST_FAILED,
+        "unhandled": MOST_NOTES,
+        "notice": MOST_NOTES,
+        "slow_callback": slow_log.MOST,
+    }
+    counts = dict.fromkeys(most, 0)
     of_line: dict[int | None, int] = {}
     for event in back:
-        kind = "notice" if event.kind == "memory" else event.kind
+        kind = {"memory": "notice"}.get(event.kind, event.kind)
+        if kind == "task_ended" and event.outcome == "failed":
+            kind = "failed"
         if kind not in counts:
             continue
         wanted = counts[kind] < most[kind]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from monitor import frames
 from monitor.store import keyframe, restored
+from monitor.store.ends import Ends
 from monitor.store.memory import Memory
 from monitor.store.model import (
     EndedTask,
@@ -35,7 +36,6 @@ from probes import wire
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MOST_ENDED = 1000
 MOST_NOTES = 1000
 MOST_DETAILS = 200_000
 _SECOND = 1e-6
@@ -55,7 +55,7 @@ class Store:
         self.now = 0.0  # Unix time of the last frame, by the clock of the watched program
         self.watched_since = 0.0
         self.tasks: dict[int, Task] = {}
-        self.ended: deque[EndedTask] = deque(maxlen=MOST_ENDED)
+        self.ended = Ends()
         self.slow = SlowLog()
         self.unhandled: deque[Unhandled] = deque(maxlen=MOST_NOTES)
         self.notices: deque[Notice] = deque(maxlen=MOST_NOTES)

@@ -287,8 +287,14 @@ class Searched(Rows[Row]):
         return [row for row in rows if self._holds(row)]
 
     def _holds(self, row: Row) -> bool:
-        text = " ".join(column.text(row, self.store) for column in self.columns).lower()
-        return all(word in text for word in self.words)
+        texts = {column.key: column.text(row, self.store).lower() for column in self.columns}
+        whole = " ".join(texts.values())
+        return all(word in whole or _says(texts, *word.partition(":")) for word in self.words)
+
+
+def _says(texts: dict[str, str], key: str, _colon: str, word: str) -> bool:
+    """Whether a column says it, for who writes `outcome:failed` as in a filter of tasks."""
+    return bool(word) and word in texts.get(key, "")
 
 
 class SlowRows(Searched[BlockingLine]):

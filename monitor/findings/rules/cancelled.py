@@ -53,7 +53,7 @@ class TakenAlong:
                 group.last, group.by, group.count = ended, by, group.count + 1
             elif len(self._groups) < 500:
                 self._groups[by.site, ended.site] = _Taken(ended.ended, ended, by)
-        self._last = store.ended[-1] if store.ended else None
+        self._last = next(reversed(store.ended), None)
         for place, group in list(self._groups.items()):
             if store.now - group.last.ended > thresholds.of(KIND, "keep"):
                 del self._groups[place]

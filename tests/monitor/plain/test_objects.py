@@ -57,7 +57,7 @@ def tasks(store):
 def test_every_key_is_there_whatever_is_known(tasks, store):
     failed = event(1, "task_ended", task=9, name="job", coro="job", outcome="failed", age=None, busy=None, steps=None)
     apply(store, failed)
-    ended = objects.ended_object(store.ended[-1])
+    ended = objects.ended_object(next(reversed(store.ended)))
     bare = objects.task_object(apply(Store(), hello(), static()).tasks[3], Store())
     for task in [*tasks.values(), ended, bare]:
         assert list(task) == [*TASK_KEYS, "counted_since", "cancelled_by"]

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor import frames
-from monitor.store.store import MOST_ENDED, Store
+from monitor.store.ends import MOST_ENDED, MOST_FAILED
+from monitor.store.store import Store
 
 
 def apply(store, *told):
@@ -122,7 +123,9 @@ def test_events_in_order_once_and_what_is_missing_is_counted(store):
 def test_what_fell_out_of_the_rings_before_anybody_looked_is_no_loss(store):
     old, new = NOW - 60_000_000, NOW + 1_000_000
     apply(store, hello(session="other", pid=7))  # at NOW
-    apply(store, *(event(n, "notice", at=at, text=str(n)) for n, at in ((3, old), (900, old), (1000, new), (1003, new))))
+    apply(
+        store, *(event(n, "notice", at=at, text=str(n)) for n, at in ((3, old), (900, old), (1000, new), (1003, new)))
+    )
     assert [notice.text for notice in store.notices] == ["3", "900", "1000", "1003"]
     assert store.missed_events == 99 + 2
 
@@ -172,6 +175,18 @@ def test_everything_is_bounded(store):
     assert len(store.ended) == MOST_ENDED
     assert store.ended_total == 3 * MOST_ENDED
     assert store.missed_events == 0
+
+
+def test_ends_that_went_well_do_not_push_out_what_failed(store):
+    failed = [event(n, "task_ended", task=n, outcome="failed") for n in range(10, 15)]
+    well = [event(n, "task_ended", task=n, outcome="done") for n in range(15, 15 + 2 * MOST_ENDED)]
+    apply(store, *failed, *well, event(15 + 2 * MOST_ENDED, "task_ended", task=1, outcome="failed"))
+    told = list(store.ended)
+    assert [end.id for end in told[:6]] == [*range(10, 15), 15 + MOST_ENDED]
+    assert (told[-1].id, len(store.ended)) == (1, MOST_ENDED + 6)
+    assert list(reversed(store.ended)) == told[::-1] == list(store.frozen().ended)[::-1]
+    apply(store, *(event(n, "task_ended", task=n, outcome="failed") for n in range(9000, 9000 + 2 * MOST_FAILED)))
+    assert len(store.ended) == MOST_ENDED + MOST_FAILED
 
 
 def test_the_store_knows_no_frame_that_it_could_not_take():

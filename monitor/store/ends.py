@@ -1,0 +1,60 @@
+"""The tasks that ended last, in order: what failed is kept apart, since a busy server's good ends would push it out."""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import merge
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from monitor.store.model import EndedTask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MOST_ENDED = 1000
+MOST_FAILED = 200
+
+_ORDER = itemgetter(0)
+
+
+class Ends:
+    """The last `MOST_FAILED` tasks that failed and the last `MOST_ENDED` others."""
+
+    __slots__ = ("_failed", "_number", "_others")
+
+    def __init__(self) -> None:
+        self._failed: deque[tuple[int, EndedTask]] = deque(maxlen=MOST_FAILED)
+        self._others: deque[tuple[int, EndedTask]] = deque(maxlen=MOST_ENDED)
+        self._number = 0
+
+    def append(self, end: EndedTask) -> None:
+        """Adds the newest."""
+        self._number += 1
+        (self._failed if end.outcome == "failed" else self._others).append((self._number, end))
+
+    def clear(self) -> None:
+        """Forgets all."""
+        self._failed.clear()
+        self._others.clear()
+
+    def copy(self) -> Ends:
+        """One that stays as it is while this one goes on."""
+        twin = Ends()
+        twin._failed, twin._others, twin._number = self._failed.copy(), self._others.copy(), self._number
+        return twin
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ends) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __len__(self) -> int:
+        return len(self._failed) + len(self._others)
+
+    def __iter__(self) -> Iterator[EndedTask]:
+        return (end for _, end in merge(self._failed, self._others, key=_ORDER))
+
+    def __reversed__(self) -> Iterator[EndedTask]:
+        newest = merge(reversed(self._failed), reversed(self._others), key=_ORDER, reverse=True)
+        return (end for _, end in newest)

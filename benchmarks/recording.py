@@ -151,7 +151,7 @@ def size(seconds: float) -> dict[str, Any]:
             }
 
 
-def cpu(rounds: int, seconds: float = 2.5) -> dict[str, Any]:
+def cpu(rounds: int, seconds: float = 4.0) -> dict[str, Any]:
     """Ratios of the CPU time of the program."""
     modes = {"viewer": (True, False), "control": (True, False), "both": (True, True), "recorder": (False, True)}
     spent: dict[str, list[float]] = {mode: [] for mode in modes}

@@ -10,6 +10,7 @@ import click
 
 from monitor.cli.output import json_option, print_look, print_object
 from monitor.cli.target import at_option, connect, locals_option, read_only_option, recording_of, token_option
+from monitor.errors import UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
@@ -111,7 +112,11 @@ def watch(
 @click.argument("target")
 @click.option("--duration", type=click.FloatRange(0.1, 86_400), default=10.0, metavar="S", help="How long (10).")
 @click.option("--frames", type=click.IntRange(1, 25), default=1, metavar="N", help="Frames kept of each block (1).")
-@click.option("--group", type=click.Choice(["lineno", "filename", "traceback"]), default="lineno")
+@click.option(
+    "--group",
+    type=click.Choice(["lineno", "filename", "traceback"]),
+    help="What a row is (lineno; of a recording: what was looked at last).",
+)
 @click.option("--limit", type=click.IntRange(1, 500), default=20, metavar="N", help="At most so many rows (20).")
 @click.option("--hide", type=click.Choice(["stdlib", "packages"]), multiple=True, help="Leave these files out.")
 @json_option
@@ -121,7 +126,7 @@ def memory(
     target: str,
     duration: float,
     frames: int,
-    group: str,
+    group: str | None,
     limit: int,
     hide: tuple[str, ...],
     as_json: bool,
@@ -140,9 +145,10 @@ def memory(
     if path is not None:
         from monitor.recording.reader import store_at
 
-        growth = plain.recorded(store_at(path, at))
+        _only_live("duration", "frames", "hide")
+        growth = plain.recorded(store_at(path, at), group, limit)
     else:
-        wanted = plain.Wanted(duration, frames, group, limit, ("probe", *hide))
+        wanted = plain.Wanted(duration, frames, group or "lineno", limit, ("probe", *hide))
         growth = plain.measure(connect(target, token_file, Way(tell=say).enter), wanted)
     for note in growth.notes:
         say(note)
@@ -169,6 +175,14 @@ def profile(target: str, calls: int, as_json: bool, at: str | None, token_file: 
         store = plain.profiles(connect(target, token_file), calls if as_json else 0)
     print_object(as_json, lambda: plain.profiles_object(store), lambda *how: plain.profiles_lines(store, *how))
     return 0
+
+
+def _only_live(*names: str) -> None:
+    """Raises UsageError for options that a recording has no answer to."""
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise UsageError(f"--{name} is for a program that runs", "a recording has what was looked at then")
 
 
 def print_tasks(connection: Connection, wanted: Wanted, as_json: bool) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from monitor import format as fmt
@@ -124,15 +124,20 @@ def measure(connection: Connection, wanted: Wanted) -> Growth:
     return Growth(store, baseline, look, cost, tuple(notes))
 
 
-def recorded(store: Store) -> Growth:
+def recorded(store: Store, group: str | None = None, limit: int = 20) -> Growth:
     """The same of a recording: the newest look that was taken up to then. Raises LooptopError."""
     memory = store.memory
-    if memory.look is None:
+    look = memory.look if group is None else memory.looks.get(group)
+    if memory.look is not None and look is None:
+        raise LooptopError(
+            f"nobody had looked by {group} in this recording by then", f"there is --group {memory.look.group}"
+        )
+    if look is None:
         raise LooptopError(
             "nobody had looked at memory in this recording by then",
             "record with r in the dashboard while its Memory screen traces",
         )
-    return Growth(store, memory.baseline or memory.look, memory.look, memory.cost(), ())
+    return Growth(store, memory.baseline or look, replace(look, rows=look.rows[:limit]), memory.cost(), ())
 
 
 def growth_object(growth: Growth) -> Object:

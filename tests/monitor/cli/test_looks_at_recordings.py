@@ -96,6 +96,12 @@ def test_memory_and_profile_are_what_was_looked_at(run, recorded, tmp_path):
     assert all(row["size_diff"] > 0 for row in json.loads(out)["diff"])
     assert len(json.loads(out)["diff"]) in (2, 3)
     assert json.loads(run("profile", path, "--json")[1])["functions"][0]["function"] == "f"
+    status, out, _ = run("memory", path, "--json", "--limit", "1", "--group", "lineno")
+    assert (status, len(json.loads(out)["diff"])) == (0, 1)
+    status, _, err = run("memory", path, "--frames", "3")
+    assert (status, "--frames is for a program that runs" in err) == (2, True)
+    status, _, err = run("memory", path, "--group", "traceback")
+    assert (status, "nobody had looked by traceback" in err) == (1, True)
     status, _, err = run("memory", recorded.path)
     assert (status, "nobody had looked at memory in this recording by then" in err) == (1, True)
 

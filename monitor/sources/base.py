@@ -12,7 +12,7 @@ from monitor.frames import Frame
 class Status:
     """How it stands with a source, for the header."""
 
-    state: str  # connecting, connected, lost (tries again), ended (will not), or replay
+    state: str  # connecting, connected, silent (nothing comes), lost (tries again), ended (will not), or replay
     text: str  # one line for a person: what happened and what comes next; empty while all is well
     since: float  # Unix time
 

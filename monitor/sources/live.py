@@ -15,6 +15,7 @@ from monitor import frames
 from monitor.errors import LooptopError
 from monitor.sources.base import Status
 from monitor.sources.connection import Connection
+from monitor.sources.silence import SILENT, why
 from monitor.targets import Gone
 
 FIRST_PAUSE = 0.25
@@ -178,6 +179,7 @@ class LiveSource:
         self._say("lost", f"{reason}; trying again")
 
     def _exchange(self, connection: Connection) -> None:
+        heard = time.monotonic()
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
         reading = False
@@ -195,7 +197,16 @@ class LiveSource:
                 self._drain_wake()
             if connection.pending or connection.fileno() in ready:
                 self._receive(connection)
+                heard = time.monotonic()
+            self._mind_silence(connection, time.monotonic() - heard if reading and self._watched else 0.0)
             self._forget_news()
+
+    def _mind_silence(self, connection: Connection, seconds: float) -> None:
+        """Says that what is shown is old, as long as nothing comes although ticks are due."""
+        if seconds >= max(SILENT, 3 / float(self._watched.get("rate", 4))):
+            self._say("silent", why(connection.hello), seconds)
+        elif self.status.state == "silent":
+            self._say("connected", "")
 
     def _receive(self, connection: Connection) -> None:
         before = connection.received
@@ -226,9 +237,10 @@ class LiveSource:
                 return False
             self._sleep(0.02)
 
-    def _say(self, state: str, text: str) -> None:
+    def _say(self, state: str, text: str, ago: float = 0.0) -> None:
         if (state, text) != (self.status.state, self.status.text):
-            since = self.status.since if state == self.status.state == "lost" else time.time()
+            same = state == self.status.state and state in ("lost", "silent")
+            since = self.status.since if same else time.time() - ago
             self.status = Status(state, text, since)
 
     def _forget_news(self) -> None:

@@ -75,6 +75,8 @@ def _end(news: News) -> tuple[str, str] | None:
             f"the program {status_words(guest.program.exit_status)} {ago} ago; its last state stays; q leaves",
             "warn",
         )
+    if status.state == "silent":
+        return (f"◌ silent for {since}: {safe(status.text)}", "bad")
     if status.state == "lost":
         return (f"✗ lost {since} ago: {safe(status.text)}", "bad")
     if status.state == "ended":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 STATUS = {
     "connecting": ("◌ connecting", "warn"),
     "connected": ("● connected", "good"),
+    "silent": ("◌ silent", "alarm"),
     "lost": ("✗ connection lost", "alarm"),
     "ended": ("■ ended", "alarm"),
     "replay": ("▸ replay", "accent"),

@@ -207,3 +207,27 @@ def test_garbage_in_between_breaks_the_connection_and_it_is_made_again(tmp_path,
     came = taken(source, frames.Static, 2)
     assert [type(frame) for frame in came] == [frames.Hello, frames.Static] * 2
     assert probe.viewers == 2
+
+
+def test_a_program_that_says_nothing_any_more(tmp_path, probe_at, source_of, monkeypatch):
+    monkeypatch.setattr(live, "SILENT", 0.3)
+    again = threading.Event()
+
+    def behave(peer):
+        peer.send(hello())
+        peer.read()
+        peer.send(static(), tick())
+        again.wait(10)
+        peer.send(tick())
+        again.clear()
+        peer.read()
+
+    probe_at(tmp_path / "s", behave)
+    source = source_of(to(tmp_path / "s"))
+    source.watch(rate=20)
+    taken(source, frames.Tick)
+    silent = eventually(lambda: source.status.state == "silent" and source.status)
+    assert silent.text.startswith("one call of it keeps")  # the pid of the fixture is nobody's, so no state is known
+    assert 0.3 <= time.time() - silent.since < 10
+    again.set()
+    eventually(lambda: source.status.state == "connected" and not source.status.text)

@@ -1,0 +1,35 @@
+"""Why a program says nothing, as far as its process tells: stopped, traced, or held up by one call."""
+
+from __future__ import annotations
+
+import socket
+
+from monitor.frames import Hello
+
+SILENT = 3.0
+"""Seconds without a tick from which on the screen says so: what it shows is old."""
+
+_STATES = {
+    "stopped": "it is stopped by a signal: kill -CONT {pid} lets it go on",
+    "tracing-stop": "a debugger has stopped it",
+    "disk-sleep": "it waits for a disk",
+    "zombie": "it has ended, and its parent has not asked how",
+}
+"""By the words of psutil."""
+
+_SAME = 2.0
+"""Seconds by which two clocks may differ on when a process began."""
+
+
+def why(hello: Hello) -> str:
+    """One line: what the process is in. Of another machine, or out of another pid namespace, that cannot be known."""
+    import psutil  # type: ignore[import-untyped]
+
+    try:
+        process = psutil.Process(hello.pid)
+        ours = hello.host == socket.gethostname() and abs(process.create_time() - hello.started * 1e-6) < _SAME
+        state = process.status() if ours else ""
+    except (psutil.Error, OverflowError, ValueError):
+        state = ""
+    held_up = "one call of it keeps the interpreter lock, or its machine has no time for it"
+    return _STATES.get(state, held_up).format(pid=hello.pid)

@@ -254,8 +254,8 @@ def settle(record: TaskRecord, task: AnyTask) -> None:
 
 
 def new_table() -> dict[int, TaskRecord]:
-    """An empty table of records by a number."""
-    table: dict[int, TaskRecord] = {} if shared is None else type(shared.records)(TaskRecord)
+    """An empty table of records by their id."""
+    table: dict[int, TaskRecord] = {} if shared is None else type(shared.records)(TaskRecord, True)
     return table
 
 

@@ -155,7 +155,7 @@ class Session:
         self._known = Ids()
         self._dirty: dict[int, TaskRecord] = {}
         self._gone: list[int] = []
-        self._backlog: deque[TaskRecord] = deque()
+        self._backlog: list[TaskRecord] = []  # the next one last; a deque of very many leaves holes in the heap
         self._sites: set[int] = set()
         self._lag: dict[int, float] = {}
         self._loops_told: set[tuple[Any, ...]] = set()
@@ -197,8 +197,8 @@ class Session:
         sort, limit = _order(self.watch.first)
         first = sorted_first(records, sort, min(limit, PIECE))
         chosen = {record.id for record in first}
-        self._backlog = deque(first)
-        self._backlog.extend(record for record in records if record.id not in chosen)
+        self._backlog = [record for record in reversed(records) if record.id not in chosen]
+        self._backlog += reversed(first)
         self._dirty.clear()
         self._sites = set(self._sampler.site_counts)
         self.due = 0.0
@@ -254,7 +254,7 @@ class Session:
 
     def _take_backlog(self) -> list[TaskRecord]:
         backlog = self._backlog
-        return [backlog.popleft() for _ in range(min(PIECE, len(backlog)))]
+        return [backlog.pop() for _ in range(min(PIECE, len(backlog)))]
 
     def _take_dirty(self) -> list[TaskRecord]:
         """What is in sight first, then what has waited longest."""

@@ -49,7 +49,8 @@ typedef struct {
     PyObject *coro, *failure, *histogram, *name, *origin;
 } Extra;
 
-/* The fields of a TaskRecord, behind those of the weak reference that it is. Seconds of CLOCK_MONOTONIC; NAN: None. */
+/* The fields of a TaskRecord, behind those of the weak reference that it is. Seconds of CLOCK_MONOTONIC; NAN: None.
+ * There is one for each live task, so they are packed: with the reference and the collector's words 192 bytes. */
 typedef struct {
     PyObject *code;
     PyObject *loop;
@@ -58,12 +59,14 @@ typedef struct {
     int64_t id;
     int64_t parent;
     int64_t steps;
-    int64_t told;
-    double born, busy, counted, ended, max_step, scheduled;
+    double born, busy, counted, ended, scheduled;
+    float max_step;
     int32_t lasti;
-    int32_t site;
-    unsigned char outcome, dirty, eager, older;
+    uint32_t told; /* the lower half: `steps` is never ahead of it by as much */
+    uint32_t site : 24, outcome : 3, dirty : 1, eager : 1, older : 1, unborn : 1; /* unborn: told is -1 */
 } Fields;
+
+#define ROUNDED_DOWN(seconds) ((float)((seconds) * (1.0 - 0x1p-24))) /* `max_step` is never beyond `busy` */
 
 extern Py_ssize_t fields_offset; /* of Fields in a record */
 extern Py_ssize_t referent_offset; /* of the pointer to the task in a weak reference */
@@ -85,14 +88,10 @@ typedef struct {
 } SiteCounts;
 
 typedef struct {
-    int64_t key;
-    PyObject *record;
-} Entry;
-
-typedef struct {
     PyObject_HEAD
     PyTypeObject *holds;
-    Entry *entries;
+    size_t by; /* where in its fields a record has its key: `key` or `id` */
+    PyObject **entries;
     Py_ssize_t used, size; /* size: a power of two */
     int shift;
 } Records;
@@ -180,7 +179,7 @@ PyObject *start_counting(PyObject *module, PyObject *record);
 /* table.c */
 extern PyType_Spec records_spec, changed_spec, lives_spec;
 PyObject *records_find(Records *self, PyObject *task); /* borrowed */
-int records_put(Records *self, int64_t key, PyObject *record);
+int records_put(Records *self, PyObject *record);
 void records_remove(Records *self, int64_t key);
 int changed_append(Changed *self, PyObject *record); /* 0: full; -1: no memory */
 SiteCounts *lives_find(ShortLives *self, PyObject *code, int32_t lasti);

@@ -1,40 +1,41 @@
 /* Records by the address of their task, those that changed since the sampler looked, and counts of short lives. */
 #include "hot.h"
+#include <stddef.h>
 
-/* Records: open addressing, no tombstones. */
+/* Records: open addressing, no tombstones. The key is in the record: in an entry it would be there twice. */
 
 #define LEAST 256
+#define KEY(self, record) (*(int64_t *)((char *)FIELDS(record) + (self)->by))
 
 static Py_ssize_t place_of(Records *self, int64_t key) {
     return (Py_ssize_t)(((uint64_t)key * UINT64_C(0x9E3779B97F4A7C15)) >> self->shift);
 }
 
-static Entry *find(Records *self, int64_t key) {
+static PyObject **find(Records *self, int64_t key) {
     Py_ssize_t mask = self->size - 1, place;
     if (self->size == 0)
         return NULL;
-    for (place = place_of(self, key); self->entries[place].record != NULL; place = (place + 1) & mask)
-        if (self->entries[place].key == key)
+    for (place = place_of(self, key); self->entries[place] != NULL; place = (place + 1) & mask)
+        if (KEY(self, self->entries[place]) == key)
             return &self->entries[place];
     return NULL;
 }
 
 PyObject *records_find(Records *self, PyObject *task) {
-    Entry *entry = find(self, (int64_t)(intptr_t)task);
-    return entry == NULL ? NULL : entry->record;
+    PyObject **entry = find(self, (int64_t)(intptr_t)task);
+    return entry == NULL ? NULL : *entry;
 }
 
-static void insert(Records *self, int64_t key, PyObject *record) {
-    Py_ssize_t mask = self->size - 1, place = place_of(self, key);
-    while (self->entries[place].record != NULL)
+static void insert(Records *self, PyObject *record) {
+    Py_ssize_t mask = self->size - 1, place = place_of(self, KEY(self, record));
+    while (self->entries[place] != NULL)
         place = (place + 1) & mask;
-    self->entries[place].key = key;
-    self->entries[place].record = record;
+    self->entries[place] = record;
     self->used++;
 }
 
 static int resize(Records *self, Py_ssize_t size) {
-    Entry *old = self->entries, *made = PyMem_Calloc(size, sizeof(Entry));
+    PyObject **old = self->entries, **made = PyMem_Calloc(size, sizeof(PyObject *));
     Py_ssize_t index, before = self->size;
     if (made == NULL) {
         PyErr_NoMemory();
@@ -46,18 +47,18 @@ static int resize(Records *self, Py_ssize_t size) {
     for (self->shift = 64; size > 1; size >>= 1)
         self->shift--;
     for (index = 0; index < before; index++)
-        if (old[index].record != NULL)
-            insert(self, old[index].key, old[index].record);
+        if (old[index] != NULL)
+            insert(self, old[index]);
     PyMem_Free(old);
     return 0;
 }
 
-int records_put(Records *self, int64_t key, PyObject *record) {
-    Entry *entry = find(self, key);
+int records_put(Records *self, PyObject *record) {
+    PyObject **entry = find(self, KEY(self, record));
     Py_INCREF(record);
     if (entry != NULL) {
-        PyObject *old = entry->record;
-        entry->record = record;
+        PyObject *old = *entry;
+        *entry = record;
         Py_DECREF(old);
         return 0;
     }
@@ -65,38 +66,37 @@ int records_put(Records *self, int64_t key, PyObject *record) {
         Py_DECREF(record);
         return -1;
     }
-    insert(self, key, record);
+    insert(self, record);
     return 0;
 }
 
 void records_remove(Records *self, int64_t key) {
-    Entry *entry = find(self, key);
-    PyObject *old;
+    PyObject **entry = find(self, key), *old;
     Py_ssize_t mask = self->size - 1, hole, place, wanted;
     if (entry == NULL)
         return;
-    old = entry->record;
+    old = *entry;
     hole = entry - self->entries;
-    for (place = (hole + 1) & mask; self->entries[place].record != NULL; place = (place + 1) & mask) {
-        wanted = place_of(self, self->entries[place].key);
+    for (place = (hole + 1) & mask; self->entries[place] != NULL; place = (place + 1) & mask) {
+        wanted = place_of(self, KEY(self, self->entries[place]));
         if (((place - wanted) & mask) >= ((place - hole) & mask)) {
             self->entries[hole] = self->entries[place];
             hole = place;
         }
     }
-    self->entries[hole].record = NULL;
+    self->entries[hole] = NULL;
     self->used--;
     Py_DECREF(old);
 }
 
 static PyObject *records_clear(PyObject *op, PyObject *unused) {
     Records *self = (Records *)op;
-    Entry *old = self->entries;
+    PyObject **old = self->entries;
     Py_ssize_t index, size = self->size;
     self->entries = NULL;
     self->used = self->size = 0;
     for (index = 0; index < size; index++)
-        Py_XDECREF(old[index].record);
+        Py_XDECREF(old[index]);
     PyMem_Free(old);
     Py_RETURN_NONE;
 }
@@ -118,9 +118,9 @@ static PyObject *records_values(PyObject *op, PyObject *unused) {
     if (list == NULL)
         return NULL;
     for (index = 0; index < self->size && count < PyList_Size(list); index++)
-        if (self->entries[index].record != NULL) {
-            Py_INCREF(self->entries[index].record);
-            PyList_SetItem(list, count++, self->entries[index].record);
+        if (self->entries[index] != NULL) {
+            Py_INCREF(self->entries[index]);
+            PyList_SetItem(list, count++, self->entries[index]);
         }
     if (count < PyList_Size(list) && PyList_SetSlice(list, count, PyList_Size(list), NULL) < 0) {
         Py_DECREF(list);
@@ -137,9 +137,9 @@ static PyObject *records_prune(PyObject *op, PyObject *args) {
         return NULL;
     index = start < 0 ? 0 : start;
     while (count-- > 0 && index < self->size) {
-        PyObject *record = self->entries[index].record;
+        PyObject *record = self->entries[index];
         if (record != NULL && REFERENT(record) == Py_None)
-            records_remove(self, self->entries[index].key); /* another may have moved here: look again */
+            records_remove(self, KEY(self, record)); /* another may have moved here: look again */
         else
             index++;
     }
@@ -153,12 +153,11 @@ static int key_of(PyObject *object, int64_t *key) {
 
 static PyObject *records_get(PyObject *op, PyObject *key_object) {
     int64_t key;
-    Entry *entry;
-    PyObject *found;
+    PyObject **entry, *found;
     if (key_of(key_object, &key) < 0)
         return NULL;
     entry = find((Records *)op, key);
-    found = entry == NULL ? Py_None : entry->record;
+    found = entry == NULL ? Py_None : *entry;
     Py_INCREF(found);
     return found;
 }
@@ -191,7 +190,11 @@ static int records_set_item(PyObject *op, PyObject *key_object, PyObject *record
         PyErr_SetString(PyExc_TypeError, "a TaskRecord is expected");
         return -1;
     }
-    return records_put((Records *)op, key, record);
+    if (KEY((Records *)op, record) != key) {
+        PyErr_SetString(PyExc_ValueError, "that is not the key of the record");
+        return -1;
+    }
+    return records_put((Records *)op, record);
 }
 
 static PyObject *records_pop(PyObject *op, PyObject *args) {
@@ -211,7 +214,11 @@ static PyObject *records_pop(PyObject *op, PyObject *args) {
 
 static int records_init(PyObject *op, PyObject *args, PyObject *kwargs) {
     Records *self = (Records *)op;
-    return PyArg_ParseTuple(args, "O!", &PyType_Type, &self->holds) ? 0 : -1; /* the state keeps the type */
+    int by_id = 0;
+    if (!PyArg_ParseTuple(args, "O!|p", &PyType_Type, &self->holds, &by_id)) /* the state keeps the type */
+        return -1;
+    self->by = by_id ? offsetof(Fields, id) : offsetof(Fields, key);
+    return 0;
 }
 
 static PyMethodDef records_methods[] = {
@@ -223,7 +230,7 @@ static PyMethodDef records_methods[] = {
     {NULL},
 };
 static PyType_Slot records_slots[] = {
-    {Py_tp_doc, "Records by the id of their task."},
+    {Py_tp_doc, "Records by the address of their task, or by their own number."},
     {Py_tp_init, records_init},
     {Py_tp_dealloc, records_dealloc},
     {Py_tp_methods, records_methods},

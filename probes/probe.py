@@ -88,6 +88,7 @@ class Probe:
 
     def get_ready(self) -> None:
         """Hooks births and opens the socket; `serve` is to be called next, in a thread of its own."""
+        self._ended.acquire()
         sites.skip_also(tuple(part for part in self.settings.skip.split(",") if part))
         hot.state.closed = False
         hot.state.on_error = self.registry.fail
@@ -97,7 +98,6 @@ class Probe:
         self._open()
         self.viewers_changed()
         self._alive = True
-        self._ended.acquire()
         if self.settings.announce:
             self._announce()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,14 @@ def file() -> dict[str, Any]:
         path = Path(module.__file__).resolve()
         found = path.stat()
         build = module.BUILD
+        sources = sorted((path.parent / "native").glob("*.[ch]"))  # only where it is developed
+        if sources and build != sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]:
+            return {"why": "built of older sources"}
     except ModuleNotFoundError:
         return {"why": "not built"}
-    except (ImportError, AttributeError, OSError) as error:
+    except AttributeError:
+        return {"why": "built of older sources"}
+    except (ImportError, OSError) as error:
         return {"why": str(error)[:200]}
     return {
         "file": str(path),

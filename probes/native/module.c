@@ -320,12 +320,34 @@ static PyTypeObject *make_type(PyType_Spec *spec, PyObject *base) {
     return (PyTypeObject *)type;
 }
 
+/* Types of objects that the collector does not know, and which hold nothing of a probe: made once for the process,
+ * since a probe that leaves could not tell that nobody has them any more. */
+static PyTypeObject *make_type_once(PyTypeObject **made, PyType_Spec *spec) {
+    if (*made == NULL)
+        *made = make_type(spec, NULL);
+    Py_XINCREF((PyObject *)*made);
+    return *made;
+}
+
+/* clear_type(type): what the collector does to a type that is garbage, for who knows that it is. A type leads to itself
+ * (`__mro__`), so nothing else ends it. */
+static PyObject *clear_type(PyObject *module, PyObject *type) {
+    inquiry clear = (inquiry)PyType_GetSlot(&PyType_Type, Py_tp_clear);
+    if (!PyType_Check(type) || !(PyType_GetFlags((PyTypeObject *)type) & Py_TPFLAGS_HEAPTYPE) || clear == NULL) {
+        PyErr_SetString(PyExc_TypeError, "a type that was made by a class statement is expected");
+        return NULL;
+    }
+    clear(type);
+    Py_RETURN_NONE;
+}
+
 /* make_state(most_changed, most_named) */
 static PyObject *make_state(PyObject *module, PyObject *args) {
     PyObject *base = NULL, *state_type = NULL;
     Py_ssize_t most_changed;
     int most_named;
     State *self = NULL;
+    static PyTypeObject *clock_type, *counts_type, *records_type, *changed_type, *lives_type;
     if (!PyArg_ParseTuple(args, "ni", &most_changed, &most_named))
         return NULL;
     if (record_setup(&base) < 0 || strings_setup() < 0 || (state_type = PyType_FromSpec(&state_spec)) == NULL)
@@ -336,8 +358,8 @@ static PyObject *make_state(PyObject *module, PyObject *args) {
     self->slow_threshold = 0.1;
     self->most_named = most_named;
     self->record_type = make_type(&record_spec, base);
-    self->clock_type = make_type(&clock_spec, NULL);
-    self->counts_type = make_type(&counts_spec, NULL);
+    self->clock_type = make_type_once(&clock_type, &clock_spec);
+    self->counts_type = make_type_once(&counts_type, &counts_spec);
     self->hook_type = make_type(&hook_spec, NULL);
     self->step_type = make_type(&step_spec, NULL);
     self->raised_type = make_type(&raised_spec, NULL);
@@ -345,17 +367,11 @@ static PyObject *make_state(PyObject *module, PyObject *args) {
     if (!self->record_type || !self->clock_type || !self->counts_type || !self->hook_type || !self->step_type ||
         !self->raised_type || !self->loops)
         goto failed;
-    {
-        PyObject *records_type = PyType_FromSpec(&records_spec), *changed_type = PyType_FromSpec(&changed_spec);
-        PyObject *lives_type = PyType_FromSpec(&lives_spec);
-        if (records_type != NULL && changed_type != NULL && lives_type != NULL) {
-            self->records = (Records *)PyObject_CallFunction(records_type, "O", self->record_type);
-            self->changed = (Changed *)PyObject_CallFunction(changed_type, "n", most_changed);
-            self->short_lives = (ShortLives *)PyObject_CallFunction(lives_type, "O", self->counts_type);
-        }
-        Py_XDECREF(records_type);
-        Py_XDECREF(changed_type);
-        Py_XDECREF(lives_type);
+    if (make_type_once(&records_type, &records_spec) && make_type_once(&changed_type, &changed_spec) &&
+        make_type_once(&lives_type, &lives_spec)) {
+        self->records = (Records *)PyObject_CallFunction((PyObject *)records_type, "O", self->record_type);
+        self->changed = (Changed *)PyObject_CallFunction((PyObject *)changed_type, "n", most_changed);
+        self->short_lives = (ShortLives *)PyObject_CallFunction((PyObject *)lives_type, "O", self->counts_type);
     }
     if (!self->records || !self->changed || !self->short_lives ||
         PyModule_AddObjectRef(module, "TaskRecord", (PyObject *)self->record_type) < 0 ||
@@ -396,6 +412,7 @@ static int exec(PyObject *module) {
 
 static PyMethodDef functions[] = {
     {"make_state", make_state, METH_VARARGS, "The state, once."},
+    {"clear_type", clear_type, METH_O, "Ends a type that nobody has any more."},
     {NULL},
 };
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, exec}, {0, NULL}};

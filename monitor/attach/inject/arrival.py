@@ -183,14 +183,9 @@ def asyncio_is_there(until):
     return False
 
 
-def settle(bundle):
-    """Gets a probe ready, or finds the one that is there. Returns what the attacher is told, and the new probe."""
-    probe = getattr(sys, "_looptop_probe", None)
-    if probe is not None:
-        return facts(probe, "found", []), None
-    if not asyncio_is_there(min(bundle["until"], time.time() + PATIENCE)):
-        raise Refused("asyncio")
-    beside = Beside(bundle["sources"], bundle["native"])
+def begin(bundle, native):
+    """Loads a probe and gets it ready. Whatever is raised, nothing of it is in."""
+    beside = Beside(bundle["sources"], native)
     told = []
     beside.load("settings").warn = lambda text: told.append(text) if len(told) < 20 else None
     probe = beside.load("start").make(bundle["settings"], bundle["door"])
@@ -202,6 +197,24 @@ def settle(bundle):
         probe.server.stop()
         probe.serve()  # takes out what is in
         raise
+    return beside, probe, told
+
+
+def settle(bundle):
+    """Gets a probe ready, or finds the one that is there. Returns what the attacher is told, and the new probe."""
+    probe = getattr(sys, "_looptop_probe", None)
+    if probe is not None:
+        return facts(probe, "found", []), None
+    if not asyncio_is_there(min(bundle["until"], time.time() + PATIENCE)):
+        raise Refused("asyncio")
+    try:
+        beside, probe, told = begin(bundle, bundle["native"])
+    except Refused:
+        raise
+    except Exception as error:
+        if "why" in bundle["native"]:
+            raise
+        beside, probe, told = begin(bundle, {"why": f"those in C failed: {type(error).__name__}: {error}"[:200]})
     made, leaving = beside.made, bundle["leaving"]
 
     def leave():

@@ -17,8 +17,6 @@ from gc import get_referents, is_tracked
 
 FUNCTION = type(lambda: None)
 MODULE = type(sys)
-WRITTEN = (FUNCTION, property, classmethod, staticmethod)
-"""What the functions in a class are."""
 CELL = type((lambda cell: lambda: cell)(0).__closure__[0])
 OWN_MODULE = type.__dict__["__module__"].__get__
 ENTERED = {"builtins", "collections", "weakref", "_weakref", "functools", "itertools", "types"}
@@ -53,8 +51,11 @@ def take_apart(namespaces):
         return False
     for key in held:
         del found[key]
+    end_type = next((names["clear_type"] for names in namespaces if "clear_type" in names), None)
     del namespaces[:]
-    empty(list(found.values()))
+    things = list(found.values())
+    found.clear()
+    empty(things, end_type)
     return True
 
 
@@ -133,19 +134,17 @@ def references(found, inside):
     return numbers
 
 
-def empty(things):
-    """Cuts what leads from one to the other."""
+def empty(things, end_type):
+    """Cuts what leads from one to the other. `end_type` ends a type at once, where there are hooks in C."""
+    types = [thing for thing in things if isinstance(thing, type)]
     # A class is emptied by way of itself: what it has found in its dictionary before, it does not look up again.
-    owned = {id(inner) for thing in things if isinstance(thing, type) for inner in get_referents(vars(thing))}
+    owned = {id(inner) for thing in types for inner in get_referents(vars(thing))}
     for thing in things:
         kind = type(thing)
         try:
             if kind is CELL:
                 del thing.cell_contents
-            elif issubclass(kind, type):
-                for name in [name for name, value in vars(thing).items() if type(value) in WRITTEN]:
-                    delattr(thing, name)
-            elif id(thing) in owned:
+            elif isinstance(thing, type) or id(thing) in owned:
                 continue
             elif hasattr(kind, "clear") and home(kind) in ENTERED:
                 thing.clear()
@@ -153,3 +152,13 @@ def empty(things):
                 vars(thing).clear()
         except Exception:  # noqa: BLE001, S112 - what can not be cut waits for the collector
             continue
+    del things[:]
+    for thing in types:
+        for name in list(vars(thing)):
+            try:
+                delattr(thing, name)
+            except Exception:  # noqa: BLE001, S112 - as above; some are not to be had out
+                continue
+    if end_type is not None:
+        while types:
+            end_type(types.pop())

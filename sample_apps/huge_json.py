@@ -1,8 +1,8 @@
 """One huge JSON: a report of 400,000 rows becomes one string in one call, and nobody else has a turn meanwhile.
 
 What you see: slow callbacks of `exporter` at the line with `json.dumps`, a few tenths of a second each, and a
-`heartbeat` that is late. It is one call into C that keeps the GIL all the time, so a thread would be no cure:
-the loop would stand as still.
+`heartbeat` that is late; after some seconds a finding that one task keeps the loop busy. It is one call into C
+that keeps the GIL all the time, so a thread would be no cure: the loop would stand as still.
 
 The cure: rows that are written one by one, with turns for others in between (`huge_json_lines`); or another
 process.
@@ -16,7 +16,7 @@ from typing import Any
 from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import heartbeat
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import LoopLag, SlowCallback
+from sample_apps.vocabulary import Finding, LoopLag, SlowCallback
 
 SAMPLE = Sample(
     name="huge_json",
@@ -26,8 +26,10 @@ SAMPLE = Sample(
     expectations=(
         SlowCallback(task="exporter", line="dumps", at_least=0.11),
         LoopLag(at_least=0.1),
+        Finding("loop_blocked", task="exporter", line="dumps"),
+        Finding("task_busy", task="exporter", line="starts"),
     ),
-    watch=6.0,
+    watch=10.0,  # a task must be busy for five seconds, in each of them
 )
 
 
@@ -42,7 +44,7 @@ def report(rng: random.Random) -> list[dict[str, Any]]:
 async def exporter(rows: list[dict[str, Any]]) -> None:
     """Export it, again and again."""
     while True:
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.2)
         text = json.dumps(rows)  # expect: dumps
         print(f"{len(text)} characters")
 
@@ -52,7 +54,7 @@ async def main(options: Options) -> None:
     rows = report(random.Random(options.seed))
     async with asyncio.TaskGroup() as group:
         group.create_task(heartbeat(), name="heartbeat")
-        group.create_task(exporter(rows), name="exporter")
+        group.create_task(exporter(rows), name="exporter")  # expect: starts
 
 
 if __name__ == "__main__":

@@ -58,6 +58,39 @@ def test_a_deadlock_live_and_from_its_recording(tmp_path: Path):
     assert "looptop samples show deadlock_ordered" in told
 
 
+GREEDY = """
+import asyncio, time
+
+async def hoards(kept):
+    while True:
+        end = time.perf_counter() + 0.05
+        while time.perf_counter() < end:
+            pass
+        kept.append(bytearray(200_000))  # all of it is touched, so it is resident
+        await asyncio.sleep(0.01)
+
+async def main():
+    print("ready", flush=True)
+    await asyncio.create_task(hoards([]), name="hoarder")
+
+asyncio.run(main())
+"""
+
+
+def test_a_busy_task_and_growing_memory(tmp_path: Path):
+    (tmp_path / "looptop.toml").write_text(
+        "[findings.task_busy]\nafter = 1\n[findings.memory_growing]\nwindow = 3\nleast = 2\n"  # the default takes 15 s
+    )
+    with Program(GREEDY, folder=tmp_path) as program:
+        program.expect("ready")
+        seen = looptop("watch", f"unix:{program.socket_path}", "--json", "--duration", "8", folder=tmp_path).stdout
+    found = {thing["kind"]: thing for thing in map(json.loads, seen.splitlines()) if thing["type"] == "finding"}
+    assert set(found) == {"task_busy", "memory_growing"}
+    assert (found["task_busy"]["name"], found["task_busy"]["site"]["line"]) == ("hoarder", 14)
+    assert 0.5 <= found["task_busy"]["evidence"]["share"] <= 1
+    assert found["memory_growing"]["evidence"]["more"] > 2 << 20
+
+
 def test_a_calm_program_and_a_bad_file(tmp_path: Path):
     with Program(
         "import asyncio; print('ready', flush=True); asyncio.run(asyncio.sleep(60))", folder=tmp_path

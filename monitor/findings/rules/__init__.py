@@ -17,7 +17,7 @@ def rules() -> list[Callable[[Store, Thresholds], Iterator[Sign]]]:
     """All rules, with empty memories."""
     return [
         load.Blocked(),
-        load.kept_busy,
+        load.KeptBusy(),
         load.BusyLoops(),
         growth.Tasks(),
         growth.Queues(),

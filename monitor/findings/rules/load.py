@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from monitor import format as fmt
 from monitor.findings.model import Line, Sign
+from monitor.findings.rules.growth import Past
 from monitor.findings.thresholds import Thresholds
-from monitor.store.model import SlowCallback, Task
+from monitor.store.model import Site, SlowCallback, Task
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
@@ -18,6 +20,10 @@ _NEAR = 0.7
 """Of a threshold: what is above keeps a finding."""
 _SECOND = 1.0
 _STALE = 3.0
+_LITTLE = 0.05
+"""A share of the loop's time with which a task is looked at, or forgotten again."""
+_OTHERS = 5
+"""Lines of the same function that are named beside the worst."""
 
 
 class Blocked:
@@ -27,33 +33,44 @@ class Blocked:
         """One sign a line, one a blocked loop."""
         total = thresholds.of("loop_blocked", "total")
         begin = store.now - thresholds.of("loop_blocked", "window")
+        functions: dict[tuple[str, str], list[SlowCallback]] = {}
         for line, group in store.slow.lines.items():
             if line is None or group.last < begin:
                 continue
-            recent = [slow for slow in group.callbacks if slow.at >= begin and _is_one(store, slow)]
+            # A loop that computes is met at each of its lines: they are one cause.
+            known = functions.setdefault((line.file, line.function), [])
+            known += [slow for slow in group.callbacks if slow.at >= begin and _is_one(store, slow)]
+        for recent in functions.values():
             blocked = sum(slow.duration - slow.starved for slow in recent)
             if blocked < total * _NEAR or not recent:
                 continue
+            recent.sort(key=lambda slow: slow.at)
             yield self._sign(recent, blocked, strong=blocked >= total)
         yield from self._now(store, thresholds.of("loop_blocked", "now"))
 
     def _sign(self, recent: list[SlowCallback], blocked: float, *, strong: bool) -> Sign:
-        last = recent[-1]
-        line = last.line
+        shares: Counter[Site | None] = Counter()
+        for slow in recent:
+            shares[slow.line] += round(slow.duration * 1e6)
+        (line, _), *others = shares.most_common()
+        last = next(slow for slow in reversed(recent) if slow.line == line)
         names = {slow.name or slow.callback for slow in recent}
         who = last.name or last.callback
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         times = f"{len(recent)} times, " if len(recent) > 1 else ""
         return Sign(
             "loop_blocked",
-            line,
+            None if line is None else (line.file, line.function),
             f"{who}{more} blocked the loop: {times}{fmt.duration(blocked)} in all",
             strong=strong,
             at_once=True,
             task=last.task,
             name=last.name or last.callback,
             site=line,
-            lines=tuple(Line("", site) for site in last.stack),
+            lines=(
+                *(Line("", site) for site in last.stack),
+                *(Line(f"also caught here, for {fmt.duration(us * 1e-6)}", site) for site, us in others[:_OTHERS]),
+            ),
             evidence={
                 "blocked": round(blocked, 6),
                 "times": len(recent),
@@ -92,20 +109,54 @@ def _is_one(store: Store, slow: SlowCallback) -> bool:
     return slow.task is not None or loop is None or loop.kind != "uvloop"
 
 
-def kept_busy(store: Store, thresholds: Thresholds) -> Iterator[Sign]:
-    """Tasks that take more than their share of a loop."""
-    share = thresholds.of("task_busy", "share")
-    for task in store.busiest(share * _NEAR):
-        yield Sign(
-            "task_busy",
-            task.id,
-            f"{task.name} takes {fmt.percent(task.share)} of the loop's time",
-            strong=task.share >= share,
-            task=task.id,
-            name=task.name,
-            site=task.site,
-            evidence={"share": round(task.share, 3), "busy": round(task.busy, 6), "coro": task.coro},
-        )
+@dataclass(slots=True)
+class KeptBusy:
+    """Tasks that take more than their share of a loop: in both halves of the time, since steps may be long."""
+
+    _busy: dict[int, Past] = field(default_factory=dict)
+
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+        """One sign a task."""
+        share, window = thresholds.of("task_busy", "share"), thresholds.of("task_busy", "after")
+        for candidate in store.busiest(_LITTLE):
+            self._busy.setdefault(candidate.id, Past())
+        for number, past in list(self._busy.items()):
+            task = store.tasks.get(number)
+            if task is None:
+                del self._busy[number]
+                continue
+            past.add(store.now, task.busy, window)
+            halves = _halves(past, window)
+            if halves and max(halves) < _LITTLE:
+                del self._busy[number]
+            elif halves and min(halves) >= share * _NEAR:
+                yield _busy_sign(task, past, strong=min(halves) >= share)
+
+
+def _halves(past: Past, window: float) -> tuple[float, float] | None:
+    """The share in both halves of a window; None until it is over."""
+    (begin, first), (end, last) = past.values[0], past.values[-1]
+    if end - begin < max(window * 0.9, _SECOND * 1.5):
+        return None
+    at, middle = min(past.values, key=lambda entry: abs(entry[0] - (begin + end) / 2))
+    return (middle - first) / (at - begin), (last - middle) / (end - at)
+
+
+def _busy_sign(task: Task, past: Past, *, strong: bool) -> Sign:
+    (begin, first), (end, last) = past.values[0], past.values[-1]
+    share = min((last - first) / (end - begin), 1.0)
+    return Sign(
+        "task_busy",
+        task.id,
+        f"{task.name} takes {fmt.percent(share)} of the loop's time",
+        strong=strong,
+        at_once=True,
+        task=task.id,
+        name=task.name,
+        site=task.site,
+        evidence={"share": round(share, 3), "busy": round(task.busy, 6), "coro": task.coro},
+        since=begin,
+    )
 
 
 @dataclass(slots=True)

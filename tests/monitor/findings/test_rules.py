@@ -360,7 +360,7 @@ def test_a_coroutine_that_was_never_awaited(world):
     assert [line.site.line for line in world.only.lines] == [20, 30]
 
 
-def slow(seq, at, milliseconds):
+def slow(seq, at, milliseconds, line=2):
     return {
         "type": "event",
         "seq": seq,
@@ -371,7 +371,7 @@ def slow(seq, at, milliseconds):
         "task": 1,
         "name": "task-1",
         "callback": "work",
-        "stack": [1, 2],
+        "stack": [1, line],
         "blame": 1,
         "samples": 3,
     }
@@ -385,6 +385,14 @@ def test_a_line_that_blocks_the_loop(world):
     assert world.seconds(1) == ["loop_blocked"]
     assert (world.only.site.line, world.only.evidence["times"]) == (20, 3)
     assert world.seconds(40) == []
+
+
+def test_a_loop_that_computes_is_one_cause_whichever_of_its_lines_it_is_met_at(world):
+    for seq in range(6):
+        world.feed(slow(seq + 1, world.at, 200, line=2 if seq % 3 else 3))
+    assert world.seconds(1) == ["loop_blocked"]
+    assert (world.only.site.line, world.only.evidence["times"]) == (20, 6)
+    assert (world.only.lines[-1].text, world.only.lines[-1].site.line) == ("also caught here, for 400ms", 30)
 
 
 def test_a_loop_that_is_blocked_now_is_told_before_it_ends(world):

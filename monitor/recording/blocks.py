@@ -12,6 +12,7 @@ from monitor import format as fmt
 from monitor import frames
 from monitor.recording.content import BEFORE, Light, LightTick
 from monitor.recording.format import Marker, Summary
+from monitor.recording.triggers import unhandled
 from monitor.store.store import Store
 from probes import wire
 
@@ -187,7 +188,7 @@ class Collector:
         if event.kind == "slow_callback":
             self._mark(block, "slow", f"{name} blocked for {fmt.duration(event.duration * 1e-6)}")
         elif event.kind == "unhandled":
-            self._mark(block, "failed", f"unhandled: {event.message}"[:200])
+            self._mark(block, "failed", unhandled(event)[:200])
         elif event.kind == "memory":
             self._mark(block, "memory", event.text[:200])
 

@@ -22,6 +22,15 @@ _GROWTH = re.compile(r"^growth:(\d+(?:\.\d+)?)(?:(K|M|G)(?:i?B)?|B)?$", re.IGNOR
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
+def unhandled(event: frames.Event) -> str:
+    """A call of a loop's exception handler in one line: of which task, and the exception where there is one."""
+    of = f" of {event.name[:60]}" if event.name else ""
+    failure = event.exception
+    if failure is None or not failure.type:
+        return f"unhandled{of}: {event.message}"
+    return f"unhandled {failure.type}{of}: {failure.message or event.message}"
+
+
 class Triggers:
     """Looks at each frame; remembers why a file is to be finished, and when."""
 
@@ -80,7 +89,7 @@ class Triggers:
         if self._failed and event.kind == "task_ended" and event.outcome == "failed":
             return f"{(event.name or event.coro)[:60]} failed"
         if self._failed and event.kind == "unhandled":
-            return f"unhandled: {event.message[:60]}"
+            return unhandled(event)[:120]
         return None
 
     def _of_memory(self, rss: int, now: float) -> str | None:

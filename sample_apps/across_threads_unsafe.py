@@ -26,7 +26,7 @@ SAMPLE = Sample(
         TaskEnded(task="order-*", outcome="done", at_least=0.001, times=4),
         NotSeenYet(
             TaskEnded(task="order-*", outcome="done", at_least=0.15, times=2),
-            because="the probe wakes the loop to measure its lag: the harm is less while somebody watches",
+            because="the probe wakes the loop 40 times a second, to measure its lag: they are less late while watched",
         ),
         NoSlowCallback(),
     ),

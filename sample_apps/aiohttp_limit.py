@@ -30,7 +30,10 @@ SAMPLE = Sample(
         Tasks(task="fetch-*", at_least=90),
         Waiting(kind="future", task="fetch-*", at_least=1),
         TaskEnded(task="fetch-*", outcome="done", times=10, at_least=1.4),
-        NotSeenYet("90 of fetch-* wait for one connection pool", because="each waits on a future of its own"),
+        NotSeenYet(
+            "90 of fetch-* wait for one connection pool",
+            because="aiohttp gives each a future of its own, which does not say whose it is",
+        ),
         Utilization(at_most=0.5),
         NoSlowCallback(over=0.4),
         NoUnhandled(),

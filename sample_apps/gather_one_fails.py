@@ -12,7 +12,7 @@ import itertools
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import NoSlowCallback, NotSeenYet, TaskEnded, Tasks
+from sample_apps.vocabulary import LeftAlone, NoSlowCallback, TaskEnded, Tasks
 
 SAMPLE = Sample(
     name="gather_one_fails",
@@ -23,7 +23,7 @@ SAMPLE = Sample(
         TaskEnded(task="dinner-*", outcome="failed", exception="OutOfEggsError", at_most=0.4, times=3),
         TaskEnded(task="cook-*", outcome="done", at_least=1.0, times=3),
         Tasks(task="cook-*", at_least=5),
-        NotSeenYet("that nobody waits for the others any more", because="what awaits a task is told, what did is not"),
+        LeftAlone(task="cook-*"),
         NoSlowCallback(),
     ),
 )

@@ -22,7 +22,10 @@ SAMPLE = Sample(
         Waiting(kind="lock", task="deposit-*", at_most=0),
         AwaitStack(task="deposit-*", through=("awaits",)),
         TaskEnded(task="deposit-*", outcome="done", at_most=0.6, times=30),
-        NotSeenYet("that nine of ten deposits are lost", because="the values of variables are not watched"),
+        NotSeenYet(
+            "that nine of ten deposits are lost",
+            because="the values of variables are not watched; `looptop check` finds the line (LT12)",
+        ),
         NoSlowCallback(),
     ),
 )

@@ -23,7 +23,9 @@ SAMPLE = Sample(
         Waiting(kind="executor", task="deposit-*", at_least=2),
         AwaitStack(task="deposit-*", through=("threads",)),
         TaskEnded(task="deposit-*", outcome="done", at_least=0.7, times=1),
-        NotSeenYet("which thread has the lock", because="only locks of asyncio are known, and the loop's thread"),
+        NotSeenYet(
+            "which thread has the lock", because="a threading.Lock does not know who has it, and no task waits for it"
+        ),
         NoSlowCallback(),
         NoFinding(),
     ),

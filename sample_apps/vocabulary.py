@@ -333,6 +333,18 @@ class AwaitedBy:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftAlone:
+    """A living task of this name that nobody waits for, whose parent has ended; in one answer at least."""
+
+    task: str
+
+    @property
+    def sentence(self) -> str:
+        """What is expected, for a person."""
+        return f"{self.task} goes on after its parent has ended, and nobody waits for it"
+
+
+@dataclass(frozen=True, slots=True)
 class Eager:
     """A task of this name that took its first step while it was made (Python 3.12 and newer)."""
 
@@ -439,6 +451,7 @@ Expectation = (
     | AwaitStack
     | Child
     | AwaitedBy
+    | LeftAlone
     | Eager
     | MemoryGrowth
     | FilesGrowing

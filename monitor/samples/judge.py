@@ -407,6 +407,21 @@ def _awaited(expected: words.AwaitedBy, case: Case) -> Checked:
 
 
 @_check.register
+def _left_alone(expected: words.LeftAlone, case: Case) -> Checked:
+    alone = {
+        case.seen.name(number)
+        for look in case.seen.looks
+        for number, detail in look.details.items()
+        if _is(case.seen.name(number), expected.task)
+        and not detail.awaited_by
+        and (life := case.seen.lives.get(number)) is not None
+        and life.parent in case.seen.ended
+        and life.parent not in look.tasks
+    }
+    return bool(alone), _few(sorted(alone), "none")
+
+
+@_check.register
 def _eager(expected: words.Eager, case: Case) -> Checked:
     lives = _of_name(expected.task, case.seen)
     eager = sum(life.eager for life in lives)

@@ -11,13 +11,14 @@ from monitor.samples.judge import judge
 from monitor.samples.observation import Life, Look, LoopFigures, Observation
 from monitor.store.memory import Look as MemoryLook
 from monitor.store.memory import MemoryRow
-from monitor.store.model import EndedTask, Failure, Site, SlowCallback, TaskDetail, Unhandled, Wait
+from monitor.store.model import CancelledBy, EndedTask, Failure, Site, SlowCallback, TaskDetail, Unhandled, Wait
 from sample_apps import vocabulary as words
 from sample_apps.catalogue import Sample
 
 SOURCE = "first = 1  # expect: here\nsecond = 2  # expect: there\n"
 HERE, THERE = Site("/s/it.py", 1, "f"), Site("/s/it.py", 2, "g")
 ELSEWHERE = Site("/s/other.py", 1, "f")
+BY_THE_BOSS = CancelledBy("call", 1, "boss", HERE, True)
 
 
 def slow(seq=1, duration=0.3, task=1, name="worker-1", stack=(ELSEWHERE, HERE)):
@@ -137,6 +138,18 @@ CASES = [
     (words.StepRate("w", at_most=20), {"lives": {1: life("w")}}, {"lives": {1: life("w", last=0.1)}}, "no w lived"),
     (words.BusyShare("w", at_least=0.5), {"lives": {1: life("w", busy=2)}}, {"lives": {1: life("w", busy=1)}}, "0.333"),
     (
+        words.TaskEnded("order-*", "cancelled", by="boss", line="here"),
+        {"ended": {1: replace(ended(outcome="cancelled"), cancelled_by=BY_THE_BOSS)}},
+        {"ended": {1: replace(ended(outcome="cancelled"), cancelled_by=replace(BY_THE_BOSS, site=THERE))}},
+        "order-1 cancelled by boss at /s/it.py:2",
+    ),
+    (
+        words.TaskEnded("order-*", "cancelled", by="boss"),
+        {"ended": {1: replace(ended(outcome="cancelled"), cancelled_by=BY_THE_BOSS)}},
+        {"ended": {1: ended(outcome="cancelled")}},
+        "order-1 cancelled",
+    ),
+    (
         words.AwaitStack("w", ("here", "there")),
         {"lives": {1: life("w")}, "looks": [look(1, detail(1))]},
         {"lives": {1: life("w")}, "looks": [look(1, detail(1, stack=(THERE, HERE)))]},
@@ -153,6 +166,12 @@ CASES = [
         {"lives": {1: life("boss"), 2: life("w")}, "looks": [look(1, detail(2, awaited_by=[1]))]},
         {"lives": {1: life("boss"), 2: life("w")}, "looks": [look(1, detail(2))]},
         "nobody",
+    ),
+    (
+        words.LeftAlone("w"),
+        {"lives": {2: life("w", parent=1)}, "ended": {1: ended(1)}, "looks": [look(1, detail(2))]},
+        {"lives": {2: life("w", parent=1)}, "ended": {1: ended(1)}, "looks": [look(1, detail(2, awaited_by=[3]))]},
+        "none",
     ),
     (words.Eager("w"), {"lives": {1: life("w", eager=True)}}, {"lives": {1: life("w")}}, "0 of 1"),
     (

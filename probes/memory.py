@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from itertools import pairwise
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
@@ -98,13 +99,24 @@ class Rates:
         """Steps per second and busy microseconds per step over the last seconds; None until there are enough."""
         if not self._seen:
             return {"steps": None, "busy": None}
-        now, steps, busy = self._seen[-1]
-        first = next(entry for entry in self._seen if now - entry[0] <= RATES_OVER)
-        elapsed, made = now - first[0], steps - first[1]
+        now = self._seen[-1][0]
+        seen = [entry for entry in self._seen if now - entry[0] <= RATES_OVER]
+        elapsed, made = now - seen[0][0], seen[-1][1] - seen[0][1]
         if elapsed < RATES_FROM:
             return {"steps": None, "busy": None}
-        per_step = round((busy - first[2]) / made * 1e6, 3) if made else None
-        return {"steps": round(made / elapsed, 3), "busy": per_step}
+        return {"steps": round(made / elapsed, 3), "busy": _typical(seen)}
+
+
+def _typical(seen: list[tuple[float, int, float]]) -> float | None:
+    """Busy microseconds per step: what half of the steps had less than, so that one that blocks does not count."""
+    parts = [(after[2] - before[2], after[1] - before[1]) for before, after in pairwise(seen)]
+    prices = sorted((busy / steps, steps) for busy, steps in parts if steps)
+    left = sum(steps for _, steps in prices) / 2
+    for price, steps in prices:
+        left -= steps
+        if left <= 0:
+            return round(price * 1e6, 3)
+    return None
 
 
 class Tracing:

@@ -59,6 +59,9 @@ def install(**settings: Any) -> Probe | None:
     there: Probe | None = getattr(sys, "_looptop_probe", None)
     if there is not None:
         return there
+    if _in_sub_interpreter():
+        sys.stderr.write("looptop: no probe, the program goes on: a probe belongs into the main interpreter\n")
+        return None
     try:
         from . import start
 
@@ -69,6 +72,24 @@ def install(**settings: Any) -> Probe | None:
         except Exception:
             return None
         return None
+
+
+def _in_sub_interpreter() -> bool:
+    """A thread of ours would outlive such a one, which takes the process with it (seen: 3.13 aborts)."""
+    import _thread
+
+    is_main: Any = getattr(_thread, "_is_main_interpreter", None)
+    if is_main is not None:  # 3.12 and later
+        return not is_main()
+    name = "_xxsubinterpreters"  # of 3.11, and private there
+    before = name in sys.modules
+    try:
+        interpreters: Any = __import__(name)
+    except ImportError:
+        return False
+    if not before:
+        del sys.modules[name]
+    return bool(interpreters.get_current() != interpreters.get_main())
 
 
 def uninstall() -> None:

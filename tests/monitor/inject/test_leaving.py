@@ -54,6 +54,21 @@ async def main():
 asyncio.run(main())
 """
 
+SLOW = """
+import time
+async def slow():
+    while True:
+        await asyncio.sleep(0)
+        time.sleep(0.1)
+        USED.append(1)
+async def main(then):
+    kept = [asyncio.create_task(slow()) for _ in range(2)]
+    asyncio.get_running_loop().call_soon(then)
+    await asyncio.sleep(3600)
+threading.Thread(target=asyncio.run, args=(main(gc.get_count),), daemon=True).start()
+asyncio.run(main(ready))
+"""
+
 
 def counted(target: Running) -> dict[str, Any]:
     os.kill(target.pid, signal.SIGUSR2)
@@ -93,6 +108,18 @@ def test_nothing_waits_for_the_collector(
             wait_until(gone, "nothing of the probe")
         mapped = {line.split()[-1] for line in target.maps() if "/probes/" in line}
         assert mapped == ({native.file()["file"]} if hooks == "C" else set())
+        assert target.stderr == ""
+
+
+@pytest.mark.parametrize("version", ["own", "3.13", "3.15"])
+def test_two_loops_that_are_inside_a_hook_when_it_goes(version: str, tmp_path: Path, runtime_dir: Path) -> None:
+    with Running(interpreter(version), COUNTING + SLOW, tmp_path) as target:
+        for _ in range(2):
+            in_and_out(target, "")
+            left = wait_until(lambda: counted(target), "an answer")
+            assert (left["functions"], left["objects"]) == (0, [])
+            most = left["used"] + 4
+            wait_until(lambda most=most: counted(target)["used"] > most, "steps of both loops")
         assert target.stderr == ""
 
 

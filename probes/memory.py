@@ -107,6 +107,10 @@ class Rates:
         return {"steps": round(made / elapsed, 3), "busy": _typical(seen)}
 
 
+def _mebibytes(size: int) -> str:
+    return f"{size / (1 << 20):.3g} MiB"
+
+
 def _typical(seen: list[tuple[float, int, float]]) -> float | None:
     """Busy microseconds per step: what half of the steps had less than, so that one that blocks does not count."""
     parts = [(after[2] - before[2], after[1] - before[1]) for before, after in pairwise(seen)]
@@ -389,7 +393,7 @@ class Memory:
             tracing.limit_due = now + LIMIT_CHECKED
             traced = tracer.get_traced_memory()[0]
             if traced > tracing.limit:
-                self._end(f"{traced} bytes are traced, the limit is {tracing.limit}")
+                self._end(f"{_mebibytes(traced)} are traced, the limit is {_mebibytes(tracing.limit)}")
 
     def _end(self, why: str) -> None:
         """Ends the tracing; what was asked meanwhile is answered as far as the traces were copied."""

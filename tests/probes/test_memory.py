@@ -234,7 +234,7 @@ def test_tracing_ends_with_its_duration_and_at_its_limit(tmp_path: Path) -> None
             start(viewer, limit=1_000_000)
             viewer.until(lambda: tracing_of(viewer)["tracing"], "tracing in a tick")
             say(program, "2000")
-            until_ended(viewer, "the limit is 1000000")
+            until_ended(viewer, "the limit is 0.954 MiB")
             assert say(program, "state").startswith("False")
 
 

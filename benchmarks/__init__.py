@@ -7,6 +7,7 @@
 * load: the client of the HTTP work, a process of its own
 * viewer: a viewer that reads everything, a process of its own
 * crowds: memory, first screen and delays with many tasks; its program is crowd_app
+* startup: how long a person waits for a command, for the dashboard's first data, for the answer to a key
 * report: text for a terminal, and docs/cost.md
 * table: how fast the dashboard's table repaints (`python -m benchmarks.table`)
 """

@@ -8,10 +8,11 @@ import os
 import subprocess
 import sys
 
-from . import crowds, processes, report, turns
+from . import crowds, processes, report, startup, turns
 from .works import WORKS
 
-NAMES = [*WORKS, *crowds.CROWDS]
+TABLES = {**crowds.CROWDS, "start-up": startup.start_up, "keys": startup.keys}
+NAMES = [*WORKS, *TABLES]
 COMPARED = ("tasks", "steps", "aiohttp")
 """The works that the peers do too."""
 SLOWEST = 40.0
@@ -23,7 +24,7 @@ def main() -> None:
     options = _options()
     chosen = options.only or ([] if options.peers and not options.write else NAMES)
     works = [WORKS[name] for name in chosen if name in WORKS]
-    many = [name for name in chosen if name in crowds.CROWDS]
+    many = [name for name in chosen if name in TABLES]
     loop = "uvloop" if options.uvloop else "asyncio"
     results = []
     for number, python in enumerate(options.python or [sys.executable]):
@@ -36,7 +37,7 @@ def main() -> None:
             result.failures += failures
         if many and number == 0:
             # These say how much there is, not how fast: one Python is enough.
-            result.tables = crowds.measure_all(many, setup, crowds.Sizes())
+            result.tables = crowds.measure_all(many, TABLES, setup, crowds.Sizes())
         results.append(result)
     if options.write:
         (processes.ROOT / "docs" / "cost.md").write_text(report.markdown(results), encoding="utf-8")

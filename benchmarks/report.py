@@ -207,7 +207,7 @@ def markdown(results: list[Result]) -> str:
             first, *others = peer_rows(result.beside)
             parts.append(f"## The others, in the same runs\n\n{_heading(result)}. {PEERS}\n" + _table(first, others))
     if any(result.tables for result in results):
-        parts.append("## Many tasks\n")
+        parts.append("## Many tasks, and how long a person waits\n")
     for result in results:
         for table in result.tables:
             note = f"\n{table.note}\n" if table.note else ""

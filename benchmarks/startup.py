@@ -1,0 +1,148 @@
+"""How long a person waits: for a command's first line, for the dashboard's first data, for the answer to a key.
+
+Each is the median of several starts, by the clock on the wall, since that is what a person waits for: on a busy machine
+these say how busy it is. The dashboard runs in a pseudo terminal. Keys are pressed while it is paused, so that whatever
+it then writes is the answer.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import statistics
+import struct
+import subprocess
+import sys
+import termios
+import time
+from typing import TYPE_CHECKING
+
+from .crowds import App, Table
+from .processes import ROOT
+
+if TYPE_CHECKING:
+    from .crowds import Sizes
+    from .turns import Setup
+
+
+FEW = 50
+"""Tasks of the program that is looked at."""
+LIMITS = {"--help": 0.12, "tasks": 0.25, "first data": 0.7, "key": 0.1}
+KEYS = {"down": b"\x1b[B", "last row": b"G", "first row": b"g", "invert the order": b"i", "next view": b"t"}
+
+
+class Dashboard:
+    """`looptop attach` in a pseudo terminal."""
+
+    def __init__(self, app: App) -> None:
+        pid, self._terminal = pty.fork()
+        if pid == 0:
+            environ = {**os.environ, "LOOPTOP_DIR": app.directory, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
+            os.execve(sys.executable, [sys.executable, "-m", "monitor", "attach", str(app.pid)], environ)
+        self._pid = pid
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+
+    def until(self, text: bytes, within: float = 20.0) -> None:
+        """Reads until a text has come."""
+        seen = b""
+        end = time.monotonic() + within
+        while text not in seen:
+            seen = seen[-100:] + self._read(end - time.monotonic())
+
+    def _read(self, within: float) -> bytes:
+        if not select.select([self._terminal], [], [], max(within, 0.0))[0]:
+            raise RuntimeError("the dashboard shows nothing")
+        return os.read(self._terminal, 65536)
+
+    def quiet(self, seconds: float = 0.3) -> None:
+        """Reads until nothing comes any more."""
+        while select.select([self._terminal], [], [], seconds)[0]:
+            os.read(self._terminal, 65536)
+
+    def answer(self, key: bytes) -> float:
+        """Seconds from a key to the first thing that is drawn for it."""
+        self.quiet()
+        started = time.monotonic()
+        os.write(self._terminal, key)
+        self._read(20.0)
+        return time.monotonic() - started
+
+    def press(self, key: bytes) -> None:
+        """Presses a key."""
+        os.write(self._terminal, key)
+
+    def close(self) -> None:
+        """Leaves it."""
+        os.kill(self._pid, 9)
+        os.waitpid(self._pid, 0)
+        os.close(self._terminal)
+
+
+def start_up(setup: Setup, sizes: Sizes) -> Table:
+    """From a command to its end, and to the first data on the screen."""
+    table = Table("start-up", "How long a command takes", ["what", "median", "fastest", "to reach"])
+    table.note = f"By the clock on the wall, {sizes.starts} starts each; the program that is looked at has {FEW} tasks."
+    with App(setup, FEW, 5) as app:
+        commands = {
+            "python -c pass": ("", [sys.executable, "-c", "pass"]),
+            "looptop --help": ("--help", [sys.executable, "-m", "monitor", "--help"]),
+            "looptop tasks PID": ("tasks", [sys.executable, "-m", "monitor", "tasks", str(app.pid)]),
+            "looptop tasks PID --json": ("tasks", [sys.executable, "-m", "monitor", "tasks", str(app.pid), "--json"]),
+        }
+        environ = {**os.environ, "LOOPTOP_DIR": app.directory}
+        for name, (limit, command) in commands.items():
+            took = []
+            for _ in range(sizes.starts):
+                started = time.monotonic()
+                subprocess.run(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, check=True)
+                took.append(time.monotonic() - started)
+            _row(table, f"`{name}`", took, limit)
+        took = []
+        for _ in range(sizes.starts):
+            started = time.monotonic()
+            dashboard = Dashboard(app)
+            try:
+                dashboard.until(b"Task-")
+                took.append(time.monotonic() - started)
+            finally:
+                dashboard.close()
+        _row(table, "`looptop attach PID`, first data on the screen", took, "first data")
+    return table
+
+
+def keys(setup: Setup, sizes: Sizes) -> Table:
+    """How soon the dashboard answers with very many tasks."""
+    title = f"The dashboard on a program with {sizes.crowd:,} tasks"
+    table = Table("keys", title, ["what", "median", "fastest", "to reach"])
+    table.note = "From a key to the first thing that is drawn for it, five times each."
+    with App(setup, sizes.crowd, sizes.crowd // 100) as app:
+        started = time.monotonic()
+        dashboard = Dashboard(app)
+        try:
+            dashboard.until(b"Task-")
+            _row(table, "first data on the screen", [time.monotonic() - started], "")
+            time.sleep(6.0)  # all tasks have come
+            dashboard.press(b" ")
+            dashboard.quiet(1.0)
+            for name, key in KEYS.items():
+                _row(table, name, [dashboard.answer(key) for _ in range(5)], "key")
+        finally:
+            dashboard.close()
+    return table
+
+
+def _row(table: Table, what: str, took: list[float], limit: str) -> None:
+    median = statistics.median(took)
+    reach = LIMITS.get(limit)
+    table.rows.append(
+        [
+            what,
+            f"{median * 1e3:.0f} ms",
+            f"{min(took) * 1e3:.0f} ms",
+            "–" if reach is None else f"≤ {reach * 1e3:.0f} ms",
+        ]
+    )
+    if reach is not None:
+        table.check(f"{what} (s)", median, reach)

@@ -85,11 +85,19 @@ def _sleep(found: Locals) -> Wait | None:
         return None
     when = getattr(timer, "when", None)
     if when is None:
-        return Wait("sleep", f"{found.get('delay')} s")
+        return Wait("sleep", seconds(found.get("delay")))
     loop = found.get("loop")
     clock = loop.time() if loop is not None else monotonic()
     left = when() - clock
-    return Wait("sleep", f"{float(found.get('delay') or 0.0):g} s", wakes_at=round((time() + left) * 1e6))
+    return Wait("sleep", seconds(found.get("delay")), wakes_at=round((time() + left) * 1e6))
+
+
+def seconds(value: Any) -> str:
+    """A duration as a person says it, three digits of it: what a program computes has fifteen."""
+    value = float(value or 0.0)
+    if value < 0.1:
+        return f"{value * 1e3:.3g} ms" if value else "0 s"
+    return f"{value:.3g} s" if value < 100 else f"{min(value, 1e12):.0f} s"
 
 
 def _of(value: Any, *facts: str) -> str:

@@ -24,26 +24,26 @@ def run_dashboard(
 ) -> int:
     """Shows the dashboard until the person leaves; returns the exit status to use.
 
-    Starts and closes the source. The caller has made sure that there is a terminal. The status is that of the
-    program where looptop runs one and it has ended, 128+n after a signal, else 0. With `home` the person may leave for
-    a section of the connect screen: then it is called, and its status is returned. `asks`: whether to leave a program
-    that runs takes a question. `keep_locals`: whether the local names of what fails are kept from the start.
+    Starts the source and closes it, whatever happens. Raises UsageError for a configuration file that can not be taken.
+    The caller has made sure that there is a terminal. The status is that of the program where looptop runs one and it
+    has ended, 128+n after a signal, else 0. With `home` the person may leave for a section of the connect screen: then
+    it is called, and its status is returned. `asks`: whether to leave a program that runs takes a question.
+    `keep_locals`: whether the local names of what fails are kept from the start.
     """
     from monitor.findings.thresholds import load
     from monitor.tui.app import Looptop  # here, because importing Textual costs 300 ms
 
-    thresholds = load()
-    app = Looptop(
-        source,
-        hz=hz,
-        program=program,
-        thresholds=thresholds,
-        home=home is not None,
-        asks=asks,
-        keep_locals=keep_locals,
-        no_color="NO_COLOR" in os.environ,
-    )
     try:
+        app = Looptop(
+            source,
+            hz=hz,
+            program=program,
+            thresholds=load(),
+            home=home is not None,
+            asks=asks,
+            keep_locals=keep_locals,
+            no_color="NO_COLOR" in os.environ,
+        )
         app.run()
     finally:
         source.close()

@@ -4,11 +4,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
 from fake_probe import eventually
 
+from monitor.attach import below
 from monitor.attach import program as module
 from monitor.attach.launch import Launch, Settings
 from monitor.attach.program import LONGEST_LINE, MOST_LINES, Output, PtyProgram
@@ -131,6 +133,22 @@ def _is_gone(pid):
             return file.read().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
+
+
+def test_it_is_ended_when_the_dashboard_can_not_open(tmp_path, monkeypatch):
+    """As with a configuration file that became bad since it was looked at."""
+    script = tmp_path / "program.py"
+    script.write_text("import asyncio; asyncio.run(asyncio.sleep(60))")
+    (tmp_path / "looptop.toml").write_text("[findings.deadlok]")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(below, "FIRST_MOMENT", 0.0)
+    launch = Launch((sys.executable, str(script)), Settings(name="it"))
+    pids = []
+    with pytest.raises(UsageError, match="no such kind"):
+        below.run_below(launch, pids.append)
+    assert pids
+    assert not Path(f"/proc/{pids[0]}").exists()
+    assert "looptop-source" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_what_can_not_be_started(tmp_path):

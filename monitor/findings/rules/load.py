@@ -134,11 +134,13 @@ class KeptBusy:
 
 
 def _halves(past: Past, window: float) -> tuple[float, float] | None:
-    """The share in both halves of a window; None until it is over."""
+    """The share in both halves of a window; None until it is over, and where nothing is known of its middle."""
     (begin, first), (end, last) = past.values[0], past.values[-1]
     if end - begin < max(window * 0.9, _SECOND * 1.5):
         return None
     at, middle = min(past.values, key=lambda entry: abs(entry[0] - (begin + end) / 2))
+    if not begin < at < end:
+        return None
     return (middle - first) / (at - begin), (last - middle) / (end - at)
 
 

@@ -72,6 +72,16 @@ def test_a_task_that_keeps_the_loop_busy(world):
     assert world.only.site.line == 10
 
 
+def test_a_busy_task_of_which_nothing_was_heard_for_a_while(world):
+    def row():
+        return {"rows": [[1, 2, 1, int(world.at - NOW + SECOND / 4) * 9 // 10, 10, 20]]}
+
+    world.seconds(2, lambda quarter: row())
+    world.at += 30 * SECOND  # nothing could be told meanwhile
+    assert world.seconds(1, lambda quarter: row()) == []
+    assert world.seconds(6, lambda quarter: row()) == ["task_busy"]
+
+
 def test_a_busy_loop_and_a_task_that_works_without_waiting(world):
     def rows(steps_per_s, busy):
         def of(_):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,6 +22,7 @@ _KINDS = {
 }
 MOST_SUBJECTS = 500
 Entry = TypeVar("Entry")
+_NUMBER = re.compile(r"\d+$")
 
 
 @dataclass(slots=True)
@@ -55,7 +57,8 @@ class Unhandled:
     def _add(self, kind: str, entry: model.Unhandled) -> None:
         failure = entry.failure
         raised = failure.traceback[-1] if failure is not None and failure.traceback else None
-        key = kind, entry.site or raised or entry.name
+        # Not by the creation site first: of a task older than the probe it is not known, and the cause is the same.
+        key = kind, raised or entry.site or _NUMBER.sub("", entry.name or "")
         group = self._groups.get(key)
         if group is not None:
             group.last, group.count = entry, group.count + 1
@@ -170,12 +173,17 @@ class SemaphoreErrors:
 def _sign(kind: str, place: Hashable, group: _Group) -> Sign:
     last, failure = group.last, group.last.failure
     name = last.name or (f"task {last.task}" if last.task else "a future")
-    times = f"{group.count} times, last " if group.count > 1 else ""
+    many = group.count > 1
     if kind == "collected_pending":
-        text = f"{times}{name} was collected while it waited"
+        made = f" made by {last.site.function.rpartition('.')[2]}" if last.site is not None else ""
+        text = f"{name} was collected while it waited"
+        if many:
+            text = f"{group.count} tasks{made} were collected while they waited, last {name}"
     else:
         what = f"{failure.type}: {failure.message}".split("\n")[0] if failure is not None else "an exception"
-        text = f"{times}{name} failed with {what}, and nobody asked"
+        text = (
+            f"{what}, {group.count} times, last in {name}; nobody asked" if many else f"{what} in {name}; nobody asked"
+        )
     traceback = failure.traceback if failure is not None else ()
     return Sign(
         kind,

@@ -57,11 +57,12 @@ class Blocked:
         names = {slow.name or slow.callback for slow in recent}
         who = last.name or last.callback
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        times = f"{len(recent)} times, " if len(recent) > 1 else ""
+        function = line.function.rpartition(".")[2] if line is not None else "a line"
+        often = f"{len(recent)} times, {fmt.duration(blocked)} in all" if len(recent) > 1 else fmt.duration(blocked)
         return Sign(
             "loop_blocked",
             None if line is None else (line.file, line.function),
-            f"{who}{more} blocked the loop: {times}{fmt.duration(blocked)} in all",
+            f"{function} blocked the loop: {often}, in {who}{more}",
             strong=strong,
             at_once=True,
             task=last.task,

@@ -350,6 +350,25 @@ def test_a_task_that_was_collected(world):
     assert world.seconds(1) == ["collected_pending"]
 
 
+def test_tasks_older_than_the_probe_that_are_collected_are_one_finding(world):
+    message = "Task was destroyed but it is pending!"
+    for seq in range(1, 80):
+        facts = {"kind": "unhandled", "message": message, "task": 1000 + seq, "name": f"Task-{33_000 + seq}"}
+        world.feed({"type": "event", "seq": seq, "at": world.at, **facts})
+    assert world.seconds(1) == ["collected_pending"]
+    assert world.only.text == "79 tasks were collected while they waited, last Task-33079"
+
+
+def test_one_line_that_raises_is_one_finding_whether_or_not_it_is_known_who_made_the_task(world):
+    failure = {"type": "ValueError", "message": "declined", "traceback": [3]}
+    message = "Task exception was never retrieved"
+    for seq, site in ((1, {}), (2, {"site": 2}), (3, {})):
+        facts = {"message": message, "name": f"Task-{seq}", "exception": failure, **site}
+        world.feed({"type": "event", "seq": seq, "at": world.at, "kind": "unhandled", **facts})
+    assert world.seconds(1) == ["never_retrieved"]
+    assert world.only.text == "ValueError: declined, 3 times, last in Task-3; nobody asked"
+
+
 def test_a_coroutine_that_was_never_awaited(world):
     for seq in (1, 2, 3):
         world.feed(

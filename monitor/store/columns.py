@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Row = TypeVar("Row")
+SHORT_NAME = 16
+"""Cells of a coroutine's name that keep its class before it."""
+
+_GIVEN = re.compile(r"Task-\d+")
 GLYPHS = {
     "running": "▶",
     "scheduled": "▷",
@@ -83,6 +88,15 @@ def _partial(task: Task, text: str) -> str:
 def _outside(store: Store) -> bool:
     """Whether the program is read from outside, where no times are taken."""
     return store.session is not None and store.session.read_only
+
+
+def called(name: str, coro: str) -> str:
+    """What a task is called where there is no column for its coroutine: a name that asyncio gave says nothing."""
+    if name and not _GIVEN.fullmatch(name):
+        return name
+    short = coro.rpartition("<locals>.")[2]
+    short = short if len(short) <= SHORT_NAME else short.rpartition(".")[2]
+    return f"{short}()" if short else name or fmt.UNKNOWN
 
 
 def site_text(site: Site | None, store: Store) -> str:
@@ -186,7 +200,7 @@ TASKS: tuple[Column[Task], ...] = (
         lambda t, s: _partial(t, fmt.count(t.steps)),
         lambda t, s: None if _outside(s) else t.steps,
         right=True,
-        priority=3,
+        priority=4,
     ),
     Column(
         "max_step",
@@ -226,7 +240,7 @@ TASKS: tuple[Column[Task], ...] = (
         "the line of your code that made it",
         lambda t, s: site_text(t.site, s),
         lambda t, s: site_text(t.site, s),
-        priority=4,
+        priority=3,
         descending=False,
     ),
 )

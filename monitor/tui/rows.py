@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from monitor.format import UNKNOWN
-from monitor.store.columns import ENDED, GROUPS, SLOW, TASKS, Column, by_key, ordered
+from monitor.store.columns import ENDED, GROUPS, SLOW, TASKS, Column, by_key, called, ordered
 from monitor.store.groups import Group, groups
 from monitor.store.model import EndedTask, Failure, Site, Task
 from monitor.store.query import Predicate
@@ -55,7 +55,12 @@ class Rows(Generic[Row]):
     def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
         """What a row shows now."""
         row = self.now(self.rows[index])
-        return [(column.text(row, self.store), self.style(row, column.key)) for column in columns]
+        cells: list[Part] = [(column.text(row, self.store), self.style(row, column.key)) for column in columns]
+        if isinstance(row, Task | EndedTask) and all(column.key != "coro" for column in columns):
+            for number, column in enumerate(columns):
+                if column.key == "name":
+                    cells[number] = (called(row.name, row.coro), cells[number][1])
+        return cells
 
     def sort_by(self, column: Column[Any], turn: bool) -> None:
         """Chooses the column; `turn` reverses the order that it has."""

@@ -29,6 +29,11 @@ def texts(tabs: Sequence[Tab], chosen: str, cells: int) -> list[str]:
     return found
 
 
+def named(tabs: Sequence[Tab], chosen: str, cells: int) -> bool:
+    """Whether there is room for the titles: a line of numbers alone tells nobody what is there."""
+    return sum(len(_bare(number, tab, tab.mode == chosen)) for number, tab in enumerate(tabs, 1)) <= cells
+
+
 def _long(number: int, tab: Tab, _chosen: bool) -> str:
     return f" {number} {tab.title}{'' if tab.count is None else ' ' + tab.count} "
 

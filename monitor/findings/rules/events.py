@@ -58,7 +58,8 @@ class Unhandled:
         failure = entry.failure
         raised = failure.traceback[-1] if failure is not None and failure.traceback else None
         # Not by the creation site first: of a task older than the probe it is not known, and the cause is the same.
-        key = kind, raised or entry.site or _NUMBER.sub("", entry.name or "")
+        place = raised or entry.site or _NUMBER.sub("", entry.name or "")
+        key = kind, (place, failure.type if failure is not None else None)
         group = self._groups.get(key)
         if group is not None:
             group.last, group.count = entry, group.count + 1

@@ -91,7 +91,8 @@ def _title(store: Store, subject: Subject) -> list[Line]:
 
 
 def _pair(label: str, text: str, style: str = "text", width: int = 22) -> tuple[Part, ...]:
-    return ((f"{label:<{LABEL}}", "dim"), (f"{text:<{width}}", style))
+    apart = "  " if width and len(text) >= width else ""
+    return ((f"{label:<{LABEL}}", "dim"), (f"{text:<{width}}{apart}", style))
 
 
 def _facts(store: Store, subject: Subject, slow: float) -> list[Line]:

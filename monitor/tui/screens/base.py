@@ -18,11 +18,14 @@ from monitor.tui.widgets.timeline import Timeline
 from monitor.tui.widgets.timeline import lines as timeline_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual import events
     from textual.app import ComposeResult
 
     from monitor.store.store import Store
     from monitor.tui.app import Looptop
+    from monitor.tui.tabs import Tab
 
 SMALLEST = (56, 12)
 
@@ -95,15 +98,28 @@ class LiveScreen(Screen[None]):
 
     def about(self) -> tuple[Part, ...]:
         """What stands at the right of the tabs: what is shown, and in which order."""
+        return self.order()
+
+    def order(self) -> tuple[Part, ...]:
+        """The part of it that a heading says, too: it makes room for the tabs first."""
         return ()
+
+    def _about(self, shown: Sequence[Tab], cells: int) -> tuple[tuple[Part, ...], int]:
+        """As much as leaves room for the titles of the tabs, and that room."""
+        about, order = self.about(), self.order()
+        room = cells
+        for parts in (about, about[: len(about) - len(order)], ()) if order else (about,):
+            about, room = parts, cells - sum(width(text) for text, _ in parts) - 1
+            if tabs.named(shown, self.looptop.current_mode, room):
+                break
+        return about, room
 
     def _look_at_tabs(self, cells: int) -> None:
         app = self.looptop
         parts: list[Part] = []
         actions: list[str | None] = []
-        about = self.about()
         shown = app.tabs()
-        room = cells - sum(width(text) for text, _ in about) - 1
+        about, room = self._about(shown, cells)
         texts = tabs.texts(shown, app.current_mode, room)
         gap = " " if sum(map(len, texts)) + len(texts) <= room else ""
         for tab, text in zip(shown, texts, strict=True):

@@ -118,7 +118,7 @@ class TableScreen(LiveScreen):
         """What an empty table says."""
         return ""
 
-    def about(self) -> tuple[Part, ...]:
+    def order(self) -> tuple[Part, ...]:
         """How it is sorted."""
         column = by_key(tuple(self.rows.columns), self.rows.sort_key)
         title = column.title if column is not None else ""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 VERSION = "0.1.0"
 _LONGEST_WITHOUT_LOOK = 0.25
+_PRUNE_EVERY = 10.0
+"""Seconds: nobody watches, but of a task that is no more the record stays until its address is used again."""
 _MOST_TEXT = 1000
 _WAIT_FOR_A_VIEWER = 10.0
 
@@ -60,6 +62,8 @@ class Probe:
         self._notices: list[str] = []
         self._expected_until = monotonic() + settings.expect if settings.expect else 0.0
         self._next_look = 0.0
+        self._next_prune = 0.0
+        self.prune_every = _PRUNE_EVERY
         self.longest_without_look = _LONGEST_WITHOUT_LOOK
         self._leave_at = monotonic() + _WAIT_FOR_A_VIEWER if settings.leave else 0.0
         self._had_viewers = False
@@ -326,6 +330,8 @@ class Probe:
         times = [when for when in (self._expected_until, self._leave_at) if when]
         if hot.state.watching:  # also for viewers that are slow, or do not read: the hooks' book is bounded
             times.append(self._next_look)
+        else:
+            times.append(self._next_prune)
         memory = self.memory.due()
         return min(times if memory is None else [*times, memory], default=None)
 
@@ -338,6 +344,9 @@ class Probe:
             self.stop_soon("nobody looks any more")
         self.memory.step(now)
         if not hot.state.watching:
+            if now >= self._next_prune:
+                self._next_prune = now + self.prune_every
+                self.sampler.prune()
             self._tell()
             return
         sessions = [viewer.session for viewer in self.server.viewers if viewer.session.watching]

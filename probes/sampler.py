@@ -244,7 +244,7 @@ class Sampler:
 
     def prune(self) -> None:
         """Forgets the records of tasks that are no more; cheap while few are."""
-        if len(hot.records) <= self._pruned * 2:
+        if len(hot.records) <= self._pruned * 1.5:
             return
         start = hot.prune(0, _SLICE)
         while start:

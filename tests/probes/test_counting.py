@@ -634,3 +634,29 @@ def test_a_slow_callback_is_lag_although_no_beat_was_sent() -> None:
     record = LoopRecord(loop, 1, "asyncio", True)
     Watchdog().book(record, print, None, started=10.0, elapsed=0.4)  # a C call that kept the GIL: no beat meanwhile
     assert record.lag_peak == 0.4
+
+
+def test_records_of_tasks_that_are_no_more_go_without_a_viewer(python: str, tmp_path: Path) -> None:
+    body = """
+        async def nothing(): pass
+
+        async def main():
+            probe = sys._looptop_probe
+            records = sys.modules["_looptop_probes.hot"].records
+            await asyncio.gather(*[nothing() for _ in range(5000)])
+            print("many" if len(records) > 4000 else len(records), flush=True)
+            probe.prune_every = 0.05
+            await asyncio.sleep(0.1)
+            probe._next_prune = 0.0
+            probe.server.wake()
+            end = time.monotonic() + 20
+            while len(records) > 500 and time.monotonic() < end:
+                await asyncio.sleep(0.05)
+            print("few" if len(records) <= 500 else len(records), flush=True)
+
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path, python=python) as program:
+        program.expect("many")
+        program.expect("few")
+        assert program.end() == 0, program.stderr

@@ -131,7 +131,12 @@ class KeptBusy:
             if halves and max(halves) < _LITTLE:
                 del self._busy[number]
             elif halves and min(halves) >= share * _NEAR:
-                yield _busy_sign(task, past, strong=min(halves) >= share)
+                (begin, first), (end, last) = past.values[0], past.values[-1]
+                # What got no processor did not keep the loop: that was the machine.
+                starved = sum(slow.starved for slow in store.slow.entries if slow.task == number and slow.at >= begin)
+                own = (last - first - starved) / (end - begin)
+                if own >= share * _NEAR:
+                    yield _busy_sign(task, past, strong=min(*halves, own) >= share)
 
 
 def _halves(past: Past, window: float) -> tuple[float, float] | None:

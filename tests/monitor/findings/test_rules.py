@@ -406,6 +406,16 @@ def slow(seq, at, milliseconds, line=2):
     }
 
 
+def test_a_task_that_got_no_processor_did_not_keep_the_loop_busy(world):
+    def rows(_):
+        return {"rows": [[1, 2, 1, int(world.at - NOW + SECOND / 4) * 9 // 10, 10, 20]]}
+
+    for second in range(1, 6):
+        world.seconds(1, rows)
+        world.feed({**slow(second, world.at, 900), "starved": 600_000})
+    assert "task_busy" not in world.seconds(1, rows)
+
+
 def test_a_line_that_blocks_the_loop(world):
     world.feed(slow(1, world.at, 200))
     world.feed(slow(2, world.at, 200))

@@ -45,7 +45,7 @@ def _status(command: Callable[[], int]) -> int:
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except click.ClickException as error:
-        _complain(error.format_message(), "looptop --help" if error.exit_code == USAGE else "")
+        _complain(error.format_message(), _help_of(error) if error.exit_code == USAGE else "")
         return error.exit_code
     except LooptopError as error:
         _complain(error.message, error.hint)
@@ -59,6 +59,12 @@ def _status(command: Callable[[], int]) -> int:
             raise
         _complain(f"looptop itself failed with {type(error).__name__}: {error}", "LOOPTOP_DEBUG=1 shows where")
         return BUG
+
+
+def _help_of(error: click.ClickException) -> str:
+    """The help of the command that was typed."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{context.command_path if context is not None else 'looptop'} --help"
 
 
 def _complain(message: str, hint: str) -> None:

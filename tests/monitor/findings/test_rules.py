@@ -410,7 +410,7 @@ def test_a_task_that_got_no_processor_did_not_keep_the_loop_busy(world):
     def rows(_):
         return {"rows": [[1, 2, 1, int(world.at - NOW + SECOND / 4) * 9 // 10, 10, 20]]}
 
-    for second in range(1, 6):
+    for second in range(1, 10):
         world.seconds(1, rows)
         world.feed({**slow(second, world.at, 900), "starved": 600_000})
     assert "task_busy" not in world.seconds(1, rows)

@@ -39,10 +39,10 @@ class Dashboard:
     def __init__(self, app: App) -> None:
         pid, self._terminal = pty.fork()
         if pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
             environ = {**os.environ, "LOOPTOP_DIR": app.directory, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
             os.execve(sys.executable, [sys.executable, "-m", "monitor", "attach", str(app.pid)], environ)
         self._pid = pid
-        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
 
     def until(self, text: bytes, within: float = 20.0) -> None:
         """Reads until a text has come."""
@@ -104,7 +104,7 @@ def start_up(setup: Setup, sizes: Sizes) -> Table:
             started = time.monotonic()
             dashboard = Dashboard(app)
             try:
-                dashboard.until(b"Task-")
+                dashboard.until(b"crowd_app.py")
                 took.append(time.monotonic() - started)
             finally:
                 dashboard.close()
@@ -121,7 +121,7 @@ def keys(setup: Setup, sizes: Sizes) -> Table:
         started = time.monotonic()
         dashboard = Dashboard(app)
         try:
-            dashboard.until(b"Task-")
+            dashboard.until(b"crowd_app.py")
             _row(table, "first data on the screen", [time.monotonic() - started], "")
             time.sleep(6.0)  # all tasks have come
             dashboard.press(b" ")

@@ -57,8 +57,9 @@ class Dashboard:
         return os.read(self._terminal, 65536)
 
     def quiet(self, seconds: float = 0.3) -> None:
-        """Reads until nothing comes any more."""
-        while select.select([self._terminal], [], [], seconds)[0]:
+        """Reads until nothing comes any more, for three seconds at most: a clock may go on."""
+        end = time.monotonic() + 3.0
+        while time.monotonic() < end and select.select([self._terminal], [], [], seconds)[0]:
             os.read(self._terminal, 65536)
 
     def answer(self, key: bytes) -> float:

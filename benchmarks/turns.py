@@ -13,7 +13,8 @@ The machine is noisy, so nothing is timed by the clock on the wall and nothing i
   whatever else the probe does so often a second: four ticks for each second
   that the program really ran, and as much to tell in each as a program would have that is never stopped.
 * Where code and heap come to lie differs from process to process and is worth a percent or two. So the workers are
-  started anew several times in a run (a crew serves for a few rounds), and each crew warms up uncounted.
+  started anew several times in a run (a crew serves for a few rounds), and each crew warms up uncounted, with
+  empty tasks until the viewer's arrival is over, too.
 """
 
 from __future__ import annotations
@@ -182,6 +183,9 @@ def measure(work: Work, setup: Setup) -> tuple[Ratios, str]:
                     python = workers[PLAIN].python
                     result = result or Ratios(work, _units_of_a_slice(workers[PLAIN], setup.slice_s))
                     result.missing = missing
+                    for mode in (WATCHED, PURE):
+                        for _ in range(work.arrival if mode in workers else 0):
+                            workers[mode].turn(result.units)
                     _round(workers, result.units, order, min(setup.slices, 2))
                     for _ in range(crew, setup.rounds, crews):
                         result.add(_round(workers, result.units, order, setup.slices))

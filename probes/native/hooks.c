@@ -217,7 +217,7 @@ static int finish(State *state, PyObject *record, PyObject *task, double at) {
         Py_XDECREF(told);
         if (told == NULL)
             result = -1;
-    } else if (fields->unborn && !fields->dirty && isnan(fields->counted)) {
+    } else if (fields->told < 0 && !fields->dirty && isnan(fields->counted)) {
         /* No viewer has heard of it, and those that are told by name are enough: it need not even be kept. */
         counts = lives_find(state->short_lives, fields->code, fields->lasti);
         if (counts != NULL) {
@@ -292,7 +292,7 @@ static int book(State *state, PyObject *loop, PyObject *callback, double ready, 
     fields->steps++;
     fields->busy += elapsed;
     if (elapsed > fields->max_step)
-        fields->max_step = ROUNDED_DOWN(elapsed);
+        fields->max_step = elapsed;
     if (ready != 0.0)
         fields->scheduled += started - ready;
     if (UNLIKELY(fields->extra != NULL && fields->extra->histogram != NULL) && !failed) {

@@ -194,7 +194,7 @@ static PyObject *forget_loops(PyObject *op, PyObject *unused) {
 /* Memory of the tables, for whoever wonders. */
 static PyObject *footprint(PyObject *op, PyObject *unused) {
     State *self = (State *)op;
-    return PyLong_FromSsize_t(self->records->size * (Py_ssize_t)sizeof(PyObject *) +
+    return PyLong_FromSsize_t(self->records->size * (Py_ssize_t)sizeof(uint64_t) +
                               self->changed->size * (Py_ssize_t)sizeof(PyObject *));
 }
 

@@ -9,23 +9,20 @@ static destructor reference_dealloc;
 static traverseproc reference_traverse;
 static inquiry reference_clear;
 
-enum { DOUBLE, DOUBLE_OR_NONE, FLOAT, LONG, INT, OBJECT, EXTRA, TOLD, SITE, OUTCOME, DIRTY, EAGER, OLDER };
+enum { DOUBLE, DOUBLE_OR_NONE, LONG, INT, SMALL, FLAG, OBJECT, EXTRA };
 typedef struct {
     int kind;
-    size_t offset; /* of those that are no bits */
+    size_t offset;
 } Place;
 
 #define PLACES(X)                                                                                                     \
-    X(born, DOUBLE_OR_NONE) X(busy, DOUBLE) X(code, OBJECT) X(counted, DOUBLE_OR_NONE) X(ended, DOUBLE) X(id, LONG)   \
-    X(key, LONG) X(lasti, INT) X(loop, OBJECT) X(max_step, FLOAT) X(parent, LONG) X(scheduled, DOUBLE) X(steps, LONG) \
-    X(told, TOLD)
-#define BITS(X) X(site, SITE) X(outcome, OUTCOME) X(dirty, DIRTY) X(eager, EAGER) X(older, OLDER)
+    X(born, DOUBLE_OR_NONE) X(busy, DOUBLE) X(code, OBJECT) X(counted, DOUBLE_OR_NONE) X(dirty, FLAG) X(eager, FLAG)  \
+    X(ended, DOUBLE) X(id, LONG) X(key, LONG) X(lasti, INT) X(loop, OBJECT) X(max_step, DOUBLE) X(older, FLAG)        \
+    X(outcome, SMALL) X(parent, LONG) X(scheduled, DOUBLE) X(site, INT) X(steps, LONG) X(told, LONG)
 #define EXTRAS(X) X(coro) X(failure) X(histogram) X(name) X(origin)
 
 #define PLACE(name, kind) static Place place_##name = {kind, offsetof(Fields, name)};
 PLACES(PLACE)
-#define BITS_PLACE(name, kind) static Place place_##name = {kind, 0};
-BITS(BITS_PLACE)
 #define EXTRA_PLACE(name) static Place place_##name = {EXTRA, offsetof(Extra, name)};
 EXTRAS(EXTRA_PLACE)
 
@@ -48,20 +45,10 @@ static PyObject *field_get(PyObject *self, void *closure) {
         return PyLong_FromLongLong(*(int64_t *)at);
     case INT:
         return PyLong_FromLong(*(int32_t *)at);
-    case FLOAT:
-        return PyFloat_FromDouble((double)*(float *)at);
-    case TOLD:
-        return PyLong_FromLongLong(fields->unborn ? -1 : fields->steps - (uint32_t)((uint32_t)fields->steps - fields->told));
-    case SITE:
-        return PyLong_FromLong(fields->site);
-    case OUTCOME:
-        return PyLong_FromLong(fields->outcome);
-    case DIRTY:
-        return PyBool_FromLong(fields->dirty);
-    case EAGER:
-        return PyBool_FromLong(fields->eager);
-    case OLDER:
-        return PyBool_FromLong(fields->older);
+    case SMALL:
+        return PyLong_FromLong(*(unsigned char *)at);
+    case FLAG:
+        return PyBool_FromLong(*(unsigned char *)at);
     case OBJECT:
         return or_none(*(PyObject **)at);
     default:
@@ -89,14 +76,10 @@ static int field_set(PyObject *self, PyObject *value, void *closure) {
     switch (place->kind) {
     case DOUBLE:
     case DOUBLE_OR_NONE:
-    case FLOAT:
         number = value == Py_None && place->kind == DOUBLE_OR_NONE ? NAN : PyFloat_AsDouble(value);
         if (number == -1.0 && PyErr_Occurred())
             return -1;
-        if (place->kind == FLOAT)
-            *(float *)at = ROUNDED_DOWN(number);
-        else
-            *(double *)at = number;
+        *(double *)at = number;
         return 0;
     case OBJECT:
         put((PyObject **)at, value);
@@ -117,44 +100,23 @@ static int field_set(PyObject *self, PyObject *value, void *closure) {
     whole = PyLong_AsLongLong(value);
     if (whole == -1 && PyErr_Occurred())
         return -1;
-    switch (place->kind) {
-    case LONG:
+    if (place->kind == LONG)
         *(int64_t *)at = whole;
-        break;
-    case INT:
+    else if (place->kind == INT)
         *(int32_t *)at = (int32_t)whole;
-        break;
-    case TOLD:
-        fields->unborn = whole < 0;
-        fields->told = (uint32_t)whole;
-        break;
-    case SITE:
-        fields->site = (uint32_t)whole;
-        break;
-    case OUTCOME:
-        fields->outcome = (uint32_t)whole;
-        break;
-    case DIRTY:
-        fields->dirty = whole != 0;
-        break;
-    case EAGER:
-        fields->eager = whole != 0;
-        break;
-    case OLDER:
-        fields->older = whole != 0;
-    }
+    else
+        *(unsigned char *)at = (unsigned char)whole;
     return 0;
 }
 
 void record_start_counting(PyObject *record, double counted) {
     Fields *fields = FIELDS(record);
     Extra *extra = fields->extra;
-    fields->busy = fields->scheduled = fields->ended = 0.0;
-    fields->max_step = 0.0f;
+    fields->busy = fields->scheduled = fields->max_step = fields->ended = 0.0;
     fields->steps = 0;
     fields->outcome = 0;
     fields->site = 0;
-    fields->unborn = 1;
+    fields->told = -1;
     fields->dirty = 0;
     fields->counted = counted;
     if (extra != NULL) {
@@ -185,7 +147,7 @@ static PyObject *new_record(PyTypeObject *type, PyObject *args, PyObject *kwargs
         Fields *fields = FIELDS(record);
         fields->key = (int64_t)(intptr_t)REFERENT(record);
         fields->born = fields->counted = NAN;
-        fields->unborn = 1;
+        fields->told = -1;
         /* It refers to a code object and a LoopRecord, which do not lead back here: no work for the collector. */
         PyObject_GC_UnTrack(record);
     }
@@ -251,7 +213,7 @@ static int record_clear_all(PyObject *self) {
 
 #define GETSET(name, kind) {#name, field_get, field_set, NULL, &place_##name},
 #define EXTRA_GETSET(name) {#name, field_get, field_set, NULL, &place_##name},
-static PyGetSetDef record_fields[] = {PLACES(GETSET) BITS(GETSET) EXTRAS(EXTRA_GETSET){NULL}};
+static PyGetSetDef record_fields[] = {PLACES(GETSET) EXTRAS(EXTRA_GETSET){NULL}};
 
 static PyType_Slot record_slots[] = {
     {Py_tp_doc, "What is known of one task, and the weak reference to it."},

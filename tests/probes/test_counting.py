@@ -390,7 +390,9 @@ def test_ends_are_told_with_their_exceptions_and_bounded(tmp_path: Path, python:
             viewer.ticks(3)
             with program.viewer() as late:
                 late.ticks(2)
-                assert 0 < len(late.of_kind("task_ended")) <= 50
+                outcomes = [end["outcome"] for end in late.of_kind("task_ended")]
+                assert 0 < outcomes.count("done") <= 50
+                assert outcomes.count("failed") == 3, "ends that went well push no failure out"
                 assert len(late.of_kind("unhandled")) == 1, "ends of tasks push nothing else out"
             program.say()
             program.end()

@@ -110,6 +110,7 @@ class Probe(msgspec.Struct, frozen=True):
     tasks: Int = 0
     dropped: Int = 0
     dropped_at: Microseconds | None = None
+    unnamed: Int = 0
     off: list[str] = []
 
 
@@ -445,6 +446,7 @@ class ProbeState(msgspec.Struct, frozen=True):
     off: list[str]
     cpu_total: Microseconds | None
     measured: Microseconds
+    unnamed: Int = 0
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):

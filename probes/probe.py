@@ -481,6 +481,7 @@ class Probe:
             "tasks": len(hot.records),
             "dropped": sampler.dropped + missed,
             "dropped_at": sampler.dropped_at,
+            "unnamed": sampler.unnamed,
             "off": [f"{name}: {why}" for name, why in self.registry.failed.items()],
         }
 

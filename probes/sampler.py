@@ -57,6 +57,7 @@ class Sampler:
         self.tables = Tables()
         self.clock = clock
         self.dropped = 0
+        self.unnamed = 0  # of these: ends that went well, and are counted at their site
         self.dropped_at: int | None = None
         self.site_counts: dict[int, SiteCounts] = {}
         self.by_id = hot.new_table()
@@ -147,6 +148,7 @@ class Sampler:
             if counts.untold:
                 changes.sites.add(counts.site)
                 self.drop(counts.untold)
+                self.unnamed += counts.untold
                 counts.untold = 0
         for loop in list(hot.loops):
             running = hot.record_of(hot.current_task_of(loop))
@@ -273,6 +275,7 @@ class Sampler:
             others = [record for record in ended if record.outcome != wire.FAILED]
             told = failed + others[: MOST_ENDS_A_TICK - len(failed)]
             self.drop(len(ended) - len(told))
+            self.unnamed += len(ended) - len(told)
         for record in sorted(told, key=lambda record: record.ended):
             self._tell_end(record)
 

@@ -11,7 +11,7 @@ Shared is what other tasks can reach: attributes of `self`, `cls` and other argu
 their items.
 Within `async with` of a lock, and between `acquire()` and `release()`, nothing is said. A new read or a new question
 after the await makes it fresh again. A constant that follows a question (`self.closed = True`) loses nobody's update
-and is left out.
+and is left out, and so is what a `finally` puts back as it was (`self.shield = before`).
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class _Follow:
         self._outside = _outside_names(walk, function)
         self._given = _given_names(function)
         self._depth = 0
+        self._finally = 0
         self._found: dict[tuple[int, int], Finding] = {}
 
     def run(self) -> Iterator[Finding]:
@@ -159,7 +160,10 @@ class _Follow:
             self._become(state, ends[0])
         for end in ends:
             state.join(end)
-        return self._block(node.finalbody, state) and (through or bool(ends))
+        self._finally += 1
+        at_end = self._block(node.finalbody, state)
+        self._finally -= 1
+        return at_end and (through or bool(ends))
 
     def _branch(self, body: Sequence[ast.stmt], start: State) -> State | None:
         state = start.copy()
@@ -242,7 +246,9 @@ class _Follow:
         container = self._place(node.func.value)
         if container is None:
             return
-        places = [container] + [f"{container}[{ast.unparse(argument)}]" for argument in node.args]
+        places = [f"{container}[{ast.unparse(argument)}]" for argument in node.args]
+        if node.func.attr != "remove":  # that asks for one thing, not whether there is anything
+            places.append(container)
         for place in places:
             asked = state.asked.get(place)
             if asked is not None and asked.stale and not state.guards:
@@ -308,7 +314,8 @@ class _Follow:
             return
         old = reads.get(place)
         asked = state.asked.get(place)
-        if old is not None and old.stale and not old.guarded:
+        restores = self._finally > 0 and isinstance(value, ast.Name)
+        if old is not None and old.stale and not old.guarded and not restores:
             self._report(target, place, old)
         elif asked is not None and asked.stale and not state.guards and not _constant(value):
             self._report(target, place, asked)

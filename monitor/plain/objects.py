@@ -109,6 +109,7 @@ def process_object(store: Store) -> Object:
         "viewers": probe.viewers,
         "dropped": probe.dropped,
         "dropped_at": seconds(probe.dropped_at),
+        "unnamed": probe.unnamed,
         "off": list(probe.off),
     }
 

@@ -89,6 +89,7 @@ def take(store: Store, history: bool = False) -> frames.Keyframe:
             tasks=probe.tasks,
             dropped=probe.dropped,
             dropped_at=_us_or_none(probe.dropped_at),
+            unnamed=probe.unnamed,
             off=list(probe.off),
             cpu_total=_us_or_none(probe.cpu_total),
             measured=_us(probe.measured),

@@ -282,6 +282,7 @@ class Probe:
     tasks: int = 0
     dropped: int = 0
     dropped_at: float | None = None
+    unnamed: int = 0  # of `dropped`: ends that are counted at their site, and only not told by name
     off: tuple[str, ...] = ()
     cpu_total: float | None = None
     measured: float = 0.0

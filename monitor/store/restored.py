@@ -219,6 +219,7 @@ def _probe(state: frames.ProbeState) -> Probe:
         tasks=state.tasks,
         dropped=state.dropped,
         dropped_at=_seconds_or_none(state.dropped_at),
+        unnamed=state.unnamed,
         off=tuple(state.off),
         cpu_total=_seconds_or_none(state.cpu_total),
         measured=state.measured * _SECOND,

@@ -435,6 +435,7 @@ class Store:
             mine.share = max(total - mine.cpu_total, 0.0) / (now - mine.measured)
         mine.cpu_total, mine.measured = total, now
         mine.viewers, mine.tasks, mine.dropped = probe.viewers, probe.tasks, probe.dropped
+        mine.unnamed = probe.unnamed
         mine.dropped_at = None if probe.dropped_at is None else probe.dropped_at * _SECOND
         mine.off = tuple(probe.off)
 

@@ -197,6 +197,7 @@ class Looptop(App[int]):
             recording,
             self.tape.sign(),
             findings=len(shown),
+            worst=shown[0].kind.title if shown else "",
             broken=sum(finding.kind.weight == "bad" for finding in shown),
             keeps_locals=self.wishes.locals,
         )

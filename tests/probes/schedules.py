@@ -92,7 +92,7 @@ class Run:
                 sorted({json.dumps(self.facts(record)) for record in changes.live}),
                 [[*self.facts(record), self.end(record)] for record in changes.ended],
                 sorted(self.number(number) for number in changes.gone),
-                self.sampler.dropped,
+                (self.sampler.dropped, self.sampler.unnamed),
             ]
         )
 

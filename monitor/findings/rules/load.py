@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _NEAR = 0.7
 """Of a threshold: what is above keeps a finding."""
 _SECOND = 1.0
+_TWO_SECONDS = 2.0
+"""A share is told once a second; a window must have two of them."""
 _STALE = 3.0
 _LITTLE = 0.05
 """A share of the loop's time with which a task is looked at, or forgotten again."""
@@ -118,7 +120,8 @@ class KeptBusy:
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
         """One sign a task."""
-        share, window = thresholds.of("task_busy", "share"), thresholds.of("task_busy", "after")
+        share = thresholds.of("task_busy", "share")
+        window = max(thresholds.of("task_busy", "after"), _TWO_SECONDS)
         for candidate in store.busiest(_LITTLE):
             self._busy.setdefault(candidate.id, Past())
         for number, past in list(self._busy.items()):
@@ -142,7 +145,7 @@ class KeptBusy:
 def _halves(past: Past, window: float) -> tuple[float, float] | None:
     """The share in both halves of a window; None until it is over, and where nothing is known of its middle."""
     (begin, first), (end, last) = past.values[0], past.values[-1]
-    if end - begin < max(window * 0.9, _SECOND * 1.5):
+    if end - begin < window * 0.9:
         return None
     at, middle = min(past.values, key=lambda entry: abs(entry[0] - (begin + end) / 2))
     if not begin < at < end:

@@ -1,4 +1,4 @@
-"""The page of one finding: what, why it matters, what cures it, the evidence and its lines."""
+"""The page of one finding: what and where first, then why it matters, what cures it, and the figures."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from monitor.findings.model import Figure, Finding
 
 LABEL = 14
+STACKS = ("loop_blocked", "never_retrieved")
+"""Kinds whose lines are one stack, which may be long."""
 _SECONDS = {"blocked", "worst", "starved", "busy", "waited", "window"}
 _SHARES = {"share", "idle"}
 _BYTES = {"rss", "traced"}
@@ -30,21 +32,27 @@ def finding_page(store: Store, finding: Finding, sources: Sources, cells: int, *
         line((f"{GLYPHS[kind.weight]} {kind.title}", kind.weight), ("  dismissed" if finding.dismissed else "", "dim")),
         *_wrapped("", sign.text, "strong", cells),
         line((_when(store, finding, there=there), "dim" if there else "good")),
-        *_wrapped("why", kind.why, "text", cells),
-        *_wrapped("cure", kind.advice, "text", cells),
-        *_samples(kind),
-        BLANK,
     ]
     if sign.task is not None:
         alive = "" if sign.task in store.tasks else ", ended"
         who = (sign.name or "", "strong"), (f"  task {sign.task}{alive}", "dim")
         lines.append(line((f"{'task':<{LABEL}}", "dim"), *who, target=("task", sign.task)))
-    if sign.lines:
-        lines += [heading("Lines", cells, _order(finding)), *_lines(store, finding, sources), BLANK]
+    places = [heading("Lines", cells, _order(finding)), *_lines(store, finding, sources), BLANK] if sign.lines else []
+    stack = sign.kind in STACKS
+    if not stack:
+        lines += places
     if sign.site is not None:
         lines.append(heading(short(sign.site, store), cells, sign.site.function))
-        lines += sources.around(sign.site.file, sign.site.line, 3, 3)
+        lines += sources.around(sign.site.file, sign.site.line, 2, 2)
         lines += [*changed_note([sign.site], store, sources), BLANK]
+    lines += [
+        *_wrapped("why", kind.why, "text", cells),
+        *_wrapped("cure", kind.advice, "text", cells),
+        *_samples(kind),
+        BLANK,
+    ]
+    if stack:
+        lines += places
     figures = {name: figure for name, figure in sign.evidence.items() if figure is not None}
     if figures:
         lines.append(heading("Figures", cells))
@@ -88,7 +96,7 @@ def _when(store: Store, finding: Finding, *, there: bool) -> str:
 
 
 def _order(finding: Finding) -> str:
-    if finding.sign.kind in ("loop_blocked", "never_retrieved"):
+    if finding.sign.kind in STACKS:
         return "outermost first"
     return "Enter goes to the task" if any(one.task is not None for one in finding.sign.lines) else ""
 

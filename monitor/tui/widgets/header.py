@@ -28,6 +28,8 @@ STATUS = {
 WIDE = 120
 LONG_NAME, SHORT_NAME = 40, 12
 """Cells of the file that is recorded to."""
+LONG_WORST, SHORT_WORST = 40, 24
+"""Cells of what the worst finding is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Situation:
     recording: str = ""  # what is replayed, and of when
     tape: tuple[str, str] | None = None  # what is recorded while one watches: the file, and how much of it
     findings: int = 0
+    worst: str = ""  # what the worst of them is
     broken: int = 0  # findings of the bad kind among them
     keeps_locals: bool = False  # of what fails
 
@@ -210,14 +213,16 @@ def _alerts(store: Store, situation: Situation, wide: bool) -> list[Part]:
         name = safe(name) if width(safe(name)) <= most else fit(name, most)
         alerts.append((f"● {'REC ' if wide else ''}{name} {facts}", "bad"))
     if situation.findings:
-        number = situation.findings
-        text = f"{number} finding{'s' if number > 1 else ''}"
-        alerts.append((text, "bad" if situation.broken else "warn"))
+        more = f" +{situation.findings - 1}" if situation.findings > 1 else ""
+        most = LONG_WORST if wide else SHORT_WORST
+        text = situation.worst if width(situation.worst) <= most else fit(situation.worst, most)
+        alerts.append((f"{'✗' if situation.broken else '!'} {text}{more}", "bad" if situation.broken else "warn"))
     if probe.off:
         alerts.append((f"{len(probe.off)} hook{'s' if len(probe.off) > 1 else ''} off", "bad"))
-    if probe.dropped:
+    lost = probe.dropped - probe.unnamed
+    if lost > 0:
         when = "" if probe.dropped_at is None else f", {fmt.age(max(store.now - probe.dropped_at, 0.0))} ago"
-        alerts.append((f"dropped {fmt.count(probe.dropped)}{when if wide else ''}", "bad"))
+        alerts.append((f"dropped {fmt.count(lost)}{when if wide else ''}", "bad"))
     if store.missed_events:
         alerts.append((f"missed {fmt.count(store.missed_events)}{' events' if wide else ''}", "bad"))
     if store.left:
@@ -226,6 +231,8 @@ def _alerts(store: Store, situation: Situation, wide: bool) -> list[Part]:
         alerts.append((f"origins on ({situation.origins} frames)" if wide else "origins on", "warn"))
     if situation.keeps_locals:
         alerts.append(("locals of failures are kept" if wide else "locals on", "warn"))
+    if wide and probe.unnamed:
+        alerts.append((f"{fmt.count(probe.unnamed)} ends without a name", "dim"))
     if probe.viewers > 1:
         alerts.append((f"{probe.viewers} viewers", "dim"))
     return alerts

@@ -349,6 +349,36 @@ UPDATES = {
             new = [value]
             await g()
     """,
+    "what is put back at the end": """
+        async def f(self):
+            before = self.shield
+            self.shield = True
+            try:
+                await g()
+            finally:
+                self.shield = before
+        async def h(self):
+            before = self.n
+            try:
+                await g()
+            finally:
+                self.n = before + 1  #: LT12
+    """,
+    "one's own is taken out": """
+        async def f(self):
+            if not self.waiters and self.free:
+                return
+            item = Item()
+            self.waiters.append(item)
+            try:
+                await item
+            finally:
+                self.waiters.remove(item)
+        async def h(self, item):
+            if item in self.waiters:
+                await g()
+                self.waiters.remove(item)  #: LT12
+    """,
     "what is not shared": """
         count = 0
         async def f(items):

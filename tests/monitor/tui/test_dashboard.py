@@ -165,7 +165,7 @@ async def test_a_bad_filter_says_so_and_the_last_good_one_stays() -> None:
         assert "✗ not a number in a filter: age>soon" in driver.text()
         assert len(table(driver).source) == 1
         await driver.press(*["backspace"] * 4, "5")
-        assert "✗" not in driver.text().replace("✗ Ended", "")
+        assert "✗ not a number" not in driver.text()
         assert len(table(driver).source) == 1
 
 

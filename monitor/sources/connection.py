@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from monitor import frames
 from monitor.errors import ConnectError, LooptopError
+from monitor.sources import silence
 from monitor.sources.address import Address
 from probes import wire
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 GREETING = 10.0
 """Seconds that a probe has to say who it is: one C call of the program may hold its thread up for as long."""
+
+PATIENCE = 1.0
+"""Seconds without an answer after which one looks whether the process is stopped."""
 
 PIECE = 256 << 10
 LONGEST_TOKEN = 4096
@@ -172,7 +176,7 @@ def connect(
     deadline = time.monotonic() + timeout
     connection = Connection(_open(address, timeout), str(address))
     try:
-        first = first_frame(connection, deadline)
+        first = first_frame(connection, deadline, address.pid)
         if isinstance(first, frames.Challenge):
             _check(first, connection.where)
             token = find_token(address, token_file, os.environ if environ is None else environ)
@@ -210,14 +214,17 @@ def find_token(address: Address, token_file: str | None, environ: Mapping[str, s
     return token
 
 
-def first_frame(connection: Connection, deadline: float) -> frames.Frame:
-    """The next frame alone; those that came with it are kept for `receive`."""
+def first_frame(connection: Connection, deadline: float, pid: int | None = None) -> frames.Frame:
+    """The next frame alone; those that came with it are kept for `receive`. `pid`: a process that may be stopped."""
     while True:
         left = deadline - time.monotonic()
-        came = connection.receive(left) if left > 0 else []
+        came = connection.receive(min(left, PATIENCE)) if left > 0 else []
         if came:
             connection.give_back(came[1:])
             return came[0]
+        reason = silence.halted(pid)
+        if reason is not None:
+            raise Unreachable(f"{connection.where} does not answer", reason)
         if left <= 0:
             raise Unreachable(
                 f"{connection.where} does not answer",

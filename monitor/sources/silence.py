@@ -17,13 +17,25 @@ _STATES = {
 }
 """By the words of psutil."""
 
+_HALTED = ("stopped", "tracing-stop", "zombie")
 _SAME = 2.0
 """Seconds by which two clocks may differ on when a process began."""
 
 
+def halted(pid: int | None) -> str | None:
+    """One line where a process of this machine can not answer, however long one waits; None where it may yet."""
+    import psutil  # type: ignore[import-untyped]
+
+    try:
+        state = "" if pid is None else psutil.Process(pid).status()
+    except (psutil.Error, OverflowError, ValueError):
+        state = ""
+    return None if state not in _HALTED else _STATES[state].format(pid=pid)
+
+
 def why(hello: Hello) -> str:
     """One line: what the process is in. Of another machine, or out of another pid namespace, that cannot be known."""
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     try:
         process = psutil.Process(hello.pid)

@@ -80,7 +80,7 @@ def _end(news: News) -> tuple[str, str] | None:
     if status.state == "lost":
         return (f"✗ lost {since} ago: {safe(status.text)}", "bad")
     if status.state == "ended":
-        return (f"■ ended {since} ago: {safe(status.text)}; the last state stays; q leaves", "bad")
+        return (f"■ ended {since} ago; q leaves; the last state stays: {safe(status.text)}", "bad")
     return None
 
 

@@ -12,6 +12,10 @@ import pytest
 from fake_probe import eventually, hello
 
 from monitor import frames
+from monitor.errors import ConnectError
+from monitor.sources import silence
+from monitor.sources.address import Address
+from monitor.sources.connection import connect
 from monitor.sources.silence import why
 
 
@@ -36,3 +40,20 @@ def test_a_stopped_program(process):
     )
     assert told(**{**same, "started": started - 60_000_000}).startswith("one call")  # the pid is another's by now
     assert told(**{**same, "host": "elsewhere"}).startswith("one call")
+
+
+def test_a_stopped_program_is_said_to_be_stopped_and_not_waited_for(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        try:
+            os.kill(child.pid, signal.SIGSTOP)
+            told = eventually(lambda: silence.halted(child.pid))
+            assert told == f"it is stopped by a signal: kill -CONT {child.pid} lets it go on"
+            assert silence.halted(os.getpid()) is None
+            path = tmp_path / "a.sock"
+            with socket.socket(socket.AF_UNIX) as listening:
+                listening.bind(str(path))
+                listening.listen()
+                with pytest.raises(ConnectError, match=f"kill -CONT {child.pid}"):
+                    connect(Address(path=str(path), pid=child.pid), timeout=60)
+        finally:
+            child.kill()

@@ -51,7 +51,7 @@ PICTURES = (
     Picture("demo", seconds=12.0, name="dashboard", size=(120, 30)),
     Picture("blocking_call", ((5.0, "2"),)),
     Picture("busy_loop"),
-    Picture("cpu_bound", ALL_FINDINGS),
+    Picture("cpu_bound", FINDINGS),
     Picture("task_leak", ((5.0, "t"), (0.3, "t"))),
     Picture("deadlock", FINDINGS),
     Picture("lock_convoy", FINDINGS),

@@ -25,7 +25,7 @@ FINDINGS: tuple[Column[Finding], ...] = (
     Column(
         "text",
         "Evidence",
-        0,
+        52,
         "who, and the figures",
         lambda f, s: f"(dismissed) {f.sign.text}" if f.dismissed else f.sign.text,
         lambda f, s: f.sign.text,
@@ -34,7 +34,7 @@ FINDINGS: tuple[Column[Finding], ...] = (
     Column(
         "site",
         "Line",
-        30,
+        24,
         "the line that it is about",
         lambda f, s: site_text(f.sign.site, s),
         lambda f, s: site_text(f.sign.site, s),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 FLEX = 26  # what a column of width 0 wants
 GAP = 1
 ROOMY = 56  # no text column grows further while another is cut shorter than it would like
-FIXED = ("state", "outcome")  # words of a known length
+FIXED = ("state", "outcome", "kind")  # words of a known length
 ESSENTIAL = 2  # columns up to this priority may squeeze the texts; others come only where there is room to spare
 
 

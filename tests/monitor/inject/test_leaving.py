@@ -65,7 +65,9 @@ async def main(then):
     kept = [asyncio.create_task(slow()) for _ in range(2)]
     asyncio.get_running_loop().call_soon(then)
     await asyncio.sleep(3600)
-threading.Thread(target=asyncio.run, args=(main(gc.get_count),), daemon=True).start()
+running = threading.Event()
+threading.Thread(target=asyncio.run, args=(main(running.set),), daemon=True).start()
+running.wait()  # it has its files
 asyncio.run(main(ready))
 """
 

@@ -74,7 +74,7 @@ in the place of a Python function with its argument parsing, and the keywords of
 
 Tried, and kept: those keywords, a `name=None` that is left out, and a loop that runs not being asked whether it is
 closed (3.13: a tenth of the CPU time); the site of a server's own tasks, which no line of the user's makes, looked for
-once; a record that is larger than a task, so that the allocator gives it no place of one (1.01 instead of 1.11; on
+once; a record that is larger than a task, so that the allocator gives it no place of one (1.03 instead of 1.11; on
 3.13, 224 and 240 bytes made no difference). Not done: reading frames without a frame object needs structures that
 change with every Python, and the stable ABI is worth more, since one file serves 3.11 to 3.15.
 

@@ -247,12 +247,12 @@ def hook_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
     handle_class = TimedHandle
 
     def call_soon(self: Any, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        if callback.__class__ is _wakeup_class and args and isinstance(args[0], _Future) and args[0].cancelled():
+            _see_cancel(self, callback, args[0])
         if self._closed or self._debug:
             made = original(self, callback, *args, context=context)
             if made._source_traceback:
                 without_hook(made._source_traceback, sys._getframe(1))
-            if callback.__class__ is _wakeup_class and args and isinstance(args[0], _Future) and args[0].cancelled():
-                _see_cancel(self, callback, args[0])
             return made
         # Handle.__init__ of 3.11 to 3.15, without the call.
         handle: Any = new(handle_class)
@@ -265,8 +265,6 @@ def hook_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
         handle._source_traceback = None
         handle.ready = monotonic()
         self._ready.append(handle)
-        if callback.__class__ is _wakeup_class and args and isinstance(args[0], _Future) and args[0].cancelled():
-            _see_cancel(self, callback, args[0])
         return handle
 
     return call_soon

@@ -147,8 +147,7 @@ class Sampler:
         for counts in hot.short_lives.values():
             if counts.untold:
                 changes.sites.add(counts.site)
-                self.drop(counts.untold)
-                self.unnamed += counts.untold
+                self.leave_unnamed(counts.untold)
                 counts.untold = 0
         for loop in list(hot.loops):
             running = hot.record_of(hot.current_task_of(loop))
@@ -214,6 +213,11 @@ class Sampler:
         self.dropped += number
         self.dropped_at = self.clock.unix()
 
+    def leave_unnamed(self, number: int) -> None:
+        """Drops ends that went well: their site counts them, and they are only not told by name."""
+        self.drop(number)
+        self.unnamed += number
+
     def _sweep(self, now: float) -> None:
         """Once a second: tasks that passed no hook, became ready behind a blocked loop, or were collected."""
         self.prune_if_grown()
@@ -274,8 +278,7 @@ class Sampler:
             failed = [record for record in ended if record.outcome == wire.FAILED][-MOST_ENDS_A_TICK:]
             others = [record for record in ended if record.outcome != wire.FAILED]
             told = failed + others[: MOST_ENDS_A_TICK - len(failed)]
-            self.drop(len(ended) - len(told))
-            self.unnamed += len(ended) - len(told)
+            self.leave_unnamed(len(ended) - len(told))
         for record in sorted(told, key=lambda record: record.ended):
             self._tell_end(record)
 

@@ -410,7 +410,7 @@ def _last_events(back: Iterator[Event]) -> list[Event]:
     counts = dict.fromkeys(most, 0)
     of_line: dict[int | None, int] = {}
     for event in back:
-        kind = {"memory": "notice"}.get(event.kind, event.kind)
+        kind = "notice" if event.kind == "memory" else event.kind
         if kind == "task_ended" and event.outcome == "failed":
             kind = "failed"
         if kind not in counts:

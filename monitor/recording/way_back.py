@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor.errors import LooptopError
+from monitor.recording.writer import ANOTHER
 from monitor.sources.connection import Closed, Unreachable
 from monitor.targets import Gone
 
@@ -21,7 +22,6 @@ FAREWELL = 2.0
 """Seconds in which a program of this machine that closed its connection may end, or its probe serve again."""
 
 ENDED = "the program has ended"
-ANOTHER = "another session began: the program was started anew"
 STOPPED, OVER = "stopped", "the time is over"
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0

@@ -31,6 +31,8 @@ MOST_QUEUED = 3
 PATIENCE = 30.0
 """Seconds that a disk has to take the last blocks."""
 
+ANOTHER = "another session began: the program was started anew"
+
 
 class Sink(Protocol):
     """Where blocks go. Called by the writer's thread only, but for its making."""
@@ -224,7 +226,7 @@ class Recorder:
             self._begin(segment=True)
         elif self._session != hello.session:
             self._collector.block = None
-            self.ended = self._reason = "another session began: the program was started anew"
+            self.ended = self._reason = ANOTHER
             with contextlib.suppress(queue.Full):
                 self._queue.put_nowait(None)
         else:

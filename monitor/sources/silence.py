@@ -24,24 +24,24 @@ _SAME = 2.0
 
 def halted(pid: int | None) -> str | None:
     """One line where a process of this machine can not answer, however long one waits; None where it may yet."""
-    import psutil  # type: ignore[import-untyped]
-
-    try:
-        state = "" if pid is None else psutil.Process(pid).status()
-    except (psutil.Error, OverflowError, ValueError):
-        state = ""
+    state = "" if pid is None else _state(pid)
     return None if state not in _HALTED else _STATES[state].format(pid=pid)
 
 
 def why(hello: Hello) -> str:
     """One line: what the process is in. Of another machine, or out of another pid namespace, that cannot be known."""
-    import psutil
-
-    try:
-        process = psutil.Process(hello.pid)
-        ours = hello.host == socket.gethostname() and abs(process.create_time() - hello.started * 1e-6) < _SAME
-        state = process.status() if ours else ""
-    except (psutil.Error, OverflowError, ValueError):
-        state = ""
+    state = _state(hello.pid, hello.started * 1e-6) if hello.host == socket.gethostname() else ""
     held_up = "one call of it keeps the interpreter lock, or its machine has no time for it"
     return _STATES.get(state, held_up).format(pid=hello.pid)
+
+
+def _state(pid: int, began: float | None = None) -> str:
+    """Of a process of this machine, in psutil's word; empty where there is none, or it `began` at another time."""
+    import psutil  # type: ignore[import-untyped]
+
+    try:
+        process = psutil.Process(pid)
+        same = began is None or abs(process.create_time() - began) < _SAME
+        return str(process.status()) if same else ""
+    except (psutil.Error, OverflowError, ValueError):
+        return ""

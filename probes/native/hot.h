@@ -52,7 +52,7 @@ typedef struct {
 /* The fields of a TaskRecord, behind those of the weak reference that it is. Seconds of CLOCK_MONOTONIC; NAN: None.
  * With the collector's words 208 bytes, and not less: Task and coroutine have 192 (3.11, 3.12), and were a record of
  * that size, the allocator would give it the place of a task that has ended; the next task would lie elsewhere, and
- * nothing tell that the record of the dead one can go (empty tasks without a viewer: 1.11 instead of 1.01). */
+ * nothing tell that the record of the dead one can go (empty tasks without a viewer: 1.11 instead of 1.03). */
 typedef struct {
     PyObject *code;
     PyObject *loop;

@@ -256,8 +256,8 @@ def row_of(record: LoopRecord, loop: Loop, lag: float) -> list[Any]:
     started = record.started
     open_interval = now - started if started else 0.0
     busy = record.busy + open_interval
-    if not record.clocked:
-        busy = max(busy, thread_cpu(record))
+    if not record.clocked and record.thread_native:
+        busy = max(busy, _busy_by_cpu(record, busy))
     ready = getattr(loop, "_ready", None)
     timers = getattr(loop, "_scheduled", None)
     running = hot.record_of(hot.current_task_of(loop))
@@ -280,10 +280,19 @@ def static_of(record: LoopRecord) -> list[Any]:
     return [record.id, record.kind, record.thread_native, getattr(known, "name", "") or ""]
 
 
+def _busy_by_cpu(record: LoopRecord, busy: float) -> float:
+    """The busy seconds of a loop that is not clocked: what was known, and what its thread has worked since then.
+
+    What it worked before is no part of them: a thread that becomes known late would seem to have done all of it now.
+    """
+    cpu = thread_cpu(record)
+    if record.cpu_before is None:
+        record.cpu_before = cpu - busy
+    return cpu - record.cpu_before
+
+
 def thread_cpu(record: LoopRecord) -> float:
     """CPU seconds of the thread of a loop, from /proc (proc(5)); 0.0 where that is not to be had."""
-    if not record.thread_native:
-        return 0.0
     try:
         with open(f"/proc/self/task/{record.thread_native}/schedstat", "rb") as file:
             return int(file.read().split()[0]) * 1e-9

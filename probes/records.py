@@ -119,6 +119,7 @@ class LoopRecord(LoopClock):
         "between",  # samples since then of a loop that is not clocked
         "blocked_since",  # the watchdog's own, see slow.py
         "clocked",  # False: the loop passes no hook for plain callbacks (uvloop)
+        "cpu_before",  # CPU seconds of its thread that `busy` does not count; None until the thread is known
         "depth",  # stack frames below the loop
         "id",
         "kind",
@@ -136,6 +137,7 @@ class LoopRecord(LoopClock):
         self.id = id
         self.kind = kind
         self.clocked = clocked
+        self.cpu_before: float | None = None
         self.schedules = True
         self.thread = 0
         self.thread_native = 0

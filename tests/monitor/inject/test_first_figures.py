@@ -1,0 +1,32 @@
+"""What a look shows first of a program that it has just entered: what goes on, not what went on before it came."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from inject_targets import ROOT, Running
+
+WORKED_BEFORE = """
+import time, uvloop
+until = time.process_time() + 1.0
+while time.process_time() < until: pass
+async def main():
+    asyncio.get_running_loop().call_soon(ready)
+    while True: await asyncio.sleep(0.05)
+uvloop.new_event_loop().run_until_complete(main())
+"""
+
+
+def test_what_a_uvloop_worked_before_is_not_its_load(tmp_path: Path, runtime_dir: Path) -> None:
+    """Its thread is known only when the loop first answers: gunicorn's worker starts it so."""
+    pytest.importorskip("uvloop")
+    with Running(sys.executable, WORKED_BEFORE, tmp_path) as target:
+        command = [sys.executable, "-m", "monitor", "tasks", str(target.pid), "--json"]
+        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+        assert told.returncode == 0, told.stderr
+        (loop,) = json.loads(told.stdout)["loops"]
+        assert loop["utilization"] < 0.5

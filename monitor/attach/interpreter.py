@@ -1,4 +1,4 @@
-"""Which Python may read the memory of another: of the same minor version, and one that we may well run.
+"""Which Python may read the memory of another, or compile for it: of its version, and one that we may well run.
 
 The interpreter of a process is a file that its owner chose. Root must not run it, nor anybody else but the owner.
 """
@@ -27,6 +27,16 @@ def for_reading(pid: int, owner: int, minor: int) -> str | None:
     if sys.version_info[:2] == (3, minor):
         return sys.executable
     return _its_own(pid, owner) or shutil.which(f"python3.{minor}")
+
+
+def for_compiling(pid: int) -> str | None:
+    """The process's own interpreter; None where ours is of its version, or it is not to be run."""
+    try:
+        path = _its_own(pid, os.stat(f"/proc/{pid}").st_uid)  # noqa: PTH116 - as below
+    except OSError:
+        return None
+    ours = "python{}.{}".format(*sys.version_info)
+    return None if path is None or os.path.basename(path).startswith(ours) else path  # noqa: PTH119 - a string
 
 
 def _its_own(pid: int, owner: int) -> str | None:

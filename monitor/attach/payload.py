@@ -1,7 +1,10 @@
-"""The probe as one text that runs in any Python from 3.11 on: the files of `probes` and what loads them there.
+"""What is sent into a program: a text that runs in any Python from 3.11 on, and the files of `probes` that it loads.
 
 The text is one statement that can not raise and binds no name, because it runs in the program's `__main__`: it starts
 a thread and returns at once, so whoever runs it (a new thread, or the main thread of the program) is free again.
+
+The files are the parts: the text fetches them one by one, so that the program never needs room for all of them at once
+(its malloc keeps what was large once).
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monitor.attach import door, native
+from monitor.attach.compiled import packed
 from probes import wire
 
 if TYPE_CHECKING:
@@ -29,16 +33,19 @@ class Payload:
     """What is sent, and the name of the file that the answer comes in."""
 
     text: str
+    files: Mapping[str, Path]
     answer: str
 
+    def for_helper(self, pid: int) -> bytes:
+        """All of it, as the helper for that process reads it. Takes a moment, in which the helper can start."""
+        pieces = [self.answer.encode(), self.text.encode(), packed(self.files, pid)]
+        return b" ".join(b"%d" % len(piece) for piece in pieces) + b"\n" + b"".join(pieces)
 
-def sources() -> dict[str, str]:
-    """The modules of the probe, by name."""
-    return {
-        path.stem: path.read_text(encoding="utf-8")
-        for path in sorted(PROBES.glob("*.py"))
-        if path.stem not in _LEFT_OUT
-    }
+
+def sources() -> dict[str, Path]:
+    """The files of the probe, by the names of their modules."""
+    files = {path.stem: path for path in sorted(PROBES.glob("*.py")) if path.stem not in _LEFT_OUT}
+    return {**files, LEAVING.stem: LEAVING}
 
 
 def make(settings: Mapping[str, Any], timeout: float) -> Payload:
@@ -46,9 +53,7 @@ def make(settings: Mapping[str, Any], timeout: float) -> Payload:
     nonce = os.urandom(8).hex()
     name = f"looptop-{nonce}"
     bundle = {
-        "sources": sources(),
         "native": native.file(),
-        "leaving": LEAVING.read_text(encoding="utf-8"),
         "settings": dict(settings),
         "door": door.possible(),
         "nonce": nonce,
@@ -60,4 +65,5 @@ def make(settings: Mapping[str, Any], timeout: float) -> Payload:
     begin = "exec(compile(globals().pop('arrival'), '<looptop>/arrival.py', 'exec', dont_inherit=True))"
     names = f"{{'__name__': '_looptop', 'arrival': {arrival!a}, 'bundle': {bundle!a}}}"
     thread = f"(__import__('builtins').exec, ({begin!a}, {names}))"
-    return Payload(f"try:\n __import__('_thread').start_new_thread{thread}\nexcept:\n pass\n", name)
+    text = f"try:\n __import__('_thread').start_new_thread{thread}\nexcept:\n pass\n"
+    return Payload(text, sources(), name)

@@ -1,4 +1,4 @@
-"""What the text on the other side has to say: read from a file in the process that only has a name there."""
+"""What is exchanged with the text on the other side, by a file in the process that only has a name there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST = 1 << 16
+"""Bytes of an answer. The parts lie behind them."""
+
+WANTED, GIVEN = b"parts?\n", b"parts!\n"
 
 
 def read(text: bytes) -> dict[str, Any]:
@@ -23,11 +26,15 @@ def read(text: bytes) -> dict[str, Any]:
 
 
 class Answer:
-    """Looked for in /proc/PID/fd and taken once; emptied where the other side waits for that, to close it."""
+    """Looked for in /proc/PID/fd and taken once; emptied where the other side waits for that, to close it.
 
-    def __init__(self, pid: int, name: str) -> None:
+    A new probe asks for its parts first, in the same file.
+    """
+
+    def __init__(self, pid: int, name: str, parts: bytes) -> None:
         self._folder = f"/proc/{pid}/fd"
         self._name = name
+        self._parts = parts
         self.told: dict[str, Any] | None = None
 
     def wait(self, until: float, cancelled: Callable[[], bool] = lambda: False) -> dict[str, Any] | None:
@@ -63,10 +70,18 @@ class Answer:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             text = os.pread(handle, LONGEST, 0)
-            if not text.endswith(b"\n"):
+            if text == WANTED:
+                self._give(handle)
+            if text == WANTED or not text.endswith(b"\n"):
                 return  # not all of it is there yet
             self.told = read(text)
             if self.told.get("how") != "started":
                 os.ftruncate(handle, 0)  # else the probe keeps it, for other viewers
         finally:
             os.close(handle)
+
+    def _give(self, handle: int) -> None:
+        done = 0
+        while done < len(self._parts):
+            done += os.pwrite(handle, self._parts[done:], LONGEST + done)
+        os.pwrite(handle, GIVEN, 0)

@@ -1,6 +1,6 @@
 """Runs in the watched program, in a thread of its own: loads the probe beside everything, starts it and says so.
 
-Sent as text together with the sources of `probes` (see `monitor.attach.payload`); never imported. Nothing is left in
+Sent as text (see `monitor.attach.payload`), and fetches the modules of `probes`; never imported. Nothing is left in
 `sys.modules`, `sys.path` or `__main__`: the probe's modules live in `Beside`, and so does what it needs of the standard
 library that the program has not loaded, or has a file of its own for (a `json.py`, say).
 
@@ -17,13 +17,42 @@ import time
 
 PACKAGE = "_looptop"
 PATIENCE = 10.0  # seconds for which the answer is kept, and for an import of asyncio to end
+WANTED, GIVEN, PARTS_AT = b"parts?\n", b"parts!\n", 65536  # as in `answer`
+
+
+class Parts:
+    """The modules of the bundle, which the attacher puts into a file of ours. Read one by one: see `payload`."""
+
+    def __init__(self, handle, until):
+        posix.write(handle, WANTED)
+        while posix.pread(handle, len(GIVEN), 0) != GIVEN:
+            if time.time() > until:
+                raise Refused("the attacher has gone")
+            time.sleep(0.001)
+        self.handle = handle
+        self.external = sys.modules["_frozen_importlib_external"]
+        length = int(posix.pread(handle, 8, PARTS_AT))
+        self.begin = PARTS_AT + 8 + length
+        magic, self.places = self.external.marshal.loads(posix.pread(handle, length, PARTS_AT + 8))
+        self.is_our_python = magic == self.external.MAGIC_NUMBER
+
+    def code(self, name):
+        """Of a module: what was compiled for this Python, or its source compiled here."""
+        file = f"<looptop>/{name}.py"
+        source_at, source_size, code_at, code_size = self.places[name]
+        if not self.is_our_python:
+            source = posix.pread(self.handle, source_size, self.begin + source_at)
+            return compile(source, file, "exec", dont_inherit=True)
+        code = self.external.marshal.loads(posix.pread(self.handle, code_size, self.begin + code_at))
+        sys.modules["_imp"]._fix_co_filename(code, file)  # noqa: SLF001 - as importlib does
+        return code
 
 
 class Beside:
     """Modules that only know each other."""
 
-    def __init__(self, sources, native):
-        self.sources, self.native = sources, native
+    def __init__(self, parts, native):
+        self.parts, self.native = parts, native
         self.modules = {"": type(sys)(PACKAGE)}  # of the bundle
         self.others = {}  # of the standard library
         self.made = [globals(), vars(self.modules[""])]  # the namespaces that would not be there without us
@@ -64,8 +93,7 @@ class Beside:
         module.__file__ = f"<looptop>/{name}.py"
         module.__builtins__ = self.builtins
         self.made.append(vars(module))
-        code = compile(self.sources[name], module.__file__, "exec", dont_inherit=True)
-        exec(code, vars(module))  # noqa: S102 - our own text
+        exec(self.parts.code(name), vars(module))  # noqa: S102 - our own text
         setattr(self.modules[""], name, module)
         time.sleep(0)  # lets the program have the interpreter
         return module
@@ -183,9 +211,9 @@ def asyncio_is_there(until):
     return False
 
 
-def begin(bundle, native):
+def begin(bundle, parts, native):
     """Loads a probe and gets it ready. Whatever is raised, nothing of it is in."""
-    beside = Beside(bundle["sources"], native)
+    beside = Beside(parts, native)
     told = []
     beside.load("settings").warn = lambda text: told.append(text) if len(told) < 20 else None
     probe = beside.load("start").make(bundle["settings"], bundle["door"])
@@ -200,28 +228,30 @@ def begin(bundle, native):
     return beside, probe, told
 
 
-def settle(bundle):
+def settle(bundle, handle):
     """Gets a probe ready, or finds the one that is there. Returns what the attacher is told, and the new probe."""
     probe = getattr(sys, "_looptop_probe", None)
     if probe is not None:
         return facts(probe, "found", []), None
     if not asyncio_is_there(min(bundle["until"], time.time() + PATIENCE)):
         raise Refused("asyncio")
+    parts = Parts(handle, bundle["until"])
     try:
-        beside, probe, told = begin(bundle, bundle["native"])
+        beside, probe, told = begin(bundle, parts, bundle["native"])
     except Refused:
         raise
     except Exception as error:
         if "why" in bundle["native"]:
             raise
-        beside, probe, told = begin(bundle, {"why": f"those in C failed: {type(error).__name__}: {error}"[:200]})
-    made, leaving = beside.made, bundle["leaving"]
+        why = f"those in C failed: {type(error).__name__}: {error}"[:200]
+        beside, probe, told = begin(bundle, parts, {"why": why})
+    made, leaving = beside.made, parts.code("leaving")
 
     def leave():
         """The probe is out: what it was made of goes, too."""
         try:
             alone = {"__name__": "_looptop.leaving"}
-            exec(compile(leaving, "<looptop>/leaving.py", "exec"), alone)  # noqa: S102 - our own text
+            exec(leaving, alone)  # noqa: S102 - our own text
             sys.modules["_thread"].start_new_thread(alone["leave"], (list(made),))
         except Exception:  # noqa: BLE001, S110 - then the program's collector does it
             pass
@@ -269,11 +299,10 @@ def open_answer(name):
     raise OSError("nowhere to write")
 
 
-def answer(name, told):
-    """A file with what is to be told."""
-    handle = open_answer(name)
-    posix.write(handle, repr(told).encode() + b"\n")
-    return handle
+def answer(handle, told):
+    """Puts what is to be told into the file, in the place of all that was there."""
+    posix.ftruncate(handle, 0)
+    posix.pwrite(handle, repr(told).encode() + b"\n", 0)
 
 
 def wait_until_read(handle):
@@ -297,14 +326,14 @@ def arrive(bundle):
         return
     probe = None
     try:
+        handle = open_answer(bundle["name"])
         try:
-            told, probe = settle(bundle)
+            told, probe = settle(bundle, handle)
         except Refused as refusal:
             told = {"refused": str(refusal)}
         except BaseException as error:  # noqa: BLE001 - it is told, and nothing may get out
             told = {"error": f"{type(error).__name__}: {error}"}
-        bundle["sources"] = None
-        handle = answer(bundle["name"], told)
+        answer(handle, told)
         if probe is None:
             wait_until_read(handle)
         else:

@@ -62,7 +62,7 @@ def inject(
         raise ConnectError(f"PID {pid} is looptop itself", "looptop ps lists what runs here")
     arguments = [str(pid), "--method", method, "--timeout", str(timeout)]
     arguments += ["--force"] * force + ["--dry-run"] * dry_run
-    said = _run(arguments, f"{payload.answer}\n{payload.text}".encode(), timeout + GRACE, meanwhile)
+    said = _run(pid, arguments, payload, timeout + GRACE, meanwhile)
     if not said.get("ok"):
         raise ConnectError(said.get("message", "attaching failed"), said.get("hint", ""))
     told = said.get("answer") or {}
@@ -86,7 +86,9 @@ def inject(
     )
 
 
-def _run(arguments: list[str], content: bytes, seconds: float, meanwhile: Callable[[], None] | None) -> dict[str, Any]:
+def _run(
+    pid: int, arguments: list[str], payload: Payload, seconds: float, meanwhile: Callable[[], None] | None
+) -> dict[str, Any]:
     """What the helper says."""
     import subprocess
 
@@ -101,7 +103,7 @@ def _run(arguments: list[str], content: bytes, seconds: float, meanwhile: Callab
     )
     assert helper.stdin is not None
     try:
-        helper.stdin.write(b"%d\n" % len(content) + content)
+        helper.stdin.write(payload.for_helper(pid))
         helper.stdin.flush()
         if meanwhile is not None:
             meanwhile()

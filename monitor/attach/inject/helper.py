@@ -2,8 +2,8 @@
 
     helper PID --method auto|remote_exec|ptrace|gdb --timeout S [--force] [--dry-run]
 
-It reads the name of the answer and the text from stdin. When stdin ends early, whoever asked has gone: it stops
-waiting, but never in the middle of something.
+It reads the name of the answer, the text and the parts from stdin. When stdin ends early, whoever asked has gone: it
+stops waiting, but never in the middle of something.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ def main(arguments: list[str] | None = None) -> int:
     """What the process does."""
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     options = parser().parse_args(arguments)
-    length = _length()
-    content = sys.stdin.buffer.read(length)
-    if len(content) != length:
+    lengths = [int(word) for word in sys.stdin.buffer.readline().split()]
+    pieces = [sys.stdin.buffer.read(length) for length in lengths]
+    if [len(piece) for piece in pieces] != lengths or len(pieces) != 3:
         return NO_CONNECTION  # whoever asked has ended in the middle of it
-    name, _, text = content.decode().partition("\n")
+    name, text, parts = pieces[0].decode(), pieces[1].decode(), pieces[2]
     gc.disable()
     began = time.monotonic()
     tried: list[dict[str, str]] = []
     try:
-        result = work(options, name, text, tried)
+        result = work(options, name, text, parts, tried)
     except ConnectError as error:
         result = {"ok": False, "message": error.message, "hint": error.hint}
     except (PtraceError, StuckError, GoneError, InjectError, OSError) as error:
@@ -65,16 +65,14 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _length() -> int:
-    return int(sys.stdin.buffer.readline() or b"0")
-
-
 def _cancelled() -> bool:
     ready, _, _ = select.select([sys.stdin], [], [], 0)
     return bool(ready)
 
 
-def work(options: argparse.Namespace, name: str, text: str, tried: list[dict[str, str]]) -> dict[str, Any]:
+def work(
+    options: argparse.Namespace, name: str, text: str, parts: bytes, tried: list[dict[str, str]]
+) -> dict[str, Any]:
     """Goes in by the first way that is open. Raises ConnectError."""
     target = look(options.pid)
     if target.remote_off and not options.force:
@@ -88,7 +86,7 @@ def work(options: argparse.Namespace, name: str, text: str, tried: list[dict[str
         raise ConnectError(f"there is no way into PID {target.pid}", "; ".join(_reasons(tried)) or _HOW_TO_RUN)
     if options.dry_run:
         return {**facts, "method": ways[0], "how": _plan(ways[0], target), "pause_ms": 0.0, "answer": None}
-    answer = Answer(target.pid, name)
+    answer = Answer(target.pid, name, parts)
     deadline = time.monotonic() + options.timeout
     for way in ways:
         try:

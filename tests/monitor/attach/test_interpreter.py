@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from monitor.attach import interpreter
-from monitor.attach.interpreter import for_reading
+from monitor.attach.interpreter import for_compiling, for_reading
 
 MINE = sys.version_info[1]
 
@@ -82,3 +82,14 @@ def test_else_one_on_path(other, process, tmp_path, monkeypatch):
     chosen.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
     assert for_reading(child.pid, os.geteuid() + 1, 15) == str(chosen)
+
+
+def test_its_own_compiles_unless_ours_is_of_its_version(process, monkeypatch):
+    child, copy = process
+    monkeypatch.setattr(interpreter.sys, "version_info", (3, 14, 1))
+    assert for_compiling(child.pid) is None
+    monkeypatch.setattr(interpreter.sys, "version_info", (3, 99, 0))
+    assert for_compiling(child.pid) == str(copy)
+    copy.chmod(0o757)
+    assert for_compiling(child.pid) is None
+    assert for_compiling(2**30) is None

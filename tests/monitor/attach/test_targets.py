@@ -112,7 +112,7 @@ def test_what_is_a_recording(tmp_path, monkeypatch):
 
 
 def test_a_name_that_nobody_has(runtime_dir):
-    assert failure("@web") == "no program is called @web: looptop ps lists what runs here"
+    assert failure("@web").startswith("no program is called @web: ")  # others may run here
     announce(runtime_dir, os.getpid())
     assert failure("@web") == "no program is called @web: there is @api"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from waiting import wait_until
 
 from monitor.attach import native
 from monitor.attach.inject import inject
-from monitor.attach.payload import ARRIVAL, Payload, make
+from monitor.attach.payload import ARRIVAL, Payload, make, sources
 
 COUNTING = """
 gc.disable()
@@ -159,7 +160,7 @@ def changed(**facts: Any) -> Payload:
     real = native.file()
     payload = make({"leave": True}, 10)
     assert ascii(real) in payload.text
-    return Payload(payload.text.replace(ascii(real), ascii({**real, **facts})), payload.answer)
+    return replace(payload, text=payload.text.replace(ascii(real), ascii({**real, **facts})))
 
 
 @pytest.mark.parametrize(
@@ -187,11 +188,14 @@ def test_hooks_in_python_where_those_in_c_fail(
     tmp_path: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needs("C", monkeypatch)
-    payload = make({"leave": True}, 10)
-    broken = payload.text.replace("hot.state.closed = False", "hot.state.closed = hot.HOOKS[1]")  # C has no such
-    assert broken != payload.text
+    files = sources()
+    real = files["probe"].read_text()
+    files["probe"] = tmp_path / "probe.py"
+    files["probe"].write_text(real.replace("hot.state.closed = False", "hot.state.closed = hot.HOOKS[1]"))  # C has none
+    assert files["probe"].read_text() != real
+    payload = replace(make({"leave": True}, 10), files=files)
     with Running(interpreter("own"), COUNTING + IDLE, tmp_path) as target:
-        result = inject(target.pid, Payload(broken, payload.answer), timeout=10)
+        result = inject(target.pid, payload, timeout=10)
         with look(result) as viewer:
             assert viewer.frames[0]["hooks"].startswith("pure Python (those in C failed: IndexError")
         assert target.stderr == ""

@@ -203,9 +203,10 @@ def test_nowhere_to_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_probe_that_fails_says_why_to_us_and_not_to_the_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        payload, "sources", lambda: {"settings": "", "start": "def make(given, door):\n    return 1 / 0\n"}
-    )
+    modules = {"settings": tmp_path / "settings.py", "start": tmp_path / "start.py", "leaving": payload.LEAVING}
+    modules["settings"].write_text("")
+    modules["start"].write_text("def make(given, door):\n    return 1 / 0\n")
+    monkeypatch.setattr(payload, "sources", lambda: modules)
     with Running(sys.executable, "idle", tmp_path) as target:
         before, threads, files = target.state(), target.threads(), target.files()
         error = refused(target.pid)

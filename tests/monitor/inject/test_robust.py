@@ -69,11 +69,11 @@ def test_kills_at_random_moments(tmp_path: Path, runtime_dir: Path) -> None:
 
 def test_a_text_that_was_cut_short_is_not_sent(tmp_path: Path, runtime_dir: Path) -> None:
     with Running(OWN, "ticking", tmp_path) as target:
-        text = f"{make({}, 10).answer}\n{make({}, 10).text}".encode()
+        content = make({}, 10).for_helper(target.pid)
         command = [sys.executable, "-c", "from monitor.attach.inject.helper import main; raise SystemExit(main())"]
         with subprocess.Popen([*command, str(target.pid)], cwd=ROOT, stdin=subprocess.PIPE) as helper:
             assert helper.stdin is not None
-            helper.stdin.write(b"%d\n" % len(text) + text[:60_000])
+            helper.stdin.write(content[:60_000])
             helper.stdin.close()
             assert helper.wait(20) == 3
         assert target.state()["last"] == "None"

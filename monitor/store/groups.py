@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
+
+from probes import wire
 
 if TYPE_CHECKING:
     from monitor.store.model import Site, SiteStats, Task
     from monitor.store.store import Store
+
+_STATE, _BORN, _BUSY, _SHARE, _STEPS = map(attrgetter, ("state", "born", "busy", "share", "steps"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,12 @@ def groups(store: Store, tasks: list[Task] | None = None) -> list[Group]:
     """The live tasks (or the given ones) by creation site, with births and deaths of short-lived ones."""
     store.measure_sites()
     by_site: dict[Site | None, list[Task]] = {}
+    here: dict[int, list[Task]] = {}  # by identity, since a site is hashed in Python: a crowd has few sites
     for task in store.tasks.values() if tasks is None else tasks:
-        by_site.setdefault(task.site, []).append(task)
+        members = here.get(id(task.site))
+        if members is None:
+            members = here[id(task.site)] = by_site.setdefault(task.site, [])
+        members.append(task)
     stats = {entry.site: entry for entry in store.sites.values()}
     if tasks is None:
         for site in stats:
@@ -40,17 +49,17 @@ def groups(store: Store, tasks: list[Task] | None = None) -> list[Group]:
 
 
 def _group(store: Store, site: Site | None, members: list[Task], stats: SiteStats | None) -> Group:
-    states = [task.state_name for task in members]
-    ages = [age for age in (task.age(store.now) for task in members) if age is not None]
+    states = list(map(_STATE, members))
+    births = [born for born in map(_BORN, members) if born is not None]
     return Group(
         site=site,
         tasks=len(members),
-        waiting=states.count("waiting"),
-        scheduled=states.count("scheduled"),
-        running=states.count("running"),
-        busy=sum(task.busy for task in members) + (stats.busy if stats else 0.0),
-        share=sum(task.share for task in members),
-        steps=sum(task.steps for task in members) + (stats.steps if stats else 0),
-        oldest=max(ages, default=None),
+        waiting=states.count(wire.WAITING),
+        scheduled=states.count(wire.SCHEDULED),
+        running=states.count(wire.RUNNING),
+        busy=sum(map(_BUSY, members)) + (stats.busy if stats else 0.0),
+        share=sum(map(_SHARE, members)),
+        steps=sum(map(_STEPS, members)) + (stats.steps if stats else 0),
+        oldest=max(store.now - min(births), 0.0) if births else None,
         stats=stats,
     )

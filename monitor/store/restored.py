@@ -132,7 +132,10 @@ def _restore_tasks(store: Store, tasks: list[Task], revision: int) -> None:
     version = (revision + 1) << 20  # no version of before comes again
     for task in tasks:
         task.version = version
+        if task.id in store.tasks:
+            store._census.left(store.tasks[task.id])
         store.tasks[task.id] = task
+        store._census.came(task)
         store._children.setdefault(task.parent, set()).add(task.id)
         if task.share or task.busy > task.measured_busy:
             store._sharing.add(task.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from monitor.format import UNKNOWN
@@ -16,9 +17,10 @@ from monitor.tui.paint import Part
 from monitor.tui.theme import STATE_STYLES, delay_style, load_style
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Container, Hashable, Sequence
 
 Row = TypeVar("Row")
+_ID = attrgetter("id")
 INDENT = 2
 TREE_NAME = 34
 DEEPEST = 12
@@ -49,8 +51,12 @@ class Rows(Generic[Row]):
     def index(self, key: Hashable) -> int | None:
         """The place of a key. Who is never asked needs no table of places."""
         if self._places is None:
-            self._places = {self.key_of(row): number for number, row in enumerate(self.rows)}
+            self._places = self.places()
         return self._places.get(key)
+
+    def places(self) -> dict[Hashable, int]:
+        """The place of each key."""
+        return {self.key_of(row): number for number, row in enumerate(self.rows)}
 
     def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
         """What a row shows now."""
@@ -128,6 +134,10 @@ class TaskRows(Rows[Task]):
         """A task is its id."""
         return row.id
 
+    def places(self) -> dict[Hashable, int]:
+        """As ever, but of a crowd."""
+        return dict(zip(map(_ID, self.rows), range(len(self.rows)), strict=True))
+
     def now(self, row: Task) -> Task:
         """A renamed task is another object under the same id."""
         return self.store.tasks.get(row.id, row)
@@ -161,42 +171,52 @@ class TreeRows(TaskRows):
 
     def __init__(self, store: Store) -> None:
         self.folded: set[int] = set()
-        self._depths: dict[int, int] = {}
+        self._levels: dict[int, int] = {}  # of the children of a task
         self._matching: frozenset[int] | None = None
         super().__init__(store)
 
     def order(self, rows: list[Task]) -> list[Task]:
         """Depth first, brothers by the column that was chosen."""
-        store = self.store
-        kept = {task.id for task in rows}
+        tasks = self.store.tasks
         self._matching = None
+        kept: Container[int] = tasks
         if self.passes() is not None:
-            self._matching = frozenset(kept)
-            for task in rows:
-                parent = store.tasks.get(task.parent)
-                while parent is not None and parent.id not in kept:
-                    kept.add(parent.id)
-                    parent = store.tasks.get(parent.parent)
+            self._matching = frozenset(task.id for task in rows)
+            kept = self._with_ancestors(rows)
+            rows = [tasks[task_id] for task_id in sorted(kept)]
         families: dict[int, list[Task]] = {}
         roots = []
-        for task_id in kept:
-            task = store.tasks[task_id]
-            if task.parent in kept and task.parent != task_id:
-                families.setdefault(task.parent, []).append(task)
-            else:
+        for task in super().order(rows):
+            parent = task.parent
+            if parent not in kept or parent == task.id:
                 roots.append(task)
-        self._depths = {}
+            elif parent in families:
+                families[parent].append(task)
+            else:
+                families[parent] = [task]
+        self._levels = {}
         result: list[Task] = []
-        pending = [(task, 0) for task in reversed(super().order(roots))]
+        pending = [iter(roots)]
         while pending:
-            task, depth = pending.pop()
-            if task.id in self._depths:
-                continue
-            self._depths[task.id] = depth
-            result.append(task)
-            if task.id not in self.folded and task.id in families:
-                pending.extend((child, depth + 1) for child in reversed(super().order(families[task.id])))
+            for task in pending[-1]:
+                result.append(task)
+                if task.id in families and task.id not in self.folded:
+                    self._levels[task.id] = len(pending)
+                    pending.append(iter(families[task.id]))
+                    break
+            else:
+                pending.pop()
         return result
+
+    def _with_ancestors(self, rows: list[Task]) -> set[int]:
+        """The ids of tasks, and of all that they descend from."""
+        kept = {task.id for task in rows}
+        for task in rows:
+            parent = self.store.tasks.get(task.parent)
+            while parent is not None and parent.id not in kept:
+                kept.add(parent.id)
+                parent = self.store.tasks.get(parent.parent)
+        return kept
 
     def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
         """As in the flat table, the name indented and marked as folded or not."""
@@ -209,7 +229,7 @@ class TreeRows(TaskRows):
         return cells
 
     def _branch(self, task: Task) -> str:
-        depth = min(self._depths.get(task.id, 0), DEEPEST)
+        depth = 0 if task.parent == task.id else min(self._levels.get(task.parent, 0), DEEPEST)
         mark = " "
         if self.store.has_children(task.id):
             mark = "▸" if task.id in self.folded else "▾"

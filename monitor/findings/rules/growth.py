@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +94,7 @@ class Tasks:
     def _look(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
         window, least = thresholds.of("tasks_growing", "window"), thresholds.of("tasks_growing", "least")
         most_ended = thresholds.of("tasks_growing", "ended")
-        alive = Counter(task.site for task in store.tasks.values())
+        alive = store.made_at()
         ends = {stats.site: stats.ended for stats in store.sites.values()}
         self._alive.keep(set(alive))
         self._ended.keep(set(alive))

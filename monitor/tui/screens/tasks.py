@@ -102,7 +102,6 @@ class TasksScreen(TableScreen):
         self.flat_rows.site = self.tree_rows.site = site
         by_name: dict[str, Rows[Any]] = {"flat": self.flat_rows, "tree": self.tree_rows, "groups": self.group_rows}
         self.rows = by_name[name]
-        self.rows.arrange(self.store)
         self.table.show(self.rows)
         self.rearrange()
         self.look()

@@ -1,5 +1,8 @@
 """The model: what frames make of it, and that losing, repeating or mixing them does no harm."""
 
+from collections import Counter
+from dataclasses import replace
+
 import msgspec
 import pytest
 from fake_probe import DETAILS, NOW, SESSION, event, hello, static, tick
@@ -195,7 +198,7 @@ def test_the_store_knows_no_frame_that_it_could_not_take():
 
 
 numbers = st.integers(-1, 6)
-rows = st.lists(st.tuples(numbers, st.integers(0, 5), numbers, numbers, st.none() | numbers, numbers), max_size=4)
+rows = st.lists(st.tuples(numbers, st.integers(-9, 5), numbers, numbers, st.none() | numbers, numbers), max_size=4)
 facts = st.lists(
     st.tuples(
         numbers,
@@ -225,6 +228,26 @@ anything = st.one_of(
 @given(st.lists(anything, max_size=12))
 def test_whatever_comes_in_whatever_order_the_store_stands(told):
     store = apply(Store(), *told)
-    assert sum(store.counts().values()) == len(store.tasks)
+    assert store.counts() == Counter(task.state_name for task in store.tasks.values())
+    assert store.made_at() == Counter(task.site for task in store.tasks.values())
     children = [child for parent in range(-1, 7) for child in store.children(parent)]
     assert sorted(children) == sorted(store.tasks)
+
+
+@given(st.lists(anything, max_size=12), st.lists(anything, max_size=6), st.lists(anything, max_size=6))
+def test_a_frozen_copy_stays_as_it_is_whatever_comes(before, meanwhile, after):
+    store, other = apply(Store(), hello(), *before), apply(Store(), hello(), *before)
+    frozen = store.frozen()
+    shown = {number: replace(task) for number, task in frozen.tasks.items()}
+    apply(store, *meanwhile)
+    apply(store, tick(waits=[[number, "lock", "of the later"] for number in range(-1, 7)]))
+    again = store.frozen()
+    shown_again = {number: replace(task) for number, task in again.tasks.items()}
+    apply(store, *after)
+    assert (frozen.tasks, again.tasks) == (shown, shown_again)
+    for one in (frozen, again, store):
+        assert one.counts() == Counter(task.state_name for task in one.tasks.values())
+        assert one.made_at() == Counter(task.site for task in one.tasks.values())
+    apply(other, *meanwhile)
+    apply(other, tick(waits=[[number, "lock", "of the later"] for number in range(-1, 7)]), *after)
+    assert store.tasks == other.tasks  # to have been looked at changes nothing

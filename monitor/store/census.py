@@ -1,4 +1,4 @@
-"""How many live tasks there are by state and by creation site: kept as they change, since counting a crowd takes long."""
+"""How many live tasks there are by state and by creation site: kept as they change; to count a crowd takes long."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from . import sites
+from .records import coro_name
 from .stacks import StackFrame, callbacks_of, closure_of
 
 if TYPE_CHECKING:
@@ -57,9 +58,17 @@ def read(frames: list[StackFrame], leaf: Any) -> Wait | None:
     return found or _of_future(leaf)
 
 
+def _called(task: Any) -> str:
+    """What a person calls a task: a name that asyncio gave says nothing without the coroutine."""
+    name = str(task.get_name())
+    if not (name.startswith("Task-") and name[5:].isdigit()):
+        return name
+    return f"{coro_name(task).rpartition('.')[2]}() {name}"
+
+
 def _of_future(leaf: Any) -> Wait:
     if isinstance(leaf, asyncio.Task):
-        return Wait("task", leaf.get_name(), tasks=[leaf])
+        return Wait("task", _called(leaf), tasks=[leaf])
     children = getattr(leaf, "_children", None)
     if isinstance(children, list):
         pending = [child for child in children if not child.done()]
@@ -75,7 +84,7 @@ def _of_future(leaf: Any) -> Wait:
         elif name == "shield.<locals>._outer_done_callback":
             inner = closure_of(callback).get("inner")
             if isinstance(inner, asyncio.Task):
-                return Wait("task", f"shield of {inner.get_name()}", tasks=[inner])
+                return Wait("task", f"shield of {_called(inner)}", tasks=[inner])
     return Wait("future", type(leaf).__name__, waited=leaf)
 
 
@@ -206,7 +215,7 @@ def _wait_for(found: Locals) -> Wait | None:
     # 3.11 waits on a future of its own; from 3.12 on the inner awaitable is awaited in this very task.
     inner = found.get("fut")
     if isinstance(inner, asyncio.Task):
-        return Wait("task", f"wait_for {inner.get_name()}", tasks=[inner])
+        return Wait("task", f"wait_for {_called(inner)}", tasks=[inner])
     return _of_future(inner) if isinstance(inner, asyncio.Future) and not inner.done() else None
 
 

@@ -26,7 +26,7 @@ def tasks(look: Look, width: int, colour: bool) -> list[str]:
     store = look.store
     headings = of_columns(TASKS, store)
     if look.depths:
-        headings = [replace(h, text=_indented(h.text, look.depths)) if h.title == "Name" else h for h in headings]
+        headings = [_in_tree(heading, look.depths) if heading.title == "Name" else heading for heading in headings]
     lines = heading_lines(store)
     lines += ["", *table(look.tasks, headings, width, colour)] if look.tasks else ["", _nothing(store)]
     if look.ended:
@@ -41,6 +41,11 @@ def _nothing(store: Store) -> str:
     if not store.loops:
         return "no event loop has run yet"
     return "no task passes the filter" if store.tasks else "no tasks"
+
+
+def _in_tree(name: Heading[Task], depths: dict[int, int]) -> Heading[Task]:
+    without = name.without and (name.without[0], _indented(name.without[1], depths))
+    return replace(name, text=_indented(name.text, depths), without=without)
 
 
 def _indented(text: Callable[[Task], str], depths: dict[int, int]) -> Callable[[Task], str]:
@@ -59,7 +64,8 @@ def heading_lines(store: Store) -> list[str]:
             lines.append(fmt.clean(f"{session.hooks}; times and counts are not known, a tree is of who awaits whom"))
     counts = store.counts()
     states = "  ".join(f"{number} {state}" for state, number in sorted(counts.items(), key=lambda pair: -pair[1]))
-    lines.append(f"{len(store.tasks)} tasks: {states}" if counts else "0 tasks")
+    number = len(store.tasks)
+    lines.append(f"{number} task{'' if number == 1 else 's'}: {states}" if counts else "0 tasks")
     for loop in store.loops.values():
         known = loop.busy is not None
         steps = f"  {fmt.rate(loop.steps_per_s)} steps/s" if loop.steps_per_s is not None else ""

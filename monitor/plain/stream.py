@@ -18,6 +18,7 @@ from monitor.plain.objects import Object
 from monitor.recording.reader import Recording
 from monitor.recording.walk import walk
 from monitor.sources.connection import Closed, Connection
+from monitor.store.columns import called
 from monitor.store.model import Loop
 from monitor.store.store import Store
 
@@ -272,7 +273,11 @@ _TEXTS: dict[str, Callable[[Object], str]] = {
 
 
 def _who(thing: Object, otherwise: str) -> str:
-    name = thing["name"] or otherwise or "?"
+    name = (
+        called(thing["name"], otherwise.removesuffix("()"))
+        if thing["name"] and otherwise
+        else thing["name"] or otherwise or "?"
+    )
     return f"{name} (task {thing['task']})" if thing["task"] is not None else str(name)
 
 

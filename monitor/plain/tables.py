@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from rich.cells import cell_len, set_cell_size
 
 from monitor import format as fmt
-from monitor.store.columns import Column
+from monitor.store.columns import Column, called
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
@@ -30,11 +30,21 @@ class Heading(Generic[Row]):
     text: Callable[[Row], str]
     right: bool = False
     priority: int = 1
+    without: tuple[str, Callable[[Row], str]] | None = None
+    """The title of a column, and what the cells of this one say where there is no room for that one."""
 
 
 def of_columns(columns: Sequence[Column[Row]], store: Store) -> list[Heading[Row]]:
-    """The columns of the store, for rows of the store."""
-    return [Heading(c.title, _reader(c, store), c.right, c.priority) for c in columns]
+    """The columns of the store, for rows of the store. A name stands for the coroutine where that has no room."""
+    coroutine = next((c.title for c in columns if c.key == "coro"), None)
+    alone = None if coroutine is None else (coroutine, _called)
+    return [
+        Heading(c.title, _reader(c, store), c.right, c.priority, alone if c.key == "name" else None) for c in columns
+    ]
+
+
+def _called(row: Any) -> str:
+    return called(row.name, row.coro)
 
 
 def _reader(column: Column[Row], store: Store) -> Callable[[Row], str]:
@@ -45,15 +55,26 @@ def table(rows: Sequence[Row], headings: Sequence[Heading[Row]], width: int, col
     """The lines of a table, its heading first, none wider than `width`."""
     most = [WIDEST] * (len(headings) - 1) + [max(width, WIDEST)]
     cells = [[cell(heading.text(row), limit) for heading, limit in zip(headings, most, strict=True)] for row in rows]
-    widths = [
-        max([cell_len(heading.title), *(cell_len(line[i]) for line in cells)]) for i, heading in enumerate(headings)
-    ]
+    widths = _widths(headings, cells)
     shown = fit(widths, [heading.priority for heading in headings], width)
+    titles = {headings[i].title for i in shown}
+    for i in shown:
+        without = headings[i].without
+        if without is not None and without[0] not in titles:
+            for row, line in zip(rows, cells, strict=True):
+                line[i] = cell(without[1](row), most[i])
+            widths = _widths(headings, cells)
     shrink(widths, shown, [heading.right for heading in headings], width)
     heading_line = _line([heading.title for heading in headings], headings, shown, widths)
     lines = [f"{_BOLD}{heading_line}{_PLAIN}" if colour else heading_line]
     lines += [_line(line, headings, shown, widths) for line in cells]
     return lines
+
+
+def _widths(headings: Sequence[Heading[Any]], cells: Sequence[Sequence[str]]) -> list[int]:
+    return [
+        max([cell_len(heading.title), *(cell_len(line[i]) for line in cells)]) for i, heading in enumerate(headings)
+    ]
 
 
 def fit(widths: Sequence[int], priorities: Sequence[int], width: int) -> list[int]:

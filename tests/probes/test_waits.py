@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -64,6 +65,9 @@ BODY = """
         async for value in generator():
             yield value
 
+    async def unnamed():
+        await asyncio.create_task(slow_one("unnamed"))
+
     async def iterates():
         async for value in inner_generator(): pass
 
@@ -96,7 +100,7 @@ BODY = """
         await asyncio.sleep(0)
         for each in (sleeps, future, task, locks, event, condition, condition_for, semaphore, barrier, gets, puts, joins, reads,
                      sock_recv, serves, executes, threads, process, process_reads, gathers, waits, group, waits_for, times_out,
-                     shields, as_completed, drains, iterates):
+                     shields, as_completed, drains, iterates, unnamed):
             keep.append(asyncio.create_task(each(), name=each.__name__))
         keep.append(asyncio.create_task(deep(4), name="deep"))
         await asyncio.sleep(0.1)
@@ -134,6 +138,7 @@ KINDS = {
     "group": "gather",
     "times_out": "sleep",
     "shields": "task",
+    "unnamed": "task",
     "drains": "socket",
     "iterates": "sleep",
     "deep": "sleep",
@@ -222,6 +227,11 @@ def test_sockets_executors_and_processes_say_which(seen: dict[str, dict]) -> Non
         assert seen["sock_recv"]["waiting_on"]["fd"] > 2
         assert seen["process"]["waiting_on"]["pid"] > 1
     assert seen["executes"]["waiting_on"]["running"] is True
+
+
+def test_a_task_that_only_asyncio_has_named_is_called_by_its_coroutine(seen: dict[str, dict]) -> None:
+    assert seen["task"]["waiting_on"]["repr"] == "forever"
+    assert re.fullmatch(r"slow_one\(\) Task-\d+", seen["unnamed"]["waiting_on"]["repr"])
 
 
 def test_tasks_that_await_tasks(seen: dict[str, dict]) -> None:

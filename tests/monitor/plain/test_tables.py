@@ -162,3 +162,16 @@ def test_cut(text, width, expected):
 def test_columns_of_the_first_priority_stay():
     assert fit([30, 30, 30], [1, 1, 2], 10) == [0, 1]
     assert fit([3, 3, 3], [1, 1, 2], 80) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("tree", [False, True])
+def test_the_coroutine_stands_for_a_name_of_asyncio_where_it_has_no_column(tree):
+    facts = static()
+    facts["tasks"][0][1] = "Task-1"
+    store = apply(Store(), hello(), facts, tick())
+    chosen, depths = choose(store, Wanted(tree=tree))
+    for width, name, other in ((60, "main()", "Task-1"), (200, "Task-1", "main()")):
+        text = "\n".join(tasks(Look(store, chosen, [], depths), width, colour=False))
+        assert name in text
+        assert other not in text
+        assert ("Coroutine" in text) == (width == 200)

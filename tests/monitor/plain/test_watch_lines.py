@@ -168,3 +168,11 @@ def test_it_ends_when_the_time_is_over(connection):
 
     made = list(watch(connection(behave), 0.3, None))
     assert [thing["type"] for thing in made] == ["slow_callback"]
+
+
+def test_a_task_that_only_asyncio_has_named_is_called_by_its_coroutine():
+    (ended,) = stream_of({**ENDED, "name": "Task-9"})
+    assert "  job() (task 9)  " in line(ended)
+    assert ended["name"] == "Task-9"
+    (slow,) = stream_of({**SLOW, "name": "Task-2"})
+    assert line(slow).endswith("in worker() (task 2)")

@@ -14,6 +14,7 @@ from monitor.guard import say
 
 if TYPE_CHECKING:
     from monitor.attach.enter import Way
+    from monitor.sources.address import Address
 
 
 @click.command()
@@ -76,18 +77,29 @@ def _load_screens() -> None:
 def _plan(pid: int, way: Way, read_only: bool) -> str:
     """What would be done, and why; where nothing can be put in, whether the tasks would be read from outside."""
     from monitor.attach.reach import why_not_read
+    from monitor.sources.address import Address
+    from monitor.targets import Gone, resolve
 
     if read_only:
         why = why_not_read(pid)
         if why is not None:
             raise ConnectError(why, "without --read-only a probe would be put in")
         return "would be watched read-only, from outside: as asked"
+    plans: list[str] = []
+
+    def plan(entered: int) -> Address:
+        plans.append(way.plan(entered))
+        return Address(pid=entered)
+
     try:
-        return way.plan(pid)
+        resolve(str(pid), enter=plan)  # refuses what would be refused
+    except Gone:
+        raise
     except ConnectError as refused:
-        if why_not_read(pid) is not None:
+        if way.method != "auto" or why_not_read(pid) is not None:
             raise
         return f"would be watched read-only, from outside: {refused.message}\nto put a probe in: {refused.hint}"
+    return plans[0] if plans else f"process {pid} has a probe: it would be watched through that"
 
 
 @click.command()

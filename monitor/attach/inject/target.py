@@ -6,16 +6,17 @@ import errno
 import os
 import platform
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from monitor.attach.inject import code, elf
+from monitor.attach.inject import code, elf, room
 from monitor.attach.inject.ptrace import Memory
 from monitor.errors import ConnectError
 
 OLDEST = (3, 11)
-SPARE_FILES = 12
-"""Descriptors that a probe needs: if the process has fewer left, it is left alone."""
+OURS = 1.0
+"""Seconds for which another looptop that is just getting in is waited for; it takes a tenth of one."""
 
 YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
 _CAP_SYS_PTRACE = 1 << 19
@@ -44,7 +45,11 @@ class Target:
 
 def look(pid: int) -> Target:
     """The facts about a process. Raises ConnectError with the reason why it is left alone, and what to do."""
+    until = time.monotonic() + OURS
     status = _status(pid)
+    while _is_ours(int(status.get("TracerPid", "0") or 0)) and time.monotonic() < until:
+        time.sleep(0.005)
+        status = _status(pid)
     _check_state(pid, status)
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         where = f"{platform.system()} on {platform.machine()}"
@@ -57,7 +62,9 @@ def look(pid: int) -> Target:
     except OSError as error:
         raise denied(pid, status, error) from None
     try:
-        return _python(pid, memory, mapped)
+        target = _python(pid, memory, mapped)
+        room.check(pid, status)
+        return target
     except BaseException:
         memory.close()
         raise
@@ -86,6 +93,14 @@ def _check_state(pid: int, status: dict[str, str]) -> None:
         raise ConnectError(f"PID {pid} is stopped", f"resume it (fg or kill -CONT {pid})")
     if "VmSize" not in status:
         raise ConnectError(f"PID {pid} is not a CPython process", f"it is the kernel's; {_LIST}")
+
+
+def _is_ours(tracer: int) -> bool:
+    """Whether it is the helper of another looptop that traces a process."""
+    try:
+        return bool(tracer) and b"monitor.attach.inject.helper" in Path(f"/proc/{tracer}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def _name(pid: int) -> str:
@@ -160,7 +175,6 @@ def _python(pid: int, memory: Memory, mapped: list[elf.Mapping]) -> Target:
     if missing:
         text = f"PID {pid} runs a Python whose {', '.join(missing)} can not be found"
         raise ConnectError(text, f"it may be linked statically; {_INSTRUMENT}")
-    _check_files(pid)
     same = _same_namespace(pid, "mnt")
     return Target(pid, memory, version, names, elf.X86_64, same, _remote_off(pid, version))
 
@@ -198,15 +212,3 @@ def _same_namespace(pid: int, kind: str) -> bool:
         return Path(f"/proc/{pid}/ns/{kind}").readlink() == Path(f"/proc/self/ns/{kind}").readlink()
     except OSError:
         return True
-
-
-def _check_files(pid: int) -> None:
-    try:
-        used = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - many entries, and only their number
-        limits = Path(f"/proc/{pid}/limits").read_text()
-    except OSError:
-        return
-    found = re.search(r"^Max open files\s+(\d+)", limits, re.MULTILINE)
-    if found is not None and used + SPARE_FILES > int(found[1]):
-        text = f"PID {pid} has {used} of at most {found[1]} files open"
-        raise ConnectError(text, "a probe needs a few of its own")

@@ -8,6 +8,7 @@ only delays the text, not itself. A program that never sits still has its main t
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ def _by_thread(tid: int, memory: Memory, names: dict[str, int], text: bytes) -> 
         failed = borrowed.call(names["pthread_create"], scratch, 0, function, argument) & 0xFFFFFFFF
         if failed:
             borrowed.unplace()
-            raise InjectError(f"it can not start a thread (error {failed})")
+            raise InjectError(f"it can not start a thread ({os.strerror(failed)})")
     finally:
         borrowed.give_back()
     return Done("a new thread", borrowed.pause)
@@ -185,7 +186,7 @@ class Borrowed:
     def _map(self, size: int) -> int:
         base = self._system_call(_MMAP, 0, size, _READ_EXEC, _PRIVATE_ANONYMOUS, (1 << 64) - 1, 0)
         if base > (1 << 64) - 4096:
-            raise InjectError(f"it may not map executable memory (error {(1 << 64) - base})")
+            raise InjectError(f"it may not map executable memory ({os.strerror((1 << 64) - base)})")
         self._pages.append((base, size))
         return base
 

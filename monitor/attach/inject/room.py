@@ -1,0 +1,91 @@
+"""Whether a process has room for a probe: descriptors, address space, memory of its group. Reads /proc and /sys.
+
+A program at its limits is left alone: what it asks for next would fail, or the kernel would end it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monitor.errors import ConnectError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SPARE_FILES = 12
+"""Descriptors that a probe needs."""
+
+MEMORY = 16 << 20
+"""Bytes that a probe may come to need of the memory of its group: the first time it is about 10 MB."""
+
+GROUPS = Path("/sys/fs/cgroup")
+_THREADS = 2  # of a probe at a time, each with a stack as large as the limit says
+_V1, _V2 = ("memory.limit_in_bytes", "memory.usage_in_bytes"), ("memory.max", "memory.current")
+
+
+def check(pid: int, status: dict[str, str]) -> None:
+    """Raises ConnectError for a process without the room. `status`: of its /proc/PID/status."""
+    try:
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        files = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - many entries, and only their number
+    except OSError:
+        return
+    most = _limit(limits, "Max open files")
+    if most is not None and files + SPARE_FILES > most:
+        raise ConnectError(f"PID {pid} has {files} of at most {most} files open", "a probe needs a few of its own")
+    _check_address_space(pid, limits, status)
+    for folder in groups(Path(f"/proc/{pid}/cgroup")):
+        _check_group(pid, folder)
+
+
+def _limit(limits: str, name: str) -> int | None:
+    """A soft limit; None where there is none."""
+    found = re.search(rf"^{name}\s+(\d+)", limits, re.MULTILINE)
+    return None if found is None else int(found[1])
+
+
+def _check_address_space(pid: int, limits: str, status: dict[str, str]) -> None:
+    most = _limit(limits, "Max address space")
+    used = int(status.get("VmSize", "0").split()[0]) << 10
+    needed = MEMORY + _THREADS * (_limit(limits, "Max stack size") or 8 << 20)
+    if most is not None and used + needed > most:
+        text = f"PID {pid} uses {_mb(used)} of at most {_mb(most)} MiB of address space (ulimit -v)"
+        raise ConnectError(text, f"a probe needs {_mb(needed)} MiB more")
+
+
+def groups(listed: Path, root: Path = GROUPS) -> Iterator[Path]:
+    """The folders of the memory groups that a process is in, as far as they can be seen, the innermost first."""
+    try:
+        lines = listed.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, kinds, path = line.split(":", 2)
+        if kinds and "memory" not in kinds.split(","):
+            continue
+        top = root / "memory" if kinds else root
+        folder = top / path.strip("/")
+        while folder != top.parent:
+            yield folder
+            folder = folder.parent
+
+
+def _check_group(pid: int, folder: Path) -> None:
+    for limit, usage in (_V2, _V1):
+        try:
+            most, used = int((folder / limit).read_text()), int((folder / usage).read_text())
+            facts = (folder / "memory.stat").read_text()
+        except (OSError, ValueError):  # no such group, or "max"
+            continue
+        cached = re.search(r"^(?:total_)?inactive_file (\d+)", facts, re.MULTILINE)
+        used -= int(cached[1]) if cached is not None else 0  # the kernel takes it back before it ends anybody
+        if used + MEMORY > most:
+            text = f"PID {pid} is in a group that uses {_mb(used)} of at most {_mb(most)} MiB of memory"
+            raise ConnectError(text, f"a probe may need {_mb(MEMORY)} MiB more, and the kernel would end the program")
+
+
+def _mb(size: int) -> int:
+    return size >> 20

@@ -1,0 +1,73 @@
+"""A program at its limits is left alone: a probe would take what it needs next, or make the kernel end it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from inject_targets import ROOT, Running
+from test_refusals import refused
+
+from monitor.attach.inject import room
+from monitor.errors import ConnectError
+
+MIB = 1 << 20
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="there is no prlimit here")
+def test_too_little_address_space(tmp_path: Path) -> None:
+    with Running(sys.executable, "idle", tmp_path) as target:
+        size = int(Path(f"/proc/{target.pid}/statm").read_text().split()[0]) * 4096
+        subprocess.run(["prlimit", f"--as={size + 8 * MIB}", "--pid", str(target.pid)], check=True)
+        error = refused(target.pid)
+        assert error.message.startswith(f"PID {target.pid} uses {size // MIB} of at most ")
+        assert error.message.endswith(" MiB of address space (ulimit -v)")
+        assert error.hint.endswith(" MiB more")
+        assert target.state()["sys"]
+
+
+def group(folder: Path, version: int, most: str, used: int, cached: int = 0) -> Path:
+    """The files of a memory group."""
+    limit, usage = (
+        ("memory.max", "memory.current") if version == 2 else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / limit).write_text(most + "\n")
+    (folder / usage).write_text(f"{used}\n")
+    name = "inactive_file" if version == 2 else "total_inactive_file"
+    (folder / "memory.stat").write_text(f"anon 1\n{name} {cached}\n")
+    return folder
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_too_little_memory_in_a_group(version: int, tmp_path: Path) -> None:
+    full = group(tmp_path / "full", version, str(64 * MIB), 60 * MIB)
+    with pytest.raises(ConnectError, match="PID 7 is in a group that uses 60 of at most 64 MiB of memory: a probe may"):
+        room._check_group(7, full)
+    room._check_group(7, group(tmp_path / "cached", version, str(64 * MIB), 60 * MIB, cached=30 * MIB))
+    room._check_group(7, group(tmp_path / "wide", version, str(640 * MIB), 60 * MIB))
+    room._check_group(7, group(tmp_path / "free", version, "max", 60 * MIB))
+    room._check_group(7, tmp_path / "nothing")
+
+
+def test_the_groups_above_count_too(tmp_path: Path) -> None:
+    listed = tmp_path / "cgroup"
+    listed.write_text("8:pids:/a\n4:cpu,memory:/pod/app\n0::/pod/app\n")
+    found = [str(folder.relative_to(tmp_path)) for folder in room.groups(listed, tmp_path)]
+    assert found == ["memory/pod/app", "memory/pod", "memory", "pod/app", "pod", "."]
+    assert list(room.groups(tmp_path / "gone", tmp_path)) == []
+
+
+def test_a_dry_run_refuses_what_would_be_refused() -> None:
+    program = [sys.executable, "-S", "-c", "print(flush=True); input()"]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as target:
+        assert target.stdout is not None
+        target.stdout.readline()
+        command = [sys.executable, "-m", "monitor", "attach", str(target.pid), "--dry-run"]
+        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+        target.kill()
+    assert (told.returncode, told.stdout) == (3, "")
+    assert "has not loaded asyncio" in told.stderr

@@ -7,6 +7,7 @@ it is (`/proc/PID/fd` shows it); through that a viewer sends one end of a socket
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import socket
@@ -18,6 +19,13 @@ from monitor.errors import ConnectError
 
 _PIDFD_GETFD = 438  # of all machines (pidfd_getfd(2))
 _NAME = re.compile(r"[/:]looptop-[0-9a-f]{16}(?: \(deleted\))?$")
+
+
+class Left(ConnectError):  # noqa: N818 - it is what the probe has done
+    """The probe of a process has gone since it was found."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(f"the probe of process {pid} has left", "looptop attach puts one in again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +101,8 @@ def enter(pid: int, number: int, timeout: float) -> socket.socket:
     try:
         door = socket.socket(fileno=_take(process, number))
     except OSError as error:
-        if error.errno == 9:  # EBADF
-            raise ConnectError(f"the probe of process {pid} has left", "looptop attach puts one in again") from None
+        if error.errno in (errno.EBADF, errno.ENOTSOCK):
+            raise Left(pid) from None
         text = f"the probe of process {pid} can not be reached"
         raise ConnectError(text, f"{error.strerror or error}: run looptop as who has put it in, or as root") from None
     finally:
@@ -105,12 +113,15 @@ def enter(pid: int, number: int, timeout: float) -> socket.socket:
 
 def _send(door: socket.socket, pid: int, timeout: float) -> socket.socket:
     if (door.family, door.type) != (socket.AF_UNIX, socket.SOCK_DGRAM):
-        raise ConnectError(f"the probe of process {pid} has left", "looptop attach puts one in again")
+        raise Left(pid)
     ours, theirs = socket.socketpair()
     try:
         with theirs:
             door.settimeout(timeout)
             socket.send_fds(door, [b"."], [theirs.fileno()])
+    except ConnectionError:
+        ours.close()
+        raise Left(pid) from None
     except OSError as error:
         ours.close()
         raise ConnectError(f"the probe of process {pid} takes nobody in", error.strerror or str(error)) from None

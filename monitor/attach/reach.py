@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from monitor.sources.connection import Connection
 
 ASKED = "as asked"
+TRIES = 4
+PAUSE = 0.15
+"""Seconds between two: a probe that another viewer takes out meanwhile has gone by then, and a new one is put in."""
 
 
 @dataclass(slots=True)
@@ -51,11 +55,19 @@ class Reach:
         return self._connect(enter=False)
 
     def _connect(self, enter: bool) -> Connection:
-        from monitor.sources.connection import connect
+        from monitor.attach.door import Left
+        from monitor.sources.connection import Closed, connect
         from monitor.targets import resolve
 
         way = self.way.enter if enter and self.way is not None else None
-        return connect(resolve(self.target, enter=way), self.token_file)
+        for tries_left in reversed(range(TRIES)):
+            try:
+                return connect(resolve(self.target, enter=way), self.token_file)
+            except (Closed, Left):
+                if way is None or not tries_left:
+                    raise
+                time.sleep(PAUSE)
+        raise AssertionError  # the last try returns or raises
 
     def _read(self, pid: int, why: str) -> Connection:
         from monitor.sources.readonly import open_readonly

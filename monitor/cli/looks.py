@@ -49,6 +49,7 @@ def tasks(
     from monitor.attach.enter import Way
     from monitor.attach.reach import Reach
     from monitor.plain.snapshot import Wanted, validate
+    from monitor.sources.connection import Closed
 
     wanted = Wanted(sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree, locals=keep_locals)
     validate(wanted)
@@ -58,7 +59,13 @@ def tasks(
         from monitor.recording.reader import store_at
 
         return print_seen(look_back(store_at(path, at), wanted), as_json)
-    return print_tasks(Reach(target, token_file, Way(tell=say), read_only).first(), wanted, as_json)
+    reach = Reach(target, token_file, Way(tell=say), read_only)
+    try:
+        return print_tasks(reach.first(), wanted, as_json)
+    except Closed:  # another viewer took the probe out meanwhile; or the program has ended, and that is said now
+        if not target.isdigit():
+            raise
+        return print_tasks(reach.first(), wanted, as_json)
 
 
 @click.command()

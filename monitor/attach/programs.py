@@ -26,6 +26,8 @@ _PYTHON_ONLY = re.compile(r"(?:.*/)?(?:gunicorn|uvicorn|hypercorn|daphne|celery)
 READER = "/monitor/sources/unwinder.py"
 """In the command of the process that reads another one from outside: it is looptop's own, and never listed."""
 
+_LOOPTOP = re.compile(r"(?:looptop|-m monitor)(?: |$)")
+_HELPER = "monitor.attach.inject.helper"
 _LOADER = re.compile(r"^ld-[\w.-]+\.so(?:\.\d+)?$")
 _WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs", "--library-path", "--argv0", "--preload")
 _RANK = {PROBE: 0, ATTACH: 1, READ_ONLY: 2, None: 3}
@@ -59,6 +61,11 @@ class Program:
     def title(self) -> str:
         """The command without what every Python has: interpreter, its options, folders of scripts."""
         return short_command(self.command)
+
+    @property
+    def is_looptop(self) -> bool:
+        """Whether it is a looptop itself: a dashboard, say."""
+        return _LOOPTOP.match(self.title) is not None or _HELPER in self.command
 
 
 class _Look:
@@ -126,14 +133,17 @@ class _Look:
         return access(pid, uid, mapped) if mine(uid) else denied(uid)
 
 
-def programs() -> list[Program]:
-    """The Python programs that one may see, each below its parent; trees with one that can be watched come first."""
+def programs(everything: bool = False) -> list[Program]:
+    """The Python programs that one may see, each below its parent; trees with one that can be watched come first.
+
+    Those of looptop itself are left out, unless `everything` is wanted.
+    """
     look_now = _Look()
     parents: dict[int, int] = {}
     listed: list[Program] = []
     for process in psutil.process_iter():
         program = look_now.program(process)
-        if program is not None:
+        if program is not None and (everything or not program.is_looptop):
             listed.append(program)
         try:
             parents[process.pid] = process.ppid()

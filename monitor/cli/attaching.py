@@ -123,14 +123,15 @@ def detach(target: str, token_file: str | None) -> int:
 
 
 @click.command()
+@click.option("--all", "everything", is_flag=True, help="The dashboards and commands of looptop itself, too.")
 @json_option
-def ps(as_json: bool) -> int:
+def ps(everything: bool, as_json: bool) -> int:
     """List the Python programs on this machine, and for each whether and how it can be watched."""
     from dataclasses import asdict
 
     from monitor.attach.programs import programs
 
-    listed = programs()
+    listed = programs(everything)
     if as_json:
         from monitor.plain.objects import dump
 

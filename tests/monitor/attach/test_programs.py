@@ -292,3 +292,34 @@ def test_elsewhere_than_linux(runtime_dir, monkeypatch):
     monkeypatch.setattr(module.sys, "platform", "darwin")
     found = access(os.getpid(), os.geteuid(), Mapped("3.12.1", True, False))
     assert (found.how, found.todo) == (None, "looptop run SCRIPT")
+
+
+@pytest.mark.parametrize(
+    ("command", "own"),
+    [
+        ("/srv/venv/bin/python /srv/venv/bin/looptop attach 7", True),
+        ("/srv/venv/bin/python -m monitor", True),
+        ("python3 -I -S -c import sys; from monitor.attach.inject.helper import main; sys.exit(main()) 7", True),
+        ("/srv/venv/bin/python -m monitoring", False),
+        ("python looptop.py", False),
+        ("python -m sample_apps.demo", False),
+    ],
+)
+def test_what_is_looptop_itself(command, own):
+    shown = Program(1, None, "root", command, None, None, None, None, None, None, None, None, "")
+    assert shown.is_looptop is own
+
+
+def test_looptops_own_processes_are_listed_only_when_all_are_wanted(runtime_dir, waiting):
+    with subprocess.Popen(
+        [sys.executable, "-m", "monitor", "watch", str(waiting("import asyncio"))],
+        cwd=Path(__file__).resolve().parents[3],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as own:
+        wait_until(lambda: look(own.pid) is not None, "it is a Python")
+        try:
+            assert own.pid not in {program.pid for program in programs()}
+            assert own.pid in {program.pid for program in programs(everything=True)}
+        finally:
+            own.kill()

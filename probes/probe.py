@@ -9,11 +9,12 @@ from _thread import allocate_lock, get_ident, get_native_id, start_new_thread
 from time import monotonic, thread_time, time
 from typing import TYPE_CHECKING, Any
 
-from . import announce, cancels, hot, post_mortem, sites, slow, wire
+from . import announce, cancels, hot, post_mortem, process, sites, slow, wire
 from .forks import Hush
 from .journal import Journal
 from .loops import Loops
 from .memory import Memory
+from .openings import Openings
 from .records import Failure, Histogram, LoopRecord, TaskRecord
 from .registry import Registry
 from .sampler import Changes, Clock, Sampler
@@ -38,20 +39,11 @@ class Probe:
     """What is in the watched program. One per process; `probes.install()` finds the one that is there."""
 
     def __init__(self, settings: Settings, door: bool = False) -> None:
-        """`door`: viewers come in by a descriptor that they take from this process, and no file is left anywhere."""
         self.settings = settings
         self.version = VERSION
         self.session_id = os.urandom(16).hex()
         self.opened = time()
-        self.name, self.program = announce.program()
-        if settings.name:
-            self.name = settings.name
-        self.socket_path = ""
-        self.door: int | None = None
-        self._door_wanted = door
-        self.listening: str | None = None
-        self.token_file: str | None = None
-        self._files: list[str] = []
+        self.openings = Openings(settings, door, self.session_id)
         self._pid = os.getpid()
         self._lock = allocate_lock()
         self._ended = allocate_lock()
@@ -99,92 +91,11 @@ class Probe:
         hot.state.on_slow = self.watchdog.book
         self.loops.install()
         self.unawaited.install(self.registry)
-        self._open()
+        self.openings.open(self.server)
         self.viewers_changed()
         self._alive = True
         if self.settings.announce:
-            self._announce()
-
-    def _open(self) -> None:
-        if self._door_wanted:
-            try:
-                self.door = self.server.open_door()
-            except OSError:  # then by a file
-                self.door = None
-        directory = self._open_path() if self.door is None else ""
-        if self.settings.listen:
-            self._open_tcp(directory)
-        if directory:
-            self._describe(f"{directory}/{self._pid}.json")
-
-    def _open_path(self) -> str:
-        """Makes the socket in the runtime directory; returns that directory, or nothing."""
-        try:
-            directory = announce.runtime_dir()
-            path = f"{directory}/{self._pid}.sock"
-            self.server.listen_unix(path)
-            self.socket_path = path
-            self._files.append(path)
-        except OSError as error:
-            warn(f"cannot make a socket to be found by ({error}); set LOOPTOP_DIR to a directory of yours")
-            return ""
-        return directory
-
-    def _open_tcp(self, directory: str) -> None:
-        try:
-            host, port = _address(self.settings.listen)
-            token = self._find_token(directory)
-            self.listening = self.server.listen_tcp(host, port, token)
-        except (OSError, ValueError) as error:
-            warn(f"cannot listen on {self.settings.listen}: {error}")
-
-    def _find_token(self, directory: str) -> str:
-        if self.settings.token:
-            return self.settings.token
-        if self.settings.token_file:
-            with open(self.settings.token_file, encoding="utf-8") as file:
-                token = file.read().strip()
-            if not token:
-                raise ValueError(f"{self.settings.token_file} is empty")
-            self.token_file = self.settings.token_file
-            return token
-        if not directory:
-            raise ValueError("no token: set LOOPTOP_TOKEN or LOOPTOP_TOKEN_FILE")
-        token = os.urandom(16).hex()
-        self.token_file = f"{directory}/{self._pid}.token"
-        announce.write_private(self.token_file, token + "\n")
-        self._files.append(self.token_file)
-        return token
-
-    def _describe(self, path: str) -> None:
-        facts = {
-            "pid": self._pid,
-            "started": announce.started(),
-            "name": self.name,
-            "session": self.session_id,
-            "program": self.program,
-            "python": _python(),
-            "socket": self.socket_path,
-            "listen": self.listening,
-            "token_file": self.token_file,
-        }
-        try:
-            announce.describe(path, facts)
-            self._files.append(path)
-        except OSError as error:
-            warn(f"cannot write {path}: {error}")
-
-    def _announce(self) -> None:
-        where = f"looptop attach {self._pid}"
-        if self.listening:
-            token = f" (token in {self.token_file})" if self.token_file else ""
-            where += f", or {self.listening}{token}"
-        line = f"looptop: watching {self.name}, pid {self._pid}: {where}\n"
-        try:
-            sys.stderr.write(line)
-            sys.stderr.flush()
-        except Exception:
-            return
+            self.openings.announce()
 
     def stop(self) -> None:
         """Takes everything out: hooks, counting, threads, files. Safe to call twice and from any thread."""
@@ -228,8 +139,7 @@ class Probe:
             self.registry.remove_all()
             self.server.close()
             self.memory.close()
-            if os.getpid() == self._pid:
-                announce.remove(*self._files)
+            self.openings.close()
             self._forget_tasks()
             if getattr(sys, "_looptop_probe", None) is self:
                 del sys._looptop_probe  # type: ignore[attr-defined]
@@ -439,13 +349,13 @@ class Probe:
             "started": round(announce.started() * 1e6),
             "opened": round(self.opened * 1e6),
             "now": self.clock.unix(),
-            "name": self.name[:_MOST_TEXT],
-            "program": self.program[:_MOST_TEXT],
+            "name": self.openings.name[:_MOST_TEXT],
+            "program": self.openings.program[:_MOST_TEXT],
             "argv": [text[:_MOST_TEXT] for text in getattr(sys, "orig_argv", [])[:100]],
-            "cwd": _cwd(),
+            "cwd": process.working_directory(),
             "host": os.uname().nodename,
             "user": os.environ.get("USER", "") or str(os.getuid()),
-            "python": _python(),
+            "python": process.python(),
             "implementation": {"cpython": "CPython"}.get(sys.implementation.name, sys.implementation.name),
             "probe": VERSION,
             "hooks": hot.HOOKS,
@@ -461,12 +371,12 @@ class Probe:
 
     def process_facts(self) -> dict[str, Any]:
         """The `process` of a tick."""
-        facts: dict[str, Any] = {"rss": _resident()}
+        facts: dict[str, Any] = {"rss": process.resident()}
         self.woken()
-        facts["cpu"] = round(_process_cpu() * 1e6)
-        facts["threads"] = _count("/proc/self/task")
+        facts["cpu"] = round(process.cpu_time() * 1e6)
+        facts["threads"] = process.threads()
         self.woken()
-        facts["fds"] = _count("/proc/self/fd")
+        facts["fds"] = process.descriptors()
         self.woken()
         return facts
 
@@ -494,42 +404,3 @@ def _sleeper() -> Any:
         return lock.acquire(timeout=seconds)
 
     return wait
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    host = host.strip("[]") or "127.0.0.1"
-    if not port.isdigit() or not 0 <= int(port) < 65536:
-        raise ValueError("HOST:PORT is expected")
-    return host, int(port)
-
-
-def _python() -> str:
-    return ".".join(str(part) for part in sys.version_info[:3])
-
-
-def _cwd() -> str:
-    try:
-        return os.getcwd()
-    except OSError:
-        return ""
-
-
-def _resident() -> int | None:
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _process_cpu() -> float:
-    times = os.times()
-    return times.user + times.system
-
-
-def _count(directory: str) -> int | None:
-    try:
-        return len(os.listdir(directory))
-    except OSError:
-        return None

@@ -18,12 +18,14 @@ import sys
 from _thread import allocate_lock
 from asyncio import CancelledError
 from collections import deque
-from functools import wraps
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from . import shapes
+from .shapes import shape, wrapped
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator
+    from collections.abc import Callable
 
 tracer: Any
 try:
@@ -222,7 +224,7 @@ def _compare(before: Any, key_type: Any, cumulative: bool) -> list[Any] | None:
     after = _snapshot()
     if after is None:
         return None
-    hide = [tracemalloc.Filter(False, file) for file in (__file__, tracemalloc.__file__)]
+    hide = [tracemalloc.Filter(False, file) for file in (__file__, shapes.__file__, tracemalloc.__file__)]
     found = after.filter_traces(hide).compare_to(before.filter_traces(hide), key_type, cumulative)
     return [
         [_place(each.traceback), each.size, each.size_diff, each.count, each.count_diff]
@@ -236,166 +238,10 @@ def _place(traceback: Any) -> tuple[str, int]:
     return traceback[-1].filename, traceback[-1].lineno
 
 
-class _Steps:
-    """Drives a coroutine, or what an async generator gives to wait on, and measures each step.
-
-    It has the attributes of a coroutine, so that whoever walks an await stack gets through to what is inside.
-    """
-
-    __slots__ = ("_call", "_inner", "_iterator")
-
-    def __init__(self, inner: Any, call: Call) -> None:
-        self._inner = inner
-        self._iterator = inner if hasattr(inner, "send") else inner.__await__()
-        self._call = call
-
-    def __await__(self) -> Any:
-        return self
-
-    def __iter__(self) -> Any:
-        return self
-
-    def __next__(self) -> Any:
-        return self.send(None)
-
-    def send(self, value: Any) -> Any:
-        """One step."""
-        self._call.enter()
-        try:
-            return self._iterator.send(value)
-        finally:
-            self._call.leave()
-
-    def throw(self, *error: Any) -> Any:
-        """One step that begins with an exception, such as a cancellation."""
-        self._call.enter()
-        try:
-            return self._iterator.throw(*error)
-        finally:
-            self._call.leave()
-
-    def close(self) -> None:
-        """Ends what is inside."""
-        self._iterator.close()
-
-    @property
-    def cr_frame(self) -> Any:
-        """The frame of the coroutine."""
-        return getattr(self._inner, "cr_frame", None)
-
-    @property
-    def cr_code(self) -> Any:
-        """The code of the coroutine."""
-        return getattr(self._inner, "cr_code", None)
-
-    @property
-    def cr_await(self) -> Any:
-        """What is awaited inside."""
-        return self._inner.cr_await if hasattr(self._inner, "cr_await") else self._inner
-
-    @property
-    def cr_running(self) -> bool:
-        """Whether a step is under way."""
-        return bool(getattr(self._inner, "cr_running", False))
-
-
-def _coroutine(function: Any, profile: Profile) -> Any:
-    @wraps(function)
-    async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        call = profile.begin()
-        error = None
-        try:
-            return await _Steps(function(*args, **kwargs), call)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            call.end(error)
-            del error
-
-    return wrapper
-
-
-def _async_generator(function: Any, profile: Profile) -> Any:
-    @wraps(function)
-    async def wrapper(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        call = profile.begin()
-        error = None
-        generator = function(*args, **kwargs)
-        try:
-            step = generator.asend(None)
-            while True:
-                try:
-                    value = await _Steps(step, call)
-                except StopAsyncIteration:
-                    return
-                try:
-                    step = generator.asend((yield value))
-                except GeneratorExit:
-                    await _Steps(generator.aclose(), call)
-                    raise
-                except BaseException as thrown:
-                    step = generator.athrow(thrown)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            call.end(error)
-            del error
-
-    return wrapper
-
-
-def _generator(function: Any, profile: Profile) -> Any:
-    @wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        call = profile.begin()
-        error = None
-        try:
-            result: Any = yield from _Steps(function(*args, **kwargs), call)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            call.end(error)
-            del error
-        return result
-
-    return wrapper
-
-
-def _function(function: Any, profile: Profile) -> Any:
-    @wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        call = profile.begin()
-        error = None
-        call.enter()
-        try:
-            return function(*args, **kwargs)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            call.leave()
-            call.end(error)
-            del error
-
-    return wrapper
-
-
-_SHAPES: tuple[tuple[str, Callable[[Any], bool], Callable[[Any, Profile], Any]], ...] = (
-    ("coroutine function", inspect.iscoroutinefunction, _coroutine),
-    ("async generator function", inspect.isasyncgenfunction, _async_generator),
-    ("generator function", inspect.isgeneratorfunction, _generator),
-    ("function", lambda function: True, _function),
-)
-
-
 def _decorate(function: Any, kind: str, keep: int, key_type: str | None = None, cumulative: bool = False) -> Any:
     if isinstance(function, (classmethod, staticmethod)):
         return type(function)(_decorate(function.__func__, kind, keep, key_type, cumulative))
-    shape, make = next((name, make) for name, fits, make in _SHAPES if fits(function))
-    profile = Profile(function, shape, kind, keep, key_type, cumulative)
+    profile = Profile(function, shape(function), kind, keep, key_type, cumulative)
     profiles: dict[Any, Profile] = sys.__dict__.setdefault(REGISTRY, {})
     key = (profile.module, profile.function, profile.file, profile.line, kind, key_type, cumulative)
     there = profiles.get(key)  # a function that is made again and again, as inside another, has one profile
@@ -403,7 +249,7 @@ def _decorate(function: Any, kind: str, keep: int, key_type: str | None = None, 
         profile = there
     elif len(profiles) < MOST_PROFILES:
         profiles[key] = profile
-    return make(function, profile)
+    return wrapped(function, profile.begin)
 
 
 @overload

@@ -219,7 +219,7 @@ def begin(bundle, parts, native):
     probe = beside.load("start").make(bundle["settings"], bundle["door"])
     try:
         probe.get_ready()
-        if probe.door is None and not probe.socket_path:
+        if probe.openings.door is None and not probe.openings.socket_path:
             raise Refused("; ".join(told) or "it can not make a socket")
     except BaseException:
         probe.server.stop()
@@ -271,10 +271,10 @@ def facts(probe, how, told):
         "how": how,
         "pid": posix.getpid(),
         "session": probe.session_id,
-        "socket": probe.socket_path,
-        "door": probe.door,
-        "name": probe.name,
-        "program": probe.program,
+        "socket": probe.openings.socket_path,
+        "door": probe.openings.door,
+        "name": probe.openings.name,
+        "program": probe.openings.program,
         "python": sys.version.partition(" ")[0],
         "loops": None,
         "told": told,

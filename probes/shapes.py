@@ -1,0 +1,190 @@
+"""A function of any kind in a wrapper of the same kind, which measures each step of each call."""
+
+from __future__ import annotations
+
+import inspect
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator
+
+    Begin = Callable[[], "Call"]
+
+
+class Call(Protocol):
+    """One call while it runs."""
+
+    def enter(self) -> None:
+        """A step begins."""
+
+    def leave(self) -> None:
+        """A step ends."""
+
+    def end(self, error: BaseException | None) -> None:
+        """The call is over."""
+
+
+class _Steps:
+    """Drives a coroutine, or what an async generator gives to wait on, and measures each step.
+
+    It has the attributes of a coroutine, so that whoever walks an await stack gets through to what is inside.
+    """
+
+    __slots__ = ("_call", "_inner", "_iterator")
+
+    def __init__(self, inner: Any, call: Call) -> None:
+        self._inner = inner
+        self._iterator = inner if hasattr(inner, "send") else inner.__await__()
+        self._call = call
+
+    def __await__(self) -> Any:
+        return self
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        """One step."""
+        self._call.enter()
+        try:
+            return self._iterator.send(value)
+        finally:
+            self._call.leave()
+
+    def throw(self, *error: Any) -> Any:
+        """One step that begins with an exception, such as a cancellation."""
+        self._call.enter()
+        try:
+            return self._iterator.throw(*error)
+        finally:
+            self._call.leave()
+
+    def close(self) -> None:
+        """Ends what is inside."""
+        self._iterator.close()
+
+    @property
+    def cr_frame(self) -> Any:
+        """The frame of the coroutine."""
+        return getattr(self._inner, "cr_frame", None)
+
+    @property
+    def cr_code(self) -> Any:
+        """The code of the coroutine."""
+        return getattr(self._inner, "cr_code", None)
+
+    @property
+    def cr_await(self) -> Any:
+        """What is awaited inside."""
+        return self._inner.cr_await if hasattr(self._inner, "cr_await") else self._inner
+
+    @property
+    def cr_running(self) -> bool:
+        """Whether a step is under way."""
+        return bool(getattr(self._inner, "cr_running", False))
+
+
+def _coroutine(function: Any, begin: Begin) -> Any:
+    @wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        call = begin()
+        error = None
+        try:
+            return await _Steps(function(*args, **kwargs), call)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            call.end(error)
+            del error
+
+    return wrapper
+
+
+def _async_generator(function: Any, begin: Begin) -> Any:
+    @wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        call = begin()
+        error = None
+        generator = function(*args, **kwargs)
+        try:
+            step = generator.asend(None)
+            while True:
+                try:
+                    value = await _Steps(step, call)
+                except StopAsyncIteration:
+                    return
+                try:
+                    step = generator.asend((yield value))
+                except GeneratorExit:
+                    await _Steps(generator.aclose(), call)
+                    raise
+                except BaseException as thrown:
+                    step = generator.athrow(thrown)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            call.end(error)
+            del error
+
+    return wrapper
+
+
+def _generator(function: Any, begin: Begin) -> Any:
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        call = begin()
+        error = None
+        try:
+            result: Any = yield from _Steps(function(*args, **kwargs), call)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            call.end(error)
+            del error
+        return result
+
+    return wrapper
+
+
+def _function(function: Any, begin: Begin) -> Any:
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        call = begin()
+        error = None
+        call.enter()
+        try:
+            return function(*args, **kwargs)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            call.leave()
+            call.end(error)
+            del error
+
+    return wrapper
+
+
+_SHAPES: tuple[tuple[str, Callable[[Any], bool], Callable[[Any, Begin], Any]], ...] = (
+    ("coroutine function", inspect.iscoroutinefunction, _coroutine),
+    ("async generator function", inspect.isasyncgenfunction, _async_generator),
+    ("generator function", inspect.isgeneratorfunction, _generator),
+    ("function", lambda function: True, _function),
+)
+
+
+def shape(function: Any) -> str:
+    """Which kind of function it is, in words."""
+    return next(name for name, fits, _ in _SHAPES if fits(function))
+
+
+def wrapped(function: Any, begin: Begin) -> Any:
+    """A function that does the same, and begins and ends a call around it."""
+    return next(make for _, fits, make in _SHAPES if fits(function))(function, begin)

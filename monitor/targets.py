@@ -99,12 +99,13 @@ def _of_name(name: str, environ: Mapping[str, str]) -> Address:
 
 
 def _of_pid(pid: int, environ: Mapping[str, str], enter: Callable[[int], Address] | None) -> Address:
-    from monitor.attach import door
     from monitor.attach.find import probes
 
     announced = probes(environ).of_pid(pid)
     if announced is not None:
         return Address(path=announced.socket, pid=pid)
+    from monitor.attach import door
+
     behind = door.find(pid)
     if behind is not None:
         return Address(pid=pid, door=behind.number)

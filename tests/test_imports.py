@@ -129,7 +129,14 @@ def test_json_commands_load_neither_textual_nor_rich(command, monkeypatch, tmp_p
     assert found == []
 
 
-def test_json_of_a_program_loads_neither_textual_nor_rich(tmp_path):
+def test_tasks_asks_the_program_before_it_loads_what_shows_them():
+    script = (
+        "from monitor.plain import wanted; import monitor.attach.reach, monitor.sources.connection, monitor.targets"
+    )
+    assert loaded(script, "monitor.store.store", "monitor.plain.snapshot", "monitor.attach.inject")[0] == []
+
+
+def test_what_a_program_with_a_probe_is_asked_loads_nothing_that_it_does_not_take(tmp_path):
     sys.path.insert(0, str(ROOT / "tests" / "monitor"))
     import fake_probe
 
@@ -141,5 +148,10 @@ def test_json_of_a_program_loads_neither_textual_nor_rich(tmp_path):
             assert found == []
             if command == ["tasks"]:
                 assert '"worker-1"' in done.stdout
+        line = ["tasks", f"unix:{tmp_path}/s"]
+        getting_in = ("monitor.attach.inject", "monitor.attach.payload", "monitor.attach.programs", "hashlib")
+        found, done = loaded(f"from monitor.cli import main; main({line!r})", "textual", "asyncio", *getting_in)
+        assert found == []
+        assert "worker-1" in done.stdout
     finally:
         probe.close()

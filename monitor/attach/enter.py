@@ -1,13 +1,13 @@
-"""Getting a probe into a program that was started without one: what the commands ask, and where to connect then."""
+"""Getting a probe into a program that was started without one: what the commands ask, and where to connect then.
+
+What it takes to get in is loaded when it is used: most programs have their probe already.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.attach import native
-from monitor.attach.inject import inject
-from monitor.attach.payload import make
 from monitor.sources.address import Address
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Way:
 
     def plan(self, pid: int) -> str:
         """What `enter` would do, and why so, in lines."""
+        from monitor.attach import native
+
         plan = self._inject(pid, dry_run=True)
         lines = [f"process {pid} runs Python {plan.python}", f"would be entered by {plan.method}: {plan.how}"]
         why = native.why_not(pid)
@@ -52,5 +54,8 @@ class Way:
         return news
 
     def _inject(self, pid: int, dry_run: bool) -> Result:
+        from monitor.attach.inject import inject
+        from monitor.attach.payload import make
+
         payload = make({"leave": not self.stay}, self.timeout)
         return inject(pid, payload, self.method, self.timeout, self.force, dry_run, self.meanwhile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ from monitor.guard import guarded, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+YOUNG_OBJECTS = 50_000
+"""New objects after which Python looks for garbage among them."""
 
 
 @click.group(
@@ -76,8 +80,14 @@ def start() -> int:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """The command `looptop`: its exit status."""
-    return guarded(lambda: _invoke(sys.argv[1:] if args is None else list(args)))
+    """The command `looptop`: its exit status. Without arguments this process is its own, and collects less garbage."""
+    if args is not None:
+        return guarded(lambda: _invoke(list(args)))
+    gc.set_threshold(YOUNG_OBJECTS)  # at the usual 700 a fifteenth of the start goes into collections of what stays
+    try:
+        return guarded(lambda: _invoke(sys.argv[1:]))
+    finally:
+        gc.freeze()  # Python collects once more when it ends: 30 ms for what its memory goes back with anyway
 
 
 def _invoke(args: list[str]) -> int:

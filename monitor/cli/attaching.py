@@ -53,7 +53,7 @@ def attach(
     from monitor import terminal
     from monitor.attach.enter import Way
     from monitor.attach.reach import Reach
-    from monitor.plain.snapshot import Wanted
+    from monitor.plain.wanted import Wanted
 
     way = Way(method, timeout, force, stay, say)
     if dry_run:

@@ -121,7 +121,7 @@ class Listed:
 
 def of_program(program: Program, now: float, owner: bool) -> Choice:
     """A program as a row; `owner`: with whose it is."""
-    from monitor.plain.reports import branch, listens, loop_kind
+    from monitor.plain.programs import branch, listens, loop_kind
     from monitor.tui.choices import Choice
 
     cells = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +16,8 @@ from monitor.guard import say
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitor.plain.snapshot import Look, Wanted
+    from monitor.plain.snapshot import Look
+    from monitor.plain.wanted import Wanted
     from monitor.sources.connection import Connection
 
 
@@ -48,11 +49,14 @@ def tasks(
     """Print the tasks of a program, once; of a recording: as they were at its end, or at a time."""
     from monitor.attach.enter import Way
     from monitor.attach.reach import Reach
-    from monitor.plain.snapshot import Wanted, validate
+    from monitor.plain.wanted import Wanted
     from monitor.sources.connection import Closed
 
     wanted = Wanted(sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree, locals=keep_locals)
-    validate(wanted)
+    if not wanted.usual:
+        from monitor.plain.snapshot import validate
+
+        validate(wanted)
     path = recording_of(target, at)
     if path is not None:
         from monitor.plain.snapshot import look_back
@@ -193,10 +197,13 @@ def _only_live(*names: str) -> None:
 
 
 def print_tasks(connection: Connection, wanted: Wanted, as_json: bool) -> int:
-    """Looks once, prints the tasks."""
-    from monitor.plain.snapshot import MOST_LOOKED_AT, look
+    """Looks once, prints the tasks. The program is asked first: what it takes to show them is loaded meanwhile."""
+    from monitor.plain.wanted import ask
 
-    with nothing_collected():
+    with closing(connection), nothing_collected():
+        ask(connection, wanted)
+        from monitor.plain.snapshot import MOST_LOOKED_AT, look
+
         seen = look(connection, wanted)
         if len(seen.tasks) > MOST_LOOKED_AT:
             say(f"what they wait on is of the first {MOST_LOOKED_AT:,}: --limit, --filter and --sort choose others")

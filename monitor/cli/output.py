@@ -37,7 +37,7 @@ def print_look(seen: Any) -> None:
 def print_programs(listed: Any) -> None:
     """The programs that were found as a table."""
     from monitor import terminal
-    from monitor.plain.reports import programs as report
+    from monitor.plain.programs import programs as report
 
     print_lines(report(listed, terminal.width_here(), terminal.colour_here()))
 

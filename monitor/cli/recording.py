@@ -106,7 +106,8 @@ def replay(recording: str, speed: float, begin: str | None) -> int:
     decision = terminal.decide_here()
     if not isinstance(decision, terminal.Tui):
         from monitor.cli.looks import print_seen
-        from monitor.plain.snapshot import Wanted, look_back
+        from monitor.plain.snapshot import look_back
+        from monitor.plain.wanted import Wanted
         from monitor.recording.reader import store_at
 
         source.close()

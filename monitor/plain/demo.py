@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from monitor.attach.launch import Launch, describe_status
 from monitor.errors import ConnectError, LooptopError
-from monitor.plain.snapshot import Look, Wanted, look
+from monitor.plain.snapshot import Look, look
+from monitor.plain.wanted import Wanted, ask
 from monitor.sources.connection import Connection, connect
 from monitor.targets import resolve
 
@@ -34,6 +35,7 @@ def one_look(launch: Launch, show: Callable[[Look], None]) -> int:
     try:
         connection = _wait(process)
         time.sleep(max(LIFE - (connection.hello.now - connection.hello.opened) * 1e-6, 0.0))
+        ask(connection, Wanted())
         show(look(connection, Wanted()))
     finally:
         _end(process)

@@ -1,4 +1,4 @@
-"""One look at a program: connects, lets everything come, asks for what is to be printed, and leaves."""
+"""One look at a program: lets everything come, asks for what is to be printed, and leaves."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from monitor import frames
 from monitor.errors import ConnectError, UsageError
+from monitor.plain.wanted import DEFAULT_SORT, RATE, Wanted
 from monitor.sources.connection import Connection
 from monitor.store import query
 from monitor.store.columns import ENDED, TASKS, Column, by_key, ordered
@@ -15,34 +16,16 @@ from monitor.store.model import EndedTask, Task
 from monitor.store.store import Store
 from probes import wire
 
-RATE = 10
-"""Ticks per second that are asked for: utilization, and the share of each task, are of the tenth of a second between
-the first two. A person who waits for a list notices a longer one."""
-
 MOMENT = 0.3
 """Seconds after which the second tick is not waited for any more."""
 
 PATIENCE = 30.0
 """Seconds without any frame after which a program counts as stuck."""
 
-DEFAULT_SORT = "busy"
 PIECE = 2000
 """Task ids in one request, which may have 64 KiB."""
 MOST_LOOKED_AT = 10_000
 """Tasks whose await stacks are asked for: to read one takes the program several times as long as its figures."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What to print of the tasks."""
-
-    sort: str = DEFAULT_SORT
-    filter: str = ""
-    limit: int | None = None
-    ended: bool = False
-    tree: bool = False
-    locals: bool = False
-    """Have the probe keep the local names of what fails meanwhile."""
 
 
 @dataclass(slots=True)
@@ -74,22 +57,11 @@ def validate(wanted: Wanted) -> None:
 
 
 def look(connection: Connection, wanted: Wanted) -> Look:
-    """Takes one look through a connection and closes it."""
-    validate(wanted)
+    """Takes one look through a connection, whose probe was asked for it, and closes it."""
     store = Store()
     store.apply(connection.hello)
     store.share_over = 0.8 / RATE
     with closing(connection):
-        connection.send(
-            {
-                "type": "watch",
-                "rate": RATE,
-                "events": wanted.ended,
-                "rows": True,
-                "locals": wanted.locals,
-                "first": {"sort": "busy", "limit": 1000},
-            }
-        )
         load(connection, store)
         waits_matter = "waiting_on" in wanted.filter or wanted.sort.endswith("waiting_on")
         if waits_matter:

@@ -5,7 +5,8 @@ from fake_probe import NOW, event, hello, serve, static, tick
 
 from monitor.errors import ConnectError, UsageError
 from monitor.plain import snapshot
-from monitor.plain.snapshot import Wanted, as_tree, look, sort_order, validate
+from monitor.plain.snapshot import as_tree, look, sort_order, validate
+from monitor.plain.wanted import Wanted, ask
 from monitor.sources.address import Address
 from monitor.sources.connection import connect
 
@@ -15,7 +16,9 @@ def look_at(tmp_path, probe_at):
     def take(behave=None, **wanted):
         path = tmp_path / "s"
         probe_at(path, behave) if behave else probe_at(path)
-        return look(connect(Address(path=str(path))), Wanted(**wanted))
+        connection = connect(Address(path=str(path)))
+        ask(connection, Wanted(**wanted))
+        return look(connection, Wanted(**wanted))
 
     return take
 

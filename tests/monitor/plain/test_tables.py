@@ -8,9 +8,11 @@ from rich.cells import cell_len
 
 from monitor import frames
 from monitor.attach.programs import Program
-from monitor.plain.reports import heading_lines, programs, tasks
-from monitor.plain.snapshot import Look, Wanted, choose
+from monitor.plain.programs import programs
+from monitor.plain.reports import heading_lines, tasks
+from monitor.plain.snapshot import Look, choose
 from monitor.plain.tables import Heading, cut, fit, table
+from monitor.plain.wanted import Wanted
 from monitor.store.columns import TASKS
 from monitor.store.store import Store
 

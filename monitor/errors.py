@@ -30,3 +30,10 @@ class ConnectError(LooptopError):
     """The program asked for could not be reached."""
 
     status = NO_CONNECTION
+
+
+class Left(ConnectError):  # noqa: N818 - it is what the probe has done
+    """The probe of a process has gone since it was found."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(f"the probe of process {pid} has left", "looptop attach puts one in again")

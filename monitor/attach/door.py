@@ -15,17 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from monitor.attach.inject.answer import LONGEST, read
-from monitor.errors import ConnectError
+from monitor.errors import ConnectError, Left
 
 _PIDFD_GETFD = 438  # of all machines (pidfd_getfd(2))
 _NAME = re.compile(r"[/:]looptop-[0-9a-f]{16}(?: \(deleted\))?$")
-
-
-class Left(ConnectError):  # noqa: N818 - it is what the probe has done
-    """The probe of a process has gone since it was found."""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__(f"the probe of process {pid} has left", "looptop attach puts one in again")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from monitor.errors import ConnectError, UsageError
+from monitor.errors import ConnectError, Left, UsageError
 from monitor.targets import Gone
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ class Reach:
         return self._connect(enter=False)
 
     def _connect(self, enter: bool) -> Connection:
-        from monitor.attach.door import Left
         from monitor.sources.connection import Closed, connect
         from monitor.targets import resolve
 

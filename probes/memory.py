@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from itertools import pairwise
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from . import objects, traces, usage
+from .rates import Rates
 from .session import BadRequestError
 from .traces import Diff, Groups, Lines, Wanted, tracer
 
@@ -41,8 +41,6 @@ LIMIT = 1 << 30
 
 MOST_ROWS = 500
 MOST_WORKS = 8
-RATES_OVER = 5.0
-RATES_FROM = 0.5
 
 OPERATIONS = ("memory_start", "memory_stop", "memory_baseline", "memory_look", "objects_look", "profile")
 MOST_CALLS = 1000
@@ -76,51 +74,8 @@ class Kept:
         self.objects: objects.Counts | None = None
 
 
-class Rates:
-    """Steps and busy time of all loops, as the sampler sees them: what a step costs before and during."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, int, float]] = deque(maxlen=200)
-
-    def add(self, now: float, steps: int, busy: float) -> None:
-        """Takes a look of the sampler in; where the counts began anew, so does this."""
-        if self._seen and (steps < self._seen[-1][1] or busy < self._seen[-1][2]):
-            self._seen.clear()
-        self._seen.append((now, steps, busy))
-
-    def begin(self) -> Rates:
-        """Rates of what comes from now on."""
-        later = Rates()
-        if self._seen:
-            later._seen.append(self._seen[-1])
-        return later
-
-    def facts(self) -> dict[str, float | None]:
-        """Steps per second and busy microseconds per step over the last seconds; None until there are enough."""
-        if not self._seen:
-            return {"steps": None, "busy": None}
-        now = self._seen[-1][0]
-        seen = [entry for entry in self._seen if now - entry[0] <= RATES_OVER]
-        elapsed, made = now - seen[0][0], seen[-1][1] - seen[0][1]
-        if elapsed < RATES_FROM:
-            return {"steps": None, "busy": None}
-        return {"steps": round(made / elapsed, 3), "busy": _typical(seen)}
-
-
 def _mebibytes(size: int) -> str:
     return f"{size / (1 << 20):.3g} MiB"
-
-
-def _typical(seen: list[tuple[float, int, float]]) -> float | None:
-    """Busy microseconds per step: what half of the steps had less than, so that one that blocks does not count."""
-    parts = [(after[2] - before[2], after[1] - before[1]) for before, after in pairwise(seen)]
-    prices = sorted((busy / steps, steps) for busy, steps in parts if steps)
-    left = sum(steps for _, steps in prices) / 2
-    for price, steps in prices:
-        left -= steps
-        if left <= 0:
-            return round(price * 1e6, 3)
-    return None
 
 
 class Tracing:

@@ -33,16 +33,16 @@ class ShortLives:
     __slots__ = ("by_site",)
 
     def __init__(self) -> None:
-        self.by_site: dict[tuple[int, int], SiteCounts] = {}
-        """By `id(code)` and instruction: the tables of the sampler keep the code."""
+        self.by_site: dict[int, SiteCounts] = {}
+        """By the address of the instruction, which lies in the code object: the tables of the sampler keep that."""
 
     def put(self, code: CodeType, lasti: int, counts: SiteCounts) -> None:
         """Makes the counts of a site known."""
-        self.by_site[id(code), lasti] = counts
+        self.by_site[id(code) + lasti] = counts
 
     def get(self, code: CodeType | None, lasti: int) -> SiteCounts | None:
         """The counts of a site, if it is known."""
-        return self.by_site.get((id(code), lasti))
+        return self.by_site.get(id(code) + lasti)
 
     def values(self) -> Iterable[SiteCounts]:
         """All counts."""
@@ -200,29 +200,26 @@ def add_changed(record: TaskRecord) -> None:
 
 
 def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
-    """Books the end of a task. Never calls `task.exception()`: it would silence "never retrieved"."""
+    """Books the end of the task of a record. Never calls `task.exception()`: it would silence "never retrieved"."""
     if record.outcome:
         return
-    if record() is not task:
-        return  # made by calling `asyncio.Task`, at the address of one that was collected a moment ago
     record.ended = now
     error = task._exception
-    if error is not None:
-        record.failure = Failure(error)
-        record.outcome = wire.FAILED
-    else:
-        record.outcome = wire.CANCELLED if task.cancelled() else wire.DONE
+    record.outcome = wire.FAILED if error is not None else wire.CANCELLED if task.cancelled() else wire.DONE
     if state.named < MOST_NAMED or error is not None:
         state.named += 1
-        record.name = task.get_name()
-        record.coro = record.coro or coro_name(task)
-        if cancellers:
-            settle(record, task)
+        tell_end(record, task, error)
     elif record.told < 0 and not record.dirty and record.counted is None:
         # No viewer has heard of it, and those that are told by name are enough: it need not even be kept.
         counts = short_lives.get(record.code, record.lasti)
         if counts is not None:
-            counts.add(record)
+            counts.born += 1
+            counts.ended += 1
+            counts.untold += 1
+            counts.busy += record.busy
+            counts.steps += record.steps
+            if record.outcome == wire.CANCELLED:
+                counts.cancelled += 1
             if record.loop is not None:
                 record.loop.steps += record.steps
             record.dirty = True

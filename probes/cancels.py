@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import pure, sites
 from .book import cancellers, current_task_of, record_of, settled, state
+from .records import begin
 
 if TYPE_CHECKING:
     import asyncio
@@ -62,6 +63,7 @@ class Canceller:
         found = Canceller()
         for slot in ("how", "task", "name", "code", "lasti", "through", "through_name"):
             setattr(found, slot, getattr(self, slot))
+        begin(record)
         found.steps, found.count = record.steps, _count(task)
         return found
 

@@ -10,11 +10,12 @@ import sys
 from asyncio import events, format_helpers, futures, tasks
 from contextvars import Context, copy_context
 from time import monotonic
-from types import TracebackType
+from types import MethodType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import sites
 from .book import (
+    State,
     _current,
     a_first_step,
     add_changed,
@@ -27,8 +28,8 @@ from .book import (
     records,
     state,
 )
-from .records import TaskRecord, name_of, start_counting
-from .twin import MOST_CHANGED
+from .records import NOT_YET, TaskRecord, begin, name_of, start_counting
+from .twin import MOST_CHANGED, MOST_NAMED
 
 if TYPE_CHECKING:
     import asyncio
@@ -51,35 +52,50 @@ def hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., An
     With a task factory, in debug mode and for a closed loop, asyncio's own is called.
     """
     getframe = sys._getframe
+    clock = monotonic
+    shared = state
+    next_id = state.next_id
+    new = TaskRecord
+    known = loops
+    table = records
+    record_at = records.get
     plumbing = sites.plumbing
     user = sites.USER
+    by_function = tasks.create_task.__code__
+    not_yet = NOT_YET
     current = _current.get if _current is not None else current_task_of
     not_plain = hook_any_create_task(original, True, 2)
 
     def create_task(self: Any, coro: Any, *, name: Any = None, context: Any = None) -> AnyTask:
         if self._task_factory is not None or self._debug or self._closed:
             return not_plain(self, coro, name=name, context=context)
-        born = monotonic()
-        task = tasks.Task(coro, loop=self, name=name, context=context)
+        born = clock()
+        if name is None and context is None:
+            task = tasks.Task(coro, loop=self)
+        else:
+            task = tasks.Task(coro, loop=self, name=name, context=context)
         try:
-            record = TaskRecord(task)
-            record.id = state.next_id()
+            record = new(task)
+            record.id = next_id()
             record.key = key = id(task)
             record.born = born
             record.eager = record.older = False
             try:
-                record.loop = loops[self]
+                record.loop = known[self]
             except KeyError:
-                record.loop = state.on_loop(self)
+                record.loop = shared.on_loop(self)
             creator = current(self)
-            parent = records.get(id(creator))
-            if parent is not None and parent() is creator:
-                record.parent = parent.id
+            if creator is None:
+                record.parent = 0
             else:
-                record.parent = 0 if creator is None else adopt(creator, record.loop).id
+                parent = record_at(id(creator))
+                if parent is not None and parent() is creator:
+                    record.parent = parent.id
+                else:
+                    record.parent = adopt(creator, record.loop).id
             frame: Any = getframe(1)
             code = frame.f_code
-            if plumbing[code.co_filename] != user:
+            if code is by_function or plumbing[code.co_filename] != user:
                 frame = frame.f_back  # of asyncio.create_task, most of the time
                 if frame is not None:
                     code = frame.f_code
@@ -90,21 +106,17 @@ def hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., An
             else:
                 record.code = code
                 record.lasti = frame.f_lasti
-            if state.watching:
-                record.busy = record.scheduled = record.max_step = 0.0
-                record.steps = record.outcome = record.site = 0
-                record.coro = record.failure = record.histogram = record.name = record.origin = record.counted = None
-                record.told = -1
-                record.dirty = False  # after its first step, or within a second, the sampler gets it
-                if state.origin_depth:
-                    record.origin = sites.stack_of(getframe(1), state.origin_depth)
-                records[key] = record
+            if shared.watching:
+                # After its first step, or within a second, the sampler gets it.
+                record.origin = sites.stack_of(getframe(1), shared.origin_depth) if shared.origin_depth else None
+                record.histogram = not_yet
+                table[key] = record
             else:
-                records[key] = record
-                if state.watching:  # another thread has begun to count in between
+                table[key] = record
+                if shared.watching:  # another thread has begun to count in between
                     start_counting(record)
         except Exception as error:
-            state.on_error("create_task", error)
+            shared.on_error("create_task", error)
         return task
 
     return create_task
@@ -230,11 +242,13 @@ def _book_eager(task: AnyTask, coro: Any, record: TaskRecord, born: float, neste
 
 
 class TimedHandle(events.Handle):
-    """asyncio's Handle which knows since when it is ready (`time.monotonic`)."""
+    """asyncio's Handle which knows since when it is ready (`time.monotonic`). Whoever makes one fills it in."""
 
     __slots__ = ("ready",)
 
     ready: float
+
+    __init__ = object.__init__  # a call of the class is the fastest way to an empty object
 
 
 TimedHandle.__name__ = TimedHandle.__qualname__ = "Handle"
@@ -243,11 +257,14 @@ TimedHandle.__module__ = "asyncio.events"
 
 def hook_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
     """`BaseEventLoop.call_soon` with timed handles. In debug mode asyncio's own checks come first."""
-    new = object.__new__
-    handle_class = TimedHandle
+    new: Any = TimedHandle
+    clock = monotonic
+    current_context = copy_context
+    wakeup = _wakeup_class
+    future = _Future
 
     def call_soon(self: Any, callback: Any, *args: Any, context: Context | None = None) -> Any:
-        if callback.__class__ is _wakeup_class and args and isinstance(args[0], _Future) and args[0].cancelled():
+        if type(callback) is wakeup and args and isinstance(args[0], future) and args[0].cancelled():
             _see_cancel(self, callback, args[0])
         if self._closed or self._debug:
             made = original(self, callback, *args, context=context)
@@ -255,15 +272,15 @@ def hook_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
                 without_hook(made._source_traceback, sys._getframe(1))
             return made
         # Handle.__init__ of 3.11 to 3.15, without the call.
-        handle: Any = new(handle_class)
-        handle._context = copy_context() if context is None else context
+        handle = new()
+        handle._context = current_context() if context is None else context
         handle._loop = self
         handle._callback = callback
         handle._args = args
         handle._cancelled = False
         handle._repr = None
         handle._source_traceback = None
-        handle.ready = monotonic()
+        handle.ready = clock()
         self._ready.append(handle)
         return handle
 
@@ -278,38 +295,58 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
     """
     handle_class = TimedHandle
     theirs = None if asyncios else original
+    clock = monotonic
+    shared = state
+    known = loops
+    record_at = records.get
+    first_step = _step_class
+    wakeup = _wakeup_class
+    bound = MethodType
+    not_yet = NOT_YET
 
     def _run(self: Any) -> None:  # noqa: C901 - a call for each branch would cost more than the branches
         callback = self._callback
+        args = self._args
         try:
-            owner = getattr(callback, "__self__", None)
-        except Exception:  # a proxy that answers only in its own context
-            owner = None
-        try:
-            loop = loops[self._loop]
+            loop = known[self._loop]
         except KeyError:
-            loop = state.on_loop(self._loop)
-        loop.started = started = monotonic()
+            loop = shared.on_loop(self._loop)
+        loop.started = started = clock()
         try:
-            if theirs is None:
-                self._context.run(callback, *self._args)
-            else:
+            if theirs is not None:
                 theirs(self)
+            elif not args and args is not None:  # half the time of `*args`
+                self._context.run(callback)
+            elif args is not None and len(args) == 1:
+                self._context.run(callback, args[0])
+            else:
+                self._context.run(callback, *args)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
             if theirs is not None:
                 raise
             _tell_loop(self, error, original)
-        elapsed = (ended := monotonic()) - started
+        elapsed = (ended := clock()) - started
         loop.started = 0.0
         loop.busy += elapsed
         try:
-            if owner is not None:
-                record = records.get(id(owner))
-                if record is not None and (callback.__class__ is _step_class or callback.__name__ in _STEP_NAMES):
-                    if elapsed >= state.slow_threshold:
-                        state.on_slow(loop, callback, record, started, elapsed)
+            kind = type(callback)  # of all others the owner is not asked: it may be a proxy
+            if kind is first_step or kind is wakeup or kind is bound:
+                owner = callback.__self__
+                record = record_at(id(owner))
+                if record is not None and record() is not owner:
+                    record = None  # of a dead task that had the same address
+                if record is not None and (kind is first_step or callback.__name__ in _STEP_NAMES):
+                    histogram = record.histogram
+                    if histogram is not_yet:
+                        if not loop.nested and _ended_unseen(record, owner, elapsed):
+                            self = callback = args = owner = None
+                            return
+                        begin(record)
+                        histogram = None
+                    if elapsed >= shared.slow_threshold:
+                        shared.on_slow(loop, callback, record, started, elapsed)
                     if loop.nested:
                         elapsed = max(elapsed - loop.nested, 0.0)
                         loop.nested = 0.0
@@ -317,10 +354,10 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
                     record.busy += elapsed
                     if elapsed > record.max_step:
                         record.max_step = elapsed
-                    if self.__class__ is handle_class:
+                    if type(self) is handle_class:
                         record.scheduled += started - self.ready
-                    if record.histogram is not None:
-                        record.histogram.add(elapsed, started - getattr(self, "ready", started))
+                    if histogram is not None:
+                        histogram.add(elapsed, started - getattr(self, "ready", started))
                     if owner.done():
                         finish(record, owner, ended)
                     elif not record.dirty:
@@ -328,23 +365,21 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
                             record.dirty = True
                             changed.append(record)
                         else:
-                            state.lost += 1
-                    self = callback = owner = None
+                            shared.lost += 1
+                    self = callback = args = owner = None
                     return
-                if record is None and (
-                    callback.__class__ is _step_class
-                    or (callback.__class__ is _wakeup_class and callback.__name__ in _STEP_NAMES)
-                ):
+                if record is None and (kind is first_step or (kind is wakeup and callback.__name__ in _STEP_NAMES)):
                     adopt(owner, loop)  # made by calling `asyncio.Task`: its steps count from the next one on
+                owner = None
             if loop.nested:
                 loop.nested = 0.0
-            if elapsed >= state.slow_threshold:
-                state.on_slow(loop, callback, None, started, elapsed)
+            if elapsed >= shared.slow_threshold:
+                shared.on_slow(loop, callback, None, started, elapsed)
         except Exception as error:
-            if state.watching:  # else this is left under somebody's patch, and nothing is booked
-                state.on_error("run", error)
+            if shared.watching:  # else this is left under somebody's patch, and nothing is booked
+                shared.on_error("run", error)
         # As asyncio does: from 3.12 on the traceback of a failed task leads to this frame, and so back to the task.
-        self = callback = owner = None
+        self = callback = args = owner = None
 
     return _run
 
@@ -399,21 +434,118 @@ def _callback_source(handle: Any) -> str:
     return format_helpers._format_callback_source(handle._callback, handle._args)
 
 
-def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
+_counts_at = state.short_lives.by_site.get if isinstance(state, State) else None
+
+
+def _ended_unseen(record: TaskRecord, task: AnyTask, elapsed: float) -> bool:
+    """Whether a first step was the last one, and the end is counted now."""
+    if (
+        task.done()
+        and state.named >= MOST_NAMED
+        and elapsed < state.slow_threshold
+        and _counts_at is not None
+        and (counts := _counts_at(id(record.code) + record.lasti)) is not None
+        and task._exception is None
+        and record.histogram is NOT_YET  # the sampler may have come in between
+    ):
+        # No viewer has heard of it, and those that are told by name are enough: it need not even be kept.
+        record.dirty = True
+        record.histogram = None
+        counts.born += 1
+        counts.ended += 1
+        counts.untold += 1
+        counts.busy += elapsed
+        counts.steps += 1
+        if task.cancelled():
+            counts.cancelled += 1
+        if record.loop is not None:
+            record.loop.steps += 1
+        del records[record.key]
+        return True
+    return False
+
+
+def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:  # noqa: C901
     """`call_soon` of a loop with handles of its own (uvloop): steps of tasks are timed, nothing else is touched.
 
     A step of a C task raises nothing but SystemExit and KeyboardInterrupt, so the handle is in no error text.
     """
+    clock = monotonic
+    shared = state
+    known = loops
+    record_at = records.get
+    first_step = _step_class
+    wakeup = _wakeup_class
+    bound = MethodType
+    future = _Future
+    not_yet = NOT_YET
+
+    def _run(self: Any, callback: Any, args: Any, ready: float) -> None:  # noqa: C901
+        # As in `hook_run`; a handle of our own and a call of what both have in common cost half a step of uvloop.
+        try:
+            loop = known[self]
+        except KeyError:
+            loop = shared.on_loop(self)
+        loop.started = started = clock()
+        if args:
+            callback(*args)
+        else:
+            callback()
+        elapsed = (ended := clock()) - started
+        loop.started = 0.0
+        loop.busy += elapsed
+        try:
+            owner = callback.__self__
+            record: Any = record_at(id(owner))
+            if record is None or record() is not owner:
+                if type(callback) is not bound:
+                    adopt(owner, loop)  # made by calling `asyncio.Task`: its steps count from the next one on
+                loop.nested = 0.0
+                if elapsed >= shared.slow_threshold:
+                    shared.on_slow(loop, callback, None, started, elapsed)
+                return
+            histogram = record.histogram
+            if histogram is not_yet:
+                if not loop.nested and _ended_unseen(record, owner, elapsed):
+                    return
+                begin(record)
+                histogram = None
+            if elapsed >= shared.slow_threshold:
+                shared.on_slow(loop, callback, record, started, elapsed)
+            if loop.nested:
+                elapsed = max(elapsed - loop.nested, 0.0)
+                loop.nested = 0.0
+            record.steps += 1
+            record.busy += elapsed
+            if elapsed > record.max_step:
+                record.max_step = elapsed
+            record.scheduled += started - ready
+            if histogram is not None:
+                histogram.add(elapsed, started - ready)
+            if owner.done():
+                finish(record, owner, ended)
+            elif not record.dirty:
+                if len(changed) < MOST_CHANGED:
+                    record.dirty = True
+                    changed.append(record)
+                else:
+                    shared.lost += 1
+        except Exception as error:
+            if shared.watching:
+                shared.on_error("run", error)
 
     def call_soon(self: Any, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        kind = type(callback)  # of all others the owner is not asked: it may be a proxy
         # The first step of a task comes here before the task is registered.
-        if type(callback) is not _step_class and not _is_known_step(callback):
+        if kind is not first_step and (
+            (kind is not wakeup and kind is not bound)
+            or record_at(id(callback.__self__)) is None
+            or callback.__name__ not in _STEP_NAMES
+        ):
             return original(self, callback, *args, context=context)
-        handle: Any = TimedHandle(callback, args, self, copy_context() if context is None else context)
-        handle.ready = monotonic()
-        if args and isinstance(args[0], _Future) and args[0].cancelled():
+        if args and isinstance(args[0], future) and args[0].cancelled():
             _see_cancel(self, callback, args[0])
-        return original(self, handle._run)
+        return original(self, _run, self, callback, args, clock(), context=context)
 
     return call_soon
 
@@ -422,10 +554,3 @@ def _see_cancel(loop: Any, callback: Any, future: Any) -> None:
     """A cancelled future that wakes a task: who cancels is on the stack now."""
     if callback.__name__ in _STEP_NAMES and isinstance(callback.__self__, tasks.Task) and state.on_cancel is not None:
         state.on_cancel(loop, callback.__self__, future)
-
-
-def _is_known_step(callback: Any) -> bool:
-    try:
-        return id(callback.__self__) in records and callback.__name__ in _STEP_NAMES
-    except Exception:  # most callbacks have no `__self__`
-        return False

@@ -7,7 +7,7 @@ import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from . import post_mortem, wire
+from . import post_mortem
 from .twin import native, shared
 
 if TYPE_CHECKING:
@@ -83,6 +83,27 @@ def _start_counting(record: TaskRecord) -> None:
     record.counted = monotonic()
     record.told = -1
     record.dirty = False
+
+
+NOT_YET: Any = object()
+"""In the place of a histogram: the record is of a task that has not ended its first step, and has no counts. Most tasks
+end in that step, and are only counted at their creation site."""
+
+
+def begin(record: TaskRecord) -> bool:
+    """Gives a record its counts, if it has none yet; True if so. The hooks in C give them at birth."""
+    try:
+        if record.histogram is not NOT_YET:
+            return False
+    except AttributeError:  # it is being born
+        return False
+    # Without a call, so that no other thread comes in between.
+    record.busy = record.scheduled = record.max_step = 0.0
+    record.steps = record.outcome = record.site = 0
+    record.coro = record.failure = record.name = record.counted = record.histogram = None
+    record.told = -1
+    record.dirty = False
+    return True
 
 
 start_counting: Callable[[TaskRecord], None] = _start_counting if shared is None else shared.start_counting
@@ -165,16 +186,6 @@ class SiteCounts:
         self.born = self.ended = self.failed = self.cancelled = self.steps = 0
         self.busy = 0.0
         self.untold = 0  # booked since the sampler looked, without an event
-
-    def add(self, record: TaskRecord) -> None:
-        """Books a task that was born and has ended unseen."""
-        self.born += 1
-        self.ended += 1
-        self.cancelled += record.outcome == wire.CANCELLED
-        self.failed += record.outcome == wire.FAILED
-        self.busy += record.busy
-        self.steps += record.steps
-        self.untold += 1
 
 
 if native is not None and not TYPE_CHECKING:

@@ -8,7 +8,7 @@ from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any
 
 from . import book, cancels, hot, loops, sites, wire
-from .records import Failure, LoopRecord, SiteCounts, TaskRecord, coro_name, start_counting
+from .records import Failure, LoopRecord, SiteCounts, TaskRecord, begin, coro_name, start_counting
 from .sites import Tables
 from .twin import MOST_NAMED
 
@@ -120,7 +120,7 @@ class Sampler:
             record = hot.record_of(task)
             if record is None:
                 hot.adopt(task, loop_record)
-            elif hot.state.watching and record.told < 0 and not record.dirty:
+            elif hot.state.watching and _is_untold(record):
                 hot.add_changed(record)  # it has not stepped yet
 
     def look(self) -> Changes:
@@ -151,7 +151,10 @@ class Sampler:
                 counts.untold = 0
         for loop in list(hot.loops):
             running = hot.record_of(hot.current_task_of(loop))
-            if running is None or running.dirty:
+            if running is None:
+                continue
+            begin(running)
+            if running.dirty:
                 continue
             if running.told < 0:
                 self._book(running, changes)  # its first step
@@ -245,7 +248,7 @@ class Sampler:
         for number, record in enumerate(list(hot.records.values())):
             if number % _SLICE == _SLICE - 1:
                 sleep(0)
-            if not record.dirty and record.told < 0 and record() is not None:
+            if _is_untold(record) and record() is not None:
                 hot.add_changed(record)
 
     def prune_if_grown(self) -> None:
@@ -412,6 +415,11 @@ class Sampler:
 def _is_known(task: Any) -> bool:
     record = hot.record_of(task)
     return record is not None and getattr(record, "told", -1) >= 0
+
+
+def _is_untold(record: TaskRecord) -> bool:
+    begin(record)
+    return not record.dirty and record.told < 0
 
 
 def _us(seconds: float) -> int:

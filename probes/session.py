@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import detail, hot, loops, wire
 from .ids import Ids
-from .records import coro_name
+from .records import begin, coro_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -477,7 +477,7 @@ class Session:
 
 def _counted() -> list[TaskRecord]:
     """The records that have figures: all but one that is being born in this moment."""
-    return [record for record in list(hot.records.values()) if hasattr(record, "told")]
+    return [record for record in list(hot.records.values()) if hasattr(record, "told") or begin(record)]
 
 
 def _named(record: TaskRecord, needle: str) -> bool:

@@ -6,12 +6,15 @@ import sys
 from functools import cache
 from pathlib import Path
 
-VERSIONS = ("3.11", "3.12", "3.13")
+VERSIONS = tuple(os.environ.get("TEST_PYTHONS", "3.11 3.12 3.13").split())
+"""Those of the tests. A `t` at the end is a free-threaded build: `TEST_PYTHONS=3.14t` runs all tests on that."""
+FREE_THREADED = ("3.13t", "3.14t")
 
 
 def version_of(python: str) -> tuple[int, ...]:
     """The version of one of the Pythons that were found."""
-    return next(tuple(map(int, version.split("."))) for version in VERSIONS if find_python(version) == python)
+    versions = (version for version in VERSIONS if find_python(version) == python)
+    return tuple(map(int, next(versions).removesuffix("t").split(".")))
 
 
 @cache
@@ -28,7 +31,7 @@ def find_python(version: str) -> str | None:
     for candidate in candidates:
         if not candidate.exists():
             continue
-        code = "import sys; print('{}.{}'.format(*sys.version_info))"
+        code = "import sys; print('{}.{}'.format(*sys.version_info) + 't' * ('t' in sys.abiflags))"
         try:
             asked = subprocess.run([str(candidate), "-c", code], capture_output=True, text=True, timeout=20)
         except (OSError, subprocess.TimeoutExpired):

@@ -317,8 +317,8 @@ async def look(run: Run, loop: Any, kids: list[Any]) -> None:
 
 
 async def sweep(run: Run, loop: Any, kids: list[Any]) -> None:
+    gc.collect()  # a task that nobody holds is swept once it is collected
     if run.watched and hot.state.watching:
-        gc.collect()  # a task that nobody holds is swept once it is collected
         run.sampler._sweep(0.0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -16,19 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 INTERRUPTED = 130
+UNWRITTEN = 74
 BROKEN_PIPE = 141
 BUG = 70
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def guarded(command: Callable[[], int]) -> int:
     """Runs a command; the exit status. With LOOPTOP_DEBUG=1 a bug shows its traceback."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal has no letters for is no failure
             stream.reconfigure(errors="replace")
-    try:
-        return _status(command)
-    finally:
-        _flush()
+    status = _status(command)
+    return _flush() or status
 
 
 def say(text: str) -> None:
@@ -54,11 +56,36 @@ def _status(command: Callable[[], int]) -> int:
         return _broken_pipe()
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except Exception as error:
-        if os.environ.get("LOOPTOP_DEBUG") == "1":
-            raise
-        _complain(f"looptop itself failed with {type(error).__name__}: {error}", "LOOPTOP_DEBUG=1 shows where")
-        return BUG
+    except OSError as error:
+        return _unwritten(error) if error.errno in _FULL and error.filename is None else _bug(error)
+    except Exception as error:  # noqa: BLE001 - it is told
+        return _bug(error)
+
+
+def _bug(error: Exception) -> int:
+    """A failure of ours. With LOOPTOP_DEBUG=1 it is raised."""
+    if os.environ.get("LOOPTOP_DEBUG") == "1":
+        raise error
+    _complain(f"looptop itself failed with {type(error).__name__}: {error}", "LOOPTOP_DEBUG=1 shows where")
+    return BUG
+
+
+def _unwritten(error: OSError) -> int:
+    """Stdout takes nothing more: the disk is full, say. What is left of it goes nowhere."""
+    _broken_pipe()
+    _complain(f"the output can not be written: {error.strerror}", "")
+    return UNWRITTEN
+
+
+def _open_what_is_closed() -> None:
+    """Gives stdin, stdout and stderr a number again where the shell has closed them: our own files must not get it."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - for as long as we live
 
 
 def _help_of(error: click.ClickException) -> str:
@@ -80,11 +107,15 @@ def _broken_pipe() -> int:
     return BROKEN_PIPE
 
 
-def _flush() -> None:
+def _flush() -> int:
+    """What is still to be printed; a status where that fails."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        _broken_pipe()
-    except (OSError, ValueError):
-        return
+        return _broken_pipe()
+    except OSError as error:
+        return _unwritten(error)
+    except ValueError:
+        pass
+    return 0

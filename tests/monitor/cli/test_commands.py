@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import fake_probe
 import pytest
@@ -311,3 +312,39 @@ def test_the_command_is_the_module():
     done = looptop("--version")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("looptop, version ")
+
+
+# Streams that are closed or full, and impatience
+
+INTERRUPTED_WHILE_LOADING = """
+import os, runpy, signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "click": os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+runpy.run_module("monitor", run_name="__main__")
+"""
+
+
+def test_ctrl_c_while_looptop_is_loaded_is_no_traceback():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED_WHILE_LOADING], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_output_that_can_not_be_written(run, served):
+    for words in (("tasks", str(os.getpid())), ("ps",), ("ps", "--json"), ("--help",)):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "monitor", *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30
+            )
+        assert done.returncode == guard.UNWRITTEN
+        assert one_line(done.stderr) == "the output can not be written: No space left on device"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_the_shell_has_closed(run, served, closed):
+    command = f"{sys.executable} -m monitor tasks {os.getpid()} {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("worker" in done.stdout) == (">&-" not in closed.replace("2>&-", ""))

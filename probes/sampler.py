@@ -276,11 +276,13 @@ class Sampler:
     # Events
 
     def _tell_ends(self, ended: list[TaskRecord]) -> None:
-        told = ended
-        if len(ended) > MOST_ENDS_A_TICK:
-            failed = [record for record in ended if record.outcome == wire.FAILED][-MOST_ENDS_A_TICK:]
-            others = [record for record in ended if record.outcome != wire.FAILED]
+        # Whether a viewer had heard of the task or not: the hooks leave the name out of what is more than enough.
+        told = [record for record in ended if record.outcome == wire.FAILED or record.name is not None]
+        if len(told) > MOST_ENDS_A_TICK:
+            failed = [record for record in told if record.outcome == wire.FAILED][-MOST_ENDS_A_TICK:]
+            others = [record for record in told if record.outcome != wire.FAILED]
             told = failed + others[: MOST_ENDS_A_TICK - len(failed)]
+        if len(told) < len(ended):
             self.leave_unnamed(len(ended) - len(told))
         for record in sorted(told, key=lambda record: record.ended):
             self._tell_end(record)

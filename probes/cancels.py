@@ -43,9 +43,13 @@ _count = tasks.Task.cancelling
 
 
 class Canceller:
-    """Who called `cancel`, and how. Holds nothing of the program's but code."""
+    """Who called `cancel`, and how. Holds nothing of the program's but code.
 
-    __slots__ = ("code", "count", "how", "lasti", "name", "steps", "task", "through", "through_name")
+    Eight slots and not nine: with nine it is as large as a TimerHandle, and where many tasks are cancelled those of the
+    program come to lie in the gaps between these; its collections then take a sixth more.
+    """
+
+    __slots__ = ("code", "count", "how", "lasti", "name", "steps", "task", "through")
 
     def __init__(self) -> None:
         self.how = CALL
@@ -53,15 +57,14 @@ class Canceller:
         self.name = ""
         self.code: CodeType | None = None  # the line of the user's that called it, if there is one
         self.lasti = -1
-        self.through = 0  # the task that was cancelled, and took this one with it
-        self.through_name = ""
+        self.through: tuple[int, str] | None = None  # the task that was cancelled, and took this one with it
         self.steps = 0  # of the cancelled task, when it was
         self.count = 0  # its `cancelling()`; 0: nobody has called its own `cancel`
 
     def of(self, record: TaskRecord, task: Any) -> Canceller:
         """The same, for another task that it cancels."""
         found = Canceller()
-        for slot in ("how", "task", "name", "code", "lasti", "through", "through_name"):
+        for slot in ("how", "task", "name", "code", "lasti", "through"):
             setattr(found, slot, getattr(self, slot))
         begin(record)
         found.steps, found.count = record.steps, _count(task)
@@ -104,7 +107,7 @@ def facts(known: Canceller | None, tables: Tables) -> dict[str, Any]:
         return {}
     who = {"how": known.how, "task": known.task, "name": known.name[:300]}
     where = {"site": tables.site_at(known.code, known.lasti), "asked": known.count > 0}
-    through = {"through": known.through, "through_name": known.through_name[:300]} if known.through else {}
+    through = {"through": known.through[0], "through_name": known.through[1][:300]} if known.through else {}
     return {"cancelled_by": {**who, **where, **through}}
 
 
@@ -143,7 +146,7 @@ def _note(loop: Any, record: TaskRecord, task: Any, future: Any) -> None:
         known = cancellers.get(above.id) if above is not None else None
         if above is not None and known is not None and _count(current) == known.count > 0:
             found = known.of(record, task)  # it passes on what was done to itself
-            found.through, found.through_name = above.id, _name(current)
+            found.through = above.id, _name(current)
     _keep(record, found.of(record, task))
     for other in _awaiting(gathering):
         above = record_of(other)
@@ -164,7 +167,7 @@ def _by_what_it_awaited(record: TaskRecord, task: Any, awaited: asyncio.Task[Any
     if known is None:
         found.how = ""  # not known
     if behind is not None:
-        found.through, found.through_name = behind.id, _name(awaited)
+        found.through = behind.id, _name(awaited)
     return found
 
 

@@ -111,6 +111,12 @@ def check(wanted: Wanted, named: bool = True) -> None:
         raise UsageError(f"{wanted.path} exists", "name another file, or remove it")
     if named and (wanted.path.is_dir() or not wanted.path.parent.is_dir()):
         raise UsageError(f"{wanted.path} can not be written", "name a file in a folder that is there")
+    if not named and not os.access(".", os.W_OK):
+        raise UsageError("this folder can not be written to", "name a file in another one: -o FILE")
+
+
+LAST_TICK = 3.0
+"""Seconds at most for which the tick is waited for that comes when the time is over: it belongs to the recording."""
 
 
 def record(
@@ -198,20 +204,23 @@ def _listen(
 ) -> str:
     """Why it ended. Raises Closed."""
     facts, waits = Facts(), Waits()
+    last_tick = min(1.0 / wanted.rate + _LOOK, LAST_TICK)
     _tell(store, recorder, connection.hello)
     watch: dict[str, object] = {"type": "watch", "rate": wanted.rate, "rows": True, "events": True, "findings": True}
     slow = min((s for s in (wanted.slow, triggers.slow if triggers else None) if s is not None), default=None)
     if slow is not None:
         watch["slow"] = max(round(slow * 1e6), 10_000)
     connection.send(watch)
+    whole = False
     while recorder.running:
         look()
         if stop.is_set():
             return "stopped"
-        if until is not None and time.monotonic() >= until:
+        left = None if until is None else until - time.monotonic()
+        if left is not None and (left <= -last_tick or (left <= 0 and whole)):
             return "the time is over"
         whole = False
-        wait = _LOOK if until is None else min(_LOOK, max(until - time.monotonic(), 0.0))
+        wait = _LOOK if left is None else min(_LOOK, left if left > 0 else left + last_tick)
         for frame in connection.receive(wait):
             thin = facts.thin(frame)
             if thin is not None:

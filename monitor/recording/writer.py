@@ -65,7 +65,8 @@ class File:
         except FileExistsError:
             raise UsageError(f"{path} exists", "name another file, or remove it") from None
         except OSError as error:
-            raise UsageError(f"{path} can not be written", error.strerror or str(error)) from None
+            reason = error.strerror or str(error)
+            raise UsageError(f"{path} can not be written ({reason})", "name another place with -o FILE") from None
 
     def fileno(self) -> int:
         """Of the open file."""

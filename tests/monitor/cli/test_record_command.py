@@ -5,13 +5,16 @@ import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from waiting import wait_until
 from watched import Program
 
+from monitor.errors import UsageError
 from monitor.recording.about import about
 from monitor.recording.reader import Recording, store_at
+from monitor.recording.record import Wanted, check
 
 BUSY = """
     import asyncio, time
@@ -51,16 +54,23 @@ def ended(process):
     return process.returncode, err
 
 
+def test_a_folder_that_can_not_be_written_to_is_said_before_a_probe_is_put_in(monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(UsageError, match="this folder can not be written to: name a file in another one: -o FILE"):
+        check(Wanted(path=Path()), named=False)
+
+
 def test_for_a_while(busy, tmp_path):
     file = tmp_path / "a.looptop"
-    status, said = ended(recorder(busy, "-o", file, "--duration", "1.2", "--rate", "10"))
+    status, said = ended(recorder(busy, "-o", file, "--duration", "1.2", "--rate", "3"))
     assert status == 0, said
     assert re.search(r"recording .* \(pid \d+\) → \S+a\.looptop; Ctrl-C ends it", said)
+    assert about(file).duration >= 1.2, "the tick at the end of the time belongs to it"
     assert re.search(r"a\.looptop: 1\.\d+s, [\d.]+KiB; the time is over", said)
     assert (about(file).pid, about(file).whole) == (busy.pid, True)
     with Recording(file) as recording:
         assert {marker.kind for marker in recording.markers()} == {"slow", "failed"}
-        assert recording.facts["rate"] == 10.0
+        assert recording.facts["rate"] == 3.0
         assert sum(tick.births for tick in recording.light_ticks()) > 5
     assert any(task.coro == "main" for task in store_at(file).tasks.values())
     assert file.stat().st_mode & 0o777 == 0o600  # names of tasks may be secrets

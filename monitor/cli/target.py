@@ -57,7 +57,9 @@ def open_dashboard(reach: Reach, keep_locals: bool = False) -> int:
 
     thresholds.load()  # what is wrong with it is told before a probe is put in
 
-    source = LiveSource(reach.again, first=reach.first())
-    from monitor.tui import run_dashboard
+    from monitor.tui import FIRST_WATCH, run_dashboard
 
+    source = LiveSource(reach.again, first=reach.first())
+    source.watch(**FIRST_WATCH)
+    source.start()  # what the program tells first has come when the screens are loaded
     return run_dashboard(source, home=connect_screen, keep_locals=keep_locals)

@@ -73,8 +73,9 @@ class LiveSource:
     # What the screen calls
 
     def start(self) -> None:
-        """Begins to connect."""
-        self._thread.start()
+        """Begins to connect, unless it has begun before: screens take longer to load than this does to connect."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def frames(self) -> list[frames.Frame]:
         """What came since the last call."""

@@ -12,12 +12,17 @@ if TYPE_CHECKING:
     from monitor.tui.choices import Home, Opened
     from monitor.tui.program import Program
 
+HZ = 4.0
+"""Ticks a second."""
+FIRST_WATCH: dict[str, object] = {"rate": HZ, "findings": True}
+"""What a live source may be told before the dashboard is loaded: the dashboard says the rest."""
+
 
 def run_dashboard(
     source: Source,
     *,
     program: Program | None = None,
-    hz: float = 4.0,
+    hz: float = HZ,
     home: Callable[[str], int] | None = None,
     asks: bool = True,
     keep_locals: bool = False,

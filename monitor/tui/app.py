@@ -119,6 +119,7 @@ class Looptop(App[int]):
         self.source.start()
         if self.pulse.hz:
             self._timer = self.set_interval(self.pulse.period, self.tick)
+            self.call_later(self.tick)  # what has come already is on the first screen that is painted
 
     def on_unmount(self) -> None:
         """Whatever ends it: what was recorded is whole."""
@@ -137,7 +138,8 @@ class Looptop(App[int]):
             for frame in self.source.frames():
                 self._take(frame)
                 if self.clock() - began > MOST_APPLY_SECONDS:
-                    await asyncio.sleep(0)  # a big first picture must not hold up the keys
+                    self.look_now()  # a big first picture is painted as it comes
+                    await asyncio.sleep(0)  # and must not hold up the keys
                     began = self.clock()
             self.findings.look(self.store)
             if self.guest is not None and self.guest.look(self.wall()):

@@ -234,7 +234,7 @@ def tell_end(record: TaskRecord, task: AnyTask, error: BaseException | None) -> 
     if error is not None:
         record.failure = Failure(error)
     record.name = task.get_name()
-    record.coro = record.coro or coro_name(task)
+    record.coro = record.coro or coro_name(task, record.steps > record.eager)
     if cancellers:
         settle(record, task)
 

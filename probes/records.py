@@ -235,9 +235,9 @@ def name_of(coro: Any) -> str:
     return name if isinstance(name, str) else type(coro).__qualname__
 
 
-def coro_name(task: AnyTask) -> str:
-    """The qualified name of the coroutine of a task."""
-    if _GET_CORO_CRASHES and task.done():
+def coro_name(task: AnyTask, stepped: bool = False) -> str:
+    """The qualified name of the coroutine of a task. `stepped`: an eager first step was not its last one."""
+    if _GET_CORO_CRASHES and not stepped and task.done():
         return "?"
     return name_of(task.get_coro())
 

@@ -393,6 +393,8 @@ def test_ends_are_told_with_their_exceptions_and_bounded(tmp_path: Path, python:
                 outcomes = [end["outcome"] for end in late.of_kind("task_ended")]
                 assert 0 < outcomes.count("done") <= 50
                 assert outcomes.count("failed") == 3, "ends that went well push no failure out"
+                coros = {end["coro"] for end in late.of_kind("task_ended")}
+                assert coros == {"fails", "refuses", "endless", "fine"}
                 assert len(late.of_kind("unhandled")) == 1, "ends of tasks push nothing else out"
             program.say()
             program.end()

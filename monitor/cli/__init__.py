@@ -22,7 +22,7 @@ from monitor.guard import guarded, say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-YOUNG_OBJECTS = 50_000
+YOUNG_OBJECTS = 10_000
 """New objects after which Python looks for garbage among them."""
 
 

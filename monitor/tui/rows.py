@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 _ID = attrgetter("id")
+_PARENT = attrgetter("parent")
 INDENT = 2
 TREE_NAME = 34
 DEEPEST = 12
@@ -185,24 +186,30 @@ class TreeRows(TaskRows):
             kept = self._with_ancestors(rows)
             rows = [tasks[task_id] for task_id in sorted(kept)]
         families: dict[int, list[Task]] = {}
-        roots = []
-        for task in super().order(rows):
-            parent = task.parent
-            if parent not in kept or parent == task.id:
+        roots: list[Task] = []
+        before, family = -1, roots  # neighbours are often brothers
+        ordered_rows = super().order(rows)
+        for task, parent in zip(ordered_rows, map(_PARENT, ordered_rows), strict=True):
+            if parent != before:
+                before, family = parent, families.setdefault(parent, []) if parent in kept else roots
+            if parent == task.id:
                 roots.append(task)
-            elif parent in families:
-                families[parent].append(task)
             else:
-                families[parent] = [task]
+                family.append(task)
         self._levels = {}
         result: list[Task] = []
         pending = [iter(roots)]
         while pending:
             for task in pending[-1]:
                 result.append(task)
-                if task.id in families and task.id not in self.folded:
-                    self._levels[task.id] = len(pending)
-                    pending.append(iter(families[task.id]))
+                family = families.get(task.id, [])
+                if not family or task.id in self.folded:
+                    continue
+                self._levels[task.id] = len(pending)
+                if families.keys().isdisjoint(map(_ID, family)):
+                    result += family  # a crowd of leaves, at once
+                else:
+                    pending.append(iter(family))
                     break
             else:
                 pending.pop()

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from monitor import frames
 from monitor.errors import ConnectError, LooptopError
 from monitor.sources import silence
@@ -185,7 +187,8 @@ def connect(
         if not isinstance(first, frames.Hello):
             raise ConnectError(f"{address} does not say hello", "is it a probe that listens there?")
         _check(first, connection.where)
-        connection.hello = first
+        # In a container it is another number: the one that was asked for is what a person knows, and what /proc has.
+        connection.hello = first if address.pid is None else msgspec.structs.replace(first, pid=address.pid)
     except BaseException:
         connection.close()
         raise

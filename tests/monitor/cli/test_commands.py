@@ -53,7 +53,7 @@ def test_tasks(run, served):
     status, out, err = run("tasks", "@api")
     assert (status, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == "app.py --port 80  @api  pid 4242  CPython 3.11.7"
+    assert lines[0] == f"app.py --port 80  @api  pid {os.getpid()}  CPython 3.11.7"
     assert lines[1] == "3 tasks: 2 waiting  1 running"
     assert lines[2].startswith("loop 1 asyncio  lag 1.20ms  utilization 50%")
     assert [line.split()[1] for line in lines[5:]] == ["main", "worker-1", "worker-2"]
@@ -154,7 +154,7 @@ def test_attach_without_a_terminal_prints_one_table(run, served):
 
 
 def test_detach(run, served):
-    assert run("detach", "@api") == (0, "the probe of process 4242 is out\n", "")
+    assert run("detach", "@api") == (0, f"the probe of process {os.getpid()} is out\n", "")
 
 
 def test_detach_that_is_refused(run, runtime_dir, probe_at):

@@ -62,6 +62,7 @@ def test_from_the_host_into_a_container(
                 command = (sys.executable, "-m", "monitor", "tasks", str(running.pid))
                 done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
                 assert "worker-4" in done.stdout, done.stderr
+                assert f"  pid {running.pid}  " in done.stdout, "the number that was asked for"
             viewer.ask("detach")
             viewer.until_end()
         settled(running, threads, files)

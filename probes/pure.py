@@ -311,6 +311,7 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
             loop = known[self._loop]
         except KeyError:
             loop = shared.on_loop(self._loop)
+        loop.nested = 0.0  # of a step that was not timed
         loop.started = started = clock()
         try:
             if theirs is not None:
@@ -349,7 +350,6 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
                         shared.on_slow(loop, callback, record, started, elapsed)
                     if loop.nested:
                         elapsed = max(elapsed - loop.nested, 0.0)
-                        loop.nested = 0.0
                     record.steps += 1
                     record.busy += elapsed
                     if elapsed > record.max_step:
@@ -371,8 +371,6 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
                 if record is None and (kind is first_step or (kind is wakeup and callback.__name__ in _STEP_NAMES)):
                     adopt(owner, loop)  # made by calling `asyncio.Task`: its steps count from the next one on
                 owner = None
-            if loop.nested:
-                loop.nested = 0.0
             if elapsed >= shared.slow_threshold:
                 shared.on_slow(loop, callback, None, started, elapsed)
         except Exception as error:
@@ -486,6 +484,7 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]: 
             loop = known[self]
         except KeyError:
             loop = shared.on_loop(self)
+        loop.nested = 0.0  # of a step that was not timed
         loop.started = started = clock()
         if args:
             callback(*args)
@@ -500,7 +499,6 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]: 
             if record is None or record() is not owner:
                 if type(callback) is not bound:
                     adopt(owner, loop)  # made by calling `asyncio.Task`: its steps count from the next one on
-                loop.nested = 0.0
                 if elapsed >= shared.slow_threshold:
                     shared.on_slow(loop, callback, None, started, elapsed)
                 return
@@ -514,7 +512,6 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]: 
                 shared.on_slow(loop, callback, record, started, elapsed)
             if loop.nested:
                 elapsed = max(elapsed - loop.nested, 0.0)
-                loop.nested = 0.0
             record.steps += 1
             record.busy += elapsed
             if elapsed > record.max_step:

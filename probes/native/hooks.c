@@ -479,6 +479,7 @@ static PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObjec
     Py_INCREF(callback);
     Py_INCREF(arguments);
     Py_INCREF((PyObject *)context);
+    clock->nested = 0.0; /* of a step that was not timed */
     clock->started = started = now();
     /* A handle that was made in debug mode runs in asyncio's own `_run`: stacks are kept then, with its frame. */
     if (LIKELY(hook->asyncios && Py_TYPE(context) == &PyContext_Type && SLOT(handle, state, SOURCE) == Py_None)) {
@@ -628,6 +629,7 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
     }
     clock = (LoopClock *)clock_object;
     Py_INCREF(op);
+    clock->nested = 0.0; /* of a step that was not timed */
     clock->started = started = now();
     result = call_with(callback, self->arguments);
     elapsed = now() - started;

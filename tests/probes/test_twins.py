@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,9 @@ class Worker:
 
     def run(self, schedule: Any) -> dict[str, Any]:
         assert self.process.stdin
-        self.process.stdin.write(json.dumps(schedule) + "\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # then it says below how it ended
+            self.process.stdin.write(json.dumps(schedule) + "\n")
+            self.process.stdin.flush()
         answer: dict[str, Any] = json.loads(re.sub(r"0x[0-9a-f]+", "0x…", json.dumps(self._answer())))
         return answer
 
@@ -72,7 +74,8 @@ class Worker:
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe is not None:
-                pipe.close()
+                with suppress(BrokenPipeError):
+                    pipe.close()
 
 
 @pytest.fixture

@@ -177,6 +177,13 @@ def test_watch_from_outside_says_what_it_can_not_tell(target, run):
     assert {thing["outcome"] for thing in things} == {None}
 
 
+def test_findings_do_not_say_that_all_is_well(target, run):
+    process = target(PYTHON_DISABLE_REMOTE_DEBUG="1")
+    status, out, err = run("findings", str(process.pid), "--duration", "0.5")
+    assert (status, out) == (3, "")
+    assert "findings need a probe in it" in err
+
+
 def test_what_can_not_be_read(run, runtime_dir):
     if sys.version_info >= (3, 14):
         pytest.skip("this Python can be read")

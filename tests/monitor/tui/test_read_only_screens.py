@@ -83,3 +83,11 @@ async def test_ends_are_told_without_how() -> None:
         assert "■ ended" in row
         await driver.press("enter")
         assert "second" in driver.text()
+
+
+async def test_nothing_is_said_to_be_right() -> None:
+    async with running((140, 40), fed=outside()) as driver:
+        await driver.press("7")
+        await driver.tick(seconds=9)
+        assert "Not known: this program is read from outside." in driver.text()
+        assert "Nothing is found to be wrong" not in driver.text()

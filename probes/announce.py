@@ -82,7 +82,9 @@ def program() -> tuple[str, str]:
     if rest[0] == "-m" and len(rest) > 1:
         return rest[1], " ".join(rest)
     if rest[0] == "-c":
-        return "-c", "-c …"
+        rest = [str(argument) for argument in sys.argv] or rest  # multiprocessing gives a child those of its parent
+        if rest[0] == "-c":
+            return "-c", "-c …"
     return os.path.basename(rest[0]).removesuffix(".py"), " ".join(rest)
 
 

@@ -30,3 +30,31 @@ def test_what_a_uvloop_worked_before_is_not_its_load(tmp_path: Path, runtime_dir
         assert told.returncode == 0, told.stderr
         (loop,) = json.loads(told.stdout)["loops"]
         assert loop["utilization"] < 0.5
+
+
+CHILD = """
+import asyncio, multiprocessing, os
+async def work():
+    print(os.getpid(), flush=True)
+    await asyncio.sleep(600)
+def child(): asyncio.run(work())
+if __name__ == "__main__":
+    started = multiprocessing.get_context("spawn").Process(target=child, daemon=True)
+    started.start()
+    input()
+"""
+
+
+def test_a_child_of_multiprocessing_is_called_by_its_program(tmp_path: Path, runtime_dir: Path) -> None:
+    """It was started with `-c`, as the workers of uvicorn are."""
+    script = tmp_path / "server.py"
+    script.write_text(CHILD)
+    with subprocess.Popen(
+        [sys.executable, str(script), "--port", "80"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        command = [sys.executable, "-m", "monitor", "tasks", program.stdout.readline().strip(), "--json"]
+        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+        program.communicate("\n", timeout=30)
+    session = json.loads(told.stdout)["session"]
+    assert (session["name"], session["program"]) == ("server", f"{script} --port 80")

@@ -22,6 +22,8 @@ MOST_ENDS_A_TICK = 500
 MOST_SITES = 10_000
 _NAMES_A_SECOND = 300.0
 _SLICE = 1000
+_PRUNED = 10_000
+"""Records that are looked at, and that are only pruned, between two moments in which the program may have the GIL."""
 _BLOCKED = 0.25
 _CROWD = 5000
 """Tasks from which on a loop is not asked for all of them again and again."""
@@ -83,6 +85,11 @@ class Sampler:
         record: TaskRecord | None
         task: Any
         record = task = None
+        # Where tasks are born all the time, what lives shortly is counted in its place from now on, also if the
+        # only ones there are have ended; until a site is known each of its tasks is booked one by one below.
+        for record in list(hot.records.values())[:_SLICE]:
+            self._know(record)
+        self.prune()
         known = Changes()
         for number, record in enumerate(list(hot.records.values())):
             if number % _SLICE == _SLICE - 1:
@@ -176,13 +183,9 @@ class Sampler:
         if record.told < 0:
             record.told = 0
             self.by_id[record.id] = record
-            record.site = self.tables.site_at(record.code, record.lasti)
+            self._know(record)
             if record.counted is None:
                 counts = self._counts(record.site)
-                if (
-                    record.site and record.code is not None and len(hot.short_lives) < MOST_SITES
-                ):  # then the tables keep the code
-                    hot.short_lives.put(record.code, record.lasti, counts)
                 counts.born += 1
                 changes.sites.add(record.site)
         steps = record.steps
@@ -204,6 +207,15 @@ class Sampler:
             changes.gone.append(record.id)
         else:
             changes.live.append(record)
+
+    def _know(self, record: TaskRecord) -> None:
+        """Finds the creation site of a record, and lets the hooks count short lives there."""
+        code, lasti = record.code, record.lasti
+        record.site = site = self.tables.site_at(code, lasti)
+        if code is None or not site or hot.short_lives.get(code, lasti) is not None:
+            return
+        if len(hot.short_lives) < MOST_SITES:
+            hot.short_lives.put(code, lasti, self._counts(site))  # the tables keep the code
 
     def _counts(self, site: int) -> SiteCounts:
         counts = self.site_counts.get(site)
@@ -258,10 +270,10 @@ class Sampler:
 
     def prune(self) -> None:
         """Forgets the records of tasks that are no more: about a millisecond for 100,000, in slices."""
-        start = hot.prune(0, _SLICE)
+        start = hot.prune(0, _PRUNED)
         while start:
             sleep(0)
-            start = hot.prune(start, _SLICE)
+            start = hot.prune(start, _PRUNED)
         self._pruned = max(len(hot.records), 500)
 
     def _mark_ready(self, loop: LoopRecord) -> None:

@@ -200,7 +200,8 @@ class Session:
         self._backlog = [record for record in reversed(records) if record.id not in chosen]
         self._backlog += reversed(first)
         self._dirty.clear()
-        self._sites = set(self._sampler.site_counts)
+        counted = list(self._sampler.site_counts.values())
+        self._sites = {counts.site for counts in counted if counts.born or counts.ended}
         self.due = 0.0
 
     def _wanted(self, record: TaskRecord) -> bool:
@@ -241,8 +242,9 @@ class Session:
         if not self.watching:
             return b""
         if now >= self.due:
-            # Not at a fixed pace from the past: a viewer that was slow gets one fresh tick, not many.
-            self.due = now + 1.0 / self.watch.rate
+            # At moments that all viewers of a rate share, and those of half of it: one look at the hooks is enough for
+            # them. Counted from now: a viewer that was slow gets one fresh tick, not many.
+            self.due = (int(now * self.watch.rate + 0.5) + 1) / self.watch.rate
             return self._tick(now)
         if self._backlog:
             return self._encode([self._rows(self._take_backlog())])

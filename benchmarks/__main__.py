@@ -8,10 +8,15 @@ import os
 import subprocess
 import sys
 
-from . import crowds, processes, report, startup, turns
+from . import crowds, instructions, processes, report, startup, turns
 from .works import WORKS
 
-TABLES = {**crowds.CROWDS, "start-up": startup.start_up, "keys": startup.keys}
+TABLES = {
+    **crowds.CROWDS,
+    "start-up": startup.start_up,
+    "keys": startup.keys,
+    "instructions": instructions.instructions,
+}
 NAMES = [*WORKS, *TABLES]
 COMPARED = ("tasks", "steps", "aiohttp")
 """The works that the peers do too."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import wire
 from .records import Failure, LoopRecord, SiteCounts, TaskRecord, coro_name, start_counting
-from .twin import MOST_CHANGED, MOST_NAMED, shared
+from .twin import FREE_THREADED, MOST_CHANGED, MOST_NAMED, shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,8 +37,9 @@ class ShortLives:
         """By the address of the instruction, which lies in the code object: the tables of the sampler keep that."""
 
     def put(self, code: CodeType, lasti: int, counts: SiteCounts) -> None:
-        """Makes the counts of a site known."""
-        self.by_site[id(code) + lasti] = counts
+        """Makes the counts of a site known; not where the hooks would count in them while the sampler does."""
+        if not FREE_THREADED:
+            self.by_site[id(code) + lasti] = counts
 
     def get(self, code: CodeType | None, lasti: int) -> SiteCounts | None:
         """The counts of a site, if it is known."""

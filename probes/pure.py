@@ -29,7 +29,7 @@ from .book import (
     state,
 )
 from .records import NOT_YET, TaskRecord, begin, name_of, start_counting
-from .twin import MOST_CHANGED, MOST_NAMED
+from .twin import FREE_THREADED, MOST_CHANGED, MOST_NAMED
 
 if TYPE_CHECKING:
     import asyncio
@@ -46,7 +46,7 @@ _wakeup_class = type(len)
 _Future = futures.Future
 
 
-def hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., AnyTask]:
+def hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., AnyTask]:  # noqa: C901
     """It does what asyncio's own does in its place, which pays for most of the registration.
 
     With a task factory, in debug mode and for a closed loop, asyncio's own is called.
@@ -62,13 +62,14 @@ def hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., An
     plumbing = sites.plumbing
     user = sites.USER
     by_function = tasks.create_task.__code__
+    free_threaded = FREE_THREADED
     not_yet = NOT_YET
     current = _current.get if _current is not None else current_task_of
     not_plain = hook_any_create_task(original, True, 2)
 
-    def create_task(self: Any, coro: Any, *, name: Any = None, context: Any = None) -> AnyTask:
-        if self._task_factory is not None or self._debug or self._closed:
-            return not_plain(self, coro, name=name, context=context)
+    def create_task(self: Any, coro: Any, *, name: Any = None, context: Any = None, **more: Any) -> AnyTask:
+        if self._task_factory is not None or self._debug or self._closed or more:  # 3.13.3 takes any keyword
+            return not_plain(self, coro, name=name, context=context, **more)
         born = clock()
         if name is None and context is None:
             task = tasks.Task(coro, loop=self)
@@ -110,6 +111,8 @@ def hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., An
                 # After its first step, or within a second, the sampler gets it.
                 record.origin = sites.stack_of(getframe(1), shared.origin_depth) if shared.origin_depth else None
                 record.histogram = not_yet
+                if free_threaded:
+                    begin(record)  # not while the sampler might do that, too
                 table[key] = record
             else:
                 table[key] = record

@@ -12,12 +12,16 @@ MOST_NAMED = 500
 """Ended tasks that are told by name at once (fewer a second if it goes on), beside those that failed."""
 
 
+FREE_THREADED = not getattr(sys, "_is_gil_enabled", lambda: True)()
+"""No lock of the interpreter's keeps threads apart: what one counts no other counts too."""
+
+
 def _load() -> tuple[Any, Any, str]:
     if os.environ.get("LOOPTOP_PURE", "") not in ("", "0"):
         return None, None, "LOOPTOP_PURE is set"
     if sys.implementation.name != "cpython":
         return None, None, sys.implementation.name
-    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+    if FREE_THREADED:
         return None, None, "free-threaded"
     try:
         # By the `__import__` of this module's own: where the probe was put in by pid, that knows where the file is.

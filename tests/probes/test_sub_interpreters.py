@@ -106,6 +106,25 @@ def test_a_probe_is_not_put_into_a_sub_interpreter(python: str, tmp_path: Path) 
     assert version_of(python) >= (3, 11)
 
 
+def test_keywords_that_only_newer_pythons_take_reach_asyncios_own(python: str) -> None:
+    code = """
+        import asyncio
+        from probes import hot, pure
+        def newer(self, coro, *, name=None, context=None, **more):
+            print(more)
+            return asyncio.Task(coro, loop=self, name=name)
+        async def main():
+            await pure.hook_plain_create_task(newer)(asyncio.get_running_loop(), asyncio.sleep(0), eager_start=False)
+        hot.state.on_loop = lambda loop: None
+        asyncio.run(main())
+    """
+    environ = environment(False, PYTHONPATH=str(ROOT), LOOPTOP_PURE="1")
+    done = subprocess.run(
+        [python, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=environ, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("{'eager_start': False}\n", "")
+
+
 def test_a_free_threaded_build_has_hooks_in_python_and_says_so(python: str) -> None:
     """Such a build is rare, so it is played: what it says of itself is all that is asked of it."""
     code = "import sys; sys._is_gil_enabled = lambda: False; from probes import hot; print(hot.HOOKS)"

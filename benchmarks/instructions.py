@@ -1,0 +1,148 @@
+"""What a figure is made of: instructions for one unit of a work, by valgrind, with and without the hooks.
+
+They do not depend on how busy a machine is. Counted is what happens inside one call of `eval`, which runs the loop,
+with hooks in and a sampler that has looked, but no ticks and no viewer: the hot path alone. Inside the program
+(`python -m benchmarks.instructions WORK MODE asyncio|uvloop N`) the standard library only, since it may be any Python.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from .processes import ROOT
+from .works import WORKS
+
+if TYPE_CHECKING:
+    from .crowds import Sizes, Table
+    from .turns import Setup
+
+UNITS = {"tasks": 2000, "steps": 4000, "queue": 2000, "call_soon": 4000, "streams": 400}
+MODES = {
+    "no probe": ("plain", ""),
+    "no viewer, C": ("born", ""),
+    "one viewer, C": ("watched", ""),
+    "no viewer, Python": ("born", "1"),
+    "one viewer, Python": ("watched", "1"),
+}
+PARTS = {
+    "bytecode": r"_PyEval|_PyFrame|_PyFunction|PyFrame|Specialize|_PyThreadState_P|frame_dealloc|_Py_MakeFrame",
+    "memory": r"alloc|Malloc|Free|free|_PyObject_GC|PyObject_GC|gc_collect|visit_|_Py_NewRef|memset|dealloc|_traverse",
+    "clock": r"clock|PyTime|pymonotonic|time_monotonic|time_perf",
+    "tables": r"dict|Dict|unicodekeys|hash|Hash|lookdict",
+    "attributes": r"GetAttr|_PyType_Lookup|getattro|member_get|getset|descr|PyMember|Descr",
+}
+"""Parts of the interpreter, by the names of its functions."""
+
+
+def instructions(setup: Setup, sizes: Sizes) -> Table:
+    """Instructions of each work, and for the hooks in Python what part of the interpreter takes more."""
+    from .crowds import Table
+
+    columns = ["work", *MODES, *(f"more in {part}" for part in (*PARTS, "the rest"))]
+    table = Table("instructions", "Instructions for one unit, by valgrind", columns)
+    loops = [(work, "asyncio") for work in UNITS] + [("steps", "uvloop"), ("queue", "uvloop")]
+    for work, loop in loops:
+        counts = [_count(setup.python, work, *mode, loop) for mode in MODES.values()]
+        if not all(counts):
+            continue  # a loop that this Python has not
+        more = [counts[-1].get(part, 0.0) - counts[0].get(part, 0.0) for part in (*PARTS, "the rest")]
+        title = WORKS[work].title + (f", on {loop}" if loop != "asyncio" else "")
+        totals = [sum(count.values()) for count in counts]
+        table.rows.append([title, *[f"{total:,.0f}" for total in totals], *[f"{each:+,.0f}" for each in more]])
+    table.note = (
+        "The parts are those of the interpreter that hooks in Python with one viewer take more of than a program "
+        "without a probe. No ticks, no other process."
+    )
+    return table
+
+
+def _count(python: str, work: str, mode: str, pure: str, loop: str) -> dict[str, float]:
+    """Instructions of one unit by part. {}: this Python lacks the loop. Raises RuntimeError."""
+    number = UNITS[work]
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        out = f"{directory}/callgrind"
+        command = [
+            "valgrind",
+            "--tool=callgrind",
+            "--toggle-collect=builtin_eval",
+            f"--callgrind-out-file={out}",
+            python,
+        ]
+        command += ["-m", "benchmarks.instructions", work, mode, loop, str(number)]
+        env = {**os.environ, "LOOPTOP_PURE": pure, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
+        try:
+            done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+        except OSError as error:
+            raise RuntimeError(f"no valgrind: {error}") from None
+        if done.returncode == 77:
+            return {}
+        if done.returncode:
+            raise RuntimeError(done.stderr[-300:])
+        annotate = ["callgrind_annotate", "--threshold=100", "--auto=no", "--show=Ir", out]
+        lines = subprocess.run(annotate, capture_output=True, text=True, check=True).stdout.splitlines()
+    found: dict[str, float] = {}
+    for line in lines:
+        match = re.match(r"\s*([\d,]+)\s+\(\s*[\d.]+%\)\s+\S*?:([^\s:\[]+)", line)
+        if match:
+            part = next((part for part, names in PARTS.items() if re.search(names, match[2])), "the rest")
+            found[part] = found.get(part, 0.0) + int(match[1].replace(",", "")) / number
+    if not found:
+        raise RuntimeError(f"{python} has no names of functions, or its eval() has another")
+    return found
+
+
+def _hook(mode: str) -> Any:
+    """What a probe does when it is put in, and when a viewer comes; returns a function that looks once."""
+    from probes import hot
+    from probes.journal import Journal
+    from probes.loops import Loops
+    from probes.registry import Registry
+    from probes.sampler import Clock, Sampler
+    from probes.slow import Watchdog
+
+    registry = Registry(lambda text: sys.exit(text))
+    loops = Loops(registry)
+    hot.state.on_error = registry.fail
+    hot.state.on_slow = lambda *_: None
+    sampler = Sampler(loops, Journal(1000), Watchdog(), Clock())
+    sampler._sweep_due = float("inf")
+    loops.install()
+    if mode == "watched":
+        sampler.start_counting()
+        loops.watch()
+        return sampler.look
+    return lambda: None
+
+
+def main() -> None:
+    """Does a work twice: some of it to begin with, and what is counted."""
+    name, mode, kind, number = sys.argv[1:]
+    if kind == "uvloop":
+        try:
+            import uvloop
+        except ImportError:
+            sys.exit(77)
+        loop = uvloop.new_event_loop()
+    else:
+        loop = asyncio.new_event_loop()
+    work = WORKS[name].make()
+    run = getattr(work, "run", work)
+    look = (lambda: None) if mode == "plain" else _hook(mode)
+    if hasattr(work, "start"):
+        loop.run_until_complete(work.start())
+    for _ in range(3):  # the names of the first ends are told, and specialized code is made
+        loop.run_until_complete(run(600))
+        look()
+    eval("loop.run_until_complete(run(int(number)))", {"loop": loop, "run": run, "number": number, "int": int})
+    sys.stdout.flush()
+    os._exit(0)  # what is left of a server's tasks is not counted, and is nobody's
+
+
+if __name__ == "__main__":
+    main()

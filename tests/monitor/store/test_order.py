@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from fake_probe import hello
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import json
 
@@ -45,6 +45,7 @@ def test_a_column_orders_by_what_it_says_of_each(column, capabilities):
     store.apply(frames.decode(json.encode(hello(capabilities=capabilities))))
     store.now = 2.0
 
+    @settings(max_examples=30)
     @given(st.lists(tasks, max_size=8), st.booleans())
     def orders(rows, descending):
         told = [(column.sort(row, store), row) for row in rows]

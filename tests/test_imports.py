@@ -136,6 +136,21 @@ def test_tasks_asks_the_program_before_it_loads_what_shows_them():
     assert loaded(script, "monitor.store.store", "monitor.plain.snapshot", "monitor.attach.inject")[0] == []
 
 
+def test_the_dashboard_loads_what_is_on_its_first_screen():
+    later = [f"monitor.tui.screens.{name}" for name in ("slow", "ended", "output", "memory", "profile", "findings")]
+    later += ["monitor.tui.screens.task", "monitor.tui.screens.help", "monitor.tui.screens.form", "monitor.tui.player"]
+    watched = (
+        "monitor.recording",
+        "zstandard",
+        "psutil",
+        "monitor.attach",
+        "monitor.plain",
+        "pygments",
+        "rich.markdown",
+    )
+    assert loaded("import monitor.tui.app", *watched, *later)[0] == []
+
+
 def test_what_a_program_with_a_probe_is_asked_loads_nothing_that_it_does_not_take(tmp_path):
     sys.path.insert(0, str(ROOT / "tests" / "monitor"))
     import fake_probe

@@ -23,6 +23,9 @@ LONGEST_PAUSE = 5.0
 MOST_WAITING = 16 << 20
 """Bytes of frames that wait for the screen. Above that nothing is read, so that the probe merges instead."""
 
+FIRST_WAITING = 128 << 10
+"""The same until anybody has taken any: the screens are being loaded then, and to read takes their time."""
+
 MOST_ASKED = 1000
 """Requests that wait to be sent."""
 
@@ -58,7 +61,7 @@ class LiveSource:
         self._eager = eager
         self._lock = threading.Lock()
         self._frames: deque[tuple[list[frames.Frame], int]] = deque()
-        self._waiting = 0
+        self._waiting, self._most = 0, FIRST_WAITING
         self._watched: dict[str, Any] = {}
         self._outgoing: deque[dict[str, object]] = deque()
         self._connected = False
@@ -82,7 +85,7 @@ class LiveSource:
         with self._lock:
             came = [frame for batch, _ in self._frames for frame in batch]
             self._frames.clear()
-            full, self._waiting = self._waiting > MOST_WAITING, 0
+            full, self._waiting, self._most = self._waiting > self._most, 0, MOST_WAITING
         if full:
             self._wake()
         return came
@@ -186,7 +189,7 @@ class LiveSource:
         reading = False
         while not self._closing:
             self._send(connection)
-            full = self._waiting > MOST_WAITING
+            full = self._waiting > self._most
             if reading == full:
                 reading = not full
                 if reading:

@@ -17,7 +17,6 @@ from monitor.findings.engine import Findings
 from monitor.findings.model import Finding
 from monitor.findings.thresholds import Thresholds
 from monitor.frames import Frame, Hello, Reply
-from monitor.recording.player import RecordingSource
 from monitor.sources.base import Source
 from monitor.store.store import Store
 from monitor.tui import theme
@@ -28,13 +27,9 @@ from monitor.tui.keys import bindings, commands
 from monitor.tui.main_screens import MAIN, Counted, tabs
 from monitor.tui.news import News, Notice, banner, greeting
 from monitor.tui.paint import safe
-from monitor.tui.player import Player
 from monitor.tui.program import Program
 from monitor.tui.pulse import Pulse
 from monitor.tui.screens.base import LiveScreen
-from monitor.tui.screens.end import EndScreen
-from monitor.tui.screens.help import HelpScreen
-from monitor.tui.screens.task import TaskScreen
 from monitor.tui.tabs import Tab
 from monitor.tui.tape import Tape
 from monitor.tui.widgets.header import Situation
@@ -46,6 +41,8 @@ if TYPE_CHECKING:
 
     from textual.driver import Driver
     from textual.screen import Screen
+
+    from monitor.tui.player import Player
 
 
 DEEPEST_STACK = 24
@@ -89,7 +86,7 @@ class Looptop(App[int]):
         self.wanted = ""  # the section of it that the person left for
         self.control = Control(self)
         self.tape = Tape(self)
-        self.player = Player(self, source) if isinstance(source, RecordingSource) else None
+        self.player = self._player(source)
         self.sources = Sources()
         self.findings = Findings(thresholds or Thresholds())
         self.wishes = Wishes(self, keep_locals)
@@ -101,6 +98,15 @@ class Looptop(App[int]):
         self._paused_at: float | None = None
         self._ticking = False
         self.notice: Notice | None = None
+
+    def _player(self, source: Source) -> Player | None:
+        """What a recording is played with, which is loaded only for one."""
+        if not hasattr(source, "seek"):
+            return None
+        from monitor.recording.player import RecordingSource
+        from monitor.tui.player import Player
+
+        return Player(self, source) if isinstance(source, RecordingSource) else None
 
     # The tick
 
@@ -228,12 +234,16 @@ class Looptop(App[int]):
         if len(self.screen_stack) > DEEPEST_STACK:
             self.say("too many pages are open; Esc goes back")
         elif task_id in self.view.tasks:
+            from monitor.tui.screens.task import TaskScreen
+
             self.push_screen(TaskScreen(task_id))
         else:
             ended = next((entry for entry in reversed(self.view.ended) if entry.id == task_id), None)
             if ended is None:
                 self.say(f"task {task_id} has ended and is not among the last {len(self.view.ended)} that are kept")
             else:
+                from monitor.tui.screens.end import EndScreen
+
                 self.push_screen(EndScreen(ended))
 
     # What the person does
@@ -262,6 +272,8 @@ class Looptop(App[int]):
 
     def action_help(self) -> None:
         """Keys, columns, signs."""
+        from monitor.tui.screens.help import HelpScreen
+
         screen = self.live_screen
         self.push_screen(HelpScreen(screen.scopes if screen is not None else ("app",), self.palette))
 

@@ -1,4 +1,7 @@
-"""The main screens, one entry each: a screen that is added here has its tab; its key stands in the table of keys."""
+"""The main screens, one entry each: a screen that is added here has its tab; its key stands in the table of keys.
+
+But for the first one they are loaded when a person goes there: to load all took a tenth of the start.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor import format as fmt
-from monitor.tui.screens.ended import EndedScreen
-from monitor.tui.screens.findings import FindingsScreen
-from monitor.tui.screens.memory import MemoryScreen
-from monitor.tui.screens.output import OutputScreen
-from monitor.tui.screens.profile import ProfileScreen
-from monitor.tui.screens.slow import SlowScreen
 from monitor.tui.screens.tasks import TasksScreen
 from monitor.tui.tabs import Tab
 
@@ -40,29 +37,61 @@ def _nothing(_: Counted) -> None:
 class MainScreen:
     """One main screen; its number is its place."""
 
-    screen: type[LiveScreen]
+    mode: str  # what it is called in `app.show`
+    screen: Callable[[], LiveScreen]
     title: str
     short: str
     count: Callable[[Counted], str | None] = _nothing
 
-    @property
-    def mode(self) -> str:
-        """What it is called in `app.show`."""
-        return self.screen.MODE
+
+def _slow() -> LiveScreen:
+    from monitor.tui.screens.slow import SlowScreen
+
+    return SlowScreen()
+
+
+def _ended() -> LiveScreen:
+    from monitor.tui.screens.ended import EndedScreen
+
+    return EndedScreen()
+
+
+def _output() -> LiveScreen:
+    from monitor.tui.screens.output import OutputScreen
+
+    return OutputScreen()
+
+
+def _memory() -> LiveScreen:
+    from monitor.tui.screens.memory import MemoryScreen
+
+    return MemoryScreen()
+
+
+def _profile() -> LiveScreen:
+    from monitor.tui.screens.profile import ProfileScreen
+
+    return ProfileScreen()
+
+
+def _findings() -> LiveScreen:
+    from monitor.tui.screens.findings import FindingsScreen
+
+    return FindingsScreen()
 
 
 MAIN = (
-    MainScreen(TasksScreen, "Tasks", "Tasks", lambda of: fmt.count(len(of.store.tasks))),
+    MainScreen("tasks", TasksScreen, "Tasks", "Tasks", lambda of: fmt.count(len(of.store.tasks))),
     MainScreen(
-        SlowScreen, "Slow", "Slow", lambda of: fmt.count(sum(line.count for line in of.store.slow.lines.values()))
+        "slow", _slow, "Slow", "Slow", lambda of: fmt.count(sum(line.count for line in of.store.slow.lines.values()))
     ),
-    MainScreen(EndedScreen, "Ended", "End", lambda of: fmt.count(of.store.ended_total + len(of.store.unhandled))),
+    MainScreen("ended", _ended, "Ended", "End", lambda of: fmt.count(of.store.ended_total + len(of.store.unhandled))),
     MainScreen(
-        OutputScreen, "Output", "Out", lambda of: None if of.guest is None else fmt.count(of.guest.output.total)
+        "output", _output, "Output", "Out", lambda of: None if of.guest is None else fmt.count(of.guest.output.total)
     ),
-    MainScreen(MemoryScreen, "Memory", "Mem"),
-    MainScreen(ProfileScreen, "Profile", "Prof"),
-    MainScreen(FindingsScreen, "Findings", "Find", lambda of: fmt.count(of.findings)),
+    MainScreen("memory", _memory, "Memory", "Mem"),
+    MainScreen("profile", _profile, "Profile", "Prof"),
+    MainScreen("findings", _findings, "Findings", "Find", lambda of: fmt.count(of.findings)),
 )
 
 

@@ -1,4 +1,4 @@
-"""A recording that is made while one watches: `r` begins it and ends it."""
+"""A recording that is made while one watches: `r` begins it and ends it. What writes it is loaded then."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 from monitor import format as fmt
 from monitor.errors import UsageError
-from monitor.recording.record import default_path
-from monitor.recording.writer import File, Recorder
-from monitor.tui.screens.form import Field, FormScreen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitor.frames import Frame
+    from monitor.recording.writer import File, Recorder
     from monitor.tui.app import Looptop
 
 
@@ -66,6 +64,9 @@ class Tape:
         elif session is None:
             app.say("there is no program to record yet", bad=True)
         else:
+            from monitor.recording.record import default_path
+            from monitor.tui.screens.form import Field, FormScreen
+
             name = default_path(session.name, session.program, app.wall())
             form = FormScreen(
                 "Record what is seen here?",
@@ -78,6 +79,8 @@ class Tape:
 
     def _open(self, texts: Sequence[str]) -> File:
         """Raises UsageError for a path that can not be written to."""
+        from monitor.recording.writer import File
+
         if not texts[0]:
             raise UsageError("a recording needs a file", "type a name")
         self._path = Path(texts[0]).expanduser()
@@ -85,6 +88,8 @@ class Tape:
 
     def _begin(self, file: File | None) -> None:
         if file is not None:
+            from monitor.recording.writer import Recorder
+
             self._recorder = Recorder(self._app.store, file)
             self._since = self._app.store.now
             self._app.look_now()

@@ -13,7 +13,6 @@ from monitor.tui.news import status_text
 from monitor.tui.paint import Part
 from monitor.tui.rows import GroupRows, Rows, TaskRows, TreeRows
 from monitor.tui.screens.table import TableScreen
-from monitor.tui.screens.task import TaskScreen
 from monitor.tui.widgets.filter_bar import FilterInput
 from monitor.tui.widgets.live_table import LiveTable
 
@@ -125,6 +124,8 @@ class TasksScreen(TableScreen):
                 group: Group = self.group_rows.rows[place]
                 self.show_view("flat", (group.site,))
         elif isinstance(message.key, int):
+            from monitor.tui.screens.task import TaskScreen
+
             self.app.push_screen(TaskScreen(message.key))
 
     def action_fold(self, folded: bool) -> None:

@@ -18,7 +18,7 @@ from monitor.plain.objects import Object
 from monitor.recording.reader import Recording
 from monitor.recording.walk import walk
 from monitor.sources.connection import Closed, Connection
-from monitor.store.columns import called
+from monitor.store.columns import who
 from monitor.store.model import Loop
 from monitor.store.store import Store
 
@@ -228,10 +228,10 @@ def _clock(at: float) -> str:
 
 
 def _slow(thing: Object) -> str:
-    who = _who(thing, thing["callback"])
+    whose = _who(thing, thing["callback"])
     where = thing["line"] or (thing["stack"][-1] if thing["stack"] else None)
     at = _place(where) if where else "over before it was caught"
-    return f"{fmt.duration(thing['duration'])}  {at}  in {who}"
+    return f"{fmt.duration(thing['duration'])}  {at}  in {whose}"
 
 
 def _ended(thing: Object) -> str:
@@ -245,8 +245,8 @@ def _ended(thing: Object) -> str:
 def _unhandled(thing: Object) -> str:
     failure = thing["exception"]
     why = f"  {failure['type']}: {_first_line(failure['message'])}" if failure else ""
-    who = f"  in {_who(thing, '')}" if thing["task"] or thing["name"] else ""
-    return f"{_first_line(thing['message'])}{why}{who}"
+    whose = f"  in {_who(thing, '')}" if thing["task"] or thing["name"] else ""
+    return f"{_first_line(thing['message'])}{why}{whose}"
 
 
 def _loop_text(thing: Object) -> str:
@@ -273,12 +273,8 @@ _TEXTS: dict[str, Callable[[Object], str]] = {
 
 
 def _who(thing: Object, otherwise: str) -> str:
-    name = (
-        called(thing["name"], otherwise.removesuffix("()"))
-        if thing["name"] and otherwise
-        else thing["name"] or otherwise or "?"
-    )
-    return f"{name} (task {thing['task']})" if thing["task"] is not None else str(name)
+    name = who(thing["name"], otherwise) or "?"
+    return f"{name} (task {thing['task']})" if thing["task"] is not None else name
 
 
 def _place(site: Object) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from monitor import format as fmt
 from monitor import frames
 from monitor.errors import UsageError
+from monitor.store.columns import who
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
@@ -85,9 +86,9 @@ class Triggers:
     def _of_event(self, event: frames.Event) -> str | None:
         seconds = event.duration * 1e-6
         if event.kind == "slow_callback" and self._slow is not None and seconds >= self._slow:
-            return f"{(event.name or event.callback)[:60]} blocked for {fmt.duration(seconds)}"
+            return f"{who(event.name, event.callback)[:60]} blocked for {fmt.duration(seconds)}"
         if self._failed and event.kind == "task_ended" and event.outcome == "failed":
-            return f"{(event.name or event.coro)[:60]} failed"
+            return f"{who(event.name, event.coro)[:60]} failed"
         if self._failed and event.kind == "unhandled":
             return unhandled(event)[:120]
         return None

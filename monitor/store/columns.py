@@ -125,6 +125,13 @@ def called(name: str, coro: str) -> str:
     return f"{short}()" if short else name or fmt.UNKNOWN
 
 
+def who(name: str | None, what: str | None) -> str:
+    """Of whom an event tells: a task by its name or else its coroutine, or a callback. Empty: nobody knows."""
+    if not name or not what:
+        return name or what or ""
+    return called(name, what.removesuffix("()"))
+
+
 def site_text(site: Site | None, store: Store) -> str:
     """`app.py:12 spawn`."""
     if site is None:
@@ -355,8 +362,8 @@ SLOW: tuple[Column[BlockingLine], ...] = (
         "Task",
         18,
         "task or callback of the last one",
-        lambda b, s: (b.callbacks[-1].name or b.callbacks[-1].callback) if b.callbacks else "",
-        lambda b, s: b.callbacks[-1].name or b.callbacks[-1].callback if b.callbacks else "",
+        lambda b, s: who(b.callbacks[-1].name, b.callbacks[-1].callback) if b.callbacks else "",
+        lambda b, s: who(b.callbacks[-1].name, b.callbacks[-1].callback) if b.callbacks else "",
         priority=2,
         descending=False,
     ),

@@ -8,6 +8,7 @@ from monitor import format as fmt
 from monitor.frames import Hello
 from monitor.sources.base import Status
 from monitor.store import model
+from monitor.store.columns import called
 from monitor.store.model import Session
 from monitor.store.store import Store
 from monitor.tui.guest import Guest
@@ -90,7 +91,7 @@ def _blocked(store: Store, slow: float) -> tuple[str, str] | None:
     if worst is None or worst.blocked < max(LONG_BLOCK, slow):
         return None
     task = store.tasks.get(worst.running or 0)
-    who = f"{safe(task.name)[:40]} (task {task.id})" if task is not None else "a callback"
+    who = f"{safe(called(task.name, task.coro))[:40]} (task {task.id})" if task is not None else "a callback"
     where = f"loop {worst.id}" if len(store.loops) > 1 else "the loop"
     return (f"{where} has been blocked for {fmt.age(worst.blocked)} by {who}", "bad")
 

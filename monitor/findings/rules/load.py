@@ -10,6 +10,7 @@ from monitor import format as fmt
 from monitor.findings.model import Line, Sign
 from monitor.findings.rules.growth import Past
 from monitor.findings.thresholds import Thresholds
+from monitor.store.columns import who
 from monitor.store.model import Site, SlowCallback, Task
 from monitor.store.store import Store
 
@@ -56,15 +57,15 @@ class Blocked:
             shares[slow.line] += round(slow.duration * 1e6)
         (line, _), *others = shares.most_common()
         last = next(slow for slow in reversed(recent) if slow.line == line)
-        names = {slow.name or slow.callback for slow in recent}
-        who = last.name or last.callback
+        names = {who(slow.name, slow.callback) for slow in recent}
+        whose = who(last.name, last.callback)
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         function = line.function.rpartition(".")[2] if line is not None else "a line"
         often = f"{len(recent)} times, {fmt.duration(blocked)} in all" if len(recent) > 1 else fmt.duration(blocked)
         return Sign(
             "loop_blocked",
             None if line is None else (line.file, line.function),
-            f"{function} blocked the loop: {often}, in {who}{more}",
+            f"{function} blocked the loop: {often}, in {whose}{more}",
             strong=strong,
             at_once=True,
             task=last.task,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from monitor import format as fmt
+from monitor.store.columns import who
 from monitor.store.model import SlowCallback
 from monitor.store.slow_log import BlockingLine
 from monitor.store.store import Store
@@ -64,14 +65,14 @@ def _caught(slow: SlowCallback) -> str:
 def _occurrence(store: Store, slow: SlowCallback, longest: float) -> Line:
     ago = fmt.age(max(store.now - slow.at, 0.0))
     alive = slow.task is not None and slow.task in store.tasks
-    who = slow.name or slow.callback or "a callback"
+    whose = who(slow.name, slow.callback) or "a callback"
     number = "" if slow.task is None else f"  task {slow.task}{'' if alive else ', ended'}"
     return line(
         (f"{ago:>7} ago  ", "dim"),
         (f"{fmt.duration(slow.duration):>6} ", delay_style(slow.duration)),
         (bar(slow.duration / longest if longest else 0.0, BAR), "bar"),
         ("  ", "text"),
-        (who, "strong"),
+        (whose, "strong"),
         (number, "dim"),
         target=None if slow.task is None else ("task", slow.task),
     )

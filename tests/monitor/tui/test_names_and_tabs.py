@@ -5,7 +5,7 @@ import pytest
 from fake_probe import hello, static, tick
 
 from monitor import frames
-from monitor.store.columns import TASKS, called
+from monitor.store.columns import TASKS, called, who
 from monitor.store.store import Store
 from monitor.tui import tabs
 from monitor.tui.main_screens import MAIN
@@ -29,6 +29,20 @@ from monitor.tui.widgets.column_layout import lay_out
 )
 def test_a_name_that_asyncio_gave_says_nothing(name, coro, shown):
     assert called(name, coro) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "shown"),
+    [
+        ("Task-7", "work()", "work()"),
+        ("job-7", "work()", "job-7"),
+        (None, "Protocol.data_received()", "Protocol.data_received()"),
+        ("Task-7", "", "Task-7"),
+        (None, None, ""),
+    ],
+)
+def test_of_whom_an_event_tells(name, what, shown):
+    assert who(name, what) == shown
 
 
 def test_the_coroutine_stands_in_for_the_name_only_where_it_has_no_column():

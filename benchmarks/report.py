@@ -56,30 +56,50 @@ which is not counted here; it knows threads and lines, not tasks.
 REST = """\
 ## What it is made of
 
-Instructions of the whole program for one more empty task that is created and awaited, no viewer, hooks in C, by
-`valgrind --tool=callgrind` (15,000 tasks less 5,000; these do not depend on how busy a machine is):
+Instructions do not depend on how busy a machine is. Where a ratio above is not met, they say what the rest is.
+"""
 
-| Python | without a probe | with it |
-| --- | --- | --- |
-| 3.11.7 | 22,272 | 21,401 |
-| 3.12.1 | 24,515 | 23,771 |
-| 3.13.0 | 23,649 | 23,114 |
+CAUSES = """\
+**No viewer.** Of steps, callbacks, queue and streams nothing of ours is run: the hooks of steps are out, and
+instructions are those of a program without a probe, within 0.3 %. What is above 1.00 there is chance and the memory
+that a probe's modules take. Births are the one hook that stays: fewer instructions than asyncio's own (one call in
+the place of a Python function with its argument parsing, and the keywords of `Task(…)` made once a loop), but 208
+bytes more a task that are touched. Of them the weak reference with its fields takes 580 to 660 instructions (410 to
+480 of these Python's own `weakref.ref.__new__`), the frame object that shows the creation site 340 to 410, the parent
+by asyncio's dictionary of running tasks 340, `_task_factory` and `_debug` of the loop 320 each, the table 290 to 370.
 
-That the CPU time is not below 1 all the same, and on 3.13 well above it, is memory that is touched: 208 bytes a task.
+Tried, and kept: a `name=None` that is left out, and a loop that runs not being asked whether it is closed (3.13: a
+tenth of the CPU time); the site of a server's own tasks looked for once; a record that is larger than a task, so that
+the allocator gives it no place of one (1.03 instead of 1.11 on 3.11); a table that is cleared of the dead before it
+grows: on 3.13 a task and a coroutine are of one size, so tasks lie at ever new addresses, and 5,000 records were kept
+for two tasks that lived (1.055 instead of 1.085). Tried, and left: the record of a dead task let go just before the
+new one of the same address is made (more work, nothing gained); records of 224 and 240 bytes. Not done: reading
+frames without a frame object needs structures that change with every Python, and the stable ABI is worth more, since
+one file serves 3.11 to 3.15.
 
-What registration costs, of these: the weak reference with its fields 580 to 660 (of which 410 to 480 are Python's own
-`weakref.ref.__new__`), the frame object that shows the creation site 340 to 410, the parent by asyncio's dictionary of
-running tasks 340, `_task_factory` and `_debug` of the loop 320 each, the table 290 to 370. What pays for it: one call
-in the place of a Python function with its argument parsing, and the keywords of `Task(…)`, which are made once a loop.
+**uvloop, one viewer.** Its `call_soon` is compiled, so a hook in C is no longer cheaper than what it takes the place
+of: a step has an object of ours, two readings of the clock and the booking, some 1,000 instructions. A request of
+aiohttp is one such step on 3.12 and later, and three with a task born on 3.11, where aiohttp cannot start a task
+eagerly. The probe's own threads (four ticks, twenty beats and looks of the watchdog a second) take 1 to 2 % more.
 
-Tried, and kept: those keywords, a `name=None` that is left out, and a loop that runs not being asked whether it is
-closed (3.13: a tenth of the CPU time); the site of a server's own tasks, which no line of the user's makes, looked for
-once; a record that is larger than a task, so that the allocator gives it no place of one (1.03 instead of 1.11; on
-3.13, 224 and 240 bytes made no difference). Not done: reading frames without a frame object needs structures that
-change with every Python, and the stable ABI is worth more, since one file serves 3.11 to 3.15.
+**The hooks in Python** are bytecode, which is where nearly all of the difference is. Empty tasks: asyncio's `Task` is
+C, and an empty one has no work of its own that a record, made by an interpreter, could hide behind: of what is added
+more than half is the birth. Streams and aiohttp: each callback is timed, those of transports too, whether it is a
+task's or not. uvloop: a call from C into Python and back, twice a step, costs as much as the step that is timed; and
+nothing of asyncio's own in Python is saved there. On 3.11 an aiohttp request has a birth and three steps where it has
+one step on later ones: that is its larger ratio.
 
-The hooks in Python miss their figure for empty tasks (2.3 instead of 1.6): a weak reference with its slots is made by
-an interpreter there, and asyncio's own part is C.
+Tried, and kept: a callback with no argument or one is called without unpacking a tuple (110 ns less than asyncio's
+own way); the class of a callback asked before its owner is; handles filled in without `__init__`; no handle of ours
+for uvloop's steps; figures only from the first step on, so that a task that ends in it is counted at its site at once
+(empty tasks 1.7 to 1.9 instead of 2.2 to 2.4). Tried, and left: the wakeup of a task known by its hash instead of its
+name (slower). Not done: one reading of the clock for the end of a callback and the start of the next (between two
+turns the loop sleeps, and a hook that tells the turns apart costs more than the reading); the time of being ready
+taken from the callback that runs (false by up to that callback).
+
+**Free-threaded builds** have the hooks in Python. The probe's tests pass on 3.13.15 and 3.14.0 but for two: the end
+of an object that is looked at for a count may then run in the probe's thread, and an eager task may be shown without
+its mark. Site counts come from one thread there. Their cost was not measured.
 """
 
 
@@ -206,22 +226,28 @@ def markdown(results: list[Result]) -> str:
     parts.append("## CPU time\n\n" + METHOD)
     measured = [result for result in results if result.ratios]
     parts += [f"### {_heading(result)}\n\n" + _table(COLUMNS, rows(result.ratios)) for result in measured]
+    tables = [(result, table) for result in results for table in result.tables]
     if measured:
         parts.append(REST)
+        made_of = [pair for pair in tables if pair[1].name == "instructions"]
+        parts += [_section(*pair) for pair in made_of]
+        parts.append(CAUSES)
+        tables = [pair for pair in tables if pair not in made_of]
     for result in results:
         if result.beside:
             first, *others = peer_rows(result.beside)
             parts.append(f"## The others, in the same runs\n\n{_heading(result)}. {PEERS}\n" + _table(first, others))
-    if any(result.tables for result in results):
+    if tables:
         parts.append("## Many tasks, and how long a person waits\n")
-    for result in results:
-        for table in result.tables:
-            note = f"\n{table.note}\n" if table.note else ""
-            heading = f"### {table.title}\n\n{_heading(result)}.\n\n"
-            parts.append(heading + _table(table.columns, table.rows) + note)
+    parts += [_section(*pair) for pair in tables]
     parts.append("## Where\n\n" + "\n".join(f"* {name}: {value}" for name, value in where.items()))
     parts.append(f"* Python: {pythons}\n")
     return "\n".join(parts[:-1]) + "\n" + parts[-1]
+
+
+def _section(result: Result, table: Table) -> str:
+    note = f"\n{table.note}\n" if table.note else ""
+    return f"### {table.title}\n\n{_heading(result)}.\n\n" + _table(table.columns, table.rows) + note
 
 
 def _table(columns: list[str], cells: list[list[str]]) -> str:

@@ -3,6 +3,11 @@
 # installed) beside the C library that they were built for.
 #
 #     tests/pythons.sh [FOLDER]          default: ~/.cache/looptop-pythons
+#     FREE_THREADED=3.13 tests/pythons.sh [FOLDER]
+#
+# With FREE_THREADED a free-threaded build of that version, too, as FOLDER/3.13t/bin/python3.13t: Debian has none, so it is
+# compiled from Debian's source (some minutes; a compiler, libssl-dev, libffi-dev and zlib1g-dev are needed). Then
+# `TEST_PYTHONS=3.13t make test` runs the tests on it.
 #
 # Then FOLDER/3.14/bin/python3.14 runs like any other; PYTHONS_FOLDER=FOLDER tells the tests of another folder than
 # the default. Needs apt and dpkg, no root: each interpreter is a small script that asks the right loader.
@@ -56,3 +61,22 @@ END
     chmod +x "$home/bin/python$version"
     "$home/bin/python$version" -c 'import asyncio, sys; print("pythons.sh: Python", sys.version.split()[0])' >&2
 done
+
+[ -n "${FREE_THREADED:-}" ] || exit 0
+version=$FREE_THREADED
+build=$folder/build
+mkdir -p "$build/apt/lists/partial" "$build/apt/archives/partial"
+cd "$build"
+echo "deb-src [signed-by=$keyring] $mirror $suite main" > apt/sources.list
+apt="-o Dir::State=$build/apt -o Dir::Cache=$build/apt -o Dir::Etc::sourcelist=$build/apt/sources.list"
+apt="$apt -o Dir::Etc::sourceparts=/dev/null -o Dir::State::status=/dev/null -o APT::Sandbox::User= -o Acquire::Languages=none"
+apt-get $apt -qq update
+apt-get $apt -qq source --download-only "python$version" \
+    || { echo "pythons.sh: the mirror has no source of Python $version now; try SUITE=sid or another version" >&2; exit 1; }
+tar -xf "python${version}_"*.orig.tar.xz
+cd Python-*
+./configure -q --disable-gil --with-ensurepip=no --disable-test-modules "--prefix=$folder/${version}t" CFLAGS=-O2 >../log 2>&1
+make -s -j"$(nproc)" >>../log 2>&1
+make -s altinstall >>../log 2>&1
+rm -rf "$build"
+"$folder/${version}t/bin/python${version}t" -c 'import asyncio, ssl, sys; print("pythons.sh: Python", sys.version)' >&2

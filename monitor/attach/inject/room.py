@@ -1,4 +1,4 @@
-"""Whether a process has room for a probe: descriptors, address space, memory of its group. Reads /proc and /sys.
+"""Whether a process has room for a probe: descriptors, address space, memory and threads. Reads /proc and /sys.
 
 A program at its limits is left alone: what it asks for next would fail, or the kernel would end it.
 """
@@ -21,8 +21,11 @@ SPARE_FILES = 12
 MEMORY = 16 << 20
 """Bytes that a probe may come to need of the memory of its group: the first time it is about 10 MB."""
 
+THREADS = 3
+"""Of a probe at a time: the one that comes in, its own, and the one that clears up."""
+
 GROUPS = Path("/sys/fs/cgroup")
-_THREADS = 2  # of a probe at a time, each with a stack as large as the limit says
+_STACKS = 2  # of threads of a probe, each as large as the limit says
 _V1, _V2 = ("memory.limit_in_bytes", "memory.usage_in_bytes"), ("memory.max", "memory.current")
 
 
@@ -37,8 +40,11 @@ def check(pid: int, status: dict[str, str]) -> None:
     if most is not None and files + SPARE_FILES > most:
         raise ConnectError(f"PID {pid} has {files} of at most {most} files open", "a probe needs a few of its own")
     _check_address_space(pid, limits, status)
-    for folder in groups(Path(f"/proc/{pid}/cgroup")):
-        _check_group(pid, folder)
+    listed = Path(f"/proc/{pid}/cgroup")
+    for folder in groups(listed, "memory"):
+        _check_memory(pid, folder)
+    for folder in groups(listed, "pids"):
+        _check_threads(pid, folder)
 
 
 def _limit(limits: str, name: str) -> int | None:
@@ -50,30 +56,30 @@ def _limit(limits: str, name: str) -> int | None:
 def _check_address_space(pid: int, limits: str, status: dict[str, str]) -> None:
     most = _limit(limits, "Max address space")
     used = int(status.get("VmSize", "0").split()[0]) << 10
-    needed = MEMORY + _THREADS * (_limit(limits, "Max stack size") or 8 << 20)
+    needed = MEMORY + _STACKS * (_limit(limits, "Max stack size") or 8 << 20)
     if most is not None and used + needed > most:
         text = f"PID {pid} uses {_mb(used)} of at most {_mb(most)} MiB of address space (ulimit -v)"
         raise ConnectError(text, f"a probe needs {_mb(needed)} MiB more")
 
 
-def groups(listed: Path, root: Path = GROUPS) -> Iterator[Path]:
-    """The folders of the memory groups that a process is in, as far as they can be seen, the innermost first."""
+def groups(listed: Path, resource: str, root: Path = GROUPS) -> Iterator[Path]:
+    """The folders of the groups of a process for `memory` or `pids`, as far as they can be seen, the innermost first."""
     try:
         lines = listed.read_text().splitlines()
     except OSError:
         return
     for line in lines:
         _, kinds, path = line.split(":", 2)
-        if kinds and "memory" not in kinds.split(","):
+        if kinds and resource not in kinds.split(","):
             continue
-        top = root / "memory" if kinds else root
+        top = root / resource if kinds else root
         folder = top / path.strip("/")
         while folder != top.parent:
             yield folder
             folder = folder.parent
 
 
-def _check_group(pid: int, folder: Path) -> None:
+def _check_memory(pid: int, folder: Path) -> None:
     for limit, usage in (_V2, _V1):
         try:
             most, used = int((folder / limit).read_text()), int((folder / usage).read_text())
@@ -85,6 +91,16 @@ def _check_group(pid: int, folder: Path) -> None:
         if used + MEMORY > most:
             text = f"PID {pid} is in a group that uses {_mb(used)} of at most {_mb(most)} MiB of memory"
             raise ConnectError(text, f"a probe may need {_mb(MEMORY)} MiB more, and the kernel would end the program")
+
+
+def _check_threads(pid: int, folder: Path) -> None:
+    try:
+        most, used = int((folder / "pids.max").read_text()), int((folder / "pids.current").read_text())
+    except (OSError, ValueError):  # no such group, or "max"
+        return
+    if used + THREADS > most:
+        text = f"PID {pid} is in a group with {used} of at most {most} threads and processes"
+        raise ConnectError(text, f"a probe needs {THREADS} more")
 
 
 def _mb(size: int) -> int:

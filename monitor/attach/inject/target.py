@@ -131,7 +131,8 @@ def denied(pid: int, status: dict[str, str], error: OSError) -> ConnectError:
             "use sudo, or setcap/docker --cap-add SYS_PTRACE",
         )
     return ConnectError(
-        f"no permission to attach to PID {pid}", "it is protected (not dumpable), or this container lacks SYS_PTRACE"
+        f"no permission to attach to PID {pid}",
+        "it is protected (not dumpable): run with sudo; in a container, give that SYS_PTRACE",
     )
 
 

@@ -46,19 +46,34 @@ def group(folder: Path, version: int, most: str, used: int, cached: int = 0) -> 
 def test_too_little_memory_in_a_group(version: int, tmp_path: Path) -> None:
     full = group(tmp_path / "full", version, str(64 * MIB), 60 * MIB)
     with pytest.raises(ConnectError, match="PID 7 is in a group that uses 60 of at most 64 MiB of memory: a probe may"):
-        room._check_group(7, full)
-    room._check_group(7, group(tmp_path / "cached", version, str(64 * MIB), 60 * MIB, cached=30 * MIB))
-    room._check_group(7, group(tmp_path / "wide", version, str(640 * MIB), 60 * MIB))
-    room._check_group(7, group(tmp_path / "free", version, "max", 60 * MIB))
-    room._check_group(7, tmp_path / "nothing")
+        room._check_memory(7, full)
+    room._check_memory(7, group(tmp_path / "cached", version, str(64 * MIB), 60 * MIB, cached=30 * MIB))
+    room._check_memory(7, group(tmp_path / "wide", version, str(640 * MIB), 60 * MIB))
+    room._check_memory(7, group(tmp_path / "free", version, "max", 60 * MIB))
+    room._check_memory(7, tmp_path / "nothing")
+
+
+def test_too_few_threads_in_a_group(tmp_path: Path) -> None:
+    (tmp_path / "pids.current").write_text("18\n")
+    for most in ("21", "max"):
+        (tmp_path / "pids.max").write_text(f"{most}\n")
+        room._check_threads(7, tmp_path)
+    (tmp_path / "pids.max").write_text("20\n")
+    with pytest.raises(ConnectError, match="PID 7 is in a group with 18 of at most 20 threads and processes: a probe"):
+        room._check_threads(7, tmp_path)
+    room._check_threads(7, tmp_path / "nothing")
 
 
 def test_the_groups_above_count_too(tmp_path: Path) -> None:
     listed = tmp_path / "cgroup"
     listed.write_text("8:pids:/a\n4:cpu,memory:/pod/app\n0::/pod/app\n")
-    found = [str(folder.relative_to(tmp_path)) for folder in room.groups(listed, tmp_path)]
+    found = [str(folder.relative_to(tmp_path)) for folder in room.groups(listed, "memory", tmp_path)]
     assert found == ["memory/pod/app", "memory/pod", "memory", "pod/app", "pod", "."]
-    assert list(room.groups(tmp_path / "gone", tmp_path)) == []
+    assert [str(folder.relative_to(tmp_path)) for folder in room.groups(listed, "pids", tmp_path)][:2] == [
+        "pids/a",
+        "pids",
+    ]
+    assert list(room.groups(tmp_path / "gone", "memory", tmp_path)) == []
 
 
 def test_a_dry_run_refuses_what_would_be_refused() -> None:

@@ -63,7 +63,7 @@ def _check_address_space(pid: int, limits: str, status: dict[str, str]) -> None:
 
 
 def groups(listed: Path, resource: str, root: Path = GROUPS) -> Iterator[Path]:
-    """The folders of the groups of a process for `memory` or `pids`, as far as they can be seen, the innermost first."""
+    """The folders of the groups of a process, for `memory` or `pids`, as far as they are seen, the innermost first."""
     try:
         lines = listed.read_text().splitlines()
     except OSError:

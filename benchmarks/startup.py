@@ -18,7 +18,7 @@ import subprocess
 import sys
 import termios
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from .crowds import App, Table
 from .processes import ROOT
@@ -44,10 +44,22 @@ FIRST_ROW = 7
 """Line of the screen: above are the header, where clocks go on, the tabs and the titles."""
 
 
+class Watched(Protocol):
+    """A program, and where a probe in it is found."""
+
+    @property
+    def pid(self) -> int:
+        """Of the program."""
+
+    @property
+    def directory(self) -> str:
+        """LOOPTOP_DIR."""
+
+
 class Dashboard:
     """`looptop attach` in a pseudo terminal."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: Watched) -> None:
         pid, self._terminal = pty.fork()
         if pid == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
@@ -105,7 +117,7 @@ class Dashboard:
         os.close(self._terminal)
 
 
-def installed(app: App) -> dict[str, str]:
+def installed(app: Watched) -> dict[str, str]:
     """The environment of a command that is not compiled at each start, as an installed one is not."""
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**environ, "LOOPTOP_DIR": app.directory, "PYTHONPYCACHEPREFIX": f"{app.directory}/compiled"}
@@ -137,7 +149,7 @@ def start_up(setup: Setup, sizes: Sizes) -> Table:
     return table
 
 
-def first_data(app: App) -> float:
+def first_data(app: Watched) -> float:
     """Seconds from the command to the first task on the screen."""
     started = time.monotonic()
     dashboard = Dashboard(app)

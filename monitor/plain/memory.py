@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from monitor.store.memory import Look, MemoryRow, Profile, ProfiledCall
 
 RATE = 4
+TICKS = 3
+"""Of a tracing, until both rates are known that its cost is computed of."""
+
 BEFORE = 1.3
 """Seconds for which the program is watched before it is traced: what a step costs without tracing."""
 
@@ -106,6 +109,8 @@ def measure(connection: Connection, wanted: Wanted) -> Growth:
         interrupted = False
         try:
             asker.wait(wanted.duration)
+            if store.memory.cost() is None:  # so short that the ticks that tell it are still to come
+                asker.wait(TICKS / RATE)
         except KeyboardInterrupt:
             interrupted = True
         cost, tracing = store.memory.cost(), store.memory.tracing
@@ -184,9 +189,10 @@ def growth_lines(growth: Growth, width: int, colour: bool) -> list[str]:
     ]
     if not look.rows:
         return [*lines, "nothing was allocated that is still there"]
-    lines += table(look.rows, of_columns(MEMORY, store), width, colour)
+    rows = [row for row in look.rows if row.size_diff or row.count_diff]
+    lines += table(rows, of_columns(MEMORY, store), width, colour) if rows else ["nothing has grown or shrunk"]
     if look.group == "traceback":
-        for number, row in enumerate(look.rows, 1):
+        for number, row in enumerate(rows, 1):
             lines += ["", f"{number}. {_signed(row.size_diff)} in {row.count_diff:+d} blocks"]
             lines += [fmt.clean(f"     {site.file}:{site.line}") for site in row.place]
     if look.found > len(look.rows):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -51,6 +52,8 @@ def test_memory_and_profile_of_a_program(tmp_path: Path) -> None:
             "memory", str(program.pid), "--duration", "0.3", "--frames", "3", "--group", "traceback", "--json"
         )
         assert [entry["line"] for entry in json.loads(done.stdout)["diff"][0]["traceback"]][-1] == first["site"]["line"]
+        table = looptop("memory", str(program.pid), "--duration", "0.3").stdout
+        assert "KiB" in table and not re.search(r"^ +0B +\S+ +0 ", table, re.MULTILINE), "only what grew or shrank"
         done = looptop("profile", str(program.pid), "--json", "--calls", "2")
         (profile,) = json.loads(done.stdout)["functions"]
         assert profile["function"] == "leaks" and profile["calls"] > 50 and len(profile["recent"]) == 2

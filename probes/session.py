@@ -272,7 +272,9 @@ class Session:
         records += self._take_dirty()
         tick = self._rows(records[:PIECE])
         frames.append(tick)
-        frames.extend(self._rows(records[start : start + PIECE]) for start in range(PIECE, len(records), PIECE))
+        for start in range(PIECE, len(records), PIECE):
+            detail.undisturbed()
+            frames.append(self._rows(records[start : start + PIECE]))
         tick["gone"], self._gone = self._gone[:MOST_GONE], self._gone[MOST_GONE:]
         self._known.difference_update(tick["gone"])
         tick["loops"] = self._loop_rows()
@@ -387,7 +389,10 @@ class Session:
         # Rows were made before this point, so what they refer to is in the tables by now.
         if len(tables.strings) > self._strings_told or len(tables.sites) > self._sites_told or facts or new_loops:
             out += self._encode_static(static, facts)
-        out += [wire.encode(frame) for frame in frames]
+        for number, frame in enumerate(frames):
+            if number:
+                detail.undisturbed()  # the program waits for the GIL, and not for a whole tick of a crowd
+            out.append(wire.encode(frame))
         return b"".join(out)
 
     def _encode_static(self, static: dict[str, Any], facts: list[Any]) -> list[bytes]:

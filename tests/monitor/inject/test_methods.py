@@ -66,7 +66,7 @@ def test_remote_exec(version: str, state: str, tmp_path: Path, runtime_dir: Path
 def test_remote_exec_needs_the_same_python(tmp_path: Path) -> None:
     with Running(interpreter("3.15"), "idle", tmp_path) as target:
         told = attached(interpreter("3.14"), target.pid, "--method", "remote_exec")
-        assert (told["ok"], "needs looptop under Python 3.15, too" in told["hint"]) == (False, True)
+        assert (told["ok"], "needs looptop under Python 3.15, too" in told["message"]) == (False, True)
         plan = Way("auto").plan(target.pid)
         assert "would be entered by ptrace: its main thread waits in epoll_wait" in plan
         assert "not by remote_exec: sys.remote_exec needs looptop under Python 3.15" in plan

@@ -167,6 +167,7 @@ class Session:
         self._missed = 0
         self._row_cost = 40.0
         self._events_cost = 0
+        self._over = 0.0  # bytes that went beyond its share: what a row will take is a guess
         self._replies: deque[Iterator[list[dict[str, Any]]]] = deque()
         self._process_due = 0.0
         self.detailed: TaskRecord | None = None
@@ -262,7 +263,7 @@ class Session:
         """What is in sight first, then what has waited longest."""
         dirty = self._dirty
         taken = [dirty.pop(number) for number in self.watch.window if number in dirty]
-        room = int((STREAM / self.watch.rate - self._events_cost) / self._row_cost) - len(taken)
+        room = int((STREAM / self.watch.rate - self._events_cost - self._over) / self._row_cost) - len(taken)
         room = min(max(room, LEAST_ROWS), MOST_ROWS)
         return taken + [dirty.pop(number) for number in list(islice(dirty, room))]
 
@@ -299,6 +300,8 @@ class Session:
             self._row_cost = len(out) / len(records)
         events = self._encode(self._events()) if self.watch.events else b""
         self._events_cost = len(events)
+        share = STREAM / self.watch.rate
+        self._over = min(max(self._over + len(out) + len(events) - share, 0.0), share)
         return out + events
 
     def _rows(self, records: list[TaskRecord]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The modules of the probe as source and as code: a program that gets code that fits is spared compiling them.
 
-Compiling one keeps the interpreter from the program for up to 10 ms, and takes 2 MB that its malloc keeps; code takes a
-tenth of both. Code fits one minor version: ours compiles it for its own, another one is compiled by the program's own
-interpreter where that may be run (see `interpreter`), and else by the program.
+Compiling takes 50 ms of the program's CPU time, in pieces of up to 5 ms that keep the interpreter from it, and 2 MB
+that its malloc keeps; code takes little of either. Code fits one minor version: ours compiles it for its own, another
+one is compiled by the program's own interpreter where that may be run (see `interpreter`), and else by the program.
 """
 
 from __future__ import annotations

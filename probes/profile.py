@@ -26,6 +26,7 @@ from .shapes import shape, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
 tracer: Any
 try:
@@ -131,6 +132,14 @@ class Call:
         """A step ends."""
         self.busy += monotonic() - self._entered
         self.steps += 1
+
+    def __enter__(self) -> Self:
+        """The call itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        """The call is over; what was raised goes on."""
+        self.end(error)
 
     def end(self, error: BaseException | None) -> None:
         """The call is over."""

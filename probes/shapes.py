@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
+    from typing import Self
 
     Begin = Callable[[], "Call"]
 
@@ -21,8 +22,11 @@ class Call(Protocol):
     def leave(self) -> None:
         """A step ends."""
 
-    def end(self, error: BaseException | None) -> None:
-        """The call is over."""
+    def __enter__(self) -> Self:
+        """The call itself."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        """The call is over; what was raised goes on."""
 
 
 class _Steps:
@@ -91,16 +95,8 @@ class _Steps:
 def _coroutine(function: Any, begin: Begin) -> Any:
     @wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        call = begin()
-        error = None
-        try:
+        with begin() as call:
             return await _Steps(function(*args, **kwargs), call)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            call.end(error)
-            del error
 
     return wrapper
 
@@ -109,9 +105,8 @@ def _async_generator(function: Any, begin: Begin) -> Any:
     @wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         call = begin()
-        error = None
         generator = function(*args, **kwargs)
-        try:
+        with call:
             step = generator.asend(None)
             while True:
                 try:
@@ -125,12 +120,6 @@ def _async_generator(function: Any, begin: Begin) -> Any:
                     raise
                 except BaseException as thrown:
                     step = generator.athrow(thrown)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            call.end(error)
-            del error
 
     return wrapper
 
@@ -138,16 +127,8 @@ def _async_generator(function: Any, begin: Begin) -> Any:
 def _generator(function: Any, begin: Begin) -> Any:
     @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        call = begin()
-        error = None
-        try:
+        with begin() as call:
             result: Any = yield from _Steps(function(*args, **kwargs), call)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            call.end(error)
-            del error
         return result
 
     return wrapper
@@ -156,18 +137,12 @@ def _generator(function: Any, begin: Begin) -> Any:
 def _function(function: Any, begin: Begin) -> Any:
     @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        call = begin()
-        error = None
-        call.enter()
-        try:
-            return function(*args, **kwargs)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            call.leave()
-            call.end(error)
-            del error
+        with begin() as call:
+            call.enter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                call.leave()
 
     return wrapper
 

@@ -72,7 +72,8 @@ class Answer:
             text = os.pread(handle, LONGEST, 0)
             if text == WANTED:
                 self._give(handle)
-            if text == WANTED or not text.endswith(b"\n"):
+                return
+            if not text.endswith(b"\n"):
                 return  # not all of it is there yet
             self.told = read(text)
             if self.told.get("how") != "started":

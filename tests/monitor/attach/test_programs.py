@@ -127,6 +127,7 @@ def test_a_server_and_its_workers_are_a_tree(runtime_dir):
         def tree():
             mine = {process.pid for process in psutil.Process(server.pid).children(recursive=True)} | {server.pid}
             found = [program for program in programs() if program.pid in mine]
+            found[1:] = sorted(found[1:], key=lambda program: program.command.endswith("sleep(60)"))  # pids start anew
             ready = len(found) == 3 and found[1].loop and found[2].command.endswith("sleep(60)")
             return found if ready else None
 

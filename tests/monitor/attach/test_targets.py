@@ -10,7 +10,7 @@ import pytest
 from fake_probe import announce
 
 from monitor import targets
-from monitor.attach import access, find
+from monitor.attach import access, door, find
 from monitor.attach.find import Announcement, Found
 from monitor.errors import NO_CONNECTION, USAGE, ConnectError, UsageError
 from monitor.targets import Gone, recording, resolve
@@ -111,8 +111,9 @@ def test_what_is_a_recording(tmp_path, monkeypatch):
         assert recording(text) == Path(text)
 
 
-def test_a_name_that_nobody_has(runtime_dir):
-    assert failure("@web").startswith("no program is called @web: ")  # others may run here
+def test_a_name_that_nobody_has(runtime_dir, monkeypatch):
+    monkeypatch.setattr(door, "everywhere", list)  # other tests attach to programs meanwhile
+    assert failure("@web") == "no program is called @web: looptop ps lists what runs here"
     announce(runtime_dir, os.getpid())
     assert failure("@web") == "no program is called @web: there is @api"
 

@@ -261,9 +261,13 @@ def _open(address: Address, timeout: float) -> socket.socket:
         raise Unreachable(f"no host is called {address.host}", error.strerror or str(error)) from None
     except ConnectionRefusedError:
         raise ConnectError(f"nobody serves {address}", "was the program started with --listen there?") from None
+    except ConnectionResetError:  # closed before we saw that it was open
+        raise Closed(f"{address} closed the connection", _ENDED) from None
     except TimeoutError:
         raise Unreachable(f"{address} does not answer", "is the host right, and no firewall between?") from None
-    except (OSError, OverflowError, UnicodeError) as error:
+    except OSError as error:
+        raise Unreachable(f"{address} can not be reached", error.strerror or str(error)) from None
+    except (OverflowError, UnicodeError) as error:
         raise Unreachable(f"{address} can not be reached", str(error)) from None
     _notice_silence(sock)
     return sock

@@ -216,6 +216,14 @@ def test_a_reset_connection(probe_on_tcp):
     assert "closed the connection" in refusal(Address(host="127.0.0.1", port=probe_on_tcp(reset).port))
 
 
+def test_a_connection_that_is_reset_while_it_opens(monkeypatch):
+    def reset(*_args):
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr(module.socket, "create_connection", reset)
+    assert "127.0.0.1:1 closed the connection" in refusal(Address(host="127.0.0.1", port=1))
+
+
 def test_lines_are_cut_wherever_the_pieces_end():
     data = b'{"a":1}\n\n{"b":2}\n{"c"'
     whole = []

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PROBES = Path(wire.__file__).parent
 ARRIVAL = Path(__file__).parent / "inject" / "arrival.py"
-LEAVING = ARRIVAL.with_name("leaving.py")
+FETCHED = (ARRIVAL.with_name("beside.py"), ARRIVAL.with_name("leaving.py"))
 _LEFT_OUT = ("__init__", "__main__")
 
 
@@ -43,9 +43,9 @@ class Payload:
 
 
 def sources() -> dict[str, Path]:
-    """The files of the probe, by the names of their modules."""
+    """The files of the probe and of what brings it in and out, by the names of their modules."""
     files = {path.stem: path for path in sorted(PROBES.glob("*.py")) if path.stem not in _LEFT_OUT}
-    return {**files, LEAVING.stem: LEAVING}
+    return {**files, **{path.stem: path for path in FETCHED}}
 
 
 def make(settings: Mapping[str, Any], timeout: float) -> Payload:

@@ -1,8 +1,7 @@
-"""Runs in the watched program, in a thread of its own: loads the probe beside everything, starts it and says so.
+"""Runs in the watched program, in a thread of its own: finds its probe, or brings a new one in, and says so.
 
-Sent as text (see `monitor.attach.payload`), and fetches the modules of `probes`; never imported. Nothing is left in
-`sys.modules`, `sys.path` or `__main__`: the probe's modules live in `Beside`, and so does what it needs of the standard
-library that the program has not loaded, or has a file of its own for (a `json.py`, say).
+Sent as text (see `monitor.attach.payload`), so that any Python can run it, and short, because compiling it keeps the
+interpreter from the program: the rest is `beside`, which is fetched like the modules of `probes`. Never imported.
 
 What is to be told goes into a memory file that the attacher finds by its name, never to stderr.
 """
@@ -10,7 +9,6 @@ What is to be told goes into a memory file that the attacher finds by its name, 
 # mypy: ignore-errors
 # Without annotations: those would need a module that the program may not have loaded, or be evaluated there.
 
-import builtins
 import posix
 import sys
 import time
@@ -48,153 +46,6 @@ class Parts:
         return code
 
 
-class Beside:
-    """Modules that only know each other."""
-
-    def __init__(self, parts, native):
-        self.parts, self.native = parts, native
-        self.modules = {"": type(sys)(PACKAGE)}  # of the bundle
-        self.others = {}  # of the standard library
-        self.made = [globals(), vars(self.modules[""])]  # the namespaces that would not be there without us
-        if "typing" not in sys.modules:  # asyncio does without from 3.14 on, and so can annotations
-            self.others["typing"] = typing = type(sys)("typing")
-            self.made.append(vars(typing))
-            typing.TYPE_CHECKING, typing.Any, typing.__getattr__ = False, object, lambda name: Stand
-        self.builtins = dict(vars(builtins), __import__=self.bring)
-        asyncio = sys.modules["asyncio"].__file__
-        self.stdlib = asyncio.rpartition("/asyncio/")[0]
-
-    def bring(self, name, globals=None, locals=None, fromlist=(), level=0):  # noqa: A002, ARG002 - as in __import__
-        """What `import` calls in these modules."""
-        package = (globals or {}).get("__package__")
-        if level and package == PACKAGE:
-            for part in () if name else fromlist or ():
-                self.load(part)
-            return self.load(name)
-        if level:
-            name = f"{package}.{name}" if name else package
-        top = name.partition(".")[0]
-        if top not in self.others and self.is_genuine(top):
-            return builtins.__import__(name, {}, {}, fromlist, 0)
-        module = self.other(name)
-        for part in fromlist or ():
-            if not hasattr(module, part) and hasattr(module, "__path__"):
-                self.other(f"{name}.{part}")
-        return module if fromlist else self.other(top)
-
-    def load(self, name):
-        """A module of the bundle."""
-        if name in self.modules:
-            return self.modules[name]
-        if name == "_hot":
-            return self.load_native()
-        module = self.modules[name] = type(sys)(f"{PACKAGE}.{name}")
-        module.__package__ = PACKAGE
-        module.__file__ = f"<looptop>/{name}.py"
-        module.__builtins__ = self.builtins
-        self.made.append(vars(module))
-        exec(self.parts.code(name), vars(module))  # noqa: S102 - our own text
-        setattr(self.modules[""], name, module)
-        time.sleep(0)  # lets the program have the interpreter
-        return module
-
-    def load_native(self):
-        """The hooks in C: out of the very file that the attacher has. Raises ImportError in a few words why not."""
-        facts, imp = self.native, sys.modules["_imp"]
-        if "why" in facts:
-            raise ImportError(facts["why"])
-        if (
-            ".abi3.so" not in imp.extension_suffixes()
-            or getattr(sys.implementation, "_multiarch", "") != facts["machine"]
-        ):
-            raise ImportError("built for another kind of Python")
-        read_through(facts)
-        spec = sys.modules["_frozen_importlib"].ModuleSpec(f"{PACKAGE}._hot", None, origin=facts["file"])
-        module = imp.create_dynamic(spec)
-        imp.exec_dynamic(module)
-        if getattr(module, "BUILD", "") != facts["build"]:  # the loader goes by names
-            raise ImportError("another build is loaded already")
-        self.modules["_hot"] = module
-        self.made.append(vars(module))
-        return module
-
-    def is_genuine(self, top):
-        """Whether the program has loaded this module, and it is that of the standard library."""
-        spec = getattr(sys.modules.get(top), "__spec__", None)
-        origin = getattr(spec, "origin", None)
-        return origin in ("built-in", "frozen") or self.is_stdlib(origin) or top == "sys"
-
-    def is_stdlib(self, file):
-        """Whether a file belongs to the standard library."""
-        return isinstance(file, str) and file.startswith(self.stdlib + "/") and "-packages/" not in file
-
-    def other(self, name):
-        """A module of the standard library, loaded for us alone."""
-        if name in self.others:
-            return self.others[name]
-        parent = self.other(name.rpartition(".")[0]) if "." in name else None
-        path = list(parent.__path__) if parent is not None else [self.stdlib, self.stdlib + "/lib-dynload"]
-        cached = set(sys.path_importer_cache)
-        external = sys.modules["_frozen_importlib_external"]
-        spec = None
-        if parent is None:
-            spec = sys.modules["_frozen_importlib"].BuiltinImporter.find_spec(name)
-        spec = spec or external.PathFinder.find_spec(name, path)
-        if spec is None:
-            raise ImportError(f"no {name} in {self.stdlib}", name=name)
-        create = getattr(spec.loader, "create_module", None)
-        known = name in sys.modules
-        module = (create(spec) if create is not None else None) or type(sys)(name)
-        if not known:
-            sys.modules.pop(name, None)  # some modules of C put themselves there
-        module.__spec__, module.__package__ = spec, name if spec.submodule_search_locations else name.rpartition(".")[0]
-        self.others[name] = module
-        if spec.submodule_search_locations:
-            module.__path__ = list(spec.submodule_search_locations)
-        code = spec.loader.get_code(name) if hasattr(spec.loader, "get_code") else None
-        if code is not None:
-            module.__builtins__ = self.builtins
-            self.made.append(vars(module))
-            exec(code, vars(module))  # noqa: S102 - the standard library's
-        else:
-            spec.loader.exec_module(module)
-        if name == "_json":  # its scanner imports the real json when it meets an error
-            del module.scanstring, module.make_scanner
-        if parent is not None:
-            setattr(parent, name.rpartition(".")[2], module)
-        for entry in set(sys.path_importer_cache) - cached:
-            sys.path_importer_cache.pop(entry, None)
-        return module
-
-
-def read_through(facts):
-    """Makes sure that a file is the one that is meant, and in memory: loading it keeps the interpreter from others."""
-    try:
-        handle = posix.open(facts["file"], posix.O_RDONLY | posix.O_CLOEXEC)
-    except OSError:
-        raise ImportError("its file can not be read here") from None
-    try:
-        found = posix.fstat(handle)
-        if [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns] != facts["identity"]:
-            raise ImportError("its file is another one here")
-        if found.st_mode & 0o022 or found.st_uid not in (0, posix.geteuid(), facts["uid"]):
-            raise ImportError("others may write to its file")
-        while posix.read(handle, 65536):
-            pass
-    finally:
-        posix.close(handle)
-
-
-class Stand:
-    """In the place of what `typing` has: a TypeVar, a base class."""
-
-    def __init__(self, *_, **__):
-        pass
-
-    def __class_getitem__(cls, _):
-        return cls
-
-
 class Refused(Exception):  # noqa: N818 - it is an answer
     """There will be no probe; what is to be told instead."""
 
@@ -211,23 +62,6 @@ def asyncio_is_there(until):
     return False
 
 
-def begin(bundle, parts, native):
-    """Loads a probe and gets it ready. Whatever is raised, nothing of it is in."""
-    beside = Beside(parts, native)
-    told = []
-    beside.load("settings").warn = lambda text: told.append(text) if len(told) < 20 else None
-    probe = beside.load("start").make(bundle["settings"], bundle["door"])
-    try:
-        probe.get_ready()
-        if probe.openings.door is None and not probe.openings.socket_path:
-            raise Refused("; ".join(told) or "it can not make a socket")
-    except BaseException:
-        probe.server.stop()
-        probe.serve()  # takes out what is in
-        raise
-    return beside, probe, told
-
-
 def settle(bundle, handle):
     """Gets a probe ready, or finds the one that is there. Returns what the attacher is told, and the new probe."""
     probe = getattr(sys, "_looptop_probe", None)
@@ -236,32 +70,11 @@ def settle(bundle, handle):
     if not asyncio_is_there(min(bundle["until"], time.time() + PATIENCE)):
         raise Refused("asyncio")
     parts = Parts(handle, bundle["until"])
-    try:
-        beside, probe, told = begin(bundle, parts, bundle["native"])
-    except Refused:
-        raise
-    except Exception as error:
-        if "why" in bundle["native"]:
-            raise
-        why = f"those in C failed: {type(error).__name__}: {error}"[:200]
-        beside, probe, told = begin(bundle, parts, {"why": why})
-    made, leaving = beside.made, parts.code("leaving")
-
-    def leave():
-        """The probe is out: what it was made of goes, too."""
-        try:
-            alone = {"__name__": "_looptop.leaving"}
-            exec(leaving, alone)  # noqa: S102 - our own text
-            sys.modules["_thread"].start_new_thread(alone["leave"], (list(made),))
-        except Exception:  # noqa: BLE001, S110 - then the program's collector does it
-            pass
-
-    probe.on_gone = leave
-    loops = len(beside.load("hot").loops)
-    if not loops:
-        probe.notice("no event loop runs in this program yet: it is watched from when one starts")
-    for text in told:
-        probe.notice(text)
+    beside = {"__name__": f"{PACKAGE}.beside"}
+    exec(parts.code("beside"), beside)  # noqa: S102 - our own text
+    probe, told, loops = beside["bring_in"](bundle, parts, globals())
+    if probe is None:
+        raise Refused("; ".join(told) or "it can not make a socket")
     return {**facts(probe, "started", told), "loops": loops}, probe
 
 

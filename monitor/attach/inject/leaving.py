@@ -5,7 +5,7 @@ program never; asking it to look now would stop a program with a large heap. So 
 our own objects alone: it counts the references among them, and what nobody else holds is emptied. As long as anybody
 holds something (a step of the program is inside a hook, or keeps a hook that it found), nothing is touched.
 
-Sent as text with `arrival` and run in a thread of its own, in a namespace that it empties last. Never imported.
+Fetched with `beside` and run in a thread of its own, in a namespace that it empties last. Never imported.
 """
 
 # mypy: ignore-errors
@@ -60,13 +60,13 @@ def take_apart(namespaces):
 
 
 def reached(namespaces):
-    """What can be reached by way of our own objects, by id, and how many references to each were met on the way."""
+    """What can be reached by way of our own objects, by id, and how many references to it were met, if not one."""
     owned = {id(namespace) for namespace in namespaces}
     names = {namespace.get("__name__") for namespace in namespaces}
     if NATIVE in names:
         names |= OF_C
     found = {id(namespace): namespace for namespace in namespaces}
-    inside = dict.fromkeys(found, 1)  # that of the list
+    inside = {}  # to those of the list, it is the list's
     todo = list(namespaces)
     for kind in type.__subclasses__(object):
         if home(kind) in names:  # made in a function that has ended, and not collected yet
@@ -78,10 +78,9 @@ def reached(namespaces):
         for other in get_referents(todo.pop()):
             key = id(other)
             if key in found:
-                inside[key] += 1
+                inside[key] = inside.get(key, 1) + 1
             elif (is_tracked(other) or home(type(other)) in OF_C) and is_ours(other, owned, names):
                 found[key] = other
-                inside[key] = 1
                 todo.append(other)
         if not len(found) % 64:
             time.sleep(0)
@@ -113,8 +112,8 @@ def living(found, inside):
     """The ids of what somebody else holds, and of what that leads to; None when it was too much to look at."""
     if len(found) >= MOST:
         return None
-    usual = references({0: []}, {0: 0})[0]
-    todo = [found[key] for key, number in references(found, inside).items() if number > usual]
+    ((_, usual),) = references({0: []}, {0: 0})
+    todo = [thing for thing, number in references(found, inside) if number > usual]
     held = {id(thing) for thing in todo}
     while todo:
         for other in get_referents(todo.pop()):
@@ -126,12 +125,10 @@ def living(found, inside):
 
 
 def references(found, inside):
-    """How many references there are to each, beside those from inside."""
-    numbers = {}
+    """Each, and how many references there are to it beside those from inside."""
     for key in found:
         thing = found[key]
-        numbers[key] = sys.getrefcount(thing) - inside[key]
-    return numbers
+        yield thing, sys.getrefcount(thing) - inside.get(key, 1)
 
 
 def empty(things, end_type):

@@ -16,7 +16,7 @@ from waiting import wait_until
 
 from monitor.attach import native
 from monitor.attach.inject import inject
-from monitor.attach.payload import ARRIVAL, Payload, make, sources
+from monitor.attach.payload import Payload, make, sources
 
 COUNTING = """
 gc.disable()
@@ -208,13 +208,13 @@ def test_hooks_in_python_where_others_may_write_to_the_file(tmp_path: Path) -> N
     found = file.stat()
     facts = {"file": str(file), "identity": [found.st_dev, found.st_ino, 0, found.st_mtime_ns], "uid": os.geteuid()}
     with pytest.raises(ImportError, match="others may write"):
-        arrival()["read_through"](facts)
+        beside()["read_through"](facts)
     file.chmod(0o644)
-    arrival()["read_through"]({**facts, "identity": [found.st_dev, found.st_ino, 0, file.stat().st_mtime_ns]})
+    beside()["read_through"]({**facts, "identity": [found.st_dev, found.st_ino, 0, file.stat().st_mtime_ns]})
 
 
-def arrival() -> dict[str, Any]:
-    """What is in the text that runs in the program."""
-    names: dict[str, Any] = {"__name__": "arrival"}
-    exec(ARRIVAL.read_text(), names)
+def beside() -> dict[str, Any]:
+    """What brings the probe in, in the program."""
+    names: dict[str, Any] = {"__name__": "beside"}
+    exec(sources()["beside"].read_text(), names)
     return names

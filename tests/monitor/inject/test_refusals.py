@@ -203,7 +203,8 @@ def test_nowhere_to_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_probe_that_fails_says_why_to_us_and_not_to_the_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    modules = {"settings": tmp_path / "settings.py", "start": tmp_path / "start.py", "leaving": payload.LEAVING}
+    brought = {path.stem: path for path in payload.FETCHED}
+    modules = {**brought, "settings": tmp_path / "settings.py", "start": tmp_path / "start.py"}
     modules["settings"].write_text("")
     modules["start"].write_text("def make(given, door):\n    return 1 / 0\n")
     monkeypatch.setattr(payload, "sources", lambda: modules)

@@ -37,17 +37,16 @@ MOST_BITS = 512
 
 MASKED = "<masked>"
 
-_SECRET = re.compile(
+# As text: compiling takes a millisecond, and most programs are never asked for locals. `re` keeps what it compiled.
+_SENSITIVE = (
     r"passw|passphrase|pwd|secret|token|api_?key|access_?key|private_?key|credential|cookie|bearer|jwt|otp\b|csrf|xsrf"
-    r"|session_?id|signature|cvv|authoriz|(?:^|[^a-z])(?:auth|pass|pin|dsn|ssn|salt)(?:[^a-z]|$)",
-    re.IGNORECASE,
+    r"|session_?id|signature|cvv|authoriz|(?:^|[^a-z])(?:auth|pass|pin|dsn|ssn|salt)(?:[^a-z]|$)"
 )
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_IN_TEXT = re.compile(
+_HUMP = r"(?<=[a-z0-9])(?=[A-Z])"
+_IN_TEXT = (
     r"(?P<url>://[^/\s:@]*:)[^/\s@]+(?=@)"
     r"|(?P<scheme>\b(?:Bearer|Basic|Token)\s+)[\w.~+/=-]{6,}"
-    r"|(?P<pair>\b\w*(?:passw(?:or)?d|passphrase|secret|token|api_?key|access_?key)\w*[\"']?\s*[=:]\s*[\"']?)[^\s\"'&;,]+",
-    re.IGNORECASE,
+    r"|(?P<pair>\b\w*(?:passw(?:or)?d|passphrase|secret|token|api_?key|access_?key)\w*[\"']?\s*[=:]\s*[\"']?)[^\s\"'&;,]+"
 )
 _PLAIN = frozenset({bool, float, complex, type(None), type(Ellipsis), range})
 _qualname = type.__dict__["__qualname__"].__get__
@@ -123,7 +122,7 @@ def _show(value: Any, depth: int) -> str:
         return repr(value) if value.bit_length() <= MOST_BITS else f"<int of {value.bit_length()} bits>"
     if kind in (str, bytes, bytearray):
         # What is cut off is cut before it is masked: half of a secret must not escape the pattern, so more is read.
-        text = _IN_TEXT.sub(_mask, repr(value[: 2 * MOST_TEXT]))
+        text = re.sub(_IN_TEXT, _mask, repr(value[: 2 * MOST_TEXT]), flags=re.IGNORECASE)
         return text if len(value) <= 2 * MOST_TEXT else f"{text}… ({len(value)} long)"
     if kind in _BRACKETS:
         return _items(value, kind, depth)
@@ -163,7 +162,7 @@ def _dict(value: dict[Any, Any], depth: int) -> str:
 
 def _is_secret(name: str | bytes) -> bool:
     text = name[:MOST_TEXT].decode("latin-1") if isinstance(name, bytes) else name[:MOST_TEXT]
-    return _SECRET.search(_HUMP.sub("_", text)) is not None
+    return re.search(_SENSITIVE, re.sub(_HUMP, "_", text), re.IGNORECASE) is not None
 
 
 def _mask(found: re.Match[str]) -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MOST_VIEWERS = 32
 MOST_UNREAD = 256 << 10
 """Bytes that are handed to a viewer's socket at most before it has read them; see docs/protocol.md, Bounds."""
+PIECE = 4096
+"""Bytes that are read at once: what a viewer says is short, and Python takes room for all of a piece beforehand."""
 STALLED = 60.0
 UNKNOWN_PEER = 10.0
 
@@ -233,7 +235,7 @@ class Server:
 
     def _drain_wake(self) -> None:
         with suppress(BlockingIOError):
-            self._wake.socket.recv(4096)
+            self._wake.socket.recv(PIECE)
 
     def _accept(self, listener: OwnSocket) -> None:
         listener.check()
@@ -322,7 +324,7 @@ class Server:
 
     def _read(self, viewer: Viewer) -> None:
         try:
-            data = viewer.own.socket.recv(65536)
+            data = viewer.own.socket.recv(PIECE)
         except (BlockingIOError, InterruptedError):
             return
         if not data:

@@ -166,7 +166,7 @@ def _of_events(
             unhandled += 1
         elif event.kind == "slow_callback":
             blamed = event.stack[event.blame : event.blame + 1] if event.blame >= 0 else []
-            site = next(iter(after.stack(blamed)), None)
+            site = next(iter(after.tables.stack(blamed)), None)
             slow = found.slow.setdefault(place_of(site, roots), Slow())
             seconds = event.duration * _SECOND
             slow.count, slow.total, slow.worst = slow.count + 1, slow.total + seconds, max(slow.worst, seconds)

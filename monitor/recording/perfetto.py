@@ -244,7 +244,7 @@ class Trace:
             born = event.at - (event.age or 0)
             self._tasks[number] = seen = _Seen(born)
             yield _track(_TASK + number, f"{_short(event.name or '')} ({number})", parent=TASKS)
-            site = next(iter(self._store.stack([event.site])), None) if event.site > 0 else None
+            site = self._store.tables.site(event.site)
             facts: dict[str, object] = {"task": number, "coroutine": event.coro, "created at": _line(site)}
             yield self._slice(_BEGIN, born, _TASK + number, _short(event.coro), facts)
         if seen is None:
@@ -271,7 +271,7 @@ class Trace:
     def _event(self, event: Event) -> Iterator[bytes]:
         store = self._store
         if event.kind == "slow_callback":
-            stack = store.stack(event.stack)
+            stack = store.tables.stack(event.stack)
             blamed = stack[event.blame] if 0 <= event.blame < len(stack) else None
             who = _short(event.name or event.callback or "?")
             facts: dict[str, object] = {
@@ -294,7 +294,7 @@ class Trace:
             facts = {"task": event.task, "name": event.name}
             if event.exception is not None:
                 facts["exception"] = _short(f"{event.exception.type}: {event.exception.message}")
-                facts["traceback"] = [_line(site) for site in store.stack(event.exception.traceback)]
+                facts["traceback"] = [_line(site) for site in store.tables.stack(event.exception.traceback)]
             yield self._slice(_INSTANT, event.at, EVENTS, _short(text), facts)
         elif event.kind in ("notice", "memory"):
             yield self._slice(_INSTANT, event.at, EVENTS, _short(event.text), {})

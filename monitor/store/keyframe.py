@@ -21,24 +21,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from monitor.store.store import Store
+    from monitor.store.tables import Tables
 
 UNKNOWN_LINE = -1
 """Stands for the line of slow callbacks that were over before they were caught."""
 
 
-class _Tables:
-    """The strings and sites of a store; what is no longer in them is added at the end."""
+class _Numbers:
+    """The numbers of strings and sites; what is no longer in the tables of the store is added at the end."""
 
-    def __init__(self, store: Store) -> None:
-        self.strings = list(store._strings)
-        self._string_numbers = {text: number for number, text in reversed(list(enumerate(self.strings)))}
-        self._site_numbers = {site: number for number, site in reversed(list(enumerate(store._sites)))}
-        self.sites = [self._row(site) for site in store._sites]
+    def __init__(self, tables: Tables) -> None:
+        self.strings = list(tables.strings)
+        self._strings = {text: number for number, text in reversed(list(enumerate(self.strings)))}
+        self._sites = {site: number for number, site in reversed(list(enumerate(tables.sites)))}
+        self.sites = [self._row(site) for site in tables.sites]
 
     def string(self, text: str) -> int:
-        number = self._string_numbers.get(text)
+        number = self._strings.get(text)
         if number is None:
-            number = self._string_numbers[text] = len(self.strings)
+            number = self._strings[text] = len(self.strings)
             self.strings.append(text)
         return number
 
@@ -46,11 +47,11 @@ class _Tables:
         """0 for a site that is not known."""
         if site is None:
             return 0
-        number = self._site_numbers.get(site)
+        number = self._sites.get(site)
         if number is None:
             if not self.sites:
                 self.sites.append((self.string(""), 0, self.string("")))
-            number = self._site_numbers[site] = len(self.sites)
+            number = self._sites[site] = len(self.sites)
             self.sites.append(self._row(site))
         return number
 
@@ -63,18 +64,18 @@ class _Tables:
 
 def take(store: Store, history: bool = False) -> frames.Keyframe:
     """The keyframe of a store that has a session."""
-    tables = _Tables(store)
+    numbers = _Numbers(store.tables)
     process, probe = store.process, store.probe
     return frames.Keyframe(
         hello=_hello(store),
         at=store._now_us,
         whole=store._whole_us,
         watched_since=_us(store.watched_since),
-        tasks=_task_columns(store, tables),
+        tasks=_task_columns(store, numbers),
         loops=[_loop_state(loop) for loop in store.loops.values()],
         site_states=list(starmap(_site_state, store.sites.items())),
-        slow=[_line_state(line, tables) for line in store.slow.lines.values()],
-        details=[_detail(detail, tables) for detail in store.details.values()],
+        slow=[_line_state(line, numbers) for line in store.slow.lines.values()],
+        details=[_detail(detail, numbers) for detail in store.details.values()],
         process=frames.ProcessState(
             process.rss,
             process.cpu,
@@ -96,14 +97,14 @@ def take(store: Store, history: bool = False) -> frames.Keyframe:
         ),
         memory=store.memory.as_tick(),
         signs=store._signs_told,
-        memory_looks=memory_keyframe.take(store.memory, tables.stack),
+        memory_looks=memory_keyframe.take(store.memory, numbers.stack),
         left=store.left,
         missed_events=store.missed_events,
         ended_total=store.ended_total,
         last_seq=store._last_seq,
-        history=_history(store, tables) if history else frames.History(),
-        strings=tables.strings,  # last: the others add to them
-        sites=tables.sites,
+        history=_history(store, numbers) if history else frames.History(),
+        strings=numbers.strings,  # last: the others add to them
+        sites=numbers.sites,
     )
 
 
@@ -141,17 +142,17 @@ def _hello(store: Store) -> frames.Hello:
     )
 
 
-def _task_columns(store: Store, tables: _Tables) -> frames.TaskColumns:
+def _task_columns(store: Store, numbers: _Numbers) -> frames.TaskColumns:
     tasks = list(store.tasks.values())
     return frames.TaskColumns(
         id=_steps([task.id for task in tasks]),
         name=[task.name for task in tasks],
-        coro=[tables.string(task.coro) for task in tasks],
+        coro=[numbers.string(task.coro) for task in tasks],
         loop=[task.loop for task in tasks],
         born=_steps_or_none([_us_or_none(task.born) for task in tasks]),
         counted=_steps_or_none([_us_or_none(task.counted) for task in tasks]),
         parent=[task.parent for task in tasks],
-        site=[tables.site(task.site) for task in tasks],
+        site=[numbers.site(task.site) for task in tasks],
         flags=[wire.BORN_BEFORE_ATTACH * task.born_before_attach | wire.EAGER * task.eager for task in tasks],
         seen=_steps_or_none([_us(task.seen) for task in tasks]),
         state=[task.state for task in tasks],
@@ -226,12 +227,12 @@ def _site_state(number: int, stats: SiteStats) -> frames.SiteState:
     )
 
 
-def _line_state(line: BlockingLine, tables: _Tables) -> tuple[int, int, float, float, float]:
-    number = UNKNOWN_LINE if line.line is None else tables.site(line.line)
+def _line_state(line: BlockingLine, numbers: _Numbers) -> tuple[int, int, float, float, float]:
+    number = UNKNOWN_LINE if line.line is None else numbers.site(line.line)
     return (number, line.count, line.total, line.worst, line.last)
 
 
-def _detail(detail: TaskDetail, tables: _Tables) -> frames.Detail:
+def _detail(detail: TaskDetail, numbers: _Numbers) -> frames.Detail:
     histogram = None
     if detail.step_counts is not None and detail.schedule_counts is not None:
         histogram = frames.Histogram(list(detail.step_counts), list(detail.schedule_counts))
@@ -243,37 +244,37 @@ def _detail(detail: TaskDetail, tables: _Tables) -> frames.Detail:
             waiting_on["wakes_at"] = _us(wakes_at)
     return frames.Detail(
         id=detail.id,
-        await_stack=tables.stack(detail.await_stack),
+        await_stack=numbers.stack(detail.await_stack),
         await_tasks=list(detail.await_tasks),
         waiting_on=waiting_on,
         awaited_by=list(detail.awaited_by),
-        origin=None if detail.origin is None else tables.stack(detail.origin),
+        origin=None if detail.origin is None else numbers.stack(detail.origin),
         histogram=histogram,
     )
 
 
-def _canceller(known: CancelledBy | None, tables: _Tables) -> frames.CancelledBy | None:
+def _canceller(known: CancelledBy | None, numbers: _Numbers) -> frames.CancelledBy | None:
     if known is None:
         return None
     return frames.CancelledBy(
         how=known.how,
         task=known.task or 0,
         name=known.name or "",
-        site=tables.site(known.site),
+        site=numbers.site(known.site),
         asked=known.asked,
         through=known.through or 0,
         through_name=known.through_name or "",
     )
 
 
-def _history(store: Store, tables: _Tables) -> frames.History:
+def _history(store: Store, numbers: _Numbers) -> frames.History:
     def facts(failure: Failure | None) -> frames.ExceptionFacts | None:
         if failure is None:
             return None
         kept = None
         if failure.locals is not None:
             kept = [None if names is None else list(names) for names in failure.locals]
-        return frames.ExceptionFacts(failure.type, failure.message, tables.stack(failure.traceback), kept)
+        return frames.ExceptionFacts(failure.type, failure.message, numbers.stack(failure.traceback), kept)
 
     events = [
         frames.Event(
@@ -286,13 +287,13 @@ def _history(store: Store, tables: _Tables) -> frames.History:
             coro=task.coro,
             outcome=task.outcome,
             exception=facts(task.failure),
-            cancelled_by=_canceller(task.cancelled_by, tables),
+            cancelled_by=_canceller(task.cancelled_by, numbers),
             age=_us_or_none(task.age),
             busy=_us_or_none(task.busy),
             scheduled=_us_or_none(task.scheduled),
             steps=task.steps,
             max_step=_us_or_none(task.max_step),
-            site=tables.site(task.site),
+            site=numbers.site(task.site),
             parent=task.parent,
         )
         for task in store.ended
@@ -310,7 +311,7 @@ def _history(store: Store, tables: _Tables) -> frames.History:
             task=entry.task,
             name=entry.name,
             callback=entry.callback,
-            stack=tables.stack(entry.stack),
+            stack=numbers.stack(entry.stack),
             blame=entry.blame,
             samples=entry.samples,
         )
@@ -321,7 +322,7 @@ def _history(store: Store, tables: _Tables) -> frames.History:
             seq=0,
             at=_us(entry.at),
             kind="unhandled",
-            site=tables.site(entry.site),
+            site=numbers.site(entry.site),
             message=entry.message,
             task=entry.task,
             name=entry.name,
@@ -335,8 +336,8 @@ def _history(store: Store, tables: _Tables) -> frames.History:
             at=_us(entry.at),
             kind="never_awaited",
             coro=entry.coro,
-            site=tables.site(entry.defined),
-            stack=tables.stack(entry.stack),
+            site=numbers.site(entry.defined),
+            stack=numbers.stack(entry.stack),
             blame=entry.blame,
             text="made here" if entry.made_here else "dropped here",
         )

@@ -12,9 +12,7 @@ from monitor import frames
 from monitor.store.model import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    Resolve = Callable[[Iterable[int]], tuple[Site, ...]]
+    from monitor.store.tables import Tables
 
 _SECOND = 1e-6
 LOOKS = 60
@@ -165,12 +163,12 @@ class Memory:
         sizes = {place: sizes.copy() for place, sizes in self._sizes.items()}
         return replace(self, looks=dict(self.looks), _sizes=sizes, _pieces=list(self._pieces))
 
-    def apply_reply(self, reply: frames.Reply, resolve: Resolve) -> None:
-        """What a reply says; `resolve` makes sites of their numbers."""
+    def apply_reply(self, reply: frames.Reply, tables: Tables) -> None:
+        """What a reply says."""
         if reply.tracing is not None:
             self.apply_tick(frames.MemoryTick(reply.tracing))
         if reply.memory is not None:
-            self._apply_look(reply.memory, resolve)
+            self._apply_look(reply.memory, tables)
         if reply.objects is not None:
             found = reply.objects
             against_at = _seconds(found.against_at)
@@ -179,16 +177,16 @@ class Memory:
             )
             self.revision += 1
         if reply.profiles is not None:
-            self._pieces += [_profile(profile, resolve) for profile in reply.profiles]
+            self._pieces += [_profile(profile, tables) for profile in reply.profiles]
             if not reply.more:
                 self.profiles, self._pieces = tuple(self._pieces), []
                 self.revision += 1
 
-    def _apply_look(self, found: frames.MemoryLook, resolve: Resolve) -> None:
+    def _apply_look(self, found: frames.MemoryLook, tables: Tables) -> None:
         at, against_at = found.at * _SECOND, _seconds(found.against_at)
         rows = []
         for numbers, size, size_diff, count, count_diff in found.rows or ():
-            place = resolve(numbers)
+            place = tables.stack(numbers)
             growth = self._growth(place, at, size, against_at, size_diff)
             rows.append(MemoryRow(place, size, size_diff, count, count_diff, growth))
         look = Look(
@@ -244,10 +242,7 @@ class Memory:
         return during / before if before and during is not None else None
 
 
-def _profile(found: frames.Profile, resolve: Resolve) -> Profile:
-    def site(number: int) -> Site | None:
-        return next(iter(resolve((number,))), None) if number > 0 else None
-
+def _profile(found: frames.Profile, tables: Tables) -> Profile:
     def call(entry: frames.ProfiledCall) -> ProfiledCall:
         at, elapsed, busy, steps, size_diff, outcome, rows = entry
         return ProfiledCall(
@@ -257,13 +252,13 @@ def _profile(found: frames.Profile, resolve: Resolve) -> Profile:
             steps,
             size_diff,
             outcome,
-            tuple(MemoryRow(resolve(row[:1]), *row[1:], growth=None) for row in rows),
+            tuple(MemoryRow(tables.stack(row[:1]), *row[1:], growth=None) for row in rows),
         )
 
     return Profile(
         function=found.function,
         module=found.module,
-        site=site(found.site),
+        site=tables.site(found.site),
         shape=found.shape,
         kind=found.kind,
         key_type=found.key_type,

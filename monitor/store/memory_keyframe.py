@@ -16,8 +16,9 @@ from monitor.store.memory import LOOKS, Look, Memory, Objects, Profile, Profiled
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from monitor.store.memory import MemoryRow, Resolve
+    from monitor.store.memory import MemoryRow
     from monitor.store.model import Site
+    from monitor.store.tables import Tables
 
     Numbers = Callable[[Iterable[Site]], list[int]]
 
@@ -49,12 +50,12 @@ def take(memory: Memory, numbers: Numbers) -> frames.MemoryState | None:
     return frames.MemoryState(replies, [(numbers(place), entries) for place, entries in sizes.items()])
 
 
-def restore(memory: Memory, state: frames.MemoryState, resolve: Resolve) -> None:
+def restore(memory: Memory, state: frames.MemoryState, tables: Tables) -> None:
     """Tells it what it was told, after the sizes of before."""
     for place, entries in state.sizes:
-        memory._sizes[resolve(place)] = deque(((at * _SECOND, size) for at, size in entries), maxlen=LOOKS)
+        memory._sizes[tables.stack(place)] = deque(((at * _SECOND, size) for at, size in entries), maxlen=LOOKS)
     for reply in state.replies:
-        memory.apply_reply(reply, resolve)
+        memory.apply_reply(reply, tables)
 
 
 def _us(seconds: float) -> int:

@@ -9,6 +9,7 @@ from monitor import frames
 from monitor.store import memory_keyframe
 from monitor.store.model import Loop, Probe, Process, Site, SiteStats, Task
 from monitor.store.slow_log import BlockingLine
+from monitor.store.tables import Tables
 from probes import wire
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ _SECOND = 1e-6
 
 def restore(store: Store, keyframe: frames.Keyframe) -> None:
     """Makes a store what another one was. Raises ValueError for columns that do not fit together."""
-    tasks = list(_tasks(keyframe))  # what is wrong with it shows before anything is touched
+    tables = Tables()
+    tables.add(frames.Strings(0, keyframe.strings), frames.Sites(0, keyframe.sites))
+    tasks = list(_tasks(keyframe.tasks, tables))  # what is wrong with it shows before anything is touched
     _add_rare(keyframe.tasks, tasks)
-    revision, structure = store.revision, store.structure
+    revision = store.revision
     store._clear()
     store._apply_hello(keyframe.hello)
-    store._apply_static(
-        frames.Static(strings=frames.Strings(0, keyframe.strings), sites=frames.Sites(0, keyframe.sites))
-    )
+    store.tables = tables
     for event in keyframe.history.events:
         store._last_seq = None
         store._apply_event(event)
@@ -42,8 +43,8 @@ def restore(store: Store, keyframe: frames.Keyframe) -> None:
     for state in keyframe.loops:
         store.loops[state.id] = _loop(state, keyframe.history)
     for counts in keyframe.site_states:
-        if 0 <= counts.site < len(store._sites):
-            store.sites[counts.site] = _site_stats(counts, store._sites[counts.site])
+        if 0 <= counts.site < len(tables.sites):
+            store.sites[counts.site] = _site_stats(counts, tables.sites[counts.site])
     _restore_lines(store, keyframe.slow)
     store.process, store.probe = _process(keyframe.process), _probe(keyframe.probe)
     if keyframe.signs is not None:
@@ -51,22 +52,14 @@ def restore(store: Store, keyframe: frames.Keyframe) -> None:
     if keyframe.memory is not None:
         store.memory.apply_tick(keyframe.memory)
     if keyframe.memory_looks is not None:
-        memory_keyframe.restore(store.memory, keyframe.memory_looks, store.stack)
+        memory_keyframe.restore(store.memory, keyframe.memory_looks, tables)
     store.left, store.missed_events = keyframe.left, keyframe.missed_events
     store.ended_total, store._last_seq = keyframe.ended_total, keyframe.last_seq
     _fill(store.steps, keyframe.history.steps)
     _fill(store.task_counts, keyframe.history.task_counts)
-    store.structure = structure + 1
 
 
-def _tasks(keyframe: frames.Keyframe) -> Iterable[Task]:
-    columns, strings = keyframe.tasks, keyframe.strings
-    sites = [
-        Site(strings[file], line, strings[function])
-        if 0 <= file < len(strings) and 0 <= function < len(strings)
-        else Site("?", line, "?")
-        for file, line, function in keyframe.sites
-    ]
+def _tasks(columns: frames.TaskColumns, tables: Tables) -> Iterable[Task]:
     ids, born, counted = _sums(columns.id), _sums(columns.born), _sums(columns.counted)
     seen, since, measured = _sums(columns.seen), _sums(columns.since), _sums(columns.measured)
     rows = zip(
@@ -96,12 +89,12 @@ def _tasks(keyframe: frames.Keyframe) -> Iterable[Task]:
         yield Task(
             number,
             name,
-            strings[coro] if 0 <= coro < len(strings) else "?",
+            tables.string(coro),
             loop,
             None if b is None else b * _SECOND,
             None if c is None else c * _SECOND,
             parent,
-            sites[site] if 0 < site < len(sites) else None,
+            tables.site(site),
             bool(flags & wire.BORN_BEFORE_ATTACH),
             bool(flags & wire.EAGER),
             (s or 0) * _SECOND,
@@ -195,10 +188,10 @@ def _site_stats(counts: frames.SiteState, site: Site) -> SiteStats:
 
 def _restore_lines(store: Store, lines: list[tuple[int, int, float, float, float]]) -> None:
     """The counts of all slow callbacks there were; of these themselves the history has the last ones."""
-    kept = store.slow.lines
+    kept, tables = store.slow.lines, store.tables
     store.slow.lines = {}
     for number, count, total, worst, last in lines:
-        site = store._sites[number] if 0 <= number < len(store._sites) else None
+        site = tables.sites[number] if 0 <= number < len(tables.sites) else None
         callbacks = kept[site].callbacks if site in kept else BlockingLine(site).callbacks
         store.slow.lines[site] = BlockingLine(site, count, total, worst, last, callbacks)
         store.slow.revision += 1

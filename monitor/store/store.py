@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import fields, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
 from monitor import frames
 from monitor.store import keyframe, restored
@@ -32,10 +31,8 @@ from monitor.store.model import (
 from monitor.store.series import Series
 from monitor.store.signs import Signs, canceller_of, signs_of
 from monitor.store.slow_log import SlowLog
+from monitor.store.tables import Tables
 from probes import wire
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MOST_NOTES = 1000
 MOST_DETAILS = 200_000
@@ -72,12 +69,9 @@ class Store:
         self.missed_events = 0
         self.steps = Series()
         self.task_counts = Series()
-        self.structure = 0  # grows when tasks come or go, or are renamed
         self.ended_total = 0
         self.share_over = 1.0  # seconds: over a tick the share of a task would jump
-        self._strings: list[str] = []
-        self._sites: list[Site] = []
-        self._site_numbers: dict[Site, int] = {}
+        self.tables = Tables()
         self._last_seq: int | None = None
         self._heard_from = 0  # µs: gaps before that are of events that fell out of the rings before anybody looked
         self._now_us = 0
@@ -99,7 +93,7 @@ class Store:
             case frames.Reply():
                 for detail in frame.details:
                     self._apply_detail(detail)
-                self.memory.apply_reply(frame, self.stack)
+                self.memory.apply_reply(frame, self.tables)
             case frames.Hello():
                 self._apply_hello(frame)
             case frames.Keyframe():
@@ -163,16 +157,6 @@ class Store:
         rates = [loop.steps_per_s for loop in self.loops.values() if loop.steps_per_s is not None]
         return sum(rates) if rates else None
 
-    def stack(self, numbers: Iterable[int]) -> tuple[Site, ...]:
-        """Sites of a list of numbers of the wire; a number that never came is left out."""
-        return tuple(self._sites[number] for number in numbers if 0 <= number < len(self._sites))
-
-    def find(self, text: str) -> Task | None:
-        """A live task by id or by name."""
-        if text.isdigit() and int(text) in self.tasks:
-            return self.tasks[int(text)]
-        return next((task for task in self.tasks.values() if task.name == text), None)
-
     def note(self, text: str) -> None:
         """Adds a notice of the viewer's own, such as a broken connection."""
         self.notices.append(Notice(self.now, text))
@@ -209,21 +193,13 @@ class Store:
             self.tasks.clear()
             self._children.clear()
             self._census, self._borrowed = Census(), set()
-            self.structure += 1
         else:
             self.watched_since = self.now
             self._heard_from = hello.now
-        self._strings.clear()
-        self._sites.clear()
+        self.tables = Tables()
 
     def _apply_static(self, static: frames.Static) -> None:
-        if static.strings is not None:
-            del self._strings[static.strings.from_ :]
-            self._strings.extend(static.strings.items)
-        if static.sites is not None:
-            del self._sites[static.sites.from_ :]
-            for file, line, function in static.sites.items:
-                self._sites.append(Site(self._string(file), line, self._string(function)))
+        self.tables.add(static.strings, static.sites)
         for loop_id, kind, thread, name in static.loops:
             loop = self.loops.get(loop_id)
             if loop is None:
@@ -239,12 +215,12 @@ class Store:
         task = Task(
             id=task_id,
             name=name,
-            coro=self._string(coro),
+            coro=self.tables.string(coro),
             loop=loop,
             born=None if born is None else born * _SECOND,
             counted=None if counted is None else counted * _SECOND,
             parent=parent,
-            site=self._site(site),
+            site=self.tables.site(site),
             born_before_attach=bool(flags & wire.BORN_BEFORE_ATTACH),
             eager=bool(flags & wire.EAGER),
             seen=self.now if old is None else old.seen,
@@ -262,7 +238,6 @@ class Store:
         self.tasks[task_id] = task
         self._census.came(task)
         self._children.setdefault(parent, set()).add(task_id)
-        self.structure += 1
 
     def _apply_tick(self, tick: frames.Tick) -> None:
         before, self._now_us = self._now_us, max(tick.at, self._now_us)
@@ -292,7 +267,7 @@ class Store:
 
     def _apply_signs(self, at: int, told: frames.Signs) -> None:
         self._signs_told = (at, told)
-        self.signs = signs_of(told, at * _SECOND, self._site)
+        self.signs = signs_of(told, at * _SECOND, self.tables.site)
 
     def _apply_looks(self, tick: frames.Tick) -> None:
         """What comes now and then."""
@@ -362,7 +337,6 @@ class Store:
                 siblings.discard(task_id)
                 if not siblings:
                     del self._children[task.parent]
-            self.structure += 1
         self.details.pop(task_id, None)
 
     def _apply_loop_row(self, row: frames.LoopRow, elapsed: float) -> None:
@@ -388,12 +362,12 @@ class Store:
 
     def _apply_site_row(self, row: frames.SiteRow) -> None:
         number, born, ended, failed, cancelled, busy, steps = row
-        if not 0 <= number < len(self._sites):
+        if not 0 <= number < len(self.tables.sites):
             return
         stats = self.sites.get(number)
         if stats is None:
             stats = self.sites[number] = SiteStats(
-                self._sites[number], measured=self.now, measured_born=born, measured_ended=ended
+                self.tables.sites[number], measured=self.now, measured_born=born, measured_ended=ended
             )
         stats.born, stats.ended, stats.failed, stats.cancelled = born, ended, failed, cancelled
         stats.busy, stats.steps = busy * _SECOND, steps
@@ -420,11 +394,11 @@ class Store:
             self.details.clear()
         self.details[detail.id] = TaskDetail(
             id=detail.id,
-            await_stack=self.stack(detail.await_stack),
+            await_stack=self.tables.stack(detail.await_stack),
             await_tasks=tuple(detail.await_tasks),
             waiting_on=wait,
             awaited_by=tuple(detail.awaited_by),
-            origin=None if detail.origin is None else self.stack(detail.origin),
+            origin=None if detail.origin is None else self.tables.stack(detail.origin),
             step_counts=None if detail.histogram is None else tuple(detail.histogram.steps),
             schedule_counts=None if detail.histogram is None else tuple(detail.histogram.schedules),
         )
@@ -484,7 +458,7 @@ class Store:
                         task=event.task,
                         name=event.name,
                         callback=event.callback,
-                        stack=self.stack(event.stack),
+                        stack=self.tables.stack(event.stack),
                         blame=event.blame,
                         samples=event.samples,
                     )
@@ -493,11 +467,11 @@ class Store:
                 self._apply_end(event, at)
             case "unhandled":
                 failure = self._failure(event.exception)
-                site = self._site(event.site)
+                site = self.tables.site(event.site)
                 self.unhandled.append(Unhandled(at, event.message, event.task, event.name, failure, site))
             case "never_awaited":
-                stack, made_here = self.stack(event.stack), event.text == "made here"
-                defined = self._site(event.site)
+                stack, made_here = self.tables.stack(event.stack), event.text == "made here"
+                defined = self.tables.site(event.site)
                 self.never_awaited.append(NeverAwaited(at, event.coro, defined, stack, event.blame, made_here))
             case "notice" | "memory":
                 self.notices.append(Notice(at, event.text, event.kind, event.duration * _SECOND))
@@ -521,11 +495,11 @@ class Store:
                 scheduled=seconds(event.scheduled),
                 steps=event.steps,
                 max_step=seconds(event.max_step),
-                site=self._site(event.site),
+                site=self.tables.site(event.site),
                 parent=event.parent,
                 loop=event.loop,
                 failure=self._failure(event.exception),
-                cancelled_by=canceller_of(event.cancelled_by, self._site),
+                cancelled_by=canceller_of(event.cancelled_by, self.tables.site),
             )
         )
         if event.task is not None:
@@ -539,10 +513,4 @@ class Store:
             kept = tuple(None if names is None else tuple(names) for names in held)
         else:
             kept = None
-        return Failure(facts.type, facts.message, self.stack(facts.traceback), kept)
-
-    def _site(self, number: int) -> Site | None:
-        return self._sites[number] if 0 < number < len(self._sites) else None
-
-    def _string(self, number: int) -> str:
-        return self._strings[number] if 0 <= number < len(self._strings) else "?"
+        return Failure(facts.type, facts.message, self.tables.stack(facts.traceback), kept)

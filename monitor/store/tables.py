@@ -1,0 +1,42 @@
+"""The strings and sites of a program, by the numbers that stand for them on the wire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from monitor.store.model import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from monitor import frames
+
+
+class Tables:
+    """Grows with what `static` frames tell; a number that never came stands for nothing."""
+
+    def __init__(self) -> None:
+        self.strings: list[str] = []
+        self.sites: list[Site] = []
+
+    def add(self, strings: frames.Strings | None, sites: frames.Sites | None) -> None:
+        """Takes new ones in, in the place of what had these numbers."""
+        if strings is not None:
+            del self.strings[strings.from_ :]
+            self.strings.extend(strings.items)
+        if sites is not None:
+            del self.sites[sites.from_ :]
+            for file, line, function in sites.items:
+                self.sites.append(Site(self.string(file), line, self.string(function)))
+
+    def string(self, number: int) -> str:
+        """The string of a number."""
+        return self.strings[number] if 0 <= number < len(self.strings) else "?"
+
+    def site(self, number: int) -> Site | None:
+        """The site of a number; None for 0, which stands for one that is not known."""
+        return self.sites[number] if 0 < number < len(self.sites) else None
+
+    def stack(self, numbers: Iterable[int]) -> tuple[Site, ...]:
+        """The sites of several; a number that never came is left out."""
+        return tuple(self.sites[number] for number in numbers if 0 <= number < len(self.sites))

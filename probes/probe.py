@@ -318,7 +318,7 @@ class Probe:
 
     def record_of(self, number: int | None) -> TaskRecord | None:
         """The record of a live task by its id, as far as the sampler has seen it."""
-        if number is None:
+        if number is None or number >> 63:  # the table of the twin in C raises for what is no 64-bit number
             return None
         return self.sampler.by_id.get(number)
 

@@ -332,6 +332,19 @@ def test_the_33rd_viewer_is_told_that_there_are_too_many(idle: Program) -> None:
         viewer.close()
 
 
+def test_numbers_that_no_task_can_have(idle: Program) -> None:
+    with idle.viewer() as bystander, idle.viewer() as viewer:
+        for number in (-1, 0, 2**63 - 1, 2**63, 10**100):
+            viewer.watch(rate=20, window=[number], detail=number)
+            replies = viewer.ask("tasks", ids=[number])
+            assert replies[-1]["ok"] and replies[-1]["total"] == 0
+            (refused,) = viewer.ask("cancel", task=number)
+            assert "no such task" in refused["error"]
+            viewer.ticks(2)
+        bystander.ticks(2)
+    assert idle.stderr == ""
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),

@@ -15,9 +15,9 @@ from .journal import Journal
 from .loops import Loops
 from .memory import Memory
 from .openings import Openings
-from .records import Failure, Histogram, LoopRecord, TaskRecord
+from .records import Failure, Histogram, TaskRecord
 from .registry import Registry
-from .sampler import Changes, Clock, Sampler
+from .sampler import Clock, Sampler
 from .server import LostError, Server
 from .session import BadRequestError
 from .settings import Settings, warn
@@ -61,7 +61,6 @@ class Probe:
         self._had_viewers = False
         self.on_end: Callable[[], None] = lambda: None
         self.on_gone: Callable[[], None] = lambda: None
-        self._lag: dict[int, tuple[float, float]] = {}
         self.registry = Registry(self.notice)
         self.journal = Journal(settings.ended)
         self.clock = Clock()
@@ -262,20 +261,14 @@ class Probe:
         sessions = [viewer.session for viewer in self.server.viewers if viewer.session.watching]
         if now >= self._next_look or any(now >= session.due for session in sessions):
             self._next_look = now + self.longest_without_look
-            changes = self._look()
+            self._tell()
+            changes = self.sampler.look()
             self.memory.seen(now, *self._done_so_far())
             for session in sessions:
                 session.merge(changes)
             if any(session.watch.findings for session in sessions):
                 self.signs.look(now)
         self._cpu = thread_time()
-
-    def _look(self) -> Changes:
-        for loop in list(hot.loops.values()):
-            self._lag[loop.id] = (loop.lag_peak, monotonic())
-            loop.lag_peak = 0.0
-        self._tell()
-        return self.sampler.look()
 
     def _done_so_far(self) -> tuple[int, float]:
         """Steps and busy time of all loops."""
@@ -292,10 +285,6 @@ class Probe:
         if self.unawaited.lost:
             self.sampler.drop(self.unawaited.lost)
             self.unawaited.lost = 0
-
-    def lag_of(self, loop: LoopRecord) -> float:
-        """The worst lag of a loop between the last two looks (s)."""
-        return self._lag.get(loop.id, (0.0, 0.0))[0]
 
     def notice(self, text: str) -> None:
         """One line for the viewers, from any thread."""

@@ -43,13 +43,14 @@ class Clock:
 class Changes:
     """What one look at the hooks brought; merged into every session."""
 
-    __slots__ = ("ended", "gone", "live", "sites")
+    __slots__ = ("ended", "gone", "lags", "live", "sites")
 
     def __init__(self) -> None:
         self.live: list[TaskRecord] = []
         self.ended: list[TaskRecord] = []
         self.gone: list[int] = []
         self.sites: set[int] = set()
+        self.lags: dict[int, float] = {}  # by id of the loop: the worst (s) since the last look
 
 
 class Sampler:
@@ -139,6 +140,9 @@ class Sampler:
             # A crowd is swept less often: this is never more than 2 % of a core.
             self._sweep_due = monotonic() + max(1.0, 50 * (monotonic() - now))
         changes = Changes()
+        for loop_record in list(hot.loops.values()):
+            changes.lags[loop_record.id] = loop_record.lag_peak
+            loop_record.lag_peak = 0.0
         if hot.state.lost:
             self.drop(hot.state.lost)
             hot.state.lost = 0

@@ -231,8 +231,8 @@ class Session:
                 if number in self._known:
                     self._gone.append(number)
         self._sites |= changes.sites
-        for loop in list(hot.loops.values()):
-            self._lag[loop.id] = max(self._lag.get(loop.id, 0.0), self._probe.lag_of(loop))
+        for number, lag in changes.lags.items():
+            self._lag[number] = max(self._lag.get(number, 0.0), lag)
 
     # What it is told
 
@@ -332,7 +332,8 @@ class Session:
         }
 
     def _loop_rows(self) -> list[list[Any]]:
-        return [loops.row_of(record, loop, self._lag.pop(record.id, 0.0)) for loop, record in self._probe.loops.all()]
+        lag, self._lag = self._lag, {}
+        return [loops.row_of(record, loop, lag.get(record.id, 0.0)) for loop, record in self._probe.loops.all()]
 
     def _look_closer(self, tick: dict[str, Any]) -> None:
         waits, names = [], []
@@ -384,10 +385,10 @@ class Session:
         for frame in frames:
             facts += frame.pop("static", ())
         static: dict[str, Any] = {"type": "static"}
-        loop_facts = [loops.static_of(record) for _, record in self._probe.loops.all()]
-        new_loops = [row for row in loop_facts if tuple(row) not in self._loops_told]
+        loop_facts = {tuple(loops.static_of(record)) for _, record in self._probe.loops.all()}
+        new_loops = sorted(loop_facts - self._loops_told)
+        self._loops_told = loop_facts
         if new_loops:
-            self._loops_told.update(tuple(row) for row in new_loops)
             static["loops"] = new_loops
         # Rows were made before this point, so what they refer to is in the tables by now.
         if len(tables.strings) > self._strings_told or len(tables.sites) > self._sites_told or facts or new_loops:

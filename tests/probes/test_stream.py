@@ -332,6 +332,52 @@ def test_the_33rd_viewer_is_told_that_there_are_too_many(idle: Program) -> None:
         viewer.close()
 
 
+def test_loops_that_are_over_leave_nothing(tmp_path: Path) -> None:
+    body = """
+        import threading, time
+
+        def kept():
+            sizes, seen, left = {}, set(), [sys._looptop_probe]
+            while left:
+                owner = left.pop()
+                if id(owner) in seen or not hasattr(owner, "__dict__"):
+                    continue
+                seen.add(id(owner))
+                for name, value in vars(owner).items():
+                    if isinstance(value, (dict, set, list)):
+                        sizes[f"{type(owner).__name__}.{name}"] = len(value)
+                    for thing in value if isinstance(value, list) else (value,):
+                        if type(thing).__module__.partition(".")[0] == type(owner).__module__.partition(".")[0]:
+                            left.append(thing)
+            return sizes
+
+        def several():
+            threads = [threading.Thread(target=run, args=(asyncio.sleep(0.15),)) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+        async def first():
+            await told("ready")
+
+        run(first())
+        several()
+        before = kept()
+        for _ in range(5):
+            several()
+        after = kept()
+        print([name for name in after if after[name] - before.get(name, 0) >= 10 and name != "Starved._calm"], len(after) > 10, flush=True)
+    """
+    with Program(source(body), folder=tmp_path) as program:
+        program.expect("ready")
+        with program.viewer() as viewer:
+            viewer.ticks(1)
+            program.say()
+            viewer.until(lambda: program.out[1:], "its answer")
+        program.expect("[] True")
+
+
 def test_numbers_that_no_task_can_have(idle: Program) -> None:
     with idle.viewer() as bystander, idle.viewer() as viewer:
         for number in (-1, 0, 2**63 - 1, 2**63, 10**100):

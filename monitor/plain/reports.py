@@ -57,7 +57,7 @@ def heading_lines(store: Store) -> list[str]:
         lines.append(fmt.clean(f"{_short(session.program)}{name}  pid {session.pid}  {python}"))
         if session.read_only:
             lines.append(fmt.clean(f"{session.hooks}; times and counts are not known, a tree is of who awaits whom"))
-    counts = store.counts()
+    counts = store.tasks.states()
     states = "  ".join(f"{number} {state}" for state, number in sorted(counts.items(), key=lambda pair: -pair[1]))
     number = len(store.tasks)
     lines.append(f"{number} task{'' if number == 1 else 's'}: {states}" if counts else "0 tasks")

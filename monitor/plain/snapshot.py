@@ -60,7 +60,7 @@ def look(connection: Connection, wanted: Wanted) -> Look:
     """Takes one look through a connection, whose probe was asked for it, and closes it."""
     store = Store()
     store.apply(connection.hello)
-    store.share_over = 0.8 / RATE
+    store.tasks.share_over = 0.8 / RATE
     with closing(connection):
         load(connection, store)
         waits_matter = "waiting_on" in wanted.filter or wanted.sort.endswith("waiting_on")

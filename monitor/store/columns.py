@@ -162,7 +162,7 @@ def _share(task: Task, store: Store) -> float | None:
     """Not known until somebody has watched for long enough, nor from outside."""
     if _outside(store):
         return None
-    return None if not task.share and store.now - store.watched_since < store.share_over else task.share
+    return None if not task.share and store.now - store.watched_since < store.tasks.share_over else task.share
 
 
 def _scheduled(task: Task, _store: Store) -> str:

@@ -39,7 +39,9 @@ def restore(store: Store, keyframe: frames.Keyframe) -> None:
     store.watched_since = keyframe.watched_since * _SECOND
     for detail in keyframe.details:  # before the tasks: what it said of a wait may be older than what they know
         store._apply_detail(detail)
-    _restore_tasks(store, tasks, revision)
+    for task in tasks:
+        task.version = (revision + 1) << 20  # no version of before comes again
+        store.tasks.add(task)
     for state in keyframe.loops:
         store.loops[state.id] = _loop(state, keyframe.history)
     for counts in keyframe.site_states:
@@ -119,19 +121,6 @@ def _sums(steps: Iterable[int | None]) -> list[int | None]:
             value += step
             values.append(value)
     return values
-
-
-def _restore_tasks(store: Store, tasks: list[Task], revision: int) -> None:
-    version = (revision + 1) << 20  # no version of before comes again
-    for task in tasks:
-        task.version = version
-        if task.id in store.tasks:
-            store._census.left(store.tasks[task.id])
-        store.tasks[task.id] = task
-        store._census.came(task)
-        store._children.setdefault(task.parent, set()).add(task.id)
-        if task.share or task.busy > task.measured_busy:
-            store._sharing.add(task.id)
 
 
 def _add_rare(columns: frames.TaskColumns, tasks: list[Task]) -> None:

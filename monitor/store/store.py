@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from dataclasses import fields, replace
-from operator import attrgetter
+from collections import deque
+from dataclasses import replace
 
 from monitor import frames
 from monitor.store import keyframe, restored
-from monitor.store.census import Census
 from monitor.store.ends import Ends
 from monitor.store.memory import Memory
 from monitor.store.model import (
@@ -20,10 +18,8 @@ from monitor.store.model import (
     Probe,
     Process,
     Session,
-    Site,
     SiteStats,
     SlowCallback,
-    Task,
     TaskDetail,
     Unhandled,
     Wait,
@@ -32,12 +28,12 @@ from monitor.store.series import Series
 from monitor.store.signs import Signs, canceller_of, signs_of
 from monitor.store.slow_log import SlowLog
 from monitor.store.tables import Tables
+from monitor.store.tasks import Tasks
 from probes import wire
 
 MOST_NOTES = 1000
 MOST_DETAILS = 200_000
 _SECOND = 1e-6
-_FIELDS = attrgetter(*(field.name for field in fields(Task)))
 
 
 class Store:
@@ -51,7 +47,7 @@ class Store:
         self.session: Session | None = None
         self.now = 0.0  # Unix time of the last frame, by the clock of the watched program
         self.watched_since = 0.0
-        self.tasks: dict[int, Task] = {}
+        self.tasks = Tasks()
         self.ended = Ends()
         self.slow = SlowLog()
         self.unhandled: deque[Unhandled] = deque(maxlen=MOST_NOTES)
@@ -70,16 +66,11 @@ class Store:
         self.steps = Series()
         self.task_counts = Series()
         self.ended_total = 0
-        self.share_over = 1.0  # seconds: over a tick the share of a task would jump
         self.tables = Tables()
         self._last_seq: int | None = None
         self._heard_from = 0  # µs: gaps before that are of events that fell out of the rings before anybody looked
         self._now_us = 0
         self._whole_us = 0  # of the last tick that was not a piece
-        self._children: dict[int, set[int]] = {}
-        self._sharing: set[int] = set()  # tasks whose `share` is, or will be, not 0
-        self._census = Census()
-        self._borrowed: set[int] = set()  # tasks that a frozen copy shows, too: these are not written to
 
     def apply(self, frame: frames.Frame) -> None:
         """Takes one frame in."""
@@ -109,34 +100,12 @@ class Store:
         """The number of the newest event; 0 before the first one."""
         return self._last_seq or 0
 
-    def counts(self) -> Counter[str]:
-        """Live tasks by state."""
-        return self._census.states()
-
-    def made_at(self) -> Counter[Site | None]:
-        """Live tasks by creation site."""
-        return self._census.sites()
-
-    def busiest(self, least: float) -> list[Task]:
-        """The live tasks that took such a share of the last second, or more; in no order."""
-        tasks = (self.tasks.get(task_id) for task_id in self._sharing)
-        return [task for task in tasks if task is not None and task.share >= least]
-
-    def children(self, task_id: int) -> list[int]:
-        """Ids of the live children of a task (0: of those without a parent), in order of birth."""
-        return sorted(self._children.get(task_id, ()))
-
-    def has_children(self, task_id: int) -> bool:
-        """Whether a task has live children."""
-        return bool(self._children.get(task_id))
-
     def frozen(self) -> Store:
         """A copy that stays as it is while this one goes on: what a viewer who pauses looks at."""
         twin = Store()
         for name, value in vars(self).items():
             setattr(twin, name, value)
-        twin.tasks, twin._census = dict(self.tasks), self._census.copy()
-        self._borrowed = set(self.tasks)  # to copy 100,000 of them takes half a second, and few change meanwhile
+        twin.tasks = self.tasks.frozen()
         twin.ended, twin.unhandled, twin.notices = self.ended.copy(), self.unhandled.copy(), self.notices.copy()
         twin.never_awaited = self.never_awaited.copy()
         twin.slow = self.slow.frozen()
@@ -145,7 +114,6 @@ class Store:
         twin.details = dict(self.details)
         twin.process, twin.probe = replace(self.process), replace(self.probe)
         twin.memory = self.memory.frozen()
-        twin._children = {parent: set(children) for parent, children in self._children.items()}
         return twin
 
     def keyframe(self, *, history: bool = False) -> frames.Keyframe:
@@ -191,8 +159,6 @@ class Store:
         if same:
             # The probe tells a viewer that comes again everything again; what it does not tell is gone.
             self.tasks.clear()
-            self._children.clear()
-            self._census, self._borrowed = Census(), set()
         else:
             self.watched_since = self.now
             self._heard_from = hello.now
@@ -207,37 +173,7 @@ class Store:
             else:
                 loop.kind, loop.thread, loop.name = kind, thread, name
         for row in static.tasks:
-            self._apply_task_facts(row)
-
-    def _apply_task_facts(self, row: frames.StaticRow) -> None:
-        task_id, name, coro, loop, born, counted, parent, site, flags = row
-        old = self.tasks.get(task_id)
-        task = Task(
-            id=task_id,
-            name=name,
-            coro=self.tables.string(coro),
-            loop=loop,
-            born=None if born is None else born * _SECOND,
-            counted=None if counted is None else counted * _SECOND,
-            parent=parent,
-            site=self.tables.site(site),
-            born_before_attach=bool(flags & wire.BORN_BEFORE_ATTACH),
-            eager=bool(flags & wire.EAGER),
-            seen=self.now if old is None else old.seen,
-            since=self.now if old is None else old.since,
-        )
-        if old is not None:
-            task.state, task.steps, task.busy, task.scheduled = old.state, old.steps, old.busy, old.scheduled
-            task.max_step, task.share, task.version = old.max_step, old.share, old.version + 1
-            task.wait_kind, task.wait_text = old.wait_kind, old.wait_text
-            task.measured, task.measured_busy = old.measured, old.measured_busy
-            if old.parent != parent:
-                self._children.get(old.parent, set()).discard(task_id)
-            self._census.left(old)
-            self._borrowed.discard(task_id)
-        self.tasks[task_id] = task
-        self._census.came(task)
-        self._children.setdefault(parent, set()).add(task_id)
+            self.tasks.apply_facts(row, self.tables, self.now)
 
     def _apply_tick(self, tick: frames.Tick) -> None:
         before, self._now_us = self._now_us, max(tick.at, self._now_us)
@@ -249,9 +185,12 @@ class Store:
             elapsed = (self._now_us - before) * _SECOND
         self.left = tick.left
         for row in tick.tasks:
-            self._apply_task_row(row)
+            if row[1] >= wire.ENDED:
+                self._forget(row[0])
+            elif row[1] >= 0:
+                self.tasks.apply_row(row, self.now)
         if tick.loops:
-            self._measure_tasks()
+            self.tasks.measure(self.now)
         for task_id in tick.gone:
             self._forget(task_id)
         for loop_row in tick.loops:
@@ -259,7 +198,7 @@ class Store:
         for site_row in tick.sites:
             self._apply_site_row(site_row)
         for task_id, kind, text in tick.waits:
-            self._apply_wait(task_id, kind, text)
+            self.tasks.apply_wait(task_id, kind, text)
         self._apply_looks(tick)
         if tick.loops:
             self.steps.add(self.steps_per_s() or 0.0)
@@ -282,61 +221,8 @@ class Store:
         if tick.probe is not None:
             self._apply_probe(tick.probe)
 
-    def _apply_task_row(self, row: frames.TaskRow) -> None:
-        task_id, state, steps, busy, scheduled, max_step = row
-        task = self.tasks.get(task_id)
-        if task is None or state < 0:
-            return
-        if state >= wire.ENDED:
-            self._forget(task_id)
-            return
-        if task_id in self._borrowed:
-            task = self._own(task)
-        if state != task.state:
-            self._census.changed(task.state, state)
-            task.since = self.now
-        elif steps != task.steps:
-            task.since = self.now
-        seconds = busy * _SECOND
-        if not task.measured:
-            # What the first row tells of an older task happened at a time that nobody knows.
-            begin = max(task.born or 0.0, task.counted or 0.0)
-            fresh = self.now - begin < self.share_over
-            task.measured, task.measured_busy = (begin, 0.0) if fresh else (self.now, seconds)
-        if seconds > task.measured_busy:
-            self._sharing.add(task_id)
-        task.state, task.steps, task.busy = state, steps, seconds
-        task.scheduled = None if scheduled is None else scheduled * _SECOND
-        task.max_step = max_step * _SECOND
-        task.version += 1
-
-    def _measure_tasks(self) -> None:
-        """Takes the share of each task, over `share_over` at least."""
-        for task_id in list(self._sharing):
-            task = self.tasks.get(task_id)
-            if task is None:
-                self._sharing.discard(task_id)
-            elif self.now - task.measured >= self.share_over:
-                share = min(max(task.busy - task.measured_busy, 0.0) / (self.now - task.measured), 1.0)
-                if share == 0.0:
-                    self._sharing.discard(task_id)
-                if task_id in self._borrowed:
-                    task = self._own(task)
-                if share != task.share:
-                    task.share = share
-                    task.version += 1
-                task.measured, task.measured_busy = self.now, task.busy
-
     def _forget(self, task_id: int) -> None:
-        task = self.tasks.pop(task_id, None)
-        if task is not None:
-            self._census.left(task)
-            self._borrowed.discard(task_id)
-            siblings = self._children.get(task.parent)
-            if siblings is not None:
-                siblings.discard(task_id)
-                if not siblings:
-                    del self._children[task.parent]
+        self.tasks.forget(task_id)
         self.details.pop(task_id, None)
 
     def _apply_loop_row(self, row: frames.LoopRow, elapsed: float) -> None:
@@ -402,21 +288,7 @@ class Store:
             step_counts=None if detail.histogram is None else tuple(detail.histogram.steps),
             schedule_counts=None if detail.histogram is None else tuple(detail.histogram.schedules),
         )
-        self._apply_wait(detail.id, *((None, None) if wait is None else (wait.kind, wait.repr)))
-
-    def _apply_wait(self, task_id: int, kind: str | None, text: str | None) -> None:
-        task = self.tasks.get(task_id)
-        if task is not None and (task.wait_kind, task.wait_text) != (kind, text):
-            if task_id in self._borrowed:
-                task = self._own(task)
-            task.wait_kind, task.wait_text = kind, text
-            task.version += 1
-
-    def _own(self, task: Task) -> Task:
-        """A task to write to, in the place of one that a frozen copy shows."""
-        self._borrowed.discard(task.id)
-        mine = self.tasks[task.id] = Task(*_FIELDS(task))
-        return mine
+        self.tasks.apply_wait(detail.id, *((None, None) if wait is None else (wait.kind, wait.repr)))
 
     def _apply_process(self, process: frames.Process) -> None:
         now, mine = self.now, self.process

@@ -238,7 +238,7 @@ class TreeRows(TaskRows):
     def _branch(self, task: Task) -> str:
         depth = 0 if task.parent == task.id else min(self._levels.get(task.parent, 0), DEEPEST)
         mark = " "
-        if self.store.has_children(task.id):
+        if self.store.tasks.has_children(task.id):
             mark = "▸" if task.id in self.folded else "▾"
         return " " * (INDENT * depth) + mark + " "
 
@@ -250,7 +250,7 @@ class TreeRows(TaskRows):
 
     def fold(self, task_id: int, folded: bool) -> bool:
         """Hides or shows the children; says whether that changed anything."""
-        if folded == (task_id in self.folded) or not self.store.has_children(task_id):
+        if folded == (task_id in self.folded) or not self.store.tasks.has_children(task_id):
             return False
         if folded:
             self.folded.add(task_id)

@@ -94,7 +94,7 @@ class Tasks:
     def _look(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
         window, least = thresholds.of("tasks_growing", "window"), thresholds.of("tasks_growing", "least")
         most_ended = thresholds.of("tasks_growing", "ended")
-        alive = store.made_at()
+        alive = store.tasks.sites()
         ends = {stats.site: stats.ended for stats in store.sites.values()}
         self._alive.keep(set(alive))
         self._ended.keep(set(alive))

@@ -123,7 +123,7 @@ class KeptBusy:
         """One sign a task."""
         share = thresholds.of("task_busy", "share")
         window = max(thresholds.of("task_busy", "after"), _TWO_SECONDS)
-        for candidate in store.busiest(_LITTLE):
+        for candidate in store.tasks.busiest(_LITTLE):
             self._busy.setdefault(candidate.id, Past())
         for number, past in list(self._busy.items()):
             task = store.tasks.get(number)
@@ -192,7 +192,7 @@ class BusyLoops:
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
         """One sign a task."""
         least, idle = thresholds.of("busy_loop", "steps"), thresholds.of("busy_loop", "idle")
-        candidates = {task.id: task for task in store.busiest(0.01) if task.scheduled is not None}
+        candidates = {task.id: task for task in store.tasks.busiest(0.01) if task.scheduled is not None}
         for gone in self._seconds.keys() - candidates.keys():
             del self._seconds[gone]
         for task in candidates.values():

@@ -58,7 +58,7 @@ def task_page(store: Store, subject: Subject, sources: Sources, cells: int, orig
     lines += [BLANK, *_origin(store, subject, sources, cells, origins)]
     lines += _relatives(store, "Awaited by", detail.awaited_by if detail else (), cells)
     title = "Awaits" if store.session is not None and store.session.read_only else "Children"
-    lines += _relatives(store, title, store.children(task.id), cells)
+    lines += _relatives(store, title, store.tasks.children(task.id), cells)
     return lines
 
 

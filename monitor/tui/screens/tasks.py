@@ -145,7 +145,7 @@ class TasksScreen(TableScreen):
         task = self.store.tasks.get(task_id) if isinstance(task_id, int) else None
         if task is None:
             return
-        foldable = self.store.has_children(task.id) and task.id not in self.tree_rows.folded
+        foldable = self.store.tasks.has_children(task.id) and task.id not in self.tree_rows.folded
         if step < 0 and not foldable and self.tree_rows.index(task.parent) is not None:
             self.table.go_to(task.parent)
         else:

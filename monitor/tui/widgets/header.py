@@ -168,7 +168,7 @@ def _coloured(
 
 
 def _counts(store: Store, wide: bool) -> tuple[Part, ...]:
-    counts: Counter[str] = store.counts()
+    counts: Counter[str] = store.tasks.states()
     parts: list[Part] = [("tasks ", "dim"), (fmt.count(len(store.tasks)), "strong")]
     for state, glyph in (("running", "▶"), ("scheduled", "▷"), ("waiting", "·")):
         number = counts.get(state, 0)

@@ -49,7 +49,9 @@ def hostile():
     store = apply(Store(), hello(name="[/x]", program="\x1b]0;x\x07[/y]"))
     apply(store, static(tasks=[[1, "x", 0, 1, None, None, 0, 0, 0]]))
     for row in rows:
-        store._apply_task_facts(tuple(row))  # as the wire could bring it: a lone surrogate is no JSON of ours
+        store.tasks.apply_facts(
+            tuple(row), store.tables, store.now
+        )  # as the wire could bring it: a lone surrogate is no JSON of ours
     apply(store, tick(tasks=[[n, 2, 1, 1, 1, 1] for n in range(1, len(HOSTILE) + 1)]))
     return store
 

@@ -79,7 +79,7 @@ def use(path):
                 store = Store()
                 for frame in recording.state(recording.start + round((recording.end - recording.start) * share))[0]:
                     store.apply(frame)
-                store.measure_sites(), store.counts()
+                store.measure_sites(), store.tasks.states()
             state, rest = walk(recording)
             store = Store()
             for frame in state:

@@ -33,9 +33,9 @@ def test_facts_and_rows(store):
     assert (worker.state_name, worker.scheduled, worker.parent) == ("running", None, 1)
     assert worker.counted == pytest.approx((NOW - 1_000_000) / 1e6)
     assert (old.site, old.born, old.born_before_attach) == (None, None, True)
-    assert store.children(0) == [1, 3]
-    assert store.children(1) == [2]
-    assert dict(store.counts()) == {"waiting": 2, "running": 1}
+    assert store.tasks.children(0) == [1, 3]
+    assert store.tasks.children(1) == [2]
+    assert dict(store.tasks.states()) == {"waiting": 2, "running": 1}
 
 
 def test_ages_and_idle(store):
@@ -59,7 +59,7 @@ def test_a_frame_may_come_twice_or_not_at_all(store):
 def test_ends(store):
     apply(store, tick(NOW + 500_000, tasks=[[2, 3, 4, 50, None, 20]]))
     assert list(store.tasks) == [1, 3]
-    assert store.children(1) == []
+    assert store.tasks.children(1) == []
     apply(store, tick(NOW + 750_000, tasks=[], gone=[3, 99]))
     assert list(store.tasks) == [1]
     apply(store, event(1, "task_ended", task=1, name="main", coro="main", outcome="done", age=1, busy=1, steps=1))
@@ -71,7 +71,7 @@ def test_a_task_that_is_renamed(store):
     apply(store, static(strings=None, sites=None, tasks=[[2, "renamed", 3, 1, NOW - 4_000_000, NOW, 1, 2, 0]]))
     task = store.tasks[2]
     assert (task.name, task.steps, task.state_name) == ("renamed", 3, "running")
-    assert store.children(1) == [2]
+    assert store.tasks.children(1) == [2]
 
 
 def test_rows_of_tasks_and_loops_that_nobody_introduced(store):
@@ -227,9 +227,9 @@ anything = st.one_of(
 @given(st.lists(anything, max_size=12))
 def test_whatever_comes_in_whatever_order_the_store_stands(told):
     store = apply(Store(), *told)
-    assert store.counts() == Counter(task.state_name for task in store.tasks.values())
-    assert store.made_at() == Counter(task.site for task in store.tasks.values())
-    children = [child for parent in range(-1, 7) for child in store.children(parent)]
+    assert store.tasks.states() == Counter(task.state_name for task in store.tasks.values())
+    assert store.tasks.sites() == Counter(task.site for task in store.tasks.values())
+    children = [child for parent in range(-1, 7) for child in store.tasks.children(parent)]
     assert sorted(children) == sorted(store.tasks)
 
 
@@ -245,8 +245,8 @@ def test_a_frozen_copy_stays_as_it_is_whatever_comes(before, meanwhile, after):
     apply(store, *after)
     assert (frozen.tasks, again.tasks) == (shown, shown_again)
     for one in (frozen, again, store):
-        assert one.counts() == Counter(task.state_name for task in one.tasks.values())
-        assert one.made_at() == Counter(task.site for task in one.tasks.values())
+        assert one.tasks.states() == Counter(task.state_name for task in one.tasks.values())
+        assert one.tasks.sites() == Counter(task.site for task in one.tasks.values())
     apply(other, *meanwhile)
     apply(other, tick(waits=[[number, "lock", "of the later"] for number in range(-1, 7)]), *after)
     assert store.tasks == other.tasks  # to have been looked at changes nothing

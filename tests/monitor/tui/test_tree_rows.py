@@ -53,9 +53,8 @@ numbers = st.integers(1, 9)
 )
 def test_a_tree_is_in_the_order_that_the_plainest_way_gives(facts, folded, passing, descending):
     store = Store()
-    store.tasks = {number: task(number, parent, busy) for number, parent, busy in facts}
-    for one in store.tasks.values():
-        store._children.setdefault(one.parent, set()).add(one.id)
+    for number, parent, busy in facts:
+        store.tasks.add(task(number, parent, busy))
     rows = TreeRows(store)
     rows.folded, rows.sort_key, rows.descending = folded, "busy", descending
     kept = set(store.tasks)

@@ -1,0 +1,186 @@
+"""The live tasks by their ids, and what is kept beside them as they change: children, a census, shares."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from monitor.store.census import Census
+from monitor.store.model import Task
+from probes import wire
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from monitor import frames
+    from monitor.store.model import Site
+    from monitor.store.tables import Tables
+
+_SECOND = 1e-6
+_FIELDS = attrgetter(*(field.name for field in fields(Task)))
+
+
+class Tasks(dict[int, Task]):
+    """Written to by the store only. `now` is Unix time by the clock of the watched program."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.share_over = 1.0  # seconds: over a tick the share of a task would jump
+        self._children: dict[int, set[int]] = {}
+        self._sharing: set[int] = set()  # tasks whose `share` is, or will be, not 0
+        self._census = Census()
+        self._borrowed: set[int] = set()  # tasks that a frozen copy shows, too: these are not written to
+
+    def frozen(self) -> Tasks:
+        """A copy that stays as it is while this one goes on."""
+        twin = Tasks()
+        twin.update(self)
+        self._borrowed = set(self)  # to copy 100,000 of them takes half a second, and few change meanwhile
+        twin.share_over = self.share_over
+        twin._children = {parent: set(children) for parent, children in self._children.items()}
+        twin._sharing, twin._census = set(self._sharing), self._census.copy()
+        return twin
+
+    # What a reader asks
+
+    def states(self) -> Counter[str]:
+        """How many there are by state."""
+        return self._census.states()
+
+    def sites(self) -> Counter[Site | None]:
+        """How many there are by creation site."""
+        return self._census.sites()
+
+    def busiest(self, least: float) -> list[Task]:
+        """Those that took such a share of the last second, or more; in no order."""
+        tasks = map(self.get, self._sharing)
+        return [task for task in tasks if task is not None and task.share >= least]
+
+    def children(self, task_id: int) -> list[int]:
+        """Ids of the live children of a task (0: of those without a parent), in order of birth."""
+        return sorted(self._children.get(task_id, ()))
+
+    def has_children(self, task_id: int) -> bool:
+        """Whether a task has live children."""
+        return bool(self._children.get(task_id))
+
+    # What the frames say
+
+    def add(self, task: Task) -> None:
+        """One more, or another one in the place of what had its id."""
+        old = self.get(task.id)
+        if old is not None:
+            self._census.left(old)
+            self._borrowed.discard(task.id)
+            if old.parent != task.parent:
+                self._children.get(old.parent, set()).discard(task.id)
+        self[task.id] = task
+        self._census.came(task)
+        self._children.setdefault(task.parent, set()).add(task.id)
+        if task.share or task.busy > task.measured_busy:
+            self._sharing.add(task.id)
+
+    def clear(self) -> None:
+        """Forgets all."""
+        super().clear()
+        self._children.clear()
+        self._sharing.clear()
+        self._borrowed.clear()
+        self._census = Census()
+
+    def forget(self, task_id: int) -> None:
+        """One less; nothing where it is not known."""
+        task = self.pop(task_id, None)
+        if task is None:
+            return
+        self._census.left(task)
+        self._borrowed.discard(task_id)
+        siblings = self._children.get(task.parent)
+        if siblings is not None:
+            siblings.discard(task_id)
+            if not siblings:
+                del self._children[task.parent]
+
+    def apply_facts(self, row: frames.StaticRow, tables: Tables, now: float) -> None:
+        """What does not change, or only with its name."""
+        task_id, name, coro, loop, born, counted, parent, site, flags = row
+        old = self.get(task_id)
+        task = Task(
+            id=task_id,
+            name=name,
+            coro=tables.string(coro),
+            loop=loop,
+            born=None if born is None else born * _SECOND,
+            counted=None if counted is None else counted * _SECOND,
+            parent=parent,
+            site=tables.site(site),
+            born_before_attach=bool(flags & wire.BORN_BEFORE_ATTACH),
+            eager=bool(flags & wire.EAGER),
+            seen=now if old is None else old.seen,
+            since=now if old is None else old.since,
+        )
+        if old is not None:
+            task.state, task.steps, task.busy, task.scheduled = old.state, old.steps, old.busy, old.scheduled
+            task.max_step, task.share, task.version = old.max_step, old.share, old.version + 1
+            task.wait_kind, task.wait_text = old.wait_kind, old.wait_text
+            task.measured, task.measured_busy = old.measured, old.measured_busy
+        self.add(task)
+
+    def apply_row(self, row: frames.TaskRow, now: float) -> None:
+        """What changed of one that has not ended."""
+        task_id, state, steps, busy, scheduled, max_step = row
+        task = self.get(task_id)
+        if task is None:
+            return
+        if task_id in self._borrowed:
+            task = self._own(task)
+        if state != task.state:
+            self._census.changed(task.state, state)
+            task.since = now
+        elif steps != task.steps:
+            task.since = now
+        seconds = busy * _SECOND
+        if not task.measured:
+            # What the first row tells of an older task happened at a time that nobody knows.
+            begin = max(task.born or 0.0, task.counted or 0.0)
+            fresh = now - begin < self.share_over
+            task.measured, task.measured_busy = (begin, 0.0) if fresh else (now, seconds)
+        if seconds > task.measured_busy:
+            self._sharing.add(task_id)
+        task.state, task.steps, task.busy = state, steps, seconds
+        task.scheduled = None if scheduled is None else scheduled * _SECOND
+        task.max_step = max_step * _SECOND
+        task.version += 1
+
+    def apply_wait(self, task_id: int, kind: str | None, text: str | None) -> None:
+        """What one waits on."""
+        task = self.get(task_id)
+        if task is not None and (task.wait_kind, task.wait_text) != (kind, text):
+            if task_id in self._borrowed:
+                task = self._own(task)
+            task.wait_kind, task.wait_text = kind, text
+            task.version += 1
+
+    def measure(self, now: float) -> None:
+        """Takes the share of each, over `share_over` at least."""
+        for task_id in list(self._sharing):
+            task = self.get(task_id)
+            if task is None:
+                self._sharing.discard(task_id)
+            elif now - task.measured >= self.share_over:
+                share = min(max(task.busy - task.measured_busy, 0.0) / (now - task.measured), 1.0)
+                if share == 0.0:
+                    self._sharing.discard(task_id)
+                if task_id in self._borrowed:
+                    task = self._own(task)
+                if share != task.share:
+                    task.share = share
+                    task.version += 1
+                task.measured, task.measured_busy = now, task.busy
+
+    def _own(self, task: Task) -> Task:
+        """A task to write to, in the place of one that a frozen copy shows."""
+        self._borrowed.discard(task.id)
+        mine = self[task.id] = Task(*_FIELDS(task))
+        return mine

@@ -23,6 +23,10 @@ class Gone(ConnectError):  # noqa: N818 - it is what happened to the process
     """The process of a target does not exist (any more); trying again is no use."""
 
 
+class NoProbe(ConnectError):  # noqa: N818 - it is what is missing
+    """The process of a target could be watched, but has no probe."""
+
+
 def resolve(
     text: str, environ: Mapping[str, str] | None = None, enter: Callable[[int], Address] | None = None
 ) -> Address:
@@ -143,7 +147,7 @@ def _without_probe(pid: int, environ: Mapping[str, str], enter: Callable[[int], 
     if enter is not None:
         return enter(pid)
     problems = find.probes(environ).problems
-    raise ConnectError(f"process {pid} ({name}) has no probe", _first(problems, "looptop attach puts one in"))
+    raise NoProbe(f"process {pid} ({name}) has no probe", _first(problems, "looptop attach puts one in"))
 
 
 def _first(problems: list[str], otherwise: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from monitor.errors import ConnectError, Left, UsageError
-from monitor.targets import Gone
+from monitor.targets import Gone, NoProbe
 
 if TYPE_CHECKING:
     from monitor.attach.enter import Way
@@ -52,7 +52,13 @@ class Reach:
         """Opens it once more, the same way."""
         if self._outside is not None:
             return self._read(self._pid(), self._outside)
-        return self._connect(enter=False)
+        try:
+            return self._connect(enter=False)
+        except NoProbe as left:
+            if self.way is None:
+                raise
+            # Taken out by somebody, or gone with the program when that executed another one under its pid.
+            raise NoProbe(f"{self.target} has no probe any more", f"q, then looptop attach {self.target}") from left
 
     def _connect(self, enter: bool) -> Connection:
         from monitor.sources.connection import Closed, connect

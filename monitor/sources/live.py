@@ -151,7 +151,7 @@ class LiveSource:
                 self._say("ended", f"the program has ended ({error.message})")
         except LooptopError as error:
             if self._session is not None or not self._eager:
-                self._say("lost", f"{error.message}; next try in {pause:.3g} s")
+                self._say("lost", f"{error}; next try in {pause:.3g} s")
             elif self.status.state != "connecting" or not self.status.text:
                 self._say("connecting", "waiting for the program to start")
         return None

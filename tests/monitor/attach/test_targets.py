@@ -11,9 +11,11 @@ from fake_probe import announce
 
 from monitor import targets
 from monitor.attach import access, door, find
+from monitor.attach.enter import Way
 from monitor.attach.find import Announcement, Found
+from monitor.attach.reach import Reach
 from monitor.errors import NO_CONNECTION, USAGE, ConnectError, UsageError
-from monitor.targets import Gone, recording, resolve
+from monitor.targets import Gone, NoProbe, recording, resolve
 
 
 @pytest.fixture
@@ -148,6 +150,13 @@ def test_asyncio_without_a_probe(runtime_dir, child):
     assert failure(str(pid)).endswith(
         f"has no probe: {runtime_dir} is open to others and is not trusted: chmod 700 {runtime_dir}"
     )
+
+
+def test_a_program_that_was_attached_to_and_executed_another_one(runtime_dir, child):
+    pid = child(sys.executable, "-S", "-c", "import asyncio; print('r', flush=True); input()")
+    with pytest.raises(NoProbe) as said:
+        Reach(str(pid), way=Way()).again()
+    assert str(said.value) == f"{pid} has no probe any more: q, then looptop attach {pid}"
 
 
 def test_a_process_of_somebody_else(runtime_dir, child, monkeypatch):

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from monitor.format import UNKNOWN
-from monitor.store.columns import ENDED, GROUPS, SLOW, TASKS, Column, by_key, called, ordered
+from monitor.store.columns import ENDED, GLYPHS, GROUPS, SLOW, TASKS, Column, by_key, called, ordered
 from monitor.store.groups import Group, groups
 from monitor.store.model import EndedTask, Failure, Site, Task
 from monitor.store.query import Predicate
@@ -26,6 +26,9 @@ INDENT = 2
 TREE_NAME = 34
 DEEPEST = 12
 """Deeper levels of the tree are not indented further: names must keep their room."""
+
+OF_ENDED = {"state": f"{GLYPHS['ended']} ended", "age": "", "share": "", "idle": "", "waiting_on": ""}
+"""What a row says of a task that ended since the rows were arranged: nothing that is of now, for it has none."""
 
 
 class Rows(Generic[Row]):
@@ -142,6 +145,13 @@ class TaskRows(Rows[Task]):
     def now(self, row: Task) -> Task:
         """A renamed task is another object under the same id."""
         return self.store.tasks.get(row.id, row)
+
+    def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
+        """One that has ended says so: its state is of a time before, and it grows no older."""
+        cells = super().cells(index, columns)
+        if self.rows[index].id in self.store.tasks:
+            return cells
+        return [(OF_ENDED.get(column.key, text), style) for column, (text, style) in zip(columns, cells, strict=True)]
 
     def style(self, row: Task, key: str) -> str:
         """By state and by load."""

@@ -1,11 +1,12 @@
-"""What is typed into the filter of Slow, Ended and Findings: words, or a word of one column."""
+"""What rows say, and what is typed into the filter of Slow, Ended and Findings: words, or a word of one column."""
 
 import msgspec
 from fake_probe import event, hello, static, tick
 
 from monitor import frames
+from monitor.store.columns import TASKS
 from monitor.store.store import Store
-from monitor.tui.rows import EndedRows
+from monitor.tui.rows import EndedRows, TaskRows
 
 
 def test_words_and_words_of_a_column():
@@ -26,3 +27,21 @@ def test_words_and_words_of_a_column():
     assert found("outcome:failed") == ["b"]
     assert found("coro:job outcome:cancelled") == ["c"]
     assert found("outcome:") == found("nothing:failed") == []
+
+
+def test_a_row_that_stays_for_a_task_that_has_ended_does_not_say_that_it_runs():
+    store = Store()
+    running = tick(tasks=[[1, 0, 3, 113_000, 0, 113_000]])
+    for frame in (hello(), static(tasks=[[1, "job", 0, 1, 0, None, 0, 0, 0]]), running):
+        store.apply(frames.decode(msgspec.json.encode(frame)))
+    rows = TaskRows(store)
+    rows.arrange(store)
+
+    def said() -> dict[str, str]:
+        return {column.key: text for column, (text, _) in zip(TASKS, rows.cells(0, TASKS), strict=True)}
+
+    assert said()["state"] == "▶ running"
+    store.apply(frames.decode(msgspec.json.encode(tick(tasks=[], gone=[1]))))
+    told = said()
+    assert (told["state"], told["busy"]) == ("■ ended", "113ms")
+    assert {told[key] for key in ("age", "share", "idle", "waiting_on")} == {""}

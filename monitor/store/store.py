@@ -304,6 +304,8 @@ class Store:
         total = (probe.cpu + probe.hooks) * _SECOND
         if mine.cpu_total is not None and now > mine.measured:
             mine.share = max(total - mine.cpu_total, 0.0) / (now - mine.measured)
+        if mine.cpu_total is not None:  # the first tells of a time before this viewer came
+            self.ended_total += max(probe.unnamed - mine.unnamed, 0)
         mine.cpu_total, mine.measured = total, now
         mine.viewers, mine.tasks, mine.dropped = probe.viewers, probe.tasks, probe.dropped
         mine.unnamed = probe.unnamed

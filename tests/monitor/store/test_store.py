@@ -179,6 +179,15 @@ def test_everything_is_bounded(store):
     assert store.missed_events == 0
 
 
+def test_ends_that_are_not_told_by_name_are_counted_with_those_that_are():
+    told = {"cpu": 10, "hooks": 5, "viewers": 1, "tasks": 3, "dropped_at": None, "off": []}
+    came_late = apply(Store(), hello(), static(), tick(probe={**told, "dropped": 900, "unnamed": 900}))
+    assert came_late.ended_total == 0
+    apply(came_late, tick(NOW + 1_500_000, probe={**told, "dropped": 3_400, "unnamed": 3_400}))
+    apply(came_late, event(10, "task_ended", task=10, outcome="done"))
+    assert came_late.ended_total == 2_501
+
+
 def test_ends_that_went_well_do_not_push_out_what_failed(store):
     failed = [event(n, "task_ended", task=n, outcome="failed") for n in range(10, 15)]
     well = [event(n, "task_ended", task=n, outcome="done") for n in range(15, 15 + 2 * MOST_ENDED)]

@@ -77,6 +77,12 @@ def tasks(
 @json_option
 @click.option("--duration", type=click.FloatRange(0), metavar="S", help="Leave after so many seconds.")
 @click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
+@click.option(
+    "--only",
+    type=click.Choice(["slow", "ended", "failed", "loop", "finding"]),
+    multiple=True,
+    help="Nothing else; several times for several.",
+)
 @read_only_option
 @at_option
 @locals_option
@@ -86,6 +92,7 @@ def watch(
     as_json: bool,
     duration: float | None,
     slow: float | None,
+    only: tuple[str, ...],
     read_only: bool,
     at: str | None,
     keep_locals: bool,
@@ -111,6 +118,8 @@ def watch(
             Reach(target, token_file, Way(tell=say), read_only).first(), duration, slow, found, keep_locals
         )
     for thing in things:
+        if not stream.wanted(thing, only):
+            continue
         if thing["type"] == "notice":
             say(thing["text"])
         else:

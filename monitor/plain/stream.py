@@ -23,7 +23,7 @@ from monitor.store.model import Loop
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Reversible
+    from collections.abc import Callable, Collection, Iterator, Reversible
     from pathlib import Path
 
 RATE = 4
@@ -31,6 +31,15 @@ RATE = 4
 
 MISSED_EVERY = 10.0
 """Seconds between two lines that say how many events were lost: a busy server loses some at every tick."""
+
+ONLY: dict[str, tuple[str, ...]] = {
+    "slow": ("slow_callback",),
+    "ended": ("task_ended",),
+    "failed": ("task_ended", "unhandled"),
+    "loop": ("loop",),
+    "finding": ("finding", "finding_gone"),
+}
+"""What can be asked for alone, and the types of the objects that are it."""
 
 Entry = TypeVar("Entry")
 
@@ -54,6 +63,8 @@ class Stream:
     _told: dict[int, _Second] = field(default_factory=dict)
     _missed: int = 0  # that were told
     _missed_told: float | None = None  # when
+    _unnamed: int | None = None  # ends without a name that were told; None: the probe has not said how many there were
+    _unnamed_told: float = 0.0  # when
 
     def take(self, frame: frames.Frame) -> list[Object]:
         """The objects that a frame gives rise to."""
@@ -102,6 +113,15 @@ class Stream:
         if missed and (self._missed_told is None or now - self._missed_told >= every):
             yield _notice(now, f"{missed} events were dropped")
             self._missed, self._missed_told = self.store.missed_events, now
+        if self.store.probe.cpu_total is None:
+            return
+        if self._unnamed is None:  # what was before this viewer is not its own
+            self._unnamed, self._unnamed_told = self.store.probe.unnamed, now
+        unnamed = self.store.probe.unnamed - self._unnamed
+        if unnamed and now - self._unnamed_told >= every:
+            text = f"{unnamed} more tasks ended well: too many to tell each by name"
+            yield {**_notice(now, text), "about": "ended"}
+            self._unnamed, self._unnamed_told = self.store.probe.unnamed, now
 
     def _findings(self, tick: frames.Tick) -> Iterator[Object]:
         """What came to be wrong, and what is over. A piece of a tick is not the whole picture."""
@@ -202,6 +222,16 @@ def replayed(
                     yield thing
         for problem in recording.problems:
             yield _notice(recording.end * 1e-6, problem)
+
+
+def wanted(thing: Object, only: Collection[str]) -> bool:
+    """Whether an object is of what was asked for alone. What looptop itself has to say mostly is."""
+    if not only:
+        return True
+    if thing["type"] == "notice":
+        return "about" not in thing or thing["about"] in only
+    kinds = [kind for kind in only if thing["type"] in ONLY[kind]]
+    return bool(kinds) and (kinds != ["failed"] or thing.get("outcome", "failed") == "failed")
 
 
 def line(thing: Object) -> str:

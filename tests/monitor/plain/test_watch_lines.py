@@ -8,7 +8,7 @@ from fake_probe import NOW, event, hello, serve, static, tick
 
 from monitor import frames
 from monitor.plain.objects import dump
-from monitor.plain.stream import Stream, line, watch
+from monitor.plain.stream import Stream, line, wanted, watch
 from monitor.sources.address import Address
 from monitor.sources.connection import connect
 
@@ -126,6 +126,30 @@ def test_a_busy_server_does_not_say_so_at_every_tick():
     made = stream_of(*(event(10 * n, "notice", text="x") for n in range(1, 50)))
     told = [thing["text"] for thing in made if thing["text"] != "x"]
     assert told == ["9 events were dropped"]
+
+
+def test_ends_without_a_name_are_told_by_number():
+    told = {"cpu": 10, "hooks": 5, "viewers": 1, "tasks": 3, "dropped_at": None, "off": []}
+    made = stream_of(*(
+        tick(NOW + 250_000 * n, loops=[], probe={**told, "dropped": 900 * n, "unnamed": 900 * n}) for n in range(1, 50)
+    ))  # fmt: skip
+    assert [thing["text"].split(":")[0] for thing in made] == [
+        "36000 more tasks ended well",
+    ]
+    assert [wanted(made[0], only) for only in ((), ("ended",), ("slow", "failed"))] == [True, True, False]
+
+
+def test_only_what_is_asked_for():
+    made = stream_of(SLOW, ENDED, {**UNHANDLED, "seq": 4}, event(5, "task_ended", task=10, outcome="done"))
+
+    def left(*only):
+        return [thing["type"] for thing in made if wanted(thing, only)]
+
+    assert left() == ["slow_callback", "task_ended", "notice", "unhandled", "task_ended"]
+    assert left("slow") == ["slow_callback", "notice"]
+    assert left("failed") == ["task_ended", "notice", "unhandled"]
+    assert left("ended", "failed") == ["task_ended", "notice", "unhandled", "task_ended"]
+    assert left("loop", "finding") == ["notice"]
 
 
 def test_notices_of_the_probe():

@@ -252,7 +252,8 @@ def lines(thing: Object) -> list[str]:
 
 def _clock(at: float) -> str:
     try:
-        return time.strftime("%H:%M:%S", time.localtime(at)) + f"{at % 1:.3f}"[1:]
+        second, milliseconds = divmod(round(at * 1000), 1000)
+        return f"{time.strftime('%H:%M:%S', time.localtime(second))}.{milliseconds:03}"
     except (OverflowError, ValueError, OSError):  # no time that a calendar knows
         return f"{at:.3f}"
 

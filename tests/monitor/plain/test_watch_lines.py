@@ -200,3 +200,10 @@ def test_a_task_that_only_asyncio_has_named_is_called_by_its_coroutine():
     assert ended["name"] == "Task-9"
     (slow,) = stream_of({**SLOW, "name": "Task-2"})
     assert line(slow).endswith("in worker() (task 2)")
+
+
+def test_a_time_just_before_a_full_second_is_not_a_second_early():
+    notice = {"type": "notice", "text": "x"}
+    early, late = (line({**notice, "time": NOW // 1_000_000 + part}).split()[0] for part in (0.9994, 0.9996))
+    assert early.endswith(".999")
+    assert late == line({**notice, "time": NOW // 1_000_000 + 1}).split()[0]

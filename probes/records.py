@@ -139,6 +139,7 @@ class LoopRecord(LoopClock):
         "beat_sent",  # when the watchdog asked the loop for a sign of life; 0.0: none is under way
         "between",  # samples since then of a loop that is not clocked
         "blocked_since",  # the watchdog's own, see slow.py
+        "busy_before",  # `busy` at the watchdog's last look
         "clocked",  # False: the loop passes no hook for plain callbacks (uvloop)
         "cpu_before",  # CPU seconds of its thread that `busy` does not count; None until the thread is known
         "depth",  # stack frames below the loop
@@ -173,6 +174,7 @@ class LoopRecord(LoopClock):
         self.answered = 0.0
         self.between: list[Any] = []
         self.blocked_since = 0.0
+        self.busy_before = 0.0
         self.samples: list[Any] = []
 
 

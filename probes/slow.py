@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 Stack = tuple[tuple["CodeType", int], ...]
 """Code and line, outermost first."""
 MOST_FRAMES = 60
+LITTLE = 5e-5
+"""Seconds of callbacks between two looks: a loop that does not do more rests. A sign of life takes 5e-6 of them."""
+REST = 0.2
+"""Seconds for which a loop that rests is not asked for a sign of life: each wakes it, and a processor."""
 
 
 class SlowCallback:
@@ -144,7 +148,8 @@ class Watchdog:
             self._looked = now
             self.starved.look(now, [record for _, record in silent])
             for loop, record in silent:
-                self._beat(loop, record, now)
+                if not self._rests(record, now):
+                    self._beat(loop, record, now)
             # Reading files and writing a beat give the GIL away: what was done with it must be looked at first.
             if monotonic() - now < 2 * self.interval:
                 return
@@ -167,6 +172,13 @@ class Watchdog:
                 else:
                     self._sample_unclocked(record, now, stack)
         return silent
+
+    def _rests(self, record: LoopRecord, now: float) -> bool:
+        """Whether a loop has done next to nothing since the look before, and has answered not long ago."""
+        before, record.busy_before = record.busy_before, record.busy
+        if record.started or not record.clocked:
+            return False
+        return record.busy - before < LITTLE and now - record.answered < REST
 
     def _sample(self, record: LoopRecord, started: float, now: float, stack: Stack) -> None:
         if record.blocked_since != started:

@@ -31,3 +31,39 @@ def test_a_callback_of_the_program_is_one(record):
     watchdog.book(record, print, None, 1.0, 0.3)
     watchdog.book(record, lambda: None, None, 2.0, 0.3)
     assert [caught.duration for caught in watchdog.caught] == [0.3, 0.3]
+
+
+@pytest.mark.parametrize(("each", "beats"), [(0.0, 5), (5e-6, 5), (1e-3, 40)])
+def test_a_loop_that_rests_is_left_alone(record, monkeypatch, each, beats):
+    record, loop = record
+    watchdog = slow.Watchdog()
+    now, asked = 100.0, []
+
+    def answer(beat):
+        asked.append(now)
+        beat()
+        record.busy += 5e-6  # what the hooks book of it
+
+    loop.call_soon_threadsafe = answer
+    monkeypatch.setattr(slow, "monotonic", lambda: now)
+    monkeypatch.setattr(slow.hot, "loops", {loop: record})
+    for _ in range(40):  # a second of looks
+        now += watchdog.interval
+        record.busy += each
+        watchdog.look()
+    assert abs(len(asked) - beats) <= 1
+
+
+def test_a_loop_that_begins_to_do_something_is_asked_at_once(record, monkeypatch):
+    record, loop = record
+    watchdog = slow.Watchdog()
+    asked = []
+    loop.call_soon_threadsafe = asked.append
+    monkeypatch.setattr(slow, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(slow.hot, "loops", {loop: record})
+    record.answered = 99.99
+    watchdog.look()
+    assert not asked
+    record.started = 99.999  # a callback runs
+    watchdog.look()
+    assert len(asked) == 1

@@ -30,8 +30,12 @@ if TYPE_CHECKING:
 RATE = 10
 """Ticks per second: half a dozen tasks are born and gone between two looks otherwise."""
 
-EVERY = (0.43, 0.57)
-"""Seconds between looks at what all tasks wait for, by turns: what comes twice a second is not always missed."""
+EVERY = (0.4, 0.6)
+"""Seconds between looks at what all tasks wait for: ever others of these, so that nothing that comes again and again
+is always missed."""
+
+GOLDEN = 0.618034
+"""Multiples of it, modulo 1, lie evenly and never where one lay before."""
 
 MOST_LOOKED_AT = 2000
 """Tasks in one look."""
@@ -171,10 +175,11 @@ def _watch(connection: Connection, sample: Sample, seconds: float, seen: Observa
             watcher.receive(0.5)
         begin = time.monotonic()
         end, next_look, baseline = begin + seconds, begin + EVERY[0] / 2, begin + WARM if trace else None
+        shortest, longest = EVERY
         while (now := time.monotonic()) < end and not stop.is_set():
             if now >= next_look:
                 watcher.look()
-                next_look += EVERY[len(seen.looks) % 2]
+                next_look += shortest + (longest - shortest) * (len(seen.looks) * GOLDEN % 1)
             elif baseline is not None and now >= baseline:
                 baseline = None
                 watcher.ask("memory_start", frames=1, duration=round((seconds + ORPHANED) * 1e6))

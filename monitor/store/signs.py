@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor import frames
+from monitor.store.from_frames import canceller_of
 from monitor.store.model import CancelledBy, Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from monitor import frames
+    from monitor.store.tables import Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +112,10 @@ class Signs:
     blocked: tuple[BlockedNow, ...] = ()
 
 
-def canceller_of(told: frames.CancelledBy | None, site: Callable[[int], Site | None]) -> CancelledBy | None:
-    """What a frame says of who cancelled, its line looked up."""
-    if told is None:
-        return None
-    through = (told.through, told.through_name) if told.through else (None, None)
-    return CancelledBy(told.how, told.task or None, told.name or None, site(told.site), told.asked, *through)
-
-
-def signs_of(told: frames.Signs, at: float, site: Callable[[int], Site | None]) -> Signs:
+def signs_of(told: frames.Signs, at: float, tables: Tables) -> Signs:
     """What a frame says, its lines looked up."""
-
-    def stack(numbers: list[int]) -> tuple[Site, ...]:
-        return tuple(found for found in map(site, numbers) if found is not None)
-
-    cancellers = {task: canceller_of(by, site) for task, by in told.cancellers}
+    site = tables.site
+    cancellers = {task: canceller_of(by, tables) for task, by in told.cancellers}
     return Signs(
         at=at,
         locks=tuple(
@@ -148,7 +138,7 @@ def signs_of(told: frames.Signs, at: float, site: Callable[[int], Site | None]) 
         went_on=tuple(WentOn(task, times, site(line), cancellers.get(task)) for task, times, line in told.cancelled),
         timers=tuple(TimersOf(loop, number, tuple(calls)) for loop, number, calls in told.timers),
         blocked=tuple(
-            BlockedNow(loop, us * 1e-6, starved * 1e-6, stack(lines), blame)
+            BlockedNow(loop, us * 1e-6, starved * 1e-6, tables.stack(lines), blame)
             for loop, us, starved, lines, blame in told.blocked
         ),
     )

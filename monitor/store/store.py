@@ -6,26 +6,21 @@ from collections import deque
 from dataclasses import replace
 
 from monitor import frames
-from monitor.store import keyframe, restored
+from monitor.store import keyframe, rates, restored
 from monitor.store.ends import Ends
-from monitor.store.memory import Memory
-from monitor.store.model import (
-    EndedTask,
-    Failure,
-    Loop,
-    NeverAwaited,
-    Notice,
-    Probe,
-    Process,
-    Session,
-    SiteStats,
-    SlowCallback,
-    TaskDetail,
-    Unhandled,
-    Wait,
+from monitor.store.from_frames import (
+    detail_of,
+    ended_task_of,
+    never_awaited_of,
+    notice_of,
+    session_of,
+    slow_callback_of,
+    unhandled_of,
 )
+from monitor.store.memory import Memory
+from monitor.store.model import Loop, NeverAwaited, Notice, Probe, Process, Session, SiteStats, TaskDetail, Unhandled
 from monitor.store.series import Series
-from monitor.store.signs import Signs, canceller_of, signs_of
+from monitor.store.signs import Signs, signs_of
 from monitor.store.slow_log import SlowLog
 from monitor.store.tables import Tables
 from monitor.store.tasks import Tasks
@@ -125,6 +120,11 @@ class Store:
         rates = [loop.steps_per_s for loop in self.loops.values() if loop.steps_per_s is not None]
         return sum(rates) if rates else None
 
+    def measure_sites(self) -> None:
+        """Takes births and deaths per second of each site, over a second at least; for readers, once a look."""
+        for stats in self.sites.values():
+            rates.measure_site(stats, self.now)
+
     def note(self, text: str) -> None:
         """Adds a notice of the viewer's own, such as a broken connection."""
         self.notices.append(Notice(self.now, text))
@@ -136,24 +136,7 @@ class Store:
         if self.session is not None and self.session.id != hello.session:
             self._clear()
         same = self.session is not None
-        self.session = Session(
-            id=hello.session,
-            pid=hello.pid,
-            started=hello.started * _SECOND,
-            opened=hello.opened * _SECOND,
-            name=hello.name,
-            program=hello.program,
-            cwd=hello.cwd,
-            host=hello.host,
-            user=hello.user,
-            python=hello.python,
-            implementation=hello.implementation,
-            probe=hello.probe,
-            hooks=hello.hooks,
-            capabilities=frozenset(hello.capabilities),
-            settings=hello.settings,
-            paths=hello.paths,
-        )
+        self.session = session_of(hello)
         self.now = hello.now * _SECOND
         self._now_us = hello.now
         if same:
@@ -194,7 +177,9 @@ class Store:
         for task_id in tick.gone:
             self._forget(task_id)
         for loop_row in tick.loops:
-            self._apply_loop_row(loop_row, elapsed)
+            loop = self.loops.get(loop_row[0])
+            if loop is not None:
+                rates.apply_loop_row(loop, loop_row, self.now, elapsed)
         for site_row in tick.sites:
             self._apply_site_row(site_row)
         for task_id, kind, text in tick.waits:
@@ -206,7 +191,7 @@ class Store:
 
     def _apply_signs(self, at: int, told: frames.Signs) -> None:
         self._signs_told = (at, told)
-        self.signs = signs_of(told, at * _SECOND, self.tables.site)
+        self.signs = signs_of(told, at * _SECOND, self.tables)
 
     def _apply_looks(self, tick: frames.Tick) -> None:
         """What comes now and then."""
@@ -217,37 +202,18 @@ class Store:
         if tick.memory is not None:
             self.memory.apply_tick(tick.memory)
         if tick.process is not None:
-            self._apply_process(tick.process)
+            rates.apply_process(self.process, tick.process, self.now)
         if tick.probe is not None:
-            self._apply_probe(tick.probe)
+            if self.probe.cpu_total is not None:  # the first tells of a time before this viewer came
+                self.ended_total += max(tick.probe.unnamed - self.probe.unnamed, 0)
+            rates.apply_probe(self.probe, tick.probe, self.now)
 
     def _forget(self, task_id: int) -> None:
         self.tasks.forget(task_id)
         self.details.pop(task_id, None)
 
-    def _apply_loop_row(self, row: frames.LoopRow, elapsed: float) -> None:
-        loop_id, lag, busy, ready, timers, steps, running, blocked = row
-        loop = self.loops.get(loop_id)
-        if loop is None:
-            return
-        seconds = busy * _SECOND
-        if loop.busy is not None and elapsed > 0 and seconds >= loop.busy:
-            loop.utilizations.add(min((seconds - loop.busy) / elapsed, 1.0))
-        window = self.now - loop.measured
-        if loop.busy is None or seconds < loop.measured_busy:
-            loop.measured, loop.measured_busy, loop.measured_steps = self.now, seconds, steps
-        elif window >= 1.0 or (loop.utilization is None and window > 0.05):
-            loop.utilization = min((seconds - loop.measured_busy) / window, 1.0)
-            loop.steps_per_s = max(steps - loop.measured_steps, 0) / window
-            if window >= 1.0:
-                loop.measured, loop.measured_busy, loop.measured_steps = self.now, seconds, steps
-        loop.lag = lag * _SECOND
-        loop.lags.add(loop.lag)
-        loop.busy, loop.ready, loop.timers, loop.steps = seconds, ready, timers, steps
-        loop.running, loop.blocked = running, blocked * _SECOND
-
     def _apply_site_row(self, row: frames.SiteRow) -> None:
-        number, born, ended, failed, cancelled, busy, steps = row
+        number, born, ended = row[:3]
         if not 0 <= number < len(self.tables.sites):
             return
         stats = self.sites.get(number)
@@ -255,62 +221,14 @@ class Store:
             stats = self.sites[number] = SiteStats(
                 self.tables.sites[number], measured=self.now, measured_born=born, measured_ended=ended
             )
-        stats.born, stats.ended, stats.failed, stats.cancelled = born, ended, failed, cancelled
-        stats.busy, stats.steps = busy * _SECOND, steps
+        rates.apply_site_row(stats, row)
 
-    def measure_sites(self) -> None:
-        """Takes births and deaths per second of each site, over a second at least; for readers, once a look."""
-        for stats in self.sites.values():
-            elapsed = self.now - stats.measured
-            if elapsed >= 1.0:
-                stats.births_per_s = (stats.born - stats.measured_born) / elapsed
-                stats.deaths_per_s = (stats.ended - stats.measured_ended) / elapsed
-                stats.measured, stats.measured_born, stats.measured_ended = self.now, stats.born, stats.ended
-
-    def _apply_detail(self, detail: frames.Detail) -> None:
-        wait = None
-        if detail.waiting_on is not None:
-            facts = dict(detail.waiting_on)
-            kind, text = str(facts.pop("kind", "future")), str(facts.pop("repr", ""))
-            wakes_at = facts.get("wakes_at")
-            if isinstance(wakes_at, int):
-                facts["wakes_at"] = wakes_at * _SECOND if abs(wakes_at) < 1 << 62 else None
-            wait = Wait(kind, text, facts)
+    def _apply_detail(self, told: frames.Detail) -> None:
         if len(self.details) >= MOST_DETAILS:
             self.details.clear()
-        self.details[detail.id] = TaskDetail(
-            id=detail.id,
-            await_stack=self.tables.stack(detail.await_stack),
-            await_tasks=tuple(detail.await_tasks),
-            waiting_on=wait,
-            awaited_by=tuple(detail.awaited_by),
-            origin=None if detail.origin is None else self.tables.stack(detail.origin),
-            step_counts=None if detail.histogram is None else tuple(detail.histogram.steps),
-            schedule_counts=None if detail.histogram is None else tuple(detail.histogram.schedules),
-        )
+        detail = self.details[told.id] = detail_of(told, self.tables)
+        wait = detail.waiting_on
         self.tasks.apply_wait(detail.id, *((None, None) if wait is None else (wait.kind, wait.repr)))
-
-    def _apply_process(self, process: frames.Process) -> None:
-        now, mine = self.now, self.process
-        if process.cpu is not None:
-            total = process.cpu * _SECOND
-            if mine.cpu_total is not None and now > mine.measured:
-                mine.cpu = max(total - mine.cpu_total, 0.0) / (now - mine.measured)
-            mine.cpu_total, mine.measured = total, now
-        mine.rss, mine.threads, mine.fds = process.rss, process.threads, process.fds
-
-    def _apply_probe(self, probe: frames.Probe) -> None:
-        now, mine = self.now, self.probe
-        total = (probe.cpu + probe.hooks) * _SECOND
-        if mine.cpu_total is not None and now > mine.measured:
-            mine.share = max(total - mine.cpu_total, 0.0) / (now - mine.measured)
-        if mine.cpu_total is not None:  # the first tells of a time before this viewer came
-            self.ended_total += max(probe.unnamed - mine.unnamed, 0)
-        mine.cpu_total, mine.measured = total, now
-        mine.viewers, mine.tasks, mine.dropped = probe.viewers, probe.tasks, probe.dropped
-        mine.unnamed = probe.unnamed
-        mine.dropped_at = None if probe.dropped_at is None else probe.dropped_at * _SECOND
-        mine.off = tuple(probe.off)
 
     def _apply_event(self, event: frames.Event) -> None:
         if self._last_seq is not None:
@@ -319,72 +237,19 @@ class Store:
             if event.at >= self._heard_from:
                 self.missed_events += event.seq - self._last_seq - 1
         self._last_seq = event.seq
-        at = event.at * _SECOND
         match event.kind:
             case "slow_callback":
-                self.slow.add(
-                    SlowCallback(
-                        seq=event.seq,
-                        at=at,
-                        duration=event.duration * _SECOND,
-                        starved=event.starved * _SECOND,
-                        loop=event.loop,
-                        task=event.task,
-                        name=event.name,
-                        callback=event.callback,
-                        stack=self.tables.stack(event.stack),
-                        blame=event.blame,
-                        samples=event.samples,
-                    )
-                )
+                self.slow.add(slow_callback_of(event, self.tables))
             case "task_ended":
-                self._apply_end(event, at)
+                self.ended_total += 1
+                self.ended.append(ended_task_of(event, self.tables))
+                if event.task is not None:
+                    self._forget(event.task)
             case "unhandled":
-                failure = self._failure(event.exception)
-                site = self.tables.site(event.site)
-                self.unhandled.append(Unhandled(at, event.message, event.task, event.name, failure, site))
+                self.unhandled.append(unhandled_of(event, self.tables))
             case "never_awaited":
-                stack, made_here = self.tables.stack(event.stack), event.text == "made here"
-                defined = self.tables.site(event.site)
-                self.never_awaited.append(NeverAwaited(at, event.coro, defined, stack, event.blame, made_here))
+                self.never_awaited.append(never_awaited_of(event, self.tables))
             case "notice" | "memory":
-                self.notices.append(Notice(at, event.text, event.kind, event.duration * _SECOND))
+                self.notices.append(notice_of(event))
             case _:
                 pass
-
-    def _apply_end(self, event: frames.Event, at: float) -> None:
-        def seconds(value: int | None) -> float | None:
-            return None if value is None else value * _SECOND
-
-        self.ended_total += 1
-        self.ended.append(
-            EndedTask(
-                id=event.task or 0,
-                name=event.name or "",
-                coro=event.coro,
-                outcome=event.outcome,
-                ended=at,
-                age=seconds(event.age),
-                busy=seconds(event.busy),
-                scheduled=seconds(event.scheduled),
-                steps=event.steps,
-                max_step=seconds(event.max_step),
-                site=self.tables.site(event.site),
-                parent=event.parent,
-                loop=event.loop,
-                failure=self._failure(event.exception),
-                cancelled_by=canceller_of(event.cancelled_by, self.tables.site),
-            )
-        )
-        if event.task is not None:
-            self._forget(event.task)
-
-    def _failure(self, facts: frames.ExceptionFacts | None) -> Failure | None:
-        if facts is None:
-            return None
-        held = facts.locals
-        if held is not None and len(held) == len(facts.traceback):
-            kept = tuple(None if names is None else tuple(names) for names in held)
-        else:
-            kept = None
-        return Failure(facts.type, facts.message, self.tables.stack(facts.traceback), kept)

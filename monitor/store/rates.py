@@ -1,0 +1,68 @@
+"""What changes of loops, sites, the process and the probe: absolute values come, rates and shares are taken here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from monitor import frames
+    from monitor.store.model import Loop, Probe, Process, SiteStats
+
+_SECOND = 1e-6
+
+
+def apply_loop_row(loop: Loop, row: frames.LoopRow, now: float, elapsed: float) -> None:
+    """One row of a tick; `elapsed` is the time since the tick before, 0.0 for the first (s)."""
+    _, lag, busy, ready, timers, steps, running, blocked = row
+    seconds = busy * _SECOND
+    if loop.busy is not None and elapsed > 0 and seconds >= loop.busy:
+        loop.utilizations.add(min((seconds - loop.busy) / elapsed, 1.0))
+    window = now - loop.measured
+    if loop.busy is None or seconds < loop.measured_busy:
+        loop.measured, loop.measured_busy, loop.measured_steps = now, seconds, steps
+    elif window >= 1.0 or (loop.utilization is None and window > 0.05):
+        loop.utilization = min((seconds - loop.measured_busy) / window, 1.0)
+        loop.steps_per_s = max(steps - loop.measured_steps, 0) / window
+        if window >= 1.0:
+            loop.measured, loop.measured_busy, loop.measured_steps = now, seconds, steps
+    loop.lag = lag * _SECOND
+    loop.lags.add(loop.lag)
+    loop.busy, loop.ready, loop.timers, loop.steps = seconds, ready, timers, steps
+    loop.running, loop.blocked = running, blocked * _SECOND
+
+
+def apply_site_row(stats: SiteStats, row: frames.SiteRow) -> None:
+    """One row of a tick; rates are taken when somebody looks, by `measure_site`."""
+    _, stats.born, stats.ended, stats.failed, stats.cancelled, busy, stats.steps = row
+    stats.busy = busy * _SECOND
+
+
+def measure_site(stats: SiteStats, now: float) -> None:
+    """Takes births and deaths per second, over a second at least."""
+    elapsed = now - stats.measured
+    if elapsed >= 1.0:
+        stats.births_per_s = (stats.born - stats.measured_born) / elapsed
+        stats.deaths_per_s = (stats.ended - stats.measured_ended) / elapsed
+        stats.measured, stats.measured_born, stats.measured_ended = now, stats.born, stats.ended
+
+
+def apply_process(process: Process, told: frames.Process, now: float) -> None:
+    """What the process uses."""
+    if told.cpu is not None:
+        total = told.cpu * _SECOND
+        if process.cpu_total is not None and now > process.measured:
+            process.cpu = max(total - process.cpu_total, 0.0) / (now - process.measured)
+        process.cpu_total, process.measured = total, now
+    process.rss, process.threads, process.fds = told.rss, told.threads, told.fds
+
+
+def apply_probe(probe: Probe, told: frames.Probe, now: float) -> None:
+    """What the probe costs, and what it dropped."""
+    total = (told.cpu + told.hooks) * _SECOND
+    if probe.cpu_total is not None and now > probe.measured:
+        probe.share = max(total - probe.cpu_total, 0.0) / (now - probe.measured)
+    probe.cpu_total, probe.measured = total, now
+    probe.viewers, probe.tasks, probe.dropped = told.viewers, told.tasks, told.dropped
+    probe.unnamed = told.unnamed
+    probe.dropped_at = None if told.dropped_at is None else told.dropped_at * _SECOND
+    probe.off = tuple(told.off)

@@ -10,6 +10,7 @@ from time import monotonic, thread_time, time
 from typing import TYPE_CHECKING, Any
 
 from . import announce, cancels, hot, post_mortem, process, sites, slow, wire
+from .descriptors import LostError
 from .forks import Hush
 from .journal import Journal
 from .loops import Loops
@@ -18,7 +19,7 @@ from .openings import Openings
 from .records import Failure, Histogram, TaskRecord
 from .registry import Registry
 from .sampler import Clock, Sampler
-from .server import LostError, Server
+from .server import Server
 from .session import BadRequestError
 from .settings import Settings, warn
 from .signs import Signs

@@ -1,8 +1,7 @@
 """The probe's own thread: sockets, viewers, ticks. It answers while the app's loop is blocked, and harms nothing.
 
 A `poll` loop of its own, not asyncio: what the probe does is then never among what it watches, and the object keeps
-no descriptor in the kernel. A program may close descriptors that are not its own (`os.closerange`) and be given their
-numbers again, so before a socket is used its inode is compared; if it is not ours any more, it is left alone.
+no descriptor in the kernel.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import wire
+from .descriptors import LostError, OwnFile, OwnSocket
 from .session import BadRequestError, Session
 
 if TYPE_CHECKING:
@@ -29,64 +29,6 @@ PIECE = 4096
 """Bytes that are read at once: what a viewer says is short, and Python takes room for all of a piece beforehand."""
 STALLED = 60.0
 UNKNOWN_PEER = 10.0
-
-
-class LostError(Exception):
-    """A descriptor was closed behind our back: everything is left as it is."""
-
-
-class OwnSocket:
-    """A socket, and what tells that its number still means it."""
-
-    __slots__ = ("_inode", "socket")
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.socket = sock
-        sock.setblocking(False)
-        self._inode = _inode(sock)
-
-    def check(self) -> None:
-        """Raises LostError if the descriptor is not this socket any more."""
-        try:
-            if _inode(self.socket) == self._inode:
-                return
-        except OSError:
-            pass
-        raise LostError
-
-    def close(self) -> None:
-        """Closes the socket, unless the number belongs to somebody else by now."""
-        try:
-            self.check()
-        except LostError:
-            self.socket.detach()
-        else:
-            self.socket.close()
-
-
-def _inode(sock: socket.socket) -> tuple[int, int]:
-    found = os.fstat(sock.fileno())
-    return found.st_dev, found.st_ino
-
-
-class OwnFile:
-    """A descriptor that is only held, for others to find, and what tells that its number still means it."""
-
-    __slots__ = ("_handle", "_inode")
-
-    def __init__(self, handle: int) -> None:
-        self._handle = handle
-        found = os.fstat(handle)
-        self._inode = found.st_dev, found.st_ino
-
-    def close(self) -> None:
-        """Closes it, unless the number belongs to somebody else by now."""
-        try:
-            found = os.fstat(self._handle)
-            if (found.st_dev, found.st_ino) == self._inode:
-                os.close(self._handle)
-        except OSError:
-            return
 
 
 class Viewer:

@@ -1,7 +1,7 @@
-"""The probe's own thread: sockets, viewers, ticks. It answers while the app's loop is blocked, and harms nothing.
+"""The probe's own thread: lets viewers in, and turns to each when something is due.
 
-A `poll` loop of its own, not asyncio: what the probe does is then never among what it watches, and the object keeps
-no descriptor in the kernel.
+It answers while the app's loop is blocked. A `poll` loop of its own, not asyncio: what the probe does is then never
+among what it watches, and the object keeps no descriptor in the kernel.
 """
 
 from __future__ import annotations
@@ -17,31 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from . import wire
 from .descriptors import LostError, OwnFile, OwnSocket
-from .session import BadRequestError, Session
+from .viewer import Viewer
 
 if TYPE_CHECKING:
     from .probe import Probe
 
 MOST_VIEWERS = 32
-MOST_UNREAD = 256 << 10
-"""Bytes that are handed to a viewer's socket at most before it has read them; see docs/protocol.md, Bounds."""
-PIECE = 4096
-"""Bytes that are read at once: what a viewer says is short, and Python takes room for all of a piece beforehand."""
-STALLED = 60.0
-UNKNOWN_PEER = 10.0
-
-
-class Viewer:
-    """One connection and its session."""
-
-    def __init__(self, sock: socket.socket, session: Session, nonce: str | None) -> None:
-        self.own = OwnSocket(sock)
-        self.session = session
-        self.nonce = nonce  # not None until the token was proven
-        self.unread = bytearray()
-        self.unsent = memoryview(b"")
-        self.since = monotonic()  # of the last progress
-        self.closing = False
 
 
 class Server:
@@ -142,15 +123,15 @@ class Server:
                 elif isinstance(key.data, OwnSocket):
                     (self._let_in if key.data is self._door else self._accept)(key.data)
                 else:
-                    self._serve(key.data, events)
+                    key.data.serve(events)
             now = monotonic()
             if self._deaf_until and now >= self._deaf_until:
                 self._hear_again()
             self._probe.look_if_due(now)
             for viewer in list(self.viewers):
-                self._feed(viewer, now)
+                viewer.feed(now)
         for viewer in list(self.viewers):
-            self._flush_last(viewer)
+            viewer.flush_last()
 
     def _select(self) -> list[Any]:
         try:
@@ -162,22 +143,13 @@ class Server:
 
     def _timeout(self) -> float | None:
         now = monotonic()
-        times = [self._probe.next_look(), self._deaf_until or None]
-        for viewer in self.viewers:
-            if viewer.unsent:
-                times.append(viewer.since + STALLED)
-            elif viewer.session.wants_output():
-                return 0.0
-            elif viewer.session.watching:
-                times.append(viewer.session.due)
-            elif viewer.nonce is not None:
-                times.append(viewer.since + UNKNOWN_PEER)
+        times = [self._probe.next_look(), self._deaf_until or None, *(viewer.due() for viewer in self.viewers)]
         known = [when for when in times if when is not None]
         return max(min(known) - now, 0.0) if known else None
 
     def _drain_wake(self) -> None:
         with suppress(BlockingIOError):
-            self._wake.socket.recv(PIECE)
+            self._wake.socket.recv(4096)
 
     def _accept(self, listener: OwnSocket) -> None:
         listener.check()
@@ -187,14 +159,14 @@ class Server:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 self._pause_accepting()
             return
-        nonce = None
+        token = None
         if sock.family != socket.AF_UNIX:
-            nonce = os.urandom(16).hex()
+            token = self._token
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         elif not _peer_allowed(sock):
             self._refuse(sock, "this program belongs to another user")
             return
-        self._greet(sock, nonce)
+        self._greet(sock, token)
 
     def _let_in(self, door: OwnSocket) -> None:
         """A viewer has sent a socket through the door. Who it is need not be asked: it may trace this process."""
@@ -218,17 +190,13 @@ class Server:
             for handle in handles:
                 os.close(handle)
 
-    def _greet(self, sock: socket.socket, nonce: str | None) -> None:
+    def _greet(self, sock: socket.socket, token: str | None) -> None:
         if len(self.viewers) >= MOST_VIEWERS:
             self._refuse(sock, f"there are {MOST_VIEWERS} viewers already")
             return
-        viewer = Viewer(sock, Session(self._probe), nonce)
+        viewer = Viewer(sock, self._probe, self._selector, token, self._drop)
         self.viewers.append(viewer)
-        self._selector.register(sock, selectors.EVENT_READ, viewer)
-        if nonce is not None:
-            self._send(viewer, wire.encode({"type": "challenge", "protocol": wire.PROTOCOL, "nonce": nonce}))
-        else:
-            self._send(viewer, wire.encode(self._probe.hello()))
+        viewer.greet()
 
     def _pause_accepting(self) -> None:
         """The program has no descriptors left. Who waits stays in the queue, and poll would tell of it without end."""
@@ -252,128 +220,14 @@ class Server:
             pass
         sock.close()
 
-    def _serve(self, viewer: Viewer, events: int) -> None:
-        if viewer not in self.viewers:
-            return
-        viewer.own.check()
-        try:
-            if events & selectors.EVENT_WRITE and viewer.unsent:
-                self._send(viewer, b"")
-            if events & selectors.EVENT_READ:
-                self._read(viewer)
-        except OSError:
-            self._drop(viewer)
-
-    def _read(self, viewer: Viewer) -> None:
-        try:
-            data = viewer.own.socket.recv(PIECE)
-        except (BlockingIOError, InterruptedError):
-            return
-        if not data:
-            self._drop(viewer)
-            return
-        *lines, viewer.unread = (viewer.unread + data).split(b"\n")
-        for line in lines:
-            if line.strip():
-                self._take(viewer, bytes(line))
-            if viewer not in self.viewers or viewer.closing:
-                return
-        if len(viewer.unread) > wire.MAX_REQUEST:
-            self._end(viewer, f"a line is longer than {wire.MAX_REQUEST} bytes")
-
-    def _take(self, viewer: Viewer, line: bytes) -> None:
-        try:
-            frame = wire.decode(line)
-            if viewer.nonce is not None:
-                self._authenticate(viewer, frame)
-                return
-            for answer in viewer.session.take(frame):
-                self._send(viewer, wire.encode(answer))
-        except BadRequestError as error:
-            self._end(viewer, str(error))
-        except (ValueError, RecursionError):
-            self._end(viewer, "that line is no frame of looptop: one JSON object a line is expected")
-
-    def _authenticate(self, viewer: Viewer, frame: dict[str, object]) -> None:
-        import hmac
-
-        answer = frame.get("answer")
-        right = wire.answer(self._token, viewer.nonce or "")
-        if (
-            frame.get("type") != "auth"
-            or not isinstance(answer, str)
-            or not hmac.compare_digest(answer.encode(), right.encode())
-        ):
-            self._end(viewer, "wrong token")
-            return
-        viewer.nonce = None
-        self._send(viewer, wire.encode(self._probe.hello()))
-
-    def _end(self, viewer: Viewer, why: str) -> None:
-        viewer.closing = True
-        self._send(viewer, wire.encode({"type": "error", "message": why}))
-        if not viewer.unsent:
-            self._drop(viewer)
-
-    def _send(self, viewer: Viewer, data: bytes) -> None:
-        if data:
-            viewer.unsent = memoryview(bytes(viewer.unsent) + data)
-        while viewer.unsent:
-            try:
-                sent = viewer.own.socket.send(viewer.unsent[:MOST_UNREAD])
-                self._probe.woken()
-            except (BlockingIOError, InterruptedError):
-                break
-            except OSError:
-                self._drop(viewer)
-                return
-            viewer.unsent = viewer.unsent[sent:]
-            viewer.since = monotonic()
-        if viewer.closing and not viewer.unsent:
-            self._drop(viewer)
-            return
-        # Who does not take answers is not listened to: what it asks would pile up.
-        wanted = selectors.EVENT_WRITE if viewer.unsent else selectors.EVENT_READ
-        if viewer in self.viewers:
-            self._selector.modify(viewer.own.socket, wanted, viewer)
-
-    def _feed(self, viewer: Viewer, now: float) -> None:
-        if viewer.unsent:
-            if now - viewer.since > STALLED:
-                self._drop(viewer)
-            return
-        if viewer.nonce is not None:
-            if now - viewer.since > UNKNOWN_PEER:
-                self._drop(viewer)
-            return
-        output = viewer.session.next_output(now)
-        if output:
-            viewer.own.check()
-            self._probe.woken()
-            self._send(viewer, output)
-
-    def _flush_last(self, viewer: Viewer) -> None:
-        """What a viewer has not got yet: tried once, for a moment, when the probe ends."""
-        try:
-            viewer.own.check()
-            if viewer.unsent:
-                viewer.own.socket.settimeout(0.2)
-                viewer.own.socket.sendall(viewer.unsent)
-        except (OSError, LostError):
-            pass
-
     def _drop(self, viewer: Viewer) -> None:
-        if viewer not in self.viewers:
-            return
         self.viewers.remove(viewer)
-        self._selector.unregister(viewer.own.socket)
-        viewer.own.close()
         self._probe.viewers_changed()
 
     def close(self) -> None:
         """Closes what is still ours."""
         for viewer in self.viewers:
-            viewer.own.close()
+            viewer.close()
         self.viewers.clear()
         for own in (*self._listeners, self._wake, self._own_waker):
             own.close()

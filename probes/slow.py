@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 
 Stack = tuple[tuple["CodeType", int], ...]
 """Code and line, outermost first."""
+Sample = tuple[Stack, float, float]
+"""A stack, the seconds that it stands for, and when it was seen."""
 MOST_FRAMES = 60
+MOST_SAMPLES = 1000
+"""Samples that are kept of one callback: it may never end."""
 LITTLE = 5e-5
 """Seconds of callbacks between two looks: a loop that does not do more rests. A sign of life takes 5e-6 of them."""
 REST = 0.2
@@ -187,14 +191,14 @@ class Watchdog:
         before = record.samples[-1][2] if record.samples else started
         if record.started != started:
             return  # it ended while we looked: the stack may be of the next one
-        record.samples.append((stack, now - before, now))
+        _keep(record.samples, (stack, now - before, now))
 
     def _sample_unclocked(self, record: LoopRecord, now: float, stack: Stack) -> None:
         """Samples a loop that does not tell when a callback starts: somewhere between the last look and this one."""
         before = max(self._looked, record.answered)
         if not record.between:
             before += min(now - before, self.interval) / 2
-        record.between.append((stack, now - before, now))
+        _keep(record.between, (stack, now - before, now))
 
     def _beat(self, loop: Any, record: LoopRecord, now: float) -> None:
         def beat() -> None:
@@ -257,7 +261,15 @@ class Watchdog:
         self.caught.append(slow)
 
 
-def _outermost(sample: tuple[Stack, float, float]) -> CodeType | None:
+def _keep(samples: list[Sample], sample: Sample) -> None:
+    """Adds a sample. Of too many every second one stays, and counts for the time of the one before it as well."""
+    if len(samples) >= MOST_SAMPLES:
+        pairs = zip(samples[::2], samples[1::2], strict=False)
+        samples[:] = [(stack, before[1] + seconds, at) for before, (stack, seconds, at) in pairs]
+    samples.append(sample)
+
+
+def _outermost(sample: Sample) -> CodeType | None:
     return sample[0][0][0] if sample[0] else None
 
 

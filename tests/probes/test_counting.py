@@ -642,6 +642,35 @@ def test_a_slow_callback_is_lag_although_no_beat_was_sent() -> None:
     assert record.lag_peak == 0.4
 
 
+def test_a_callback_that_never_ends_is_sampled_in_bounded_memory() -> None:
+    from probes.records import LoopRecord
+    from probes.slow import MOST_SAMPLES, Watchdog
+
+    class Loop:
+        pass
+
+    loop = Loop()
+    record, unclocked = LoopRecord(loop, 1, "asyncio", True), LoopRecord(loop, 2, "uvloop", False)
+    watchdog = Watchdog()
+    here = (
+        ((test_a_beat_from_before_a_restart_is_no_lag.__code__, 1),),
+        ((test_a_beat_from_before_a_restart_is_no_lag.__code__, 2),),
+    )
+    looks = 10 * MOST_SAMPLES
+    record.started = watchdog._looked = unclocked.answered = 1.0
+    for number in range(1, looks + 1):
+        now = 1.0 + number / 64
+        watchdog._sample(record, 1.0, now, here[number > looks * 0.7])
+        watchdog._sample_unclocked(unclocked, now, here[number > looks * 0.7])
+        watchdog._looked = now
+        assert len(record.samples) <= MOST_SAMPLES and len(unclocked.between) <= MOST_SAMPLES
+    watchdog.threshold = 1.0
+    watchdog.book(record, print, None, started=1.0, elapsed=looks / 64)
+    (slow,) = watchdog.caught
+    assert slow.heaviest()[0] == here[0] and 0.6 < slow.heaviest()[1] / slow.duration < 0.8
+    assert sum(seconds for _, seconds in slow.samples) == pytest.approx(looks / 64)
+
+
 def test_records_of_tasks_that_are_no_more_go_without_a_viewer(python: str, tmp_path: Path) -> None:
     body = """
         async def nothing(): pass

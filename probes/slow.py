@@ -150,7 +150,7 @@ class Watchdog:
             now = monotonic()
             silent = self._sample_all(now)
             self._looked = now
-            self.starved.look(now, [record for _, record in silent])
+            self.starved.look(now, list(hot.loops.values()))
             for loop, record in silent:
                 if not self._rests(record, now):
                     self._beat(loop, record, now)

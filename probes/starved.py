@@ -27,13 +27,17 @@ class Starved:
         self._asked = 0.0
 
     def look(self, now: float, records: Iterable[LoopRecord]) -> None:
-        """Asks about loops that have answered the last beat, those that are in no callback."""
+        """Asks about those loops that are in no callback and have answered the last beat; forgets those not there."""
         if now - self._asked < BETWEEN:
             return
         self._asked = now
+        calm: dict[int, float] = {}
         for record in records:
-            if not record.started:
-                self._calm[record.id] = self._waited(record)
+            is_calm = not record.started and not record.beat_sent
+            before = self._waited(record) if is_calm else self._calm.get(record.id)
+            if before is not None:
+                calm[record.id] = before
+        self._calm = calm
 
     def since_calm(self, record: LoopRecord, duration: float) -> float:
         """How much of a callback that ends now, or goes on, was waiting for a processor (s)."""

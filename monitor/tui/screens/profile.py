@@ -93,8 +93,9 @@ class ProfileScreen(TableScreen):
             return f"The probe did not say: {self.asker.problem}"
         return (
             "No function of this program is profiled.\n"
-            "import probes; then @probes.profile_time or @probes.profile_memory above a function or coroutine\n"
-            "function writes down every call of it: how long it took, how long it was busy, what it allocated."
+            "import probes, and put @probes.profile_time or @probes.profile_memory above a\n"
+            "function: each call of it is written down, with how long it took, how long\n"
+            "it was busy and what it allocated."
         )
 
     def on_live_table_opened(self, message: LiveTable.Opened) -> None:

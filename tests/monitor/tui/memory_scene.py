@@ -211,6 +211,12 @@ async def functions(driver: Driver) -> None:
     await driver.tick(seconds=1.1)
 
 
+async def no_functions(driver: Driver) -> None:
+    await driver.press("6")
+    await driver.tick(frames.Reply(id=driver.source.requests[-1][0], ok=True, profiles=[]))
+    await driver.tick(seconds=1.1)
+
+
 async def function(driver: Driver) -> None:
     await functions(driver)
     await driver.press("enter")
@@ -261,10 +267,11 @@ SCREENS: dict[str, tuple[Callable[[Driver], Awaitable[None]], dict[str, object]]
     "memory_line_ways": (line_with_ways, ABLE_SCENE),
     "memory_line_hostile": (then("down", "down", "enter"), ABLE_SCENE),
     "profile": (functions, ABLE_SCENE),
+    "profile_none": (no_functions, ABLE_SCENE),
     "profile_function": (function, ABLE_SCENE),
     "profile_function_end": (function_end, ABLE_SCENE),
     "profile_hostile": (hostile_function, ABLE_SCENE),
     "profile_unable": (lambda driver: driver.press("6"), {}),
 }
-NARROW_ONLY = {"memory_ask_badly", "memory_of_another", "memory_ended", "profile_hostile", "profile_unable",
+NARROW_ONLY = {"memory_ask_badly", "memory_of_another", "memory_ended", "profile_hostile", "profile_unable", "profile_none",
                "profile_function_end", "memory_line_hostile"}  # fmt: skip

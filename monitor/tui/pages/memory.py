@@ -132,14 +132,11 @@ def _usage(store: Store) -> list[Parts]:
     ]
     if usage.fds is not None:
         kinds = sorted(usage.fds.items(), key=lambda kind: -kind[1])
-        pieces.append(_pair("fds", fmt.count(sum(usage.fds.values()))))
-        pieces += [((f"{number} {kind} ", "dim"),) for kind, number in kinds[:3]]
+        pieces.append(_pair("fds", f"{fmt.count(sum(usage.fds.values()))}{':' if kinds else ''}"))
+        pieces += [((f"{number} {kind} ", "dim"),) for kind, number in kinds]
     if usage.switches is not None:
         waited, forced = usage.switches
-        pieces.append(_pair("switches", fmt.count(waited + forced)))
-        pieces.append(((f"{fmt.count(forced)} forced ", "dim"),))
-    if usage.fds is not None:
-        pieces += [((f" {number} {kind}", "dim"),) for kind, number in kinds[3:]]
+        pieces.append((*_pair("switches", f"{fmt.count(waited + forced)}:"), (f"{fmt.count(forced)} forced ", "dim")))
     return pieces
 
 

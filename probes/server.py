@@ -113,25 +113,28 @@ class Server:
     def run(self) -> None:
         """The body of the thread. Returns when it is told to stop; raises LostError when its sockets were closed."""
         while not self._stopping:
-            ready = self._select()
-            self._probe.woken()
-            self._wake.check()
-            self._probe.woken()
-            for key, events in ready:
-                if key.data is None:
-                    self._drain_wake()
-                elif isinstance(key.data, OwnSocket):
-                    (self._let_in if key.data is self._door else self._accept)(key.data)
-                else:
-                    key.data.serve(events)
-            now = monotonic()
-            if self._deaf_until and now >= self._deaf_until:
-                self._hear_again()
-            self._probe.look_if_due(now)
-            for viewer in list(self.viewers):
-                viewer.feed(now)
+            self._turn(self._select())
         for viewer in list(self.viewers):
             viewer.flush_last()
+
+    def _turn(self, ready: list[Any]) -> None:
+        """Does what is due, and holds no viewer that has left when it waits again."""
+        self._probe.woken()
+        self._wake.check()
+        self._probe.woken()
+        for key, events in ready:
+            if key.data is None:
+                self._drain_wake()
+            elif isinstance(key.data, OwnSocket):
+                (self._let_in if key.data is self._door else self._accept)(key.data)
+            else:
+                key.data.serve(events)
+        now = monotonic()
+        if self._deaf_until and now >= self._deaf_until:
+            self._hear_again()
+        self._probe.look_if_due(now)
+        for viewer in list(self.viewers):
+            viewer.feed(now)
 
     def _select(self) -> list[Any]:
         try:

@@ -209,6 +209,32 @@ def test_counting_goes_with_the_last_viewer(tmp_path: Path) -> None:
             assert hooked() == "True 1"
 
 
+def test_nothing_of_a_viewer_outlives_it(tmp_path: Path) -> None:
+    body = """
+        import gc
+        async def main():
+            await told("ready")
+            while True:
+                gc.collect()
+                found = [type(thing).__name__ for thing in gc.get_objects() if type(thing).__name__ in ("Viewer", "Session")]
+                await told(f"{sorted(found)} {len(sys._looptop_probe.server.viewers)}")
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path) as program:
+        program.expect("ready")
+
+        def found() -> str:
+            program.say()
+            return program.line()
+
+        viewer = program.viewer()
+        viewer.ticks(1)
+        assert found() == "['Session', 'Viewer'] 1"
+        viewer.close()
+        wait_until(lambda: found().endswith(" 0"), "it to have left")
+        assert found() == "[] 0"
+
+
 def test_events_only_means_no_rows(idle: Program) -> None:
     with idle.viewer(rows=False) as viewer:
         viewer.ticks(3)

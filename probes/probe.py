@@ -133,19 +133,25 @@ class Probe:
 
     def _take_out(self) -> None:
         self._alive = False
-        try:
-            self._stop_counting()
-            self.hush.end()
-            self.registry.remove_all()
-            self.server.close()
-            self.memory.close()
-            self.openings.close()
-            self._forget_tasks()
-            if getattr(sys, "_looptop_probe", None) is self:
-                del sys._looptop_probe  # type: ignore[attr-defined]
-            self.on_end()
-        except Exception as error:
-            warn(f"the probe could not clean up: {type(error).__name__}: {error}")
+        for part in (
+            self._stop_counting,
+            self.hush.end,
+            self.registry.remove_all,
+            self.server.close,
+            self.memory.close,
+            self.openings.close,
+            self._forget_tasks,
+            self._forget_itself,
+            self.on_end,
+        ):
+            try:
+                part()
+            except Exception as error:  # the others are to go all the same
+                warn(f"the probe could not clean up: {type(error).__name__}: {error}")
+
+    def _forget_itself(self) -> None:
+        if getattr(sys, "_looptop_probe", None) is self:
+            del sys._looptop_probe  # type: ignore[attr-defined]
 
     def _forget_tasks(self) -> None:
         hot.state.closed = True
@@ -165,8 +171,7 @@ class Probe:
         self.server.close()
         self.memory.close(forked=True)
         self._forget_tasks()
-        if getattr(sys, "_looptop_probe", None) is self:
-            del sys._looptop_probe  # type: ignore[attr-defined]
+        self._forget_itself()
 
     # Counting
 

@@ -283,6 +283,33 @@ def test_detach_takes_the_probe_out(idle: Program) -> None:
     assert idle.end() == 0 and idle.stderr == ""
 
 
+def test_a_part_that_cannot_be_taken_out_leaves_none_of_the_others_in(tmp_path: Path) -> None:
+    body = """
+        import os
+        from asyncio import base_events, events
+        before = base_events.BaseEventLoop.create_task, events.Handle._run
+        import probes
+        probe = probes.install()
+
+        async def main():
+            await told("ready")
+            probe.loops.unwatch = probe.memory.close = lambda: 1 / 0
+            probe.stop()
+            now = base_events.BaseEventLoop.create_task, events.Handle._run
+            print(now == before, len(probe.server.viewers), os.path.exists(probe.openings.socket_path), hasattr(sys, "_looptop_probe"))
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path, boot=False) as program:
+        program.expect("ready")
+        with program.viewer() as viewer:
+            viewer.ticks(1)
+            program.say()
+            viewer.until_end()
+        program.expect("True 0 False False")
+        assert program.end() == 0
+        assert [line for line in program.err if "ZeroDivisionError" not in line] == [] and len(program.err) == 2
+
+
 GARBAGE = [
     b"GET / HTTP/1.1\r\n\r\n",
     b"\x00\xff\xfe\x80" * 100 + b"\n",

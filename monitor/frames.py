@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from monitor.errors import LooptopError
+from monitor.integers import Int, Microseconds
+from monitor.memory_frames import MemoryLook, MemoryTick, ObjectsLook, Profile, Tracing
 from probes import wire
-
-Int = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
-"""No number on the wire is larger: one of a thousand digits could be turned into no float."""
 
 StaticRow = tuple[Int, str, Int, Int, Int | None, Int | None, Int, Int, Int]
 TaskRow = tuple[Int, Int, Int, Int, Int | None, Int]
@@ -18,14 +17,13 @@ LoopStaticRow = tuple[Int, str, Int, str]
 LoopRow = tuple[Int, Int, Int, Int | None, Int | None, Int, Int | None, Int]
 SiteRow = tuple[Int, Int, Int, Int, Int, Int, Int]
 WaitRow = tuple[Int, str | None, str | None]
-Microseconds = Int
 
 
-class _Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    pass
+class Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """What comes at once: a line of the stream, or the keyframe of a recording."""
 
 
-class Hello(_Frame, frozen=True, kw_only=True, tag="hello"):
+class Hello(Frame, frozen=True, kw_only=True, tag="hello"):
     """Who is watched. Durations of `settings` and all times are microseconds."""
 
     protocol: Int
@@ -64,7 +62,7 @@ class Sites(msgspec.Struct, frozen=True):
     items: list[tuple[Int, Int, Int]]
 
 
-class Static(_Frame, frozen=True, kw_only=True, tag="static"):
+class Static(Frame, frozen=True, kw_only=True, tag="static"):
     """Facts that are sent once."""
 
     strings: Strings | None = None
@@ -114,69 +112,6 @@ class Probe(msgspec.Struct, frozen=True):
     off: list[str] = []
 
 
-class StepCost(msgspec.Struct, frozen=True):
-    """Steps per second of all loops, and busy microseconds per step."""
-
-    steps: float | None = None
-    busy: float | None = None
-
-
-class Tracing(msgspec.Struct, frozen=True):
-    """How it stands with tracemalloc while it is on."""
-
-    since: Microseconds
-    left: Microseconds
-    frames: Int
-    limit: Int
-    traced: Int
-    peak: Int
-    overhead: Int
-    mine: bool = False
-    adopted: bool = False
-    before: StepCost = StepCost()
-    during: StepCost = StepCost()
-    pause: Microseconds | None = None
-    looks: Int = 0
-    baseline: Microseconds | None = None
-
-
-class TracingEnd(msgspec.Struct, frozen=True):
-    """Why tracing is off again."""
-
-    at: Microseconds
-    why: str
-
-
-class Usage(msgspec.Struct, frozen=True):
-    """What the process uses."""
-
-    rss: Int | None = None
-    uss: Int | None = None
-    fds: dict[str, Int] | None = None
-    threads: Int | None = None
-    switches: tuple[Int, Int] | None = None
-
-
-class Collector(msgspec.Struct, frozen=True):
-    """What the garbage collector did since somebody watches."""
-
-    enabled: bool = True
-    runs: tuple[Int, Int, Int] = (0, 0, 0)
-    time: Microseconds = 0
-    longest: Microseconds = 0
-    collected: Int = 0
-    uncollectable: Int = 0
-
-
-class MemoryTick(msgspec.Struct, frozen=True):
-    """The memory of a tick. What is unset has not changed."""
-
-    tracing: Tracing | msgspec.UnsetType | None = msgspec.UNSET
-    ended: TracingEnd | None = None
-    usage: Usage | None = None
-    collector: Collector | None = None
-
-
 class CancelledBy(msgspec.Struct, frozen=True, kw_only=True):
     """Who cancelled a task: `how` is call, timeout, group, body, end, interrupt, or empty where that is not known."""
 
@@ -205,75 +140,7 @@ class Signs(msgspec.Struct, frozen=True, kw_only=True):
     """Loop, for how long, how much of it without a CPU, stack, index of the line to blame."""
 
 
-MemoryRow = tuple[list[Int], Int, Int, Int, Int]
-Figures = tuple[Int, Int, Int, Int]
-
-
-class MemoryLook(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at what is traced: rows are [sites, outermost first], size, size_diff, count, count_diff."""
-
-    at: Microseconds
-    blocks: Int
-    groups: Int
-    pause: Microseconds
-    took: Microseconds
-    traced: Int
-    peak: Int
-    overhead: Int
-    rss: Int | None = None
-    against: str = ""
-    against_at: Microseconds | None = None
-    group: str = ""
-    frames: Int = 1
-    rows: list[MemoryRow] | None = None
-    shown: Int = 0
-    found: Int = 0
-    total: Figures = (0, 0, 0, 0)
-    hidden: Figures = (0, 0, 0, 0)
-    others: Figures = (0, 0, 0, 0)
-
-
-class ObjectsLook(msgspec.Struct, frozen=True, kw_only=True):
-    """Live objects by type: rows are name, count, count_diff."""
-
-    at: Microseconds
-    against_at: Microseconds | None = None
-    objects: Int
-    types: Int
-    pause: Microseconds
-    took: Microseconds
-    rows: list[tuple[str, Int, Int]] = []
-
-
-ProfiledCall = tuple[
-    Microseconds, Microseconds, Microseconds, Int, Int | None, str, list[tuple[Int, Int, Int, Int, Int]]
-]
-
-
-class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """A decorated function. A call is at, elapsed, busy, steps, size_diff, outcome, rows by site."""
-
-    function: str
-    module: str
-    site: Int
-    shape: str
-    kind: str
-    key_type: str | None = None
-    cumulative: bool = False
-    running: Int = 0
-    calls: Int = 0
-    failed: Int = 0
-    cancelled: Int = 0
-    steps: Int = 0
-    elapsed: Microseconds = 0
-    longest: Microseconds = 0
-    busy: Microseconds = 0
-    size_diff: Int | None = None
-    kept: Int = 0
-    recent: list[ProfiledCall] = []
-
-
-class Tick(_Frame, frozen=True, kw_only=True, tag="tick"):
+class Tick(Frame, frozen=True, kw_only=True, tag="tick"):
     """What changed, by one clock."""
 
     at: Microseconds
@@ -302,7 +169,7 @@ class ExceptionFacts(msgspec.Struct, frozen=True):
     locals: list[list[tuple[str, str]] | None] | None = None
 
 
-class Event(_Frame, frozen=True, kw_only=True, tag="event"):
+class Event(Frame, frozen=True, kw_only=True, tag="event"):
     """Something that happened once; which fields are set depends on `kind`."""
 
     seq: Int
@@ -332,7 +199,7 @@ class Event(_Frame, frozen=True, kw_only=True, tag="event"):
     text: str = ""
 
 
-class Reply(_Frame, frozen=True, kw_only=True, tag="reply"):
+class Reply(Frame, frozen=True, kw_only=True, tag="reply"):
     """The answer to a request, or a piece of it."""
 
     id: Int
@@ -348,154 +215,18 @@ class Reply(_Frame, frozen=True, kw_only=True, tag="reply"):
     profiles: list[Profile] | None = None
 
 
-class Challenge(_Frame, frozen=True, kw_only=True, tag="challenge"):
+class Challenge(Frame, frozen=True, kw_only=True, tag="challenge"):
     """What a probe on TCP says first."""
 
     protocol: Int
     nonce: str
 
 
-class Error(_Frame, frozen=True, kw_only=True, tag="error"):
+class Error(Frame, frozen=True, kw_only=True, tag="error"):
     """Why the probe closes the connection."""
 
     message: str
 
-
-class TaskColumns(msgspec.Struct, frozen=True, kw_only=True):
-    """The live tasks of a keyframe, a list a field. `id` and the times of day are differences to the entry before."""
-
-    id: list[Int] = []
-    name: list[str] = []
-    coro: list[Int] = []  # number of a string; -1: not known
-    loop: list[Int] = []
-    born: list[Int | None] = []
-    counted: list[Int | None] = []
-    parent: list[Int] = []
-    site: list[Int] = []
-    flags: list[Int] = []
-    seen: list[Int | None] = []
-    state: list[Annotated[int, msgspec.Meta(ge=0, lt=wire.ENDED)]] = []
-    steps: list[Int] = []
-    busy: list[Int] = []
-    scheduled: list[Int | None] = []
-    max_step: list[Int] = []
-    since: list[Int | None] = []
-    measured: list[Int | None] = []
-    unmeasured: list[Int] = []  # busy since `measured`
-    shares: list[tuple[Int, float]] = []  # (number of the entry, share), where it is not 0
-    waits: list[tuple[Int, str | None, str | None]] = []  # (number of the entry, kind, text), where there is one
-
-
-class LoopState(msgspec.Struct, frozen=True, kw_only=True):
-    """A loop in a keyframe."""
-
-    id: Int
-    kind: str
-    thread: Int
-    name: str
-    lag: Microseconds
-    utilization: float | None
-    ready: Int | None
-    timers: Int | None
-    steps: Int
-    steps_per_s: float | None
-    running: Int | None
-    blocked: Microseconds
-    busy: Microseconds | None
-    measured: Microseconds
-    measured_busy: Microseconds
-    measured_steps: Int
-
-
-class SiteState(msgspec.Struct, frozen=True, array_like=True):
-    """The counts of a creation site in a keyframe."""
-
-    site: Int
-    born: Int
-    ended: Int
-    failed: Int
-    cancelled: Int
-    busy: Microseconds
-    steps: Int
-    births_per_s: float
-    deaths_per_s: float
-    measured: Microseconds
-    measured_born: Int
-    measured_ended: Int
-
-
-class ProcessState(msgspec.Struct, frozen=True):
-    """The watched process in a keyframe."""
-
-    rss: Int | None
-    cpu: float | None
-    threads: Int | None
-    fds: Int | None
-    cpu_total: Microseconds | None
-    measured: Microseconds
-
-
-class ProbeState(msgspec.Struct, frozen=True):
-    """What the probe says of itself, in a keyframe."""
-
-    share: float | None
-    viewers: Int
-    tasks: Int
-    dropped: Int
-    dropped_at: Microseconds | None
-    off: list[str]
-    cpu_total: Microseconds | None
-    measured: Microseconds
-    unnamed: Int = 0
-
-
-class History(msgspec.Struct, frozen=True, kw_only=True):
-    """What a store has kept of the time before a keyframe: events, and the values of its series, the newest last."""
-
-    events: list[Event] = []
-    steps: list[float] = []
-    task_counts: list[float] = []
-    lags: dict[int, list[float]] = {}
-    utilizations: dict[int, list[float]] = {}
-
-
-class MemoryState(msgspec.Struct, frozen=True):
-    """What was looked at of memory: the replies that told it, and the sizes of each place before, by time."""
-
-    replies: list[Reply] = []
-    sizes: list[tuple[list[Int], list[tuple[Microseconds, Int]]]] = []
-
-
-class Keyframe(_Frame, frozen=True, kw_only=True, tag="keyframe"):
-    """All that a store holds at one moment, but for its history. Recordings have it; no probe sends it.
-
-    A store that gets one forgets everything else.
-    """
-
-    hello: Hello
-    at: Microseconds
-    whole: Microseconds  # of the last tick that was not a piece
-    watched_since: Microseconds
-    strings: list[str] = []
-    sites: list[tuple[Int, Int, Int]] = []
-    tasks: TaskColumns = TaskColumns()
-    loops: list[LoopState] = []
-    site_states: list[SiteState] = []
-    slow: list[tuple[Int, Int, float, float, float]] = []  # site or -1, count, total, worst, last
-    details: list[Detail] = []
-    process: ProcessState
-    probe: ProbeState
-    left: Int = 0
-    missed_events: Int = 0
-    ended_total: Int = 0
-    last_seq: Int | None = None
-    memory: MemoryTick | None = None
-    memory_looks: MemoryState | None = None
-    signs: tuple[Int, Signs] | None = None  # with the time at which they came
-    history: History = History()
-
-
-Frame = Hello | Static | Tick | Event | Reply | Challenge | Error | Keyframe
 
 _decoder = msgspec.json.Decoder(Hello | Static | Tick | Event | Reply | Challenge | Error)
 _envelope = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -11,6 +11,7 @@ import probes
 
 ROOT = Path(__file__).parent.parent
 THIRD = {"textual", "rich", "psutil", "msgspec", "click", "aiohttp", "uvloop"}
+BEYOND_THE_WIRE = ("textual", "rich", "monitor.store", "monitor.sources", "monitor.plain", "monitor.tui")
 
 
 def imports(path):
@@ -71,7 +72,9 @@ def test_the_monitor_imports_of_probes_the_wire_only():
         ),
         ("monitor/findings", ("monitor.sources", "monitor.attach", "monitor.cli", "sample_apps")),
         ("monitor/store", ("monitor.findings",)),
-        ("monitor/frames.py", ("textual", "rich", "monitor.store", "monitor.sources", "monitor.plain", "monitor.tui")),
+        ("monitor/frames.py", BEYOND_THE_WIRE),
+        ("monitor/keyframes.py", BEYOND_THE_WIRE),
+        ("monitor/memory_frames.py", BEYOND_THE_WIRE),
         (
             "monitor/sources",
             ("textual", "rich", "click", "monitor.store", "monitor.plain", "monitor.tui", "monitor.cli"),

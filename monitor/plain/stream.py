@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from monitor import format as fmt
-from monitor import frames
+from monitor import frames, keyframes
 from monitor.findings.engine import Findings
 from monitor.plain import findings as plain_findings
 from monitor.plain import objects
@@ -71,7 +71,7 @@ class Stream:
         store = self.store
         before = (_last(store.slow.entries), _last(store.ended), _last(store.unhandled), _last(store.notices))
         store.apply(frame)
-        if isinstance(frame, frames.Keyframe):
+        if isinstance(frame, keyframes.Keyframe):
             self._told.clear()
             self._missed = store.missed_events
             return []

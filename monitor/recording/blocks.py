@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from monitor import format as fmt
-from monitor import frames
+from monitor import frames, keyframes
 from monitor.recording.content import BEFORE, Light, LightTick
 from monitor.recording.format import Marker, Summary
 from monitor.recording.triggers import unhandled
@@ -34,7 +34,7 @@ BURST = 100.0
 class Block:
     """One block, being collected or to be written."""
 
-    keyframe: frames.Keyframe
+    keyframe: keyframes.Keyframe
     number: int
     begins_segment: bool
     jump: bool
@@ -202,7 +202,7 @@ def _tells(reply: frames.Reply) -> bool:
     return bool(reply.details or reply.memory or reply.tracing or reply.objects or reply.profiles is not None)
 
 
-def facts(keyframe: frames.Keyframe, rate: float | None) -> dict[str, object]:
+def facts(keyframe: keyframes.Keyframe, rate: float | None) -> dict[str, object]:
     """What the heading of a file says."""
     hello = keyframe.hello
     return {

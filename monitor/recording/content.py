@@ -8,7 +8,9 @@ import msgspec
 
 from monitor import frames
 from monitor.errors import LooptopError
-from monitor.frames import Event, Frame, History, Int, Keyframe
+from monitor.frames import Event, Frame
+from monitor.integers import Int
+from monitor.keyframes import History, Keyframe
 from monitor.recording.format import Damaged
 
 if TYPE_CHECKING:

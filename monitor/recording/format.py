@@ -20,7 +20,7 @@ import msgspec
 import zstandard
 
 from monitor.errors import LooptopError, UsageError
-from monitor.frames import Int
+from monitor.integers import Int
 
 if TYPE_CHECKING:
     from pathlib import Path

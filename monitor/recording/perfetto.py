@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from monitor.frames import Event, Keyframe, Static, Tick
+from monitor.frames import Event, Static, Tick
+from monitor.keyframes import Keyframe
 from monitor.recording import protobuf as pb
 from monitor.recording.walk import walk
 from monitor.store.store import Store

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 
 from monitor.errors import UsageError
-from monitor.frames import Event, Frame, History, Keyframe, Static, Tick
+from monitor.frames import Event, Frame, Static, Tick
+from monitor.keyframes import History, Keyframe
 from monitor.recording import content
 from monitor.recording import format as file_format
 from monitor.recording.content import Light, LightTick

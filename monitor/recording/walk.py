@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from monitor.frames import History
+from monitor.keyframes import History
 from monitor.recording.format import Damaged
 
 if TYPE_CHECKING:

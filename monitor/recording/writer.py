@@ -16,7 +16,7 @@ import stat
 import threading
 from typing import TYPE_CHECKING, Protocol
 
-from monitor import frames
+from monitor import frames, keyframes
 from monitor.errors import LooptopError, UsageError
 from monitor.recording import content
 from monitor.recording import format as file_format
@@ -81,7 +81,7 @@ class File:
         """Appends a block."""
         if not self._places:
             self._append(file_format.heading(facts(block.keyframe, self._rate)))
-        keyframe = frames.Keyframe(
+        keyframe = keyframes.Keyframe(
             **{name: getattr(block.keyframe, name) for name in block.keyframe.__struct_fields__ if name != "history"}
         )
         summary = block.summary()

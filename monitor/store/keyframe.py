@@ -11,7 +11,7 @@ from __future__ import annotations
 from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
-from monitor import frames
+from monitor import frames, keyframes
 from monitor.store import memory_keyframe
 from monitor.store.model import CancelledBy, Failure, Loop, Site, SiteStats, TaskDetail
 from monitor.store.slow_log import BlockingLine
@@ -62,11 +62,11 @@ class _Numbers:
         return (self.string(site.file), site.line, self.string(site.function))
 
 
-def take(store: Store, history: bool = False) -> frames.Keyframe:
+def take(store: Store, history: bool = False) -> keyframes.Keyframe:
     """The keyframe of a store that has a session."""
     numbers = _Numbers(store.tables)
     process, probe = store.process, store.probe
-    return frames.Keyframe(
+    return keyframes.Keyframe(
         hello=_hello(store),
         at=store._now_us,
         whole=store._whole_us,
@@ -76,7 +76,7 @@ def take(store: Store, history: bool = False) -> frames.Keyframe:
         site_states=list(starmap(_site_state, store.sites.items())),
         slow=[_line_state(line, numbers) for line in store.slow.lines.values()],
         details=[_detail(detail, numbers) for detail in store.details.values()],
-        process=frames.ProcessState(
+        process=keyframes.ProcessState(
             process.rss,
             process.cpu,
             process.threads,
@@ -84,7 +84,7 @@ def take(store: Store, history: bool = False) -> frames.Keyframe:
             _us_or_none(process.cpu_total),
             _us(process.measured),
         ),
-        probe=frames.ProbeState(
+        probe=keyframes.ProbeState(
             share=probe.share,
             viewers=probe.viewers,
             tasks=probe.tasks,
@@ -102,7 +102,7 @@ def take(store: Store, history: bool = False) -> frames.Keyframe:
         missed_events=store.missed_events,
         ended_total=store.ended_total,
         last_seq=store._last_seq,
-        history=_history(store, numbers) if history else frames.History(),
+        history=_history(store, numbers) if history else keyframes.History(),
         strings=numbers.strings,  # last: the others add to them
         sites=numbers.sites,
     )
@@ -142,9 +142,9 @@ def _hello(store: Store) -> frames.Hello:
     )
 
 
-def _task_columns(store: Store, numbers: _Numbers) -> frames.TaskColumns:
+def _task_columns(store: Store, numbers: _Numbers) -> keyframes.TaskColumns:
     tasks = list(store.tasks.values())
-    return frames.TaskColumns(
+    return keyframes.TaskColumns(
         id=_steps([task.id for task in tasks]),
         name=[task.name for task in tasks],
         coro=[numbers.string(task.coro) for task in tasks],
@@ -189,8 +189,8 @@ def _steps_or_none(values: list[int | None]) -> list[int | None]:
     return steps
 
 
-def _loop_state(loop: Loop) -> frames.LoopState:
-    return frames.LoopState(
+def _loop_state(loop: Loop) -> keyframes.LoopState:
+    return keyframes.LoopState(
         id=loop.id,
         kind=loop.kind,
         thread=loop.thread,
@@ -210,8 +210,8 @@ def _loop_state(loop: Loop) -> frames.LoopState:
     )
 
 
-def _site_state(number: int, stats: SiteStats) -> frames.SiteState:
-    return frames.SiteState(
+def _site_state(number: int, stats: SiteStats) -> keyframes.SiteState:
+    return keyframes.SiteState(
         number,
         stats.born,
         stats.ended,
@@ -267,7 +267,7 @@ def _canceller(known: CancelledBy | None, numbers: _Numbers) -> frames.Cancelled
     )
 
 
-def _history(store: Store, numbers: _Numbers) -> frames.History:
+def _history(store: Store, numbers: _Numbers) -> keyframes.History:
     def facts(failure: Failure | None) -> frames.ExceptionFacts | None:
         if failure is None:
             return None
@@ -347,7 +347,7 @@ def _history(store: Store, numbers: _Numbers) -> frames.History:
         frames.Event(seq=0, at=_us(entry.at), kind=entry.kind, text=entry.text, duration=_us(entry.duration))
         for entry in store.notices
     ]
-    return frames.History(
+    return keyframes.History(
         events=events,
         steps=list(store.steps.values),
         task_counts=list(store.task_counts.values),

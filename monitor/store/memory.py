@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from monitor import frames
+from monitor import frames, memory_frames
 from monitor.store.model import Site
 
 if TYPE_CHECKING:
@@ -121,10 +121,10 @@ class Profile:
 class Memory:
     """What is known of the memory of a program. `revision` grows with every change."""
 
-    tracing: frames.Tracing | None = None
-    ended: frames.TracingEnd | None = None
-    usage: frames.Usage | None = None
-    collector: frames.Collector | None = None
+    tracing: memory_frames.Tracing | None = None
+    ended: memory_frames.TracingEnd | None = None
+    usage: memory_frames.Usage | None = None
+    collector: memory_frames.Collector | None = None
     baseline: Look | None = None
     look: Look | None = None
     looks: dict[str, Look] = field(default_factory=dict)  # the newest by `group`
@@ -134,7 +134,7 @@ class Memory:
     _sizes: dict[Place, deque[tuple[float, int]]] = field(default_factory=dict)
     _pieces: list[Profile] = field(default_factory=list)
 
-    def apply_tick(self, tick: frames.MemoryTick) -> None:
+    def apply_tick(self, tick: memory_frames.MemoryTick) -> None:
         """What a tick says."""
         if not isinstance(tick.tracing, msgspec.UnsetType):
             if tick.tracing is not None and (self.tracing is None or self.tracing.since != tick.tracing.since):
@@ -151,12 +151,12 @@ class Memory:
         self.looks.clear()
         self._sizes.clear()
 
-    def as_tick(self) -> frames.MemoryTick | None:
+    def as_tick(self) -> memory_frames.MemoryTick | None:
         """What a tick would have to say for a new reader; None for nothing."""
         if not (self.tracing or self.ended or self.usage or self.collector):
             return None
         tracing = self.tracing if self.tracing or self.ended else msgspec.UNSET
-        return frames.MemoryTick(tracing, self.ended, self.usage, self.collector)
+        return memory_frames.MemoryTick(tracing, self.ended, self.usage, self.collector)
 
     def frozen(self) -> Memory:
         """A copy that stays as it is."""
@@ -166,7 +166,7 @@ class Memory:
     def apply_reply(self, reply: frames.Reply, tables: Tables) -> None:
         """What a reply says."""
         if reply.tracing is not None:
-            self.apply_tick(frames.MemoryTick(reply.tracing))
+            self.apply_tick(memory_frames.MemoryTick(reply.tracing))
         if reply.memory is not None:
             self._apply_look(reply.memory, tables)
         if reply.objects is not None:
@@ -182,7 +182,7 @@ class Memory:
                 self.profiles, self._pieces = tuple(self._pieces), []
                 self.revision += 1
 
-    def _apply_look(self, found: frames.MemoryLook, tables: Tables) -> None:
+    def _apply_look(self, found: memory_frames.MemoryLook, tables: Tables) -> None:
         at, against_at = found.at * _SECOND, _seconds(found.against_at)
         rows = []
         for numbers, size, size_diff, count, count_diff in found.rows or ():
@@ -242,8 +242,8 @@ class Memory:
         return during / before if before and during is not None else None
 
 
-def _profile(found: frames.Profile, tables: Tables) -> Profile:
-    def call(entry: frames.ProfiledCall) -> ProfiledCall:
+def _profile(found: memory_frames.Profile, tables: Tables) -> Profile:
+    def call(entry: memory_frames.ProfiledCall) -> ProfiledCall:
         at, elapsed, busy, steps, size_diff, outcome, rows = entry
         return ProfiledCall(
             at * _SECOND,

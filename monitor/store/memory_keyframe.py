@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from monitor import frames
+from monitor import frames, keyframes, memory_frames
 from monitor.store.memory import LOOKS, Look, Memory, Objects, Profile, ProfiledCall
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ MOST_CALLS = 100
 """Of a profiled function, the newest: a keyframe comes every ten seconds."""
 
 
-def take(memory: Memory, numbers: Numbers) -> frames.MemoryState | None:
+def take(memory: Memory, numbers: Numbers) -> keyframes.MemoryState | None:
     """The part of a keyframe; None where nobody looked. `numbers` makes numbers of sites."""
     newest = memory.look
     looks = [look for look in memory.looks.values() if look is not newest]
@@ -47,10 +47,10 @@ def take(memory: Memory, numbers: Numbers) -> frames.MemoryState | None:
         for look in memory.looks.values()
         for row in look.rows
     }
-    return frames.MemoryState(replies, [(numbers(place), entries) for place, entries in sizes.items()])
+    return keyframes.MemoryState(replies, [(numbers(place), entries) for place, entries in sizes.items()])
 
 
-def restore(memory: Memory, state: frames.MemoryState, tables: Tables) -> None:
+def restore(memory: Memory, state: keyframes.MemoryState, tables: Tables) -> None:
     """Tells it what it was told, after the sizes of before."""
     for place, entries in state.sizes:
         memory._sizes[tables.stack(place)] = deque(((at * _SECOND, size) for at, size in entries), maxlen=LOOKS)
@@ -62,13 +62,13 @@ def _us(seconds: float) -> int:
     return round(seconds * 1e6)
 
 
-def _rows(look: Look, numbers: Numbers) -> list[frames.MemoryRow]:
+def _rows(look: Look, numbers: Numbers) -> list[memory_frames.MemoryRow]:
     return [(numbers(row.place), row.size, row.size_diff, row.count, row.count_diff) for row in look.rows]
 
 
-def _look(look: Look, rows: list[frames.MemoryRow] | None) -> frames.MemoryLook:
+def _look(look: Look, rows: list[memory_frames.MemoryRow] | None) -> memory_frames.MemoryLook:
     """A baseline has no rows."""
-    return frames.MemoryLook(
+    return memory_frames.MemoryLook(
         at=_us(look.at),
         blocks=look.blocks,
         groups=0,
@@ -90,8 +90,8 @@ def _look(look: Look, rows: list[frames.MemoryRow] | None) -> frames.MemoryLook:
     )
 
 
-def _objects(objects: Objects) -> frames.ObjectsLook:
-    return frames.ObjectsLook(
+def _objects(objects: Objects) -> memory_frames.ObjectsLook:
+    return memory_frames.ObjectsLook(
         at=_us(objects.at),
         against_at=None if objects.against_at is None else _us(objects.against_at),
         objects=objects.objects,
@@ -102,8 +102,8 @@ def _objects(objects: Objects) -> frames.ObjectsLook:
     )
 
 
-def _profile(profile: Profile, numbers: Numbers) -> frames.Profile:
-    return frames.Profile(
+def _profile(profile: Profile, numbers: Numbers) -> memory_frames.Profile:
+    return memory_frames.Profile(
         function=profile.function,
         module=profile.module,
         site=0 if profile.site is None else numbers([profile.site])[0],
@@ -125,7 +125,7 @@ def _profile(profile: Profile, numbers: Numbers) -> frames.Profile:
     )
 
 
-def _call(call: ProfiledCall, numbers: Numbers) -> frames.ProfiledCall:
+def _call(call: ProfiledCall, numbers: Numbers) -> memory_frames.ProfiledCall:
     def rows(found: Sequence[MemoryRow]) -> list[tuple[int, int, int, int, int]]:
         placed = [row for row in found if row.place]
         return [(numbers(row.place)[0], row.size, row.size_diff, row.count, row.count_diff) for row in placed]

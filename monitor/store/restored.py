@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitor import frames
+from monitor import frames, keyframes
 from monitor.store import memory_keyframe
 from monitor.store.model import Loop, Probe, Process, Site, SiteStats, Task
 from monitor.store.slow_log import BlockingLine
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SECOND = 1e-6
 
 
-def restore(store: Store, keyframe: frames.Keyframe) -> None:
+def restore(store: Store, keyframe: keyframes.Keyframe) -> None:
     """Makes a store what another one was. Raises ValueError for columns that do not fit together."""
     tables = Tables()
     tables.add(frames.Strings(0, keyframe.strings), frames.Sites(0, keyframe.sites))
@@ -61,7 +61,7 @@ def restore(store: Store, keyframe: frames.Keyframe) -> None:
     _fill(store.task_counts, keyframe.history.task_counts)
 
 
-def _tasks(columns: frames.TaskColumns, tables: Tables) -> Iterable[Task]:
+def _tasks(columns: keyframes.TaskColumns, tables: Tables) -> Iterable[Task]:
     ids, born, counted = _sums(columns.id), _sums(columns.born), _sums(columns.counted)
     seen, since, measured = _sums(columns.seen), _sums(columns.since), _sums(columns.measured)
     rows = zip(
@@ -123,7 +123,7 @@ def _sums(steps: Iterable[int | None]) -> list[int | None]:
     return values
 
 
-def _add_rare(columns: frames.TaskColumns, tasks: list[Task]) -> None:
+def _add_rare(columns: keyframes.TaskColumns, tasks: list[Task]) -> None:
     """What few tasks have."""
     entries = [*(number for number, _ in columns.shares), *(number for number, _, _ in columns.waits)]
     if entries and not 0 <= min(entries) <= max(entries) < len(tasks):
@@ -134,7 +134,7 @@ def _add_rare(columns: frames.TaskColumns, tasks: list[Task]) -> None:
         tasks[number].wait_kind, tasks[number].wait_text = kind, text
 
 
-def _loop(state: frames.LoopState, history: frames.History) -> Loop:
+def _loop(state: keyframes.LoopState, history: keyframes.History) -> Loop:
     loop = Loop(
         id=state.id,
         kind=state.kind,
@@ -158,7 +158,7 @@ def _loop(state: frames.LoopState, history: frames.History) -> Loop:
     return loop
 
 
-def _site_stats(counts: frames.SiteState, site: Site) -> SiteStats:
+def _site_stats(counts: keyframes.SiteState, site: Site) -> SiteStats:
     return SiteStats(
         site=site,
         born=counts.born,
@@ -186,7 +186,7 @@ def _restore_lines(store: Store, lines: list[tuple[int, int, float, float, float
         store.slow.revision += 1
 
 
-def _process(state: frames.ProcessState) -> Process:
+def _process(state: keyframes.ProcessState) -> Process:
     return Process(
         state.rss,
         state.cpu,
@@ -197,7 +197,7 @@ def _process(state: frames.ProcessState) -> Process:
     )
 
 
-def _probe(state: frames.ProbeState) -> Probe:
+def _probe(state: keyframes.ProbeState) -> Probe:
     return Probe(
         share=state.share,
         viewers=state.viewers,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 
-from monitor import frames
+from monitor import frames, keyframes
 from monitor.store import keyframe, rates, restored
 from monitor.store.ends import Ends
 from monitor.store.from_frames import (
@@ -82,7 +82,7 @@ class Store:
                 self.memory.apply_reply(frame, self.tables)
             case frames.Hello():
                 self._apply_hello(frame)
-            case frames.Keyframe():
+            case keyframes.Keyframe():
                 restored.restore(self, frame)
             case _:
                 return
@@ -111,7 +111,7 @@ class Store:
         twin.memory = self.memory.frozen()
         return twin
 
-    def keyframe(self, *, history: bool = False) -> frames.Keyframe:
+    def keyframe(self, *, history: bool = False) -> keyframes.Keyframe:
         """All of it as one frame: another store that gets that frame is like this one. See `store.keyframe`."""
         return keyframe.take(self, history)
 

@@ -12,7 +12,7 @@ from monitor.tui.paint import Part, width
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor import frames
+    from monitor import memory_frames
     from monitor.store.memory import Look, Memory
     from monitor.store.store import Store
 
@@ -140,7 +140,7 @@ def _usage(store: Store) -> list[Parts]:
     return pieces
 
 
-def _collector(collector: frames.Collector | None) -> list[Parts]:
+def _collector(collector: memory_frames.Collector | None) -> list[Parts]:
     if collector is None:
         return [((" gc ", "dim"), ("–", "dim"))]
     runs = collector.runs

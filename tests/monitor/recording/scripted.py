@@ -11,7 +11,7 @@ from typing import Any
 import fake_probe
 import msgspec
 
-from monitor import frames
+from monitor import frames, keyframes
 from monitor.recording.triggers import Triggers
 from monitor.recording.writer import File, Recorder, Sink
 from monitor.store.store import Store
@@ -240,7 +240,7 @@ class Recorded:
     """A recording, and what the live store was at each tick: (time, keyframe with all of its history)."""
 
     path: Path
-    moments: list[tuple[int, frames.Keyframe]]
+    moments: list[tuple[int, keyframes.Keyframe]]
     recorder: Recorder
     store: Store
 
@@ -259,7 +259,7 @@ def record(
     script = Script() if script is None else script
     store = Store()
     recorder = Recorder(store, sink or File(path, rate=2.0), triggers=triggers, segment=segment)
-    seen: list[tuple[int, frames.Keyframe]] = []
+    seen: list[tuple[int, keyframes.Keyframe]] = []
 
     def take(came: Any) -> None:
         for one in came:

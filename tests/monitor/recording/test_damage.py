@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from scripted import Script, record
 
 from monitor.errors import LooptopError, UsageError
-from monitor.frames import Keyframe, Tick
+from monitor.frames import Tick
+from monitor.keyframes import Keyframe
 from monitor.plain.export import ndjson
 from monitor.recording import format as file_format
 from monitor.recording.about import about

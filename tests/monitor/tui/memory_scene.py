@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from scene import HOSTILE, MAIN, SECOND, START, hello, static, tick
 
-from monitor import frames
+from monitor import frames, memory_frames
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ def able() -> list[frames.Frame]:
     return [hello(capabilities=ABLE), static(), *(tick(step) for step in range(1, 25))]
 
 
-def tracing(**changes: Any) -> frames.Tracing:
+def tracing(**changes: Any) -> memory_frames.Tracing:
     facts: dict[str, Any] = {
         "since": AT - 42 * SECOND,
         "left": 18 * SECOND,
@@ -32,23 +32,23 @@ def tracing(**changes: Any) -> frames.Tracing:
         "peak": 14_000_000,
         "overhead": 2_100_000,
         "mine": True,
-        "before": frames.StepCost(1032.5, 9.7),
-        "during": frames.StepCost(893.0, 36.9),
+        "before": memory_frames.StepCost(1032.5, 9.7),
+        "during": memory_frames.StepCost(893.0, 36.9),
         "pause": 45_000,
         "looks": 7,
         "baseline": AT - 40 * SECOND,
     }
-    return frames.Tracing(**{**facts, **changes})
+    return memory_frames.Tracing(**{**facts, **changes})
 
 
 def usage_tick(step: int, **changes: Any) -> frames.Tick:
     facts: dict[str, Any] = {
-        "usage": frames.Usage(
+        "usage": memory_frames.Usage(
             48_300_000, 40_100_000, {"socket": 12, "file": 8, "pipe": 3, "epoll": 1, "[/x]": 17}, 6, (120_345, 412)
         ),
-        "collector": frames.Collector(True, (812, 74, 6), 34_000, 120_100, 1234, 2),
+        "collector": memory_frames.Collector(True, (812, 74, 6), 34_000, 120_100, 1234, 2),
     }
-    return tick(step, memory=frames.MemoryTick(**{**facts, **changes}))
+    return tick(step, memory=memory_frames.MemoryTick(**{**facts, **changes}))
 
 
 def look(number: int, place: int, group: str = "lineno", **changes: Any) -> frames.Reply:
@@ -82,7 +82,7 @@ def look(number: int, place: int, group: str = "lineno", **changes: Any) -> fram
         "hidden": (583_000, 2_000, 400, 3),
         "others": (0, 0, 0, 0),
     }
-    return frames.Reply(id=number, ok=True, memory=frames.MemoryLook(**{**facts, **changes}))
+    return frames.Reply(id=number, ok=True, memory=memory_frames.MemoryLook(**{**facts, **changes}))
 
 
 def objects(number: int, more: int = 0) -> frames.Reply:
@@ -90,7 +90,7 @@ def objects(number: int, more: int = 0) -> frames.Reply:
     return frames.Reply(
         id=number,
         ok=True,
-        objects=frames.ObjectsLook(
+        objects=memory_frames.ObjectsLook(
             at=AT, against_at=AT - 5 * SECOND if more else None, objects=66_956 + more, types=222,
             pause=1_700, took=20_000, rows=rows,
         ),
@@ -98,7 +98,7 @@ def objects(number: int, more: int = 0) -> frames.Reply:
 
 
 def profiles(number: int, calls: int = 0) -> frames.Reply:
-    def profile(function: str, kind: str, busy: int, **changes: Any) -> frames.Profile:
+    def profile(function: str, kind: str, busy: int, **changes: Any) -> memory_frames.Profile:
         recent: list[Any] = [
             (AT - (calls - n) * 300_000, 4_000 + 90 * n * n, 700 + n, 3 + n % 4, 2_048 * n if kind == "memory" else None,
              "failed" if n % 11 == 5 else "done",
@@ -111,7 +111,7 @@ def profiles(number: int, calls: int = 0) -> frames.Reply:
             "failed": 12, "cancelled": 1, "steps": 4_100, "elapsed": 31_000_000, "longest": 260_000, "busy": busy,
             "size_diff": 1_400_000 if kind == "memory" else None, "kept": 100, "recent": recent,
         }  # fmt: skip
-        return frames.Profile(**{**facts, **changes})
+        return memory_frames.Profile(**{**facts, **changes})
 
     found = [
         profile("worker", "memory", 9_000_000),
@@ -176,14 +176,14 @@ def then(*keys: str, answered: bool = False, **changes: Any) -> Callable[[Driver
 
 async def ended(driver: Driver) -> None:
     await traced(driver)
-    end = frames.TracingEnd(AT - 3 * SECOND, "its time is over [/x]")
+    end = memory_frames.TracingEnd(AT - 3 * SECOND, "its time is over [/x]")
     await driver.tick(usage_tick(44, tracing=None, ended=end), seconds=1.1)
 
 
 async def of_another(driver: Driver) -> None:
     """Another viewer traces, deeper; no baseline of ours."""
     await driver.press("5")
-    other = tracing(mine=False, frames=10, left=5 * SECOND, baseline=None, before=frames.StepCost(), pause=None)
+    other = tracing(mine=False, frames=10, left=5 * SECOND, baseline=None, before=memory_frames.StepCost(), pause=None)
     await driver.tick(usage_tick(30, tracing=other), seconds=1.1)
 
 

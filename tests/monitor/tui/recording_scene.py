@@ -12,7 +12,7 @@ from driver import Driver
 from memory_scene import ABLE, look, tracing
 from scene import SECOND, START, FakeClock, FakeSource, events, hello, static, tick
 
-from monitor import frames
+from monitor import frames, memory_frames
 from monitor.recording.player import RecordingSource
 from monitor.recording.reader import Recording
 from monitor.recording.writer import File, Recorder
@@ -45,7 +45,7 @@ def scenario(ticks: int = TICKS, gap: bool = False) -> list[frames.Frame]:
             told.append(
                 frames.Event(seq=18, at=at, kind="memory", text="a look [/x] held the program", duration=45_000)
             )
-            facts["memory"] = frames.MemoryTick(tracing=tracing(since=at - 9 * SECOND))
+            facts["memory"] = memory_frames.MemoryTick(tracing=tracing(since=at - 9 * SECOND))
             told.append(look(7, 5))
         told.append(tick(step, **facts))
     return told

@@ -78,6 +78,11 @@ class Task:
         """The state in the words of the design."""
         return wire.STATES[self.state]
 
+    @property
+    def since_before(self) -> bool:
+        """Whether it may have been in its state already when this viewer first heard of it."""
+        return self.since <= self.seen and (self.born is None or self.seen - self.born >= 1.0)
+
     def age(self, now: float) -> float | None:
         """Seconds since birth, or None for a task older than the probe."""
         return None if self.born is None else max(now - self.born, 0.0)

@@ -135,17 +135,18 @@ class Tasks(dict[int, Task]):
             return
         if task_id in self._borrowed:
             task = self._own(task)
+        changed = state != task.state or steps != task.steps
         if state != task.state:
             self._census.changed(task.state, state)
-            task.since = now
-        elif steps != task.steps:
-            task.since = now
         seconds = busy * _SECOND
         if not task.measured:
             # What the first row tells of an older task happened at a time that nobody knows.
             begin = max(task.born or 0.0, task.counted or 0.0)
             fresh = now - begin < self.share_over
             task.measured, task.measured_busy = (begin, 0.0) if fresh else (now, seconds)
+            changed = changed and fresh
+        if changed:
+            task.since = now
         if seconds > task.measured_busy:
             self._sharing.add(task_id)
         task.state, task.steps, task.busy = state, steps, seconds

@@ -68,7 +68,7 @@ def _title(store: Store, subject: Subject) -> list[Line]:
         state, style = task.state_name, STATE_STYLES[task.state_name]
         outside = store.session is not None and store.session.read_only  # it may have run between two looks
         quiet = store.now - task.since if task.since and not outside else 0.0
-        since = f" for {fmt.age(quiet)}" if quiet >= 1 else ""
+        since = f" for {'≥' if task.since_before else ''}{fmt.age(quiet)}" if quiet >= 1 else ""
         now = f"  {fmt.percent(task.share)} of the loop now" if task.share else ""
         return [
             line(

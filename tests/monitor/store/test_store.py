@@ -162,6 +162,15 @@ def test_process_and_probe(store):
     assert (store.probe.dropped, store.probe.dropped_at, store.probe.off) == (3, NOW / 1e6, ("steps: why",))
 
 
+def test_what_a_task_did_before_this_viewer_came_is_not_dated(store):
+    main, worker = store.tasks[1], store.tasks[2]
+    apply(store, tick(NOW + 1_000_000, tasks=[[2, 2, 4, 50, None, 20]]))
+    assert (main.since, main.since_before) == (main.seen, True)
+    assert (worker.since, worker.since_before) == (store.now, False)
+    apply(store, static(tasks=[[9, "new", 2, 1, NOW + 900_000, None, 0, 0, 0]]))
+    assert not store.tasks[9].since_before
+
+
 def test_utilization_is_the_growth_of_busy(store):
     for n in range(2, 10):
         apply(store, tick(NOW + n * 250_000, loops=[[1, 500, 500_000 + n * 50_000, 0, 0, n * 25, None, 0]]))

@@ -98,7 +98,7 @@ def seen_lines(seen: Seen, width: int, colour: bool) -> list[str]:
     lines: list[str] = []
     for thing in seen.found:
         kind = BY_KEY[thing["kind"]]
-        state = "over" if thing["over"] else f"for {fmt.age(max(thing['seen'] - thing['since'], 0.0))}"
+        state = "over" if thing["over"] else f"seen for {fmt.age(max(thing['seen'] - thing['since'], 0.0))}"
         lines.append(f"{bold}{GLYPHS[kind.weight]} {kind.title}{plain}  ({state})")
         lines += _paragraph(f"{thing['text']}{_where(thing)}", width)
         lines += [f"      {fmt.clean(_line(one))}" for one in thing["lines"][:12]]

@@ -92,7 +92,7 @@ def _when(store: Store, finding: Finding, *, there: bool) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(finding.since))
     if not there:
         return f"it is over: from {clock} for {fmt.age(max(finding.seen - finding.since, 0.0))}"
-    return f"since {clock}, for {fmt.age(max(store.now - finding.since, 0.0))}"
+    return f"seen since {clock}, for {fmt.age(max(store.now - finding.since, 0.0))}"
 
 
 def _order(finding: Finding) -> str:

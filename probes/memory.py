@@ -15,8 +15,8 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from . import objects, traces, usage
+from .fields import BadRequestError, choice, integer
 from .rates import Rates
-from .session import BadRequestError
 from .traces import Diff, Groups, Lines, Wanted, tracer
 
 if TYPE_CHECKING:
@@ -125,11 +125,11 @@ class Memory:
 
         operation = frame["op"]
         if operation == "profile":
-            calls = _integer(frame, "calls", 100, 0, MOST_CALLS)
+            calls = integer(frame, "calls", 100, 0, MOST_CALLS)
             self._begin(session, self._profiles(calls, answer), answer, refuse)
             return
         if operation == "objects_look":
-            limit = _integer(frame, "limit", 50, 1, MOST_ROWS)
+            limit = integer(frame, "limit", 50, 1, MOST_ROWS)
             self._begin(session, self._objects(session, limit), answer, refuse)
             return
         if tracer is None:
@@ -144,9 +144,9 @@ class Memory:
             self._look(session, operation == "memory_baseline", frame, answer, refuse)
 
     def _start(self, session: Session, frame: Frame) -> None:
-        frames = _integer(frame, "frames", 1, 1, 25)
-        duration = _integer(frame, "duration", round(DURATION * 1e6), 100_000, round(LONGEST * 1e6)) * 1e-6
-        limit = _integer(frame, "limit", LIMIT, 1 << 16, 1 << 50)
+        frames = integer(frame, "frames", 1, 1, 25)
+        duration = integer(frame, "duration", round(DURATION * 1e6), 100_000, round(LONGEST * 1e6)) * 1e-6
+        limit = integer(frame, "limit", LIMIT, 1 << 16, 1 << 50)
         running = self._tracing
         now = monotonic()
         if running is not None:
@@ -189,12 +189,12 @@ class Memory:
         tracing = self._tracing
         if tracing is None:
             raise BadRequestError("memory is not traced: memory_start comes first")
-        against = NOTHING if baseline else _choice(frame, "against", (BASELINE, LAST, NOTHING), BASELINE)
-        group = _choice(frame, "group", traces.GROUPS, traces.LINENO)
+        against = NOTHING if baseline else choice(frame, "against", (BASELINE, LAST, NOTHING), BASELINE)
+        group = choice(frame, "group", traces.GROUPS, traces.LINENO)
         hide = frame.get("hide", ["probe"])
         if not isinstance(hide, list) or not all(name in traces.HIDDEN for name in hide):
             raise BadRequestError(f"hide: a list of {', '.join(traces.HIDDEN)}")
-        limit = _integer(frame, "limit", 50, 0, MOST_ROWS)
+        limit = integer(frame, "limit", 50, 0, MOST_ROWS)
         kept = self._kept.get(session)
         if against == BASELINE and (kept is None or kept.baseline is None):
             raise BadRequestError("there is no baseline to compare with: memory_baseline comes first")
@@ -438,17 +438,3 @@ class Memory:
             "looks": tracing.looks,
             "baseline": baseline,
         }
-
-
-def _integer(frame: Frame, name: str, otherwise: int, least: int, most: int) -> int:
-    value = frame.get(name, otherwise)
-    if type(value) is not int or not least <= value <= most:
-        raise BadRequestError(f"{name}: a whole number from {least} to {most}")
-    return value
-
-
-def _choice(frame: Frame, name: str, words: tuple[str, ...], otherwise: str) -> str:
-    value = frame.get(name, otherwise)
-    if value not in words:
-        raise BadRequestError(f"{name}: one of {', '.join(words)}")
-    return str(value)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import announce, cancels, hot, post_mortem, process, sites, slow, wire
 from .descriptors import LostError
+from .fields import BadRequestError
 from .forks import Hush
 from .journal import Journal
 from .loops import Loops
@@ -20,7 +21,6 @@ from .records import Failure, Histogram, TaskRecord
 from .registry import Registry
 from .sampler import Clock, Sampler
 from .server import Server
-from .session import BadRequestError
 from .settings import Settings, warn
 from .signs import Signs
 from .unawaited import Unawaiteds

@@ -7,16 +7,16 @@ that does not read costs one piece of output and the sets, whatever the program 
 from __future__ import annotations
 
 from collections import deque
-from heapq import nlargest
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from . import detail, hot, loops, wire
+from . import detail, loops, selection, wire
+from .fields import BadRequestError, integer, text
 from .ids import Ids
-from .records import begin, coro_name
+from .watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from .probe import Probe
     from .records import TaskRecord
@@ -37,110 +37,6 @@ AT_ONCE = 40
 """Tasks whose waits are read between two moments in which the program may have the GIL."""
 MOST_EVENTS = 300
 MOST_TEXT = 300
-SORTS = ("busy", "steps", "scheduled", "max_step", "age", "id")
-
-
-class BadRequestError(ValueError):
-    """What a viewer sent does not fit; one line for it."""
-
-
-class Watch:
-    """What a viewer looks at. Every field of a `watch` frame is checked before any of it is taken."""
-
-    def __init__(self, slow: float) -> None:
-        self.rate = 4.0
-        self.slow = slow
-        self.window: list[int] = []
-        self.detail: int | None = None
-        self.origins = 0
-        self.filter: str | None = None
-        self.first: dict[str, Any] = {}
-        self.events = True
-        self.rows = True
-        self.locals = False
-        self.memory = False
-        self.findings = False
-
-    def update(self, frame: dict[str, Any]) -> None:
-        """Takes the fields of a frame over. Raises BadRequestError and changes nothing if one does not fit."""
-        taken = {name: check(frame, name) for name, check in _WATCHED.items() if name in frame}
-        for name, value in taken.items():
-            setattr(self, name, value)
-
-
-def _number(frame: dict[str, Any], name: str, least: float, most: float) -> float:
-    value = frame[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise BadRequestError(f"{name}: a number from {least} to {most}")
-    return value
-
-
-def _text(frame: dict[str, Any], name: str) -> str | None:
-    value = frame.get(name)
-    if value is not None and (not isinstance(value, str) or len(value) > 1000):
-        raise BadRequestError(f"{name}: a text of at most 1000 characters, or null")
-    return value or None
-
-
-def _order(frame: dict[str, Any]) -> tuple[str, int]:
-    sort, limit = frame.get("sort", "busy"), frame.get("limit", 200)
-    if sort not in SORTS:
-        raise BadRequestError(f"sort: one of {', '.join(SORTS)}")
-    if type(limit) is not int or not 0 <= limit <= 1_000_000:
-        raise BadRequestError("limit: a number of tasks")
-    return sort, limit
-
-
-def _window(frame: dict[str, Any], name: str) -> list[int]:
-    window = frame[name]
-    if not isinstance(window, list) or len(window) > 200 or not all(type(number) is int for number in window):
-        raise BadRequestError(f"{name}: at most 200 ids of tasks")
-    return window
-
-
-def _detail(frame: dict[str, Any], name: str) -> int | None:
-    number = frame[name]
-    if number is not None and type(number) is not int:
-        raise BadRequestError(f"{name}: the id of a task, or null")
-    return number
-
-
-def _first(frame: dict[str, Any], name: str) -> dict[str, Any]:
-    first = frame[name]
-    if not isinstance(first, dict):
-        raise BadRequestError(f"{name}: an object with sort and limit")
-    _order(first)
-    return first
-
-
-def _flag(frame: dict[str, Any], name: str) -> bool:
-    flag = frame[name]
-    if not isinstance(flag, bool):
-        raise BadRequestError(f"{name}: true or false")
-    return flag
-
-
-_WATCHED: dict[str, Callable[[dict[str, Any], str], Any]] = {
-    "rate": lambda frame, name: float(_number(frame, name, 0.1, 20)),
-    "slow": lambda frame, name: _number(frame, name, 10_000, 3600_000_000) * 1e-6,
-    "origins": lambda frame, name: int(_number(frame, name, 0, 50)),
-    "window": _window,
-    "detail": _detail,
-    "filter": _text,
-    "first": _first,
-    "events": _flag,
-    "rows": _flag,
-    "locals": _flag,
-    "memory": _flag,
-    "findings": _flag,
-}
-
-
-def sorted_first(records: list[TaskRecord], sort: str, limit: int) -> list[TaskRecord]:
-    """The first records by a column, descending (oldest first for age)."""
-    if sort == "age":
-        return nlargest(limit, records, key=lambda record: -(record.born or 0.0))
-    return nlargest(limit, records, key=lambda record: getattr(record, sort))
 
 
 class Session:
@@ -193,10 +89,10 @@ class Session:
 
     def _begin(self) -> None:
         """Everything there is comes as a first screen, then in pieces."""
-        everything = _counted() if self.watch.rows else []
+        everything = selection.counted() if self.watch.rows else []
         records = [record for record in everything if self._wanted(record)]
-        sort, limit = _order(self.watch.first)
-        first = sorted_first(records, sort, min(limit, PIECE))
+        sort, limit = selection.order(self.watch.first)
+        first = selection.first(records, sort, min(limit, PIECE))
         chosen = {record.id for record in first}
         self._backlog = [record for record in reversed(records) if record.id not in chosen]
         self._backlog += reversed(first)
@@ -206,10 +102,7 @@ class Session:
         self.due = 0.0
 
     def _wanted(self, record: TaskRecord) -> bool:
-        text = self.watch.filter
-        if text is None:
-            return True
-        return _named(record, text.lower())
+        return self.watch.filter is None or selection.named(record, self.watch.filter)
 
     # What the program did
 
@@ -457,26 +350,26 @@ class Session:
             return b""
 
     def _tasks(self, number: int, frame: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
-        sort, limit = _order(frame)
-        offset = int(_number({"offset": frame.get("offset", 0)}, "offset", 0, 1e9))
-        text = _text(frame, "filter")
+        sort, limit = selection.order(frame)
+        offset = integer(frame, "offset", 0, 0, 10**9)
+        named = text(frame, "filter")
         wanted = frame.get("ids")
         if wanted is not None and (not isinstance(wanted, list) or not all(type(n) is int for n in wanted)):
             raise BadRequestError("ids: a list of ids of tasks")
-        return self._task_pieces(number, sort, limit, offset, text, wanted)
+        return self._task_pieces(number, sort, limit, offset, named, wanted)
 
     def _task_pieces(
-        self, number: int, sort: str, limit: int, offset: int, text: str | None, wanted: list[int] | None
+        self, number: int, sort: str, limit: int, offset: int, named: str | None, wanted: list[int] | None
     ) -> Iterator[list[dict[str, Any]]]:
         if wanted is None:
-            records = _counted()
+            records = selection.counted()
         else:
             found_of = map(self._probe.record_of, dict.fromkeys(wanted))
             records = [record for record in found_of if record is not None]
-        if text is not None:
-            records = [record for record in records if _named(record, text.lower())]
+        if named is not None:
+            records = [record for record in records if selection.named(record, named)]
         total = len(records)
-        chosen = sorted_first(records, sort, offset + limit)[offset:]
+        chosen = selection.first(records, sort, offset + limit)[offset:]
         for start in range(0, len(chosen), DETAILS):
             piece = chosen[start : start + DETAILS]
             found = [detail.detail_of(record, self._sampler.tables) for record in piece]
@@ -486,15 +379,5 @@ class Session:
         yield [{"type": "reply", "id": number, "ok": True, "details": [], "total": total}]
 
 
-def _counted() -> list[TaskRecord]:
-    """The records that have figures: all but one that is being born in this moment."""
-    return [record for record in list(hot.records.values()) if hasattr(record, "told") or begin(record)]
-
-
-def _named(record: TaskRecord, needle: str) -> bool:
-    task = record()
-    return task is not None and (needle in task.get_name().lower() or needle in coro_name(task).lower())
-
-
-def _refusal(number: int, text: str) -> dict[str, Any]:
-    return {"type": "reply", "id": number, "ok": False, "error": text}
+def _refusal(number: int, error: str) -> dict[str, Any]:
+    return {"type": "reply", "id": number, "ok": False, "error": error}

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from . import wire
 from .descriptors import LostError, OwnSocket
-from .session import BadRequestError, Session
+from .fields import BadRequestError
+from .session import Session
 
 if TYPE_CHECKING:
     import socket

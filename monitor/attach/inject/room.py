@@ -25,6 +25,9 @@ THREADS = 3
 """Of a probe at a time: the one that comes in, its own, and the one that clears up."""
 
 GROUPS = Path("/sys/fs/cgroup")
+_UNLIMITED = 1 << 21 | 1 << 24
+"""CAP_SYS_ADMIN and CAP_SYS_RESOURCE: to who has one of them the number of threads is not limited."""
+
 _STACKS = 2  # of threads of a probe, each as large as the limit says
 _V1, _V2 = ("memory.limit_in_bytes", "memory.usage_in_bytes"), ("memory.max", "memory.current")
 
@@ -40,6 +43,7 @@ def check(pid: int, status: dict[str, str]) -> None:
     if most is not None and files + SPARE_FILES > most:
         raise ConnectError(f"PID {pid} has {files} of at most {most} files open", "a probe needs a few of its own")
     _check_address_space(pid, limits, status)
+    _check_threads_of_user(pid, limits, status)
     listed = Path(f"/proc/{pid}/cgroup")
     for folder in groups(listed, "memory"):
         _check_memory(pid, folder)
@@ -60,6 +64,37 @@ def _check_address_space(pid: int, limits: str, status: dict[str, str]) -> None:
     if most is not None and used + needed > most:
         text = f"PID {pid} uses {_mb(used)} of at most {_mb(most)} MiB of address space (ulimit -v)"
         raise ConnectError(text, f"a probe needs {_mb(needed)} MiB more")
+
+
+def _check_threads_of_user(pid: int, limits: str, status: dict[str, str]) -> None:
+    """The limit of setrlimit(2), RLIMIT_NPROC: of all threads of the real user, but not for who may exceed it."""
+    most = _limit(limits, "Max processes")
+    user = status.get("Uid", "0").split()[0]
+    if most is None or user == "0" or int(status.get("CapEff", "0"), 16) & _UNLIMITED:
+        return
+    # Counting takes a while, and the kernel says in a moment how many there are of all users.
+    if _threads_of_all() + THREADS <= most:
+        return
+    used = _threads_of(user)
+    if used + THREADS > most:
+        text = f"PID {pid} may have at most {most} threads and processes (ulimit -u), and its user has {used}"
+        raise ConnectError(text, f"a probe needs {THREADS} more")
+
+
+def _threads_of_all() -> int:
+    return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
+
+
+def _threads_of(user: str) -> int:
+    total = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            facts = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line)
+        except OSError:
+            continue
+        if facts["Uid"].split()[0] == user:
+            total += int(facts["Threads"])
+    return total
 
 
 def groups(listed: Path, resource: str, root: Path = GROUPS) -> Iterator[Path]:

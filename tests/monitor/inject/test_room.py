@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -62,6 +63,34 @@ def test_too_few_threads_in_a_group(tmp_path: Path) -> None:
     with pytest.raises(ConnectError, match="PID 7 is in a group with 18 of at most 20 threads and processes: a probe"):
         room._check_threads(7, tmp_path)
     room._check_threads(7, tmp_path / "nothing")
+
+
+CROWDED = """
+import os, resource, sys
+os.setuid(54321)
+resource.setrlimit(resource.RLIMIT_NPROC, (3, 100))
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user's limit wants root")
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="there is no prlimit here")
+def test_a_user_who_may_have_no_more_threads() -> None:
+    with subprocess.Popen([sys.executable, "-c", CROWDED], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines())
+        text = (
+            f"PID {process.pid} may have at most 3 threads and processes \\(ulimit -u\\), and its user has 1: a probe"
+        )
+        with pytest.raises(ConnectError, match=text):
+            room.check(process.pid, status)
+        room.check(process.pid, {**status, "CapEff": "0000000001000000"})  # CAP_SYS_RESOURCE
+        subprocess.run(["prlimit", "--nproc=100:100", "--pid", str(process.pid)], check=True)
+        room.check(process.pid, status)
+        process.stdin.close()
 
 
 def test_the_groups_above_count_too(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ class Findings:
         elif store.now < self._looked + BETWEEN:
             return []
         self._looked = store.now
-        if store.session is not None and store.session.read_only:  # its times are not known: no rule could hold
+        if store.read_only:  # its times are not known: no rule could hold
             return changes
         for rule in self._rules:
             for sign in rule(store, self.thresholds):

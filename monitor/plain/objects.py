@@ -130,7 +130,7 @@ def task_object(task: Task, store: Store) -> Object:
         "idle": seconds(task.idle(store.now)),
         "steps": task.steps if counted else None,
         "max_step": seconds(task.max_step) if counted else None,
-        "parent": None if _read_only(store) else task.parent or None,
+        "parent": None if store.read_only else task.parent or None,
         "awaited_by": None if detail is None else list(detail.awaited_by),
         "creation_site": site_object(task.site),
         "origin": None if detail is None else stack_or_none(detail.origin),
@@ -176,10 +176,6 @@ def ended_object(task: EndedTask) -> Object:
 def _outcome(task: EndedTask) -> str | None:
     """How it ended; from outside that can not be seen."""
     return None if task.outcome == "ended" else task.outcome
-
-
-def _read_only(store: Store) -> bool:
-    return store.session is not None and store.session.read_only
 
 
 def slow_callback_object(slow: SlowCallback) -> Object:

@@ -11,7 +11,8 @@ from monitor.errors import ConnectError, UsageError
 from monitor.plain.wanted import DEFAULT_SORT, RATE, Wanted
 from monitor.sources.connection import Connection
 from monitor.store import query
-from monitor.store.columns import ENDED, TASKS, Column, by_key, ordered
+from monitor.store.column import Column, by_key, ordered
+from monitor.store.columns import ENDED, TASKS
 from monitor.store.model import EndedTask, Task
 from monitor.store.store import Store
 from probes import wire
@@ -101,8 +102,8 @@ def load(connection: Connection, store: Store) -> None:
                 loaded = frame.left == 0
                 whole += bool(frame.loops)
                 if measured is None:
-                    outside = store.session is not None and store.session.read_only  # there nothing is measured
-                    measured = time.monotonic() + (0.0 if outside else MOMENT)
+                    # From outside nothing is measured.
+                    measured = time.monotonic() + (0.0 if store.read_only else MOMENT)
 
 
 def details(connection: Connection, store: Store, ids: list[int]) -> None:

@@ -18,8 +18,8 @@ from monitor.plain.objects import Object
 from monitor.recording.reader import Recording
 from monitor.recording.walk import walk
 from monitor.sources.connection import Closed, Connection
-from monitor.store.columns import who
 from monitor.store.model import Loop
+from monitor.store.names import who
 from monitor.store.store import Store
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from rich.cells import cell_len, set_cell_size
 
 from monitor import format as fmt
-from monitor.store.columns import Column, called
+from monitor.store.column import Column
+from monitor.store.names import called
 from monitor.store.store import Store
 
 if TYPE_CHECKING:

@@ -83,9 +83,8 @@ def figures(path: str | Path, skip: float = 0.0) -> Figures:
             start=begin * _SECOND,
             duration=elapsed,
         )
-        roots = tuple(after.session.paths.get("path", ())) if after.session is not None else ()
-        _of_sites(found, before, after, elapsed, roots)
-        _of_events(found, recording, after, begin, elapsed, roots)
+        _of_sites(found, before, after, elapsed)
+        _of_events(found, recording, after, begin, elapsed)
         lags = sorted(max(lag for _, lag, _ in tick.loops) for tick in ticks if tick.loops)
         sizes = [(tick.at * _SECOND, float(tick.rss)) for tick in ticks if tick.rss is not None]
         shares = [max(known) for tick in ticks if (known := [s for _, _, s in tick.loops if s is not None])]
@@ -108,9 +107,9 @@ def figures(path: str | Path, skip: float = 0.0) -> Figures:
     return found
 
 
-def place_of(site: Site | None, roots: Sequence[str]) -> Place:
+def place_of(site: Site | None, store: Store) -> Place:
     """Where a site is, relative to the program's own folders."""
-    return UNKNOWN if site is None else Place(fmt.short_path(site.file, tuple(roots)), site.function, site.line)
+    return UNKNOWN if site is None else Place(fmt.short_path(site.file, store.roots), site.function, site.line)
 
 
 def _state(recording: Recording, at: int) -> Store:
@@ -132,17 +131,17 @@ def _cpu(recording: Recording, begin: int, after: Store) -> float | None:
     return (last.cpu_total - first.cpu_total) / (last.measured - first.measured)
 
 
-def _of_sites(found: Figures, before: Store, after: Store, elapsed: float, roots: Sequence[str]) -> None:
+def _of_sites(found: Figures, before: Store, after: Store, elapsed: float) -> None:
     counts = dict.fromkeys(("born", "ended", "failed", "cancelled"), 0)
     for store, sign in ((after, 1), (before, -1)):
         for stats in store.sites.values():
-            place = place_of(stats.site, roots)
+            place = place_of(stats.site, after)
             found.busy[place] = found.busy.get(place, 0.0) + sign * stats.busy
             found.born[place] = found.born.get(place, 0.0) + sign * stats.born
             for name in counts:
                 counts[name] += sign * getattr(stats, name)
         for task in store.tasks.values():
-            place = place_of(task.site, roots)
+            place = place_of(task.site, after)
             found.busy[place] = found.busy.get(place, 0.0) + sign * task.busy
     found.busy = {place: max(busy, 0.0) / elapsed for place, busy in found.busy.items()}
     found.born = {place: max(born, 0.0) / elapsed for place, born in found.born.items()}
@@ -155,9 +154,7 @@ def _of_sites(found: Figures, before: Store, after: Store, elapsed: float, roots
     }
 
 
-def _of_events(
-    found: Figures, recording: Recording, after: Store, begin: int, elapsed: float, roots: Sequence[str]
-) -> None:
+def _of_events(found: Figures, recording: Recording, after: Store, begin: int, elapsed: float) -> None:
     unhandled = 0
     for event in recording.notes():
         if event.at < begin:
@@ -167,7 +164,7 @@ def _of_events(
         elif event.kind == "slow_callback":
             blamed = event.stack[event.blame : event.blame + 1] if event.blame >= 0 else []
             site = next(iter(after.tables.stack(blamed)), None)
-            slow = found.slow.setdefault(place_of(site, roots), Slow())
+            slow = found.slow.setdefault(place_of(site, after), Slow())
             seconds = event.duration * _SECOND
             slow.count, slow.total, slow.worst = slow.count + 1, slow.total + seconds, max(slow.worst, seconds)
     found.values |= {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from monitor import format as fmt
 from monitor import frames
 from monitor.errors import UsageError
-from monitor.store.columns import who
+from monitor.store.names import who
 from monitor.store.store import Store
 
 if TYPE_CHECKING:

@@ -1,28 +1,20 @@
-"""One declaration a column: header, sort, cell, help, JSON key and documentation all come from it."""
+"""The columns of tasks, groups of tasks, lines that blocked and tasks that ended: one table each."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from monitor import format as fmt
-from monitor.store.cancelled import words
-from monitor.store.groups import Group
-from monitor.store.model import CancelledBy, EndedTask, Site, Task
-from monitor.store.slow_log import BlockingLine
-from monitor.store.store import Store
+from monitor.store.column import Attribute, Column, figure
+from monitor.store.names import canceller_text, site_text, who
 from probes import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from monitor.store.groups import Group
+    from monitor.store.model import EndedTask, Task
+    from monitor.store.slow_log import BlockingLine
+    from monitor.store.store import Store
 
-Row = TypeVar("Row")
-SHORT_NAME = 16
-"""Cells of a coroutine's name that keep its class before it."""
-
-_GIVEN = re.compile(r"Task-\d+")
 GLYPHS = {
     "running": "▶",
     "scheduled": "▷",
@@ -36,116 +28,11 @@ GLYPHS = {
 """Never the only carrier of a meaning: the word stands beside it where there is room."""
 
 
-class Attribute:
-    """Sorts by an attribute of the row itself: of a crowd that takes a fifth of asking a function for each."""
-
-    def __init__(self, name: str, shown: Callable[[Any, Store], Any] | None = None, *, measured: bool = False) -> None:
-        """`shown` makes of it what is sorted by. A `measured` one is not known where nothing is measured."""
-        self._get: Callable[[Any], Any] = attrgetter(name)
-        self._shown = shown
-        self._measured = measured
-
-    def __call__(self, row: Any, store: Store) -> Any:
-        """The value of one row."""
-        return self.values([row], store)[0]
-
-    def values(self, rows: Sequence[Any], store: Store) -> list[Any]:
-        """The values of several, in their order."""
-        if self._measured and _outside(store):
-            return [None] * len(rows)
-        found = list(map(self._get, rows))
-        if self._shown is None:
-            return found
-        each = {id(value): value for value in found}  # many share one
-        shown = {number: self._shown(value, store) for number, value in each.items()}
-        return [shown[id(value)] for value in found]
-
-
-@dataclass(frozen=True, slots=True)
-class Column(Generic[Row]):
-    """One column of a table of `Row`s."""
-
-    key: str  # as in the JSON, and in filters
-    title: str
-    width: int  # cells; 0: takes what is left
-    help: str
-    text: Callable[[Row, Store], str]  # what the cell shows, not cleaned or cut
-    sort: Callable[[Row, Store], Any] | None = None  # what it sorts by; None sorts last
-    unit: str = ""
-    right: bool = False
-    priority: int = 1  # 1 is always shown; the highest goes first where the screen is narrow
-    descending: bool = True  # the order that a first click on the header gives
-
-
-def figure(
-    key: str,
-    title: str,
-    width: int,
-    help: str,  # noqa: A002 - as the field is called
-    show: Callable[[Any], str],
-    value: Callable[[Row, Store], Any],
-    *,
-    unit: str = "",
-    priority: int = 1,
-    descending: bool = True,
-) -> Column[Row]:
-    """A column of numbers: it sorts by the value that it shows."""
-    return Column(
-        key,
-        title,
-        width,
-        help,
-        lambda row, store: show(value(row, store)),
-        value,
-        unit=unit,
-        right=True,
-        priority=priority,
-        descending=descending,
-    )
-
-
 def _partial(task: Task, text: str) -> str:
     """A lower bound is shown as one: the task lived before its steps were counted."""
     if task.counted is None:
         return text
     return "≥" + text if task.steps else fmt.UNKNOWN
-
-
-def _outside(store: Store) -> bool:
-    """Whether the program is read from outside, where no times are taken."""
-    return store.session is not None and store.session.read_only
-
-
-def called(name: str, coro: str) -> str:
-    """What a task is called where there is no column for its coroutine: a name that asyncio gave says nothing."""
-    if name and not _GIVEN.fullmatch(name):
-        return name
-    short = coro.rpartition("<locals>.")[2]
-    short = short if len(short) <= SHORT_NAME else short.rpartition(".")[2]
-    return f"{short}()" if short else name or fmt.UNKNOWN
-
-
-def who(name: str | None, what: str | None) -> str:
-    """Of whom an event tells: a task by its name or else its coroutine, or a callback. Empty: nobody knows."""
-    if not name or not what:
-        return name or what or ""
-    return called(name, what.removesuffix("()"))
-
-
-def site_text(site: Site | None, store: Store) -> str:
-    """`app.py:12 spawn`."""
-    if site is None:
-        return fmt.UNKNOWN
-    return f"{fmt.short_path(site.file, _roots(store))}:{site.line} {site.function.rpartition('.')[2]}"
-
-
-def canceller_text(by: CancelledBy | None, store: Store) -> str:
-    """`by window-3 at app.py:42`; empty where it is not known."""
-    return "" if by is None else words(by, _roots(store))
-
-
-def _roots(store: Store) -> tuple[str, ...]:
-    return tuple(store.session.paths.get("path", [])) if store.session else ()
 
 
 def _wait(task: Task, _store: Store) -> str:
@@ -160,7 +47,7 @@ def _state(task: Task, _store: Store) -> str:
 
 def _share(task: Task, store: Store) -> float | None:
     """Not known until somebody has watched for long enough, nor from outside."""
-    if _outside(store):
+    if store.read_only:
         return None
     return None if not task.share and store.now - store.watched_since < store.tasks.share_over else task.share
 
@@ -424,23 +311,3 @@ ENDED: tuple[Column[EndedTask], ...] = (
         descending=False,
     ),
 )
-
-
-def ordered(rows: list[Row], column: Column[Row], store: Store, descending: bool) -> list[Row]:
-    """Rows in the order of a column; what is not known comes last whichever way it is sorted."""
-    key = column.sort
-    if key is None:
-        return rows
-    values = key.values(rows, store) if isinstance(key, Attribute) else [key(row, store) for row in rows]
-    unknown: list[Row] = []
-    if None in values:
-        unknown = [row for row, value in zip(rows, values, strict=True) if value is None]
-        rows = [row for row, value in zip(rows, values, strict=True) if value is not None]
-        values = [value for value in values if value is not None]
-    places = sorted(range(len(values)), key=values.__getitem__, reverse=descending)
-    return [rows[place] for place in places] + unknown
-
-
-def by_key(columns: tuple[Column[Row], ...], key: str) -> Column[Row] | None:
-    """The column of a key, or None."""
-    return next((column for column in columns if column.key == key), None)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor import format as fmt
-from monitor.store.columns import Column, figure
+from monitor.store.column import Column, figure
 from monitor.store.memory import MemoryRow, Profile
+from monitor.store.names import line_text
 
 if TYPE_CHECKING:
     from monitor.store.model import Site
@@ -22,9 +23,7 @@ def place(site: Site | None, store: Store) -> str:
     """A file and, where it is one, a line of it."""
     if site is None:
         return fmt.UNKNOWN
-    roots = tuple(store.session.paths.get("path", [])) if store.session else ()
-    file = fmt.short_path(site.file, roots)
-    return f"{file}:{site.line}" if site.line else file
+    return line_text(site, store) if site.line else fmt.short_path(site.file, store.roots)
 
 
 ObjectRow = tuple[str, int, int]

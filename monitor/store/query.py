@@ -7,7 +7,8 @@ from collections.abc import Callable
 from fnmatch import translate
 
 from monitor.errors import UsageError
-from monitor.store.columns import TASKS, by_key
+from monitor.store.column import by_key
+from monitor.store.columns import TASKS
 from monitor.store.model import Task
 from monitor.store.store import Store
 

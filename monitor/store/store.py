@@ -91,6 +91,16 @@ class Store:
     # What a reader asks
 
     @property
+    def read_only(self) -> bool:
+        """Whether the program is read from outside, where no times are taken."""
+        return self.session is not None and self.session.read_only
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """Folders by which paths are shortened for a person."""
+        return tuple(self.session.paths.get("path", ())) if self.session is not None else ()
+
+    @property
     def last_seq(self) -> int:
         """The number of the newest event; 0 before the first one."""
         return self._last_seq or 0

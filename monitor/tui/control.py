@@ -45,7 +45,7 @@ class Control:
         session, task = app.store.session, app.store.tasks.get(task_id)
         if task is None:
             app.say(f"task {task_id} has ended already")
-        elif session is not None and session.read_only:
+        elif app.store.read_only:
             app.say("read-only: nothing is in the program that could cancel a task", bad=True)
         elif app.player is not None:
             app.say("this is a recording: nothing in it can be cancelled")

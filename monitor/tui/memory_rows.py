@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from monitor.store.columns import Column
+from monitor.store.column import Column
 from monitor.store.memory import MemoryRow, Profile
 from monitor.store.memory_columns import MEMORY, OBJECTS, PROFILES, ObjectRow, place
 from monitor.tui.rows import Searched

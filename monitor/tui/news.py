@@ -8,8 +8,8 @@ from monitor import format as fmt
 from monitor.frames import Hello
 from monitor.sources.base import Status
 from monitor.store import model
-from monitor.store.columns import called
 from monitor.store.model import Session
+from monitor.store.names import called
 from monitor.store.store import Store
 from monitor.tui.guest import Guest
 from monitor.tui.paint import safe

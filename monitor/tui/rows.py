@@ -7,9 +7,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from monitor.format import UNKNOWN
-from monitor.store.columns import ENDED, GLYPHS, GROUPS, SLOW, TASKS, Column, by_key, called, ordered
+from monitor.store.column import Column, by_key, ordered
+from monitor.store.columns import ENDED, GLYPHS, GROUPS, SLOW, TASKS
 from monitor.store.groups import Group, groups
 from monitor.store.model import EndedTask, Failure, Site, Task
+from monitor.store.names import called
 from monitor.store.query import Predicate
 from monitor.store.slow_log import BlockingLine
 from monitor.store.store import Store

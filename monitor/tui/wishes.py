@@ -57,11 +57,8 @@ class Wishes:
         """Creation stacks of tasks born from now on: on or off."""
         app, session = self._app, self._app.store.session
         if session is None or "origins" not in session.capabilities:
-            outside = session is not None and session.read_only
-            app.say(
-                "read-only: who creates a task is not seen" if outside else "this probe keeps no creation stacks",
-                bad=True,
-            )
+            seen = "read-only: who creates a task is not seen"
+            app.say(seen if app.store.read_only else "this probe keeps no creation stacks", bad=True)
             return
         self.origins = 0 if self.origins else ORIGIN_FRAMES
         app.say(
@@ -83,10 +80,10 @@ class Wishes:
 
     def toggle_locals(self) -> None:
         """Local names of tasks that fail from now on: asks first; off at once."""
-        app, session = self._app, self._app.store.session
+        app = self._app
         if app.player is not None:
             app.say("this is a recording: what was not kept then is not in it")
-        elif session is not None and session.read_only:
+        elif app.store.read_only:
             app.say("read-only: how a task fails is not seen from outside", bad=True)
         elif self.locals_kept is None:
             app.say("this probe does not allow control: it only lets itself be watched", bad=True)

@@ -10,8 +10,8 @@ from monitor import format as fmt
 from monitor.findings.model import Line, Sign
 from monitor.findings.rules.growth import Past
 from monitor.findings.thresholds import Thresholds
-from monitor.store.columns import who
 from monitor.store.model import Site, SlowCallback, Task
+from monitor.store.names import who
 from monitor.store.store import Store
 
 if TYPE_CHECKING:

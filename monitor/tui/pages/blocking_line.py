@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from monitor import format as fmt
-from monitor.store.columns import who
 from monitor.store.model import SlowCallback
+from monitor.store.names import line_text, who
 from monitor.store.slow_log import BlockingLine
 from monitor.store.store import Store
-from monitor.tui.pages.stacks import changed_note, heading, short, stack
+from monitor.tui.pages.stacks import changed_note, heading, stack
 from monitor.tui.paint import BLANK, Line, line
 from monitor.tui.theme import delay_style
 from monitor.tui.widgets.source_view import Sources
@@ -37,7 +37,7 @@ def blocking_line_page(store: Store, group: BlockingLine, sources: Sources, cell
         ]
     else:
         lines = [
-            line((short(group.line, store), "strong"), ("  in ", "dim"), (group.line.function, "text")),
+            line((line_text(group.line, store), "strong"), ("  in ", "dim"), (group.line.function, "text")),
             summary,
             BLANK,
             *sources.around(group.line.file, group.line.line, 4, 4),

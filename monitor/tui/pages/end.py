@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 
 from monitor import format as fmt
-from monitor.store.columns import GLYPHS, canceller_text
+from monitor.store.columns import GLYPHS
 from monitor.store.model import EndedTask
+from monitor.store.names import canceller_text, site_text
 from monitor.store.store import Store
-from monitor.tui.pages.stacks import changed_note, heading, innermost_own, place, stack
+from monitor.tui.pages.stacks import changed_note, heading, innermost_own, stack
 from monitor.tui.paint import BLANK, Line, Part, line
 from monitor.tui.theme import STATE_STYLES
 from monitor.tui.widgets.source_view import Sources
@@ -66,7 +67,7 @@ def _facts(store: Store, ended: EndedTask) -> list[Line]:
 
     lines = [
         row(("coroutine", ended.coro)),
-        row(("created at", place(ended.site, store))),
+        row(("created at", site_text(ended.site, store))),
         row(("lived", fmt.duration(ended.age)), ("steps", fmt.count(ended.steps))),
         row(("busy", fmt.duration(ended.busy)), ("longest step", fmt.duration(ended.max_step))),
         row(("scheduled", fmt.duration(ended.scheduled))),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from monitor import format as fmt
 from monitor.findings.columns import GLYPHS
+from monitor.store.names import line_text, site_text
 from monitor.store.store import Store
-from monitor.tui.pages.stacks import changed_note, heading, short
+from monitor.tui.pages.stacks import changed_note, heading
 from monitor.tui.paint import BLANK, Line, Part, line
 from monitor.tui.widgets.source_view import Sources
 
@@ -42,7 +43,7 @@ def finding_page(store: Store, finding: Finding, sources: Sources, cells: int, *
     if not stack:
         lines += places
     if sign.site is not None:
-        lines.append(heading(short(sign.site, store), cells, sign.site.function))
+        lines.append(heading(line_text(sign.site, store), cells, sign.site.function))
         lines += sources.around(sign.site.file, sign.site.line, 2, 2)
         lines += [*changed_note([sign.site], store, sources), BLANK]
     lines += [
@@ -79,7 +80,7 @@ def _lines(store: Store, finding: Finding, sources: Sources) -> list[Line]:
     lines = []
     for one in finding.sign.lines:
         parts: list[Part] = [(one.name, "strong"), ("  ", "text")] if one.name is not None else []
-        place = "" if one.site is None else f"{short(one.site, store)} {one.site.function.rpartition('.')[2]}"
+        place = "" if one.site is None else site_text(one.site, store)
         parts += [(one.text, "text"), ("  " if one.text and place else "", "text"), (place, "dim")]
         lines.append(line(*parts, target=None if one.task is None else ("task", one.task)))
         source = None if one.site is None else sources.one(one.site.file, one.site.line)

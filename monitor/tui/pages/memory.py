@@ -73,7 +73,7 @@ def _tracing(store: Store, wish: Wish) -> list[Parts]:
             return [ended, () if wish.replay else (("  s starts it again", "dim"),)]
         if wish.replay:
             return [((" ○ not traced at this moment", "dim"),)]
-        if store.session is not None and store.session.read_only:
+        if store.read_only:
             return [((" ○ not traced  ", "text"), ("read-only: nothing is in the program that could", "dim"))]
         return [((" ○ not traced  ", "text"), ("s starts tracing: it asks first, with the price", "dim"))]
     since = fmt.age(max(store.now - tracing.since * 1e-6, 0.0))

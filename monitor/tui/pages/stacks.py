@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
 from monitor.store.model import Site
+from monitor.store.names import line_text
 from monitor.store.store import Store
 from monitor.tui.paint import Line, Part, line
 from monitor.tui.widgets.source_view import Sources
@@ -18,19 +18,6 @@ Held = tuple[tuple[str, str], ...]
 
 CLOCK_SLACK = 3.0
 """Seconds: the start of a process and the time of a file come from different clocks."""
-
-
-def place(site: Site | None, store: Store) -> str:
-    """`app.py:12 spawn`."""
-    if site is None:
-        return fmt.UNKNOWN
-    return f"{short(site, store)} {site.function.rpartition('.')[2]}"
-
-
-def short(site: Site, store: Store) -> str:
-    """`app.py:12`."""
-    roots = tuple(store.session.paths.get("path", [])) if store.session else ()
-    return f"{fmt.short_path(site.file, roots)}:{site.line}"
 
 
 def is_library(site: Site, store: Store) -> bool:
@@ -67,7 +54,9 @@ def stack(
     for number, (site, name) in enumerate(zip(sites, names, strict=True)):
         library = is_library(site, store)
         name_style = "dim" if library else "strong"
-        lines.append(line((f"{name:<{room}}", name_style), (f"  {short(site, store)}", "faint" if library else "dim")))
+        lines.append(
+            line((f"{name:<{room}}", name_style), (f"  {line_text(site, store)}", "faint" if library else "dim"))
+        )
         if number == marked:
             lines += sources.around(site.file, site.line, 2, 2)
         elif not library:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from monitor import format as fmt
 from monitor.store.columns import GLYPHS
 from monitor.store.model import Task, TaskDetail, Wait
+from monitor.store.names import site_text
 from monitor.store.store import Store
-from monitor.tui.pages.stacks import changed_note, heading, innermost_own, place, stack
+from monitor.tui.pages.stacks import changed_note, heading, innermost_own, stack
 from monitor.tui.paint import BLANK, Line, Part, columns, line
 from monitor.tui.theme import STATE_STYLES, delay_style, load_style
 from monitor.tui.widgets.histogram import chart
@@ -57,7 +58,7 @@ def task_page(store: Store, subject: Subject, sources: Sources, cells: int, orig
         lines += [heading("Times", cells), *columns(steps, schedules, cells // 2 - 1)]
     lines += [BLANK, *_origin(store, subject, sources, cells, origins)]
     lines += _relatives(store, "Awaited by", detail.awaited_by if detail else (), cells)
-    title = "Awaits" if store.session is not None and store.session.read_only else "Children"
+    title = "Awaits" if store.read_only else "Children"
     lines += _relatives(store, title, store.tasks.children(task.id), cells)
     return lines
 
@@ -66,7 +67,7 @@ def _title(store: Store, subject: Subject) -> list[Line]:
     task = subject.task
     if subject.alive:
         state, style = task.state_name, STATE_STYLES[task.state_name]
-        outside = store.session is not None and store.session.read_only  # it may have run between two looks
+        outside = store.read_only  # it may have run between two looks
         quiet = store.now - task.since if task.since and not outside else 0.0
         since = f" for {'≥' if task.since_before else ''}{fmt.age(quiet)}" if quiet >= 1 else ""
         now = f"  {fmt.percent(task.share)} of the loop now" if task.share else ""
@@ -106,7 +107,7 @@ def _facts(store: Store, subject: Subject, slow: float) -> list[Line]:
             return fmt.UNKNOWN
         return f"{bound}{fmt.duration(seconds)}" + (f"  {fmt.percent(seconds / age)}" if age and not bound else "")
 
-    outside = store.session is not None and store.session.read_only
+    outside = store.read_only
     counted = task.counted is None or task.steps > 0
     parent = store.tasks.get(task.parent)
     if outside:
@@ -130,7 +131,7 @@ def _facts(store: Store, subject: Subject, slow: float) -> list[Line]:
     where = f"{loop.id} {loop.kind} {loop.name}" if loop is not None else str(task.loop)
     return [
         line(*_pair("coroutine", task.coro), *_pair("loop", where, width=0), (f"  {notes}" if notes else "", "dim")),
-        line(*_pair("created at", place(task.site, store), width=0)),
+        line(*_pair("created at", site_text(task.site, store), width=0)),
         lineage,
         line(*_pair("age", fmt.age(age)), *_pair("idle", part_of_life(task.idle(store.now)), width=0)),
         line(
@@ -251,7 +252,7 @@ def _origin(store: Store, subject: Subject, sources: Sources, cells: int, origin
     title = heading("Origin", cells, "who created it, innermost first")
     if detail is not None and detail.origin:
         return [title, *stack(detail.origin, store, sources, cells, 0), BLANK]
-    if task.site is None and store.session is not None and store.session.read_only:
+    if task.site is None and store.read_only:
         return [title, line(("not known: nobody sees that from outside", "dim")), BLANK]
     if task.site is None:
         return [title, line(("not known: it was born before the probe came", "dim")), BLANK]

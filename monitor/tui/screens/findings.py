@@ -51,8 +51,7 @@ class FindingsScreen(TableScreen):
         """That nothing is found is good news; how long it takes is said too."""
         if self.found.words:
             return "No finding with these words.\nEsc clears the filter."
-        session = self.store.session
-        if session is not None and session.read_only:
+        if self.store.read_only:
             return "Not known: this program is read from outside.\nOnly a probe in it measures what could be wrong."
         return (
             "Nothing is found to be wrong.\n"

@@ -9,7 +9,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from monitor.findings.columns import FINDINGS
-from monitor.store.columns import ENDED, GLYPHS, GROUPS, SLOW, TASKS, Column
+from monitor.store.column import Column
+from monitor.store.columns import ENDED, GLYPHS, GROUPS, SLOW, TASKS
 from monitor.store.memory_columns import OBJECTS, PROFILES
 from monitor.tui.keys import APART, SCOPES, SORTING, of
 from monitor.tui.memory_rows import SHOWN as MEMORY_SHOWN

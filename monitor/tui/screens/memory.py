@@ -85,8 +85,7 @@ class MemoryScreen(TableScreen):
     def empty_text(self) -> str:
         """Why there is nothing."""
         searching = bool(self.growth.words)
-        session = self.store.session
-        if session is not None and session.read_only:
+        if self.store.read_only:
             return "Not known: this program is read from outside.\nOnly a probe in it can look at its memory."
         if self.view == "objects":
             return empty_objects(self.wish(), searching)

@@ -83,8 +83,7 @@ class ProfileScreen(TableScreen):
         if self.looptop.player is not None:
             return "No look at profiled functions was recorded up to here."
         if self.looptop.store.session is not None and not self.asker.able:
-            session = self.store.session
-            if session is not None and session.read_only:
+            if self.store.read_only:
                 return "Not known: this program is read from outside."
             return "This probe knows no profiles."
         if not self.asker.answered:

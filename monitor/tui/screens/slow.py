@@ -40,8 +40,7 @@ class SlowScreen(TableScreen):
         """That nothing blocked is good news."""
         if self.lines.words:
             return "No line with these words.\nEsc clears the filter."
-        session = self.store.session
-        if session is not None and session.read_only:
+        if self.store.read_only:
             return "Not known: this program is read from outside.\nOnly a probe in it catches what blocks a loop."
         threshold = fmt.duration(self.looptop.wishes.slow)
         return (

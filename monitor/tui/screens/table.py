@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from monitor.store.columns import by_key
+from monitor.store.column import by_key
 from monitor.tui.paint import Part
 from monitor.tui.rows import Rows
 from monitor.tui.screens.base import LiveScreen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from monitor.store.columns import Column
+from monitor.store.column import Column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

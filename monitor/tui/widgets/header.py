@@ -107,7 +107,7 @@ def _connection(store: Store, situation: Situation) -> tuple[Part, ...]:
     text, style = STATUS.get(situation.status.state, (situation.status.state, "warn"))
     if situation.recording:
         text = situation.recording
-    if situation.status.state == "connected" and store.session is not None and store.session.read_only:
+    if situation.status.state == "connected" and store.read_only:
         text, style = "○ read-only", "accent"
     parts.append((f" {text} " if style == "alarm" else f"{text} ", style))
     return tuple(parts)

@@ -17,7 +17,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from monitor.store.columns import Column
+from monitor.store.column import Column
 from monitor.tui.keys import bindings
 from monitor.tui.paint import Part, fit, style_of, to_strip
 from monitor.tui.widgets.column_layout import lay_out

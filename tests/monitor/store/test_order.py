@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from msgspec import json
 
 from monitor import frames
-from monitor.store.columns import TASKS, ordered
+from monitor.store.column import ordered
+from monitor.store.columns import TASKS
 from monitor.store.model import Site, Task
 from monitor.store.store import Store
 

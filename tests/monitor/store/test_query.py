@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from monitor import frames
 from monitor.errors import USAGE, UsageError
 from monitor.store import query
-from monitor.store.columns import TASKS, by_key, ordered
+from monitor.store.column import by_key, ordered
+from monitor.store.columns import TASKS
 from monitor.store.store import Store
 
 

@@ -5,7 +5,8 @@ import pytest
 from fake_probe import hello, static, tick
 
 from monitor import frames
-from monitor.store.columns import TASKS, called, who
+from monitor.store.columns import TASKS
+from monitor.store.names import called, who
 from monitor.store.store import Store
 from monitor.tui import tabs
 from monitor.tui.main_screens import MAIN

@@ -1,0 +1,102 @@
+"""What a column is: header, sort, cell, help, JSON key and documentation come from one declaration of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from monitor.store.store import Store
+
+Row = TypeVar("Row")
+
+
+class Attribute:
+    """Sorts by an attribute of the row itself: of a crowd that takes a fifth of asking a function for each."""
+
+    def __init__(self, name: str, shown: Callable[[Any, Store], Any] | None = None, *, measured: bool = False) -> None:
+        """`shown` makes of it what is sorted by. A `measured` one is not known where nothing is measured."""
+        self._get: Callable[[Any], Any] = attrgetter(name)
+        self._shown = shown
+        self._measured = measured
+
+    def __call__(self, row: Any, store: Store) -> Any:
+        """The value of one row."""
+        return self.values([row], store)[0]
+
+    def values(self, rows: Sequence[Any], store: Store) -> list[Any]:
+        """The values of several, in their order."""
+        if self._measured and store.read_only:
+            return [None] * len(rows)
+        found = list(map(self._get, rows))
+        if self._shown is None:
+            return found
+        each = {id(value): value for value in found}  # many share one
+        shown = {number: self._shown(value, store) for number, value in each.items()}
+        return [shown[id(value)] for value in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[Row]):
+    """One column of a table of `Row`s."""
+
+    key: str  # as in the JSON, and in filters
+    title: str
+    width: int  # cells; 0: takes what is left
+    help: str
+    text: Callable[[Row, Store], str]  # what the cell shows, not cleaned or cut
+    sort: Callable[[Row, Store], Any] | None = None  # what it sorts by; None sorts last
+    unit: str = ""
+    right: bool = False
+    priority: int = 1  # 1 is always shown; the highest goes first where the screen is narrow
+    descending: bool = True  # the order that a first click on the header gives
+
+
+def figure(
+    key: str,
+    title: str,
+    width: int,
+    help: str,  # noqa: A002 - as the field is called
+    show: Callable[[Any], str],
+    value: Callable[[Row, Store], Any],
+    *,
+    unit: str = "",
+    priority: int = 1,
+    descending: bool = True,
+) -> Column[Row]:
+    """A column of numbers: it sorts by the value that it shows."""
+    return Column(
+        key,
+        title,
+        width,
+        help,
+        lambda row, store: show(value(row, store)),
+        value,
+        unit=unit,
+        right=True,
+        priority=priority,
+        descending=descending,
+    )
+
+
+def ordered(rows: list[Row], column: Column[Row], store: Store, descending: bool) -> list[Row]:
+    """Rows in the order of a column; what is not known comes last whichever way it is sorted."""
+    key = column.sort
+    if key is None:
+        return rows
+    values = key.values(rows, store) if isinstance(key, Attribute) else [key(row, store) for row in rows]
+    unknown: list[Row] = []
+    if None in values:
+        unknown = [row for row, value in zip(rows, values, strict=True) if value is None]
+        rows = [row for row, value in zip(rows, values, strict=True) if value is not None]
+        values = [value for value in values if value is not None]
+    places = sorted(range(len(values)), key=values.__getitem__, reverse=descending)
+    return [rows[place] for place in places] + unknown
+
+
+def by_key(columns: tuple[Column[Row], ...], key: str) -> Column[Row] | None:
+    """The column of a key, or None."""
+    return next((column for column in columns if column.key == key), None)

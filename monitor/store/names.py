@@ -1,0 +1,49 @@
+"""What tasks, lines of code and who cancelled are called for a person."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from monitor import format as fmt
+from monitor.store.cancelled import words
+
+if TYPE_CHECKING:
+    from monitor.store.model import CancelledBy, Site
+    from monitor.store.store import Store
+
+SHORT_NAME = 16
+"""Cells of a coroutine's name that keep its class before it."""
+
+_GIVEN = re.compile(r"Task-\d+")
+
+
+def called(name: str, coro: str) -> str:
+    """What a task is called where there is no column for its coroutine: a name that asyncio gave says nothing."""
+    if name and not _GIVEN.fullmatch(name):
+        return name
+    short = coro.rpartition("<locals>.")[2]
+    short = short if len(short) <= SHORT_NAME else short.rpartition(".")[2]
+    return f"{short}()" if short else name or fmt.UNKNOWN
+
+
+def who(name: str | None, what: str | None) -> str:
+    """Of whom an event tells: a task by its name or else its coroutine, or a callback. Empty: nobody knows."""
+    if not name or not what:
+        return name or what or ""
+    return called(name, what.removesuffix("()"))
+
+
+def site_text(site: Site | None, store: Store) -> str:
+    """`app.py:12 spawn`."""
+    return fmt.UNKNOWN if site is None else f"{line_text(site, store)} {site.function.rpartition('.')[2]}"
+
+
+def line_text(site: Site, store: Store) -> str:
+    """`app.py:12`."""
+    return f"{fmt.short_path(site.file, store.roots)}:{site.line}"
+
+
+def canceller_text(by: CancelledBy | None, store: Store) -> str:
+    """`by window-3 at app.py:42`; empty where it is not known."""
+    return "" if by is None else words(by, store.roots)

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from . import detail, loops, selection, wire
+from .encoder import PIECE, Encoder
 from .fields import BadRequestError, integer, text
 from .ids import Ids
 from .watch import Watch
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from .records import TaskRecord
     from .sampler import Changes
 
-PIECE = 500
-"""Tasks in one frame."""
 MOST_ROWS = 2000
 """Rows in one tick; what changed beyond that comes in the next."""
 LEAST_ROWS = 100
@@ -48,15 +47,13 @@ class Session:
         self.watch = Watch(probe.settings.slow)
         self.watching = False
         self.due = 0.0
+        self._encoder = Encoder(self._sampler.tables, probe.loops)
         self._known = Ids()
         self._dirty: dict[int, TaskRecord] = {}
         self._gone: list[int] = []
         self._backlog: list[TaskRecord] = []  # the next one last; a deque of very many leaves holes in the heap
         self._sites: set[int] = set()
         self._lag: dict[int, float] = {}
-        self._loops_told: set[tuple[Any, ...]] = set()
-        self._strings_told = 0
-        self._sites_told = 0
         self._names: dict[int, str] = {}
         self._waits: dict[int, tuple[Any, Any]] = {}
         self._last_event = 0
@@ -141,7 +138,7 @@ class Session:
             self.due = (int(now * self.watch.rate + 0.5) + 1) / self.watch.rate
             return self._tick(now)
         if self._backlog:
-            return self._encode([self._rows(self._take_backlog())])
+            return self._encoder.lines([self._rows(self._take_backlog())])
         return b""
 
     def wants_output(self) -> bool:
@@ -188,10 +185,10 @@ class Session:
             self._signs_told = signs.number
             tick["signs"] = signs.facts
         tick["probe"] = self._probe.own_facts(self._missed)
-        out = self._encode(frames)
+        out = self._encoder.lines(frames)
         if len(records) >= LEAST_ROWS:
             self._row_cost = len(out) / len(records)
-        events = self._encode(self._events()) if self.watch.events else b""
+        events = self._encoder.lines(self._events()) if self.watch.events else b""
         self._events_cost = len(events)
         share = STREAM / self.watch.rate
         self._over = min(max(self._over + len(out) + len(events) - share, 0.0), share)
@@ -270,46 +267,6 @@ class Session:
         self._missed += self._last_event - before - len(events) if before else 0
         return [event for event in events if event["kind"] != "slow_callback" or event["duration"] >= threshold]
 
-    def _encode(self, frames: list[dict[str, Any]]) -> bytes:
-        """Lines of frames, the strings, sites and facts that they refer to first."""
-        out = []
-        tables = self._sampler.tables
-        facts = []
-        for frame in frames:
-            facts += frame.pop("static", ())
-        static: dict[str, Any] = {"type": "static"}
-        loop_facts = {tuple(loops.static_of(record)) for _, record in self._probe.loops.all()}
-        new_loops = sorted(loop_facts - self._loops_told)
-        self._loops_told = loop_facts
-        if new_loops:
-            static["loops"] = new_loops
-        # Rows were made before this point, so what they refer to is in the tables by now.
-        if len(tables.strings) > self._strings_told or len(tables.sites) > self._sites_told or facts or new_loops:
-            out += self._encode_static(static, facts)
-        for number, frame in enumerate(frames):
-            if number:
-                detail.undisturbed()  # the program waits for the GIL, and not for a whole tick of a crowd
-            out.append(wire.encode(frame))
-        return b"".join(out)
-
-    def _encode_static(self, static: dict[str, Any], facts: list[Any]) -> list[bytes]:
-        tables = self._sampler.tables
-        out = []
-        while len(tables.strings) > self._strings_told:
-            items = tables.strings[self._strings_told : self._strings_told + PIECE]
-            out.append(wire.encode({"type": "static", "strings": {"from": self._strings_told, "items": items}}))
-            self._strings_told += len(items)
-        while len(tables.sites) > self._sites_told:
-            sites = tables.sites[self._sites_told : self._sites_told + 10 * PIECE]
-            out.append(wire.encode({"type": "static", "sites": {"from": self._sites_told, "items": sites}}))
-            self._sites_told += len(sites)
-        out.append(wire.encode({**static, "tasks": facts[:PIECE]}))
-        out += [
-            wire.encode({"type": "static", "tasks": facts[start : start + PIECE]})
-            for start in range(PIECE, len(facts), PIECE)
-        ]
-        return out
-
     # Requests
 
     def _request(self, frame: dict[str, Any]) -> list[dict[str, Any]]:
@@ -344,7 +301,7 @@ class Session:
 
     def _next_reply(self) -> bytes:
         try:
-            return self._encode(next(self._replies[0]))
+            return self._encoder.lines(next(self._replies[0]))
         except StopIteration:
             self._replies.popleft()
             return b""

@@ -13,6 +13,7 @@ from monitor import frames, keyframes
 from monitor.recording.content import BEFORE, Light, LightTick
 from monitor.recording.format import Marker, Summary
 from monitor.recording.triggers import unhandled
+from monitor.store.columns import who
 from monitor.store.store import Store
 from probes import wire
 
@@ -177,7 +178,7 @@ class Collector:
 
     def _add_event(self, block: Block, event: frames.Event, at: int | None = None) -> None:
         place = (len(block.recorded) if at is None else at, event)
-        name = (event.name or event.callback or "?")[:100]
+        name = (who(event.name, event.callback or event.coro) or "?")[:100]
         if event.kind == "task_ended":
             block.ends.append(place)
             if event.outcome == "failed":

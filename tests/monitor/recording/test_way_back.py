@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from scripted import Script, wait_for_writer
 from waiting import wait_until
@@ -212,13 +213,14 @@ def test_what_is_told_before_the_picture_is_whole_again_is_in_the_file_once(tmp_
     script.at += 20_000_000
     again = Script(seed=3, at=script.at, seq=script.seq)
     hello, tables, facts, piece, *whole = again.start()
-    new = again.slow_callback(300_000)
+    new = msgspec.structs.replace(again.slow_callback(300_000), name="Task-7", callback="Shop.handle()")
     again.at += 1_000_000
     take([hello, tables, facts, old, piece, new, *whole, *again.tick()])
     recorder.close("stopped")
     with Recording(path) as recording:
         assert [e.seq for e in recording.notes() if e.kind == "slow_callback"] == [old.seq, new.seq]
-        assert sum(mark.kind == "slow" for mark in recording.markers()) == 2
+        marks = [mark.text for mark in recording.markers() if mark.kind == "slow"]
+        assert marks == ["w blocked for 200ms", "Shop.handle() blocked for 300ms"]
         for at in (recording.end, recording.end - 1):
             sought = Store()
             for one in recording.state(at)[0]:

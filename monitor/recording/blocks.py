@@ -13,7 +13,7 @@ from monitor import frames, keyframes
 from monitor.recording.content import BEFORE, Light, LightTick
 from monitor.recording.format import Marker, Summary
 from monitor.recording.triggers import unhandled
-from monitor.store.columns import who
+from monitor.store.names import who
 from monitor.store.store import Store
 from probes import wire
 

@@ -61,7 +61,8 @@ class Blocked:
         whose = who(last.name, last.callback)
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         function = line.function.rpartition(".")[2] if line is not None else "a line"
-        often = f"{len(recent)} times, {fmt.duration(blocked)} in all" if len(recent) > 1 else fmt.duration(blocked)
+        took = fmt.duration(sum(slow.duration for slow in recent))  # as Slow has it
+        often = f"{len(recent)} times, {took} in all" if len(recent) > 1 else took
         return Sign(
             "loop_blocked",
             None if line is None else (line.file, line.function),

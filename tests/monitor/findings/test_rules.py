@@ -426,6 +426,14 @@ def test_a_line_that_blocks_the_loop(world):
     assert world.seconds(40) == []
 
 
+def test_a_line_that_blocks_is_told_with_the_time_that_slow_has(world):
+    for seq in range(1, 5):
+        world.feed({**slow(seq, world.at, 200), "starved": 30_000})
+    assert world.seconds(1) == ["loop_blocked"]
+    assert "4 times, 800ms in all" in world.only.text
+    assert world.only.evidence["blocked"] == 0.68
+
+
 def test_a_loop_that_computes_is_one_cause_whichever_of_its_lines_it_is_met_at(world):
     for seq in range(6):
         world.feed(slow(seq + 1, world.at, 200, line=2 if seq % 3 else 3))

@@ -11,8 +11,9 @@ from monitor.store.model import Site
 from monitor.tui.keys import bindings
 from monitor.tui.news import status_text
 from monitor.tui.paint import Part
-from monitor.tui.rows import GroupRows, Rows, TaskRows, TreeRows
+from monitor.tui.rows import Rows
 from monitor.tui.screens.table import TableScreen
+from monitor.tui.task_rows import GroupRows, TaskRows, TreeRows
 from monitor.tui.widgets.filter_bar import FilterInput
 from monitor.tui.widgets.live_table import LiveTable
 

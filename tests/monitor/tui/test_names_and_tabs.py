@@ -10,7 +10,7 @@ from monitor.store.names import called, who
 from monitor.store.store import Store
 from monitor.tui import tabs
 from monitor.tui.main_screens import MAIN
-from monitor.tui.rows import TaskRows
+from monitor.tui.task_rows import TaskRows
 from monitor.tui.widgets.column_layout import lay_out
 
 

@@ -6,7 +6,8 @@ from fake_probe import event, hello, static, tick
 from monitor import frames
 from monitor.store.columns import TASKS
 from monitor.store.store import Store
-from monitor.tui.rows import EndedRows, TaskRows
+from monitor.tui.ended_rows import EndedRows
+from monitor.tui.task_rows import TaskRows
 
 
 def test_words_and_words_of_a_column():

@@ -78,9 +78,15 @@ class Probe:
     # Coming and going
 
     def start(self) -> None:
-        """Gets ready and starts the thread. What cannot be had is warned about; nothing raises."""
-        self.get_ready()
-        start_new_thread(self.serve, ())
+        """Gets ready and starts the thread. What cannot be had is warned about; where not even a thread can,
+        RuntimeError is raised and nothing is left in.
+        """
+        try:
+            self.get_ready()
+            start_new_thread(self.serve, ())
+        except BaseException:
+            self._take_out()
+            raise
 
     def get_ready(self) -> None:
         """Hooks births and opens the socket; `serve` is to be called next, in a thread of its own."""
@@ -219,7 +225,10 @@ class Probe:
         self.loops.watch()
         if not self._hook_cost:
             self._hook_cost = hot.cost_of_a_step()
-        self.watchdog.start(start_new_thread, _sleeper())
+        try:
+            self.watchdog.start(start_new_thread, _sleeper())
+        except RuntimeError as error:  # the program has as many threads as it may
+            self.registry.fail("watchdog", error)
 
     def _stop_counting(self) -> None:
         if not hot.state.watching:

@@ -310,6 +310,49 @@ def test_a_part_that_cannot_be_taken_out_leaves_none_of_the_others_in(tmp_path: 
         assert [line for line in program.err if "ZeroDivisionError" not in line] == [] and len(program.err) == 2
 
 
+def test_no_thread_to_be_had_means_no_probe_and_nothing_left(tmp_path: Path) -> None:
+    body = """
+        import _thread
+        from asyncio import base_events
+        before = base_events.BaseEventLoop.create_task
+
+        def start_new_thread(*_):
+            raise RuntimeError("can't start new thread")
+
+        there, _thread.start_new_thread = _thread.start_new_thread, start_new_thread
+        import probes
+        print(probes.install(), hasattr(sys, "_looptop_probe"), base_events.BaseEventLoop.create_task is before)
+        _thread.start_new_thread = there
+        run(told("ready"))
+    """
+    with Program(source(body), folder=tmp_path, boot=False) as program:
+        program.expect("None False True")
+        program.expect("ready")
+        assert not list(program.directory.glob(f"{program.pid}.*"))
+        program.say()
+        assert program.end() == 0
+        assert program.err == ["looptop: no probe, the program goes on: RuntimeError: can't start new thread"]
+
+
+def test_no_thread_to_be_had_for_the_watchdog_is_told_to_viewers(tmp_path: Path) -> None:
+    body = """
+        import probes, probes.probe
+        probes.install()
+
+        def start_new_thread(*_):
+            raise RuntimeError("can't start new thread")
+
+        probes.probe.start_new_thread = start_new_thread
+        run(told("ready"))
+    """
+    with Program(source(body), folder=tmp_path, boot=False) as program:
+        program.expect("ready")
+        with program.viewer() as viewer:
+            viewer.ticks(2)
+            assert viewer.probe["off"] == ["watchdog: RuntimeError: can't start new thread"]
+        assert program.err == []
+
+
 GARBAGE = [
     b"GET / HTTP/1.1\r\n\r\n",
     b"\x00\xff\xfe\x80" * 100 + b"\n",

@@ -130,7 +130,7 @@ class Memory:
             return
         if operation == "objects_look":
             limit = integer(frame, "limit", 50, 1, MOST_ROWS)
-            self._begin(session, self._objects(session, limit), answer, refuse)
+            self._begin(session, self._objects(self._kept_of(session), limit), answer, refuse)
             return
         if tracer is None:
             raise BadRequestError("this Python has no tracemalloc")
@@ -195,11 +195,15 @@ class Memory:
         if not isinstance(hide, list) or not all(name in traces.HIDDEN for name in hide):
             raise BadRequestError(f"hide: a list of {', '.join(traces.HIDDEN)}")
         limit = integer(frame, "limit", 50, 0, MOST_ROWS)
-        kept = self._kept.get(session)
-        if against == BASELINE and (kept is None or kept.baseline is None):
+        kept = self._kept_of(session)
+        if against == BASELINE and kept.baseline is None:
             raise BadRequestError("there is no baseline to compare with: memory_baseline comes first")
         wanted = Wanted(group, frozenset(traces.HIDDEN.index(name) for name in hide), limit)
-        self._begin(session, self._traces(tracing, session, baseline, against, wanted), answer, refuse)
+        self._begin(session, self._traces(tracing, kept, baseline, against, wanted), answer, refuse)
+
+    def _kept_of(self, session: Session) -> Kept:
+        """Taken when the viewer asks: it may leave before its look is done, and nothing is kept for it then."""
+        return self._kept.setdefault(session, Kept())
 
     def _begin(
         self, session: Session, steps: Steps, answer: Callable[[Frame], None], refuse: Callable[[str], None]
@@ -211,7 +215,7 @@ class Memory:
 
     # Looks, in slices
 
-    def _traces(self, tracing: Tracing, session: Session, baseline: bool, against: str, wanted: Wanted) -> Steps:
+    def _traces(self, tracing: Tracing, kept: Kept, baseline: bool, against: str, wanted: Wanted) -> Steps:
         started = monotonic()
         now = Groups()
         now.at = self._probe.clock.unix()
@@ -222,13 +226,12 @@ class Memory:
         tracing.pause = now.pause
         tracing.looks += 1
         self._tell(f"a look at {now.blocks} blocks held the program for {now.pause * 1e3:.1f} ms", now.pause)
-        kept = self._kept.setdefault(session, Kept())
         before = {BASELINE: kept.baseline, LAST: kept.last, NOTHING: None}[against]
         diff = Diff()
         if not baseline:
             yield from traces.compare(diff, now, before, wanted, tracing.lines)
         yield from traces.trim(now)
-        if session in self._kept and self._tracing is tracing:
+        if self._tracing is tracing:
             kept.last = now
             if baseline:
                 kept.baseline = now
@@ -265,12 +268,11 @@ class Memory:
             return [tables._site(lines.files[key[0]], 0, "")]
         return [tables._site(*lines.lines[number], "") for number in reversed(key)]
 
-    def _objects(self, session: Session, limit: int) -> Steps:
+    def _objects(self, kept: Kept, limit: int) -> Steps:
         started = monotonic()
         now = objects.Counts()
         now.at = self._probe.clock.unix()
         yield from objects.count(now)
-        kept = self._kept.setdefault(session, Kept())
         before, kept.objects = kept.objects, now
         difference = objects.Difference()
         yield from objects.compare(difference, now, before, limit)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_until
 from watched import Program
 
 HEAD = """
@@ -285,6 +286,39 @@ def test_looks_during_load_are_right_and_a_viewer_may_leave_in_the_middle(tmp_pa
             program.expect("made")
             program.say()
             assert program.end() == 0
+
+
+def test_a_viewer_that_leaves_in_the_middle_of_a_look_leaves_nothing(tmp_path: Path) -> None:
+    body = (
+        HEAD
+        + """
+    async def main():
+        await told("ready")
+        many = [[] for _ in range(200_000)]
+        while True:
+            sessions = [thing for thing in gc.get_objects() if type(thing).__name__ == "Session"]
+            number = len(sessions)
+            del sessions
+            await told(number)
+
+    asyncio.run(main())
+    """
+    )
+    with Program(body, folder=tmp_path) as program:
+        program.expect("ready")
+
+        def sessions() -> str:
+            program.say()
+            return program.line()
+
+        with program.viewer() as viewer:
+            start(viewer)
+            assert sessions() == "1"
+            for op in ("memory_baseline", "objects_look"):
+                with program.viewer() as leaves:
+                    leaves.send({"type": "request", "id": 1, "op": op})
+                    leaves.ticks(1)
+                wait_until(lambda: sessions() == "1", "the other to be all there is")
 
 
 def test_nothing_is_left_after_the_viewer_the_fork_and_the_probe(tmp_path: Path, python: str) -> None:

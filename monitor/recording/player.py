@@ -194,7 +194,7 @@ class RecordingSource:
         except Damaged:
             self.seek((at - recording.start) * 1e-6)
             return
-        count = recording.count_until(decoded, at)
+        count = decoded.count_until(at)
         if count > self._next:
             self._pending += decoded.frames[self._next : count]
             self._next = count

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 
 from monitor.errors import UsageError
-from monitor.frames import Event, Frame, Static, Tick
+from monitor.frames import Event, Frame
 from monitor.keyframes import History, Keyframe
-from monitor.recording import content
+from monitor.recording import content, history
 from monitor.recording import format as file_format
 from monitor.recording.content import Light, LightTick
+from monitor.recording.decoded import Decoded, merge
 from monitor.recording.format import Damaged, Marker, Place, Summary
 from monitor.recording.moments import clock, parse_time
 from monitor.recording.ring import folder_of
-from monitor.store import series, slow_log
-from monitor.store.ends import MOST_ENDED, MOST_FAILED
-from monitor.store.store import MOST_NOTES, Store
+from monitor.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,14 +33,6 @@ KEPT = 4
 """Blocks that are kept decoded."""
 
 KEPT_ENDS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """The frames of a block with its events between them, and where one can stop: (time, frames before, whole tick)."""
-
-    frames: list[Frame]
-    stops: list[tuple[int, int, bool]]
 
 
 @dataclass(slots=True)
@@ -155,12 +146,12 @@ class Recording:
     def light_ticks(self) -> Iterator[LightTick]:
         """The figures of every whole tick; damaged blocks have none."""
         for number in range(len(self._blocks)):
-            yield from self._light(number).ticks
+            yield from self.light(number).ticks
 
     def notes(self) -> Iterator[Event]:
         """Slow callbacks, unhandled exceptions and notices, in order."""
         for number in range(len(self._blocks)):
-            for _, event in self._light(number).notes:
+            for _, event in self.light(number).notes:
                 yield event
 
     def moment(self, text: str) -> int:
@@ -178,7 +169,7 @@ class Recording:
             except Damaged:
                 self.leave_out(number)
                 continue
-            count = self.count_until(decoded, at)
+            count = decoded.count_until(at)
             return [keyframe, *decoded.frames[:count]], number, count
 
     def block_at(self, at: int) -> int:
@@ -196,18 +187,12 @@ class Recording:
 
     def carried(self, number: int) -> list[Event]:
         """The events of dropped ticks before a block, in order."""
-        events = [*self._light(number).notes, *self._ended(number)]
+        events = [*self.light(number).notes, *self.ends(number)]
         return sorted((event for place, event in events if place < 0), key=lambda event: event.seq)
 
     def follows(self, number: int) -> bool:
         """Whether a block goes on exactly where the one before ended."""
         return 0 < number < len(self._blocks) and not self._blocks[number].summary.jump
-
-    @staticmethod
-    def count_until(decoded: Decoded, at: int) -> int:
-        """How many frames of a block had come at a time."""
-        found = bisect_right(decoded.stops, at, key=lambda stop: stop[0])
-        return decoded.stops[found - 1][1] if found else 0
 
     def decoded(self, number: int) -> Decoded:
         """The frames of a block. Raises Damaged."""
@@ -217,7 +202,7 @@ class Recording:
             recorded = content.recorded_frames(file_format.read_part(block.file, block.place, "frames"))
             if block.light is None:
                 block.light = self._read_light(block)
-            found = _merge(recorded, [*block.light.notes, *self._ended(number)], block.summary.start)
+            found = merge(recorded, [*block.light.notes, *self.ends(number)], block.summary.start)
             while len(self._decoded) >= KEPT:
                 del self._decoded[next(iter(self._decoded))]
             self._decoded[number] = found
@@ -227,63 +212,10 @@ class Recording:
         """The keyframe of a block with the history before it. Raises Damaged."""
         block = self._blocks[number]
         bare = content.keyframe(file_format.read_part(block.file, block.place, "keyframe"))
-        return msgspec.structs.replace(bare, history=self._history(number, [loop.id for loop in bare.loops]))
+        return msgspec.structs.replace(bare, history=history.before(self, number, [loop.id for loop in bare.loops]))
 
-    def _history(self, number: int, loops: list[int]) -> History:
-        first = self._first_history()
-        if number == 0:
-            return first
-        steps: list[float] = []
-        counts: list[float] = []
-        lags: dict[int, list[float]] = {loop: [] for loop in loops}
-        utilizations: dict[int, list[float]] = {loop: [] for loop in loops}
-        most = series.LENGTH
-        for tick in self._ticks_back(number):
-            if len(steps) < most:
-                steps.append(tick.steps_per_s)
-                counts.append(tick.tasks)
-            for loop, lag, utilization in tick.loops:
-                if loop in lags and len(lags[loop]) < most:
-                    lags[loop].append(lag)
-                if utilization is not None and loop in utilizations and len(utilizations[loop]) < most:
-                    utilizations[loop].append(utilization)
-            if len(steps) == most and all(len(values) == most for values in (*lags.values(), *utilizations.values())):
-                break
-        return History(
-            events=_last_events(self._events_back(number, first)),
-            steps=[*first.steps, *reversed(steps)][-most:],
-            task_counts=[*first.task_counts, *reversed(counts)][-most:],
-            lags={loop: [*first.lags.get(loop, []), *reversed(values)][-most:] for loop, values in lags.items()},
-            utilizations={
-                loop: [*first.utilizations.get(loop, []), *reversed(values)][-most:]
-                for loop, values in utilizations.items()
-            },
-        )
-
-    def _ticks_back(self, number: int) -> Iterator[LightTick]:
-        yield from (tick for tick in reversed(self._light(number).ticks) if tick.place < 0)
-        for earlier in range(number - 1, -1, -1):
-            yield from reversed(self._light(earlier).ticks)
-
-    def _events_back(self, number: int, first: History) -> Iterator[Event]:
-        """Events before the keyframe of a block, the last one first; ends only while they are wanted."""
-        yield from (event for place, event in reversed(self._light(number).notes) if place < 0)
-        for earlier in range(number - 1, -1, -1):
-            summary = self._blocks[earlier].summary
-            if summary.slow or summary.unhandled or summary.notices:
-                yield from (event for _, event in reversed(self._light(earlier).notes))
-        yield from (event for event in reversed(first.events) if event.kind != "task_ended")
-        wanted = MOST_ENDED
-        for earlier in range(number, -1, -1):
-            if wanted <= 0:
-                return
-            if self._blocks[earlier].summary.ended:
-                ends = [event for place, event in self._ended(earlier) if earlier < number or place < 0]
-                wanted -= len(ends)
-                yield from reversed(ends)
-        yield from (event for event in reversed(first.events) if event.kind == "task_ended")
-
-    def _first_history(self) -> History:
+    def first_history(self) -> History:
+        """What was known before the recording began."""
         if self._before is None:
             block = self._blocks[0]
             try:
@@ -293,7 +225,8 @@ class Recording:
                 self._before = History()
         return self._before
 
-    def _light(self, number: int) -> Light:
+    def light(self, number: int) -> Light:
+        """The figures of a block, and its events but for ends; none of a damaged one."""
         block = self._blocks[number]
         if block.light is None:
             try:
@@ -307,7 +240,8 @@ class Recording:
     def _read_light(block: _Block) -> Light:
         return content.light(file_format.read_part(block.file, block.place, "light"))
 
-    def _ended(self, number: int) -> list[tuple[int, Event]]:
+    def ends(self, number: int) -> list[tuple[int, Event]]:
+        """The tasks that ended in a block, with their places; none of a damaged one."""
         found = self._ends.get(number)
         if found is None:
             block = self._blocks[number]
@@ -374,55 +308,3 @@ def _scan(file: BinaryIO, offset: int, size: int) -> Iterator[Place]:
     while (place := file_format.read_place(file, offset, size)) is not None:
         yield place
         offset += place.size
-
-
-def _merge(recorded: list[Frame], events: list[tuple[int, Event]], start: int) -> Decoded:
-    """The frames in the order in which they came, and the places between ticks."""
-    merged: list[Frame] = []
-    stops = [(start, 0, False)]
-    events = sorted((entry for entry in events if entry[0] >= 0), key=lambda entry: (entry[0], entry[1].seq))
-    waiting = iter(events)
-    event = next(waiting, None)
-    for number, frame in enumerate([*recorded, None]):
-        while event is not None and (event[0] <= number or frame is None):
-            merged.append(event[1])
-            stops[-1] = (stops[-1][0], len(merged), stops[-1][2])
-            event = next(waiting, None)
-        if frame is None:
-            break
-        merged.append(frame)
-        if isinstance(frame, Tick):
-            stops.append((max(frame.at, stops[-1][0]), len(merged), bool(frame.loops)))
-        elif not isinstance(frame, Static):
-            stops[-1] = (stops[-1][0], len(merged), stops[-1][2])
-    return Decoded(merged, stops)
-
-
-def _last_events(back: Iterator[Event]) -> list[Event]:
-    """As many as a store keeps, in order. Told from the last one back."""
-    kept: list[Event] = []
-    most = {
-        "task_ended": MOST_ENDED,
-        "failed": MOST_FAILED,
-        "unhandled": MOST_NOTES,
-        "notice": MOST_NOTES,
-        "slow_callback": slow_log.MOST,
-    }
-    counts = dict.fromkeys(most, 0)
-    of_line: dict[int | None, int] = {}
-    for event in back:
-        kind = "notice" if event.kind == "memory" else event.kind
-        if kind == "task_ended" and event.outcome == "failed":
-            kind = "failed"
-        if kind not in counts:
-            continue
-        wanted = counts[kind] < most[kind]
-        if kind == "slow_callback":
-            line = event.stack[event.blame] if 0 <= event.blame < len(event.stack) else None
-            wanted = wanted or of_line.get(line, 0) < slow_log.MOST_OF_A_LINE
-            of_line[line] = of_line.get(line, 0) + 1
-        if wanted:
-            counts[kind] += 1
-            kept.append(event)
-    kept.reverse()
-    return kept

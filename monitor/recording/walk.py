@@ -36,7 +36,7 @@ def _follow(recording: Recording, number: int, done: int, end: int) -> Iterator[
             recording.leave_out(number)  # what came after it has its number now
             done = -1
             continue
-        yield from decoded.frames[done : recording.count_until(decoded, end)]
+        yield from decoded.frames[done : decoded.count_until(end)]
         number += 1
         done = 0 if recording.follows(number) else -1
 

@@ -1,23 +1,20 @@
 """Memory over the stream: tracemalloc on request, looks that are compared, live objects, what the process uses.
 
-Tracing is dear, so it never begins by itself and always ends by itself: after its duration, when the viewer who asked
-leaves, when the traced total passes the limit. A program that traces already is used as it is and left on.
-
-Looks are generators (traces, objects) that the probe's thread drives for SLICE seconds at a time and then sleeps:
-a thread of the app that wants the GIL gets it between two slices. Nothing here runs while nobody asked.
+Nothing here runs while nobody asked. How tracing ends is in `tracing`, how a look leaves room for the app in `slices`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections import deque
-from time import monotonic, sleep
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import objects, traces, usage
 from .fields import BadRequestError, choice, integer
 from .rates import Rates
+from .slices import Look, Looks
 from .traces import Diff, Groups, Lines, Wanted, tracer
+from .tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,39 +25,18 @@ if TYPE_CHECKING:
     Steps = traces.Steps
     Frame = dict[str, Any]
 
-SLICE = 0.002
-"""Seconds of work before the thread sleeps: below the 5 ms after which CPython takes the GIL from a thread."""
-
-PAUSE = 0.002
-FAREWELL = 1.0
-LIMIT_CHECKED = 0.25
 DURATION = 60.0
 LONGEST = 24 * 3600.0
 LIMIT = 1 << 30
 """Bytes traced at which tracing ends, unless the viewer says otherwise."""
 
 MOST_ROWS = 500
-MOST_WORKS = 8
 
 OPERATIONS = ("memory_start", "memory_stop", "memory_baseline", "memory_look", "objects_look", "profile")
 MOST_CALLS = 1000
 _PROFILES = "_looptop_profiles"  # as in `profile`, which only a program that uses it loads
 CALLS_A_FRAME = 4000
 BASELINE, LAST, NOTHING = "baseline", "last", "nothing"
-
-
-class Work:
-    """A look under way, for one viewer."""
-
-    __slots__ = ("answer", "refuse", "session", "steps")
-
-    def __init__(
-        self, session: Session, steps: Steps, answer: Callable[[Frame], None], refuse: Callable[[str], None]
-    ) -> None:
-        self.session = session
-        self.steps = steps
-        self.answer = answer
-        self.refuse = refuse
 
 
 class Kept:
@@ -74,26 +50,6 @@ class Kept:
         self.objects: objects.Counts | None = None
 
 
-def _mebibytes(size: int) -> str:
-    return f"{size / (1 << 20):.3g} MiB"
-
-
-class Tracing:
-    """One tracing, from its start to its end."""
-
-    def __init__(self, owner: Session, adopted: bool, at: int, until: float, limit: int, before: Frame) -> None:
-        self.owner = owner
-        self.adopted = adopted  # the program traced already: it is left on
-        self.at = at
-        self.until = until
-        self.limit = limit
-        self.before = before
-        self.lines = Lines()
-        self.pause: float | None = None
-        self.looks = 0
-        self.limit_due = 0.0
-
-
 class Memory:
     """All that the probe does about memory. Used by the probe's thread only."""
 
@@ -104,11 +60,9 @@ class Memory:
         self._probe = probe
         self._tracing: Tracing | None = None
         self._ended: Frame | None = None
-        self._works: deque[Work] = deque()
-        self._next_slice = 0.0
+        self._looks = Looks()
         self._kept: dict[Session, Kept] = {}
         self._rates = Rates()
-        self._during = Rates()
         self._usage = usage.Usage()
         self._collector = usage.Collector()
 
@@ -126,11 +80,11 @@ class Memory:
         operation = frame["op"]
         if operation == "profile":
             calls = integer(frame, "calls", 100, 0, MOST_CALLS)
-            self._begin(session, self._profiles(calls, answer), answer, refuse)
+            self._looks.begin(Look(session, self._profiles(calls, answer), answer, refuse))
             return
         if operation == "objects_look":
             limit = integer(frame, "limit", 50, 1, MOST_ROWS)
-            self._begin(session, self._objects(self._kept_of(session), limit), answer, refuse)
+            self._looks.begin(Look(session, self._objects(self._kept_of(session), limit), answer, refuse))
             return
         if tracer is None:
             raise BadRequestError("this Python has no tracemalloc")
@@ -148,26 +102,21 @@ class Memory:
         duration = integer(frame, "duration", round(DURATION * 1e6), 100_000, round(LONGEST * 1e6)) * 1e-6
         limit = integer(frame, "limit", LIMIT, 1 << 16, 1 << 50)
         running = self._tracing
-        now = monotonic()
         if running is not None:
             if running.owner is not session:
                 raise BadRequestError("another viewer has switched tracing on already: look at what it traces")
             if tracer.get_traceback_limit() != frames and not running.adopted:
                 raise BadRequestError("tracing is on with another number of frames: stop it first")
-            running.until, running.limit = now + duration, limit
+            running.go_on(duration, limit)
             return
-        adopted = tracer.is_tracing()
-        if not adopted:
-            tracer.start(frames)
-        before = {"steps": None, "busy": None} if adopted else self._rates.facts()
-        self._tracing = Tracing(session, adopted, self._probe.clock.unix(), now + duration, limit, before)
-        self._during = self._rates.begin()
+        self._tracing = tracing = Tracing(session, frames, self._rates, self._probe.clock.unix())
+        tracing.go_on(duration, limit)
         self._ended = None
         session.told_tracing = True  # by the reply; so its end will be told, too
         kept = self._kept.get(session)
         if kept is not None:
             kept.baseline = kept.last = None
-        how = "the program traced memory already" if adopted else "tracing of memory began"
+        how = "the program traced memory already" if tracing.adopted else "tracing of memory began"
         kept_frames = tracer.get_traceback_limit()
         self._tell(f"{how} ({kept_frames} {'frame' if kept_frames == 1 else 'frames'} a block)")
 
@@ -199,19 +148,11 @@ class Memory:
         if against == BASELINE and kept.baseline is None:
             raise BadRequestError("there is no baseline to compare with: memory_baseline comes first")
         wanted = Wanted(group, frozenset(traces.HIDDEN.index(name) for name in hide), limit)
-        self._begin(session, self._traces(tracing, kept, baseline, against, wanted), answer, refuse)
+        self._looks.begin(Look(session, self._traces(tracing, kept, baseline, against, wanted), answer, refuse))
 
     def _kept_of(self, session: Session) -> Kept:
         """Taken when the viewer asks: it may leave before its look is done, and nothing is kept for it then."""
         return self._kept.setdefault(session, Kept())
-
-    def _begin(
-        self, session: Session, steps: Steps, answer: Callable[[Frame], None], refuse: Callable[[str], None]
-    ) -> None:
-        if any(work.session is session for work in self._works) or len(self._works) >= MOST_WORKS:
-            raise BadRequestError("a look is under way: wait for its reply")
-        self._works.append(Work(session, steps, answer, refuse))
-        self._next_slice = 0.0
 
     # Looks, in slices
 
@@ -310,59 +251,26 @@ class Memory:
 
     def due(self) -> float | None:
         """When `step` wants to be called; None: no need."""
-        if self._works:
-            return self._next_slice
-        if self._tracing is not None:
-            return min(self._tracing.until, self._tracing.limit_due)
-        return None
+        look = self._looks.due()
+        return self._tracing.due() if look is None and self._tracing is not None else look
 
     def step(self, now: float) -> None:
         """Does a slice of what is under way, and ends what is over."""
-        tracing = self._tracing
-        if tracing is not None:
-            self._end_if_due(tracing, now)
-        if not self._works or now < self._next_slice:
-            return
-        work = self._works[0]
-        try:
-            while monotonic() - now < SLICE:
-                next(work.steps)
-        except StopIteration as done:
-            self._works.popleft()
-            work.answer(done.value)
-        except MemoryError:
-            self._works.popleft()
-            work.refuse("the program has not enough memory for a look")
-        except BadRequestError as error:
-            self._works.popleft()
-            work.refuse(str(error))
-        except Exception as error:
-            self._works.popleft()
-            work.refuse(f"the look failed: {type(error).__name__}: {error}"[:300])
-        self._next_slice = monotonic() + PAUSE
-
-    def _end_if_due(self, tracing: Tracing, now: float) -> None:
-        if now >= tracing.until:
-            self._end("its time is over")
-        elif not tracer.is_tracing():
-            self._end("the program has switched it off")
-        elif now >= tracing.limit_due:
-            tracing.limit_due = now + LIMIT_CHECKED
-            traced = tracer.get_traced_memory()[0]
-            if traced > tracing.limit:
-                self._end(f"{_mebibytes(traced)} are traced, the limit is {_mebibytes(tracing.limit)}")
+        over = self._tracing.why_over(now) if self._tracing is not None else None
+        if over is not None:
+            self._end(over)
+        self._looks.step(now)
 
     def _end(self, why: str) -> None:
         """Ends the tracing; what was asked meanwhile is answered as far as the traces were copied."""
         tracing, self._tracing = self._tracing, None
         if tracing is None:
             return
-        if not tracing.adopted:
-            tracer.stop()
+        goes_on = tracing.end()
         for kept in self._kept.values():
             kept.baseline = kept.last = None
         self._ended = {"at": self._probe.clock.unix(), "why": why}
-        left = "; the program goes on tracing, as before" if tracing.adopted and tracer.is_tracing() else ""
+        left = "; the program goes on tracing, as before" if goes_on else ""
         self._tell(f"tracing of memory has ended: {why}{left}")
 
     def _tell(self, text: str, duration: float = 0.0) -> None:
@@ -372,7 +280,7 @@ class Memory:
         """What the loops have done so far, at each look of the sampler."""
         self._rates.add(now, steps, busy)
         if self._tracing is not None:
-            self._during.add(now, steps, busy)
+            self._tracing.during.add(now, steps, busy)
 
     def viewers_changed(self, sessions: Iterable[Session]) -> None:
         """Forgets what belongs to viewers that have left, and stops what only they wanted."""
@@ -387,17 +295,15 @@ class Memory:
             self._collector.off()
 
     def close(self, forked: bool = False) -> None:
-        """Leaves nothing behind. A copy of traces is freed in slices, but not in a child after fork."""
-        until = monotonic() + FAREWELL
-        while self._works and not forked and monotonic() < until:
-            self.step(monotonic())
-            sleep(PAUSE)
-        self._works.clear()
+        """Leaves nothing behind. A child after fork has no time for looks."""
+        if not forked:
+            self._looks.finish()
+        self._looks.forget()
         self._kept.clear()
         self._collector.off()
         tracing, self._tracing = self._tracing, None
-        if tracing is not None and not tracing.adopted:
-            tracer.stop()
+        if tracing is not None:
+            tracing.end()
 
     # What ticks carry
 
@@ -418,25 +324,8 @@ class Memory:
 
     def tracing_facts(self, session: Session) -> Frame | None:
         """The `tracing` of the protocol; None while there is none."""
-        tracing = self._tracing
-        if tracing is None:
+        if self._tracing is None:
             return None
-        traced, peak = tracer.get_traced_memory()
         kept = self._kept.get(session)
-        baseline = kept.baseline.at if kept is not None and kept.baseline is not None else None
-        return {
-            "since": tracing.at,
-            "left": max(round((tracing.until - monotonic()) * 1e6), 0),
-            "frames": tracer.get_traceback_limit(),
-            "limit": tracing.limit,
-            "traced": traced,
-            "peak": peak,
-            "overhead": tracer.get_tracemalloc_memory(),
-            "mine": tracing.owner is session,
-            "adopted": tracing.adopted,
-            "before": tracing.before,
-            "during": self._during.facts(),
-            "pause": None if tracing.pause is None else round(tracing.pause * 1e6),
-            "looks": tracing.looks,
-            "baseline": baseline,
-        }
+        baseline = kept.baseline if kept is not None else None
+        return self._tracing.facts(session, baseline.at if baseline is not None else None)

@@ -1,6 +1,6 @@
 """What a step costs while memory is traced: said from what most steps cost."""
 
-from probes.memory import Rates
+from probes.rates import Rates
 
 
 def rates(pieces: list[tuple[int, float]]) -> Rates:

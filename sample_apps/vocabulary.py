@@ -11,7 +11,7 @@ twice a second, and tells which were met and what was seen instead.
 * What cannot be told yet is `NotSeenYet(expectation, because="…")`: it is listed, and fails nothing.
 
 To add a word: a class here with a `sentence`, its place in `Expectation`, and a function of
-`monitor.samples.judge`.
+`monitor.samples.expectations`.
 """
 
 from dataclasses import dataclass

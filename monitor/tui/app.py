@@ -11,7 +11,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 
 from monitor.findings.engine import Findings
 from monitor.findings.model import Finding
@@ -20,6 +20,7 @@ from monitor.frames import Frame, Hello, Reply
 from monitor.sources.base import Source
 from monitor.store.store import Store
 from monitor.tui import theme
+from monitor.tui.ahead import TypedAhead
 from monitor.tui.control import Control, ask_to_stop
 from monitor.tui.guest import Guest
 from monitor.tui.hangup import outlives_its_terminal
@@ -49,7 +50,7 @@ DEEPEST_STACK = 24
 MOST_APPLY_SECONDS = 0.05
 
 
-class Looptop(App[int]):
+class Looptop(TypedAhead[int]):
     """Watches one program. `hz` of 0 leaves the ticks to the caller, which is how tests drive it."""
 
     TITLE = "looptop"

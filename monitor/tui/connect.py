@@ -9,10 +9,11 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 
 from monitor.errors import LooptopError
 from monitor.tui import theme
+from monitor.tui.ahead import TypedAhead
 from monitor.tui.choices import Choice, Home, Opened
 from monitor.tui.hangup import outlives_its_terminal
 from monitor.tui.keys import commands
@@ -33,7 +34,7 @@ RESTS = 20
 """Times that it rests as long as a look took: on a machine with hundreds of programs it looks less often."""
 
 
-class Connect(App[Opened]):
+class Connect(TypedAhead[Opened]):
     """Ends with what the person chose, opened; with None when nothing was. `every` of 0: the caller looks."""
 
     TITLE = "looptop"

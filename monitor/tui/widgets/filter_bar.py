@@ -78,7 +78,7 @@ class FilterBar(Vertical):
     def open(self) -> None:
         """Shows the bar and takes the keys."""
         self.add_class("-shown")
-        self.query_one(FilterInput).focus()
+        self.screen.set_focus(self.query_one(FilterInput))  # at once: the next key may have come already
 
     def clear(self) -> None:
         """Empties and hides it."""

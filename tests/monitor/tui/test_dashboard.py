@@ -16,6 +16,7 @@ from scene import (
     static,
     tick,
 )
+from textual.events import Key
 
 from monitor import frames
 from monitor.sources.base import Status
@@ -167,6 +168,14 @@ async def test_a_bad_filter_says_so_and_the_last_good_one_stays() -> None:
         await driver.press(*["backspace"] * 4, "5")
         assert "✗ not a number" not in driver.text()
         assert len(table(driver).source) == 1
+
+
+async def test_letters_typed_before_the_filter_is_there_are_no_commands() -> None:
+    async with running() as driver:
+        for key, character in (("slash", "/"), *((letter, letter) for letter in "legacyc")):
+            driver.app.post_message(Key(key, character))
+        await driver.until(lambda: driver.app.screen.query_one("#filter-text").value == "legacyc")  # type: ignore[attr-defined]
+        assert not driver.source.requests, "no task was cancelled"
 
 
 async def test_letters_typed_into_a_filter_are_no_commands() -> None:

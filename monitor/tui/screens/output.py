@@ -52,15 +52,18 @@ class OutputScreen(LiveScreen):
             page.sync()
 
     def about(self) -> tuple[Part, ...]:
-        """How many lines, and whether the end is followed."""
+        """How many lines are kept where these are not all, which the tab counts; and whether the end is followed."""
         guest = self.looptop.guest
         if guest is None or not guest.output.total:
             return ()
-        output = guest.output
-        kept = len(output)
-        text = f"{output.total} lines" if kept == output.total else f"the last {kept} of {output.total} lines"
+        kept = len(guest.output)
+        text = f"the last {kept}  " if kept < guest.output.total else ""
+        return ((text, "dim"), *self.order())
+
+    def order(self) -> tuple[Part, ...]:
+        """Whether the end is followed."""
+        guest = self.looptop.guest
+        if guest is None or not guest.output.total:
+            return ()
         follows = self.query_one(Page).follow
-        return (
-            (text, "dim"),
-            ("  follows the end " if follows else "  End follows again ", "dim" if follows else "accent"),
-        )
+        return (("follows the end " if follows else "End follows again ", "dim" if follows else "accent"),)

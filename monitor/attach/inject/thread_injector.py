@@ -8,6 +8,7 @@ only delays the text, not itself. A program that never sits still has its main t
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import suppress
@@ -36,6 +37,9 @@ FUTEX_WAIT_BITSET = 9
 
 TRIES = 3
 STEP = 2.0  # seconds for one stop
+TAKEN = 0.5
+"""Seconds for which a thread is asked for that somebody else traces: another looptop may have come between our look at
+the process and this, and has it for some milliseconds."""
 _MMAP, _MUNMAP = 9, 11
 _READ_EXEC, _PRIVATE_ANONYMOUS = 5, 0x22
 _NO_CALL = (1 << 64) - 1
@@ -76,6 +80,17 @@ def _is_safe(number: int, second: int) -> bool:
 
 def inject(pid: int, memory: Memory, names: dict[str, int], text: bytes, deadline: float) -> Done:
     """Makes the process run a text, soon. Raises InjectError, PtraceError."""
+    until = min(deadline, time.monotonic() + TAKEN)
+    while True:
+        try:
+            return _inject(pid, memory, names, text, deadline)
+        except PtraceError as error:
+            if error.errno != errno.EPERM or time.monotonic() > until:
+                raise
+            time.sleep(0.005)
+
+
+def _inject(pid: int, memory: Memory, names: dict[str, int], text: bytes, deadline: float) -> Done:
     stuck = ""
     for attempt in range(TRIES):
         for tid, _ in waiting_threads(pid)[:4]:

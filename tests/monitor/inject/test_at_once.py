@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
+import pytest
 from inject_targets import ROOT, Running
 from test_matrix import settled
+
+from monitor.attach.inject import thread_injector
+from monitor.attach.inject.ptrace import PtraceError
 
 
 def looptop(*words: str) -> subprocess.Popen[str]:
@@ -27,6 +34,23 @@ def test_three_who_come_together(tmp_path: Path, runtime_dir: Path) -> None:
                 assert "worker-4" in out
         settled(target, threads, files)
         assert target.stderr == ""
+
+
+def test_a_thread_that_another_has_for_a_moment_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = [PtraceError(errno.EPERM, "Operation not permitted") for _ in range(3)]
+
+    def borrow(*_: object) -> thread_injector.Done:
+        if taken:
+            raise taken.pop()
+        return thread_injector.Done("a new thread", 0.001)
+
+    monkeypatch.setattr(thread_injector, "waiting_threads", lambda _: [(1, "poll")])
+    monkeypatch.setattr(thread_injector, "_by_thread", borrow)
+    arguments: tuple[Any, ...] = (1, None, {}, b"", time.monotonic() + 10)
+    assert thread_injector.inject(*arguments).how == "a new thread"
+    taken = [PtraceError(errno.EINVAL, "Invalid argument")]
+    with pytest.raises(PtraceError, match="Invalid"):
+        thread_injector.inject(*arguments)
 
 
 def test_one_who_comes_while_the_probe_is_taken_out(tmp_path: Path, runtime_dir: Path) -> None:

@@ -6,7 +6,6 @@ One tick does everything; screens know nothing of sockets and read only the stor
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,11 +18,9 @@ from monitor.findings.thresholds import Thresholds
 from monitor.frames import Frame, Hello, Reply
 from monitor.sources.base import Source
 from monitor.store.store import Store
-from monitor.tui import theme
-from monitor.tui.ahead import TypedAhead
+from monitor.tui.base_app import BaseApp
 from monitor.tui.control import Control, ask_to_stop
 from monitor.tui.guest import Guest
-from monitor.tui.hangup import outlives_its_terminal
 from monitor.tui.keys import bindings, commands
 from monitor.tui.main_screens import MAIN, Counted, tabs
 from monitor.tui.news import News, Notice, banner, greeting
@@ -40,7 +37,6 @@ from monitor.tui.wishes import Wishes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from textual.driver import Driver
     from textual.screen import Screen
 
     from monitor.tui.player import Player
@@ -50,12 +46,9 @@ DEEPEST_STACK = 24
 MOST_APPLY_SECONDS = 0.05
 
 
-class Looptop(TypedAhead[int]):
+class Looptop(BaseApp[int]):
     """Watches one program. `hz` of 0 leaves the ticks to the caller, which is how tests drive it."""
 
-    TITLE = "looptop"
-    CSS_PATH = "app.tcss"
-    ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[Any]] = bindings("app")
     MODES: ClassVar[dict[str, Any]] = {main.mode: main.screen for main in MAIN}
     DEFAULT_MODE = "tasks"
@@ -75,8 +68,7 @@ class Looptop(TypedAhead[int]):
         keep_locals: bool = False,
         no_color: bool = False,
     ) -> None:
-        super().__init__(ansi_color=True if no_color else None)
-        self.animation_level = "none"
+        super().__init__(no_color=no_color)
         self.source = source
         self.store = store if store is not None else Store()
         self.view = self.store  # the frozen copy while paused
@@ -92,10 +84,6 @@ class Looptop(TypedAhead[int]):
         self.findings = Findings(thresholds or Thresholds())
         self.wishes = Wishes(self, keep_locals)
         self.pulse = Pulse(hz)
-        self.plain = no_color
-        self.register_theme(theme.THEME)
-        self.theme = theme.PLAIN_THEME if no_color else theme.THEME.name
-        self.palette = self._make_palette()
         self._paused_at: float | None = None
         self._ticking = False
         self.notice: Notice | None = None
@@ -111,18 +99,10 @@ class Looptop(TypedAhead[int]):
 
     # The tick
 
-    def get_driver_class(self) -> type[Driver]:
-        """That of the platform, and it ends well although its terminal is gone."""
-        return outlives_its_terminal(super().get_driver_class())
-
     def on_mount(self) -> None:
         """Begins: signals, source, pulse."""
-        self.theme_changed_signal.subscribe(self, lambda _: self._theme_changed())
-        loop = asyncio.get_running_loop()
-        for name in ("SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None and self.pulse.hz:
-                loop.add_signal_handler(number, self.exit, None, 128 + number)
+        if self.pulse.hz:
+            self.end_with_signals()
         self.source.start()
         if self.pulse.hz:
             self._timer = self.set_interval(self.pulse.period, self.tick)
@@ -326,12 +306,3 @@ class Looptop(TypedAhead[int]):
     async def _press(self, key_id: str) -> None:
         if self.live_screen is not None:
             await self.live_screen.action_press(key_id)
-
-    # Colours
-
-    def _make_palette(self) -> theme.Palette:
-        return theme.plain() if self.plain or self.current_theme.ansi else theme.coloured(self.get_css_variables())
-
-    def _theme_changed(self) -> None:
-        self.palette = self._make_palette()
-        self.look_now()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 from textual.app import SystemCommand
 
 from monitor.errors import LooptopError
-from monitor.tui import theme
-from monitor.tui.ahead import TypedAhead
+from monitor.tui.base_app import BaseApp
 from monitor.tui.choices import Choice, Home, Opened
-from monitor.tui.hangup import outlives_its_terminal
 from monitor.tui.keys import commands
 from monitor.tui.paint import safe
 from monitor.tui.screens.connect import ConnectScreen
@@ -24,7 +21,6 @@ from monitor.tui.screens.help import HelpScreen
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
-    from textual.driver import Driver
     from textual.screen import Screen
 
 EVERY = 2.0
@@ -34,12 +30,8 @@ RESTS = 20
 """Times that it rests as long as a look took: on a machine with hundreds of programs it looks less often."""
 
 
-class Connect(TypedAhead[Opened]):
+class Connect(BaseApp[Opened]):
     """Ends with what the person chose, opened; with None when nothing was. `every` of 0: the caller looks."""
-
-    TITLE = "looptop"
-    CSS_PATH = "app.tcss"
-    ENABLE_COMMAND_PALETTE = True
 
     def __init__(
         self,
@@ -51,16 +43,11 @@ class Connect(TypedAhead[Opened]):
         every: float = EVERY,
         no_color: bool = False,
     ) -> None:
-        super().__init__(ansi_color=True if no_color else None)
-        self.animation_level = "none"
+        super().__init__(no_color=no_color)
         self.home = home
         self.where = where
         self.message: tuple[str, str] | None = None
         self.every = every
-        self.plain = no_color
-        self.register_theme(theme.THEME)
-        self.theme = theme.PLAIN_THEME if no_color else theme.THEME.name
-        self.palette = self._make_palette()
         self.lists = ConnectScreen(section, key)
         self._looking = False
         self._opening = 0  # grows with every attempt: an answer to one that was given up is thrown away
@@ -70,21 +57,11 @@ class Connect(TypedAhead[Opened]):
         """The one screen."""
         return self.lists
 
-    def get_driver_class(self) -> type[Driver]:
-        """That of the platform, and it ends well although its terminal is gone."""
-        return outlives_its_terminal(super().get_driver_class())
-
     def on_mount(self) -> None:
         """Begins to look."""
-        self.theme_changed_signal.subscribe(self, lambda _: self._theme_changed())
-        if not self.every:
-            return
-        loop = asyncio.get_running_loop()
-        for name in ("SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None:
-                loop.add_signal_handler(number, self.exit, None, 128 + number)
-        self.run_worker(self.look_for_all(), exclusive=False)
+        if self.every:
+            self.end_with_signals()
+            self.run_worker(self.look_for_all(), exclusive=False)
 
     async def look_for_all(self) -> None:
         """What there is of every kind, first of that in sight; samples do not change."""
@@ -115,6 +92,10 @@ class Connect(TypedAhead[Opened]):
             self.say(f"{section}: {error}", "bad")
             return
         self.lists.take(section, found)
+
+    def look_now(self) -> None:
+        """The one screen draws its lists again."""
+        self.lists.look()
 
     # Messages
 
@@ -183,13 +164,6 @@ class Connect(TypedAhead[Opened]):
         for key in commands("connect"):
             yield SystemCommand(f"{key.label}  ({key.shown})", key.help, partial(self.lists.action_press, key.id))
         yield SystemCommand("Theme", "choose other colours", self.action_change_theme)
-
-    def _make_palette(self) -> theme.Palette:
-        return theme.plain() if self.plain or self.current_theme.ansi else theme.coloured(self.get_css_variables())
-
-    def _theme_changed(self) -> None:
-        self.palette = self._make_palette()
-        self.lists.look()
 
 
 def _discard(opened: Opened) -> None:

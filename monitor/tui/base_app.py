@@ -1,0 +1,59 @@
+"""What both apps are: colours that can be changed, keys typed ahead, and an end that is well without a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+from textual.app import ReturnType
+
+from monitor.tui import theme
+from monitor.tui.ahead import TypedAhead
+from monitor.tui.hangup import outlives_its_terminal
+
+if TYPE_CHECKING:
+    from textual.driver import Driver
+
+
+class BaseApp(TypedAhead[ReturnType]):
+    """Has the palette that the screens draw with."""
+
+    TITLE = "looptop"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(self, *, no_color: bool) -> None:
+        super().__init__(ansi_color=True if no_color else None)
+        self.animation_level = "none"
+        self.plain = no_color
+        self.register_theme(theme.THEME)
+        self.theme = theme.PLAIN_THEME if no_color else theme.THEME.name
+        self.palette = self._make_palette()
+
+    def get_driver_class(self) -> type[Driver]:
+        """That of the platform, and it ends well although its terminal is gone."""
+        return outlives_its_terminal(super().get_driver_class())
+
+    def on_mount(self) -> None:
+        """Heeds a change of colours."""
+        self.theme_changed_signal.subscribe(self, lambda _: self._theme_changed())
+
+    def end_with_signals(self) -> None:
+        """Ends as a program does that is asked to, with the screen restored."""
+        loop = asyncio.get_running_loop()
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None:
+                loop.add_signal_handler(number, self.exit, None, 128 + number)
+
+    def look_now(self) -> None:
+        """What is in sight is drawn from what is known now."""
+        raise NotImplementedError
+
+    def _make_palette(self) -> theme.Palette:
+        return theme.plain() if self.plain or self.current_theme.ansi else theme.coloured(self.get_css_variables())
+
+    def _theme_changed(self) -> None:
+        self.palette = self._make_palette()
+        self.look_now()

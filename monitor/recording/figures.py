@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from monitor import format as fmt
 from monitor.errors import UsageError
 from monitor.recording.reader import Recording
+from monitor.store.model import blamed
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
@@ -162,8 +163,7 @@ def _of_events(found: Figures, recording: Recording, after: Store, begin: int, e
         if event.kind == "unhandled":
             unhandled += 1
         elif event.kind == "slow_callback":
-            blamed = event.stack[event.blame : event.blame + 1] if event.blame >= 0 else []
-            site = next(iter(after.tables.stack(blamed)), None)
+            site = blamed(after.tables.stack(event.stack), event.blame)
             slow = found.slow.setdefault(place_of(site, after), Slow())
             seconds = event.duration * _SECOND
             slow.count, slow.total, slow.worst = slow.count + 1, slow.total + seconds, max(slow.worst, seconds)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from monitor.keyframes import History
 from monitor.store import series, slow_log
 from monitor.store.ends import MOST_ENDED, MOST_FAILED
+from monitor.store.model import blamed
 from monitor.store.store import MOST_NOTES
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _last_events(back: Iterator[Event]) -> list[Event]:
             continue
         wanted = counts[kind] < most[kind]
         if kind == "slow_callback":
-            line = event.stack[event.blame] if 0 <= event.blame < len(event.stack) else None
+            line = blamed(event.stack, event.blame)
             wanted = wanted or of_line.get(line, 0) < slow_log.MOST_OF_A_LINE
             of_line[line] = of_line.get(line, 0) + 1
         if wanted:

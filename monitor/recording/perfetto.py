@@ -13,6 +13,7 @@ from monitor.frames import Event, Static, Tick
 from monitor.keyframes import Keyframe
 from monitor.recording import protobuf as pb
 from monitor.recording.walk import walk
+from monitor.store.model import blamed
 from monitor.store.store import Store
 from probes import wire
 
@@ -273,15 +274,15 @@ class Trace:
         store = self._store
         if event.kind == "slow_callback":
             stack = store.tables.stack(event.stack)
-            blamed = stack[event.blame] if 0 <= event.blame < len(stack) else None
+            line = blamed(stack, event.blame)
             who = _short(event.name or event.callback or "?")
             facts: dict[str, object] = {
                 "task": event.task,
                 "callback": event.callback,
-                "line": _line(blamed),
+                "line": _line(line),
                 "stack": [_line(site) for site in stack],
             }
-            name = f"{who} at {_line(blamed)}" if blamed is not None else who
+            name = f"{who} at {_line(line)}" if line is not None else who
             begin = max(event.at - event.duration, self._blocked.get(event.loop, 0))
             self._blocked[event.loop] = end = max(event.at, begin)
             yield self._slice(_BEGIN, begin, _LOOP + event.loop, name, facts, stack)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from monitor.store.microseconds import SECOND, seconds_or_none
 from monitor.store.model import (
     CancelledBy,
     EndedTask,
@@ -21,16 +22,14 @@ if TYPE_CHECKING:
     from monitor import frames
     from monitor.store.tables import Tables
 
-_SECOND = 1e-6
-
 
 def session_of(hello: frames.Hello) -> Session:
     """Who is watched."""
     return Session(
         id=hello.session,
         pid=hello.pid,
-        started=hello.started * _SECOND,
-        opened=hello.opened * _SECOND,
+        started=hello.started * SECOND,
+        opened=hello.opened * SECOND,
         name=hello.name,
         program=hello.program,
         cwd=hello.cwd,
@@ -54,7 +53,7 @@ def detail_of(detail: frames.Detail, tables: Tables) -> TaskDetail:
         kind, text = str(facts.pop("kind", "future")), str(facts.pop("repr", ""))
         wakes_at = facts.get("wakes_at")
         if isinstance(wakes_at, int):
-            facts["wakes_at"] = wakes_at * _SECOND if abs(wakes_at) < 1 << 62 else None
+            facts["wakes_at"] = wakes_at * SECOND if abs(wakes_at) < 1 << 62 else None
         wait = Wait(kind, text, facts)
     return TaskDetail(
         id=detail.id,
@@ -72,9 +71,9 @@ def slow_callback_of(event: frames.Event, tables: Tables) -> SlowCallback:
     """What blocked a loop."""
     return SlowCallback(
         seq=event.seq,
-        at=event.at * _SECOND,
-        duration=event.duration * _SECOND,
-        starved=event.starved * _SECOND,
+        at=event.at * SECOND,
+        duration=event.duration * SECOND,
+        starved=event.starved * SECOND,
         loop=event.loop,
         task=event.task,
         name=event.name,
@@ -92,12 +91,12 @@ def ended_task_of(event: frames.Event, tables: Tables) -> EndedTask:
         name=event.name or "",
         coro=event.coro,
         outcome=event.outcome,
-        ended=event.at * _SECOND,
-        age=_seconds(event.age),
-        busy=_seconds(event.busy),
-        scheduled=_seconds(event.scheduled),
+        ended=event.at * SECOND,
+        age=seconds_or_none(event.age),
+        busy=seconds_or_none(event.busy),
+        scheduled=seconds_or_none(event.scheduled),
         steps=event.steps,
-        max_step=_seconds(event.max_step),
+        max_step=seconds_or_none(event.max_step),
         site=tables.site(event.site),
         parent=event.parent,
         loop=event.loop,
@@ -109,7 +108,7 @@ def ended_task_of(event: frames.Event, tables: Tables) -> EndedTask:
 def unhandled_of(event: frames.Event, tables: Tables) -> Unhandled:
     """What a loop's exception handler was called with."""
     return Unhandled(
-        at=event.at * _SECOND,
+        at=event.at * SECOND,
         message=event.message,
         task=event.task,
         name=event.name,
@@ -121,7 +120,7 @@ def unhandled_of(event: frames.Event, tables: Tables) -> Unhandled:
 def never_awaited_of(event: frames.Event, tables: Tables) -> NeverAwaited:
     """Which coroutine was dropped, and where."""
     return NeverAwaited(
-        at=event.at * _SECOND,
+        at=event.at * SECOND,
         coro=event.coro,
         defined=tables.site(event.site),
         stack=tables.stack(event.stack),
@@ -132,7 +131,7 @@ def never_awaited_of(event: frames.Event, tables: Tables) -> NeverAwaited:
 
 def notice_of(event: frames.Event) -> Notice:
     """What the probe has to say."""
-    return Notice(event.at * _SECOND, event.text, event.kind, event.duration * _SECOND)
+    return Notice(event.at * SECOND, event.text, event.kind, event.duration * SECOND)
 
 
 def canceller_of(told: frames.CancelledBy | None, tables: Tables) -> CancelledBy | None:
@@ -150,7 +149,3 @@ def _failure_of(facts: frames.ExceptionFacts | None, tables: Tables) -> Failure 
     if facts.locals is not None and len(facts.locals) == len(facts.traceback):
         kept = tuple(None if names is None else tuple(names) for names in facts.locals)
     return Failure(facts.type, facts.message, tables.stack(facts.traceback), kept)
-
-
-def _seconds(value: int | None) -> float | None:
-    return None if value is None else value * _SECOND

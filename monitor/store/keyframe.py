@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitor import frames, keyframes
 from monitor.store import memory_keyframe
+from monitor.store.microseconds import us, us_or_none
 from monitor.store.model import CancelledBy, Failure, Loop, Site, SiteStats, TaskDetail
 from monitor.store.slow_log import BlockingLine
 from probes import wire
@@ -70,7 +71,7 @@ def take(store: Store, history: bool = False) -> keyframes.Keyframe:
         hello=_hello(store),
         at=store._now_us,
         whole=store._whole_us,
-        watched_since=_us(store.watched_since),
+        watched_since=us(store.watched_since),
         tasks=_task_columns(store, numbers),
         loops=[_loop_state(loop) for loop in store.loops.values()],
         site_states=list(starmap(_site_state, store.sites.items())),
@@ -81,19 +82,19 @@ def take(store: Store, history: bool = False) -> keyframes.Keyframe:
             process.cpu,
             process.threads,
             process.fds,
-            _us_or_none(process.cpu_total),
-            _us(process.measured),
+            us_or_none(process.cpu_total),
+            us(process.measured),
         ),
         probe=keyframes.ProbeState(
             share=probe.share,
             viewers=probe.viewers,
             tasks=probe.tasks,
             dropped=probe.dropped,
-            dropped_at=_us_or_none(probe.dropped_at),
+            dropped_at=us_or_none(probe.dropped_at),
             unnamed=probe.unnamed,
             off=list(probe.off),
-            cpu_total=_us_or_none(probe.cpu_total),
-            measured=_us(probe.measured),
+            cpu_total=us_or_none(probe.cpu_total),
+            measured=us(probe.measured),
         ),
         memory=store.memory.as_tick(),
         signs=store._signs_told,
@@ -108,14 +109,6 @@ def take(store: Store, history: bool = False) -> keyframes.Keyframe:
     )
 
 
-def _us(seconds: float) -> int:
-    return round(seconds * 1e6)
-
-
-def _us_or_none(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * 1e6)
-
-
 def _hello(store: Store) -> frames.Hello:
     session = store.session
     assert session is not None
@@ -123,8 +116,8 @@ def _hello(store: Store) -> frames.Hello:
         protocol=wire.PROTOCOL,
         session=session.id,
         pid=session.pid,
-        started=_us(session.started),
-        opened=_us(session.opened),
+        started=us(session.started),
+        opened=us(session.opened),
         now=store._now_us,
         name=session.name,
         program=session.program,
@@ -149,20 +142,20 @@ def _task_columns(store: Store, numbers: _Numbers) -> keyframes.TaskColumns:
         name=[task.name for task in tasks],
         coro=[numbers.string(task.coro) for task in tasks],
         loop=[task.loop for task in tasks],
-        born=_steps_or_none([_us_or_none(task.born) for task in tasks]),
-        counted=_steps_or_none([_us_or_none(task.counted) for task in tasks]),
+        born=_steps_or_none([us_or_none(task.born) for task in tasks]),
+        counted=_steps_or_none([us_or_none(task.counted) for task in tasks]),
         parent=[task.parent for task in tasks],
         site=[numbers.site(task.site) for task in tasks],
         flags=[wire.BORN_BEFORE_ATTACH * task.born_before_attach | wire.EAGER * task.eager for task in tasks],
-        seen=_steps_or_none([_us(task.seen) for task in tasks]),
+        seen=_steps_or_none([us(task.seen) for task in tasks]),
         state=[task.state for task in tasks],
         steps=[task.steps for task in tasks],
-        busy=[_us(task.busy) for task in tasks],
-        scheduled=[_us_or_none(task.scheduled) for task in tasks],
-        max_step=[_us(task.max_step) for task in tasks],
-        since=_steps_or_none([_us(task.since) for task in tasks]),
-        measured=_steps_or_none([_us(task.measured) for task in tasks]),
-        unmeasured=[_us(task.busy) - _us(task.measured_busy) for task in tasks],
+        busy=[us(task.busy) for task in tasks],
+        scheduled=[us_or_none(task.scheduled) for task in tasks],
+        max_step=[us(task.max_step) for task in tasks],
+        since=_steps_or_none([us(task.since) for task in tasks]),
+        measured=_steps_or_none([us(task.measured) for task in tasks]),
+        unmeasured=[us(task.busy) - us(task.measured_busy) for task in tasks],
         shares=[(number, task.share) for number, task in enumerate(tasks) if task.share],
         waits=[
             (number, task.wait_kind, task.wait_text)
@@ -195,17 +188,17 @@ def _loop_state(loop: Loop) -> keyframes.LoopState:
         kind=loop.kind,
         thread=loop.thread,
         name=loop.name,
-        lag=_us(loop.lag),
+        lag=us(loop.lag),
         utilization=loop.utilization,
         ready=loop.ready,
         timers=loop.timers,
         steps=loop.steps,
         steps_per_s=loop.steps_per_s,
         running=loop.running,
-        blocked=_us(loop.blocked),
-        busy=_us_or_none(loop.busy),
-        measured=_us(loop.measured),
-        measured_busy=_us(loop.measured_busy),
+        blocked=us(loop.blocked),
+        busy=us_or_none(loop.busy),
+        measured=us(loop.measured),
+        measured_busy=us(loop.measured_busy),
         measured_steps=loop.measured_steps,
     )
 
@@ -217,11 +210,11 @@ def _site_state(number: int, stats: SiteStats) -> keyframes.SiteState:
         stats.ended,
         stats.failed,
         stats.cancelled,
-        _us(stats.busy),
+        us(stats.busy),
         stats.steps,
         stats.births_per_s,
         stats.deaths_per_s,
-        _us(stats.measured),
+        us(stats.measured),
         stats.measured_born,
         stats.measured_ended,
     )
@@ -241,7 +234,7 @@ def _detail(detail: TaskDetail, numbers: _Numbers) -> frames.Detail:
         waiting_on = {"kind": detail.waiting_on.kind, "repr": detail.waiting_on.repr, **detail.waiting_on.facts}
         wakes_at = waiting_on.get("wakes_at")
         if isinstance(wakes_at, float):
-            waiting_on["wakes_at"] = _us(wakes_at)
+            waiting_on["wakes_at"] = us(wakes_at)
     return frames.Detail(
         id=detail.id,
         await_stack=numbers.stack(detail.await_stack),
@@ -279,7 +272,7 @@ def _history(store: Store, numbers: _Numbers) -> keyframes.History:
     events = [
         frames.Event(
             seq=0,
-            at=_us(task.ended),
+            at=us(task.ended),
             kind="task_ended",
             loop=task.loop,
             task=task.id,
@@ -288,11 +281,11 @@ def _history(store: Store, numbers: _Numbers) -> keyframes.History:
             outcome=task.outcome,
             exception=facts(task.failure),
             cancelled_by=_canceller(task.cancelled_by, numbers),
-            age=_us_or_none(task.age),
-            busy=_us_or_none(task.busy),
-            scheduled=_us_or_none(task.scheduled),
+            age=us_or_none(task.age),
+            busy=us_or_none(task.busy),
+            scheduled=us_or_none(task.scheduled),
             steps=task.steps,
-            max_step=_us_or_none(task.max_step),
+            max_step=us_or_none(task.max_step),
             site=numbers.site(task.site),
             parent=task.parent,
         )
@@ -303,11 +296,11 @@ def _history(store: Store, numbers: _Numbers) -> keyframes.History:
     events += [
         frames.Event(
             seq=entry.seq,
-            at=_us(entry.at),
+            at=us(entry.at),
             kind="slow_callback",
             loop=entry.loop,
-            duration=_us(entry.duration),
-            starved=_us(entry.starved),
+            duration=us(entry.duration),
+            starved=us(entry.starved),
             task=entry.task,
             name=entry.name,
             callback=entry.callback,
@@ -320,7 +313,7 @@ def _history(store: Store, numbers: _Numbers) -> keyframes.History:
     events += [
         frames.Event(
             seq=0,
-            at=_us(entry.at),
+            at=us(entry.at),
             kind="unhandled",
             site=numbers.site(entry.site),
             message=entry.message,
@@ -333,7 +326,7 @@ def _history(store: Store, numbers: _Numbers) -> keyframes.History:
     events += [
         frames.Event(
             seq=0,
-            at=_us(entry.at),
+            at=us(entry.at),
             kind="never_awaited",
             coro=entry.coro,
             site=numbers.site(entry.defined),
@@ -344,7 +337,7 @@ def _history(store: Store, numbers: _Numbers) -> keyframes.History:
         for entry in store.never_awaited
     ]
     events += [
-        frames.Event(seq=0, at=_us(entry.at), kind=entry.kind, text=entry.text, duration=_us(entry.duration))
+        frames.Event(seq=0, at=us(entry.at), kind=entry.kind, text=entry.text, duration=us(entry.duration))
         for entry in store.notices
     ]
     return keyframes.History(

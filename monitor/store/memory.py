@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from monitor import frames, memory_frames
+from monitor.store.microseconds import SECOND, seconds_or_none
 from monitor.store.model import Site
 
 if TYPE_CHECKING:
     from monitor.store.tables import Tables
 
-_SECOND = 1e-6
 LOOKS = 60
 """Looks of which the size of each site is remembered."""
 
@@ -171,9 +171,9 @@ class Memory:
             self._apply_look(reply.memory, tables)
         if reply.objects is not None:
             found = reply.objects
-            against_at = _seconds(found.against_at)
+            against_at = seconds_or_none(found.against_at)
             self.objects = Objects(
-                found.at * _SECOND, against_at, found.objects, found.types, found.pause * _SECOND, tuple(found.rows)
+                found.at * SECOND, against_at, found.objects, found.types, found.pause * SECOND, tuple(found.rows)
             )
             self.revision += 1
         if reply.profiles is not None:
@@ -183,7 +183,7 @@ class Memory:
                 self.revision += 1
 
     def _apply_look(self, found: memory_frames.MemoryLook, tables: Tables) -> None:
-        at, against_at = found.at * _SECOND, _seconds(found.against_at)
+        at, against_at = found.at * SECOND, seconds_or_none(found.against_at)
         rows = []
         for numbers, size, size_diff, count, count_diff in found.rows or ():
             place = tables.stack(numbers)
@@ -192,8 +192,8 @@ class Memory:
         look = Look(
             at=at,
             blocks=found.blocks,
-            pause=found.pause * _SECOND,
-            took=found.took * _SECOND,
+            pause=found.pause * SECOND,
+            took=found.took * SECOND,
             traced=found.traced,
             peak=found.peak,
             overhead=found.overhead,
@@ -246,9 +246,9 @@ def _profile(found: memory_frames.Profile, tables: Tables) -> Profile:
     def call(entry: memory_frames.ProfiledCall) -> ProfiledCall:
         at, elapsed, busy, steps, size_diff, outcome, rows = entry
         return ProfiledCall(
-            at * _SECOND,
-            elapsed * _SECOND,
-            busy * _SECOND,
+            at * SECOND,
+            elapsed * SECOND,
+            busy * SECOND,
             steps,
             size_diff,
             outcome,
@@ -268,14 +268,10 @@ def _profile(found: memory_frames.Profile, tables: Tables) -> Profile:
         failed=found.failed,
         cancelled=found.cancelled,
         steps=found.steps,
-        elapsed=found.elapsed * _SECOND,
-        longest=found.longest * _SECOND,
-        busy=found.busy * _SECOND,
+        elapsed=found.elapsed * SECOND,
+        longest=found.longest * SECOND,
+        busy=found.busy * SECOND,
         size_diff=found.size_diff,
         kept=found.kept,
         recent=tuple(map(call, found.recent)),
     )
-
-
-def _seconds(value: int | None) -> float | None:
-    return None if value is None else value * _SECOND

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from monitor import frames, keyframes, memory_frames
 from monitor.store.memory import LOOKS, Look, Memory, Objects, Profile, ProfiledCall
+from monitor.store.microseconds import SECOND, us, us_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     Numbers = Callable[[Iterable[Site]], list[int]]
 
-_SECOND = 1e-6
 MOST_CALLS = 100
 """Of a profiled function, the newest: a keyframe comes every ten seconds."""
 
@@ -43,7 +43,7 @@ def take(memory: Memory, numbers: Numbers) -> keyframes.MemoryState | None:
     if not replies:
         return None
     sizes = {
-        row.place: [(_us(at), size) for at, size in memory._sizes.get(row.place, ()) if at < look.at]
+        row.place: [(us(at), size) for at, size in memory._sizes.get(row.place, ()) if at < look.at]
         for look in memory.looks.values()
         for row in look.rows
     }
@@ -53,13 +53,9 @@ def take(memory: Memory, numbers: Numbers) -> keyframes.MemoryState | None:
 def restore(memory: Memory, state: keyframes.MemoryState, tables: Tables) -> None:
     """Tells it what it was told, after the sizes of before."""
     for place, entries in state.sizes:
-        memory._sizes[tables.stack(place)] = deque(((at * _SECOND, size) for at, size in entries), maxlen=LOOKS)
+        memory._sizes[tables.stack(place)] = deque(((at * SECOND, size) for at, size in entries), maxlen=LOOKS)
     for reply in state.replies:
         memory.apply_reply(reply, tables)
-
-
-def _us(seconds: float) -> int:
-    return round(seconds * 1e6)
 
 
 def _rows(look: Look, numbers: Numbers) -> list[memory_frames.MemoryRow]:
@@ -69,17 +65,17 @@ def _rows(look: Look, numbers: Numbers) -> list[memory_frames.MemoryRow]:
 def _look(look: Look, rows: list[memory_frames.MemoryRow] | None) -> memory_frames.MemoryLook:
     """A baseline has no rows."""
     return memory_frames.MemoryLook(
-        at=_us(look.at),
+        at=us(look.at),
         blocks=look.blocks,
         groups=0,
-        pause=_us(look.pause),
-        took=_us(look.took),
+        pause=us(look.pause),
+        took=us(look.took),
         traced=look.traced,
         peak=look.peak,
         overhead=look.overhead,
         rss=look.rss,
         against=look.against,
-        against_at=None if look.against_at is None else _us(look.against_at),
+        against_at=us_or_none(look.against_at),
         group=look.group,
         frames=look.frames,
         rows=rows,
@@ -92,11 +88,11 @@ def _look(look: Look, rows: list[memory_frames.MemoryRow] | None) -> memory_fram
 
 def _objects(objects: Objects) -> memory_frames.ObjectsLook:
     return memory_frames.ObjectsLook(
-        at=_us(objects.at),
-        against_at=None if objects.against_at is None else _us(objects.against_at),
+        at=us(objects.at),
+        against_at=us_or_none(objects.against_at),
         objects=objects.objects,
         types=objects.types,
-        pause=_us(objects.pause),
+        pause=us(objects.pause),
         took=0,
         rows=list(objects.rows),
     )
@@ -116,9 +112,9 @@ def _profile(profile: Profile, numbers: Numbers) -> memory_frames.Profile:
         failed=profile.failed,
         cancelled=profile.cancelled,
         steps=profile.steps,
-        elapsed=_us(profile.elapsed),
-        longest=_us(profile.longest),
-        busy=_us(profile.busy),
+        elapsed=us(profile.elapsed),
+        longest=us(profile.longest),
+        busy=us(profile.busy),
         size_diff=profile.size_diff,
         kept=profile.kept,
         recent=[_call(call, numbers) for call in profile.recent[-MOST_CALLS:]],
@@ -130,5 +126,5 @@ def _call(call: ProfiledCall, numbers: Numbers) -> memory_frames.ProfiledCall:
         placed = [row for row in found if row.place]
         return [(numbers(row.place)[0], row.size, row.size_diff, row.count, row.count_diff) for row in placed]
 
-    at, elapsed, busy = _us(call.at), _us(call.elapsed), _us(call.busy)
+    at, elapsed, busy = us(call.at), us(call.elapsed), us(call.busy)
     return (at, elapsed, busy, call.steps, call.size_diff, call.outcome, rows(call.rows))

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from monitor.store.series import Series
 from probes import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Frame = TypeVar("Frame")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +21,11 @@ class Site:
     file: str
     line: int
     function: str
+
+
+def blamed(stack: Sequence[Frame], index: int) -> Frame | None:
+    """The frame of a stack that is to blame; None where nothing was caught."""
+    return stack[index] if 0 <= index < len(stack) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +169,7 @@ class SlowCallback:
     @property
     def line(self) -> Site | None:
         """The line to blame, or None when nothing was caught."""
-        return self.stack[self.blame] if 0 <= self.blame < len(self.stack) else None
+        return blamed(self.stack, self.blame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +198,7 @@ class NeverAwaited:
     @property
     def line(self) -> Site | None:
         """The line that dropped it."""
-        return self.stack[self.blame] if 0 <= self.blame < len(self.stack) else None
+        return blamed(self.stack, self.blame)
 
 
 @dataclass(frozen=True, slots=True)

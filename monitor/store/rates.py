@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from monitor.store.microseconds import SECOND, seconds_or_none
+
 if TYPE_CHECKING:
     from monitor import frames
     from monitor.store.model import Loop, Probe, Process, SiteStats
-
-_SECOND = 1e-6
 
 
 def apply_loop_row(loop: Loop, row: frames.LoopRow, now: float, elapsed: float) -> None:
     """One row of a tick; `elapsed` is the time since the tick before, 0.0 for the first (s)."""
     _, lag, busy, ready, timers, steps, running, blocked = row
-    seconds = busy * _SECOND
+    seconds = busy * SECOND
     if loop.busy is not None and elapsed > 0 and seconds >= loop.busy:
         loop.utilizations.add(min((seconds - loop.busy) / elapsed, 1.0))
     window = now - loop.measured
@@ -25,16 +25,16 @@ def apply_loop_row(loop: Loop, row: frames.LoopRow, now: float, elapsed: float) 
         loop.steps_per_s = max(steps - loop.measured_steps, 0) / window
         if window >= 1.0:
             loop.measured, loop.measured_busy, loop.measured_steps = now, seconds, steps
-    loop.lag = lag * _SECOND
+    loop.lag = lag * SECOND
     loop.lags.add(loop.lag)
     loop.busy, loop.ready, loop.timers, loop.steps = seconds, ready, timers, steps
-    loop.running, loop.blocked = running, blocked * _SECOND
+    loop.running, loop.blocked = running, blocked * SECOND
 
 
 def apply_site_row(stats: SiteStats, row: frames.SiteRow) -> None:
     """One row of a tick; rates are taken when somebody looks, by `measure_site`."""
     _, stats.born, stats.ended, stats.failed, stats.cancelled, busy, stats.steps = row
-    stats.busy = busy * _SECOND
+    stats.busy = busy * SECOND
 
 
 def measure_site(stats: SiteStats, now: float) -> None:
@@ -49,7 +49,7 @@ def measure_site(stats: SiteStats, now: float) -> None:
 def apply_process(process: Process, told: frames.Process, now: float) -> None:
     """What the process uses."""
     if told.cpu is not None:
-        total = told.cpu * _SECOND
+        total = told.cpu * SECOND
         if process.cpu_total is not None and now > process.measured:
             process.cpu = max(total - process.cpu_total, 0.0) / (now - process.measured)
         process.cpu_total, process.measured = total, now
@@ -58,11 +58,11 @@ def apply_process(process: Process, told: frames.Process, now: float) -> None:
 
 def apply_probe(probe: Probe, told: frames.Probe, now: float) -> None:
     """What the probe costs, and what it dropped."""
-    total = (told.cpu + told.hooks) * _SECOND
+    total = (told.cpu + told.hooks) * SECOND
     if probe.cpu_total is not None and now > probe.measured:
         probe.share = max(total - probe.cpu_total, 0.0) / (now - probe.measured)
     probe.cpu_total, probe.measured = total, now
     probe.viewers, probe.tasks, probe.dropped = told.viewers, told.tasks, told.dropped
     probe.unnamed = told.unnamed
-    probe.dropped_at = None if told.dropped_at is None else told.dropped_at * _SECOND
+    probe.dropped_at = seconds_or_none(told.dropped_at)
     probe.off = tuple(told.off)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor import frames, keyframes
 from monitor.store import memory_keyframe
+from monitor.store.microseconds import SECOND, seconds_or_none
 from monitor.store.model import Loop, Probe, Process, Site, SiteStats, Task
 from monitor.store.slow_log import BlockingLine
 from monitor.store.tables import Tables
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from monitor.store.series import Series
     from monitor.store.store import Store
 
-_SECOND = 1e-6
-
 
 def restore(store: Store, keyframe: keyframes.Keyframe) -> None:
     """Makes a store what another one was. Raises ValueError for columns that do not fit together."""
@@ -27,7 +26,7 @@ def restore(store: Store, keyframe: keyframes.Keyframe) -> None:
     tables.add(frames.Strings(0, keyframe.strings), frames.Sites(0, keyframe.sites))
     tasks = list(_tasks(keyframe.tasks, tables))  # what is wrong with it shows before anything is touched
     _add_rare(keyframe.tasks, tasks)
-    revision = store.revision
+    version = (store.revision + 1) << 20  # no version of before comes again
     store._clear()
     store._apply_hello(keyframe.hello)
     store.tables = tables
@@ -35,12 +34,12 @@ def restore(store: Store, keyframe: keyframes.Keyframe) -> None:
         store._last_seq = None
         store._apply_event(event)
     store._now_us, store._whole_us = keyframe.at, keyframe.whole
-    store.now = keyframe.at * _SECOND
-    store.watched_since = keyframe.watched_since * _SECOND
+    store.now = keyframe.at * SECOND
+    store.watched_since = keyframe.watched_since * SECOND
     for detail in keyframe.details:  # before the tasks: what it said of a wait may be older than what they know
         store._apply_detail(detail)
     for task in tasks:
-        task.version = (revision + 1) << 20  # no version of before comes again
+        task.version = version
         store.tasks.add(task)
     for state in keyframe.loops:
         store.loops[state.id] = _loop(state, keyframe.history)
@@ -62,6 +61,7 @@ def restore(store: Store, keyframe: keyframes.Keyframe) -> None:
 
 
 def _tasks(columns: keyframes.TaskColumns, tables: Tables) -> Iterable[Task]:
+    string, site_of = tables.string, tables.site
     ids, born, counted = _sums(columns.id), _sums(columns.born), _sums(columns.counted)
     seen, since, measured = _sums(columns.seen), _sums(columns.since), _sums(columns.measured)
     rows = zip(
@@ -91,23 +91,23 @@ def _tasks(columns: keyframes.TaskColumns, tables: Tables) -> Iterable[Task]:
         yield Task(
             number,
             name,
-            tables.string(coro),
+            string(coro),
             loop,
-            None if b is None else b * _SECOND,
-            None if c is None else c * _SECOND,
+            None if b is None else b * SECOND,
+            None if c is None else c * SECOND,
             parent,
-            tables.site(site),
+            site_of(site),
             bool(flags & wire.BORN_BEFORE_ATTACH),
             bool(flags & wire.EAGER),
-            (s or 0) * _SECOND,
+            (s or 0) * SECOND,
             state,
             steps,
-            busy * _SECOND,
-            None if sched is None else sched * _SECOND,
-            longest * _SECOND,
-            (q or 0) * _SECOND,
-            measured=(m or 0) * _SECOND,
-            measured_busy=(busy - rest) * _SECOND,
+            busy * SECOND,
+            None if sched is None else sched * SECOND,
+            longest * SECOND,
+            (q or 0) * SECOND,
+            measured=(m or 0) * SECOND,
+            measured_busy=(busy - rest) * SECOND,
         )
 
 
@@ -140,17 +140,17 @@ def _loop(state: keyframes.LoopState, history: keyframes.History) -> Loop:
         kind=state.kind,
         thread=state.thread,
         name=state.name,
-        lag=state.lag * _SECOND,
+        lag=state.lag * SECOND,
         utilization=state.utilization,
         ready=state.ready,
         timers=state.timers,
         steps=state.steps,
         steps_per_s=state.steps_per_s,
         running=state.running,
-        blocked=state.blocked * _SECOND,
-        busy=_seconds_or_none(state.busy),
-        measured=state.measured * _SECOND,
-        measured_busy=state.measured_busy * _SECOND,
+        blocked=state.blocked * SECOND,
+        busy=seconds_or_none(state.busy),
+        measured=state.measured * SECOND,
+        measured_busy=state.measured_busy * SECOND,
         measured_steps=state.measured_steps,
     )
     _fill(loop.lags, history.lags.get(state.id, []))
@@ -165,11 +165,11 @@ def _site_stats(counts: keyframes.SiteState, site: Site) -> SiteStats:
         ended=counts.ended,
         failed=counts.failed,
         cancelled=counts.cancelled,
-        busy=counts.busy * _SECOND,
+        busy=counts.busy * SECOND,
         steps=counts.steps,
         births_per_s=counts.births_per_s,
         deaths_per_s=counts.deaths_per_s,
-        measured=counts.measured * _SECOND,
+        measured=counts.measured * SECOND,
         measured_born=counts.measured_born,
         measured_ended=counts.measured_ended,
     )
@@ -192,8 +192,8 @@ def _process(state: keyframes.ProcessState) -> Process:
         state.cpu,
         state.threads,
         state.fds,
-        _seconds_or_none(state.cpu_total),
-        state.measured * _SECOND,
+        seconds_or_none(state.cpu_total),
+        state.measured * SECOND,
     )
 
 
@@ -203,16 +203,12 @@ def _probe(state: keyframes.ProbeState) -> Probe:
         viewers=state.viewers,
         tasks=state.tasks,
         dropped=state.dropped,
-        dropped_at=_seconds_or_none(state.dropped_at),
+        dropped_at=seconds_or_none(state.dropped_at),
         unnamed=state.unnamed,
         off=tuple(state.off),
-        cpu_total=_seconds_or_none(state.cpu_total),
-        measured=state.measured * _SECOND,
+        cpu_total=seconds_or_none(state.cpu_total),
+        measured=state.measured * SECOND,
     )
-
-
-def _seconds_or_none(value: int | None) -> float | None:
-    return None if value is None else value * _SECOND
 
 
 def _fill(series: Series, values: list[float]) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor.store.from_frames import canceller_of
-from monitor.store.model import CancelledBy, Site
+from monitor.store.microseconds import SECOND
+from monitor.store.model import CancelledBy, Site, blamed
 
 if TYPE_CHECKING:
     from monitor import frames
@@ -94,7 +95,7 @@ class BlockedNow:
     @property
     def line(self) -> Site | None:
         """The line to blame."""
-        return self.stack[self.blame] if 0 <= self.blame < len(self.stack) else None
+        return blamed(self.stack, self.blame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +133,13 @@ def signs_of(told: frames.Signs, at: float, tables: Tables) -> Signs:
             for number, label, line, value, bound, waiting in told.semaphores
         ),
         executors=tuple(
-            Executor(number, kind, label, workers, most, queued, waited * 1e-6)
+            Executor(number, kind, label, workers, most, queued, waited * SECOND)
             for number, kind, label, workers, most, queued, waited in told.executors
         ),
         went_on=tuple(WentOn(task, times, site(line), cancellers.get(task)) for task, times, line in told.cancelled),
         timers=tuple(TimersOf(loop, number, tuple(calls)) for loop, number, calls in told.timers),
         blocked=tuple(
-            BlockedNow(loop, us * 1e-6, starved * 1e-6, tables.stack(lines), blame)
+            BlockedNow(loop, us * SECOND, starved * SECOND, tables.stack(lines), blame)
             for loop, us, starved, lines, blame in told.blocked
         ),
     )

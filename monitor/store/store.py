@@ -18,6 +18,7 @@ from monitor.store.from_frames import (
     unhandled_of,
 )
 from monitor.store.memory import Memory
+from monitor.store.microseconds import SECOND
 from monitor.store.model import Loop, NeverAwaited, Notice, Probe, Process, Session, SiteStats, TaskDetail, Unhandled
 from monitor.store.series import Series
 from monitor.store.signs import Signs, signs_of
@@ -28,7 +29,6 @@ from probes import wire
 
 MOST_NOTES = 1000
 MOST_DETAILS = 200_000
-_SECOND = 1e-6
 
 
 class Store:
@@ -147,7 +147,7 @@ class Store:
             self._clear()
         same = self.session is not None
         self.session = session_of(hello)
-        self.now = hello.now * _SECOND
+        self.now = hello.now * SECOND
         self._now_us = hello.now
         if same:
             # The probe tells a viewer that comes again everything again; what it does not tell is gone.
@@ -170,12 +170,12 @@ class Store:
 
     def _apply_tick(self, tick: frames.Tick) -> None:
         before, self._now_us = self._now_us, max(tick.at, self._now_us)
-        self.now = self._now_us * _SECOND
+        self.now = self._now_us * SECOND
         elapsed = 0.0
         if tick.loops:
             # A tick without loops is a piece of one; rates are taken between whole ones.
             before, self._whole_us = self._whole_us or before, self._now_us
-            elapsed = (self._now_us - before) * _SECOND
+            elapsed = (self._now_us - before) * SECOND
         self.left = tick.left
         for row in tick.tasks:
             if row[1] >= wire.ENDED:
@@ -201,7 +201,7 @@ class Store:
 
     def _apply_signs(self, at: int, told: frames.Signs) -> None:
         self._signs_told = (at, told)
-        self.signs = signs_of(told, at * _SECOND, self.tables)
+        self.signs = signs_of(told, at * SECOND, self.tables)
 
     def _apply_looks(self, tick: frames.Tick) -> None:
         """What comes now and then."""

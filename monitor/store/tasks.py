@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from monitor.store.census import Census
+from monitor.store.microseconds import SECOND
 from monitor.store.model import Task
 from probes import wire
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from monitor.store.model import Site
     from monitor.store.tables import Tables
 
-_SECOND = 1e-6
 _FIELDS = attrgetter(*(field.name for field in fields(Task)))
 
 
@@ -111,8 +111,8 @@ class Tasks(dict[int, Task]):
             name=name,
             coro=tables.string(coro),
             loop=loop,
-            born=None if born is None else born * _SECOND,
-            counted=None if counted is None else counted * _SECOND,
+            born=None if born is None else born * SECOND,
+            counted=None if counted is None else counted * SECOND,
             parent=parent,
             site=tables.site(site),
             born_before_attach=bool(flags & wire.BORN_BEFORE_ATTACH),
@@ -138,7 +138,7 @@ class Tasks(dict[int, Task]):
         changed = state != task.state or steps != task.steps
         if state != task.state:
             self._census.changed(task.state, state)
-        seconds = busy * _SECOND
+        seconds = busy * SECOND
         if not task.measured:
             # What the first row tells of an older task happened at a time that nobody knows.
             begin = max(task.born or 0.0, task.counted or 0.0)
@@ -150,8 +150,8 @@ class Tasks(dict[int, Task]):
         if seconds > task.measured_busy:
             self._sharing.add(task_id)
         task.state, task.steps, task.busy = state, steps, seconds
-        task.scheduled = None if scheduled is None else scheduled * _SECOND
-        task.max_step = max_step * _SECOND
+        task.scheduled = None if scheduled is None else scheduled * SECOND
+        task.max_step = max_step * SECOND
         task.version += 1
 
     def apply_wait(self, task_id: int, kind: str | None, text: str | None) -> None:

@@ -13,59 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from monitor import frames, keyframes
 from monitor.store import memory_keyframe
+from monitor.store.history import kept
 from monitor.store.microseconds import us, us_or_none
-from monitor.store.model import CancelledBy, Failure, Loop, Site, SiteStats, TaskDetail
+from monitor.store.model import Loop, SiteStats, TaskDetail
 from monitor.store.slow_log import BlockingLine
+from monitor.store.tables import Numbers
 from probes import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from monitor.store.store import Store
-    from monitor.store.tables import Tables
 
 UNKNOWN_LINE = -1
 """Stands for the line of slow callbacks that were over before they were caught."""
 
 
-class _Numbers:
-    """The numbers of strings and sites; what is no longer in the tables of the store is added at the end."""
-
-    def __init__(self, tables: Tables) -> None:
-        self.strings = list(tables.strings)
-        self._strings = {text: number for number, text in reversed(list(enumerate(self.strings)))}
-        self._sites = {site: number for number, site in reversed(list(enumerate(tables.sites)))}
-        self.sites = [self._row(site) for site in tables.sites]
-
-    def string(self, text: str) -> int:
-        number = self._strings.get(text)
-        if number is None:
-            number = self._strings[text] = len(self.strings)
-            self.strings.append(text)
-        return number
-
-    def site(self, site: Site | None) -> int:
-        """0 for a site that is not known."""
-        if site is None:
-            return 0
-        number = self._sites.get(site)
-        if number is None:
-            if not self.sites:
-                self.sites.append((self.string(""), 0, self.string("")))
-            number = self._sites[site] = len(self.sites)
-            self.sites.append(self._row(site))
-        return number
-
-    def stack(self, sites: Iterable[Site]) -> list[int]:
-        return [self.site(site) for site in sites]
-
-    def _row(self, site: Site) -> tuple[int, int, int]:
-        return (self.string(site.file), site.line, self.string(site.function))
-
-
 def take(store: Store, history: bool = False) -> keyframes.Keyframe:
     """The keyframe of a store that has a session."""
-    numbers = _Numbers(store.tables)
+    numbers = Numbers(store.tables)
     process, probe = store.process, store.probe
     return keyframes.Keyframe(
         hello=_hello(store),
@@ -98,12 +62,12 @@ def take(store: Store, history: bool = False) -> keyframes.Keyframe:
         ),
         memory=store.memory.as_tick(),
         signs=store._signs_told,
-        memory_looks=memory_keyframe.take(store.memory, numbers.stack),
+        memory_looks=memory_keyframe.take(store.memory, numbers),
         left=store.left,
         missed_events=store.missed_events,
         ended_total=store.ended_total,
         last_seq=store._last_seq,
-        history=_history(store, numbers) if history else keyframes.History(),
+        history=kept(store, numbers) if history else keyframes.History(),
         strings=numbers.strings,  # last: the others add to them
         sites=numbers.sites,
     )
@@ -135,7 +99,7 @@ def _hello(store: Store) -> frames.Hello:
     )
 
 
-def _task_columns(store: Store, numbers: _Numbers) -> keyframes.TaskColumns:
+def _task_columns(store: Store, numbers: Numbers) -> keyframes.TaskColumns:
     tasks = list(store.tasks.values())
     return keyframes.TaskColumns(
         id=_steps([task.id for task in tasks]),
@@ -220,12 +184,12 @@ def _site_state(number: int, stats: SiteStats) -> keyframes.SiteState:
     )
 
 
-def _line_state(line: BlockingLine, numbers: _Numbers) -> tuple[int, int, float, float, float]:
+def _line_state(line: BlockingLine, numbers: Numbers) -> tuple[int, int, float, float, float]:
     number = UNKNOWN_LINE if line.line is None else numbers.site(line.line)
     return (number, line.count, line.total, line.worst, line.last)
 
 
-def _detail(detail: TaskDetail, numbers: _Numbers) -> frames.Detail:
+def _detail(detail: TaskDetail, numbers: Numbers) -> frames.Detail:
     histogram = None
     if detail.step_counts is not None and detail.schedule_counts is not None:
         histogram = frames.Histogram(list(detail.step_counts), list(detail.schedule_counts))
@@ -243,107 +207,4 @@ def _detail(detail: TaskDetail, numbers: _Numbers) -> frames.Detail:
         awaited_by=list(detail.awaited_by),
         origin=None if detail.origin is None else numbers.stack(detail.origin),
         histogram=histogram,
-    )
-
-
-def _canceller(known: CancelledBy | None, numbers: _Numbers) -> frames.CancelledBy | None:
-    if known is None:
-        return None
-    return frames.CancelledBy(
-        how=known.how,
-        task=known.task or 0,
-        name=known.name or "",
-        site=numbers.site(known.site),
-        asked=known.asked,
-        through=known.through or 0,
-        through_name=known.through_name or "",
-    )
-
-
-def _history(store: Store, numbers: _Numbers) -> keyframes.History:
-    def facts(failure: Failure | None) -> frames.ExceptionFacts | None:
-        if failure is None:
-            return None
-        kept = None
-        if failure.locals is not None:
-            kept = [None if names is None else list(names) for names in failure.locals]
-        return frames.ExceptionFacts(failure.type, failure.message, numbers.stack(failure.traceback), kept)
-
-    events = [
-        frames.Event(
-            seq=0,
-            at=us(task.ended),
-            kind="task_ended",
-            loop=task.loop,
-            task=task.id,
-            name=task.name,
-            coro=task.coro,
-            outcome=task.outcome,
-            exception=facts(task.failure),
-            cancelled_by=_canceller(task.cancelled_by, numbers),
-            age=us_or_none(task.age),
-            busy=us_or_none(task.busy),
-            scheduled=us_or_none(task.scheduled),
-            steps=task.steps,
-            max_step=us_or_none(task.max_step),
-            site=numbers.site(task.site),
-            parent=task.parent,
-        )
-        for task in store.ended
-    ]
-    slow = {id(entry): entry for line in store.slow.lines.values() for entry in line.callbacks}
-    slow.update({id(entry): entry for entry in store.slow.entries})
-    events += [
-        frames.Event(
-            seq=entry.seq,
-            at=us(entry.at),
-            kind="slow_callback",
-            loop=entry.loop,
-            duration=us(entry.duration),
-            starved=us(entry.starved),
-            task=entry.task,
-            name=entry.name,
-            callback=entry.callback,
-            stack=numbers.stack(entry.stack),
-            blame=entry.blame,
-            samples=entry.samples,
-        )
-        for entry in sorted(slow.values(), key=lambda entry: entry.seq)
-    ]
-    events += [
-        frames.Event(
-            seq=0,
-            at=us(entry.at),
-            kind="unhandled",
-            site=numbers.site(entry.site),
-            message=entry.message,
-            task=entry.task,
-            name=entry.name,
-            exception=facts(entry.failure),
-        )
-        for entry in store.unhandled
-    ]
-    events += [
-        frames.Event(
-            seq=0,
-            at=us(entry.at),
-            kind="never_awaited",
-            coro=entry.coro,
-            site=numbers.site(entry.defined),
-            stack=numbers.stack(entry.stack),
-            blame=entry.blame,
-            text="made here" if entry.made_here else "dropped here",
-        )
-        for entry in store.never_awaited
-    ]
-    events += [
-        frames.Event(seq=0, at=us(entry.at), kind=entry.kind, text=entry.text, duration=us(entry.duration))
-        for entry in store.notices
-    ]
-    return keyframes.History(
-        events=events,
-        steps=list(store.steps.values),
-        task_counts=list(store.task_counts.values),
-        lags={loop.id: list(loop.lags.values) for loop in store.loops.values()},
-        utilizations={loop.id: list(loop.utilizations.values) for loop in store.loops.values()},
     )

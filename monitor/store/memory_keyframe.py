@@ -15,20 +15,18 @@ from monitor.store.memory import LOOKS, Look, Memory, Objects, Profile, Profiled
 from monitor.store.microseconds import SECOND, us, us_or_none
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
 
     from monitor.store.memory import MemoryRow
-    from monitor.store.model import Site
-    from monitor.store.tables import Tables
+    from monitor.store.tables import Numbers, Tables
 
-    Numbers = Callable[[Iterable[Site]], list[int]]
 
 MOST_CALLS = 100
 """Of a profiled function, the newest: a keyframe comes every ten seconds."""
 
 
 def take(memory: Memory, numbers: Numbers) -> keyframes.MemoryState | None:
-    """The part of a keyframe; None where nobody looked. `numbers` makes numbers of sites."""
+    """The part of a keyframe; None where nobody looked."""
     newest = memory.look
     looks = [look for look in memory.looks.values() if look is not newest]
     told = [_look(look, _rows(look, numbers)) for look in (*looks, newest) if look is not None]
@@ -47,7 +45,7 @@ def take(memory: Memory, numbers: Numbers) -> keyframes.MemoryState | None:
         for look in memory.looks.values()
         for row in look.rows
     }
-    return keyframes.MemoryState(replies, [(numbers(place), entries) for place, entries in sizes.items()])
+    return keyframes.MemoryState(replies, [(numbers.stack(place), entries) for place, entries in sizes.items()])
 
 
 def restore(memory: Memory, state: keyframes.MemoryState, tables: Tables) -> None:
@@ -59,7 +57,7 @@ def restore(memory: Memory, state: keyframes.MemoryState, tables: Tables) -> Non
 
 
 def _rows(look: Look, numbers: Numbers) -> list[memory_frames.MemoryRow]:
-    return [(numbers(row.place), row.size, row.size_diff, row.count, row.count_diff) for row in look.rows]
+    return [(numbers.stack(row.place), row.size, row.size_diff, row.count, row.count_diff) for row in look.rows]
 
 
 def _look(look: Look, rows: list[memory_frames.MemoryRow] | None) -> memory_frames.MemoryLook:
@@ -102,7 +100,7 @@ def _profile(profile: Profile, numbers: Numbers) -> memory_frames.Profile:
     return memory_frames.Profile(
         function=profile.function,
         module=profile.module,
-        site=0 if profile.site is None else numbers([profile.site])[0],
+        site=numbers.site(profile.site),
         shape=profile.shape,
         kind=profile.kind,
         key_type=profile.key_type,
@@ -124,7 +122,7 @@ def _profile(profile: Profile, numbers: Numbers) -> memory_frames.Profile:
 def _call(call: ProfiledCall, numbers: Numbers) -> memory_frames.ProfiledCall:
     def rows(found: Sequence[MemoryRow]) -> list[tuple[int, int, int, int, int]]:
         placed = [row for row in found if row.place]
-        return [(numbers(row.place)[0], row.size, row.size_diff, row.count, row.count_diff) for row in placed]
+        return [(numbers.stack(row.place)[0], row.size, row.size_diff, row.count, row.count_diff) for row in placed]
 
     at, elapsed, busy = us(call.at), us(call.elapsed), us(call.busy)
     return (at, elapsed, busy, call.steps, call.size_diff, call.outcome, rows(call.rows))

@@ -40,3 +40,40 @@ class Tables:
     def stack(self, numbers: Iterable[int]) -> tuple[Site, ...]:
         """The sites of several; a number that never came is left out."""
         return tuple(self.sites[number] for number in numbers if 0 <= number < len(self.sites))
+
+
+class Numbers:
+    """The way back: numbers of strings and sites. What is no longer in the tables is added at their end."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.strings = list(tables.strings)
+        self._strings = {text: number for number, text in reversed(list(enumerate(self.strings)))}
+        self._sites = {site: number for number, site in reversed(list(enumerate(tables.sites)))}
+        self.sites = [self._row(site) for site in tables.sites]
+
+    def string(self, text: str) -> int:
+        """The number of a string."""
+        number = self._strings.get(text)
+        if number is None:
+            number = self._strings[text] = len(self.strings)
+            self.strings.append(text)
+        return number
+
+    def site(self, site: Site | None) -> int:
+        """The number of a site; 0 for one that is not known."""
+        if site is None:
+            return 0
+        number = self._sites.get(site)
+        if number is None:
+            if not self.sites:
+                self.sites.append((self.string(""), 0, self.string("")))
+            number = self._sites[site] = len(self.sites)
+            self.sites.append(self._row(site))
+        return number
+
+    def stack(self, sites: Iterable[Site]) -> list[int]:
+        """The numbers of several."""
+        return [self.site(site) for site in sites]
+
+    def _row(self, site: Site) -> tuple[int, int, int]:
+        return (self.string(site.file), site.line, self.string(site.function))

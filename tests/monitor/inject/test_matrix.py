@@ -42,7 +42,7 @@ def look(result: package.Result, rate: int = 20) -> Viewer:
 
 def settled(target: Running, threads: int, files: list[str]) -> None:
     """Waits until no thread and no file is left of a probe."""
-    wait_until(lambda: target.threads() <= threads, f"{threads} threads again", 5)
+    wait_until(lambda: target.threads() <= threads, f"{threads} threads again", 20)
     wait_until(lambda: target.files() == files or len(target.files()) == len(files), "the same files")
 
 

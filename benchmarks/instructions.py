@@ -100,17 +100,20 @@ def _count(python: str, work: str, mode: str, pure: str, loop: str) -> dict[str,
 def _hook(mode: str) -> Any:
     """What a probe does when it is put in, and when a viewer comes; returns a function that looks once."""
     from probes import hot
+    from probes.events import Events
     from probes.journal import Journal
     from probes.loops import Loops
     from probes.registry import Registry
-    from probes.sampler import Clock, Sampler
-    from probes.slow import Watchdog
+    from probes.rows import Clock
+    from probes.sampler import Sampler
+    from probes.sites import Tables
 
     registry = Registry(lambda text: sys.exit(text))
     loops = Loops(registry)
     hot.state.on_error = registry.fail
     hot.state.on_slow = lambda *_: None
-    sampler = Sampler(loops, Journal(1000), Watchdog(), Clock())
+    tables = Tables()
+    sampler = Sampler(loops, tables, Events(Journal(1000), tables, Clock()))
     sampler._sweep_due = float("inf")
     loops.install()
     if mode == "watched":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from _thread import allocate_lock, get_ident, get_native_id, start_new_thread
@@ -11,18 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from . import announce, cancels, hot, post_mortem, process, sites, slow, wire
 from .descriptors import LostError
+from .events import Events
 from .fields import BadRequestError
 from .forks import Hush
 from .journal import Journal
 from .loops import Loops
 from .memory import Memory
 from .openings import Openings
-from .records import Failure, Histogram, TaskRecord
+from .records import Histogram, TaskRecord
 from .registry import Registry
-from .sampler import Clock, Sampler
+from .rows import Clock
+from .sampler import Sampler
 from .server import Server
 from .settings import Settings, warn
 from .signs import Signs
+from .sites import Tables
 from .unawaited import Unawaiteds
 
 if TYPE_CHECKING:
@@ -51,8 +53,6 @@ class Probe:
         self._alive = False
         self._cpu = 0.0
         self._hook_cost = 0.0
-        self._unhandled: list[tuple[str, Failure | None, TaskRecord | None, str | None]] = []
-        self._notices: list[str] = []
         self._expected_until = monotonic() + settings.expect if settings.expect else 0.0
         self._next_look = 0.0
         self._next_prune = 0.0
@@ -62,14 +62,16 @@ class Probe:
         self._had_viewers = False
         self.on_end: Callable[[], None] = lambda: None
         self.on_gone: Callable[[], None] = lambda: None
-        self.registry = Registry(self.notice)
         self.journal = Journal(settings.ended)
         self.clock = Clock()
+        tables = Tables()
+        self.events = Events(self.journal, tables, self.clock)
+        self.registry = Registry(self.notice)  # by way of this the probe is found when it is taken apart
         self.watchdog = slow.Watchdog()
         self.loops = Loops(self.registry)
-        self.loops.on_unhandled = self._on_unhandled
-        self.sampler = Sampler(self.loops, self.journal, self.watchdog, self.clock)
-        self.signs = Signs(self.loops, self.sampler.tables, self.watchdog.starved)
+        self.loops.on_unhandled = self.events.unhandled
+        self.sampler = Sampler(self.loops, tables, self.events)
+        self.signs = Signs(self.loops, tables, self.watchdog.starved)
         self.unawaited = Unawaiteds()
         self.memory = Memory(self)
         self.hush = Hush(lambda: (self.watchdog.ids, 1 + self.watchdog.starting))
@@ -278,6 +280,8 @@ class Probe:
             self._next_look = now + self.longest_without_look
             self._tell()
             changes = self.sampler.look()
+            while self.watchdog.caught:
+                self.events.slow_callback(self.watchdog.caught.popleft())
             self.memory.seen(now, *self._done_so_far())
             for session in sessions:
                 session.merge(changes)
@@ -291,32 +295,16 @@ class Probe:
         return sum(record.steps for record in records), sum(record.busy for record in records)
 
     def _tell(self) -> None:
-        while self._notices:
-            self.journal.add("notice", text=self._notices.pop(0))
-        while self._unhandled:
-            self.sampler.tell_unhandled(*self._unhandled.pop(0))
+        self.events.write_down()
         while self.unawaited.found:
-            self.sampler.tell_unawaited(self.unawaited.found.pop(0))
+            self.events.unawaited(self.unawaited.found.pop(0))
         if self.unawaited.lost:
-            self.sampler.drop(self.unawaited.lost)
+            self.events.drop(self.unawaited.lost)
             self.unawaited.lost = 0
 
     def notice(self, text: str) -> None:
         """One line for the viewers, from any thread."""
-        if len(self._notices) < 100:
-            self._notices.append(text)
-
-    def _on_unhandled(self, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        task = context.get("task") or context.get("future")
-        record = hot.records.get(id(task)) if isinstance(task, asyncio.Task) else None
-        failure = Failure(error) if isinstance(error, BaseException) else None
-        name = task.get_name() if isinstance(task, asyncio.Task) else None
-        if len(self._unhandled) < 1000:
-            message = str(context.get("message") or "unhandled exception")
-            self._unhandled.append((message, failure, record, name))
-        else:
-            self.sampler.drop(1)
+        self.events.notice(text)
 
     # What viewers ask
 
@@ -387,15 +375,15 @@ class Probe:
     def own_facts(self, missed: int) -> dict[str, Any]:
         """The `probe` of a tick; `missed` are the events that one viewer has missed."""
         steps = sum(record.steps for _, record in self.loops.all())
-        sampler = self.sampler
+        events = self.events
         return {
             "cpu": round((self._cpu + self.watchdog.cpu) * 1e6),
             "hooks": round(steps * self._hook_cost * 1e6),
             "viewers": len(self.server.viewers),
             "tasks": len(hot.records),
-            "dropped": sampler.dropped + missed,
-            "dropped_at": sampler.dropped_at,
-            "unnamed": sampler.unnamed,
+            "dropped": events.dropped + missed,
+            "dropped_at": events.dropped_at,
+            "unnamed": events.unnamed,
             "off": [f"{name}: {why}" for name, why in self.registry.failed.items()],
         }
 

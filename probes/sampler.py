@@ -1,24 +1,23 @@
-"""Turns what the hooks booked into rows, facts and events. Runs in the probe's thread, in short stretches."""
+"""Takes what the hooks booked: which tasks there are, what changed, counts by creation site.
+
+Runs in the probe's thread, in short stretches.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import weakref
-from time import monotonic, sleep, time
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
-from . import book, cancels, hot, loops, sites, wire
-from .records import Failure, LoopRecord, SiteCounts, TaskRecord, begin, coro_name, start_counting
-from .sites import Tables
+from . import cancels, hot, loops, wire
+from .records import LoopRecord, SiteCounts, TaskRecord, begin, start_counting
 from .twin import MOST_NAMED
 
 if TYPE_CHECKING:
-    from .journal import Journal
-    from .slow import SlowCallback, Watchdog
-    from .unawaited import Unawaited
+    from .events import Events
+    from .sites import Tables
 
-MOST_ENDS_A_TICK = 500
-"""Ends that are told one by one, failures first; the rest is in the counts of the creation sites."""
 MOST_SITES = 10_000
 _NAMES_A_SECOND = 300.0
 _SLICE = 1000
@@ -27,17 +26,6 @@ _PRUNED = 10_000
 _BLOCKED = 0.25
 _CROWD = 5000
 """Tasks from which on a loop is not asked for all of them again and again."""
-
-
-class Clock:
-    """One anchor between the monotonic clock and Unix time."""
-
-    def __init__(self) -> None:
-        self._offset = time() - monotonic()
-
-    def unix(self, at: float | None = None) -> int:
-        """Unix microseconds of a moment of `time.monotonic`, now if it is left out."""
-        return round(((monotonic() if at is None else at) + self._offset) * 1e6)
 
 
 class Changes:
@@ -56,17 +44,12 @@ class Changes:
 class Sampler:
     """The only reader of `hot.changed`."""
 
-    def __init__(self, all_loops: loops.Loops, journal: Journal, watchdog: Watchdog, clock: Clock) -> None:
-        self.tables = Tables()
-        self.clock = clock
-        self.dropped = 0
-        self.unnamed = 0  # of these: ends that went well, and are counted at their site
-        self.dropped_at: int | None = None
+    def __init__(self, all_loops: loops.Loops, tables: Tables, events: Events) -> None:
+        self.tables = tables
         self.site_counts: dict[int, SiteCounts] = {}
         self.by_id = hot.new_table()
         self._loops = all_loops
-        self._journal = journal
-        self._watchdog = watchdog
+        self._events = events
         self._sweep_due = 0.0
         self.names_a_second = _NAMES_A_SECOND
         self._allowed = float(MOST_NAMED)
@@ -144,7 +127,7 @@ class Sampler:
             changes.lags[loop_record.id] = loop_record.lag_peak
             loop_record.lag_peak = 0.0
         if hot.state.lost:
-            self.drop(hot.state.lost)
+            self._events.drop(hot.state.lost)
             hot.state.lost = 0
         self._allow_names(now)
         cancels.refill()
@@ -158,7 +141,7 @@ class Sampler:
         for counts in hot.short_lives.values():
             if counts.untold:
                 changes.sites.add(counts.site)
-                self.leave_unnamed(counts.untold)
+                self._events.leave_unnamed(counts.untold)
                 counts.untold = 0
         for loop in list(hot.loops):
             running = hot.record_of(hot.current_task_of(loop))
@@ -171,8 +154,7 @@ class Sampler:
                 self._book(running, changes)  # its first step
             else:
                 changes.live.append(running)  # its row grows while it runs
-        self._tell_ends(changes.ended)
-        self._tell_slow()
+        self._events.ends(changes.ended)
         return changes
 
     def _allow_names(self, now: float) -> None:
@@ -227,16 +209,6 @@ class Sampler:
             counts = self.site_counts[site] = SiteCounts(site)
         return counts
 
-    def drop(self, number: int) -> None:
-        """Counts and dates something that viewers will not see."""
-        self.dropped += number
-        self.dropped_at = self.clock.unix()
-
-    def leave_unnamed(self, number: int) -> None:
-        """Drops ends that went well: their site counts them, and they are only not told by name."""
-        self.drop(number)
-        self.unnamed += number
-
     def _sweep(self, now: float) -> None:
         """Once a second: tasks that passed no hook, became ready behind a blocked loop, or were collected."""
         self.prune_if_grown()
@@ -289,146 +261,6 @@ class Sampler:
             if task is not None and loops.state_of(record, task, None) == wire.SCHEDULED:
                 hot.add_changed(record)
 
-    # Events
-
-    def _tell_ends(self, ended: list[TaskRecord]) -> None:
-        # Whether a viewer had heard of the task or not: the hooks leave the name out of what is more than enough.
-        told = [record for record in ended if record.outcome == wire.FAILED or record.name is not None]
-        if len(told) > MOST_ENDS_A_TICK:
-            failed = [record for record in told if record.outcome == wire.FAILED][-MOST_ENDS_A_TICK:]
-            others = [record for record in told if record.outcome != wire.FAILED]
-            told = failed + others[: MOST_ENDS_A_TICK - len(failed)]
-        if len(told) < len(ended):
-            self.leave_unnamed(len(ended) - len(told))
-        for record in sorted(told, key=lambda record: record.ended):
-            self._tell_end(record)
-
-    def _tell_end(self, record: TaskRecord) -> None:
-        whole = record.counted is None
-        if record.name is None:
-            task = record()
-            record.name = task.get_name() if task is not None else ""
-        self._journal.add(
-            "task_ended",
-            self.clock.unix(record.ended),
-            task=record.id,
-            name=record.name[:300],
-            coro=record.coro or "",
-            outcome=wire.STATES[record.outcome],
-            exception=self._exception(record.failure),
-            age=None if record.born is None else _us(record.ended - record.born),
-            busy=_us(record.busy) if whole else None,
-            scheduled=_us(record.scheduled) if whole and record.loop and record.loop.schedules else None,
-            steps=record.steps if whole else None,
-            max_step=_us(record.max_step) if whole else None,
-            site=record.site,
-            parent=record.parent,
-            loop=record.loop.id if record.loop else 0,
-            **cancels.facts(book.settled.pop(record.id, None), self.tables),
-        )
-
-    def _exception(self, failure: Failure | None) -> dict[str, Any] | None:
-        if failure is None:
-            return None
-        shown = [
-            index
-            for index, (code, _) in enumerate(failure.traceback)
-            if sites.plumbing[code.co_filename] != sites.BOUNDARY
-        ]
-        traceback = [self.tables.site(*failure.traceback[index]) for index in shown]
-        facts: dict[str, Any] = {"type": failure.type, "message": failure.message, "traceback": traceback}
-        if failure.locals is not None:
-            facts["locals"] = [failure.locals[index] for index in shown]
-        return facts
-
-    def _tell_slow(self) -> None:
-        caught = self._watchdog.caught
-        while caught:
-            self._tell_slow_callback(caught.popleft())
-
-    def _tell_slow_callback(self, slow: SlowCallback) -> None:
-        stack, _ = slow.heaviest()
-        self._journal.add(
-            "slow_callback",
-            self.clock.unix(slow.ended),
-            loop=slow.loop,
-            duration=_us(slow.duration),
-            starved=_us(slow.starved),
-            task=slow.task or None,
-            name=slow.name[:300] if slow.task else None,
-            callback=slow.callback[:300],
-            stack=[self.tables.site(code, line) for code, line in stack],
-            blame=sites.blamed(list(stack)),
-            samples=len(slow.samples),
-        )
-
-    def tell_unhandled(
-        self, message: str, failure: Failure | None, record: TaskRecord | None, name: str | None
-    ) -> None:
-        """Books what a loop's exception handler was called with; told at the next look."""
-        self._journal.add(
-            "unhandled",
-            message=message[:500],
-            exception=self._exception(failure),
-            task=record.id if record is not None else None,
-            name=name,
-            site=self.tables.site_at(record.code, record.lasti) if record is not None else 0,
-        )
-
-    def tell_unawaited(self, found: Unawaited) -> None:
-        """Books a coroutine that was dropped without having been awaited."""
-        self._journal.add(
-            "never_awaited",
-            coro=found.name[:300],
-            site=self.tables.site(found.code, found.code.co_firstlineno) if found.code is not None else 0,
-            stack=[self.tables.site(code, line) for code, line in found.stack],
-            blame=sites.blamed(found.stack),
-            text="made here" if found.made_here else "dropped here",
-        )
-
-    # Rows
-
-    def static_of(self, record: TaskRecord, task: Any) -> list[Any]:
-        """The wire.TASK_STATIC of a live task."""
-        return [
-            record.id,
-            task.get_name()[:300],
-            self.tables.string(coro_name(task)),
-            record.loop.id if record.loop is not None else 0,
-            None if record.born is None else self.clock.unix(record.born),
-            None if record.counted is None else self.clock.unix(record.counted),
-            record.parent,
-            self.tables.site_at(record.code, record.lasti),
-            (wire.BORN_BEFORE_ATTACH if record.older else 0) | (wire.EAGER if record.eager else 0),
-        ]
-
-    def row_of(self, record: TaskRecord) -> list[Any] | None:
-        """The wire.TASK_ROW of a task as it is now; None for one that was collected without having ended."""
-        loop = record.loop
-        busy, longest = record.busy, record.max_step
-        if record.outcome:
-            state = record.outcome
-        else:
-            task = record()
-            if task is None:
-                return None
-            alive = loop.ref() if loop is not None else None
-            running = hot.current_task_of(alive) if alive is not None else None
-            state = loops.state_of(record, task, running)
-            started = loop.started if loop is not None else 0.0
-            if state == wire.RUNNING and started:
-                open_interval = monotonic() - started
-                busy += open_interval
-                longest = max(longest, open_interval)
-        scheduled = None if loop is None or not loop.schedules else _us(record.scheduled)
-        return [record.id, state, record.steps, _us(busy), scheduled, _us(longest)]
-
-    def site_row(self, site: int) -> list[Any]:
-        """The wire.SITE_ROW of a creation site."""
-        counts = self.site_counts[site]
-        ends = [counts.born, counts.ended, counts.failed, counts.cancelled]
-        return [site, *ends, _us(counts.busy), counts.steps]
-
 
 def _is_known(task: Any) -> bool:
     record = hot.record_of(task)
@@ -438,7 +270,3 @@ def _is_known(task: Any) -> bool:
 def _is_untold(record: TaskRecord) -> bool:
     begin(record)
     return not record.dirty and record.told < 0
-
-
-def _us(seconds: float) -> int:
-    return round(seconds * 1e6)

@@ -10,7 +10,7 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from . import detail, loops, selection, wire
+from . import detail, loops, rows, selection, wire
 from .encoder import PIECE, Encoder
 from .fields import BadRequestError, integer, text
 from .ids import Ids
@@ -169,9 +169,9 @@ class Session:
         tick["gone"], self._gone = self._gone[:MOST_GONE], self._gone[MOST_GONE:]
         self._known.difference_update(tick["gone"])
         tick["loops"] = self._loop_rows()
-        told = set(islice(self._sites, MOST_SITES))
+        told, counts = set(islice(self._sites, MOST_SITES)), self._sampler.site_counts
         self._sites -= told
-        tick["sites"] = [self._sampler.site_row(site) for site in told if site in self._sampler.site_counts]
+        tick["sites"] = [rows.site_row(counts[site]) for site in told if site in counts]
         self._look_closer(tick)
         second = now >= self._process_due
         if second:
@@ -196,30 +196,33 @@ class Session:
 
     def _rows(self, records: list[TaskRecord]) -> dict[str, Any]:
         """A tick with the rows of some tasks; facts that the viewer lacks are left in it under `static`."""
-        rows, facts = [], []
+        found, facts = [], []
         for record in records:
-            row = self._sampler.row_of(record)
+            row = rows.row_of(record)
             if row is None:
                 continue
             if row[1] >= wire.ENDED:  # also where no hook has seen the end: it is told once, whoever booked it
                 if record.id in self._known:
                     self._known.discard(record.id)
-                    rows.append(row)
+                    found.append(row)
                 continue
             task = record() if self._wanted(record) else None
             if task is None:
                 continue
             if record.id not in self._known:
                 self._known.add(record.id)
-                facts.append(self._sampler.static_of(record, task))
-            rows.append(row)
+                facts.append(self._static_of(record, task))
+            found.append(row)
         return {
             "type": "tick",
-            "at": self._sampler.clock.unix(),
-            "tasks": rows,
+            "at": self._probe.clock.unix(),
+            "tasks": found,
             "left": len(self._backlog),
             "static": facts,
         }
+
+    def _static_of(self, record: TaskRecord, task: Any) -> list[Any]:
+        return rows.static_of(record, task, self._sampler.tables, self._probe.clock)
 
     def _loop_rows(self) -> list[list[Any]]:
         lag, self._lag = self._lag, {}
@@ -244,7 +247,7 @@ class Session:
             if number in self._known and self._names.get(number) != task.get_name():
                 # Also when it comes into sight: it may have been renamed since its facts were sent.
                 self._names[number] = task.get_name()
-                names.append(self._sampler.static_of(record, task))
+                names.append(self._static_of(record, task))
         task = wait = None
         for number in (set(self._waits) | set(self._names)) - set(self.watch.window):
             self._waits.pop(number, None)
@@ -293,7 +296,7 @@ class Session:
                 return [_refusal(number, f"no such op: {str(operation)[:40]}")]
         except BadRequestError as error:
             return [_refusal(number, str(error))]
-        return [{"type": "reply", "id": number, "ok": True, "now": self._sampler.clock.unix()}]
+        return [{"type": "reply", "id": number, "ok": True, "now": self._probe.clock.unix()}]
 
     def answer(self, reply: dict[str, Any]) -> None:
         """A reply that was not ready when it was asked for."""

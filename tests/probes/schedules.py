@@ -21,11 +21,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from probes import hot, sites
+from probes.events import Events
 from probes.journal import Journal
 from probes.loops import Loops
 from probes.registry import Registry
-from probes.sampler import Clock, Sampler
-from probes.slow import Watchdog
+from probes.rows import Clock
+from probes.sampler import Sampler
+from probes.sites import Tables
 
 every_task = asyncio.all_tasks
 
@@ -59,7 +61,9 @@ class Run:
             hot.state.on_slow = self.slow
             hot.state.slow_threshold = 1e9
             self.journal = Journal(10_000)
-            self.sampler = Sampler(self.loops, self.journal, Watchdog(), Clock())
+            tables = Tables()
+            self.events = Events(self.journal, tables, Clock())
+            self.sampler = Sampler(self.loops, tables, self.events)
             self.first_id = hot.state.next_id()
             self.sampler._sweep_due = float("inf")  # it is an instruction
 
@@ -92,7 +96,7 @@ class Run:
                 sorted({json.dumps(self.facts(record)) for record in changes.live}),
                 [[*self.facts(record), self.end(record)] for record in changes.ended],
                 sorted(self.number(number) for number in changes.gone),
-                (self.sampler.dropped, self.sampler.unnamed),
+                (self.events.dropped, self.events.unnamed),
             ]
         )
 

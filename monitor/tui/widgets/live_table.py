@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from rich.segment import Segment
-from textual.geometry import Region, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from monitor.store.column import Column
 from monitor.tui.keys import bindings
 from monitor.tui.paint import Part, fit, style_of, to_strip
 from monitor.tui.widgets.column_layout import lay_out
+from monitor.tui.widgets.painted import Painted
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -62,14 +61,10 @@ class _Signature:
     cursor: bool
 
 
-class LiveTable(ScrollView, can_focus=True):
+class LiveTable(Painted, can_focus=True):
     """The table. Its owner sorts the source and then calls `rows_moved`, and calls `sync` after every tick."""
 
     BINDINGS: ClassVar[list[Any]] = bindings("table")
-    DEFAULT_CSS = """
-    LiveTable { height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
-                scrollbar-gutter: stable; background: $background; }
-    """
 
     class Opened(Message):
         """Enter, or a double click, on a row."""
@@ -90,15 +85,13 @@ class LiveTable(ScrollView, can_focus=True):
         """The person moved the cursor."""
 
     def __init__(self, source: RowSource, palette: Palette, *, empty: str = "", id: str | None = None) -> None:  # noqa: A002 - Textual's name
-        super().__init__(id=id)
+        super().__init__(palette, id=id)
         self.source = source
-        self.palette = palette
         self.empty = empty  # what an empty table says, one line a line
         self.cursor_key: Hashable = None  # None: the cursor belongs to the top
         self._cursor_index = 0
         self._cells: dict[int, tuple[Part, ...]] = {}
         self._strips: dict[_Signature, Strip] = {}
-        self._painted: dict[int, object] = {}
         self._layout: list[tuple[Column[Any], int]] = []
         self._layout_for: object = None
 
@@ -124,7 +117,7 @@ class LiveTable(ScrollView, can_focus=True):
                 self.cursor_key = self.source.key(self._cursor_index) if number else None
             else:
                 self._cursor_index = found
-        self.virtual_size = Size(self.cells_wide, number + 1)
+        self.virtual_size = self._whole_size()
         top = round(self.scroll_y)
         in_sight = top <= before < top + self.rows_in_sight
         if self.cursor_key is not None and in_sight and self._cursor_index != before:
@@ -134,10 +127,7 @@ class LiveTable(ScrollView, can_focus=True):
     def sync(self) -> None:
         """Looks at the lines in sight and repaints those that changed."""
         self._cells.clear()
-        width = self.cells_wide
-        for y in range(self.size.height):
-            if self._painted.get(y) != self._signature(y):
-                self.refresh(Region(0, y, width, 1))
+        super().sync()
 
     def go_to(self, key: Hashable) -> None:
         """Moves the cursor to a row."""
@@ -147,10 +137,8 @@ class LiveTable(ScrollView, can_focus=True):
 
     def repaint(self, palette: Palette) -> None:
         """Paints everything again in other colours."""
-        self.palette = palette
         self._strips.clear()
-        self._painted.clear()
-        self.refresh()
+        super().repaint(palette)
 
     # What the owner asks
 
@@ -192,6 +180,9 @@ class LiveTable(ScrollView, can_focus=True):
                 strip = self._strips[signature] = self._row_strip(signature)
             return strip
         return self._header_strip() if y == 0 else self._empty_strip(y)
+
+    def _line_count(self) -> int:
+        return len(self.source) + 1
 
     def _signature(self, y: int) -> object:
         number = len(self.source)
@@ -241,11 +232,6 @@ class LiveTable(ScrollView, can_focus=True):
         lines = self.empty.splitlines()
         text = lines[y - 2] if len(self.source) == 0 and 2 <= y < len(lines) + 2 else ""
         return to_strip((("  " + text, "text" if y == 2 else "dim"),), self.cells_wide, self.palette)
-
-    @property
-    def cells_wide(self) -> int:
-        """What is left of the width beside the scrollbar, whether it shows or not: nothing jumps when it comes."""
-        return self.scrollable_content_region.width
 
     # What the person does
 
@@ -322,9 +308,3 @@ class LiveTable(ScrollView, can_focus=True):
                 self.post_message(self.SortWanted(column, turn=column.key == self.source.sort_key))
                 return
             place += width + 1
-
-    def on_resize(self) -> None:
-        """Another width has other columns."""
-        self._painted.clear()
-        self.virtual_size = Size(self.cells_wide, len(self.source) + 1)
-        self.refresh()

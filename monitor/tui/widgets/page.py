@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.geometry import Region, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 
 from monitor.tui.keys import bindings
 from monitor.tui.paint import BLANK, Line, to_strip
+from monitor.tui.widgets.painted import Painted
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -23,14 +22,10 @@ if TYPE_CHECKING:
     from monitor.tui.theme import Palette
 
 
-class Page(ScrollView, can_focus=True):
+class Page(Painted, can_focus=True):
     """Lines to read. `follow` keeps the end in sight until the person scrolls up."""
 
     BINDINGS: ClassVar[list[Any]] = bindings("page")
-    DEFAULT_CSS = """
-    Page { height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
-           scrollbar-gutter: stable; background: $background; }
-    """
 
     class Opened(Message):
         """Enter, or a click, on a line with a target."""
@@ -40,14 +35,12 @@ class Page(ScrollView, can_focus=True):
             self.target = target
 
     def __init__(self, palette: Palette, *, follow: bool = False, id: str | None = None) -> None:  # noqa: A002 - Textual's name
-        super().__init__(id=id)
-        self.palette = palette
+        super().__init__(palette, id=id)
         self.follow = follow
         self._sticky = follow
         self.lines: Sequence[Line] = []
         self.target: Hashable = None
         self._cursor: int | None = None
-        self._painted: dict[int, object] = {}
 
     def show(self, lines: Sequence[Line]) -> None:
         """Shows these lines; the cursor stays on its target."""
@@ -58,7 +51,7 @@ class Page(ScrollView, can_focus=True):
             self._cursor = min(places, key=lambda place: abs(place - near), default=None)
             if self._cursor is None:
                 self.target = None
-        size = Size(self.cells_wide, len(lines))
+        size = self._whole_size()
         if size != self.virtual_size:
             self.virtual_size = size
         if self.follow:
@@ -71,23 +64,14 @@ class Page(ScrollView, can_focus=True):
         if self.show_vertical_scrollbar:
             self.vertical_scrollbar.position = self.scroll_y
 
-    def sync(self) -> None:
-        """Repaints the lines in sight that changed."""
-        for y in range(self.size.height):
-            if self._painted.get(y) != self._signature(y):
-                self.refresh(Region(0, y, self.cells_wide, 1))
-
-    def repaint(self, palette: Palette) -> None:
-        """Paints everything again in other colours."""
-        self.palette = palette
-        self._painted.clear()
-        self.refresh()
-
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Scrolled up, a page stops following its end; scrolled down to it, it follows again."""
         super().watch_scroll_y(old_value, new_value)
         if self._sticky:
             self.follow = round(new_value) >= len(self.lines) - self.size.height
+
+    def _line_count(self) -> int:
+        return len(self.lines)
 
     def _signature(self, y: int) -> tuple[Line, bool]:
         row = round(self.scroll_y) + y
@@ -98,11 +82,6 @@ class Page(ScrollView, can_focus=True):
         line, chosen = self._painted[y] = self._signature(y)
         mark = ("▌" if chosen else "›" if line.target is not None else " ", "accent")
         return to_strip((mark, *line.parts), self.cells_wide, self.palette, self.palette.cursor if chosen else None)
-
-    @property
-    def cells_wide(self) -> int:
-        """What is left of the width beside the scrollbar, whether it shows or not: nothing jumps when it comes."""
-        return self.scrollable_content_region.width
 
     # What the person does
 
@@ -164,9 +143,3 @@ class Page(ScrollView, can_focus=True):
             self.sync()
             if event.chain == 2:
                 self.action_open()
-
-    def on_resize(self) -> None:
-        """Another size shows other lines."""
-        self._painted.clear()
-        self.virtual_size = Size(self.cells_wide, len(self.lines))
-        self.refresh()

@@ -22,6 +22,7 @@ MOST_UNREAD = 256 << 10
 """Bytes that are handed to a viewer's socket at most before it has read them; see docs/protocol.md, Bounds."""
 PIECE = 4096
 """Bytes that are read at once: what a viewer says is short, and Python takes room for all of a piece beforehand."""
+MOST_TEXT = 200
 STALLED = 60.0
 UNKNOWN_PEER = 10.0
 
@@ -79,7 +80,11 @@ class Viewer:
             if now - self._since > UNKNOWN_PEER:
                 self._drop()
             return
-        output = self.session.next_output(now)
+        try:
+            output = self.session.next_output(now)
+        except Exception as error:
+            self._fail(error)
+            return
         if output:
             self._own.check()
             self._probe.woken()
@@ -141,6 +146,14 @@ class Viewer:
             self._end(str(error))
         except (ValueError, RecursionError):
             self._end("that line is no frame of looptop: one JSON object a line is expected")
+        except (OSError, LostError):
+            raise
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """A mistake of ours ends who met it, and nobody else."""
+        self._end(f"the probe failed: {type(error).__name__}: {error}"[:MOST_TEXT])
 
     def _authenticate(self, nonce: str, frame: dict[str, object]) -> None:
         import hmac

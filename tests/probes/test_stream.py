@@ -528,6 +528,40 @@ def test_no_frame_of_a_viewer_harms(tmp_path: Path) -> None:
         assert program.stderr == ""
 
 
+MISTAKEN = """
+    async def main():
+        probe = sys._looptop_probe
+        facts = probe.own_facts
+        def mistaken(*_):
+            probe.own_facts = facts
+            raise KeyError("a mistake")
+        probe.cancel = mistaken
+        await told("ready")
+        probe.own_facts = mistaken
+        await told("next")
+
+    run(main())
+"""
+
+
+def test_a_mistake_of_ours_ends_who_met_it_and_nobody_else(tmp_path: Path) -> None:
+    with Program(source(MISTAKEN), folder=tmp_path) as program:
+        program.expect("ready")
+        with program.viewer(rate=20) as other:
+            with program.connect() as viewer:
+                viewer.send({"type": "request", "id": 1, "op": "cancel", "task": 1})
+                viewer.until_end()
+                assert [error["message"] for error in viewer.errors] == ["the probe failed: KeyError: 'a mistake'"]
+            other.ticks(2)
+            program.say()
+            program.expect("next")
+            other.until_end()
+            assert [error["message"] for error in other.errors] == ["the probe failed: KeyError: 'a mistake'"]
+        with program.viewer() as another:
+            another.ticks(2)
+        assert program.stderr == ""
+
+
 # TCP
 
 

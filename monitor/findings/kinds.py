@@ -244,8 +244,8 @@ KINDS: tuple[Kind, ...] = (
         "semaphore_released_too_often",
         "semaphore_bounded",
         "a BoundedSemaphore: the ValueError that it raises, when a task fails of it; another: its value, growing "
-        "beyond all that it had since it was first seen",
-        "a plain semaphore that is released too often a few times and not again",
+        "by more than all tasks that there were when it was first seen could give back",
+        "a plain semaphore that is released too often a few times and not again, or seldom where there are many tasks",
         (Threshold("window", 5, "s", "how long the value of a plain semaphore must grow"), _keep()),
     ),
     Kind(

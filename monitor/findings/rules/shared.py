@@ -202,9 +202,14 @@ def went_on(store: Store, thresholds: Thresholds) -> Iterator[Sign]:  # noqa: AR
 
 @dataclass(slots=True)
 class Semaphores:
-    """Semaphores whose value grows beyond all that it was."""
+    """Semaphores whose value grows beyond all that could give back what they took before it was seen.
+
+    One that is used less and less grows, too, and one that goes up and down may be met when it is up. So it must have
+    grown by more than there were tasks when it was first seen: not all of them can have taken it and given it back.
+    """
 
     _pasts: Pasts = field(default_factory=Pasts)
+    _first: dict[int, tuple[int, int]] = field(default_factory=dict)  # its value when it was first seen, and the tasks
     _looked: float = 0.0
     _signs: list[Sign] = field(default_factory=list)
 
@@ -215,17 +220,17 @@ class Semaphores:
             return
         if signs.at != self._looked:
             self._looked = signs.at
-            self._signs = list(self._look(signs, thresholds))
+            self._signs = list(self._look(signs, len(store.tasks), thresholds))
         yield from self._signs
 
-    def _look(self, signs: Signs, thresholds: Thresholds) -> Iterator[Sign]:
+    def _look(self, signs: Signs, tasks: int, thresholds: Thresholds) -> Iterator[Sign]:
         window = thresholds.of("semaphore_overreleased", "window")
         self._pasts.keep({one.number for one in signs.semaphores})
         for one in signs.semaphores:
             past = self._pasts.of(one.number)
             past.add(signs.at, one.value, window)
-            grown = past.grown(window)
-            if grown <= 0 or one.waiting:
+            before, takers = self._first.setdefault(one.number, (one.value, tasks))
+            if past.grown(window) <= 0 or one.waiting or one.value - before <= takers:
                 continue
             first: Hashable = past.values[0][1]
             yield Sign(

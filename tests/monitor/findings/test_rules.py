@@ -211,6 +211,16 @@ def test_a_semaphore_whose_value_only_grows(world):
     assert up_and_down.seconds(12, lambda q: signs(semaphores=[[1, "x", 2, 3 + q // 4 % 3, None, 0]])(q)) == []
 
 
+def test_a_semaphore_that_its_tasks_give_back_may_grow():
+    def of(value):
+        return lambda quarter: signs(semaphores=[[1, "Semaphore of gate", 2, value(quarter), None, 0]])(quarter)
+
+    drained = World(tasks=60)
+    assert drained.seconds(30, of(lambda quarter: min(quarter // 2, 60))) == []
+    seldom_read = World(tasks=60)
+    assert seldom_read.seconds(7, of(lambda quarter: 450 + quarter // 12 * 9)) == []
+
+
 def test_a_bounded_semaphore_says_so_itself(world):
     failure = {"type": "ValueError", "message": "BoundedSemaphore released too many times", "traceback": [2]}
     world.feed(

@@ -28,6 +28,7 @@ from monitor.tui.paint import safe
 from monitor.tui.program import Program
 from monitor.tui.pulse import Pulse
 from monitor.tui.screens.base import LiveScreen
+from monitor.tui.suspend import repaint, shell_waits, to_the_shell
 from monitor.tui.tabs import Tab
 from monitor.tui.tape import Tape
 from monitor.tui.widgets.header import Situation
@@ -101,6 +102,7 @@ class Looptop(BaseApp[int]):
 
     def on_mount(self) -> None:
         """Begins: signals, source, pulse."""
+        self.app_resume_signal.subscribe(self, lambda _: self._come_back())
         if self.pulse.hz:
             self.end_with_signals()
         self.source.start()
@@ -272,6 +274,19 @@ class Looptop(BaseApp[int]):
             self.say(f"saved {self.save_screenshot()}")
         except OSError as error:
             self.say(f"no picture was saved: {error}", bad=True)
+
+    def action_suspend(self) -> None:
+        """To the shell, unless a program of ours would then wait for us to read what it prints."""
+        if self.guest is not None and self.guest.program.running:
+            self.say("not while a program of ours runs: it would wait for us")
+        elif not shell_waits():
+            self.say("there is no shell that could bring looptop back; q leaves")
+        else:
+            to_the_shell()
+
+    def _come_back(self) -> None:
+        self.pulse.rest()
+        repaint(self)
 
     def action_leave(self) -> None:
         """Leaves; with a program of ours running, asks first, unless it was only started to be looked at."""

@@ -17,6 +17,7 @@ from monitor.tui.keys import commands
 from monitor.tui.paint import safe
 from monitor.tui.screens.connect import ConnectScreen
 from monitor.tui.screens.help import HelpScreen
+from monitor.tui.suspend import repaint, shell_waits, to_the_shell
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -59,6 +60,7 @@ class Connect(BaseApp[Opened]):
 
     def on_mount(self) -> None:
         """Begins to look."""
+        self.app_resume_signal.subscribe(self, lambda _: repaint(self))
         if self.every:
             self.end_with_signals()
             self.run_worker(self.look_for_all(), exclusive=False)
@@ -153,6 +155,13 @@ class Connect(BaseApp[Opened]):
     def action_connect_help(self) -> None:
         """Keys."""
         self.push_screen(HelpScreen(("connect", "table"), self.palette, only=True))
+
+    def action_suspend(self) -> None:
+        """To the shell."""
+        if shell_waits():
+            to_the_shell()
+        else:
+            self.say("there is no shell that could bring looptop back; q leaves", "warn")
 
     def action_leave(self) -> None:
         """Leaves looptop."""

@@ -63,6 +63,7 @@ KEYS: tuple[Key, ...] = (
     Key("palette", "ctrl+p", "Ctrl+P", "app.command_palette", "Commands", "every command by name", "app", 0, True),
     Key("picture", "S", "S", "app.picture", "Picture", "save this screen as an SVG picture", "app"),
     Key("quit", "q,ctrl+q,ctrl+c", "q", "app.leave", "Quit", "leave; asks while a program of ours runs", "app", 2),
+    Key("suspend", "ctrl+z", "Ctrl+Z", "app.suspend", "Suspend", "to the shell; fg comes back", "app"),
     # Recordings
     Key("record", "r", "r", "record", "Record", "record what is watched to a file; again stops it", "views", 9),
     Key("slower", "less_than_sign", "<", "player('speed', -1)", "Slower", "half the speed, down to 0.25×", "player"),
@@ -217,6 +218,7 @@ KEYS: tuple[Key, ...] = (
         True,
     ),
     Key("connect_help", "question_mark,f1", "?", "app.connect_help", "Help", "the keys", "connect", 1),
+    Key("connect_suspend", "ctrl+z", "Ctrl+Z", "app.suspend", "Suspend", "to the shell; fg comes back", "connect"),
     Key("connect_quit", "q,ctrl+q,ctrl+c", "q", "app.leave", "Quit", "leave looptop", "connect", 2),
 )
 

@@ -27,6 +27,10 @@ class Pulse:
         """Whether it is slower than asked."""
         return self.rate < self.hz
 
+    def rest(self) -> None:
+        """Forgets the last tick: what was between it and the next one was no work of ours."""
+        self._last, self._late = None, 0
+
     def beat(self, now: float) -> bool:
         """Notes a tick; True when the rate has changed."""
         last, self._last = self._last, now

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -35,12 +36,12 @@ sys.exit(status)
 class Terminal:
     """A pseudo-terminal with the dashboard in it."""
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
+    def __init__(self, *arguments: str, below: Sequence[str] = (), **environment: str) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         path = os.pathsep.join([str(HERE), str(HERE.parents[2])])
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *arguments],
+            [*below, sys.executable, "-c", PROGRAM, *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -106,3 +107,52 @@ def test_no_colour_means_no_colour_codes() -> None:
     assert b"\x1b[38" not in terminal.drawn
     assert b";38;" not in terminal.drawn
     assert b"48;2;" not in terminal.drawn
+
+
+SHELL = """
+import os, signal, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+def foreground(group):
+    terminal = os.open(os.ctermid(), os.O_RDWR)
+    os.tcsetpgrp(terminal, group)
+    os.close(terminal)
+import fcntl, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+job = os.fork()
+if not job:
+    os.setpgid(0, 0)
+    foreground(os.getpgrp())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execv(sys.argv[1], sys.argv[1:])
+while True:
+    _, status = os.waitpid(job, os.WUNTRACED)
+    if not os.WIFSTOPPED(status):
+        sys.exit(os.waitstatus_to_exitcode(status))
+    foreground(os.getpgrp())
+    print("the shell is back", flush=True)
+    sys.stdin.readline()
+    foreground(job)
+    os.killpg(job, signal.SIGCONT)
+"""
+
+
+def test_to_the_shell_and_back() -> None:
+    terminal = Terminal(below=(sys.executable, "-c", SHELL))
+    terminal.until(b"worker-3")
+    os.write(terminal.master, b"\x1a")
+    terminal.until(b"the shell is back")
+    assert terminal.drawn.rfind(b"\x1b[?1049l") > terminal.drawn.rfind(b"\x1b[?1049h")
+    terminal.drawn = b""
+    os.write(terminal.master, b"fg\n")
+    terminal.until(b"worker-3")
+    os.write(terminal.master, b"q")
+    assert terminal.end() == 0
+
+
+def test_without_a_shell_nothing_is_stopped() -> None:
+    terminal = Terminal()
+    terminal.until(b"worker-3")
+    os.write(terminal.master, b"\x1a")
+    terminal.until(b"there is no shell")
+    os.write(terminal.master, b"q")
+    assert terminal.end() == 0

@@ -18,6 +18,7 @@ class Openings:
 
     def __init__(self, settings: Settings, door: bool, session: str) -> None:
         """`door`: viewers come in by a descriptor that they take from this process, and no file is left anywhere."""
+        self.pid = os.getpid()  # not that of a child
         self.name, self.program = announce.program()
         if settings.name:
             self.name = settings.name
@@ -28,7 +29,6 @@ class Openings:
         self._settings = settings
         self._door_wanted = door
         self._session = session
-        self._pid = os.getpid()
         self._files: list[str] = []
 
     def open(self, server: Server) -> None:
@@ -42,15 +42,15 @@ class Openings:
         if self._settings.listen:
             self._open_tcp(server, directory)
         if directory:
-            self._describe(f"{directory}/{self._pid}.json")
+            self._describe(f"{directory}/{self.pid}.json")
 
     def announce(self) -> None:
         """One line on stderr."""
-        where = f"looptop attach {self._pid}"
+        where = f"looptop attach {self.pid}"
         if self.listening:
             token = f" (token in {self.token_file})" if self.token_file else ""
             where += f", or {self.listening}{token}"
-        line = f"looptop: watching {self.name}, pid {self._pid}: {where}\n"
+        line = f"looptop: watching {self.name}, pid {self.pid}: {where}\n"
         try:
             sys.stderr.write(line)
             sys.stderr.flush()
@@ -59,14 +59,14 @@ class Openings:
 
     def close(self) -> None:
         """Removes the files, unless this is a child of the process that made them."""
-        if os.getpid() == self._pid:
+        if os.getpid() == self.pid:
             announce.remove(*self._files)
 
     def _open_path(self, server: Server) -> str:
         """Makes the socket in the runtime directory; returns that directory, or nothing."""
         try:
             directory = announce.runtime_dir()
-            path = f"{directory}/{self._pid}.sock"
+            path = f"{directory}/{self.pid}.sock"
             server.listen_unix(path)
             self.socket_path = path
             self._files.append(path)
@@ -96,14 +96,14 @@ class Openings:
         if not directory:
             raise ValueError("no token: set LOOPTOP_TOKEN or LOOPTOP_TOKEN_FILE")
         token = os.urandom(16).hex()
-        self.token_file = f"{directory}/{self._pid}.token"
+        self.token_file = f"{directory}/{self.pid}.token"
         announce.write_private(self.token_file, token + "\n")
         self._files.append(self.token_file)
         return token
 
     def _describe(self, path: str) -> None:
         facts = {
-            "pid": self._pid,
+            "pid": self.pid,
             "started": announce.started(),
             "name": self.name,
             "session": self._session,

@@ -8,7 +8,7 @@ from _thread import allocate_lock, get_ident, get_native_id, start_new_thread
 from time import monotonic, thread_time, time
 from typing import TYPE_CHECKING, Any
 
-from . import announce, cancels, hot, post_mortem, process, sites, slow, wire
+from . import cancels, hot, post_mortem, process, sites, slow
 from .descriptors import LostError
 from .events import Events
 from .fields import BadRequestError
@@ -30,11 +30,9 @@ from .unawaited import Unawaiteds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-VERSION = "0.1.0"
 _LONGEST_WITHOUT_LOOK = 0.25
 _PRUNE_EVERY = 10.0
 """Seconds: nobody watches, but of a task that is no more the record stays until its address is used again."""
-_MOST_TEXT = 1000
 _WAIT_FOR_A_VIEWER = 10.0
 
 
@@ -43,11 +41,9 @@ class Probe:
 
     def __init__(self, settings: Settings, door: bool = False) -> None:
         self.settings = settings
-        self.version = VERSION
         self.session_id = os.urandom(16).hex()
         self.opened = time()
         self.openings = Openings(settings, door, self.session_id)
-        self._pid = os.getpid()
         self._lock = allocate_lock()
         self._ended = allocate_lock()
         self._alive = False
@@ -220,7 +216,7 @@ class Probe:
         return monotonic() if self._had_viewers else self._leave_at
 
     def _start_counting(self) -> None:
-        if hot.state.watching or self._pid != os.getpid():
+        if hot.state.watching or self.openings.pid != os.getpid():
             return
         self.sampler.start_counting()
         hot.state.watching = True
@@ -326,40 +322,6 @@ class Probe:
             task.get_loop().call_soon_threadsafe(task.cancel)
         except RuntimeError:
             raise BadRequestError("the loop of that task is closed") from None
-
-    def hello(self) -> dict[str, Any]:
-        """The first frame for a viewer."""
-        capabilities = ["origins", "histograms", "detach"]
-        if self.settings.control:
-            capabilities += ["cancel", "locals"]
-        capabilities += self.memory.capabilities
-        return {
-            "type": "hello",
-            "protocol": wire.PROTOCOL,
-            "session": self.session_id,
-            "pid": self._pid,
-            "started": round(announce.started() * 1e6),
-            "opened": round(self.opened * 1e6),
-            "now": self.clock.unix(),
-            "name": self.openings.name[:_MOST_TEXT],
-            "program": self.openings.program[:_MOST_TEXT],
-            "argv": [text[:_MOST_TEXT] for text in getattr(sys, "orig_argv", [])[:100]],
-            "cwd": process.working_directory(),
-            "host": os.uname().nodename,
-            "user": os.environ.get("USER", "") or str(os.getuid()),
-            "python": process.python(),
-            "implementation": {"cpython": "CPython"}.get(sys.implementation.name, sys.implementation.name),
-            "probe": VERSION,
-            "hooks": hot.HOOKS,
-            "capabilities": capabilities,
-            "settings": {
-                "slow": round(self.settings.slow * 1e6),
-                "ended": self.settings.ended,
-                "locals": self.settings.locals,
-            },
-            "paths": sites.python_paths(),
-            "schema": wire.SCHEMA,
-        }
 
     def process_facts(self) -> dict[str, Any]:
         """The `process` of a tick."""

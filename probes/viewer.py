@@ -7,7 +7,7 @@ import selectors
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from . import wire
+from . import hello, wire
 from .descriptors import LostError, OwnSocket
 from .fields import BadRequestError
 from .session import Session
@@ -58,7 +58,7 @@ class Viewer:
         if self._nonce is not None:
             self._send(wire.encode({"type": "challenge", "protocol": wire.PROTOCOL, "nonce": self._nonce}))
         else:
-            self._send(wire.encode(self._probe.hello()))
+            self._send(wire.encode(hello.of(self._probe)))
 
     def due(self) -> float | None:
         """When `feed` wants to be called; None: no need."""
@@ -168,7 +168,7 @@ class Viewer:
             self._end("wrong token")
             return
         self._nonce = None
-        self._send(wire.encode(self._probe.hello()))
+        self._send(wire.encode(hello.of(self._probe)))
 
     def _end(self, why: str) -> None:
         self._closing = True

@@ -6,12 +6,12 @@ recorded, so a slice of a task says what it did between two ticks: how many step
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor.frames import Event, Static, Tick
 from monitor.keyframes import Keyframe
-from monitor.recording import protobuf as pb
+from monitor.recording import packets
 from monitor.recording.walk import walk
 from monitor.store.model import blamed
 from monitor.store.store import Store
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
     from monitor.frames import Frame
     from monitor.recording.reader import Recording
     from monitor.store.model import Loop, Site, Task
-
-SEQUENCE = 1
-_BEGIN, _END, _INSTANT, _COUNTER = 1, 2, 3, 4
-_CLEARED, _NEEDED = 1, 2
-_REALTIME, _BOOTTIME = 1, 6
-_CHRONOLOGICAL, _EXPLICIT = 2, 3
-_NS, _COUNT, _BYTES = 1, 2, 3
 
 PROCESS, EVENTS, TASKS = 1, 2, 3
 """Numbers of tracks; those of loops, counters and tasks follow in kinds, each with room of its own."""
@@ -47,22 +40,6 @@ class _Seen:
     steps: int = 0
     busy: float = 0.0
     scheduled: float = 0.0
-
-
-@dataclass(slots=True)
-class _Names:
-    """Strings that go once and then by number."""
-
-    place: int  # the field of InternedData
-    numbers: dict[str, int] = field(default_factory=dict)
-
-    def of(self, name: str) -> tuple[int, bytes]:
-        """The number of a name, and the entry that has to come before its first use."""
-        found = self.numbers.get(name)
-        if found is not None:
-            return found, b""
-        found = self.numbers[name] = len(self.numbers) + 1
-        return found, pb.data(self.place, pb.number(1, found) + pb.text(2, name))
 
 
 def trace(recording: Recording, begin: int | None = None, end: int | None = None) -> Iterator[bytes]:
@@ -85,8 +62,7 @@ class Trace:
         self._loops: set[int] = set()
         self._last = self._before = 0  # the last whole tick, and the one before (µs)
         self._blocked: dict[int, int] = {}  # the end of the last slow callback of each loop
-        self._names = _Names(2)
-        self._keys = _Names(3)
+        self._events = packets.Events()
 
     def begin(self, state: Iterable[Frame]) -> Iterator[bytes]:
         """The tracks, and what there is at the start."""
@@ -94,19 +70,16 @@ class Trace:
             self._store.apply(frame)
         store = self._store
         self._last = self._before = round(store.now * 1e6)
-        clocks = b"".join(
-            pb.data(1, pb.number(1, clock) + pb.number(2, self._last * 1000)) for clock in (_BOOTTIME, _REALTIME)
-        )
-        yield _packet(pb.data(6, clocks) + pb.number(13, _CLEARED) + pb.number(87, 1))
+        yield packets.first(self._last)
         session = store.session
         program = "" if session is None else session.program
-        process = pb.number(1, 0 if session is None else session.pid) + pb.text(2, program)
         name = session.name if session is not None and session.name else program
-        yield _track(PROCESS, name, pb.data(3, process + pb.text(6, name)), ordering=_EXPLICIT)
-        yield _track(EVENTS, "exceptions and notices", parent=PROCESS, rank=90)
-        yield _track(TASKS, "tasks", parent=PROCESS, rank=100, ordering=_CHRONOLOGICAL)
+        told = packets.process(0 if session is None else session.pid, program, name)
+        yield packets.track(PROCESS, name, told, ordering=packets.EXPLICIT)
+        yield packets.track(EVENTS, "exceptions and notices", parent=PROCESS, rank=90)
+        yield packets.track(TASKS, "tasks", parent=PROCESS, rank=100, ordering=packets.CHRONOLOGICAL)
         for rank, (title, unit) in enumerate(_PROCESS_COUNTERS):
-            yield _track(_COUNTERS + rank, title, _counter(unit), parent=PROCESS, rank=rank)
+            yield packets.track(_COUNTERS + rank, title, packets.counter(unit), parent=PROCESS, rank=rank)
         yield from self._find_loops()
         for task in store.tasks.values():
             yield from self._open(task)
@@ -156,10 +129,12 @@ class Trace:
                 self._loops.add(loop.id)
                 rank = 10 + 10 * len(self._loops)
                 title = f"loop {loop.id} {loop.kind} {loop.name}"
-                yield _track(_LOOP + loop.id, f"{title}: slow callbacks", parent=PROCESS, rank=rank)
+                yield packets.track(_LOOP + loop.id, f"{title}: slow callbacks", parent=PROCESS, rank=rank)
                 for number, (name, unit) in enumerate(_LOOP_COUNTERS):
                     uuid = _LOOP_COUNTER + 8 * loop.id + number
-                    yield _track(uuid, f"loop {loop.id} {name}", _counter(unit), parent=PROCESS, rank=rank + 1 + number)
+                    yield packets.track(
+                        uuid, f"loop {loop.id} {name}", packets.counter(unit), parent=PROCESS, rank=rank + 1 + number
+                    )
 
     def _count(self) -> Iterator[bytes]:
         store = self._store
@@ -167,11 +142,11 @@ class Trace:
         values = (float(len(store.tasks)), store.steps_per_s(), store.process.rss, _percent(store.process.cpu))
         for number, value in enumerate(values):
             if value is not None:
-                yield _value(at, _COUNTERS + number, value)
+                yield packets.value(at, _COUNTERS + number, value)
         for loop in store.loops.values():
             for number, found in enumerate((loop.lag * 1e9, _percent(_utilization(loop)), loop.ready)):
                 if found is not None:
-                    yield _value(at, _LOOP_COUNTER + 8 * loop.id + number, found)
+                    yield packets.value(at, _LOOP_COUNTER + 8 * loop.id + number, found)
 
     def _tick(self, tick: Tick) -> Iterator[bytes]:
         store = self._store
@@ -202,7 +177,7 @@ class Trace:
         born = now if task.born is None else round(task.born * 1e6)
         busy, scheduled = task.busy, task.scheduled or 0.0
         self._tasks[task.id] = _Seen(born, 0, task.steps, busy, scheduled)
-        yield _track(_TASK + task.id, f"{_short(task.name)} ({task.id})", parent=TASKS)
+        yield packets.track(_TASK + task.id, f"{_short(task.name)} ({task.id})", parent=TASKS)
         facts: dict[str, object] = {
             "task": task.id,
             "coroutine": task.coro,
@@ -215,7 +190,7 @@ class Trace:
         if task.steps:
             facts["steps before"] = task.steps
             facts["busy before (ms)"] = busy * 1e3
-        yield self._slice(_BEGIN, born, _TASK + task.id, _short(task.coro), facts)
+        yield self._events.packet(packets.BEGIN, born, _TASK + task.id, _short(task.coro), facts)
 
     def _steps(self, task: Task, begin: int, end: int) -> Iterator[bytes]:
         """What a task did between two ticks, as a slice of that time."""
@@ -234,8 +209,8 @@ class Trace:
             return
         seen.until, (seen.steps, seen.busy, seen.scheduled) = end, done
         facts = {"steps": steps, "busy (ms)": busy * 1e3, "scheduled (ms)": scheduled * 1e3, "then": then}
-        yield self._slice(_BEGIN, begin, _TASK + number, "steps", facts)
-        yield _plain(_END, end, _TASK + number)
+        yield self._events.packet(packets.BEGIN, begin, _TASK + number, "steps", facts)
+        yield packets.end(end, _TASK + number)
 
     def _ended(self, event: Event, known: bool) -> Iterator[bytes]:
         number = event.task
@@ -245,10 +220,10 @@ class Trace:
         if seen is None and not known:  # it lived between two ticks: all that is known is how it ended
             born = event.at - (event.age or 0)
             self._tasks[number] = seen = _Seen(born)
-            yield _track(_TASK + number, f"{_short(event.name or '')} ({number})", parent=TASKS)
+            yield packets.track(_TASK + number, f"{_short(event.name or '')} ({number})", parent=TASKS)
             site = self._store.tables.site(event.site)
             facts: dict[str, object] = {"task": number, "coroutine": event.coro, "created at": _line(site)}
-            yield self._slice(_BEGIN, born, _TASK + number, _short(event.coro), facts)
+            yield self._events.packet(packets.BEGIN, born, _TASK + number, _short(event.coro), facts)
         if seen is None:
             return
         if event.steps is not None:
@@ -265,8 +240,8 @@ class Trace:
         at = max(at, seen.begin, seen.until)
         if outcome:
             facts: dict[str, object] = {"exception": None if failure is None else _short(failure)}
-            yield self._slice(_INSTANT, at, _TASK + number, outcome, facts)
-        yield _plain(_END, at, _TASK + number)
+            yield self._events.packet(packets.INSTANT, at, _TASK + number, outcome, facts)
+        yield packets.end(at, _TASK + number)
 
     # Events
 
@@ -285,84 +260,30 @@ class Trace:
             name = f"{who} at {_line(line)}" if line is not None else who
             begin = max(event.at - event.duration, self._blocked.get(event.loop, 0))
             self._blocked[event.loop] = end = max(event.at, begin)
-            yield self._slice(_BEGIN, begin, _LOOP + event.loop, name, facts, stack)
-            yield _plain(_END, end, _LOOP + event.loop)
+            yield self._events.packet(packets.BEGIN, begin, _LOOP + event.loop, name, facts, stack)
+            yield packets.end(end, _LOOP + event.loop)
             if event.task in self._tasks:
                 at = max(begin, self._tasks[event.task].begin)
                 facts["duration (ms)"] = event.duration * 1e-3
-                yield self._slice(_INSTANT, at, _TASK + event.task, "slow callback", facts, stack)
+                yield self._events.packet(packets.INSTANT, at, _TASK + event.task, "slow callback", facts, stack)
         elif event.kind == "unhandled":
             text = event.message if event.exception is None else f"{event.message}: {event.exception.type}"
             facts = {"task": event.task, "name": event.name}
             if event.exception is not None:
                 facts["exception"] = _short(f"{event.exception.type}: {event.exception.message}")
                 facts["traceback"] = [_line(site) for site in store.tables.stack(event.exception.traceback)]
-            yield self._slice(_INSTANT, event.at, EVENTS, _short(text), facts)
+            yield self._events.packet(packets.INSTANT, event.at, EVENTS, _short(text), facts)
         elif event.kind in ("notice", "memory"):
-            yield self._slice(_INSTANT, event.at, EVENTS, _short(event.text), {})
-
-    def _slice(
-        self, kind: int, at: int, track: int, name: str, facts: dict[str, object], stack: tuple[Site, ...] = ()
-    ) -> bytes:
-        """An event with a name and what is known of it."""
-        number, entries = self._names.of(name)
-        said = []
-        for key, value in facts.items():
-            if value is not None and value != []:
-                key_number, entry = self._keys.of(key)
-                entries += entry
-                said.append(pb.data(4, pb.number(1, key_number) + _annotation(value)))
-        event = [pb.number(9, kind), pb.number(11, track), pb.number(10, number), *said]
-        if stack:
-            sites = [pb.text(1, s.function) + pb.text(2, s.file) + pb.number(3, s.line) for s in stack]
-            event.append(pb.data(55, b"".join(pb.data(1, site) for site in sites)))
-        interned = pb.data(12, entries) if entries else b""
-        return _packet(_at(at) + pb.data(11, b"".join(event)) + interned + pb.number(13, _NEEDED))
+            yield self._events.packet(packets.INSTANT, event.at, EVENTS, _short(event.text), {})
 
 
-_PROCESS_COUNTERS = (("tasks", _COUNT), ("steps per second", _COUNT), ("memory (rss)", _BYTES), ("CPU %", _COUNT))
-_LOOP_COUNTERS = (("lag", _NS), ("utilization %", _COUNT), ("ready", _COUNT))
-
-
-def _packet(content: bytes) -> bytes:
-    return pb.data(1, content + pb.number(10, SEQUENCE))
-
-
-def _at(microseconds: int) -> bytes:
-    return pb.number(8, max(microseconds, 0) * 1000)
-
-
-def _plain(kind: int, at: int, track: int) -> bytes:
-    return _packet(_at(at) + pb.data(11, pb.number(9, kind) + pb.number(11, track)) + pb.number(13, _NEEDED))
-
-
-def _value(at: int, track: int, value: float) -> bytes:
-    event = pb.number(9, _COUNTER) + pb.number(11, track) + pb.double(44, float(value))
-    return _packet(_at(at) + pb.data(11, event) + pb.number(13, _NEEDED))
-
-
-def _track(uuid: int, name: str, what: bytes = b"", parent: int = 0, rank: int = 0, ordering: int = 0) -> bytes:
-    content = pb.number(1, uuid) + pb.text(2, name) + what
-    content += pb.number(5, parent) if parent else b""
-    content += pb.number(11, ordering) if ordering else b""
-    content += pb.number(12, rank) if rank else b""
-    return _packet(pb.data(60, content))
-
-
-def _counter(unit: int) -> bytes:
-    return pb.data(8, pb.number(3, unit))
-
-
-def _annotation(value: object) -> bytes:
-    match value:
-        case int():
-            return pb.number(4, value)
-        case float():
-            return pb.double(5, value)
-        case list():
-            return b"".join(pb.data(12, _annotation(entry)) for entry in value)
-        case _:
-            return pb.text(6, str(value))
+_PROCESS_COUNTERS = (
+    ("tasks", packets.COUNT),
+    ("steps per second", packets.COUNT),
+    ("memory (rss)", packets.BYTES),
+    ("CPU %", packets.COUNT),
+)
+_LOOP_COUNTERS = (("lag", packets.NANOSECONDS), ("utilization %", packets.COUNT), ("ready", packets.COUNT))
 
 
 def _line(site: Site | None) -> str | None:

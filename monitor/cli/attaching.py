@@ -111,8 +111,12 @@ def detach(target: str, token_file: str | None) -> int:
 
     from monitor.plain.snapshot import replies
     from monitor.store.store import Store
+    from monitor.targets import NoProbe
 
-    connection = connect(target, token_file)
+    try:
+        connection = connect(target, token_file)
+    except NoProbe as none:
+        raise ConnectError(none.message, "there is nothing to take out") from none
     with closing(connection):
         connection.send({"type": "request", "id": 1, "op": "detach"})
         reply = replies(connection, Store(), 1)

@@ -157,6 +157,16 @@ def test_detach(run, served):
     assert run("detach", "@api") == (0, f"the probe of process {os.getpid()} is out\n", "")
 
 
+def test_detach_where_there_is_no_probe(run, runtime_dir):
+    code = "import asyncio; print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-S", "-c", code], stdin=-1, stdout=-1) as child:
+        child.stdout.readline()
+        status, _, err = run("detach", child.pid)
+        child.kill()
+    assert status == NO_CONNECTION
+    assert one_line(err).endswith("has no probe: there is nothing to take out")
+
+
 def test_detach_that_is_refused(run, runtime_dir, probe_at):
     def behave(peer):
         peer.send(hello())

@@ -20,8 +20,9 @@ import ast
 from typing import TYPE_CHECKING
 
 from monitor.check.locks import is_lock, named_locks
+from monitor.check.places import Places
 from monitor.check.reads import Read, State
-from monitor.check.walk import Finding, Function, Walk
+from monitor.check.walk import Finding, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,8 +46,7 @@ class _Follow:
 
     def __init__(self, walk: Walk, function: ast.AsyncFunctionDef, locks: frozenset[str]) -> None:
         self._walk, self._function, self._locks = walk, function, locks
-        self._outside = _outside_names(walk, function)
-        self._given = _given_names(function)
+        self._places = Places(walk, function)
         self._depth = 0
         self._finally = 0
         self._found: dict[tuple[int, int], Finding] = {}
@@ -202,11 +202,11 @@ class _Follow:
             return
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
             self._follow(node.left, state, reads)
-            container = self._place(node.comparators[0])
+            container = self._places.of(node.comparators[0])
             if container is not None:
                 self._read(f"{container}[{ast.unparse(node.left)}]", node, state, reads)
                 return
-        place = self._read_place(node)
+        place = self._places.looked_at(node)
         if place is not None and isinstance(node, ast.expr):
             self._read(place, node, state, reads)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
@@ -243,7 +243,7 @@ class _Follow:
         """`self.jobs.pop(key)`: a write, where the answer to "is it there?" is old."""
         if not isinstance(node.func, ast.Attribute) or node.func.attr not in _TAKES or len(node.args) > 1:
             return
-        container = self._place(node.func.value)
+        container = self._places.of(node.func.value)
         if container is None:
             return
         places = [f"{container}[{ast.unparse(argument)}]" for argument in node.args]
@@ -254,34 +254,6 @@ class _Follow:
             if asked is not None and asked.stale and not state.guards:
                 self._report(node, place, asked)
 
-    def _read_place(self, node: ast.AST) -> str | None:
-        """What shared thing an expression looks at: `self.d.get(key)` looks at `self.d[key]`."""
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr == "get"
-            and node.args
-        ):
-            container = self._place(node.func.value)
-            return None if container is None else f"{container}[{ast.unparse(node.args[0])}]"
-        if isinstance(node, ast.Attribute | ast.Name | ast.Subscript) and isinstance(node.ctx, ast.Load):
-            return self._place(node)
-        return None
-
-    def _place(self, node: ast.expr) -> str | None:
-        """The name of a shared thing, or None where it is a local one."""
-        if isinstance(node, ast.Attribute):
-            if isinstance(node.value, ast.Name) and node.value.id in self._given:
-                return f"{node.value.id}.{node.attr}"
-            inner = self._place(node.value)
-            return None if inner is None else f"{inner}.{node.attr}"
-        if isinstance(node, ast.Subscript):
-            inner = self._place(node.value)
-            return None if inner is None else f"{inner}[{ast.unparse(node.slice)}]"
-        if isinstance(node, ast.Name):
-            return node.id if node.id in self._outside else None
-        return None
-
     # Writes
 
     def _assign(self, targets: Sequence[ast.expr], value: ast.expr, state: State) -> None:
@@ -290,7 +262,7 @@ class _Follow:
             self._write(target, reads, value, state)
 
     def _augmented(self, node: ast.AugAssign, state: State) -> None:
-        place = self._place(node.target)
+        place = self._places.of(node.target)
         old: dict[str, Read] = {}
         if place is not None:
             self._read(place, node.target, state, old)
@@ -307,7 +279,7 @@ class _Follow:
         if isinstance(target, ast.Starred):
             self._write(target.value, reads, value, state)
             return
-        place = self._place(target)
+        place = self._places.of(target)
         if place is None:
             if isinstance(target, ast.Name):
                 state.carried[target.id] = dict(reads)
@@ -322,7 +294,7 @@ class _Follow:
         state.asked.pop(place, None)
 
     def _delete(self, target: ast.expr, state: State) -> None:
-        place = self._place(target)
+        place = self._places.of(target)
         asked = state.asked.pop(place, None) if place is not None else None
         if place is not None and asked is not None and asked.stale and not state.guards:
             self._report(target, place, asked)
@@ -337,22 +309,3 @@ def _constant(value: ast.expr | None) -> bool:
     if isinstance(value, ast.Attribute):
         return value.attr.isupper()
     return value is None or isinstance(value, ast.Constant)
-
-
-def _given_names(function: Function) -> frozenset[str]:
-    """Arguments that are what they were given: what they refer to may be known to other tasks, too."""
-    arguments = {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}
-    stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
-    return frozenset({"self", "cls"} | (arguments - stored))
-
-
-def _outside_names(walk: Walk, function: Function) -> frozenset[str]:
-    """Names that the function shares with others: declared global or nonlocal, or given a value by the module."""
-    declared: set[str] = set()
-    local = {argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg)}
-    for node in ast.walk(function):
-        if isinstance(node, ast.Global | ast.Nonlocal):
-            declared.update(node.names)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            local.add(node.id)
-    return frozenset(declared | (walk.module_values - local))

@@ -52,7 +52,7 @@ class Events:
         """What a loop's exception handler is called with."""
         error = context.get("exception")
         task = context.get("task") or context.get("future")
-        record = hot.records.get(id(task)) if isinstance(task, asyncio.Task) else None
+        record = hot.record_of(task) if isinstance(task, asyncio.Task) else None
         failure = Failure(error) if isinstance(error, BaseException) else None
         name = task.get_name() if isinstance(task, asyncio.Task) else None
         if len(self._unhandled) < MOST_UNHANDLED:

@@ -613,6 +613,32 @@ def test_nothing_keeps_a_failed_task_or_callback_alive(tmp_path: Path, python: s
             assert program.end() == 0
 
 
+def test_an_exception_of_a_task_without_a_record_is_not_that_of_a_dead_one_at_its_address(tmp_path: Path) -> None:
+    body = """
+        async def nothing(): pass
+
+        async def main():
+            dead = [asyncio.create_task(nothing(), name="dead") for _ in range(100)]
+            await asyncio.sleep(0)
+            addresses = {id(task) for task in dead if task.done()}
+            del dead
+            others = [asyncio.Task(nothing(), name="other") for _ in range(200)]  # passes no hook
+            there = [task for task in others if id(task) in addresses][0]
+            asyncio.get_running_loop().call_exception_handler({"message": "what it did", "task": there})
+            del there
+            await asyncio.gather(*others)
+            await told("ready")
+
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path) as program:
+        program.expect("ready")
+        with program.viewer() as viewer:
+            viewer.until(lambda: viewer.of_kind("unhandled"), "the exception")
+            (event,) = viewer.of_kind("unhandled")
+            assert (event["name"], event["task"], event["site"]) == ("other", None, 0)
+
+
 def test_a_beat_from_before_a_restart_is_no_lag() -> None:
     from probes.records import LoopRecord
     from probes.slow import Watchdog

@@ -30,6 +30,8 @@ from .unawaited import Unawaiteds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .session import Session
+
 _LONGEST_WITHOUT_LOOK = 0.25
 _PRUNE_EVERY = 10.0
 """Seconds: nobody watches, but of a task that is no more the record stays until its address is used again."""
@@ -271,18 +273,29 @@ class Probe:
                 self.sampler.prune()
             self._tell()
             return
-        sessions = [viewer.session for viewer in self.server.viewers if viewer.session.watching]
+        sessions = self._watching()
         if now >= self._next_look or any(now >= session.due for session in sessions):
-            self._next_look = now + self.longest_without_look
-            self._tell()
-            changes = self.sampler.look()
-            while self.watchdog.caught:
-                self.events.slow_callback(self.watchdog.caught.popleft())
-            self.memory.seen(now, *self._done_so_far())
-            for session in sessions:
-                session.merge(changes)
+            self._look(now, sessions)
             if any(session.watch.findings for session in sessions):
                 self.signs.look(now)
+
+    def look_last(self, now: float) -> None:
+        """Takes in what happened since the last look, before the probe leaves."""
+        if hot.state.watching:
+            self._look(now, self._watching())
+
+    def _watching(self) -> list[Session]:
+        return [viewer.session for viewer in self.server.viewers if viewer.session.watching]
+
+    def _look(self, now: float, sessions: list[Session]) -> None:
+        self._next_look = now + self.longest_without_look
+        self._tell()
+        changes = self.sampler.look()
+        while self.watchdog.caught:
+            self.events.slow_callback(self.watchdog.caught.popleft())
+        self.memory.seen(now, *self._done_so_far())
+        for session in sessions:
+            session.merge(changes)
         self._cpu = thread_time()
 
     def _done_so_far(self) -> tuple[int, float]:

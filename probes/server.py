@@ -114,8 +114,11 @@ class Server:
         """The body of the thread. Returns when it is told to stop; raises LostError when its sockets were closed."""
         while not self._stopping:
             self._turn(self._select())
+        now = monotonic()
+        if self.viewers:
+            self._probe.look_last(now)
         for viewer in list(self.viewers):
-            viewer.flush_last()
+            viewer.tell_last(now)
 
     def _turn(self, ready: list[Any]) -> None:
         """Does what is due, and holds no viewer that has left when it waits again."""

@@ -103,13 +103,24 @@ class Viewer:
         except OSError:
             self._drop()
 
-    def flush_last(self) -> None:
-        """What it has not got yet: tried once, for a moment, when the probe ends."""
+    def tell_last(self, now: float) -> None:
+        """What it has not got yet, and then what has happened since its last tick: why a program ended is in there.
+
+        Tried once, for a moment, when the probe ends.
+        """
+        self._flush_last()
+        if self.session.watching and not (self._unsent or self._left):
+            self.session.due = now
+            self.feed(now)
+            self._flush_last()
+
+    def _flush_last(self) -> None:
         try:
             self._own.check()
             if self._unsent:
                 self._own.socket.settimeout(0.2)
                 self._own.socket.sendall(self._unsent)
+                self._unsent = memoryview(b"")
         except (OSError, LostError):
             pass
 

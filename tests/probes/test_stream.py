@@ -118,6 +118,34 @@ def rss(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+FAILS = """
+    async def fails():
+        raise KeyError("why it ended")
+
+    async def main():
+        await told("ready")
+        async with asyncio.TaskGroup() as group:
+            for number in range(int(sys.argv[1])):
+                group.create_task(asyncio.sleep(60))
+            group.create_task(fails(), name="culprit")
+
+    run(main())
+"""
+
+
+@pytest.mark.parametrize("others", [2, 20_000])
+def test_why_a_program_ends_is_told_before_it_has_ended(tmp_path: Path, others: int) -> None:
+    with Program(source(FAILS), str(others), folder=tmp_path) as program:
+        program.expect("ready")
+        with program.connect() as viewer:
+            viewer.watch(rate=0.1)
+            viewer.ticks(1)
+            program.say()
+            viewer.until_end(30)
+            failed = {event["name"]: event["exception"] for event in viewer.events if event.get("outcome") == "failed"}
+            assert failed["culprit"]["message"] == "'why it ended'"
+
+
 def test_a_viewer_that_never_reads_costs_little(tmp_path: Path) -> None:
     with Program(source(CROWD), "20000", "60", folder=tmp_path) as program:
         program.expect("ready", 30)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from monitor import format as fmt
 from monitor.findings.model import Line, Sign
-from monitor.findings.rules.growth import Past
+from monitor.findings.rules.past import Past
 from monitor.findings.thresholds import Thresholds
 from monitor.store.model import Site, SlowCallback, Task
 from monitor.store.names import who

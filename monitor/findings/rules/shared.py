@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor import format as fmt
 from monitor.findings.model import Line, Sign
-from monitor.findings.rules.growth import Pasts
+from monitor.findings.rules.past import Pasts
 from monitor.store.cancelled import words
 
 if TYPE_CHECKING:

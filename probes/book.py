@@ -14,7 +14,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from . import wire
-from .records import Failure, LoopRecord, SiteCounts, TaskRecord, coro_name, start_counting
+from .records import Failure, LoopRecord, SiteCounts, TaskRecord, coro_name, start_counting, task_name
 from .twin import FREE_THREADED, MOST_CHANGED, MOST_NAMED, shared
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ def tell_end(record: TaskRecord, task: AnyTask, error: BaseException | None) -> 
     """What an end that is told by name needs, for the twin in C; not hot, since few are told so."""
     if error is not None:
         record.failure = Failure(error)
-    record.name = task.get_name()
+    record.name = task_name(task)
     record.coro = record.coro or coro_name(task, record.steps > record.eager)
     if cancellers:
         settle(record, task)

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from . import book, cancels, hot, sites, wire
-from .records import Failure
+from .records import Failure, task_name
 from .rows import microseconds
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Events:
         task = context.get("task") or context.get("future")
         record = hot.record_of(task) if isinstance(task, asyncio.Task) else None
         failure = Failure(error) if isinstance(error, BaseException) else None
-        name = task.get_name() if isinstance(task, asyncio.Task) else None
+        name = task_name(task) if isinstance(task, asyncio.Task) else None
         if len(self._unhandled) < MOST_UNHANDLED:
             message = str(context.get("message") or "unhandled exception")
             self._unhandled.append((message, failure, record, name))
@@ -97,7 +97,7 @@ class Events:
         whole = record.counted is None
         if record.name is None:
             task = record()
-            record.name = task.get_name() if task is not None else ""
+            record.name = task_name(task) if task is not None else ""
         self._journal.add(
             "task_ended",
             self._clock.unix(record.ended),

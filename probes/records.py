@@ -237,6 +237,14 @@ def name_of(coro: Any) -> str:
     return name if isinstance(name, str) else type(coro).__qualname__
 
 
+def task_name(task: Any) -> str:
+    """The name of a task; empty where a class of the program's has a `get_name` that fails."""
+    try:
+        return str(task.get_name())
+    except Exception:
+        return ""
+
+
 def coro_name(task: AnyTask, stepped: bool = False) -> str:
     """The qualified name of the coroutine of a task. `stepped`: an eager first step was not its last one."""
     if _GET_CORO_CRASHES and not stepped and task.done():

@@ -6,7 +6,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from . import hot, loops, wire
-from .records import coro_name
+from .records import coro_name, task_name
 
 if TYPE_CHECKING:
     from .records import SiteCounts, TaskRecord
@@ -33,7 +33,7 @@ def static_of(record: TaskRecord, task: Any, tables: Tables, clock: Clock) -> li
     """The wire.TASK_STATIC of a live task."""
     return [
         record.id,
-        task.get_name()[:300],
+        task_name(task)[:300],
         tables.string(coro_name(task)),
         record.loop.id if record.loop is not None else 0,
         None if record.born is None else clock.unix(record.born),

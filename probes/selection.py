@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import hot
 from .fields import choice, integer
-from .records import begin, coro_name
+from .records import begin, coro_name, task_name
 
 if TYPE_CHECKING:
     from .records import TaskRecord
@@ -36,4 +36,4 @@ def named(record: TaskRecord, text: str) -> bool:
     """Whether a text is in the name of a task or of its coroutine, in whatever case."""
     task = record()
     needle = text.lower()
-    return task is not None and (needle in task.get_name().lower() or needle in coro_name(task).lower())
+    return task is not None and (needle in task_name(task).lower() or needle in coro_name(task).lower())

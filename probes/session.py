@@ -14,6 +14,7 @@ from . import detail, loops, rows, selection, wire
 from .encoder import PIECE, Encoder
 from .fields import BadRequestError, integer, text
 from .ids import Ids
+from .records import task_name
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -244,9 +245,10 @@ class Session:
             if self._waits.get(number) != found:
                 self._waits[number] = found
                 waits.append([number, *found])
-            if number in self._known and self._names.get(number) != task.get_name():
+            name = task_name(task)
+            if number in self._known and self._names.get(number) != name:
                 # Also when it comes into sight: it may have been renamed since its facts were sent.
-                self._names[number] = task.get_name()
+                self._names[number] = name
                 names.append(self._static_of(record, task))
         task = wait = None
         for number in (set(self._waits) | set(self._names)) - set(self.watch.window):

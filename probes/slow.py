@@ -18,7 +18,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from . import hot, loops, sites
-from .records import coro_name
+from .records import coro_name, task_name
 from .starved import Starved
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ class Watchdog:
         name, text, number = "", "", 0
         alive = task() if task is not None else None
         if task is not None and alive is not None:
-            number, name, text = task.id, alive.get_name(), coro_name(alive)
+            number, name, text = task.id, task_name(alive), coro_name(alive)
         slow = SlowCallback(record, number, name, text or describe(callback), started + elapsed, elapsed, [])
         slow.samples = [sample[:2] for sample in samples]
         slow.starved = self.starved.since_calm(record, elapsed)

@@ -13,7 +13,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from . import sites
-from .records import coro_name
+from .records import coro_name, task_name
 from .stacks import StackFrame, callbacks_of, closure_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def read(frames: list[StackFrame], leaf: Any) -> Wait | None:
 
 def _called(task: Any) -> str:
     """What a person calls a task: a name that asyncio gave says nothing without the coroutine."""
-    name = str(task.get_name())
+    name = task_name(task)
     if not (name.startswith("Task-") and name[5:].isdigit()):
         return name
     return f"{coro_name(task).rpartition('.')[2]}() {name}"

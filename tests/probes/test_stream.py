@@ -381,6 +381,51 @@ def test_no_thread_to_be_had_for_the_watchdog_is_told_to_viewers(tmp_path: Path)
         assert program.err == []
 
 
+def test_a_class_of_tasks_whose_names_cannot_be_had_is_watched_all_the_same(tmp_path: Path) -> None:
+    body = """
+        class Nameless(asyncio.Task):
+            def get_name(self):
+                raise LookupError("no name")
+
+        class Numbered(asyncio.Task):
+            def get_name(self):
+                return 7
+
+        async def waits():
+            await asyncio.sleep(3600)
+
+        async def main():
+            await told("ready")
+            loop = asyncio.get_running_loop()
+            tasks = [kind(waits(), loop=loop) for kind in (Nameless, Numbered)]
+            loop.set_task_factory(lambda loop, coro, **given: Nameless(coro, loop=loop))
+            tasks += [asyncio.create_task(waits()), asyncio.create_task(asyncio.wait(tasks))]
+            await told("made")
+            loop.call_exception_handler({"message": "what it did", "task": tasks[0]})
+            for task in tasks:
+                task.cancel()
+            await told("cancelled")
+
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path) as program:
+        program.expect("ready")
+        with program.viewer(filter="waits") as filtered, program.viewer() as viewer:
+            program.say()
+            program.expect("made")
+            viewer.until(lambda: len([facts for facts in viewer.facts.values() if facts["name"] == ""]) >= 3, "them")
+            assert viewer.named("7")
+            for session in (viewer, filtered):
+                session.watch(rate=20, window=list(session.facts))
+                session.ticks(3)
+                assert session.ask("tasks", filter="waits")[-1]["total"] == 3
+            program.say()
+            program.expect("cancelled")
+            viewer.until(lambda: len(viewer.of_kind("task_ended")) >= 4 and viewer.of_kind("unhandled"), "their ends")
+            assert viewer.probe["off"] == []
+        assert "looptop" not in program.stderr  # asyncio itself fails at the repr of such a task
+
+
 GARBAGE = [
     b"GET / HTTP/1.1\r\n\r\n",
     b"\x00\xff\xfe\x80" * 100 + b"\n",

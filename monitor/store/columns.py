@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from monitor import format as fmt
 from monitor.store.column import Attribute, Column, figure
-from monitor.store.names import canceller_text, site_text, who
+from monitor.store.names import canceller_text, site_text, when, who
 from probes import wire
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ SLOW: tuple[Column[BlockingLine], ...] = (
         "Last",
         10,
         "how long ago the last one ended",
-        lambda b, s: fmt.age(max(s.now - b.last, 0.0)) + " ago",
+        lambda b, s: when(b.last, s),
         lambda b, s: b.last,
         unit="s",
         right=True,
@@ -262,7 +262,7 @@ ENDED: tuple[Column[EndedTask], ...] = (
         "Ended",
         10,
         "how long ago it ended",
-        lambda e, s: fmt.age(max(s.now - e.ended, 0.0)) + " ago",
+        lambda e, s: when(e.ended, s),
         lambda e, s: e.ended,
         unit="s",
         right=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 from monitor import format as fmt
@@ -32,6 +33,16 @@ def who(name: str | None, what: str | None) -> str:
     if not name or not what:
         return name or what or ""
     return called(name, what.removesuffix("()"))
+
+
+def when(at: float, store: Store) -> str:
+    """`3s ago`; by the clock where nothing comes any more: it would be `3s ago` for good."""
+    if store.stale:
+        try:
+            return time.strftime("%H:%M:%S", time.localtime(at))
+        except (OverflowError, ValueError, OSError):  # no time that a calendar knows
+            return fmt.UNKNOWN
+    return f"{fmt.age(max(store.now - at, 0.0))} ago"
 
 
 def site_text(site: Site | None, store: Store) -> str:

@@ -42,6 +42,7 @@ class Store:
         self.session: Session | None = None
         self.now = 0.0  # Unix time of the last frame, by the clock of the watched program
         self.watched_since = 0.0
+        self.stale = False  # whether nothing comes any more, as far as its owner knows
         self.tasks = Tasks()
         self.ended = Ends()
         self.slow = SlowLog()

@@ -133,6 +133,8 @@ class Looptop(BaseApp[int]):
             self.findings.look(self.store)
             if self.guest is not None and self.guest.look(self.wall()):
                 self.exit()
+            over = self.guest is not None and self.guest.ended_at is not None
+            self.view.stale = self.store.stale = over or self.source.status.state in ("ended", "lost")
             self.look_now()
         finally:
             self._ticking = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitor import format as fmt
 from monitor.store.model import SlowCallback
-from monitor.store.names import line_text, who
+from monitor.store.names import line_text, when, who
 from monitor.store.slow_log import BlockingLine
 from monitor.store.store import Store
 from monitor.tui.pages.stacks import changed_note, heading, stack
@@ -23,7 +23,7 @@ def blocking_line_page(store: Store, group: BlockingLine, sources: Sources, cell
         ("   total ", fmt.duration(group.total)),
         ("   worst ", fmt.duration(group.worst)),
         ("   mean ", fmt.duration(group.total / group.count if group.count else None)),
-        ("   last ", f"{fmt.age(max(store.now - group.last, 0.0))} ago"),
+        ("   last ", when(group.last, store)),
     ]
     summary = line(
         *[(text, style) for title, figure in figures for text, style in ((title, "dim"), (figure, "strong"))]
@@ -63,12 +63,11 @@ def _caught(slow: SlowCallback) -> str:
 
 
 def _occurrence(store: Store, slow: SlowCallback, longest: float) -> Line:
-    ago = fmt.age(max(store.now - slow.at, 0.0))
     alive = slow.task is not None and slow.task in store.tasks
     whose = who(slow.name, slow.callback) or "a callback"
     number = "" if slow.task is None else f"  task {slow.task}{'' if alive else ', ended'}"
     return line(
-        (f"{ago:>7} ago  ", "dim"),
+        (f"{when(slow.at, store):>11}  ", "dim"),
         (f"{fmt.duration(slow.duration):>6} ", delay_style(slow.duration)),
         (bar(slow.duration / longest if longest else 0.0, BAR), "bar"),
         ("  ", "text"),

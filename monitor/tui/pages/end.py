@@ -7,7 +7,7 @@ import time
 from monitor import format as fmt
 from monitor.store.columns import GLYPHS
 from monitor.store.model import EndedTask
-from monitor.store.names import canceller_text, site_text
+from monitor.store.names import canceller_text, site_text, when
 from monitor.store.store import Store
 from monitor.tui.pages.stacks import changed_note, heading, innermost_own, stack
 from monitor.tui.paint import BLANK, Line, Part, line
@@ -26,13 +26,13 @@ def end_page(
     store: Store, ended: EndedTask, sources: Sources, cells: int, locals_kept: bool | None = None
 ) -> list[Line]:
     """Outcome, facts, traceback. `locals_kept`: whether names are kept by now; None where they can not be."""
-    ago = fmt.age(max(store.now - ended.ended, 0.0))
     clock = time.strftime("%H:%M:%S", time.localtime(ended.ended))
+    ago = "" if store.stale else f"{when(ended.ended, store)} "
     title: list[Part] = [(f"{GLYPHS.get(ended.outcome, '■')} {ended.outcome}", STATE_STYLES.get(ended.outcome, "text"))]
     title += [("  ", "text"), (ended.name or ended.coro, "strong")]
     if ended.id:
         title.append((f"  task {ended.id}", "dim"))
-    lines = [line(*title), line((f"{EXPLAINED.get(ended.outcome, '')}, {ago} ago at {clock}", "dim")), BLANK]
+    lines = [line(*title), line((f"{EXPLAINED.get(ended.outcome, '')}, {ago}at {clock}", "dim")), BLANK]
     if ended.outcome == "unhandled":
         lines.append(line((f"{'message':<14}", "dim"), (ended.coro, "text")))
         if ended.id:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from monitor import format as fmt
 from monitor.store.columns import GLYPHS
 from monitor.store.model import Task, TaskDetail, Wait
-from monitor.store.names import site_text
+from monitor.store.names import site_text, when
 from monitor.store.store import Store
 from monitor.tui.pages.stacks import changed_note, heading, innermost_own, stack
 from monitor.tui.paint import BLANK, Line, Part, columns, line
@@ -84,8 +84,10 @@ def _title(store: Store, subject: Subject) -> list[Line]:
     name: list[Part] = [("  ", "text"), (task.name, "strong"), (f"  task {task.id}", "dim")]
     if ended is None:
         return [line(("■ gone", "bad"), *name), line(("what is below is its last state", "dim"))]
-    ago = fmt.age(max(store.now - ended.ended, 0.0))
-    how: Part = (f"{GLYPHS.get(ended.outcome, '■')} {ended.outcome} {ago} ago", STATE_STYLES.get(ended.outcome, "bad"))
+    how: Part = (
+        f"{GLYPHS.get(ended.outcome, '■')} {ended.outcome} {when(ended.ended, store)}",
+        STATE_STYLES.get(ended.outcome, "bad"),
+    )
     failure = f"{ended.failure.type}: {ended.failure.message}; " if ended.failure else ""
     below = line((failure, "bad"), ("Enter opens how it ended; below is its last state", "dim"))
     return [line(how, *name, target=("task", task.id)), below]

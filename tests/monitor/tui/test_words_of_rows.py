@@ -1,5 +1,7 @@
 """What rows say, and what is typed into the filter of Slow, Ended and Findings: words, or a word of one column."""
 
+import time
+
 import msgspec
 from fake_probe import event, hello, static, tick
 
@@ -46,3 +48,16 @@ def test_a_row_that_stays_for_a_task_that_has_ended_does_not_say_that_it_runs():
     told = said()
     assert (told["state"], told["busy"]) == ("■ ended", "113ms")
     assert {told[key] for key in ("age", "share", "idle", "waiting_on")} == {""}
+
+
+def test_when_something_ended_is_told_by_the_clock_once_nothing_comes_any_more():
+    store = Store()
+    end = event(1, "task_ended", task=1, name="job", coro="job", outcome="failed")
+    for frame in (hello(), static(), tick(), end):
+        store.apply(frames.decode(msgspec.json.encode(frame)))
+    rows = EndedRows(store)
+    rows.arrange(store)
+    (column,) = (column for column in rows.columns if column.key == "ended")
+    assert rows.cells(0, [column])[0][0].endswith(" ago")
+    store.stale = True
+    assert rows.cells(0, [column])[0][0] == time.strftime("%H:%M:%S", time.localtime(end["at"] / 1e6))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import io
@@ -23,12 +24,25 @@ BUG = 70
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
+_SPELT = dict(zip("µ≥–…·×→▶▷✓✗⊘■├└─│", "u>-~.x>>>+x/#||-|", strict=True))
+"""How the signs that we print are told where the output has no letters for them: `?s` would be no unit."""
+
+
+def _spell(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_SPELT.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("looptop", _spell)
+
+
 def guarded(command: Callable[[], int]) -> int:
     """Runs a command; the exit status. With LOOPTOP_DEBUG=1 a bug shows its traceback."""
     _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal has no letters for is no failure
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors="looptop")
     status = _status(command)
     return _flush() or status
 

@@ -153,6 +153,13 @@ def test_attach_without_a_terminal_prints_one_table(run, served):
     assert one_line(err) == "stdout is no terminal: this is one table instead of the dashboard"
 
 
+def test_signs_where_the_output_has_no_letters_for_them(served, runtime_dir):
+    told = looptop("tasks", f"unix:{runtime_dir}/{os.getpid()}.sock", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert told.returncode == 0
+    assert " . waiting" in told.stdout
+    assert "?" not in told.stdout
+
+
 def test_detach(run, served):
     assert run("detach", "@api") == (0, f"the probe of process {os.getpid()} is out\n", "")
 

@@ -39,19 +39,23 @@ FRAMEWORKS = (
 
 MOST = 100_000
 """Sites and strings that are kept; the next one becomes number 0, which says so."""
+MOST_FILES = 20_000
+"""Names of files whose kind is remembered: a program may make code under ever new ones."""
 
 _stdlib = os.__file__.rpartition("/")[0] + "/"
 _own = __file__.rpartition("/")[0] + "/"
 
 
 class _Files(dict[str, int]):
-    """The kind of every source file met so far; a new one is looked at once."""
+    """The kind of the source files met so far; a new one is looked at once. Begun anew when there are too many."""
 
     def __init__(self) -> None:
         super().__init__()
         self.skip: tuple[str, ...] = ()
 
     def __missing__(self, file: str) -> int:
+        if len(self) >= MOST_FILES:
+            self.clear()
         kind = self[file] = _kind(file, self.skip)
         return kind
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from interpreters import VERSIONS, find_python
 ROOT = Path(__file__).resolve().parent.parent
 # `tests/probes` must never be taken for the package of that name.
 sys.path[:] = [str(ROOT), *(entry for entry in sys.path if entry != str(ROOT))]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background by a shell (POSIX, `&`), and what tests start would be deaf to Ctrl-C, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("looptop", deadline=None)  # a busy machine is no failure
 settings.load_profile("looptop")

@@ -48,10 +48,10 @@ class Blocked:
             if blocked < total * _NEAR or not recent:
                 continue
             recent.sort(key=lambda slow: slow.at)
-            yield self._sign(recent, blocked, strong=blocked >= total)
+            yield self._sign(recent, blocked, store.now, strong=blocked >= total)
         yield from self._now(store, thresholds.of("loop_blocked", "now"))
 
-    def _sign(self, recent: list[SlowCallback], blocked: float, *, strong: bool) -> Sign:
+    def _sign(self, recent: list[SlowCallback], blocked: float, now: float, *, strong: bool) -> Sign:
         shares: Counter[Site | None] = Counter()
         for slow in recent:
             shares[slow.line] += round(slow.duration * 1e6)
@@ -62,11 +62,12 @@ class Blocked:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         function = line.function.rpartition(".")[2] if line is not None else "a line"
         took = fmt.duration(sum(slow.duration for slow in recent))  # as Slow has it
-        often = f"{len(recent)} times, {took} in all" if len(recent) > 1 else took
+        since = min(slow.at - slow.duration for slow in recent)
+        often = f"{len(recent)} times in {fmt.age(now - since)}, {took} in all" if len(recent) > 1 else took
         return Sign(
             "loop_blocked",
             None if line is None else (line.file, line.function),
-            f"{function} blocked the loop: {often}, in {whose}{more}",
+            f"{function}: {often}, in {whose}{more}",
             strong=strong,
             at_once=True,
             task=last.task,
@@ -83,7 +84,7 @@ class Blocked:
                 "starved": round(sum(slow.starved for slow in recent), 6),
                 "loop": last.loop,
             },
-            since=min(slow.at - slow.duration for slow in recent),
+            since=since,
         )
 
     def _now(self, store: Store, least: float) -> Iterator[Sign]:

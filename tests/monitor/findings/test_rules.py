@@ -440,7 +440,7 @@ def test_a_line_that_blocks_is_told_with_the_time_that_slow_has(world):
     for seq in range(1, 5):
         world.feed({**slow(seq, world.at, 200), "starved": 30_000})
     assert world.seconds(1) == ["loop_blocked"]
-    assert "4 times, 800ms in all" in world.only.text
+    assert "4 times in 1s, 800ms in all" in world.only.text
     assert world.only.evidence["blocked"] == 0.68
 
 

@@ -79,7 +79,7 @@ def watched(things: Iterable[Object], findings: Findings) -> Seen:
     for thing in things:
         if thing["type"] == "finding_gone":
             over.append({key: value for key, value in thing.items() if key not in ("type", "time")} | {"over": True})
-        elif thing["type"] == "notice":
+        elif thing["type"] == "notice" and "about" not in thing:  # what is about ends, which are not printed here
             notes.append(thing["text"])
     there = [finding_object(finding) | {"over": False} for finding in findings.all()]
     return Seen([*there, *over], notes)

@@ -7,6 +7,8 @@ import pytest
 from fake_probe import NOW, event, hello, serve, static, tick
 
 from monitor import frames
+from monitor.findings.engine import Findings
+from monitor.plain.findings import watched
 from monitor.plain.objects import dump
 from monitor.plain.stream import Stream, line, wanted, watch
 from monitor.sources.address import Address
@@ -136,6 +138,7 @@ def test_ends_without_a_name_are_told_by_number():
     assert [thing["text"].split(":")[0] for thing in made] == [
         "36000 more tasks ended well",
     ]
+    assert watched(made, Findings()).notes == [], "looptop findings prints no ends, and says nothing of those"
     assert [wanted(made[0], only) for only in ((), ("ended",), ("slow", "failed"))] == [True, True, False]
 
 

@@ -214,7 +214,7 @@ def _alerts(store: Store, situation: Situation, wide: bool) -> list[Part]:
         alerts.append((f"● {'REC ' if wide else ''}{name} {facts}", "bad"))
     if situation.findings:
         more = f" +{situation.findings - 1}" if situation.findings > 1 else ""
-        most = LONG_WORST if wide else SHORT_WORST
+        most = LONG_WORST if wide else min(SHORT_WORST, SHORT_WORST + 1 - len(more))  # or there is no room for it
         text = situation.worst if width(situation.worst) <= most else fit(situation.worst, most)
         alerts.append((f"{'✗' if situation.broken else '!'} {text}{more}", "bad" if situation.broken else "warn"))
     if probe.off:

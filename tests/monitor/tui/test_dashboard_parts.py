@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from scene import HOSTILE
+from scene import HOSTILE, everything
 
 from monitor import format as fmt
+from monitor.sources.base import Status
 from monitor.store.columns import ENDED, GROUPS, SLOW, TASKS
+from monitor.store.store import Store
 from monitor.tui import keys, theme
 from monitor.tui.captured import Captured
 from monitor.tui.paint import Line, columns, crop, fit, line, spread, to_strip
@@ -28,6 +30,7 @@ from monitor.tui.screens.task import TaskScreen
 from monitor.tui.screens.tasks import TasksScreen
 from monitor.tui.widgets import spark
 from monitor.tui.widgets.column_layout import GAP, lay_out
+from monitor.tui.widgets.header import Situation, header
 from monitor.tui.widgets.histogram import bounds, chart, percentile
 from monitor.tui.widgets.source_view import MOST_BYTES, Sources
 
@@ -236,3 +239,16 @@ def test_ticks_that_run_late_halve_the_rate_until_they_are_in_time() -> None:
         now += 60
         pulse.beat(now)
     assert pulse.rate == 0.5
+
+
+@pytest.mark.parametrize("findings", [1, 4, 12])
+def test_what_is_wrong_has_room_in_80_columns(findings: int) -> None:
+    store = Store()
+    for frame in everything():
+        store.apply(frame)
+    for worst in ("exception never retrieved", "loop blocked by a line", "deadlock"):
+        status = Status("connected", "", 0.0)
+        situation = Situation(status, None, 0.1, 0, findings=findings, worst=worst, broken=findings)
+        lines = ["".join(text for text, _ in line) for line in header(store, situation, 80)]
+        assert f"✗ {worst[:8]}" in lines[2], lines
+        assert findings == 1 or f"+{findings - 1}" in lines[2], lines

@@ -19,7 +19,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from monitor.attach.inject import gdb, remote_exec, thread_injector
+from monitor.attach.inject import gdb, remote_exec, thread_injector, waiting
 from monitor.attach.inject.answer import Answer
 from monitor.attach.inject.ptrace import GoneError, PtraceError, StuckError
 from monitor.attach.inject.target import Target, look
@@ -125,10 +125,10 @@ def _plan(way: str, target: Target) -> str:
         return "its main thread runs the probe's text when it next looks up; if it waits in epoll, after a nudge"
     if way == "gdb":
         return "all of it stands still for a quarter of a second or more"
-    waiting = thread_injector.waiting_threads(target.pid)
-    if not waiting:
+    sitting = waiting.threads(target.pid)
+    if not sitting:
         return "no thread of it sits still now: its main thread is stopped where it is, and gets a pending call"
-    tid, where = waiting[0]
+    tid, where = sitting[0]
     which = "its main thread" if tid == target.pid else f"its thread {tid}"
     return f"{which} waits in {where}: it is borrowed for about a millisecond, and a new thread starts the probe"
 

@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from monitor.attach.inject import waiting
 from monitor.attach.inject.ptrace import GoneError, PtraceError, StuckError, Thread, threads_of
-from monitor.attach.inject.thread_injector import Done, InjectError, waiting_threads
+from monitor.attach.inject.thread_injector import Done, InjectError
 
 if TYPE_CHECKING:
     from monitor.attach.inject.answer import Answer
@@ -30,7 +31,7 @@ IN_TIME = 0.25
 AT_MOST = 1.5
 """Seconds more while a thread of it runs, or waits for a processor to run on: on a busy machine that takes its time."""
 
-_HOPELESS = ("nanosleep", "clock_nanosleep", "futex")
+_HOPELESS = set(waiting.SAFE.values()) - set(waiting.WAITING.values())
 """System calls that C code or the kernel goes on with after a nudge."""
 
 
@@ -63,7 +64,7 @@ def run(target: Target, text: str, answer: Answer, nudge: bool) -> Done:
         pause = 0.0
         if answer.wait(time.monotonic() + AT_ONCE) is not None:
             return Done("sys.remote_exec", pause)
-        where = dict(waiting_threads(target.pid)).get(target.pid)
+        where = dict(waiting.threads(target.pid)).get(target.pid)
         if where not in _HOPELESS:
             if nudge and where is not None:
                 pause = _nudge(target.pid)

@@ -13,9 +13,8 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-from monitor.attach.inject import code
+from monitor.attach.inject import code, waiting
 from monitor.attach.inject.ptrace import (
     SYSCALL,
     GoneError,
@@ -25,17 +24,11 @@ from monitor.attach.inject.ptrace import (
     StuckError,
     Thread,
     everything_blocked,
-    threads_of,
 )
 
-SAFE = {232: "epoll_wait", 281: "epoll_pwait", 441: "epoll_pwait2", 7: "poll", 271: "ppoll", 23: "select"}
-SAFE |= {270: "pselect6", 35: "nanosleep", 230: "clock_nanosleep", 202: "futex"}
-"""Blocking system calls in which a thread holds no lock of the C library (x86-64 numbers), the best ones first."""
-
-FUTEX_WAIT_BITSET = 9
-"""How semaphores and conditions wait; the plain FUTEX_WAIT is that of malloc's locks, and never safe."""
-
 TRIES = 3
+UNDISTURBED = 1.0
+"""Seconds for which a main thread is awaited that must not be stopped in the call where it is."""
 STEP = 2.0  # seconds for one stop
 TAKEN = 0.5
 """Seconds for which a thread is asked for that somebody else traces: another looptop may have come between our look at
@@ -43,6 +36,7 @@ the process and this, and has it for some milliseconds."""
 _MMAP, _MUNMAP = 9, 11
 _READ_EXEC, _PRIVATE_ANONYMOUS = 5, 0x22
 _NO_CALL = (1 << 64) - 1
+_INTERRUPTED, _RESTART = (1 << 64) - 4, (1 << 64) - 512  # -EINTR, -ERESTARTSYS
 _TRAP = 5
 
 
@@ -56,26 +50,6 @@ class Done:
 
     how: str
     pause: float  # seconds that one thread stood still
-
-
-def waiting_threads(pid: int) -> list[tuple[int, str]]:
-    """Threads in a safe system call, the best one first; read without stopping anything."""
-    found = []
-    order = list(SAFE)
-    for tid in threads_of(pid):
-        try:
-            words = Path(f"/proc/{pid}/task/{tid}/syscall").read_text().split()
-        except OSError:
-            continue
-        if len(words) < 3 or not words[0].isdigit():
-            continue
-        if _is_safe(int(words[0]), int(words[2], 16)):
-            found.append((order.index(int(words[0])), tid))
-    return [(tid, SAFE[order[rank]]) for rank, tid in sorted(found, key=lambda entry: entry[0])]
-
-
-def _is_safe(number: int, second: int) -> bool:
-    return number in SAFE and (number != 202 or second & 0x7F == FUTEX_WAIT_BITSET)
 
 
 def inject(pid: int, memory: Memory, names: dict[str, int], text: bytes, deadline: float) -> Done:
@@ -93,7 +67,7 @@ def inject(pid: int, memory: Memory, names: dict[str, int], text: bytes, deadlin
 def _inject(pid: int, memory: Memory, names: dict[str, int], text: bytes, deadline: float) -> Done:
     stuck = ""
     for attempt in range(TRIES):
-        for tid, _ in waiting_threads(pid)[:4]:
+        for tid, _ in waiting.threads(pid)[:4]:
             try:
                 done = _by_thread(tid, memory, names, text)
             except (GoneError, StuckError) as error:
@@ -104,6 +78,11 @@ def _inject(pid: int, memory: Memory, names: dict[str, int], text: bytes, deadli
         if time.monotonic() > deadline:
             raise InjectError(stuck or "no thread of it sat still in time")
         time.sleep(0.002 * (attempt + 1))
+    until = min(deadline, time.monotonic() + UNDISTURBED)
+    while (call := waiting.would_be_cut_short(pid)) and time.monotonic() < until:
+        time.sleep(0.005)
+    if call:
+        raise InjectError(f"its main thread waits in {call}, which would be cut short")
     return _by_pending_call(pid, memory, names, text, stuck)
 
 
@@ -157,6 +136,9 @@ class Borrowed:
         try:
             self._thread.stop(self._since + STEP)
             self._registers = self._thread.registers()
+            if self._registers.rax == _INTERRUPTED and self._registers.orig_rax in waiting.RESTARTABLE:
+                self._registers.rax = _RESTART
+                self._thread.set_registers(self._registers)
             self._extended = self._thread.extended()
             self._mask = self._thread.mask()
             self._gate = self._find_gate(names)
@@ -170,7 +152,9 @@ class Borrowed:
     def in_safe_call(self) -> bool:
         """Whether the thread still is in a system call where it may be borrowed."""
         number = self._registers.orig_rax
-        return number < 1000 and _is_safe(number, self._registers.rsi) and self._at_gate(self._registers.rip - 2)
+        found = self._registers
+        arguments = (found.rdi, found.rsi, found.rdx, found.r10)
+        return number < 1000 and waiting.is_safe(self._thread.tid, number, arguments) and self._at_gate(found.rip - 2)
 
     def _at_gate(self, address: int) -> bool:
         return self._memory.read(address, 2) == code.SYSCALL

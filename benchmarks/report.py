@@ -84,7 +84,7 @@ needs structures that change with every Python, and the stable ABI is worth more
 **uvloop, one viewer.** Its `call_soon` is compiled, so a hook in C is no longer cheaper than what it takes the place
 of: a step has an object of ours, two readings of the clock and the booking, some 1,000 instructions. A request of
 aiohttp is one such step on 3.12 and later, and three with a task born on 3.11, where aiohttp cannot start a task
-eagerly. The probe's own threads (four ticks, twenty beats and looks of the watchdog a second) take 1 to 2 % more.
+eagerly. The probe's own threads (four ticks, forty looks and beats of the watchdog a second) take 1 to 2 % more.
 
 **The hooks in Python** are bytecode, which is where nearly all of the difference is. Empty tasks: asyncio's `Task` is
 C, and an empty one has no work of its own that a record, made by an interpreter, could hide behind: of what is added

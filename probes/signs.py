@@ -18,7 +18,7 @@ from . import cancels, hot, pools, sites, waits
 from .detail import entered, number_of
 from .slow import describe, stack_of
 from .stacks import frames_of
-from .things import MOST_ROWS, MOST_TEXT, Numbers, Things, chain
+from .things import MOST_ROWS, MOST_TEXT, Numbers, Things, chain, of_each
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -215,18 +215,11 @@ class Signs:
 
     def _find_holders(self, records: list[TaskRecord], locks: dict[int, _Lock]) -> Iterator[None]:
         """Who is inside `async with`: the bound `__aexit__` lies on the stack of a frame (see `detail.holder_of`)."""
-        task: Any = None
-        for number, record in enumerate(records):
-            if number % _SLICE == 0:
-                task = None
-                yield
-            task = record()
-            if task is None or task.done():
-                continue
-            try:
-                self._find_held(task, record.id, locks)
-            except Exception:
-                continue
+
+        def find_held(task: Any, number: int) -> None:
+            self._find_held(task, number, locks)
+
+        return of_each(records, _SLICE, find_held)
 
     def _find_held(self, task: Any, number: int, locks: dict[int, _Lock]) -> None:
         waits_for = {key for key, lock in locks.items() if number in lock.tasks}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from . import sites
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import CodeType
 
     from .records import TaskRecord
@@ -84,22 +84,14 @@ class Things:
 
     def search(self, records: list[TaskRecord]) -> Iterator[None]:
         """Looks for things in the variables of some tasks, others each time."""
-        task: Any = None
         self._place = self._place if self._place < len(records) else 0
         chosen = records[self._place : self._place + SEARCHED]
         self._place += SEARCHED
-        for number, record in enumerate(chosen):
-            if number % (_SLICE) == 0:
-                task = None
-                yield
-            task = record()
-            if task is None or task.done():
-                continue
-            try:
-                for coro in chain(task.get_coro()):
-                    self._search_in(coro)
-            except Exception:
-                continue
+        return of_each(chosen, _SLICE, self._search_task)
+
+    def _search_task(self, task: Any, _: int) -> None:
+        for coro in chain(task.get_coro()):
+            self._search_in(coro)
 
     def _search_in(self, coro: Any) -> None:
         frame = getattr(coro, "cr_frame", None) or getattr(coro, "ag_frame", None)
@@ -171,6 +163,22 @@ class Things:
                 continue
         queues.sort(key=lambda row: -row[3])
         return {"queues": queues[:MOST_ROWS], "semaphores": semaphores[:MOST_ROWS]}
+
+
+def of_each(records: Iterable[TaskRecord], size: int, read: Callable[[Any, int], None]) -> Iterator[None]:
+    """Has each task that lives read, with its number, in slices of that size. One that changes is left out."""
+    task: Any = None
+    for place, record in enumerate(records):
+        if place % size == 0:
+            task = None  # nothing of the program's is held between slices
+            yield
+        task = record()
+        if task is None or task.done():
+            continue
+        try:
+            read(task, record.id)
+        except Exception:
+            continue
 
 
 def chain(coro: Any) -> Iterator[Any]:

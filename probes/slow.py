@@ -219,6 +219,8 @@ class Watchdog:
             loop.call_soon_threadsafe(beat)
         except RuntimeError:  # closed since we looked
             record.beat_sent = 0.0
+        if hot.loops.get(loop) is not record:  # stopped since we looked: it answers when it runs again, if ever
+            record.beat_sent = 0.0
 
     def _book_unclocked(self, record: LoopRecord, answered: float) -> None:
         """What blocked a loop that tells nothing of its callbacks: stretches of looks that found the same one.

@@ -161,6 +161,8 @@ def test_an_eager_child_is_not_its_creators_work(tmp_path: Path, python: str) ->
             program.say()
             program.expect("worked")
             viewer.ticks(2)
+            # A task that starts eagerly is named after its first step (3.12), and a tick may have told of it before.
+            viewer.watch(rate=20, window=list(viewer.facts))
             parent, outer, inner = (viewer.named(name) for name in ("grandparent", "outer", "inner 0.04"))
             viewer.until(lambda: viewer.of_kind("task_ended"), "the end of the one that ended at once")
             (at_once,) = [event for event in viewer.of_kind("task_ended") if event["name"] == "at once"]

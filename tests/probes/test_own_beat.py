@@ -25,6 +25,18 @@ def test_a_beat_that_had_to_wait_for_the_processor_is_no_slow_callback(record):
     assert not watchdog.caught
 
 
+def test_a_loop_that_has_stopped_is_not_waited_for(record, monkeypatch):
+    record, loop = record
+    asked = []
+    loop.call_soon_threadsafe = asked.append
+    monkeypatch.setattr(slow.hot, "loops", {loop: record})
+    slow.Watchdog()._beat(loop, record, 1.0)
+    assert (len(asked), record.beat_sent) == (1, 1.0)
+    slow.hot.loops.clear()  # between the look and the beat
+    slow.Watchdog()._beat(loop, record, 2.0)
+    assert record.beat_sent == 0.0
+
+
 def test_a_callback_of_the_program_is_one(record):
     record, _ = record
     watchdog = slow.Watchdog()

@@ -104,6 +104,12 @@ def _visible(char: str) -> str:
     return " "
 
 
+def place(path: str, line: int | None, function: str | None = None, roots: tuple[str, ...] = ()) -> str:
+    """`app.py:12 spawn`. Line 0 stands for one that is not known, and is left out."""
+    where = f"{short_path(path, roots)}:{line}" if line else short_path(path, roots)
+    return f"{where} {function}" if function else where
+
+
 def short_path(path: str, roots: tuple[str, ...] = ()) -> str:
     """A file path relative to the first root that holds it, else with its last two parts."""
     for root in roots:

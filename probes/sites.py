@@ -200,7 +200,7 @@ class Tables:
     """Numbers for strings and sites; a session sends what is new since it last sent. Used by one thread."""
 
     def __init__(self) -> None:
-        self.strings: list[str] = ["(too many)"]
+        self.strings: list[str] = ["(unknown)"]
         self.sites: list[tuple[int, int, int]] = [(0, 0, 0)]
         self._strings: dict[str, int] = {}
         self._by_line: dict[tuple[int, int], int] = {}

@@ -52,8 +52,8 @@ class Lines:
     """Numbers for (file, line), and for the files."""
 
     def __init__(self) -> None:
-        self.lines: list[tuple[str, int]] = [("(too many)", 0)]
-        self.files: list[str] = ["(too many)"]
+        self.lines: list[tuple[str, int]] = [("(other lines)", 0)]
+        self.files: list[str] = ["(other files)"]
         self.file_of: list[int] = [0]
         self._kinds: list[int] = [USER]
         self._lines: dict[tuple[str, int], int] = {}

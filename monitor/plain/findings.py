@@ -61,7 +61,7 @@ def gone_text(thing: Object) -> str:
 
 def _where(thing: Object) -> str:
     site = thing["site"]
-    return "" if site is None else f"  {fmt.short_path(site['file'])}:{site['line']} {site['function']}"
+    return "" if site is None else f"  {fmt.place(site['file'], site['line'], site['function'])}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,5 +114,5 @@ def _paragraph(text: str, width: int) -> list[str]:
 
 
 def _line(one: Object) -> str:
-    place = f"{fmt.short_path(one['file'])}:{one['line']} {one['function']}" if "file" in one else ""
+    place = fmt.place(one["file"], one["line"], one["function"]) if "file" in one else ""
     return "  ".join(part for part in (one["name"], one["text"], place) if part)

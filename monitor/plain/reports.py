@@ -23,12 +23,15 @@ def tasks(look: Look, width: int, colour: bool) -> list[str]:
     if look.depths:
         headings = [_in_tree(heading, look.depths) if heading.title == "Name" else heading for heading in headings]
     lines = heading_lines(store)
-    lines += ["", *table(look.tasks, headings, width, colour)] if look.tasks else ["", _nothing(store)]
+    if look.tasks:
+        lines += ["", *table(look.tasks, headings, width, colour)]
+    elif not look.passed:
+        lines += ["", _nothing(store)]
     if look.ended:
         lines += ["", *table(look.ended, of_columns(ENDED, store), width, colour)]
-    left_out = len(store.tasks) - len(look.tasks)
-    if left_out > 0 and look.tasks:
-        lines += ["", f"{left_out} more live tasks"]
+    left_out = look.passed - len(look.tasks)
+    if left_out > 0:
+        lines += ["", f"{left_out} more live task{'' if left_out == 1 else 's'}"]
     return [*lines, *(f"note: {fmt.clean(notice.text)}" for notice in store.notices)]
 
 

@@ -37,6 +37,7 @@ class Look:
     tasks: list[Task]
     ended: list[EndedTask]
     depths: dict[int, int]  # of the tree; empty without one
+    passed: int = 0  # live tasks that pass the filter, those beyond the limit included
 
 
 def sort_order(key: str) -> tuple[Column[Task], bool]:
@@ -47,7 +48,7 @@ def sort_order(key: str) -> tuple[Column[Task], bool]:
     column = by_key(TASKS, key.removeprefix("-"))
     if column is None or column.sort is None:
         known = ", ".join(column.key for column in TASKS if column.sort is not None)
-        raise UsageError(f"can not sort by {key.removeprefix('-')!r}", f"try one of {known}")
+        raise UsageError(f"cannot sort by {key.removeprefix('-')!r}", f"try one of {known}")
     return column, column.descending ^ key.startswith("-")
 
 
@@ -67,17 +68,16 @@ def look(connection: Connection, wanted: Wanted) -> Look:
         waits_matter = "waiting_on" in wanted.filter or wanted.sort.endswith("waiting_on")
         if waits_matter:
             details(connection, store, list(store.tasks))
-        tasks, depths = choose(store, wanted)
+        found = chosen(store, wanted)
         if not waits_matter:
-            details(connection, store, [task.id for task in tasks[:MOST_LOOKED_AT]])
-    return Look(store, tasks, choose_ended(store, wanted) if wanted.ended else [], depths)
+            details(connection, store, [task.id for task in found.tasks[:MOST_LOOKED_AT]])
+    return found
 
 
 def look_back(store: Store, wanted: Wanted) -> Look:
     """The same of a recording: what its store knows."""
     validate(wanted)
-    tasks, depths = choose(store, wanted)
-    return Look(store, tasks, choose_ended(store, wanted) if wanted.ended else [], depths)
+    return chosen(store, wanted)
 
 
 def load(connection: Connection, store: Store) -> None:
@@ -135,14 +135,15 @@ def replies(connection: Connection, store: Store, number: int) -> frames.Reply:
                 return frame
 
 
-def choose(store: Store, wanted: Wanted) -> tuple[list[Task], dict[int, int]]:
-    """The live tasks to print, in order, and their depths when a tree is wanted."""
+def chosen(store: Store, wanted: Wanted) -> Look:
+    """The tasks to print, in order."""
     column, descending = sort_order(wanted.sort)
     tasks = ordered(query.matching(store, wanted.filter), column, store, descending)
     depths: dict[int, int] = {}
     if wanted.tree:
         tasks, depths = as_tree(tasks)
-    return tasks[: wanted.limit], depths
+    ended = choose_ended(store, wanted) if wanted.ended else []
+    return Look(store, tasks[: wanted.limit], ended, depths, passed=len(tasks))
 
 
 def as_tree(tasks: list[Task]) -> tuple[list[Task], dict[int, int]]:

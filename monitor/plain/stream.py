@@ -309,7 +309,7 @@ def _who(thing: Object, otherwise: str) -> str:
 
 
 def _place(site: Object) -> str:
-    return f"{fmt.short_path(site['file'])}:{site['line']} {site['function']}"
+    return fmt.place(site["file"], site["line"], site["function"])
 
 
 def _first_line(text: str) -> str:

@@ -110,7 +110,7 @@ def figures(path: str | Path, skip: float = 0.0) -> Figures:
 
 def place_of(site: Site | None, store: Store) -> Place:
     """Where a site is, relative to the program's own folders."""
-    return UNKNOWN if site is None else Place(fmt.short_path(site.file, store.roots), site.function, site.line)
+    return UNKNOWN if site is None or not site.line else Place(fmt.short_path(site.file, store.roots), site.function, site.line)
 
 
 def _state(recording: Recording, at: int) -> Store:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def words(by: CancelledBy, roots: tuple[str, ...] = ()) -> str:
     """What is known, to follow `cancelled`. `roots` are folders that paths are shortened by."""
     name = by.name or (f"task {by.task}" if by.task else "")
-    line = f" at {fmt.short_path(by.site.file, roots)}:{by.site.line}" if by.site is not None else ""
+    line = f" at {fmt.place(by.site.file, by.site.line, roots=roots)}" if by.site is not None else ""
     match by.how:
         case "call":
             text = f"by {name or 'a callback'}{line}"

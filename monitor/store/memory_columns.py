@@ -21,9 +21,7 @@ def signed(size: float | None) -> str:
 
 def place(site: Site | None, store: Store) -> str:
     """A file and, where it is one, a line of it."""
-    if site is None:
-        return fmt.UNKNOWN
-    return line_text(site, store) if site.line else fmt.short_path(site.file, store.roots)
+    return fmt.UNKNOWN if site is None else line_text(site, store)
 
 
 ObjectRow = tuple[str, int, int]

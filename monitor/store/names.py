@@ -47,12 +47,14 @@ def when(at: float, store: Store) -> str:
 
 def site_text(site: Site | None, store: Store) -> str:
     """`app.py:12 spawn`."""
-    return fmt.UNKNOWN if site is None else f"{line_text(site, store)} {site.function.rpartition('.')[2]}"
+    if site is None:
+        return fmt.UNKNOWN
+    return fmt.place(site.file, site.line, site.function.rpartition(".")[2], store.roots)
 
 
 def line_text(site: Site, store: Store) -> str:
     """`app.py:12`."""
-    return f"{fmt.short_path(site.file, store.roots)}:{site.line}"
+    return fmt.place(site.file, site.line, roots=store.roots)
 
 
 def canceller_text(by: CancelledBy | None, store: Store) -> str:

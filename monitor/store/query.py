@@ -40,16 +40,25 @@ def _term(word: str) -> Predicate:
         inner = _term(word[1:])
         return lambda task, store: not inner(task, store)
     match = _TERM.match(word)
-    if match is None or (match["key"] not in TEXT_KEYS and match["key"] not in NUMBER_KEYS):
-        if match is not None and match["op"] != ":":
-            raise UsageError(f"no such field in a filter: {match['key']}", f"try one of {', '.join(NUMBER_KEYS)}")
+    if match is None or (match["op"] == ":" and match["value"].startswith("//")):  # a URL
         return _anywhere(word)
     key, op, value = match["key"], match["op"], match["value"]
+    if key not in TEXT_KEYS and key not in NUMBER_KEYS:
+        raise _unknown_column(key, op, word)
     if op == ":" and key in TEXT_KEYS:
         return _text(key, value)
     if key not in NUMBER_KEYS:
         raise UsageError(f"{key} is text: {word}", f"write {key}:{value}")
     return _number(key, "=" if op == ":" else op, value, word)
+
+
+def _unknown_column(key: str, op: str, word: str) -> UsageError:
+    if op != ":":
+        return UsageError(f"no such column in a filter: {key}", f"try one of {', '.join(NUMBER_KEYS)}")
+    keys = dict.fromkeys((*TEXT_KEYS, *NUMBER_KEYS))
+    return UsageError(
+        f"no such column in a filter: {key}", f"try one of {', '.join(keys)}; for a name with a colon name:{word}"
+    )
 
 
 def _anywhere(word: str) -> Predicate:

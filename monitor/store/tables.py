@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from monitor import frames
 
 
+UNKNOWN_LINE = Site("(unknown line)", 0, "")
+"""Site number 0: a frame without a known line, or one beyond those that the probe keeps."""
+
+
 class Tables:
     """Grows with what `static` frames tell; a number that never came stands for nothing."""
 
@@ -27,7 +31,8 @@ class Tables:
         if sites is not None:
             del self.sites[sites.from_ :]
             for file, line, function in sites.items:
-                self.sites.append(Site(self.string(file), line, self.string(function)))
+                known = Site(self.string(file), line, self.string(function))
+                self.sites.append(known if self.sites else UNKNOWN_LINE)
 
     def string(self, number: int) -> str:
         """The string of a number."""
@@ -66,7 +71,7 @@ class Numbers:
         number = self._sites.get(site)
         if number is None:
             if not self.sites:
-                self.sites.append((self.string(""), 0, self.string("")))
+                self.sites.append(self._row(UNKNOWN_LINE))
             number = self._sites[site] = len(self.sites)
             self.sites.append(self._row(site))
         return number

@@ -10,10 +10,11 @@ from monitor import frames
 from monitor.attach.programs import Program
 from monitor.plain.programs import programs
 from monitor.plain.reports import heading_lines, tasks
-from monitor.plain.snapshot import Look, choose
+from monitor.plain.snapshot import Look, chosen
 from monitor.plain.tables import Heading, cut, fit, table
 from monitor.plain.wanted import Wanted
 from monitor.store.columns import TASKS
+from monitor.store.names import site_text
 from monitor.store.store import Store
 
 HOSTILE = [
@@ -59,8 +60,8 @@ def hostile():
 @pytest.mark.parametrize("width", [1, 20, 40, 80, 120, 400])
 @pytest.mark.parametrize("tree", [False, True])
 def test_hostile_names(hostile, width, tree):
-    chosen, depths = choose(hostile, Wanted(sort="id", tree=tree))
-    lines = tasks(Look(hostile, chosen, [], depths), width, colour=False)
+    look = chosen(hostile, Wanted(sort="id", tree=tree))
+    lines = tasks(look, width, colour=False)
     assert len([line for line in lines if "waiting" in line]) <= len(HOSTILE) + 1
     body = lines[len(heading_lines(hostile)) + 1 :]
     assert len(body) == len(HOSTILE) + 1
@@ -72,24 +73,24 @@ def test_hostile_names(hostile, width, tree):
 
 
 def test_names_are_not_markup(hostile):
-    chosen, _ = choose(hostile, Wanted(sort="id"))
-    text = "\n".join(tasks(Look(hostile, chosen, [], {}), 200, colour=True))
+    look = chosen(hostile, Wanted(sort="id"))
+    text = "\n".join(tasks(look, 200, colour=True))
     for name in ("[/x]", "[@click=app.quit]b[/]", "[bold red]no[/bold red]"):
         assert name in text
     assert text.count("\x1b") == 2  # the heading is bold, and not more
 
 
 def test_no_codes_without_colour(hostile):
-    chosen, _ = choose(hostile, Wanted())
-    assert "\x1b" not in "\n".join(tasks(Look(hostile, chosen, [], {}), 80, colour=False))
+    look = chosen(hostile, Wanted())
+    assert "\x1b" not in "\n".join(tasks(look, 80, colour=False))
 
 
 def test_columns_go_by_priority():
     store = apply(Store(), hello(), static(), tick())
-    chosen, _ = choose(store, Wanted(sort="id"))
+    look = chosen(store, Wanted(sort="id"))
     titles = {}
     for width in (40, 80, 120, 200):
-        heading = tasks(Look(store, chosen, [], {}), width, colour=False)[len(heading_lines(store)) + 1]
+        heading = tasks(look, width, colour=False)[len(heading_lines(store)) + 1]
         titles[width] = {column.key for column in TASKS if column.title in heading}
     assert titles[40] <= titles[80] <= titles[120] <= titles[200]
     assert {"name", "state", "age", "busy"} <= titles[80]
@@ -98,8 +99,8 @@ def test_columns_go_by_priority():
 
 def test_what_is_not_known_is_a_dash_and_a_lower_bound_says_so():
     store = apply(Store(), hello(), static(), tick())
-    chosen, _ = choose(store, Wanted(sort="id"))
-    lines = tasks(Look(store, chosen, [], {}), 200, colour=False)[-3:]
+    look = chosen(store, Wanted(sort="id"))
+    lines = tasks(look, 200, colour=False)[-3:]
     assert "≥" not in lines[0]
     assert "≥40µs" in lines[1]
     assert "≥" not in lines[2]
@@ -108,9 +109,9 @@ def test_what_is_not_known_is_a_dash_and_a_lower_bound_says_so():
 
 def test_a_tree_is_indented():
     store = apply(Store(), hello(), static(), tick())
-    chosen, depths = choose(store, Wanted(sort="name", tree=True))
-    assert [(task.name, depths[task.id]) for task in chosen] == [("main", 0), ("worker-1", 1), ("worker-2", 0)]
-    lines = tasks(Look(store, chosen, [], depths), 120, colour=False)
+    look = chosen(store, Wanted(sort="name", tree=True))
+    assert [(task.name, look.depths[task.id]) for task in look.tasks] == [("main", 0), ("worker-1", 1), ("worker-2", 0)]
+    lines = tasks(look, 120, colour=False)
     assert any("   worker-1" in line for line in lines)
 
 
@@ -119,6 +120,20 @@ def test_no_tasks_and_no_loop():
     assert tasks(Look(store, [], [], {}), 80, colour=False)[-1] == "no event loop has run yet"
     apply(store, static(tasks=[]))
     assert tasks(Look(store, [], [], {}), 80, colour=False)[-1] == "no tasks"
+
+
+def test_tasks_beyond_the_limit_are_counted_and_those_that_do_not_pass_the_filter_are_not():
+    store = apply(Store(), hello(), static(), tick())
+    assert tasks(chosen(store, Wanted(filter="worker")), 80, colour=False)[-1].endswith("worker")
+    assert tasks(chosen(store, Wanted(filter="worker", limit=1)), 80, colour=False)[-1] == "1 more live task"
+    assert tasks(chosen(store, Wanted(limit=0)), 80, colour=False)[-1] == "3 more live tasks"
+    assert tasks(chosen(store, Wanted(filter="nobody")), 80, colour=False)[-1] == "no task passes the filter"
+
+
+def test_a_line_that_is_not_known():
+    store = apply(Store(), hello(), static(strings={"from": 0, "items": ["(too many)"]}))
+    (unknown,) = store.tables.stack([0])
+    assert site_text(unknown, store) == "(unknown line)"
 
 
 def test_no_programs():
@@ -173,9 +188,9 @@ def test_the_coroutine_stands_for_a_name_of_asyncio_where_it_has_no_column(tree)
     facts = static()
     facts["tasks"][0][1] = "Task-1"
     store = apply(Store(), hello(), facts, tick())
-    chosen, depths = choose(store, Wanted(tree=tree))
+    look = chosen(store, Wanted(tree=tree))
     for width, name, other in ((60, "main()", "Task-1"), (200, "Task-1", "main()")):
-        text = "\n".join(tasks(Look(store, chosen, [], depths), width, colour=False))
+        text = "\n".join(tasks(look, width, colour=False))
         assert name in text
         assert other not in text
         assert ("Coroutine" in text) == (width == 200)

@@ -31,6 +31,8 @@ LIMIT = 1 << 30
 """Bytes traced at which tracing ends, unless the viewer says otherwise."""
 
 MOST_ROWS = 500
+REPORTED = 0.01
+"""Seconds that a look must hold the program to be an event. Its reply has the pause of every look."""
 
 OPERATIONS = ("memory_start", "memory_stop", "memory_baseline", "memory_look", "objects_look", "profile")
 MOST_CALLS = 1000
@@ -166,7 +168,8 @@ class Memory:
         yield from traces.collect(now, tracing.lines)
         tracing.pause = now.pause
         tracing.looks += 1
-        self._tell(f"a look at {now.blocks} blocks held the program for {now.pause * 1e3:.1f} ms", now.pause)
+        if now.pause >= REPORTED:
+            self._tell(f"a look at {now.blocks} blocks held the program for {now.pause * 1e3:.1f} ms", now.pause)
         before = {BASELINE: kept.baseline, LAST: kept.last, NOTHING: None}[against]
         diff = Diff()
         if not baseline:

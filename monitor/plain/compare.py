@@ -104,7 +104,7 @@ def comparison_lines(found: Comparison, width: int, colour: bool) -> list[str]:
     blocking = [line for line in found.blocking if line.slow[0].count or line.slow[1].count]
     if blocking:
         headings: list[Heading[Blocking]] = [
-            Heading("", lambda row: _mark(*row.blocked, 0.002)),
+            Heading("", lambda row: "" if row.chance else _mark(*row.blocked, 0.002)),
             Heading("Slow callbacks by line", lambda row: _moved(row.a, row.b)),
             Heading("A", lambda row: _slow(row.slow[0]), right=True),
             Heading("B", lambda row: _slow(row.slow[1]), right=True),

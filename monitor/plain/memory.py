@@ -194,7 +194,9 @@ def growth_lines(growth: Growth, width: int, colour: bool) -> list[str]:
     if look.group == "traceback":
         for number, row in enumerate(rows, 1):
             lines += ["", f"{number}. {_signed(row.size_diff)} in {row.count_diff:+d} blocks"]
-            lines += [fmt.clean(f"     {site.file}:{site.line}" if site.line else f"     {site.file}") for site in row.place]
+            lines += [
+                fmt.clean(f"     {site.file}:{site.line}" if site.line else f"     {site.file}") for site in row.place
+            ]
     if look.found > len(look.rows):
         lines += ["", f"{look.found - len(look.rows)} more"]
     if look.others[2] or look.others[3]:

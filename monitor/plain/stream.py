@@ -267,7 +267,7 @@ def _slow(thing: Object) -> str:
 
 def _ended(thing: Object) -> str:
     failure = thing["exception"]
-    why = f"  {failure['type']}: {_first_line(failure['message'])}" if failure else ""
+    why = f"  {_failure(failure)}" if failure else ""
     why += f"  {thing['cancelled_by']['text']}" if thing["cancelled_by"] else ""
     figures = f"age {fmt.duration(thing['age'])}  busy {fmt.duration(thing['busy'])}"
     return f"{thing['outcome'] or 'ended':<9}  {_who(thing, thing['coro'])}{why}  {figures}"
@@ -275,9 +275,13 @@ def _ended(thing: Object) -> str:
 
 def _unhandled(thing: Object) -> str:
     failure = thing["exception"]
-    why = f"  {failure['type']}: {_first_line(failure['message'])}" if failure else ""
+    why = f"  {_failure(failure)}" if failure else ""
     whose = f"  in {_who(thing, '')}" if thing["task"] or thing["name"] else ""
     return f"{_first_line(thing['message'])}{why}{whose}"
+
+
+def _failure(failure: Object) -> str:
+    return ": ".join(filter(None, (failure["type"], _first_line(failure["message"]))))
 
 
 def _loop_text(thing: Object) -> str:

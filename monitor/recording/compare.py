@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 SAME = 0.05
 """Changes below this share are called the same: no two runs of a program are equal."""
+CHANCE = 0.05
+"""Events come in random numbers: a difference that chance alone makes more often than this is no change."""
+FROM_NONE = 3
+"""Events after which something that never happened before counts as a change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class Line:
     figure: Figure
     a: float | None
     b: float | None
+    chance: bool = False  # whether so few events are behind it that the difference may be chance
 
     @property
     def difference(self) -> float | None:
@@ -101,7 +106,7 @@ class Line:
         change, difference = self.change, self.difference
         if change is None or difference is None or not self.figure.worse:
             return ""
-        if abs(change) < SAME or abs(difference) < self.figure.least:
+        if self.chance or abs(change) < SAME or abs(difference) < self.figure.least:
             return "same"
         return "worse" if change * self.figure.worse > 0 else "better"
 
@@ -131,6 +136,7 @@ class Blocking:
     b: Place | None
     slow: tuple[Slow, Slow]
     blocked: tuple[float, float]  # share of the time
+    chance: bool = False  # as of a figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +158,7 @@ def compare(a: Figures, b: Figures) -> Comparison:
             right,
             (_slow(a, left), _slow(b, right)),
             (_slow(a, left).total / a.duration, _slow(b, right).total / b.duration),
+            _blocked_by_chance(_slow(a, left), _slow(b, right), a.duration / (a.duration + b.duration)),
         )
         for left, right in pairs(a.slow, b.slow)
     ]
@@ -159,9 +166,15 @@ def compare(a: Figures, b: Figures) -> Comparison:
         Site(left, right, (_at(a.busy, left), _at(b.busy, right)), (_at(a.born, left), _at(b.born, right)))
         for left, right in pairs(a.busy, b.busy)
     ]
+    new = [line for line in blocking if line.a is None]
     a.values |= {"slow_lines": float(len(a.slow)), "slow_new": 0.0}
-    b.values |= {"slow_lines": float(len(b.slow)), "slow_new": float(sum(line.a is None for line in blocking))}
-    lines = [Line(figure, a.values.get(figure.key), b.values.get(figure.key)) for figure in FIGURES]
+    b.values |= {"slow_lines": float(len(b.slow)), "slow_new": float(len(new))}
+    a.counts |= {"slow_lines": len(a.slow), "slow_new": 0}
+    b.counts |= {"slow_lines": len(b.slow), "slow_new": sum(line.slow[1].count for line in new)}
+    lines = [
+        Line(figure, a.values.get(figure.key), b.values.get(figure.key), _by_chance(figure.key, a, b))
+        for figure in FIGURES
+    ]
     return Comparison(
         a,
         b,
@@ -169,6 +182,47 @@ def compare(a: Figures, b: Figures) -> Comparison:
         sorted(sites, key=lambda site: -(site.busy[1] - site.busy[0])),
         sorted(blocking, key=lambda line: -(line.blocked[1] - line.blocked[0])),
     )
+
+
+def _by_chance(key: str, a: Figures, b: Figures) -> bool:
+    share = a.duration / (a.duration + b.duration)
+    if key == "blocked":
+        return _blocked_by_chance(_all(a.slow.values()), _all(b.slow.values()), share)
+    if key not in a.counts or key not in b.counts:
+        return False
+    return by_chance(a.counts[key], b.counts[key], share)
+
+
+def _all(slow: Iterable[Slow]) -> Slow:
+    slow = list(slow)
+    return Slow(sum(one.count for one in slow), sum(one.total for one in slow))
+
+
+def _blocked_by_chance(a: Slow, b: Slow, share: float) -> bool:
+    """Whether they only differ in number, and that by chance: each takes about as long as before."""
+    if not a.count or not b.count:
+        return by_chance(a.count, b.count, share)
+    means = a.total / a.count, b.total / b.count
+    return by_chance(a.count, b.count, share) and max(means) < 1.5 * min(means)
+
+
+def by_chance(a: int, b: int, share: float) -> bool:
+    """Whether chance alone gives numbers of events so different; `share` is that of A in the time of both."""
+    if a > 10_000 or b > 10_000:
+        return False
+    if not a or not b:
+        return a + b < FROM_NONE
+    total = a + b
+    fewer, part = (a, share) if a < total * share else (b, 1 - share)
+    if not 0 < part < 1:
+        return False
+    log, other = math.log(part), math.log1p(-part)
+    whole = math.lgamma(total + 1)
+    tail = (
+        math.exp(whole - math.lgamma(k + 1) - math.lgamma(total - k + 1) + k * log + (total - k) * other)
+        for k in range(fewer + 1)
+    )
+    return sum(tail) >= CHANCE
 
 
 def pairs(a: Iterable[Place], b: Iterable[Place]) -> list[tuple[Place | None, Place | None]]:

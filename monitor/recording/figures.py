@@ -61,6 +61,7 @@ class Figures:
     start: float
     duration: float
     values: dict[str, float | None] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)  # events behind a value, by the same keys
     busy: dict[Place, float] = field(default_factory=dict)  # seconds per second, by creation site
     born: dict[Place, float] = field(default_factory=dict)  # tasks per second
     slow: dict[Place, Slow] = field(default_factory=dict)
@@ -110,7 +111,9 @@ def figures(path: str | Path, skip: float = 0.0) -> Figures:
 
 def place_of(site: Site | None, store: Store) -> Place:
     """Where a site is, relative to the program's own folders."""
-    return UNKNOWN if site is None or not site.line else Place(fmt.short_path(site.file, store.roots), site.function, site.line)
+    if site is None or not site.line:
+        return UNKNOWN
+    return Place(fmt.short_path(site.file, store.roots), site.function, site.line)
 
 
 def _state(recording: Recording, at: int) -> Store:
@@ -146,6 +149,11 @@ def _of_sites(found: Figures, before: Store, after: Store, elapsed: float) -> No
             found.busy[place] = found.busy.get(place, 0.0) + sign * task.busy
     found.busy = {place: max(busy, 0.0) / elapsed for place, busy in found.busy.items()}
     found.born = {place: max(born, 0.0) / elapsed for place, born in found.born.items()}
+    found.counts |= {
+        "tasks_per_s": counts["born"],
+        "ended_per_s": counts["ended"],
+        "failed_per_min": counts["failed"],
+    }
     found.values |= {
         "tasks_per_s": counts["born"] / elapsed,
         "ended_per_s": counts["ended"] / elapsed,
@@ -167,9 +175,13 @@ def _of_events(found: Figures, recording: Recording, after: Store, begin: int, e
             slow = found.slow.setdefault(place_of(site, after), Slow())
             seconds = event.duration * _SECOND
             slow.count, slow.total, slow.worst = slow.count + 1, slow.total + seconds, max(slow.worst, seconds)
+    found.counts |= {
+        "unhandled_per_min": unhandled,
+        "slow_per_min": sum(slow.count for slow in found.slow.values()),
+    }
     found.values |= {
         "unhandled_per_min": unhandled / elapsed * 60,
-        "slow_per_min": sum(slow.count for slow in found.slow.values()) / elapsed * 60,
+        "slow_per_min": found.counts["slow_per_min"] / elapsed * 60,
         "blocked": sum(slow.total for slow in found.slow.values()) / elapsed,
         "slow_max": max((slow.worst for slow in found.slow.values()), default=0.0),
     }

@@ -286,7 +286,7 @@ ENDED: tuple[Column[EndedTask], ...] = (
         "Exception",
         0,
         "what it failed with, or who cancelled it",
-        lambda e, s: f"{e.failure.type}: {e.failure.message}" if e.failure else canceller_text(e.cancelled_by, s),
+        lambda e, s: e.failure.text if e.failure else canceller_text(e.cancelled_by, s),
         lambda e, s: e.failure.type if e.failure else canceller_text(e.cancelled_by, s),
         descending=False,
     ),

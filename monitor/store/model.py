@@ -115,6 +115,11 @@ class Failure:
     locals: tuple[tuple[tuple[str, str], ...] | None, ...] | None = None
     """For each frame, names with their values as text; None where they are not kept, or were not asked for."""
 
+    @property
+    def text(self) -> str:
+        """`ValueError: boom`; only one of the two where the other is empty."""
+        return ": ".join(filter(None, (self.type, self.message)))
+
 
 @dataclass(frozen=True, slots=True)
 class CancelledBy:

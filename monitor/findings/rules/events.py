@@ -181,7 +181,7 @@ def _sign(kind: str, place: Hashable, group: _Group) -> Sign:
         if many:
             text = f"{group.count} tasks{made} were collected while they waited, last {name}"
     else:
-        what = f"{failure.type}: {failure.message}".split("\n")[0] if failure is not None else "an exception"
+        what = failure.text.split("\n")[0] if failure is not None else "an exception"
         text = (
             f"{what}, {group.count} times, last in {name}; nobody asked" if many else f"{what} in {name}; nobody asked"
         )

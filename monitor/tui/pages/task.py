@@ -88,7 +88,7 @@ def _title(store: Store, subject: Subject) -> list[Line]:
         f"{GLYPHS.get(ended.outcome, '■')} {ended.outcome} {when(ended.ended, store)}",
         STATE_STYLES.get(ended.outcome, "bad"),
     )
-    failure = f"{ended.failure.type}: {ended.failure.message}; " if ended.failure else ""
+    failure = f"{ended.failure.text}; " if ended.failure else ""
     below = line((failure, "bad"), ("Enter opens how it ended; below is its last state", "dim"))
     return [line(how, *name, target=("task", task.id)), below]
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from watched import ROOT, Program
 
@@ -60,6 +61,12 @@ def test_memory_and_profile_of_a_program(tmp_path: Path) -> None:
         assert "leaks" in looptop("profile", str(program.pid)).stdout
 
 
+def looks(viewer: Any) -> int:
+    """How many looks at memory there have been, as the ticks say."""
+    told = [(frame.get("memory") or {}).get("tracing") for frame in viewer.frames]
+    return max((tracing["looks"] for tracing in told if tracing), default=0)
+
+
 def test_an_interrupt_prints_what_there_is_and_tracing_is_off(tmp_path: Path) -> None:
     with Program(BODY, folder=tmp_path, env={"PYTHONPATH": str(ROOT)}) as program:
         program.expect("ready")
@@ -71,12 +78,12 @@ def test_an_interrupt_prints_what_there_is_and_tracing_is_off(tmp_path: Path) ->
                 text=True,
                 cwd=ROOT,
             )
-            viewer.until(
-                lambda: any("a look at" in event["text"] for event in viewer.of_kind("memory")), "the baseline"
-            )
+            viewer.until(lambda: looks(viewer), "the baseline")
             viewer.ticks(2)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=30)
             assert process.returncode == 0 and "interrupted after" in err
             assert json.loads(out)["diff"]
             viewer.until(lambda: any("has stopped it" in e["text"] for e in viewer.of_kind("memory")), "the end of it")
+            quick = [e for e in viewer.of_kind("memory") if "a look at" in e["text"] and e["duration"] < 10_000]
+            assert not quick, "a look that took no time is no news"

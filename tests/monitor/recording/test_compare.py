@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scripted import Script, frame, record
 
 from monitor.errors import UsageError
-from monitor.frames import Tick
-from monitor.recording.compare import FIGURES, Line, compare, condition, failing, pairs
+from monitor.frames import Event, Tick
+from monitor.recording.compare import FIGURES, Line, by_chance, compare, condition, failing, pairs
 from monitor.recording.figures import Figures, Place, figures
 
 
@@ -147,6 +147,47 @@ def test_from_nothing_and_not_known():
     assert (Line(lag, None, 1.0).change, Line(lag, None, 1.0).verdict) == (None, "")
     empty = [Figures(Path("x"), "", "", 0.0, 1.0) for _ in "ab"]
     assert failing([condition("lag_p99>1")], compare(*empty))[1]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "same"),
+    [
+        (1, 3, True),
+        (3, 1, True),
+        (5, 8, True),
+        (10, 30, False),
+        (30, 10, False),
+        (0, 0, True),
+        (0, 1, True),
+        (0, 3, False),
+        (1000, 1010, True),
+        (1000, 1200, False),
+        (200_000, 220_000, False),
+    ],
+)
+def test_few_events_differ_by_chance(a, b, same):
+    assert by_chance(a, b, 0.5) == same
+
+
+def test_few_events_in_a_longer_recording():
+    assert by_chance(10, 30, 0.25)  # A lasted a third of the time of B
+    assert not by_chance(10, 30, 0.6)
+
+
+def test_one_slow_callback_against_three_is_not_worse(tmp_path):
+    class Once(Steady):
+        def tick(self):
+            yield from (one for one in super().tick() if self.number in self.chosen or not isinstance(one, Event))
+
+    sides = [type("Changed", (Once,), {"chosen": chosen}) for chosen in ((100,), (100, 200, 300))]
+    paths = [
+        record(tmp_path / name, ticks=400, script=side(), moments=False).path
+        for name, side in zip("ab", sides, strict=True)
+    ]
+    found = compare(*map(figures, paths))
+    assert [line.b for line in found.lines if line.figure.key == "slow_per_min"] == [pytest.approx(0.9, rel=0.01)]
+    assert {line.verdict for line in found.lines if line.figure.key in ("slow_per_min", "blocked")} == {"same"}
+    assert [line.chance for line in found.blocking] == [True]
 
 
 def test_lines_that_moved_are_the_same_lines():

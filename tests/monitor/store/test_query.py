@@ -55,7 +55,9 @@ def test_filters(store, text, expected):
     assert [task.id for task in query.matching(store, text)] == expected
 
 
-@pytest.mark.parametrize("text", ["busy>x", "size>1", "name>3", "busy>1.5.2", "state=waiting", "busy>", "size:1", "stat:wait", "-x:"])
+@pytest.mark.parametrize(
+    "text", ["busy>x", "size>1", "name>3", "busy>1.5.2", "state=waiting", "busy>", "size:1", "stat:wait", "-x:"]
+)
 def test_terms_that_mean_nothing(text):
     with pytest.raises(UsageError) as caught:
         query.parse(text)

@@ -3,10 +3,12 @@
 import time
 
 import msgspec
+import pytest
 from fake_probe import event, hello, static, tick
 
 from monitor import frames
 from monitor.store.columns import TASKS
+from monitor.store.model import Failure
 from monitor.store.store import Store
 from monitor.tui.ended_rows import EndedRows
 from monitor.tui.task_rows import TaskRows
@@ -61,3 +63,21 @@ def test_when_something_ended_is_told_by_the_clock_once_nothing_comes_any_more()
     assert rows.cells(0, [column])[0][0].endswith(" ago")
     store.stale = True
     assert rows.cells(0, [column])[0][0] == time.strftime("%H:%M:%S", time.localtime(end["at"] / 1e6))
+
+
+def test_a_message_without_an_exception_stands_alone():
+    store = Store()
+    dropped = event(1, "unhandled", message="Task was destroyed but it is pending!", task=2, name="job")
+    for frame in (hello(), static(), tick(), dropped):
+        store.apply(frames.decode(msgspec.json.encode(frame)))
+    rows = EndedRows(store)
+    rows.arrange(store)
+    (column,) = (column for column in rows.columns if column.key == "exception")
+    assert rows.cells(0, [column])[0][0] == "Task was destroyed but it is pending!"
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "text"), [("KeyError", "", "KeyError"), ("", "lost", "lost"), ("A", "b", "A: b")]
+)
+def test_a_failure_in_words(kind, message, text):
+    assert Failure(kind, message, ()).text == text

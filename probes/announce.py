@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from contextlib import suppress
 from typing import Any
@@ -32,15 +33,16 @@ def runtime_dir() -> str:
 
 
 def _make_private(path: str) -> None:
+    """Makes the directory, or checks the one that is there. The mode of a directory that others made is theirs."""
     if len(path) > MOST_PATH - 20:
         raise OSError("the path is too long for a socket")
     with suppress(FileExistsError):
         os.mkdir(path, 0o700)
     found = os.lstat(path)
-    if found.st_uid != os.getuid() or (found.st_mode & 0o170000) != 0o040000:
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
         raise OSError("not a directory of ours")
     if found.st_mode & 0o077:
-        os.chmod(path, 0o700)
+        raise OSError("it is open to others; only a directory of mode 0700 is used")
     if not os.access(path, os.W_OK | os.X_OK):
         raise OSError("not writable")
 
@@ -54,6 +56,22 @@ def write_private(path: str, text: str) -> None:
     finally:
         os.close(handle)
     os.replace(partial, path)
+
+
+def read_private(path: str, most: int = 4096) -> str:
+    """The text of a file that only its owner, we or root, may read. Raises ValueError for any other, and OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError(f"{path} is not a regular file")
+        if found.st_uid not in (os.getuid(), 0):
+            raise ValueError(f"{path} belongs to another user")
+        if found.st_mode & 0o077:
+            raise ValueError(f"others may read {path}: chmod 600 {path}")
+        return os.read(handle, most).decode("utf-8", "replace")
+    finally:
+        os.close(handle)
 
 
 def describe(path: str, facts: dict[str, Any]) -> None:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from .server import Server
 
 
+LEAST_TOKEN = 16
+"""Characters of a token."""
+
+
 class Openings:
     """Of one probe. What cannot be had is warned about; nothing raises."""
 
@@ -85,12 +89,10 @@ class Openings:
 
     def _find_token(self, directory: str) -> str:
         if self._settings.token:
-            return self._settings.token
+            return _long_enough(self._settings.token, "the token")
         if self._settings.token_file:
-            with open(self._settings.token_file, encoding="utf-8") as file:
-                token = file.read().strip()
-            if not token:
-                raise ValueError(f"{self._settings.token_file} is empty")
+            token = announce.read_private(self._settings.token_file).strip()
+            _long_enough(token, f"the token in {self._settings.token_file}")
             self.token_file = self._settings.token_file
             return token
         if not directory:
@@ -118,6 +120,13 @@ class Openings:
             self._files.append(path)
         except OSError as error:
             warn(f"cannot write {path}: {error}")
+
+
+def _long_enough(token: str, what: str) -> str:
+    """A token, unless it can be guessed: whoever listens to one proof may try all short ones. Raises ValueError."""
+    if len(token) < LEAST_TOKEN:
+        raise ValueError(f"{what} has {len(token)} characters; at least {LEAST_TOKEN} are needed")
+    return token
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -27,11 +27,18 @@ class Setting:
 SETTINGS = (
     Setting("name", "", "text", "name to find the program by (`@NAME`); default: the name of its script or module"),
     Setting("listen", "", "HOST:PORT", "also listen on TCP; loopback unless another host is named; needs a token"),
-    Setting("token_file", "", "path", "file with the token for TCP; default: one is made, readable by its owner"),
-    Setting("token", "", "text", "the token itself; a file is better, since others may see a program's environment"),
+    Setting("token_file", "", "path", "file with the token for TCP, readable by its owner only; default: one is made"),
+    Setting(
+        "token", "", "text", "the token itself, 16 characters or more; a file is safer: others may see an environment"
+    ),
     Setting("slow", 0.1, "s", "threshold of slow callbacks while no viewer says otherwise, at least 0.01"),
     Setting("ended", 1000, "count", "how many ended tasks are kept"),
-    Setting("control", True, "yes/no", "whether viewers may cancel tasks, and ask for the local names of what fails"),
+    Setting(
+        "control",
+        True,
+        "yes/no",
+        "whether viewers may cancel tasks, trace memory, see local names, and detach the probe",
+    ),
     Setting("locals", False, "yes/no", "keep the local names of what fails, with what looks like a secret masked"),
     Setting("skip", "", "paths, comma", "more files that are never a creation site, by a part of their path"),
     Setting("expect", 0.0, "s", "count from the start, for so long, although no viewer is there yet"),

@@ -17,12 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from . import wire
 from .descriptors import LostError, OwnFile, OwnSocket
-from .viewer import Viewer
+from .viewer import Proof, Viewer
 
 if TYPE_CHECKING:
     from .probe import Probe
 
 MOST_VIEWERS = 32
+"""Viewers that are local or have proved that they know the token."""
+
+MOST_STRANGERS = 8
+"""Connections over TCP that have proved nothing yet: they take no place of a viewer."""
+
+_FULL = f"there are {MOST_VIEWERS} viewers already"
 
 
 class Server:
@@ -40,6 +46,7 @@ class Server:
         self._kept: list[OwnFile] = []
         self._token = ""
         self.viewers: list[Viewer] = []
+        self._strangers: list[Viewer] = []
         self._stopping = False
         self._deaf_until = 0.0  # no viewer is let in before, for want of descriptors
         self._selector.register(ours, selectors.EVENT_READ, None)
@@ -136,7 +143,7 @@ class Server:
         if self._deaf_until and now >= self._deaf_until:
             self._hear_again()
         self._probe.look_if_due(now)
-        for viewer in list(self.viewers):
+        for viewer in [*self.viewers, *self._strangers]:
             viewer.feed(now)
 
     def _select(self) -> list[Any]:
@@ -149,7 +156,11 @@ class Server:
 
     def _timeout(self) -> float | None:
         now = monotonic()
-        times = [self._probe.next_look(), self._deaf_until or None, *(viewer.due() for viewer in self.viewers)]
+        times = [
+            self._probe.next_look(),
+            self._deaf_until or None,
+            *(viewer.due() for viewer in (*self.viewers, *self._strangers)),
+        ]
         known = [when for when in times if when is not None]
         return max(min(known) - now, 0.0) if known else None
 
@@ -160,19 +171,18 @@ class Server:
     def _accept(self, listener: OwnSocket) -> None:
         listener.check()
         try:
-            sock, _ = listener.socket.accept()
+            sock, peer = listener.socket.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 self._pause_accepting()
             return
-        token = None
         if sock.family != socket.AF_UNIX:
-            token = self._token
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        elif not _peer_allowed(sock):
+            self._challenge(sock, peer[0])
+        elif _peer_allowed(sock):
+            self._greet(sock)
+        else:
             self._refuse(sock, "this program belongs to another user")
-            return
-        self._greet(sock, token)
 
     def _let_in(self, door: OwnSocket) -> None:
         """A viewer has sent a socket through the door. Who it is need not be asked: it may trace this process."""
@@ -187,7 +197,7 @@ class Server:
                 sock = socket.socket(fileno=handles[0])
                 handles.clear()
                 if (sock.family, sock.type) == (socket.AF_UNIX, socket.SOCK_STREAM):
-                    self._greet(sock, None)
+                    self._greet(sock)
                 else:
                     sock.close()
         except OSError:
@@ -196,13 +206,33 @@ class Server:
             for handle in handles:
                 os.close(handle)
 
-    def _greet(self, sock: socket.socket, token: str | None) -> None:
-        if len(self.viewers) >= MOST_VIEWERS:
-            self._refuse(sock, f"there are {MOST_VIEWERS} viewers already")
+    def _greet(self, sock: socket.socket) -> None:
+        if self._full():
+            self._refuse(sock, _FULL)
             return
-        viewer = Viewer(sock, self._probe, self._selector, token, self._drop)
+        viewer = Viewer(sock, self._probe, self._selector, self._drop)
         self.viewers.append(viewer)
         viewer.greet()
+
+    def _challenge(self, sock: socket.socket, host: str) -> None:
+        if len(self._strangers) >= MOST_STRANGERS:
+            hosts = [stranger.host for stranger in self._strangers]
+            # The longest there of the host with the most: one host keeps no other one out.
+            max(self._strangers, key=lambda stranger: hosts.count(stranger.host)).give_way()
+        stranger = Viewer(sock, self._probe, self._selector, self._drop, Proof(self._token, self._know), host)
+        self._strangers.append(stranger)
+        stranger.greet()
+
+    def _know(self, viewer: Viewer) -> str | None:
+        """Makes a viewer of a stranger that has proved that it knows the token; returns why not."""
+        if self._full():
+            return _FULL
+        self._strangers.remove(viewer)
+        self.viewers.append(viewer)
+        return None
+
+    def _full(self) -> bool:
+        return len(self.viewers) >= MOST_VIEWERS
 
     def _pause_accepting(self) -> None:
         """The program has no descriptors left. Who waits stays in the queue, and poll would tell of it without end."""
@@ -227,14 +257,18 @@ class Server:
         sock.close()
 
     def _drop(self, viewer: Viewer) -> None:
+        if viewer in self._strangers:
+            self._strangers.remove(viewer)
+            return
         self.viewers.remove(viewer)
         self._probe.viewers_changed()
 
     def close(self) -> None:
         """Closes what is still ours."""
-        for viewer in self.viewers:
+        for viewer in (*self.viewers, *self._strangers):
             viewer.close()
         self.viewers.clear()
+        self._strangers.clear()
         for own in (*self._listeners, self._wake, self._own_waker):
             own.close()
         if self._outside is not None:

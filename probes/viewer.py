@@ -23,8 +23,24 @@ MOST_UNREAD = 256 << 10
 PIECE = 4096
 """Bytes that are read at once: what a viewer says is short, and Python takes room for all of a piece beforehand."""
 MOST_TEXT = 200
+MOST_PROOF = 1024
+"""Bytes of a line before the token was proven."""
 STALLED = 60.0
-UNKNOWN_PEER = 10.0
+IDLE = 60.0
+"""Seconds without a word after which a connection ends that does not watch."""
+UNKNOWN_PEER = 5.0
+
+
+class Proof:
+    """What a viewer over TCP must prove to know before it is listened to."""
+
+    __slots__ = ("admit", "nonce", "token")
+
+    def __init__(self, token: str, admit: Callable[[Viewer], str | None]) -> None:
+        """`admit` is called after the proof; it returns why the viewer cannot be let in, or None."""
+        self.token = token
+        self.nonce = os.urandom(16).hex()
+        self.admit = admit
 
 
 class Viewer:
@@ -35,16 +51,17 @@ class Viewer:
         sock: socket.socket,
         probe: Probe,
         selector: selectors.BaseSelector,
-        token: str | None,
         on_left: Callable[[Viewer], None],
+        proof: Proof | None = None,
+        host: str = "",
     ) -> None:
-        """`token`: what it must prove to know before it is listened to; None: nothing."""
+        """`proof`: None for a viewer that need not prove anything. `host`: where it comes from, over TCP."""
+        self.host = host
         self.session = Session(probe)
         self._probe = probe
         self._own = OwnSocket(sock)
         self._selector = selector
-        self._token = token or ""
-        self._nonce = None if token is None else os.urandom(16).hex()  # not None until the token was proven
+        self._proof = proof  # None as soon as the token was proven
         self._on_left = on_left
         self._unread = bytearray()
         self._unsent = memoryview(b"")
@@ -55,30 +72,37 @@ class Viewer:
     def greet(self) -> None:
         """Tells it who is here, or asks for the proof."""
         self._selector.register(self._own.socket, selectors.EVENT_READ, self)
-        if self._nonce is not None:
-            self._send(wire.encode({"type": "challenge", "protocol": wire.PROTOCOL, "nonce": self._nonce}))
+        if self._proof is not None:
+            self._send(wire.encode({"type": "challenge", "protocol": wire.PROTOCOL, "nonce": self._proof.nonce}))
         else:
             self._send(wire.encode(hello.of(self._probe)))
 
     def due(self) -> float | None:
         """When `feed` wants to be called; None: no need."""
         if self._unsent:
-            return self._since + STALLED
+            return self._since + (STALLED if self._proof is None else UNKNOWN_PEER)
         if self.session.wants_output():
             return 0.0
         if self.session.watching:
             return self.session.due
-        return None if self._nonce is None else self._since + UNKNOWN_PEER
+        return self._since + self._patience
+
+    @property
+    def _patience(self) -> float:
+        """Seconds for which it may say nothing before it watches."""
+        return IDLE if self._proof is None else UNKNOWN_PEER
 
     def feed(self, now: float) -> None:
         """Sends what is due; drops who takes nothing, or does not prove that it knows the token."""
         if self._unsent:
-            if now - self._since > STALLED:
+            if now - self._since > (STALLED if self._proof is None else UNKNOWN_PEER):
                 self._drop()
             return
-        if self._nonce is not None:
-            if now - self._since > UNKNOWN_PEER:
-                self._drop()
+        if not self.session.watching and now - self._since > self._patience:
+            self._own.check()
+            self._end("nothing was said for too long")
+            return
+        if self._proof is not None:
             return
         try:
             output = self.session.next_output(now)
@@ -136,20 +160,23 @@ class Viewer:
         if not data:
             self._drop()
             return
+        if self._proof is None:
+            self._since = monotonic()
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
             if line.strip():
                 self._take(bytes(line))
             if self._left or self._closing:
                 return
-        if len(self._unread) > wire.MAX_REQUEST:
-            self._end(f"a line is longer than {wire.MAX_REQUEST} bytes")
+        most = wire.MAX_REQUEST if self._proof is None else MOST_PROOF
+        if len(self._unread) > most:
+            self._end(f"a line is longer than {most} bytes")
 
     def _take(self, line: bytes) -> None:
         try:
             frame = wire.decode(line)
-            if self._nonce is not None:
-                self._authenticate(self._nonce, frame)
+            if self._proof is not None:
+                self._authenticate(self._proof, frame)
                 return
             for answer in self.session.take(frame):
                 self._send(wire.encode(answer))
@@ -166,11 +193,17 @@ class Viewer:
         """A mistake of ours ends who met it, and nobody else."""
         self._end(f"the probe failed: {type(error).__name__}: {error}"[:MOST_TEXT])
 
-    def _authenticate(self, nonce: str, frame: dict[str, object]) -> None:
+    def give_way(self) -> None:
+        """Makes room for another one that has not proven anything either."""
+        self._own.check()
+        self._end("too many connections without a proof of the token")
+        self._drop()
+
+    def _authenticate(self, proof: Proof, frame: dict[str, object]) -> None:
         import hmac
 
         answer = frame.get("answer")
-        right = wire.answer(self._token, nonce)
+        right = wire.answer(proof.token, proof.nonce)
         if (
             frame.get("type") != "auth"
             or not isinstance(answer, str)
@@ -178,7 +211,11 @@ class Viewer:
         ):
             self._end("wrong token")
             return
-        self._nonce = None
+        refusal = proof.admit(self)
+        if refusal is not None:
+            self._end(refusal)
+            return
+        self._proof = None
         self._send(wire.encode(hello.of(self._probe)))
 
     def _end(self, why: str) -> None:

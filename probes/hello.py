@@ -18,9 +18,9 @@ _MOST_TEXT = 1000
 def of(probe: Probe) -> dict[str, Any]:
     """The `hello` of the protocol."""
     openings, settings = probe.openings, probe.settings
-    capabilities = ["origins", "histograms", "detach"]
+    capabilities = ["origins", "histograms"]
     if settings.control:
-        capabilities += ["cancel", "locals"]
+        capabilities += ["detach", "cancel", "locals"]
     capabilities += probe.memory.capabilities
     return {
         "type": "hello",

@@ -56,7 +56,6 @@ class Memory:
     """All that the probe does about memory. Used by the probe's thread only."""
 
     operations = OPERATIONS
-    capabilities = (["memory"] if tracer is not None else []) + ["objects", "profile"]
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
@@ -67,6 +66,12 @@ class Memory:
         self._rates = Rates()
         self._usage = usage.Usage()
         self._collector = usage.Collector()
+
+    @property
+    def capabilities(self) -> list[str]:
+        """What viewers may ask for. Tracing slows the program down, so it is a matter of control."""
+        traces_memory = tracer is not None and self._probe.settings.control
+        return [*(["memory"] if traces_memory else []), "objects", "profile"]
 
     # What viewers ask
 
@@ -91,6 +96,7 @@ class Memory:
         if tracer is None:
             raise BadRequestError("this Python has no tracemalloc")
         if operation == "memory_start":
+            self._probe.check_control()
             self._start(session, frame)
             answer({"tracing": self.tracing_facts(session)})
         elif operation == "memory_stop":

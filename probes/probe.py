@@ -323,10 +323,14 @@ class Probe:
             return None
         return self.sampler.by_id.get(number)
 
-    def cancel(self, number: Any) -> None:
-        """Cancels a task in its own loop. Raises BadRequestError with one line why not."""
+    def check_control(self) -> None:
+        """Raises BadRequestError where viewers may change nothing."""
         if not self.settings.control:
             raise BadRequestError("this probe allows no control (control is off)")
+
+    def cancel(self, number: Any) -> None:
+        """Cancels a task in its own loop. Raises BadRequestError with one line why not."""
+        self.check_control()
         record = self.record_of(number) if type(number) is int else None
         task = record() if record is not None else None
         if task is None or task.done():

@@ -293,6 +293,7 @@ class Session:
             if operation == "cancel":
                 self._probe.cancel(frame.get("task"))
             elif operation == "detach":
+                self._probe.check_control()
                 self._probe.stop_soon("a viewer asked for it")
             elif operation != "ping":
                 return [_refusal(number, f"no such op: {str(operation)[:40]}")]

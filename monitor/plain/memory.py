@@ -97,7 +97,9 @@ def measure(connection: Connection, wanted: Wanted) -> Growth:
     """Traces a program for a while and closes the connection. Ctrl-C ends the wait; what there is is returned."""
     if "memory" not in connection.hello.capabilities:
         connection.close()
-        raise LooptopError("this probe can not trace memory", "is it of an older version, or no CPython?")
+        raise LooptopError(
+            "this probe can not trace memory", "its setting control is off, or the program is not CPython"
+        )
     asker = _Asker(connection)
     store = asker.store
     with closing(connection):  # whatever happens: when the viewer who asked leaves, tracing is off

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
+from bisect import bisect_right
+from collections import deque
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 
 RATE = 4
 """Ticks per second: how soon a line is printed."""
+
+PATIENCE = 1.0
+"""Seconds without a frame after which what was held back is printed."""
 
 MISSED_EVERY = 10.0
 """Seconds between two lines that say how many events were lost: a busy server loses some at every tick."""
@@ -145,6 +151,38 @@ class Stream:
                 self._told[loop.id] = _Second(now, loop.busy, loop.steps)
 
 
+@dataclass(slots=True)
+class Ordered:
+    """What a stream yields, in the order of time: the watchdog reports a slow callback after what followed it.
+
+    So what has come is held back until two later ticks are here.
+    """
+
+    stream: Stream
+    _held: list[Object] = field(default_factory=list)
+    _ticks: deque[float] = field(default_factory=lambda: deque([-math.inf] * 3, maxlen=3))  # times of the last ones
+
+    def take(self, frame: frames.Frame) -> list[Object]:
+        """Takes a frame in; the objects that nothing earlier can follow any more."""
+        self._held += self.stream.take(frame)
+        if isinstance(frame, keyframes.Keyframe):
+            return self.rest()
+        if isinstance(frame, frames.Tick) and self.stream.store.now > self._ticks[-1]:
+            self._ticks.append(self.stream.store.now)
+            return self._until(self._ticks[0])
+        return []
+
+    def rest(self) -> list[Object]:
+        """All that was held back: nothing comes any more, or not for a while."""
+        return self._until(math.inf)
+
+    def _until(self, at: float) -> list[Object]:
+        self._held.sort(key=itemgetter("time"))
+        count = bisect_right(self._held, at, key=itemgetter("time"))
+        due, self._held = self._held[:count], self._held[count:]
+        return due
+
+
 def _last(entries: Reversible[Entry]) -> Entry | None:
     return next(iter(reversed(entries)), None)
 
@@ -180,6 +218,7 @@ def watch(
 ) -> Iterator[Object]:
     """The objects of a program until the time is over or the program has ended; then a notice says so."""
     stream = Stream(findings=findings or Findings())
+    ordered = Ordered(stream)
     stream.store.apply(connection.hello)
     if connection.hello.hooks.startswith("read-only"):
         yield _notice(time.time(), f"{connection.hello.hooks}: only ends of tasks can be told, and not how they ended")
@@ -192,15 +231,22 @@ def watch(
     with closing(connection):
         connection.send(what)
         while until is None or time.monotonic() < until:
-            wait = 60.0 if until is None else max(until - time.monotonic(), 0.0)
+            wait = PATIENCE if until is None else min(max(until - time.monotonic(), 0.0), PATIENCE)
             try:
                 came = connection.receive(wait)
+            except KeyboardInterrupt:
+                yield from ordered.rest()
+                raise
             except Closed as closed:
+                yield from ordered.rest()
                 yield from stream.losses(0)
                 yield _notice(time.time(), str(closed))
                 return
             for frame in came:
-                yield from stream.take(frame)
+                yield from ordered.take(frame)
+            if not came:
+                yield from ordered.rest()
+        yield from ordered.rest()
         yield from stream.losses(0)
 
 
@@ -215,8 +261,9 @@ def replayed(
         state, rest = walk(recording, begin, end)
         for frame in state:
             stream.take(frame)
-        told = [stream.before()] if at is None else []
-        for came in chain(told, map(stream.take, rest)):
+        ordered = Ordered(stream)
+        before = stream.before() if at is None else []
+        for came in chain([before], map(ordered.take, rest), iter(ordered.rest, [])):
             for thing in came:
                 if slow is None or thing["type"] != "slow_callback" or thing["duration"] >= slow:
                     yield thing

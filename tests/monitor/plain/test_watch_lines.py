@@ -10,7 +10,7 @@ from monitor import frames
 from monitor.findings.engine import Findings
 from monitor.plain.findings import watched
 from monitor.plain.objects import dump
-from monitor.plain.stream import Stream, line, wanted, watch
+from monitor.plain.stream import Ordered, Stream, line, wanted, watch
 from monitor.sources.address import Address
 from monitor.sources.connection import connect
 
@@ -172,6 +172,39 @@ def connection(tmp_path, probe_at):
         return connect(Address(path=str(tmp_path / "s")))
 
     return make
+
+
+def ordered(*told):
+    stream = Ordered(Stream())
+    made = []
+    for frame in (hello(), static(), *told):
+        made += stream.take(frames.decode(msgspec.json.encode(frame)))
+    return made, stream.rest()
+
+
+def test_what_is_reported_late_is_printed_in_its_place():
+    def ends(seq, after):
+        return event(seq, "task_ended", at=NOW + after, task=seq, name="t", coro="t", outcome="done")
+
+    def at(quarter):
+        return tick(NOW + quarter * 250_000, loops=[])
+
+    late = {**SLOW, "seq": 4, "at": NOW + 240_000}
+    made, rest = ordered(at(0), ends(2, 250_000), ends(3, 100_000), at(1), late, at(2), at(3), ends(5, 600_000))
+    assert [thing["time"] for thing in made] == [(NOW + us) / 1e6 for us in (100_000, 240_000, 250_000)]
+    assert [thing["task"] for thing in rest] == [5]
+
+
+def test_a_program_that_falls_silent(connection):
+    def behave(peer):
+        peer.send(hello())
+        peer.read()
+        peer.send(static(), tick(), ENDED)
+        peer.read_until_closed()
+
+    things = watch(connection(behave), 60, None)
+    assert next(things)["type"] == "task_ended"
+    things.close()
 
 
 def test_it_ends_when_the_program_does(connection):

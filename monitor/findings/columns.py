@@ -17,7 +17,7 @@ FINDINGS: tuple[Column[Finding], ...] = (
     Column(
         "kind",
         "Finding",
-        31,
+        24,
         "what is wrong: ✗ something is broken, ! something will be",
         lambda f, s: f"{GLYPHS[f.kind.weight]} {f.kind.title}",
         lambda f, s: (f.dismissed, _ORDER[f.sign.kind], f.since, f.id),
@@ -26,7 +26,7 @@ FINDINGS: tuple[Column[Finding], ...] = (
     Column(
         "text",
         "Evidence",
-        52,
+        40,
         "who, and the figures",
         lambda f, s: f"(dismissed) {f.sign.text}" if f.dismissed else f.sign.text,
         lambda f, s: f.sign.text,
@@ -35,17 +35,17 @@ FINDINGS: tuple[Column[Finding], ...] = (
     Column(
         "site",
         "Line",
-        24,
+        26,
         "the line that it is about",
         lambda f, s: site_text(f.sign.site, s),
         lambda f, s: site_text(f.sign.site, s),
-        priority=3,
+        priority=2,
         descending=False,
     ),
     Column(
         "since",
         "Since",
-        7,
+        6,
         "for how long",
         lambda f, s: fmt.age(max(s.now - f.since, 0.0)),
         lambda f, s: s.now - f.since,

@@ -64,6 +64,15 @@ def finding_page(store: Store, finding: Finding, sources: Sources, cells: int, *
     return lines
 
 
+def whole_finding(store: Store, finding: Finding, cells: int) -> list[Line]:
+    """What a row of the table says, uncut."""
+    sign, kind = finding.sign, finding.kind
+    lines = [heading(kind.title, cells - 1), *_wrapped("", sign.text, "text", cells - 2, cells - 2)]
+    if sign.site is not None:
+        lines.append(line((f"{line_text(sign.site, store)} {sign.site.function}", "accent")))
+    return [Line(((" ", "text"), *one.parts)) for one in lines]
+
+
 def _samples(kind: Kind) -> list[Line]:
     """Where to see it done right, and done wrong."""
     if not kind.sample:
@@ -118,10 +127,10 @@ def _figure(kind: str, name: str, figure: Figure) -> str:
     return fmt.count(figure)
 
 
-def _wrapped(label: str, text: str, style: str, cells: int) -> list[Line]:
-    """A paragraph beside its label; without one it takes the whole width."""
+def _wrapped(label: str, text: str, style: str, cells: int, most: int = 100) -> list[Line]:
+    """A paragraph beside its label; without one it takes the whole width, up to `most`."""
     indent = LABEL if label else 0
-    room = max(min(cells, 100) - indent, 20)
+    room = max(min(cells, most) - indent, 20)
     rows, row = [], ""
     for word in text.split():
         if row and len(row) + 1 + len(word) > room:

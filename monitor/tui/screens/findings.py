@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from monitor.tui.finding_rows import FindingRows
 from monitor.tui.keys import bindings
-from monitor.tui.pages.finding import finding_page
+from monitor.tui.pages.finding import finding_page, whole_finding
 from monitor.tui.paint import Line, Part, line
 from monitor.tui.rows import Rows
 from monitor.tui.screens.page import PageScreen
@@ -58,6 +58,11 @@ class FindingsScreen(TableScreen):
             "Blocked loops, deadlocks, leaks and lost exceptions come here by themselves,\n"
             "after a few seconds of watching. looptop config prints what decides."
         )
+
+    def whole_row(self, cells: int) -> list[Line]:
+        """All of the text, and the path of the line."""
+        finding = self._under_cursor()
+        return [] if finding is None else whole_finding(self.store, finding, cells)
 
     def label(self, key_id: str, label: str) -> str:
         """The keys say what they would do now."""

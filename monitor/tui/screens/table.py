@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from monitor.store.column import by_key
-from monitor.tui.paint import Part
+from monitor.tui.paint import Line, Part
 from monitor.tui.rows import Rows
 from monitor.tui.screens.base import LiveScreen
 from monitor.tui.widgets.filter_bar import FilterBar, FilterInput
+from monitor.tui.widgets.lines import Lines
 from monitor.tui.widgets.live_table import LiveTable
 
 if TYPE_CHECKING:
@@ -39,10 +40,12 @@ class TableScreen(LiveScreen):
         self._moved_at = float("-inf")
         self._due = True
         self._arranged_session: object = None
+        self._row_height = 0
 
     def compose_body(self) -> ComposeResult:
-        """The table, and the filter below it."""
+        """The table, below it the row under the cursor in full where that is worth its place, and the filter."""
         yield LiveTable(self.rows, self.looptop.palette, id="table")
+        yield Lines(self.looptop.palette, id="row")
         yield FilterBar(self.PLACEHOLDER)
 
     def first_rows(self) -> Rows[Any]:
@@ -70,6 +73,19 @@ class TableScreen(LiveScreen):
             self.rearrange()
         else:
             table.sync()
+        self._look_at_row()
+
+    def whole_row(self, cells: int) -> list[Line]:  # noqa: ARG002 - what subclasses look at
+        """The row under the cursor as lines, where a table has no room for all that it says."""
+        return []
+
+    def _look_at_row(self) -> None:
+        shown = self.whole_row(self.size.width)
+        below = self.query_one("#row", Lines)
+        below.show([one.parts for one in shown])
+        if len(shown) != self._row_height:
+            self._row_height = below.styles.height = len(shown)
+            below.display = bool(shown)
 
     def _time_to_arrange(self) -> bool:
         if self._due or self.store is not self.rows.store or session_id(self.store) != self._arranged_session:
@@ -139,6 +155,7 @@ class TableScreen(LiveScreen):
     def on_live_table_cursor_moved(self) -> None:
         """Nothing moves while the cursor does."""
         self._moved_at = self.looptop.clock()
+        self._look_at_row()
 
     def action_sideways(self, step: int) -> None:
         """The arrow keys: the column that it is sorted by."""

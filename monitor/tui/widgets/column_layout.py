@@ -1,4 +1,8 @@
-"""Which columns a width has room for, and how wide each is. Columns go by priority; nothing ever wraps. Pure."""
+"""Which columns a width has room for, and how wide each is. Columns go by priority; nothing wraps. Pure.
+
+Which columns there are depends on the width only; how wide the texts are depends on what they say, too, so that none
+is cut beside a column with blanks to spare.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,22 @@ from typing import TYPE_CHECKING, Any
 from monitor.store.column import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 FLEX = 26  # what a column of width 0 wants
 GAP = 1
-ROOMY = 56  # no text column grows further while another is cut shorter than it would like
-FIXED = ("state", "outcome", "kind")  # words of a known length
+FIXED = ("state", "outcome", "kind")  # words: never narrower than the column is declared
 ESSENTIAL = 2  # columns up to this priority may squeeze the texts; others come only where there is room to spare
 
 
-def lay_out(columns: Sequence[Column[Any]], cells: int, sorted_by: str = "") -> list[tuple[Column[Any], int]]:
-    """The columns that fit, in their order, with their widths. The one that is sorted by is always among them."""
+def lay_out(
+    columns: Sequence[Column[Any]], cells: int, sorted_by: str = "", needs: Mapping[str, int] | None = None
+) -> list[tuple[Column[Any], int]]:
+    """The columns that fit, in their order, with their widths. The one that is sorted by is always among them.
+
+    `needs`: by key the cells of the longest text of a column, where that is known.
+    """
+    known = needs or {}
 
     def priority(column: Column[Any]) -> int:
         return 0 if column.key == sorted_by else column.priority
@@ -33,18 +42,15 @@ def lay_out(columns: Sequence[Column[Any]], cells: int, sorted_by: str = "") -> 
     kept = [column for column in columns if column in chosen]
     widths = {column.key: _smallest(column) for column in kept}
     left = cells - used
-    texts = [column for column in kept if _stretches(column)]
+    texts = [column for column in kept if not column.right]
     flex = [column for column in texts if column.width == 0]
-    left = _grow(texts, widths, left, {column.key: _preferred(column) for column in texts})
-    left = _grow(flex, widths, left, {column.key: ROOMY for column in flex})
-    left = _grow(texts, widths, left, {column.key: max(ROOMY, widths[column.key]) for column in texts})
+    wishes = {column.key: _preferred(column) for column in texts}
+    asked = {column.key: max(known.get(column.key, wishes[column.key]), len(column.title) + 1) for column in texts}
+    for goals in ({key: min(wish, asked[key]) for key, wish in wishes.items()}, asked, wishes):
+        left = _grow(texts, widths, left, goals)
     if texts and left > 0:
         widths[(flex or texts)[-1].key] += left
     return [(column, widths[column.key]) for column in kept]
-
-
-def _stretches(column: Column[Any]) -> bool:
-    return not column.right and column.key not in FIXED
 
 
 def _preferred(column: Column[Any]) -> int:
@@ -52,8 +58,10 @@ def _preferred(column: Column[Any]) -> int:
 
 
 def _smallest(column: Column[Any]) -> int:
-    """Figures keep their width; text may shrink to 60 %."""
-    return max(int(_preferred(column) * 0.6), 8) if _stretches(column) else column.width
+    """Figures keep their width, words have it at least; text may shrink to 60 %."""
+    if column.right or column.key in FIXED:
+        return column.width
+    return max(int(_preferred(column) * 0.6), 8)
 
 
 def _grow(columns: Sequence[Column[Any]], widths: dict[str, int], left: int, goals: dict[str, int]) -> int:

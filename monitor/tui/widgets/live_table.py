@@ -16,8 +16,9 @@ from textual.message import Message
 from textual.strip import Strip
 
 from monitor.store.column import Column
+from monitor.tui import paint
 from monitor.tui.keys import bindings
-from monitor.tui.paint import Part, fit, style_of, to_strip
+from monitor.tui.paint import Part, fit, safe, style_of, to_strip
 from monitor.tui.widgets.column_layout import lay_out
 from monitor.tui.widgets.painted import Painted
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from monitor.tui.theme import Palette
 
 MOST_STRIPS = 2_000
+MOST_MEASURED = 60
+"""Rows whose texts decide how wide the columns are, before the table has a size."""
+WIDEST = 300
 GUTTER = 1  # where the cursor is marked, so that it is seen without colour
 
 
@@ -94,6 +98,7 @@ class LiveTable(Painted, can_focus=True):
         self._strips: dict[_Signature, Strip] = {}
         self._layout: list[tuple[Column[Any], int]] = []
         self._layout_for: object = None
+        self._needs: dict[str, int] = {}  # by column: the longest text seen so far; it only grows, so nothing jitters
 
     # What the owner calls
 
@@ -101,6 +106,7 @@ class LiveTable(Painted, can_focus=True):
         """Shows other rows; the cursor goes to their top."""
         self.source = source
         self.cursor_key, self._cursor_index = None, 0
+        self._needs.clear()
         self.scroll_to(y=0, animate=False, force=True)
         self.rows_moved()
 
@@ -122,6 +128,7 @@ class LiveTable(Painted, can_focus=True):
         in_sight = top <= before < top + self.rows_in_sight
         if self.cursor_key is not None and in_sight and self._cursor_index != before:
             self.scroll_to(y=max(top + self._cursor_index - before, 0), animate=False, force=True)
+        self._measure()
         self.sync()
 
     def sync(self) -> None:
@@ -159,13 +166,24 @@ class LiveTable(Painted, can_focus=True):
 
     def layout_now(self) -> list[tuple[Column[Any], int]]:
         """The columns that are shown, and their widths."""
-        wanted = (tuple(self.source.columns), self.cells_wide, self.source.sort_key)
+        wanted = (tuple(self.source.columns), self.cells_wide, self.source.sort_key, tuple(self._needs.values()))
         if wanted != self._layout_for:
             self._layout_for = wanted
-            self._layout = lay_out(self.source.columns, max(self.cells_wide - GUTTER, 1), self.source.sort_key)
+            cells = max(self.cells_wide - GUTTER, 1)
+            self._layout = lay_out(self.source.columns, cells, self.source.sort_key, self._needs)
             self._strips.clear()
             self._cells.clear()
         return self._layout
+
+    def _measure(self) -> None:
+        """Looks how long the texts of the rows in sight are."""
+        columns = [column for column in self.source.columns if not column.right]
+        top = round(self.scroll_y)
+        for row in range(top, min(top + (self.rows_in_sight or MOST_MEASURED), len(self.source))):
+            for column, (text, _) in zip(columns, self.source.cells(row, columns), strict=True):
+                cells = min(paint.width(safe(text)), WIDEST)
+                if cells > self._needs.get(column.key, 0):
+                    self._needs[column.key] = cells
 
     # Painting
 
@@ -207,10 +225,10 @@ class LiveTable(Painted, can_focus=True):
         segments = [
             Segment("▌" if signature.cursor else " ", palette.accent if over is None else palette.accent + over)
         ]
-        for number, ((column, width), (text, name)) in enumerate(zip(self._layout, signature.cells, strict=True)):
+        for number, ((column, cells), (text, name)) in enumerate(zip(self._layout, signature.cells, strict=True)):
             style = style_of(palette, name)
             gap = " " if number else ""
-            segments.append(Segment(gap + fit(text, width, column.right), style if over is None else style + over))
+            segments.append(Segment(gap + fit(text, cells, column.right), style if over is None else style + over))
         return Strip(segments).adjust_cell_length(self.cells_wide, over or palette.text)
 
     def _header_strip(self) -> Strip:

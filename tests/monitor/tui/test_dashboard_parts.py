@@ -13,6 +13,7 @@ from rich.cells import cell_len
 from scene import HOSTILE, everything
 
 from monitor import format as fmt
+from monitor.findings.columns import FINDINGS
 from monitor.sources.base import Status
 from monitor.store.columns import ENDED, GROUPS, SLOW, TASKS
 from monitor.store.store import Store
@@ -66,6 +67,20 @@ def test_figures_keep_their_width() -> None:
         for column, width in lay_out(TASKS, cells):
             if column.right:
                 assert width == column.width
+
+
+def test_a_text_is_not_cut_beside_a_column_with_blanks_to_spare() -> None:
+    for cells in (140, 220):
+        widths = {column.key: width for column, width in lay_out(FINDINGS, cells, "kind", {"text": 75, "site": 23})}
+        assert widths["text"] >= 75
+        assert widths["site"] >= 23
+        assert sum(widths.values()) + GAP * 3 == cells
+
+
+def test_the_line_of_a_finding_has_its_place_on_a_narrow_screen() -> None:
+    widths = {column.key: width for column, width in lay_out(FINDINGS, 78, "kind", {"text": 75, "site": 23})}
+    assert widths["site"] >= 15
+    assert widths["kind"] >= len("✗ loop blocked by a line")
 
 
 # Text

@@ -209,6 +209,12 @@ async def finding_gone(driver: Driver) -> None:
         await driver.tick(tick(step, tasks=rows(25), signs=frames.Signs()))
 
 
+async def found_below(driver: Driver) -> None:
+    """The row under the cursor says below what the table has cut."""
+    await found(driver)
+    await driver.press("down", "down", "down", "down")
+
+
 async def dismissed(driver: Driver) -> None:
     await found(driver)
     await driver.press("d", "D", "G")
@@ -253,6 +259,7 @@ SCREENS: dict[str, Scene] = {
     "output_silent": (keys("4"), {"program": []}),
     "program_ended": (ended_program, {"program": PRINTED}),
     "findings": (found, {}),
+    "findings_row": (found_below, {}),
     "findings_none": (keys("7"), {"fed": [hello(), static(), tick(1)]}),
     "findings_dismissed": (dismissed, {}),
     "finding": (finding, {}),
@@ -267,7 +274,7 @@ SCREENS: dict[str, Scene] = {
 
 
 NARROW_ONLY = {
-    "findings_none", "findings_dismissed", "finding_gone", "finding_lost",  # variants that differ in a line or two; the screen itself is seen in both sizes
+    "findings_none", "findings_row", "findings_dismissed", "finding_gone", "finding_lost",  # variants that differ in a line or two; the screen itself is seen in both sizes
     "tasks_tree_folded", "tasks_sorted", "tasks_bad_filter", "tasks_lost", "tasks_another_session", "tasks_nothing_yet",
     "tasks_no_loop", "tasks_none_live", "task_end", "slow_line_uncaught", "slow_line_hostile", "slow_none",
     "ended_none", "ended_hostile", "output_top", "output_silent", "quit", *memory_scene.NARROW_ONLY,

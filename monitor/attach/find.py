@@ -162,7 +162,7 @@ def _tidy(path: Path) -> None:
             return
         else:
             return
-    for leftover in (path, served):
+    for leftover in (path, served, path.with_suffix(".token")):
         try:
             leftover.unlink()
         except OSError:  # somebody else was faster, or it is not ours to remove

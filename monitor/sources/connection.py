@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -208,10 +209,14 @@ def find_token(address: Address, token_file: str | None, environ: Mapping[str, s
         )
     try:
         with Path(path).expanduser().open(encoding="utf-8") as file:
+            facts = os.fstat(file.fileno())
+            open_to_others = stat.S_ISREG(facts.st_mode) and bool(facts.st_mode & 0o077)
             token = file.read(LONGEST_TOKEN).strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ConnectError(f"the token file {path} can not be read", reason or str(error)) from None
+    if open_to_others:
+        raise ConnectError(f"others may read the token file {path}", f"chmod 600 {path}")
     if not token:
         raise ConnectError(f"the token file {path} is empty", "one line with the token is wanted")
     return token

@@ -39,6 +39,7 @@ def test_what_an_ended_program_left_is_removed(runtime_dir, ended_pid):
     path = announce(runtime_dir, ended_pid)
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path.with_suffix(".sock")))
+    path.with_suffix(".token").write_text("a token")
     assert probes().probes == []
     assert list(runtime_dir.iterdir()) == []
 

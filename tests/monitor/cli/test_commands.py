@@ -75,6 +75,7 @@ def test_tasks_tree_and_ended(run, served):
 def test_tasks_over_tcp(run, runtime_dir, probe_on_tcp, tmp_path, monkeypatch):
     port = probe_on_tcp(behind_token("a secret")).port
     (tmp_path / "token").write_text("a secret")
+    (tmp_path / "token").chmod(0o600)
     assert run("tasks", f"127.0.0.1:{port}", "--token-file", tmp_path / "token")[0] == 0
     monkeypatch.setenv("LOOPTOP_TOKEN", "other")
     status, out, err = run("tasks", f"127.0.0.1:{port}")

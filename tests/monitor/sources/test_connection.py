@@ -53,6 +53,7 @@ def test_the_right_token_over_tcp(probe_on_tcp, tmp_path):
     probe = probe_on_tcp(behind_token("a secret"))
     address = Address(host="127.0.0.1", port=probe.port)
     (tmp_path / "token").write_text("a secret\n")
+    (tmp_path / "token").chmod(0o600)
     for options in (
         {"token_file": str(tmp_path / "token"), "environ": {"LOOPTOP_TOKEN": "other"}},
         {"environ": {"LOOPTOP_TOKEN": "a secret"}},
@@ -75,10 +76,13 @@ def test_no_token(probe_on_tcp, tmp_path):
     address = Address(host="127.0.0.1", port=probe_on_tcp(behind_token("a secret")).port)
     assert "asks for a token: give --token-file FILE or LOOPTOP_TOKEN" in refusal(address)
     assert "can not be read: No such file" in refusal(address, token_file=str(tmp_path / "none"))
-    (tmp_path / "empty").touch()
+    (tmp_path / "empty").touch(mode=0o600)
     assert "is empty" in refusal(address, token_file=str(tmp_path / "empty"))
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     assert "it is no text" in refusal(address, token_file=str(tmp_path / "binary"))
+    (tmp_path / "open").write_text("a secret")
+    (tmp_path / "open").chmod(0o644)
+    assert "others may read the token file" in refusal(address, token_file=str(tmp_path / "open"))
 
 
 @pytest.mark.parametrize(

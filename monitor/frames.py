@@ -23,8 +23,16 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """What comes at once: a line of the stream, or the keyframe of a recording."""
 
 
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a probe was told at its start. `slow` is None where nothing is measured."""
+
+    slow: Microseconds | None = None
+    ended: Int | None = None
+    locals: bool = False
+
+
 class Hello(Frame, frozen=True, kw_only=True, tag="hello"):
-    """Who is watched. Durations of `settings` and all times are microseconds."""
+    """Who is watched."""
 
     protocol: Int
     session: str
@@ -43,9 +51,9 @@ class Hello(Frame, frozen=True, kw_only=True, tag="hello"):
     probe: str = ""
     hooks: str = ""
     capabilities: list[str] = []
-    settings: dict[str, Any] = {}
+    settings: Settings = Settings()
     paths: dict[str, list[str]] = {}
-    schema: dict[str, Any] = {}
+    schema: dict[str, tuple[str, ...] | dict[str, str]] = {}
 
 
 class Strings(msgspec.Struct, frozen=True):

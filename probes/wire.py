@@ -57,7 +57,7 @@ UNITS = {
     "blocked": "us",
 }
 
-SCHEMA = {
+SCHEMA: dict[str, tuple[str, ...] | dict[str, str]] = {
     "task_static": TASK_STATIC,
     "task_row": TASK_ROW,
     "loop_static": LOOP_STATIC,

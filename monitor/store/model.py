@@ -11,6 +11,8 @@ from probes import wire
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from monitor.frames import Settings
+
 Frame = TypeVar("Frame")
 
 
@@ -46,7 +48,7 @@ class Session:
     probe: str
     hooks: str
     capabilities: frozenset[str]
-    settings: dict[str, Any]
+    settings: Settings
     paths: dict[str, list[str]]
 
     @property

@@ -31,8 +31,8 @@ class Wishes:
     def greet(self, session: Session | None, first: bool) -> None:
         """A probe has said hello: it knows nothing of this viewer."""
         self._told = {}
-        if first and session is not None and "slow" in session.settings:
-            self.slow = float(session.settings["slow"]) * 1e-6
+        if first and session is not None and session.settings.slow is not None:
+            self.slow = session.settings.slow * 1e-6
 
     def tell(self, screen: LiveScreen) -> None:
         """Tells the source what has changed."""
@@ -74,7 +74,7 @@ class Wishes:
         session = self._app.store.session
         if session is None or self._app.player is not None:
             return None
-        if session.settings.get("locals"):
+        if session.settings.locals:
             return True
         return self.locals if "locals" in session.capabilities else None
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from monitor import frames
 from monitor.errors import LooptopError
+from monitor.store.store import Store
 
 GOOD = [
     hello(),
@@ -78,3 +79,21 @@ def test_no_json_is_anything_but_a_frame_nothing_or_one_line(value):
             )
         except LooptopError as error:
             assert str(error)
+
+
+@pytest.mark.parametrize("field", sorted(hello()))
+@pytest.mark.parametrize("value", ["x", {"slow": "x"}, {"x": {"y": [1]}}, [[1]], 10**400, 1.5, True, None], ids=repr)
+def test_no_field_of_a_hello_is_of_another_type_than_the_specification_says(field, value):
+    """What is believed fits the types that everything else relies on, and makes the store of a dashboard and a keyframe."""
+    try:
+        frame = frames.decode(json.dumps(hello(**{field: value})).encode())
+    except LooptopError as error:
+        assert "\n" not in str(error)
+        return
+    if not isinstance(frame, frames.Hello):
+        return
+    store = Store()
+    store.apply(frame)
+    told = msgspec.to_builtins(store.keyframe().hello)
+    assert type(told[field]) is type(hello()[field])
+    assert frame.settings.slow is None or type(frame.settings.slow) is int

@@ -86,7 +86,7 @@ def hello(*, session: str = "session-1", at: float = 60.0, pid: int = 4242, **ch
         "probe": "0.1.0",
         "hooks": "pure Python",
         "capabilities": ["cancel", "origins", "histograms", "detach"],
-        "settings": {"slow": 100_000, "ended": 1000},
+        "settings": frames.Settings(slow=100_000, ended=1000),
         "paths": {"stdlib": ["/usr/lib/python3.11"], "path": [str(HERE)]},
     }
     return frames.Hello(**{**facts, **changes})

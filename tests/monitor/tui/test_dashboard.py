@@ -363,7 +363,7 @@ async def test_origins_are_asked_for_and_shown_as_costing() -> None:
 
 
 def with_locals(**settings: bool) -> list[frames.Frame]:
-    able = hello(capabilities=["cancel", "locals"], settings={"slow": 100_000, "ended": 1000, **settings})
+    able = hello(capabilities=["cancel", "locals"], settings=frames.Settings(slow=100_000, **settings))
     return [able, *everything()[1:]]
 
 

@@ -33,7 +33,7 @@ RATE = 4
 """Ticks per second: how soon a line is printed."""
 
 PATIENCE = 1.0
-"""Seconds without a frame after which what was held back is printed."""
+"""Seconds without a tick after which what was held back is printed."""
 
 MISSED_EVERY = 10.0
 """Seconds between two lines that say how many events were lost: a busy server loses some at every tick."""
@@ -227,7 +227,8 @@ def watch(
         what["locals"] = True
     if slow is not None:
         what["slow"] = round(slow * 1e6)
-    until = None if duration is None else time.monotonic() + duration
+    ticked = time.monotonic()
+    until = None if duration is None else ticked + duration
     with closing(connection):
         connection.send(what)
         while until is None or time.monotonic() < until:
@@ -242,9 +243,12 @@ def watch(
                 yield from stream.losses(0)
                 yield _notice(time.time(), str(closed))
                 return
+            before = stream.store.now
             for frame in came:
                 yield from ordered.take(frame)
-            if not came:
+            if stream.store.now != before:
+                ticked = time.monotonic()
+            elif time.monotonic() - ticked >= PATIENCE:
                 yield from ordered.rest()
         yield from ordered.rest()
         yield from stream.losses(0)

@@ -9,16 +9,16 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import re
 import socket
+import struct
 from contextlib import suppress
 from dataclasses import dataclass
 
+from monitor.attach.inject import memory_file
 from monitor.attach.inject.answer import LONGEST, read
 from monitor.errors import ConnectError, Left
 
 _PIDFD_GETFD = 438  # of all machines (pidfd_getfd(2))
-_NAME = re.compile(r"[/:]looptop-[0-9a-f]{16}(?: \(deleted\))?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +50,14 @@ def possible() -> bool:
 
 def find(pid: int) -> Door | None:
     """The door of the probe in a process, as far as we may know of it."""
-    folder = f"/proc/{pid}/fd"
     try:
-        handles = os.listdir(folder)  # noqa: PTH208 - only names are needed
+        numbers = memory_file.numbers(pid)
     except OSError:
         return None
-    for handle in handles:
-        with suppress(OSError):
-            if _NAME.search(os.readlink(f"{folder}/{handle}")):  # noqa: PTH115
-                found = _read(pid, f"{folder}/{handle}")
+    for number in numbers:
+        if memory_file.named(pid, number):
+            with suppress(OSError):
+                found = _read(pid, number)
                 if found is not None:
                     return found
     return None
@@ -70,17 +69,13 @@ def everywhere() -> list[Door]:
     return [found for pid in pids if (found := find(pid)) is not None]
 
 
-def _read(pid: int, path: str) -> Door | None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        told = read(os.pread(handle, LONGEST, 0))
-    finally:
-        os.close(handle)
-    number = told.get("door")
-    if told.get("how") != "started" or type(number) is not int:
+def _read(pid: int, number: str) -> Door | None:
+    """Raises OSError for what is no file of a probe."""
+    with memory_file.MemoryFile(pid, number) as file:
+        told = read(file.read(LONGEST))
+    if told.how != "started" or told.door is None:
         return None
-    texts = [str(told.get(key, ""))[:1000] for key in ("session", "name", "program", "python")]
-    return Door(pid, number, *texts)
+    return Door(pid, told.door, told.session, told.name, told.program, told.python)
 
 
 def enter(pid: int, number: int, timeout: float) -> socket.socket:
@@ -105,7 +100,7 @@ def enter(pid: int, number: int, timeout: float) -> socket.socket:
 
 
 def _send(door: socket.socket, pid: int, timeout: float) -> socket.socket:
-    if (door.family, door.type) != (socket.AF_UNIX, socket.SOCK_DGRAM):
+    if not _is_of(door, pid):
         raise Left(pid)
     ours, theirs = socket.socketpair()
     try:
@@ -119,6 +114,19 @@ def _send(door: socket.socket, pid: int, timeout: float) -> socket.socket:
         ours.close()
         raise ConnectError(f"the probe of process {pid} takes nobody in", error.strerror or str(error)) from None
     return ours
+
+
+def _is_of(door: socket.socket, pid: int) -> bool:
+    """Whether a socket is one of a pair that the process made. What is sent bears our identity, so nobody else gets it:
+    not the service of root's, say, that the process has connected the socket to."""
+    if (door.family, door.type) != (socket.AF_UNIX, socket.SOCK_DGRAM):
+        return False
+    try:
+        named = door.getpeername() or door.getsockname()
+        maker, _, _ = struct.unpack("3i", door.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    except OSError:  # it leads nowhere
+        return False
+    return not named and maker == pid
 
 
 def _take(process: int, number: int) -> int:

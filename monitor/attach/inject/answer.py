@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import os
+import json
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from monitor.attach.inject import memory_file
+from monitor.attach.inject.memory_file import MemoryFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,31 +16,70 @@ if TYPE_CHECKING:
 LONGEST = 1 << 16
 """Bytes of an answer. The parts lie behind them."""
 
-WANTED, GIVEN = b"parts?\n", b"parts!\n"
+WANTED, GIVEN, TAKEN = b"parts?\n", b"parts!\n", b"taken!\n"
+_MOST_TEXT, _MOST_TEXTS = 1000, 20
 
 
-def read(text: bytes) -> dict[str, Any]:
-    """What an answer says."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an answer says. The program may have chosen all of it, so each value is of its type and bounded."""
+
+    how: str = ""  # started or found
+    door: int | None = None
+    session: str = ""
+    socket: str = ""
+    name: str = ""
+    program: str = ""
+    python: str = ""
+    loops: int | None = None
+    told: tuple[str, ...] = ()
+    refused: str = ""
+    error: str = ""
+
+
+def read(text: bytes) -> Told:
+    """What an answer says; an error for what is none."""
     try:
-        told = ast.literal_eval(text.decode())
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        told = json.loads(text)
+    except (ValueError, RecursionError):
         told = None
-    return told if isinstance(told, dict) else {"error": "it answered nonsense"}
+    if not isinstance(told, dict):
+        return Told(error="it answered nonsense")
+    texts = {key: _text(told.get(key)) for key in ("how", "session", "name", "program", "python", "refused", "error")}
+    lines, socket = told.get("told"), told.get("socket")
+    return Told(
+        **texts,
+        socket=socket[:_MOST_TEXT] if isinstance(socket, str) else "",
+        door=_number(told.get("door")),
+        loops=_number(told.get("loops")),
+        told=tuple(_text(line) for line in lines[:_MOST_TEXTS]) if isinstance(lines, list) else (),
+    )
+
+
+def _text(value: Any) -> str:
+    """Without what steers a terminal."""
+    text = value[:_MOST_TEXT] if isinstance(value, str) else ""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _number(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value < 1 << 31 else None
 
 
 class Answer:
-    """Looked for in /proc/PID/fd and taken once; emptied where the other side waits for that, to close it.
+    """Looked for in /proc/PID/fd and taken once; marked as taken where the other side waits for that, to close it.
 
     A new probe asks for its parts first, in the same file.
     """
 
     def __init__(self, pid: int, name: str, parts: bytes) -> None:
-        self._folder = f"/proc/{pid}/fd"
+        self._pid = pid
         self._name = name
         self._parts = parts
-        self.told: dict[str, Any] | None = None
+        self.seen = False  # whether the text runs on the other side
+        self.told: Told | None = None
 
-    def wait(self, until: float, cancelled: Callable[[], bool] = lambda: False) -> dict[str, Any] | None:
+    def wait(self, until: float, cancelled: Callable[[], bool] = lambda: False) -> Told | None:
         """The answer; None when it did not come in time. Raises ProcessLookupError when the process has ended."""
         pause = 0.001
         while not self.look():
@@ -52,37 +94,30 @@ class Answer:
         if self.told is not None:
             return True
         try:
-            handles = os.listdir(self._folder)  # noqa: PTH208 - again and again
+            numbers = memory_file.numbers(self._pid)
         except FileNotFoundError:
             raise ProcessLookupError from None
         except OSError:
             return False
-        for handle in handles:
-            try:
-                if self._name in os.readlink(f"{self._folder}/{handle}"):  # noqa: PTH115
-                    self._take(f"{self._folder}/{handle}")
-                    return self.told is not None
-            except OSError:
-                continue
+        for number in numbers:
+            if memory_file.named(self._pid, number, self._name):
+                try:
+                    with MemoryFile(self._pid, number, self._name) as file:
+                        self._take(file)
+                except OSError:
+                    continue
+                return self.told is not None
         return False
 
-    def _take(self, path: str) -> None:
-        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            text = os.pread(handle, LONGEST, 0)
-            if text == WANTED:
-                self._give(handle)
-                return
-            if not text.endswith(b"\n"):
-                return  # not all of it is there yet
-            self.told = read(text)
-            if self.told.get("how") != "started":
-                os.ftruncate(handle, 0)  # else the probe keeps it, for other viewers
-        finally:
-            os.close(handle)
-
-    def _give(self, handle: int) -> None:
-        done = 0
-        while done < len(self._parts):
-            done += os.pwrite(handle, self._parts[done:], LONGEST + done)
-        os.pwrite(handle, GIVEN, 0)
+    def _take(self, file: MemoryFile) -> None:
+        self.seen = True
+        text = file.read(LONGEST)
+        if text.startswith((GIVEN, TAKEN)) or not text.endswith(b"\n"):
+            return  # not all of it is there yet
+        if text == WANTED:
+            file.write((LONGEST, self._parts), (0, GIVEN))
+            return
+        told = read(text)
+        if told.how != "started":  # else the probe keeps it, for other viewers
+            file.write((0, TAKEN))
+        self.told = told

@@ -15,7 +15,7 @@ import time
 
 PACKAGE = "_looptop"
 PATIENCE = 10.0  # seconds for which the answer is kept, and for an import of asyncio to end
-WANTED, GIVEN, PARTS_AT = b"parts?\n", b"parts!\n", 65536  # as in `answer`
+WANTED, GIVEN, TAKEN, PARTS_AT = b"parts?\n", b"parts!\n", b"taken!\n", 65536  # as in `answer`
 
 
 class Parts:
@@ -115,15 +115,38 @@ def open_answer(name):
 def answer(handle, told):
     """Puts what is to be told into the file, in the place of all that was there."""
     posix.ftruncate(handle, 0)
-    posix.pwrite(handle, repr(told).encode() + b"\n", 0)
+    posix.pwrite(handle, as_json(told).encode() + b"\n", 0)
+
+
+def as_json(thing):
+    """Of texts, whole numbers, None, and lists and dicts of these: the program may not have loaded `json`."""
+    if thing is None:
+        return "null"
+    if isinstance(thing, str):
+        return '"' + "".join(map(escaped, thing)) + '"'
+    if isinstance(thing, dict):
+        return "{" + ", ".join(f"{as_json(key)}: {as_json(thing[key])}" for key in thing) + "}"
+    if isinstance(thing, (list, tuple)):
+        return "[" + ", ".join(map(as_json, thing)) + "]"
+    return str(int(thing))
+
+
+def escaped(character):
+    """As it stands within a text of JSON."""
+    if " " <= character <= "~" and character not in '"\\':
+        return character
+    number = ord(character)
+    if number < 0x10000:
+        return f"\\u{number:04x}"
+    return f"\\u{0xD7C0 + (number >> 10):04x}\\u{0xDC00 + (number & 0x3FF):04x}"
 
 
 def wait_until_read(handle):
-    """Keeps a file until the attacher has emptied it."""
+    """Keeps a file until the attacher has marked it as taken."""
     inode = posix.fstat(handle).st_ino
     try:
         until = time.monotonic() + PATIENCE
-        while posix.fstat(handle).st_size and time.monotonic() < until:
+        while posix.pread(handle, len(TAKEN), 0) != TAKEN and time.monotonic() < until:
             time.sleep(0.005)
     finally:
         if posix.fstat(handle).st_ino == inode:

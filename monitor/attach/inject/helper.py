@@ -17,10 +17,11 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from monitor.attach.inject import gdb, remote_exec, thread_injector, waiting
-from monitor.attach.inject.answer import Answer
+from monitor.attach.inject.answer import Answer, Told
 from monitor.attach.inject.ptrace import GoneError, PtraceError, StuckError
 from monitor.attach.inject.target import Target, look
 from monitor.attach.inject.thread_injector import Done, InjectError
@@ -95,7 +96,7 @@ def work(
             tried.append({"method": way, "why": str(error)})
             continue
         told = _wait(target, answer, done, deadline, options.timeout)
-        return {**facts, "method": way, "how": done.how, "pause_ms": round(done.pause * 1e3, 3), "answer": told}
+        return {**facts, "method": way, "how": done.how, "pause_ms": round(done.pause * 1e3, 3), "answer": asdict(told)}
     raise ConnectError(f"there is no way into PID {target.pid} ({'; '.join(_reasons(tried))})", _HOW_TO_RUN)
 
 
@@ -143,7 +144,7 @@ def _go(way: str, target: Target, text: str, answer: Answer, deadline: float) ->
     return thread_injector.inject(target.pid, target.memory, target.names, text.encode(), deadline)
 
 
-def _wait(target: Target, answer: Answer, done: Done, deadline: float, timeout: float) -> dict[str, Any]:
+def _wait(target: Target, answer: Answer, done: Done, deadline: float, timeout: float) -> Told:
     try:
         told = answer.wait(max(deadline, time.monotonic() + 0.05), _cancelled)
     except ProcessLookupError:
@@ -156,11 +157,11 @@ def _wait(target: Target, answer: Answer, done: Done, deadline: float, timeout: 
     if told is None:
         text = f"PID {target.pid} has not started the probe after {timeout:g} s"
         raise ConnectError(text, "one call of it keeps the interpreter: try again, or with a longer --timeout")
-    if "refused" in told:
-        if told["refused"] == "asyncio":
+    if told.refused:
+        if told.refused == "asyncio":
             text = f"no asyncio loop is running in PID {target.pid}"
             raise ConnectError(text, "it is Python but has not loaded asyncio")
-        raise ConnectError(f"the probe can not work in PID {target.pid}", str(told["refused"]))
-    if "error" in told:
-        raise ConnectError(f"the probe did not start in PID {target.pid}", str(told["error"]))
+        raise ConnectError(f"the probe can not work in PID {target.pid}", told.refused)
+    if told.error:
+        raise ConnectError(f"the probe did not start in PID {target.pid}", told.error)
     return told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,14 @@ import pytest
 from monitor.attach import door
 from monitor.errors import ConnectError
 
-STARTED = {"how": "started", "door": 7, "session": "1f", "name": "api", "program": "app.py", "python": "3.13.0"}
+STARTED: dict[str, object] = {
+    "how": "started",
+    "door": 7,
+    "session": "1f",
+    "name": "api",
+    "program": "app.py",
+    "python": "3.13.0",
+}
 
 
 @contextmanager
@@ -25,7 +33,7 @@ def held(content: bytes, name: str = "looptop-0123456789abcdef") -> Iterator[Non
 
 
 def test_a_probe_is_found_by_the_file_that_it_holds() -> None:
-    with held(repr(STARTED).encode() + b"\n"):
+    with held(json.dumps(STARTED).encode() + b"\n"):
         assert door.find(os.getpid()) == door.Door(os.getpid(), 7, "1f", "api", "app.py", "3.13.0")
     assert door.find(os.getpid()) is None
 
@@ -37,10 +45,14 @@ def test_a_probe_is_found_by_the_file_that_it_holds() -> None:
         b"nonsense",
         b"\xff\xfe",
         b"(" * 100_000,
-        b"{'how': 'started', 'door': '7'}\n",
-        b"{'how': 'started', 'door': None}\n",
-        b"{'how': 'found', 'door': 7}\n",
-        b"['started', 7]\n",
+        b"[" * 60_000,
+        b'{"how": "started", "door": "7"}\n',
+        b'{"how": "started", "door": null}\n',
+        b'{"how": "started", "door": true}\n',
+        b'{"how": "started", "door": -7}\n',
+        b'{"how": "started", "door": 1' + b"0" * 6000 + b"}\n",
+        b'{"how": "found", "door": 7}\n',
+        b'["started", 7]\n',
     ],
 )
 def test_what_is_no_door(content: bytes) -> None:
@@ -49,7 +61,7 @@ def test_what_is_no_door(content: bytes) -> None:
 
 
 def test_a_file_of_another_name_is_not_read() -> None:
-    with held(repr(STARTED).encode() + b"\n", "looptop"):
+    with held(json.dumps(STARTED).encode() + b"\n", "looptop"):
         assert door.find(os.getpid()) is None
 
 

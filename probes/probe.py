@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import allocate_lock, get_ident, get_native_id, start_new_thread
+from _thread import allocate_lock, get_ident, start_new_thread
 from time import monotonic, thread_time, time
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +127,6 @@ class Probe:
         """The body of the probe's thread: returns when the probe has left."""
         self._thread = get_ident()
         try:
-            self.watchdog.starved.own.add(get_native_id())
             self.server.run()
         except LostError:
             pass  # the program closed our sockets; whatever has their numbers now is not ours

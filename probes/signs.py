@@ -269,7 +269,7 @@ class Signs:
             stack = stack_of(sys._current_frames().get(record.thread), record.depth)
             if record.started == started and stack:
                 lines = [self._tables.site(code, line) for code, line in stack]
-                starved = self._starved.since_calm(record, now - started)
+                starved = self._starved.since(record, started, record.busy)
                 facts = [round((now - started) * 1e6), round(starved * 1e6)]
                 rows.append([record.id, *facts, lines, sites.blamed(list(stack))])
         return rows

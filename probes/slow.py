@@ -103,6 +103,7 @@ class Watchdog:
         """Starts the thread. `wait(seconds)` sleeps, and is True when it is time to end."""
         self._running += 1
         self._looked = monotonic()
+        self.starved.look(list(hot.loops.values()))
         self.starting += 1
         try:
             start_thread(self._run, (self._running, wait))
@@ -118,14 +119,12 @@ class Watchdog:
         self.ids.append(get_native_id())
         self.starting -= 1
         try:
-            self.starved.own.add(get_native_id())
             while number == self._running and not wait(self.interval):
                 self.look()
                 self.cpu = thread_time()
         except Exception as error:
             hot.state.on_error("watchdog", error)
         finally:
-            self.starved.own.discard(get_native_id())
             self.starved.forget()
 
     def look_if_late(self) -> None:
@@ -150,7 +149,7 @@ class Watchdog:
             now = monotonic()
             silent = self._sample_all(now)
             self._looked = now
-            self.starved.look(now, list(hot.loops.values()))
+            self.starved.look(list(hot.loops.values()))
             for loop, record in silent:
                 if not self._rests(record, now):
                     self._beat(loop, record, now)
@@ -240,7 +239,7 @@ class Watchdog:
             duration = sum(seconds for _, seconds in stretch) + ended - samples[index - 1][2]
             if code is not None and duration >= self.threshold:
                 slow = SlowCallback(record, 0, "", f"{code.co_qualname}()", ended, duration, stretch)
-                slow.starved = self.starved.since_calm(record, duration)
+                slow.starved = self.starved.between(record, ended - duration, ended)
                 self.caught.append(slow)
             begin = index
 
@@ -259,7 +258,7 @@ class Watchdog:
             number, name, text = task.id, task_name(alive), coro_name(alive)
         slow = SlowCallback(record, number, name, text or describe(callback), started + elapsed, elapsed, [])
         slow.samples = [sample[:2] for sample in samples]
-        slow.starved = self.starved.since_calm(record, elapsed)
+        slow.starved = self.starved.since(record, started, record.busy - elapsed, started + elapsed)
         self.caught.append(slow)
 
 

@@ -171,7 +171,7 @@ class SlowCallback:
     stack: tuple[Site, ...]  # outermost first; empty when it could not be caught
     blame: int
     samples: int
-    starved: float = 0.0  # how much of the duration was waiting for a processor, at most
+    starved: float = 0.0  # how much of the duration was waiting for a processor
 
     @property
     def line(self) -> Site | None:

@@ -205,7 +205,7 @@ KINDS: tuple[Kind, ...] = (
         "cancel_swallowed",
         "cancellation swallowed",
         "bad",
-        "The task was cancelled and went on as if nothing were: whoever cancelled it may wait for ever.",
+        "The task was cancelled and went on as if nothing had happened: whoever cancelled it may wait forever.",
         "Clean up, and raise the CancelledError again.",
         "swallowed_cancel",
         "swallowed_cancel_raised",
@@ -216,7 +216,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "cancelled_by",
-        "cancelled by another",
+        "cancelled by another task",
         "warn",
         "Work is thrown away: a task was taken along by the cancellation of one that it awaited, or nearly all that is "
         "made at one line is cancelled from another.",
@@ -226,7 +226,7 @@ KINDS: tuple[Kind, ...] = (
         "the stack at the moment when a cancellation wakes a task: who called `cancel`, and at which line",
         "cancellations by a timeout, a TaskGroup, asyncio.run at its end or Ctrl-C: they are told with the task that "
         "ended; who cancels a task that waits for nothing at that moment (it has not begun, or is ready); a task that "
-        "`gather` took along",
+        "`gather` took along; a package that cancels what it made itself, such as a server its idle timers",
         (
             Threshold("window", 10, "s", "the time that is looked at"),
             Threshold("least", 50, "count", "how many one line must have cancelled in the window"),

@@ -48,6 +48,8 @@ class TakenAlong:
             by = ended.cancelled_by
             if by is None or by.asked or by.through is None or by.how != "call" or by.task == ended.parent:
                 continue
+            if _between_packages(store, by.site, ended.site):
+                continue
             group = self._groups.get((by.site, ended.site))
             if group is not None:
                 group.last, group.by, group.count = ended, by, group.count + 1
@@ -59,6 +61,15 @@ class TakenAlong:
                 del self._groups[place]
             else:
                 yield _taken_sign(place, group)
+
+
+def _between_packages(store: Store, by: Site | None, made: Site | None) -> bool:
+    """Whether no line of the program's own takes part, as when a server cancels the idle timer of a connection."""
+    stdlib = store.session.paths.get("stdlib", []) if store.session is not None else []
+    return all(
+        site is not None and ("/site-packages/" in site.file or site.file.startswith(tuple(stdlib)))
+        for site in (by, made)
+    )
 
 
 def _since(store: Store, last: EndedTask | None) -> list[EndedTask]:
@@ -106,7 +117,9 @@ def mass(store: Store, thresholds: Thresholds) -> Iterator[Sign]:
             break
         ends[ended.site] += 1
         by = ended.cancelled_by
-        if by is not None and by.asked and by.how == "call" and by.site is not None and by.through is None:
+        if by is None or not by.asked or by.how != "call" or by.site is None or by.through is not None:
+            continue
+        if not _between_packages(store, by.site, ended.site):
             cancelled.setdefault((by.site, ended.site), []).append(ended)
     for (line, made), tasks in cancelled.items():
         part = len(tasks) / ends[made]

@@ -10,8 +10,8 @@ from monitor.findings.kinds import BY_KEY, KINDS
 from monitor.store.store import Store
 
 SECOND = 1_000_000
-STRINGS = ["", "/srv/app.py", "main", "work"]
-SITES = [[0, 0, 0], [1, 10, 2], [1, 20, 3], [1, 30, 3]]
+STRINGS = ["", "/srv/app.py", "main", "work", "/srv/.venv/lib/python3.11/site-packages/hypercorn/tcp.py"]
+SITES = [[0, 0, 0], [1, 10, 2], [1, 20, 3], [1, 30, 3], [4, 20, 2], [4, 30, 3]]
 
 
 class World:
@@ -293,6 +293,21 @@ def test_a_line_that_cancels_nearly_all_that_another_makes(world):
     assert world.seconds(1) == ["cancelled_by"]
     assert (world.only.site.line, world.only.evidence) == (20, {"times": 60, "share": 0.857, "by": "killer"})
     assert world.seconds(20) == []
+
+
+def test_a_package_that_cancels_what_it_made_itself(world):
+    own = {**KILLER, "site": 4}
+    for task in range(60):
+        cancelled(world, task, own, site=5)
+        cancelled(world, 100 + task, {**own, "asked": False, "through": 3}, site=5)
+    assert world.seconds(4) == []
+
+
+@pytest.mark.parametrize(("by", "made"), [(4, 1), (2, 5)])
+def test_a_package_that_cancels_tasks_of_the_program_or_the_other_way_round(world, by, made):
+    for task in range(60):
+        cancelled(world, task, {**KILLER, "site": by}, site=made)
+    assert world.seconds(1) == ["cancelled_by"]
 
 
 def test_a_line_that_cancels_many_of_more_does_what_it_should(world):

@@ -140,9 +140,9 @@ class Looptop(BaseApp[int]):
             self._ticking = False
 
     def look_now(self) -> None:
-        """The screen in sight looks at the store."""
+        """The screen in sight looks at the store. One that is not whole yet looks as soon as it is."""
         screen = self.live_screen
-        if screen is not None and self.is_running:
+        if screen is not None and screen.whole and self.is_running:
             screen.look()
             self.wishes.tell(screen)
 

@@ -31,7 +31,6 @@ class AllocationScreen(PageScreen):
 
     def on_mount(self) -> None:
         """Asks for what only this page shows, once."""
-        super().on_mount()
         self._ask()
 
     def _ask(self) -> None:

@@ -30,7 +30,16 @@ if TYPE_CHECKING:
 SMALLEST = (56, 12)
 
 
-class LiveScreen(Screen[None]):
+class WholeScreen(Screen[None]):
+    """A screen that knows when it can be looked at."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it is there: mounted with everything in it, and not being removed."""
+        return self.is_mounted and self.is_running and not self._pruning
+
+
+class LiveScreen(WholeScreen):
     """A screen that looks at the store at every tick."""
 
     MODE = ""
@@ -67,8 +76,8 @@ class LiveScreen(Screen[None]):
     # What a tick does
 
     def look(self) -> None:
-        """Looks at the store and repaints what changed."""
-        if not self.is_mounted:
+        """Looks at the store and repaints what changed; nothing before the screen is whole."""
+        if not self.whole:
             return
         app = self.looptop
         for widget in self.query("Lines, LiveTable, Page, Timeline"):

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.containers import Vertical
-from textual.screen import Screen
 from textual.widgets import Static
 
 from monitor.tui.choices import SECTIONS, Choice, ChoiceRows
 from monitor.tui.keys import SORTING, bindings, by_id, hints
 from monitor.tui.paint import Part, crop, spread, width
-from monitor.tui.screens.base import SMALLEST
+from monitor.tui.screens.base import SMALLEST, WholeScreen
 from monitor.tui.widgets.filter_bar import FilterBar, FilterInput
 from monitor.tui.widgets.lines import Lines
 from monitor.tui.widgets.live_table import LiveTable
@@ -37,7 +36,7 @@ class ChoiceTable(LiveTable):
         """Nothing."""
 
 
-class ConnectScreen(Screen[None]):
+class ConnectScreen(WholeScreen):
     """Three lists under tabs, and what the cursor is on below them."""
 
     SCOPES: ClassVar[tuple[str, ...]] = ("connect", "table")
@@ -110,7 +109,7 @@ class ConnectScreen(Screen[None]):
             return
         rows.all = choices
         rows.arrange()
-        if section == self.chosen and self.is_mounted:
+        if section == self.chosen and self.whole:
             self.table.rows_moved()
             self._place_cursor()
         self.look()
@@ -125,7 +124,7 @@ class ConnectScreen(Screen[None]):
 
     def look(self) -> None:
         """Paints what is around the list."""
-        if not self.is_mounted:
+        if not self.whole:
             return
         app, cells = self.connect, self.size.width
         for widget in self.query("Lines, LiveTable"):

@@ -17,6 +17,11 @@ class PageScreen(LiveScreen):
 
     SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "page")
 
+    def __init__(self) -> None:
+        super().__init__()
+        session = self.looptop.store.session
+        self._session = session.id if session is not None else ""
+
     def compose_body(self) -> ComposeResult:
         """The page."""
         yield Page(self.looptop.palette, id="page")
@@ -27,10 +32,8 @@ class PageScreen(LiveScreen):
         return self.query_one("#page", Page)
 
     def on_mount(self) -> None:
-        """The keys go to the page; where this is a page of another session is seen by its id."""
+        """The keys go to the page."""
         self.page.focus()
-        session = self.looptop.store.session
-        self._session = session.id if session is not None else ""
 
     def lines(self, cells: int) -> list[Line]:
         """What the page says now."""

@@ -113,10 +113,6 @@ class FunctionScreen(PageScreen):
         super().__init__()
         self._key = key
         self._order = next(iter(ORDERS))
-
-    def on_mount(self) -> None:
-        """Asks for the calls, too."""
-        super().on_mount()
         self.asker = Asker(self.looptop, CALLS)
 
     def lines(self, cells: int) -> list[Line]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 USAGE = 2
 NO_CONNECTION = 3
+BUG = 70
 
 
 class LooptopError(Exception):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.errors import USAGE, LooptopError
+from monitor.errors import BUG, USAGE, LooptopError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 UNWRITTEN = 74
 BROKEN_PIPE = 141
-BUG = 70
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 

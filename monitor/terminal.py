@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,15 @@ def width_here(default: int = 120) -> int:
         return os.get_terminal_size(sys.stdout.fileno()).columns or default
     except (OSError, ValueError):
         return default
+
+
+def hung_up(number: int) -> bool:
+    """Whether the other end of a terminal was closed."""
+    if not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    poll.register(number, 0)
+    return any(found & select.POLLHUP for _, found in poll.poll(0))
 
 
 def _is_terminal(stream: Any) -> bool:

@@ -29,11 +29,11 @@ def run_dashboard(
 ) -> int:
     """Shows the dashboard until the person leaves; returns the exit status to use.
 
-    Starts the source and closes it, whatever happens. Raises UsageError for a configuration file that can not be taken.
-    The caller has made sure that there is a terminal. The status is that of the program where looptop runs one and it
-    has ended, 128+n after a signal, else 0. With `home` the person may leave for a section of the connect screen: then
-    it is called, and its status is returned. `asks`: whether to leave a program that runs takes a question.
-    `keep_locals`: whether the local names of what fails are kept from the start.
+    Starts the source and closes it, whatever happens. Raises UsageError for a configuration file that can not be taken,
+    CrashError when the dashboard itself fails. The caller has made sure that there is a terminal. The status is that of
+    the program where looptop runs one and it has ended, 128+n after a signal, else 0. With `home` the person may leave
+    for a section of the connect screen: then it is called, and its status is returned. `asks`: whether to leave a
+    program that runs takes a question. `keep_locals`: whether the local names of what fails are kept from the start.
     """
     from monitor.findings.thresholds import load
     from monitor.tui.app import Looptop  # here, because importing Textual costs 300 ms
@@ -49,7 +49,7 @@ def run_dashboard(
             keep_locals=keep_locals,
             no_color="NO_COLOR" in os.environ,
         )
-        app.run()
+        app.show()
     finally:
         source.close()
     if app.return_code:
@@ -67,5 +67,5 @@ def run_connect(home: Home, section: str, key: Hashable, where: str) -> tuple[in
     from monitor.tui.connect import Connect
 
     app = Connect(home, section=section, key=key, where=where, no_color="NO_COLOR" in os.environ)
-    opened = app.run()
+    opened = app.show()
     return app.return_code or 0, opened

@@ -104,7 +104,7 @@ class Looptop(BaseApp[int]):
         """Begins: signals, source, pulse."""
         self.app_resume_signal.subscribe(self, lambda _: self._come_back())
         if self.pulse.hz:
-            self.end_with_signals()
+            self.end_with_others()
         self.source.start()
         if self.pulse.hz:
             self._timer = self.set_interval(self.pulse.period, self.tick)

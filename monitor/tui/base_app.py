@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING
 
 from textual.app import ReturnType
 
+from monitor.errors import LooptopError
+from monitor.terminal import hung_up
 from monitor.tui import theme
 from monitor.tui.ahead import TypedAhead
+from monitor.tui.crash import crashed
 from monitor.tui.hangup import outlives_its_terminal
 
 if TYPE_CHECKING:
     from textual.driver import Driver
+
+
+TERMINAL_EVERY = 1.0
+"""Seconds between two looks whether the terminal is still there."""
 
 
 class BaseApp(TypedAhead[ReturnType]):
@@ -35,17 +42,44 @@ class BaseApp(TypedAhead[ReturnType]):
         """That of the platform, and it ends well although its terminal is gone."""
         return outlives_its_terminal(super().get_driver_class())
 
+    def show(self) -> ReturnType | None:
+        """Runs until it ends, and returns its result. Raises CrashError for an exception that escaped from a screen."""
+        try:
+            result = self.run()
+        except LooptopError:
+            raise
+        except Exception as error:
+            raise crashed(error) from error
+        if self._exception is not None:
+            raise crashed(self._exception) from self._exception
+        return result
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Ends because of an exception. Textual would print it with all its frames and their locals."""
+        self._return_code = 1
+        if self._exception is None:
+            self._exception = error
+            self._exception_event.set()
+        self._close_messages_no_wait()
+
     def on_mount(self) -> None:
         """Heeds a change of colours."""
         self.theme_changed_signal.subscribe(self, lambda _: self._theme_changed())
 
-    def end_with_signals(self) -> None:
-        """Ends as a program does that is asked to, with the screen restored."""
+    def end_with_others(self) -> None:
+        """Ends as a program does that is asked to, with the screen restored; and when the terminal was closed."""
         loop = asyncio.get_running_loop()
         for name in ("SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
             if number is not None:
                 loop.add_signal_handler(number, self.exit, None, 128 + number)
+        self.set_interval(TERMINAL_EVERY, self._look_at_terminal)
+
+    def _look_at_terminal(self) -> None:
+        """Ends where SIGHUP would have."""
+        number = getattr(self._driver, "fileno", None)
+        if isinstance(number, int) and hung_up(number):
+            self.exit(None, 128 + signal.SIGHUP)
 
     def look_now(self) -> None:
         """What is in sight is drawn from what is known now."""

@@ -62,7 +62,7 @@ class Connect(BaseApp[Opened]):
         """Begins to look."""
         self.app_resume_signal.subscribe(self, lambda _: repaint(self))
         if self.every:
-            self.end_with_signals()
+            self.end_with_others()
             self.run_worker(self.look_for_all(), exclusive=False)
 
     async def look_for_all(self) -> None:

@@ -1,12 +1,17 @@
-"""A terminal that may go away: what is written to it then is lost, and nobody waits for it.
+"""A terminal that may go away: what is written to it then is lost, nobody waits for it, and the app ends.
 
 Textual writes in a thread of its own, which ends at the first error; whoever writes after that waits for room in its
-queue, for good, and with it the end of the dashboard and of the program below it.
+queue, for good, and with it the end of the dashboard and of the program below it. It reads in another one, which finds
+the end of a closed terminal as often as it looks: it looks all the time, and ends nothing. Closing a terminal is not
+always told by SIGHUP: it may not be the controlling terminal, or somebody above keeps the signal.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import IO, TYPE_CHECKING, Any
+
+from monitor.terminal import hung_up
 
 if TYPE_CHECKING:
     from textual.driver import Driver
@@ -49,5 +54,23 @@ def outlives_its_terminal(driver: type[Driver]) -> type[Driver]:
             file: IO[str] | None = getattr(self, "_file", None)
             if file is not None:
                 self._file = Terminal(file)
+
+        def _run_input_thread(self) -> None:
+            """A failure ends the app as any other does; Textual prints it with all its frames."""
+            try:
+                self.run_input_thread()
+            except Exception as error:  # noqa: BLE001 - the app tells it
+                if not hung_up(self.fileno):
+                    self._app.call_later(self._app._handle_exception, error)  # noqa: SLF001 - as Textual does
+
+        def _sigcont_application(self, *_: Any) -> None:
+            """Textual 8.2 starts a second thread for keys when a program goes on that it has not suspended itself.
+
+            The kernel sends SIGCONT with the SIGHUP of a closed terminal, too: that thread would outlive the app.
+            """
+            if self._must_signal_resume:
+                super()._sigcont_application()
+            elif self._app.is_running:
+                asyncio.run_coroutine_threadsafe(self._app._post_message(self.SignalResume()), self._loop)  # noqa: SLF001 - as Textual does
 
     return Outlives

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -23,13 +24,24 @@ import sys
 from monitor.tui import run_dashboard
 from scene import FakeProgram, FakeSource, everything
 program = None
+if "program" in sys.argv:
+    program = FakeProgram(["hello"])
 if "ended" in sys.argv:
     program = FakeProgram(["bye"])
     program.running, program.exit_status = False, int(sys.argv[-1])
+if "fails" in sys.argv:
+    from monitor.tui.screens.task import TaskScreen
+    def fails(*_):
+        raise ValueError("[/x]\\n" + "odd " * 500)
+    setattr(TaskScreen, sys.argv[-1], fails)
 source = FakeSource(*everything())
-status = run_dashboard(source, program=program, hz=10)
-assert source.started and source.closed
-sys.exit(status)
+def command():
+    try:
+        return run_dashboard(source, program=program, hz=10)
+    finally:
+        assert source.started and source.closed
+from monitor.guard import guarded
+sys.exit(guarded(command))
 """
 
 
@@ -89,6 +101,55 @@ def test_a_signal_leaves_the_terminal_as_it_was(number: signal.Signals) -> None:
     assert b"\x1b[?1049l" in terminal.drawn
     assert b"\x1b[?1000l" in terminal.drawn
     assert terminal.drawn.rfind(b"\x1b[?25h") > terminal.drawn.rfind(b"\x1b[?25l")
+
+
+@pytest.mark.parametrize("question", [b"", b"q", b"r", b"c", b"?"])
+def test_a_terminal_that_was_closed_ends_it_without_a_signal_too(question: bytes) -> None:
+    """It is not the controlling terminal here, so that nobody sends a SIGHUP."""
+    terminal = Terminal("program")
+    terminal.until(b"worker-3")
+    os.write(terminal.master, question)
+    time.sleep(0.3)
+    os.close(terminal.master)
+    assert terminal.process.wait(20) == 128 + signal.SIGHUP
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_going_on_without_having_been_suspended_starts_no_second_reader() -> None:
+    terminal = Terminal()
+    terminal.until(b"worker-3")
+    tasks = Path(f"/proc/{terminal.process.pid}/task")
+    before = len(list(tasks.iterdir()))
+    for _ in range(3):
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.drawn = b""
+        terminal.until(b"worker-3")  # it is painted again: the shell may have written over it
+    assert len(list(tasks.iterdir())) == before
+    os.write(terminal.master, b"q")
+    assert terminal.end() == 0
+
+
+@pytest.mark.parametrize("where", ["lines", "wants", "compose_body", "on_screen_resume", "action_cancel"])
+def test_what_escapes_is_one_line_and_a_file(where: str, tmp_path: Path) -> None:
+    terminal = Terminal("fails", where, TMPDIR=str(tmp_path))
+    terminal.until(b"worker-3")
+    os.write(terminal.master, b"\r")
+    if where == "action_cancel":
+        terminal.until(b"Await stack")
+        os.write(terminal.master, b"c")
+    assert terminal.end() == 70
+    _, restored, after = terminal.drawn.partition(b"\x1b[?1049l")
+    assert restored
+    lines = re.sub(rb"\x1b\[[?<]?[0-9;]*[a-zA-Z]", b"", after).split(b"\r\n")
+    (line,) = filter(None, lines)
+    (file,) = tmp_path.glob("looptop-crash-*.txt")
+    assert line.startswith(b"looptop: looptop itself failed with ValueError: [/x] odd odd")
+    assert line.endswith(b"the traceback is in " + bytes(file)), line
+    assert len(line) < 400
+    text = file.read_text()
+    assert "in fails" in text
+    assert "textual" in text
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(("status", "expected"), [(3, 3), (-15, 143), (0, 0)])

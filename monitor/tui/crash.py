@@ -1,0 +1,55 @@
+"""A failure of the screens themselves: the terminal is restored, one line says so, a file has the traceback."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from importlib.metadata import PackageNotFoundError, version
+
+from textual.worker import WorkerFailed
+
+from monitor.errors import BUG, LooptopError
+
+MOST_CHARS = 200
+"""Of the message: it may hold the repr of anything."""
+
+
+class CrashError(LooptopError):
+    """An exception that escaped from a screen, with where its traceback is."""
+
+    status = BUG
+
+
+def crashed(error: BaseException) -> CrashError:
+    """Writes the traceback to a new private file and returns the line for the person."""
+    if isinstance(error, WorkerFailed):
+        error = error.error
+    text = str(error)
+    text = text if len(text) <= MOST_CHARS else text[:MOST_CHARS] + "…"
+    what = f"looptop itself failed with {type(error).__name__}: {text}"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="looptop-crash-", suffix=".txt", encoding="utf-8", errors="backslashreplace", delete=False
+        ) as file:
+            file.write(_heading())
+            file.writelines(traceback.format_exception(error))
+    except OSError as problem:
+        return CrashError(what, f"its traceback could not be written: {problem}")
+    return CrashError(what, f"the traceback is in {file.name}")
+
+
+def _heading() -> str:
+    """What somebody needs who reads the traceback elsewhere."""
+    packages = " ".join(f"{name} {_version(name)}" for name in ("looptop", "textual", "rich"))
+    terminal = f"{os.environ.get('TERM', '')} {os.environ.get('COLORTERM', '')}".strip()
+    return f"{packages}, Python {platform.python_version()}, {sys.platform}, TERM {terminal}\n\n"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "?"

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from monitor.attach.inject import gdb, remote_exec, thread_injector, waiting
+from monitor.attach.inject import gdb, remote_exec, seccomp, thread_injector, waiting
 from monitor.attach.inject.answer import Answer, Told
 from monitor.attach.inject.ptrace import GoneError, PtraceError, StuckError
 from monitor.attach.inject.target import Target, look
@@ -61,7 +61,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("pid", type=int)
     made.add_argument("--method", choices=("auto", *METHODS), default="auto")
     made.add_argument("--timeout", type=float, default=5.0, metavar="S")
-    made.add_argument("--force", action="store_true", help="also where remote debugging is disabled")
+    made.add_argument(
+        "--force",
+        action="store_true",
+        help="also where remote debugging is disabled, or a seccomp filter may kill the program",
+    )
     made.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     return made
 
@@ -81,6 +85,8 @@ def work(
             f"PID {target.pid} runs Python {target.python} with remote debugging disabled ({target.remote_off})",
             "not attaching; --force injects by ptrace",
         )
+    if not options.force:
+        _check_seccomp(target)
     facts = {"ok": True, "pid": target.pid, "python": target.python, "same_files": target.same_files}
     ways = open_ways(target, options.method, tried)
     if not ways:
@@ -98,6 +104,13 @@ def work(
         told = _wait(target, answer, done, deadline, options.timeout)
         return {**facts, "method": way, "how": done.how, "pause_ms": round(done.pause * 1e3, 3), "answer": asdict(told)}
     raise ConnectError(f"there is no way into PID {target.pid} ({'; '.join(_reasons(tried))})", _HOW_TO_RUN)
+
+
+def _check_seccomp(target: Target) -> None:
+    why, hint = seccomp.why_not(target)
+    if why:
+        hint = f"{hint}; " if hint else ""
+        raise ConnectError(f"PID {target.pid} {why}", f"{hint}not attaching; --force goes in all the same")
 
 
 def _reasons(tried: list[dict[str, str]]) -> list[str]:

@@ -7,6 +7,7 @@ Nothing here waits for ever: a thread that does not stop in time is a `StuckErro
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 CONT, GETREGS, SETREGS, DETACH, SYSCALL = 7, 12, 13, 17, 24
 SETOPTIONS, GETREGSET, SETREGSET, SEIZE, INTERRUPT = 0x4200, 0x4204, 0x4205, 0x4206, 0x4207
 GETSIGMASK, SETSIGMASK = 0x420A, 0x420B
+SECCOMP_GET_FILTER = 0x420C
 EVENT_STOP = 128
 TRACE_SYSGOOD = 1
 NT_X86_XSTATE = 0x202
@@ -194,6 +196,20 @@ class Thread:
         """Blocks these signals and no others."""
         value = ctypes.c_uint64(mask)
         _ptrace(SETSIGMASK, self.tid, 8, ctypes.byref(value))
+
+    def filters(self) -> list[bytes]:
+        """Its seccomp filters, as `struct sock_filter`. Raises PtraceError where that is not allowed."""
+        found: list[bytes] = []
+        while True:
+            try:
+                length = _ptrace(SECCOMP_GET_FILTER, self.tid, len(found))
+            except PtraceError as error:
+                if error.errno == errno.ENOENT:
+                    return found
+                raise
+            buffer = ctypes.create_string_buffer(8 * length)
+            _ptrace(SECCOMP_GET_FILTER, self.tid, len(found), buffer)
+            found.append(buffer.raw)
 
     def let_go(self, deadline: float) -> None:
         """Ends the seizure; a thread that runs is stopped for a moment first, since the kernel wants it so."""

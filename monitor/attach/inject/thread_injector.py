@@ -79,7 +79,7 @@ def _inject(pid: int, memory: Memory, names: dict[str, int], text: bytes, deadli
             raise InjectError(stuck or "no thread of it sat still in time")
         time.sleep(0.002 * (attempt + 1))
     until = min(deadline, time.monotonic() + UNDISTURBED)
-    while (call := waiting.would_be_cut_short(pid)) and time.monotonic() < until:
+    while (call := waiting.would_be_cut_short(pid, pid)) and time.monotonic() < until:
         time.sleep(0.005)
     if call:
         raise InjectError(f"its main thread waits in {call}, which would be cut short")
@@ -155,6 +155,10 @@ class Borrowed:
         found = self._registers
         arguments = (found.rdi, found.rsi, found.rdx, found.r10)
         return number < 1000 and waiting.is_safe(self._thread.tid, number, arguments) and self._at_gate(found.rip - 2)
+
+    def filters(self) -> list[bytes]:
+        """The seccomp filters of the thread. Raises PtraceError."""
+        return self._thread.filters()
 
     def _at_gate(self, address: int) -> bool:
         return self._memory.read(address, 2) == code.SYSCALL

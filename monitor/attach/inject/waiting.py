@@ -83,9 +83,9 @@ def _is_partial(number: int, arguments: Sequence[int]) -> bool:
     return number in PARTIAL
 
 
-def would_be_cut_short(pid: int) -> str:
-    """The name of the call that the main thread waits in, if to stop it would end that with a part of its work."""
-    call = _call(pid, pid)
+def would_be_cut_short(pid: int, tid: int) -> str:
+    """The name of the call that a thread waits in, if to stop it would end that with a part of its work."""
+    call = _call(pid, tid)
     if call is None or not _is_partial(*call):
         return ""
     return PARTIAL.get(call[0], "recv")

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check bench docs picture env clean
+.PHONY: demo test check native asan refcheck bench docs picture env clean
 
 demo: env
 	@$(BIN)/looptop demo
@@ -11,10 +11,21 @@ demo: env
 test: env check
 	$(BIN)/python -m pytest -n 3 --dist loadfile
 
-check: env
+check: env native
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The hooks in C where a warning is an error: not so for users, whose compiler may know new ones.
+native: env
+	@LOOPTOP_STRICT=1 $(BIN)/python setup.py -q build_ext --force --build-temp build/strict --build-lib build/strict
+
+# The hooks in C on builds that check themselves: memory, and references.
+asan: env
+	PYTHON=$(BIN)/python tests/checked.sh asan
+
+refcheck: env
+	PYTHON=$(BIN)/python tests/checked.sh references
 
 bench: env
 	$(BIN)/python -m benchmarks

@@ -1,5 +1,6 @@
 """Builds the native hooks. All else is in pyproject.toml; without a compiler looptop works with hooks in Python."""
 
+import os
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -7,6 +8,10 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 BUILD = sha256(b"".join(path.read_bytes() for path in sorted(Path("probes/native").glob("*.[ch]")))).hexdigest()[:16]
+
+STRICT = os.environ.get("LOOPTOP_STRICT", "") not in ("", "0")
+"""For tests: a warning is an error, and so is a build that fails. Not for users: new compilers have new warnings."""
+WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]  # CPython says which parameters a function has
 
 HOT = Extension(
     "probes._hot",
@@ -17,8 +22,8 @@ HOT = Extension(
         ("LOOPTOP_BUILD", f'"{BUILD}"'),  # attach compares it
     ],
     py_limited_api=True,
-    extra_compile_args=[] if sys.platform == "win32" else ["-O2", "-fvisibility=hidden"],
-    optional=True,
+    extra_compile_args=[] if sys.platform == "win32" else ["-O2", "-fvisibility=hidden", *(WARNINGS if STRICT else [])],
+    optional=not STRICT,
 )
 
 setup(ext_modules=[HOT], options={"bdist_wheel": {"py_limited_api": "cp311"}})

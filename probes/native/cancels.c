@@ -3,10 +3,12 @@
 
 /* -1 with what is no Exception (a signal's): that is the program's. */
 int note_cancel(State *state, PyObject *loop, PyObject *callback, PyObject *future) {
-    PyObject *task = NULL, *result;
-    if (state->on_cancel == NULL || state->on_cancel == Py_None || !is_step(state, callback, &task))
+    PyObject *task = NULL, *result, *function = state->on_cancel;
+    if (function == NULL || function == Py_None || !is_step(state, callback, &task))
         return 0;
-    result = PyObject_CallFunctionObjArgs(state->on_cancel, loop, task, future, NULL);
+    Py_INCREF(function);
+    result = PyObject_CallFunctionObjArgs(function, loop, task, future, NULL);
+    Py_DECREF(function);
     if (result == NULL) {
         if (!PyErr_ExceptionMatches(PyExc_Exception))
             return -1;

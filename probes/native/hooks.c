@@ -53,14 +53,16 @@ int strings_setup(void) {
 
 /* A hook went wrong: it is switched off and told, and the program goes on. What is no Exception is the program's. */
 static int swallow(State *state, const char *name) {
-    PyObject *type, *value, *traceback, *result = NULL, *text;
+    PyObject *type, *value, *traceback, *result = NULL, *text, *function = state->on_error;
     if (!PyErr_ExceptionMatches(PyExc_Exception))
         return -1;
     PyErr_Fetch(&type, &value, &traceback);
     PyErr_NormalizeException(&type, &value, &traceback);
     text = PyUnicode_FromString(name);
-    if (text != NULL && value != NULL && state->on_error != NULL)
-        result = PyObject_CallFunctionObjArgs(state->on_error, text, value, NULL);
+    Py_XINCREF(function);
+    if (text != NULL && value != NULL && function != NULL)
+        result = PyObject_CallFunctionObjArgs(function, text, value, NULL);
+    Py_XDECREF(function);
     Py_XDECREF(text);
     Py_XDECREF(result);
     Py_XDECREF(type);
@@ -96,8 +98,7 @@ static int is_set(PyObject *object, PyObject *name) {
 /* What BaseEventLoop checks first; 0 where everything is as usual, and where it cannot be told: then asyncio's own
  * code will say what is wrong. */
 static int is_unusual(State *state, PyObject *loop) {
-    /* The last loop runs, and a loop that runs is not closed. */
-    int closed = loop == state->last_loop ? 0 : is_true(loop, str_closed), debug = closed == 0 ? is_true(loop, str_debug) : 1;
+    int closed = is_true(loop, str_closed), debug = closed == 0 ? is_true(loop, str_debug) : 1;
     if (closed < 0 || debug < 0)
         PyErr_Clear();
     return closed != 0 || debug != 0;
@@ -247,9 +248,11 @@ static int add_to_histogram(PyObject *histogram, double elapsed, double waited) 
 
 static int tell_slow(State *state, PyObject *loop, PyObject *callback, PyObject *record, double started, double took) {
     PyObject *from = PyFloat_FromDouble(started), *length = PyFloat_FromDouble(took), *result = NULL;
-    if (from != NULL && length != NULL && state->on_slow != NULL)
-        result = PyObject_CallFunctionObjArgs(state->on_slow, loop, callback, record ? record : Py_None, from, length,
-                                              NULL);
+    PyObject *function = state->on_slow;
+    Py_XINCREF(function); /* whoever sets another while it runs lets go of it */
+    if (from != NULL && length != NULL && function != NULL)
+        result = PyObject_CallFunctionObjArgs(function, loop, callback, record ? record : Py_None, from, length, NULL);
+    Py_XDECREF(function);
     Py_XDECREF(from);
     Py_XDECREF(length);
     Py_XDECREF(result);
@@ -468,17 +471,19 @@ static PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObjec
     if (UNLIKELY(callback == NULL || arguments == NULL || context == NULL || loop == NULL ||
                  Py_TYPE(arguments) != &PyTuple_Type))
         return call_original(hook, args, nargsf, names);
-    clock_object = find_loop(state, loop);
-    if (UNLIKELY(clock_object == NULL)) {
-        if (swallow(state, "run") < 0)
-            return NULL;
-        return call_original(hook, args, nargsf, names);
-    }
-    clock = (LoopClock *)clock_object;
-    /* A handle that is cancelled while it runs lets go of these. */
+    /* A handle that is cancelled lets go of these: while it runs, and before, since to look up a loop may run code of
+     * the program's (its hash, its comparison). */
     Py_INCREF(callback);
     Py_INCREF(arguments);
-    Py_INCREF((PyObject *)context);
+    Py_INCREF(context);
+    Py_INCREF(loop);
+    clock_object = find_loop(state, loop);
+    Py_DECREF(loop);
+    if (UNLIKELY(clock_object == NULL)) {
+        result = swallow(state, "run") < 0 ? NULL : call_original(hook, args, nargsf, names);
+        goto out;
+    }
+    clock = (LoopClock *)clock_object;
     clock->nested = 0.0; /* of a step that was not timed */
     clock->started = started = now();
     /* A handle that was made in debug mode runs in asyncio's own `_run`: stacks are kept then, with its frame. */
@@ -507,8 +512,9 @@ static PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObjec
         }
     }
     Py_DECREF(clock_object);
+out:
     /* Not before: these may be the last references to the task. */
-    Py_DECREF((PyObject *)context);
+    Py_DECREF(context);
     Py_DECREF(arguments);
     Py_DECREF(callback);
     return result;
@@ -621,14 +627,14 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
     double started, elapsed;
     if (callback == NULL)
         Py_RETURN_NONE;
+    Py_INCREF(op); /* the handle that has it may be cancelled */
     clock_object = find_loop(state, self->loop);
     if (clock_object == NULL) {
-        if (swallow(state, "run") < 0)
-            return NULL;
-        return call_with(callback, self->arguments);
+        result = swallow(state, "run") < 0 ? NULL : call_with(callback, self->arguments);
+        Py_DECREF(op);
+        return result;
     }
     clock = (LoopClock *)clock_object;
-    Py_INCREF(op);
     clock->nested = 0.0; /* of a step that was not timed */
     clock->started = started = now();
     result = call_with(callback, self->arguments);
@@ -920,8 +926,11 @@ static PyObject *new_task(State *state, PyObject *loop, PyObject *coro) {
             Py_XDECREF(keywords);
             return NULL;
         }
-        Py_INCREF(keywords);
-        state->last_keywords = keywords; /* goes when the loop leaves */
+        /* Making the dictionary may collect garbage, and with it run code that makes tasks on another loop. */
+        if (loop == state->last_loop && state->last_keywords == NULL) {
+            Py_INCREF(keywords);
+            state->last_keywords = keywords; /* goes when the loop leaves */
+        }
     }
     positional = PyTuple_New(1);
     if (positional == NULL) {
@@ -948,6 +957,7 @@ static PyObject *make_task(Hook *hook, PyObject *loop, PyObject *coro, PyObject 
             PyErr_SetString(PyExc_NameError, "name 'Task' is not defined");
         return NULL;
     }
+    Py_INCREF(factory); /* what the program does meanwhile may put another in its place */
     stack[0] = coro;
     stack[1] = loop;
     if (hook->kind == CREATE_TASK) {
@@ -957,21 +967,22 @@ static PyObject *make_task(Hook *hook, PyObject *loop, PyObject *coro, PyObject 
             stack[name == str_name || PyUnicode_Compare(name, str_name) == 0 ? 2 : 3] = values[index];
         }
         if (LIKELY(stack[2] == Py_None && stack[3] == Py_None && factory == (PyObject *)state->task_type))
-            return new_task(state, loop, coro);
-        Py_INCREF(factory);
-        task = PyObject_Vectorcall(factory, stack, 1, kw_all);
+            task = new_task(state, loop, coro);
+        else
+            task = PyObject_Vectorcall(factory, stack, 1, kw_all);
     } else {
         PyObject *keywords, *positional;
         if (LIKELY(factory == (PyObject *)state->task_type)) {
             for (index = 0; index < count && PyTuple_GetItem(names, index) == str_name && values[index] == Py_None;)
                 index++;
-            if (index == count)
+            if (index == count) {
+                Py_DECREF(factory);
                 return new_task(state, loop, coro);
+            }
         }
         keywords = PyDict_New();
         positional = PyTuple_Pack(1, coro);
         int failed = keywords == NULL || positional == NULL || PyDict_SetItem(keywords, str_loop, loop) < 0;
-        Py_INCREF(factory);
         for (index = 0; index < count && !failed; index++)
             failed = PyDict_SetItem(keywords, PyTuple_GetItem(names, index), values[index]) < 0;
         task = failed ? NULL : PyObject_Call(factory, positional, keywords);
@@ -1059,8 +1070,9 @@ static PyObject *hook_get(PyObject *op, PyObject *instance, PyObject *owner) {
 
 static PyObject *hook_repr(PyObject *op) {
     PyObject *name = PyObject_GetAttrString(op, "__qualname__"), *text;
-    if (name == NULL) {
+    if (name == NULL || !PyUnicode_Check(name)) {
         PyErr_Clear();
+        Py_XDECREF(name);
         name = PyUnicode_FromString("hook");
     }
     text = name == NULL ? NULL : PyUnicode_FromFormat("<function %U at %p>", name, op);

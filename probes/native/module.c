@@ -5,31 +5,34 @@
 
 PyObject *find_loop(State *state, PyObject *loop) {
     PyObject *clock;
+    int known;
     if (LIKELY(loop == state->last_loop)) {
         Py_INCREF(state->last_record);
         return state->last_record;
     }
-    clock = PyDict_GetItemWithError(state->loops, loop);
-    if (clock != NULL) {
-        PyObject *old = state->last_record;
-        Py_INCREF(clock);
-        Py_INCREF(clock);
-        Py_CLEAR(state->last_keywords);
-        state->last_loop = loop; /* while it is a key of `loops` it lives; who removes it calls forget_loops */
-        state->last_record = clock;
-        Py_XDECREF(old);
-    } else {
-        if (PyErr_Occurred())
-            return NULL;
-        clock = PyObject_CallFunctionObjArgs(state->on_loop, loop, NULL);
-        if (clock == NULL)
-            return NULL;
+    clock = PyDict_GetItemWithError(state->loops, loop); /* may run code of the program's: the loop's hash */
+    known = clock != NULL;
+    Py_XINCREF(clock);
+    if (!known && !PyErr_Occurred() && state->on_loop != NULL) {
+        PyObject *function = state->on_loop;
+        Py_INCREF(function);
+        clock = PyObject_CallFunctionObjArgs(function, loop, NULL);
+        Py_DECREF(function);
     }
-    if (!PyObject_TypeCheck(clock, state->clock_type)) {
-        Py_DECREF(clock);
-        forget(state);
-        PyErr_SetString(PyExc_TypeError, "a LoopRecord is expected");
+    if (clock == NULL || !PyObject_TypeCheck(clock, state->clock_type)) {
+        Py_XDECREF(clock);
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "a LoopRecord is expected");
         return NULL;
+    }
+    if (known) {
+        PyObject *record = state->last_record, *keywords = state->last_keywords;
+        Py_INCREF(clock);
+        state->last_loop = loop; /* never followed, only compared; who removes it from `loops` calls forget_loops */
+        state->last_record = clock;
+        state->last_keywords = NULL;
+        Py_XDECREF(record); /* only now: what goes with them may run code that comes here again */
+        Py_XDECREF(keywords);
     }
     return clock;
 }

@@ -157,10 +157,15 @@ static PyObject *new_record(PyTypeObject *type, PyObject *args, PyObject *kwargs
 PyObject *record_new(State *state, PyObject *task) {
     PyObject *args = state->one, *record; /* used again and again, unless it is in use: garbage may be collected here */
     state->one = NULL;
+    if (args != NULL && Py_REFCNT(args) != 1) /* somebody asks the collector for everything it knows */
+        Py_CLEAR(args);
     if (args == NULL && (args = PyTuple_New(1)) == NULL)
         return NULL;
     Py_INCREF(task);
-    PyTuple_SetItem(args, 0, task);
+    if (PyTuple_SetItem(args, 0, task) < 0) {
+        Py_DECREF(args);
+        return NULL;
+    }
     record = new_record(state->record_type, args, NULL);
     if (record != NULL && state->one == NULL) {
         Py_INCREF(Py_None);

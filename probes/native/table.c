@@ -109,8 +109,12 @@ int records_put(Records *self, PyObject *record) {
         Py_DECREF(old);
         return 0;
     }
-    if (self->used * 5 >= self->size * 4 && make_room(self) < 0)
-        return -1;
+    if (self->used * 5 >= self->size * 4) {
+        if (make_room(self) < 0)
+            return -1;
+        if (find(self, KEY(self, record)) != NULL) /* what went meanwhile may have run code that put it in */
+            return records_put(self, record);
+    }
     if (insert(self, record) < 0)
         return -1;
     Py_INCREF(record);

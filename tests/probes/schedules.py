@@ -375,10 +375,13 @@ def main() -> None:
     watched = sys.argv[1] == "watched"
     sys.stdout.write(json.dumps(hot.HOOKS) + "\n")
     sys.stdout.flush()
+    count_references = getattr(sys, "gettotalrefcount", None)  # of a debug build
     gc.disable()  # when it looks depends on how much a twin allocates
     for line in sys.stdin:
         result = Run(watched).go(json.loads(line))
         gc.collect()
+        if count_references is not None:
+            result["references"] = count_references()
         sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()
 

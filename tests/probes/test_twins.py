@@ -48,7 +48,7 @@ class Worker:
     """A process that runs one schedule after the other."""
 
     def __init__(self, python: str, mode: str, pure: bool) -> None:
-        environ = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONMALLOC": "debug", "LOOPTOP_PURE": "1" if pure else ""}
+        environ = {"PYTHONMALLOC": "debug", **os.environ, "PYTHONHASHSEED": "0", "LOOPTOP_PURE": "1" if pure else ""}
         self.process = subprocess.Popen(
             [python, str(WORKER), mode], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, env=environ,

@@ -1,0 +1,127 @@
+"""Loops, tasks and handles of classes that do what nobody expects: the hooks neither crash, nor fail, nor show.
+
+Each script runs with both twins, on an allocator that fills what is freed (PYTHONMALLOC=debug) and so turns a look at
+something that is gone into a crash.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+WATCHED = """
+import asyncio, gc, sys, weakref
+from probes import hot
+from probes.loops import Loops
+from probes.registry import Registry
+
+notices = []
+registry = Registry(notices.append)
+loops = Loops(registry)
+hot.state.on_error = registry.fail
+hot.state.on_slow = lambda *_: None
+hot.state.slow_threshold = 1e9
+loops.install()
+hot.state.watching = True
+loops.watch()
+"""
+
+twins = pytest.mark.parametrize("pure", ["", "1"], ids=["C", "Python"])
+
+
+def run(python: str, pure: str, script: str, timeout: float = 60.0) -> list[str]:
+    """What a script prints that has the hooks in it; it must end well, and be silent on stderr."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "LOOPTOP_PURE": pure}
+    env.setdefault("PYTHONMALLOC", "debug")
+    done = subprocess.run(
+        [python, "-c", WATCHED + textwrap.dedent(script) + "\nprint(hot.HOOKS)\nassert not notices, notices\n"],
+        env=env, capture_output=True, text=True, timeout=timeout,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{done.returncode}: {done.stderr[-2000:]}"
+    assert done.stderr == ""
+    *lines, hooks = done.stdout.splitlines()
+    if not pure and hooks != "C":
+        pytest.skip(f"the hooks in C are not here: {hooks}")
+    return lines
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the hooks in C are not built there")
+@twins
+def test_a_handle_that_is_cancelled_while_its_loop_is_looked_up_still_runs(python: str, pure: str) -> None:
+    """As it would without hooks, where nobody asks for a hash between the loop's look at the handle and its run."""
+    lines = run(
+        python,
+        pure,
+        """
+        class Loop(asyncio.SelectorEventLoop):
+            victim = None
+
+            def __hash__(self):
+                if self.victim is not None and sys._getframe(1).f_code is ONCE:
+                    self.victim.cancel()
+                    self.victim = None
+                return 7
+
+            def __eq__(self, other):
+                return self is other
+
+        class Callback:
+            def __init__(self):
+                self.padding = bytearray(300)
+
+            def __call__(self, first, second):
+                ran.append(len(first) + len(second))
+
+        def turn(left):
+            if not left:
+                loop.stop()
+                return
+            events = asyncio.events
+            events._set_running_loop(None)  # another loop runs in between, and is the last that was looked up
+            other.call_soon(other.stop)
+            other.run_forever()
+            events._set_running_loop(loop)
+            loop.victim = loop.call_soon(Callback(), "x" * 1000, bytearray(100))
+            loop.call_soon(turn, left - 1)
+
+        ONCE, ran = asyncio.BaseEventLoop._run_once.__code__, []
+        loop, other = Loop(), Loop()
+        loop.call_soon(turn, 100)
+        loop.run_forever()
+        print(ran == [1100] * 100)
+        loop.close()
+        other.close()
+        """,
+    )
+    assert lines == ["True"]
+
+
+@twins
+def test_whoever_holds_all_that_the_collector_knows_switches_no_hook_off(python: str, pure: str) -> None:
+    """A look at memory holds every object for a while: also those that the hooks use again and again."""
+    lines = run(
+        python,
+        pure,
+        """
+        async def nothing():
+            pass
+
+        async def main():
+            for _ in range(3):
+                await asyncio.create_task(nothing())
+            held = gc.get_objects()
+            for _ in range(3):
+                await asyncio.create_task(nothing())
+            return len(held) > 100
+
+        print(asyncio.run(main()))
+        """,
+    )
+    assert lines == ["True"]

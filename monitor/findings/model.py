@@ -23,6 +23,11 @@ class Line:
     task: int | None = None
     name: str | None = None  # of that task
 
+    @property
+    def is_frame(self) -> bool:
+        """Whether it is one frame of a stack, outermost first: nothing is said of it."""
+        return self.site is not None and not self.text and self.task is None and self.name is None
+
 
 @dataclass(frozen=True, slots=True)
 class Sign:

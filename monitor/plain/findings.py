@@ -13,9 +13,13 @@ from monitor.findings.kinds import BY_KEY
 from monitor.findings.model import Finding
 from monitor.plain import objects
 from monitor.plain.objects import Object
+from monitor.store.folding import Fold, folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+MOST_LINES = 12
+"""Lines printed of one finding; of a longer stack the innermost."""
 
 
 def change_object(change: Change) -> Object:
@@ -101,7 +105,7 @@ def seen_lines(seen: Seen, width: int, colour: bool) -> list[str]:
         state = "over" if thing["over"] else f"seen for {fmt.age(max(thing['seen'] - thing['since'], 0.0))}"
         lines.append(f"{bold}{GLYPHS[kind.weight]} {kind.title}{plain}  ({state})")
         lines += _paragraph(f"{thing['text']}{_where(thing)}", width)
-        lines += [f"      {fmt.clean(_line(one))}" for one in thing["lines"][:12]]
+        lines += [f"      {fmt.clean(text)}" for text in _evidence(thing["lines"])]
         lines += [*_paragraph(kind.why, width), *_paragraph(kind.advice, width)]
         if kind.cure:
             lines.append(f"    looptop samples show {kind.cure}")
@@ -111,6 +115,17 @@ def seen_lines(seen: Seen, width: int, colour: bool) -> list[str]:
 
 def _paragraph(text: str, width: int) -> list[str]:
     return textwrap.wrap(fmt.clean(text), max(min(width, 110), 40), initial_indent="    ", subsequent_indent="    ")
+
+
+def _evidence(lines: list[Object]) -> list[str]:
+    """The lines of a finding: of a stack the user's own frames, what lies between them in one line each."""
+    frames = [one for one in lines if "file" in one and not one["text"] and one["name"] is None]
+    parts = folded([one["file"] for one in frames])
+    texts = [f"… {part.text}" if isinstance(part, Fold) else _line(frames[part]) for part in parts]
+    if len(texts) > MOST_LINES:
+        texts = [f"… {len(texts) - MOST_LINES} more", *texts[-MOST_LINES:]]
+    others = [_line(one) for one in lines if one not in frames]
+    return texts + others[: MOST_LINES - len(texts)]
 
 
 def _line(one: Object) -> str:

@@ -133,7 +133,7 @@ KEYS: tuple[Key, ...] = (
     Key("page_page_down", "pagedown,ctrl+f", "PgDn", "page_down", "Page down", "one screen down", "page"),
     Key("page_first", "home,g", "Home g", "first", "First", "to the top", "page"),
     Key("page_last", "end,G", "End G", "last", "Last", "to the end", "page"),
-    Key("page_open", "enter", "Enter", "open", "Open", "go to the task of this line", "page", 4),
+    Key("page_open", "enter", "Enter", "open", "Open", "go to the task of this line, or unfold its frames", "page", 4),
     Key("task_cancel", "c", "c", "cancel", "Cancel", "cancel this task; asks first", "task", 7),
     Key("parent", "p", "p", "parent", "Parent", "go to the task that made this one", "task", 8),
     Key(

@@ -14,6 +14,8 @@ from monitor.tui.paint import BLANK, Line, line
 from monitor.tui.theme import STATE_STYLES
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Hashable
+
     from monitor.store.memory import MemoryRow, Place
     from monitor.store.model import Site, Task
     from monitor.store.store import Store
@@ -24,14 +26,22 @@ MOST_TRACEBACKS = 5
 TREND = 48
 
 
-def allocation_page(store: Store, place: Place, group: str, sources: Sources, cells: int, asked: int) -> list[Line]:
+def allocation_page(
+    store: Store,
+    place: Place,
+    group: str,
+    sources: Sources,
+    cells: int,
+    asked: int,
+    unfolded: Container[Hashable] = (),
+) -> list[Line]:
     """All that is known of it. `asked` is of how many tasks the await stacks were asked for; 0 for none."""
     site = place[-1]
     look = store.memory.looks.get(group)
     row = next((row for row in look.rows if row.place == place), None) if look is not None else None
     lines = [line((place_name(site, store), "strong")), *_figures(store, row), BLANK]
     lines += _source(store, site, sources)
-    lines += _tracebacks(store, place, sources, cells)
+    lines += _tracebacks(store, place, sources, cells, unfolded)
     lines += _tasks(store, site, cells, asked)
     return lines
 
@@ -64,11 +74,11 @@ def _source(store: Store, site: Site, sources: Sources) -> list[Line]:
     return [*sources.around(site.file, site.line, 4, 4), *changed_note([site], store, sources), BLANK]
 
 
-def _tracebacks(store: Store, place: Place, sources: Sources, cells: int) -> list[Line]:
+def _tracebacks(store: Store, place: Place, sources: Sources, cells: int, unfolded: Container[Hashable]) -> list[Line]:
     """The ways that led there, the largest growth first; with one frame a block none is known."""
     if len(place) > 1:
         lines = [heading("Allocation traceback", cells, "outermost first")]
-        return [*lines, *stack(place, store, sources, cells, len(place) - 1), BLANK]
+        return [*lines, *stack(place, store, sources, cells, len(place) - 1, unfolded=unfolded), BLANK]
     look = store.memory.looks.get("traceback")
     kept = look.frames if look is not None else store.memory.tracing.frames if store.memory.tracing else 1
     if kept < 2:
@@ -84,7 +94,7 @@ def _tracebacks(store: Store, place: Place, sources: Sources, cells: int) -> lis
     for number, row in enumerate(rows[:MOST_TRACEBACKS], 1):
         title = "Allocation traceback" if len(rows) == 1 else f"Allocation traceback {number} of {len(rows)}"
         lines.append(heading(title, cells, f"{signed(row.size_diff)} in {row.count_diff:+,} blocks, outermost first"))
-        lines += [*stack(row.place, store, sources, cells), BLANK]
+        lines += [*stack(row.place, store, sources, cells, unfolded=unfolded), BLANK]
     return lines
 
 
@@ -95,7 +105,7 @@ def _leads_to(place: Place, site: Site) -> bool:
 def _tasks(store: Store, site: Site, cells: int, asked: int) -> list[Line]:
     """Live tasks that were made in this file or wait in it."""
     title = "Tasks of this file"
-    if is_library(site, store) or site.file.startswith("<"):
+    if is_library(site, store):
         note = "created there, or with an await stack through it"
     else:
         note = "created in it, or with an await stack through it"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from monitor import format as fmt
 from monitor.store.model import SlowCallback
 from monitor.store.names import line_text, when, who
@@ -13,10 +15,15 @@ from monitor.tui.theme import delay_style
 from monitor.tui.widgets.source_view import Sources
 from monitor.tui.widgets.spark import bar
 
+if TYPE_CHECKING:
+    from collections.abc import Container, Hashable
+
 BAR = 16
 
 
-def blocking_line_page(store: Store, group: BlockingLine, sources: Sources, cells: int) -> list[Line]:
+def blocking_line_page(
+    store: Store, group: BlockingLine, sources: Sources, cells: int, unfolded: Container[Hashable] = ()
+) -> list[Line]:
     """What it blocked, where it stands, who came there, and the last times."""
     figures = [
         ("count ", fmt.count(group.count)),
@@ -49,7 +56,7 @@ def blocking_line_page(store: Store, group: BlockingLine, sources: Sources, cell
     shown = last if last is not None and last.stack else worst
     if shown is not None and shown.stack:
         lines.append(heading("Stack while it blocked", cells, _caught(shown)))
-        lines += stack(shown.stack, store, sources, cells)
+        lines += stack(shown.stack, store, sources, cells, unfolded=unfolded)
         lines.append(BLANK)
     lines.append(heading(f"Last times ({len(group.callbacks)})", cells, "newest first; Enter goes to the task"))
     longest = worst.duration if worst is not None else 1.0

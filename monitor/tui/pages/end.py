@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from monitor import format as fmt
 from monitor.store.columns import GLYPHS
@@ -14,6 +15,9 @@ from monitor.tui.paint import BLANK, Line, Part, line
 from monitor.tui.theme import STATE_STYLES
 from monitor.tui.widgets.source_view import Sources
 
+if TYPE_CHECKING:
+    from collections.abc import Container, Hashable
+
 EXPLAINED = {
     "done": "it returned",
     "cancelled": "somebody cancelled it, and it let the cancellation through",
@@ -23,7 +27,12 @@ EXPLAINED = {
 
 
 def end_page(
-    store: Store, ended: EndedTask, sources: Sources, cells: int, locals_kept: bool | None = None
+    store: Store,
+    ended: EndedTask,
+    sources: Sources,
+    cells: int,
+    locals_kept: bool | None = None,
+    unfolded: Container[Hashable] = (),
 ) -> list[Line]:
     """Outcome, facts, traceback. `locals_kept`: whether names are kept by now; None where they can not be."""
     clock = time.strftime("%H:%M:%S", time.localtime(ended.ended))
@@ -58,7 +67,7 @@ def end_page(
         lines.append(line((f"  local names were not kept: {since}", "dim")))
     lines += changed_note(failure.traceback, store, sources)
     marked = innermost_own(failure.traceback, store)
-    return lines + stack(failure.traceback, store, sources, cells, marked, failure.locals or ())
+    return lines + stack(failure.traceback, store, sources, cells, marked, failure.locals or (), unfolded)
 
 
 def _facts(store: Store, ended: EndedTask) -> list[Line]:

@@ -9,11 +9,13 @@ from monitor import format as fmt
 from monitor.findings.columns import GLYPHS
 from monitor.store.names import line_text, site_text
 from monitor.store.store import Store
-from monitor.tui.pages.stacks import changed_note, heading
+from monitor.tui.pages.stacks import changed_note, heading, stack
 from monitor.tui.paint import BLANK, Line, Part, line
 from monitor.tui.widgets.source_view import Sources
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Hashable
+
     from monitor.findings.kinds import Kind
     from monitor.findings.model import Figure, Finding
 
@@ -26,7 +28,15 @@ _BYTES = {"rss", "traced"}
 _TIMES = {"last"}
 
 
-def finding_page(store: Store, finding: Finding, sources: Sources, cells: int, *, there: bool) -> list[Line]:
+def finding_page(
+    store: Store,
+    finding: Finding,
+    sources: Sources,
+    cells: int,
+    *,
+    there: bool,
+    unfolded: Container[Hashable] = (),
+) -> list[Line]:
     """All that is known of it. `there`: it has not gone."""
     sign, kind = finding.sign, finding.kind
     lines = [
@@ -38,9 +48,13 @@ def finding_page(store: Store, finding: Finding, sources: Sources, cells: int, *
         alive = "" if sign.task in store.tasks else ", ended"
         who = (sign.name or "", "strong"), (f"  task {sign.task}{alive}", "dim")
         lines.append(line((f"{'task':<{LABEL}}", "dim"), *who, target=("task", sign.task)))
-    places = [heading("Lines", cells, _order(finding)), *_lines(store, finding, sources), BLANK] if sign.lines else []
-    stack = sign.kind in STACKS
-    if not stack:
+    places = (
+        [heading("Lines", cells, _order(finding)), *_lines(store, finding, sources, cells, unfolded), BLANK]
+        if sign.lines
+        else []
+    )
+    long = sign.kind in STACKS
+    if not long:
         lines += places
     if sign.site is not None:
         lines.append(heading(line_text(sign.site, store), cells, sign.site.function))
@@ -52,7 +66,7 @@ def finding_page(store: Store, finding: Finding, sources: Sources, cells: int, *
         *_samples(kind),
         BLANK,
     ]
-    if stack:
+    if long:
         lines += places
     figures = {name: figure for name, figure in sign.evidence.items() if figure is not None}
     if figures:
@@ -84,10 +98,13 @@ def _samples(kind: Kind) -> list[Line]:
     return [right, line((" " * LABEL, "dim"), (f"{wrong} shows it wrong", "dim"))]
 
 
-def _lines(store: Store, finding: Finding, sources: Sources) -> list[Line]:
-    """The lines that belong to it, with their source."""
-    lines = []
+def _lines(store: Store, finding: Finding, sources: Sources, cells: int, unfolded: Container[Hashable]) -> list[Line]:
+    """The lines that belong to it, with their source: first the stack, where there is one."""
+    frames = [one.site for one in finding.sign.lines if one.is_frame and one.site is not None]
+    lines = stack(frames, store, sources, cells, unfolded=unfolded)
     for one in finding.sign.lines:
+        if one.is_frame:
+            continue
         parts: list[Part] = [(one.name, "strong"), ("  ", "text")] if one.name is not None else []
         place = "" if one.site is None else site_text(one.site, store)
         parts += [(one.text, "text"), ("  " if one.text and place else "", "text"), (place, "dim")]

@@ -1,9 +1,10 @@
-"""Stacks with their source lines."""
+"""Stacks with their source lines: the user's own frames, what lies between them folded."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from monitor.store.folding import Fold, folded, library_of, own_frames
 from monitor.store.model import Site
 from monitor.store.names import line_text
 from monitor.store.store import Store
@@ -11,7 +12,7 @@ from monitor.tui.paint import Line, Part, line
 from monitor.tui.widgets.source_view import Sources
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Hashable, Sequence
 
 
 Held = tuple[tuple[str, str], ...]
@@ -20,10 +21,14 @@ CLOCK_SLACK = 3.0
 """Seconds: the start of a process and the time of a file come from different clocks."""
 
 
+def stdlib_of(store: Store) -> Sequence[str]:
+    """Where the standard library of the program lies."""
+    return store.session.paths.get("stdlib", []) if store.session else []
+
+
 def is_library(site: Site, store: Store) -> bool:
-    """Whether a frame is of the standard library or a frozen module: shown faintly."""
-    roots = store.session.paths.get("stdlib", []) if store.session else []
-    return site.file.startswith("<") or any(site.file.startswith(root) for root in roots)
+    """Whether a frame is of the standard library or of a package: shown faintly."""
+    return bool(library_of(site.file, stdlib_of(store)))
 
 
 def heading(title: str, cells: int, note: str = "") -> Line:
@@ -43,23 +48,45 @@ def stack(
     cells: int,
     marked: int | None = None,
     names_held: Sequence[Held | None] = (),
+    unfolded: Container[Hashable] = (),
 ) -> list[Line]:
     """Frames, one line each with its source line below; around the marked one its neighbours too.
 
+    Runs of frames that are not the user's are one line, until the person opens it: its target is in `unfolded` then.
     `names_held`: for each frame the local names with their values, where they are kept.
     """
     names = [site.function.rpartition(".<locals>.")[2] for site in sites]
-    room = min(max((len(name) for name in names), default=0), max(cells // 2 - 4, 12))
+    files = [site.file for site in sites]
+    own = set(own_frames(files, stdlib_of(store)))
+    shown: list[int] = []
+    before: dict[int, Line] = {}
+    for part in folded(files, stdlib_of(store), () if marked is None else (marked,)):
+        if not isinstance(part, Fold):
+            shown.append(part)
+            continue
+        target = ("fold", sites[part.begin], sites[part.end - 1])
+        open_ = target in unfolded
+        before[part.begin if open_ else part.end] = line(
+            (f"{'▾' if open_ else '▸'} {part.text}", "faint"), target=target
+        )
+        if open_:
+            shown += range(part.begin, part.end)
+    room = min(max((len(names[number]) for number in shown), default=0), max(cells // 2 - 4, 12))
     lines = []
-    for number, (site, name) in enumerate(zip(sites, names, strict=True)):
-        library = is_library(site, store)
-        name_style = "dim" if library else "strong"
+    for number in shown:
+        site, name = sites[number], names[number]
+        mine = number in own
+        if number in before:
+            lines.append(before[number])
         lines.append(
-            line((f"{name:<{room}}", name_style), (f"  {line_text(site, store)}", "faint" if library else "dim"))
+            line(
+                (f"{name:<{room}}", "strong" if mine else "dim"),
+                (f"  {line_text(site, store)}", "dim" if mine else "faint"),
+            )
         )
         if number == marked:
             lines += sources.around(site.file, site.line, 2, 2)
-        elif not library:
+        elif mine:
             text = sources.one(site.file, site.line)
             if text:
                 lines.append(line((f"    {text}", "dim")))
@@ -75,8 +102,8 @@ def _held(held: Held) -> list[Line]:
 
 
 def innermost_own(sites: Sequence[Site], store: Store) -> int | None:
-    """The last frame that is not of a library."""
-    own = [number for number, site in enumerate(sites) if not is_library(site, store)]
+    """The user's innermost frame."""
+    own = own_frames([site.file for site in sites], stdlib_of(store))
     return own[-1] if own else None
 
 

@@ -18,7 +18,7 @@ from monitor.tui.widgets.histogram import chart
 from monitor.tui.widgets.source_view import Sources
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Hashable, Sequence
 
 WIDE = 110
 MOST_LISTED = 50
@@ -36,6 +36,7 @@ class Subject:
     detail: TaskDetail | None
     paused: bool
     recorded: bool = False
+    unfolded: Container[Hashable] = ()
 
 
 def task_page(store: Store, subject: Subject, sources: Sources, cells: int, origins: int, slow: float) -> list[Line]:
@@ -237,12 +238,12 @@ def _await_stack(store: Store, subject: Subject, sources: Sources, cells: int) -
     borders = sorted((depth, number) for number, depth in detail.await_tasks if number != subject.task.id)
     lines = [title, *changed_note(sites, store, sources)]
     if not borders:
-        return lines + stack(sites, store, sources, cells, marked)
+        return lines + stack(sites, store, sources, cells, marked, unfolded=subject.unfolded)
     begin = 0
     for depth, number in [*borders, (len(sites), None)]:
         depth = min(max(depth, begin), len(sites))
         mine = None if marked is None or not begin <= marked < depth else marked - begin
-        lines += stack(sites[begin:depth], store, sources, cells, mine)
+        lines += stack(sites[begin:depth], store, sources, cells, mine, unfolded=subject.unfolded)
         if number is not None:
             lines.append(_task_line(store, number, (("in task  ", "accent"),)))
         begin = depth
@@ -253,7 +254,7 @@ def _origin(store: Store, subject: Subject, sources: Sources, cells: int, origin
     task, detail = subject.task, subject.detail
     title = heading("Origin", cells, "who created it, innermost first")
     if detail is not None and detail.origin:
-        return [title, *stack(detail.origin, store, sources, cells, 0), BLANK]
+        return [title, *stack(detail.origin, store, sources, cells, 0, unfolded=subject.unfolded), BLANK]
     if task.site is None and store.read_only:
         return [title, line(("not known: nobody sees that from outside", "dim")), BLANK]
     if task.site is None:

@@ -46,7 +46,8 @@ class AllocationScreen(PageScreen):
         if self.of_another_session:
             return [line(("This line was of another session; Esc goes back.", "warn"))]
         self._tracer.look_if_due()
-        return allocation_page(self.store, self.place, self._tracer.group, self.looptop.sources, cells, self._asked)
+        group, sources = self._tracer.group, self.looptop.sources
+        return allocation_page(self.store, self.place, group, sources, cells, self._asked, self.unfolded)
 
     def wants(self) -> dict[str, Any]:
         """What the process uses, so that it goes on being counted."""

@@ -20,4 +20,4 @@ class BlockingLineScreen(PageScreen):
         group = self.store.slow.lines.get(self.site)
         if group is None or self.of_another_session:
             return [line(("This line was of another session; Esc goes back.", "warn"))]
-        return blocking_line_page(self.store, group, self.looptop.sources, cells)
+        return blocking_line_page(self.store, group, self.looptop.sources, cells, self.unfolded)

@@ -23,4 +23,5 @@ class EndScreen(PageScreen):
 
     def lines(self, cells: int) -> list[Line]:
         """The page."""
-        return end_page(self.store, self.ended, self.looptop.sources, cells, self.looptop.wishes.locals_kept)
+        app = self.looptop
+        return end_page(self.store, self.ended, app.sources, cells, app.wishes.locals_kept, self.unfolded)

@@ -13,6 +13,8 @@ from monitor.tui.screens.page import PageScreen
 from monitor.tui.screens.table import TableScreen
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from monitor.findings.model import Finding
     from monitor.tui.widgets.live_table import LiveTable
 
@@ -105,15 +107,19 @@ class FindingScreen(PageScreen):
         super().__init__()
         self._finding = finding
         self._lines: list[Line] = []
+        self._shown: set[Hashable] = set()
 
     def lines(self, cells: int) -> list[Line]:
         """The page; as it was, while paused."""
         if self.of_another_session:
             return [line(("This finding was of another session; Esc goes back.", "warn"))]
         app, sign = self.looptop, self._finding.sign
-        if not app.paused or not self._lines:
+        if not app.paused or not self._lines or self.unfolded != self._shown:
+            self._shown = set(self.unfolded)
             there = app.findings.found.get((sign.kind, sign.subject)) is self._finding
-            self._lines = finding_page(self.store, self._finding, app.sources, cells, there=there)
+            self._lines = finding_page(
+                self.store, self._finding, app.sources, cells, there=there, unfolded=self.unfolded
+            )
         return self._lines
 
     def label(self, key_id: str, label: str) -> str:

@@ -9,6 +9,8 @@ from monitor.tui.screens.base import LiveScreen
 from monitor.tui.widgets.page import Page
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from textual.app import ComposeResult
 
 
@@ -21,6 +23,7 @@ class PageScreen(LiveScreen):
         super().__init__()
         session = self.looptop.store.session
         self._session = session.id if session is not None else ""
+        self.unfolded: set[Hashable] = set()
 
     def compose_body(self) -> ComposeResult:
         """The page."""
@@ -50,6 +53,10 @@ class PageScreen(LiveScreen):
         return session is not None and session.id != self._session
 
     def on_page_opened(self, message: Page.Opened) -> None:
-        """Goes to the task of the line."""
-        if isinstance(message.target, tuple) and len(message.target) == 2 and message.target[0] == "task":
-            self.looptop.open_task(message.target[1])
+        """Goes to the task of the line, or shows and hides the frames that it stands for."""
+        match message.target:
+            case ("task", int(task_id)):
+                self.looptop.open_task(task_id)
+            case ("fold", _, _):
+                self.unfolded ^= {message.target}
+                self.look()

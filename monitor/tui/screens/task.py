@@ -34,7 +34,7 @@ class TaskScreen(PageScreen):
         self._detail = store.details.get(self.task_id, self._detail)
         if self._last is None:
             return [line((f"No task {self.task_id} is known (any more); Esc goes back.", "warn"))]
-        subject = Subject(self._last, task is not None, self._detail, app.paused, app.player is not None)
+        subject = Subject(self._last, task is not None, self._detail, app.paused, app.player is not None, self.unfolded)
         return task_page(store, subject, app.sources, cells, app.wishes.origins, app.wishes.slow)
 
     def wants(self) -> dict[str, Any]:

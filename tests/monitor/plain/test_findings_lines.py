@@ -1,0 +1,34 @@
+"""What `looptop findings` prints of a stack."""
+
+from __future__ import annotations
+
+from monitor.findings.model import Finding, Line, Sign
+from monitor.plain.findings import Seen, finding_object, seen_lines
+from monitor.store.model import Site
+
+FRAMEWORK = "/venv/lib/python3.12/site-packages/starlette/routing.py"
+
+
+def printed(*lines: Line) -> list[str]:
+    sign = Sign("loop_blocked", "x", "slow: 3 times", site=Site("/srv/app.py", 7, "crunch"), lines=lines)
+    thing = finding_object(Finding(1, sign, since=1.0, seen=2.0)) | {"over": False}
+    return [line.strip() for line in seen_lines(Seen([thing], []), 100, colour=False)]
+
+
+def test_below_a_framework_it_comes_to_the_line_of_the_user() -> None:
+    frames = [Line("", Site(FRAMEWORK, 100 + number, "app")) for number in range(30)]
+    own = [Line("", Site("/srv/app.py", 12, "view")), Line("", Site("/srv/app.py", 7, "crunch"))]
+    text = printed(*frames, *own, Line("also caught here, for 1.00s", Site("/srv/app.py", 9, "crunch")))
+    place = text.index("… 30 frames of starlette")
+    assert text[place + 1 : place + 4] == [
+        "/srv/app.py:12 view",
+        "/srv/app.py:7 crunch",
+        "also caught here, for 1.00s  /srv/app.py:9 crunch",
+    ]
+
+
+def test_of_many_own_frames_the_innermost_are_printed() -> None:
+    text = printed(*(Line("", Site("/srv/app.py", number, f"deep_{number}")) for number in range(40)))
+    assert "… 28 more" in text
+    assert "/srv/app.py:39 deep_39" in text
+    assert "/srv/app.py:1 deep_1" not in text

@@ -155,18 +155,16 @@ def memory(
 ) -> int:
     """Print which lines of a program make its memory grow.
 
-    Traces its allocations for a while (tracemalloc), which makes its steps several times as dear meanwhile.
-    Of a recording: the newest look that was taken while it was recorded.
+    Traces its allocations for a while (tracemalloc), which slows the program's steps several times meanwhile.
+    Of a recording: the newest look that was taken while it was recorded and in which something had grown.
     """
     from monitor.attach.enter import Way
     from monitor.plain import memory as plain
 
     path = recording_of(target, at)
     if path is not None:
-        from monitor.recording.reader import store_at
-
         _only_live("duration", "frames", "hide")
-        growth = plain.recorded(store_at(path, at), group, limit)
+        growth = plain.recorded_growth(path, at, group, limit)
     else:
         wanted = plain.Wanted(duration, frames, group or "lineno", limit, ("probe", *hide))
         growth = plain.measure(connect(target, token_file, Way(tell=say).enter), wanted)

@@ -97,7 +97,7 @@ def seen_object(seen: Seen) -> Object:
 def seen_lines(seen: Seen, width: int, colour: bool) -> list[str]:
     """What `looptop findings` prints: each with its lines, why it matters and what to do."""
     if not seen.found:
-        return ["nothing is found to be wrong"]
+        return ["no known problem pattern detected"]
     bold, plain = ("\x1b[1m", "\x1b[0m") if colour else ("", "")
     lines: list[str] = []
     for thing in seen.found:

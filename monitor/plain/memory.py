@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from monitor import format as fmt
@@ -15,6 +16,8 @@ from monitor.store.memory_columns import MEMORY, PROFILES
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from monitor import frames
     from monitor.plain.objects import Object
     from monitor.sources.connection import Connection
@@ -58,8 +61,8 @@ class Growth:
 
     @property
     def duration(self) -> float:
-        """Seconds between the two."""
-        return self.look.at - self.baseline.at
+        """Seconds over which the rows grew."""
+        return self.look.at - (self.baseline.at if self.look.against_at is None else self.look.against_at)
 
 
 class _Asker:
@@ -147,6 +150,36 @@ def recorded(store: Store, group: str | None = None, limit: int = 20) -> Growth:
     return Growth(store, memory.baseline or look, replace(look, rows=look.rows[:limit]), memory.cost(), ())
 
 
+def recorded_growth(path: Path, at: str | None, group: str | None = None, limit: int = 20) -> Growth:
+    """The newest look of a recording up to a time; where nothing had grown, the one before that in which something had.
+
+    A look right after a new baseline is of no use. Raises LooptopError.
+    """
+    from monitor.recording.reader import Recording, store_at  # of no use to a program that runs
+    from monitor.recording.walk import walk
+
+    newest = recorded(store_at(path, at), group, limit)
+    if any(_has_grown(row) for row in newest.look.rows):
+        return newest
+    with Recording(path) as recording:
+        state, rest = walk(recording, None, recording.end if at is None else recording.moment(at))
+        store, found = Store(), None
+        for frame in chain(state, rest):
+            before = store.memory.look
+            store.apply(frame)
+            look = store.memory.look
+            if look is not None and look is not before and group in (None, look.group):
+                found = recorded(store, group, limit) if any(_has_grown(row) for row in look.rows) else found
+        if found is None:
+            return newest
+        when = f"{found.look.at - recording.start * 1e-6:.0f} s after the start"
+    return replace(found, notes=(f"nothing had grown at the newest look: this is the look {when}",))
+
+
+def _has_grown(row: MemoryRow) -> bool:
+    return row.size_diff > 0
+
+
 def growth_object(growth: Growth) -> Object:
     """What `looptop memory --json` prints."""
     baseline, look = growth.baseline, growth.look
@@ -183,10 +216,11 @@ def growth_lines(growth: Growth, width: int, colour: bool) -> list[str]:
     cost = "–" if growth.cost is None else f"{growth.cost:.1f}×"
     kept = "1 frame" if look.frames == 1 else f"{look.frames} frames"
     lines = [
-        f"traced for {fmt.duration(growth.duration)}, {kept} a block; steps cost {cost} meanwhile",
+        f"traced for {fmt.duration(look.at - baseline.at)}, {kept} a block; steps took {cost} as long",
         f"rss {fmt.size(baseline.rss)} → {fmt.size(look.rss)}  "
         f"traced {fmt.size(baseline.traced)} → {fmt.size(look.traced)} in {fmt.count(look.blocks)} blocks  "
         f"longest pause {fmt.duration(max(look.pause, baseline.pause))}",
+        *([f"compared with the look {fmt.duration(growth.duration)} before"] if look.against == "last" else []),
         "",
     ]
     if not look.rows:

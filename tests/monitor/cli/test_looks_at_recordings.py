@@ -9,7 +9,7 @@ import pytest
 from monitor.cli import main
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "recording"))
-from scripted import NOW, Script, record
+from scripted import NOW, Script, frame, record
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,30 @@ def test_memory_and_profile_are_what_was_looked_at(run, recorded, tmp_path):
     assert (status, "nobody had looked by traceback" in err) == (1, True)
     status, _, err = run("memory", recorded.path)
     assert (status, "nobody had looked at memory in this recording by then" in err) == (1, True)
+
+
+class Looked(Script):
+    """At tick 20 a look that shows growth; at tick 40, after a new baseline, one that shows none."""
+
+    def tick(self):
+        yield from super().tick()
+        self.number = getattr(self, "number", 0) + 1
+        look = {"at": self.at, "blocks": 9, "groups": 3, "pause": 500, "took": 900, "traced": 1 << 20, "peak": 1 << 21}
+        look |= {"overhead": 99, "group": "lineno", "against": "baseline"}
+        if self.number in (10, 39):
+            yield frame(type="reply", id=5, ok=True, memory={**look, "rows": None})
+        if self.number in (20, 40):
+            rows = [[[2], 2 << 20, 960 << 10 if self.number == 20 else 0, 9, 1 if self.number == 20 else 0]]
+            yield frame(type="reply", id=5, ok=True, memory={**look, "rows": rows, "against_at": self.at - 5_000_000})
+
+
+def test_the_newest_look_at_memory_in_which_something_had_grown(run, tmp_path):
+    path = record(tmp_path / "m.looptop", ticks=60, script=Looked(), moments=False).path
+    status, out, err = run("memory", path)
+    assert (status, "+960KiB" in out) == (0, True)
+    assert "nothing had grown at the newest look: this is the look" in err
+    grown = json.loads(run("memory", path, "--json", "--at", "12")[1])
+    assert (grown["duration"], grown["diff"][0]["size_diff"]) == (5.0, 960 << 10)
 
 
 def test_compare_and_its_exit_status(run, recorded, tmp_path):

@@ -7,16 +7,19 @@ from typing import Any
 import msgspec
 
 from monitor.errors import LooptopError
-from monitor.integers import Int, Microseconds
+from monitor.integers import Int, Microseconds, Stack, Text
 from monitor.memory_frames import MemoryLook, MemoryTick, ObjectsLook, Profile, Tracing
 from probes import wire
 
-StaticRow = tuple[Int, str, Int, Int, Int | None, Int | None, Int, Int, Int]
+StaticRow = tuple[Int, Text, Int, Int, Int | None, Int | None, Int, Int, Int]
 TaskRow = tuple[Int, Int, Int, Int, Int | None, Int]
-LoopStaticRow = tuple[Int, str, Int, str]
+LoopStaticRow = tuple[Int, Text, Int, Text]
 LoopRow = tuple[Int, Int, Int, Int | None, Int | None, Int, Int | None, Int]
 SiteRow = tuple[Int, Int, Int, Int, Int, Int, Int]
-WaitRow = tuple[Int, str | None, str | None]
+WaitRow = tuple[Int, Text | None, Text | None]
+
+MOST_NAMES, MOST_LOCALS = 1000, 32_000
+"""Local names of one exception, and their characters. A probe keeps 20 of 20 frames, and 8,000 characters."""
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -60,7 +63,7 @@ class Strings(msgspec.Struct, frozen=True):
     """New strings of the table, numbered from `from_`."""
 
     from_: Int = msgspec.field(name="from")
-    items: list[str]
+    items: list[Text]
 
 
 class Sites(msgspec.Struct, frozen=True):
@@ -82,19 +85,19 @@ class Static(Frame, frozen=True, kw_only=True, tag="static"):
 class Histogram(msgspec.Struct, frozen=True):
     """Counts by power of two microseconds, of steps and of times scheduled."""
 
-    steps: list[Int]
-    schedules: list[Int]
+    steps: Stack
+    schedules: Stack
 
 
 class Detail(msgspec.Struct, frozen=True):
     """Of one task: what is collected only for a viewer that looks at it."""
 
     id: Int
-    await_stack: list[Int] = []
+    await_stack: Stack = []
     await_tasks: list[tuple[Int, Int]] = []
     waiting_on: dict[str, Any] | None = None
     awaited_by: list[Int] = []
-    origin: list[Int] | None = None
+    origin: Stack | None = None
     histogram: Histogram | None = None
 
 
@@ -117,19 +120,19 @@ class Probe(msgspec.Struct, frozen=True):
     dropped: Int = 0
     dropped_at: Microseconds | None = None
     unnamed: Int = 0
-    off: list[str] = []
+    off: list[Text] = []
 
 
 class CancelledBy(msgspec.Struct, frozen=True, kw_only=True):
     """Who cancelled a task: `how` is call, timeout, group, body, end, interrupt, or empty where that is not known."""
 
-    how: str
+    how: Text
     task: Int = 0  # that called it, or of a group: that failed; 0: a callback
-    name: str = ""
+    name: Text = ""
     site: Int = 0
     asked: bool = True  # its own `cancel` was called
     through: Int = 0  # the task that was cancelled, and took this one with it
-    through_name: str = ""
+    through_name: Text = ""
 
 
 class Signs(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,14 +140,14 @@ class Signs(msgspec.Struct, frozen=True, kw_only=True):
 
     locks: list[tuple[Int, Int, Int, Int, list[tuple[Int, Int]]]] = []  # number, waiting, holder, its line, waiters
     awaits: list[tuple[Int, list[Int]]] = []  # of holders: task, the tasks that it awaits all of
-    queues: list[tuple[Int, str, Int, Int, Int, Int, Int]] = []  # number, label, line, size, most, getters, putters
-    semaphores: list[tuple[Int, str, Int, Int, Int | None, Int]] = []  # number, label, line, value, bound, waiting
-    executors: list[tuple[Int, str, str, Int, Int, Int, Microseconds]] = []
+    queues: list[tuple[Int, Text, Int, Int, Int, Int, Int]] = []  # number, label, line, size, most, getters, putters
+    semaphores: list[tuple[Int, Text, Int, Int, Int | None, Int]] = []  # number, label, line, value, bound, waiting
+    executors: list[tuple[Int, Text, Text, Int, Int, Int, Microseconds]] = []
     """Number, kind, label, workers, most workers, queued, the longest that a task has waited for one."""
     cancelled: list[tuple[Int, Int, Int]] = []  # that went on: task, how often cancelled, its line
     cancellers: list[tuple[Int, CancelledBy]] = []  # of these, as far as it is known: task, by whom
-    timers: list[tuple[Int, Int, list[tuple[str, Int]]]] = []  # loop, number, what a sample of them calls
-    blocked: list[tuple[Int, Microseconds, Microseconds, list[Int], Int]] = []
+    timers: list[tuple[Int, Int, list[tuple[Text, Int]]]] = []  # loop, number, what a sample of them calls
+    blocked: list[tuple[Int, Microseconds, Microseconds, Stack, Int]] = []
     """Loop, for how long, how much of it without a CPU, stack, index of the line to blame."""
 
 
@@ -171,10 +174,16 @@ class ExceptionFacts(msgspec.Struct, frozen=True):
     `locals`, if they were asked for: for each of them names with values, or null where they are not kept.
     """
 
-    type: str
-    message: str
-    traceback: list[Int] = []
-    locals: list[list[tuple[str, str]] | None] | None = None
+    type: Text
+    message: Text
+    traceback: Stack = []
+    locals: list[list[tuple[Text, Text]] | None] | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for more local names than a probe keeps."""
+        names = [pair for frame in self.locals or () for pair in frame or ()]
+        if len(names) > MOST_NAMES or sum(len(name) + len(text) for name, text in names) > MOST_LOCALS:
+            raise ValueError("too many local names")
 
 
 class Event(Frame, frozen=True, kw_only=True, tag="event"):
@@ -182,18 +191,18 @@ class Event(Frame, frozen=True, kw_only=True, tag="event"):
 
     seq: Int
     at: Microseconds
-    kind: str
+    kind: Text
     loop: Int = 0
     duration: Microseconds = 0
     starved: Microseconds = 0
     task: Int | None = None
-    name: str | None = None
-    callback: str = ""
-    stack: list[Int] = []
+    name: Text | None = None
+    callback: Text = ""
+    stack: Stack = []
     blame: Int = -1
     samples: Int = 0
-    coro: str = ""
-    outcome: str = ""
+    coro: Text = ""
+    outcome: Text = ""
     exception: ExceptionFacts | None = None
     cancelled_by: CancelledBy | None = None
     age: Microseconds | None = None
@@ -203,8 +212,8 @@ class Event(Frame, frozen=True, kw_only=True, tag="event"):
     max_step: Microseconds | None = None
     site: Int = 0
     parent: Int = 0
-    message: str = ""
-    text: str = ""
+    message: Text = ""
+    text: Text = ""
 
 
 class Reply(Frame, frozen=True, kw_only=True, tag="reply"):

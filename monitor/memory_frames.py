@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from monitor.integers import Int, Microseconds
+from monitor.integers import Int, Microseconds, Stack, Text
 
 
 class StepCost(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ class TracingEnd(msgspec.Struct, frozen=True):
     """Why tracing is off again."""
 
     at: Microseconds
-    why: str
+    why: Text
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -70,7 +70,7 @@ class MemoryTick(msgspec.Struct, frozen=True):
     collector: Collector | None = None
 
 
-MemoryRow = tuple[list[Int], Int, Int, Int, Int]
+MemoryRow = tuple[Stack, Int, Int, Int, Int]
 Figures = tuple[Int, Int, Int, Int]
 
 
@@ -86,9 +86,9 @@ class MemoryLook(msgspec.Struct, frozen=True, kw_only=True):
     peak: Int
     overhead: Int
     rss: Int | None = None
-    against: str = ""
+    against: Text = ""
     against_at: Microseconds | None = None
-    group: str = ""
+    group: Text = ""
     frames: Int = 1
     rows: list[MemoryRow] | None = None
     shown: Int = 0
@@ -107,23 +107,23 @@ class ObjectsLook(msgspec.Struct, frozen=True, kw_only=True):
     types: Int
     pause: Microseconds
     took: Microseconds
-    rows: list[tuple[str, Int, Int]] = []
+    rows: list[tuple[Text, Int, Int]] = []
 
 
 ProfiledCall = tuple[
-    Microseconds, Microseconds, Microseconds, Int, Int | None, str, list[tuple[Int, Int, Int, Int, Int]]
+    Microseconds, Microseconds, Microseconds, Int, Int | None, Text, list[tuple[Int, Int, Int, Int, Int]]
 ]
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """A decorated function. A call is at, elapsed, busy, steps, size_diff, outcome, rows by site."""
 
-    function: str
-    module: str
+    function: Text
+    module: Text
     site: Int
-    shape: str
-    kind: str
-    key_type: str | None = None
+    shape: Text
+    kind: Text
+    key_type: Text | None = None
     cumulative: bool = False
     running: Int = 0
     calls: Int = 0

@@ -46,7 +46,7 @@ class Events:
     def notice(self, text: str) -> None:
         """One line for the viewers."""
         if len(self._notices) < MOST_NOTICES:
-            self._notices.append(text)
+            self._notices.append(text[:1000])
 
     def unhandled(self, context: dict[str, Any]) -> None:
         """What a loop's exception handler is called with."""
@@ -103,7 +103,7 @@ class Events:
             self._clock.unix(record.ended),
             task=record.id,
             name=record.name[:300],
-            coro=record.coro or "",
+            coro=(record.coro or "")[:300],
             outcome=wire.STATES[record.outcome],
             exception=self._exception(record.failure),
             age=None if record.born is None else microseconds(record.ended - record.born),
@@ -156,7 +156,7 @@ class Events:
             message=message[:500],
             exception=self._exception(failure),
             task=record.id if record is not None else None,
-            name=name,
+            name=name[:300] if name is not None else None,
             site=self._tables.site_at(record.code, record.lasti) if record is not None else 0,
         )
 

@@ -277,7 +277,7 @@ def static_of(record: LoopRecord) -> list[Any]:
     """The wire.LOOP_STATIC of a loop."""
     threading = sys.modules.get("threading")
     known = getattr(threading, "_active", {}).get(record.thread) if threading is not None else None
-    return [record.id, record.kind, record.thread_native, getattr(known, "name", "") or ""]
+    return [record.id, record.kind[:300], record.thread_native, str(getattr(known, "name", "") or "")[:300]]
 
 
 def _busy_by_cpu(record: LoopRecord, busy: float) -> float:

@@ -362,7 +362,7 @@ class Probe:
             "dropped": events.dropped + missed,
             "dropped_at": events.dropped_at,
             "unnamed": events.unnamed,
-            "off": [f"{name}: {why}" for name, why in self.registry.failed.items()],
+            "off": [f"{name}: {why}"[:300] for name, why in self.registry.failed.items()],
         }
 
 

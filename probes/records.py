@@ -200,7 +200,7 @@ class Failure:
     __slots__ = ("locals", "message", "traceback", "type")
 
     def __init__(self, error: BaseException) -> None:
-        self.type = type(error).__qualname__
+        self.type = type(error).__qualname__[:300]
         try:
             self.message = str(error)[:500]
         except Exception as broken:

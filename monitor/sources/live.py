@@ -20,7 +20,7 @@ from monitor.targets import Gone
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 5.0
-MOST_WAITING = 16 << 20
+MOST_WAITING = 4 << 20
 """Bytes of frames that wait for the screen. Above that nothing is read, so that the probe merges instead."""
 
 FIRST_WAITING = 128 << 10

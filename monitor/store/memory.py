@@ -24,6 +24,11 @@ MOST_SITES = 2000
 GROWTH_OVER = 60.0
 """Seconds over which growth per minute is taken, once there are that many."""
 
+MOST_PROFILES = 2000
+"""Decorated functions in one reply. A probe has at most 500."""
+
+GROUPS = ("lineno", "filename", "traceback")
+
 Place = tuple[Site, ...]
 """Where it was allocated: one line, or the whole traceback, outermost first."""
 
@@ -177,7 +182,8 @@ class Memory:
             )
             self.revision += 1
         if reply.profiles is not None:
-            self._pieces += [_profile(profile, tables) for profile in reply.profiles]
+            room = MOST_PROFILES - len(self._pieces)
+            self._pieces += [_profile(profile, tables) for profile in reply.profiles[:room]]
             if not reply.more:
                 self.profiles, self._pieces = tuple(self._pieces), []
                 self.revision += 1
@@ -211,7 +217,9 @@ class Memory:
         if found.rows is None:
             self.baseline = look
         else:
-            self.look = self.looks[found.group] = look
+            self.look = look
+            if found.group in GROUPS:
+                self.looks[found.group] = look
         self.revision += 1
 
     def _growth(self, place: Place, at: float, size: int, against_at: float | None, size_diff: int) -> float | None:

@@ -9,6 +9,9 @@ from monitor.store.model import Site, SlowCallback
 
 MOST = 1000
 MOST_OF_A_LINE = 50
+MOST_LINES = 2000
+MOST_OF_ALL = 10_000
+"""Lines, and callbacks that are kept of all lines: those that blocked for the shortest time go first."""
 
 
 @dataclass(slots=True)
@@ -24,12 +27,13 @@ class BlockingLine:
 
 
 class SlowLog:
-    """The last 1,000 slow callbacks, and every line that was blamed."""
+    """The last 1,000 slow callbacks, and the lines that were blamed."""
 
     def __init__(self) -> None:
         self.entries: deque[SlowCallback] = deque(maxlen=MOST)
         self.lines: dict[Site | None, BlockingLine] = {}
         self.revision = 0
+        self._kept = 0
 
     def add(self, slow: SlowCallback) -> None:
         """Books a slow callback to its line."""
@@ -41,13 +45,25 @@ class SlowLog:
         group.total += slow.duration
         group.worst = max(group.worst, slow.duration)
         group.last = max(group.last, slow.at)
+        self._kept += len(group.callbacks) < MOST_OF_A_LINE
         group.callbacks.append(slow)
         self.revision += 1
+        if len(self.lines) > MOST_LINES or self._kept > MOST_OF_ALL:
+            self._thin_out()
+
+    def _thin_out(self) -> None:
+        """Leaves half of what there may be."""
+        lines = self.worst_first()[: MOST_LINES // 2]
+        self.lines, self._kept = {group.line: group for group in lines}, 0
+        for group in lines:
+            if self._kept + len(group.callbacks) > MOST_OF_ALL // 2:
+                group.callbacks.clear()
+            self._kept += len(group.callbacks)
 
     def frozen(self) -> SlowLog:
         """A copy that stays as it is."""
         twin = SlowLog()
-        twin.entries, twin.revision = self.entries.copy(), self.revision
+        twin.entries, twin.revision, twin._kept = self.entries.copy(), self.revision, self._kept
         twin.lines = {line: replace(group, callbacks=group.callbacks.copy()) for line, group in self.lines.items()}
         return twin
 

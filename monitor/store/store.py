@@ -28,7 +28,10 @@ from monitor.store.tasks import Tasks
 from probes import wire
 
 MOST_NOTES = 1000
+MOST_LOOPS = 5000
 MOST_DETAILS = 200_000
+MOST_IN_DETAILS = 16 << 20
+"""Frames, ids and characters in all details; beyond that all of them are forgotten."""
 
 
 class Store:
@@ -54,6 +57,7 @@ class Store:
         self.loops: dict[int, Loop] = {}
         self.sites: dict[int, SiteStats] = {}
         self.details: dict[int, TaskDetail] = {}
+        self._in_details = 0  # since they were last forgotten
         self.process = Process()
         self.probe = Probe()
         self.memory = Memory()
@@ -164,10 +168,15 @@ class Store:
             loop = self.loops.get(loop_id)
             if loop is None:
                 self.loops[loop_id] = Loop(loop_id, kind, thread, name)
+                if len(self.loops) > MOST_LOOPS:
+                    del self.loops[next(iter(self.loops))]
             else:
                 loop.kind, loop.thread, loop.name = kind, thread, name
+        whole = not self.tasks.left_out
         for row in static.tasks:
             self.tasks.apply_facts(row, self.tables, self.now)
+        if whole and self.tasks.left_out:
+            self.note(f"there are too many tasks: {len(self.tasks)} are kept")
 
     def _apply_tick(self, tick: frames.Tick) -> None:
         before, self._now_us = self._now_us, max(tick.at, self._now_us)
@@ -235,8 +244,10 @@ class Store:
         rates.apply_site_row(stats, row)
 
     def _apply_detail(self, told: frames.Detail) -> None:
-        if len(self.details) >= MOST_DETAILS:
+        self._in_details += _weight(told)
+        if len(self.details) >= MOST_DETAILS or self._in_details > MOST_IN_DETAILS:
             self.details.clear()
+            self._in_details = _weight(told)
         detail = self.details[told.id] = detail_of(told, self.tables)
         wait = detail.waiting_on
         self.tasks.apply_wait(detail.id, *((None, None) if wait is None else (wait.kind, wait.repr)))
@@ -264,3 +275,8 @@ class Store:
                 self.notices.append(notice_of(event))
             case _:
                 pass
+
+
+def _weight(detail: frames.Detail) -> int:
+    numbers = len(detail.await_stack) + 3 * len(detail.await_tasks) + len(detail.awaited_by) + len(detail.origin or ())
+    return numbers + (0 if detail.waiting_on is None else len(str(detail.waiting_on)))

@@ -16,21 +16,34 @@ UNKNOWN_LINE = Site("(unknown line)", 0, "")
 """Site number 0: a frame without a known line, or one beyond those that the probe keeps."""
 
 
+MOST = 200_000
+"""Strings, and sites. A probe keeps half as many."""
+
+MOST_LETTERS = 64 << 20
+"""Characters of all strings."""
+
+
 class Tables:
-    """Grows with what `static` frames tell; a number that never came stands for nothing."""
+    """Grows with what `static` frames tell; a number that never came, or did not fit, stands for nothing."""
 
     def __init__(self) -> None:
         self.strings: list[str] = []
         self.sites: list[Site] = []
+        self._letters = 0
 
     def add(self, strings: frames.Strings | None, sites: frames.Sites | None) -> None:
         """Takes new ones in, in the place of what had these numbers."""
-        if strings is not None:
+        if strings is not None and 0 <= strings.from_ <= len(self.strings):
+            self._letters -= sum(map(len, self.strings[strings.from_ :]))
             del self.strings[strings.from_ :]
-            self.strings.extend(strings.items)
-        if sites is not None:
+            for text in strings.items[: MOST - strings.from_]:
+                if self._letters + len(text) > MOST_LETTERS:
+                    break
+                self._letters += len(text)
+                self.strings.append(text)
+        if sites is not None and 0 <= sites.from_ <= len(self.sites):
             del self.sites[sites.from_ :]
-            for file, line, function in sites.items:
+            for file, line, function in sites.items[: MOST - sites.from_]:
                 known = Site(self.string(file), line, self.string(function))
                 self.sites.append(known if self.sites else UNKNOWN_LINE)
 

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from monitor.store.model import Site
     from monitor.store.tables import Tables
 
+MOST = 500_000
+"""Live tasks that are kept; the rest is counted."""
+
+MOST_LETTERS = 96 << 20
+"""Characters of all names and waits. Beyond that names keep their first `SHORT`, and texts of waits are left out."""
+SHORT = 32
+
 _FIELDS = attrgetter(*(field.name for field in fields(Task)))
 
 
@@ -27,6 +34,8 @@ class Tasks(dict[int, Task]):
     def __init__(self) -> None:
         super().__init__()
         self.share_over = 1.0  # seconds: over a tick the share of a task would jump
+        self.left_out = 0  # tasks that were not kept
+        self._letters = 0
         self._children: dict[int, set[int]] = {}
         self._sharing: set[int] = set()  # tasks whose `share` is, or will be, not 0
         self._census = Census()
@@ -37,7 +46,7 @@ class Tasks(dict[int, Task]):
         twin = Tasks()
         twin.update(self)
         self._borrowed = set(self)  # to copy 100,000 of them takes half a second, and few change meanwhile
-        twin.share_over = self.share_over
+        twin.share_over, twin.left_out, twin._letters = self.share_over, self.left_out, self._letters
         twin._children = {parent: set(children) for parent, children in self._children.items()}
         twin._sharing, twin._census = set(self._sharing), self._census.copy()
         return twin
@@ -73,9 +82,18 @@ class Tasks(dict[int, Task]):
         if old is not None:
             self._census.left(old)
             self._borrowed.discard(task.id)
+            self._letters -= _letters(old)
             if old.parent != task.parent:
                 self._children.get(old.parent, set()).discard(task.id)
+        elif len(self) >= MOST:
+            self.left_out += 1
+            return
         self[task.id] = task
+        self._letters += _letters(task)
+        if self._letters > MOST_LETTERS:
+            self._letters -= _letters(task)
+            task.name, task.wait_text = task.name[:SHORT], None
+            self._letters += _letters(task)
         self._census.came(task)
         self._children.setdefault(task.parent, set()).add(task.id)
         if task.share or task.busy > task.measured_busy:
@@ -84,6 +102,7 @@ class Tasks(dict[int, Task]):
     def clear(self) -> None:
         """Forgets all."""
         super().clear()
+        self._letters = 0
         self._children.clear()
         self._sharing.clear()
         self._borrowed.clear()
@@ -94,6 +113,7 @@ class Tasks(dict[int, Task]):
         task = self.pop(task_id, None)
         if task is None:
             return
+        self._letters -= _letters(task)
         self._census.left(task)
         self._borrowed.discard(task_id)
         siblings = self._children.get(task.parent)
@@ -160,7 +180,12 @@ class Tasks(dict[int, Task]):
         if task is not None and (task.wait_kind, task.wait_text) != (kind, text):
             if task_id in self._borrowed:
                 task = self._own(task)
+            self._letters -= _letters(task)
             task.wait_kind, task.wait_text = kind, text
+            self._letters += _letters(task)
+            if self._letters > MOST_LETTERS:
+                self._letters -= len(text or "")
+                task.wait_text = None
             task.version += 1
 
     def measure(self, now: float) -> None:
@@ -185,3 +210,7 @@ class Tasks(dict[int, Task]):
         self._borrowed.discard(task.id)
         mine = self[task.id] = Task(*_FIELDS(task))
         return mine
+
+
+def _letters(task: Task) -> int:
+    return len(task.name) + len(task.wait_text or "")

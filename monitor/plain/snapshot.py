@@ -23,6 +23,9 @@ MOMENT = 0.3
 PATIENCE = 30.0
 """Seconds without any frame after which a program counts as stuck."""
 
+LONGEST = 60.0
+"""Seconds that a look, or one reply, takes at most: a probe that keeps talking must not keep us for ever."""
+
 PIECE = 2000
 """Task ids in one request, which may have 64 KiB."""
 MOST_LOOKED_AT = 10_000
@@ -82,7 +85,7 @@ def look_back(store: Store, wanted: Wanted) -> Look:
 
 def load(connection: Connection, store: Store) -> None:
     """Receives until every live task is known and the loops have been watched for a moment."""
-    heard = time.monotonic()
+    heard = began = time.monotonic()
     measured: float | None = None
     loaded = False
     whole = 0
@@ -96,6 +99,8 @@ def load(connection: Connection, store: Store) -> None:
             heard = time.monotonic()
         elif not loaded and time.monotonic() >= limit:
             raise ConnectError(f"{connection.where} sends nothing", "one call of the program holds it up: try again")
+        if time.monotonic() - began > LONGEST:
+            raise ConnectError(f"{connection.where} did not tell all of its tasks in {LONGEST:g} s", "try again")
         for frame in came:
             store.apply(frame)
             if isinstance(frame, frames.Tick):
@@ -123,9 +128,10 @@ def details(connection: Connection, store: Store, ids: list[int]) -> None:
 
 def replies(connection: Connection, store: Store, number: int) -> frames.Reply:
     """Receives until the last piece of the reply to a request; applies everything that comes meanwhile."""
+    until = time.monotonic() + LONGEST
     while True:
-        came = connection.receive(PATIENCE)
-        if not came:
+        came = connection.receive(min(PATIENCE, max(until - time.monotonic(), 0.0)))
+        if not came or time.monotonic() > until:
             raise ConnectError(f"{connection.where} does not reply", "one call of the program holds it up: try again")
         for place, frame in enumerate(came, 1):
             store.apply(frame)

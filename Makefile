@@ -38,7 +38,7 @@ picture: env
 
 env: $(VENV)/.made
 
-$(VENV)/.made: pyproject.toml setup.py $(wildcard probes/native/*)
+$(VENV)/.made: pyproject.toml setup.py $(wildcard probes/hooks/native/*)
 	@$(PYTHON) -c 'import sys; sys.exit("looptop needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
 	@echo "making the environment in $(VENV) ..." >&2
 	@$(PYTHON) -m venv $(VENV)

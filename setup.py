@@ -7,16 +7,18 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-BUILD = sha256(b"".join(path.read_bytes() for path in sorted(Path("probes/native").glob("*.[ch]")))).hexdigest()[:16]
+BUILD = sha256(b"".join(path.read_bytes() for path in sorted(Path("probes/hooks/native").glob("*.[ch]")))).hexdigest()[
+    :16
+]
 
 STRICT = os.environ.get("LOOPTOP_STRICT", "") not in ("", "0")
 """For tests: a warning is an error, and so is a build that fails. Not for users: new compilers have new warnings."""
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]  # CPython says which parameters a function has
 
 HOT = Extension(
-    "probes._hot",
-    sources=sorted(map(str, Path("probes/native").glob("*.c"))),
-    depends=["probes/native/hot.h"],
+    "probes.hooks._native",
+    sources=sorted(map(str, Path("probes/hooks/native").glob("*.c"))),
+    depends=["probes/hooks/native/hot.h"],
     define_macros=[
         ("Py_LIMITED_API", "0x030B0000"),  # one file for every CPython from 3.11 on
         ("LOOPTOP_BUILD", f'"{BUILD}"'),  # attach compares it

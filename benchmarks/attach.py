@@ -22,9 +22,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from monitor.attach import door
 from monitor.attach.inject import Result, inject
 from monitor.attach.payload import make
+from monitor.transport import fd_passing
 
 from .processes import ROOT, ask, cores, end, spawn
 from .startup import first_data, installed
@@ -108,7 +108,7 @@ class Target:
         began = time.monotonic()
         result = inject(self.pid, make({}, PATIENCE), timeout=PATIENCE)
         assert result.door is not None
-        sock: socket.socket = door.enter(self.pid, result.door, PATIENCE)
+        sock: socket.socket = fd_passing.enter(self.pid, result.door, PATIENCE)
         with sock:
             watch(sock, rate=4)
             frames = lines(sock)
@@ -121,7 +121,7 @@ class Target:
             yield result, took
             sock.sendall(b'{"type":"request","id":1,"op":"detach"}\n')
             reading.join(PATIENCE)
-        while door.find(self.pid) is not None:
+        while fd_passing.find(self.pid) is not None:
             time.sleep(0.005)
 
 

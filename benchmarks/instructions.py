@@ -99,19 +99,19 @@ def _count(python: str, work: str, mode: str, pure: str, loop: str) -> dict[str,
 
 def _hook(mode: str) -> Any:
     """What a probe does when it is put in, and when a viewer comes; returns a function that looks once."""
-    from probes import hot
-    from probes.events import Events
-    from probes.journal import Journal
-    from probes.loops import Loops
-    from probes.registry import Registry
-    from probes.rows import Clock
-    from probes.sampler import Sampler
-    from probes.sites import Tables
+    from probes.base.sites import Tables
+    from probes.hooks import install
+    from probes.hooks.loops import Loops
+    from probes.hooks.registry import Registry
+    from probes.sampling.events import Events
+    from probes.sampling.journal import Journal
+    from probes.sampling.rows import Clock
+    from probes.sampling.sampler import Sampler
 
     registry = Registry(lambda text: sys.exit(text))
     loops = Loops(registry)
-    hot.state.on_error = registry.fail
-    hot.state.on_slow = lambda *_: None
+    install.state.on_error = registry.fail
+    install.state.on_slow = lambda *_: None
     tables = Tables()
     sampler = Sampler(loops, tables, Events(Journal(1000), tables, Clock()))
     sampler._sweep_due = float("inf")

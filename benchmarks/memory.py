@@ -60,9 +60,9 @@ class Watched:
     def __init__(self, python: str, blocks: int, frames: int, folder: str) -> None:
         import os
 
-        from monitor.sources.address import Address
-        from monitor.sources.connection import connect
         from monitor.store.store import Store
+        from monitor.transport.address import Address
+        from monitor.transport.connection import connect
 
         environ = {**os.environ, "PYTHONPATH": str(ROOT), "LOOPTOP_DIR": folder}
         self._process = subprocess.Popen(

@@ -23,7 +23,7 @@ from typing import Any
 
 import msgspec
 
-from monitor.recording.format import HEAD_SIZE, PARTS, Head
+from monitor.recording.file_format import HEAD_SIZE, PARTS, Head
 from monitor.recording.reader import Recording
 
 from .processes import ask, cores, end, spawn

@@ -18,13 +18,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from monitor import frames
+from monitor.protocol import frames
 from monitor.recording.player import RecordingSource
 from monitor.recording.reader import Recording
 from monitor.recording.writer import File, Recorder
 from monitor.store.store import Store
 from monitor.tui.app import Looptop
-from probes import wire
+from probes.base import protocol
 
 TASKS, ACTIVE, BORN = 5_000, 1_000, 10
 SECONDS, RATE = 3_600, 2
@@ -49,7 +49,7 @@ def hour(path: Path, seconds: int = SECONDS) -> None:
 
     tell(
         frames.Hello(
-            protocol=wire.PROTOCOL, session="made-up", pid=1, started=START, opened=START, now=START, name="hour",
+            protocol=protocol.PROTOCOL, session="made-up", pid=1, started=START, opened=START, now=START, name="hour",
             program="hour.py", argv=[], cwd="/", host="box", user="me", python="3.11.7", implementation="CPython",
             probe="0", hooks="", capabilities=[], settings={}, paths={},
         )

@@ -26,9 +26,9 @@ from typing import Any
 
 import pyte
 
-from monitor import frames
+from monitor.protocol import frames
 from monitor.sources.base import Status
-from probes import wire
+from probes.base import protocol
 
 HZ = 4.0
 COLUMNS, LINES = 120, 40
@@ -68,7 +68,13 @@ class Crowd:
 
     def start(self) -> None:
         """Says who it is, tells all tasks, and begins to tick."""
-        facts: dict[str, Any] = {"protocol": wire.PROTOCOL, "session": "s", "pid": 1, "started": START, "opened": START}
+        facts: dict[str, Any] = {
+            "protocol": protocol.PROTOCOL,
+            "session": "s",
+            "pid": 1,
+            "started": START,
+            "opened": START,
+        }
         hello = frames.Hello(**facts, now=START, name="crowd", program="crowd", python=platform.python_version())
         strings = ["too many", "/srv/crowd.py", "handle"]
         sites = [(0, 0, 0), *((1, line, 2) for line in range(1, SITES))]

@@ -17,7 +17,7 @@ from monitor.plain.check import cures
 from monitor.recording.compare import FIGURES
 from monitor.store.columns import TASKS
 from monitor.tui.keys import keys_table
-from probes.settings import SETTINGS
+from probes.base.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "docs" / "config.md"
@@ -34,7 +34,7 @@ COLUMNS = ("<!-- columns: made by make docs -->", "<!-- end of columns -->")
 
 _CONFIG_HEAD = """# Settings
 
-Made by `make docs` from `probes/settings.py`. Each setting of the probe is a keyword argument of `probes.install()` and
+Made by `make docs` from `probes/base/settings.py`. Each setting of the probe is a keyword argument of `probes.install()` and
 `probes.watching()`, and an environment variable; the argument wins. A value that makes no sense is told in one line on
 stderr and the default is taken. `looptop run` passes `--name`, `--listen`, `--slow` and `--token-file` on.
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from monitor.attach.launch import Launch, Settings
 from monitor.attach.program import PtyProgram
-from monitor.sources.connection import connect
+from monitor.attach.targets import resolve
 from monitor.sources.live import LiveSource
-from monitor.targets import resolve
+from monitor.transport.connection import connect
 from monitor.tui.app import Looptop
 
 DOCS = Path(__file__).parent

@@ -48,7 +48,7 @@ def guarded(command: Callable[[], int]) -> int:
 
 def say(text: str) -> None:
     """One line of our own, beside the output."""
-    from monitor.format import clean
+    from monitor.formatting import clean
 
     with contextlib.suppress(OSError):
         click.echo(f"looptop: {clean(text)}", err=True)

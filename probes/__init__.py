@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .breaks import break_after, break_before, break_on_error
+    from .decorators.breakpoints import break_after, break_before, break_on_error
+    from .decorators.profile import profile_memory, profile_time
     from .probe import Probe
-    from .profile import profile_memory, profile_time
 
 __all__ = [
     "break_after",
@@ -41,11 +41,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """The decorators are loaded when they are first used."""
     if name.startswith("break_") and name in __all__:
-        from . import breaks
+        from .decorators import breakpoints
 
-        return getattr(breaks, name)
+        return getattr(breakpoints, name)
     if name.startswith("profile_") and name in __all__:
-        from . import profile
+        from .decorators import profile
 
         return getattr(profile, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

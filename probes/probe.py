@@ -8,29 +8,31 @@ from _thread import allocate_lock, get_ident, start_new_thread
 from time import monotonic, thread_time, time
 from typing import TYPE_CHECKING, Any
 
-from . import cancels, hot, post_mortem, process, sites, slow
-from .descriptors import LostError
-from .events import Events
-from .fields import BadRequestError
-from .forks import Hush
-from .journal import Journal
-from .loops import Loops
-from .memory import Memory
-from .openings import Openings
-from .records import Histogram, TaskRecord
-from .registry import Registry
-from .rows import Clock
-from .sampler import Sampler
-from .server import Server
-from .settings import Settings, warn
-from .signs import Signs
-from .sites import Tables
-from .unawaited import Unawaiteds
+from .base import local_values, process, sites
+from .base.owned_fds import LostError
+from .base.settings import Settings, warn
+from .base.sites import Tables
+from .base.validation import BadRequestError
+from .hooks import cancellation, install
+from .hooks.fork_warning import Hush
+from .hooks.loops import Loops
+from .hooks.records import Histogram, TaskRecord
+from .hooks.registry import Registry
+from .hooks.unawaited import Unawaiteds
+from .inspection.sync_scan import Signs
+from .memory.requests import Memory
+from .sampling import watchdog
+from .sampling.events import Events
+from .sampling.journal import Journal
+from .sampling.rows import Clock
+from .sampling.sampler import Sampler
+from .serving.endpoints import Openings
+from .serving.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .session import Session
+    from .serving.session import Session
 
 _LONGEST_WITHOUT_LOOK = 0.25
 _PRUNE_EVERY = 10.0
@@ -65,7 +67,7 @@ class Probe:
         tables = Tables()
         self.events = Events(self.journal, tables, self.clock)
         self.registry = Registry(self.notice)  # by way of this the probe is found when it is taken apart
-        self.watchdog = slow.Watchdog()
+        self.watchdog = watchdog.Watchdog()
         self.loops = Loops(self.registry)
         self.loops.on_unhandled = self.events.unhandled
         self.sampler = Sampler(self.loops, tables, self.events)
@@ -92,9 +94,9 @@ class Probe:
         """Hooks births and opens the socket; `serve` is to be called next, in a thread of its own."""
         self._ended.acquire()
         sites.skip_also(tuple(part for part in self.settings.skip.split(",") if part))
-        hot.state.closed = False
-        hot.state.on_error = self.registry.fail
-        hot.state.on_slow = self.watchdog.book
+        install.state.closed = False
+        install.state.on_error = self.registry.fail
+        install.state.on_slow = self.watchdog.book
         self.loops.install()
         self.unawaited.install(self.registry)
         self.openings.open(self.server)
@@ -159,18 +161,18 @@ class Probe:
             del sys._looptop_probe  # type: ignore[attr-defined]
 
     def _forget_tasks(self) -> None:
-        hot.state.closed = True
-        hot.records.clear()
-        hot.loops.clear()
-        hot.state.forget_loops()
-        hot.changed.clear()
-        hot.short_lives.clear()
+        install.state.closed = True
+        install.records.clear()
+        install.loops.clear()
+        install.state.forget_loops()
+        install.changed.clear()
+        install.site_aggregates.clear()
         self.sampler.by_id.clear()
 
     def forked(self) -> None:
         """In a child after fork: no thread of ours lives here, so hooks and copied sockets go."""
         self._alive = False
-        hot.state.watching = False
+        install.state.watching = False
         self.hush.end()
         self.registry.remove_all()
         self.server.close()
@@ -190,10 +192,10 @@ class Probe:
             self._leave_at = self._when_to_leave()
         if sessions or monotonic() < self._expected_until:
             thresholds = [session.watch.slow for session in sessions] or [self.settings.slow]
-            hot.state.slow_threshold = self.watchdog.threshold = min(thresholds)
-            hot.state.origin_depth = max((session.watch.origins for session in sessions), default=0)
+            install.state.slow_threshold = self.watchdog.threshold = min(thresholds)
+            install.state.origin_depth = max((session.watch.origins for session in sessions), default=0)
             asked = self.settings.control and any(session.watch.locals for session in sessions)
-            post_mortem.wanted = self.settings.locals or asked
+            local_values.wanted = self.settings.locals or asked
             self._start_counting()
         else:
             self._stop_counting()
@@ -217,32 +219,32 @@ class Probe:
         return monotonic() if self._had_viewers else self._leave_at
 
     def _start_counting(self) -> None:
-        if hot.state.watching or self.openings.pid != os.getpid():
+        if install.state.watching or self.openings.pid != os.getpid():
             return
         self.sampler.start_counting()
-        hot.state.watching = True
+        install.state.watching = True
         self.loops.watch()
         if not self._hook_cost:
-            self._hook_cost = hot.cost_of_a_step()
+            self._hook_cost = install.cost_of_a_step()
         try:
             self.watchdog.start(start_new_thread, _sleeper())
         except RuntimeError as error:  # the program has as many threads as it may
             self.registry.fail("watchdog", error)
 
     def _stop_counting(self) -> None:
-        if not hot.state.watching:
+        if not install.state.watching:
             return
         self.watchdog.stop()
         self.loops.unwatch()
-        hot.state.watching = False
-        hot.state.origin_depth = 0
-        post_mortem.wanted = False
-        hot.changed.clear()
-        cancels.clear()
+        install.state.watching = False
+        install.state.origin_depth = 0
+        local_values.wanted = False
+        install.changed.clear()
+        cancellation.clear()
 
     def woken(self) -> None:
         """The thread has the GIL again; perhaps because something that kept it has just ended (see slow.py)."""
-        if hot.state.watching:
+        if install.state.watching:
             try:
                 self.watchdog.look_if_late()
             except Exception as error:
@@ -251,7 +253,7 @@ class Probe:
     def next_look(self) -> float | None:
         """When the thread must look at the hooks although no viewer is due; None: no need."""
         times = [when for when in (self._expected_until, self._leave_at) if when]
-        if hot.state.watching:  # also for viewers that are slow, or do not read: the hooks' book is bounded
+        if install.state.watching:  # also for viewers that are slow, or do not read: the hooks' book is bounded
             times.append(self._next_look)
         else:
             times.append(self._next_prune)
@@ -266,7 +268,7 @@ class Probe:
         if self._leave_at and now >= self._leave_at:
             self.stop_soon("nobody looks any more")
         self.memory.step(now)
-        if not hot.state.watching:
+        if not install.state.watching:
             if now >= self._next_prune:
                 self._next_prune = now + self.prune_every
                 self.sampler.prune()
@@ -280,7 +282,7 @@ class Probe:
 
     def look_last(self, now: float) -> None:
         """Takes in what happened since the last look, before the probe leaves."""
-        if hot.state.watching:
+        if install.state.watching:
             self._look(now, self._watching())
 
     def _watching(self) -> list[Session]:
@@ -358,7 +360,7 @@ class Probe:
             "cpu": round((self._cpu + self.watchdog.cpu) * 1e6),
             "hooks": round(steps * self._hook_cost * 1e6),
             "viewers": len(self.server.viewers),
-            "tasks": len(hot.records),
+            "tasks": len(install.records),
             "dropped": events.dropped + missed,
             "dropped_at": events.dropped_at,
             "unnamed": events.unnamed,

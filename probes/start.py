@@ -9,7 +9,7 @@ import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from . import settings as _settings
+from .base import settings as _settings
 from .probe import Probe
 
 if TYPE_CHECKING:

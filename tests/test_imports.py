@@ -53,7 +53,7 @@ def test_probes_import_nothing_but_the_standard_library_and_each_other_relativel
 
 def test_the_monitor_imports_of_probes_the_wire_only():
     def is_wrong(name):
-        return within(name, "probes") and name != "probes.wire"
+        return within(name, "probes") and name not in ("probes.base", "probes.base.protocol")
 
     assert wrong("monitor", is_wrong) == []
 
@@ -65,16 +65,16 @@ def test_the_monitor_imports_of_probes_the_wire_only():
             "monitor/store",
             ("textual", "rich", "socket", "click", "psutil", "monitor.tui", "monitor.plain", "monitor.sources"),
         ),
-        ("monitor/store", ("monitor.attach", "monitor.cli", "monitor.terminal", "monitor.targets")),
+        ("monitor/store", ("monitor.attach", "monitor.cli", "monitor.terminal", "monitor.attach.targets")),
         (
             "monitor/findings",
             ("textual", "rich", "socket", "click", "psutil", "asyncio", "monitor.tui", "monitor.plain"),
         ),
         ("monitor/findings", ("monitor.sources", "monitor.attach", "monitor.cli", "sample_apps")),
         ("monitor/store", ("monitor.findings",)),
-        ("monitor/frames.py", BEYOND_THE_WIRE),
-        ("monitor/keyframes.py", BEYOND_THE_WIRE),
-        ("monitor/memory_frames.py", BEYOND_THE_WIRE),
+        ("monitor/protocol/frames.py", BEYOND_THE_WIRE),
+        ("monitor/protocol/keyframes.py", BEYOND_THE_WIRE),
+        ("monitor/protocol/memory_frames.py", BEYOND_THE_WIRE),
         (
             "monitor/sources",
             ("textual", "rich", "click", "monitor.store", "monitor.plain", "monitor.tui", "monitor.cli"),
@@ -83,7 +83,7 @@ def test_the_monitor_imports_of_probes_the_wire_only():
         ("monitor/attach/programs.py", ("textual", "rich", "click", "monitor.store", "monitor.sources")),
         ("monitor/attach", ("textual", "rich", "click", "monitor.store", "monitor.plain", "monitor.cli")),
         (
-            "monitor/targets.py",
+            "monitor/attach/targets.py",
             ("textual", "rich", "click", "monitor.store", "monitor.plain", "monitor.tui", "monitor.cli"),
         ),
         (
@@ -92,7 +92,7 @@ def test_the_monitor_imports_of_probes_the_wire_only():
         ),
         ("monitor/plain", ("textual", "click", "monitor.tui", "monitor.cli")),
         ("monitor/tui", ("socket", "select", "asyncio.streams", "msgspec", "monitor.attach", "monitor.cli")),
-        ("monitor/tui", ("monitor.sources.connection", "monitor.sources.live", "monitor.targets")),
+        ("monitor/tui", ("monitor.transport.connection", "monitor.sources.live", "monitor.attach.targets")),
         ("monitor", ("sample_apps.demo", "benchmarks", "tests")),
         ("sample_apps", ("monitor", "benchmarks")),
     ],
@@ -133,9 +133,7 @@ def test_json_commands_load_neither_textual_nor_rich(command, monkeypatch, tmp_p
 
 
 def test_tasks_asks_the_program_before_it_loads_what_shows_them():
-    script = (
-        "from monitor.plain import wanted; import monitor.attach.reach, monitor.sources.connection, monitor.targets"
-    )
+    script = "from monitor.plain import wanted; import monitor.attach.target_connection, monitor.transport.connection, monitor.attach.targets"
     assert loaded(script, "monitor.store.store", "monitor.plain.snapshot", "monitor.attach.inject")[0] == []
 
 

@@ -30,7 +30,7 @@ import marshal, sys
 from _frozen_importlib_external import MAGIC_NUMBER
 codes = {}
 for name, source in marshal.load(sys.stdin.buffer).items():
-    codes[name] = marshal.dumps(compile(source, f"<looptop>/{name}.py", "exec", dont_inherit=True))
+    codes[name] = marshal.dumps(compile(source, f"<looptop>/{name.replace('.', '/')}.py", "exec", dont_inherit=True))
 marshal.dump((MAGIC_NUMBER, codes), sys.stdout.buffer, 2)
 """
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from probes import wire
+from probes.base import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +75,7 @@ def probes(environ: Mapping[str, str] | None = None, uid: int | None = None) -> 
     owner = mine if uid is None else uid
     found = Found()
     seen = set()
-    for directory in wire.runtime_dirs(environ, owner):
+    for directory in protocol.runtime_dirs(environ, owner):
         for file in _files(Path(directory), owner, found.problems):
             announced = _read(file, owner)
             if announced is None or announced.session in seen:

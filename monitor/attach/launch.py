@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from monitor.errors import UsageError
-from probes import wire
+from probes.base import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-BOOT = Path(wire.__file__).parent / "boot"
+BOOT = Path(protocol.__file__).parent.parent / "boot"
 """Holds the `sitecustomize` that lets the probe in and removes every trace of itself."""
 
 

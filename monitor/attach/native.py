@@ -19,7 +19,7 @@ def file() -> dict[str, Any]:
     if os.environ.get("LOOPTOP_PURE", "") not in ("", "0"):
         return {"why": "LOOPTOP_PURE is set"}
     try:
-        module: Any = import_module("probes._hot")  # so it is whole, and for this machine
+        module: Any = import_module("probes.hooks._native")  # so it is whole, and for this machine
         path = Path(module.__file__).resolve()
         found = path.stat()
         build = module.BUILD

@@ -15,17 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monitor.attach import door, native
+from monitor.attach import native
 from monitor.attach.compiled import packed
-from probes import wire
+from monitor.transport import fd_passing
+from probes.base import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PROBES = Path(wire.__file__).parent
-ARRIVAL = Path(__file__).parent / "inject" / "arrival.py"
-FETCHED = (ARRIVAL.with_name("beside.py"), ARRIVAL.with_name("leaving.py"))
-_LEFT_OUT = ("__init__", "__main__")
+PROBES = Path(protocol.__file__).parent.parent
+BOOTSTRAP = Path(__file__).parent / "inject" / "bootstrap.py"
+FETCHED = (BOOTSTRAP.with_name("module_loader.py"), BOOTSTRAP.with_name("teardown.py"))
+_LEFT_OUT = ("__init__", "__main__", "sitecustomize")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class Payload:
 
 def sources() -> dict[str, Path]:
     """The files of the probe and of what brings it in and out, by the names of their modules."""
-    files = {path.stem: path for path in sorted(PROBES.glob("*.py")) if path.stem not in _LEFT_OUT}
+    found = (path for path in sorted(PROBES.rglob("*.py")) if path.stem not in _LEFT_OUT)
+    files = {".".join(path.relative_to(PROBES).with_suffix("").parts): path for path in found}
     return {**files, **{path.stem: path for path in FETCHED}}
 
 
@@ -55,15 +57,17 @@ def make(settings: Mapping[str, Any], timeout: float) -> Payload:
     bundle = {
         "native": native.file(),
         "settings": dict(settings),
-        "door": door.possible(),
+        "door": fd_passing.possible(),
         "nonce": nonce,
         "name": name,
         "until": time.time() + timeout,
     }
-    arrival = ARRIVAL.read_text(encoding="utf-8") + "\n\ntry:\n    arrive(bundle)\nexcept BaseException:\n    pass\n"
+    bootstrap = (
+        BOOTSTRAP.read_text(encoding="utf-8") + "\n\ntry:\n    arrive(bundle)\nexcept BaseException:\n    pass\n"
+    )
     # Under a name of ours, so that what it allocates is known to be the probe's.
-    begin = "exec(compile(globals().pop('arrival'), '<looptop>/arrival.py', 'exec', dont_inherit=True))"
-    names = f"{{'__name__': '_looptop', 'arrival': {arrival!a}, 'bundle': {bundle!a}}}"
+    begin = "exec(compile(globals().pop('bootstrap'), '<looptop>/bootstrap.py', 'exec', dont_inherit=True))"
+    names = f"{{'__name__': '_looptop', 'bootstrap': {bootstrap!a}, 'bundle': {bundle!a}}}"
     thread = f"(__import__('builtins').exec, ({begin!a}, {names}))"
     text = f"try:\n __import__('_thread').start_new_thread{thread}\nexcept:\n pass\n"
     return Payload(text, sources(), name)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import psutil  # type: ignore[import-untyped]
 
-from monitor.attach import door
-from monitor.attach.access import ATTACH, PROBE, READ_ONLY, Access, access, denied, mine
 from monitor.attach.find import Announcement, Found, probes
-from monitor.attach.mapped import NOTHING_SEEN, Mapped, read_maps
+from monitor.attach.memory_maps import NOTHING_SEEN, Mapped, read_maps
 from monitor.attach.ports import Ports
+from monitor.attach.watchability import ATTACH, PROBE, READ_ONLY, Access, access, denied, mine
+from monitor.transport import fd_passing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ _PYTHON = re.compile(r"^(?:python|pypy)\d*(?:\.\d+)?[a-z]{0,2}$")
 _PYTHON_ONLY = re.compile(r"(?:.*/)?(?:gunicorn|uvicorn|hypercorn|daphne|celery)\b")
 """Where another user's executable may not be seen, its title still tells."""
 
-READER = "/monitor/sources/unwinder.py"
+READER = "/monitor/attach/unwinder.py"
 """In the command of the process that reads another one from outside: it is looptop's own, and never listed."""
 
 _LOOPTOP = re.compile(r"(?:looptop|-m monitor)(?: |$)")
@@ -75,12 +75,12 @@ class _Look:
         self.ports = Ports()
         self._found: dict[int, Found] = {}
 
-    def probe(self, pid: int, uid: int) -> Announcement | door.Door | None:
+    def probe(self, pid: int, uid: int) -> Announcement | fd_passing.Door | None:
         """The probe of a process, of whomever we may ask: one that announces itself, or one that was put in."""
         owner = uid if os.geteuid() == 0 else os.geteuid()
         if owner not in self._found:
             self._found[owner] = probes(uid=owner)
-        return self._found[owner].of_pid(pid) or (door.find(pid) if mine(uid) else None)
+        return self._found[owner].of_pid(pid) or (fd_passing.find(pid) if mine(uid) else None)
 
     def program(self, process: psutil.Process) -> Program | None:
         """What is known of a process; None for one that is gone or no Python."""
@@ -127,7 +127,7 @@ class _Look:
             todo=way.todo,
         )
 
-    def _way(self, pid: int, uid: int, mapped: Mapped, announced: Announcement | door.Door | None) -> Access:
+    def _way(self, pid: int, uid: int, mapped: Mapped, announced: Announcement | fd_passing.Door | None) -> Access:
         if announced is not None:
             return Access(PROBE, None, f"looptop attach {pid}", announced.python or None)
         return access(pid, uid, mapped) if mine(uid) else denied(uid)

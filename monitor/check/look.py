@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monitor.check import dropped, old, shared
-from monitor.check.found import Found, found
+from monitor.check import deprecated, dropped, stale_write
+from monitor.check.diagnostic import Found, found
 from monitor.check.rules import RULES, Version
 from monitor.check.source import Source, parse
 from monitor.check.walk import Walk
@@ -97,7 +97,7 @@ def look(content: bytes, shown: str) -> list[Found]:
 
 def _look(source: Source) -> Iterator[Found]:
     walk = Walk(source)
-    for rules in (old.look, dropped.look, shared.look):
+    for rules in (deprecated.look, dropped.look, stale_write.look):
         for node, code, what in rules(walk):
             ruff = RULES[code].ruff
             if not source.quiet(node.lineno, (code, ruff) if ruff else (code,)):

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from monitor.check.rules import RULES, Rule, Version
 
 if TYPE_CHECKING:
-    from monitor.check.found import Found
+    from monitor.check.diagnostic import Found
     from monitor.check.look import Looked
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

@@ -13,8 +13,8 @@ from monitor.cli.catalogue import demo, samples
 from monitor.cli.checking import check
 from monitor.cli.config import config
 from monitor.cli.findings import findings
+from monitor.cli.inspect import memory, profile, tasks, watch
 from monitor.cli.launching import run
-from monitor.cli.looks import memory, profile, tasks, watch
 from monitor.cli.output import print_programs
 from monitor.cli.recording import compare, export, record, replay
 from monitor.guard import guarded, say

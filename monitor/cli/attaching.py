@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.looks import print_tasks
+from monitor.cli.inspect import print_tasks
 from monitor.cli.output import json_option, print_programs
 from monitor.cli.target import connect, locals_option, open_dashboard, read_only_option, token_option
 from monitor.errors import ConnectError, LooptopError, UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
-    from monitor.attach.enter import Way
-    from monitor.sources.address import Address
+    from monitor.attach.injection import Way
+    from monitor.transport.address import Address
 
 
 @click.command()
@@ -51,8 +51,8 @@ def attach(
     from dataclasses import replace
 
     from monitor import terminal
-    from monitor.attach.enter import Way
-    from monitor.attach.reach import Reach
+    from monitor.attach.injection import Way
+    from monitor.attach.target_connection import Reach
     from monitor.plain.wanted import Wanted
 
     way = Way(method, timeout, force, stay, say)
@@ -76,9 +76,9 @@ def _load_screens() -> None:
 
 def _plan(pid: int, way: Way, read_only: bool) -> str:
     """What would be done, and why; where nothing can be put in, whether the tasks would be read from outside."""
-    from monitor.attach.reach import why_not_read
-    from monitor.sources.address import Address
-    from monitor.targets import Gone, resolve
+    from monitor.attach.target_connection import why_not_read
+    from monitor.attach.targets import Gone, resolve
+    from monitor.transport.address import Address
 
     if read_only:
         why = why_not_read(pid)
@@ -109,9 +109,9 @@ def detach(target: str, token_file: str | None) -> int:
     """Take the probe out of a program again."""
     from contextlib import closing
 
+    from monitor.attach.targets import NoProbe
     from monitor.plain.snapshot import replies
     from monitor.store.store import Store
-    from monitor.targets import NoProbe
 
     try:
         connection = connect(target, token_file)

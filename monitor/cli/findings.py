@@ -24,8 +24,8 @@ def findings(target: str, duration: float | None, as_json: bool, at: str | None,
 
     Exits with 1 if something was found, also if it was over before the end.
     """
-    from monitor.attach.enter import Way
-    from monitor.attach.reach import Reach
+    from monitor.attach.injection import Way
+    from monitor.attach.target_connection import Reach
     from monitor.findings import thresholds
     from monitor.findings.engine import Findings
     from monitor.plain import findings as plain

@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.errors import LooptopError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from monitor.attach.programs import Program
-    from monitor.recording.about import About
+    from monitor.recording.metadata import About
     from monitor.tui.choices import Choice, Opened
 
 FIRST_MOMENT = 0.4
@@ -84,7 +84,7 @@ class Listed:
 
     def recordings(self) -> list[Choice]:
         """Of this folder, the newest first."""
-        from monitor.recording.about import in_folder
+        from monitor.recording.metadata import in_folder
 
         now = time.time()
         return [of_recording(one, now) for one in in_folder(self.folder)]
@@ -168,8 +168,8 @@ def of_recording(one: About, now: float) -> Choice:
 
 
 def _program(key: Hashable) -> Opened:
-    from monitor.attach.enter import Way
-    from monitor.attach.reach import Reach
+    from monitor.attach.injection import Way
+    from monitor.attach.target_connection import Reach
     from monitor.sources.live import LiveSource
     from monitor.tui.choices import Opened
 
@@ -178,15 +178,15 @@ def _program(key: Hashable) -> Opened:
 
 
 def _recording(key: Hashable) -> Opened:
-    from monitor.sources.recording import open_recording
+    from monitor.recording.source import open_recording
     from monitor.tui.choices import Opened
 
     return Opened(open_recording(str(key)))
 
 
 def _sample(key: Hashable) -> Opened:
-    from monitor.attach.below import start_below
     from monitor.attach.launch import Launch, Settings
+    from monitor.cli.run_dashboard import start_below
     from monitor.tui.choices import Opened
     from sample_apps.catalogue import LOOKED_AT
 

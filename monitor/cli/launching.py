@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitor.attach.launch import Launch
-    from monitor.recording.beside import Beside
+    from monitor.recording.detached_recorder import Beside
 
 COUNTED = 10.0
 """Seconds for which a program counts although its recorder is not there yet."""
@@ -94,8 +94,8 @@ def watch_program(launch: Launch, headless: bool, record: str | None = None) -> 
         if recorder is not None:
             recorder.begin(os.getpid())
         launch.become()
-    from monitor.attach.below import run_below
     from monitor.cli.home import connect_screen
+    from monitor.cli.run_dashboard import run_below
     from monitor.findings import thresholds
 
     thresholds.load()  # what is wrong with it is told before anything runs
@@ -108,7 +108,7 @@ def watch_program(launch: Launch, headless: bool, record: str | None = None) -> 
 
 def _recorder(record: str, slow: float | None, quiet: bool) -> Beside:
     """The process that records: made before there is a thread here."""
-    from monitor.recording.beside import Beside
+    from monitor.recording.detached_recorder import Beside
     from monitor.recording.record import Wanted, check
 
     wanted = Wanted(Path(record), slow=slow)
@@ -120,8 +120,8 @@ def _recorder(record: str, slow: float | None, quiet: bool) -> Beside:
 
 def _tell_recorded(path: Path) -> None:
     """What became of a recording whose recorder could not say so below a dashboard."""
-    from monitor import format as fmt
-    from monitor.recording.about import about
+    from monitor import formatting as fmt
+    from monitor.recording.metadata import about
 
     until = time.monotonic() + FAREWELL
     while True:

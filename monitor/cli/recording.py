@@ -65,7 +65,7 @@ def record(
     Ctrl-C ends it and finishes the file. A program that was not started with looptop gets a probe, and is rid of it
     afterwards.
     """
-    from monitor.attach.enter import Way
+    from monitor.attach.injection import Way
     from monitor.recording.record import Wanted, check, default_path
     from monitor.recording.record import record as run_recorder
 
@@ -100,12 +100,12 @@ def record(
 def replay(recording: str, speed: float, begin: str | None) -> int:
     """Open the dashboard on a recording: every screen works, at any time of it."""
     from monitor import terminal
-    from monitor.sources.recording import open_recording
+    from monitor.recording.source import open_recording
 
     source = open_recording(recording, speed=speed, at=begin)
     decision = terminal.decide_here()
     if not isinstance(decision, terminal.Tui):
-        from monitor.cli.looks import print_seen
+        from monitor.cli.inspect import print_seen
         from monitor.plain.snapshot import look_back
         from monitor.plain.wanted import Wanted
         from monitor.recording.reader import store_at
@@ -193,7 +193,7 @@ def export(
                 sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
         else:
-            from monitor import format as fmt
+            from monitor import formatting as fmt
             from monitor.recording.export import write
 
             size = write(Path(str(output)), pieces, overwrite=force)

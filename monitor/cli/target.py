@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from monitor.attach.reach import Reach
-    from monitor.sources.address import Address
-    from monitor.sources.connection import Connection
+    from monitor.attach.target_connection import Reach
+    from monitor.transport.address import Address
+    from monitor.transport.connection import Connection
 
 
 token_option = click.option("--token-file", metavar="FILE", help="File with the token, for a program on TCP.")
@@ -28,7 +28,7 @@ at_option = click.option("--at", metavar="T", help="Of a recording: seconds sinc
 
 def recording_of(target: str, at: str | None = None) -> Path | None:
     """The recording that a TARGET names; None for a program that runs. Raises UsageError for one with a time."""
-    from monitor.targets import recording
+    from monitor.attach.targets import recording
 
     path = recording(target)
     if path is None and at is not None:
@@ -43,8 +43,8 @@ locals_option = click.option(
 
 def connect(target: str, token_file: str | None, enter: Callable[[int], Address] | None = None) -> Connection:
     """The connection to a TARGET; `enter` puts a probe into a pid that has none. Raises LooptopError."""
-    from monitor.sources.connection import connect
-    from monitor.targets import resolve
+    from monitor.attach.targets import resolve
+    from monitor.transport.connection import connect
 
     return connect(resolve(target, enter=enter), token_file)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.findings.kinds import KINDS
 from monitor.findings.model import Finding
 from monitor.store.column import Column
-from monitor.store.names import site_text
+from monitor.store.labels import site_text
 
 GLYPHS = {"bad": "✗", "warn": "!"}
 """Beside the words, so that the weight is seen without colour."""

@@ -8,12 +8,12 @@ from itertools import count
 from typing import Literal
 
 from monitor.findings.kinds import KINDS
-from monitor.findings.model import Finding, Sign
+from monitor.findings.model import Finding, Observation
 from monitor.findings.rules import rules
 from monitor.findings.thresholds import Thresholds
 from monitor.store.store import Store
 
-Rule = Callable[[Store, Thresholds], Iterator[Sign]]
+Rule = Callable[[Store, Thresholds], Iterator[Observation]]
 Subject = tuple[str, Hashable]
 
 MOST = 200
@@ -103,7 +103,7 @@ class Findings:
         self._rules = rules()
         return gone
 
-    def _take(self, sign: Sign, now: float) -> list[Change]:
+    def _take(self, sign: Observation, now: float) -> list[Change]:
         subject = sign.kind, sign.subject
         finding = self.found.get(subject)
         if finding is not None:

@@ -30,7 +30,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class Observation:
     """What a rule sees now. `subject` is the same from look to look.
 
     A sign that is not `strong` lies near the threshold: it keeps a finding, and does not make one. `at_once` ones
@@ -55,7 +55,7 @@ class Finding:
     """Something that is wrong with the program, as long as it is."""
 
     id: int
-    sign: Sign  # the newest
+    sign: Observation  # the newest
     since: float
     seen: float  # when its cause was last seen
     dismissed: bool = False

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.check.rules import OLDEST, RULES, Rule, Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitor.check.found import Found
+    from monitor.check.diagnostic import Found
     from monitor.check.look import Looked
 
 _BOLD, _DIM, _RED, _YELLOW, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[0m"

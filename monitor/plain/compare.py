@@ -6,7 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.plain.objects import rounded
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 from monitor.attach.launch import Launch, describe_status
+from monitor.attach.targets import resolve
 from monitor.errors import ConnectError, LooptopError
 from monitor.plain.snapshot import Look, look
 from monitor.plain.wanted import Wanted, ask
-from monitor.sources.connection import Connection, connect
-from monitor.targets import resolve
+from monitor.transport.connection import Connection, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,11 +7,11 @@ import io
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from monitor import frames
 from monitor.plain import objects
 from monitor.plain.objects import dump, rounded, seconds
 from monitor.plain.stream import Stream
-from monitor.recording.walk import walk
+from monitor.protocol import frames
+from monitor.recording.replay_frames import walk
 from monitor.store.store import Store
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.findings.columns import GLYPHS
 from monitor.findings.engine import Change, Findings
 from monitor.findings.kinds import BY_KEY

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.errors import LooptopError
 from monitor.plain.objects import rounded, seconds, site_object
 from monitor.plain.snapshot import PATIENCE, replies
@@ -18,10 +18,10 @@ from monitor.store.store import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from monitor import frames
     from monitor.plain.objects import Object
-    from monitor.sources.connection import Connection
+    from monitor.protocol import frames
     from monitor.store.memory import Look, MemoryRow, Profile, ProfiledCall
+    from monitor.transport.connection import Connection
 
 RATE = 4
 TICKS = 3
@@ -156,7 +156,7 @@ def recorded_growth(path: Path, at: str | None, group: str | None = None, limit:
     A look right after a new baseline is of no use. Raises LooptopError.
     """
     from monitor.recording.reader import Recording, store_at  # of no use to a program that runs
-    from monitor.recording.walk import walk
+    from monitor.recording.replay_frames import walk
 
     newest = recorded(store_at(path, at), group, limit)
     if any(_has_grown(row) for row in newest.look.rows):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from monitor.store.cancelled import words
+from monitor.store.cancel_text import words
 from monitor.store.model import CancelledBy, EndedTask, Failure, Loop, Site, SlowCallback, Task, TaskDetail, Unhandled
 from monitor.store.store import Store
 

@@ -6,10 +6,10 @@ import os
 import textwrap
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
-from monitor.attach.access import READ_ONLY
+from monitor import formatting as fmt
 from monitor.attach.find import user_name
 from monitor.attach.programs import Program
+from monitor.attach.watchability import READ_ONLY
 from monitor.plain.tables import Heading, table
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.guard import say
 
 if TYPE_CHECKING:
-    from monitor import frames
+    from monitor.protocol import frames
     from monitor.recording.record import Progress, Wanted
 
 EVERY = 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.plain.snapshot import Look
 from monitor.plain.tables import Heading, of_columns, table
 from monitor.store.columns import ENDED, TASKS

@@ -7,7 +7,7 @@ from collections import Counter
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.plain.sample_objects import cures_of
 from sample_apps.catalogue import TOPICS, marked_lines, markers
 from sample_apps.vocabulary import NotSeenYet

@@ -6,16 +6,16 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 
-from monitor import frames
 from monitor.errors import ConnectError, UsageError
 from monitor.plain.wanted import DEFAULT_SORT, RATE, Wanted
-from monitor.sources.connection import Connection
+from monitor.protocol import frames
 from monitor.store import query
 from monitor.store.column import Column, by_key, ordered
 from monitor.store.columns import ENDED, TASKS
 from monitor.store.model import EndedTask, Task
 from monitor.store.store import Store
-from probes import wire
+from monitor.transport.connection import Connection
+from probes.base import protocol
 
 MOMENT = 0.3
 """Seconds after which the second tick is not waited for any more."""
@@ -157,12 +157,12 @@ def as_tree(tasks: list[Task]) -> tuple[list[Task], dict[int, int]]:
     here = {task.id for task in tasks}
     below: dict[int, list[Task]] = {}
     for task in tasks:
-        below.setdefault(task.parent if task.parent in here and task.parent != task.id else wire.NO_TASK, []).append(
-            task
-        )
+        below.setdefault(
+            task.parent if task.parent in here and task.parent != task.id else protocol.NO_TASK, []
+        ).append(task)
     flat: list[Task] = []
     depths: dict[int, int] = {}
-    stack = [(task, 0) for task in reversed(below.get(wire.NO_TASK, []))]
+    stack = [(task, 0) for task in reversed(below.get(protocol.NO_TASK, []))]
     while stack:
         task, depth = stack.pop()
         if task.id in depths:
@@ -198,7 +198,7 @@ def _as_live(task: EndedTask, store: Store) -> Task:
         born_before_attach=task.age is None,
         eager=False,
         seen=0.0,
-        state=wire.STATES.index(task.outcome) if task.outcome in wire.STATES else wire.DONE,
+        state=protocol.STATES.index(task.outcome) if task.outcome in protocol.STATES else protocol.DONE,
         steps=task.steps or 0,
         busy=task.busy or 0.0,
         scheduled=task.scheduled,

@@ -12,18 +12,18 @@ from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar
 
-from monitor import format as fmt
-from monitor import frames, keyframes
+from monitor import formatting as fmt
 from monitor.findings.engine import Findings
 from monitor.plain import findings as plain_findings
 from monitor.plain import objects
 from monitor.plain.objects import Object
+from monitor.protocol import frames, keyframes
 from monitor.recording.reader import Recording
-from monitor.recording.walk import walk
-from monitor.sources.connection import Closed, Connection
+from monitor.recording.replay_frames import walk
+from monitor.store.labels import who
 from monitor.store.model import Loop
-from monitor.store.names import who
 from monitor.store.store import Store
+from monitor.transport.connection import Closed, Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Reversible

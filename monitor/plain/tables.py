@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rich.cells import cell_len, set_cell_size
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.store.column import Column
-from monitor.store.names import called
+from monitor.store.labels import called
 from monitor.store.store import Store
 
 if TYPE_CHECKING:

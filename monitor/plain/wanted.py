@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from monitor.sources.connection import Connection
+    from monitor.transport.connection import Connection
 
 RATE = 10
 """Ticks per second that are asked for: utilization, and the share of each task, are of the tenth of a second between

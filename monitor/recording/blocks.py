@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from monitor import format as fmt
-from monitor import frames, keyframes
-from monitor.recording.content import BEFORE, Light, LightTick
-from monitor.recording.format import Marker, Summary
+from monitor import formatting as fmt
+from monitor.protocol import frames, keyframes
+from monitor.recording.block_codec import BEFORE, Light, LightTick
+from monitor.recording.file_format import Marker, Summary
 from monitor.recording.triggers import unhandled
-from monitor.store.names import who
+from monitor.store.labels import who
 from monitor.store.store import Store
-from probes import wire
+from probes.base import protocol
 
 LONGEST = 10.0
 """Seconds of a block. The first ones are shorter: what is killed early has something to show, too."""
@@ -207,7 +207,7 @@ def facts(keyframe: keyframes.Keyframe, rate: float | None) -> dict[str, object]
     """What the heading of a file says."""
     hello = keyframe.hello
     return {
-        "protocol": wire.PROTOCOL,
+        "protocol": protocol.PROTOCOL,
         "session": hello.session,
         "name": hello.name,
         "program": hello.program[:10_000],
@@ -217,5 +217,5 @@ def facts(keyframe: keyframes.Keyframe, rate: float | None) -> dict[str, object]
         "probe": hello.probe,
         "start": keyframe.at,
         "rate": rate,
-        "schema": wire.SCHEMA,
+        "schema": protocol.SCHEMA,
     }

@@ -9,23 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.frames import Event, Static, Tick
-from monitor.keyframes import Keyframe
+from monitor.protocol.frames import Event, Static, Tick
+from monitor.protocol.keyframes import Keyframe
 from monitor.recording import packets
-from monitor.recording.walk import walk
+from monitor.recording.replay_frames import walk
 from monitor.store.model import blamed
 from monitor.store.store import Store
-from probes import wire
+from probes.base import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from monitor.frames import Frame
+    from monitor.protocol.frames import Frame
     from monitor.recording.reader import Recording
     from monitor.store.model import Loop, Site, Task
 
 PROCESS, EVENTS, TASKS = 1, 2, 3
-"""Numbers of tracks; those of loops, counters and tasks follow in kinds, each with room of its own."""
+"""TableEncoder of tracks; those of loops, counters and tasks follow in kinds, each with room of its own."""
 
 _LOOP, _LOOP_COUNTER, _COUNTERS, _TASK = 1 << 40, 2 << 40, 3 << 40, 4 << 40
 MOST_TEXT = 300
@@ -162,7 +162,7 @@ class Trace:
                 # What comes after a whole tick, in pieces, belongs to the time before that.
                 yield from self._steps(task, *((self._last, at) if tick.loops else (self._before, self._last)))
             elif row[0] in self._tasks:
-                self._leaving[row[0]] = (at, wire.STATES[row[1]] if 0 <= row[1] < len(wire.STATES) else "")
+                self._leaving[row[0]] = (at, protocol.STATES[row[1]] if 0 <= row[1] < len(protocol.STATES) else "")
         for number in tick.gone:
             if number in self._tasks:
                 yield from self._close(number, at, "collected without having ended")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from monitor.frames import Frame, Hello
-from monitor.keyframes import Keyframe
-from monitor.recording.format import Damaged, Marker
+from monitor.protocol.frames import Frame, Hello
+from monitor.protocol.keyframes import Keyframe
+from monitor.recording.file_format import Damaged, Marker
 from monitor.recording.reader import Recording
 from monitor.sources.base import Status
 

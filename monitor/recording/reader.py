@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 
 from monitor.errors import UsageError
-from monitor.frames import Event, Frame
-from monitor.keyframes import History, Keyframe
-from monitor.recording import content, history
-from monitor.recording import format as file_format
-from monitor.recording.content import Light, LightTick
-from monitor.recording.decoded import Decoded, merge
-from monitor.recording.format import Damaged, Marker, Place, Summary
-from monitor.recording.moments import clock, parse_time
+from monitor.protocol.frames import Event, Frame
+from monitor.protocol.keyframes import History, Keyframe
+from monitor.recording import block_codec, prior_state
+from monitor.recording import file_format as file_format
+from monitor.recording.block_codec import Light, LightTick
+from monitor.recording.file_format import Damaged, Marker, Place, Summary
+from monitor.recording.frame_merge import Decoded, merge
 from monitor.recording.ring import folder_of
+from monitor.recording.time_parsing import clock, parse_time
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ class Recording:
         found = self._decoded.get(number)
         if found is None:
             block = self._blocks[number]
-            recorded = content.recorded_frames(file_format.read_part(block.file, block.place, "frames"))
+            recorded = block_codec.recorded_frames(file_format.read_part(block.file, block.place, "frames"))
             if block.light is None:
                 block.light = self._read_light(block)
             found = merge(recorded, [*block.light.notes, *self.ends(number)], block.summary.start)
@@ -211,15 +211,15 @@ class Recording:
     def keyframe(self, number: int) -> Keyframe:
         """The keyframe of a block with the history before it. Raises Damaged."""
         block = self._blocks[number]
-        bare = content.keyframe(file_format.read_part(block.file, block.place, "keyframe"))
-        return msgspec.structs.replace(bare, history=history.before(self, number, [loop.id for loop in bare.loops]))
+        bare = block_codec.keyframe(file_format.read_part(block.file, block.place, "keyframe"))
+        return msgspec.structs.replace(bare, history=prior_state.before(self, number, [loop.id for loop in bare.loops]))
 
     def first_history(self) -> History:
         """What was known before the recording began."""
         if self._before is None:
             block = self._blocks[0]
             try:
-                self._before = content.history(file_format.read_part(block.file, block.place, "history"))
+                self._before = block_codec.history(file_format.read_part(block.file, block.place, "history"))
             except Damaged:
                 self.problems.append("what was before the recording is damaged and left out")
                 self._before = History()
@@ -238,7 +238,7 @@ class Recording:
 
     @staticmethod
     def _read_light(block: _Block) -> Light:
-        return content.light(file_format.read_part(block.file, block.place, "light"))
+        return block_codec.light(file_format.read_part(block.file, block.place, "light"))
 
     def ends(self, number: int) -> list[tuple[int, Event]]:
         """The tasks that ended in a block, with their places; none of a damaged one."""
@@ -246,7 +246,7 @@ class Recording:
         if found is None:
             block = self._blocks[number]
             try:
-                found = content.ends(file_format.read_part(block.file, block.place, "ends"))
+                found = block_codec.ends(file_format.read_part(block.file, block.place, "ends"))
             except Damaged:
                 self._tell_damage(block)
                 found = []

@@ -11,16 +11,16 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from monitor import frames
 from monitor.errors import UsageError
-from monitor.recording.about import about
-from monitor.recording.asking import Facts, Waits
+from monitor.protocol import frames
+from monitor.recording.metadata import about
+from monitor.recording.polling import Facts, Waits
+from monitor.recording.reconnect import way_back
 from monitor.recording.ring import Ring, folder_of
 from monitor.recording.triggers import AFTERWARDS, Triggers
-from monitor.recording.way_back import way_back
 from monitor.recording.writer import File, Recorder
-from monitor.sources.connection import Closed, Connection
 from monitor.store.store import Store
+from monitor.transport.connection import Closed, Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -75,7 +75,7 @@ class Outcome:
 
     def lines(self) -> list[str]:
         """For a person."""
-        from monitor import format as fmt
+        from monitor import formatting as fmt
 
         lines = []
         if self.unfinished:
@@ -222,7 +222,7 @@ def _listen(
         whole = False
         wait = _LOOK if left is None else min(_LOOK, left if left > 0 else left + last_tick)
         for frame in connection.receive(wait):
-            thin = facts.thin(frame)
+            thin = facts.drop_known_facts(frame)
             if thin is not None:
                 _tell(store, recorder, thin)
             whole = whole or (isinstance(frame, frames.Tick) and bool(frame.loops))

@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from monitor.errors import LooptopError, UsageError
-from monitor.recording import format as file_format
+from monitor.recording import file_format as file_format
 from monitor.recording.writer import File
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
-from monitor import frames
+from monitor import formatting as fmt
 from monitor.errors import UsageError
-from monitor.store.names import who
+from monitor.protocol import frames
+from monitor.store.labels import who
 from monitor.store.store import Store
 
 if TYPE_CHECKING:

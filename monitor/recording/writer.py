@@ -16,10 +16,10 @@ import stat
 import threading
 from typing import TYPE_CHECKING, Protocol
 
-from monitor import frames, keyframes
 from monitor.errors import LooptopError, UsageError
-from monitor.recording import content
-from monitor.recording import format as file_format
+from monitor.protocol import frames, keyframes
+from monitor.recording import block_codec
+from monitor.recording import file_format as file_format
 from monitor.recording.blocks import Block, Collector, facts
 from monitor.recording.triggers import Triggers
 from monitor.store.store import Store
@@ -86,11 +86,11 @@ class File:
         )
         summary = block.summary()
         parts = {
-            "keyframe": content.encode(keyframe),
-            "light": content.encode(block.light()),
-            "ends": content.encode(block.ends) if block.ends else b"",
-            "frames": content.encode_frames(block.recorded),
-            "history": content.encode(block.keyframe.history) if block.begins_segment else b"",
+            "keyframe": block_codec.encode(keyframe),
+            "light": block_codec.encode(block.light()),
+            "ends": block_codec.encode(block.ends) if block.ends else b"",
+            "frames": block_codec.encode_frames(block.recorded),
+            "history": block_codec.encode(block.keyframe.history) if block.begins_segment else b"",
         }
         self.append(file_format.block(summary, parts), summary)
 

@@ -7,9 +7,9 @@ from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.samples.case import Case, Lines, few, is_named, within
-from monitor.store.cancelled import words as cancelled_words
+from monitor.store.cancel_text import words as cancelled_words
 from sample_apps import vocabulary as words
 
 if TYPE_CHECKING:

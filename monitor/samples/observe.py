@@ -11,15 +11,15 @@ from contextlib import closing
 from threading import Event
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from monitor import frames
 from monitor.attach.find import probes
 from monitor.attach.launch import Launch, Settings, describe_status
 from monitor.errors import ConnectError, LooptopError
+from monitor.protocol import frames
 from monitor.samples.findings import finder
 from monitor.samples.observation import Observation
-from monitor.sources.address import Address
-from monitor.sources.connection import Closed, Connection, connect
 from monitor.store.store import Store
+from monitor.transport.address import Address
+from monitor.transport.connection import Closed, Connection, connect
 from sample_apps.vocabulary import MemoryGrowth
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from monitor.frames import Frame
+from monitor.protocol.frames import Frame
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from monitor import frames
+from monitor.attach.targets import Gone
 from monitor.errors import LooptopError
+from monitor.protocol import frames
 from monitor.sources.base import Status
-from monitor.sources.connection import Connection
-from monitor.sources.silence import SILENT, why
-from monitor.targets import Gone
+from monitor.transport.connection import Connection
+from monitor.transport.silence import SILENT, why
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 5.0
@@ -202,10 +202,10 @@ class LiveSource:
             if connection.pending or connection.fileno() in ready:
                 self._receive(connection)
                 heard = time.monotonic()
-            self._mind_silence(connection, time.monotonic() - heard if reading and self._watched else 0.0)
+            self._report_stall(connection, time.monotonic() - heard if reading and self._watched else 0.0)
             self._forget_news()
 
-    def _mind_silence(self, connection: Connection, seconds: float) -> None:
+    def _report_stall(self, connection: Connection, seconds: float) -> None:
         """Says that what is shown is old, as long as nothing comes although ticks are due."""
         if seconds >= max(SILENT, 3 / float(self._watched.get("rate", 4))):
             self._say("silent", why(connection.hello), seconds)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.store.column import Attribute, Column, figure
-from monitor.store.names import canceller_text, site_text, when, who
-from probes import wire
+from monitor.store.labels import canceller_text, site_text, when, who
+from probes.base import protocol
 
 if TYPE_CHECKING:
     from monitor.store.groups import Group
@@ -36,7 +36,7 @@ def _partial(task: Task, text: str) -> str:
 
 
 def _wait(task: Task, _store: Store) -> str:
-    if task.wait_kind is None or task.state != wire.WAITING:
+    if task.wait_kind is None or task.state != protocol.WAITING:
         return ""
     return f"{task.wait_kind} {task.wait_text}" if task.wait_text else task.wait_kind
 

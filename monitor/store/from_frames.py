@@ -19,7 +19,7 @@ from monitor.store.model import (
 )
 
 if TYPE_CHECKING:
-    from monitor import frames
+    from monitor.protocol import frames
     from monitor.store.tables import Tables
 
 

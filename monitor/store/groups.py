@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from probes import wire
+from probes.base import protocol
 
 if TYPE_CHECKING:
     from monitor.store.model import Site, SiteStats, Task
@@ -54,9 +54,9 @@ def _group(store: Store, site: Site | None, members: list[Task], stats: SiteStat
     return Group(
         site=site,
         tasks=len(members),
-        waiting=states.count(wire.WAITING),
-        scheduled=states.count(wire.SCHEDULED),
-        running=states.count(wire.RUNNING),
+        waiting=states.count(protocol.WAITING),
+        scheduled=states.count(protocol.SCHEDULED),
+        running=states.count(protocol.RUNNING),
         busy=sum(map(_BUSY, members)) + (stats.busy if stats else 0.0),
         share=sum(map(_SHARE, members)),
         steps=sum(map(_STEPS, members)) + (stats.steps if stats else 0),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from monitor import frames, memory_frames
+from monitor.protocol import frames, memory_frames
 from monitor.store.microseconds import SECOND, seconds_or_none
 from monitor.store.model import Site
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.store.column import Column, figure
+from monitor.store.labels import line_text
 from monitor.store.memory import MemoryRow, Profile
-from monitor.store.names import line_text
 
 if TYPE_CHECKING:
     from monitor.store.model import Site

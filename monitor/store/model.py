@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from monitor.store.series import Series
-from probes import wire
+from probes.base import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitor.frames import Settings
+    from monitor.protocol.frames import Settings
 
 Frame = TypeVar("Frame")
 
@@ -72,7 +72,7 @@ class Task:
     born_before_attach: bool
     eager: bool
     seen: float  # when this viewer first heard of it
-    state: int = wire.WAITING
+    state: int = protocol.WAITING
     steps: int = 0
     busy: float = 0.0
     scheduled: float | None = None
@@ -88,7 +88,7 @@ class Task:
     @property
     def state_name(self) -> str:
         """The state in the words of the design."""
-        return wire.STATES[self.state]
+        return protocol.STATES[self.state]
 
     @property
     def since_before(self) -> bool:

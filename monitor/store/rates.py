@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from monitor.store.microseconds import SECOND, seconds_or_none
 
 if TYPE_CHECKING:
-    from monitor import frames
+    from monitor.protocol import frames
     from monitor.store.model import Loop, Probe, Process, SiteStats
 
 

@@ -10,7 +10,7 @@ from monitor.store.microseconds import SECOND
 from monitor.store.model import CancelledBy, Site, blamed
 
 if TYPE_CHECKING:
-    from monitor import frames
+    from monitor.protocol import frames
     from monitor.store.tables import Tables
 
 

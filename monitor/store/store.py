@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 
-from monitor import frames, keyframes
-from monitor.store import keyframe, rates, restored
+from monitor.protocol import frames, keyframes
+from monitor.store import rates
+from monitor.store.codec import keyframe_decode, keyframe_encode
 from monitor.store.ends import Ends
 from monitor.store.from_frames import (
     detail_of,
@@ -25,7 +26,7 @@ from monitor.store.signs import Signs, signs_of
 from monitor.store.slow_log import SlowLog
 from monitor.store.tables import Tables
 from monitor.store.tasks import Tasks
-from probes import wire
+from probes.base import protocol
 
 MOST_NOTES = 1000
 MOST_LOOPS = 5000
@@ -88,7 +89,7 @@ class Store:
             case frames.Hello():
                 self._apply_hello(frame)
             case keyframes.Keyframe():
-                restored.restore(self, frame)
+                keyframe_decode.restore(self, frame)
             case _:
                 return
         self.revision += 1
@@ -128,7 +129,7 @@ class Store:
 
     def keyframe(self, *, history: bool = False) -> keyframes.Keyframe:
         """All of it as one frame: another store that gets that frame is like this one. See `store.keyframe`."""
-        return keyframe.take(self, history)
+        return keyframe_encode.take(self, history)
 
     def steps_per_s(self) -> float | None:
         """Steps per second of all loops together."""
@@ -188,7 +189,7 @@ class Store:
             elapsed = (self._now_us - before) * SECOND
         self.left = tick.left
         for row in tick.tasks:
-            if row[1] >= wire.ENDED:
+            if row[1] >= protocol.ENDED:
                 self._forget(row[0])
             elif row[1] >= 0:
                 self.tasks.apply_row(row, self.now)

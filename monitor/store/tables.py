@@ -9,7 +9,7 @@ from monitor.store.model import Site
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from monitor import frames
+    from monitor.protocol import frames
 
 
 UNKNOWN_LINE = Site("(unknown line)", 0, "")
@@ -60,7 +60,7 @@ class Tables:
         return tuple(self.sites[number] for number in numbers if 0 <= number < len(self.sites))
 
 
-class Numbers:
+class TableEncoder:
     """The way back: numbers of strings and sites. What is no longer in the tables is added at their end."""
 
     def __init__(self, tables: Tables) -> None:

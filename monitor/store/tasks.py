@@ -6,15 +6,15 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from monitor.store.census import Census
 from monitor.store.microseconds import SECOND
 from monitor.store.model import Task
-from probes import wire
+from monitor.store.task_counts import Census
+from probes.base import protocol
 
 if TYPE_CHECKING:
     from collections import Counter
 
-    from monitor import frames
+    from monitor.protocol import frames
     from monitor.store.model import Site
     from monitor.store.tables import Tables
 
@@ -135,8 +135,8 @@ class Tasks(dict[int, Task]):
             counted=None if counted is None else counted * SECOND,
             parent=parent,
             site=tables.site(site),
-            born_before_attach=bool(flags & wire.BORN_BEFORE_ATTACH),
-            eager=bool(flags & wire.EAGER),
+            born_before_attach=bool(flags & protocol.BORN_BEFORE_ATTACH),
+            eager=bool(flags & protocol.EAGER),
             seen=now if old is None else old.seen,
             since=now if old is None else old.since,
         )

@@ -15,32 +15,32 @@ from textual.app import SystemCommand
 from monitor.findings.engine import Findings
 from monitor.findings.model import Finding
 from monitor.findings.thresholds import Thresholds
-from monitor.frames import Frame, Hello, Reply
+from monitor.protocol.frames import Frame, Hello, Reply
 from monitor.sources.base import Source
 from monitor.store.store import Store
+from monitor.tui.banner import News, Notice, banner, greeting
 from monitor.tui.base_app import BaseApp
-from monitor.tui.control import Control, ask_to_stop
-from monitor.tui.guest import Guest
+from monitor.tui.controllers.child_program import Guest
+from monitor.tui.controllers.recording import Tape
+from monitor.tui.controllers.subscription import Wishes
+from monitor.tui.controllers.task_control import Control, ask_to_stop
 from monitor.tui.keys import bindings, commands
 from monitor.tui.main_screens import MAIN, Counted, tabs
-from monitor.tui.news import News, Notice, banner, greeting
 from monitor.tui.paint import safe
 from monitor.tui.program import Program
-from monitor.tui.pulse import Pulse
 from monitor.tui.screens.base import LiveScreen
-from monitor.tui.suspend import repaint, shell_waits, to_the_shell
 from monitor.tui.tabs import Tab
-from monitor.tui.tape import Tape
+from monitor.tui.terminal.job_control import repaint, shell_waits, to_the_shell
+from monitor.tui.tick_rate import Pulse
 from monitor.tui.widgets.header import Situation
 from monitor.tui.widgets.source_view import Sources
-from monitor.tui.wishes import Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from textual.screen import Screen
 
-    from monitor.tui.player import Player
+    from monitor.tui.controllers.player import Player
 
 
 DEEPEST_STACK = 24
@@ -94,7 +94,7 @@ class Looptop(BaseApp[int]):
         if not hasattr(source, "seek"):
             return None
         from monitor.recording.player import RecordingSource
-        from monitor.tui.player import Player
+        from monitor.tui.controllers.player import Player
 
         return Player(self, source) if isinstance(source, RecordingSource) else None
 

@@ -11,9 +11,9 @@ from textual.app import ReturnType
 from monitor.errors import LooptopError
 from monitor.terminal import hung_up
 from monitor.tui import theme
-from monitor.tui.ahead import TypedAhead
 from monitor.tui.crash import crashed
-from monitor.tui.hangup import outlives_its_terminal
+from monitor.tui.terminal.key_queue import TypedAhead
+from monitor.tui.terminal.lost_terminal import outlives_its_terminal
 
 if TYPE_CHECKING:
     from textual.driver import Driver

@@ -17,7 +17,7 @@ from monitor.tui.keys import commands
 from monitor.tui.paint import safe
 from monitor.tui.screens.connect import ConnectScreen
 from monitor.tui.screens.help import HelpScreen
-from monitor.tui.suspend import repaint, shell_waits, to_the_shell
+from monitor.tui.terminal.job_control import repaint, shell_waits, to_the_shell
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.tui.screens.tasks import TasksScreen
 from monitor.tui.tabs import Tab
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.store.store import Store
-    from monitor.tui.guest import Guest
+    from monitor.tui.controllers.child_program import Guest
     from monitor.tui.screens.base import LiveScreen
 
 

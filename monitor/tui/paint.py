@@ -11,7 +11,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from monitor.format import clean
+from monitor.formatting import clean
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import crowds, report, turns
 from benchmarks.works import WORKS
-from probes import twin
+from probes.hooks import backend
 
 SHORT = turns.Setup(rounds=3, crews=1, slice_s=0.03)
 LIMITS = {
@@ -26,7 +26,7 @@ def test_watching_stays_within_generous_ratios(name: str) -> None:
     for attempt in range(3):
         result, python = turns.measure(WORKS[name], SHORT)
         found = {mode: result.quartiles(mode)[1] for mode in (turns.UNWATCHED, turns.WATCHED, turns.PURE)}
-        if twin.native is None:
+        if backend.native is None:
             found[turns.WATCHED] = 0.0  # these are hooks in Python too
         if all(found[mode] <= limit for mode, limit in LIMITS[name].items()):
             break

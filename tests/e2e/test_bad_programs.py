@@ -265,7 +265,9 @@ def test_hooks_that_were_covered_stay_and_are_told_and_never_count_twice(tmp_pat
 def test_a_hook_that_raises_is_switched_off_and_told(tmp_path: Path, python: str, hook: str) -> None:
     body = f"""
         import probes
-        from probes import hot, sites, slow
+        from probes.base import sites
+        from probes.hooks import install
+        from probes.sampling import watchdog
         probe = probes.install()
         hook = {hook!r}
 
@@ -281,13 +283,13 @@ def test_a_hook_that_raises_is_switched_off_and_told(tmp_path: Path, python: str
 
         async def main():
             await told("ready")
-            if hook == "run": hot.state.on_slow, hot.state.slow_threshold = breaks, 0.0
+            if hook == "run": install.state.on_slow, install.state.slow_threshold = breaks, 0.0
             if hook == "create_task":
                 sites.plumbing.clear()
                 type(sites.plumbing).__missing__ = breaks
             if hook == "exception handler": probe.loops.on_unhandled = breaks
             if hook == "loop start": probe.loops._started = breaks
-            if hook == "watchdog": slow.stack_of = breaks
+            if hook == "watchdog": watchdog.stack_of = breaks
             asyncio.get_running_loop().set_exception_handler(lambda loop, context: print(context["message"], flush=True))
             print([await asyncio.create_task(work(n)) for n in range(3)], flush=True)
             asyncio.get_running_loop().call_exception_handler({{"message": "heard"}})

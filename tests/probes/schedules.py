@@ -20,14 +20,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from probes import hot, sites
-from probes.events import Events
-from probes.journal import Journal
-from probes.loops import Loops
-from probes.registry import Registry
-from probes.rows import Clock
-from probes.sampler import Sampler
-from probes.sites import Tables
+from probes.base import sites
+from probes.base.sites import Tables
+from probes.hooks import install
+from probes.hooks.loops import Loops
+from probes.hooks.registry import Registry
+from probes.sampling.events import Events
+from probes.sampling.journal import Journal
+from probes.sampling.rows import Clock
+from probes.sampling.sampler import Sampler
 
 every_task = asyncio.all_tasks
 
@@ -57,14 +58,14 @@ class Run:
             registry = Registry(self.notices.append)
             self.loops = Loops(registry)
             self.registry = registry
-            hot.state.on_error = registry.fail
-            hot.state.on_slow = self.slow
-            hot.state.slow_threshold = 1e9
+            install.state.on_error = registry.fail
+            install.state.on_slow = self.slow
+            install.state.slow_threshold = 1e9
             self.journal = Journal(10_000)
             tables = Tables()
             self.events = Events(self.journal, tables, Clock())
             self.sampler = Sampler(self.loops, tables, self.events)
-            self.first_id = hot.state.next_id()
+            self.first_id = install.state.next_id()
             self.sampler._sweep_due = float("inf")  # it is an instruction
 
     def name(self, text: str) -> str:
@@ -87,7 +88,7 @@ class Run:
         self.seen.append([sorted(context), context["message"], repr(error), repr(context.get("handle")), frames])
 
     def look(self) -> None:
-        if not self.watched or not hot.state.watching:
+        if not self.watched or not install.state.watching:
             return
         changes = self.sampler.look()
         self.told.append(
@@ -114,7 +115,7 @@ class Run:
         code = record.code and [record.code.co_name, sites.line_of(record.code, record.lasti)]
         origin = record.origin and [entry.co_name for entry, _ in record.origin]
         return [
-            self.number(record.id), self.number(record.parent), record.steps, code, record.eager, record.older,
+            self.number(record.id), self.number(record.parent), record.steps, code, record.eager, record.predates_probe,
             record.born is None, record.counted is None, origin, record.histogram is not None, record.key != 0,
         ]  # fmt: skip
 
@@ -122,7 +123,7 @@ class Run:
         gc.collect()
         self.look()
         alive = sorted(
-            (record for record in hot.records.values() if record() is not None), key=lambda record: record.id
+            (record for record in install.records.values() if record() is not None), key=lambda record: record.id
         )
         self.told.append(["records", [self.facts(record) for record in alive]])
         counts = sorted(
@@ -131,7 +132,7 @@ class Run:
         )
         self.told.append(["sites", counts])
         self.told.append(["ends", [[*map(self.number, (e["task"], e["parent"])), e["name"], e["outcome"], e["steps"], e["exception"] and e["exception"]["type"], self.canceller(e.get("cancelled_by"))] for e in self.journal.since(0)]])  # fmt: skip
-        self.told.append(["off", self.registry.failed, self.notices, len(hot.loops), hot.state.lost])
+        self.told.append(["off", self.registry.failed, self.notices, len(install.loops), install.state.lost])
 
     def canceller(self, by: Any) -> Any:
         """Who cancelled a task: how, who, the line, through whom."""
@@ -169,14 +170,14 @@ class Run:
         finally:
             if self.watched:
                 self.loops.unwatch()
-                hot.state.watching = False
-                hot.state.origin_depth = 0
+                install.state.watching = False
+                install.state.origin_depth = 0
                 self.registry.remove_all()
-                hot.records.clear()
-                hot.loops.clear()
-                hot.state.forget_loops()
-                hot.changed.clear()
-                hot.short_lives.clear()
+                install.records.clear()
+                install.loops.clear()
+                install.state.forget_loops()
+                install.changed.clear()
+                install.site_aggregates.clear()
         return {"seen": self.seen, "told": self.told}
 
     def run_in_loop(self, schedule: list[Any]) -> None:
@@ -329,25 +330,25 @@ async def look(run: Run, loop: Any, kids: list[Any]) -> None:
 
 async def sweep(run: Run, loop: Any, kids: list[Any]) -> None:
     gc.collect()  # a task that nobody holds is swept once it is collected
-    if run.watched and hot.state.watching:
+    if run.watched and install.state.watching:
         run.sampler._sweep(0.0)
 
 
 async def watch(run: Run, loop: Any, kids: list[Any], on: bool, origins: int) -> None:
     if not run.watched:
         return
-    if on and not hot.state.watching:
+    if on and not install.state.watching:
         run.sampler.start_counting()
         run.loops.watch()
     elif not on:
         run.loops.unwatch()
-        hot.state.watching = False
-    hot.state.origin_depth = origins
+        install.state.watching = False
+    install.state.origin_depth = origins
 
 
 async def slow(run: Run, loop: Any, kids: list[Any], on: bool) -> None:
     if run.watched:
-        hot.state.slow_threshold = 0.0 if on else 1e9
+        install.state.slow_threshold = 0.0 if on else 1e9
 
 
 async def thread(run: Run, loop: Any, kids: list[Any], instructions: list[Any]) -> None:
@@ -373,7 +374,7 @@ OPERATIONS = {
 
 def main() -> None:
     watched = sys.argv[1] == "watched"
-    sys.stdout.write(json.dumps(hot.HOOKS) + "\n")
+    sys.stdout.write(json.dumps(install.HOOKS) + "\n")
     sys.stdout.flush()
     count_references = getattr(sys, "gettotalrefcount", None)  # of a debug build
     gc.disable()  # when it looks depends on how much a twin allocates

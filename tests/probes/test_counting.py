@@ -642,8 +642,8 @@ def test_an_exception_of_a_task_without_a_record_is_not_that_of_a_dead_one_at_it
 
 
 def test_a_beat_from_before_a_restart_is_no_lag() -> None:
-    from probes.records import LoopRecord
-    from probes.slow import Watchdog
+    from probes.hooks.records import LoopRecord
+    from probes.sampling.watchdog import Watchdog
 
     class Loop:
         def call_soon_threadsafe(self, callback: object) -> None:
@@ -658,8 +658,8 @@ def test_a_beat_from_before_a_restart_is_no_lag() -> None:
 
 
 def test_a_slow_callback_is_lag_although_no_beat_was_sent() -> None:
-    from probes.records import LoopRecord
-    from probes.slow import Watchdog
+    from probes.hooks.records import LoopRecord
+    from probes.sampling.watchdog import Watchdog
 
     class Loop:
         pass
@@ -671,8 +671,8 @@ def test_a_slow_callback_is_lag_although_no_beat_was_sent() -> None:
 
 
 def test_a_callback_that_never_ends_is_sampled_in_bounded_memory() -> None:
-    from probes.records import LoopRecord
-    from probes.slow import MOST_SAMPLES, Watchdog
+    from probes.hooks.records import LoopRecord
+    from probes.sampling.watchdog import MOST_SAMPLES, Watchdog
 
     class Loop:
         pass
@@ -705,7 +705,7 @@ def test_records_of_tasks_that_are_no_more_go_without_a_viewer(python: str, tmp_
 
         async def main():
             probe = sys._looptop_probe
-            records = sys.modules["_looptop_probes.hot"].records
+            records = sys.modules["_looptop_probes.hooks.install"].records
             await asyncio.gather(*[nothing() for _ in range(5000)])
             print("many" if len(records) > 4000 else len(records), flush=True)
             probe.prune_every = 0.05

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from interpreters import version_of
 from watched import Program
 
-from probes.ids import Ids
+from probes.base.id_bitset import Ids
 
 FORKS = """
     import asyncio, os, sys, threading, warnings

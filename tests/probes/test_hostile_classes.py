@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WATCHED = """
 import asyncio, gc, sys, weakref
 from probes import hot
-from probes.loops import Loops
-from probes.registry import Registry
+from probes.hooks.loops import Loops
+from probes.hooks.registry import Registry
 
 notices = []
 registry = Registry(notices.append)

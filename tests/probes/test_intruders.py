@@ -19,8 +19,8 @@ from waiting import wait_until
 from watched import Program, Viewer, environment
 
 IMPATIENT = """
-    import probes, probes.viewer
-    probes.viewer.UNKNOWN_PEER, probes.viewer.IDLE = {unknown}, {idle}
+    import probes, probes.serving.connection
+    probes.serving.connection.UNKNOWN_PEER, probes.serving.connection.IDLE = {unknown}, {idle}
     probes.install()
     run = asyncio.run
 """

@@ -1,6 +1,6 @@
 """What a bounded ring lets go, and what never goes for it."""
 
-from probes.journal import Journal
+from probes.sampling.journal import Journal
 
 
 def test_what_ends_well_pushes_out_neither_a_failure_nor_a_slow_callback() -> None:

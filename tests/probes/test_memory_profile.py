@@ -14,7 +14,7 @@ import pytest
 from watched import Program
 
 import probes
-from probes import profile as module
+from probes.decorators import profile as module
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from probes import slow
-from probes.records import LoopRecord
+from probes.hooks.records import LoopRecord
+from probes.sampling import watchdog as module
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def record():
 def test_a_beat_that_had_to_wait_for_the_processor_is_no_slow_callback(record):
     record, loop = record
     beats = []
-    watchdog = slow.Watchdog()
+    watchdog = module.Watchdog()
     loop.call_soon_threadsafe = beats.append
     watchdog._beat(loop, record, 1.0)
     watchdog.book(record, beats[0], None, 1.0, 0.3)
@@ -29,17 +29,17 @@ def test_a_loop_that_has_stopped_is_not_waited_for(record, monkeypatch):
     record, loop = record
     asked = []
     loop.call_soon_threadsafe = asked.append
-    monkeypatch.setattr(slow.hot, "loops", {loop: record})
-    slow.Watchdog()._beat(loop, record, 1.0)
+    monkeypatch.setattr(module.install, "loops", {loop: record})
+    module.Watchdog()._beat(loop, record, 1.0)
     assert (len(asked), record.beat_sent) == (1, 1.0)
-    slow.hot.loops.clear()  # between the look and the beat
-    slow.Watchdog()._beat(loop, record, 2.0)
+    module.install.loops.clear()  # between the look and the beat
+    module.Watchdog()._beat(loop, record, 2.0)
     assert record.beat_sent == 0.0
 
 
 def test_a_callback_of_the_program_is_one(record):
     record, _ = record
-    watchdog = slow.Watchdog()
+    watchdog = module.Watchdog()
     watchdog.book(record, print, None, 1.0, 0.3)
     watchdog.book(record, lambda: None, None, 2.0, 0.3)
     assert [caught.duration for caught in watchdog.caught] == [0.3, 0.3]
@@ -48,7 +48,7 @@ def test_a_callback_of_the_program_is_one(record):
 @pytest.mark.parametrize(("each", "beats"), [(0.0, 5), (5e-6, 5), (1e-3, 40)])
 def test_a_loop_that_rests_is_left_alone(record, monkeypatch, each, beats):
     record, loop = record
-    watchdog = slow.Watchdog()
+    watchdog = module.Watchdog()
     now, asked = 100.0, []
 
     def answer(beat):
@@ -57,8 +57,8 @@ def test_a_loop_that_rests_is_left_alone(record, monkeypatch, each, beats):
         record.busy += 5e-6  # what the hooks book of it
 
     loop.call_soon_threadsafe = answer
-    monkeypatch.setattr(slow, "monotonic", lambda: now)
-    monkeypatch.setattr(slow.hot, "loops", {loop: record})
+    monkeypatch.setattr(module, "monotonic", lambda: now)
+    monkeypatch.setattr(module.install, "loops", {loop: record})
     for _ in range(40):  # a second of looks
         now += watchdog.interval
         record.busy += each
@@ -68,11 +68,11 @@ def test_a_loop_that_rests_is_left_alone(record, monkeypatch, each, beats):
 
 def test_a_loop_that_begins_to_do_something_is_asked_at_once(record, monkeypatch):
     record, loop = record
-    watchdog = slow.Watchdog()
+    watchdog = module.Watchdog()
     asked = []
     loop.call_soon_threadsafe = asked.append
-    monkeypatch.setattr(slow, "monotonic", lambda: 100.0)
-    monkeypatch.setattr(slow.hot, "loops", {loop: record})
+    monkeypatch.setattr(module, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(module.install, "loops", {loop: record})
     record.answered = 99.99
     watchdog.look()
     assert not asked

@@ -10,9 +10,9 @@ import pytest
 from interpreters import VERSIONS, find_python
 from watched import Program
 
-from probes import post_mortem
-from probes.post_mortem import MASKED, locals_of, show
-from probes.records import Failure
+from probes.base import local_values
+from probes.base.local_values import MASKED, locals_of, show
+from probes.hooks.records import Failure
 
 
 class Loud:
@@ -68,7 +68,7 @@ def test_a_value_is_bounded_whatever_it_is():
     loop = []
     loop.append(loop)
     for value in ("x" * 10**8, b"x" * 10**8, loop, dict.fromkeys(range(10**5), "y" * 1000), ["z" * 10**6] * 10**6):
-        assert len(show(value)) <= post_mortem.MOST_TEXT
+        assert len(show(value)) <= local_values.MOST_TEXT
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_names_that_look_like_secrets(name):
 
 @pytest.mark.parametrize("name", ["author", "session", "compass", "spinner", "path", "key", "authors_list"])
 def test_names_that_do_not(name):
-    assert not post_mortem._is_secret(name)
+    assert not local_values._is_secret(name)
 
 
 def caught(call, *args):
@@ -105,15 +105,15 @@ def test_only_the_innermost_frames_and_a_bounded_whole():
     assert len(found) == 82
     assert found[-1] is not None
     assert found[0] is None
-    assert len(kept) <= post_mortem.MOST_FRAMES
-    assert sum(len(name) + len(text) for names in kept for name, text in names) < 2 * post_mortem.MOST_OF_ALL
+    assert len(kept) <= local_values.MOST_FRAMES
+    assert sum(len(name) + len(text) for names in kept for name, text in names) < 2 * local_values.MOST_OF_ALL
 
 
 def test_many_names():
     made = {}
     exec("def f():\n" + "".join(f"    n{i} = {i}\n" for i in range(100)) + "    1/0", made)
     names = locals_of(caught(made["f"]))[-1]
-    assert len(names) == post_mortem.MOST_NAMES + 1
+    assert len(names) == local_values.MOST_NAMES + 1
     assert names[-1] == ["…", "more names are not kept"]
 
 
@@ -155,7 +155,7 @@ def test_what_the_program_got_of_locals_stays_what_it_was():
 def test_off_unless_wanted(monkeypatch):
     error = caught(lambda: 1 / 0)
     assert Failure(error).locals is None
-    monkeypatch.setattr(post_mortem, "wanted", True)
+    monkeypatch.setattr(local_values, "wanted", True)
     kept = Failure(error)
     assert len(kept.locals) == len(kept.traceback)
 

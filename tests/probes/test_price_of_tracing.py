@@ -1,6 +1,6 @@
 """What a step costs while memory is traced: said from what most steps cost."""
 
-from probes.rates import Rates
+from probes.memory.step_rates import Rates
 
 
 def rates(pieces: list[tuple[int, float]]) -> Rates:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from probes import sites
+from probes.base import sites
 
 
 def test_a_program_that_makes_code_under_ever_new_names_is_remembered_in_part(monkeypatch: pytest.MonkeyPatch) -> None:

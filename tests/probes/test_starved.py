@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from watched import Program
 
-from probes.records import LoopRecord
-from probes.starved import Starved, waited
+from probes.hooks.records import LoopRecord
+from probes.sampling.cpu_wait import Starved, waited
 
 CROWD = """
 import asyncio, json, os, sys, time

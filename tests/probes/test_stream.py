@@ -169,7 +169,7 @@ def test_a_viewer_that_never_reads_costs_little(tmp_path: Path) -> None:
 
 
 def test_a_viewer_that_stalls_is_dropped(tmp_path: Path) -> None:
-    setup = "import probes, probes.viewer\nprobes.viewer.STALLED = 1.0\nprobes.install()\nrun = asyncio.run\n"
+    setup = "import probes, probes.serving.connection\nprobes.serving.connection.STALLED = 1.0\nprobes.install()\nrun = asyncio.run\n"
     with Program(source(CROWD, setup), "50000", "0", folder=tmp_path, boot=False) as program:
         program.expect("ready", 30)
         deaf = program.connect()

@@ -109,13 +109,13 @@ def test_a_probe_is_not_put_into_a_sub_interpreter(python: str, tmp_path: Path) 
 def test_keywords_that_only_newer_pythons_take_reach_asyncios_own(python: str) -> None:
     code = """
         import asyncio
-        from probes import hot, pure
+        from probes.hooks import in_python, install
         def newer(self, coro, *, name=None, context=None, **more):
             print(more)
             return asyncio.Task(coro, loop=self, name=name)
         async def main():
-            await pure.hook_plain_create_task(newer)(asyncio.get_running_loop(), asyncio.sleep(0), eager_start=False)
-        hot.state.on_loop = lambda loop: None
+            await in_python.hook_plain_create_task(newer)(asyncio.get_running_loop(), asyncio.sleep(0), eager_start=False)
+        install.state.on_loop = lambda loop: None
         asyncio.run(main())
     """
     environ = environment(False, PYTHONPATH=str(ROOT), LOOPTOP_PURE="1")
@@ -127,7 +127,7 @@ def test_keywords_that_only_newer_pythons_take_reach_asyncios_own(python: str) -
 
 def test_a_free_threaded_build_has_hooks_in_python_and_says_so(python: str) -> None:
     """Such a build is rare, so it is played: what it says of itself is all that is asked of it."""
-    code = "import sys; sys._is_gil_enabled = lambda: False; from probes import hot; print(hot.HOOKS)"
+    code = "import sys; sys._is_gil_enabled = lambda: False; from probes.hooks import install; print(install.HOOKS)"
     environ = environment(False, PYTHONPATH=str(ROOT), LOOPTOP_PURE="")
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, env=environ, timeout=60, check=True)
     assert done.stdout == "pure Python (free-threaded)\n"

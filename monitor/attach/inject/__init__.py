@@ -8,6 +8,6 @@ Standard library only, like the helper.
 
 from __future__ import annotations
 
-from monitor.attach.inject.call import Result, inject
+from monitor.attach.inject.helper_client import Result, inject
 
 __all__ = ["Result", "inject"]

@@ -6,8 +6,8 @@ import json
 import sys
 from dataclasses import asdict
 
-from monitor.attach.inject.call import inject
 from monitor.attach.inject.helper import parser
+from monitor.attach.inject.helper_client import inject
 from monitor.attach.payload import make
 from monitor.errors import ConnectError
 

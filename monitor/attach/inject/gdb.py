@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monitor.attach.inject import waiting
+from monitor.attach.inject import interruptible_threads
 from monitor.attach.inject.thread_injector import Done, InjectError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _hear() -> None:
 def run(target: Target, text: str) -> Done:
     """Runs a text in the process. Raises InjectError."""
     data = text.encode() + b"\0"
-    direct = any(tid == target.pid for tid, _ in waiting.threads(target.pid))
+    direct = any(tid == target.pid for tid, _ in interruptible_threads.threads(target.pid))
     run_it = "((int (*)(const char *)) PyRun_SimpleString)"
     if direct:
         calls = [

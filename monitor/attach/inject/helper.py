@@ -20,12 +20,12 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from monitor.attach.inject import gdb, remote_exec, seccomp, thread_injector, waiting
-from monitor.attach.inject.answer import Answer, Told
+from monitor.attach.inject import gdb, interruptible_threads, remote_exec, seccomp, thread_injector
 from monitor.attach.inject.ptrace import GoneError, PtraceError, StuckError
 from monitor.attach.inject.target import Target, look
 from monitor.attach.inject.thread_injector import Done, InjectError
 from monitor.errors import NO_CONNECTION, ConnectError
+from monitor.transport.mailbox import Answer, Told
 
 METHODS = ("remote_exec", "ptrace", "gdb")
 _HOW_TO_RUN = "start it with: looptop run SCRIPT"
@@ -139,7 +139,7 @@ def _plan(way: str, target: Target) -> str:
         return "its main thread runs the probe's text when it next looks up; if it waits in epoll, after a nudge"
     if way == "gdb":
         return "all of it stands still for a quarter of a second or more"
-    sitting = waiting.threads(target.pid)
+    sitting = interruptible_threads.threads(target.pid)
     if not sitting:
         return "no thread of it sits still now: its main thread is stopped where it is, and gets a pending call"
     tid, where = sitting[0]

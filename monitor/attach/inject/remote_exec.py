@@ -14,13 +14,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monitor.attach.inject import waiting
+from monitor.attach.inject import interruptible_threads
 from monitor.attach.inject.ptrace import GoneError, PtraceError, StuckError, Thread, threads_of
 from monitor.attach.inject.thread_injector import Done, InjectError
 
 if TYPE_CHECKING:
-    from monitor.attach.inject.answer import Answer
     from monitor.attach.inject.target import Target
+    from monitor.transport.mailbox import Answer
 
 AT_ONCE = 0.03
 """Seconds in which a busy program gets there, most of the time."""
@@ -31,7 +31,7 @@ IN_TIME = 0.25
 AT_MOST = 1.5
 """Seconds more while a thread of it runs, or waits for a processor to run on: on a busy machine that takes its time."""
 
-_HOPELESS = set(waiting.SAFE.values()) - set(waiting.WAITING.values())
+_HOPELESS = set(interruptible_threads.SAFE.values()) - set(interruptible_threads.WAITING.values())
 """System calls that C code or the kernel goes on with after a nudge."""
 
 
@@ -64,7 +64,7 @@ def run(target: Target, text: str, answer: Answer, nudge: bool) -> Done:
         pause = 0.0
         if answer.wait(time.monotonic() + AT_ONCE) is not None:
             return Done("sys.remote_exec", pause)
-        where = dict(waiting.threads(target.pid)).get(target.pid)
+        where = dict(interruptible_threads.threads(target.pid)).get(target.pid)
         if where not in _HOPELESS:
             if nudge and where is not None:
                 pause = _nudge(target.pid)

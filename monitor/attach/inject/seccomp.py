@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monitor.attach.inject import waiting
+from monitor.attach.inject import interruptible_threads
 from monitor.attach.inject.ptrace import GoneError, PtraceError, StuckError, threads_of
 from monitor.attach.inject.thread_injector import Borrowed
 
@@ -109,8 +109,8 @@ def _state(pid: int, tid: int) -> tuple[int, int]:
 
 def _filters(target: Target, tids: list[int]) -> list[bytes]:
     """Those of the first of these threads that can be stopped unharmed. Raises PtraceError, StuckError, GoneError."""
-    order = [tid for tid, _ in waiting.threads(target.pid) if tid in tids]
-    order += [tid for tid in tids if tid not in order and not waiting.would_be_cut_short(target.pid, tid)]
+    order = [tid for tid, _ in interruptible_threads.threads(target.pid) if tid in tids]
+    order += [tid for tid in tids if tid not in order and not interruptible_threads.would_be_cut_short(target.pid, tid)]
     if not order:
         raise StuckError("its threads are busy")
     borrowed = Borrowed(order[0], target.memory, target.names)

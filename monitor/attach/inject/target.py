@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from monitor.attach.inject import code, elf, room
+from monitor.attach.inject import code, elf, resource_limits
 from monitor.attach.inject.ptrace import Memory
 from monitor.errors import ConnectError
 
@@ -63,7 +63,7 @@ def look(pid: int) -> Target:
         raise denied(pid, status, error) from None
     try:
         target = _python(pid, memory, mapped)
-        room.check(pid, status)
+        resource_limits.check(pid, status)
         return target
     except BaseException:
         memory.close()

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from monitor.attach.inject import code, waiting
+from monitor.attach.inject import code, interruptible_threads
 from monitor.attach.inject.ptrace import (
     SYSCALL,
     GoneError,
@@ -67,7 +67,7 @@ def inject(pid: int, memory: Memory, names: dict[str, int], text: bytes, deadlin
 def _inject(pid: int, memory: Memory, names: dict[str, int], text: bytes, deadline: float) -> Done:
     stuck = ""
     for attempt in range(TRIES):
-        for tid, _ in waiting.threads(pid)[:4]:
+        for tid, _ in interruptible_threads.threads(pid)[:4]:
             try:
                 done = _by_thread(tid, memory, names, text)
             except (GoneError, StuckError) as error:
@@ -79,7 +79,7 @@ def _inject(pid: int, memory: Memory, names: dict[str, int], text: bytes, deadli
             raise InjectError(stuck or "no thread of it sat still in time")
         time.sleep(0.002 * (attempt + 1))
     until = min(deadline, time.monotonic() + UNDISTURBED)
-    while (call := waiting.would_be_cut_short(pid, pid)) and time.monotonic() < until:
+    while (call := interruptible_threads.would_be_cut_short(pid, pid)) and time.monotonic() < until:
         time.sleep(0.005)
     if call:
         raise InjectError(f"its main thread waits in {call}, which would be cut short")
@@ -99,7 +99,7 @@ def _by_thread(tid: int, memory: Memory, names: dict[str, int], text: bytes) -> 
             borrowed.unplace()
             raise InjectError(f"it can not start a thread ({os.strerror(failed)})")
     finally:
-        borrowed.give_back()
+        borrowed.restore()
     return Done("a new thread", borrowed.pause)
 
 
@@ -118,7 +118,7 @@ def _by_pending_call(pid: int, memory: Memory, names: dict[str, int], text: byte
     except (GoneError, StuckError) as error:
         raise InjectError(str(error)) from None
     finally:
-        borrowed.give_back()
+        borrowed.restore()
     return Done("a pending call of the main thread", borrowed.pause)
 
 
@@ -136,7 +136,7 @@ class Borrowed:
         try:
             self._thread.stop(self._since + STEP)
             self._registers = self._thread.registers()
-            if self._registers.rax == _INTERRUPTED and self._registers.orig_rax in waiting.RESTARTABLE:
+            if self._registers.rax == _INTERRUPTED and self._registers.orig_rax in interruptible_threads.RESTARTABLE:
                 self._registers.rax = _RESTART
                 self._thread.set_registers(self._registers)
             self._extended = self._thread.extended()
@@ -154,7 +154,11 @@ class Borrowed:
         number = self._registers.orig_rax
         found = self._registers
         arguments = (found.rdi, found.rsi, found.rdx, found.r10)
-        return number < 1000 and waiting.is_safe(self._thread.tid, number, arguments) and self._at_gate(found.rip - 2)
+        return (
+            number < 1000
+            and interruptible_threads.is_safe(self._thread.tid, number, arguments)
+            and self._at_gate(found.rip - 2)
+        )
 
     def filters(self) -> list[bytes]:
         """The seccomp filters of the thread. Raises PtraceError."""
@@ -242,7 +246,7 @@ class Borrowed:
                     raise InjectError(f"a call into it failed with signal {stop}")
                 sig = stop  # SIGSTOP, SIGKILL: nothing else passes the mask
 
-    def give_back(self) -> None:
+    def restore(self) -> None:
         """Puts the thread where it was and lets it go."""
         deadline = time.monotonic() + STEP
         try:

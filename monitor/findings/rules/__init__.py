@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitor.findings.model import Sign
+from monitor.findings.model import Observation
 from monitor.findings.rules import cancelled, events, growth, load, shared
 from monitor.findings.thresholds import Thresholds
 from monitor.store.store import Store
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def rules() -> list[Callable[[Store, Thresholds], Iterator[Sign]]]:
+def rules() -> list[Callable[[Store, Thresholds], Iterator[Observation]]]:
     """All rules, with empty memories."""
     return [
         load.Blocked(),

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from monitor.findings.model import Line, Sign
-from monitor.store.cancelled import words
+from monitor.findings.model import Line, Observation
+from monitor.store.cancel_text import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ class TakenAlong:
     _groups: dict[tuple[Site | None, Site | None], _Taken] = field(default_factory=dict)
     _last: EndedTask | None = None
 
-    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         """One sign for each line that cancelled and line that made what was taken along."""
         for ended in _since(store, self._last):
             by = ended.cancelled_by
@@ -81,10 +81,10 @@ def _since(store: Store, last: EndedTask | None) -> list[EndedTask]:
     return new[::-1]
 
 
-def _taken_sign(place: tuple[Site | None, Site | None], group: _Taken) -> Sign:
+def _taken_sign(place: tuple[Site | None, Site | None], group: _Taken) -> Observation:
     ended, by = group.last, group.by
     times = f"{group.count} times, last " if group.count > 1 else ""
-    return Sign(
+    return Observation(
         KIND,
         ("along", *place),
         f"{times}{ended.name} was cancelled {words(by)}",
@@ -106,7 +106,7 @@ def _taken_sign(place: tuple[Site | None, Site | None], group: _Taken) -> Sign:
     )
 
 
-def mass(store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+def mass(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
     """Lines that cancel nearly all that is made at another."""
     begin = store.now - thresholds.of(KIND, "window")
     least, share = thresholds.of(KIND, "least"), thresholds.of(KIND, "share")
@@ -127,10 +127,10 @@ def mass(store: Store, thresholds: Thresholds) -> Iterator[Sign]:
             yield _mass_sign(line, made, tasks, part, strong=len(tasks) >= least and part >= share)
 
 
-def _mass_sign(line: Site, made: Site | None, tasks: list[EndedTask], part: float, *, strong: bool) -> Sign:
+def _mass_sign(line: Site, made: Site | None, tasks: list[EndedTask], part: float, *, strong: bool) -> Observation:
     by = tasks[0].cancelled_by
     who = by.name if by is not None else None
-    return Sign(
+    return Observation(
         KIND,
         ("mass", line, made),
         f"{len(tasks)} tasks such as {tasks[0].name} were cancelled {words(by) if by is not None else ''}, "

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from monitor.findings.model import Line, Sign
+from monitor.findings.model import Line, Observation
 from monitor.findings.thresholds import Thresholds
 from monitor.store import model
 from monitor.store.store import Store
@@ -41,7 +41,7 @@ class Unhandled:
     _groups: dict[tuple[str, Hashable], _Group] = field(default_factory=dict)
     _last: model.Unhandled | None = None
 
-    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         """One sign a place, as long as it is new enough."""
         for entry in _since(store.unhandled, self._last):
             kind = _KINDS.get(entry.message)
@@ -102,7 +102,7 @@ class NeverAwaited:
     _groups: dict[tuple[str, model.Site | None], _Dropped] = field(default_factory=dict)
     _last: model.NeverAwaited | None = None
 
-    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         """One sign a line and coroutine."""
         for entry in _since(store.never_awaited, self._last):
             key = entry.coro, entry.line
@@ -119,13 +119,13 @@ class NeverAwaited:
                 yield _dropped_sign(group)
 
 
-def _dropped_sign(group: _Dropped) -> Sign:
+def _dropped_sign(group: _Dropped) -> Observation:
     last = group.last
     made = "made and dropped here" if last.made_here else "dropped here; where it was made is not known"
     times = f"{group.count} times, " if group.count > 1 else ""
     lines = [Line(made, last.line)] if last.line is not None else []
     lines.append(Line(f"{last.coro} is defined here", last.defined))
-    return Sign(
+    return Observation(
         "never_awaited",
         (last.coro, last.line),
         f"{times}{last.coro}() was never awaited",
@@ -144,7 +144,7 @@ _TOO_OFTEN = "BoundedSemaphore released too many times"
 class SemaphoreErrors:
     """Tasks that failed because they released a BoundedSemaphore that nobody had taken."""
 
-    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         """One sign a line that released."""
         begin = store.now - thresholds.of("semaphore_overreleased", "keep")
         found: dict[model.Site | None, list[model.EndedTask]] = {}
@@ -157,7 +157,7 @@ class SemaphoreErrors:
                 found.setdefault(own, []).append(end)
         for line, ends in found.items():
             last = ends[0]
-            yield Sign(
+            yield Observation(
                 "semaphore_overreleased",
                 line,
                 f"{last.name} released a BoundedSemaphore too often, and failed",
@@ -171,7 +171,7 @@ class SemaphoreErrors:
             )
 
 
-def _sign(kind: str, place: Hashable, group: _Group) -> Sign:
+def _sign(kind: str, place: Hashable, group: _Group) -> Observation:
     last, failure = group.last, group.last.failure
     name = last.name or (f"task {last.task}" if last.task else "a future")
     many = group.count > 1
@@ -186,7 +186,7 @@ def _sign(kind: str, place: Hashable, group: _Group) -> Sign:
             f"{what}, {group.count} times, last in {name}; nobody asked" if many else f"{what} in {name}; nobody asked"
         )
     traceback = failure.traceback if failure is not None else ()
-    return Sign(
+    return Observation(
         kind,
         place,
         text,

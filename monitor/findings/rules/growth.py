@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from monitor import format as fmt
-from monitor.findings.model import Line, Sign
-from monitor.findings.rules.past import SECOND, Past, Pasts
+from monitor import formatting as fmt
+from monitor.findings.model import Line, Observation
+from monitor.findings.rules.figure_history import SECOND, Past, Pasts
 from monitor.findings.rules.shared import fresh
 from monitor.findings.thresholds import Thresholds
 from monitor.store.store import Store
@@ -27,9 +27,9 @@ class Tasks:
     _alive: Pasts = field(default_factory=Pasts)
     _ended: Pasts = field(default_factory=Pasts)
     _looked: float = 0.0
-    _signs: list[Sign] = field(default_factory=list)
+    _signs: list[Observation] = field(default_factory=list)
 
-    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         """One sign a site."""
         if store.left:
             return  # the first screen is not here yet: it would look like growth
@@ -38,7 +38,7 @@ class Tasks:
             self._signs = list(self._look(store, thresholds))
         yield from self._signs
 
-    def _look(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+    def _look(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         window, least = thresholds.of("tasks_growing", "window"), thresholds.of("tasks_growing", "least")
         most_ended = thresholds.of("tasks_growing", "ended")
         alive = store.tasks.sites()
@@ -56,7 +56,7 @@ class Tasks:
                 continue
             since = past.values[0][0]
             over = ended.values[-1][1] - ended.values[0][1]
-            yield Sign(
+            yield Observation(
                 "tasks_growing",
                 site,
                 f"{number} tasks made at this line live, {grown:.0f} more than {store.now - since:.0f} s ago",
@@ -79,9 +79,9 @@ class Queues:
 
     _pasts: Pasts = field(default_factory=Pasts)
     _looked: float = 0.0
-    _signs: list[Sign] = field(default_factory=list)
+    _signs: list[Observation] = field(default_factory=list)
 
-    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         """One sign a queue."""
         signs = fresh(store)
         if signs is None:
@@ -91,7 +91,7 @@ class Queues:
             self._signs = list(self._look(store, thresholds))
         yield from self._signs
 
-    def _look(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+    def _look(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         window, least = thresholds.of("queue_growing", "window"), thresholds.of("queue_growing", "least")
         signs = store.signs
         self._pasts.keep({queue.number for queue in signs.queues})
@@ -103,7 +103,7 @@ class Queues:
                 continue
             since, before = past.values[0]
             bound = "no bound" if queue.most is None else f"a bound of {queue.most}"
-            yield Sign(
+            yield Observation(
                 "queue_growing",
                 queue.number,
                 f"{queue.label} holds {queue.size}, {grown:.0f} more than {signs.at - since:.0f} s ago; it has {bound}",
@@ -128,7 +128,7 @@ class Timers:
 
     _pasts: Pasts = field(default_factory=Pasts)
 
-    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         """One sign a loop."""
         window, least = thresholds.of("timers_piling_up", "window"), thresholds.of("timers_piling_up", "least")
         for loop in store.loops.values():
@@ -141,7 +141,7 @@ class Timers:
             grown = past.grown(window)
             if grown < least * _NEAR:
                 continue
-            yield Sign(
+            yield Observation(
                 "timers_piling_up",
                 loop.id,
                 f"{fmt.count(loop.timers)} timers are set, {grown:g} more than {window:g} s ago",
@@ -170,7 +170,7 @@ class Memory:
     _traced: Past = field(default_factory=Past)
     _since: int = 0  # when the tracing began whose values `_traced` has
 
-    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         """One sign for the process, and one for what is traced."""
         window = thresholds.of("memory_growing", "window")
         process, tracing = store.process, store.memory.tracing
@@ -188,12 +188,12 @@ class Memory:
             yield replace(sign, **_grown_most(store))
 
 
-def _memory(past: Past, now: int, what: str, window: float, least: float) -> Iterator[Sign]:
+def _memory(past: Past, now: int, what: str, window: float, least: float) -> Iterator[Observation]:
     grown = past.grown(window, 4)
     if grown < least * _NEAR:
         return
     words = {"rss": "resident memory", "traced": "traced memory"}[what]
-    yield Sign(
+    yield Observation(
         "memory_growing",
         what,
         f"{words} is {fmt.size(now)}, {fmt.size(round(grown))} more than {window:g} s ago",

@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
-from monitor.findings.model import Line, Sign
-from monitor.findings.rules.past import Past
+from monitor import formatting as fmt
+from monitor.findings.model import Line, Observation
+from monitor.findings.rules.figure_history import Past
 from monitor.findings.thresholds import Thresholds
+from monitor.store.labels import who
 from monitor.store.model import Site, SlowCallback, Task
-from monitor.store.names import who
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _OTHERS = 5
 class Blocked:
     """Lines that blocked a loop for long enough within the window; loops that are blocked now."""
 
-    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         """One sign a line, one a blocked loop."""
         total = thresholds.of("loop_blocked", "total")
         begin = store.now - thresholds.of("loop_blocked", "window")
@@ -51,7 +51,7 @@ class Blocked:
             yield self._sign(recent, blocked, store.now, strong=blocked >= total)
         yield from self._now(store, thresholds.of("loop_blocked", "now"))
 
-    def _sign(self, recent: list[SlowCallback], blocked: float, now: float, *, strong: bool) -> Sign:
+    def _sign(self, recent: list[SlowCallback], blocked: float, now: float, *, strong: bool) -> Observation:
         shares: Counter[Site | None] = Counter()
         for slow in recent:
             shares[slow.line] += round(slow.duration * 1e6)
@@ -64,7 +64,7 @@ class Blocked:
         took = fmt.duration(sum(slow.duration for slow in recent))  # as Slow has it
         since = min(slow.at - slow.duration for slow in recent)
         often = f"{len(recent)} times in {fmt.age(now - since)}, {took} in all" if len(recent) > 1 else took
-        return Sign(
+        return Observation(
             "loop_blocked",
             None if line is None else (line.file, line.function),
             f"{function}: {often}, in {whose}{more}",
@@ -87,7 +87,7 @@ class Blocked:
             since=since,
         )
 
-    def _now(self, store: Store, least: float) -> Iterator[Sign]:
+    def _now(self, store: Store, least: float) -> Iterator[Observation]:
         for loop in store.loops.values():
             where = next((one for one in store.signs.blocked if one.loop == loop.id), None)
             fresh = where is not None and store.now - store.signs.at < _STALE
@@ -95,7 +95,7 @@ class Blocked:
                 continue
             task = store.tasks.get(loop.running) if loop.running is not None else None
             name = task.name if task is not None else "a callback"
-            yield Sign(
+            yield Observation(
                 "loop_blocked",
                 ("now", loop.id),
                 f"{name} has been blocking the loop for {fmt.duration(loop.blocked)}",
@@ -121,7 +121,7 @@ class KeptBusy:
 
     _busy: dict[int, Past] = field(default_factory=dict)
 
-    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         """One sign a task."""
         share = thresholds.of("task_busy", "share")
         window = max(thresholds.of("task_busy", "after"), _TWO_SECONDS)
@@ -156,10 +156,10 @@ def _halves(past: Past, window: float) -> tuple[float, float] | None:
     return (middle - first) / (at - begin), (last - middle) / (end - at)
 
 
-def _busy_sign(task: Task, past: Past, *, strong: bool) -> Sign:
+def _busy_sign(task: Task, past: Past, *, strong: bool) -> Observation:
     (begin, first), (end, last) = past.values[0], past.values[-1]
     share = min((last - first) / (end - begin), 1.0)
-    return Sign(
+    return Observation(
         "task_busy",
         task.id,
         f"{task.name} takes {fmt.percent(share)} of the loop's time",
@@ -191,7 +191,7 @@ class BusyLoops:
 
     _seconds: dict[int, _Second] = field(default_factory=dict)
 
-    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         """One sign a task."""
         least, idle = thresholds.of("busy_loop", "steps"), thresholds.of("busy_loop", "idle")
         candidates = {task.id: task for task in store.tasks.busiest(0.01) if task.scheduled is not None}
@@ -201,7 +201,7 @@ class BusyLoops:
             second = self._measured(task, store.now)
             if second is None or second.rate < least * _NEAR or second.idle > idle * 2:
                 continue
-            yield Sign(
+            yield Observation(
                 "busy_loop",
                 task.id,
                 f"{task.name} makes {fmt.rate(second.rate)} steps a second and never waits",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
-from monitor.findings.model import Line, Sign
-from monitor.findings.rules.past import Pasts
-from monitor.store.cancelled import words
+from monitor import formatting as fmt
+from monitor.findings.model import Line, Observation
+from monitor.findings.rules.figure_history import Pasts
+from monitor.store.cancel_text import words
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -45,7 +45,7 @@ class _Edge:
     line: Site | None
 
 
-def deadlocks(store: Store, thresholds: Thresholds) -> Iterator[Sign]:  # noqa: ARG001 - as all rules
+def deadlocks(store: Store, thresholds: Thresholds) -> Iterator[Observation]:  # noqa: ARG001 - as all rules
     """Cycles of tasks that wait for each other's locks. Each has at least one lock in it."""
     signs = fresh(store)
     if signs is None:
@@ -84,7 +84,7 @@ def _cycle(start: int, edges: dict[int, list[_Edge]]) -> list[_Edge] | None:
     return None
 
 
-def _deadlock(store: Store, cycle: list[_Edge]) -> Sign:
+def _deadlock(store: Store, cycle: list[_Edge]) -> Observation:
     first = min(range(len(cycle)), key=lambda place: cycle[place].task)
     cycle = cycle[first:] + cycle[:first]
     lines = []
@@ -97,7 +97,7 @@ def _deadlock(store: Store, cycle: list[_Edge]) -> Sign:
     steps = tuple(task.steps if (task := store.tasks.get(edge.task)) is not None else 0 for edge in cycle)
     ring = " → ".join([*names[:6], *(["…"] if len(names) > 6 else []), names[0]])
     text = f"{names[0]} waits for itself: {ring}" if len(cycle) == 1 else f"{ring}: each waits for the next"
-    return Sign(
+    return Observation(
         "deadlock",
         (tuple(edge.task for edge in cycle), steps),
         text,
@@ -109,7 +109,7 @@ def _deadlock(store: Store, cycle: list[_Edge]) -> Sign:
     )
 
 
-def convoys(store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+def convoys(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
     """Locks that many tasks wait for, look after look."""
     signs = fresh(store)
     if signs is None:
@@ -120,7 +120,7 @@ def convoys(store: Store, thresholds: Thresholds) -> Iterator[Sign]:
             yield _convoy(store, lock, strong=lock.waiting >= least)
 
 
-def _convoy(store: Store, lock: Lock, *, strong: bool) -> Sign:
+def _convoy(store: Store, lock: Lock, *, strong: bool) -> Observation:
     lines = []
     holder = "it is not known who holds it: it was taken with acquire()"
     if lock.holder is not None:
@@ -130,7 +130,7 @@ def _convoy(store: Store, lock: Lock, *, strong: bool) -> Sign:
         Line("waits", site, task, name_of(store, task))
         for task, site in sorted(lock.waiters, key=lambda waiter: waiter[0])[:_TASKS]
     ]
-    return Sign(
+    return Observation(
         "lock_convoy",
         lock.number,
         f"{lock.waiting} tasks wait for one lock; {holder}",
@@ -143,7 +143,7 @@ def _convoy(store: Store, lock: Lock, *, strong: bool) -> Sign:
     )
 
 
-def executors(store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+def executors(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
     """Pools that have more to do than workers to do it."""
     signs = fresh(store)
     if signs is None:
@@ -154,7 +154,7 @@ def executors(store: Store, thresholds: Thresholds) -> Iterator[Sign]:
         if pool.workers < pool.most or not pool.queued or queued < least / 2:
             continue
         waited = f", the longest for {fmt.duration(pool.waited)}" if pool.waited else ""
-        yield Sign(
+        yield Observation(
             "executor_saturated",
             pool.number,
             f"{fmt.count(pool.queued)} jobs wait for the {pool.most} workers of {pool.label}{waited}",
@@ -169,7 +169,7 @@ def executors(store: Store, thresholds: Thresholds) -> Iterator[Sign]:
         )
 
 
-def went_on(store: Store, thresholds: Thresholds) -> Iterator[Sign]:  # noqa: ARG001 - as all rules
+def went_on(store: Store, thresholds: Thresholds) -> Iterator[Observation]:  # noqa: ARG001 - as all rules
     """Tasks that were cancelled, and wait for something else now."""
     signs = fresh(store)
     if signs is None:
@@ -180,7 +180,7 @@ def went_on(store: Store, thresholds: Thresholds) -> Iterator[Sign]:  # noqa: AR
             continue
         by = one.by
         times = "" if one.times == 1 else f" {one.times} times"
-        yield Sign(
+        yield Observation(
             "cancel_swallowed",
             one.task,
             f"{task.name} was cancelled{times}{f' {words(by)}' if by is not None else ''} and went on",
@@ -211,9 +211,9 @@ class Semaphores:
     _pasts: Pasts = field(default_factory=Pasts)
     _first: dict[int, tuple[int, int]] = field(default_factory=dict)  # its value when it was first seen, and the tasks
     _looked: float = 0.0
-    _signs: list[Sign] = field(default_factory=list)
+    _signs: list[Observation] = field(default_factory=list)
 
-    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Sign]:
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         """One sign a semaphore."""
         signs = fresh(store)
         if signs is None:
@@ -223,7 +223,7 @@ class Semaphores:
             self._signs = list(self._look(signs, len(store.tasks), thresholds))
         yield from self._signs
 
-    def _look(self, signs: Signs, tasks: int, thresholds: Thresholds) -> Iterator[Sign]:
+    def _look(self, signs: Signs, tasks: int, thresholds: Thresholds) -> Iterator[Observation]:
         window = thresholds.of("semaphore_overreleased", "window")
         self._pasts.keep({one.number for one in signs.semaphores})
         for one in signs.semaphores:
@@ -233,7 +233,7 @@ class Semaphores:
             if past.grown(window) <= 0 or one.waiting or one.value - before <= takers:
                 continue
             first: Hashable = past.values[0][1]
-            yield Sign(
+            yield Observation(
                 "semaphore_overreleased",
                 one.number,
                 f"the value of {one.label} grew from {first:g} to {one.value} and was never taken back",

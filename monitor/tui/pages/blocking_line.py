@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
+from monitor import formatting as fmt
+from monitor.store.labels import line_text, when, who
 from monitor.store.model import SlowCallback
-from monitor.store.names import line_text, when, who
 from monitor.store.slow_log import BlockingLine
 from monitor.store.store import Store
 from monitor.tui.pages.stacks import changed_note, heading, stack

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.store.columns import GLYPHS
+from monitor.store.labels import canceller_text, site_text, when
 from monitor.store.model import EndedTask
-from monitor.store.names import canceller_text, site_text, when
 from monitor.store.store import Store
 from monitor.tui.pages.stacks import changed_note, heading, innermost_own, stack
 from monitor.tui.paint import BLANK, Line, Part, line

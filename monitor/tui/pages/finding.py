@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.findings.columns import GLYPHS
-from monitor.store.names import line_text, site_text
+from monitor.store.labels import line_text, site_text
 from monitor.store.store import Store
 from monitor.tui.pages.stacks import changed_note, heading, stack
 from monitor.tui.paint import BLANK, Line, Part, line

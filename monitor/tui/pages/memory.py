@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.store.memory_columns import signed
 from monitor.tui.paint import Part, width
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor import memory_frames
+    from monitor.protocol import memory_frames
     from monitor.store.memory import Look, Memory
     from monitor.store.store import Store
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.store.memory_columns import place, signed
 from monitor.tui.pages.stacks import heading
 from monitor.tui.paint import BLANK, Line, Part, line

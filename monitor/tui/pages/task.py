@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.store.columns import GLYPHS
+from monitor.store.labels import site_text, when
 from monitor.store.model import Task, TaskDetail, Wait
-from monitor.store.names import site_text, when
 from monitor.store.store import Store
 from monitor.tui.pages.stacks import changed_note, heading, innermost_own, stack
 from monitor.tui.paint import BLANK, Line, Part, columns, line

@@ -11,7 +11,7 @@ from monitor.tui.screens.page import PageScreen
 
 if TYPE_CHECKING:
     from monitor.store.memory import Place
-    from monitor.tui.tracing import Tracer
+    from monitor.tui.controllers.tracing import Tracer
 
 MOST_ASKED = 300
 """Tasks whose await stacks are asked for, the busiest first: walking a stack costs the program about 3 µs."""

@@ -9,8 +9,8 @@ from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from monitor.tui import tabs
+from monitor.tui.banner import blocked_lately
 from monitor.tui.keys import bindings, by_id, hints
-from monitor.tui.news import blocked_lately
 from monitor.tui.paint import Part, spread, width
 from monitor.tui.widgets.header import header
 from monitor.tui.widgets.lines import Lines

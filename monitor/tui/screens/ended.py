@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from monitor.tui.ended_rows import EndedRows
 from monitor.tui.keys import bindings
 from monitor.tui.paint import Part
-from monitor.tui.rows import Rows
+from monitor.tui.rows.base import Rows
+from monitor.tui.rows.ended import EndedRows
 from monitor.tui.screens.end import EndScreen
 from monitor.tui.screens.table import TableScreen
 from monitor.tui.widgets.live_table import LiveTable

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from monitor.tui.finding_rows import FindingRows
 from monitor.tui.keys import bindings
 from monitor.tui.pages.finding import finding_page, whole_finding
 from monitor.tui.paint import Line, Part, line
-from monitor.tui.rows import Rows
+from monitor.tui.rows.base import Rows
+from monitor.tui.rows.findings import FindingRows
 from monitor.tui.screens.page import PageScreen
 from monitor.tui.screens.table import TableScreen
 

@@ -13,8 +13,8 @@ from monitor.store.column import Column
 from monitor.store.columns import ENDED, GLYPHS, GROUPS, SLOW, TASKS
 from monitor.store.memory_columns import OBJECTS, PROFILES
 from monitor.tui.keys import APART, SCOPES, SORTING, of
-from monitor.tui.memory_rows import SHOWN as MEMORY_SHOWN
 from monitor.tui.paint import BLANK, Line, line
+from monitor.tui.rows.memory import SHOWN as MEMORY_SHOWN
 from monitor.tui.theme import STATE_STYLES, Palette
 from monitor.tui.widgets.page import Page
 

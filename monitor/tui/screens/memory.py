@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from monitor.tui.controllers.tracing import AGAINST, GROUPS, HIDDEN, Tracer
 from monitor.tui.keys import bindings
-from monitor.tui.memory_rows import MemoryRows, ObjectRows
 from monitor.tui.pages.memory import Wish, empty_growth, empty_objects, facts
-from monitor.tui.rows import Rows
+from monitor.tui.rows.base import Rows
+from monitor.tui.rows.memory import MemoryRows, ObjectRows
 from monitor.tui.screens.allocation import AllocationScreen
 from monitor.tui.screens.table import TableScreen
-from monitor.tui.tracing import AGAINST, GROUPS, HIDDEN, Tracer
 from monitor.tui.widgets.lines import Lines
 
 if TYPE_CHECKING:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from monitor.tui.keys import bindings
-from monitor.tui.memory_rows import ProfileRows
 from monitor.tui.pages.profile import ORDERS, profile_page
 from monitor.tui.paint import Line, line
-from monitor.tui.rows import Rows
+from monitor.tui.rows.base import Rows
+from monitor.tui.rows.memory import ProfileRows
 from monitor.tui.screens.page import PageScreen
 from monitor.tui.screens.table import TableScreen
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from monitor.frames import Reply
+    from monitor.protocol.frames import Reply
     from monitor.tui.app import Looptop
     from monitor.tui.widgets.live_table import LiveTable
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.store.model import Site
 from monitor.tui.keys import bindings
 from monitor.tui.paint import Part
-from monitor.tui.rows import Rows
+from monitor.tui.rows.base import Rows
+from monitor.tui.rows.slow import SlowRows
 from monitor.tui.screens.blocking_line import BlockingLineScreen
 from monitor.tui.screens.table import TableScreen
-from monitor.tui.slow_rows import SlowRows
 from monitor.tui.widgets.live_table import LiveTable
 
 THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)

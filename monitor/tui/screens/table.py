@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from monitor.store.column import by_key
 from monitor.tui.paint import Line, Part
-from monitor.tui.rows import Rows
+from monitor.tui.rows.base import Rows
 from monitor.tui.screens.base import LiveScreen
 from monitor.tui.widgets.filter_bar import FilterBar, FilterInput
 from monitor.tui.widgets.lines import Lines

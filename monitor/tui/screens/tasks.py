@@ -8,12 +8,12 @@ from monitor.errors import UsageError
 from monitor.store import query
 from monitor.store.groups import Group
 from monitor.store.model import Site
+from monitor.tui.banner import status_text
 from monitor.tui.keys import bindings
-from monitor.tui.news import status_text
 from monitor.tui.paint import Part
-from monitor.tui.rows import Rows
+from monitor.tui.rows.base import Rows
+from monitor.tui.rows.tasks import GroupRows, TaskRows, TreeRows
 from monitor.tui.screens.table import TableScreen
-from monitor.tui.task_rows import GroupRows, TaskRows, TreeRows
 from monitor.tui.widgets.filter_bar import FilterInput
 from monitor.tui.widgets.live_table import LiveTable
 

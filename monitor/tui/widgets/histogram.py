@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.tui.paint import BLANK, Line, line
 from monitor.tui.widgets.spark import BLOCKS
 

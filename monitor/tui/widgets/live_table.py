@@ -20,7 +20,7 @@ from monitor.tui import paint
 from monitor.tui.keys import bindings
 from monitor.tui.paint import Part, fit, safe, style_of, to_strip
 from monitor.tui.widgets.column_layout import lay_out
-from monitor.tui.widgets.painted import Painted
+from monitor.tui.widgets.diff_view import Painted
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

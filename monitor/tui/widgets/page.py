@@ -11,7 +11,7 @@ from textual.message import Message
 
 from monitor.tui.keys import bindings
 from monitor.tui.paint import BLANK, Line, to_strip
-from monitor.tui.widgets.painted import Painted
+from monitor.tui.widgets.diff_view import Painted
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -7,10 +7,10 @@ import pytest
 from fake_probe import eventually
 
 import monitor.tui
-from monitor import frames
-from monitor.attach.below import run_below
 from monitor.attach.launch import Launch, Settings
 from monitor.attach.program import PtyProgram
+from monitor.cli.run_dashboard import run_below
+from monitor.protocol import frames
 
 PROGRAM = """
 import asyncio, sys
@@ -88,7 +88,9 @@ def test_a_program_that_is_killed(run, capfd):
 
 
 def test_one_that_fails_at_once_has_no_dashboard(run, capfd, monkeypatch):
-    monkeypatch.setattr("monitor.attach.below.FIRST_MOMENT", 20.0)  # a busy machine takes its time to start a Python
+    monkeypatch.setattr(
+        "monitor.cli.run_dashboard.FIRST_MOMENT", 20.0
+    )  # a busy machine takes its time to start a Python
     status, opened = run("import nothing_of_that_name", lambda *_: 0)
     assert (status, opened) == (1, [])
     out, err = capfd.readouterr()

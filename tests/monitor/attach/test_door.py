@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from monitor.attach import door
 from monitor.errors import ConnectError
+from monitor.transport import fd_passing
 
 STARTED: dict[str, object] = {
     "how": "started",
@@ -34,8 +34,8 @@ def held(content: bytes, name: str = "looptop-0123456789abcdef") -> Iterator[Non
 
 def test_a_probe_is_found_by_the_file_that_it_holds() -> None:
     with held(json.dumps(STARTED).encode() + b"\n"):
-        assert door.find(os.getpid()) == door.Door(os.getpid(), 7, "1f", "api", "app.py", "3.13.0")
-    assert door.find(os.getpid()) is None
+        assert fd_passing.find(os.getpid()) == fd_passing.Door(os.getpid(), 7, "1f", "api", "app.py", "3.13.0")
+    assert fd_passing.find(os.getpid()) is None
 
 
 @pytest.mark.parametrize(
@@ -57,25 +57,25 @@ def test_a_probe_is_found_by_the_file_that_it_holds() -> None:
 )
 def test_what_is_no_door(content: bytes) -> None:
     with held(content):
-        assert door.find(os.getpid()) is None
+        assert fd_passing.find(os.getpid()) is None
 
 
 def test_a_file_of_another_name_is_not_read() -> None:
     with held(json.dumps(STARTED).encode() + b"\n", "looptop"):
-        assert door.find(os.getpid()) is None
+        assert fd_passing.find(os.getpid()) is None
 
 
 def test_nobody_is_behind_it() -> None:
-    if not door.possible():
+    if not fd_passing.possible():
         pytest.skip("this kernel lets nobody take descriptors of another process (Linux 5.6 does)")
     null = os.open(os.devnull, os.O_RDONLY)
     try:
         for number in (null, 999_999):
             with pytest.raises(ConnectError) as caught:
-                door.enter(os.getpid(), number, 1.0)
+                fd_passing.enter(os.getpid(), number, 1.0)
             assert caught.value.status == 3
             assert str(os.getpid()) in caught.value.message
     finally:
         os.close(null)
     with pytest.raises(ConnectError, match="has ended"):
-        door.enter(2**22 - 1, 3, 1.0)
+        fd_passing.enter(2**22 - 1, 3, 1.0)

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from fake_probe import eventually
 
-from monitor.attach import below
 from monitor.attach import program as module
 from monitor.attach.launch import Launch, Settings
 from monitor.attach.program import LONGEST_LINE, MOST_LINES, Output, PtyProgram
+from monitor.cli import run_dashboard
 from monitor.errors import UsageError
 
 
@@ -141,11 +141,11 @@ def test_it_is_ended_when_the_dashboard_can_not_open(tmp_path, monkeypatch):
     script.write_text("import asyncio; asyncio.run(asyncio.sleep(60))")
     (tmp_path / "looptop.toml").write_text("[findings.deadlok]")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(below, "FIRST_MOMENT", 0.0)
+    monkeypatch.setattr(run_dashboard, "FIRST_MOMENT", 0.0)
     launch = Launch((sys.executable, str(script)), Settings(name="it"))
     pids = []
     with pytest.raises(UsageError, match="no such kind"):
-        below.run_below(launch, pids.append)
+        run_dashboard.run_below(launch, pids.append)
     assert pids
     assert not Path(f"/proc/{pids[0]}").exists()
     assert "looptop-source" not in [thread.name for thread in threading.enumerate()]

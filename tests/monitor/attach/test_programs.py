@@ -14,12 +14,12 @@ from fake_probe import announce
 from interpreters import find_python
 from waiting import wait_until
 
-from monitor.attach import access as module
-from monitor.attach.access import access
-from monitor.attach.enter import Way
-from monitor.attach.mapped import Mapped, judge_maps
+from monitor.attach import watchability as module
+from monitor.attach.injection import Way
+from monitor.attach.memory_maps import Mapped, judge_maps
 from monitor.attach.programs import Program, as_tree, look, programs, short_command
-from monitor.targets import resolve
+from monitor.attach.targets import resolve
+from monitor.attach.watchability import access
 
 LIB = "/opt/py/lib/python3.12/lib-dynload"
 
@@ -265,7 +265,7 @@ def test_what_the_kernel_hides_is_unknown_and_not_denied(runtime_dir, waiting, m
     def hidden(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("monitor.attach.mapped._lines_of", hidden)
+    monkeypatch.setattr("monitor.attach.memory_maps._lines_of", hidden)
     program = look(pid)
     assert (program.asyncio, program.loop) == (None, None)
 

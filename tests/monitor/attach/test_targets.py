@@ -9,13 +9,13 @@ import psutil
 import pytest
 from fake_probe import announce
 
-from monitor import targets
-from monitor.attach import access, door, find
-from monitor.attach.enter import Way
+from monitor.attach import find, targets, watchability
 from monitor.attach.find import Announcement, Found
-from monitor.attach.reach import Reach
+from monitor.attach.injection import Way
+from monitor.attach.target_connection import Reach
+from monitor.attach.targets import Gone, NoProbe, recording, resolve
 from monitor.errors import NO_CONNECTION, USAGE, ConnectError, UsageError
-from monitor.targets import Gone, NoProbe, recording, resolve
+from monitor.transport import fd_passing
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_what_is_a_recording(tmp_path, monkeypatch):
 
 
 def test_a_name_that_nobody_has(runtime_dir, monkeypatch):
-    monkeypatch.setattr(door, "everywhere", list)  # other tests attach to programs meanwhile
+    monkeypatch.setattr(fd_passing, "everywhere", list)  # other tests attach to programs meanwhile
     assert failure("@web") == "no program is called @web: looptop ps lists what runs here"
     announce(runtime_dir, os.getpid())
     assert failure("@web") == "no program is called @web: there is @api"
@@ -162,7 +162,7 @@ def test_a_program_that_was_attached_to_and_executed_another_one(runtime_dir, ch
 def test_a_process_of_somebody_else(runtime_dir, child, monkeypatch):
     pid = child("cat", ready=b"")
     name = psutil.Process(pid).username()
-    monkeypatch.setattr(access.os, "geteuid", lambda: 4711)
+    monkeypatch.setattr(watchability.os, "geteuid", lambda: 4711)
     whom = f"{name} or as root" if os.getuid() else "root"
     assert failure(str(pid)) == f"process {pid} (cat) belongs to {name}: run looptop as {whom}"
 
@@ -172,6 +172,6 @@ def test_root_finds_the_probes_of_others(runtime_dir, child, monkeypatch):
     owner = os.getuid()
     theirs = Announcement(pid, 1.0, "api", "s", "app.py", "3.11.7", "/theirs", None, None)
     monkeypatch.setattr(find, "probes", lambda environ=None, uid=None: Found([theirs] if uid == owner else []))
-    monkeypatch.setattr(access, "mine", lambda uid: True)
+    monkeypatch.setattr(watchability, "mine", lambda uid: True)
     monkeypatch.setattr(targets.os, "geteuid", lambda: owner + 4711)
     assert resolve(str(pid)).path == "/theirs"

@@ -9,7 +9,7 @@ import pytest
 from waiting import wait_until
 from watched import Program
 
-from monitor.recording.about import about
+from monitor.recording.metadata import about
 from monitor.recording.reader import Recording
 
 PROGRAM = """

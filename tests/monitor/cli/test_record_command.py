@@ -12,7 +12,7 @@ from waiting import wait_until
 from watched import Program
 
 from monitor.errors import UsageError
-from monitor.recording.about import about
+from monitor.recording.metadata import about
 from monitor.recording.reader import Recording, store_at
 from monitor.recording.record import Wanted, check
 

@@ -23,8 +23,8 @@ from watched import Program, wait_for_socket  # noqa: E402
 
 from monitor.findings.engine import Findings  # noqa: E402
 from monitor.plain import stream  # noqa: E402
-from monitor.sources.address import Address  # noqa: E402
-from monitor.sources.connection import connect  # noqa: E402
+from monitor.transport.address import Address  # noqa: E402
+from monitor.transport.connection import connect  # noqa: E402
 from sample_apps.catalogue import samples  # noqa: E402
 from sample_apps.vocabulary import NoFinding  # noqa: E402
 

@@ -4,11 +4,11 @@ import msgspec
 import pytest
 from fake_probe import hello, tick
 
-from monitor import frames
 from monitor.findings.engine import Findings
 from monitor.findings.kinds import BY_KEY, KINDS
-from monitor.findings.model import Sign
+from monitor.findings.model import Observation
 from monitor.findings.thresholds import Thresholds
+from monitor.protocol import frames
 from monitor.store.store import Store
 
 
@@ -35,9 +35,9 @@ class World:
         return [(change.what, change.finding.sign.subject) for change in self.findings.look(self.store)]
 
 
-BUSY = Sign("task_busy", 7, "busy", task=7)
-NEAR = Sign("task_busy", 7, "nearly busy", strong=False, task=7)
-ONCE = Sign("never_retrieved", "x", "failed", at_once=True)
+BUSY = Observation("task_busy", 7, "busy", task=7)
+NEAR = Observation("task_busy", 7, "nearly busy", strong=False, task=7)
+ONCE = Observation("never_retrieved", "x", "failed", at_once=True)
 
 
 @pytest.fixture
@@ -107,7 +107,9 @@ def test_what_is_off_is_not_told():
 
 
 def test_the_worst_kind_comes_first(world):
-    world.after(1, ONCE, Sign("deadlock", 1, "", at_once=True), Sign("memory_growing", 1, "", at_once=True))
+    world.after(
+        1, ONCE, Observation("deadlock", 1, "", at_once=True), Observation("memory_growing", 1, "", at_once=True)
+    )
     assert [finding.kind.key for finding in world.findings.shown()] == ["deadlock", "never_retrieved", "memory_growing"]
 
 

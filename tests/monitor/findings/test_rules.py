@@ -4,9 +4,9 @@ import msgspec
 import pytest
 from fake_probe import NOW, hello, tick
 
-from monitor import frames
 from monitor.findings.engine import Findings
 from monitor.findings.kinds import BY_KEY, KINDS
+from monitor.protocol import frames
 from monitor.store.store import Store
 
 SECOND = 1_000_000

@@ -17,8 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from monitor.attach import door
 from monitor.attach.inject import Result
+from monitor.transport import fd_passing
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -214,7 +214,7 @@ def interpreters() -> dict[str, str]:
 def reach(result: Result, timeout: float = 10.0) -> socket.socket:
     """A connection to the probe that was put in."""
     if result.door is not None:
-        sock = door.enter(result.pid, result.door, timeout)
+        sock = fd_passing.enter(result.pid, result.door, timeout)
     else:
         sock = socket.socket(socket.AF_UNIX)
         sock.connect(result.socket)

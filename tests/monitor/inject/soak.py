@@ -26,9 +26,9 @@ from inject_targets import Running, interpreters, reach
 from waiting import wait_until
 from watched import Viewer
 
-from monitor.attach import door
 from monitor.attach.inject import inject
 from monitor.attach.payload import make
+from monitor.transport import fd_passing
 
 PATIENCE = 60.0
 """Seconds that anything may take: the machine may be busy with other things."""
@@ -143,7 +143,7 @@ def one_round(target: Running, figures: Figures, threads: int) -> None:
         viewer.send({"type": "request", "id": 1, "op": "detach"})
         viewer.until_end(PATIENCE)
     # The descriptors of the probe are closed one after the other; the next round may begin when it says goodbye.
-    wait_until(lambda: door.find(target.pid) is None, "the end of the probe", PATIENCE)
+    wait_until(lambda: fd_passing.find(target.pid) is None, "the end of the probe", PATIENCE)
     wait_until(lambda: target.threads() <= threads or not target.alive, "no more threads than before", PATIENCE)
     assert target.alive, f"the program ended with {target.process.poll()}: {target.stderr}"
     figures.rounds += 1

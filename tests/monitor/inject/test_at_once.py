@@ -13,7 +13,7 @@ import pytest
 from inject_targets import ROOT, Running
 from test_matrix import settled
 
-from monitor.attach.inject import thread_injector, waiting
+from monitor.attach.inject import interruptible_threads, thread_injector
 from monitor.attach.inject.ptrace import PtraceError
 
 
@@ -44,7 +44,7 @@ def test_a_thread_that_another_has_for_a_moment_is_asked_for_again(monkeypatch: 
             raise taken.pop()
         return thread_injector.Done("a new thread", 0.001)
 
-    monkeypatch.setattr(waiting, "threads", lambda _: [(1, "poll")])
+    monkeypatch.setattr(interruptible_threads, "threads", lambda _: [(1, "poll")])
     monkeypatch.setattr(thread_injector, "_by_thread", borrow)
     arguments: tuple[Any, ...] = (1, None, {}, b"", time.monotonic() + 10)
     assert thread_injector.inject(*arguments).how == "a new thread"

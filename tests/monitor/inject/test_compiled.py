@@ -39,7 +39,7 @@ def compiled_by(python: str, folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("version", ["own", "3.12", "3.13"])
 def test_nothing_but_the_text_is_compiled_there(version: str, tmp_path: Path, runtime_dir: Path) -> None:
-    assert compiled_by(interpreter(version), tmp_path) == ["<looptop>/arrival.py"]
+    assert compiled_by(interpreter(version), tmp_path) == ["<looptop>/bootstrap.py"]
 
 
 def test_a_program_whose_python_is_not_to_be_had_compiles(
@@ -49,7 +49,9 @@ def test_a_program_whose_python_is_not_to_be_had_compiles(
     others = [path for name, path in interpreters().items() if name in ("3.12", "3.13")]
     if not others:
         pytest.skip("there is no other Python here than ours")
-    assert {"<looptop>/arrival.py", "<looptop>/probe.py", "<looptop>/hot.py"} <= set(compiled_by(others[0], tmp_path))
+    assert {"<looptop>/bootstrap.py", "<looptop>/probe.py", "<looptop>/hooks/install.py"} <= set(
+        compiled_by(others[0], tmp_path)
+    )
 
 
 def test_a_python_that_does_not_answer_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

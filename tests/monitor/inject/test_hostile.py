@@ -20,10 +20,11 @@ from inject_targets import Running
 from test_matrix import look
 from waiting import wait_until
 
-from monitor.attach import door, payload
+from monitor.attach import payload
 from monitor.attach.inject import inject, memory_file
-from monitor.attach.inject.answer import Answer
 from monitor.errors import ConnectError, Left
+from monitor.transport import fd_passing
+from monitor.transport.mailbox import Answer
 
 NAME = "looptop-0123456789abcdef"
 NOBODY = 65534
@@ -75,7 +76,7 @@ def test_what_is_only_called_like_the_file_of_a_probe_is_not_opened(kind: str, d
     watched = Watched(disguised)
     try:
         assert memory_file.named(os.getpid(), str(handle), NAME), "or this test proves nothing"
-        assert door.find(os.getpid()) is None
+        assert fd_passing.find(os.getpid()) is None
         answer = Answer(os.getpid(), NAME, b"parts")
         assert not answer.look()
         assert not answer.seen
@@ -172,7 +173,7 @@ def test_attach_leaves_a_file_that_the_program_put_in_the_place_of_the_answer(
         with pytest.raises(ConnectError, match="has not started the probe"):
             inject(running.pid, payload.make({"leave": True}, 1.0), timeout=1.0)
         assert running.line() == "done", "or there was no attack"
-        assert door.find(running.pid) is None
+        assert fd_passing.find(running.pid) is None
         assert watched.events() == []
         watched.close()
         assert victim.read_bytes() == VICTIM
@@ -181,7 +182,7 @@ def test_attach_leaves_a_file_that_the_program_put_in_the_place_of_the_answer(
 
 def test_a_door_that_leads_to_somebody_else_is_not_used(tmp_path: Path) -> None:
     """A service would take what root sends for root's wish."""
-    if not door.possible():
+    if not fd_passing.possible():
         pytest.skip("this kernel lets nobody take descriptors of another process (Linux 5.6 does)")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as service:
         service.bind(str(tmp_path / "service"))
@@ -189,7 +190,7 @@ def test_a_door_that_leads_to_somebody_else_is_not_used(tmp_path: Path) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hostile:
             hostile.connect(str(tmp_path / "service"))
             with pytest.raises(Left):
-                door.enter(os.getpid(), hostile.fileno(), 1.0)
+                fd_passing.enter(os.getpid(), hostile.fileno(), 1.0)
         with pytest.raises(BlockingIOError):
             service.recv(10)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -200,7 +201,7 @@ def test_a_door_that_leads_to_somebody_else_is_not_used(tmp_path: Path) -> None:
             os._exit(0)
         try:  # it has the pair, and has not made it
             with pytest.raises(Left):
-                door.enter(child, ours.fileno(), 1.0)
+                fd_passing.enter(child, ours.fileno(), 1.0)
         finally:
             os.kill(child, 9)
             os.waitpid(child, 0)
@@ -222,7 +223,7 @@ def test_a_python_without_memory_files(tmp_path: Path, runtime_dir: Path) -> Non
         result = inject(running.pid, payload.make({"leave": True}, 10))
         with look(result) as viewer:
             viewer.until(lambda: "worker-4" in viewer.names(), "the tasks")
-            found = door.find(running.pid)
+            found = fd_passing.find(running.pid)
             assert found is not None
             assert found.number == result.door
-        wait_until(lambda: door.find(running.pid) is None, "the end of the probe")
+        wait_until(lambda: fd_passing.find(running.pid) is None, "the end of the probe")

@@ -167,7 +167,7 @@ def changed(**facts: Any) -> Payload:
     ("facts", "why"),
     [
         ({"machine": "x86_64-linux-musl"}, "built for another kind of Python"),
-        ({"file": "/nowhere/_hot.abi3.so"}, "its file can not be read here"),
+        ({"file": "/nowhere/_native.abi3.so"}, "its file can not be read here"),
         ({"identity": [1, 2, 3, 4]}, "its file is another one here"),
         ({"build": "of yesterday"}, "another build is loaded already"),
     ],
@@ -191,7 +191,9 @@ def test_hooks_in_python_where_those_in_c_fail(
     files = sources()
     real = files["probe"].read_text()
     files["probe"] = tmp_path / "probe.py"
-    files["probe"].write_text(real.replace("hot.state.closed = False", "hot.state.closed = hot.HOOKS[1]"))  # C has none
+    files["probe"].write_text(
+        real.replace("install.state.closed = False", "install.state.closed = install.HOOKS[1]")
+    )  # C has none
     assert files["probe"].read_text() != real
     payload = replace(make({"leave": True}, 10), files=files)
     with Running(interpreter("own"), COUNTING + IDLE, tmp_path) as target:
@@ -202,19 +204,19 @@ def test_hooks_in_python_where_those_in_c_fail(
 
 
 def test_hooks_in_python_where_others_may_write_to_the_file(tmp_path: Path) -> None:
-    file = tmp_path / "_hot.abi3.so"
+    file = tmp_path / "_native.abi3.so"
     file.write_bytes(b"")
     file.chmod(0o666)
     found = file.stat()
     facts = {"file": str(file), "identity": [found.st_dev, found.st_ino, 0, found.st_mtime_ns], "uid": os.geteuid()}
     with pytest.raises(ImportError, match="others may write"):
-        beside()["read_through"](facts)
+        module_loader()["read_through"](facts)
     file.chmod(0o644)
-    beside()["read_through"]({**facts, "identity": [found.st_dev, found.st_ino, 0, file.stat().st_mtime_ns]})
+    module_loader()["read_through"]({**facts, "identity": [found.st_dev, found.st_ino, 0, file.stat().st_mtime_ns]})
 
 
-def beside() -> dict[str, Any]:
+def module_loader() -> dict[str, Any]:
     """What brings the probe in, in the program."""
-    names: dict[str, Any] = {"__name__": "beside"}
-    exec(sources()["beside"].read_text(), names)
+    names: dict[str, Any] = {"__name__": "module_loader"}
+    exec(sources()["module_loader"].read_text(), names)
     return names

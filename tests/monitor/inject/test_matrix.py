@@ -12,11 +12,12 @@ from inject_targets import Running, interpreters, reach
 from waiting import wait_until
 from watched import Viewer
 
-from monitor.attach import door, payload
 from monitor.attach import inject as package
+from monitor.attach import payload
+from monitor.attach.targets import resolve
 from monitor.errors import ConnectError
-from monitor.sources.connection import connect
-from monitor.targets import resolve
+from monitor.transport import fd_passing
+from monitor.transport.connection import connect
 
 VERSIONS = ("own", "system", "3.11", "3.12", "3.13", "3.14", "3.15")
 STATES = ("idle", "ticking", "cpu", "malloc", "sleeping", "second_thread")
@@ -71,12 +72,12 @@ def test_in_and_out_of_what_is_installed_here(state: str, tmp_path: Path, runtim
 def test_in_and_out_where_no_descriptors_can_be_taken(
     tmp_path: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(payload.door, "possible", lambda: False)
+    monkeypatch.setattr(payload.fd_passing, "possible", lambda: False)
     in_and_out(interpreters()["own"], "idle", tmp_path, runtime_dir)
 
 
 def test_nothing_has_a_name_and_others_find_it_all_the_same(tmp_path: Path, runtime_dir: Path) -> None:
-    if not door.possible():
+    if not fd_passing.possible():
         pytest.skip("this kernel lets nobody take descriptors of another process (Linux 5.6 does)")
     with Running(interpreters()["own"], "idle", tmp_path) as target:
         with pytest.raises(ConnectError, match="has no probe"):
@@ -90,9 +91,9 @@ def test_nothing_has_a_name_and_others_find_it_all_the_same(tmp_path: Path, runt
             assert all("memfd" in name for name in files), files
             first.ask("detach")
             first.until_end()
-        wait_until(lambda: door.find(target.pid) is None, "the end of the probe")
+        wait_until(lambda: fd_passing.find(target.pid) is None, "the end of the probe")
         with pytest.raises(ConnectError, match=r"the probe of process \d+ has left"):
-            door.enter(target.pid, result.door or 0, 1.0)
+            fd_passing.enter(target.pid, result.door or 0, 1.0)
 
 
 def in_and_out(python: str, state: str, tmp_path: Path, runtime_dir: Path) -> None:

@@ -17,8 +17,8 @@ from waiting import wait_until
 from watched import Viewer
 
 from monitor.attach import payload
-from monitor.attach.enter import Way
 from monitor.attach.inject import Result, gdb, inject
+from monitor.attach.injection import Way
 from monitor.errors import ConnectError
 
 

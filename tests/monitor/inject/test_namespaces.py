@@ -14,9 +14,10 @@ from inject_targets import ROOT, Running, interpreters
 from test_matrix import difference, look, settled
 from waiting import wait_until
 
-from monitor.attach import door, payload
+from monitor.attach import payload
 from monitor.attach.inject import inject, target
 from monitor.errors import ConnectError
+from monitor.transport import fd_passing
 
 CONTAINER = ("unshare", "--pid", "--mount", "--net", "--fork", "--kill-child", "--mount-proc")
 NOBODY = 65534
@@ -47,7 +48,7 @@ def test_from_the_host_into_a_container(
     way: str, contained: tuple[str, ...], tmp_path: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if way == "file":
-        monkeypatch.setattr(payload.door, "possible", lambda: False)
+        monkeypatch.setattr(payload.fd_passing, "possible", lambda: False)
     # A file system of its own at /mnt: what is there is not there for us.
     command = (*contained, "sh", "-c", 'mount -t tmpfs none /mnt && exec "$@"', "sh")
     with Running(interpreters()["own"], "idle", tmp_path, before=command, LOOPTOP_DIR="/mnt/run") as running:
@@ -91,7 +92,7 @@ def test_root_goes_into_a_program_of_another_user_and_runs_nothing_of_theirs(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     if way == "file":
-        monkeypatch.setattr(payload.door, "possible", lambda: False)
+        monkeypatch.setattr(payload.fd_passing, "possible", lambda: False)
     open_to_nobody(tmp_path)
     home = Path(tempfile.mkdtemp(prefix="theirs-"))  # short: it has to hold the path of a socket
     request.addfinalizer(lambda: shutil.rmtree(home, ignore_errors=True))
@@ -113,7 +114,7 @@ def test_root_goes_into_a_program_of_another_user_and_runs_nothing_of_theirs(
             viewer.until(lambda: "worker-4" in viewer.names(), "the tasks")
             assert viewer.ask("detach")[-1]["ok"]
             viewer.until_end()
-        wait_until(lambda: door.find(running.pid) is None, "the end of the probe")
+        wait_until(lambda: fd_passing.find(running.pid) is None, "the end of the probe")
         assert running.alive
         assert running.stderr == ""
 

@@ -189,7 +189,7 @@ def test_no_descriptors_left(tmp_path: Path) -> None:
 
 
 def test_nowhere_to_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(payload.door, "possible", lambda: False)
+    monkeypatch.setattr(payload.fd_passing, "possible", lambda: False)
     with Running(sys.executable, "idle", tmp_path, LOOPTOP_DIR="/proc/nowhere") as target:
         before, threads, files = target.state(), target.threads(), target.files()
         error = refused(target.pid)
@@ -204,8 +204,8 @@ def test_a_probe_that_fails_says_why_to_us_and_not_to_the_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     brought = {path.stem: path for path in payload.FETCHED}
-    modules = {**brought, "settings": tmp_path / "settings.py", "start": tmp_path / "start.py"}
-    modules["settings"].write_text("")
+    modules = {**brought, "base.settings": tmp_path / "settings.py", "start": tmp_path / "start.py"}
+    modules["base.settings"].write_text("")
     modules["start"].write_text("def make(given, door):\n    return 1 / 0\n")
     monkeypatch.setattr(payload, "sources", lambda: modules)
     with Running(sys.executable, "idle", tmp_path) as target:

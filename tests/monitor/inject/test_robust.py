@@ -18,9 +18,9 @@ from inject_targets import ROOT, Running, interpreters, reach
 from test_matrix import difference, interpreter, look
 from waiting import wait_until
 
-from monitor.attach import door
 from monitor.attach.inject import inject
 from monitor.attach.payload import make
+from monitor.transport import fd_passing
 
 OWN = interpreters()["own"]
 
@@ -48,7 +48,7 @@ def test_kills_at_random_moments(tmp_path: Path, runtime_dir: Path) -> None:
         for how in ["helper", "viewer", "Ctrl-C"] * 2:
             command = [sys.executable, "-m", "monitor", "watch", str(target.pid), "--duration", "30"]
             with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as viewer:
-                helper = wait_until(lambda: helper_of(viewer.pid) or door.find(target.pid), "the helper", 20)
+                helper = wait_until(lambda: helper_of(viewer.pid) or fd_passing.find(target.pid), "the helper", 20)
                 time.sleep(chance.uniform(0, 0.4))
                 if how == "helper" and isinstance(helper, int):
                     with suppress(ProcessLookupError):
@@ -58,7 +58,7 @@ def test_kills_at_random_moments(tmp_path: Path, runtime_dir: Path) -> None:
                 viewer.communicate(timeout=20)
             assert target.alive, f"after a kill of the {how}: {target.stderr}"
             assert target.state()["sys"]
-        wait_until(lambda: door.find(target.pid) is None, "the probe to leave by itself", 15)
+        wait_until(lambda: fd_passing.find(target.pid) is None, "the probe to leave by itself", 15)
         wait_until(lambda: len(target.files()) == len(files), "the same files")
         # What was sent before somebody was killed may still come, and leaves when nobody comes for it.
         with suppress(AssertionError):
@@ -91,7 +91,7 @@ def test_connections_that_break(tmp_path: Path, runtime_dir: Path) -> None:
             assert result.door is not None
             for _ in range(3):  # nobody sends a socket, or something that is none
                 process = os.pidfd_open(target.pid)
-                with socket.socket(fileno=door._take(process, result.door)) as raw:
+                with socket.socket(fileno=fd_passing._take(process, result.door)) as raw:
                     os.close(process)
                     raw.send(b".")
                     with Path(os.devnull).open() as null:
@@ -99,7 +99,7 @@ def test_connections_that_break(tmp_path: Path, runtime_dir: Path) -> None:
                         socket.send_fds(raw, [b"."], [null.fileno()] * 3)
             viewer.ticks(2)
             assert len([name for name in target.files() if name == "/dev/null"]) <= 2
-        wait_until(lambda: door.find(target.pid) is None, "the probe to leave with its last viewer")
+        wait_until(lambda: fd_passing.find(target.pid) is None, "the probe to leave with its last viewer")
         assert target.alive
         assert target.stderr == ""
 

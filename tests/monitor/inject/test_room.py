@@ -12,7 +12,7 @@ import pytest
 from inject_targets import ROOT, Running
 from test_refusals import refused
 
-from monitor.attach.inject import room
+from monitor.attach.inject import resource_limits
 from monitor.errors import ConnectError
 
 MIB = 1 << 20
@@ -47,22 +47,22 @@ def group(folder: Path, version: int, most: str, used: int, cached: int = 0) -> 
 def test_too_little_memory_in_a_group(version: int, tmp_path: Path) -> None:
     full = group(tmp_path / "full", version, str(64 * MIB), 60 * MIB)
     with pytest.raises(ConnectError, match="PID 7 is in a group that uses 60 of at most 64 MiB of memory: a probe may"):
-        room._check_memory(7, full)
-    room._check_memory(7, group(tmp_path / "cached", version, str(64 * MIB), 60 * MIB, cached=30 * MIB))
-    room._check_memory(7, group(tmp_path / "wide", version, str(640 * MIB), 60 * MIB))
-    room._check_memory(7, group(tmp_path / "free", version, "max", 60 * MIB))
-    room._check_memory(7, tmp_path / "nothing")
+        resource_limits._check_memory(7, full)
+    resource_limits._check_memory(7, group(tmp_path / "cached", version, str(64 * MIB), 60 * MIB, cached=30 * MIB))
+    resource_limits._check_memory(7, group(tmp_path / "wide", version, str(640 * MIB), 60 * MIB))
+    resource_limits._check_memory(7, group(tmp_path / "free", version, "max", 60 * MIB))
+    resource_limits._check_memory(7, tmp_path / "nothing")
 
 
 def test_too_few_threads_in_a_group(tmp_path: Path) -> None:
     (tmp_path / "pids.current").write_text("18\n")
     for most in ("21", "max"):
         (tmp_path / "pids.max").write_text(f"{most}\n")
-        room._check_threads(7, tmp_path)
+        resource_limits._check_threads(7, tmp_path)
     (tmp_path / "pids.max").write_text("20\n")
     with pytest.raises(ConnectError, match="PID 7 is in a group with 18 of at most 20 threads and processes: a probe"):
-        room._check_threads(7, tmp_path)
-    room._check_threads(7, tmp_path / "nothing")
+        resource_limits._check_threads(7, tmp_path)
+    resource_limits._check_threads(7, tmp_path / "nothing")
 
 
 CROWDED = """
@@ -86,25 +86,25 @@ def test_a_user_who_may_have_no_more_threads() -> None:
             f"PID {process.pid} may have at most 3 threads and processes \\(ulimit -u\\), and its user has 1: a probe"
         )
         with pytest.raises(ConnectError, match=text):
-            room.check(process.pid, status)
-        room.check(process.pid, {**status, "CapEff": "0000000001000000"})  # CAP_SYS_RESOURCE
+            resource_limits.check(process.pid, status)
+        resource_limits.check(process.pid, {**status, "CapEff": "0000000001000000"})  # CAP_SYS_RESOURCE
         process.stdin.write(b"\n")
         process.stdin.flush()
         process.stdout.readline()
-        room.check(process.pid, status)
+        resource_limits.check(process.pid, status)
         process.stdin.close()
 
 
 def test_the_groups_above_count_too(tmp_path: Path) -> None:
     listed = tmp_path / "cgroup"
     listed.write_text("8:pids:/a\n4:cpu,memory:/pod/app\n0::/pod/app\n")
-    found = [str(folder.relative_to(tmp_path)) for folder in room.groups(listed, "memory", tmp_path)]
+    found = [str(folder.relative_to(tmp_path)) for folder in resource_limits.groups(listed, "memory", tmp_path)]
     assert found == ["memory/pod/app", "memory/pod", "memory", "pod/app", "pod", "."]
-    assert [str(folder.relative_to(tmp_path)) for folder in room.groups(listed, "pids", tmp_path)][:2] == [
+    assert [str(folder.relative_to(tmp_path)) for folder in resource_limits.groups(listed, "pids", tmp_path)][:2] == [
         "pids/a",
         "pids",
     ]
-    assert list(room.groups(tmp_path / "gone", "memory", tmp_path)) == []
+    assert list(resource_limits.groups(tmp_path / "gone", "memory", tmp_path)) == []
 
 
 def test_a_dry_run_refuses_what_would_be_refused() -> None:

@@ -15,7 +15,7 @@ from waiting import wait_until
 
 from monitor.attach import inject as package
 from monitor.attach import payload
-from monitor.attach.inject import waiting
+from monitor.attach.inject import interruptible_threads
 from monitor.errors import ConnectError
 
 MUCH = 10_000_000
@@ -74,7 +74,10 @@ def stuck(python: str, what: str, folder: Path) -> Iterator[tuple[Running, socke
         with Running(python, STUCK.format(what=what, much=MUCH), folder) as target:
             peer = listener.accept()[0]
             with peer:
-                numbers = {name: number for number, name in (waiting.SAFE | waiting.PARTIAL).items()}
+                numbers = {
+                    name: number
+                    for number, name in (interruptible_threads.SAFE | interruptible_threads.PARTIAL).items()
+                }
                 call = str(numbers[what.partition("_")[0]])
                 path = Path(f"/proc/{target.pid}/syscall")
                 wait_until(lambda: path.read_text().split()[0] == call, "the call")

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from fake_probe import DETAILS, NOW, event, hello, static, tick
 
-from monitor import frames
 from monitor.plain import objects
 from monitor.plain.objects import dump, snapshot
+from monitor.protocol import frames
 from monitor.store.store import Store
 
 TASK_KEYS = [

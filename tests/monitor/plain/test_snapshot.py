@@ -7,8 +7,8 @@ from monitor.errors import ConnectError, UsageError
 from monitor.plain import snapshot
 from monitor.plain.snapshot import as_tree, look, sort_order, validate
 from monitor.plain.wanted import Wanted, ask
-from monitor.sources.address import Address
-from monitor.sources.connection import connect
+from monitor.transport.address import Address
+from monitor.transport.connection import connect
 
 
 @pytest.fixture

@@ -6,15 +6,15 @@ import pytest
 from fake_probe import hello, static, tick
 from rich.cells import cell_len
 
-from monitor import frames
 from monitor.attach.programs import Program
 from monitor.plain.programs import programs
 from monitor.plain.reports import heading_lines, tasks
 from monitor.plain.snapshot import Look, chosen
 from monitor.plain.tables import Heading, cut, fit, table
 from monitor.plain.wanted import Wanted
+from monitor.protocol import frames
 from monitor.store.columns import TASKS
-from monitor.store.names import site_text
+from monitor.store.labels import site_text
 from monitor.store.store import Store
 
 HOSTILE = [

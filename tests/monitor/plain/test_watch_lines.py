@@ -6,13 +6,13 @@ import msgspec
 import pytest
 from fake_probe import NOW, event, hello, serve, static, tick
 
-from monitor import frames
 from monitor.findings.engine import Findings
 from monitor.plain.findings import watched
 from monitor.plain.objects import dump
 from monitor.plain.stream import Ordered, Stream, line, wanted, watch
-from monitor.sources.address import Address
-from monitor.sources.connection import connect
+from monitor.protocol import frames
+from monitor.transport.address import Address
+from monitor.transport.connection import connect
 
 EXCEPTION = {"type": "ValueError", "message": "boom\nsecond line", "traceback": [1, 2]}
 SLOW = event(

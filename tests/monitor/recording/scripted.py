@@ -11,7 +11,7 @@ from typing import Any
 import fake_probe
 import msgspec
 
-from monitor import frames, keyframes
+from monitor.protocol import frames, keyframes
 from monitor.recording.triggers import Triggers
 from monitor.recording.writer import File, Recorder, Sink
 from monitor.store.store import Store

@@ -3,7 +3,7 @@
 import pytest
 from scripted import NOW, record
 
-from monitor.recording.about import about, in_folder
+from monitor.recording.metadata import about, in_folder
 
 
 @pytest.fixture(scope="module")

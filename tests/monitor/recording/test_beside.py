@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 FAILING = """
 import os, sys
 from pathlib import Path
-from monitor.recording import beside
+from monitor.recording import detached_recorder
 from monitor.recording.record import Wanted
 
 def fail(pid):
     raise FileNotFoundError(2, "no such thing", "/somewhere")
 
-beside._reach = fail
-recorder = beside.Beside(Wanted(Path(sys.argv[1])))
+detached_recorder._reach = fail
+recorder = detached_recorder.Beside(Wanted(Path(sys.argv[1])))
 assert Path(sys.argv[1]).exists()
 recorder.begin(os.getpid())
 """

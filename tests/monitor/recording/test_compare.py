@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scripted import Script, frame, record
 
 from monitor.errors import UsageError
-from monitor.frames import Event, Tick
+from monitor.protocol.frames import Event, Tick
 from monitor.recording.compare import FIGURES, Line, by_chance, compare, condition, failing, pairs
 from monitor.recording.figures import Figures, Place, figures
 

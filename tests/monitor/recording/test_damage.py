@@ -17,17 +17,17 @@ from hypothesis import strategies as st
 from scripted import Script, record
 
 from monitor.errors import LooptopError, UsageError
-from monitor.frames import Tick
-from monitor.keyframes import Keyframe
 from monitor.plain.export import ndjson
-from monitor.recording import format as file_format
-from monitor.recording.about import about
+from monitor.protocol.frames import Tick
+from monitor.protocol.keyframes import Keyframe
+from monitor.recording import file_format as file_format
 from monitor.recording.figures import figures
-from monitor.recording.format import HEAD_SIZE, PARTS, Summary
+from monitor.recording.file_format import HEAD_SIZE, PARTS, Summary
+from monitor.recording.metadata import about
 from monitor.recording.perfetto import trace
 from monitor.recording.player import RecordingSource
 from monitor.recording.reader import Recording
-from monitor.recording.walk import walk
+from monitor.recording.replay_frames import walk
 from monitor.store.store import Store
 
 MOST_MEMORY = 300 << 20

@@ -10,8 +10,8 @@ from test_round_trip import whole
 from waiting import wait_until
 
 from monitor.plain.stream import replayed
-from monitor.recording.about import about
 from monitor.recording.figures import figures
+from monitor.recording.metadata import about
 from monitor.recording.reader import Recording
 from monitor.recording.writer import File, Recorder
 from monitor.store.store import Store

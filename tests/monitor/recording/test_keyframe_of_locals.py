@@ -2,9 +2,9 @@
 
 from scripted import Script
 
-from monitor import frames
-from monitor.store.keyframe import take
-from monitor.store.restored import restore
+from monitor.protocol import frames
+from monitor.store.codec.keyframe_decode import restore
+from monitor.store.codec.keyframe_encode import take
 from monitor.store.store import Store
 
 

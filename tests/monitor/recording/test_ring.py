@@ -6,7 +6,7 @@ import pytest
 from scripted import NOW, Script, frame, record
 
 from monitor.errors import UsageError
-from monitor.recording.about import about
+from monitor.recording.metadata import about
 from monitor.recording.reader import Recording
 from monitor.recording.ring import Ring
 from monitor.recording.triggers import Triggers

@@ -14,14 +14,14 @@ from waiting import wait_until
 from watched import Program
 
 from monitor.errors import ConnectError
-from monitor.recording import way_back as module
+from monitor.recording import reconnect as module
 from monitor.recording.reader import Recording
+from monitor.recording.reconnect import way_back
 from monitor.recording.record import Wanted, record
-from monitor.recording.way_back import way_back
 from monitor.recording.writer import File, Recorder
-from monitor.sources.address import Address
-from monitor.sources.connection import Closed, Unreachable, connect
 from monitor.store.store import Store
+from monitor.transport.address import Address
+from monitor.transport.connection import Closed, Unreachable, connect
 
 BLOCKING = """
     import asyncio, time

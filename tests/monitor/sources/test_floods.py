@@ -36,8 +36,8 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]
 
 MEMORY = """
 import resource, sys, time
-from monitor.sources.address import Address
-from monitor.sources.connection import connect
+from monitor.transport.address import Address
+from monitor.transport.connection import connect
 from monitor.sources.live import LiveSource
 from monitor.store.store import Store
 source = LiveSource(lambda: connect(Address(path=sys.argv[1])))

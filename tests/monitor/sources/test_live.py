@@ -7,13 +7,13 @@ from itertools import pairwise
 import pytest
 from fake_probe import SESSION, eventually, hello, serve, static, tick
 
-from monitor import frames
+from monitor.attach.targets import Gone
 from monitor.errors import ConnectError
+from monitor.protocol import frames
 from monitor.sources import live
-from monitor.sources.address import Address
-from monitor.sources.connection import connect
 from monitor.sources.live import LiveSource
-from monitor.targets import Gone
+from monitor.transport.address import Address
+from monitor.transport.connection import connect
 
 
 @pytest.fixture(autouse=True)

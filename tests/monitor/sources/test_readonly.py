@@ -13,10 +13,11 @@ import pytest
 from interpreters import find_python
 from waiting import wait_until
 
-from monitor import cli, frames
+from monitor import cli
 from monitor.attach.programs import look
+from monitor.attach.readonly import open_readonly
 from monitor.errors import ConnectError
-from monitor.sources.readonly import open_readonly
+from monitor.protocol import frames
 from monitor.store.store import Store
 
 PROGRAM = """

@@ -11,12 +11,12 @@ import psutil
 import pytest
 from fake_probe import eventually, hello
 
-from monitor import frames
 from monitor.errors import ConnectError
-from monitor.sources import silence
-from monitor.sources.address import Address
-from monitor.sources.connection import connect
-from monitor.sources.silence import why
+from monitor.protocol import frames
+from monitor.transport import silence
+from monitor.transport.address import Address
+from monitor.transport.connection import connect
+from monitor.transport.silence import why
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from collections import namedtuple
 
 import pytest
 
-from monitor import frames
-from monitor.sources import unwinder
+from monitor.attach import unwinder
+from monitor.protocol import frames
 from monitor.store.store import Store
 
 Group = namedtuple("Group", "thread_id awaited_by")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from fake_probe import DETAILS, event, hello, static, tick
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor import frames
 from monitor.errors import LooptopError
+from monitor.protocol import frames
 from monitor.store.store import Store
 
 GOOD = [

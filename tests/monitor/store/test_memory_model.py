@@ -4,9 +4,9 @@ import msgspec
 import pytest
 from fake_probe import NOW, SESSION, hello, static, tick
 
-from monitor import frames
-from monitor.format import UNKNOWN
+from monitor.formatting import UNKNOWN
 from monitor.plain.memory import Growth, growth_lines, growth_object, profiles_lines, profiles_object, row_object
+from monitor.protocol import frames
 from monitor.store.memory_columns import MEMORY, PROFILES
 from monitor.store.store import Store
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import json
 
-from monitor import frames
+from monitor.protocol import frames
 from monitor.store.column import ordered
 from monitor.store.columns import TASKS
 from monitor.store.model import Site, Task

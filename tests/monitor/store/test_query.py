@@ -6,8 +6,8 @@ from fake_probe import hello, static, tick
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor import frames
 from monitor.errors import USAGE, UsageError
+from monitor.protocol import frames
 from monitor.store import query
 from monitor.store.column import by_key, ordered
 from monitor.store.columns import TASKS

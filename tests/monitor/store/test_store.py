@@ -9,7 +9,7 @@ from fake_probe import DETAILS, NOW, SESSION, event, hello, static, tick
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor import frames
+from monitor.protocol import frames
 from monitor.store.ends import MOST_ENDED, MOST_FAILED
 from monitor.store.store import Store
 

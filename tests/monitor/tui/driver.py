@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from scene import FakeClock, FakeProgram, FakeSource, everything
 from textual.widgets import Input
 
-from monitor import frames
+from monitor.protocol import frames
 from monitor.tui.app import Looptop
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from scene import HOSTILE, MAIN, SECOND, START, hello, static, tick
 
-from monitor import frames, memory_frames
+from monitor.protocol import frames, memory_frames
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

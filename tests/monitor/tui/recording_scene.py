@@ -12,7 +12,7 @@ from driver import Driver
 from memory_scene import ABLE, look, tracing
 from scene import SECOND, START, FakeClock, FakeSource, events, hello, static, tick
 
-from monitor import frames, memory_frames
+from monitor.protocol import frames, memory_frames
 from monitor.recording.player import RecordingSource
 from monitor.recording.reader import Recording
 from monitor.recording.writer import File, Recorder

@@ -7,16 +7,16 @@ from typing import Any
 
 import msgspec
 
-from monitor import frames
+from monitor.protocol import frames
 from monitor.sources.base import Status
-from probes import wire
+from probes.base import protocol
 
 HERE = Path(__file__).parent
 APP = str(HERE / "scene_app.py")
 ASYNCIO = "/usr/lib/python3.11/asyncio/locks.py"
 SECOND = 1_000_000
 START = 2_000_000_000 * SECOND  # newer than any file, so that no source looks changed
-STATE = {name: number for number, name in enumerate(wire.STATES)}
+STATE = {name: number for number, name in enumerate(protocol.STATES)}
 
 HOSTILE = (
     "[/x]",
@@ -69,7 +69,7 @@ MAIN, WORKERS, HANDLERS, HOSTILES = 1, range(2, 7), range(10, 40), range(50, 50 
 def hello(*, session: str = "session-1", at: float = 60.0, pid: int = 4242, **changes: Any) -> frames.Hello:
     """Who is watched."""
     facts: dict[str, Any] = {
-        "protocol": wire.PROTOCOL,
+        "protocol": protocol.PROTOCOL,
         "session": session,
         "pid": pid,
         "started": START,
@@ -94,11 +94,11 @@ def hello(*, session: str = "session-1", at: float = 60.0, pid: int = 4242, **ch
 
 def static() -> frames.Static:
     """Strings, sites, loops and all tasks."""
-    tasks: list[Any] = [(MAIN, "main", 2, 1, START + SECOND, None, 0, 0, wire.BORN_BEFORE_ATTACH)]
+    tasks: list[Any] = [(MAIN, "main", 2, 1, START + SECOND, None, 0, 0, protocol.BORN_BEFORE_ATTACH)]
     tasks += [(n, f"worker-{n - 2}", 4, 1, START + 2 * SECOND, None, MAIN, 1, 0) for n in WORKERS]
     tasks += [(n, f"Task-{n}", 5, 1, START + (20 + n) * SECOND, None, MAIN, 2, 0) for n in HANDLERS]
     tasks += [
-        (n, name, 11 if number == 1 else 4, 1, START + 30 * SECOND, START + 40 * SECOND, 2, 13, wire.EAGER)
+        (n, name, 11 if number == 1 else 4, 1, START + 30 * SECOND, START + 40 * SECOND, 2, 13, protocol.EAGER)
         for number, (n, name) in enumerate(zip(HOSTILES, HOSTILE, strict=True))
     ]
     return frames.Static(

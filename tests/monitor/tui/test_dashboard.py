@@ -20,7 +20,7 @@ from scene import (
 )
 from textual.events import Key
 
-from monitor import frames
+from monitor.protocol import frames
 from monitor.sources.base import Status
 from monitor.tui.keys import APART, KEYS, SCOPES, by_id
 from monitor.tui.screens.confirm import ConfirmScreen

@@ -12,16 +12,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from scene import HOSTILE, everything
 
-from monitor import format as fmt
+from monitor import formatting as fmt
 from monitor.findings.columns import FINDINGS
 from monitor.sources.base import Status
 from monitor.store.columns import ENDED, GROUPS, SLOW, TASKS
 from monitor.store.store import Store
 from monitor.tui import keys, theme
-from monitor.tui.captured import Captured
 from monitor.tui.paint import Line, columns, crop, fit, line, spread, to_strip
 from monitor.tui.program import status_words
-from monitor.tui.pulse import Pulse
 from monitor.tui.screens.blocking_line import BlockingLineScreen
 from monitor.tui.screens.end import EndScreen
 from monitor.tui.screens.ended import EndedScreen
@@ -29,6 +27,8 @@ from monitor.tui.screens.output import OutputScreen
 from monitor.tui.screens.slow import SlowScreen
 from monitor.tui.screens.task import TaskScreen
 from monitor.tui.screens.tasks import TasksScreen
+from monitor.tui.terminal.captured import Captured
+from monitor.tui.tick_rate import Pulse
 from monitor.tui.widgets import spark
 from monitor.tui.widgets.column_layout import GAP, lay_out
 from monitor.tui.widgets.header import Situation, header

@@ -5,7 +5,7 @@ from __future__ import annotations
 from driver import running
 from scene import SECOND, START, everything
 
-from monitor import frames
+from monitor.protocol import frames
 
 FRAMEWORK = "/venv/lib/python3.11/site-packages/starlette/routing.py"
 STRINGS = [FRAMEWORK, "Router.app"]

@@ -25,7 +25,7 @@ from scene import (
 )
 from textual.widgets import Input
 
-from monitor import frames
+from monitor.protocol import frames
 from monitor.sources.base import Status
 
 GOLDEN = Path(__file__).parent / "golden"

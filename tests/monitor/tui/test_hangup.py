@@ -4,7 +4,7 @@ import threading
 
 from textual.drivers._writer_thread import MAX_QUEUED_WRITES, WriterThread
 
-from monitor.tui.hangup import Terminal
+from monitor.tui.terminal.lost_terminal import Terminal
 
 
 class Gone:

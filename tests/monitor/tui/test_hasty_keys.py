@@ -17,7 +17,7 @@ from scene import FakeProgram, FakeSource, detail_of_worker, everything, hello, 
 from test_connect_screen import PROGRAMS, FakeHome
 from textual.events import Key
 
-from monitor import frames
+from monitor.protocol import frames
 from monitor.tui.app import Looptop
 from monitor.tui.connect import Connect
 

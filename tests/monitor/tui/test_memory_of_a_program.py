@@ -10,11 +10,11 @@ from pathlib import Path
 from textual.widgets import Input
 from watched import ROOT, Program
 
+from monitor.attach.targets import resolve
 from monitor.recording.player import RecordingSource
 from monitor.recording.reader import Recording
-from monitor.sources.connection import connect
 from monitor.sources.live import LiveSource
-from monitor.targets import resolve
+from monitor.transport.connection import connect
 from monitor.tui.app import Looptop
 from monitor.tui.screens.allocation import AllocationScreen
 from monitor.tui.screens.memory import MemoryScreen

@@ -6,7 +6,7 @@ from driver import Driver, running
 from memory_scene import able, answer, ask, traced, tracing, usage_tick
 from scene import hello, tick
 
-from monitor import frames
+from monitor.protocol import frames
 from monitor.tui.screens.allocation import AllocationScreen
 from monitor.tui.screens.memory import MemoryScreen
 

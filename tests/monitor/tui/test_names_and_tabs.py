@@ -4,13 +4,13 @@ import msgspec
 import pytest
 from fake_probe import hello, static, tick
 
-from monitor import frames
+from monitor.protocol import frames
 from monitor.store.columns import TASKS
-from monitor.store.names import called, who
+from monitor.store.labels import called, who
 from monitor.store.store import Store
 from monitor.tui import tabs
 from monitor.tui.main_screens import MAIN
-from monitor.tui.task_rows import TaskRows
+from monitor.tui.rows.tasks import TaskRows
 from monitor.tui.widgets.column_layout import lay_out
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from driver import running
 from scene import START, hello, static
 
-from monitor import frames
+from monitor.protocol import frames
 
 WHY = "read-only: remote debugging is disabled"
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from monitor.store.model import Task
 from monitor.store.store import Store
-from monitor.tui.task_rows import TreeRows
+from monitor.tui.rows.tasks import TreeRows
 
 
 def task(number, parent, busy):

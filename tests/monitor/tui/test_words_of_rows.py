@@ -6,12 +6,12 @@ import msgspec
 import pytest
 from fake_probe import event, hello, static, tick
 
-from monitor import frames
+from monitor.protocol import frames
 from monitor.store.columns import TASKS
 from monitor.store.model import Failure
 from monitor.store.store import Store
-from monitor.tui.ended_rows import EndedRows
-from monitor.tui.task_rows import TaskRows
+from monitor.tui.rows.ended import EndedRows
+from monitor.tui.rows.tasks import TaskRows
 
 
 def test_words_and_words_of_a_column():

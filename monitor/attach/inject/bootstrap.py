@@ -1,0 +1,181 @@
+"""Runs in the watched program, in a thread of its own: finds its probe, or brings a new one in, and says so.
+
+Sent as text (see `monitor.attach.payload`), so that any Python can run it, and short, because compiling it keeps the
+interpreter from the program: the rest is `module_loader`, which is fetched like the modules of `probes`. Never imported.
+
+What is to be told goes into a memory file that the attacher finds by its name, never to stderr.
+"""
+
+# mypy: ignore-errors
+# Without annotations: those would need a module that the program may not have loaded, or be evaluated there.
+
+import posix
+import sys
+import time
+
+PACKAGE = "_looptop"
+PATIENCE = 10.0  # seconds for which the answer is kept, and for an import of asyncio to end
+WANTED, GIVEN, TAKEN, PARTS_AT = b"parts?\n", b"parts!\n", b"taken!\n", 65536  # as in `answer`
+
+
+class Parts:
+    """The modules of the bundle, which the attacher puts into a file of ours. Read one by one: see `payload`."""
+
+    def __init__(self, handle, until):
+        posix.write(handle, WANTED)
+        while posix.pread(handle, len(GIVEN), 0) != GIVEN:
+            if time.time() > until:
+                raise Refused("the attacher has gone")
+            time.sleep(0.001)
+        self.handle = handle
+        self.external = sys.modules["_frozen_importlib_external"]
+        length = int(posix.pread(handle, 8, PARTS_AT))
+        self.begin = PARTS_AT + 8 + length
+        magic, self.places = self.external.marshal.loads(posix.pread(handle, length, PARTS_AT + 8))
+        self.is_our_python = magic == self.external.MAGIC_NUMBER
+
+    def code(self, name):
+        """Of a module: what was compiled for this Python, or its source compiled here."""
+        file = f"<looptop>/{name.replace('.', '/')}.py"
+        source_at, source_size, code_at, code_size = self.places[name]
+        if not self.is_our_python:
+            source = posix.pread(self.handle, source_size, self.begin + source_at)
+            return compile(source, file, "exec", dont_inherit=True)
+        code = self.external.marshal.loads(posix.pread(self.handle, code_size, self.begin + code_at))
+        sys.modules["_imp"]._fix_co_filename(code, file)  # noqa: SLF001 - as importlib does
+        return code
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer
+    """There will be no probe; what is to be told instead."""
+
+
+def asyncio_is_there(until):
+    """Whether the program has loaded asyncio, which it may be about to finish."""
+    while time.time() < until:
+        module = sys.modules.get("asyncio")
+        if module is None:
+            return False
+        if not getattr(module.__spec__, "_initializing", False):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def settle(bundle, handle):
+    """Gets a probe ready, or finds the one that is there. Returns what the attacher is told, and the new probe."""
+    probe = getattr(sys, "_looptop_probe", None)
+    if probe is not None:
+        return facts(probe, "found", []), None
+    if not asyncio_is_there(min(bundle["until"], time.time() + PATIENCE)):
+        raise Refused("asyncio")
+    parts = Parts(handle, bundle["until"])
+    loader = {"__name__": f"{PACKAGE}.module_loader"}
+    exec(parts.code("module_loader"), loader)  # noqa: S102 - our own text
+    probe, told, loops = loader["bring_in"](bundle, parts, globals())
+    if probe is None:
+        raise Refused("; ".join(told) or "it can not make a socket")
+    return {**facts(probe, "started", told), "loops": loops}, probe
+
+
+def facts(probe, how, told):
+    """Where to find a probe, and what it is."""
+    return {
+        "how": how,
+        "pid": posix.getpid(),
+        "session": probe.session_id,
+        "socket": probe.openings.socket_path,
+        "door": probe.openings.door,
+        "name": probe.openings.name,
+        "program": probe.openings.program,
+        "python": sys.version.partition(" ")[0],
+        "loops": None,
+        "told": told,
+    }
+
+
+def open_answer(name):
+    """A file that is nowhere on disk, with that name in /proc/PID/fd."""
+    if hasattr(posix, "memfd_create"):
+        try:
+            return posix.memfd_create(name, posix.MFD_CLOEXEC)
+        except OSError:
+            pass
+    for folder in ("/dev/shm", "/tmp", "/var/tmp"):  # noqa: S108 - made exclusively, and gone at once
+        path = f"{folder}/{name}"
+        try:
+            handle = posix.open(path, posix.O_RDWR | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o600)
+        except OSError:
+            continue
+        posix.unlink(path)
+        return handle
+    raise OSError("nowhere to write")
+
+
+def answer(handle, told):
+    """Puts what is to be told into the file, in the place of all that was there."""
+    posix.ftruncate(handle, 0)
+    posix.pwrite(handle, as_json(told).encode() + b"\n", 0)
+
+
+def as_json(thing):
+    """Of texts, whole numbers, None, and lists and dicts of these: the program may not have loaded `json`."""
+    if thing is None:
+        return "null"
+    if isinstance(thing, str):
+        return '"' + "".join(map(escaped, thing)) + '"'
+    if isinstance(thing, dict):
+        return "{" + ", ".join(f"{as_json(key)}: {as_json(thing[key])}" for key in thing) + "}"
+    if isinstance(thing, (list, tuple)):
+        return "[" + ", ".join(map(as_json, thing)) + "]"
+    return str(int(thing))
+
+
+def escaped(character):
+    """As it stands within a text of JSON."""
+    if " " <= character <= "~" and character not in '"\\':
+        return character
+    number = ord(character)
+    if number < 0x10000:
+        return f"\\u{number:04x}"
+    return f"\\u{0xD7C0 + (number >> 10):04x}\\u{0xDC00 + (number & 0x3FF):04x}"
+
+
+def wait_until_read(handle):
+    """Keeps a file until the attacher has marked it as taken."""
+    inode = posix.fstat(handle).st_ino
+    try:
+        until = time.monotonic() + PATIENCE
+        while posix.pread(handle, len(TAKEN), 0) != TAKEN and time.monotonic() < until:
+            time.sleep(0.005)
+    finally:
+        if posix.fstat(handle).st_ino == inode:
+            posix.close(handle)
+
+
+def arrive(bundle):
+    """All of it, once: a text that comes late or twice does nothing. Where there is a new probe, this is its thread."""
+    if time.time() > bundle["until"]:
+        return
+    nonces = vars(sys).setdefault("_looptop_arriving", {})
+    if nonces.setdefault(bundle["nonce"], bundle) is not bundle:
+        return
+    probe = None
+    try:
+        handle = open_answer(bundle["name"])
+        try:
+            told, probe = settle(bundle, handle)
+        except Refused as refusal:
+            told = {"refused": str(refusal)}
+        except BaseException as error:  # noqa: BLE001 - it is told, and nothing may get out
+            told = {"error": f"{type(error).__name__}: {error}"}
+        answer(handle, told)
+        if probe is None:
+            wait_until_read(handle)
+        else:
+            probe.server.keep(handle)  # other viewers find the probe by it
+    finally:
+        if vars(sys).get("_looptop_arriving") is nonces:
+            del sys._looptop_arriving  # noqa: SLF001 - our own mark
+        if probe is not None:
+            probe.serve()

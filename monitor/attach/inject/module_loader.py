@@ -1,0 +1,225 @@
+"""Runs in the watched program: loads the modules of the probe beside everything, and gets it ready.
+
+Fetched and called by `bootstrap`; never imported. Nothing is left in `sys.modules`, `sys.path` or `__main__`: the probe's
+modules live in `ModuleLoader`, and so does what it needs of the standard library that the program has not loaded, or has a
+file of its own for (a `json.py`, say).
+"""
+
+# mypy: ignore-errors
+# Without annotations, as in `bootstrap`.
+
+import builtins
+import posix
+import sys
+import time
+
+PACKAGE = "_looptop"  # as in `bootstrap`
+NATIVE = "hooks._native"
+
+
+class ModuleLoader:
+    """Modules that only know each other."""
+
+    def __init__(self, parts, native, bootstrap):
+        self.parts, self.native = parts, native
+        self.packages = {"", *(name.rpartition(".")[0] for name in parts.places)}
+        self.modules = {name: type(sys)(f"{PACKAGE}.{name}".rstrip(".")) for name in self.packages}  # of the bundle
+        self.others = {}  # of the standard library
+        self.made = [
+            bootstrap,
+            globals(),
+            *map(vars, self.modules.values()),
+        ]  # the namespaces that would not be there without us
+        if "typing" not in sys.modules:  # asyncio does without from 3.14 on, and so can annotations
+            self.others["typing"] = typing = type(sys)("typing")
+            self.made.append(vars(typing))
+            typing.TYPE_CHECKING, typing.Any, typing.__getattr__ = False, object, lambda name: Stand
+        self.builtins = dict(vars(builtins), __import__=self.bring)
+        asyncio = sys.modules["asyncio"].__file__
+        self.stdlib = asyncio.rpartition("/asyncio/")[0]
+
+    def bring(self, name, globals=None, locals=None, fromlist=(), level=0):  # noqa: A002, ARG002 - as in __import__
+        """What `import` calls in these modules."""
+        package = (globals or {}).get("__package__")
+        if level and package is not None and f"{package}.".startswith(f"{PACKAGE}."):
+            base = package.split(".")[1:]
+            target = ".".join([*base[: len(base) + 1 - level], *([name] if name else [])])
+            if target in self.packages:
+                for part in fromlist or ():
+                    self.load(f"{target}.{part}" if target else part)
+                return self.modules[target]
+            return self.load(target)
+        if level:
+            name = f"{package}.{name}" if name else package
+        top = name.partition(".")[0]
+        if top not in self.others and self.is_genuine(top):
+            return builtins.__import__(name, {}, {}, fromlist, 0)
+        module = self.other(name)
+        for part in fromlist or ():
+            if not hasattr(module, part) and hasattr(module, "__path__"):
+                self.other(f"{name}.{part}")
+        return module if fromlist else self.other(top)
+
+    def load(self, name):
+        """A module of the bundle."""
+        if name in self.modules:
+            return self.modules[name]
+        if name == NATIVE:
+            return self.load_native()
+        package, _, leaf = name.rpartition(".")
+        module = self.modules[name] = type(sys)(f"{PACKAGE}.{name}")
+        module.__package__ = f"{PACKAGE}.{package}" if package else PACKAGE
+        module.__file__ = f"<looptop>/{name.replace('.', '/')}.py"
+        module.__builtins__ = self.builtins
+        self.made.append(vars(module))
+        exec(self.parts.code(name), vars(module))  # noqa: S102 - our own text
+        setattr(self.modules[package], leaf, module)
+        time.sleep(0)  # lets the program have the interpreter
+        return module
+
+    def load_native(self):
+        """The hooks in C: out of the very file that the attacher has. Raises ImportError in a few words why not."""
+        facts, imp = self.native, sys.modules["_imp"]
+        if "why" in facts:
+            raise ImportError(facts["why"])
+        if (
+            ".abi3.so" not in imp.extension_suffixes()
+            or getattr(sys.implementation, "_multiarch", "") != facts["machine"]
+        ):
+            raise ImportError("built for another kind of Python")
+        read_through(facts)
+        spec = sys.modules["_frozen_importlib"].ModuleSpec(f"{PACKAGE}.{NATIVE}", None, origin=facts["file"])
+        module = imp.create_dynamic(spec)
+        imp.exec_dynamic(module)
+        if getattr(module, "BUILD", "") != facts["build"]:  # the loader goes by names
+            raise ImportError("another build is loaded already")
+        self.modules[NATIVE] = module
+        self.made.append(vars(module))
+        return module
+
+    def is_genuine(self, top):
+        """Whether the program has loaded this module, and it is that of the standard library."""
+        spec = getattr(sys.modules.get(top), "__spec__", None)
+        origin = getattr(spec, "origin", None)
+        return origin in ("built-in", "frozen") or self.is_stdlib(origin) or top == "sys"
+
+    def is_stdlib(self, file):
+        """Whether a file belongs to the standard library."""
+        return isinstance(file, str) and file.startswith(self.stdlib + "/") and "-packages/" not in file
+
+    def other(self, name):
+        """A module of the standard library, loaded for us alone."""
+        if name in self.others:
+            return self.others[name]
+        parent = self.other(name.rpartition(".")[0]) if "." in name else None
+        path = list(parent.__path__) if parent is not None else [self.stdlib, self.stdlib + "/lib-dynload"]
+        cached = set(sys.path_importer_cache)
+        external = sys.modules["_frozen_importlib_external"]
+        spec = None
+        if parent is None:
+            spec = sys.modules["_frozen_importlib"].BuiltinImporter.find_spec(name)
+        spec = spec or external.PathFinder.find_spec(name, path)
+        if spec is None:
+            raise ImportError(f"no {name} in {self.stdlib}", name=name)
+        create = getattr(spec.loader, "create_module", None)
+        known = name in sys.modules
+        module = (create(spec) if create is not None else None) or type(sys)(name)
+        if not known:
+            sys.modules.pop(name, None)  # some modules of C put themselves there
+        module.__spec__, module.__package__ = spec, name if spec.submodule_search_locations else name.rpartition(".")[0]
+        self.others[name] = module
+        if spec.submodule_search_locations:
+            module.__path__ = list(spec.submodule_search_locations)
+        code = spec.loader.get_code(name) if hasattr(spec.loader, "get_code") else None
+        if code is not None:
+            module.__builtins__ = self.builtins
+            self.made.append(vars(module))
+            exec(code, vars(module))  # noqa: S102 - the standard library's
+        else:
+            spec.loader.exec_module(module)
+        if name == "_json":  # its scanner imports the real json when it meets an error
+            del module.scanstring, module.make_scanner
+        if parent is not None:
+            setattr(parent, name.rpartition(".")[2], module)
+        for entry in set(sys.path_importer_cache) - cached:
+            sys.path_importer_cache.pop(entry, None)
+        return module
+
+
+def read_through(facts):
+    """Makes sure that a file is the one that is meant, and in memory: loading it keeps the interpreter from others."""
+    try:
+        handle = posix.open(facts["file"], posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        raise ImportError("its file can not be read here") from None
+    try:
+        found = posix.fstat(handle)
+        if [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns] != facts["identity"]:
+            raise ImportError("its file is another one here")
+        if found.st_mode & 0o022 or found.st_uid not in (0, posix.geteuid(), facts["uid"]):
+            raise ImportError("others may write to its file")
+        while posix.read(handle, 65536):
+            pass
+    finally:
+        posix.close(handle)
+
+
+class Stand:
+    """In the place of what `typing` has: a TypeVar, a base class."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __class_getitem__(cls, _):
+        return cls
+
+
+def bring_in(bundle, parts, bootstrap):
+    """A new probe that is ready, what it has warned about, and how many loops run; no probe where nobody could come.
+
+    `bootstrap` is the namespace that this was brought by. Whatever is raised, nothing of the probe is in.
+    """
+    try:
+        loader, probe, told = begin(bundle, parts, bundle["native"], bootstrap)
+    except Exception as error:
+        if "why" in bundle["native"]:
+            raise
+        why = f"those in C failed: {type(error).__name__}: {error}"[:200]
+        loader, probe, told = begin(bundle, parts, {"why": why}, bootstrap)
+    if probe is None:
+        return None, told, 0
+    made, teardown = loader.made, parts.code("teardown")
+
+    def leave():
+        """The probe is out: what it was made of goes, too."""
+        try:
+            alone = {"__name__": f"{PACKAGE}.teardown"}
+            exec(teardown, alone)  # noqa: S102 - our own text
+            sys.modules["_thread"].start_new_thread(alone["leave"], (list(made),))
+        except Exception:  # noqa: BLE001, S110 - then the program's collector does it
+            pass
+
+    probe.on_gone = leave
+    loops = len(loader.load("hooks.install").loops)
+    if not loops:
+        probe.notice("no event loop runs in this program yet: it is watched from when one starts")
+    for text in told:
+        probe.notice(text)
+    return probe, told, loops
+
+
+def begin(bundle, parts, native, bootstrap):
+    """Loads a probe and gets it ready, with these hooks."""
+    loader = ModuleLoader(parts, native, bootstrap)
+    told = []
+    loader.load("base.settings").warn = lambda text: told.append(text) if len(told) < 20 else None
+    probe = loader.load("start").make(bundle["settings"], bundle["door"])
+    ready = False
+    try:
+        probe.get_ready()
+        ready = probe.openings.door is not None or bool(probe.openings.socket_path)
+    finally:
+        if not ready:
+            probe.server.stop()
+            probe.serve()  # takes out what is in
+    return loader, probe if ready else None, told

@@ -1,0 +1,157 @@
+"""A look from outside at a program that nothing may be put into: the frames of a probe, made by `unwinder` elsewhere.
+
+Only for CPython 3.14 and newer, with an interpreter of the same minor version: it can read what another one knows of
+its tasks, without stopping it. The rest (times, counts, who created a task) is not known, and is null.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil  # type: ignore[import-untyped]
+
+from monitor.attach import programs, watchability
+from monitor.attach.interpreter import for_reading
+from monitor.attach.memory_maps import read_maps
+from monitor.attach.targets import Gone
+from monitor.errors import ConnectError
+from monitor.transport.connection import GREETING, Closed, Connection, first_frame
+from probes.base import protocol
+
+if TYPE_CHECKING:
+    from monitor.protocol.frames import Hello
+
+UNWINDER = Path(__file__).with_name("unwinder.py")
+CAPABILITY = "read-only"
+
+
+class ReadOnlyConnection(Connection):
+    """A connection to the process that reads. Closing it ends that."""
+
+    def __init__(self, sock: socket.socket, where: str, reader: subprocess.Popen[bytes]) -> None:
+        super().__init__(sock, where)
+        self._reader = reader
+
+    def close(self) -> None:
+        """Ends the reading."""
+        super().close()
+        try:
+            self._reader.wait(0.5)
+        except subprocess.TimeoutExpired:  # it is in the middle of a look: nobody minds
+            self._reader.kill()
+            self._reader.wait()
+        if self._reader.stderr is not None:
+            self._reader.stderr.close()
+
+    def complaint(self) -> str:
+        """What it said before it gave up."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._reader.wait(1.0)
+        if self._reader.poll() is None or self._reader.stderr is None:
+            return ""
+        return self._reader.stderr.read(4096).decode("utf-8", "replace").strip()
+
+
+def open_readonly(pid: int, why: str = "as asked") -> Connection:
+    """Reads a process from outside. `why` is told on the screen. Raises ConnectError where that can not be done."""
+    process, program, interpreter = _preflight(pid)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        facts: dict[str, object] = {"pid": pid, "protocol": protocol.PROTOCOL, "kind": program.loop or "asyncio"}
+        facts["hello"] = _hello(process, program, why)
+        argv = [interpreter, "-I", "-S", str(UNWINDER), str(theirs.fileno()), json.dumps(facts)]
+        environ = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        try:
+            reader = subprocess.Popen(  # noqa: S603 - ours, the owner's own, or the person's PATH
+                argv, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE, env=environ, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            ours.close()
+            raise ConnectError(f"{interpreter} can not be run", error.strerror or str(error)) from None
+    connection = ReadOnlyConnection(ours, f"process {pid}", reader)
+    try:
+        connection.hello = _first(connection, pid)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def why_not(pid: int) -> str | None:
+    """Why a process can not be read from outside; None when it can, as far as that is seen beforehand."""
+    try:
+        _preflight(pid)
+    except ConnectError as error:
+        return str(error)
+    return None
+
+
+def _preflight(pid: int) -> tuple[psutil.Process, programs.Program, str]:
+    try:
+        process = psutil.Process(pid)
+        uid = process.uids().effective
+        program = programs.look(pid)
+    except (psutil.Error, OverflowError):
+        raise Gone(f"no process has the pid {pid}", "looptop ps lists what runs here") from None
+    if program is None:
+        raise ConnectError(f"process {pid} is no Python program", "looptop ps lists those that are")
+    if not watchability.mine(uid):
+        told = watchability.denied(uid)
+        raise ConnectError(f"process {pid} {told.reason}", told.todo)
+    if program.asyncio is False:
+        raise ConnectError(f"process {pid} has not loaded asyncio", "there is no event loop to watch")
+    minor = watchability.minor_of(read_maps(process).python)
+    if minor is None:
+        raise ConnectError(f"process {pid} does not show which Python it runs", "looptop attach PID puts a probe in")
+    refused = watchability.why_not_read(pid, uid, minor)
+    interpreter = for_reading(pid, uid, minor)
+    if refused is not None or interpreter is None:
+        raise ConnectError(f"process {pid} can not be watched read-only", refused or "")
+    return process, program, interpreter
+
+
+def _first(connection: ReadOnlyConnection, pid: int) -> Hello:
+    try:
+        frame = first_frame(connection, time.monotonic() + GREETING)
+    except Closed:
+        said = connection.complaint()
+        if not psutil.pid_exists(pid):
+            raise Gone(f"no process has the pid {pid}", "it has just ended") from None
+        raise ConnectError(f"process {pid} can not be read", said or "the reader ended without a word") from None
+    from monitor.protocol.frames import Hello
+
+    if not isinstance(frame, Hello):
+        raise ConnectError(f"process {pid} can not be read", "the reader does not say hello")
+    return frame
+
+
+def _hello(process: psutil.Process, program: programs.Program, why: str) -> dict[str, object]:
+    """What `hello` says of a process that says nothing itself."""
+    with process.oneshot():
+        try:
+            folder = process.cwd()
+        except psutil.Error:
+            folder = ""
+        return {
+            "pid": program.pid,
+            "started": round((program.started or 0.0) * 1e6),
+            "name": program.name or "",
+            "program": program.title[:1000],
+            "argv": [program.command[:4000]],
+            "cwd": folder,
+            "host": socket.gethostname(),
+            "user": program.owner,
+            "python": program.python or "",
+            "implementation": "CPython",
+            "hooks": f"read-only: {why}",
+            "capabilities": [CAPABILITY],
+            "paths": {"path": [folder]} if folder else {},
+        }

@@ -1,0 +1,154 @@
+"""What a person may call a running program, and where that leads: a pid, `@NAME`, `unix:PATH`, `HOST:PORT`."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monitor.errors import ConnectError, UsageError
+from monitor.transport.address import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+FORMS = "a TARGET is a pid, unix:PATH, HOST:PORT, @NAME or a recording"
+RUNNING = "name one that runs: a pid, unix:PATH, HOST:PORT or @NAME"
+_LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
+_HOST_PORT = re.compile(r"^(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>\d{1,5})$")
+
+
+class Gone(ConnectError):  # noqa: N818 - it is what happened to the process
+    """The process of a target does not exist (any more); trying again is no use."""
+
+
+class NoProbe(ConnectError):  # noqa: N818 - it is what is missing
+    """The process of a target could be watched, but has no probe."""
+
+
+def resolve(
+    text: str, environ: Mapping[str, str] | None = None, enter: Callable[[int], Address] | None = None
+) -> Address:
+    """Where a target is. `enter` gets a probe into a process that has none; without it that is an error.
+
+    Raises ConnectError, or UsageError for what is no target at all.
+    """
+    environ = os.environ if environ is None else environ
+    if text.startswith("unix:"):
+        return _of_path(text[len("unix:") :])
+    if text.startswith("@"):
+        return _of_name(text[1:], environ)
+    if text.isascii() and text.isdigit():
+        return _of_pid(int(text), environ, enter)
+    match = _HOST_PORT.match(text)
+    if match is not None:
+        return _of_port(match["six"] or match["host"] or "localhost", int(match["port"]), environ)
+    if recording(text) is not None:
+        raise UsageError(f"{text} is a file, not a program", RUNNING)
+    raise UsageError(f"{text!r} is no target", FORMS)
+
+
+def recording(text: str) -> Path | None:
+    """The file, or the folder of a flight recorder, that a target names; None for a program that runs.
+
+    A file that is called like a pid is `./4242`.
+    """
+    if not text or text.startswith(("unix:", "@")) or (text.isascii() and text.isdigit()):
+        return None
+    path = Path(text)
+    try:
+        there = any(path.glob("*.segment")) if path.is_dir() else path.exists()
+    except (OSError, ValueError):
+        return None
+    return path if there or (text.endswith(".looptop") and not _HOST_PORT.match(text)) else None
+
+
+def _of_path(path: str) -> Address:
+    if not path:
+        raise UsageError("unix: without a path", "write unix:/run/user/1000/looptop/4242.sock")
+    return Address(path=str(Path(path).expanduser()))
+
+
+def _of_port(host: str, port: int, environ: Mapping[str, str]) -> Address:
+    from monitor.attach.find import probes
+
+    if not 0 < port < 65536:
+        raise UsageError(f"{port} is no port", "a port is 1 to 65535")
+    token_file = None
+    if host in _LOCAL and not environ.get("LOOPTOP_TOKEN"):
+        for probe in probes(environ).probes:
+            if probe.listen is not None and probe.listen.rpartition(":")[2] == str(port):
+                token_file = probe.token_file
+    return Address(host=host, port=port, token_file=token_file)
+
+
+def _of_name(name: str, environ: Mapping[str, str]) -> Address:
+    from monitor.attach.find import probes
+    from monitor.transport import fd_passing
+
+    found = probes(environ)
+    matches = [Address(path=probe.socket, pid=probe.pid) for probe in found.of_name(name)]
+    behind = fd_passing.everywhere() if fd_passing.possible() else []
+    matches += [Address(pid=one.pid, door=one.number) for one in behind if one.name == name]
+    if len(matches) > 1:
+        pids = ", ".join(str(probe.pid) for probe in matches)
+        raise ConnectError(f"{len(matches)} programs are called @{name}", f"use one of their pids: {pids}")
+    if not matches:
+        known = {probe.name for probe in found.probes} | {one.name for one in behind}
+        names = sorted(f"@{one}" for one in known if one)
+        hint = f"there is {', '.join(names)}" if names else "looptop ps lists what runs here"
+        raise ConnectError(f"no program is called @{name}", _first(found.problems, hint))
+    return matches[0]
+
+
+def _of_pid(pid: int, environ: Mapping[str, str], enter: Callable[[int], Address] | None) -> Address:
+    from monitor.attach.find import probes
+
+    announced = probes(environ).of_pid(pid)
+    if announced is not None:
+        return Address(path=announced.socket, pid=pid)
+    from monitor.transport import fd_passing
+
+    behind = fd_passing.find(pid)
+    if behind is not None:
+        return Address(pid=pid, door=behind.number)
+    return _without_probe(pid, environ, enter)
+
+
+def _without_probe(pid: int, environ: Mapping[str, str], enter: Callable[[int], Address] | None) -> Address:
+    """Finds the probe of another user's process or puts one in, or raises for the reason why there is none."""
+    import psutil  # type: ignore[import-untyped]
+
+    from monitor.attach import find, programs, watchability
+
+    try:
+        process = psutil.Process(pid)
+        owner = process.uids().effective
+        name = process.name()
+        if process.status() == psutil.STATUS_ZOMBIE:
+            raise psutil.NoSuchProcess(pid)
+    except (psutil.Error, OverflowError):
+        raise Gone(f"no process has the pid {pid}", "looptop ps lists what runs here") from None
+    if not watchability.mine(owner):
+        user = find.user_name(owner)
+        raise ConnectError(f"process {pid} ({name}) belongs to {user}", watchability.as_whom(owner))
+    if owner != os.geteuid():
+        announced = find.probes(uid=owner).of_pid(pid)
+        if announced is not None:
+            return Address(path=announced.socket, pid=pid)
+    program = programs.look(pid)
+    if program is None:
+        raise ConnectError(f"process {pid} ({name}) is no Python program", "looptop ps lists those that are")
+    if program.asyncio is False:
+        raise ConnectError(
+            f"process {pid} ({name}) is Python but has not loaded asyncio", "there is no event loop to watch"
+        )
+    if enter is not None:
+        return enter(pid)
+    problems = find.probes(environ).problems
+    raise NoProbe(f"process {pid} ({name}) has no probe", _first(problems, "looptop attach puts one in"))
+
+
+def _first(problems: list[str], otherwise: str) -> str:
+    return problems[0] if problems else otherwise

@@ -1,0 +1,98 @@
+"""How a program can be watched, or the reason why not and what to do. Reads /proc, touches nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monitor.attach.find import user_name
+from monitor.attach.inject.target import OLDEST, look
+from monitor.attach.interpreter import FIRST, for_reading
+from monitor.errors import ConnectError
+
+if TYPE_CHECKING:
+    from monitor.attach.memory_maps import Mapped
+
+PROBE, ATTACH, READ_ONLY = "probe", "attach", "read-only"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """`how` is one of the three ways, or None; `reason` is why it is not a better one."""
+
+    how: str | None
+    reason: str | None
+    todo: str  # the next step; empty where there is none
+    python: str | None = None
+
+
+def mine(uid: int) -> bool:
+    """Whether a process of that user may be looked into."""
+    return os.geteuid() in (0, uid)
+
+
+def denied(uid: int) -> Access:
+    """For a process of another user."""
+    owner = user_name(uid)
+    return Access(None, f"belongs to {owner}", as_whom(uid))
+
+
+def as_whom(uid: int) -> str:
+    """Who may look into the processes of a user."""
+    return f"run looptop as {user_name(uid)} or as root" if uid else "run looptop as root"
+
+
+def access(pid: int, uid: int, mapped: Mapped) -> Access:
+    """How a process without a probe can be watched."""
+    if not mine(uid):
+        return denied(uid)
+    if mapped.asyncio is False:
+        return Access(None, "no asyncio loaded", "", mapped.python)
+    minor = minor_of(mapped.python)
+    if minor is not None and minor < OLDEST[1]:
+        return Access(None, f"Python {mapped.python} is too old", f"{OLDEST[0]}.{OLDEST[1]} is needed", mapped.python)
+    if sys.platform != "linux":
+        return Access(None, f"there is no way into a running program on {sys.platform}", "looptop run SCRIPT")
+    try:
+        target = look(pid)
+    except ConnectError as error:
+        refused = Access(None, error.message.removeprefix(f"PID {pid} "), error.hint, mapped.python)
+    else:
+        target.memory.close()
+        if not target.remote_off:
+            return Access(ATTACH, None, f"looptop attach {pid}", target.python)
+        reason = f"remote debugging is disabled ({target.remote_off})"
+        refused = Access(None, reason, f"looptop attach {pid} --force", target.python)
+    if minor is not None and why_not_read(pid, uid, minor) is None:
+        return Access(READ_ONLY, refused.reason, f"looptop attach {pid} --read-only", refused.python)
+    return refused
+
+
+def why_not_read(pid: int, uid: int, minor: int) -> str | None:
+    """Why the tasks of a process can not be read from outside; None when they can."""
+    if minor < FIRST:
+        return f"Python 3.{minor} can not be read from outside (3.{FIRST} can)"
+    if not _same_files(pid):
+        return "it is in another mount namespace"
+    try:
+        os.close(os.open(f"/proc/{pid}/mem", os.O_RDONLY))
+    except OSError as error:
+        return f"its memory can not be read ({error.strerror})"
+    if for_reading(pid, uid, minor) is None:
+        return f"there is no Python 3.{minor} on PATH to read it with"
+    return None
+
+
+def minor_of(python: str | None) -> int | None:
+    """The 12 of 3.12.1."""
+    return int(python.split(".")[1]) if python else None
+
+
+def _same_files(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/ns/mnt").readlink() == Path("/proc/self/ns/mnt").readlink()
+    except OSError:
+        return False

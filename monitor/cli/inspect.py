@@ -1,0 +1,240 @@
+"""`looptop tasks`, `watch`, `memory` and `profile`: what a screen shows, printed."""
+
+from __future__ import annotations
+
+import gc
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor.cli.output import json_option, print_look, print_object
+from monitor.cli.target import at_option, connect, locals_option, read_only_option, recording_of, token_option
+from monitor.errors import UsageError
+from monitor.guard import say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.plain.snapshot import Look
+    from monitor.plain.wanted import Wanted
+    from monitor.transport.connection import Connection
+
+
+@click.command()
+@click.argument("target")
+@json_option
+@click.option("--tree", is_flag=True, help="Each task below its parent.")
+@click.option("--sort", default="busy", metavar="KEY", help="Column to sort by; -KEY turns the order round (busy).")
+@click.option("--filter", "filter_", default="", metavar="TEXT", help="For example: state:waiting busy>0.5 name:job-*")
+@click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many tasks.")
+@click.option("--ended", is_flag=True, help="The tasks that have ended, too.")
+@read_only_option
+@at_option
+@locals_option
+@token_option
+def tasks(
+    target: str,
+    as_json: bool,
+    tree: bool,
+    sort: str,
+    filter_: str,
+    limit: int | None,
+    ended: bool,
+    read_only: bool,
+    at: str | None,
+    keep_locals: bool,
+    token_file: str | None,
+) -> int:
+    """Print the tasks of a program, once; of a recording: as they were at its end, or at a time."""
+    from monitor.attach.injection import Way
+    from monitor.attach.target_connection import Reach
+    from monitor.plain.wanted import Wanted
+    from monitor.transport.connection import Closed
+
+    wanted = Wanted(sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree, locals=keep_locals)
+    if not wanted.usual:
+        from monitor.plain.snapshot import validate
+
+        validate(wanted)
+    path = recording_of(target, at)
+    if path is not None:
+        from monitor.plain.snapshot import look_back
+        from monitor.recording.reader import store_at
+
+        return print_seen(look_back(store_at(path, at), wanted), as_json)
+    reach = Reach(target, token_file, Way(tell=say), read_only)
+    try:
+        return print_tasks(reach.first(), wanted, as_json)
+    except Closed:  # another viewer took the probe out meanwhile; or the program has ended, and that is said now
+        if not target.isdigit():
+            raise
+        return print_tasks(reach.first(), wanted, as_json)
+
+
+@click.command()
+@click.argument("target")
+@json_option
+@click.option("--duration", type=click.FloatRange(0), metavar="S", help="Leave after so many seconds.")
+@click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
+@click.option(
+    "--only",
+    type=click.Choice(["slow", "ended", "failed", "loop", "finding"]),
+    multiple=True,
+    help="Nothing else; several times for several.",
+)
+@read_only_option
+@at_option
+@locals_option
+@token_option
+def watch(
+    target: str,
+    as_json: bool,
+    duration: float | None,
+    slow: float | None,
+    only: tuple[str, ...],
+    read_only: bool,
+    at: str | None,
+    keep_locals: bool,
+    token_file: str | None,
+) -> int:
+    """Print findings, slow callbacks, ended tasks, exceptions and loop health, as they come.
+
+    What the probe still remembers from before comes first. Of a recording all of it is printed at once.
+    """
+    from monitor.attach.injection import Way
+    from monitor.attach.target_connection import Reach
+    from monitor.findings import thresholds
+    from monitor.findings.engine import Findings
+    from monitor.plain import stream
+    from monitor.plain.objects import dump
+
+    found = Findings(thresholds.load())
+    path = recording_of(target, at)
+    if path is not None:
+        things = stream.replayed(path, at, duration, slow, found)
+    else:
+        things = stream.watch(
+            Reach(target, token_file, Way(tell=say), read_only).first(), duration, slow, found, keep_locals
+        )
+    for thing in things:
+        if not stream.wanted(thing, only):
+            continue
+        if thing["type"] == "notice":
+            say(thing["text"])
+        else:
+            text = dump(thing) if as_json else "\n".join(stream.lines(thing))
+            print(text, flush=True)  # noqa: T201 - this is the output
+    return 0
+
+
+@click.command()
+@click.argument("target")
+@click.option("--duration", type=click.FloatRange(0.1, 86_400), default=10.0, metavar="S", help="How long (10).")
+@click.option("--frames", type=click.IntRange(1, 25), default=1, metavar="N", help="Frames kept of each block (1).")
+@click.option(
+    "--group",
+    type=click.Choice(["lineno", "filename", "traceback"]),
+    help="What a row is (lineno; of a recording: what was looked at last).",
+)
+@click.option("--limit", type=click.IntRange(1, 500), default=20, metavar="N", help="At most so many rows (20).")
+@click.option("--hide", type=click.Choice(["stdlib", "packages"]), multiple=True, help="Leave these files out.")
+@json_option
+@at_option
+@token_option
+def memory(
+    target: str,
+    duration: float,
+    frames: int,
+    group: str | None,
+    limit: int,
+    hide: tuple[str, ...],
+    as_json: bool,
+    at: str | None,
+    token_file: str | None,
+) -> int:
+    """Print which lines of a program make its memory grow.
+
+    Traces its allocations for a while (tracemalloc), which slows the program's steps several times meanwhile.
+    Of a recording: the newest look that was taken while it was recorded and in which something had grown.
+    """
+    from monitor.attach.injection import Way
+    from monitor.plain import memory as plain
+
+    path = recording_of(target, at)
+    if path is not None:
+        _only_live("duration", "frames", "hide")
+        growth = plain.recorded_growth(path, at, group, limit)
+    else:
+        wanted = plain.Wanted(duration, frames, group or "lineno", limit, ("probe", *hide))
+        growth = plain.measure(connect(target, token_file, Way(tell=say).enter), wanted)
+    for note in growth.notes:
+        say(note)
+    print_object(as_json, lambda: plain.growth_object(growth), lambda *how: plain.growth_lines(growth, *how))
+    return 0
+
+
+@click.command()
+@click.argument("target")
+@click.option("--calls", type=click.IntRange(0, 1000), default=100, metavar="N", help="Newest calls in JSON (100).")
+@json_option
+@at_option
+@token_option
+def profile(target: str, calls: int, as_json: bool, at: str | None, token_file: str | None) -> int:
+    """Print what functions decorated with probes.profile_time or profile_memory took."""
+    from monitor.plain import memory as plain
+
+    path = recording_of(target, at)
+    if path is not None:
+        from monitor.recording.reader import store_at
+
+        store = store_at(path, at)
+    else:
+        store = plain.profiles(connect(target, token_file), calls if as_json else 0)
+    print_object(as_json, lambda: plain.profiles_object(store), lambda *how: plain.profiles_lines(store, *how))
+    return 0
+
+
+def _only_live(*names: str) -> None:
+    """Raises UsageError for options that a recording has no answer to."""
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise UsageError(f"--{name} is for a program that runs", "a recording has what was looked at then")
+
+
+def print_tasks(connection: Connection, wanted: Wanted, as_json: bool) -> int:
+    """Looks once, prints the tasks. The program is asked first: what it takes to show them is loaded meanwhile."""
+    from monitor.plain.wanted import ask
+
+    with closing(connection), nothing_collected():
+        ask(connection, wanted)
+        from monitor.plain.snapshot import MOST_LOOKED_AT, look
+
+        seen = look(connection, wanted)
+        if len(seen.tasks) > MOST_LOOKED_AT:
+            say(f"what they wait on is of the first {MOST_LOOKED_AT:,}: --limit, --filter and --sort choose others")
+        return print_seen(seen, as_json)
+
+
+@contextmanager
+def nothing_collected() -> Iterator[None]:
+    """Without the garbage collector: a command that lists very many tasks keeps all it makes, and then ends."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+def print_seen(seen: Look, as_json: bool) -> int:
+    """Prints what was seen."""
+    if as_json:
+        from monitor.plain.objects import dump, snapshot
+
+        click.echo(dump(snapshot(seen.store, seen.tasks, seen.ended)))
+        return 0
+    print_look(seen)
+    return 0

@@ -1,0 +1,108 @@
+"""`looptop run` with the dashboard: the program below it, its end and its status passed on."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from monitor.attach.launch import Launch, exit_status
+from monitor.attach.program import PtyProgram
+from monitor.attach.targets import resolve
+from monitor.sources.live import LiveSource
+from monitor.transport.connection import Connection, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FIRST_MOMENT = 0.5
+"""Seconds that a program has to fail before the dashboard opens: then its output is all there is to show."""
+
+EXPECT = 10.0
+"""Seconds for which the probe counts although the dashboard is not there yet."""
+
+
+def run_below(
+    launch: Launch, started: Callable[[int], None] | None = None, home: Callable[[str], int] | None = None
+) -> int:
+    """Runs a program under the dashboard; `started` is told its pid. The status is that of the program.
+
+    A person who leaves for a section of the connect screen comes to `home` when the program has been stopped.
+    """
+    program, source = start_below(launch)
+    gone_to: list[str] = []
+
+    def go(section: str) -> int:
+        gone_to.append(section)
+        return 0
+
+    if started is not None:
+        started(program.pid)
+    try:
+        if _ended_at_once(program):
+            return _print_all(program)
+        from monitor.tui import run_dashboard
+
+        left = run_dashboard(source, program=program, home=None if home is None else go, asks=True)
+        if left and program.running:  # by a signal, or because it failed: that is what is to be known
+            return left
+    finally:
+        program.close()
+        source.close()
+    if home is not None and gone_to:
+        return home(gone_to[0])
+    if program.exit_status and not program.stopped:
+        _tell(program)
+    return _status(program)
+
+
+def start_below(launch: Launch) -> tuple[PtyProgram, LiveSource]:
+    """A program in a pseudo-terminal, and the source of its frames. Raises UsageError when it can not be started."""
+    launch = replace(launch, settings=replace(launch.settings, announce=False, expect=EXPECT))
+    rows, columns = _size()
+    program = PtyProgram(launch, rows, columns)
+
+    def reach() -> Connection:
+        return connect(resolve(str(program.pid)))
+
+    return program, LiveSource(reach, ended=program.how_it_ended, eager=True)
+
+
+def _ended_at_once(program: PtyProgram) -> bool:
+    """Whether the program ends before anything can be seen of it. Meanwhile Textual is loaded."""
+    until = time.monotonic() + FIRST_MOMENT
+    import monitor.tui.app  # noqa: F401 - for 0.3 s: what the program has to fail in costs nothing extra
+
+    return program.wait(max(until - time.monotonic(), 0.0))
+
+
+def _print_all(program: PtyProgram) -> int:
+    """All that a short program printed, as if it had not run in a terminal of its own."""
+    program.close()
+    sys.stdout.write("".join(line + "\n" for line in program.output()))
+    sys.stdout.flush()
+    sys.stderr.write(f"looptop: {program.how_it_ended()} before it could be watched\n")
+    return _status(program)
+
+
+def _status(program: PtyProgram) -> int:
+    """The status to pass on; 1 where not even SIGKILL ended it: then it hangs in the kernel."""
+    return 1 if program.exit_status is None else exit_status(program.exit_status)
+
+
+def _tell(program: PtyProgram) -> None:
+    """What the program said last, and how it ended."""
+    lines = program.last_output()
+    sys.stderr.write("".join(line + "\n" for line in lines) + f"looptop: {program.how_it_ended()}\n")
+    sys.stderr.flush()
+
+
+def _size() -> tuple[int, int]:
+    """Rows and columns of the terminal that the output will be shown in."""
+    try:
+        columns, rows = os.get_terminal_size()
+    except OSError:
+        return 24, 80
+    return rows or 24, columns or 80

@@ -1,0 +1,1 @@
+"""The frames of the protocol as validated msgspec structs. No I/O."""

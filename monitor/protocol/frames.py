@@ -1,0 +1,295 @@
+"""The frames of a probe as validated structs: what `docs/protocol.md` says, in types. No I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from monitor.errors import LooptopError
+from monitor.protocol.integers import Int, Microseconds, Stack, Text
+from monitor.protocol.memory_frames import MemoryLook, MemoryTick, ObjectsLook, Profile, Tracing
+from probes.base.protocol import PROTOCOL
+
+StaticRow = tuple[Int, Text, Int, Int, Int | None, Int | None, Int, Int, Int]
+TaskRow = tuple[Int, Int, Int, Int, Int | None, Int]
+LoopStaticRow = tuple[Int, Text, Int, Text]
+LoopRow = tuple[Int, Int, Int, Int | None, Int | None, Int, Int | None, Int]
+SiteRow = tuple[Int, Int, Int, Int, Int, Int, Int]
+WaitRow = tuple[Int, Text | None, Text | None]
+
+MOST_NAMES, MOST_LOCALS = 1000, 32_000
+"""Local names of one exception, and their characters. A probe keeps 20 of 20 frames, and 8,000 characters."""
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """What comes at once: a line of the stream, or the keyframe of a recording."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a probe was told at its start. `slow` is None where nothing is measured."""
+
+    slow: Microseconds | None = None
+    ended: Int | None = None
+    locals: bool = False
+
+
+class Hello(Frame, frozen=True, kw_only=True, tag="hello"):
+    """Who is watched."""
+
+    protocol: Int
+    session: str
+    pid: Int
+    started: Microseconds
+    opened: Microseconds
+    now: Microseconds
+    name: str
+    program: str
+    argv: list[str] = []
+    cwd: str = ""
+    host: str = ""
+    user: str = ""
+    python: str = ""
+    implementation: str = ""
+    probe: str = ""
+    hooks: str = ""
+    capabilities: list[str] = []
+    settings: Settings = Settings()
+    paths: dict[str, list[str]] = {}
+    schema: dict[str, tuple[str, ...] | dict[str, str]] = {}
+
+
+class Strings(msgspec.Struct, frozen=True):
+    """New strings of the table, numbered from `from_`."""
+
+    from_: Int = msgspec.field(name="from")
+    items: list[Text]
+
+
+class Sites(msgspec.Struct, frozen=True):
+    """New sites of the table, numbered from `from_`: file, line, function."""
+
+    from_: Int = msgspec.field(name="from")
+    items: list[tuple[Int, Int, Int]]
+
+
+class Static(Frame, frozen=True, kw_only=True, tag="static"):
+    """Facts that are sent once."""
+
+    strings: Strings | None = None
+    sites: Sites | None = None
+    loops: list[LoopStaticRow] = []
+    tasks: list[StaticRow] = []
+
+
+class Histogram(msgspec.Struct, frozen=True):
+    """Counts by power of two microseconds, of steps and of times scheduled."""
+
+    steps: Stack
+    schedules: Stack
+
+
+class Detail(msgspec.Struct, frozen=True):
+    """Of one task: what is collected only for a viewer that looks at it."""
+
+    id: Int
+    await_stack: Stack = []
+    await_tasks: list[tuple[Int, Int]] = []
+    waiting_on: dict[str, Any] | None = None
+    awaited_by: list[Int] = []
+    origin: Stack | None = None
+    histogram: Histogram | None = None
+
+
+class Process(msgspec.Struct, frozen=True):
+    """The watched process: bytes, CPU microseconds, counts."""
+
+    rss: Int | None = None
+    cpu: Microseconds | None = None
+    threads: Int | None = None
+    fds: Int | None = None
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """What the probe says of itself."""
+
+    cpu: Microseconds = 0
+    hooks: Microseconds = 0
+    viewers: Int = 0
+    tasks: Int = 0
+    dropped: Int = 0
+    dropped_at: Microseconds | None = None
+    unnamed: Int = 0
+    off: list[Text] = []
+
+
+class CancelledBy(msgspec.Struct, frozen=True, kw_only=True):
+    """Who cancelled a task: `how` is call, timeout, group, body, end, interrupt, or empty where that is not known."""
+
+    how: Text
+    task: Int = 0  # that called it, or of a group: that failed; 0: a callback
+    name: Text = ""
+    site: Int = 0
+    asked: bool = True  # its own `cancel` was called
+    through: Int = 0  # the task that was cancelled, and took this one with it
+    through_name: Text = ""
+
+
+class Signs(msgspec.Struct, frozen=True, kw_only=True):
+    """What findings are made of and no row tells: ids of tasks (0: not known), numbers of things."""
+
+    locks: list[tuple[Int, Int, Int, Int, list[tuple[Int, Int]]]] = []  # number, waiting, holder, its line, waiters
+    awaits: list[tuple[Int, list[Int]]] = []  # of holders: task, the tasks that it awaits all of
+    queues: list[tuple[Int, Text, Int, Int, Int, Int, Int]] = []  # number, label, line, size, most, getters, putters
+    semaphores: list[tuple[Int, Text, Int, Int, Int | None, Int]] = []  # number, label, line, value, bound, waiting
+    executors: list[tuple[Int, Text, Text, Int, Int, Int, Microseconds]] = []
+    """Number, kind, label, workers, most workers, queued, the longest that a task has waited for one."""
+    cancelled: list[tuple[Int, Int, Int]] = []  # that went on: task, how often cancelled, its line
+    cancellers: list[tuple[Int, CancelledBy]] = []  # of these, as far as it is known: task, by whom
+    timers: list[tuple[Int, Int, list[tuple[Text, Int]]]] = []  # loop, number, what a sample of them calls
+    blocked: list[tuple[Int, Microseconds, Microseconds, Stack, Int]] = []
+    """Loop, for how long, how much of it without a CPU, stack, index of the line to blame."""
+
+
+class Tick(Frame, frozen=True, kw_only=True, tag="tick"):
+    """What changed, by one clock."""
+
+    at: Microseconds
+    tasks: list[TaskRow] = []
+    gone: list[Int] = []
+    loops: list[LoopRow] = []
+    sites: list[SiteRow] = []
+    waits: list[WaitRow] = []
+    detail: Detail | None = None
+    process: Process | None = None
+    probe: Probe | None = None
+    memory: MemoryTick | None = None
+    signs: Signs | None = None
+    left: Int = 0
+
+
+class ExceptionFacts(msgspec.Struct, frozen=True):
+    """An exception as text; the traceback is a list of sites, outermost first.
+
+    `locals`, if they were asked for: for each of them names with values, or null where they are not kept.
+    """
+
+    type: Text
+    message: Text
+    traceback: Stack = []
+    locals: list[list[tuple[Text, Text]] | None] | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for more local names than a probe keeps."""
+        names = [pair for frame in self.locals or () for pair in frame or ()]
+        if len(names) > MOST_NAMES or sum(len(name) + len(text) for name, text in names) > MOST_LOCALS:
+            raise ValueError("too many local names")
+
+
+class Event(Frame, frozen=True, kw_only=True, tag="event"):
+    """Something that happened once; which fields are set depends on `kind`."""
+
+    seq: Int
+    at: Microseconds
+    kind: Text
+    loop: Int = 0
+    duration: Microseconds = 0
+    starved: Microseconds = 0
+    task: Int | None = None
+    name: Text | None = None
+    callback: Text = ""
+    stack: Stack = []
+    blame: Int = -1
+    samples: Int = 0
+    coro: Text = ""
+    outcome: Text = ""
+    exception: ExceptionFacts | None = None
+    cancelled_by: CancelledBy | None = None
+    age: Microseconds | None = None
+    busy: Microseconds | None = None
+    scheduled: Microseconds | None = None
+    steps: Int | None = None
+    max_step: Microseconds | None = None
+    site: Int = 0
+    parent: Int = 0
+    message: Text = ""
+    text: Text = ""
+
+
+class Reply(Frame, frozen=True, kw_only=True, tag="reply"):
+    """The answer to a request, or a piece of it."""
+
+    id: Int
+    ok: bool
+    more: bool = False
+    error: str = ""
+    details: list[Detail] = []
+    total: Int | None = None
+    now: Microseconds | None = None
+    tracing: Tracing | None = None
+    memory: MemoryLook | None = None
+    objects: ObjectsLook | None = None
+    profiles: list[Profile] | None = None
+
+
+class Challenge(Frame, frozen=True, kw_only=True, tag="challenge"):
+    """What a probe on TCP says first."""
+
+    protocol: Int
+    nonce: str
+
+
+class Error(Frame, frozen=True, kw_only=True, tag="error"):
+    """Why the probe closes the connection."""
+
+    message: str
+
+
+_decoder = msgspec.json.Decoder(Hello | Static | Tick | Event | Reply | Challenge | Error)
+_envelope = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def decode(line: bytes) -> Frame | None:
+    """The frame of a line; None for a type of frame that this version does not know.
+
+    Raises LooptopError for a line that is no frame, one line that says what is wrong with it.
+    """
+    try:
+        frame: Frame = _decoder.decode(line)
+        return frame
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        try:
+            kind = msgspec.json.decode(_envelope.decode(line)["type"], type=str)
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+            raise LooptopError(
+                f"what came is no frame of looptop: {error}", "is it a probe that listens there?"
+            ) from None
+        if kind not in _KNOWN:
+            return None
+        _check_protocol_of(line)
+        raise LooptopError(f"a broken {kind} frame: {error}", "is the probe of another version?") from None
+
+
+def _check_protocol_of(line: bytes) -> None:
+    """A frame of another protocol need not fit ours: then the protocol is what is wrong, not the frame."""
+    try:
+        protocol = msgspec.json.decode(_envelope.decode(line)["protocol"], type=int)
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+        return
+    _check_version(protocol)
+
+
+_KNOWN = {"hello", "static", "tick", "event", "reply", "challenge", "error"}
+
+
+def check_protocol(frame: Hello | Challenge) -> None:
+    """Raises LooptopError when the probe speaks another protocol than this viewer."""
+    _check_version(frame.protocol)
+
+
+def _check_version(protocol: int) -> None:
+    if protocol != PROTOCOL:
+        raise LooptopError(
+            f"the probe speaks protocol {protocol}, this looptop speaks {PROTOCOL}",
+            "install the same version of looptop on both sides",
+        )

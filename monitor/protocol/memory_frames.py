@@ -1,0 +1,138 @@
+"""What a probe says of memory, as parts of ticks and replies: tracing, what grows, live objects, profiled functions."""
+
+from __future__ import annotations
+
+import msgspec
+
+from monitor.protocol.integers import Int, Microseconds, Stack, Text
+
+
+class StepCost(msgspec.Struct, frozen=True):
+    """Steps per second of all loops, and busy microseconds per step."""
+
+    steps: float | None = None
+    busy: float | None = None
+
+
+class Tracing(msgspec.Struct, frozen=True):
+    """How it stands with tracemalloc while it is on."""
+
+    since: Microseconds
+    left: Microseconds
+    frames: Int
+    limit: Int
+    traced: Int
+    peak: Int
+    overhead: Int
+    mine: bool = False
+    adopted: bool = False
+    before: StepCost = StepCost()
+    during: StepCost = StepCost()
+    pause: Microseconds | None = None
+    looks: Int = 0
+    baseline: Microseconds | None = None
+
+
+class TracingEnd(msgspec.Struct, frozen=True):
+    """Why tracing is off again."""
+
+    at: Microseconds
+    why: Text
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What the process uses."""
+
+    rss: Int | None = None
+    uss: Int | None = None
+    fds: dict[str, Int] | None = None
+    threads: Int | None = None
+    switches: tuple[Int, Int] | None = None
+
+
+class Collector(msgspec.Struct, frozen=True):
+    """What the garbage collector did since somebody watches."""
+
+    enabled: bool = True
+    runs: tuple[Int, Int, Int] = (0, 0, 0)
+    time: Microseconds = 0
+    longest: Microseconds = 0
+    collected: Int = 0
+    uncollectable: Int = 0
+
+
+class MemoryTick(msgspec.Struct, frozen=True):
+    """The memory of a tick. What is unset has not changed."""
+
+    tracing: Tracing | msgspec.UnsetType | None = msgspec.UNSET
+    ended: TracingEnd | None = None
+    usage: Usage | None = None
+    collector: Collector | None = None
+
+
+MemoryRow = tuple[Stack, Int, Int, Int, Int]
+Figures = tuple[Int, Int, Int, Int]
+
+
+class MemoryLook(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at what is traced: rows are [sites, outermost first], size, size_diff, count, count_diff."""
+
+    at: Microseconds
+    blocks: Int
+    groups: Int
+    pause: Microseconds
+    took: Microseconds
+    traced: Int
+    peak: Int
+    overhead: Int
+    rss: Int | None = None
+    against: Text = ""
+    against_at: Microseconds | None = None
+    group: Text = ""
+    frames: Int = 1
+    rows: list[MemoryRow] | None = None
+    shown: Int = 0
+    found: Int = 0
+    total: Figures = (0, 0, 0, 0)
+    hidden: Figures = (0, 0, 0, 0)
+    others: Figures = (0, 0, 0, 0)
+
+
+class ObjectsLook(msgspec.Struct, frozen=True, kw_only=True):
+    """Live objects by type: rows are name, count, count_diff."""
+
+    at: Microseconds
+    against_at: Microseconds | None = None
+    objects: Int
+    types: Int
+    pause: Microseconds
+    took: Microseconds
+    rows: list[tuple[Text, Int, Int]] = []
+
+
+ProfiledCall = tuple[
+    Microseconds, Microseconds, Microseconds, Int, Int | None, Text, list[tuple[Int, Int, Int, Int, Int]]
+]
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """A decorated function. A call is at, elapsed, busy, steps, size_diff, outcome, rows by site."""
+
+    function: Text
+    module: Text
+    site: Int
+    shape: Text
+    kind: Text
+    key_type: Text | None = None
+    cumulative: bool = False
+    running: Int = 0
+    calls: Int = 0
+    failed: Int = 0
+    cancelled: Int = 0
+    steps: Int = 0
+    elapsed: Microseconds = 0
+    longest: Microseconds = 0
+    busy: Microseconds = 0
+    size_diff: Int | None = None
+    kept: Int = 0
+    recent: list[ProfiledCall] = []

@@ -1,0 +1,100 @@
+"""What the parts of a block hold, and how that becomes bytes and frames again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from monitor.errors import LooptopError
+from monitor.protocol import frames
+from monitor.protocol.frames import Event, Frame
+from monitor.protocol.integers import Int
+from monitor.protocol.keyframes import History, Keyframe
+from monitor.recording.file_format import Damaged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+BEFORE = -1
+"""The place of what happened before the keyframe of its block: the block that it belonged to was dropped."""
+
+
+class LightTick(msgspec.Struct, frozen=True, array_like=True):
+    """The figures of one whole tick."""
+
+    place: Int  # number of the frame in the block, or BEFORE
+    at: Int
+    steps_per_s: float
+    tasks: float
+    rss: Int | None
+    births: Int
+    loops: list[tuple[Int, float, float | None]]  # id, lag, utilization since the tick before
+
+
+class Light(msgspec.Struct, frozen=True, kw_only=True):
+    """What the whole file is read for. Events stand with how many frames of the block came before them."""
+
+    ticks: list[LightTick] = []
+    notes: list[tuple[Int, Event]] = []
+
+
+_encoder = msgspec.json.Encoder()
+_light = msgspec.json.Decoder(Light)
+_ends = msgspec.json.Decoder(list[tuple[Int, Event]])
+_keyframe = msgspec.json.Decoder(Keyframe)
+_history = msgspec.json.Decoder(History)
+_frames = msgspec.json.Decoder(frames.Static | frames.Tick | frames.Reply)
+Decoded = TypeVar("Decoded")
+encode = _encoder.encode
+
+
+def encode_frames(recorded: Iterable[Frame]) -> bytes:
+    """Frames, one a line."""
+    return _encoder.encode_lines(recorded)
+
+
+def light(data: bytes) -> Light:
+    """Raises Damaged, as all of these."""
+    return _decoded(_light.decode, data) if data else Light()
+
+
+def ends(data: bytes) -> list[tuple[int, Event]]:
+    """Events of tasks that ended, with their places."""
+    return _decoded(_ends.decode, data) if data else []
+
+
+def history(data: bytes) -> History:
+    """What was before the first block of a file."""
+    return _decoded(_history.decode, data) if data else History()
+
+
+def keyframe(data: bytes) -> Keyframe:
+    """A keyframe whose columns fit together."""
+    found = _decoded(_keyframe.decode, data)
+    columns = found.tasks
+    count = len(columns.id)
+    rare = [*(number for number, _ in columns.shares), *(number for number, _, _ in columns.waits)]
+    dense = (name for name in columns.__struct_fields__ if name not in ("shares", "waits"))
+    if any(len(getattr(columns, name)) != count for name in dense) or not all(0 <= number < count for number in rare):
+        raise Damaged("a keyframe does not fit together")
+    return found
+
+
+def recorded_frames(data: bytes) -> list[Frame]:
+    """The frames of a block, but for the events. Types of frames that this version does not know are left out."""
+    try:
+        return [*_frames.decode_lines(data)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return [frame for line in data.split(b"\n") if line and (frame := frames.decode(line)) is not None]
+    except (LooptopError, RecursionError):
+        raise Damaged("a block holds what is no frame") from None
+
+
+def _decoded(decode: Callable[[bytes], Decoded], data: bytes) -> Decoded:
+    try:
+        return decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Damaged("a block does not hold what it should") from None

@@ -1,0 +1,43 @@
+"""The frames of a block in the order in which they came, its events between them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from monitor.protocol.frames import Event, Frame, Static, Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A block, decoded, and where one can stop in it: (time, frames before, whole tick)."""
+
+    frames: list[Frame]
+    stops: list[tuple[int, int, bool]]
+
+    def count_until(self, at: int) -> int:
+        """How many frames had come at a time."""
+        found = bisect_right(self.stops, at, key=lambda stop: stop[0])
+        return self.stops[found - 1][1] if found else 0
+
+
+def merge(recorded: list[Frame], events: list[tuple[int, Event]], start: int) -> Decoded:
+    """The frames in the order in which they came, and the places between ticks."""
+    merged: list[Frame] = []
+    stops = [(start, 0, False)]
+    events = sorted((entry for entry in events if entry[0] >= 0), key=lambda entry: (entry[0], entry[1].seq))
+    waiting = iter(events)
+    event = next(waiting, None)
+    for number, frame in enumerate([*recorded, None]):
+        while event is not None and (event[0] <= number or frame is None):
+            merged.append(event[1])
+            stops[-1] = (stops[-1][0], len(merged), stops[-1][2])
+            event = next(waiting, None)
+        if frame is None:
+            break
+        merged.append(frame)
+        if isinstance(frame, Tick):
+            stops.append((max(frame.at, stops[-1][0]), len(merged), bool(frame.loops)))
+        elif not isinstance(frame, Static):
+            stops[-1] = (stops[-1][0], len(merged), stops[-1][2])
+    return Decoded(merged, stops)

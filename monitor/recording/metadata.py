@@ -1,0 +1,142 @@
+"""What a file is, at a glance: whether it is a recording, of what program, from when, how long, whole or cut.
+
+Nothing is decompressed but the index of a finished file, so a folder of them is listed at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from monitor.errors import LooptopError
+from monitor.recording import file_format as file_format
+from monitor.recording.file_format import Summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MOST_BLOCKS = 20_000
+"""Blocks of a cut file that are looked at: more than two days of them."""
+
+MOST_FILES = 1000
+"""Files of a folder that are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """One recording. Times are Unix time, sizes bytes."""
+
+    path: Path
+    size: int
+    program: str = ""
+    name: str = ""
+    pid: int | None = None
+    host: str = ""
+    python: str = ""
+    start: float | None = None
+    duration: float | None = None  # seconds
+    whole: bool = False  # it was finished; else it is readable up to its last whole block
+    dropped: int = 0  # ticks that are missing
+    problem: str = ""  # why it can not be read; then nothing but `path` and `size` is known
+
+
+def about(path: str | Path) -> About | None:
+    """What a file is; None when it is no recording, or a file that nobody may read. Does not raise."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return _of_folder(path)
+        if not path.is_file():
+            return None
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            if file.read(len(file_format.MAGIC)) != file_format.MAGIC:
+                return None
+            file.seek(0)
+            return _of_file(path, file, size)
+    except OSError:
+        return None
+
+
+def in_folder(folder: str | Path) -> list[About]:
+    """The recordings of a folder, the newest first."""
+    try:
+        paths = [path for _, path in zip(range(MOST_FILES), Path(folder).iterdir(), strict=False)]
+    except OSError:
+        return []
+    found = [known for path in paths if (known := about(path)) is not None]
+    return sorted(found, key=lambda known: (-(known.start or 0.0), known.path.name))
+
+
+def _of_file(path: Path, file: BinaryIO, size: int) -> About:
+    try:
+        facts = file_format.read_heading(file, path)
+    except LooptopError as error:
+        return About(path, size, problem=f"{error.message.removeprefix(f'{path} ')}: {error.hint}")
+    begin = file.tell()
+    index = file_format.read_index(file, size)
+    if index is not None:
+        summaries = [place.summary for place in index.places]
+        return _made(path, size, facts, summaries, whole=True, dropped=index.dropped)
+    summaries = list(_summaries(file, begin, size))
+    return _made(path, size, facts, summaries, whole=False, dropped=sum(one.dropped for one in summaries))
+
+
+def _of_folder(path: Path) -> About | None:
+    """The folder of a flight recorder that runs, or was killed."""
+    segments = [found for segment in sorted(path.glob("*.segment")) if (found := about(segment)) is not None]
+    known = [segment for segment in segments if segment.start is not None and segment.duration is not None]
+    if not known:
+        return None
+    first, last = known[0], known[-1]
+    assert first.start is not None and last.start is not None and last.duration is not None
+    return About(
+        path,
+        sum(segment.size for segment in segments),
+        first.program,
+        first.name,
+        first.pid,
+        first.host,
+        first.python,
+        first.start,
+        max(last.start + last.duration - first.start, 0.0),
+        whole=False,
+        dropped=sum(segment.dropped for segment in known),
+    )
+
+
+def _summaries(file: BinaryIO, offset: int, size: int) -> Iterator[Summary]:
+    for _ in range(MOST_BLOCKS):
+        place = file_format.read_place(file, offset, size)
+        if place is None:
+            return
+        yield place.summary
+        offset += place.size
+
+
+def _made(
+    path: Path, size: int, facts: dict[str, Any], summaries: list[Summary], *, whole: bool, dropped: int
+) -> About:
+    if not summaries:
+        return About(path, size, problem="it was cut before its first block was complete")
+
+    def text(key: str) -> str:
+        found = facts.get(key)
+        return found if isinstance(found, str) else ""
+
+    pid = facts.get("pid")
+    start, end = summaries[0].start, summaries[-1].end
+    return About(
+        path,
+        size,
+        program=text("program"),
+        name=text("name"),
+        pid=pid if isinstance(pid, int) else None,
+        host=text("host"),
+        python=text("python"),
+        start=start * 1e-6,
+        duration=max(end - start, 0) * 1e-6,
+        whole=whole,
+        dropped=dropped,
+    )

@@ -1,0 +1,106 @@
+"""What a store would have kept of the time before a block: made of the figures and events of the blocks before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from monitor.protocol.keyframes import History
+from monitor.store import series, slow_log
+from monitor.store.ends import MOST_ENDED, MOST_FAILED
+from monitor.store.model import blamed
+from monitor.store.store import MOST_NOTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.protocol.frames import Event
+    from monitor.recording.block_codec import LightTick
+    from monitor.recording.reader import Recording
+
+
+def before(recording: Recording, number: int, loops: list[int]) -> History:
+    """The history before the keyframe of a block, for the loops that it has."""
+    first = recording.first_history()
+    if number == 0:
+        return first
+    steps: list[float] = []
+    counts: list[float] = []
+    lags: dict[int, list[float]] = {loop: [] for loop in loops}
+    utilizations: dict[int, list[float]] = {loop: [] for loop in loops}
+    most = series.LENGTH
+    for tick in _ticks_back(recording, number):
+        if len(steps) < most:
+            steps.append(tick.steps_per_s)
+            counts.append(tick.tasks)
+        for loop, lag, utilization in tick.loops:
+            if loop in lags and len(lags[loop]) < most:
+                lags[loop].append(lag)
+            if utilization is not None and loop in utilizations and len(utilizations[loop]) < most:
+                utilizations[loop].append(utilization)
+        if len(steps) == most and all(len(values) == most for values in (*lags.values(), *utilizations.values())):
+            break
+    return History(
+        events=_last_events(_events_back(recording, number, first)),
+        steps=[*first.steps, *reversed(steps)][-most:],
+        task_counts=[*first.task_counts, *reversed(counts)][-most:],
+        lags={loop: [*first.lags.get(loop, []), *reversed(values)][-most:] for loop, values in lags.items()},
+        utilizations={
+            loop: [*first.utilizations.get(loop, []), *reversed(values)][-most:]
+            for loop, values in utilizations.items()
+        },
+    )
+
+
+def _ticks_back(recording: Recording, number: int) -> Iterator[LightTick]:
+    yield from (tick for tick in reversed(recording.light(number).ticks) if tick.place < 0)
+    for earlier in range(number - 1, -1, -1):
+        yield from reversed(recording.light(earlier).ticks)
+
+
+def _events_back(recording: Recording, number: int, first: History) -> Iterator[Event]:
+    """Events before the keyframe of a block, the last one first; ends only while they are wanted."""
+    yield from (event for place, event in reversed(recording.light(number).notes) if place < 0)
+    for earlier in range(number - 1, -1, -1):
+        summary = recording.summary(earlier)
+        if summary.slow or summary.unhandled or summary.notices:
+            yield from (event for _, event in reversed(recording.light(earlier).notes))
+    yield from (event for event in reversed(first.events) if event.kind != "task_ended")
+    wanted = MOST_ENDED
+    for earlier in range(number, -1, -1):
+        if wanted <= 0:
+            return
+        if recording.summary(earlier).ended:
+            ends = [event for place, event in recording.ends(earlier) if earlier < number or place < 0]
+            wanted -= len(ends)
+            yield from reversed(ends)
+    yield from (event for event in reversed(first.events) if event.kind == "task_ended")
+
+
+def _last_events(back: Iterator[Event]) -> list[Event]:
+    """As many as a store keeps, in order. Told from the last one back."""
+    kept: list[Event] = []
+    most = {
+        "task_ended": MOST_ENDED,
+        "failed": MOST_FAILED,
+        "unhandled": MOST_NOTES,
+        "notice": MOST_NOTES,
+        "slow_callback": slow_log.MOST,
+    }
+    counts = dict.fromkeys(most, 0)
+    of_line: dict[int | None, int] = {}
+    for event in back:
+        kind = "notice" if event.kind == "memory" else event.kind
+        if kind == "task_ended" and event.outcome == "failed":
+            kind = "failed"
+        if kind not in counts:
+            continue
+        wanted = counts[kind] < most[kind]
+        if kind == "slow_callback":
+            line = blamed(event.stack, event.blame)
+            wanted = wanted or of_line.get(line, 0) < slow_log.MOST_OF_A_LINE
+            of_line[line] = of_line.get(line, 0) + 1
+        if wanted:
+            counts[kind] += 1
+            kept.append(event)
+    kept.reverse()
+    return kept

@@ -1,0 +1,104 @@
+"""A connection that broke while it was recorded: whether the program has ended, else the way back to the same one."""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor.attach.targets import Gone
+from monitor.errors import LooptopError
+from monitor.recording.writer import ANOTHER
+from monitor.transport.connection import Closed, Unreachable
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from monitor.transport.connection import Connection
+
+FAREWELL = 2.0
+"""Seconds in which a program of this machine that closed its connection may end, or its probe serve again."""
+
+ENDED = "the program has ended"
+STOPPED, OVER = "stopped", "the time is over"
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
+REFUSED = 10.0
+"""Seconds for which a machine that answers is asked although nobody serves there: a tunnel that is opened again."""
+
+AWAY = 120.0
+"""Seconds for which a machine is asked that does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """The connection to the same probe, after so many seconds."""
+
+    connection: Connection
+    seconds: float
+
+
+def way_back(
+    connection: Connection,
+    broke: Closed,
+    again: Callable[[], Connection] | None,
+    stop: threading.Event,
+    until: float | None,
+    tell: Callable[[float], None],
+) -> Back | str:
+    """Opens a connection that broke once more; else the reason why the recording ends.
+
+    `until` is when the recording is over by the monotonic clock; `tell` is told the seconds for which the way is lost.
+    """
+    began = time.monotonic()
+    here = connection.hello.host == socket.gethostname()
+    closed = REFUSED if connection.by_network else FAREWELL
+    pause, patience = FIRST_PAUSE, closed if again is not None or here else 0.0
+    while True:
+        lost = time.monotonic() - began
+        tell(lost)
+        if here and _has_ended(connection.hello.pid):
+            return ENDED
+        if stop.is_set():
+            return STOPPED
+        if until is not None and time.monotonic() >= until:
+            return OVER
+        if lost >= patience:
+            return _why_not(broke, here, patience)
+        stop.wait(pause if until is None else min(pause, max(until - time.monotonic(), 0.0)))
+        if again is None:
+            continue
+        pause = min(pause * 1.5, LONGEST_PAUSE)
+        try:
+            found = again()
+        except Gone:
+            return ENDED
+        except (Unreachable, Closed):
+            patience = AWAY
+        except LooptopError:
+            patience = closed  # it answers, and there is no probe
+        else:
+            if found.hello.session == connection.hello.session:
+                return Back(found, time.monotonic() - began)
+            found.close()
+            return ANOTHER
+
+
+def _why_not(broke: Closed, here: bool, patience: float) -> str:
+    if patience == AWAY:
+        return f"{broke.message}, and for {patience:g} s nothing led there again"
+    return "the probe has left the program" if here else broke.hint or broke.message
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a process of this machine is no more."""
+    import psutil  # type: ignore[import-untyped]
+
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False

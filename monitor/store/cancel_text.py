@@ -1,0 +1,38 @@
+"""Who cancelled a task, in words: `by window-3 at app.py:42`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from monitor import formatting as fmt
+
+if TYPE_CHECKING:
+    from monitor.store.model import CancelledBy
+
+
+def words(by: CancelledBy, roots: tuple[str, ...] = ()) -> str:
+    """What is known, to follow `cancelled`. `roots` are folders that paths are shortened by."""
+    name = by.name or (f"task {by.task}" if by.task else "")
+    line = f" at {fmt.place(by.site.file, by.site.line, roots=roots)}" if by.site is not None else ""
+    match by.how:
+        case "call":
+            text = f"by {name or 'a callback'}{line}"
+        case "timeout":
+            text = f"by a timeout{line}"
+        case "group":
+            text = f"by its TaskGroup, since {name or 'another'} failed"
+        case "body":
+            text = f"by its TaskGroup, which {name or 'its owner'} left with an exception"
+        case "end":
+            text = "by asyncio.run, when the main task had ended"
+        case "interrupt":
+            text = "by Ctrl-C"
+        case _:
+            text = ""
+    if by.through is not None:
+        other = by.through_name or f"task {by.through}"
+        with_it = f"together with {other}" if by.asked else f"with {other}, which it awaited"
+        return f"{with_it}: {text}" if text else with_it
+    if not by.asked and by.how == "call":
+        text += ", which cancelled what it waited for"
+    return text

@@ -1,0 +1,1 @@
+"""A store as one frame and back, so that a recording can be entered anywhere."""

@@ -1,0 +1,61 @@
+"""How many live tasks there are by state and by creation site: kept as they change; to count a crowd takes long."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from probes.base import protocol
+
+if TYPE_CHECKING:
+    from monitor.store.model import Site, Task
+
+
+class Census:
+    """Told of every task that comes, leaves or changes its state."""
+
+    def __init__(self) -> None:
+        self._states = [0] * len(protocol.STATES)
+        # By identity, since a site is hashed in Python. The site is kept beside its number, so its identity is not
+        # another's meanwhile.
+        self._sites: dict[int, tuple[Site | None, list[int]]] = {}
+
+    def came(self, task: Task) -> None:
+        """One more."""
+        self._states[task.state] += 1
+        known = self._sites.get(id(task.site))
+        if known is None:
+            self._sites[id(task.site)] = (task.site, [1])
+        else:
+            known[1][0] += 1
+
+    def left(self, task: Task) -> None:
+        """One less."""
+        self._states[task.state] -= 1
+        number = self._sites[id(task.site)][1]
+        number[0] -= 1
+        if not number[0]:
+            del self._sites[id(task.site)]
+
+    def changed(self, before: int, state: int) -> None:
+        """One of them has another state."""
+        self._states[before] -= 1
+        self._states[state] += 1
+
+    def states(self) -> Counter[str]:
+        """The number of live tasks in each state that one is in."""
+        return Counter({name: number for name, number in zip(protocol.STATES, self._states, strict=True) if number})
+
+    def sites(self) -> Counter[Site | None]:
+        """The number of live tasks of each creation site."""
+        counts: Counter[Site | None] = Counter()
+        for site, (number,) in self._sites.values():
+            counts[site] += number
+        return counts
+
+    def copy(self) -> Census:
+        """Another one with the same numbers."""
+        twin = Census()
+        twin._states = list(self._states)
+        twin._sites = {key: (site, list(number)) for key, (site, number) in self._sites.items()}
+        return twin

@@ -1,0 +1,24 @@
+"""Where a probe listens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A Unix socket, a host and port, or the door of a process (see `monitor.transport.fd_passing`)."""
+
+    path: str = ""
+    host: str = ""
+    port: int = 0
+    token_file: str | None = None  # where the local announcement says that the token is
+    pid: int | None = None  # of the process that is known to listen there
+    door: int | None = None
+
+    def __str__(self) -> str:
+        if self.door is not None:
+            return f"process {self.pid}"
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -1,0 +1,312 @@
+"""One connection to a probe: opened, greeted and checked, then lines in and out. Blocks, but never for ever."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from monitor.errors import ConnectError, LooptopError
+from monitor.protocol import frames
+from monitor.transport import silence
+from monitor.transport.address import Address
+from probes.base import protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GREETING = 10.0
+"""Seconds that a probe has to say who it is: one C call of the program may hold its thread up for as long."""
+
+PATIENCE = 1.0
+"""Seconds without an answer after which one looks whether the process is stopped."""
+
+PIECE = 256 << 10
+LONGEST_TOKEN = 4096
+_ENDED = "the program has ended, or let go of it"
+
+
+class Closed(ConnectError):  # noqa: N818 - it need not be an error
+    """The other side closed the connection."""
+
+
+class Unreachable(ConnectError):  # noqa: N818 - it is a state of the network
+    """The other side does not answer: nothing says whether a probe is there."""
+
+
+class Lines:
+    """Cuts a stream of bytes into lines, none longer than a frame may be."""
+
+    def __init__(self, limit: int = protocol.MAX_FRAME) -> None:
+        self._limit = limit
+        self._rest = bytearray()
+        self._searched = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that are complete now. Raises ConnectError for a line that is too long."""
+        self._rest += data
+        end = self._rest.rfind(b"\n", self._searched)
+        if end < 0:
+            self._searched = len(self._rest)
+            self._check(self._searched)
+            return []
+        lines = bytes(self._rest[:end]).split(b"\n")
+        del self._rest[: end + 1]
+        self._searched = len(self._rest)
+        for line in lines:
+            self._check(len(line) + 1)
+        self._check(self._searched)
+        return [line for line in lines if line]
+
+    def _check(self, length: int) -> None:
+        if length > self._limit:
+            raise ConnectError(f"a line of more than {self._limit} bytes came", "is it a probe that listens there?")
+
+    @property
+    def half(self) -> bool:
+        """Whether a line has begun that has not ended."""
+        return bool(self._rest)
+
+
+class Connection:
+    """What `connect` returns: a probe that has said hello in a protocol that we speak."""
+
+    def __init__(self, sock: socket.socket, where: str) -> None:
+        self.where = where
+        self.received = 0  # bytes so far
+        self.hello: frames.Hello
+        self._socket = sock
+        self._lines = Lines()
+        self._problem: ConnectError | None = None
+        self._early: list[frames.Frame] = []
+
+    def fileno(self) -> int:
+        """The socket, to wait on."""
+        return self._socket.fileno()
+
+    @property
+    def by_network(self) -> bool:
+        """Whether something may be between that breaks: a cable, a tunnel."""
+        return self._socket.family != socket.AF_UNIX
+
+    @property
+    def pending(self) -> bool:
+        """Whether `receive` has something to give, or to raise, that the socket does not show."""
+        return bool(self._early) or self._problem is not None
+
+    def send(self, frame: dict[str, object], timeout: float = GREETING) -> None:
+        """Sends one frame. Raises Closed."""
+        line = protocol.encode(frame)
+        if len(line) > protocol.MAX_REQUEST:
+            raise ConnectError(f"a request of {len(line)} bytes", f"at most {protocol.MAX_REQUEST} are taken")
+        try:
+            self._socket.settimeout(timeout)
+            self._socket.sendall(line)
+        except TimeoutError:
+            raise ConnectError(f"{self.where} takes nothing", f"the probe has not read for {timeout:g} s") from None
+        except (BrokenPipeError, ConnectionResetError):
+            raise Closed(f"{self.where} closed the connection", _ENDED) from None
+        except OSError as error:
+            raise Closed(f"the connection to {self.where} broke", error.strerror or str(error)) from None
+
+    def receive(self, timeout: float) -> list[frames.Frame]:
+        """The frames that came; waits for the first one, and returns none when none came in time.
+
+        Raises Closed at the end, and ConnectError for what is no frame, after what came before it.
+        """
+        if self._early:
+            early, self._early = self._early, []
+            return early
+        deadline = time.monotonic() + timeout
+        while self._problem is None:
+            try:
+                self._socket.settimeout(max(deadline - time.monotonic(), 0.0))
+                data = self._socket.recv(PIECE)
+            except (TimeoutError, BlockingIOError):
+                return []
+            except ConnectionResetError:  # it closed before it had read all that we said
+                self._problem = Closed(f"{self.where} closed the connection", _ENDED)
+                break
+            except OSError as error:
+                self._problem = Closed(f"the connection to {self.where} broke", error.strerror or str(error))
+                break
+            came = self._take(data)
+            if came:
+                return came
+        raise self._problem
+
+    def _take(self, data: bytes) -> list[frames.Frame]:
+        if not data:
+            text = "in the middle of a line" if self._lines.half else _ENDED
+            self._problem = Closed(f"{self.where} closed the connection", text)
+            return []
+        self.received += len(data)
+        came: list[frames.Frame] = []
+        try:
+            for line in self._lines.feed(data):
+                frame = frames.decode(line)
+                if isinstance(frame, frames.Error):
+                    raise ConnectError(*_refusal(self.where, frame.message))
+                if frame is not None:
+                    came.append(frame)
+        except ConnectError as error:
+            self._problem = error
+        except LooptopError as error:
+            self._problem = ConnectError(f"{self.where}: {error.message}", error.hint)
+        return came
+
+    def give_back(self, came: list[frames.Frame]) -> None:
+        """What came too early is received again."""
+        self._early = came + self._early
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._socket.close()
+
+
+def connect(
+    address: Address,
+    token_file: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    timeout: float = GREETING,
+) -> Connection:
+    """A connection whose probe has said hello. Raises ConnectError with what to do about it."""
+    deadline = time.monotonic() + timeout
+    connection = Connection(_open(address, timeout), str(address))
+    try:
+        first = first_frame(connection, deadline, address.pid)
+        if isinstance(first, frames.Challenge):
+            _check(first, connection.where)
+            token = find_token(address, token_file, os.environ if environ is None else environ)
+            connection.send({"type": "auth", "answer": protocol.answer(token, first.nonce)})
+            first = first_frame(connection, deadline)
+        if not isinstance(first, frames.Hello):
+            raise ConnectError(f"{address} does not say hello", "is it a probe that listens there?")
+        _check(first, connection.where)
+        # In a container it is another number: the one that was asked for is what a person knows, and what /proc has.
+        connection.hello = first if address.pid is None else msgspec.structs.replace(first, pid=address.pid)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def find_token(address: Address, token_file: str | None, environ: Mapping[str, str]) -> str:
+    """The token: of the file that was named, of LOOPTOP_TOKEN, or of the file that the local probe announces."""
+    named = token_file or environ.get("LOOPTOP_TOKEN_FILE")
+    if not named and environ.get("LOOPTOP_TOKEN"):
+        return environ["LOOPTOP_TOKEN"].strip()
+    path = named or address.token_file
+    if not path:
+        raise ConnectError(
+            f"{address} asks for a token",
+            "give --token-file FILE or LOOPTOP_TOKEN; the program said where its token is",
+        )
+    try:
+        with Path(path).expanduser().open(encoding="utf-8") as file:
+            facts = os.fstat(file.fileno())
+            open_to_others = stat.S_ISREG(facts.st_mode) and bool(facts.st_mode & 0o077)
+            token = file.read(LONGEST_TOKEN).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConnectError(f"the token file {path} can not be read", reason or str(error)) from None
+    if open_to_others:
+        raise ConnectError(f"others may read the token file {path}", f"chmod 600 {path}")
+    if not token:
+        raise ConnectError(f"the token file {path} is empty", "one line with the token is wanted")
+    return token
+
+
+def first_frame(connection: Connection, deadline: float, pid: int | None = None) -> frames.Frame:
+    """The next frame alone; those that came with it are kept for `receive`. `pid`: a process that may be stopped."""
+    while True:
+        left = deadline - time.monotonic()
+        came = connection.receive(min(left, PATIENCE)) if left > 0 else []
+        if came:
+            connection.give_back(came[1:])
+            return came[0]
+        reason = silence.halted(pid)
+        if reason is not None:
+            raise Unreachable(f"{connection.where} does not answer", reason)
+        if left <= 0:
+            raise Unreachable(
+                f"{connection.where} does not answer",
+                "it is no probe, or one call of the program holds it up: try again",
+            )
+
+
+def _check(frame: frames.Hello | frames.Challenge, where: str) -> None:
+    try:
+        frames.check_protocol(frame)
+    except LooptopError as error:
+        raise ConnectError(f"{where}: {error.message}", error.hint) from None
+
+
+def _refusal(where: str, message: str) -> tuple[str, str]:
+    if "token" in message:
+        return f"{where}: {message}", "the token is in the file that the program names where it starts"
+    return f"the probe at {where} says", message
+
+
+def _open(address: Address, timeout: float) -> socket.socket:
+    if address.door is not None and address.pid is not None:
+        from monitor.transport import fd_passing
+
+        return fd_passing.enter(address.pid, address.door, timeout)
+    if address.path:
+        return _open_path(address.path, timeout)
+    try:
+        sock = socket.create_connection((address.host, address.port), timeout)
+    except socket.gaierror as error:
+        raise Unreachable(f"no host is called {address.host}", error.strerror or str(error)) from None
+    except ConnectionRefusedError:
+        raise ConnectError(f"nobody serves {address}", "was the program started with --listen there?") from None
+    except ConnectionResetError:  # closed before we saw that it was open
+        raise Closed(f"{address} closed the connection", _ENDED) from None
+    except TimeoutError:
+        raise Unreachable(f"{address} does not answer", "is the host right, and no firewall between?") from None
+    except OSError as error:
+        raise Unreachable(f"{address} can not be reached", error.strerror or str(error)) from None
+    except (OverflowError, UnicodeError) as error:
+        raise Unreachable(f"{address} can not be reached", str(error)) from None
+    _notice_silence(sock)
+    return sock
+
+
+def _notice_silence(sock: socket.socket) -> None:
+    """Has the system ask the other machine whether it is still there: a cable that was pulled says nothing."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):  # seconds, seconds, times
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _open_path(path: str, timeout: float) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(path)
+    except OSError as error:
+        sock.close()
+        raise ConnectError(*_why_not(path, error)) from None
+    return sock
+
+
+def _why_not(path: str, error: OSError) -> tuple[str, str]:
+    match error:
+        case FileNotFoundError():
+            return f"there is no socket {path}", "looptop ps lists what can be watched"
+        case ConnectionRefusedError() if Path(path).is_socket():
+            return f"nobody serves {path}", "the program has ended or become another; looptop ps lists what runs"
+        case ConnectionRefusedError():
+            return f"{path} is no socket", "looptop ps lists what can be watched"
+        case PermissionError():
+            return f"no permission for {path}", "run looptop as the user that the program belongs to"
+        case TimeoutError() | BlockingIOError():
+            return f"{path} does not answer", "too many wait for it, or one call of the program holds it up: try again"
+    return f"{path} can not be reached", error.strerror or str(error)

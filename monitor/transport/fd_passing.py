@@ -1,0 +1,140 @@
+"""The way to a probe that was put into a program: a descriptor of that program, taken by who may trace it.
+
+Nothing has a name in a file system or a network namespace. The probe holds a file in memory that says which descriptor
+it is (`/proc/PID/fd` shows it); through that a viewer sends one end of a socket pair. Linux from 5.6 on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import socket
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+
+from monitor.attach.inject import memory_file
+from monitor.errors import ConnectError, Left
+from monitor.transport.mailbox import LONGEST, read
+
+_PIDFD_GETFD = 438  # of all machines (pidfd_getfd(2))
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Of the probe in a process."""
+
+    pid: int
+    number: int  # of the descriptor
+    session: str
+    name: str
+    program: str
+    python: str
+
+
+def possible() -> bool:
+    """Whether this kernel lets us take descriptors at all: tried on ourselves."""
+    try:
+        own = os.pidfd_open(os.getpid())
+    except (AttributeError, OSError):
+        return False
+    try:
+        os.close(_take(own, own))
+    except OSError:
+        return False
+    finally:
+        os.close(own)
+    return True
+
+
+def find(pid: int) -> Door | None:
+    """The door of the probe in a process, as far as we may know of it."""
+    try:
+        numbers = memory_file.numbers(pid)
+    except OSError:
+        return None
+    for number in numbers:
+        if memory_file.named(pid, number):
+            with suppress(OSError):
+                found = _read(pid, number)
+                if found is not None:
+                    return found
+    return None
+
+
+def everywhere() -> list[Door]:
+    """The doors of all processes that we may look into."""
+    pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208 - only names are needed
+    return [found for pid in pids if (found := find(pid)) is not None]
+
+
+def _read(pid: int, number: str) -> Door | None:
+    """Raises OSError for what is no file of a probe."""
+    with memory_file.MemoryFile(pid, number) as file:
+        told = read(file.read(LONGEST))
+    if told.how != "started" or told.door is None:
+        return None
+    return Door(pid, told.door, told.session, told.name, told.program, told.python)
+
+
+def enter(pid: int, number: int, timeout: float) -> socket.socket:
+    """A connection through the door. Raises ConnectError."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise ConnectError(f"process {pid} has ended", "looptop ps lists what runs here") from None
+    except OSError as error:
+        raise ConnectError(f"process {pid} can not be reached", error.strerror or str(error)) from None
+    try:
+        door = socket.socket(fileno=_take(process, number))
+    except OSError as error:
+        if error.errno in (errno.EBADF, errno.ENOTSOCK):
+            raise Left(pid) from None
+        text = f"the probe of process {pid} can not be reached"
+        raise ConnectError(text, f"{error.strerror or error}: run looptop as who has put it in, or as root") from None
+    finally:
+        os.close(process)
+    with door:
+        return _send(door, pid, timeout)
+
+
+def _send(door: socket.socket, pid: int, timeout: float) -> socket.socket:
+    if not _is_of(door, pid):
+        raise Left(pid)
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            door.settimeout(timeout)
+            socket.send_fds(door, [b"."], [theirs.fileno()])
+    except ConnectionError:
+        ours.close()
+        raise Left(pid) from None
+    except OSError as error:
+        ours.close()
+        raise ConnectError(f"the probe of process {pid} takes nobody in", error.strerror or str(error)) from None
+    return ours
+
+
+def _is_of(door: socket.socket, pid: int) -> bool:
+    """Whether a socket is one of a pair that the process made. What is sent bears our identity, so nobody else gets it:
+    not the service of root's, say, that the process has connected the socket to."""
+    if (door.family, door.type) != (socket.AF_UNIX, socket.SOCK_DGRAM):
+        return False
+    try:
+        named = door.getpeername() or door.getsockname()
+        maker, _, _ = struct.unpack("3i", door.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    except OSError:  # it leads nowhere
+        return False
+    return not named and maker == pid
+
+
+def _take(process: int, number: int) -> int:
+    """pidfd_getfd(2). Raises OSError."""
+    syscall = ctypes.CDLL(None, use_errno=True).syscall
+    syscall.restype = ctypes.c_long
+    handle = int(syscall(ctypes.c_long(_PIDFD_GETFD), ctypes.c_long(process), ctypes.c_long(number), ctypes.c_long(0)))
+    if handle < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return handle

@@ -1,0 +1,151 @@
+"""The banner: the one line that matters most now. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from monitor import formatting as fmt
+from monitor.protocol.frames import Hello
+from monitor.sources.base import Status
+from monitor.store import model
+from monitor.store.labels import called
+from monitor.store.model import Session
+from monitor.store.store import Store
+from monitor.tui.controllers.child_program import Guest
+from monitor.tui.paint import safe
+from monitor.tui.program import status_words
+
+NOTICE_SECONDS = 20.0
+LATELY = 10.0
+LONG_BLOCK = 1.0
+"""Shorter blocks are told by the header alone: a line that comes and goes would make the table jump."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that the dashboard itself has to say for a while."""
+
+    text: str
+    style: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What the banner chooses from, beside the store. Times are Unix time by the clock of this machine."""
+
+    now: float
+    status: Status
+    guest: Guest | None
+    notice: Notice | None
+    rate: float | None  # updates a second, when ticks run late
+    slow: float  # threshold of slow callbacks
+
+
+def banner(store: Store, news: News) -> tuple[str, str] | None:
+    """The text and its style, or None while all is well."""
+    return (
+        _end(news)
+        or _blocked(store, news.slow)
+        or _own(news)
+        or _of_the_probe(store)
+        or (_connecting(news.status) if news.status.state == "connecting" else None)
+        or _of_the_recording(news.status)
+        or _from_outside(store)
+    )
+
+
+def blocked_lately(store: Store) -> bool:
+    """Whether a loop was blocked in the last ten seconds."""
+    entries = store.slow.entries
+    return bool(entries) and store.now - entries[-1].at < LATELY
+
+
+def status_text(status: Status) -> str:
+    """What the source has to say."""
+    return safe(status.text) or f"{status.state} …"
+
+
+def _end(news: News) -> tuple[str, str] | None:
+    """The program has ended, or the connection broke: when, and what comes next."""
+    guest, status = news.guest, news.status
+    since = fmt.age(max(news.now - status.since, 0.0))
+    if guest is not None and guest.ended_at is not None:
+        ago = fmt.age(max(news.now - guest.ended_at, 0.0))
+        return (
+            f"the program {status_words(guest.program.exit_status)} {ago} ago; its last state stays; q leaves",
+            "warn",
+        )
+    if status.state == "silent":
+        return (f"◌ silent for {since}: {safe(status.text)}", "bad")
+    if status.state == "lost":
+        return (f"✗ lost {since} ago: {safe(status.text)}", "bad")
+    if status.state == "ended":
+        return (f"■ ended {since} ago; q leaves; the last state stays: {safe(status.text)}", "bad")
+    return None
+
+
+def _blocked(store: Store, slow: float) -> tuple[str, str] | None:
+    """Who has been blocking a loop for a second and more, right now."""
+    worst = max(store.loops.values(), key=lambda loop: loop.blocked, default=None)
+    if worst is None or worst.blocked < max(LONG_BLOCK, slow):
+        return None
+    task = store.tasks.get(worst.running or 0)
+    who = f"{safe(called(task.name, task.coro))[:40]} (task {task.id})" if task is not None else "a callback"
+    where = f"loop {worst.id}" if len(store.loops) > 1 else "the loop"
+    return (f"{where} has been blocked for {fmt.age(worst.blocked)} by {who}", "bad")
+
+
+def _own(news: News) -> tuple[str, str] | None:
+    if news.guest is not None and news.guest.leaving:
+        return ("stopping the program …; q again stops it harder", "warn")
+    if news.notice is not None and news.now - news.notice.at < NOTICE_SECONDS:
+        return (news.notice.text, news.notice.style)
+    if news.rate is not None:
+        return (f"ticks run late: {news.rate:g} updates a second for now", "warn")
+    return None
+
+
+def _of_the_probe(store: Store) -> tuple[str, str] | None:
+    for notice in reversed(store.notices):
+        if not 0 <= store.now - notice.at < NOTICE_SECONDS:
+            break
+        if notice.kind != "memory" or not _known(store, notice):
+            return (f"notice: {safe(notice.text)}", "warn")
+    if store.probe.off:
+        return (f"hook off: {safe('; '.join(store.probe.off))}", "bad")
+    return None
+
+
+def _from_outside(store: Store) -> tuple[str, str] | None:
+    """What is read from outside has few figures: why it is so stays in sight."""
+    session = store.session
+    if session is None or not session.read_only:
+        return None
+    return (f"{safe(session.hooks)}; times and counts are not known", "warn")
+
+
+def _known(store: Store, notice: model.Notice) -> bool:
+    """Whether a screen shows it anyway: looks come every two seconds, and who began to trace knows that."""
+    tracing = store.memory.tracing
+    return bool(notice.duration) or (tracing is not None and tracing.mine)
+
+
+def _of_the_recording(status: Status) -> tuple[str, str] | None:
+    """What of a recording is damaged or missing stays in sight."""
+    return (safe(status.text), "warn") if status.state == "replay" and status.text else None
+
+
+def greeting(before: Session | None, hello: Hello, now: float) -> Notice | None:
+    """What is to be said when a program greets that was there before, or another one in its place."""
+    if before is None:
+        return None
+    if before.id == hello.session:
+        return Notice("connected again to the same session", "good", now)
+    was = f"{before.name or before.program} (pid {before.pid})"
+    text = f"this is another session: {hello.name or hello.program} (pid {hello.pid}); before it was {was}"
+    return Notice(text, "warn", now)
+
+
+def _connecting(status: Status) -> tuple[str, str]:
+    return (status_text(status), "warn")

@@ -1,0 +1,116 @@
+"""What a person does with a recording: play, pause, step, speed, seek. The source does it; this finds the words."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from monitor.recording.time_parsing import parse_time
+from monitor.tui.screens.form import Field, FormScreen
+from monitor.tui.widgets.timeline import Mark, Playing, offset
+
+if TYPE_CHECKING:
+    from monitor.recording.player import RecordingSource
+    from monitor.tui.app import Looptop
+
+GAP = 2.0
+"""Seconds between two blocks that are worth showing: the recorder dropped ticks, or the connection was lost."""
+
+
+class Player:
+    """The recording behind the dashboard."""
+
+    def __init__(self, app: Looptop, source: RecordingSource) -> None:
+        self._app, self._source = app, source
+        begin, blocks = source.recording.start, source.recording.summaries
+        self._marks = [Mark((mark.at - begin) * 1e-6, mark.kind, mark.text) for mark in source.markers]
+        self._gaps = [
+            ((before.end - begin) * 1e-6, (after.start - begin) * 1e-6)
+            for before, after in pairwise(blocks)
+            if after.start - before.end > GAP * 1e6
+        ]
+
+    @property
+    def state(self) -> Playing:
+        """How it stands, for the timeline."""
+        source = self._source
+        return Playing(
+            start=source.start_time,
+            duration=source.duration,
+            position=source.position,
+            playing=source.playing,
+            speed=source.speed,
+            marks=self._marks,
+            gaps=self._gaps,
+        )
+
+    @property
+    def playing(self) -> bool:
+        """Whether time goes on."""
+        return self._source.playing
+
+    def title(self) -> str:
+        """What the header says: that it is a recording, and of when."""
+        recording = self._source.recording
+        when = time.strftime("%d %b %Y %H:%M", time.localtime(self._source.start_time))
+        return f"▸ recording of {when}{'' if recording.finished else ', cut'}"
+
+    def problem(self) -> str:
+        """What is damaged or missing."""
+        return self._source.status.text
+
+    def do(self, verb: str, amount: float) -> None:
+        """One thing that a key does; the screen follows at once."""
+        source = self._source
+        match verb:
+            case "toggle":
+                if source.playing:
+                    source.pause()
+                else:
+                    source.play()
+            case "step":
+                source.step(1 if amount > 0 else -1)
+            case "speed":
+                source.faster(1 if amount > 0 else -1)
+            case "seek":
+                source.seek(source.position + amount)
+            case "marker":
+                found = source.next_marker() if amount > 0 else source.previous_marker()
+                if found is None:
+                    self._app.say(f"no marker {'after' if amount > 0 else 'before'} this moment")
+        self._follow()
+
+    def seek_share(self, share: float) -> None:
+        """To a share of the whole."""
+        self._source.seek(share * self._source.duration)
+        self._follow()
+
+    def ask(self) -> None:
+        """Asks for a time, and goes there."""
+        source = self._source
+        begin, end = (
+            time.strftime("%H:%M:%S", time.localtime(source.start_time + after)) for after in (0.0, source.duration)
+        )
+        form = FormScreen(
+            "Go to which moment?",
+            (Field("time", "", "such as 14:03:22, 90s or 2m"),),
+            lambda texts: parse_time(texts[0], source.start_time, source.duration),
+            "go there",
+            lambda _: f"The recording goes from {begin} to {end}: {offset(source.duration)} in all.",
+        )
+        self._app.push_screen(form, self._go)
+
+    def _go(self, position: float | None) -> None:
+        if position is not None:
+            self._source.seek(position)
+            self._follow()
+
+    def _follow(self) -> None:
+        """What is shown is of another moment: sorted again and painted before the next tick."""
+        app = self._app
+        screen = app.live_screen
+        if screen is not None:
+            screen.forget_order()
+        if app.pulse.hz:
+            app.call_later(app.tick)

@@ -1,0 +1,101 @@
+"""A recording that is made while one watches: `r` begins it and ends it. What writes it is loaded then."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monitor import formatting as fmt
+from monitor.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from monitor.protocol.frames import Frame
+    from monitor.recording.writer import File, Recorder
+    from monitor.tui.app import Looptop
+
+
+class Tape:
+    """At most one recording at a time. Told of each frame after the store has applied it."""
+
+    def __init__(self, app: Looptop) -> None:
+        self._app = app
+        self._recorder: Recorder | None = None
+        self._path = Path()
+        self._since = 0.0
+
+    def take(self, frame: Frame) -> None:
+        """Records a frame; what ends the recording is told."""
+        recorder = self._recorder
+        if recorder is None:
+            return
+        recorder.take(frame)
+        if not recorder.running:
+            self._recorder = None
+            recorder.close()
+            why = f"could not be written any further: {recorder.problem}" if recorder.problem else recorder.ended
+            self._app.say(f"{self._path}: {why}; {self._facts(recorder)}", bad=True)
+
+    def sign(self) -> tuple[str, str] | None:
+        """For the header, while something is recorded: the file, and how much of it."""
+        recorder = self._recorder
+        return None if recorder is None else (self._path.name, self._facts(recorder))
+
+    def _facts(self, recorder: Recorder) -> str:
+        dropped = f", {recorder.dropped} ticks dropped" if recorder.dropped else ""
+        seconds = max(self._app.store.now - self._since, 0.0)
+        return f"{fmt.age(seconds)} {fmt.size(recorder.written)}{dropped}"
+
+    async def toggle(self) -> None:
+        """Asks for a file and begins; or ends, in a thread: the disk may take a moment."""
+        app = self._app
+        session = app.store.session
+        if self._recorder is not None:
+            recorder, self._recorder = self._recorder, None
+            await asyncio.to_thread(recorder.close, "stopped")
+            facts = self._facts(recorder)
+            problem = f"; {recorder.problem}" if recorder.problem else ""
+            app.say(f"recorded {self._path}: {facts}{problem}", bad=bool(problem))
+            app.look_now()
+        elif app.player is not None:
+            app.say("this is a recording already")
+        elif session is None:
+            app.say("there is no program to record yet", bad=True)
+        else:
+            from monitor.recording.record import default_path
+            from monitor.tui.screens.form import Field, FormScreen
+
+            name = default_path(session.name, session.program, app.wall())
+            form = FormScreen(
+                "Record what is seen here?",
+                (Field("file", str(name)),),
+                self._open,
+                "record",
+                lambda _: "From now on, until r is pressed again or looptop ends. looptop replay FILE plays it.",
+            )
+            app.push_screen(form, self._begin)
+
+    def _open(self, texts: Sequence[str]) -> File:
+        """Raises UsageError for a path that can not be written to."""
+        from monitor.recording.writer import File
+
+        if not texts[0]:
+            raise UsageError("a recording needs a file", "type a name")
+        self._path = Path(texts[0]).expanduser()
+        return File(self._path)
+
+    def _begin(self, file: File | None) -> None:
+        if file is not None:
+            from monitor.recording.writer import Recorder
+
+            self._recorder = Recorder(self._app.store, file)
+            self._since = self._app.store.now
+            self._app.look_now()
+
+    def close(self) -> None:
+        """Ends the recording well, when the dashboard ends."""
+        if self._recorder is not None:
+            self._recorder.close("the dashboard ended")
+            self._recorder = None

@@ -1,0 +1,79 @@
+"""What changes the watched program: nothing without a question and an answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from monitor.protocol.frames import Reply
+from monitor.tui.screens.confirm import ConfirmScreen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor.tui.app import Looptop
+
+
+class Control:
+    """Requests to the probe, and who waits for their replies."""
+
+    def __init__(self, app: Looptop) -> None:
+        self._app = app
+        self._asked: dict[int, Callable[[Reply], None]] = {}
+
+    def take(self, reply: Reply) -> None:
+        """Hands a reply to who asked."""
+        answer = self._asked.pop(reply.id, None)
+        if answer is not None:
+            answer(reply)
+
+    def ask(self, op: str, answer: Callable[[Reply], None], **arguments: object) -> bool:
+        """Asks the probe; `answer` gets the last piece of the reply. False when nobody is there to ask."""
+        number = self._app.source.request(op, **arguments)
+        if number:
+            self._asked[number] = answer
+        return bool(number)
+
+    def cut_off(self) -> None:
+        """The connection is another one: nobody will answer what was asked before."""
+        asked, self._asked = self._asked, {}
+        for number, answer in asked.items():
+            answer(Reply(id=number, ok=False, error="the connection broke"))
+
+    def cancel(self, task_id: int) -> None:
+        """Asks the person whether to cancel a task, then the probe."""
+        app = self._app
+        session, task = app.store.session, app.store.tasks.get(task_id)
+        if task is None:
+            app.say(f"task {task_id} has ended already")
+        elif app.store.read_only:
+            app.say("read-only: nothing is in the program that could cancel a task", bad=True)
+        elif app.player is not None:
+            app.say("this is a recording: nothing in it can be cancelled")
+        elif session is None or "cancel" not in session.capabilities:
+            app.say("this probe does not allow control: it only lets itself be watched", bad=True)
+        else:
+            name = f"task {task_id} {task.name[:200]}"
+            question = ConfirmScreen(
+                f"Cancel {name}?",
+                "It gets a CancelledError where it waits. What it does then is its own affair.",
+                "cancel it",
+                "leave it alone",
+            )
+            app.push_screen(question, lambda yes: self._ask(task_id, name) if yes else None)
+
+    def _ask(self, task_id: int, name: str) -> None:
+        def answer(reply: Reply) -> None:
+            self._app.say(f"cancelled {name}" if reply.ok else f"not cancelled: {reply.error}", bad=not reply.ok)
+
+        if not self.ask("cancel", answer, task=task_id):
+            self._app.say("nobody is there to ask: the connection is down", bad=True)
+
+
+def ask_to_stop() -> ConfirmScreen:
+    """The question before leaving a program that still runs."""
+    return ConfirmScreen(
+        "The program is still running. Stop it and quit?",
+        "It gets a SIGINT, as from Ctrl+C; q again is harder.",
+        "stop the program and quit",
+        "stay",
+    )

@@ -1,0 +1,203 @@
+"""What the person wants of tracemalloc: asked for with its price, looked at every two seconds, stopped again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor.errors import UsageError
+from monitor.tui.screens.form import Field, FormScreen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from monitor.protocol.frames import Reply
+    from monitor.tui.app import Looptop
+
+EVERY = 2.0
+"""Seconds between two looks while they are live."""
+
+PATIENCE = 30.0
+"""Seconds after which a look is taken for lost."""
+
+GROUPS = {"lineno": "line", "filename": "file", "traceback": "traceback"}
+AGAINST = {"baseline": "the baseline", "last": "the last look"}
+HIDDEN = {"stdlib": "stdlib", "packages": "packages", "probe": "probe"}
+MOST_ROWS = 300
+LONGEST = 24 * 3600.0
+_SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(?:([KMG])i?)?B?$", re.IGNORECASE)
+_SPAN = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h)?$")
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What tracing is asked for with."""
+
+    frames: int = 1
+    duration: float = 60.0  # seconds
+    limit: int = 1 << 30  # bytes traced
+
+
+def price(frames: int) -> str:
+    """What tracing costs, as measured on bare steps."""
+    if frames == 1:
+        return "3 to 5 times"
+    if frames < 10:
+        return "between 3 and 57 times"
+    return "26 to 57 times" if frames == 10 else "more than 26 to 57 times"
+
+
+def read_trace(texts: Sequence[str]) -> Trace:
+    """What was typed. Raises UsageError."""
+    frames, duration, limit = texts
+    if not frames.isdigit() or not 1 <= int(frames) <= 25:
+        raise UsageError(f"{frames or 'nothing'} is no number of frames", "1 to 25")
+    span, size = _SPAN.match(duration), _SIZE.match(limit)
+    seconds = 0.0 if span is None else float(span[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}[span[2]]
+    if not 1 <= seconds <= LONGEST:
+        raise UsageError(f"{duration or 'nothing'} is no time to trace for", "for example 60s or 5m, at most 24h")
+    most = 0.0 if size is None else float(size[1]) * _UNITS[(size[2] or "").upper()]
+    if not 1 << 16 <= most <= 1 << 50:
+        raise UsageError(f"{limit or 'nothing'} is no size", "for example 1GiB or 200M, at least 64K")
+    return Trace(int(frames), seconds, int(most))
+
+
+def explain(texts: Sequence[str]) -> str:
+    """The price, for the number of frames that is typed."""
+    known = texts[0].isdigit() and 1 <= int(texts[0]) <= 25
+    frames = int(texts[0]) if known else 1
+    with_them = "one frame" if frames == 1 else f"{frames} frames"
+    return (
+        f"tracemalloc notes every allocation. With {with_them} a block a step costs {price(frames)} as much meanwhile "
+        "(bare steps; the screen shows what it is here). It stops by itself: after this time, above this limit, "
+        "and when you leave."
+    )
+
+
+class Tracer:
+    """What is wanted of tracing, and what was asked and not answered yet. Lives as long as its screen."""
+
+    def __init__(self, app: Looptop) -> None:
+        self._app = app
+        self.group = "lineno"
+        self.against = "baseline"
+        self.hidden = {"probe"}
+        self.live = True
+        self._last = Trace()
+        self._asked_at: float | None = None
+        self._looked_at = float("-inf")
+        self._again = False  # another question was put while one was answered
+
+    @property
+    def asking(self) -> bool:
+        """Whether an answer is awaited."""
+        if self._asked_at is not None and self._app.clock() - self._asked_at > PATIENCE:
+            self._asked_at = None
+        return self._asked_at is not None
+
+    def toggle(self) -> None:
+        """Asks with the price and starts, or stops."""
+        app, tracing = self._app, self._app.store.memory.tracing
+        if tracing is not None and app.player is None:
+            if tracing.mine:
+                self._ask("memory_stop", lambda _: app.say("tracing is off"))
+            else:
+                app.say("another viewer has switched tracing on: it ends when that one stops it or leaves", bad=True)
+            return
+        if not self.able("memory", "trace its memory"):
+            return
+        last = self._last
+        fields = (
+            Field("frames", str(last.frames), "1 to 25: how much of the traceback is kept"),
+            Field("for", f"{last.duration:g}s", "then it stops by itself"),
+            Field("at most", f"{last.limit / (1 << 20):g}MiB", "traced; above that it stops"),
+        )
+        form = FormScreen("Trace the memory of this program?", fields, read_trace, "start tracing", explain)
+        app.push_screen(form, lambda trace: self._start(trace) if trace is not None else None)
+
+    def able(self, capability: str, what: str) -> bool:
+        """Whether the probe can do something; says why not."""
+        app = self._app
+        session = app.store.session
+        if app.player is not None:
+            app.say("this is a recording: nobody is there to be asked", bad=True)
+        elif session is None or capability not in session.capabilities:
+            app.say(f"this program can not be asked to {what}", bad=True)
+        else:
+            return True
+        return False
+
+    def _start(self, trace: Trace) -> None:
+        self._last = trace
+        self._ask(
+            "memory_start",
+            lambda _: self.baseline(),
+            frames=trace.frames,
+            duration=round(trace.duration * 1e6),
+            limit=trace.limit,
+        )
+
+    def baseline(self) -> None:
+        """What later looks are compared with, from now on."""
+        if self._traced():
+            self._ask("memory_baseline", lambda _: self.look())
+
+    def look(self, group: str | None = None) -> None:
+        """Looks now, if nothing is awaited."""
+        if self.asking:
+            self._again = True
+            return
+        if not self._traced():
+            return
+        against = self.against if self.against != "baseline" or self._has_baseline() else "nothing"
+        self._looked_at = self._app.clock()
+        self._ask(
+            "memory_look",
+            lambda _: None,
+            group=group or self.group,
+            against=against,
+            hide=sorted(self.hidden),
+            limit=MOST_ROWS,
+        )
+
+    def _has_baseline(self) -> bool:
+        memory = self._app.store.memory
+        return memory.baseline is not None or (memory.tracing is not None and memory.tracing.baseline is not None)
+
+    def look_if_due(self) -> None:
+        """Looks every two seconds, one look at a time; not while paused, and not before there is a baseline."""
+        app = self._app
+        memory = app.store.memory
+        if not self.live or app.paused or app.player is not None or memory.tracing is None or self.asking:
+            return
+        if self._has_baseline() and app.clock() - self._looked_at >= EVERY:
+            self.look()
+
+    def objects(self) -> None:
+        """Counts the live objects."""
+        if self.able("objects", "count its objects") and not self.asking:
+            self._ask("objects_look", lambda _: None, limit=MOST_ROWS)
+
+    def _traced(self) -> bool:
+        if self._app.store.memory.tracing is None and self._app.player is None:
+            self._app.say("memory is not traced: s starts it")
+            return False
+        return self.able("memory", "trace its memory")
+
+    def _ask(self, op: str, then: Callable[[Reply], None], **arguments: object) -> None:
+        def answer(reply: Reply) -> None:
+            self._asked_at = None
+            again, self._again = self._again, False
+            if again and reply.ok and op == "memory_look":
+                self.look()
+            elif reply.ok:
+                then(reply)
+            else:
+                self._app.say(f"{op.replace('_', ' ')}: {reply.error}", bad=True)
+
+        if self._app.control.ask(op, answer, **arguments):
+            self._asked_at = self._app.clock()
+        else:
+            self._app.say("nobody is there to ask: the connection is down", bad=True)

@@ -1,0 +1,1 @@
+"""The rows of each table, chosen and sorted from the store."""

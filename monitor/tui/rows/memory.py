@@ -1,0 +1,146 @@
+"""The rows of the tables about memory: lines that allocated, live objects by type, profiled functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from monitor.store.column import Column
+from monitor.store.memory import MemoryRow, Profile
+from monitor.store.memory_columns import MEMORY, OBJECTS, PROFILES, ObjectRow, place
+from monitor.tui.rows.base import Searched
+from monitor.tui.widgets import spark
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from monitor.store.store import Store
+    from monitor.tui.paint import Part
+
+TREND_CELLS = 10
+MOST_FRAMES = 6
+"""Of a traceback, in its line of the table."""
+
+
+def trend(sizes: Sequence[float], cells: int = TREND_CELLS) -> str:
+    """Sizes as a sparkline from their least to their most; level while nothing changed."""
+    shown = sizes[-cells:]
+    if len(shown) < 2:
+        return ""
+    least, most = min(shown), max(shown)
+    return spark.line([(size - least) / (most - least) if most > least else 0.0 for size in shown], len(shown))
+
+
+TREND: Column[MemoryRow] = Column(
+    "trend",
+    "Trend",
+    TREND_CELLS,
+    "sizes at the last looks, from the least to the most",
+    lambda r, s: trend(s.memory.sizes(r.place)),
+    right=True,
+    priority=2,
+)
+SHOWN: tuple[Column[MemoryRow], ...] = (*MEMORY[:-1], TREND, MEMORY[-1])
+
+
+class MemoryRows(Searched[MemoryRow]):
+    """The lines, files or tracebacks of the newest look at the group that is chosen."""
+
+    columns = SHOWN
+    default_sort = "size_diff"
+
+    def __init__(self, store: Store) -> None:
+        self.group = "lineno"
+        super().__init__(store)
+
+    def choose(self) -> list[MemoryRow]:
+        """All that the look brought."""
+        look = self.store.memory.looks.get(self.group)
+        return self.search(list(look.rows)) if look is not None else []
+
+    def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
+        """A traceback shows where it came from, too: many have the same last line."""
+        cells = super().cells(index, columns)
+        way = self.rows[index].place
+        if self.group != "traceback" or len(way) < 2:
+            return cells
+        names = " ‹ ".join(place(site, self.store) for site in way[: -MOST_FRAMES - 1 : -1])
+        return [(names, cell[1]) if c.key == "site" else cell for c, cell in zip(columns, cells, strict=True)]
+
+    def key_of(self, row: MemoryRow) -> Hashable:
+        """The place."""
+        return row.place
+
+    def style(self, row: MemoryRow, key: str) -> str:
+        """Growth is what one looks for."""
+        match key:
+            case "size_diff" | "growth":
+                figure = row.size_diff if key == "size_diff" else row.growth or 0
+                return "warn" if figure > 0 else "good" if figure < 0 else "faint"
+            case "count_diff":
+                return "text" if row.count_diff else "faint"
+            case "site":
+                return "strong"
+            case "trend":
+                return "bar"
+            case _:
+                return "dim"
+
+
+class ObjectRows(Searched[ObjectRow]):
+    """Live objects by type."""
+
+    columns = OBJECTS
+    default_sort = "count_diff"
+
+    def choose(self) -> list[ObjectRow]:
+        """All types that the look brought."""
+        objects = self.store.memory.objects
+        return self.search(list(objects.rows)) if objects is not None else []
+
+    def order(self, rows: list[ObjectRow]) -> list[ObjectRow]:
+        """Types whose number did not change stand by their number."""
+        rows.sort(key=lambda row: row[1], reverse=True)
+        return super().order(rows)
+
+    def key_of(self, row: ObjectRow) -> Hashable:
+        """The type."""
+        return row[0]
+
+    def style(self, row: ObjectRow, key: str) -> str:
+        """What became more."""
+        match key:
+            case "count_diff":
+                return "warn" if row[2] > 0 else "good" if row[2] < 0 else "faint"
+            case "type":
+                return "strong"
+            case _:
+                return "text"
+
+
+class ProfileRows(Searched[Profile]):
+    """Decorated functions."""
+
+    columns = PROFILES
+    default_sort = "busy"
+
+    def choose(self) -> list[Profile]:
+        """All of them."""
+        return self.search(list(self.store.memory.profiles))
+
+    def key_of(self, row: Profile) -> Hashable:
+        """A function may be decorated for time and for memory."""
+        return (row.module, row.function, row.kind, row.site)
+
+    def style(self, row: Profile, key: str) -> str:
+        """Failures, and the name."""
+        match key:
+            case "function":
+                return "strong"
+            case "failed":
+                return "bad" if row.failed else "faint"
+            case "size_diff":
+                return "warn" if (row.size_diff or 0) > 0 else "dim"
+            case "kind" | "site":
+                return "dim"
+            case _:
+                return "text"

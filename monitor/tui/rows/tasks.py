@@ -1,0 +1,238 @@
+"""The rows of the tables of live tasks: one by one, as a tree below their parents, by creation site."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from monitor.store.column import Column
+from monitor.store.columns import GLYPHS, GROUPS, TASKS
+from monitor.store.groups import Group, groups
+from monitor.store.model import Site, Task
+from monitor.store.query import Predicate
+from monitor.store.store import Store
+from monitor.tui.paint import Part
+from monitor.tui.rows.base import Rows
+from monitor.tui.theme import STATE_STYLES, delay_style, load_style
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Hashable, Sequence
+
+_ID = attrgetter("id")
+_PARENT = attrgetter("parent")
+INDENT = 2
+TREE_NAME = 34
+DEEPEST = 12
+"""Deeper levels of the tree are not indented further: names must keep their room."""
+
+OF_ENDED = {"state": f"{GLYPHS['ended']} ended", "age": "", "share": "", "idle": "", "waiting_on": ""}
+"""What a row says of a task that ended since the rows were arranged: nothing that is of now, for it has none."""
+
+
+class TaskRows(Rows[Task]):
+    """Live tasks. One that ends stays, faint, until the rows are arranged again: nothing jumps between."""
+
+    columns = TASKS
+    default_sort = "busy"
+
+    def __init__(self, store: Store) -> None:
+        self.predicate: Predicate | None = None
+        self.site: tuple[Site | None] | None = None  # only tasks of this creation site
+        super().__init__(store)
+
+    def passes(self) -> Callable[[Task], bool] | None:
+        """The filter, or None when all tasks pass."""
+        predicate, site, store = self.predicate, self.site, self.store
+        if site is not None:
+            only = site[0]
+            return lambda task: task.site == only and (predicate is None or predicate(task, store))
+        if predicate is not None:
+            return lambda task: predicate(task, store)
+        return None
+
+    def choose(self) -> list[Task]:
+        """The live tasks that pass the filter."""
+        passes = self.passes()
+        tasks = self.store.tasks.values()
+        return list(tasks) if passes is None else [task for task in tasks if passes(task)]
+
+    def key_of(self, row: Task) -> Hashable:
+        """A task is its id."""
+        return row.id
+
+    def places(self) -> dict[Hashable, int]:
+        """As ever, but of a crowd."""
+        return dict(zip(map(_ID, self.rows), range(len(self.rows)), strict=True))
+
+    def now(self, row: Task) -> Task:
+        """A renamed task is another object under the same id."""
+        return self.store.tasks.get(row.id, row)
+
+    def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
+        """One that has ended says so: its state is of a time before, and it grows no older."""
+        cells = super().cells(index, columns)
+        if self.rows[index].id in self.store.tasks:
+            return cells
+        return [(OF_ENDED.get(column.key, text), style) for column, (text, style) in zip(columns, cells, strict=True)]
+
+    def style(self, row: Task, key: str) -> str:
+        """By state and by load."""
+        if row.id not in self.store.tasks:
+            return "faint"
+        match key:
+            case "state":
+                return STATE_STYLES[row.state_name]
+            case "share":
+                return load_style(row.share)
+            case "max_step":
+                return delay_style(row.max_step)
+            case "name":
+                return "strong"
+            case "id" | "age" | "idle" | "scheduled":
+                return "dim"
+            case "waiting_on" if row.wait_kind in ("lock", "condition", "semaphore", "barrier"):
+                return "accent"
+            case _:
+                return "text"
+
+
+class TreeRows(TaskRows):
+    """Live tasks under their parents. Ancestors of what passes the filter stay, faint, to show where it belongs."""
+
+    columns = tuple(replace(column, width=TREE_NAME) if column.key == "name" else column for column in TASKS)
+    default_sort = "id"
+
+    def __init__(self, store: Store) -> None:
+        self.folded: set[int] = set()
+        self._levels: dict[int, int] = {}  # of the children of a task
+        self._matching: frozenset[int] | None = None
+        super().__init__(store)
+
+    def order(self, rows: list[Task]) -> list[Task]:
+        """Depth first, brothers by the column that was chosen."""
+        tasks = self.store.tasks
+        self._matching = None
+        kept: Container[int] = tasks
+        if self.passes() is not None:
+            self._matching = frozenset(task.id for task in rows)
+            kept = self._with_ancestors(rows)
+            rows = [tasks[task_id] for task_id in sorted(kept)]
+        families: dict[int, list[Task]] = {}
+        roots: list[Task] = []
+        before, family = -1, roots  # neighbours are often brothers
+        ordered_rows = super().order(rows)
+        for task, parent in zip(ordered_rows, map(_PARENT, ordered_rows), strict=True):
+            if parent != before:
+                before, family = parent, families.setdefault(parent, []) if parent in kept else roots
+            if parent == task.id:
+                roots.append(task)
+            else:
+                family.append(task)
+        self._levels = {}
+        result: list[Task] = []
+        pending = [iter(roots)]
+        while pending:
+            for task in pending[-1]:
+                result.append(task)
+                family = families.get(task.id, [])
+                if not family or task.id in self.folded:
+                    continue
+                self._levels[task.id] = len(pending)
+                if families.keys().isdisjoint(map(_ID, family)):
+                    result += family  # a crowd of leaves, at once
+                else:
+                    pending.append(iter(family))
+                    break
+            else:
+                pending.pop()
+        return result
+
+    def _with_ancestors(self, rows: list[Task]) -> set[int]:
+        """The ids of tasks, and of all that they descend from."""
+        kept = {task.id for task in rows}
+        for task in rows:
+            parent = self.store.tasks.get(task.parent)
+            while parent is not None and parent.id not in kept:
+                kept.add(parent.id)
+                parent = self.store.tasks.get(parent.parent)
+        return kept
+
+    def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
+        """As in the flat table, the name indented and marked as folded or not."""
+        cells = super().cells(index, columns)
+        task = self.rows[index]
+        for number, column in enumerate(columns):
+            if column.key == "name":
+                text, style = cells[number]
+                cells[number] = (self._branch(task) + text, style)
+        return cells
+
+    def _branch(self, task: Task) -> str:
+        depth = 0 if task.parent == task.id else min(self._levels.get(task.parent, 0), DEEPEST)
+        mark = " "
+        if self.store.tasks.has_children(task.id):
+            mark = "▸" if task.id in self.folded else "▾"
+        return " " * (INDENT * depth) + mark + " "
+
+    def style(self, row: Task, key: str) -> str:
+        """Faint where it only shows the way to a match."""
+        if self._matching is not None and row.id not in self._matching:
+            return "faint"
+        return super().style(row, key)
+
+    def fold(self, task_id: int, folded: bool) -> bool:
+        """Hides or shows the children; says whether that changed anything."""
+        if folded == (task_id in self.folded) or not self.store.tasks.has_children(task_id):
+            return False
+        if folded:
+            self.folded.add(task_id)
+        else:
+            self.folded.discard(task_id)
+        return True
+
+
+class GroupRows(Rows[Group]):
+    """Live tasks by creation site, those too that have only short-lived ones."""
+
+    columns = GROUPS
+    default_sort = "tasks"
+
+    def __init__(self, store: Store) -> None:
+        self.predicate: Predicate | None = None
+        super().__init__(store)
+
+    def choose(self) -> list[Group]:
+        """The groups of the tasks that pass the filter."""
+        predicate = self.predicate
+        if predicate is None:
+            return groups(self.store)
+        return groups(self.store, [task for task in self.store.tasks.values() if predicate(task, self.store)])
+
+    def key_of(self, row: Group) -> Hashable:
+        """A group is its site; that of tasks without one has a name of its own."""
+        return row.site or "unknown"
+
+    def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
+        """A group without a site says why it has none."""
+        cells = super().cells(index, columns)
+        if self.rows[index].site is None:
+            return [
+                ("(older than the probe)", "dim") if column.key == "creation_site" else cell
+                for column, cell in zip(columns, cells, strict=True)
+            ]
+        return cells
+
+    def style(self, row: Group, key: str) -> str:
+        """By load, and failures."""
+        match key:
+            case "share":
+                return load_style(row.share)
+            case "failed":
+                return "bad" if row.stats is not None and row.stats.failed else "faint"
+            case "births_per_s" | "deaths_per_s":
+                return "text" if row.stats is not None and row.stats.births_per_s + row.stats.deaths_per_s else "faint"
+            case "creation_site":
+                return "strong"
+            case _:
+                return "text"

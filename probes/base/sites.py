@@ -1,0 +1,257 @@
+"""Which frame is the user's: creation sites and blamed lines, and a number for each (code, line) on the wire.
+
+Rule 8 of the design: a stdlib line is nobody's creation site. Plumbing is asyncio, concurrent.futures,
+contextlib, the probe itself and known frameworks; the list can be extended by the setting `skip`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from asyncio import base_events
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+USER, PLUMBING, BOUNDARY, RUNNER, FRAMEWORK = range(5)
+"""Kinds of source files. Under a boundary lies the loop itself, whose caller made nothing. A framework is plumbing
+whose line is better than none."""
+
+FRAMEWORKS = (
+    "aiohttp",
+    "anyio",
+    "asgiref",
+    "fastapi",
+    "gunicorn",
+    "httpcore",
+    "httpx",
+    "hypercorn",
+    "nest_asyncio",
+    "sanic",
+    "starlette",
+    "tornado",
+    "uvicorn",
+    "uvloop",
+    "websockets",
+)
+"""Packages whose lines are never a creation site while a line of somebody else's is on the stack."""
+
+MOST = 100_000
+"""Sites and strings that are kept; the next one becomes number 0, which says so."""
+MOST_FILES = 20_000
+"""Names of files whose kind is remembered: a program may make code under ever new ones."""
+
+_stdlib = os.__file__.rpartition("/")[0] + "/"
+_own = __file__.rpartition("/base/")[0] + "/"
+
+
+class _Files(dict[str, int]):
+    """The kind of the source files met so far; a new one is looked at once. Begun anew when there are too many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.skip: tuple[str, ...] = ()
+
+    def __missing__(self, file: str) -> int:
+        if len(self) >= MOST_FILES:
+            self.clear()
+        kind = self[file] = _kind(file, self.skip)
+        return kind
+
+
+plumbing = _Files()
+LOOP: Any = base_events.BaseEventLoop._run_once.__code__  # type: ignore[attr-defined]
+"""Where asyncio's loop calls callbacks: a boundary too, for hooks in C leave no frame of `Handle._run`."""
+
+
+def skip_also(patterns: tuple[str, ...]) -> None:
+    """Makes files whose path contains one of the patterns plumbing too."""
+    plumbing.clear()
+    _known.clear()
+    plumbing.skip = patterns
+
+
+def _kind(file: str, skip: tuple[str, ...]) -> int:
+    if file.startswith(_own) or file == "<frozen importlib._bootstrap>":
+        return BOUNDARY if file.endswith("/hooks/in_python.py") else PLUMBING
+    if any(pattern in file for pattern in skip):
+        return PLUMBING
+    if "/asyncio/" in file and (file.startswith(_stdlib) or is_stdlib(file)):
+        if file.endswith("/asyncio/events.py"):
+            return BOUNDARY
+        return RUNNER if file.endswith("/asyncio/runners.py") else PLUMBING
+    if is_stdlib(file):
+        return PLUMBING
+    for packages in ("/site-packages/", "/dist-packages/"):
+        _, found, rest = file.rpartition(packages)
+        if found and rest.partition("/")[0].removesuffix(".py") in FRAMEWORKS:
+            return FRAMEWORK
+    return USER
+
+
+def is_stdlib(file: str) -> bool:
+    """Whether a file belongs to the standard library (or is frozen into the interpreter)."""
+    if file.startswith("<frozen "):
+        return True
+    return file.startswith(_stdlib) and "/site-packages/" not in file and "/dist-packages/" not in file
+
+
+def is_package(file: str) -> bool:
+    """Whether a file was installed by somebody, into a site-packages folder."""
+    return "/site-packages/" in file or "/dist-packages/" in file
+
+
+def of(coro: Any, frame: Any) -> tuple[CodeType | None, int]:
+    """The creation site of a task, from the frame that called `create_task`: code and instruction."""
+    first = frame
+    kind = first_kind = plumbing[frame.f_code.co_filename]
+    while kind != USER:
+        frame = frame.f_back
+        outer = BOUNDARY if frame is None or frame.f_code is LOOP else plumbing[frame.f_code.co_filename]
+        if outer == BOUNDARY or (outer == RUNNER and kind != RUNNER):
+            made = getattr(coro, "cr_code", None)
+            if made is None or frame is not first.f_back:
+                return _site_without_user_frame(coro, first, first_kind)
+            return _made_by_the_loop(coro, made, first, first_kind)
+        kind = outer
+    return frame.f_code, frame.f_lasti
+
+
+_known: dict[tuple[int, int, int], tuple[Any, Any, tuple[CodeType | None, int]]] = {}
+"""Sites of tasks that no line of the user's makes, such as a server's task for each request: the answer depends on
+the caller and the coroutine function only, which are kept so that their ids stay theirs."""
+
+
+def _made_by_the_loop(coro: Any, made: Any, first: Any, first_kind: int) -> tuple[CodeType | None, int]:
+    key = (id(first.f_code), first.f_lasti, id(made))
+    known = _known.get(key)
+    if known is None:
+        if len(_known) >= 1000:
+            _known.clear()
+        known = _known[key] = (first.f_code, made, _site_without_user_frame(coro, first, first_kind))
+    return known[2]
+
+
+def _site_without_user_frame(coro: Any, first: Any, first_kind: int) -> tuple[CodeType | None, int]:
+    if first_kind == FRAMEWORK:
+        code = getattr(coro, "cr_code", None)
+        if code is not None and plumbing[code.co_filename] != USER:
+            return first.f_code, first.f_lasti
+    return fallback(coro, first)
+
+
+def fallback(coro: Any, frame: Any) -> tuple[CodeType | None, int]:
+    """The site of a task that no user frame made: its coroutine function, else the first frame of a package."""
+    code = getattr(coro, "cr_code", None) or getattr(coro, "gi_code", None)
+    if code is not None and plumbing[code.co_filename] == USER:
+        return code, -1
+    first = frame
+    while frame is not None:
+        if not is_stdlib(frame.f_code.co_filename) and not frame.f_code.co_filename.startswith(_own):
+            return frame.f_code, frame.f_lasti
+        if frame.f_code is LOOP or plumbing[frame.f_code.co_filename] in (BOUNDARY, RUNNER):
+            break
+        frame = frame.f_back
+    if code is not None and not is_stdlib(code.co_filename):
+        return code, -1
+    return first.f_code, first.f_lasti
+
+
+def stack_of(frame: Any, depth: int) -> tuple[tuple[CodeType, int], ...]:
+    """The creation stack from a frame outwards to the loop, innermost first, as (code, instruction)."""
+    out: list[tuple[CodeType, int]] = []
+    while frame is not None and len(out) < depth:
+        code = frame.f_code
+        if code is LOOP or plumbing[code.co_filename] == BOUNDARY:
+            break
+        out.append((code, frame.f_lasti))
+        frame = frame.f_back
+    return tuple(out)
+
+
+def line_of(code: CodeType, lasti: int) -> int:
+    """The line of an instruction (byte offset); the first line of the function for -1."""
+    if lasti >= 0:
+        for start, end, line in code.co_lines():
+            if start <= lasti < end and line is not None:
+                return line
+    return code.co_firstlineno
+
+
+def blamed(stack: list[tuple[CodeType, int]]) -> int:
+    """Index of the line to blame in a stack (outermost first): the innermost that is the user's own.
+
+    Else the innermost outside the standard library, else the innermost. -1 for an empty stack.
+    """
+    outside = -1
+    for index in range(len(stack) - 1, -1, -1):
+        file = stack[index][0].co_filename
+        if is_stdlib(file) or file.startswith(_own):
+            continue
+        if not is_package(file):
+            return index
+        if outside < 0:
+            outside = index
+    return outside if outside >= 0 else len(stack) - 1
+
+
+class Tables:
+    """Numbers for strings and sites; a session sends what is new since it last sent. Used by one thread."""
+
+    def __init__(self) -> None:
+        self.strings: list[str] = ["(unknown)"]
+        self.sites: list[tuple[int, int, int]] = [(0, 0, 0)]
+        self._strings: dict[str, int] = {}
+        self._by_line: dict[tuple[int, int], int] = {}
+        self._by_lasti: dict[tuple[int, int], int] = {}
+        self._codes: dict[int, CodeType] = {}
+        self._entries: dict[tuple[int, int, int], int] = {}
+
+    def string(self, text: str) -> int:
+        """The number of a string, at most 300 characters of it."""
+        number = self._strings.get(text)
+        if number is None:
+            if len(self.strings) >= MOST:
+                return 0
+            number = self._strings[text] = len(self.strings)
+            self.strings.append(text if len(text) <= 300 else text[:299] + "…")
+        return number
+
+    def site(self, code: CodeType, line: int) -> int:
+        """The number of a line of a code object."""
+        key = (id(code), line)
+        number = self._by_line.get(key)
+        if number is None:
+            number = self._site(code.co_filename, line, code.co_qualname)
+            if number:
+                self._codes[id(code)] = code  # keeps the id from being used again
+                self._by_line[key] = number
+        return number
+
+    def site_at(self, code: CodeType | None, lasti: int) -> int:
+        """The number of the line of an instruction; 0 when there is no code."""
+        if code is None:
+            return 0
+        key = (id(code), lasti)
+        number = self._by_lasti.get(key)
+        if number is None:
+            number = self.site(code, line_of(code, lasti))
+            if number:
+                self._by_lasti[key] = number
+        return number
+
+    def _site(self, file: str, line: int, function: str) -> int:
+        entry = (self.string(file), line, self.string(function))
+        number = self._entries.get(entry)
+        if number is None:
+            if len(self.sites) >= MOST:
+                return 0
+            number = self._entries[entry] = len(self.sites)
+            self.sites.append(entry)
+        return number
+
+
+def python_paths() -> dict[str, list[str]]:
+    """Where the standard library of this Python and its modules lie, for viewers that shorten paths."""
+    return {"stdlib": [_stdlib], "path": [entry for entry in sys.path if entry][:20]}

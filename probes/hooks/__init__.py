@@ -1,0 +1,1 @@
+"""Runs in the program's thread: what replaces asyncio's methods, and the records that the hooks write."""

@@ -1,0 +1,556 @@
+"""The hooks in Python: what runs per task and per step where those in C are not to be had. The app pays for each line.
+
+Measured (`python -m benchmarks`): a `call_soon` that builds its handle in one Python call instead of four pays
+for most of the accounting, so the time that a task waits for its turn comes free.
+"""
+
+from __future__ import annotations
+
+import sys
+from asyncio import events, format_helpers, futures, tasks
+from contextvars import Context, copy_context
+from time import monotonic
+from types import MethodType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ..base import sites
+from .accounting import (
+    State,
+    _current,
+    add_changed,
+    adopt,
+    changed,
+    current_task_of,
+    finish,
+    loops,
+    make_first_step_callback,
+    record_of,
+    records,
+    state,
+)
+from .backend import FREE_THREADED, MOST_CHANGED, MOST_NAMED
+from .records import NOT_YET, TaskRecord, begin, name_of, start_counting
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    AnyTask = asyncio.Task[Any]
+    Loop = asyncio.AbstractEventLoop
+
+_STEP_NAMES = frozenset({"task_wakeup", "TaskWakeupMethWrapper", "__step", "__wakeup"})
+_step_class = type(make_first_step_callback()[1])
+"""The C type of the callback that runs the first step of a task, which has neither name nor module."""
+_wakeup_class = type(len)
+"""Of the callback that runs the other steps, as of every bound method of C."""
+_Future = futures.Future
+
+
+def hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., AnyTask]:  # noqa: C901
+    """It does what asyncio's own does in its place, which pays for most of the registration.
+
+    With a task factory, in debug mode and for a closed loop, asyncio's own is called.
+    """
+    getframe = sys._getframe
+    clock = monotonic
+    shared = state
+    next_id = state.next_id
+    new = TaskRecord
+    known = loops
+    table = records
+    record_at = records.get
+    plumbing = sites.plumbing
+    user = sites.USER
+    by_function = tasks.create_task.__code__
+    free_threaded = FREE_THREADED
+    not_yet = NOT_YET
+    current = _current.get if _current is not None else current_task_of
+    not_plain = hook_any_create_task(original, True, 2)
+
+    def create_task(self: Any, coro: Any, *, name: Any = None, context: Any = None, **more: Any) -> AnyTask:
+        if self._task_factory is not None or self._debug or self._closed or more:  # 3.13.3 takes any keyword
+            return not_plain(self, coro, name=name, context=context, **more)
+        born = clock()
+        if name is None and context is None:
+            task = tasks.Task(coro, loop=self)
+        else:
+            task = tasks.Task(coro, loop=self, name=name, context=context)
+        try:
+            record = new(task)
+            record.id = next_id()
+            record.key = key = id(task)
+            record.born = born
+            record.eager = record.predates_probe = False
+            try:
+                record.loop = known[self]
+            except KeyError:
+                record.loop = shared.on_loop(self)
+            creator = current(self)
+            if creator is None:
+                record.parent = 0
+            else:
+                parent = record_at(id(creator))
+                if parent is not None and parent() is creator:
+                    record.parent = parent.id
+                else:
+                    record.parent = adopt(creator, record.loop).id
+            frame: Any = getframe(1)
+            code = frame.f_code
+            if code is by_function or plumbing[code.co_filename] != user:
+                frame = frame.f_back  # of asyncio.create_task, most of the time
+                if frame is not None:
+                    code = frame.f_code
+                    if plumbing[code.co_filename] != user:
+                        frame = None
+            if frame is None:
+                record.code, record.lasti = sites.of(coro, getframe(1))
+            else:
+                record.code = code
+                record.lasti = frame.f_lasti
+            if shared.watching:
+                # After its first step, or within a second, the sampler gets it.
+                record.origin = sites.stack_of(getframe(1), shared.origin_depth) if shared.origin_depth else None
+                record.histogram = not_yet
+                if free_threaded:
+                    begin(record)  # not while the sampler might do that, too
+                table[key] = record
+            else:
+                table[key] = record
+                if shared.watching:  # another thread has begun to count in between
+                    start_counting(record)
+        except Exception as error:
+            shared.on_error("create_task", error)
+        return task
+
+    return create_task
+
+
+def hook_any_create_task(original: Callable[..., AnyTask], native: bool, depth: int) -> Callable[..., AnyTask]:
+    """The same for factories, debug mode and loops of any kind. The caller is `depth` frames up."""
+    getframe = sys._getframe
+
+    def create_task(self: Any, coro: Any, **kwargs: Any) -> AnyTask:
+        factory = self._task_factory if native else _factory_of(self)
+        eager = factory is not None or "eager_start" in kwargs
+        nested = _nested(self) if eager else 0.0
+        born = monotonic()
+        task = original(self, coro, **kwargs)
+        try:
+            if eager and not hasattr(task, "_fut_waiter"):
+                return task  # somebody's factory made something else: a future, a proxy
+            _register(self, task, coro, born, getframe(depth), nested if eager else None)
+            if state.watching:
+                record = records[id(task)]
+                if record.eager and task.done():
+                    finish(record, task, monotonic())
+                    record.name = _name_given(kwargs, getframe(depth)) or task.get_name()
+            if native and self._debug and task._source_traceback:  # type: ignore[attr-defined]
+                strip_hook_frame(task._source_traceback, getframe(depth))  # type: ignore[attr-defined]
+        except Exception as error:
+            state.on_error("create_task", error)
+        try:
+            return task
+        finally:
+            del task  # the traceback of an eager one that failed leads to this frame
+
+    return create_task
+
+
+def _name_given(kwargs: dict[str, Any], caller: Any) -> str | None:
+    """The name of a task that has ended before its creator could name it: 3.11 and 3.12 do that after this."""
+    name = kwargs.get("name")
+    if name is None and "name" in caller.f_code.co_varnames and sites.plumbing[caller.f_code.co_filename]:
+        name = caller.f_locals.get("name")
+    return None if name is None else str(name)
+
+
+def _register(loop: Any, task: AnyTask, coro: Any, born: float, caller: Any, nested: float | None) -> None:
+    """`nested` is not None where the task may be eager: see `_book_eager`."""
+    record = TaskRecord(task)
+    record.id = state.next_id()
+    record.key = id(task)
+    record.born = born
+    record.eager = record.predates_probe = False
+    known = loops.get(loop)
+    record.loop = state.on_loop(loop) if known is None else known
+    creator = current_task_of(loop)
+    # An eager task in its first step has no record yet; it keeps the id that it is given here.
+    record.parent = 0 if creator is None else adopt(creator, record.loop).id
+    record.code, record.lasti = sites.of(coro, caller)
+    if state.watching:
+        start_counting(record)
+        record.counted = None
+        if state.origin_depth:
+            record.origin = sites.stack_of(caller, state.origin_depth)
+    if nested is not None:
+        _book_eager(task, coro, record, born, nested)
+    records[record.key] = record
+    if state.watching and getattr(record, "steps_reported", None) is None:
+        start_counting(record)
+    if state.watching and record.eager and not task.done():
+        add_changed(record)
+
+
+def _factory_of(loop: Any) -> Any:
+    try:
+        return loop.get_task_factory()
+    except Exception:  # a loop of somebody's own need not have that method
+        return None
+
+
+def strip_hook_frame(stack: list[Any], caller: Any) -> None:
+    """Makes of a creation stack that asyncio kept in debug mode what it would be without a hook's frame in it.
+
+    asyncio keeps the ten innermost frames, so one that lies further out takes the place of ours.
+    """
+    for index in range(len(stack) - 1, -1, -1):
+        if stack[index].filename == FILE and stack[index].name in ("create_task", "call_soon"):
+            if caller is None:
+                del stack[index]
+            else:
+                stack[: index + 1] = format_helpers.extract_stack(caller, index + 1)
+            return
+
+
+FILE = strip_hook_frame.__code__.co_filename
+IN_BETWEEN = ("call_soon", "_see_cancel")
+"""What stands here on the stack between whoever cancels and who is told."""
+
+
+def _nested(loop: Loop) -> float:
+    record = loops.get(loop)
+    return 0.0 if record is None else record.nested
+
+
+def _book_eager(task: AnyTask, coro: Any, record: TaskRecord, born: float, nested: float) -> None:
+    """Books the first step of an eager task, which ran inside its creator's.
+
+    `nested` is what eager tasks had taken of that step before: what they took since, this one's children took.
+    The factory may be anybody's, so this asks the coroutine, not the factory, whether it has begun.
+    """
+    record.eager = task.done() or getattr(coro, "cr_suspended", False) or getattr(coro, "gi_suspended", False)
+    if not record.eager:
+        return
+    if task.done():
+        record.coro = name_of(coro)  # such a task does not know its coroutine any more
+    twin = record_of(task)
+    if twin is not None:
+        record.id = twin.id
+    loop = record.loop
+    if state.watching and loop is not None:
+        elapsed = monotonic() - born
+        record.steps = 1
+        record.busy = record.max_step = max(elapsed - (loop.nested - nested), 0.0)
+        loop.nested = nested + elapsed
+
+
+class TimedHandle(events.Handle):
+    """asyncio's Handle which knows since when it is ready (`time.monotonic`). Whoever makes one fills it in."""
+
+    __slots__ = ("ready",)
+
+    ready: float
+
+    __init__ = object.__init__  # a call of the class is the fastest way to an empty object
+
+
+TimedHandle.__name__ = TimedHandle.__qualname__ = "Handle"
+TimedHandle.__module__ = "asyncio.events"
+
+
+def hook_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`BaseEventLoop.call_soon` with timed handles. In debug mode asyncio's own checks come first."""
+    new: Any = TimedHandle
+    clock = monotonic
+    current_context = copy_context
+    wakeup = _wakeup_class
+    future = _Future
+
+    def call_soon(self: Any, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        if type(callback) is wakeup and args and isinstance(args[0], future) and args[0].cancelled():
+            _see_cancel(self, callback, args[0])
+        if self._closed or self._debug:
+            made = original(self, callback, *args, context=context)
+            if made._source_traceback:
+                strip_hook_frame(made._source_traceback, sys._getframe(1))
+            return made
+        # Handle.__init__ of 3.11 to 3.15, without the call.
+        handle = new()
+        handle._context = current_context() if context is None else context
+        handle._loop = self
+        handle._callback = callback
+        handle._args = args
+        handle._cancelled = False
+        handle._repr = None
+        handle._source_traceback = None
+        handle.ready = clock()
+        self._ready.append(handle)
+        return handle
+
+    return call_soon
+
+
+def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any], None]:  # noqa: C901
+    """`Handle._run` that times every callback of asyncio's loops and books it to its task.
+
+    It does what asyncio's own does (3.11 to 3.15) in its place: a call to it would cost more than the booking.
+    What somebody else has put there is called.
+    """
+    handle_class = TimedHandle
+    theirs = None if asyncios else original
+    clock = monotonic
+    shared = state
+    known = loops
+    record_at = records.get
+    first_step = _step_class
+    wakeup = _wakeup_class
+    bound = MethodType
+    not_yet = NOT_YET
+
+    def _run(self: Any) -> None:  # noqa: C901 - a call for each branch would cost more than the branches
+        callback = self._callback
+        args = self._args
+        try:
+            loop = known[self._loop]
+        except KeyError:
+            loop = shared.on_loop(self._loop)
+        loop.nested = 0.0  # of a step that was not timed
+        loop.started = started = clock()
+        try:
+            if theirs is not None:
+                theirs(self)
+            elif not args and args is not None:  # half the time of `*args`
+                self._context.run(callback)
+            elif args is not None and len(args) == 1:
+                self._context.run(callback, args[0])
+            else:
+                self._context.run(callback, *args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            if theirs is not None:
+                raise
+            _tell_loop(self, error, original)
+        elapsed = (ended := clock()) - started
+        loop.started = 0.0
+        loop.busy += elapsed
+        try:
+            kind = type(callback)  # of all others the owner is not asked: it may be a proxy
+            if kind is first_step or kind is wakeup or kind is bound:
+                owner = callback.__self__
+                record = record_at(id(owner))
+                if record is not None and record() is not owner:
+                    record = None  # of a dead task that had the same address
+                if record is not None and (kind is first_step or callback.__name__ in _STEP_NAMES):
+                    histogram = record.histogram
+                    if histogram is not_yet:
+                        if not loop.nested and _ended_unseen(record, owner, elapsed):
+                            self = callback = args = owner = None
+                            return
+                        begin(record)
+                        histogram = None
+                    if elapsed >= shared.slow_threshold:
+                        shared.on_slow(loop, callback, record, started, elapsed)
+                    if loop.nested:
+                        elapsed = max(elapsed - loop.nested, 0.0)
+                    record.steps += 1
+                    record.busy += elapsed
+                    if elapsed > record.max_step:
+                        record.max_step = elapsed
+                    if type(self) is handle_class:
+                        record.scheduled += started - self.ready
+                    if histogram is not None:
+                        histogram.add(elapsed, started - getattr(self, "ready", started))
+                    if owner.done():
+                        finish(record, owner, ended)
+                    elif not record.dirty:
+                        if len(changed) < MOST_CHANGED:
+                            record.dirty = True
+                            changed.append(record)
+                        else:
+                            shared.lost += 1
+                    self = callback = args = owner = None
+                    return
+                if record is None and (kind is first_step or (kind is wakeup and callback.__name__ in _STEP_NAMES)):
+                    adopt(owner, loop)  # made by calling `asyncio.Task`: its steps count from the next one on
+                owner = None
+            if elapsed >= shared.slow_threshold:
+                shared.on_slow(loop, callback, None, started, elapsed)
+        except Exception as error:
+            if shared.watching:  # else this is left under somebody's patch, and nothing is booked
+                shared.on_error("run", error)
+        # As asyncio does: from 3.12 on the traceback of a failed task leads to this frame, and so back to the task.
+        self = callback = args = owner = None
+
+    return _run
+
+
+class _Broken:
+    """Handle, context and loop in one, of which the first call raises: it leaves a traceback through `Handle._run`."""
+
+    def __init__(self) -> None:
+        self._callback, self._args, self._source_traceback = len, (), None
+        self._context = self._loop = self
+        self.error: Any = None
+
+    def run(self, *_: Any) -> None:
+        raise LookupError
+
+    def get_debug(self) -> bool:
+        return False
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self.error = context["exception"]
+
+
+def _entry_of(original: Callable[[Any], None]) -> TracebackType | None:
+    """What a traceback through asyncio's own `Handle._run` begins with. Made anew each time: it leads to the frames
+    below it, and so does nothing that asyncio's own would not.
+    """
+    broken = _Broken()
+    original(broken)
+    entry: TracebackType | None = broken.error.__traceback__
+    broken.error = None
+    if entry is not None:
+        entry.tb_frame.clear()
+    return entry
+
+
+def _tell_loop(handle: Any, error: BaseException, original: Callable[[Any], None]) -> None:
+    """What `Handle._run` does with an exception: the same context, words and traceback."""
+    ours = error.__traceback__
+    entry = _entry_of(original)
+    if entry is not None and ours is not None:
+        error.__traceback__ = TracebackType(ours.tb_next, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    source = _callback_source(handle)
+    context = {"message": f"Exception in callback {source}", "exception": error, "handle": handle}
+    if handle._source_traceback:
+        context["source_traceback"] = handle._source_traceback
+    handle._loop.call_exception_handler(context)
+
+
+def _callback_source(handle: Any) -> str:
+    if sys.version_info >= (3, 13):
+        return format_helpers._format_callback_source(handle._callback, handle._args, debug=handle._loop.get_debug())
+    return format_helpers._format_callback_source(handle._callback, handle._args)
+
+
+_counts_at = state.site_aggregates.by_site.get if isinstance(state, State) else None
+
+
+def _ended_unseen(record: TaskRecord, task: AnyTask, elapsed: float) -> bool:
+    """Whether a first step was the last one, and the end is counted now."""
+    if (
+        task.done()
+        and state.named >= MOST_NAMED
+        and elapsed < state.slow_threshold
+        and _counts_at is not None
+        and (counts := _counts_at(id(record.code) + record.lasti)) is not None
+        and task._exception is None
+        and record.histogram is NOT_YET  # the sampler may have come in between
+    ):
+        # No viewer has heard of it, and those that are told by name are enough: it need not even be kept.
+        record.dirty = True
+        record.histogram = None
+        counts.born += 1
+        counts.ended += 1
+        counts.untold += 1
+        counts.busy += elapsed
+        counts.steps += 1
+        if task.cancelled():
+            counts.cancelled += 1
+        if record.loop is not None:
+            record.loop.steps += 1
+        del records[record.key]
+        return True
+    return False
+
+
+def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:  # noqa: C901
+    """`call_soon` of a loop with handles of its own (uvloop): steps of tasks are timed, nothing else is touched.
+
+    A step of a C task raises nothing but SystemExit and KeyboardInterrupt, so the handle is in no error text.
+    """
+    clock = monotonic
+    shared = state
+    known = loops
+    record_at = records.get
+    first_step = _step_class
+    wakeup = _wakeup_class
+    bound = MethodType
+    future = _Future
+    not_yet = NOT_YET
+
+    def _run(self: Any, callback: Any, args: Any, ready: float) -> None:  # noqa: C901
+        # As in `hook_run`; a handle of our own and a call of what both have in common cost half a step of uvloop.
+        try:
+            loop = known[self]
+        except KeyError:
+            loop = shared.on_loop(self)
+        loop.nested = 0.0  # of a step that was not timed
+        loop.started = started = clock()
+        if args:
+            callback(*args)
+        else:
+            callback()
+        elapsed = (ended := clock()) - started
+        loop.started = 0.0
+        loop.busy += elapsed
+        try:
+            owner = callback.__self__
+            record: Any = record_at(id(owner))
+            if record is None or record() is not owner:
+                if type(callback) is not bound:
+                    adopt(owner, loop)  # made by calling `asyncio.Task`: its steps count from the next one on
+                if elapsed >= shared.slow_threshold:
+                    shared.on_slow(loop, callback, None, started, elapsed)
+                return
+            histogram = record.histogram
+            if histogram is not_yet:
+                if not loop.nested and _ended_unseen(record, owner, elapsed):
+                    return
+                begin(record)
+                histogram = None
+            if elapsed >= shared.slow_threshold:
+                shared.on_slow(loop, callback, record, started, elapsed)
+            if loop.nested:
+                elapsed = max(elapsed - loop.nested, 0.0)
+            record.steps += 1
+            record.busy += elapsed
+            if elapsed > record.max_step:
+                record.max_step = elapsed
+            record.scheduled += started - ready
+            if histogram is not None:
+                histogram.add(elapsed, started - ready)
+            if owner.done():
+                finish(record, owner, ended)
+            elif not record.dirty:
+                if len(changed) < MOST_CHANGED:
+                    record.dirty = True
+                    changed.append(record)
+                else:
+                    shared.lost += 1
+        except Exception as error:
+            if shared.watching:
+                shared.on_error("run", error)
+
+    def call_soon(self: Any, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        kind = type(callback)  # of all others the owner is not asked: it may be a proxy
+        # The first step of a task comes here before the task is registered.
+        if kind is not first_step and (
+            (kind is not wakeup and kind is not bound)
+            or record_at(id(callback.__self__)) is None
+            or callback.__name__ not in _STEP_NAMES
+        ):
+            return original(self, callback, *args, context=context)
+        if args and isinstance(args[0], future) and args[0].cancelled():
+            _see_cancel(self, callback, args[0])
+        return original(self, _run, self, callback, args, clock(), context=context)
+
+    return call_soon
+
+
+def _see_cancel(loop: Any, callback: Any, future: Any) -> None:
+    """A cancelled future that wakes a task: who cancels is on the stack now."""
+    if callback.__name__ in _STEP_NAMES and isinstance(callback.__self__, tasks.Task) and state.on_cancel is not None:
+        state.on_cancel(loop, callback.__self__, future)

@@ -1,0 +1,183 @@
+"""**The hot path**: what runs per task and per step inside somebody's program. Every line of it is paid for by the app.
+
+There are two twins: hooks in C (native/, asyncio's own methods are Python, so these cost a program nothing or less) and
+in Python (`pure`). What is booked (`book`) is turned into rows elsewhere, in another thread.
+
+The hooks replace methods of loop classes, never what a program sees of its own: no task factory is set, no
+coroutine is wrapped, no done-callback is added. `create_task` is always in; `run` and `call_soon` only while
+somebody watches (rule 2 of the design).
+"""
+
+from __future__ import annotations
+
+from asyncio import base_events, events, futures, tasks
+from collections import deque
+from contextvars import copy_context
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from ..base import protocol, sites
+from . import in_python
+from .accounting import (
+    _current,
+    add_changed,
+    adopt,
+    changed,
+    current_task_of,
+    loops,
+    make_first_step_callback,
+    new_table,
+    prune,
+    record_of,
+    records,
+    site_aggregates,
+    state,
+    tell_end,
+)
+from .backend import shared, why_pure
+from .in_python import strip_hook_frame
+from .records import LoopRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "HOOKS",
+    "add_changed",
+    "adopt",
+    "changed",
+    "current_task_of",
+    "loops",
+    "new_table",
+    "prune",
+    "record_of",
+    "records",
+    "site_aggregates",
+    "state",
+    "strip_hook_frame",
+]
+
+
+def _learn() -> Any:
+    """Lets the twin in C find out where this asyncio keeps what. None, and why, where it cannot."""
+    if shared is None:
+        return None, why_pure
+    try:
+        if (sites.USER, sites.BOUNDARY, sites.RUNNER) != (0, 2, 3) or protocol.STATES.index("done") != 3:
+            return None, "built for another looptop"
+        task, first_step = make_first_step_callback()
+        if set(events.Handle.__slots__) != HANDLE_SLOTS:
+            return None, "asyncio's Handle has changed"
+        shared.learn_handle(events.Handle, events.TimerHandle)
+        shared.learn_task(tasks.Task, task, first_step, deque())
+        shared.learn_cancels(futures.Future(loop=task._loop))
+        shared.learn_rest(adopt, tell_end, _kind_of, sites.of, sites.stack_of, _current, current_task_of, tasks)
+    except Exception as error:
+        return None, f"{type(error).__name__}: {error}"
+    return shared, ""
+
+
+def _kind_of(code: Any) -> int:
+    return sites.BOUNDARY if code is sites.LOOP else sites.plumbing[code.co_filename]
+
+
+HANDLE_SLOTS = {
+    "_callback",
+    "_args",
+    "_cancelled",
+    "_loop",
+    "_source_traceback",
+    "_repr",
+    "_context",
+    "__weakref__",
+}
+"""What `call_soon` knows how to fill in; where asyncio's Handle has other slots, that hook stays out."""
+
+_native, _why = _learn()
+HOOKS = "C" if _native is not None else f"pure Python ({_why})"
+"""Which twin this is, and why, for people."""
+
+
+def hook_create_task(original: Callable[..., Any], native: bool) -> Any:
+    """`create_task` of a loop class, which also registers the task. `native`: the loop is asyncio's own."""
+    code = original.__code__ if native and is_asyncios(original) else None
+    plain = code is not None and code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] == _PLAIN
+    if _native is None:
+        return (
+            in_python.hook_plain_create_task(original) if plain else in_python.hook_any_create_task(original, native, 1)
+        )
+    kind = "create_task" if plain else "foreign_create_task"
+    if code is not None and not plain and code.co_argcount == 2 and code.co_flags & _TAKES_KEYWORDS:
+        kind = "create_task_kwargs"
+    return _native.hook(kind, original, in_python.hook_any_create_task(original, native, 1), code is not None)
+
+
+_PLAIN = ("self", "coro", "name", "context")
+"""What `BaseEventLoop.create_task` takes up to 3.13.2; later it passes on what it is given."""
+_TAKES_KEYWORDS = 8
+"""In `co_flags`."""
+
+
+def hook_call_soon(original: Callable[..., Any]) -> Any:
+    """`BaseEventLoop.call_soon` with timed handles. In debug mode asyncio's own checks come first."""
+    if not is_asyncios(original):
+        raise TypeError("somebody has replaced BaseEventLoop.call_soon; scheduled times are not known")
+    return in_python.hook_call_soon(original) if _native is None else _native.hook("call_soon", original, None, True)
+
+
+def hook_run(original: Callable[[Any], None]) -> Any:
+    """`Handle._run` that times every callback of asyncio's loops and books it to its task."""
+    asyncios = is_asyncios(original)
+    return in_python.hook_run(original, asyncios) if _native is None else _native.hook("run", original, None, asyncios)
+
+
+def hook_foreign_call_soon(original: Callable[..., Any]) -> Any:
+    """`call_soon` of a loop with handles of its own (uvloop): steps of tasks are timed, nothing else is touched.
+
+    A step of a C task raises nothing but SystemExit and KeyboardInterrupt, so the handle is in no error text.
+    """
+    if _native is None:
+        return in_python.hook_foreign_call_soon(original)
+    return _native.hook("foreign_call_soon", original, None, False)
+
+
+def is_asyncios(function: Any) -> bool:
+    """Whether a function is asyncio's own, and not one that somebody has put in its place."""
+    code = getattr(function, "__code__", None)
+    return code is not None and code.co_filename in (
+        events.Handle.__init__.__code__.co_filename,
+        base_events.BaseEventLoop.time.__code__.co_filename,
+    )
+
+
+def cost_of_a_step() -> float:
+    """Seconds that the hooks add to one callback on this machine, now: measured once, in the probe's thread."""
+
+    class Stub:
+        def get_debug(self) -> bool:
+            return False
+
+    stub: Any = Stub()
+    loop = LoopRecord(stub, 0, "", True)
+    handle: Any = events.Handle(_nothing, (), stub, copy_context())
+    own: Any = events.Handle._run
+    while hasattr(own, "__wrapped__"):
+        own = own.__wrapped__
+    timed = hook_run(own)
+    best = [1.0, 1.0]
+    loops[stub] = loop
+    try:
+        for _ in range(5):
+            for index, run in enumerate((own, timed)):
+                started = monotonic()
+                for _ in range(40):
+                    run(handle)
+                best[index] = min(best[index], (monotonic() - started) / 40)
+    finally:
+        del loops[stub]
+        state.forget_loops()
+    return max(best[1] - best[0], 0.0)
+
+
+def _nothing() -> None:
+    pass

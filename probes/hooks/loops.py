@@ -1,0 +1,317 @@
+"""The event loops of the program: which there are, where they run, how late and how busy they are."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import weakref
+from _thread import get_ident, get_native_id
+from asyncio import base_events, events, runners
+from itertools import count
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from ..base import protocol
+from . import install
+from .records import LoopRecord
+from .registry import Hook, Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Loop = asyncio.AbstractEventLoop
+
+
+class Loops:
+    """All loops that have run since the probe came, and the hooks that find them."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._known: weakref.WeakKeyDictionary[Loop, LoopRecord] = weakref.WeakKeyDictionary()
+        self._next_id = count(1).__next__
+        self._hooked: list[type] = []
+        self._watching = False
+        self.on_unhandled: Callable[[dict[str, Any]], None] = lambda _context: None
+
+    def install(self) -> None:
+        """Hooks the births of tasks on every class of loops there is and will be, and finds the loops that run."""
+        install.state.on_loop = self.known
+        add = self._registry.add
+        add(Hook("loop start", events, "_set_running_loop", self._hook_running))
+        if hasattr(asyncio, "_set_running_loop"):
+            # uvloop takes the function from the package when it is imported, not from the module.
+            add(Hook("loop start", asyncio, "_set_running_loop", self._hook_running))
+        add(Hook("new loop classes", events.AbstractEventLoop, "__init_subclass__", self._hook_subclass))
+        self._hook_class(base_events.BaseEventLoop)
+        for cls in _foreign_classes():
+            self._hook_class(cls)
+        for loop, thread in running_loops():
+            self._started(loop, thread)
+            tasks = asyncio.all_tasks(loop)
+            while tasks:
+                install.adopt(tasks.pop(), install.loops[loop], predates_probe=True)
+
+    def _hook_class(self, cls: type) -> None:
+        if any(base in self._hooked for base in cls.__mro__):
+            return  # it inherits the hooks, or passes them when it calls super()
+        self._hooked.append(cls)
+        native = cls is base_events.BaseEventLoop
+        add = self._registry.add
+        add(Hook("create_task", cls, "create_task", lambda original: install.hook_create_task(original, native)))
+        add(Hook("exception handler", cls, "call_exception_handler", self._hook_handler))
+        if self._watching:
+            self._hook_steps(cls)
+
+    def _hook_steps(self, cls: type) -> None:
+        add = self._registry.add
+        if cls is not base_events.BaseEventLoop:
+            add(Hook("call_soon", cls, "call_soon", install.hook_foreign_call_soon))
+        elif set(events.Handle.__slots__) == install.HANDLE_SLOTS:
+            add(Hook("call_soon", cls, "call_soon", install.hook_call_soon))
+        else:
+            self._registry.fail("call_soon", TypeError("asyncio's Handle has changed; scheduled times are not known"))
+
+    def watch(self) -> None:
+        """Puts the step hooks in."""
+        self._watching = True
+        # Handle._run too where only foreign loops run: their timed steps pass it.
+        self._registry.add(Hook("run", events.Handle, "_run", install.hook_run))
+        for cls in self._hooked:
+            self._hook_steps(cls)
+        for record in list(self._known.values()):
+            record.schedules = "call_soon" not in self._registry.failed
+
+    def unwatch(self) -> None:
+        """Takes the step hooks out."""
+        self._watching = False
+        self._registry.remove("call_soon")
+        self._registry.remove("run")
+        for record in list(install.loops.values()):
+            record.started = 0.0
+
+    def known(self, loop: Loop) -> LoopRecord:
+        """The record of a loop; a new one for a loop that is met for the first time. Never raises: steps call it."""
+        try:
+            record = self._known.get(loop)
+            if record is None:
+                record = self._known[loop] = self._new(loop)
+            if events._get_running_loop() is loop:
+                # Met in its own thread before its start was seen: uvloop was imported before the probe came.
+                self._started(loop, (get_ident(), get_native_id(), 0))
+        except Exception as error:
+            self._registry.fail("loop start", error)
+            return LoopRecord(loop, 0, "", True)
+        return record
+
+    def _new(self, loop: Loop) -> LoopRecord:
+        record = LoopRecord(loop, self._next_id(), kind_of(loop), isinstance(loop, base_events.BaseEventLoop))
+        record.schedules = "call_soon" not in self._registry.failed
+        return record
+
+    def all(self) -> list[tuple[Loop, LoopRecord]]:
+        """Every loop that has not been collected or closed, whether it runs or not."""
+        return [(loop, record) for loop, record in list(self._known.items()) if not loop.is_closed()]
+
+    def _hook_running(self, original: Callable[[Any], None]) -> Callable[[Any], None]:
+        def _set_running_loop(loop: Any) -> None:
+            original(loop)
+            try:
+                if loop is not None:
+                    self._started(loop, (get_ident(), get_native_id(), depth_of(sys._getframe(1))))
+                else:
+                    self._stopped(get_ident())
+            except Exception as error:
+                self._registry.fail("loop start", error)
+
+        return _set_running_loop
+
+    def _hook_subclass(self, original: Callable[..., None]) -> Any:
+        def __init_subclass__(cls: type, **kwargs: Any) -> None:  # noqa: N807 - it takes that method's place
+            original(**kwargs)
+            try:
+                if is_foreign(cls):
+                    self._hook_class(cls)
+            except Exception as error:
+                self._registry.fail("new loop classes", error)
+
+        return classmethod(__init_subclass__)  # type: ignore[arg-type]
+
+    def _hook_handler(self, original: Callable[..., None]) -> Callable[..., None]:
+        def call_exception_handler(loop: Any, context: dict[str, Any]) -> None:
+            try:
+                stack = context.get("source_traceback")
+                if stack:  # debug mode of a loop whose handles do not show theirs
+                    install.strip_hook_frame(stack, None)
+                self.on_unhandled(context)
+            except Exception as error:
+                self._registry.fail("exception handler", error)
+            original(loop, context)
+
+        return call_exception_handler
+
+    def _started(self, loop: Loop, thread: tuple[int, int, int]) -> None:
+        record = self._known.get(loop)
+        if record is None:
+            record = self._known[loop] = self._new(loop)
+        record.thread, record.thread_native, record.depth = thread
+        record.started = record.nested = record.beat_sent = 0.0
+        install.loops[loop] = record
+
+    def _stopped(self, thread: int) -> None:
+        for loop, record in list(install.loops.items()):
+            if record.thread == thread:
+                record.started = record.beat_sent = 0.0
+                install.loops.pop(loop, None)
+        install.state.forget_loops()
+
+
+def kind_of(loop: Loop) -> str:
+    """`asyncio`, `uvloop`, or the name of the class of a loop of somebody else's."""
+    cls = type(loop)
+    package = cls.__module__.partition(".")[0]
+    return package if package in ("asyncio", "uvloop") else cls.__qualname__
+
+
+def is_foreign(cls: type) -> bool:
+    """Whether a class of loops does not build on asyncio's own (uvloop)."""
+    return (
+        issubclass(cls, events.AbstractEventLoop)
+        and not issubclass(cls, base_events.BaseEventLoop)
+        and getattr(cls, "create_task", None) is not events.AbstractEventLoop.create_task
+    )
+
+
+def _foreign_classes() -> list[type]:
+    found: list[type] = []
+    pending: list[type] = [events.AbstractEventLoop]
+    while pending:
+        for cls in list[type](type.__subclasses__(pending.pop())):
+            if is_foreign(cls):
+                found.append(cls)
+            else:
+                pending.append(cls)
+    return found
+
+
+def depth_of(frame: Any) -> int:
+    """How many frames a stack has."""
+    depth = 0
+    while frame is not None:
+        depth += 1
+        frame = frame.f_back
+    return depth
+
+
+def running_loops() -> list[tuple[Loop, tuple[int, int, int]]]:
+    """Loops that run now, with their thread: its identity, its native id (0: not known) and its depth of stack.
+
+    A loop leaves a frame of `run_forever` or of `Runner.run` on the stack of its thread; a uvloop that was
+    started by hand leaves none and is met when it next makes a task.
+    """
+    codes: dict[Any, Callable[[Any], Any]] = {
+        base_events.BaseEventLoop.run_forever.__code__: lambda frame: frame.f_locals.get("self"),
+        runners.Runner.run.__code__: lambda frame: getattr(frame.f_locals.get("self"), "_loop", None),
+    }
+    found: list[tuple[Loop, tuple[int, int, int]]] = []
+    for thread, top in sys._current_frames().items():
+        frame: Any = top
+        while frame is not None:
+            find = codes.get(frame.f_code)
+            loop = find(frame) if find is not None else None
+            if loop is not None and all(loop is not other for other, _ in found):
+                found.append((loop, (thread, _native_id(thread), depth_of(frame))))
+                break
+            frame = frame.f_back
+    top = frame = None  # type: ignore[assignment]  # one of these may be of this very call
+    return found or _running_without_frames()
+
+
+def frames_of_others() -> dict[int, Any]:
+    """What each thread but this one does. With its own frame in it a local name would be a cycle, in which the frames
+    of the program stay, and what they hold, until somebody collects garbage.
+    """
+    frames: dict[int, Any] = sys._current_frames()
+    frames.pop(get_ident(), None)
+    return frames
+
+
+def _running_without_frames() -> list[tuple[Loop, tuple[int, int, int]]]:
+    """Loops of somebody else's that were started by hand; their thread is known when they first answer the watchdog."""
+    kinds = set(_foreign_classes())
+    if not kinds:
+        return []
+    # type(), not isinstance(): a proxy or a mock would run code of its own.
+    return [(loop, (0, 0, 0)) for loop in gc.get_objects() if type(loop) in kinds and loop.is_running()]
+
+
+def _native_id(thread: int) -> int:
+    threading = sys.modules.get("threading")
+    known = getattr(threading, "_active", {}).get(thread) if threading is not None else None
+    return getattr(known, "native_id", None) or 0
+
+
+def row_of(record: LoopRecord, loop: Loop, lag: float) -> list[Any]:
+    """The wire.LOOP_ROW of a loop; `lag` in seconds is what the viewer has not been told of yet."""
+    now = monotonic()
+    started = record.started
+    open_interval = now - started if started else 0.0
+    busy = record.busy + open_interval
+    if not record.clocked and record.thread_native:
+        busy = max(busy, _busy_by_cpu(record, busy))
+    ready = getattr(loop, "_ready", None)
+    timers = getattr(loop, "_scheduled", None)
+    running = install.record_of(install.current_task_of(loop))
+    return [
+        record.id,
+        round(max(lag, record.lag, now - record.beat_sent if record.beat_sent else 0.0) * 1e6),
+        round(busy * 1e6),
+        None if ready is None else len(ready),
+        None if timers is None else max(len(timers) - getattr(loop, "_timer_cancelled_count", 0), 0),
+        record.steps,
+        None if running is None or not started else running.id,
+        round(open_interval * 1e6) if open_interval else 0,
+    ]
+
+
+def static_of(record: LoopRecord) -> list[Any]:
+    """The wire.LOOP_STATIC of a loop."""
+    threading = sys.modules.get("threading")
+    known = getattr(threading, "_active", {}).get(record.thread) if threading is not None else None
+    return [record.id, record.kind[:300], record.thread_native, str(getattr(known, "name", "") or "")[:300]]
+
+
+def _busy_by_cpu(record: LoopRecord, busy: float) -> float:
+    """The busy seconds of a loop that is not clocked: what was known, and what its thread has worked since then.
+
+    What it worked before is no part of them: a thread that becomes known late would seem to have done all of it now.
+    """
+    cpu = thread_cpu(record)
+    if record.cpu_before is None:
+        record.cpu_before = cpu - busy
+    return cpu - record.cpu_before
+
+
+def thread_cpu(record: LoopRecord) -> float:
+    """CPU seconds of the thread of a loop, from /proc (proc(5)); 0.0 where that is not to be had."""
+    try:
+        with open(f"/proc/self/task/{record.thread_native}/schedstat", "rb") as file:
+            return int(file.read().split()[0]) * 1e-9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
+def state_of(record: Any, task: Any, running: Any) -> int:
+    """The state of a live task, by reading: `_fut_waiter` is None or done while it waits for its turn."""
+    if task is running:
+        return protocol.RUNNING
+    if task.done():
+        if record.outcome:
+            return int(record.outcome)
+        if task.cancelled():
+            return protocol.CANCELLED
+        return protocol.DONE if task._exception is None else protocol.FAILED
+    waiter = task._fut_waiter
+    if waiter is None or waiter.done():
+        return protocol.SCHEDULED
+    return protocol.WAITING

@@ -1,0 +1,217 @@
+/* What the parts of the native module share. The Python twin of all this is probes/hooks/in_python.py; both pass the same tests.
+ *
+ * record.c   one record a task, and what sits in a LoopRecord
+ * table.c    records by task, those that changed, counts of short lives
+ * hooks.c    the callables that take the place of create_task, call_soon and Handle._run
+ * cancels.c  a cancellation that wakes a task: who did it is noted in Python
+ * module.c   the state, its attributes, and learning where asyncio keeps what
+ *
+ * The stable ABI of 3.11: one file for every CPython from there on. Six functions are used beyond it, which every
+ * CPython from 3.11 to 3.15 exports with the same signature; they are weak, and without one the module says so and
+ * Python hooks are used. Where asyncio keeps a slot is found by looking for a known pointer, never assumed.
+ */
+#ifndef LOOPTOP_HOT_H
+#define LOOPTOP_HOT_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+#include <stdint.h>
+
+#ifdef Py_GIL_DISABLED
+#error "the native hooks rely on the GIL; free-threaded builds use the Python hooks"
+#endif
+
+#define BEYOND extern __attribute__((weak))
+BEYOND PyObject *PyObject_Vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames);
+BEYOND PyObject *PyVectorcall_Call(PyObject *callable, PyObject *tuple, PyObject *dict);
+BEYOND PyObject *PyMethod_New(PyObject *function, PyObject *self);
+BEYOND PyObject *PyMethod_Self(PyObject *method);
+BEYOND PyFrameObject *PyFrame_GetBack(PyFrameObject *frame);
+BEYOND int PyFrame_GetLasti(PyFrameObject *frame);
+BEYOND PyObject *PyContext_CopyCurrent(void);
+BEYOND int PyContext_Enter(PyObject *context);
+BEYOND int PyContext_Exit(PyObject *context);
+BEYOND PyTypeObject PyContext_Type;
+BEYOND PyTypeObject PyMethod_Type;
+
+typedef PyObject *(*vectorcall)(PyObject *, PyObject *const *, size_t, PyObject *);
+#define OFFSET_FLAG ((size_t)1 << (8 * sizeof(size_t) - 1))
+#define NARGS(nargsf) ((Py_ssize_t)((nargsf) & ~OFFSET_FLAG))
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+enum { DONE = 3, CANCELLED = 4, FAILED = 5 }; /* wire.STATES; module.c checks them */
+
+/* What a record rarely has; made when the first of them is set. */
+typedef struct {
+    PyObject *coro, *failure, *histogram, *name, *origin;
+} Extra;
+
+/* The fields of a TaskRecord, behind those of the weak reference that it is. Seconds of CLOCK_MONOTONIC; NAN: None.
+ * With the collector's words 208 bytes, and not less: Task and coroutine have 192 (3.11, 3.12), and were a record of
+ * that size, the allocator would give it the place of a task that has ended; the next task would lie elsewhere, and
+ * nothing tell that the record of the dead one can go (empty tasks without a viewer: 1.11 instead of 1.03). */
+typedef struct {
+    PyObject *code;
+    PyObject *loop;
+    Extra *extra;
+    int64_t key; /* address of the task */
+    int64_t id;
+    int64_t parent;
+    int64_t steps;
+    int64_t steps_reported;
+    double born, busy, counted, ended, max_step, scheduled;
+    int32_t lasti;
+    int32_t site;
+    unsigned char outcome, dirty, eager, predates_probe;
+} Fields;
+
+extern Py_ssize_t fields_offset; /* of Fields in a record */
+extern Py_ssize_t referent_offset; /* of the pointer to the task in a weak reference */
+#define FIELDS(record) ((Fields *)((char *)(record) + fields_offset))
+#define REFERENT(record) (*(PyObject **)((char *)(record) + referent_offset))
+
+/* The part of a LoopRecord that every callback touches. */
+typedef struct {
+    PyObject_HEAD
+    double started, busy, nested;
+    int64_t steps;
+} LoopClock;
+
+typedef struct {
+    PyObject_HEAD
+    int64_t born, ended, failed, cancelled, steps, untold;
+    double busy;
+    int32_t site;
+} SiteCounts;
+
+typedef struct {
+    PyObject_HEAD
+    PyTypeObject *holds;
+    size_t by; /* where in its fields a record has its key: `key` or `id` */
+    uint64_t *entries; /* see table.c */
+    Py_ssize_t used, size; /* size: a power of two */
+    int shift;
+} Records;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject **ring;
+    Py_ssize_t first, used, size, most;
+} Changed;
+
+typedef struct {
+    PyObject *code; /* held: its address says which site it is */
+    int32_t lasti;
+    SiteCounts *counts;
+} Life;
+
+typedef struct {
+    PyObject_HEAD
+    PyTypeObject *holds;
+    Life *lives;
+    Py_ssize_t used, size;
+} SiteAggregates;
+
+#define KINDS 128
+typedef struct {
+    PyObject *code;
+    int kind;
+} Kind;
+enum { BOUNDARY = 2, RUNNER = 3 }; /* sites.BOUNDARY, …; hot.py checks them */
+
+/* The creation site of tasks that no line of the user's makes: a server's task for each request. */
+typedef struct {
+    PyObject *caller, *made, *code;
+    int at, lasti;
+} Site;
+
+/* Slots of asyncio's Handle. */
+enum { CALLBACK, ARGS, CANCEL, LOOP, SOURCE, REPR, CONTEXT, SLOTS };
+
+typedef struct State {
+    PyObject_HEAD
+    PyTypeObject *record_type, *clock_type, *counts_type, *hook_type, *step_type, *raised_type; /* ours */
+    PyTypeObject *timed_type; /* our subclass of asyncio's Handle */
+    PyTypeObject *handle_type, *timer_type, *task_type, *future_type, *first_step_type, *deque_type; /* theirs */
+    Py_ssize_t slots[SLOTS];
+    Py_ssize_t ready_offset, first_step_offset;
+    newfunc task_new;
+    initproc task_init;
+    PyCFunction done, cancelled, future_cancelled, append, wakeup; /* of a task, of a deque; the callback of all steps but the first */
+    Records *records;
+    Changed *changed;
+    SiteAggregates *site_aggregates;
+    PyObject *loops, *last_loop, *last_record, *last_keywords, *one; /* last_loop is borrowed: it is a key of `loops` */
+    PyObject *current_tasks, *current_task, *tasks_module_dict;
+    PyObject *on_loop, *on_slow, *on_error, *on_cancel, *adopt, *tell_end, *kind_of, *site_of, *stack_of;
+    Kind kinds[KINDS];
+    Site sites[KINDS];
+    int64_t last_id, lost;
+    double slow_threshold;
+    int origin_depth, named, most_named;
+    char watching, closed; /* closed: the probe has left, and the tables stay empty: no collector looks into them */
+} State;
+
+#define SLOT(handle, state, which) (*(PyObject **)((char *)(handle) + (state)->slots[which]))
+
+typedef struct {
+    PyObject_HEAD
+    vectorcall call;
+    State *state;
+    PyObject *original, *fallback, *dict, *weakrefs;
+    int kind; /* of RUN, … */
+    char asyncios; /* the original is asyncio's own */
+} Hook;
+
+enum { RUN, CALL_SOON, FOREIGN_CALL_SOON, CREATE_TASK, CREATE_TASK_KWARGS, FOREIGN_CREATE_TASK };
+
+/* record.c */
+extern PyType_Spec record_spec, clock_spec, counts_spec;
+int record_setup(PyObject **base);
+PyObject *record_new(State *state, PyObject *task);
+void record_start_counting(PyObject *record, double counted);
+int record_is_of(PyObject *record, PyObject *task);
+PyObject *start_counting(PyObject *module, PyObject *record);
+
+/* table.c */
+extern PyType_Spec records_spec, changed_spec, lives_spec;
+PyObject *records_find(Records *self, PyObject *task); /* borrowed */
+int records_put(Records *self, PyObject *record);
+void records_remove(Records *self, int64_t key);
+int changed_append(Changed *self, PyObject *record); /* 0: full; -1: no memory */
+SiteCounts *lives_find(SiteAggregates *self, PyObject *code, int32_t lasti);
+void counts_add(SiteCounts *self, Fields *fields);
+
+/* hooks.c */
+extern PyType_Spec hook_spec, step_spec, raised_spec;
+vectorcall hook_function(int kind);
+double now(void);
+int strings_setup(void);
+void forget(State *state);
+
+/* cancels.c */
+int note_cancel(State *state, PyObject *loop, PyObject *callback, PyObject *future);
+int is_step(State *state, PyObject *callback, PyObject **task); /* hooks.c */
+/* Whether a callback may be a task's wakeup by a cancelled future: paid for at every call_soon. */
+static inline int is_cancelled(State *state, PyObject *callback, PyObject *future) {
+    PyTypeObject *type = Py_TYPE(future);
+    PyObject *answer;
+    if (Py_TYPE(callback) != &PyCFunction_Type || state->future_cancelled == NULL)
+        return 0;
+    if (type != state->future_type && type != state->task_type && !PyType_IsSubtype(type, state->future_type))
+        return 0;
+    answer = state->future_cancelled(future, NULL);
+    if (UNLIKELY(answer == NULL)) {
+        PyErr_Clear();
+        return 0;
+    }
+    Py_DECREF(answer);
+    return answer == Py_True;
+}
+
+/* module.c */
+PyObject *find_loop(State *state, PyObject *loop); /* a new reference to its LoopRecord */
+#endif

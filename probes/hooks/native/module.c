@@ -1,0 +1,429 @@
+/* The module: the state that hooks and sampler share, and learning where asyncio keeps what. */
+#include "hot.h"
+#include <stddef.h>
+#include <string.h>
+
+PyObject *find_loop(State *state, PyObject *loop) {
+    PyObject *clock;
+    int known;
+    if (LIKELY(loop == state->last_loop)) {
+        Py_INCREF(state->last_record);
+        return state->last_record;
+    }
+    clock = PyDict_GetItemWithError(state->loops, loop); /* may run code of the program's: the loop's hash */
+    known = clock != NULL;
+    Py_XINCREF(clock);
+    if (!known && !PyErr_Occurred() && state->on_loop != NULL) {
+        PyObject *function = state->on_loop;
+        Py_INCREF(function);
+        clock = PyObject_CallFunctionObjArgs(function, loop, NULL);
+        Py_DECREF(function);
+    }
+    if (clock == NULL || !PyObject_TypeCheck(clock, state->clock_type)) {
+        Py_XDECREF(clock);
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "a LoopRecord is expected");
+        return NULL;
+    }
+    if (known) {
+        PyObject *record = state->last_record, *keywords = state->last_keywords;
+        Py_INCREF(clock);
+        state->last_loop = loop; /* never followed, only compared; who removes it from `loops` calls forget_loops */
+        state->last_record = clock;
+        state->last_keywords = NULL;
+        Py_XDECREF(record); /* only now: what goes with them may run code that comes here again */
+        Py_XDECREF(keywords);
+    }
+    return clock;
+}
+
+static Py_ssize_t size_of(PyObject *type) {
+    PyObject *size = PyObject_GetAttrString(type, "__basicsize__");
+    Py_ssize_t result = size == NULL ? -1 : PyLong_AsSsize_t(size);
+    Py_XDECREF(size);
+    return result;
+}
+
+/* Where in an object the pointer to another is: exactly one place, or an error. */
+static Py_ssize_t offset_of(PyObject *object, PyObject *wanted, const char *what) {
+    Py_ssize_t size = size_of((PyObject *)Py_TYPE(object)), offset, found = -1;
+    int count = 0;
+    for (offset = sizeof(PyObject); offset + (Py_ssize_t)sizeof(void *) <= size; offset += sizeof(void *))
+        if (*(PyObject **)((char *)object + offset) == wanted) {
+            found = offset;
+            count++;
+        }
+    if (count == 1)
+        return found;
+    if (!PyErr_Occurred())
+        PyErr_Format(PyExc_TypeError, "%s of this Python is not known", what);
+    return -1;
+}
+
+/* learn_handle(Handle, TimerHandle): the slots of a Handle. Makes the type of timed handles. */
+static PyObject *learn_handle(PyObject *op, PyObject *args) {
+    static const char *names[SLOTS] = {"_callback", "_args", "_cancelled", "_loop", "_source_traceback", "_repr",
+                                       "_context"};
+    static PyMemberDef members[2];
+    static PyType_Slot slots[] = {{Py_tp_members, members}, {0, NULL}};
+    static PyType_Spec spec = {.name = "asyncio.events.Handle", .flags = Py_TPFLAGS_DEFAULT, .slots = slots};
+    State *self = (State *)op;
+    PyObject *handle_type, *timer_type, *handle = NULL, *bases = NULL, *timed = NULL;
+    Py_ssize_t size;
+    int index;
+    if (!PyArg_ParseTuple(args, "O!O!", &PyType_Type, &handle_type, &PyType_Type, &timer_type))
+        return NULL;
+    size = size_of(handle_type);
+    if (size < 0)
+        return NULL;
+    handle = PyType_GenericAlloc((PyTypeObject *)handle_type, 0);
+    for (index = 0; handle != NULL && index < SLOTS; index++) {
+        PyObject *known = PyObject_CallObject((PyObject *)&PyBaseObject_Type, NULL);
+        if (known == NULL || PyObject_SetAttrString(handle, names[index], known) < 0)
+            self->slots[index] = -1;
+        else
+            self->slots[index] = offset_of(handle, known, "Handle");
+        Py_XDECREF(known);
+        if (self->slots[index] < 0)
+            goto out;
+    }
+    members[0] = (PyMemberDef){"ready", T_DOUBLE, size, 0, NULL};
+    /* Larger than it need be: a double more than asyncio's Handle is the size of a TimerHandle, and those of the
+     * program, which live long, came to lie in the gaps that these leave; its collections took a tenth more. */
+    spec.basicsize = (int)(size + 3 * sizeof(double));
+    bases = PyTuple_Pack(1, handle_type);
+    timed = handle == NULL || bases == NULL ? NULL : PyType_FromSpecWithBases(&spec, bases);
+    if (timed == NULL)
+        goto out;
+    self->ready_offset = size;
+    Py_INCREF((PyObject *)handle_type);
+    Py_INCREF((PyObject *)timer_type);
+    Py_INCREF((PyObject *)timed);
+    self->handle_type = (PyTypeObject *)handle_type;
+    self->timer_type = (PyTypeObject *)timer_type;
+    self->timed_type = (PyTypeObject *)timed;
+out:
+    Py_XDECREF(handle);
+    Py_XDECREF(bases);
+    return timed;
+}
+
+/* The C function behind a bound builtin method, if it is called as those without arguments (or with one) are. */
+static PyCFunction function_of(PyObject *object, const char *name, int flags) {
+    PyObject *method = PyObject_GetAttrString(object, name);
+    PyCFunction function = NULL;
+    if (method != NULL && Py_TYPE(method) == &PyCFunction_Type && PyCFunction_GetFlags(method) == flags)
+        function = PyCFunction_GetFunction(method);
+    Py_XDECREF(method);
+    PyErr_Clear();
+    return function;
+}
+
+/* learn_task(Task, task, first_step, deque): the callback of a first step, and what is asked of tasks and deques. */
+static PyObject *learn_task(PyObject *op, PyObject *args) {
+    State *self = (State *)op;
+    PyObject *type, *task, *first_step, *deque;
+    if (!PyArg_ParseTuple(args, "O!OOO", &PyType_Type, &type, &task, &first_step, &deque))
+        return NULL;
+    self->first_step_offset = offset_of(first_step, task, "the first step of a task");
+    if (self->first_step_offset < 0)
+        return NULL;
+    Py_INCREF((PyObject *)type);
+    self->task_type = (PyTypeObject *)type;
+    self->first_step_type = Py_TYPE(first_step);
+    Py_INCREF((PyObject *)self->first_step_type);
+    self->task_new = PyType_GetSlot((PyTypeObject *)type, Py_tp_new);
+    self->task_init = PyType_GetSlot((PyTypeObject *)type, Py_tp_init);
+    self->done = function_of(task, "done", METH_NOARGS);
+    self->cancelled = function_of(task, "cancelled", METH_NOARGS);
+    self->deque_type = Py_TYPE(deque);
+    Py_INCREF((PyObject *)self->deque_type);
+    self->append = function_of(deque, "append", METH_O);
+    Py_RETURN_NONE;
+}
+
+/* learn_cancels(future): how a future is asked whether it is cancelled; a task, which is one, is asked the same way. */
+static PyObject *learn_cancels(PyObject *op, PyObject *future) {
+    State *self = (State *)op;
+    PyObject *base = self->task_type == NULL ? NULL : PyType_GetSlot(self->task_type, Py_tp_base);
+    PyCFunction function = function_of(future, "cancelled", METH_NOARGS);
+    /* Where a task is no such future, or is asked otherwise, nobody is told who cancelled it. */
+    if (self->future_type == NULL && base == (PyObject *)Py_TYPE(future) && function != NULL &&
+        function == self->cancelled) {
+        Py_INCREF(base);
+        self->future_type = (PyTypeObject *)base;
+        self->future_cancelled = function;
+    }
+    Py_RETURN_NONE;
+}
+
+/* hook(kind, original, fallback, asyncios): what takes the place of `original`. */
+static PyObject *make_hook(PyObject *op, PyObject *args) {
+    static const char *kinds[] = {"run", "call_soon", "foreign_call_soon", "create_task", "create_task_kwargs",
+                                  "foreign_create_task", NULL};
+    State *self = (State *)op;
+    PyObject *original, *fallback;
+    const char *name;
+    int kind, asyncios;
+    Hook *hook;
+    if (!PyArg_ParseTuple(args, "sOOp", &name, &original, &fallback, &asyncios))
+        return NULL;
+    for (kind = 0; kinds[kind] != NULL && strcmp(kinds[kind], name) != 0; kind++)
+        ;
+    if (kinds[kind] == NULL || self->timed_type == NULL || self->task_type == NULL || self->adopt == NULL)
+        return PyErr_Format(PyExc_ValueError, "no such hook, or nothing learnt yet: %s", name);
+    hook = PyObject_GC_New(Hook, self->hook_type);
+    if (hook == NULL)
+        return NULL;
+    hook->call = hook_function(kind);
+    hook->kind = kind;
+    hook->asyncios = (char)asyncios;
+    Py_INCREF((PyObject *)self);
+    hook->state = self;
+    Py_INCREF(original);
+    hook->original = original;
+    hook->fallback = fallback == Py_None ? NULL : fallback;
+    Py_XINCREF(hook->fallback);
+    hook->dict = hook->weakrefs = NULL;
+    PyObject_GC_Track((PyObject *)hook);
+    return (PyObject *)hook;
+}
+
+static PyObject *next_id(PyObject *op, PyObject *unused) { return PyLong_FromLongLong(++((State *)op)->last_id); }
+
+static PyObject *forget_loops(PyObject *op, PyObject *unused) {
+    forget((State *)op);
+    Py_RETURN_NONE;
+}
+
+/* Memory of the tables, for whoever wonders. */
+static PyObject *footprint(PyObject *op, PyObject *unused) {
+    State *self = (State *)op;
+    return PyLong_FromSsize_t(self->records->size * (Py_ssize_t)sizeof(uint64_t) +
+                              self->changed->size * (Py_ssize_t)sizeof(PyObject *));
+}
+
+#define OBJECTS(X)                                                                                                    \
+    X(record_type) X(clock_type) X(counts_type) X(hook_type) X(step_type) X(raised_type) X(timed_type)                \
+    X(handle_type) X(timer_type) X(task_type) X(future_type) X(first_step_type) X(deque_type) X(records) X(changed) X(site_aggregates)   \
+    X(loops) X(last_record) X(last_keywords) X(one) X(current_tasks) X(current_task) X(tasks_module_dict) X(on_loop) X(on_slow) X(on_error) X(on_cancel)   \
+    X(adopt) X(tell_end) X(kind_of) X(site_of) X(stack_of)
+
+static int state_traverse(PyObject *op, visitproc visit, void *arg) {
+    State *self = (State *)op;
+    int index;
+    Py_VISIT(Py_TYPE(op));
+#define VISIT(name) Py_VISIT((PyObject *)self->name);
+    OBJECTS(VISIT)
+    for (index = 0; index < KINDS; index++) {
+        Py_VISIT(self->kinds[index].code);
+        Py_VISIT(self->sites[index].caller);
+        Py_VISIT(self->sites[index].made);
+        Py_VISIT(self->sites[index].code);
+    }
+    return 0;
+}
+
+/* Hooks may be called as long as they live, so what they rely on goes with the state itself. */
+static int state_clear(PyObject *op) {
+    State *self = (State *)op;
+    forget(self);
+    Py_CLEAR(self->on_slow);
+    Py_CLEAR(self->on_error);
+    Py_CLEAR(self->on_cancel);
+    return 0;
+}
+
+static void state_dealloc(PyObject *op) {
+    State *self = (State *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    freefunc release = PyType_GetSlot(type, Py_tp_free);
+    PyObject_GC_UnTrack(op);
+    forget(self);
+#define DROP(name) Py_XDECREF((PyObject *)self->name);
+    OBJECTS(DROP)
+    release(op);
+    Py_DECREF((PyObject *)type);
+}
+
+static PyMemberDef state_members[] = {
+    {"watching", T_BOOL, offsetof(State, watching), 0, NULL},
+    {"closed", T_BOOL, offsetof(State, closed), 0, NULL},
+    {"slow_threshold", T_DOUBLE, offsetof(State, slow_threshold), 0, NULL},
+    {"origin_depth", T_INT, offsetof(State, origin_depth), 0, NULL},
+    {"named", T_INT, offsetof(State, named), 0, NULL},
+    {"most_named", T_INT, offsetof(State, most_named), 0, NULL},
+    {"lost", T_LONGLONG, offsetof(State, lost), 0, NULL},
+    {"records", T_OBJECT, offsetof(State, records), READONLY, NULL},
+    {"changed", T_OBJECT, offsetof(State, changed), READONLY, NULL},
+    {"site_aggregates", T_OBJECT, offsetof(State, site_aggregates), READONLY, NULL},
+    {"loops", T_OBJECT, offsetof(State, loops), READONLY, NULL},
+    {"on_loop", T_OBJECT, offsetof(State, on_loop), 0, NULL},
+    {"on_slow", T_OBJECT, offsetof(State, on_slow), 0, NULL},
+    {"on_error", T_OBJECT, offsetof(State, on_error), 0, NULL},
+    {"on_cancel", T_OBJECT, offsetof(State, on_cancel), 0, NULL},
+    {NULL},
+};
+
+/* learn_rest(adopt, tell_end, kind_of, site_of, stack_of, current_tasks or None, current_task, tasks module) */
+static PyObject *learn_rest(PyObject *op, PyObject *args) {
+    State *self = (State *)op;
+    PyObject *adopt, *tell_end, *kind_of, *site_of, *stack_of, *current_tasks, *current_task, *module;
+    if (!PyArg_ParseTuple(args, "OOOOOOOO", &adopt, &tell_end, &kind_of, &site_of, &stack_of, &current_tasks,
+                          &current_task, &module))
+        return NULL;
+    if (self->adopt != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "learnt already");
+        return NULL;
+    }
+    self->tasks_module_dict = PyObject_GetAttrString(module, "__dict__");
+    if (self->tasks_module_dict == NULL || !PyDict_Check(self->tasks_module_dict)) {
+        PyErr_SetString(PyExc_TypeError, "a module is expected");
+        return NULL;
+    }
+    if (current_tasks != Py_None && Py_TYPE(current_tasks) == &PyDict_Type) {
+        Py_INCREF(current_tasks);
+        self->current_tasks = current_tasks;
+    }
+#define KEEP(name)                                                                                                    \
+    Py_INCREF(name);                                                                                                  \
+    self->name = name;
+    KEEP(current_task) KEEP(adopt) KEEP(tell_end) KEEP(kind_of) KEEP(site_of) KEEP(stack_of)
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef state_methods[] = {
+    {"learn_handle", learn_handle, METH_VARARGS, "The slots of a Handle; returns the type of timed handles."},
+    {"learn_task", learn_task, METH_VARARGS, "The callback of a first step, and what is asked of tasks and deques."},
+    {"learn_rest", learn_rest, METH_VARARGS, "What is asked in Python."},
+    {"learn_cancels", learn_cancels, METH_O, "How a future is asked whether it is cancelled."},
+    {"hook", make_hook, METH_VARARGS, "What takes the place of a function."},
+    {"next_id", next_id, METH_NOARGS, "The next id of a task."},
+    {"forget_loops", forget_loops, METH_NOARGS, "To be called whenever a loop leaves `loops`."},
+    {"start_counting", start_counting, METH_O, "Sets a record to nothing counted yet, from now on."},
+    {"footprint", footprint, METH_NOARGS, "Bytes of the tables."},
+    {NULL},
+};
+static PyType_Slot state_slots[] = {
+    {Py_tp_doc, "What the hooks share with the sampler."},
+    {Py_tp_members, state_members},   {Py_tp_methods, state_methods}, {Py_tp_traverse, state_traverse},
+    {Py_tp_clear, state_clear},       {Py_tp_dealloc, state_dealloc}, {0, NULL},
+};
+static PyType_Spec state_spec = {
+    .name = "probes.hooks._native.State",
+    .basicsize = sizeof(State),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = state_slots,
+};
+
+static PyTypeObject *make_type(PyType_Spec *spec, PyObject *base) {
+    PyObject *bases = base == NULL ? NULL : PyTuple_Pack(1, base), *type;
+    if (base != NULL && bases == NULL)
+        return NULL;
+    type = PyType_FromSpecWithBases(spec, bases);
+    Py_XDECREF(bases);
+    return (PyTypeObject *)type;
+}
+
+/* Types of objects that the collector does not know, and which hold nothing of a probe: made once for the process,
+ * since a probe that leaves could not tell that nobody has them any more. */
+static PyTypeObject *make_type_once(PyTypeObject **made, PyType_Spec *spec) {
+    if (*made == NULL)
+        *made = make_type(spec, NULL);
+    Py_XINCREF((PyObject *)*made);
+    return *made;
+}
+
+/* clear_type(type): what the collector does to a type that is garbage, for who knows that it is. A type leads to itself
+ * (`__mro__`), so nothing else ends it. */
+static PyObject *clear_type(PyObject *module, PyObject *type) {
+    inquiry clear = (inquiry)PyType_GetSlot(&PyType_Type, Py_tp_clear);
+    if (!PyType_Check(type) || !(PyType_GetFlags((PyTypeObject *)type) & Py_TPFLAGS_HEAPTYPE) || clear == NULL) {
+        PyErr_SetString(PyExc_TypeError, "a type that was made by a class statement is expected");
+        return NULL;
+    }
+    clear(type);
+    Py_RETURN_NONE;
+}
+
+/* make_state(most_changed, most_named) */
+static PyObject *make_state(PyObject *module, PyObject *args) {
+    PyObject *base = NULL, *state_type = NULL;
+    Py_ssize_t most_changed;
+    int most_named;
+    State *self = NULL;
+    static PyTypeObject *clock_type, *counts_type, *records_type, *changed_type, *lives_type;
+    if (!PyArg_ParseTuple(args, "ni", &most_changed, &most_named))
+        return NULL;
+    if (record_setup(&base) < 0 || strings_setup() < 0 || (state_type = PyType_FromSpec(&state_spec)) == NULL)
+        goto failed;
+    self = (State *)PyType_GenericAlloc((PyTypeObject *)state_type, 0);
+    if (self == NULL)
+        goto failed;
+    self->slow_threshold = 0.1;
+    self->most_named = most_named;
+    self->record_type = make_type(&record_spec, base);
+    self->clock_type = make_type_once(&clock_type, &clock_spec);
+    self->counts_type = make_type_once(&counts_type, &counts_spec);
+    self->hook_type = make_type(&hook_spec, NULL);
+    self->step_type = make_type(&step_spec, NULL);
+    self->raised_type = make_type(&raised_spec, NULL);
+    self->loops = PyDict_New();
+    if (!self->record_type || !self->clock_type || !self->counts_type || !self->hook_type || !self->step_type ||
+        !self->raised_type || !self->loops)
+        goto failed;
+    if (make_type_once(&records_type, &records_spec) && make_type_once(&changed_type, &changed_spec) &&
+        make_type_once(&lives_type, &lives_spec)) {
+        self->records = (Records *)PyObject_CallFunction((PyObject *)records_type, "O", self->record_type);
+        self->changed = (Changed *)PyObject_CallFunction((PyObject *)changed_type, "n", most_changed);
+        self->site_aggregates = (SiteAggregates *)PyObject_CallFunction((PyObject *)lives_type, "O", self->counts_type);
+    }
+    if (!self->records || !self->changed || !self->site_aggregates ||
+        PyModule_AddObjectRef(module, "TaskRecord", (PyObject *)self->record_type) < 0 ||
+        PyModule_AddObjectRef(module, "LoopClock", (PyObject *)self->clock_type) < 0 ||
+        PyModule_AddObjectRef(module, "SiteCounts", (PyObject *)self->counts_type) < 0)
+        goto failed;
+    Py_DECREF(base);
+    Py_DECREF(state_type);
+    return (PyObject *)self;
+failed:
+    Py_XDECREF(base);
+    Py_XDECREF(state_type);
+    Py_XDECREF((PyObject *)self);
+    return NULL;
+}
+
+static int is_there(void) {
+    return PyObject_Vectorcall != NULL && PyVectorcall_Call != NULL && PyMethod_New != NULL && PyMethod_Self != NULL &&
+           PyFrame_GetBack != NULL && PyFrame_GetLasti != NULL && PyContext_CopyCurrent != NULL &&
+           PyContext_Enter != NULL && PyContext_Exit != NULL && (void *)&PyContext_Type != NULL &&
+           (void *)&PyMethod_Type != NULL;
+}
+
+static int exec(PyObject *module) {
+    if (PyInterpreterState_GetID(PyInterpreterState_Get()) != 0) {
+        PyErr_SetString(PyExc_ImportError, "in a sub-interpreter");
+        return -1;
+    }
+    if (!is_there()) {
+        PyErr_SetString(PyExc_ImportError, "this Python lacks functions that they need");
+        return -1;
+    }
+    hook_spec.slots[0].pfunc = (void *)PyVectorcall_Call;
+    step_spec.slots[0].pfunc = (void *)PyVectorcall_Call;
+    /* A program that was attached to keeps this file mapped, also when there is a newer one of the same name. */
+    return PyModule_AddStringConstant(module, "BUILD", LOOPTOP_BUILD);
+}
+
+static PyMethodDef functions[] = {
+    {"make_state", make_state, METH_VARARGS, "The state, once."},
+    {"clear_type", clear_type, METH_O, "Ends a type that nobody has any more."},
+    {NULL},
+};
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, exec}, {0, NULL}};
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_native", "The hot path in C; its twin in Python is `pure`.", 0, functions, module_slots,
+    NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&definition); }

@@ -1,0 +1,256 @@
+"""What the hooks book: one record a task, one a loop, mutated in place. Clocks are `time.monotonic`, in seconds."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from ..base import local_values
+from .backend import native, shared
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from types import CodeType
+
+    AnyTask = asyncio.Task[Any]
+    Loop = asyncio.AbstractEventLoop
+
+
+class TaskRecord(weakref.ref["AnyTask"]):
+    """What is known of one task, and the weak reference to it. Clocks are `time.monotonic`, durations seconds."""
+
+    __slots__ = (
+        "born",  # None when the task is older than the probe
+        "busy",
+        "code",  # the code object of the creation site, or None
+        "coro",  # qualified name, set at the end of the task; before that it is read from the task
+        "counted",  # None: since birth
+        "dirty",  # waits in `changed`
+        "eager",
+        "ended",
+        "failure",
+        "histogram",  # of steps and of scheduled times, while a viewer looks at the task
+        "id",
+        "key",  # id(task)
+        "lasti",
+        "loop",
+        "max_step",
+        "name",  # set at the end of the task
+        "origin",  # the creation stack, innermost first, while a viewer wants origins
+        "outcome",  # a state of wire.STATES from DONE on, or 0
+        "parent",  # id of a task, or wire.NO_TASK
+        "predates_probe",  # than the probe
+        "scheduled",
+        "site",  # the sampler's own: index into the sites
+        "steps",
+        "steps_reported",  # the sampler's own: steps that are in the counts of loop and site; -1 before its birth is
+    )
+
+    born: float | None
+    busy: float
+    code: CodeType | None
+    coro: str | None
+    counted: float | None
+    dirty: bool
+    eager: bool
+    ended: float
+    failure: Failure | None
+    histogram: Histogram | None
+    id: int
+    key: int
+    lasti: int
+    loop: LoopRecord | None
+    max_step: float
+    name: str | None
+    predates_probe: bool
+    origin: tuple[tuple[CodeType, int], ...] | None
+    outcome: int
+    parent: int
+    scheduled: float
+    site: int
+    steps: int
+    steps_reported: int
+
+
+def _start_counting(record: TaskRecord) -> None:
+    """Sets a record to nothing counted yet, from now on. Until somebody watches, these fields are not there."""
+    record.busy = record.scheduled = record.max_step = record.ended = 0.0
+    record.steps = record.outcome = record.site = 0
+    record.coro = record.failure = record.histogram = record.name = record.origin = None
+    record.counted = monotonic()
+    record.steps_reported = -1
+    record.dirty = False
+
+
+NOT_YET: Any = object()
+"""In the place of a histogram: the record is of a task that has not ended its first step, and has no counts. Most tasks
+end in that step, and are only counted at their creation site."""
+
+
+def begin(record: TaskRecord) -> bool:
+    """Gives a record its counts, if it has none yet; True if so. The hooks in C give them at birth."""
+    try:
+        if record.histogram is not NOT_YET:
+            return False
+    except AttributeError:  # it is being born
+        return False
+    # Without a call, so that no other thread comes in between.
+    record.busy = record.scheduled = record.max_step = 0.0
+    record.steps = record.outcome = record.site = 0
+    record.coro = record.failure = record.name = record.counted = record.histogram = None
+    record.steps_reported = -1
+    record.dirty = False
+    return True
+
+
+start_counting: Callable[[TaskRecord], None] = _start_counting if shared is None else shared.start_counting
+
+
+class LoopClock:
+    """The part of a LoopRecord that every callback touches."""
+
+    __slots__ = (
+        "busy",
+        "nested",  # time of eager first steps inside the step that runs
+        "started",  # start of the callback that runs now, or 0.0
+        "steps",
+    )
+
+    busy: float
+    nested: float
+    started: float
+    steps: int
+
+
+if native is not None and not TYPE_CHECKING:
+    TaskRecord = native.TaskRecord
+    LoopClock = native.LoopClock
+
+
+class LoopRecord(LoopClock):
+    """What is known of one event loop."""
+
+    __slots__ = (
+        "__weakref__",
+        "answered",  # when the loop last answered a beat
+        "beat_sent",  # when the watchdog asked the loop for a sign of life; 0.0: none is under way
+        "between",  # samples since then of a loop that is not clocked
+        "blocked_since",  # the watchdog's own, see slow.py
+        "busy_before",  # `busy` at the watchdog's last look
+        "clocked",  # False: the loop passes no hook for plain callbacks (uvloop)
+        "cpu_before",  # CPU seconds of its thread that `busy` does not count; None until the thread is known
+        "depth",  # stack frames below the loop
+        "id",
+        "kind",
+        "lag",
+        "lag_peak",
+        "ref",
+        "samples",
+        "schedules",  # True: the time that a task waits for its turn is known
+        "thread",
+        "thread_native",
+    )
+
+    def __init__(self, loop: Loop, id: int, kind: str, clocked: bool) -> None:  # noqa: A002
+        self.ref = weakref.ref(loop)
+        self.id = id
+        self.kind = kind
+        self.clocked = clocked
+        self.cpu_before: float | None = None
+        self.schedules = True
+        self.thread = 0
+        self.thread_native = 0
+        self.depth = 0
+        self.busy = 0.0
+        self.steps = 0
+        self.nested = 0.0
+        self.started = 0.0
+        self.lag = 0.0
+        self.lag_peak = 0.0
+        self.beat_sent = 0.0
+        self.answered = 0.0
+        self.between: list[Any] = []
+        self.blocked_since = 0.0
+        self.busy_before = 0.0
+        self.samples: list[Any] = []
+
+
+class SiteCounts:
+    """What happened at one creation site since watching began."""
+
+    __slots__ = ("born", "busy", "cancelled", "ended", "failed", "site", "steps", "untold")
+
+    def __init__(self, site: int) -> None:
+        self.site = site  # its number in the tables
+        self.born = self.ended = self.failed = self.cancelled = self.steps = 0
+        self.busy = 0.0
+        self.untold = 0  # booked since the sampler looked, without an event
+
+
+if native is not None and not TYPE_CHECKING:
+    SiteCounts = native.SiteCounts
+
+
+class Failure:
+    """The exception of a task or a callback as text: holds no reference to it, so no frame is kept alive."""
+
+    __slots__ = ("locals", "message", "traceback", "type")
+
+    def __init__(self, error: BaseException) -> None:
+        self.type = type(error).__qualname__[:300]
+        try:
+            self.message = str(error)[:500]
+        except Exception as broken:
+            self.message = f"<str() of it failed with {type(broken).__name__}>"
+        self.traceback: list[tuple[CodeType, int]] = []
+        entry = error.__traceback__
+        while entry is not None and len(self.traceback) < 100:
+            self.traceback.append((entry.tb_frame.f_code, entry.tb_lineno))
+            entry = entry.tb_next
+        self.locals = local_values.locals_of(error) if local_values.wanted else None
+
+
+class Histogram:
+    """Counts by power of two: bucket n holds durations of [2^(n-1), 2^n) microseconds, bucket 0 those below 1."""
+
+    __slots__ = ("schedules", "steps")
+
+    BUCKETS = 32
+
+    def __init__(self) -> None:
+        self.steps = [0] * self.BUCKETS
+        self.schedules = [0] * self.BUCKETS
+
+    def add(self, step: float, scheduled: float | None) -> None:
+        """Books one step and, where it is known, how long it waited for its turn (seconds)."""
+        self.steps[min(int(step * 1e6).bit_length(), 31)] += 1
+        if scheduled is not None:
+            self.schedules[min(int(scheduled * 1e6).bit_length(), 31)] += 1
+
+
+def name_of(coro: Any) -> str:
+    """The qualified name of a coroutine."""
+    name = getattr(coro, "__qualname__", None)
+    return name if isinstance(name, str) else type(coro).__qualname__
+
+
+def task_name(task: Any) -> str:
+    """The name of a task; empty where a class of the program's has a `get_name` that fails."""
+    try:
+        return str(task.get_name())
+    except Exception:
+        return ""
+
+
+def coro_name(task: AnyTask, stepped: bool = False) -> str:
+    """The qualified name of the coroutine of a task. `stepped`: an eager first step was not its last one."""
+    if _GET_CORO_CRASHES and not stepped and task.done():
+        return "?"
+    return name_of(task.get_coro())
+
+
+_GET_CORO_CRASHES = (3, 12, 0) <= sys.version_info < (3, 12, 2)
+"""There `get_coro()` of a task that ended in its eager first step returns NULL: a segmentation fault (3.12.1)."""

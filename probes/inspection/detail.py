@@ -1,0 +1,167 @@
+"""Everything that is read of one task for a viewer who looks at it: await stack, wait, who waits, who holds."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from time import monotonic, sleep
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
+
+from ..base.stacks import awaited_by, frames_of
+from ..hooks import install
+from . import waits
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+
+    from ..base.sites import Tables
+    from ..hooks.records import TaskRecord
+    from .waits import Wait
+
+MOST_TASKS_FOR_A_HOLDER = 20_000
+MOST_AWAITED_BY = 200
+MOST_TEXT = 300
+_SLICE = 200
+
+
+def yield_gil_if_due() -> None:
+    """Gives the GIL away for a moment, so that what is read next is read in one go.
+
+    A frame or a task that is held here while the program lets go of it would be taken apart by this thread, in its
+    context and not in the program's (seen: the `finally` of an async generator). A thread that waits for the GIL
+    gets it after 5 ms (`sys.setswitchinterval`), and its wait begins anew whenever the GIL is given away; so what
+    follows has more than half of these, and looking at one task takes 0.05. Not at each task: a sleep of nothing takes
+    four times as long as the look (the slack of timers, prctl(2)).
+    """
+    global _undisturbed_since
+    if not 0.0 <= monotonic() - _undisturbed_since < sys.getswitchinterval() * 0.3:
+        sleep(0)
+        _undisturbed_since = monotonic()
+
+
+_undisturbed_since = 0.0
+
+
+def number_of(task: Any) -> int | None:
+    """The id of a task, or None for one that is not registered."""
+    record = install.record_of(task)
+    return record.id if record is not None else None
+
+
+def wait_of(task: asyncio.Task[Any]) -> Wait | None:
+    """What a task waits on; None for one that runs, is ready or has ended."""
+    if task.done() or task._fut_waiter is None:  # type: ignore[attr-defined]
+        return None
+    return waits.read(frames_of(task.get_coro()), task._fut_waiter)  # type: ignore[attr-defined]
+
+
+def detail_of(record: TaskRecord, tables: Tables) -> dict[str, Any] | None:
+    """The `detail` of the protocol for a live task; None when it is gone."""
+    yield_gil_if_due()
+    facts, lock = _read(record, tables)
+    if lock is not None and facts is not None:
+        facts["waiting_on"]["holder"] = holder_of(lock, record)
+    return facts
+
+
+def _read(record: TaskRecord, tables: Tables) -> tuple[dict[str, Any] | None, Any]:
+    """The detail, and the lock whose holder is still to be found. Holds nothing else when it returns."""
+    task = record()
+    if task is None or task.done():
+        return None, None
+    stack: list[int] = []
+    behind: list[list[int]] = []
+    first: Wait | None = None
+    current: Any = task
+    seen: set[int] = set()
+    while current is not None and id(current) not in seen and len(stack) < 200:
+        seen.add(id(current))
+        if current is not task:
+            behind.append([number_of(current) or 0, len(stack)])
+        frames = frames_of(current.get_coro())
+        stack += [tables.site(code, line) for code, line, _ in frames]
+        wait = waits.read(frames, current._fut_waiter)
+        if current is task:
+            first = wait
+        current = wait.tasks[0] if wait is not None and len(wait.tasks) == 1 else None
+    callers = [number_of(waiter) for waiter in awaited_by(task)[:MOST_AWAITED_BY]]
+    histogram = record.histogram
+    lock = first.waited if first is not None and first.kind == "lock" else None
+    facts = {
+        "id": record.id,
+        "await_stack": stack,
+        "await_tasks": behind,
+        "waiting_on": None if first is None else _facts(first),
+        "awaited_by": [number for number in callers if number is not None],
+        "origin": _origin(record, tables),
+        "histogram": None if histogram is None else {"steps": histogram.steps, "schedules": histogram.schedules},
+    }
+    return facts, lock
+
+
+def _origin(record: TaskRecord, tables: Tables) -> list[int] | None:
+    if record.origin is None:
+        return None
+    return [tables.site_at(code, lasti) for code, lasti in record.origin]
+
+
+def _facts(wait: Wait) -> dict[str, Any]:
+    facts: dict[str, Any] = {"kind": wait.kind, "repr": wait.text[:MOST_TEXT], **wait.facts}
+    if wait.tasks:
+        numbers = [number_of(other) for other in wait.tasks[:MOST_AWAITED_BY]]
+        known = [number for number in numbers if number is not None]
+        if len(known) == 1:
+            facts["task"] = known[0]
+        facts["tasks"] = known
+    return facts
+
+
+def holder_of(lock: Any, waiter: TaskRecord) -> int | None:
+    """The task that is inside `async with lock`: the bound `__aexit__` lies on the stack of one of its frames.
+
+    `asyncio.Lock` has no owner. `gc.get_referents` of a coroutine visits its frame's stack (3.11 and later), so the
+    holder can be read. Who called `lock.acquire()` by hand leaves no trace, and None is returned.
+    """
+    task: Any = None
+    for count, record in enumerate(list(install.records.values())[:MOST_TASKS_FOR_A_HOLDER]):
+        if count % _SLICE == _SLICE - 1:
+            task = None  # see `yield_gil_if_due`
+            sleep(0)
+        task = record() if record.loop is waiter.loop and record is not waiter else None
+        if task is None or task.done():
+            continue
+        if _holds(task, lock):
+            return record.id
+    return None
+
+
+def entered(coro: Any) -> Iterator[Any]:
+    """What a coroutine stands in the `async with` blocks of: `__aexit__` lies on the stack of its frame."""
+    before: Any = None
+    for held in gc.get_referents(coro):
+        if type(held) is MethodType and held.__name__ == "__aexit__":
+            yield held.__self__
+        elif type(before) is FunctionType and getattr(type(held), "__aexit__", None) is before:
+            yield held  # 3.14 leaves the function and the object there, not a bound method
+        before = held
+
+
+def _holds(task: asyncio.Task[Any], lock: Any) -> bool:
+    coro: Any = task.get_coro()
+    wait = wait_of(task)
+    # Who waits in `async with` has the `__aexit__` on its stack already.
+    pending = wait is not None and wait.waited is lock
+    for _ in range(50):
+        if coro is None:
+            return False
+        for held in entered(coro):
+            if held is lock:
+                if not pending:
+                    return True
+                pending = False
+        coro = getattr(coro, "cr_await", None) or getattr(coro, "ag_await", None)
+        if not hasattr(coro, "cr_await") and not hasattr(coro, "ag_await"):
+            return False
+    return False

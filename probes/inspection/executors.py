@@ -1,0 +1,40 @@
+"""Pools of concurrent.futures whose workers have begun: how many there are, and what waits for one."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from .queues import MOST_ROWS, MOST_TEXT
+
+if TYPE_CHECKING:
+    from .queues import Numbers
+
+
+def rows_of(numbers: Numbers, waited: float) -> list[list[Any]]:
+    """The pools, found through the threads that they leave with it; `waited` is for how long work has waited (s)."""
+    rows: dict[int, list[Any]] = {}
+    pools: dict[int, Any] = {}
+    for thread in list(getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", ())):
+        arguments = getattr(thread, "_args", None)
+        pool = arguments[0]() if arguments and isinstance(arguments[0], weakref.ref) else None
+        if pool is not None:
+            pools[id(pool)] = pool
+    for pool in pools.values():
+        try:
+            label = pool._thread_name_prefix
+            facts = [len(pool._threads), pool._max_workers, pool._work_queue.qsize()]
+            rows[id(pool)] = [numbers.of(pool), "thread", str(label)[:MOST_TEXT], *facts]
+        except Exception:
+            continue
+    for thread in list(getattr(sys.modules.get("concurrent.futures.process"), "_threads_wakeups", ())):
+        try:
+            pool = thread.executor_reference()
+            pending, running = len(thread.pending_work_items), thread.work_ids_queue.qsize()
+            workers = pool._max_workers
+            facts = [len(pool._processes or ()), workers, max(pending - workers, running, 0)]
+            rows[id(pool)] = [numbers.of(pool), "process", "ProcessPoolExecutor", *facts]
+        except Exception:
+            continue
+    return [[*row, round(waited * 1e6)] for row in list(rows.values())[:MOST_ROWS]]

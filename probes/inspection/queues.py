@@ -1,0 +1,216 @@
+"""Queues and semaphores that were met while tasks were read, and how full they are. Nothing is hooked.
+
+They are met where a task waits on them, has them in a local variable, in an attribute of an object there, or in a
+global of its module: `gc.get_referents` of a coroutine visits its variables without touching them (`f_locals` would
+keep them alive). No code of the program is run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import weakref
+from itertools import count
+from types import AsyncGeneratorType, CellType, CoroutineType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from ..base import sites
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import CodeType
+
+    from ..base.sites import Tables
+    from ..base.stacks import StackFrame
+    from ..hooks.records import TaskRecord
+
+MOST_THINGS = 2_000
+MOST_ROWS = 100
+MOST_TEXT = 120
+SEARCHED = 100
+"""Tasks whose variables are searched in one look; the others come with the next looks."""
+_SLICE = 25
+_ROOM = 50
+"""Attributes of an object that are looked at."""
+
+
+class Numbers:
+    """What objects of the program are called on the wire: a number for each, held weakly, by identity."""
+
+    def __init__(self) -> None:
+        self._next = count(1).__next__
+        self._known: dict[int, tuple[weakref.ref[Any], int]] = {}  # by id: a hash may be code of the program's
+
+    def of(self, thing: Any) -> int:
+        """The number of an object, ever the same."""
+        known = self._known.get(id(thing))
+        if known is not None and known[0]() is thing:
+            return known[1]
+        if len(self._known) >= 4 * MOST_THINGS:
+            self._known = {key: entry for key, entry in self._known.items() if entry[0]() is not None}
+        number = self._next()
+        self._known[id(thing)] = weakref.ref(thing), number
+        return number
+
+
+class Thing:
+    """A queue or a semaphore that was met. Held weakly."""
+
+    __slots__ = ("feeds_itself", "label", "number", "ref", "site")
+
+    def __init__(self, thing: Any, number: int, label: str, site: int) -> None:
+        self.ref = weakref.ref(thing)
+        self.number = number
+        self.label = label
+        self.site = site
+        self.feeds_itself = False  # who gets from it puts into it, too: a crawl, which grows and ends
+
+
+class Things:
+    """All that were met and live."""
+
+    def __init__(self, numbers: Numbers, tables: Tables) -> None:
+        self._numbers = numbers
+        self._tables = tables
+        self._things: dict[int, Thing] = {}  # by id
+        self._modules: set[int] = set()
+        self._place = 0
+
+    def clear(self) -> None:
+        """Forgets them."""
+        self._things.clear()
+        self._modules.clear()
+
+    def search(self, records: list[TaskRecord]) -> Iterator[None]:
+        """Looks for things in the variables of some tasks, others each time."""
+        self._place = self._place if self._place < len(records) else 0
+        chosen = records[self._place : self._place + SEARCHED]
+        self._place += SEARCHED
+        return of_each(chosen, _SLICE, self._search_task)
+
+    def _search_task(self, task: Any, _: int) -> None:
+        for coro in chain(task.get_coro()):
+            self._search_in(coro)
+
+    def _search_in(self, coro: Any) -> None:
+        frame = getattr(coro, "cr_frame", None) or getattr(coro, "ag_frame", None)
+        if frame is None or sites.plumbing[frame.f_code.co_filename] != sites.USER:
+            return
+        code, line = frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno
+        names = frame.f_globals
+        if id(names) not in self._modules and len(self._modules) < MOST_THINGS:
+            self._modules.add(id(names))
+            module = names.get("__name__")
+            for name, value in list(names.items())[: _ROOM * 20]:
+                if _is_thing(value):
+                    self._add(value, f"{name} of {module}", code, line)
+        frame = names = None
+        for variable in gc.get_referents(coro):
+            held = _in_cell(variable) if type(variable) is CellType else variable
+            if _is_thing(held):
+                self._add(held, f"of {code.co_qualname}()", code, line)
+            elif _may_hold(held):
+                self._search_object(held, code, line)
+
+    def _search_object(self, owner: Any, code: CodeType, line: int) -> None:
+        label = f"of {type(owner).__qualname__}"
+        for held in gc.get_referents(owner)[:_ROOM]:
+            if _is_thing(held):
+                self._add(held, label, code, line)
+            elif type(held) is dict and len(held) <= _ROOM:
+                for name, value in list(held.items()):
+                    if _is_thing(value):
+                        self._add(value, f"{name} {label}" if type(name) is str else label, code, line)
+
+    def meet(self, thing: Any, how: str, frames: list[StackFrame]) -> None:
+        """A thing that a task waits on."""
+        if id(thing) in self._things:
+            return
+        for code, line, _ in reversed(frames):
+            if sites.plumbing[code.co_filename] == sites.USER:
+                self._add(thing, f"{how} {code.co_qualname}()", code, line)
+                return
+
+    def _add(self, thing: Any, label: str, code: CodeType, line: int) -> None:
+        known = self._things.get(id(thing))
+        if known is not None and known.ref() is thing:
+            known.feeds_itself = known.feeds_itself or _gets_and_puts(code)
+        elif len(self._things) < MOST_THINGS:
+            text = f"{type(thing).__qualname__} {label}"[:MOST_TEXT]
+            known = self._things[id(thing)] = Thing(thing, self._numbers.of(thing), text, self._tables.site(code, line))
+            known.feeds_itself = _gets_and_puts(code)
+
+    def sizes(self) -> dict[str, Any]:
+        """The queues that hold something, the fullest first, and the semaphores."""
+        queues, semaphores = [], []
+        for key, thing in list(self._things.items()):
+            found = thing.ref()
+            if found is None:
+                del self._things[key]
+                continue
+            try:
+                if issubclass(type(found), asyncio.Queue):
+                    size = len(found._queue)
+                    facts = [size, max(found._maxsize, 0), len(found._getters), len(found._putters)]
+                    if size and not thing.feeds_itself:
+                        queues.append([thing.number, thing.label, thing.site, *facts])
+                else:
+                    bound = getattr(found, "_bound_value", None)
+                    waiting = len(found._waiters or ())
+                    semaphores.append([thing.number, thing.label, thing.site, found._value, bound, waiting])
+            except Exception:  # a class of somebody's own keeps it elsewhere
+                continue
+        queues.sort(key=lambda row: -row[3])
+        return {"queues": queues[:MOST_ROWS], "semaphores": semaphores[:MOST_ROWS]}
+
+
+def of_each(records: Iterable[TaskRecord], size: int, read: Callable[[Any, int], None]) -> Iterator[None]:
+    """Has each task that lives read, with its number, in slices of that size. One that changes is left out."""
+    task: Any = None
+    for place, record in enumerate(records):
+        if place % size == 0:
+            task = None  # nothing of the program's is held between slices
+            yield
+        task = record()
+        if task is None or task.done():
+            continue
+        try:
+            read(task, record.id)
+        except Exception:
+            continue
+
+
+def chain(coro: Any) -> Iterator[Any]:
+    """A coroutine and those that it awaits, the innermost last."""
+    for _ in range(50):
+        if not isinstance(coro, (CoroutineType, AsyncGeneratorType)):
+            return
+        yield coro
+        coro = coro.cr_await if isinstance(coro, CoroutineType) else coro.ag_await
+
+
+def _gets_and_puts(code: CodeType) -> bool:
+    names = set(code.co_names)
+    return bool(names & {"get", "get_nowait"} and names & {"put", "put_nowait"})
+
+
+def _in_cell(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # it is empty
+        return None
+
+
+def _is_thing(value: Any) -> bool:
+    return issubclass(type(value), (asyncio.Queue, asyncio.Semaphore))
+
+
+def _may_hold(value: Any) -> bool:
+    """Whether an object is of a class of the user's, so that its attributes may hold things."""
+    kind = type(value)
+    if issubclass(kind, (type, ModuleType)) or kind.__module__ == "builtins":
+        return False
+    module = sys.modules.get(kind.__module__)
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and sites.plumbing[file] == sites.USER

@@ -1,0 +1,312 @@
+"""What findings are made of and nothing else tells: locks and who holds them, queues, pools, semaphores, cancellations.
+
+Read once a second while a viewer asks for findings, in slices, from the probe's thread; nothing is hooked, and no code
+of the program is run. Locks are met through the tasks that wait for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import weakref
+from time import monotonic, sleep, thread_time
+from types import AsyncGeneratorType
+from typing import TYPE_CHECKING, Any
+
+from ..base import sites
+from ..base.stacks import frames_of
+from ..hooks import cancellation, install
+from ..sampling.watchdog import describe, stack_of
+from . import executors, waits
+from .detail import entered, number_of
+from .queues import MOST_ROWS, MOST_TEXT, Numbers, Things, chain, of_each
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from ..base.sites import Tables
+    from ..base.stacks import StackFrame
+    from ..hooks.loops import Loops
+    from ..hooks.records import TaskRecord
+    from ..sampling.cpu_wait import Starved
+
+MOST_TASKS = 20_000
+MOST_WAITERS = 50
+_SLICE = 50
+_SKIPPED = 0.02
+"""What a task that is not read again costs, as a part of one that is."""
+_TURN = 0.06
+"""Seconds of a look between which viewers are served."""
+_AGAIN = 10
+"""Looks after which a task is read again although it has made no step."""
+_SHARE = 50
+"""Looking takes one part of so many of a core at most."""
+_BLOCKED = 0.5
+
+
+class _Lock:
+    """A lock that somebody waits for. Held weakly: the program runs while a look lasts."""
+
+    __slots__ = ("holder", "number", "ref", "site", "tasks", "waiters")
+
+    def __init__(self, lock: Any, number: int) -> None:
+        self.ref = weakref.ref(lock)
+        self.number = number
+        self.holder = self.site = 0
+        self.tasks: set[int] = set()  # that wait for it
+        self.waiters: list[list[int]] = []
+
+
+class _Seen:
+    """What a look has found so far."""
+
+    __slots__ = ("at", "awaits", "cancellers", "locks", "queued", "waited", "went_on")
+
+    def __init__(self) -> None:
+        self.at = monotonic()
+        self.locks: dict[int, _Lock] = {}  # by id
+        self.awaits: dict[int, list[int]] = {}
+        self.went_on: list[list[int]] = []
+        self.cancellers: list[list[Any]] = []
+        self.queued: dict[int, tuple[weakref.ref[Any], float]] = {}  # futures of pools: since when
+        self.waited = 0.0
+
+
+class Signs:
+    """The newest look. `facts` is the `signs` of a tick."""
+
+    def __init__(self, all_loops: Loops, tables: Tables, starved: Starved) -> None:
+        self._loops = all_loops
+        self._starved = starved
+        self._tables = tables
+        self._numbers = Numbers()
+        self._things = Things(self._numbers, tables)
+        self._queued: dict[int, tuple[weakref.ref[Any], float]] = {}
+        self._calm: dict[int, tuple[int, list[int] | None]] = {}  # task: its steps, and whom it awaits
+        self._under_way: Generator[None, None, dict[str, Any]] | None = None
+        self._spent = 0.0  # CPU of the look that is under way (s)
+        self.due = 0.0
+        self.number = 0
+        self.facts: dict[str, Any] = {}
+
+    def look(self, now: float) -> None:
+        """Goes on with a look, or begins one if it is time to; a crowd takes several turns."""
+        if self._under_way is None:
+            if now < self.due:
+                return
+            self._under_way, self._spent = self._look(), 0.0
+        turn, cpu = monotonic(), thread_time()  # what others took meanwhile is not ours
+        try:
+            while monotonic() - turn < _TURN:
+                next(self._under_way)
+                sleep(0)  # see `detail.yield_gil_if_due`
+        except StopIteration as ended:
+            self.facts = ended.value
+            self.number += 1
+            self._under_way = None
+        self._spent += thread_time() - cpu
+        if self._under_way is None:
+            self.due = turn + max(1.0, _SHARE * self._spent) - 0.05
+
+    def stop(self) -> None:
+        """Nobody asks any more."""
+        self._things.clear()
+        self._queued.clear()
+        self._calm.clear()
+        self._under_way = None
+        self.facts = {}
+        self.due = 0.0
+
+    def _look(self) -> Generator[None, None, dict[str, Any]]:
+        """A look in slices; nothing of the program's is held between them."""
+        seen = _Seen()
+        records = list(install.records.values())[:MOST_TASKS]
+        yield from self._read_tasks(records, seen)
+        if seen.locks:
+            yield from self._find_holders(records, seen.locks)
+        yield from self._things.search(records)
+        rows = sorted(seen.locks.values(), key=lambda lock: -len(lock.tasks))[:MOST_ROWS]
+        return {
+            "locks": [[one.number, len(one.tasks), one.holder, one.site, one.waiters] for one in rows],
+            "awaits": _chains(rows, seen.awaits),
+            "cancelled": seen.went_on[:MOST_ROWS],
+            "cancellers": seen.cancellers[:MOST_ROWS],
+            "executors": executors.rows_of(self._numbers, seen.waited),
+            "timers": self._timers(),
+            "blocked": self._blocked(),
+            **self._things.sizes(),
+        }
+
+    # Tasks
+
+    def _read_tasks(self, records: list[TaskRecord], seen: _Seen) -> Iterator[None]:
+        task: Any = None
+        price = 0.0
+        calm: dict[int, tuple[int, list[int] | None]] = {}
+        for record in records:
+            if price >= _SLICE:
+                price, task = 0.0, None
+                yield
+            price += _SKIPPED
+            known = self._calm.get(record.id)
+            if known is not None and known[0] == record.steps and (record.id + self.number) % _AGAIN:
+                # It has not stepped since it was found to wait for nothing that matters here.
+                calm[record.id] = known
+                if known[1] is not None:
+                    seen.awaits[record.id] = known[1]
+                continue
+            price += 1
+            task = record()
+            if task is None or task.done():
+                continue
+            try:
+                steps = record.steps
+                if self._read_task(task, record, seen):
+                    calm[record.id] = steps, seen.awaits.get(record.id)
+            except Exception:  # it changed while it was read
+                continue
+        self._calm, self._queued = calm, seen.queued
+
+    def _read_task(self, task: Any, record: TaskRecord, seen: _Seen) -> bool:
+        """Reads what one task waits for; True when that is nothing that can change without a step of it."""
+        leaf = task._fut_waiter
+        if leaf is None or leaf.done():
+            return False
+        coro = task.get_coro()
+        frames = frames_of(coro)
+        wait = waits.read(frames, leaf)
+        if wait is None:
+            return False
+        calm = not task.cancelling()
+        if not calm and not task._must_cancel and not _on_its_way(leaf) and not _cleans_up(coro):
+            seen.went_on.append([record.id, task.cancelling(), self._line(frames)])
+            seen.cancellers += [
+                [record.id, by] for by in cancellation.facts(cancellation.of(record, task), self._tables).values()
+            ]
+        if wait.kind == "lock":
+            self._add_waiter(wait.waited, record.id, self._line(frames), seen.locks)
+            return False
+        if wait.kind in ("queue", "semaphore"):
+            self._things.meet(wait.waited, "waited for by", frames)
+        elif wait.tasks and not wait.text.startswith("wait:"):  # which may be content with one of them
+            behind = [number_of(other) for other in wait.tasks[:MOST_WAITERS]]
+            seen.awaits[record.id] = [number for number in behind if number is not None]
+        elif wait.kind == "executor" and not wait.facts.get("running"):
+            known = self._queued.get(id(wait.waited))
+            since = known[1] if known is not None and known[0]() is wait.waited else seen.at
+            seen.queued[id(wait.waited)] = weakref.ref(wait.waited), since
+            seen.waited = max(seen.waited, seen.at - since)
+            return False
+        return calm
+
+    def _add_waiter(self, lock: Any, task: int, line: int, locks: dict[int, _Lock]) -> None:
+        known = locks.get(id(lock))
+        if known is None or known.ref() is not lock:
+            known = locks[id(lock)] = _Lock(lock, self._numbers.of(lock))
+        known.tasks.add(task)
+        if len(known.waiters) < MOST_WAITERS:
+            known.waiters.append([task, line])
+
+    def _line(self, frames: list[StackFrame]) -> int:
+        """The innermost line of the user's."""
+        for code, line, _ in reversed(frames):
+            if sites.plumbing[code.co_filename] == sites.USER:
+                return self._tables.site(code, line)
+        return self._tables.site(frames[-1][0], frames[-1][1]) if frames else 0
+
+    def _find_holders(self, records: list[TaskRecord], locks: dict[int, _Lock]) -> Iterator[None]:
+        """Who is inside `async with`: the bound `__aexit__` lies on the stack of a frame (see `detail.holder_of`)."""
+
+        def find_held(task: Any, number: int) -> None:
+            self._find_held(task, number, locks)
+
+        return of_each(records, _SLICE, find_held)
+
+    def _find_held(self, task: Any, number: int, locks: dict[int, _Lock]) -> None:
+        waits_for = {key for key, lock in locks.items() if number in lock.tasks}
+        for coro in chain(task.get_coro()):
+            for lock in _held(coro):
+                if id(lock) in waits_for:
+                    waits_for.discard(id(lock))  # who waits in `async with` has the `__aexit__` on its stack already
+                    continue
+                found = locks.get(id(lock))
+                if found is not None and not found.holder and found.ref() is lock:
+                    found.holder = number
+                    found.site = self._held_at(coro)
+
+    def _held_at(self, coro: Any) -> int:
+        frame = getattr(coro, "cr_frame", None) or getattr(coro, "ag_frame", None)
+        if frame is None:
+            return 0
+        return self._tables.site(frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno)
+
+    # Timers, loops
+
+    def _timers(self) -> list[list[Any]]:
+        """What the timers of each loop call, by a sample of them."""
+        rows = []
+        for loop, record in self._loops.all():
+            timers = getattr(loop, "_scheduled", None)
+            if not isinstance(timers, list) or len(timers) < 100:
+                continue
+            counts: dict[str, int] = {}
+            for timer in timers[:: max(len(timers) // 200, 1)]:
+                callback = getattr(timer, "_callback", None)
+                if callback is not None:
+                    name = describe(callback)[:MOST_TEXT]
+                    counts[name] = counts.get(name, 0) + 1
+            most = sorted(counts.items(), key=lambda entry: -entry[1])[:5]
+            rows.append([record.id, len(timers), [[name, number] for name, number in most]])
+        return rows
+
+    def _blocked(self) -> list[list[Any]]:
+        """Where the loops are that are blocked now."""
+        rows = []
+        now = monotonic()
+        for record in list(install.loops.values()):
+            started = record.started
+            if not started or now - started < _BLOCKED:
+                continue
+            stack = stack_of(sys._current_frames().get(record.thread), record.depth)
+            if record.started == started and stack:
+                lines = [self._tables.site(code, line) for code, line in stack]
+                starved = self._starved.since(record, started, record.busy)
+                facts = [round((now - started) * 1e6), round(starved * 1e6)]
+                rows.append([record.id, *facts, lines, sites.blamed(list(stack))])
+        return rows
+
+
+def _held(coro: Any) -> Iterator[Any]:
+    """The locks whose `async with` block a coroutine stands in, also through an `@asynccontextmanager`."""
+    for owner in entered(coro):
+        yield owner
+        inner = getattr(owner, "_lock", None) if issubclass(type(owner), asyncio.Condition) else None
+        if inner is not None:
+            yield inner
+        if type(owner).__module__ == "contextlib" and isinstance(getattr(owner, "gen", None), AsyncGeneratorType):
+            yield from _held(owner.gen)
+
+
+def _on_its_way(leaf: Any) -> bool:
+    """Whether a cancellation was passed on and has not come back yet: what the task waits on is being cancelled."""
+    if isinstance(leaf, asyncio.Task):
+        return bool(leaf.cancelling() or leaf._must_cancel)  # type: ignore[attr-defined]
+    return bool(getattr(leaf, "_cancel_requested", False)) or not isinstance(leaf, asyncio.Future)
+
+
+def _cleans_up(coro: Any) -> bool:
+    """Whether a task is inside the `except` or `finally` of a CancelledError, or still has it in its hands."""
+    return any(issubclass(type(held), asyncio.CancelledError) for one in chain(coro) for held in gc.get_referents(one))
+
+
+def _chains(locks: list[_Lock], awaits: dict[int, list[int]]) -> list[list[Any]]:
+    """What the holders of locks await, and what those tasks await, as far as it goes."""
+    rows: dict[int, list[int]] = {}
+    pending = [lock.holder for lock in locks if lock.holder]
+    while pending and len(rows) < MOST_ROWS:
+        task = pending.pop()
+        if task in awaits and task not in rows:
+            rows[task] = awaits[task]
+            pending += awaits[task]
+    return [[task, behind] for task, behind in rows.items()]

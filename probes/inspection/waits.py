@@ -1,0 +1,281 @@
+"""What a task waits on, by reading its innermost frames and the future at the end. No hooks, nobody's repr.
+
+The innermost frames of a waiting task are those of asyncio's own waiting functions, whose locals say what they wait
+for (`self`, the timer of a sleep, the socket). Where no such frame is there, the future tells: a task, a gather,
+the twin of an executor's future. Read against asyncio of 3.11 to 3.13; what another version lacks is not in the table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import base_events, base_subprocess, locks, queues, selector_events, streams, subprocess, tasks
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any
+
+from ..base import sites
+from ..base.stacks import StackFrame, callbacks_of, closure_of
+from ..hooks.records import coro_name, task_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
+
+Locals = dict[str, Any]
+MOST_COUNTED = 200
+"""Waiters that are asked whether they still wait; a longer line is told by its length: each in it may be looked at."""
+
+
+class Wait:
+    """What a task waits on. `waited` is the thing itself (for its holder), `tasks` the tasks it waits for."""
+
+    __slots__ = ("facts", "kind", "tasks", "text", "waited")
+
+    def __init__(self, kind: str, text: str, waited: Any = None, tasks: list[Any] | None = None, **facts: Any) -> None:
+        self.kind = kind
+        self.text = text
+        self.waited = waited
+        self.tasks = tasks or []
+        self.facts = facts
+
+
+def read(frames: list[StackFrame], leaf: Any) -> Wait | None:
+    """What the task of these frames (outermost first) waits on; `leaf` is its `_fut_waiter`. None: it is ready."""
+    if leaf is None or leaf.done():
+        return None
+    found: Wait | None = None
+    for code, _, frame in reversed(frames):
+        reader = _READERS.get(code)
+        if reader is not None:
+            wait = reader(frame.f_locals)
+            if found is None:
+                found = wait
+            elif wait is not None and wait.kind in ("queue", "barrier"):
+                return wait  # Queue.join waits on an event of its own, a barrier on a condition
+            if found is not None and found.kind not in ("event", "condition"):
+                return found
+        elif sites.plumbing[code.co_filename] == sites.USER:
+            break
+    return found or _of_future(leaf)
+
+
+def _called(task: Any) -> str:
+    """What a person calls a task: a name that asyncio gave says nothing without the coroutine."""
+    name = task_name(task)
+    if not (name.startswith("Task-") and name[5:].isdigit()):
+        return name
+    return f"{coro_name(task).rpartition('.')[2]}() {name}"
+
+
+def _of_future(leaf: Any) -> Wait:
+    if isinstance(leaf, asyncio.Task):
+        return Wait("task", _called(leaf), tasks=[leaf])
+    children = getattr(leaf, "_children", None)
+    if isinstance(children, list):
+        pending = [child for child in children if not child.done()]
+        behind = [child for child in pending if isinstance(child, asyncio.Task)]
+        return Wait("gather", f"{len(pending)} of {len(children)} pending", tasks=behind)
+    for callback in callbacks_of(leaf):
+        name = getattr(callback, "__qualname__", "")
+        if name == "_chain_future.<locals>._call_check_cancel":
+            source = closure_of(callback).get("source")
+            if source is not None and not isinstance(source, asyncio.Future):
+                running = "running" if source.running() else "queued"
+                return Wait("executor", running, waited=source, running=source.running())
+        elif name == "shield.<locals>._outer_done_callback":
+            inner = closure_of(callback).get("inner")
+            if isinstance(inner, asyncio.Task):
+                return Wait("task", f"shield of {_called(inner)}", tasks=[inner])
+    return Wait("future", type(leaf).__name__, waited=leaf)
+
+
+def _sleep(found: Locals) -> Wait | None:
+    timer = found.get("h")
+    if timer is None:
+        return None
+    when = getattr(timer, "when", None)
+    if when is None:
+        return Wait("sleep", seconds(found.get("delay")))
+    loop = found.get("loop")
+    clock = loop.time() if loop is not None else monotonic()
+    left = when() - clock
+    return Wait("sleep", seconds(found.get("delay")), wakes_at=round((time() + left) * 1e6))
+
+
+def seconds(value: Any) -> str:
+    """A duration as a person says it, three digits of it: what a program computes has fifteen."""
+    value = float(value or 0.0)
+    if value < 0.1:
+        return f"{value * 1e3:.3g} ms" if value else "0 s"
+    return f"{value:.3g} s" if value < 100 else f"{min(value, 1e12):.0f} s"
+
+
+def _of(value: Any, *facts: str) -> str:
+    known = ", ".join(fact for fact in facts if fact)
+    return f"{type(value).__name__}({known})"
+
+
+def _waiters(value: Any) -> int:
+    waiters = getattr(value, "_waiters", None) or ()
+    if len(waiters) > MOST_COUNTED:
+        return len(waiters)
+    return sum(1 for waiter in list(waiters) if not waiter.done())
+
+
+def _lock(found: Locals) -> Wait | None:
+    lock = found.get("self")
+    if lock is None:
+        return None
+    waiting = _waiters(lock)
+    state = "locked" if lock._locked else "unlocked"
+    return Wait("lock", _of(lock, state, f"{waiting} waiting"), waited=lock, waiters=waiting)
+
+
+def _event(found: Locals) -> Wait | None:
+    event = found.get("self")
+    waiting = _waiters(event)
+    return event and Wait("event", _of(event, f"{waiting} waiting"), waited=event, waiters=waiting)
+
+
+def _condition(found: Locals) -> Wait | None:
+    condition = found.get("self")
+    waiting = _waiters(condition)
+    return condition and Wait("condition", _of(condition, f"{waiting} waiting"), waited=condition, waiters=waiting)
+
+
+def _semaphore(found: Locals) -> Wait | None:
+    semaphore = found.get("self")
+    if semaphore is None:
+        return None
+    waiting = _waiters(semaphore)
+    text = _of(semaphore, f"value {semaphore._value}", f"{waiting} waiting")
+    return Wait("semaphore", text, waited=semaphore, waiters=waiting, value=semaphore._value)
+
+
+def _barrier(found: Locals) -> Wait | None:
+    barrier = found.get("self")
+    if barrier is None:
+        return None
+    text = _of(barrier, f"{barrier._count} of {barrier._parties}")
+    return Wait("barrier", text, waited=barrier, waiters=barrier._count)
+
+
+def _queue(operation: str) -> Callable[[Locals], Wait | None]:
+    def read_queue(found: Locals) -> Wait | None:
+        queue = found.get("self")
+        if queue is None:
+            return None
+        size, most = len(queue._queue), queue._maxsize
+        held = f"{size} of {most}" if most > 0 else f"{size} items"
+        return Wait("queue", f"{operation} {_of(queue, held)}", waited=queue, op=operation, size=size, maxsize=most)
+
+    return read_queue
+
+
+def _socket(found: Locals) -> Wait | None:
+    sock = found.get("sock")
+    fd = sock.fileno() if sock is not None else -1
+    return sock and Wait("socket", f"fd {fd}{_peer(sock)}", waited=sock, fd=fd)
+
+
+def _peer(sock: Any) -> str:
+    try:
+        address = sock.getpeername()
+    except (OSError, AttributeError):
+        return ""
+    if isinstance(address, tuple) and len(address) >= 2:
+        return f" {address[0]}:{address[1]}"
+    return f" {address}" if isinstance(address, str) and address else ""
+
+
+def _stream(operation: str) -> Callable[[Locals], Wait | None]:
+    def read_stream(found: Locals) -> Wait | None:
+        stream = found.get("self")
+        transport = getattr(stream, "_transport", None)
+        if transport is None:
+            return Wait("socket", operation, waited=stream, op=operation)
+        if "subprocess" in type(transport).__module__ or hasattr(transport, "get_pid"):
+            return Wait("subprocess", operation, waited=stream, op=operation)
+        sock = transport.get_extra_info("socket")
+        if sock is None:
+            kind = "subprocess" if transport.get_extra_info("pipe") is not None else "socket"
+            return Wait(kind, operation, waited=stream, op=operation)
+        fd = sock.fileno()
+        return Wait("socket", f"{operation} fd {fd}{_peer(sock)}", waited=stream, op=operation, fd=fd)
+
+    return read_stream
+
+
+def _process(found: Locals) -> Wait | None:
+    process = found.get("self")
+    pid = getattr(process, "pid", None) or getattr(process, "_pid", None)
+    return process and Wait("subprocess", f"exit of pid {pid}", waited=process, pid=pid)
+
+
+def _wait_for(found: Locals) -> Wait | None:
+    # 3.11 waits on a future of its own; from 3.12 on the inner awaitable is awaited in this very task.
+    inner = found.get("fut")
+    if isinstance(inner, asyncio.Task):
+        return Wait("task", f"wait_for {_called(inner)}", tasks=[inner])
+    return _of_future(inner) if isinstance(inner, asyncio.Future) and not inner.done() else None
+
+
+def _wait(found: Locals) -> Wait | None:
+    futures = [future for future in list(found.get("fs") or ()) if not future.done()]
+    behind = [future for future in futures if isinstance(future, asyncio.Task)]
+    return Wait("gather", f"wait: {len(futures)} pending", tasks=behind)
+
+
+def _task_group(found: Locals) -> Wait | None:
+    group = found.get("self")
+    pending = [task for task in list(getattr(group, "_tasks", None) or ()) if not task.done()]
+    return Wait("gather", f"TaskGroup: {len(pending)} pending", waited=group, tasks=pending)
+
+
+def _server(found: Locals) -> Wait | None:
+    server = found.get("self")
+    names = []
+    for sock in list(getattr(server, "sockets", None) or ()):
+        try:
+            address = sock.getsockname()
+        except OSError:
+            continue
+        names.append(f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address))
+    return Wait("socket", f"serving {', '.join(names)}" if names else "serving", waited=server, op="serve")
+
+
+def _table() -> dict[CodeType, Callable[[Locals], Wait | None]]:
+    loop = selector_events.BaseSelectorEventLoop
+    wanted: list[tuple[Any, str, Callable[[Locals], Wait | None]]] = [
+        (tasks, "sleep", _sleep),
+        (tasks, "wait_for", _wait_for),
+        (tasks, "_wait", _wait),
+        (asyncio.TaskGroup, "__aexit__", _task_group),
+        (asyncio.TaskGroup, "_aexit", _task_group),
+        (locks.Lock, "acquire", _lock),
+        (locks.Event, "wait", _event),
+        (locks.Condition, "wait", _condition),
+        (locks.Semaphore, "acquire", _semaphore),
+        (locks.Barrier, "_wait", _barrier),
+        (locks.Barrier, "_block", _barrier),
+        (queues.Queue, "get", _queue("get")),
+        (queues.Queue, "put", _queue("put")),
+        (queues.Queue, "join", _queue("join")),
+        (streams.StreamReader, "_wait_for_data", _stream("read")),
+        (streams.FlowControlMixin, "_drain_helper", _stream("write")),
+        (streams.StreamWriter, "drain", _stream("write")),
+        (streams.StreamWriter, "wait_closed", _stream("close")),
+        (subprocess.Process, "wait", _process),
+        (subprocess.Process, "communicate", _process),
+        (base_subprocess.BaseSubprocessTransport, "_wait", _process),
+        (base_events.Server, "serve_forever", _server),
+        *((loop, name, _socket) for name in dir(loop) if name.startswith("sock_")),
+    ]
+    table: dict[CodeType, Callable[[Locals], Wait | None]] = {}
+    for owner, name, reader in wanted:
+        code = getattr(getattr(owner, name, None), "__code__", None)
+        if code is not None:
+            table[code] = reader
+    return table
+
+
+_READERS = _table()

@@ -1,0 +1,340 @@
+"""Memory over the stream: tracemalloc on request, looks that are compared, live objects, what the process uses.
+
+Nothing here runs while nobody asked. How tracing ends is in `tracing`, how a look leaves room for the app in `slices`.
+"""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from ..base.validation import BadRequestError, choice, integer
+from . import objects, traces, usage
+from .step_rates import Rates
+from .time_slicing import Look, Looks
+from .traces import Diff, Groups, Lines, Wanted, tracer
+from .tracing import Tracing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ..probe import Probe
+    from ..serving.session import Session
+
+    Steps = traces.Steps
+    Frame = dict[str, Any]
+
+DURATION = 60.0
+LONGEST = 24 * 3600.0
+LIMIT = 1 << 30
+"""Bytes traced at which tracing ends, unless the viewer says otherwise."""
+
+MOST_ROWS = 500
+REPORTED = 0.01
+"""Seconds that a look must hold the program to be an event. Its reply has the pause of every look."""
+
+OPERATIONS = ("memory_start", "memory_stop", "memory_baseline", "memory_look", "objects_look", "profile")
+MOST_CALLS = 1000
+_PROFILES = "_looptop_profiles"  # as in `profile`, which only a program that uses it loads
+CALLS_A_FRAME = 4000
+BASELINE, LAST, NOTHING = "baseline", "last", "nothing"
+
+
+class Kept:
+    """What one viewer compares with."""
+
+    __slots__ = ("baseline", "last", "objects")
+
+    def __init__(self) -> None:
+        self.baseline: Groups | None = None
+        self.last: Groups | None = None
+        self.objects: objects.Counts | None = None
+
+
+class Memory:
+    """All that the probe does about memory. Used by the probe's thread only."""
+
+    operations = OPERATIONS
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._tracing: Tracing | None = None
+        self._ended: Frame | None = None
+        self._looks = Looks()
+        self._kept: dict[Session, Kept] = {}
+        self._rates = Rates()
+        self._usage = usage.Usage()
+        self._collector = usage.Collector()
+
+    @property
+    def capabilities(self) -> list[str]:
+        """What viewers may ask for. Tracing slows the program down, so it is a matter of control."""
+        traces_memory = tracer is not None and self._probe.settings.control
+        return [*(["memory"] if traces_memory else []), "objects", "profile"]
+
+    # What viewers ask
+
+    def request(self, session: Session, number: int, frame: Frame, reply: Callable[[Frame], None]) -> None:
+        """Takes a request in; the reply comes through `reply`, now or later. Raises BadRequestError."""
+
+        def answer(facts: Frame) -> None:
+            reply({"type": "reply", "id": number, "ok": True, **facts})
+
+        def refuse(error: str) -> None:
+            reply({"type": "reply", "id": number, "ok": False, "error": error})
+
+        operation = frame["op"]
+        if operation == "profile":
+            calls = integer(frame, "calls", 100, 0, MOST_CALLS)
+            self._looks.begin(Look(session, self._profiles(calls, answer), answer, refuse))
+            return
+        if operation == "objects_look":
+            limit = integer(frame, "limit", 50, 1, MOST_ROWS)
+            self._looks.begin(Look(session, self._objects(self._kept_of(session), limit), answer, refuse))
+            return
+        if tracer is None:
+            raise BadRequestError("this Python has no tracemalloc")
+        if operation == "memory_start":
+            self._probe.check_control()
+            self._start(session, frame)
+            answer({"tracing": self.tracing_facts(session)})
+        elif operation == "memory_stop":
+            self._stop(session)
+            answer({})
+        else:
+            self._look(session, operation == "memory_baseline", frame, answer, refuse)
+
+    def _start(self, session: Session, frame: Frame) -> None:
+        frames = integer(frame, "frames", 1, 1, 25)
+        duration = integer(frame, "duration", round(DURATION * 1e6), 100_000, round(LONGEST * 1e6)) * 1e-6
+        limit = integer(frame, "limit", LIMIT, 1 << 16, 1 << 50)
+        running = self._tracing
+        if running is not None:
+            if running.owner is not session:
+                raise BadRequestError("another viewer has switched tracing on already: look at what it traces")
+            if tracer.get_traceback_limit() != frames and not running.adopted:
+                raise BadRequestError("tracing is on with another number of frames: stop it first")
+            running.go_on(duration, limit)
+            return
+        self._tracing = tracing = Tracing(session, frames, self._rates, self._probe.clock.unix())
+        tracing.go_on(duration, limit)
+        self._ended = None
+        session.told_tracing = True  # by the reply; so its end will be told, too
+        kept = self._kept.get(session)
+        if kept is not None:
+            kept.baseline = kept.last = None
+        how = "the program traced memory already" if tracing.adopted else "tracing of memory began"
+        kept_frames = tracer.get_traceback_limit()
+        self._tell(f"{how} ({kept_frames} {'frame' if kept_frames == 1 else 'frames'} a block)")
+
+    def _stop(self, session: Session) -> None:
+        if self._tracing is None:
+            raise BadRequestError("memory is not traced")
+        if self._tracing.owner is not session:
+            raise BadRequestError("another viewer has switched tracing on: it ends when that one leaves")
+        self._end("the viewer who asked for it has stopped it")
+
+    def _look(
+        self,
+        session: Session,
+        baseline: bool,
+        frame: Frame,
+        answer: Callable[[Frame], None],
+        refuse: Callable[[str], None],
+    ) -> None:
+        tracing = self._tracing
+        if tracing is None:
+            raise BadRequestError("memory is not traced: memory_start comes first")
+        against = NOTHING if baseline else choice(frame, "against", (BASELINE, LAST, NOTHING), BASELINE)
+        group = choice(frame, "group", traces.GROUPS, traces.LINENO)
+        hide = frame.get("hide", ["probe"])
+        if not isinstance(hide, list) or not all(name in traces.HIDDEN for name in hide):
+            raise BadRequestError(f"hide: a list of {', '.join(traces.HIDDEN)}")
+        limit = integer(frame, "limit", 50, 0, MOST_ROWS)
+        kept = self._kept_of(session)
+        if against == BASELINE and kept.baseline is None:
+            raise BadRequestError("there is no baseline to compare with: memory_baseline comes first")
+        wanted = Wanted(group, frozenset(traces.HIDDEN.index(name) for name in hide), limit)
+        self._looks.begin(Look(session, self._traces(tracing, kept, baseline, against, wanted), answer, refuse))
+
+    def _kept_of(self, session: Session) -> Kept:
+        """Taken when the viewer asks: it may leave before its look is done, and nothing is kept for it then."""
+        return self._kept.setdefault(session, Kept())
+
+    # Looks, in slices
+
+    def _traces(self, tracing: Tracing, kept: Kept, baseline: bool, against: str, wanted: Wanted) -> Steps:
+        started = monotonic()
+        now = Groups()
+        now.at = self._probe.clock.unix()
+        now.rss = usage.resident()
+        if self._tracing is not tracing or not tracer.is_tracing():
+            raise BadRequestError("tracing has ended meanwhile")
+        yield from traces.collect(now, tracing.lines)
+        tracing.pause = now.pause
+        tracing.looks += 1
+        if now.pause >= REPORTED:
+            self._tell(f"a look at {now.blocks} blocks held the program for {now.pause * 1e3:.1f} ms", now.pause)
+        before = {BASELINE: kept.baseline, LAST: kept.last, NOTHING: None}[against]
+        diff = Diff()
+        if not baseline:
+            yield from traces.compare(diff, now, before, wanted, tracing.lines)
+        yield from traces.trim(now)
+        if self._tracing is tracing:
+            kept.last = now
+            if baseline:
+                kept.baseline = now
+        facts: Frame = {
+            "at": now.at,
+            "blocks": now.blocks,
+            "groups": len(now.by_key),
+            "pause": round(now.pause * 1e6),
+            "took": round((monotonic() - started) * 1e6),
+            "traced": now.traced,
+            "peak": now.peak,
+            "overhead": now.overhead,
+            "rss": now.rss,
+        }
+        if not baseline:
+            facts |= {
+                "against": against,
+                "against_at": before.at if before is not None else None,
+                "group": wanted.group,
+                "frames": tracer.get_traceback_limit(),
+                "rows": [[self._sites(key, wanted.group, tracing.lines), *figures] for key, figures in diff.rows],
+                "shown": len(diff.rows),
+                "found": diff.groups,
+                "total": diff.total,
+                "hidden": diff.hidden,
+                "others": diff.others,
+            }
+        return {"memory": facts}
+
+    def _sites(self, key: traces.Key, group: str, lines: Lines) -> list[int]:
+        """Numbers of sites, outermost first. A line that tracemalloc names has no function, a file no line."""
+        tables = self._probe.sampler.tables
+        if group == traces.FILENAME:
+            return [tables._site(lines.files[key[0]], 0, "")]
+        return [tables._site(*lines.lines[number], "") for number in reversed(key)]
+
+    def _objects(self, kept: Kept, limit: int) -> Steps:
+        started = monotonic()
+        now = objects.Counts()
+        now.at = self._probe.clock.unix()
+        yield from objects.count(now)
+        before, kept.objects = kept.objects, now
+        difference = objects.Difference()
+        yield from objects.compare(difference, now, before, limit)
+        return {
+            "objects": {
+                "at": now.at,
+                "against_at": before.at if before is not None else None,
+                "objects": now.objects,
+                "types": difference.types,
+                "pause": round(now.pause * 1e6),
+                "took": round((monotonic() - started) * 1e6),
+                "rows": difference.rows,
+            }
+        }
+
+    def _profiles(self, calls: int, answer: Callable[[Frame], None]) -> Steps:
+        """What the decorators of `profile` wrote down, in pieces."""
+        tables = self._probe.sampler.tables
+        piece: list[Frame] = []
+        room = CALLS_A_FRAME
+        for profile in list(getattr(sys, _PROFILES, {}).values()):
+            facts = profile.facts(calls)
+            facts["site"] = tables._site(facts.pop("file"), facts.pop("line"), facts["function"])
+            for call in facts["recent"]:
+                call[-1] = [[tables._site(row[0][0], row[0][1], ""), *row[1:]] for row in call[-1] or ()]
+            room -= len(facts["recent"]) + 10
+            piece.append(facts)
+            if room < 0:
+                answer({"more": True, "profiles": piece})
+                piece, room = [], CALLS_A_FRAME
+            yield
+        return {"profiles": piece}
+
+    # The probe's thread
+
+    def due(self) -> float | None:
+        """When `step` wants to be called; None: no need."""
+        look = self._looks.due()
+        return self._tracing.due() if look is None and self._tracing is not None else look
+
+    def step(self, now: float) -> None:
+        """Does a slice of what is under way, and ends what is over."""
+        over = self._tracing.why_over(now) if self._tracing is not None else None
+        if over is not None:
+            self._end(over)
+        self._looks.step(now)
+
+    def _end(self, why: str) -> None:
+        """Ends the tracing; what was asked meanwhile is answered as far as the traces were copied."""
+        tracing, self._tracing = self._tracing, None
+        if tracing is None:
+            return
+        goes_on = tracing.end()
+        for kept in self._kept.values():
+            kept.baseline = kept.last = None
+        self._ended = {"at": self._probe.clock.unix(), "why": why}
+        left = "; the program goes on tracing, as before" if goes_on else ""
+        self._tell(f"tracing of memory has ended: {why}{left}")
+
+    def _tell(self, text: str, duration: float = 0.0) -> None:
+        self._probe.journal.add("memory", self._probe.clock.unix(), text=text, duration=round(duration * 1e6))
+
+    def seen(self, now: float, steps: int, busy: float) -> None:
+        """What the loops have done so far, at each look of the sampler."""
+        self._rates.add(now, steps, busy)
+        if self._tracing is not None:
+            self._tracing.during.add(now, steps, busy)
+
+    def viewers_changed(self, sessions: Iterable[Session]) -> None:
+        """Forgets what belongs to viewers that have left, and stops what only they wanted."""
+        there = set(sessions)
+        for session in [session for session in self._kept if session not in there]:
+            del self._kept[session]
+        if self._tracing is not None and self._tracing.owner not in there:
+            self._end("the viewer who asked for it has left")
+        if any(session.watching and session.watch.memory for session in there):
+            self._collector.on()
+        else:
+            self._collector.off()
+
+    def close(self, forked: bool = False) -> None:
+        """Leaves nothing behind. A child after fork has no time for looks."""
+        if not forked:
+            self._looks.finish()
+        self._looks.forget()
+        self._kept.clear()
+        self._collector.off()
+        tracing, self._tracing = self._tracing, None
+        if tracing is not None:
+            tracing.end()
+
+    # What ticks carry
+
+    def facts(self, session: Session, full: bool) -> Frame | None:
+        """The `memory` of a tick: tracing while it is on and once after, usage when it is watched (`full`)."""
+        facts: Frame = {}
+        if self._tracing is not None:
+            facts["tracing"] = self.tracing_facts(session)
+            session.told_tracing = True
+        elif session.told_tracing:
+            session.told_tracing = False
+            facts["tracing"] = None
+            facts["ended"] = self._ended
+        if full and session.watch.memory:
+            facts["usage"] = self._usage.facts()
+            facts["collector"] = self._collector.facts()
+        return facts or None
+
+    def tracing_facts(self, session: Session) -> Frame | None:
+        """The `tracing` of the protocol; None while there is none."""
+        if self._tracing is None:
+            return None
+        kept = self._kept.get(session)
+        baseline = kept.baseline if kept is not None else None
+        return self._tracing.facts(session, baseline.at if baseline is not None else None)

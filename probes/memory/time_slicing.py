@@ -1,0 +1,92 @@
+"""Looks that take too long to be done in one go, in slices: the app gets the GIL between two of them.
+
+A look is a generator that does a little between two `yield`s. The probe's thread drives it for SLICE seconds at a time
+and then sleeps.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+from ..base.validation import BadRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..serving.session import Session
+    from .traces import Steps
+
+SLICE = 0.002
+"""Seconds of work before the thread sleeps: below the 5 ms after which CPython takes the GIL from a thread."""
+
+PAUSE = 0.002
+FAREWELL = 1.0
+MOST_LOOKS = 8
+
+
+class Look:
+    """A look under way, for one viewer."""
+
+    __slots__ = ("answer", "refuse", "session", "steps")
+
+    def __init__(
+        self, session: Session, steps: Steps, answer: Callable[[dict[str, Any]], None], refuse: Callable[[str], None]
+    ) -> None:
+        self.session = session
+        self.steps = steps
+        self.answer = answer
+        self.refuse = refuse
+
+
+class Looks:
+    """What viewers wait for, one look each; done one after the other."""
+
+    def __init__(self) -> None:
+        self._pending: deque[Look] = deque()
+        self._next_slice = 0.0
+
+    def begin(self, look: Look) -> None:
+        """Takes a look in. Raises BadRequestError when its viewer, or too many of them, wait for another already."""
+        if any(other.session is look.session for other in self._pending) or len(self._pending) >= MOST_LOOKS:
+            raise BadRequestError("a look is under way: wait for its reply")
+        self._pending.append(look)
+        self._next_slice = 0.0
+
+    def due(self) -> float | None:
+        """When `step` wants to be called; None: no need."""
+        return self._next_slice if self._pending else None
+
+    def step(self, now: float) -> None:
+        """Does a slice of the look that came first, if it is time."""
+        if not self._pending or now < self._next_slice:
+            return
+        look = self._pending[0]
+        try:
+            while monotonic() - now < SLICE:
+                next(look.steps)
+        except StopIteration as done:
+            self._pending.popleft()
+            look.answer(done.value)
+        except MemoryError:
+            self._pending.popleft()
+            look.refuse("the program has not enough memory for a look")
+        except BadRequestError as error:
+            self._pending.popleft()
+            look.refuse(str(error))
+        except Exception as error:
+            self._pending.popleft()
+            look.refuse(f"the look failed: {type(error).__name__}: {error}"[:300])
+        self._next_slice = monotonic() + PAUSE
+
+    def finish(self) -> None:
+        """Does what is left, for a moment: a copy of traces is freed in slices."""
+        until = monotonic() + FAREWELL
+        while self._pending and monotonic() < until:
+            self.step(monotonic())
+            sleep(PAUSE)
+
+    def forget(self) -> None:
+        """Drops what is left as it is."""
+        self._pending.clear()

@@ -1,0 +1,173 @@
+"""What happened once, as events of the journal: ends, slow callbacks, exceptions that nobody caught, notices.
+
+Some of it other threads tell, which is kept until the probe's thread writes it down. All of it is bounded; what is
+left out is counted and dated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from ..base import protocol, sites
+from ..hooks import accounting, cancellation, install
+from ..hooks.records import Failure, task_name
+from .rows import microseconds
+
+if TYPE_CHECKING:
+    from ..base.sites import Tables
+    from ..hooks.records import TaskRecord
+    from ..hooks.unawaited import Unawaited
+    from .journal import Journal
+    from .rows import Clock
+    from .watchdog import SlowCallback
+
+MOST_ENDS_A_TICK = 500
+"""Ends that are told one by one, failures first; the rest is in the counts of the creation sites."""
+MOST_NOTICES = 100
+MOST_UNHANDLED = 1000
+"""Of those that wait to be written down."""
+
+
+class Events:
+    """Writes the journal of a probe."""
+
+    def __init__(self, journal: Journal, tables: Tables, clock: Clock) -> None:
+        self.dropped = 0
+        self.unnamed = 0  # of these: ends that went well, and are counted at their site
+        self.dropped_at: int | None = None
+        self._journal = journal
+        self._tables = tables
+        self._clock = clock
+        self._notices: list[str] = []
+        self._unhandled: list[tuple[str, Failure | None, TaskRecord | None, str | None]] = []
+
+    # From any thread
+
+    def notice(self, text: str) -> None:
+        """One line for the viewers."""
+        if len(self._notices) < MOST_NOTICES:
+            self._notices.append(text[:1000])
+
+    def unhandled(self, context: dict[str, Any]) -> None:
+        """What a loop's exception handler is called with."""
+        error = context.get("exception")
+        task = context.get("task") or context.get("future")
+        record = install.record_of(task) if isinstance(task, asyncio.Task) else None
+        failure = Failure(error) if isinstance(error, BaseException) else None
+        name = task_name(task) if isinstance(task, asyncio.Task) else None
+        if len(self._unhandled) < MOST_UNHANDLED:
+            message = str(context.get("message") or "unhandled exception")
+            self._unhandled.append((message, failure, record, name))
+        else:
+            self.drop(1)
+
+    # The probe's thread
+
+    def write_down(self) -> None:
+        """Makes events of what other threads have told."""
+        while self._notices:
+            self._journal.add("notice", text=self._notices.pop(0))
+        while self._unhandled:
+            self._tell_unhandled(*self._unhandled.pop(0))
+
+    def drop(self, number: int) -> None:
+        """Counts and dates something that viewers will not see."""
+        self.dropped += number
+        self.dropped_at = self._clock.unix()
+
+    def leave_unnamed(self, number: int) -> None:
+        """Drops ends that went well: their site counts them, and they are only not told by name."""
+        self.drop(number)
+        self.unnamed += number
+
+    def ends(self, ended: list[TaskRecord]) -> None:
+        """Tasks that have ended since the last look."""
+        # Whether a viewer had heard of the task or not: the hooks leave the name out of what is more than enough.
+        told = [record for record in ended if record.outcome == protocol.FAILED or record.name is not None]
+        if len(told) > MOST_ENDS_A_TICK:
+            failed = [record for record in told if record.outcome == protocol.FAILED][-MOST_ENDS_A_TICK:]
+            others = [record for record in told if record.outcome != protocol.FAILED]
+            told = failed + others[: MOST_ENDS_A_TICK - len(failed)]
+        if len(told) < len(ended):
+            self.leave_unnamed(len(ended) - len(told))
+        for record in sorted(told, key=lambda record: record.ended):
+            self._tell_end(record)
+
+    def _tell_end(self, record: TaskRecord) -> None:
+        whole = record.counted is None
+        if record.name is None:
+            task = record()
+            record.name = task_name(task) if task is not None else ""
+        self._journal.add(
+            "task_ended",
+            self._clock.unix(record.ended),
+            task=record.id,
+            name=record.name[:300],
+            coro=(record.coro or "")[:300],
+            outcome=protocol.STATES[record.outcome],
+            exception=self._exception(record.failure),
+            age=None if record.born is None else microseconds(record.ended - record.born),
+            busy=microseconds(record.busy) if whole else None,
+            scheduled=microseconds(record.scheduled) if whole and record.loop and record.loop.schedules else None,
+            steps=record.steps if whole else None,
+            max_step=microseconds(record.max_step) if whole else None,
+            site=record.site,
+            parent=record.parent,
+            loop=record.loop.id if record.loop else 0,
+            **cancellation.facts(accounting.settled.pop(record.id, None), self._tables),
+        )
+
+    def _exception(self, failure: Failure | None) -> dict[str, Any] | None:
+        if failure is None:
+            return None
+        shown = [
+            index
+            for index, (code, _) in enumerate(failure.traceback)
+            if sites.plumbing[code.co_filename] != sites.BOUNDARY
+        ]
+        traceback = [self._tables.site(*failure.traceback[index]) for index in shown]
+        facts: dict[str, Any] = {"type": failure.type, "message": failure.message, "traceback": traceback}
+        if failure.locals is not None:
+            facts["locals"] = [failure.locals[index] for index in shown]
+        return facts
+
+    def slow_callback(self, slow: SlowCallback) -> None:
+        """One that the watchdog has caught."""
+        stack, _ = slow.heaviest()
+        self._journal.add(
+            "slow_callback",
+            self._clock.unix(slow.ended),
+            loop=slow.loop,
+            duration=microseconds(slow.duration),
+            starved=microseconds(slow.starved),
+            task=slow.task or None,
+            name=slow.name[:300] if slow.task else None,
+            callback=slow.callback[:300],
+            stack=[self._tables.site(code, line) for code, line in stack],
+            blame=sites.blamed(list(stack)),
+            samples=len(slow.samples),
+        )
+
+    def _tell_unhandled(
+        self, message: str, failure: Failure | None, record: TaskRecord | None, name: str | None
+    ) -> None:
+        self._journal.add(
+            "unhandled",
+            message=message[:500],
+            exception=self._exception(failure),
+            task=record.id if record is not None else None,
+            name=name[:300] if name is not None else None,
+            site=self._tables.site_at(record.code, record.lasti) if record is not None else 0,
+        )
+
+    def unawaited(self, found: Unawaited) -> None:
+        """A coroutine that was dropped without having been awaited."""
+        self._journal.add(
+            "never_awaited",
+            coro=found.name[:300],
+            site=self._tables.site(found.code, found.code.co_firstlineno) if found.code is not None else 0,
+            stack=[self._tables.site(code, line) for code, line in found.stack],
+            blame=sites.blamed(found.stack),
+            text="made here" if found.made_here else "dropped here",
+        )

@@ -1,0 +1,73 @@
+"""Tasks as the wire has them: their rows and facts, with moments and durations in its units."""
+
+from __future__ import annotations
+
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any
+
+from ..base import protocol
+from ..hooks import install, loops
+from ..hooks.records import coro_name, task_name
+
+if TYPE_CHECKING:
+    from ..base.sites import Tables
+    from ..hooks.records import SiteCounts, TaskRecord
+
+
+class Clock:
+    """One anchor between the monotonic clock and Unix time."""
+
+    def __init__(self) -> None:
+        self._offset = time() - monotonic()
+
+    def unix(self, at: float | None = None) -> int:
+        """Unix microseconds of a moment of `time.monotonic`, now if it is left out."""
+        return round(((monotonic() if at is None else at) + self._offset) * 1e6)
+
+
+def microseconds(seconds: float) -> int:
+    """A duration as the wire has it."""
+    return round(seconds * 1e6)
+
+
+def static_of(record: TaskRecord, task: Any, tables: Tables, clock: Clock) -> list[Any]:
+    """The wire.TASK_STATIC of a live task."""
+    return [
+        record.id,
+        task_name(task)[:300],
+        tables.string(coro_name(task)),
+        record.loop.id if record.loop is not None else 0,
+        None if record.born is None else clock.unix(record.born),
+        None if record.counted is None else clock.unix(record.counted),
+        record.parent,
+        tables.site_at(record.code, record.lasti),
+        (protocol.BORN_BEFORE_ATTACH if record.predates_probe else 0) | (protocol.EAGER if record.eager else 0),
+    ]
+
+
+def row_of(record: TaskRecord) -> list[Any] | None:
+    """The wire.TASK_ROW of a task as it is now; None for one that was collected without having ended."""
+    loop = record.loop
+    busy, longest = record.busy, record.max_step
+    if record.outcome:
+        state = record.outcome
+    else:
+        task = record()
+        if task is None:
+            return None
+        alive = loop.ref() if loop is not None else None
+        running = install.current_task_of(alive) if alive is not None else None
+        state = loops.state_of(record, task, running)
+        started = loop.started if loop is not None else 0.0
+        if state == protocol.RUNNING and started:
+            open_interval = monotonic() - started
+            busy += open_interval
+            longest = max(longest, open_interval)
+    scheduled = None if loop is None or not loop.schedules else microseconds(record.scheduled)
+    return [record.id, state, record.steps, microseconds(busy), scheduled, microseconds(longest)]
+
+
+def site_row(counts: SiteCounts) -> list[Any]:
+    """The wire.SITE_ROW of a creation site."""
+    ends = [counts.born, counts.ended, counts.failed, counts.cancelled]
+    return [counts.site, *ends, microseconds(counts.busy), counts.steps]

@@ -1,0 +1,273 @@
+"""Takes what the hooks booked: which tasks there are, what changed, counts by creation site.
+
+Runs in the probe's thread, in short stretches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+from ..base import protocol
+from ..hooks import cancellation, install, loops
+from ..hooks.backend import MOST_NAMED
+from ..hooks.records import LoopRecord, SiteCounts, TaskRecord, begin, start_counting
+
+if TYPE_CHECKING:
+    from ..base.sites import Tables
+    from .events import Events
+
+MOST_SITES = 10_000
+_NAMES_A_SECOND = 300.0
+_SLICE = 1000
+_PRUNED = 10_000
+"""Records that are looked at, and that are only pruned, between two moments in which the program may have the GIL."""
+_BLOCKED = 0.25
+_CROWD = 5000
+"""Tasks from which on a loop is not asked for all of them again and again."""
+
+
+class Changes:
+    """What one look at the hooks brought; merged into every session."""
+
+    __slots__ = ("ended", "gone", "lags", "live", "sites")
+
+    def __init__(self) -> None:
+        self.live: list[TaskRecord] = []
+        self.ended: list[TaskRecord] = []
+        self.gone: list[int] = []
+        self.sites: set[int] = set()
+        self.lags: dict[int, float] = {}  # by id of the loop: the worst (s) since the last look
+
+
+class Sampler:
+    """The only reader of `hot.changed`."""
+
+    def __init__(self, all_loops: loops.Loops, tables: Tables, events: Events) -> None:
+        self.tables = tables
+        self.site_counts: dict[int, SiteCounts] = {}
+        self.by_id = install.new_table()
+        self._loops = all_loops
+        self._events = events
+        self._sweep_due = 0.0
+        self.names_a_second = _NAMES_A_SECOND
+        self._allowed = float(MOST_NAMED)
+        self._named_at = monotonic()
+        self._named = install.state.named = 0
+        self._pruned = 500
+
+    def start_counting(self) -> None:
+        """Begins anew with the tasks there are; called before the step hooks go in."""
+        install.changed.clear()
+        # First of all: a birth that does not see this yet is in the records already, and is met below.
+        install.state.watching = True
+        self.site_counts.clear()
+        install.site_aggregates.clear()
+        cancellation.clear()
+        self.by_id.clear()
+        record: TaskRecord | None
+        task: Any
+        record = task = None
+        # Where tasks are born all the time, what lives shortly is counted in its place from now on, also if the
+        # only ones there are have ended; until a site is known each of its tasks is booked one by one below.
+        for record in list(install.records.values())[:_SLICE]:
+            self._know(record)
+        self.prune()
+        known = Changes()
+        for number, record in enumerate(list(install.records.values())):
+            if number % _SLICE == _SLICE - 1:
+                known.live.clear()
+                task = None  # nothing of the program's is held while it may run: we would be the last to let go
+                sleep(0)
+            task = record()
+            if task is None or task.done():
+                # It ended unwatched, and somebody keeps it.
+                install.records.pop(record.key, None)
+                start_counting(record)
+            else:
+                start_counting(record)
+                self._book(record, known)  # not as a change: a viewer begins with everything there is
+        del record, task
+        for loop, loop_record in self._loops.all():
+            loop_record.steps = 0
+            loop_record.busy = 0.0
+            self._adopt(loop, loop_record)
+
+    def _adopt(self, loop: Any, loop_record: LoopRecord) -> None:
+        """Registers tasks that passed no hook: older than the probe, or made by calling `asyncio.Task`."""
+        try:
+            tasks = [weakref.ref(task) for task in asyncio.all_tasks(loop) if not _is_known(task)]
+        except RuntimeError:  # the set changed too often while it was copied
+            return
+        task: Any = None
+        for number, ref in enumerate(tasks):
+            if number % _SLICE == _SLICE - 1:
+                task = None
+                sleep(0)
+            task = ref()
+            if task is None or task.done():
+                continue
+            record = install.record_of(task)
+            if record is None:
+                install.adopt(task, loop_record)
+            elif install.state.watching and _is_untold(record):
+                install.add_changed(record)  # it has not stepped yet
+
+    def look(self) -> Changes:
+        """Takes what the hooks booked since the last look."""
+        now = monotonic()
+        if now >= self._sweep_due:
+            sleep(0)
+            self._sweep(now)
+            # A crowd is swept less often: this is never more than 2 % of a core.
+            self._sweep_due = monotonic() + max(1.0, 50 * (monotonic() - now))
+        changes = Changes()
+        for loop_record in list(install.loops.values()):
+            changes.lags[loop_record.id] = loop_record.lag_peak
+            loop_record.lag_peak = 0.0
+        if install.state.lost:
+            self._events.drop(install.state.lost)
+            install.state.lost = 0
+        self._allow_names(now)
+        cancellation.refill()
+        take = install.changed.popleft
+        for number in range(len(install.changed)):
+            if number % _SLICE == _SLICE - 1:
+                sleep(0)
+            record = take()
+            record.dirty = False
+            self._book(record, changes)
+        for counts in install.site_aggregates.values():
+            if counts.untold:
+                changes.sites.add(counts.site)
+                self._events.leave_unnamed(counts.untold)
+                counts.untold = 0
+        for loop in list(install.loops):
+            running = install.record_of(install.current_task_of(loop))
+            if running is None:
+                continue
+            begin(running)
+            if running.dirty:
+                continue
+            if running.steps_reported < 0:
+                self._book(running, changes)  # its first step
+            else:
+                changes.live.append(running)  # its row grows while it runs
+        self._events.ends(changes.ended)
+        return changes
+
+    def _allow_names(self, now: float) -> None:
+        """Ends are told by name: MOST_NAMED at once, fewer a second if it goes on."""
+        used = install.state.named - self._named
+        self._allowed = min(self._allowed - used + self.names_a_second * (now - self._named_at), float(MOST_NAMED))
+        self._named = install.state.named = MOST_NAMED - max(int(self._allowed), 0)
+        self._named_at = now
+
+    def _book(self, record: TaskRecord, changes: Changes) -> None:
+        counts = None
+        if record.steps_reported < 0:
+            record.steps_reported = 0
+            self.by_id[record.id] = record
+            self._know(record)
+            if record.counted is None:
+                counts = self._counts(record.site)
+                counts.born += 1
+                changes.sites.add(record.site)
+        steps = record.steps
+        if record.loop is not None:
+            record.loop.steps += steps - record.steps_reported
+        record.steps_reported = steps
+        if record.outcome:
+            self.by_id.pop(record.id, None)
+            counts = counts or self._counts(record.site)
+            counts.ended += 1
+            counts.failed += record.outcome == protocol.FAILED
+            counts.cancelled += record.outcome == protocol.CANCELLED
+            counts.busy += record.busy
+            counts.steps += steps
+            changes.sites.add(record.site)
+            changes.ended.append(record)
+        elif record() is None:
+            self.by_id.pop(record.id, None)
+            changes.gone.append(record.id)
+        else:
+            changes.live.append(record)
+
+    def _know(self, record: TaskRecord) -> None:
+        """Finds the creation site of a record, and lets the hooks count short lives there."""
+        code, lasti = record.code, record.lasti
+        record.site = site = self.tables.site_at(code, lasti)
+        if code is None or not site or install.site_aggregates.get(code, lasti) is not None:
+            return
+        if len(install.site_aggregates) < MOST_SITES:
+            install.site_aggregates.put(code, lasti, self._counts(site))  # the tables keep the code
+
+    def _counts(self, site: int) -> SiteCounts:
+        counts = self.site_counts.get(site)
+        if counts is None:
+            counts = self.site_counts[site] = SiteCounts(site)
+        return counts
+
+    def _sweep(self, now: float) -> None:
+        """Once a second: tasks that passed no hook, became ready behind a blocked loop, or were collected."""
+        self.prune_if_grown()
+        for number, task_record in enumerate(list(self.by_id.values())):
+            if number % _SLICE == _SLICE - 1:
+                sleep(0)
+            if task_record() is None:
+                if install.records.get(task_record.key) is task_record:
+                    del install.records[task_record.key]
+                if not task_record.dirty:
+                    install.add_changed(task_record)
+        crowd = len(install.records) > _CROWD
+        if crowd:
+            self._report_unstarted()
+        for loop, record in self._loops.all():
+            if record.thread and not crowd:
+                self._adopt(loop, record)
+            if record.started and now - record.started > _BLOCKED:
+                self._mark_ready(record)
+
+    def _report_unstarted(self) -> None:
+        """Tasks that have not stepped yet. To ask a loop for all takes too long in a crowd, and is not needed:
+        those that passed no hook are adopted with their first step.
+        """
+        for number, record in enumerate(list(install.records.values())):
+            if number % _SLICE == _SLICE - 1:
+                sleep(0)
+            if _is_untold(record) and record() is not None:
+                install.add_changed(record)
+
+    def prune_if_grown(self) -> None:
+        """Forgets the records of tasks that are no more, if there may be many."""
+        if len(install.records) > self._pruned * 1.5:
+            self.prune()
+
+    def prune(self) -> None:
+        """Forgets the records of tasks that are no more: about a millisecond for 100,000, in slices."""
+        start = install.prune(0, _PRUNED)
+        while start:
+            sleep(0)
+            start = install.prune(start, _PRUNED)
+        self._pruned = max(len(install.records), 500)
+
+    def _mark_ready(self, loop: LoopRecord) -> None:
+        for number, record in enumerate(list(self.by_id.values())[:20_000]):
+            if number % _SLICE == _SLICE - 1:
+                task = None
+                sleep(0)
+            task = record() if record.loop is loop and not record.dirty else None
+            if task is not None and loops.state_of(record, task, None) == protocol.SCHEDULED:
+                install.add_changed(record)
+
+
+def _is_known(task: Any) -> bool:
+    record = install.record_of(task)
+    return record is not None and getattr(record, "steps_reported", -1) >= 0
+
+
+def _is_untold(record: TaskRecord) -> bool:
+    begin(record)
+    return not record.dirty and record.steps_reported < 0

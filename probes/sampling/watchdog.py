@@ -1,0 +1,315 @@
+"""The watchdog that catches who blocks: a thread of its own that looks at the loop's stack *while* it blocks.
+
+A step that has been running for longer than one look is sampled, again and again until it ends; each sample counts
+for the time since the one before. So the line is right also for one C call that keeps the GIL: the watchdog gets
+its turn when the call returns, and finds the frame still at that line (measured on 3.11, 3.13 and 3.15).
+
+Loops that are not asyncio's pass no hook for plain callbacks. For them, and to measure lag on all, the watchdog
+asks each loop for a sign of life (a beat); while that is overdue the loop is blocked.
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import allocate_lock, get_ident, get_native_id
+from collections import deque
+from time import monotonic, thread_time
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from ..base import sites
+from ..hooks import install, loops
+from ..hooks.records import coro_name, task_name
+from .cpu_wait import Starved
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
+
+    from ..hooks.records import LoopRecord, TaskRecord
+
+Stack = tuple[tuple["CodeType", int], ...]
+"""Code and line, outermost first."""
+Sample = tuple[Stack, float, float]
+"""A stack, the seconds that it stands for, and when it was seen."""
+MOST_FRAMES = 60
+MOST_SAMPLES = 1000
+"""Samples that are kept of one callback: it may never end."""
+LITTLE = 5e-5
+"""Seconds of callbacks between two looks: a loop that does not do more rests. A sign of life takes 5e-6 of them."""
+REST = 0.2
+"""Seconds for which a loop that rests is not asked for a sign of life: each wakes it, and a processor."""
+
+
+class SlowCallback:
+    """A callback that was too slow, as booked in the app's thread; the sampler makes an event of it."""
+
+    __slots__ = ("callback", "duration", "ended", "loop", "name", "samples", "starved", "task")
+
+    def __init__(
+        self,
+        loop: LoopRecord,
+        task: int,
+        name: str,
+        callback: str,
+        ended: float,
+        duration: float,
+        samples: list[tuple[Stack, float]],
+    ) -> None:
+        self.loop = loop.id
+        self.task = task
+        self.name = name
+        self.callback = callback
+        self.ended = ended
+        self.duration = duration
+        self.samples = samples
+        self.starved = 0.0  # of the duration
+
+    def heaviest(self) -> tuple[Stack, float]:
+        """The stack at the line where the callback was found most of its time, and that time (s)."""
+        weight: dict[Any, float] = {}
+        stacks: dict[Any, Stack] = {}
+        for stack, seconds in self.samples:
+            if stack:
+                blamed = stack[sites.blamed(list(stack))]
+                key = (id(blamed[0]), blamed[1])
+                weight[key] = weight.get(key, 0.0) + seconds
+                stacks[key] = stack
+        if not weight:
+            return (), 0.0
+        key = max(weight, key=lambda key: weight[key])
+        return stacks[key], weight[key]
+
+
+class Watchdog:
+    """Runs in a thread of its own while somebody watches."""
+
+    def __init__(self) -> None:
+        self.caught: deque[SlowCallback] = deque(maxlen=1000)
+        self.threshold = 0.1
+        self.starting = 0  # threads that are made, and have not run yet
+        self.ids: deque[int] = deque(maxlen=16)  # of the kernel, of its threads: one that has ended stays a moment
+        self.cpu = 0.0
+        self._running = 0
+        self._looked = 0.0
+        self._looking = allocate_lock()
+        self.starved = Starved()
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two looks: a quarter of the threshold, 5 to 25 ms."""
+        return min(max(self.threshold / 4, 0.005), 0.025)
+
+    def start(self, start_thread: Callable[..., Any], wait: Callable[[float], bool]) -> None:
+        """Starts the thread. `wait(seconds)` sleeps, and is True when it is time to end."""
+        self._running += 1
+        self._looked = monotonic()
+        self.starved.look(list(install.loops.values()))
+        self.starting += 1
+        try:
+            start_thread(self._run, (self._running, wait))
+        except BaseException:
+            self.starting -= 1
+            raise
+
+    def stop(self) -> None:
+        """Ends the thread at its next look."""
+        self._running += 1
+
+    def _run(self, number: int, wait: Callable[[float], bool]) -> None:
+        self.ids.append(get_native_id())
+        self.starting -= 1
+        try:
+            while number == self._running and not wait(self.interval):
+                self.look()
+                self.cpu = thread_time()
+        except Exception as error:
+            install.state.on_error("watchdog", error)
+        finally:
+            self.starved.forget()
+
+    def look_if_late(self) -> None:
+        """Looks, in the other thread of the probe, if the last look is too long ago. Called whenever that may have
+        waited for the GIL: a C call that keeps it is seen by the first thread that gets it when the call returns, and
+        by that one only; the next may be the loop's own again.
+        """
+        if monotonic() - self._looked > 2 * self.interval:
+            self.look()
+
+    def look(self) -> None:
+        """Looks at all loops once."""
+        if not self._looking.acquire(blocking=False):
+            return
+        try:
+            self._look()
+        finally:
+            self._looking.release()
+
+    def _look(self) -> None:
+        while True:
+            now = monotonic()
+            silent = self._sample_all(now)
+            self._looked = now
+            self.starved.look(list(install.loops.values()))
+            for loop, record in silent:
+                if not self._rests(record, now):
+                    self._beat(loop, record, now)
+            # Reading files and writing a beat give the GIL away: what was done with it must be looked at first.
+            if monotonic() - now < 2 * self.interval:
+                return
+
+    def _sample_all(self, now: float) -> list[tuple[Any, LoopRecord]]:
+        """Samples the loops that are in a callback; returns those that have no beat under way."""
+        frames: dict[int, Any] | None = None
+        silent = []
+        for loop, record in list(install.loops.items()):
+            started = record.started
+            if record.beat_sent:
+                record.lag_peak = max(record.lag_peak, now - record.beat_sent)
+            else:
+                silent.append((loop, record))
+            if now - started > self.interval * 0.8 if started else not record.clocked:
+                frames = loops.frames_of_others() if frames is None else frames
+                stack = stack_of(frames.get(record.thread), record.depth)
+                if started:
+                    self._sample(record, started, now, stack)
+                else:
+                    self._sample_unclocked(record, now, stack)
+        return silent
+
+    def _rests(self, record: LoopRecord, now: float) -> bool:
+        """Whether a loop has done next to nothing since the look before, and has answered not long ago."""
+        before, record.busy_before = record.busy_before, record.busy
+        if record.started or not record.clocked:
+            return False
+        return record.busy - before < LITTLE and now - record.answered < REST
+
+    def _sample(self, record: LoopRecord, started: float, now: float, stack: Stack) -> None:
+        if record.blocked_since != started:
+            record.samples = []
+            record.blocked_since = started
+        before = record.samples[-1][2] if record.samples else started
+        if record.started != started:
+            return  # it ended while we looked: the stack may be of the next one
+        _keep(record.samples, (stack, now - before, now))
+
+    def _sample_unclocked(self, record: LoopRecord, now: float, stack: Stack) -> None:
+        """Samples a loop that does not tell when a callback starts: somewhere between the last look and this one."""
+        before = max(self._looked, record.answered)
+        if not record.between:
+            before += min(now - before, self.interval) / 2
+        _keep(record.between, (stack, now - before, now))
+
+    def _beat(self, loop: Any, record: LoopRecord, now: float) -> None:
+        def beat() -> None:
+            if record.beat_sent != now:
+                return  # of a loop that was stopped before it came to this, and runs again
+            record.answered = answered = monotonic()
+            record.lag = lag = answered - now
+            record.lag_peak = max(record.lag_peak, lag)
+            record.beat_sent = 0.0
+            if not record.thread:
+                record.thread, record.thread_native = get_ident(), get_native_id()
+                record.depth = loops.depth_of(sys._getframe(1))
+            if not record.clocked:
+                self._book_unclocked(record, answered)
+
+        record.beat_sent = now
+        try:
+            loop.call_soon_threadsafe(beat)
+        except RuntimeError:  # closed since we looked
+            record.beat_sent = 0.0
+        if install.loops.get(loop) is not record:  # stopped since we looked: it answers when it runs again, if ever
+            record.beat_sent = 0.0
+
+    def _book_unclocked(self, record: LoopRecord, answered: float) -> None:
+        """What blocked a loop that tells nothing of its callbacks: stretches of looks that found the same one.
+
+        Looks that found no frame above the loop are left out: the thread was idle, and something else, such as
+        another thread with the GIL, kept the beat waiting.
+        """
+        begin = 0
+        samples, record.between = record.between, []
+        for index in range(1, len(samples) + 1):
+            if index < len(samples) and _outermost(samples[index]) is _outermost(samples[begin]):
+                continue
+            stretch = [sample[:2] for sample in samples[begin:index]]
+            code, ended = _outermost(samples[begin]), samples[index - 1][2]
+            if index == len(samples):
+                ended += min(answered - ended, 2 * self.interval)  # it ended between the last look and this beat
+            duration = sum(seconds for _, seconds in stretch) + ended - samples[index - 1][2]
+            if code is not None and duration >= self.threshold:
+                slow = SlowCallback(record, 0, "", f"{code.co_qualname}()", ended, duration, stretch)
+                slow.starved = self.starved.between(record, ended - duration, ended)
+                self.caught.append(slow)
+            begin = index
+
+    def book(self, record: LoopRecord, callback: Any, task: TaskRecord | None, started: float, elapsed: float) -> None:
+        """Called by the hot path, in the app's thread, for each callback beyond the threshold."""
+        samples = record.samples if record.blocked_since == started else []
+        record.samples = []
+        if type(callback) is FunctionType and callback.__globals__.get("__package__") == __package__:
+            return  # a beat of ours, on a machine that had no time for its thread: the probe never shows itself
+        # What was due as it began had to wait for all of it, whether a beat was: those are sent by a thread, which
+        # gets no turn while a C call keeps the GIL.
+        record.lag_peak = max(record.lag_peak, elapsed)
+        name, text, number = "", "", 0
+        alive = task() if task is not None else None
+        if task is not None and alive is not None:
+            number, name, text = task.id, task_name(alive), coro_name(alive)
+        slow = SlowCallback(record, number, name, text or describe(callback), started + elapsed, elapsed, [])
+        slow.samples = [sample[:2] for sample in samples]
+        slow.starved = self.starved.since(record, started, record.busy - elapsed, started + elapsed)
+        self.caught.append(slow)
+
+
+def _keep(samples: list[Sample], sample: Sample) -> None:
+    """Adds a sample. Of too many every second one stays, and counts for the time of the one before it as well."""
+    if len(samples) >= MOST_SAMPLES:
+        pairs = zip(samples[::2], samples[1::2], strict=False)
+        samples[:] = [(stack, before[1] + seconds, at) for before, (stack, seconds, at) in pairs]
+    samples.append(sample)
+
+
+def _outermost(sample: Sample) -> CodeType | None:
+    return sample[0][0][0] if sample[0] else None
+
+
+def stack_of(frame: Any, depth: int) -> Stack:
+    """The stack of a thread above its loop, outermost first, as (code, line).
+
+    `depth` is that of the frame which started the loop. Between it and the callback lie frames of asyncio and of
+    the probe, which are cut off as well.
+    """
+    out: list[tuple[CodeType, int]] = []
+    while frame is not None:
+        out.append((frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno))
+        frame = frame.f_back
+    del out[max(len(out) - depth, 0) :]
+    for index, (code, _) in enumerate(out):
+        if code is sites.LOOP or (
+            sites.plumbing[code.co_filename] == sites.BOUNDARY and code.co_name in ("run", "_run")
+        ):
+            del out[index:]
+            break
+    else:
+        if out and out[-1][0].co_name in ("run_forever", "select"):
+            return ()
+    if len(out) == 1 and out[0][0].co_name == "select" and sites.is_stdlib(out[0][0].co_filename):
+        # In the loop itself, between two callbacks.
+        return ()
+    del out[MOST_FRAMES:]
+    out.reverse()
+    return tuple(out)
+
+
+def describe(callback: Any) -> str:
+    """A callback in words: the qualified name of what is called. Calls no repr of anybody's."""
+    function = callback
+    for _ in range(5):
+        inner = getattr(function, "func", None)
+        if inner is None:
+            break
+        function = inner
+    name = getattr(function, "__qualname__", None)
+    return f"{name}()" if isinstance(name, str) else type(callback).__qualname__

@@ -1,0 +1,118 @@
+"""Where a probe can be found: a private runtime directory, a socket in it, and a file beside it that says whose."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from contextlib import suppress
+from typing import Any
+
+from ..base import protocol
+
+MOST_PATH = 100
+"""Bytes of a path of a Unix socket (sun_path is 108 on Linux, 104 elsewhere)."""
+
+
+class NoDirectoryError(OSError):
+    """No runtime directory can be made or trusted."""
+
+
+def runtime_dir() -> str:
+    """The private directory (0700, ours) that is used; made if it is not there. Raises NoDirectoryError."""
+    reasons = []
+    for path in protocol.runtime_dirs(os.environ, os.getuid()):
+        try:
+            _make_private(path)
+        except OSError as error:
+            reasons.append(f"{path}: {error.strerror or error}")
+        else:
+            return path
+    raise NoDirectoryError("; ".join(reasons))
+
+
+def _make_private(path: str) -> None:
+    """Makes the directory, or checks the one that is there. The mode of a directory that others made is theirs."""
+    if len(path) > MOST_PATH - 20:
+        raise OSError("the path is too long for a socket")
+    with suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+    found = os.lstat(path)
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
+        raise OSError("not a directory of ours")
+    if found.st_mode & 0o077:
+        raise OSError("it is open to others; only a directory of mode 0700 is used")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise OSError("not writable")
+
+
+def write_private(path: str, text: str) -> None:
+    """Writes a file of 0600 in one go: a reader sees all of it or nothing."""
+    partial = f"{path}.{os.urandom(4).hex()}"
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(handle, text.encode("utf-8", "replace"))
+    finally:
+        os.close(handle)
+    os.replace(partial, path)
+
+
+def read_private(path: str, most: int = 4096) -> str:
+    """The text of a file that only its owner, we or root, may read. Raises ValueError for any other, and OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError(f"{path} is not a regular file")
+        if found.st_uid not in (os.getuid(), 0):
+            raise ValueError(f"{path} belongs to another user")
+        if found.st_mode & 0o077:
+            raise ValueError(f"others may read {path}: chmod 600 {path}")
+        return os.read(handle, most).decode("utf-8", "replace")
+    finally:
+        os.close(handle)
+
+
+def describe(path: str, facts: dict[str, Any]) -> None:
+    """Writes the file that viewers look for."""
+    write_private(path, json.dumps(facts) + "\n")
+
+
+def remove(*paths: str) -> None:
+    """Removes files; what is not there is fine."""
+    for path in paths:
+        try:
+            os.unlink(path)
+        except OSError:
+            continue
+
+
+def program() -> tuple[str, str]:
+    """The name of the program and its command line, without the interpreter and its options."""
+    arguments = list(getattr(sys, "orig_argv", None) or sys.argv)[1:]
+    index = 0
+    while index < len(arguments) and arguments[index].startswith("-") and arguments[index] not in ("-m", "-c", "-"):
+        index += 2 if arguments[index] in ("-X", "-W") else 1
+    rest = arguments[index:]
+    if not rest:
+        return "python", "python"
+    if rest[0] == "-m" and len(rest) > 1:
+        return rest[1], " ".join(rest)
+    if rest[0] == "-c":
+        rest = [str(argument) for argument in sys.argv] or rest  # multiprocessing gives a child those of its parent
+        if rest[0] == "-c":
+            return "-c", "-c …"
+    return os.path.basename(rest[0]).removesuffix(".py"), " ".join(rest)
+
+
+def started() -> float:
+    """Unix time of the start of this process, as psutil computes it; 0.0 where /proc is not there (proc(5))."""
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            ticks = int(file.read().rpartition(b")")[2].split()[19])
+        with open("/proc/stat", "rb") as file:
+            boot = next(int(line.split()[1]) for line in file if line.startswith(b"btime"))
+        return boot + ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, StopIteration):
+        return 0.0

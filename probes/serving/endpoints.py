@@ -1,0 +1,138 @@
+"""Where viewers come in: a descriptor that they take from this process, a socket file, a TCP port; and what says so."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from ..base import process
+from ..base.settings import Settings, warn
+from . import discovery
+
+if TYPE_CHECKING:
+    from .server import Server
+
+
+LEAST_TOKEN = 16
+"""Characters of a token."""
+
+
+class Openings:
+    """Of one probe. What cannot be had is warned about; nothing raises."""
+
+    def __init__(self, settings: Settings, door: bool, session: str) -> None:
+        """`door`: viewers come in by a descriptor that they take from this process, and no file is left anywhere."""
+        self.pid = os.getpid()  # not that of a child
+        self.name, self.program = discovery.program()
+        if settings.name:
+            self.name = settings.name
+        self.socket_path = ""
+        self.door: int | None = None
+        self.listening: str | None = None
+        self.token_file: str | None = None
+        self._settings = settings
+        self._door_wanted = door
+        self._session = session
+        self._files: list[str] = []
+
+    def open(self, server: Server) -> None:
+        """Has the server listen wherever it shall, and writes down where for those who look."""
+        if self._door_wanted:
+            try:
+                self.door = server.open_door()
+            except OSError:  # then by a file
+                self.door = None
+        directory = self._open_path(server) if self.door is None else ""
+        if self._settings.listen:
+            self._open_tcp(server, directory)
+        if directory:
+            self._describe(f"{directory}/{self.pid}.json")
+
+    def announce(self) -> None:
+        """One line on stderr."""
+        where = f"looptop attach {self.pid}"
+        if self.listening:
+            token = f" (token in {self.token_file})" if self.token_file else ""
+            where += f", or {self.listening}{token}"
+        line = f"looptop: watching {self.name}, pid {self.pid}: {where}\n"
+        try:
+            sys.stderr.write(line)
+            sys.stderr.flush()
+        except Exception:
+            return
+
+    def close(self) -> None:
+        """Removes the files, unless this is a child of the process that made them."""
+        if os.getpid() == self.pid:
+            discovery.remove(*self._files)
+
+    def _open_path(self, server: Server) -> str:
+        """Makes the socket in the runtime directory; returns that directory, or nothing."""
+        try:
+            directory = discovery.runtime_dir()
+            path = f"{directory}/{self.pid}.sock"
+            server.listen_unix(path)
+            self.socket_path = path
+            self._files.append(path)
+        except OSError as error:
+            warn(f"cannot make a socket to be found by ({error}); set LOOPTOP_DIR to a directory of yours")
+            return ""
+        return directory
+
+    def _open_tcp(self, server: Server, directory: str) -> None:
+        try:
+            host, port = _address(self._settings.listen)
+            token = self._find_token(directory)
+            self.listening = server.listen_tcp(host, port, token)
+        except (OSError, ValueError) as error:
+            warn(f"cannot listen on {self._settings.listen}: {error}")
+
+    def _find_token(self, directory: str) -> str:
+        if self._settings.token:
+            return _long_enough(self._settings.token, "the token")
+        if self._settings.token_file:
+            token = discovery.read_private(self._settings.token_file).strip()
+            _long_enough(token, f"the token in {self._settings.token_file}")
+            self.token_file = self._settings.token_file
+            return token
+        if not directory:
+            raise ValueError("no token: set LOOPTOP_TOKEN or LOOPTOP_TOKEN_FILE")
+        token = os.urandom(16).hex()
+        self.token_file = f"{directory}/{self.pid}.token"
+        discovery.write_private(self.token_file, token + "\n")
+        self._files.append(self.token_file)
+        return token
+
+    def _describe(self, path: str) -> None:
+        facts = {
+            "pid": self.pid,
+            "started": discovery.started(),
+            "name": self.name,
+            "session": self._session,
+            "program": self.program,
+            "python": process.python(),
+            "socket": self.socket_path,
+            "listen": self.listening,
+            "token_file": self.token_file,
+        }
+        try:
+            discovery.describe(path, facts)
+            self._files.append(path)
+        except OSError as error:
+            warn(f"cannot write {path}: {error}")
+
+
+def _long_enough(token: str, what: str) -> str:
+    """A token, unless it can be guessed: whoever listens to one proof may try all short ones. Raises ValueError."""
+    if len(token) < LEAST_TOKEN:
+        raise ValueError(f"{what} has {len(token)} characters; at least {LEAST_TOKEN} are needed")
+    return token
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    if not port.isdigit() or not 0 <= int(port) < 65536:
+        raise ValueError("HOST:PORT is expected")
+    return host, int(port)

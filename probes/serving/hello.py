@@ -1,0 +1,53 @@
+"""The first frame for a viewer: which process this is, and what its probe can do."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..base import process, protocol, sites
+from ..hooks import install
+from . import discovery
+
+if TYPE_CHECKING:
+    from ..probe import Probe
+
+VERSION = "0.1.0"
+_MOST_TEXT = 1000
+
+
+def of(probe: Probe) -> dict[str, Any]:
+    """The `hello` of the protocol."""
+    openings, settings = probe.openings, probe.settings
+    capabilities = ["origins", "histograms"]
+    if settings.control:
+        capabilities += ["detach", "cancel", "locals"]
+    capabilities += probe.memory.capabilities
+    return {
+        "type": "hello",
+        "protocol": protocol.PROTOCOL,
+        "session": probe.session_id,
+        "pid": openings.pid,
+        "started": round(discovery.started() * 1e6),
+        "opened": round(probe.opened * 1e6),
+        "now": probe.clock.unix(),
+        "name": openings.name[:_MOST_TEXT],
+        "program": openings.program[:_MOST_TEXT],
+        "argv": [text[:_MOST_TEXT] for text in getattr(sys, "orig_argv", [])[:100]],
+        "cwd": process.working_directory(),
+        "host": os.uname().nodename,
+        "user": os.environ.get("USER", "") or str(os.getuid()),
+        "python": process.python(),
+        "implementation": {"cpython": "CPython"}.get(sys.implementation.name, sys.implementation.name),
+        "probe": VERSION,
+        "hooks": install.HOOKS,
+        "capabilities": capabilities,
+        "settings": {
+            "slow": round(settings.slow * 1e6),
+            "ended": settings.ended,
+            "locals": settings.locals,
+        },
+        "paths": sites.python_paths(),
+        "schema": protocol.SCHEMA,
+    }

@@ -1,0 +1,289 @@
+"""The probe's own thread: lets viewers in, and turns to each when something is due.
+
+It answers while the app's loop is blocked. A `poll` loop of its own, not asyncio: what the probe does is then never
+among what it watches, and the object keeps no descriptor in the kernel.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import selectors
+import socket
+import sys
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from ..base import protocol
+from ..base.owned_fds import LostError, OwnFile, OwnSocket
+from .connection import Proof, Viewer
+
+if TYPE_CHECKING:
+    from ..probe import Probe
+
+MOST_VIEWERS = 32
+"""Viewers that are local or have proved that they know the token."""
+
+MOST_STRANGERS = 8
+"""Connections over TCP that have proved nothing yet: they take no place of a viewer."""
+
+_FULL = f"there are {MOST_VIEWERS} viewers already"
+
+
+class Server:
+    """Serves viewers until it is told to stop."""
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._selector = selectors.PollSelector()
+        ours, self._waker = socket.socketpair()
+        self._wake = OwnSocket(ours)
+        self._own_waker = OwnSocket(self._waker)
+        self._listeners: list[OwnSocket] = []
+        self._door: OwnSocket | None = None
+        self._outside: OwnSocket | None = None
+        self._kept: list[OwnFile] = []
+        self._token = ""
+        self.viewers: list[Viewer] = []
+        self._strangers: list[Viewer] = []
+        self._stopping = False
+        self._accept_paused_until = 0.0  # no viewer is let in before, for want of descriptors
+        self._selector.register(ours, selectors.EVENT_READ, None)
+
+    def listen_unix(self, path: str) -> None:
+        """Serves on a Unix socket that only its owner may open. Raises OSError."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+            sock.bind(path)
+            os.chmod(path, 0o600)
+            sock.listen(16)
+        except OSError:
+            sock.close()
+            raise
+        self._add_listener(sock)
+
+    def listen_tcp(self, host: str, port: int, token: str) -> str:
+        """Serves on TCP behind a token; returns HOST:PORT. Raises OSError."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((host, port))
+            sock.listen(16)
+        except OSError:
+            sock.close()
+            raise
+        self._token = token
+        self._add_listener(sock)
+        shown = f"[{host}]" if ":" in host else host
+        return f"{shown}:{sock.getsockname()[1]}"
+
+    def open_door(self) -> int:
+        """Serves whoever may take descriptors of this process (pidfd_getfd(2)), which is who may trace it: nothing has
+        a name, nothing is on disk. Returns the descriptor to take; viewers send an end of a socket pair through it.
+        Raises OSError.
+        """
+        inside, outside = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._door, self._outside = OwnSocket(inside), OwnSocket(outside)
+        self._listeners.append(self._door)
+        self._selector.register(inside, selectors.EVENT_READ, self._door)
+        return outside.fileno()
+
+    def keep(self, handle: int) -> None:
+        """Keeps a descriptor open until the end."""
+        self._kept.append(OwnFile(handle))
+
+    def _add_listener(self, sock: socket.socket) -> None:
+        own = OwnSocket(sock)
+        self._listeners.append(own)
+        self._selector.register(sock, selectors.EVENT_READ, own)
+
+    def wake(self) -> bool:
+        """Makes the thread look around now; may be called from any thread. False where it cannot be reached."""
+        try:
+            self._own_waker.check()
+            self._waker.send(b"x")
+        except BlockingIOError:
+            return True
+        except (OSError, LostError):
+            return False
+        return True
+
+    def stop(self) -> bool:
+        """Ends the thread soon. False where it cannot be told: its sockets were closed, and it waits for nothing."""
+        self._stopping = True
+        return self.wake()
+
+    def run(self) -> None:
+        """The body of the thread. Returns when it is told to stop; raises LostError when its sockets were closed."""
+        while not self._stopping:
+            self._turn(self._select())
+        now = monotonic()
+        if self.viewers:
+            self._probe.look_last(now)
+        for viewer in list(self.viewers):
+            viewer.tell_last(now)
+
+    def _turn(self, ready: list[Any]) -> None:
+        """Does what is due, and holds no viewer that has left when it waits again."""
+        self._probe.woken()
+        self._wake.check()
+        self._probe.woken()
+        for key, events in ready:
+            if key.data is None:
+                self._drain_wake()
+            elif isinstance(key.data, OwnSocket):
+                (self._let_in if key.data is self._door else self._accept)(key.data)
+            else:
+                key.data.serve(events)
+        now = monotonic()
+        if self._accept_paused_until and now >= self._accept_paused_until:
+            self._resume_accepting()
+        self._probe.look_if_due(now)
+        for viewer in [*self.viewers, *self._strangers]:
+            viewer.feed(now)
+
+    def _select(self) -> list[Any]:
+        try:
+            return self._selector.select(self._timeout())
+        except InterruptedError:
+            return []
+        except OSError as error:
+            raise LostError from error
+
+    def _timeout(self) -> float | None:
+        now = monotonic()
+        times = [
+            self._probe.next_look(),
+            self._accept_paused_until or None,
+            *(viewer.due() for viewer in (*self.viewers, *self._strangers)),
+        ]
+        known = [when for when in times if when is not None]
+        return max(min(known) - now, 0.0) if known else None
+
+    def _drain_wake(self) -> None:
+        with suppress(BlockingIOError):
+            self._wake.socket.recv(4096)
+
+    def _accept(self, listener: OwnSocket) -> None:
+        listener.check()
+        try:
+            sock, peer = listener.socket.accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._pause_accepting()
+            return
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._challenge(sock, peer[0])
+        elif _peer_allowed(sock):
+            self._greet(sock)
+        else:
+            self._refuse(sock, "this program belongs to another user")
+
+    def _let_in(self, door: OwnSocket) -> None:
+        """A viewer has sent a socket through the door. Who it is need not be asked: it may trace this process."""
+        door.check()
+        handles: list[int] = []
+        try:
+            _, rest, _, _ = door.socket.recvmsg(64, socket.CMSG_SPACE(16), getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+            for _, kind, data in rest:
+                if kind == socket.SCM_RIGHTS:
+                    handles += [int.from_bytes(data[i : i + 4], sys.byteorder) for i in range(0, len(data) - 3, 4)]
+            if len(handles) == 1:
+                sock = socket.socket(fileno=handles[0])
+                handles.clear()
+                if (sock.family, sock.type) == (socket.AF_UNIX, socket.SOCK_STREAM):
+                    self._greet(sock)
+                else:
+                    sock.close()
+        except OSError:
+            pass
+        finally:
+            for handle in handles:
+                os.close(handle)
+
+    def _greet(self, sock: socket.socket) -> None:
+        if self._full():
+            self._refuse(sock, _FULL)
+            return
+        viewer = Viewer(sock, self._probe, self._selector, self._drop)
+        self.viewers.append(viewer)
+        viewer.greet()
+
+    def _challenge(self, sock: socket.socket, host: str) -> None:
+        if len(self._strangers) >= MOST_STRANGERS:
+            hosts = [stranger.host for stranger in self._strangers]
+            # The longest there of the host with the most: one host keeps no other one out.
+            max(self._strangers, key=lambda stranger: hosts.count(stranger.host)).give_way()
+        stranger = Viewer(sock, self._probe, self._selector, self._drop, Proof(self._token, self._know), host)
+        self._strangers.append(stranger)
+        stranger.greet()
+
+    def _know(self, viewer: Viewer) -> str | None:
+        """Makes a viewer of a stranger that has proved that it knows the token; returns why not."""
+        if self._full():
+            return _FULL
+        self._strangers.remove(viewer)
+        self.viewers.append(viewer)
+        return None
+
+    def _full(self) -> bool:
+        return len(self.viewers) >= MOST_VIEWERS
+
+    def _pause_accepting(self) -> None:
+        """The program has no descriptors left. Who waits stays in the queue, and poll would tell of it without end."""
+        if not self._accept_paused_until:
+            self._probe.notice("a viewer could not be let in: the program has no file descriptors left")
+            for own in self._listeners:
+                self._selector.unregister(own.socket)
+        self._accept_paused_until = monotonic() + 1.0
+
+    def _resume_accepting(self) -> None:
+        self._accept_paused_until = 0.0
+        for own in self._listeners:
+            own.check()
+            self._selector.register(own.socket, selectors.EVENT_READ, own)
+
+    def _refuse(self, sock: socket.socket, why: str) -> None:
+        try:
+            sock.setblocking(False)
+            sock.send(protocol.encode({"type": "error", "message": why}))
+        except OSError:
+            pass
+        sock.close()
+
+    def _drop(self, viewer: Viewer) -> None:
+        if viewer in self._strangers:
+            self._strangers.remove(viewer)
+            return
+        self.viewers.remove(viewer)
+        self._probe.viewers_changed()
+
+    def close(self) -> None:
+        """Closes what is still ours."""
+        for viewer in (*self.viewers, *self._strangers):
+            viewer.close()
+        self.viewers.clear()
+        self._strangers.clear()
+        for own in (*self._listeners, self._wake, self._own_waker):
+            own.close()
+        if self._outside is not None:
+            self._outside.close()
+        while self._kept:
+            self._kept.pop().close()
+        self._listeners.clear()
+        self._selector.close()
+
+
+def _peer_allowed(sock: socket.socket) -> bool:
+    """Whether the other end is our own user, or root (SO_PEERCRED, unix(7))."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return True  # the directory is 0700 anyway
+    credentials = sock.getsockopt(socket.SOL_SOCKET, option, 12)
+    uid = int.from_bytes(credentials[4:8], "little")
+    return uid in (os.getuid(), 0)

@@ -1,0 +1,350 @@
+"""One viewer: what it looks at, what it has been told, and the next piece of output. Never a queue of old frames.
+
+What changes is merged into a set of dirty records; a tick is made only when the one before has left. So a viewer
+that does not read costs one piece of output and the sets, whatever the program does meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from ..base import protocol
+from ..base.id_bitset import Ids
+from ..base.validation import BadRequestError, integer, text
+from ..hooks import loops
+from ..hooks.records import task_name
+from ..inspection import detail
+from ..sampling import rows
+from . import task_query
+from .encoder import PIECE, Encoder
+from .subscription import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..hooks.records import TaskRecord
+    from ..probe import Probe
+    from ..sampling.sampler import Changes
+
+MOST_ROWS = 2000
+"""Rows in one tick; what changed beyond that comes in the next."""
+LEAST_ROWS = 100
+STREAM = 150_000
+"""Bytes a second that one viewer gets once it knows all there is; what changed beyond that comes in the next ticks."""
+MOST_SITES = 5000
+MOST_GONE = 20_000
+"""Counts of creation sites, and ids of collected tasks, in one frame: it must not grow beyond wire.MAX_FRAME."""
+DETAILS = 25
+AT_ONCE = 40
+"""Tasks whose waits are read between two moments in which the program may have the GIL."""
+MOST_EVENTS = 300
+MOST_TEXT = 300
+
+
+class Session:
+    """What one viewer has been told, and what comes next for it."""
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._sampler = probe.sampler
+        self.watch = Watch(probe.settings.slow)
+        self.watching = False
+        self.due = 0.0
+        self._encoder = Encoder(self._sampler.tables, probe.loops)
+        self._known = Ids()
+        self._dirty: dict[int, TaskRecord] = {}
+        self._gone: list[int] = []
+        self._backlog: list[TaskRecord] = []  # the next one last; a deque of very many leaves holes in the heap
+        self._sites: set[int] = set()
+        self._lag: dict[int, float] = {}
+        self._names: dict[int, str] = {}
+        self._waits: dict[int, tuple[Any, Any]] = {}
+        self._last_event = 0
+        self._missed = 0
+        self._row_cost = 40.0
+        self._events_cost = 0
+        self._over = 0.0  # bytes that went beyond its share: what a row will take is a guess
+        self._replies: deque[Iterator[list[dict[str, Any]]]] = deque()
+        self._process_due = 0.0
+        self.detailed: TaskRecord | None = None
+        self.told_tracing = False
+        self._signs_told = 0
+
+    # What the viewer says
+
+    def take(self, frame: dict[str, Any]) -> list[dict[str, Any]]:
+        """Takes a frame of the viewer in; returns frames to send at once. Raises BadRequestError."""
+        kind = frame.get("type")
+        if kind == "watch":
+            before = (self.watching, self.watch.filter, self.watch.rows)
+            self.watch.update(frame)
+            self.watching = True
+            self._probe.viewers_changed()
+            if before != (True, self.watch.filter, self.watch.rows):
+                self._begin()
+            return []
+        if kind == "request":
+            return self._request(frame)
+        return []  # a newer viewer may say what this probe does not know
+
+    def _begin(self) -> None:
+        """Everything there is comes as a first screen, then in pieces."""
+        everything = task_query.counted() if self.watch.rows else []
+        records = [record for record in everything if self._wanted(record)]
+        sort, limit = task_query.order(self.watch.first)
+        first = task_query.first(records, sort, min(limit, PIECE))
+        chosen = {record.id for record in first}
+        self._backlog = [record for record in reversed(records) if record.id not in chosen]
+        self._backlog += reversed(first)
+        self._dirty.clear()
+        counted = list(self._sampler.site_counts.values())
+        self._sites = {counts.site for counts in counted if counts.born or counts.ended}
+        self.due = 0.0
+
+    def _wanted(self, record: TaskRecord) -> bool:
+        return self.watch.filter is None or task_query.named(record, self.watch.filter)
+
+    # What the program did
+
+    def merge(self, changes: Changes) -> None:
+        """Takes what changed in, merged with what is still to be told."""
+        if not self.watching:
+            return
+        dirty = self._dirty
+        if self.watch.rows:
+            for record in changes.live:
+                dirty[record.id] = record
+            for record in changes.ended:
+                if record.id in self._known:
+                    dirty[record.id] = record
+                else:
+                    dirty.pop(record.id, None)
+            for number in changes.gone:
+                dirty.pop(number, None)
+                if number in self._known:
+                    self._gone.append(number)
+        self._sites |= changes.sites
+        for number, lag in changes.lags.items():
+            self._lag[number] = max(self._lag.get(number, 0.0), lag)
+
+    # What it is told
+
+    def next_output(self, now: float) -> bytes:
+        """The next piece of output, or nothing; called only when the one before has left."""
+        if self._replies:
+            return self._next_reply()
+        if not self.watching:
+            return b""
+        if now >= self.due:
+            # At moments that all viewers of a rate share, and those of half of it: one look at the hooks is enough for
+            # them. Counted from now: a viewer that was slow gets one fresh tick, not many.
+            self.due = (int(now * self.watch.rate + 0.5) + 1) / self.watch.rate
+            return self._tick(now)
+        if self._backlog:
+            return self._encoder.lines([self._rows(self._take_backlog())])
+        return b""
+
+    def wants_output(self) -> bool:
+        """Whether there is something that does not wait for the next tick."""
+        return bool(self._replies or (self.watching and self._backlog))
+
+    def _take_backlog(self) -> list[TaskRecord]:
+        backlog = self._backlog
+        return [backlog.pop() for _ in range(min(PIECE, len(backlog)))]
+
+    def _take_dirty(self) -> list[TaskRecord]:
+        """What is in sight first, then what has waited longest."""
+        dirty = self._dirty
+        taken = [dirty.pop(number) for number in self.watch.window if number in dirty]
+        room = int((STREAM / self.watch.rate - self._events_cost - self._over) / self._row_cost) - len(taken)
+        room = min(max(room, LEAST_ROWS), MOST_ROWS)
+        return taken + [dirty.pop(number) for number in list(islice(dirty, room))]
+
+    def _tick(self, now: float) -> bytes:
+        frames = []
+        records = self._take_backlog() if self._backlog and not self._known else []
+        records += self._take_dirty()
+        tick = self._rows(records[:PIECE])
+        frames.append(tick)
+        for start in range(PIECE, len(records), PIECE):
+            detail.yield_gil_if_due()
+            frames.append(self._rows(records[start : start + PIECE]))
+        tick["gone"], self._gone = self._gone[:MOST_GONE], self._gone[MOST_GONE:]
+        self._known.difference_update(tick["gone"])
+        tick["loops"] = self._loop_rows()
+        told, counts = set(islice(self._sites, MOST_SITES)), self._sampler.site_counts
+        self._sites -= told
+        tick["sites"] = [rows.site_row(counts[site]) for site in told if site in counts]
+        self._look_closer(tick)
+        second = now >= self._process_due
+        if second:
+            self._process_due = now + 1.0
+            tick["process"] = self._probe.process_facts()
+        memory = self._probe.memory.facts(self, second)
+        if memory is not None:
+            tick["memory"] = memory
+        signs = self._probe.signs
+        if self.watch.findings and signs.number != self._signs_told:
+            self._signs_told = signs.number
+            tick["signs"] = signs.facts
+        tick["probe"] = self._probe.own_facts(self._missed)
+        out = self._encoder.lines(frames)
+        if len(records) >= LEAST_ROWS:
+            self._row_cost = len(out) / len(records)
+        events = self._encoder.lines(self._events()) if self.watch.events else b""
+        self._events_cost = len(events)
+        share = STREAM / self.watch.rate
+        self._over = min(max(self._over + len(out) + len(events) - share, 0.0), share)
+        return out + events
+
+    def _rows(self, records: list[TaskRecord]) -> dict[str, Any]:
+        """A tick with the rows of some tasks; facts that the viewer lacks are left in it under `static`."""
+        found, facts = [], []
+        for record in records:
+            row = rows.row_of(record)
+            if row is None:
+                continue
+            if row[1] >= protocol.ENDED:  # also where no hook has seen the end: it is told once, whoever booked it
+                if record.id in self._known:
+                    self._known.discard(record.id)
+                    found.append(row)
+                continue
+            task = record() if self._wanted(record) else None
+            if task is None:
+                continue
+            if record.id not in self._known:
+                self._known.add(record.id)
+                facts.append(self._static_of(record, task))
+            found.append(row)
+        return {
+            "type": "tick",
+            "at": self._probe.clock.unix(),
+            "tasks": found,
+            "left": len(self._backlog),
+            "static": facts,
+        }
+
+    def _static_of(self, record: TaskRecord, task: Any) -> list[Any]:
+        return rows.static_of(record, task, self._sampler.tables, self._probe.clock)
+
+    def _loop_rows(self) -> list[list[Any]]:
+        lag, self._lag = self._lag, {}
+        return [loops.row_of(record, loop, lag.get(record.id, 0.0)) for loop, record in self._probe.loops.all()]
+
+    def _look_closer(self, tick: dict[str, Any]) -> None:
+        waits, names = [], []
+        for place, number in enumerate(self.watch.window):
+            if place % AT_ONCE == 0:
+                task = wait = None
+                detail.yield_gil_if_due()
+            record = self._probe.record_of(number)
+            task = record() if record is not None else None
+            if record is None or task is None:
+                self._waits.pop(number, None)
+                continue
+            wait = detail.wait_of(task)
+            found = (None, None) if wait is None else (wait.kind, wait.text[:MOST_TEXT])
+            if self._waits.get(number) != found:
+                self._waits[number] = found
+                waits.append([number, *found])
+            name = task_name(task)
+            if number in self._known and self._names.get(number) != name:
+                # Also when it comes into sight: it may have been renamed since its facts were sent.
+                self._names[number] = name
+                names.append(self._static_of(record, task))
+        task = wait = None
+        for number in (set(self._waits) | set(self._names)) - set(self.watch.window):
+            self._waits.pop(number, None)
+            self._names.pop(number, None)
+        tick["waits"] = waits
+        tick["static"] += names
+        if self.detailed is not None and self.detailed.id == self.watch.detail:
+            tick["detail"] = detail.detail_of(self.detailed, self._sampler.tables)
+
+    def _events(self) -> list[dict[str, Any]]:
+        journal = self._probe.journal
+        events = journal.since(self._last_event)
+        before = self._last_event
+        threshold = self.watch.slow * 1e6
+        if len(events) > MOST_EVENTS:
+            events = events[:MOST_EVENTS]
+            self._last_event = events[-1]["seq"]
+        else:
+            self._last_event = journal.last_seq
+        self._missed += self._last_event - before - len(events) if before else 0
+        return [event for event in events if event["kind"] != "slow_callback" or event["duration"] >= threshold]
+
+    # Requests
+
+    def _request(self, frame: dict[str, Any]) -> list[dict[str, Any]]:
+        number = frame.get("id")
+        if type(number) is not int:
+            raise BadRequestError("a request needs an id, a number")
+        if len(self._replies) >= 16:
+            return [_refusal(number, "too many requests at once")]
+        operation = frame.get("op")
+        try:
+            if operation == "tasks":
+                if not self.watching:
+                    raise BadRequestError("nothing is counted yet: send a watch frame first")
+                self._replies.append(self._tasks(number, frame))
+                return []
+            if operation in self._probe.memory.operations:
+                self._probe.memory.request(self, number, frame, self.answer)
+                return []
+            if operation == "cancel":
+                self._probe.cancel(frame.get("task"))
+            elif operation == "detach":
+                self._probe.check_control()
+                self._probe.stop_soon("a viewer asked for it")
+            elif operation != "ping":
+                return [_refusal(number, f"no such op: {str(operation)[:40]}")]
+        except BadRequestError as error:
+            return [_refusal(number, str(error))]
+        return [{"type": "reply", "id": number, "ok": True, "now": self._probe.clock.unix()}]
+
+    def answer(self, reply: dict[str, Any]) -> None:
+        """A reply that was not ready when it was asked for."""
+        self._replies.append(iter([[reply]]))
+
+    def _next_reply(self) -> bytes:
+        try:
+            return self._encoder.lines(next(self._replies[0]))
+        except StopIteration:
+            self._replies.popleft()
+            return b""
+
+    def _tasks(self, number: int, frame: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+        sort, limit = task_query.order(frame)
+        offset = integer(frame, "offset", 0, 0, 10**9)
+        named = text(frame, "filter")
+        wanted = frame.get("ids")
+        if wanted is not None and (not isinstance(wanted, list) or not all(type(n) is int for n in wanted)):
+            raise BadRequestError("ids: a list of ids of tasks")
+        return self._task_pieces(number, sort, limit, offset, named, wanted)
+
+    def _task_pieces(
+        self, number: int, sort: str, limit: int, offset: int, named: str | None, wanted: list[int] | None
+    ) -> Iterator[list[dict[str, Any]]]:
+        if wanted is None:
+            records = task_query.counted()
+        else:
+            found_of = map(self._probe.record_of, dict.fromkeys(wanted))
+            records = [record for record in found_of if record is not None]
+        if named is not None:
+            records = [record for record in records if task_query.named(record, named)]
+        total = len(records)
+        chosen = task_query.first(records, sort, offset + limit)[offset:]
+        for start in range(0, len(chosen), DETAILS):
+            piece = chosen[start : start + DETAILS]
+            found = [detail.detail_of(record, self._sampler.tables) for record in piece]
+            reply = {"type": "reply", "id": number, "ok": True, "more": True}
+            reply["details"] = [facts for facts in found if facts is not None]
+            yield [self._rows([record for record in piece if record.id not in self._known]), reply]
+        yield [{"type": "reply", "id": number, "ok": True, "details": [], "total": total}]
+
+
+def _refusal(number: int, error: str) -> dict[str, Any]:
+    return {"type": "reply", "id": number, "ok": False, "error": error}

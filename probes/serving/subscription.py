@@ -1,0 +1,76 @@
+"""What a viewer looks at, as its `watch` frames say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..base.validation import BadRequestError, flag, number, text
+from .task_query import order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST_IN_SIGHT = 200
+
+
+class Watch:
+    """What a viewer looks at. Every field of a `watch` frame is checked before any of it is taken."""
+
+    def __init__(self, slow: float) -> None:
+        self.rate = 4.0
+        self.slow = slow
+        self.window: list[int] = []
+        self.detail: int | None = None
+        self.origins = 0
+        self.filter: str | None = None
+        self.first: dict[str, Any] = {}
+        self.events = True
+        self.rows = True
+        self.locals = False
+        self.memory = False
+        self.findings = False
+
+    def update(self, frame: dict[str, Any]) -> None:
+        """Takes the fields of a frame over. Raises BadRequestError and changes nothing if one does not fit."""
+        taken = {name: check(frame, name) for name, check in _FIELDS.items() if name in frame}
+        for name, value in taken.items():
+            setattr(self, name, value)
+
+
+def _window(frame: dict[str, Any], name: str) -> list[int]:
+    window = frame[name]
+    fits = isinstance(window, list) and len(window) <= MOST_IN_SIGHT and all(type(task) is int for task in window)
+    if not fits:
+        raise BadRequestError(f"{name}: at most {MOST_IN_SIGHT} ids of tasks")
+    return list(window)
+
+
+def _detail(frame: dict[str, Any], name: str) -> int | None:
+    task = frame[name]
+    if task is not None and type(task) is not int:
+        raise BadRequestError(f"{name}: the id of a task, or null")
+    return task
+
+
+def _first(frame: dict[str, Any], name: str) -> dict[str, Any]:
+    first = frame[name]
+    if not isinstance(first, dict):
+        raise BadRequestError(f"{name}: an object with sort and limit")
+    order(first)
+    return first
+
+
+_FIELDS: dict[str, Callable[[dict[str, Any], str], Any]] = {
+    "rate": lambda frame, name: float(number(frame, name, 0.1, 20)),
+    "slow": lambda frame, name: number(frame, name, 10_000, 3600_000_000) * 1e-6,
+    "origins": lambda frame, name: int(number(frame, name, 0, 50)),
+    "window": _window,
+    "detail": _detail,
+    "filter": text,
+    "first": _first,
+    "events": flag,
+    "rows": flag,
+    "locals": flag,
+    "memory": flag,
+    "findings": flag,
+}

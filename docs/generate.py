@@ -34,9 +34,10 @@ COLUMNS = ("<!-- columns: made by make docs -->", "<!-- end of columns -->")
 
 _CONFIG_HEAD = """# Settings
 
-Made by `make docs` from `probes/base/settings.py`. Each setting of the probe is a keyword argument of `probes.install()` and
-`probes.watching()`, and an environment variable; the argument wins. A value that makes no sense is told in one line on
-stderr and the default is taken. `looptop run` passes `--name`, `--listen`, `--slow` and `--token-file` on.
+Made by `make docs` from `probes/base/settings.py`. Each setting of the probe is a keyword argument of
+`probes.install()` and `probes.watching()`, and an environment variable; the argument wins. An invalid value is reported
+in one line on stderr and the default is used. `looptop run` passes on `--name`, `--listen`, `--slow` and
+`--token-file`.
 
 | argument | variable | unit | default | |
 |---|---|---|---|---|

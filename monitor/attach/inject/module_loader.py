@@ -1,8 +1,8 @@
 """Runs in the watched program: loads the modules of the probe beside everything, and gets it ready.
 
-Fetched and called by `bootstrap`; never imported. Nothing is left in `sys.modules`, `sys.path` or `__main__`: the probe's
-modules live in `ModuleLoader`, and so does what it needs of the standard library that the program has not loaded, or has a
-file of its own for (a `json.py`, say).
+Fetched and called by `bootstrap`; never imported. Nothing is left in `sys.modules`, `sys.path` or `__main__`: the
+probe's modules live in `ModuleLoader`, and so do modules of the standard library that the program has not loaded, or
+shadows with a file of its own (a `json.py`, say).
 """
 
 # mypy: ignore-errors

@@ -117,7 +117,7 @@ def _filters(target: Target, tids: list[int]) -> list[bytes]:
     try:
         return borrowed.filters()
     finally:
-        borrowed.give_back()
+        borrowed.restore()
 
 
 def _without_reading(pid: int, number: int, why: str) -> tuple[str, str]:

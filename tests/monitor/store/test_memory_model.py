@@ -98,7 +98,9 @@ def test_the_objects_that_are_printed(store):
     }
     assert [line["line"] for line in row_object(memory.look.rows[0], "traceback")["traceback"]] == [10]
     lines = growth_lines(growth, 80, False)
-    assert "steps cost 3.5×" in lines[0] and any("app.py:10" in line for line in lines) and lines[-1] == "6 more"
+    assert (
+        "steps took 3.5× as long" in lines[0] and any("app.py:10" in line for line in lines) and lines[-1] == "6 more"
+    )
     for column in MEMORY:
         assert column.text(memory.look.rows[0], store) not in ("", UNKNOWN)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import psutil  # type: ignore[import-untyped]
 
+from monitor.attach.inject.elf import bounded
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -96,7 +98,7 @@ def _mapped_files(process: psutil.Process) -> set[str]:
 
 def _lines_of(path: Path) -> Iterator[str]:
     with path.open(encoding="utf-8", errors="replace") as maps:
-        for line in maps:
+        for line in bounded(maps):
             slash = line.find("/")
             if slash > 0:
                 yield line[slash:].rstrip("\n").removesuffix(" (deleted)")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--timeout", type=click.FloatRange(0.1, 60), default=5.0, metavar="S", help="For getting in (5).")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done, and why.")
-@click.option("--force", is_flag=True, help="Even where the program has remote debugging disabled.")
+@click.option("--force", is_flag=True, help="Even if remote debugging is off, or seccomp may kill the program.")
 @click.option("--stay", is_flag=True, help="Leave the probe in when the last viewer leaves.")
 @read_only_option
 @locals_option

@@ -2,6 +2,8 @@
 
 Everything that is needed is mapped (ELF header, program headers, dynamic symbols and their hash table), so nothing
 is read from files: a stripped interpreter, one in a container and one whose file was replaced since are all the same.
+
+A program can map what it likes, under any name, so every table is read up to a bound that no real file reaches.
 """
 
 from __future__ import annotations
@@ -9,16 +11,26 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from monitor.attach.inject.ptrace import Memory
 
 X86_64 = 62
 _DYNAMIC, _LOAD = 2, 1
 _HASH, _STRTAB, _SYMTAB, _GNU_HASH = 4, 5, 6, 0x6FFFFEF5
 _LINE = re.compile(r"^([0-9a-f]+)-[0-9a-f]+ (\S{4}) ([0-9a-f]+) \S+ \d+ +(/.*|\[vdso\])$")
+
+_MOST_SEGMENTS = 128
+_LARGEST_DYNAMIC = 1 << 16  # bytes
+_LONGEST_CHAIN = 512  # symbols of one hash
+_MOST_OBJECTS = 16  # files of one kind
+LONGEST_MAPS = 32 << 20
+"""Characters of /proc/PID/maps that are read: the kernel's default of 65,530 mappings has some 10 million."""
 
 PYTHON = re.compile(r"/(?:libpython3\.\d+[a-z]*\.so|python\d*(?:\.\d+)?[a-z]*$|pypy)")
 LIBC = re.compile(r"/(?:libc[.-][^/]*so|libpthread[.-][^/]*so|ld-musl-[^/]*\.so|libc\.musl-[^/]*\.so)")
@@ -53,6 +65,8 @@ class Object:
         if self.word != 2:
             return
         offset, size, number = struct.unpack_from("<Q", header, 32)[0], *struct.unpack_from("<HH", header, 54)
+        if size < 56 or number > _MOST_SEGMENTS:
+            raise ValueError("no ELF file that could be loaded")
         dynamic = first = None
         for index in range(number):
             kind, _, where, address, _, _, length, _ = struct.unpack(
@@ -67,7 +81,8 @@ class Object:
             self._read_dynamic(self.bias + dynamic[0], dynamic[1])
 
     def _read_dynamic(self, address: int, length: int) -> None:
-        for tag, value in struct.iter_unpack("<QQ", self.memory.read(address, length // 16 * 16)):
+        entries = self.memory.read(address, min(length, _LARGEST_DYNAMIC) // 16 * 16)
+        for tag, value in struct.iter_unpack("<QQ", entries):
             if tag == 0:
                 break
             # glibc writes the loaded address into its tables, musl leaves the one of the file.
@@ -95,7 +110,9 @@ class Object:
         for byte in name:
             wanted = (wanted * 33 + byte) & 0xFFFFFFFF
         index = self._words(bucket_at + 4 * (wanted % buckets), 1)[0] if buckets else 0
-        while index >= first > 0:
+        for _ in range(_LONGEST_CHAIN):
+            if not index >= first > 0:
+                break
             value = self._words(bucket_at + 4 * (buckets + index - first), 1)[0]
             if value | 1 == wanted | 1:
                 found = self._symbol(index, name)
@@ -115,7 +132,9 @@ class Object:
             high = value & 0xF0000000
             value = (value ^ (high >> 24)) & ~high & 0xFFFFFFFF
         index = self._words(at + 8 + 4 * (value % buckets), 1)[0] if buckets else 0
-        while index:
+        for _ in range(_LONGEST_CHAIN):  # it may lead back to itself
+            if not index:
+                break
             found = self._symbol(index, name)
             if found is not None:
                 return found
@@ -129,14 +148,25 @@ class Object:
             return None
         if self.memory.read(self.table[_STRTAB] + text, len(name) + 1) != name + b"\0":
             return None
-        return self.bias + int(value)
+        address = self.bias + int(value)
+        return address if 0 < address < 1 << 63 else None
+
+
+def bounded(lines: Iterable[str]) -> Iterator[str]:
+    """The first lines of /proc/PID/maps."""
+    left = LONGEST_MAPS
+    for line in lines:
+        left -= len(line)
+        if left < 0:
+            return
+        yield line
 
 
 def mappings(pid: int) -> list[Mapping]:
     """The files that a process has mapped. Raises OSError where that may not be known."""
     found: dict[str, Mapping] = {}
     with Path(f"/proc/{pid}/maps").open(encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
+        for line in bounded(lines):
             match = _LINE.match(line.rstrip("\n"))
             if match is not None and int(match[3], 16) == 0 and match[4] not in found:
                 found[match[4]] = Mapping(int(match[1], 16), match[4].removesuffix(" (deleted)"))
@@ -146,12 +176,11 @@ def mappings(pid: int) -> list[Mapping]:
 def loaded(memory: Memory, mapped: list[Mapping], which: re.Pattern[str]) -> list[Object]:
     """The loaded files whose path looks so."""
     objects = []
-    for mapping in mapped:
-        if which.search(mapping.path):
-            try:
-                objects.append(Object(memory, mapping.base))
-            except (OSError, ValueError, struct.error):
-                continue
+    for mapping in islice((one for one in mapped if which.search(one.path)), _MOST_OBJECTS):
+        try:
+            objects.append(Object(memory, mapping.base))
+        except (OSError, ValueError):
+            continue
     return objects
 
 
@@ -160,7 +189,10 @@ def find(objects: list[Object], *names: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for name in names:
         for candidate in objects:
-            address = candidate.find(name)
+            try:
+                address = candidate.find(name)
+            except OSError:  # its tables lead to where nothing is mapped
+                continue
             if address is not None:
                 found[name] = address
                 break

@@ -99,9 +99,11 @@ class Memory:
 
     def read(self, address: int, size: int) -> bytes:
         """What is there. Raises OSError for what is not mapped."""
+        if not 0 <= address < 1 << 63:  # pread(2) takes no higher one
+            raise OSError(errno.EIO, f"nothing is mapped at {address:#x}")
         data = os.pread(self._handle, size, address)
         if len(data) != size:
-            raise OSError(5, f"only {len(data)} of {size} bytes are mapped at {address:#x}")
+            raise OSError(errno.EIO, f"only {len(data)} of {size} bytes are mapped at {address:#x}")
         return data
 
     def write(self, address: int, data: bytes) -> None:

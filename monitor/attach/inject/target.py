@@ -62,7 +62,10 @@ def look(pid: int) -> Target:
     except OSError as error:
         raise denied(pid, status, error) from None
     try:
-        target = _python(pid, memory, mapped)
+        try:
+            target = _python(pid, memory, mapped)
+        except OSError:  # what it has mapped leads nowhere
+            raise ConnectError(f"PID {pid} is not a CPython process", _LIST) from None
         resource_limits.check(pid, status)
         return target
     except BaseException:

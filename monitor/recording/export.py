@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import secrets
 from typing import TYPE_CHECKING
 
 from monitor.errors import LooptopError, UsageError
@@ -12,21 +14,47 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+
 
 def write(path: Path, pieces: Iterable[bytes], *, overwrite: bool = False) -> int:
-    """Writes a file; returns its size. Raises UsageError for one that exists, unless it is to be replaced."""
+    """Writes a file that only we may read; returns its size. Raises UsageError for one that exists, unless it is to be
+    replaced.
+
+    The folder may be one that others write to: nothing of theirs is followed, opened or replaced.
+    """
     if os.path.lexists(path) and not (overwrite and path.is_file()):
-        raise UsageError(f"{path} exists", "name another file, or say --force")
-    part = path.with_name(path.name + ".part")
+        raise _exists(path)
+    part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}")
     size = 0
     try:
-        with part.open("wb") as file:
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "wb") as file:
             for piece in pieces:
                 size += file.write(piece)
-        part.replace(path)
+        _put(part, path, overwrite)
+    except FileExistsError:
+        raise _exists(path) from None
     except OSError as error:
         raise LooptopError(f"{path} can not be written", error.strerror or str(error)) from None
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
     return size
+
+
+def _put(part: Path, path: Path, overwrite: bool) -> None:
+    """Gives a file its name. Without `overwrite` a file of that name, made meanwhile, raises FileExistsError."""
+    if not overwrite:
+        try:
+            os.link(part, path, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:  # a file system without hard links
+                raise
+        else:
+            return
+    part.replace(path)
+
+
+def _exists(path: Path) -> UsageError:
+    return UsageError(f"{path} exists", "name another file, or say --force")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 import time
 from typing import TYPE_CHECKING
 
@@ -57,14 +58,24 @@ class Ring:
         self._closed: list[tuple[Path, int, int]] = []  # segment, start, bytes
         self._number = 0
         try:
-            if self.directory.is_dir() and any(self.directory.iterdir()):
-                # Of a run that was killed: it may hold what somebody needs. One such folder is kept.
-                old = path.with_name(path.name + ".d.old")
-                shutil.rmtree(old, ignore_errors=True)
-                self.directory.rename(old)
-            self.directory.mkdir(mode=0o700, exist_ok=True)
+            self._make_directory(path)
         except OSError as error:
             raise UsageError(f"{self.directory} can not be made", error.strerror or str(error)) from None
+
+    def _make_directory(self, path: Path) -> None:
+        if os.path.lexists(self.directory):
+            found = self.directory.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+                raise UsageError(
+                    f"{self.directory} exists and others may write to it", "remove it, or name another file"
+                )
+            if not any(self.directory.iterdir()):
+                return
+            # Of a run that was killed: it may hold what somebody needs. One such folder is kept.
+            old = path.with_name(path.name + ".d.old")
+            shutil.rmtree(old, ignore_errors=True)
+            self.directory.rename(old)
+        self.directory.mkdir(mode=0o700)
 
     @property
     def segment(self) -> float:
@@ -126,10 +137,10 @@ class Ring:
             current = [] if self._current is None else [self._current.path]
             for segment in [*(path for path, _, _ in self._closed), *current]:
                 _copy(segment, joined)
+            joined.finish(reason)
         except (OSError, LooptopError):
             joined.fail()
             raise
-        joined.finish(reason)
         return path
 
     def _free_name(self) -> Path:

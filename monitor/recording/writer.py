@@ -52,14 +52,14 @@ class Sink(Protocol):
 class File:
     """One recording on disk."""
 
-    def __init__(self, path: Path, *, rate: float | None = None, overwrite: bool = False) -> None:
+    def __init__(self, path: Path, *, rate: float | None = None) -> None:
         """Raises UsageError for a path that nothing can be written to."""
         self.path = path
         self.written = 0  # bytes of what is whole
         self._rate = rate
         self._places: list[file_format.Place] = []
         self._dropped = 0
-        flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if overwrite else os.O_EXCL)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._fd = os.open(path, flags, 0o600)
         except FileExistsError:
@@ -106,28 +106,42 @@ class File:
         self._append(data)
 
     def finish(self, reason: str) -> None:
-        """Index, end, and all of it on the disk. Of a recording that never began nothing is left."""
-        try:
-            if not self._places and not self.written and stat.S_ISREG(os.fstat(self._fd).st_mode):
-                self.path.unlink(missing_ok=True)
-            if self._places:
-                index = file_format.Index(places=self._places, dropped=self._dropped, reason=reason)
-                self._append(file_format.ending(index, self.written))
-            with contextlib.suppress(OSError):  # a pipe or a terminal can not be synced
-                os.fsync(self._fd)
-        finally:
-            os.close(self._fd)
+        """Index, end, and all of it on the disk. Of a recording that never began nothing is left.
+
+        Raises OSError; then `fail` is to be called.
+        """
+        self._end(reason)
+        self._close()
 
     def fail(self) -> None:
         """Cuts what is not whole off, and ends the file if there is room for that."""
+        try:
+            self._cut()
+            try:
+                self._end("could not be written any further")
+            except OSError:
+                self._cut()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        handle, self._fd = self._fd, -1
+        if handle >= 0:
+            os.close(handle)
+
+    def _cut(self) -> None:
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, self.written)
             os.lseek(self._fd, self.written, os.SEEK_SET)
-        with contextlib.suppress(OSError):
-            self.finish("could not be written any further")
-            return
-        with contextlib.suppress(OSError):
-            os.truncate(self.path, self.written)
+
+    def _end(self, reason: str) -> None:
+        if not self._places and not self.written and stat.S_ISREG(os.fstat(self._fd).st_mode):
+            self.path.unlink(missing_ok=True)
+        if self._places:
+            index = file_format.Index(places=self._places, dropped=self._dropped, reason=reason)
+            self._append(file_format.ending(index, self.written))
+        with contextlib.suppress(OSError):  # a pipe or a terminal can not be synced
+            os.fsync(self._fd)
 
     def _append(self, data: bytes) -> None:
         left = memoryview(data)

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import SystemCommand
 
+from monitor.errors import LooptopError
 from monitor.findings.engine import Findings
 from monitor.findings.model import Finding
 from monitor.findings.thresholds import Thresholds
@@ -272,10 +274,15 @@ class Looptop(BaseApp[int]):
 
     def action_picture(self) -> None:
         """This screen as an SVG file in the current folder."""
+        from monitor.recording.export import write
+
+        name = time.strftime("looptop-%Y%m%d-%H%M%S.svg", time.localtime(self.wall()))
         try:
-            self.say(f"saved {self.save_screenshot()}")
-        except OSError as error:
+            write(Path(name), [self.export_screenshot().encode()])
+        except LooptopError as error:
             self.say(f"no picture was saved: {error}", bad=True)
+        else:
+            self.say(f"saved {name}")
 
     def action_suspend(self) -> None:
         """To the shell, unless a program of ours would then wait for us to read what it prints."""

@@ -15,6 +15,8 @@ from asyncio import futures
 from types import AsyncGeneratorType, CodeType, CoroutineType, GeneratorType
 from typing import Any
 
+from .. import library_waits
+
 MOST_FRAMES = 100
 
 StackFrame = tuple[CodeType, int, Any]
@@ -118,6 +120,9 @@ def _waiters_behind(callback: Any) -> list[Any]:
         return _getters(owner._done)
     name = getattr(callback, "__qualname__", "")
     closure = closure_of(callback)
+    host = library_waits.host_of(callback, closure)
+    if host is not None:
+        return [host]
     if name.startswith(("gather.", "shield.")):
         return [closure[key] for key in ("outer",) if isinstance(closure.get(key), asyncio.Future)]
     if name.startswith(("_wait.", "wait_for.", "_cancel_and_wait.")):

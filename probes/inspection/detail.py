@@ -8,6 +8,7 @@ from time import monotonic, sleep
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
+from .. import library_waits
 from ..base.stacks import awaited_by, frames_of
 from ..hooks import install
 from . import waits
@@ -50,11 +51,11 @@ def number_of(task: Any) -> int | None:
     return record.id if record is not None else None
 
 
-def wait_of(task: asyncio.Task[Any]) -> Wait | None:
-    """What a task waits on; None for one that runs, is ready or has ended."""
+def wait_of(task: asyncio.Task[Any], named: bool = True) -> Wait | None:
+    """What a task waits on; None for one that runs, is ready or has ended. `named`: see `waits.read`."""
     if task.done() or task._fut_waiter is None:  # type: ignore[attr-defined]
         return None
-    return waits.read(frames_of(task.get_coro()), task._fut_waiter)  # type: ignore[attr-defined]
+    return waits.read(frames_of(task.get_coro()), task._fut_waiter, named)  # type: ignore[attr-defined]
 
 
 def detail_of(record: TaskRecord, tables: Tables) -> dict[str, Any] | None:
@@ -62,7 +63,8 @@ def detail_of(record: TaskRecord, tables: Tables) -> dict[str, Any] | None:
     yield_gil_if_due()
     facts, lock = _read(record, tables)
     if lock is not None and facts is not None:
-        facts["waiting_on"]["holder"] = holder_of(lock, record)
+        owner = library_waits.owner_of(lock)
+        facts["waiting_on"]["holder"] = holder_of(lock, record) if owner is None else number_of(owner)
     return facts
 
 
@@ -150,7 +152,7 @@ def entered(coro: Any) -> Iterator[Any]:
 
 def _holds(task: asyncio.Task[Any], lock: Any) -> bool:
     coro: Any = task.get_coro()
-    wait = wait_of(task)
+    wait = wait_of(task, named=False)
     # Who waits in `async with` has the `__aexit__` on its stack already.
     pending = wait is not None and wait.waited is lock
     for _ in range(50):

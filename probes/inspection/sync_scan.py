@@ -175,7 +175,7 @@ class Signs:
             return False
         coro = task.get_coro()
         frames = frames_of(coro)
-        wait = waits.read(frames, leaf)
+        wait = waits.read(frames, leaf, named=False)
         if wait is None:
             return False
         calm = not task.cancelling()

@@ -12,9 +12,11 @@ from asyncio import base_events, base_subprocess, locks, queues, selector_events
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
+from .. import library_waits
 from ..base import sites
 from ..base.stacks import StackFrame, callbacks_of, closure_of
 from ..hooks.records import coro_name, task_name
+from ..library_waits import peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 Locals = dict[str, Any]
 MOST_COUNTED = 200
 """Waiters that are asked whether they still wait; a longer line is told by its length: each in it may be looked at."""
+
+LONGEST = 1e9
+"""Seconds of a sleep whose end is a moment worth telling: anyio's `sleep_forever` sleeps for an infinite time."""
 
 
 class Wait:
@@ -38,8 +43,11 @@ class Wait:
         self.facts = facts
 
 
-def read(frames: list[StackFrame], leaf: Any) -> Wait | None:
-    """What the task of these frames (outermost first) waits on; `leaf` is its `_fut_waiter`. None: it is ready."""
+def read(frames: list[StackFrame], leaf: Any, named: bool = True) -> Wait | None:
+    """What the task of these frames (outermost first) waits on; `leaf` is its `_fut_waiter`. None: it is ready.
+
+    `named`: also what stands behind an event or a future of a library, which takes several times as long.
+    """
     if leaf is None or leaf.done():
         return None
     found: Wait | None = None
@@ -55,7 +63,24 @@ def read(frames: list[StackFrame], leaf: Any) -> Wait | None:
                 return found
         elif sites.plumbing[code.co_filename] == sites.USER:
             break
-    return found or _of_future(leaf)
+    found = found or _of_future(leaf)
+    return _named(found, frames) if named and found.kind in ("event", "condition", "future") else found
+
+
+def _named(wait: Wait, frames: list[StackFrame]) -> Wait:
+    """The wait for what stands behind an event or a future of a library, if that can be read."""
+    try:
+        found = library_waits.behind(frames, wait.waited)
+    except Exception:
+        return wait
+    if found is None:
+        return wait
+    kind, text, waited, behind = found
+    if kind:
+        facts = {"running": True} if kind == "executor" else {}
+        return Wait(kind, text, waited=waited, tasks=behind, **facts)
+    wait.text = f"{text} {wait.text}" if text == "anyio" else f"{wait.text} in {text}"
+    return wait
 
 
 def _called(task: Any) -> str:
@@ -98,6 +123,8 @@ def _sleep(found: Locals) -> Wait | None:
     loop = found.get("loop")
     clock = loop.time() if loop is not None else monotonic()
     left = when() - clock
+    if left > LONGEST:
+        return Wait("sleep", "forever")
     return Wait("sleep", seconds(found.get("delay")), wakes_at=round((time() + left) * 1e6))
 
 
@@ -174,17 +201,7 @@ def _queue(operation: str) -> Callable[[Locals], Wait | None]:
 def _socket(found: Locals) -> Wait | None:
     sock = found.get("sock")
     fd = sock.fileno() if sock is not None else -1
-    return sock and Wait("socket", f"fd {fd}{_peer(sock)}", waited=sock, fd=fd)
-
-
-def _peer(sock: Any) -> str:
-    try:
-        address = sock.getpeername()
-    except (OSError, AttributeError):
-        return ""
-    if isinstance(address, tuple) and len(address) >= 2:
-        return f" {address[0]}:{address[1]}"
-    return f" {address}" if isinstance(address, str) and address else ""
+    return sock and Wait("socket", f"fd {fd}{peer(sock)}", waited=sock, fd=fd)
 
 
 def _stream(operation: str) -> Callable[[Locals], Wait | None]:
@@ -200,7 +217,7 @@ def _stream(operation: str) -> Callable[[Locals], Wait | None]:
             kind = "subprocess" if transport.get_extra_info("pipe") is not None else "socket"
             return Wait(kind, operation, waited=stream, op=operation)
         fd = sock.fileno()
-        return Wait("socket", f"{operation} fd {fd}{_peer(sock)}", waited=stream, op=operation, fd=fd)
+        return Wait("socket", f"{operation} fd {fd}{peer(sock)}", waited=stream, op=operation, fd=fd)
 
     return read_stream
 

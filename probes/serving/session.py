@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol
@@ -39,6 +40,11 @@ MOST_GONE = 20_000
 DETAILS = 25
 AT_ONCE = 40
 """Tasks whose waits are read between two moments in which the program may have the GIL."""
+
+YOUNG = 2.0
+"""Seconds of age up to which the wait of a task comes with its row: a viewer asks for what it shows, and sorts anew
+once a second, so that tasks of a short life would never say what they wait on."""
+MOST_YOUNG = 50
 MOST_EVENTS = 300
 MOST_TEXT = 300
 
@@ -233,9 +239,23 @@ class Session:
         lag, self._lag = self._lag, {}
         return [loops.row_of(record, loop, lag.get(record.id, 0.0)) for loop, record in self._probe.loops.all()]
 
+    def _young(self, tick: dict[str, Any]) -> list[int]:
+        """Tasks of this tick so young that their viewer could not yet ask for them; none where it asks for none."""
+        window = set(self.watch.window)
+        if not window:
+            return []
+        since, found = monotonic() - YOUNG, []
+        for number in sorted((row[0] for row in tick["tasks"] if row[1] == protocol.WAITING), reverse=True)[
+            :MOST_YOUNG
+        ]:
+            record = self._probe.record_of(number)
+            if record is not None and record.born is not None and record.born > since and number not in window:
+                found.append(number)
+        return found
+
     def _look_closer(self, tick: dict[str, Any]) -> None:
         waits, names = [], []
-        for place, number in enumerate(self.watch.window):
+        for place, number in enumerate([*self.watch.window, *self._young(tick)]):
             if place % AT_ONCE == 0:
                 task = wait = None
                 detail.yield_gil_if_due()

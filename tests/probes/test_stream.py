@@ -271,6 +271,33 @@ def test_events_only_means_no_rows(idle: Program) -> None:
         viewer.until(lambda: len(viewer.facts) == 11, "rows after all")
 
 
+def test_young_tasks_say_what_they_wait_on_with_their_first_rows(tmp_path: Path) -> None:
+    body = """
+        async def main():
+            first = asyncio.create_task(asyncio.sleep(600))
+            await told("ready")
+            young = [asyncio.create_task(asyncio.sleep(600), name=f"young {n}") for n in range(3)]
+            await told("over")
+
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path) as program:
+        program.expect("ready")
+        with program.viewer() as viewer:
+            viewer.until(lambda: len(viewer.facts) == 2, "both")
+            viewer.watch(window=sorted(viewer.facts))
+            program.say()
+
+            def told() -> list[str | None]:
+                young = [number for number, facts in viewer.facts.items() if facts["name"].startswith("young")]
+                return [viewer.waits.get(number, (None,))[0] for number in young]
+
+            viewer.until(lambda: told() == ["sleep"] * 3, "what they wait on, though nobody asked for them")
+        program.expect("over")
+        program.say()
+        assert program.end() == 0, program.stderr
+
+
 def test_requests(idle: Program) -> None:
     with idle.viewer() as viewer:
         viewer.ticks(1)

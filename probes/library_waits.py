@@ -1,0 +1,222 @@
+"""What is behind an event or a future that a task waits on below a library: a socket, a pool, a lock of its own.
+
+httpx, anyio and aiohttp wait on events and futures of asyncio. What these stand for is read from the library's frames
+above them: well-known ones by their names, any other if its `self` holds a transport or a socket. Read against
+anyio 4, httpcore 1 and aiohttp 3; where another version keeps its things elsewhere, the event is told as before.
+
+Only instance dictionaries and slots are read, so that no property and no `__getattr__` of the program is run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from inspect import getattr_static
+from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, MethodType
+from typing import TYPE_CHECKING, Any
+
+from .base import sites
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .base.stacks import StackFrame
+
+Locals = dict[str, Any]
+Found = tuple[str, str, Any, list[Any]]
+"""Kind, text, the thing itself, the tasks that are waited for."""
+
+MOST_FRAMES = 20
+"""Frames of libraries that are looked at, the innermost first."""
+
+_HOLDERS = ("_protocol", "protocol", "_connection", "connection", "_conn", "conn", "_stream", "_writer")
+_FUNCTIONS = (BuiltinFunctionType, FunctionType, MethodType)
+_TRANSPORTS = ("_transport", "transport", "_raw_socket", "_sock", "sock")
+
+
+def held(thing: Any, name: str) -> Any:
+    """What an object holds under a name, in its dictionary or a slot; None for nothing, or what only code can tell."""
+    found = getattr_static(thing, name, None)
+    if isinstance(found, MemberDescriptorType):
+        try:
+            return found.__get__(thing)
+        except AttributeError:  # a slot that was not filled yet
+            return None
+    return None if isinstance(found, property) else found
+
+
+def behind(frames: list[StackFrame], event: Any) -> Found | None:
+    """What stands behind the event or future that the innermost of these frames (outermost first) wait on.
+
+    `event`: the asyncio object, if it is known. None: no library waits here, or it is not known for what.
+    """
+    library: list[tuple[str, Locals]] = []
+    first = ""
+    for code, _, frame in reversed(frames[-MOST_FRAMES:]):
+        file = code.co_filename
+        if sites.is_package(file):
+            package = package_of(file)
+            if first in ("", "anyio"):
+                first = package if package == "anyio" else f"{package} {code.co_qualname.replace('.<locals>', '')}"
+            values = frame.f_locals
+            reader = _READERS.get((package, code.co_qualname))
+            found = None if reader is None else reader(values)
+            if found is not None:
+                return found
+            library.append((package, values))
+        elif not sites.is_stdlib(file):
+            break
+    for package, values in library:
+        text = _wire(values.get("self"))
+        if text:
+            return "socket", f"{text} ({package})", event, []
+    return ("", first, event, []) if first else None
+
+
+def package_of(file: str) -> str:
+    """The package that an installed file belongs to."""
+    return file.rpartition("-packages/")[2].partition("/")[0].removesuffix(".py")
+
+
+def _wire(thing: Any) -> str:
+    """The socket that an object holds, itself or by its protocol or connection; empty for none."""
+    if thing is None:
+        return ""
+    text = _holds_socket(thing)
+    for name in _HOLDERS if not text else ():
+        inner = held(thing, name)
+        if inner is not None and not callable(inner):
+            text = text or _holds_socket(inner)
+    return text
+
+
+def _holds_socket(thing: Any) -> str:
+    for name in _TRANSPORTS:
+        found = held(thing, name)
+        module = type(found).__module__
+        if isinstance(module, str) and module.startswith(("asyncio.", "uvloop")):
+            found = found.get_extra_info("socket") if hasattr(type(found), "get_extra_info") else None
+            if found is not None:
+                return f"fd {found.fileno()}{peer(found)}"
+        elif type(found) is socket.socket:
+            return f"fd {found.fileno()}{peer(found)}"
+    return ""
+
+
+def peer(sock: Any) -> str:
+    """The other end of a socket, with a blank before it; empty where it has none."""
+    try:
+        address = sock.getpeername()
+    except (OSError, AttributeError):
+        return ""
+    if isinstance(address, tuple) and len(address) >= 2:
+        return f" {address[0]}:{address[1]}"
+    return f" {address}" if isinstance(address, str) and address else ""
+
+
+def _size(value: Any) -> int:
+    return len(value) if isinstance(value, (list, dict, set)) or type(value).__name__ == "deque" else 0
+
+
+def _anyio_stream(operation: str) -> Callable[[Locals], Found | None]:
+    def read(values: Locals) -> Found | None:
+        stream = values.get("self")
+        text = _wire(stream)
+        return ("socket", f"{operation} {text}", stream, []) if text else None
+
+    return read
+
+
+def _anyio_memory(operation: str) -> Callable[[Locals], Found | None]:
+    def read(values: Locals) -> Found | None:
+        stream = values.get("self")
+        state = held(stream, "_state")
+        most, size = held(state, "max_buffer_size"), _size(held(state, "buffer"))
+        room = f"{size} of {most:g}" if isinstance(most, int | float) else f"{size} items"
+        return "queue", f"{operation} anyio stream({room})", stream, []
+
+    return read
+
+
+def owner_of(lock: Any) -> asyncio.Task[Any] | None:
+    """The task that holds a lock which notes that, as those of anyio do."""
+    owner = held(lock, "_owner_task")
+    return owner if type(owner) is asyncio.Task else None
+
+
+def _anyio_lock(values: Locals) -> Found | None:
+    lock = values.get("self")
+    owner, waiting = owner_of(lock), _size(held(lock, "_waiters"))
+    by = f"held by {owner.get_name()}, " if owner is not None else ""
+    return "lock", f"anyio Lock({by}{waiting} waiting)", lock, []
+
+
+def _anyio_semaphore(values: Locals) -> Found | None:
+    semaphore = values.get("self")
+    waiting = _size(held(semaphore, "_waiters"))
+    return "semaphore", f"anyio Semaphore(value {held(semaphore, '_value')}, {waiting} waiting)", semaphore, []
+
+
+def _anyio_limiter(values: Locals) -> Found | None:
+    limiter = values.get("self")
+    used, most = _size(held(limiter, "_borrowers")), held(limiter, "_total_tokens")
+    waiting = _size(held(limiter, "_wait_queue"))
+    return "semaphore", f"anyio CapacityLimiter({used} of {most} borrowed, {waiting} waiting)", limiter, []
+
+
+def _anyio_group(values: Locals) -> Found | None:
+    group = values.get("self")
+    tasks = held(group, "_tasks")
+    pending = [task for task in list(tasks) if not task.done()] if isinstance(tasks, set) else []
+    return "gather", f"anyio TaskGroup: {len(pending)} pending", group, pending
+
+
+def _anyio_thread(values: Locals) -> Found | None:
+    function = values.get("func")
+    name = function.__qualname__ if isinstance(function, _FUNCTIONS) else ""
+    return "executor", f"anyio: {name}", values.get("worker"), []
+
+
+def _httpcore_pool(values: Locals) -> Found | None:
+    pool = values.get("self")
+    connections, most = held(pool, "_connections"), held(pool, "_max_connections")
+    requests = held(pool, "_requests")
+    if not isinstance(connections, list) or not isinstance(requests, list):
+        return None
+    queued = sum(1 for request in list(requests) if held(request, "connection") is None)
+    return "pool", f"httpcore: {len(connections)} of {most} connections, {queued} queued", pool, []
+
+
+def _aiohttp_pool(values: Locals) -> Found | None:
+    pool = values.get("self")
+    used, most, waiters = held(pool, "_acquired"), held(pool, "_limit"), held(pool, "_waiters")
+    if not isinstance(used, set) or not isinstance(waiters, dict):
+        return None
+    queued = sum(_size(waiting) for waiting in list(waiters.values()))
+    return "pool", f"aiohttp: {len(used)} of {most or '∞'} connections, {queued} queued", pool, []
+
+
+_READERS: dict[tuple[str, str], Callable[[Locals], Found | None]] = {
+    ("anyio", "SocketStream.receive"): _anyio_stream("read"),
+    ("anyio", "SocketStream.send"): _anyio_stream("write"),
+    ("anyio", "UNIXSocketStream.receive"): _anyio_stream("read"),
+    ("anyio", "UNIXSocketStream.send"): _anyio_stream("write"),
+    ("anyio", "UDPSocket.receive"): _anyio_stream("read"),
+    ("anyio", "ConnectedUDPSocket.receive"): _anyio_stream("read"),
+    ("anyio", "MemoryObjectReceiveStream.receive"): _anyio_memory("get"),
+    ("anyio", "MemoryObjectSendStream.send"): _anyio_memory("put"),
+    ("anyio", "Lock.acquire"): _anyio_lock,
+    ("anyio", "Semaphore.acquire"): _anyio_semaphore,
+    ("anyio", "CapacityLimiter.acquire_on_behalf_of"): _anyio_limiter,
+    ("anyio", "TaskGroup.__aexit__"): _anyio_group,
+    ("anyio", "AsyncIOBackend.run_sync_in_worker_thread"): _anyio_thread,
+    ("httpcore", "AsyncConnectionPool.handle_async_request"): _httpcore_pool,
+    ("aiohttp", "BaseConnector._wait_for_available_connection"): _aiohttp_pool,
+}
+
+
+def host_of(callback: Any, closure: Locals) -> Any:
+    """The task that waits in an anyio task group for the task with this done-callback; None for another callback."""
+    if getattr(callback, "__qualname__", "") != "TaskGroup._spawn.<locals>.task_done":
+        return None
+    return held(held(closure.get("self"), "cancel_scope"), "_host_task")

@@ -1,0 +1,151 @@
+"""What stands behind the events and futures of httpx, anyio and aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from probes.base.stacks import awaited_by
+from probes.inspection import detail
+from probes.inspection.waits import Wait
+
+anyio = pytest.importorskip("anyio")
+httpx = pytest.importorskip("httpx")
+aiohttp = pytest.importorskip("aiohttp")
+
+
+async def seen(*names: str) -> dict[str, Wait]:
+    """The waits of these tasks, once all of them wait in earnest."""
+    tasks = {task.get_name(): task for task in asyncio.all_tasks()}
+    found = {name: detail.wait_of(tasks[name]) for name in names}
+    return {name: wait for name, wait in found.items() if wait is not None}
+
+
+async def until(done: Any) -> None:
+    for _ in range(500):
+        if done():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came to be")
+
+
+async def clients(port_of: Any) -> tuple[dict[str, Wait], int]:
+    """Two requests of httpx and two of aiohttp to a server that never answers, with room for one connection each."""
+    accepted: list[Any] = []
+
+    async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(writer)
+        await asyncio.sleep(600)
+
+    server = await asyncio.start_server(never, "127.0.0.1", 0)
+    port = port_of(server)
+    url = f"http://127.0.0.1:{port}/"
+    limits, no_time = httpx.Limits(max_connections=1), aiohttp.ClientTimeout(total=None)
+    async with (
+        httpx.AsyncClient(timeout=None, limits=limits) as first,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1), timeout=no_time) as second,
+    ):
+
+        async def get() -> None:
+            await second.get(url)
+
+        tasks = [asyncio.create_task(first.get(url), name=f"httpx-{number}") for number in (1, 2)]
+        tasks += [asyncio.create_task(get(), name=f"aiohttp-{number}") for number in (1, 2)]
+        await until(lambda: len(accepted) == 2)
+        await asyncio.sleep(0.1)
+        found = await seen("httpx-1", "httpx-2", "aiohttp-1", "aiohttp-2")
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for writer in accepted:
+        writer.transport.abort()
+    return found, port
+
+
+def test_clients_of_http_wait_for_a_socket_or_a_connection() -> None:
+    found, port = asyncio.run(clients(lambda server: server.sockets[0].getsockname()[1]))
+    assert {name: wait.kind for name, wait in found.items()} == {
+        "httpx-1": "socket", "httpx-2": "pool", "aiohttp-1": "socket", "aiohttp-2": "pool",
+    }  # fmt: skip
+    assert found["httpx-1"].text.startswith("read fd ")
+    assert found["httpx-1"].text.endswith(f" 127.0.0.1:{port}")
+    assert found["httpx-2"].text == "httpcore: 1 of 1 connections, 1 queued"
+    assert found["aiohttp-1"].text.endswith(f" 127.0.0.1:{port} (aiohttp)")
+    assert found["aiohttp-2"].text == "aiohttp: 1 of 1 connections, 1 queued"
+
+
+async def primitives() -> tuple[dict[str, Wait], dict[str, list[str]]]:
+    lock, limiter, event = anyio.Lock(), anyio.CapacityLimiter(1), anyio.Event()
+    semaphore = anyio.Semaphore(0)
+    _kept, receiver = anyio.create_memory_object_stream(3)
+
+    async def locks() -> None:
+        async with lock:
+            await anyio.sleep_forever()
+
+    async def limits() -> None:
+        async with limiter:
+            await anyio.sleep_forever()
+
+    async def host() -> None:
+        async with anyio.create_task_group() as group:
+            for name, work in works.items():
+                group.start_soon(work, name=name)
+
+    works = {
+        "holder": locks, "lock": locks, "borrower": limits, "limiter": limits, "event": event.wait,
+        "semaphore": semaphore.acquire, "stream": receiver.receive,
+        "thread": lambda: anyio.to_thread.run_sync(time.sleep, 0.5, abandon_on_cancel=True),
+    }  # fmt: skip
+    task = asyncio.create_task(host(), name="host")
+    names = {*works, "host"}
+    await until(lambda: names <= {task.get_name() for task in asyncio.all_tasks()})
+    await asyncio.sleep(0.1)
+    found = await seen(*names)
+    callers = {task.get_name(): [one.get_name() for one in awaited_by(task)] for task in asyncio.all_tasks()}
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    receiver.close()
+    _kept.close()
+    return found, callers
+
+
+def test_primitives_of_anyio_are_called_by_their_names() -> None:
+    found, callers = asyncio.run(primitives())
+    assert {name: (wait.kind, wait.text) for name, wait in found.items()} == {
+        "holder": ("sleep", "forever"),
+        "lock": ("lock", "anyio Lock(held by holder, 1 waiting)"),
+        "borrower": ("sleep", "forever"),
+        "limiter": ("semaphore", "anyio CapacityLimiter(1 of 1 borrowed, 1 waiting)"),
+        "event": ("event", "anyio Event(1 waiting)"),
+        "semaphore": ("semaphore", "anyio Semaphore(value 0, 1 waiting)"),
+        "stream": ("queue", "get anyio stream(0 of 3)"),
+        "thread": ("executor", "anyio: sleep"),
+        "host": ("gather", "anyio TaskGroup: 8 pending"),
+    }
+    assert len(found["host"].tasks) == 8
+    assert callers["event"] == ["host"]
+
+
+def test_no_code_of_the_program_is_run() -> None:
+    from probes.library_waits import held
+
+    class Odd:
+        __slots__ = ("slot", "unset")
+
+        def __init__(self) -> None:
+            self.slot = 7
+
+        @property
+        def transport(self) -> Any:
+            raise AssertionError("a property was run")
+
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError("__getattr__ was run")
+
+    odd = Odd()
+    assert held(odd, "slot") == 7
+    assert [held(odd, name) for name in ("unset", "transport", "missing")] == [None, None, None]

@@ -23,7 +23,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from monitor.attach.inject import Result, inject
-from monitor.attach.payload import make
+from monitor.attach.inject.payload import make
 from monitor.transport import fd_passing
 
 from .processes import ROOT, ask, cores, end, spawn

@@ -165,7 +165,7 @@ def test_what_a_program_with_a_probe_is_asked_loads_nothing_that_it_does_not_tak
             if command == ["tasks"]:
                 assert '"worker-1"' in done.stdout
         line = ["tasks", f"unix:{tmp_path}/s"]
-        getting_in = ("monitor.attach.inject", "monitor.attach.payload", "monitor.attach.programs", "hashlib")
+        getting_in = ("monitor.attach.inject", "monitor.attach.inject.payload", "monitor.attach.programs", "hashlib")
         found, done = loaded(f"from monitor.cli import main; main({line!r})", "textual", "asyncio", *getting_in)
         assert found == []
         assert "worker-1" in done.stdout

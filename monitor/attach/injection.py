@@ -37,7 +37,7 @@ class Way:
 
     def plan(self, pid: int) -> str:
         """What `enter` would do, and why so, in lines."""
-        from monitor.attach import native
+        from monitor.attach.inject import native
 
         plan = self._inject(pid, dry_run=True)
         lines = [f"process {pid} runs Python {plan.python}", f"would be entered by {plan.method}: {plan.how}"]
@@ -55,7 +55,7 @@ class Way:
 
     def _inject(self, pid: int, dry_run: bool) -> Result:
         from monitor.attach.inject import inject
-        from monitor.attach.payload import make
+        from monitor.attach.inject.payload import make
 
         payload = make({"leave": not self.stay}, self.timeout)
         return inject(pid, payload, self.method, self.timeout, self.force, dry_run, self.meanwhile)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import psutil  # type: ignore[import-untyped]
 
 from monitor.attach import programs, watchability
-from monitor.attach.interpreter import for_reading
+from monitor.attach.inject.interpreter import for_reading
 from monitor.attach.memory_maps import read_maps
 from monitor.attach.targets import Gone
 from monitor.errors import ConnectError

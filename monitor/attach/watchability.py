@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitor.attach.find import user_name
+from monitor.attach.inject.interpreter import FIRST, for_reading
 from monitor.attach.inject.target import OLDEST, look
-from monitor.attach.interpreter import FIRST, for_reading
 from monitor.errors import ConnectError
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ def findings(target: str, duration: float | None, as_json: bool, at: str | None,
     from monitor.attach.injection import Way
     from monitor.attach.target_connection import Reach
     from monitor.findings import thresholds
-    from monitor.findings.engine import Findings
+    from monitor.findings.rules.engine import Findings
     from monitor.plain import findings as plain
     from monitor.plain import stream
 

@@ -105,7 +105,7 @@ def watch(
     from monitor.attach.injection import Way
     from monitor.attach.target_connection import Reach
     from monitor.findings import thresholds
-    from monitor.findings.engine import Findings
+    from monitor.findings.rules.engine import Findings
     from monitor.plain import stream
     from monitor.plain.objects import dump
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.findings.columns import GLYPHS
-from monitor.findings.engine import Change, Findings
 from monitor.findings.kinds import BY_KEY
 from monitor.findings.model import Finding
+from monitor.findings.rules.engine import Change, Findings
 from monitor.plain import objects
 from monitor.plain.objects import Object
 from monitor.store.folding import Fold, folded

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from monitor import formatting as fmt
-from monitor.findings.engine import Findings
+from monitor.findings.rules.engine import Findings
 from monitor.plain import findings as plain_findings
 from monitor.plain import objects
 from monitor.plain.objects import Object

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from monitor.findings.engine import Findings
+from monitor.findings.rules.engine import Findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,8 +14,8 @@ import struct
 from contextlib import suppress
 from dataclasses import dataclass
 
-from monitor.attach.inject import memory_file
 from monitor.errors import ConnectError, Left
+from monitor.transport import memory_file
 from monitor.transport.mailbox import LONGEST, read
 
 _PIDFD_GETFD = 438  # of all machines (pidfd_getfd(2))

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from monitor.attach.inject import memory_file
-from monitor.attach.inject.memory_file import MemoryFile
+from monitor.transport import memory_file
+from monitor.transport.memory_file import MemoryFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.app import SystemCommand
 
 from monitor.errors import LooptopError
-from monitor.findings.engine import Findings
 from monitor.findings.model import Finding
+from monitor.findings.rules.engine import Findings
 from monitor.findings.thresholds import Thresholds
 from monitor.protocol.frames import Frame, Hello, Reply
 from monitor.sources.base import Source

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from monitor.attach.inject.helper import parser
 from monitor.attach.inject.helper_client import inject
-from monitor.attach.payload import make
+from monitor.attach.inject.payload import make
 from monitor.errors import ConnectError
 
 

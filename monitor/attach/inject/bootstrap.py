@@ -1,6 +1,6 @@
 """Runs in the watched program, in a thread of its own: finds its probe, or brings a new one in, and says so.
 
-Sent as text (see `monitor.attach.payload`), so that any Python can run it, and short, because compiling it holds the
+Sent as text (see `payload`), so that any Python can run it, and short, because compiling it holds the
 GIL: the rest is `module_loader`, which is fetched like the modules of `probes`. Never imported.
 
 What is to be told goes into a memory file that the attacher finds by its name, never to stderr.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
-    from monitor.attach.payload import Payload
+    from monitor.attach.inject.payload import Payload
 
 ROOT = Path(__file__).resolve().parents[3]
 GRACE = 6.0

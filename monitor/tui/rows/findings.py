@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor.findings.columns import FINDINGS
-from monitor.findings.engine import Findings
 from monitor.findings.model import Finding
+from monitor.findings.rules.engine import Findings
 from monitor.store.store import Store
 from monitor.tui.rows.base import Searched
 

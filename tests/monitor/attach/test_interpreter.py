@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from monitor.attach import interpreter
-from monitor.attach.interpreter import for_compiling, for_reading
+from monitor.attach.inject import interpreter
+from monitor.attach.inject.interpreter import for_compiling, for_reading
 
 MINE = sys.version_info[1]
 

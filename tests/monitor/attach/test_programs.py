@@ -189,7 +189,7 @@ def test_where_remote_debugging_is_disabled_it_can_still_be_read(runtime_dir, ve
         assert (program.how, program.todo) == ("read-only", f"looptop attach {child.pid} --read-only")
         assert program.reason == "remote debugging is disabled (PYTHON_DISABLE_REMOTE_DEBUG)"
         monkeypatch.setenv("PATH", "")
-        monkeypatch.setattr("monitor.attach.interpreter._its_own", lambda pid, owner: None)
+        monkeypatch.setattr("monitor.attach.inject.interpreter._its_own", lambda pid, owner: None)
         program = look(child.pid)
         if "{}.{}".format(*sys.version_info) != version:
             assert (program.how, program.todo) == (None, f"looptop attach {child.pid} --force")

@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from watched import Program, wait_for_socket  # noqa: E402
 
-from monitor.findings.engine import Findings  # noqa: E402
+from monitor.findings.rules.engine import Findings  # noqa: E402
 from monitor.plain import stream  # noqa: E402
 from monitor.transport.address import Address  # noqa: E402
 from monitor.transport.connection import connect  # noqa: E402

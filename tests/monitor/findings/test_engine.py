@@ -4,9 +4,9 @@ import msgspec
 import pytest
 from fake_probe import hello, tick
 
-from monitor.findings.engine import Findings
 from monitor.findings.kinds import BY_KEY, KINDS
 from monitor.findings.model import Observation
+from monitor.findings.rules.engine import Findings
 from monitor.findings.thresholds import Thresholds
 from monitor.protocol import frames
 from monitor.store.store import Store

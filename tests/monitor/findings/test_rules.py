@@ -4,8 +4,8 @@ import msgspec
 import pytest
 from fake_probe import NOW, hello, tick
 
-from monitor.findings.engine import Findings
 from monitor.findings.kinds import BY_KEY, KINDS
+from monitor.findings.rules.engine import Findings
 from monitor.protocol import frames
 from monitor.store.store import Store
 

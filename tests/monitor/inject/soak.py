@@ -27,7 +27,7 @@ from waiting import wait_until
 from watched import Viewer
 
 from monitor.attach.inject import inject
-from monitor.attach.payload import make
+from monitor.attach.inject.payload import make
 from monitor.transport import fd_passing
 
 PATIENCE = 60.0

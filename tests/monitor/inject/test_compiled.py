@@ -10,9 +10,8 @@ import pytest
 from inject_targets import Running, interpreters
 from test_matrix import interpreter, look
 
-from monitor.attach import compiled
-from monitor.attach.inject import inject
-from monitor.attach.payload import make
+from monitor.attach.inject import compiled, inject
+from monitor.attach.inject.payload import make
 
 COUNTING = """
 COMPILED = []

@@ -20,10 +20,9 @@ from inject_targets import Running
 from test_matrix import look
 from waiting import wait_until
 
-from monitor.attach import payload
-from monitor.attach.inject import inject, memory_file
+from monitor.attach.inject import inject, payload
 from monitor.errors import ConnectError, Left
-from monitor.transport import fd_passing
+from monitor.transport import fd_passing, memory_file
 from monitor.transport.mailbox import Answer
 
 NAME = "looptop-0123456789abcdef"

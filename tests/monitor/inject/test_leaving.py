@@ -14,9 +14,8 @@ from inject_targets import PROGRAMS, Running
 from test_matrix import interpreter, look, settled
 from waiting import wait_until
 
-from monitor.attach import native
-from monitor.attach.inject import inject
-from monitor.attach.payload import Payload, make, sources
+from monitor.attach.inject import inject, native
+from monitor.attach.inject.payload import Payload, make, sources
 
 COUNTING = """
 gc.disable()

@@ -13,7 +13,7 @@ from waiting import wait_until
 from watched import Viewer
 
 from monitor.attach import inject as package
-from monitor.attach import payload
+from monitor.attach.inject import payload
 from monitor.attach.targets import resolve
 from monitor.errors import ConnectError
 from monitor.transport import fd_passing

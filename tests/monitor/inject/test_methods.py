@@ -16,8 +16,7 @@ from test_matrix import difference, interpreter, settled
 from waiting import wait_until
 from watched import Viewer
 
-from monitor.attach import payload
-from monitor.attach.inject import Result, gdb, inject
+from monitor.attach.inject import Result, gdb, inject, payload
 from monitor.attach.injection import Way
 from monitor.errors import ConnectError
 

@@ -14,8 +14,7 @@ from inject_targets import ROOT, Running, interpreters
 from test_matrix import difference, look, settled
 from waiting import wait_until
 
-from monitor.attach import payload
-from monitor.attach.inject import inject, target
+from monitor.attach.inject import inject, payload, target
 from monitor.errors import ConnectError
 from monitor.transport import fd_passing
 

@@ -16,8 +16,7 @@ from inject_targets import ROOT, Running, interpreters
 from test_matrix import difference, interpreter, look, settled
 from waiting import wait_until
 
-from monitor.attach import payload
-from monitor.attach.inject import inject
+from monitor.attach.inject import inject, payload
 from monitor.attach.inject.target import look as preflight
 from monitor.errors import ConnectError
 

@@ -19,7 +19,7 @@ from test_matrix import difference, interpreter, look
 from waiting import wait_until
 
 from monitor.attach.inject import inject
-from monitor.attach.payload import make
+from monitor.attach.inject.payload import make
 from monitor.transport import fd_passing
 
 OWN = interpreters()["own"]

@@ -16,8 +16,7 @@ from test_matrix import look
 from test_namespaces import AS_NOBODY, SYSTEM, needs_root, open_to_nobody
 from test_refusals import refused
 
-from monitor.attach import payload
-from monitor.attach.inject import inject, seccomp
+from monitor.attach.inject import inject, payload, seccomp
 from monitor.errors import ConnectError
 
 KILL_PROCESS, KILL_THREAD, TRAP, ERRNO, ALLOW = 0x80000000, 0, 0x30000, 0x50001, 0x7FFF0000

@@ -14,8 +14,7 @@ from test_matrix import look, settled
 from waiting import wait_until
 
 from monitor.attach import inject as package
-from monitor.attach import payload
-from monitor.attach.inject import interruptible_threads
+from monitor.attach.inject import interruptible_threads, payload
 from monitor.errors import ConnectError
 
 MUCH = 10_000_000

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from fake_probe import NOW, event, hello, serve, static, tick
 
-from monitor.findings.engine import Findings
+from monitor.findings.rules.engine import Findings
 from monitor.plain.findings import watched
 from monitor.plain.objects import dump
 from monitor.plain.stream import Ordered, Stream, line, wanted, watch

@@ -13,7 +13,7 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import MAGIC_NUMBER
 from typing import TYPE_CHECKING
 
-from monitor.attach.interpreter import for_compiling
+from monitor.attach.inject.interpreter import for_compiling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

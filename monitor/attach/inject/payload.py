@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monitor.attach import native
-from monitor.attach.compiled import packed
+from monitor.attach.inject import native
+from monitor.attach.inject.compiled import packed
 from monitor.transport import fd_passing
 from probes.base import protocol
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PROBES = Path(protocol.__file__).parent.parent
-BOOTSTRAP = Path(__file__).parent / "inject" / "bootstrap.py"
+BOOTSTRAP = Path(__file__).parent / "bootstrap.py"
 FETCHED = (BOOTSTRAP.with_name("module_loader.py"), BOOTSTRAP.with_name("teardown.py"))
 _LEFT_OUT = ("__init__", "__main__", "sitecustomize")
 

@@ -35,9 +35,14 @@ CAPABILITY = "read-only"
 class ReadOnlyConnection(Connection):
     """A connection to the process that reads. Closing it ends that."""
 
-    def __init__(self, sock: socket.socket, where: str, reader: subprocess.Popen[bytes]) -> None:
+    def __init__(self, sock: socket.socket, where: str, reader: subprocess.Popen[bytes], owner: int) -> None:
         super().__init__(sock, where)
-        self._reader = reader
+        self._reader, self._owner = reader, owner
+
+    @property
+    def owner(self) -> int:
+        """The user id of the process that is read; the one that reads is ours."""
+        return self._owner
 
     def close(self) -> None:
         """Ends the reading."""
@@ -76,7 +81,7 @@ def open_readonly(pid: int, why: str = "as asked") -> Connection:
         except OSError as error:
             ours.close()
             raise ConnectError(f"{interpreter} can not be run", error.strerror or str(error)) from None
-    connection = ReadOnlyConnection(ours, f"process {pid}", reader)
+    connection = ReadOnlyConnection(ours, f"process {pid}", reader, process.uids().effective)
     try:
         connection.hello = _first(connection, pid)
     except BaseException:

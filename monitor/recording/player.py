@@ -50,6 +50,7 @@ class RecordingSource:
         self._block = self._next = 0  # the block, and its first frame that was not handed out yet
         self._told: tuple[str, ...] = ()
         self.status = Status("replay", "", wall())
+        self.owner: int | None = None
 
     # What every source can do
 

@@ -21,6 +21,8 @@ class Source(Protocol):
     """Yields frames; is told what the viewer looks at. No call blocks but `start` and `close`."""
 
     status: Status
+    owner: int | None
+    """The user id of the program, where the system vouches for it."""
 
     def start(self) -> None:
         """Begins. A live source connects in a thread of its own; what fails is in `status`."""

@@ -55,6 +55,7 @@ class LiveSource:
         that is just starting: the pauses stay short until it is there.
         """
         self.status = Status("connecting", "", time.time())
+        self.owner: int | None = None
         self._connect = connect
         self._first = first
         self._ended = ended
@@ -160,6 +161,7 @@ class LiveSource:
         """Reads and writes until the connection ends."""
         another = self._session is not None and self._session != connection.hello.session
         self._session = connection.hello.session
+        self.owner = connection.owner
         with self._lock:
             self._connected = True
             self._outgoing.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import struct
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,6 +94,14 @@ class Connection:
     def by_network(self) -> bool:
         """Whether something may be between that breaks: a cable, a tunnel."""
         return self._socket.family != socket.AF_UNIX
+
+    @property
+    def owner(self) -> int | None:
+        """The user id of the program, as the kernel has it; None over a network, or where it does not say."""
+        if self.by_network or not hasattr(socket, "SO_PEERCRED"):
+            return None
+        _, user, _ = struct.unpack("iII", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return int(user)
 
     @property
     def pending(self) -> bool:

@@ -6,6 +6,7 @@ One tick does everything; screens know nothing of sockets and read only the stor
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from functools import partial
 from pathlib import Path
@@ -83,7 +84,7 @@ class Looptop(BaseApp[int]):
         self.control = Control(self)
         self.tape = Tape(self)
         self.player = self._player(source)
-        self.sources = Sources()
+        self.sources = Sources(self._source_came, lambda: source.owner)
         self.findings = Findings(thresholds or Thresholds())
         self.wishes = Wishes(self, keep_locals)
         self.pulse = Pulse(hz)
@@ -152,6 +153,12 @@ class Looptop(BaseApp[int]):
         """Before the next tick, after what is being done."""
         if self.pulse.hz:
             self.call_later(self.look_now)
+
+    def _source_came(self) -> None:
+        """A file has been read, in another thread."""
+        if self.pulse.hz and self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the dashboard has ended meanwhile
+                self._loop.call_soon_threadsafe(self.look_soon)
 
     @property
     def live_screen(self) -> LiveScreen | None:

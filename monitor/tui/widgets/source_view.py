@@ -2,55 +2,74 @@
 
 from __future__ import annotations
 
-import stat
-from dataclasses import dataclass
-from pathlib import Path
+import threading
+import time
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 from monitor.tui.paint import Line, line
+from monitor.tui.source_files import SourceFile, read_source
 
-MOST_BYTES = 2 << 20
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MOST_FILES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    stamp: tuple[float, int]
-    lines: tuple[str, ...]
+FRESH = 1.0
+"""Seconds after which a file that is still shown is looked at again."""
+READING = SourceFile("is being read …")
 
 
 class Sources:
-    """The files that were looked at. Reading is bounded, and only regular files are read."""
+    """The files that were looked at. They are read in a thread of its own, which may hang where a disk does."""
 
-    def __init__(self) -> None:
-        self._files: dict[str, _File] = {}
+    def __init__(self, came: Callable[[], None] = lambda: None, owner: Callable[[], int | None] = lambda: None) -> None:
+        """`came` is called in the thread when there is something new to show; `owner` is that of the program."""
+        self._came, self._owner = came, owner
+        self._files: dict[str, SourceFile] = {}
+        self._looked: dict[str, float] = {}
+        self._wanted: SimpleQueue[str] = SimpleQueue()
+        self._asked: set[str] = set()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def reading(self) -> bool:
+        """Whether something is asked for that has not come."""
+        return bool(self._asked)
 
     def lines(self, path: str) -> tuple[str, ...] | str:
-        """The lines of a file, or why there are none."""
+        """The lines of a file as they are known by now, or why there are none."""
         if path.startswith("<"):
             return "has no source file"
         if not path.startswith("/") and ":" not in path[:3]:
             return "its path is not known"
-        try:
-            facts = Path(path).stat()
-            if not stat.S_ISREG(facts.st_mode):
-                return "is no regular file"
-            if facts.st_size > MOST_BYTES:
-                return "is too big to be read here"
-            stamp = (facts.st_mtime, facts.st_size)
-            known = self._files.get(path)
-            if known is None or known.stamp != stamp:
-                if len(self._files) >= MOST_FILES:
-                    self._files.clear()
-                text = Path(path).read_bytes()[:MOST_BYTES].decode("utf-8", "replace")
-                known = self._files[path] = _File(stamp, tuple(text.split("\n")))
-        except (OSError, ValueError):
-            return "is not on this machine"
-        return known.lines
+        if path not in self._asked and time.monotonic() - self._looked.get(path, float("-inf")) > FRESH:
+            self._ask(path)
+        return self._files.get(path, READING).lines
+
+    def _ask(self, path: str) -> None:
+        if len(self._files) >= MOST_FILES and path not in self._files:
+            self._files.clear()
+            self._looked.clear()
+        self._asked.add(path)
+        self._wanted.put(path)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._read, name="looptop-sources", daemon=True)
+            self._thread.start()
+
+    def _read(self) -> None:
+        while True:
+            path = self._wanted.get()
+            before = self._files.get(path)
+            found = read_source(path, self._owner(), before)
+            self._files[path], self._looked[path] = found, time.monotonic()
+            self._asked.discard(path)
+            if found is not before:
+                self._came()
 
     def changed_after(self, path: str, when: float) -> bool:
         """Whether the file is newer than what runs, so that its line numbers may be others."""
         known = self._files.get(path)
-        return known is not None and known.stamp[0] > when
+        return known is not None and known.changed > when
 
     def one(self, path: str, number: int) -> str | None:
         """One line without its indentation, or None."""

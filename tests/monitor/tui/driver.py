@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -36,12 +37,19 @@ class Driver:
         """What came, then one tick, then everything painted."""
         self.source.feed(*fed)
         self.clock.advance(seconds)
-        await self.app.tick()
-        await self.pilot.pause()
+        await self.look()
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
+        await self.look()
+
+    async def look(self) -> None:
+        """One tick, and another look when the sources are there that it asks for."""
         await self.app.tick()
+        if self.app.sources.reading:
+            while self.app.sources.reading:
+                await asyncio.sleep(0.001)
+            self.app.look_now()
         await self.pilot.pause()
 
     async def filter_by(self, text: str) -> None:
@@ -49,8 +57,7 @@ class Driver:
         await self.pilot.press("slash")
         self.app.screen.query_one(Input).value = text
         await self.pilot.pause()
-        await self.app.tick()
-        await self.pilot.pause()
+        await self.look()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Waits for a condition, a bounded number of times."""

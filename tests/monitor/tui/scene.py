@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,7 @@ class FakeSource:
         self.requests: list[tuple[int, str, dict[str, Any]]] = []
         self.started = self.closed = False
         self.deaf = False
+        self.owner: int | None = os.geteuid()
 
     def start(self) -> None:
         self.started = True

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
+import tempfile
+import threading
+import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -27,16 +31,14 @@ from monitor.tui.screens.output import OutputScreen
 from monitor.tui.screens.slow import SlowScreen
 from monitor.tui.screens.task import TaskScreen
 from monitor.tui.screens.tasks import TasksScreen
+from monitor.tui.source_files import MOST_BYTES, read_source
 from monitor.tui.terminal.captured import Captured
 from monitor.tui.tick_rate import Pulse
 from monitor.tui.widgets import spark
 from monitor.tui.widgets.column_layout import GAP, lay_out
 from monitor.tui.widgets.header import Situation, header
 from monitor.tui.widgets.histogram import bounds, chart, percentile
-from monitor.tui.widgets.source_view import MOST_BYTES, Sources
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from monitor.tui.widgets.source_view import Sources
 
 ALL = {"tasks": TASKS, "groups": GROUPS, "slow": SLOW, "ended": ENDED}
 
@@ -157,28 +159,102 @@ def test_sparklines() -> None:
 # Source
 
 
+def known(sources: Sources, path: str) -> tuple[str, ...] | str:
+    """The lines once they are read; the first answer is that they are asked for."""
+    sources._looked.clear()
+    sources.lines(path)
+    deadline = time.monotonic() + 20
+    while sources.reading:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    return sources.lines(path)
+
+
 def test_source_is_read_bounded_and_only_from_files(tmp_path: Path) -> None:
-    sources = Sources()
+    came: list[int] = []
+    sources = Sources(lambda: came.append(1), os.geteuid)
     good = tmp_path / "good.py"
     good.write_text("one\n    two\n\tthree\nfour\n", encoding="utf-8")
+    known(sources, str(good))
+    assert came == [1]
     assert sources.one(str(good), 2) == "two"
     assert sources.one(str(good), 99) is None
     assert "has only" in str(sources.around(str(good), 99)[0].parts)
     assert sources.changed_after(str(good), 0)
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
+    socket_path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(socket_path))
     big = tmp_path / "big.py"
     with big.open("wb") as file:
         file.truncate(MOST_BYTES + 1)
+    link = tmp_path / "link.py"
+    link.symlink_to("/proc/self/environ")
     for path, why in (
-        (str(fifo), "no regular file"), ("/dev/zero", "no regular file"), (str(big), "too big"),
+        (str(fifo), "not a regular file"), ("/dev/zero", "not a regular file"), (str(big), "too big"),
+        (str(socket_path), "not a regular file"), (str(tmp_path), "not a regular file"),
+        ("/proc/kmsg", "not a source file"), ("/proc/self/../self/cmdline", "not a source file"),
+        (str(link), "not a source file"), ("/sys/kernel/uevent_seqnum", "not a source file"),
         (str(tmp_path / "none.py"), "not on this machine"), ("<string>", "no source"), ("relative.py", "not known"),
         ("/\0", "not on this machine"), ("", "not known"),
     ):  # fmt: skip
+        assert why in known(sources, path), path
         assert why in str(sources.around(path, 1)[0].parts[0][0])
     good.write_text("uno\ndue\n", encoding="utf-8")
     os.utime(good, (1, 1))
-    assert sources.one(str(good), 2) == "due", "a file that changed is read again"
+    assert known(sources, str(good))[1] == "due", "a file that changed is read again"
+
+
+def test_a_source_file_swapped_for_a_pipe_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at it and its opening."""
+    path, fifo = tmp_path / "a.py", tmp_path / "fifo"
+    path.write_text("one")
+    os.mkfifo(fifo)
+    stop = threading.Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            other = tmp_path / "other"
+            os.link(fifo, other)
+            other.replace(path)
+            other.write_text("one")
+            other.replace(path)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    try:
+        seen = {str(read_source(str(path), os.geteuid()).lines) for _ in range(3000)}
+    finally:
+        stop.set()
+        swapping.join()
+    assert "is not a regular file" in seen
+    assert seen <= {"('one',)", "('',)", "is not a regular file", "is not on this machine"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="it is root who could read more than the owner of the program")
+def test_root_reads_of_a_strangers_program_what_the_stranger_may(tmp_path: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder == Path(tempfile.gettempdir()):
+            break
+        folder.chmod(0o755)
+    secret, own, open_to_all = tmp_path / "secret.py", tmp_path / "own.py", tmp_path / "open.py"
+    hidden = tmp_path / "hidden"
+    hidden.mkdir(mode=0o700)
+    within = hidden / "open.py"
+    for file, mode in ((secret, 0o600), (own, 0o600), (open_to_all, 0o644), (within, 0o644)):
+        file.write_text("text")
+        file.chmod(mode)
+    os.chown(own, 4321, 4321)
+    link = tmp_path / "link.py"
+    link.symlink_to(secret)
+    for stranger in (4321, None):
+        for path in (secret, within, link):
+            assert "not shown to root" in read_source(str(path), stranger).lines, path
+        assert read_source(str(open_to_all), stranger).lines == ("text",)
+    assert read_source(str(own), 4321).lines == ("text",)
+    assert "not shown to root" in read_source(str(own), 4322).lines
+    assert read_source(str(secret), 0).lines == ("text",), "a program of root"
 
 
 # What a program prints

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import weakref
 from asyncio import tasks
 from collections import deque
 from itertools import count
@@ -98,7 +99,7 @@ class State:
         of this one. The step hook does not ask: while somebody watches, ends are booked and the sampler drops what was
         collected."""
         self.loops: dict[Loop, LoopRecord] = {}
-        """The loops that run now."""
+        """The loops that run now. The key of one whose stop may not be seen is an `Unfollowed`."""
         self.changed: deque[TaskRecord] = deque()
         """Born, stepped or ended since the sampler looked; at most MOST_CHANGED."""
         self.lost = 0
@@ -135,6 +136,33 @@ cancellers: dict[int, Canceller] = {}
 settled: dict[int, Canceller] = {}
 """Of those that have ended by it, until the sampler tells their ends."""
 MOST_SETTLED = 2000
+
+
+class Unfollowed(weakref.ref[Any]):
+    """A loop among `loops` whose stop may not be seen: it is found like any other, and not kept alive."""
+
+    __slots__ = ()
+    __hash__ = weakref.ref.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or self() is other
+
+
+def begin_loop(loop: Loop, record: LoopRecord, followed: bool) -> None:
+    """Books that a loop runs. `followed`: its stop will be seen (see `end_loop`)."""
+    loops.pop(loop, None)  # an entry keeps the key that it was made with
+    state.forget_loops()
+    record.followed = followed
+    key: Any = loop if followed else Unfollowed(loop, end_loop)
+    loops[key] = record
+
+
+def end_loop(key: Any, pop: Callable[..., Any] = loops.pop, forget: Callable[[], None] = state.forget_loops) -> None:
+    """Books that a loop does not run any more. Relies on no global name: the interpreter may be ending."""
+    record = pop(key, None)
+    if record is not None:
+        record.followed = False
+        forget()
 
 
 _current: Any = getattr(tasks, "_current_tasks", None) if sys.version_info < (3, 14) else None

@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING, Any
 from ..base import protocol, sites
 from . import in_python
 from .accounting import (
+    Unfollowed,
     _current,
     add_changed,
     adopt,
+    begin_loop,
     changed,
     current_task_of,
+    end_loop,
     loops,
     make_first_step_callback,
     new_table,
@@ -45,13 +48,16 @@ __all__ = [
     "HOOKS",
     "add_changed",
     "adopt",
+    "begin_loop",
     "changed",
     "current_task_of",
+    "end_loop",
     "loops",
     "new_table",
     "prune",
     "record_of",
     "records",
+    "running",
     "site_aggregates",
     "state",
     "strip_hook_frame",
@@ -148,6 +154,17 @@ def is_asyncios(function: Any) -> bool:
         events.Handle.__init__.__code__.co_filename,
         base_events.BaseEventLoop.time.__code__.co_filename,
     )
+
+
+def running() -> list[tuple[Any, LoopRecord]]:
+    """The loops that run now, with their records."""
+    found = []
+    entries: list[tuple[Any, LoopRecord]] = list(loops.items())
+    for key, record in entries:
+        loop: Any = key() if type(key) is Unfollowed else key
+        if loop is not None:
+            found.append((loop, record))
+    return found
 
 
 def cost_of_a_step() -> float:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     Loop = asyncio.AbstractEventLoop
 
 
+_ASYNCIOS = base_events.BaseEventLoop.run_forever.__code__.co_filename
+"""What asyncio's own `run_forever` starts it also says the stop of, as uvloop does; others may not."""
+
+
 class Loops:
     """All loops that have run since the probe came, and the hooks that find them."""
 
@@ -47,7 +51,9 @@ class Loops:
         for cls in _foreign_classes():
             self._hook_class(cls)
         for loop, thread in running_loops():
-            self._started(loop, thread)
+            self._started(
+                loop, thread, getattr(type(loop), "run_forever", None) is base_events.BaseEventLoop.run_forever
+            )
             tasks = asyncio.all_tasks(loop)
             while tasks:
                 install.adopt(tasks.pop(), install.loops[loop], predates_probe=True)
@@ -98,7 +104,7 @@ class Loops:
                 record = self._known[loop] = self._new(loop)
             if events._get_running_loop() is loop:
                 # Met in its own thread before its start was seen: uvloop was imported before the probe came.
-                self._started(loop, (get_ident(), get_native_id(), 0))
+                self._started(loop, (get_ident(), get_native_id(), 0), False)
         except Exception as error:
             self._registry.fail("loop start", error)
             return LoopRecord(loop, 0, "", True)
@@ -118,7 +124,9 @@ class Loops:
             original(loop)
             try:
                 if loop is not None:
-                    self._started(loop, (get_ident(), get_native_id(), depth_of(sys._getframe(1))))
+                    frame = sys._getframe(1)
+                    thread = get_ident(), get_native_id(), depth_of(frame)
+                    self._started(loop, thread, frame.f_code.co_filename == _ASYNCIOS or kind_of(loop) == "uvloop")
                 else:
                     self._stopped(get_ident())
             except Exception as error:
@@ -150,20 +158,19 @@ class Loops:
 
         return call_exception_handler
 
-    def _started(self, loop: Loop, thread: tuple[int, int, int]) -> None:
+    def _started(self, loop: Loop, thread: tuple[int, int, int], followed: bool) -> None:
         record = self._known.get(loop)
         if record is None:
             record = self._known[loop] = self._new(loop)
         record.thread, record.thread_native, record.depth = thread
         record.started = record.nested = record.beat_sent = 0.0
-        install.loops[loop] = record
+        install.begin_loop(loop, record, followed)
 
     def _stopped(self, thread: int) -> None:
-        for loop, record in list(install.loops.items()):
+        for key, record in list(install.loops.items()):
             if record.thread == thread:
                 record.started = record.beat_sent = 0.0
-                install.loops.pop(loop, None)
-        install.state.forget_loops()
+                install.end_loop(key)
 
 
 def kind_of(loop: Loop) -> str:

@@ -114,12 +114,14 @@ class LoopClock:
 
     __slots__ = (
         "busy",
+        "followed",  # True: its stop will be seen, and until then asyncio's own code runs it
         "nested",  # time of eager first steps inside the step that runs
         "started",  # start of the callback that runs now, or 0.0
         "steps",
     )
 
     busy: float
+    followed: bool
     nested: float
     started: float
     steps: int
@@ -161,6 +163,7 @@ class LoopRecord(LoopClock):
         self.clocked = clocked
         self.cpu_before: float | None = None
         self.schedules = True
+        self.followed = False
         self.thread = 0
         self.thread_native = 0
         self.depth = 0

@@ -43,7 +43,7 @@ class Changes:
 
 
 class Sampler:
-    """The only reader of `hot.changed`."""
+    """The only reader of `install.changed`."""
 
     def __init__(self, all_loops: loops.Loops, tables: Tables, events: Events) -> None:
         self.tables = tables
@@ -144,7 +144,7 @@ class Sampler:
                 changes.sites.add(counts.site)
                 self._events.leave_unnamed(counts.untold)
                 counts.untold = 0
-        for loop in list(install.loops):
+        for loop, _ in install.running():
             running = install.record_of(install.current_task_of(loop))
             if running is None:
                 continue

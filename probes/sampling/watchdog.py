@@ -162,7 +162,7 @@ class Watchdog:
         """Samples the loops that are in a callback; returns those that have no beat under way."""
         frames: dict[int, Any] | None = None
         silent = []
-        for loop, record in list(install.loops.items()):
+        for loop, record in install.running():
             started = record.started
             if record.beat_sent:
                 record.lag_peak = max(record.lag_peak, now - record.beat_sent)

@@ -18,31 +18,31 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 WATCHED = """
 import asyncio, gc, sys, weakref
-from probes import hot
+from probes.hooks import install
 from probes.hooks.loops import Loops
 from probes.hooks.registry import Registry
 
 notices = []
 registry = Registry(notices.append)
 loops = Loops(registry)
-hot.state.on_error = registry.fail
-hot.state.on_slow = lambda *_: None
-hot.state.slow_threshold = 1e9
+install.state.on_error = registry.fail
+install.state.on_slow = lambda *_: None
+install.state.slow_threshold = 1e9
 loops.install()
-hot.state.watching = True
+install.state.watching = True
 loops.watch()
 """
 
 twins = pytest.mark.parametrize("pure", ["", "1"], ids=["C", "Python"])
 
 
-def run(python: str, pure: str, script: str, timeout: float = 60.0) -> list[str]:
+def run(python: str, pure: str, script: str, before: str = "") -> list[str]:
     """What a script prints that has the hooks in it; it must end well, and be silent on stderr."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "LOOPTOP_PURE": pure}
     env.setdefault("PYTHONMALLOC", "debug")
     done = subprocess.run(
-        [python, "-c", WATCHED + textwrap.dedent(script) + "\nprint(hot.HOOKS)\nassert not notices, notices\n"],
-        env=env, capture_output=True, text=True, timeout=timeout,
+        [python, "-c", f"{before}\n" + WATCHED + textwrap.dedent(script) + "\nprint(install.HOOKS)\nassert not notices, notices\n"],
+        env=env, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, f"{done.returncode}: {done.stderr[-2000:]}"
     assert done.stderr == ""
@@ -125,3 +125,98 @@ def test_whoever_holds_all_that_the_collector_knows_switches_no_hook_off(python:
         """,
     )
     assert lines == ["True"]
+
+
+OWN_LOOP = """
+        from _asyncio import _set_running_loop  # as a module has it that was imported before the probe came
+
+        class Loop(asyncio.SelectorEventLoop):
+            def run_forever(self):
+                setter(self)
+                self._stopping = False
+                while not self._stopping:
+                    self._run_once()
+                if proper:
+                    setter(None)
+                self._stopping = False
+
+        async def work():
+            await asyncio.sleep(0)
+            await asyncio.get_running_loop().create_task(asyncio.sleep(0))
+            return "fine"
+
+        def fails(function, *args):
+            try:
+                function(*args)
+            except RuntimeError as error:
+                return str(error) == "Event loop is closed"
+
+        for setter, proper in (
+            (_set_running_loop, True), (_set_running_loop, False),
+            (asyncio._set_running_loop, True), (asyncio._set_running_loop, False),
+        ):
+            loop = Loop()
+            print(loop.run_until_complete(work()))
+"""
+
+
+@twins
+def test_a_closed_loop_of_a_class_that_runs_itself_takes_nothing(python: str, pure: str) -> None:
+    lines = run(
+        python,
+        pure,
+        OWN_LOOP
+        + """
+            loop.close()
+            coro = work()
+            print(fails(loop.call_soon, print), fails(loop.create_task, coro))
+            coro.close()
+            _set_running_loop(None)
+        """,
+    )
+    assert lines == ["fine", "True True"] * 4
+
+
+@twins
+def test_no_loop_of_a_class_that_runs_itself_is_kept_alive(python: str, pure: str) -> None:
+    lines = run(
+        python,
+        pure,
+        OWN_LOOP
+        + """
+            _set_running_loop(None)
+            loop.close()
+            gone = weakref.ref(loop)
+            del loop
+            gc.collect()
+            print(gone() is None, len(install.running()))
+        """,
+    )
+    assert lines == ["fine", "True 0"] * 4
+
+
+@twins
+def test_no_uvloop_is_kept_alive(python: str, pure: str) -> None:
+    lines = run(
+        python,
+        pure,
+        """
+        try:
+            import uvloop
+        except ImportError:
+            print("none here")
+        else:
+            async def work():
+                await asyncio.gather(asyncio.sleep(0), asyncio.sleep(0))
+
+            loop = uvloop.new_event_loop()
+            loop.run_until_complete(work())
+            loop.close()
+            gone = weakref.ref(loop)
+            del loop
+            gc.collect()
+            print(gone() is None, len(install.running()))
+        """,
+        before="import contextlib\nwith contextlib.suppress(ImportError):\n    import uvloop",
+    )
+    assert lines in (["True 0"], ["none here"])

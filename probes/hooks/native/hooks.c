@@ -95,10 +95,16 @@ static int is_set(PyObject *object, PyObject *name) {
     return value != Py_None;
 }
 
+static int is_followed(State *state, PyObject *loop) {
+    return LIKELY(loop == state->last_loop) && ((LoopClock *)state->last_record)->followed;
+}
+
 /* What BaseEventLoop checks first; 0 where everything is as usual, and where it cannot be told: then asyncio's own
  * code will say what is wrong. */
 static int needs_asyncio_path(State *state, PyObject *loop) {
-    int closed = is_true(loop, str_closed), debug = closed == 0 ? is_true(loop, str_debug) : 1;
+    /* While asyncio's own code runs a loop it is not closed; others may run and close theirs as they like. */
+    int closed = is_followed(state, loop) ? 0 : is_true(loop, str_closed);
+    int debug = closed == 0 ? is_true(loop, str_debug) : 1;
     if (closed < 0 || debug < 0)
         PyErr_Clear();
     return closed != 0 || debug != 0;
@@ -914,7 +920,7 @@ out:
 /* Task(coro, loop=loop), with the keywords of the time before: Task takes what it needs from them. */
 static PyObject *new_task(State *state, PyObject *loop, PyObject *coro) {
     PyObject *keywords = NULL, *positional, *task;
-    if (loop != state->last_loop || state->task_new == NULL || state->task_init == NULL) {
+    if (!is_followed(state, loop) || state->task_new == NULL || state->task_init == NULL) {
         PyObject *stack[2] = {coro, loop};
         return PyObject_Vectorcall((PyObject *)state->task_type, stack, 1, kw_loop);
     }
@@ -927,9 +933,9 @@ static PyObject *new_task(State *state, PyObject *loop, PyObject *coro) {
             return NULL;
         }
         /* Making the dictionary may collect garbage, and with it run code that makes tasks on another loop. */
-        if (loop == state->last_loop && state->last_keywords == NULL) {
+        if (is_followed(state, loop) && state->last_keywords == NULL) {
             Py_INCREF(keywords);
-            state->last_keywords = keywords; /* goes when the loop leaves */
+            state->last_keywords = keywords; /* keeps the loop, and goes when it stops */
         }
     }
     positional = PyTuple_New(1);

@@ -78,6 +78,7 @@ typedef struct {
     PyObject_HEAD
     double started, busy, nested;
     int64_t steps;
+    char followed; /* asyncio's own code runs the loop, and says when it stops */
 } LoopClock;
 
 typedef struct {

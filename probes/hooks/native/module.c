@@ -28,7 +28,7 @@ PyObject *find_loop(State *state, PyObject *loop) {
     if (known) {
         PyObject *record = state->last_record, *keywords = state->last_keywords;
         Py_INCREF(clock);
-        state->last_loop = loop; /* never followed, only compared; who removes it from `loops` calls forget_loops */
+        state->last_loop = loop; /* only compared: it may be gone; who removes it from `loops` calls forget_loops */
         state->last_record = clock;
         state->last_keywords = NULL;
         Py_XDECREF(record); /* only now: what goes with them may run code that comes here again */

@@ -285,6 +285,7 @@ static PyMemberDef clock_members[] = {
     {"busy", T_DOUBLE, offsetof(LoopClock, busy), 0, NULL},
     {"nested", T_DOUBLE, offsetof(LoopClock, nested), 0, NULL},
     {"steps", T_LONGLONG, offsetof(LoopClock, steps), 0, NULL},
+    {"followed", T_BOOL, offsetof(LoopClock, followed), 0, NULL},
     {NULL},
 };
 

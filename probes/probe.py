@@ -71,7 +71,7 @@ class Probe:
         self.loops = Loops(self.registry)
         self.loops.on_unhandled = self.events.unhandled
         self.sampler = Sampler(self.loops, tables, self.events)
-        self.signs = Signs(self.loops, tables, self.watchdog.starved)
+        self.signs = Signs(self.loops, tables, self.watchdog)
         self.unawaited = Unawaiteds()
         self.memory = Memory(self)
         self.hush = Hush(lambda: (self.watchdog.ids, 1 + self.watchdog.starting))
@@ -129,6 +129,7 @@ class Probe:
         """The body of the probe's thread: returns when the probe has left."""
         self._thread = get_ident()
         try:
+            self.watchdog.gil.own.add(get_ident())
             self.server.run()
         except LostError:
             pass  # the program closed our sockets; whatever has their numbers now is not ours

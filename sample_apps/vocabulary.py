@@ -35,6 +35,7 @@ Kind = Literal[
 ]
 Problem = Literal[
     "loop_blocked",
+    "gil_wait",
     "task_busy",
     "busy_loop",
     "tasks_growing",

@@ -74,12 +74,33 @@ KINDS: tuple[Kind, ...] = (
         "blocking_call_thread",
         "the watchdog's stacks, caught while it blocked; a loop that is blocked now is told before it ends",
         "callbacks below the slow threshold of the viewer, however many; what ends before it is caught has no line; "
-        "time for which the loop was ready and got no processor (a crowded machine) is not counted; on uvloop "
+        "time for which the loop was ready and got no processor (a crowded machine), or waited for the GIL, is not "
+        "counted; on uvloop "
         "callbacks that are no steps of tasks",
         (
             Threshold("total", 0.5, "s", "how long one line must have blocked within the window"),
             Threshold("window", 30, "s", "the time that is looked at"),
             Threshold("now", 1.0, "s", "a loop that has been blocked for so long is told at once"),
+        ),
+    ),
+    Kind(
+        "gil_wait",
+        "loop waits for the GIL",
+        "bad",
+        "Another thread has the interpreter lock: the loop is ready to go on and cannot, whichever line it is at. "
+        "That line is innocent; moving it to a thread makes it worse.",
+        "Move the work of the other thread to a process (ProcessPoolExecutor), give it less at a time, or use a "
+        "library that releases the GIL while it computes.",
+        "gil_hog",
+        "cpu_bound_pool",
+        "what the loop's thread sleeps in, asked of the kernel while a callback is slow, its CPU time, and that of the "
+        "other threads; the line of the one that ran is read when it gives the GIL away",
+        "waits between two callbacks, which are lag; short waits where /proc/self/task/TID/syscall cannot be read; "
+        "C libraries other than glibc; sub-interpreters with their own GIL; a thread that sleeps while it "
+        "has the GIL",
+        (
+            Threshold("total", 0.5, "s", "how long the GIL must have been held at one line within the window"),
+            Threshold("window", 30, "s", "the time that is looked at"),
         ),
     ),
     Kind(

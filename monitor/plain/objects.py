@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from monitor.store.cancel_text import words
-from monitor.store.model import CancelledBy, EndedTask, Failure, Loop, Site, SlowCallback, Task, TaskDetail, Unhandled
+from monitor.store.model import (
+    CancelledBy,
+    EndedTask,
+    Failure,
+    GilHolder,
+    Loop,
+    Site,
+    SlowCallback,
+    Task,
+    TaskDetail,
+    Unhandled,
+)
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
@@ -178,6 +189,18 @@ def _outcome(task: EndedTask) -> str | None:
     return None if task.outcome == "ended" else task.outcome
 
 
+def holder_object(holder: GilHolder | None) -> Object | None:
+    """Which thread had the GIL, and where; null where it is not known."""
+    if holder is None:
+        return None
+    return {
+        "thread": holder.thread,
+        "threads": holder.threads,
+        "line": site_object(holder.line),
+        "stack": stack(holder.stack),
+    }
+
+
 def slow_callback_object(slow: SlowCallback) -> Object:
     """A slow callback, with the code that blocked, outermost first."""
     return {
@@ -185,6 +208,8 @@ def slow_callback_object(slow: SlowCallback) -> Object:
         "time": seconds(slow.at),
         "duration": seconds(slow.duration),
         "starved": seconds(slow.starved),
+        "gil": seconds(slow.gil),
+        "held_by": holder_object(slow.held_by),
         "loop": slow.loop,
         "task": slow.task,
         "name": slow.name,

@@ -313,7 +313,17 @@ def _slow(thing: Object) -> str:
     whose = _who(thing, thing["callback"])
     where = thing["line"] or (thing["stack"][-1] if thing["stack"] else None)
     at = _place(where) if where else "over before it was caught"
-    return f"{fmt.duration(thing['duration'])}  {at}  in {whose}"
+    return f"{fmt.duration(thing['duration'])}  {at}  in {whose}{_gil(thing)}"
+
+
+def _gil(thing: Object) -> str:
+    """How much of it was waiting for the GIL, and who had that."""
+    if not thing["gil"]:
+        return ""
+    holder = thing["held_by"]
+    name = f"thread {holder['thread']}" if holder and holder["thread"] else "another thread"
+    where = f" at {_place(holder['line'])}" if holder and holder["line"] else ""
+    return f"  waited {fmt.duration(thing['gil'])} for the GIL: {name} had it{where}"
 
 
 def _ended(thing: Object) -> str:

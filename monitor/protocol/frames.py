@@ -135,6 +135,15 @@ class CancelledBy(msgspec.Struct, frozen=True, kw_only=True):
     through_name: Text = ""
 
 
+class GilHolder(msgspec.Struct, frozen=True):
+    """The line at which other threads had the GIL for longest, while a callback waited for it."""
+
+    thread: str  # that ran most there; empty: without a name
+    threads: Int = 1  # that had it, also at other lines
+    stack: list[Int] = []
+    blame: Int = -1
+
+
 class Signs(msgspec.Struct, frozen=True, kw_only=True):
     """What findings are made of and no row tells: ids of tasks (0: not known), numbers of things."""
 
@@ -149,6 +158,8 @@ class Signs(msgspec.Struct, frozen=True, kw_only=True):
     timers: list[tuple[Int, Int, list[tuple[Text, Int]]]] = []  # loop, number, what a sample of them calls
     blocked: list[tuple[Int, Microseconds, Microseconds, Stack, Int]] = []
     """Loop, for how long, how much of it without a CPU, stack, index of the line to blame."""
+    gil: list[tuple[Int, Microseconds, GilHolder | None]] = []
+    """Loop, how much of what it is blocked for now was waiting for the GIL, who had it."""
 
 
 class Tick(Frame, frozen=True, kw_only=True, tag="tick"):
@@ -195,6 +206,8 @@ class Event(Frame, frozen=True, kw_only=True, tag="event"):
     loop: Int = 0
     duration: Microseconds = 0
     starved: Microseconds = 0
+    gil: Microseconds = 0
+    held_by: GilHolder | None = None
     task: Int | None = None
     name: Text | None = None
     callback: Text = ""

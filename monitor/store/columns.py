@@ -233,6 +233,16 @@ SLOW: tuple[Column[BlockingLine], ...] = (
     figure("count", "Count", 6, "how often", fmt.count, lambda b, s: b.count),
     figure("total", "Total", 7, "how long, together", fmt.duration, lambda b, s: b.total, unit="s"),
     figure("worst", "Worst", 7, "the longest", fmt.duration, lambda b, s: b.worst, unit="s"),
+    figure(
+        "gil",
+        "GIL",
+        7,
+        "how much of it was waiting for the GIL, which other threads had: the line is innocent of that",
+        lambda seconds: fmt.duration(seconds) if seconds else "",
+        lambda b, s: b.gil,
+        unit="s",
+        priority=2,
+    ),
     Column(
         "last",
         "Last",

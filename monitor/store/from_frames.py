@@ -9,6 +9,7 @@ from monitor.store.model import (
     CancelledBy,
     EndedTask,
     Failure,
+    GilHolder,
     NeverAwaited,
     Notice,
     Session,
@@ -74,6 +75,8 @@ def slow_callback_of(event: frames.Event, tables: Tables) -> SlowCallback:
         at=event.at * SECOND,
         duration=event.duration * SECOND,
         starved=event.starved * SECOND,
+        gil=event.gil * SECOND,
+        held_by=holder_of(event.held_by, tables),
         loop=event.loop,
         task=event.task,
         name=event.name,
@@ -82,6 +85,13 @@ def slow_callback_of(event: frames.Event, tables: Tables) -> SlowCallback:
         blame=event.blame,
         samples=event.samples,
     )
+
+
+def holder_of(holder: frames.GilHolder | None, tables: Tables) -> GilHolder | None:
+    """Who had the GIL."""
+    if holder is None:
+        return None
+    return GilHolder(holder.thread, holder.threads, tables.stack(holder.stack), holder.blame)
 
 
 def ended_task_of(event: frames.Event, tables: Tables) -> EndedTask:

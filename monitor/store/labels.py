@@ -10,7 +10,7 @@ from monitor import formatting as fmt
 from monitor.store.cancel_text import words
 
 if TYPE_CHECKING:
-    from monitor.store.model import CancelledBy, Site
+    from monitor.store.model import CancelledBy, GilHolder, Site
     from monitor.store.store import Store
 
 SHORT_NAME = 16
@@ -33,6 +33,12 @@ def who(name: str | None, what: str | None) -> str:
     if not name or not what:
         return name or what or ""
     return called(name, what.removesuffix("()"))
+
+
+def holder_text(holder: GilHolder) -> str:
+    """`thread crunch`, `thread crunch and 3 more`: who had the GIL."""
+    name = f"thread {holder.thread}" if holder.thread else "a thread"
+    return f"{name} and {holder.threads - 1} more" if holder.threads > 1 else name
 
 
 def when(at: float, store: Store) -> str:

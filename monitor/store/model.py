@@ -158,6 +158,21 @@ class EndedTask:
 
 
 @dataclass(frozen=True, slots=True)
+class GilHolder:
+    """The line at which other threads had the GIL for longest while a loop waited for it."""
+
+    thread: str
+    threads: int  # that had it, also at other lines
+    stack: tuple[Site, ...]  # outermost first
+    blame: int
+
+    @property
+    def line(self) -> Site | None:
+        """The line to blame."""
+        return blamed(self.stack, self.blame)
+
+
+@dataclass(frozen=True, slots=True)
 class SlowCallback:
     """A step or callback longer than the threshold, and what it did meanwhile."""
 
@@ -172,6 +187,13 @@ class SlowCallback:
     blame: int
     samples: int
     starved: float = 0.0  # how much of the duration was waiting for a processor
+    gil: float = 0.0  # and for the GIL, which other threads had
+    held_by: GilHolder | None = None  # who had it; None also if that could not be seen
+
+    @property
+    def own(self) -> float:
+        """What it did take itself (s): neither waiting for a processor nor for the GIL."""
+        return max(self.duration - self.starved - self.gil, 0.0)
 
     @property
     def line(self) -> Site | None:

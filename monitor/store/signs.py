@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.store.from_frames import canceller_of
+from monitor.store.from_frames import canceller_of, holder_of
 from monitor.store.microseconds import SECOND
-from monitor.store.model import CancelledBy, Site, blamed
+from monitor.store.model import CancelledBy, GilHolder, Site, blamed
 
 if TYPE_CHECKING:
     from monitor.protocol import frames
@@ -91,6 +91,13 @@ class BlockedNow:
     starved: float  # of it, waiting for a processor
     stack: tuple[Site, ...]
     blame: int
+    gil: float = 0.0  # of it, waiting for the GIL
+    held_by: GilHolder | None = None
+
+    @property
+    def own(self) -> float:
+        """What it did take itself (s): neither waiting for a processor nor for the GIL."""
+        return max(self.duration - self.starved - self.gil, 0.0)
 
     @property
     def line(self) -> Site | None:
@@ -116,6 +123,7 @@ class Signs:
 def signs_of(told: frames.Signs, at: float, tables: Tables) -> Signs:
     """What a frame says, its lines looked up."""
     site = tables.site
+    waits = {loop: (us * SECOND, holder_of(holder, tables)) for loop, us, holder in told.gil}
     cancellers = {task: canceller_of(by, tables) for task, by in told.cancellers}
     return Signs(
         at=at,
@@ -139,7 +147,7 @@ def signs_of(told: frames.Signs, at: float, tables: Tables) -> Signs:
         went_on=tuple(WentOn(task, times, site(line), cancellers.get(task)) for task, times, line in told.cancelled),
         timers=tuple(TimersOf(loop, number, tuple(calls)) for loop, number, calls in told.timers),
         blocked=tuple(
-            BlockedNow(loop, us * SECOND, starved * SECOND, tables.stack(lines), blame)
+            BlockedNow(loop, us * SECOND, starved * SECOND, tables.stack(lines), blame, *waits.get(loop, (0.0, None)))
             for loop, us, starved, lines, blame in told.blocked
         ),
     )

@@ -24,6 +24,7 @@ class BlockingLine:
     worst: float = 0.0
     last: float = 0.0  # when it last ended, Unix time
     callbacks: deque[SlowCallback] = field(default_factory=lambda: deque(maxlen=MOST_OF_A_LINE))
+    gil: float = 0.0  # of the total: waiting for the GIL, which other threads had
 
 
 class SlowLog:
@@ -43,6 +44,7 @@ class SlowLog:
             group = self.lines[slow.line] = BlockingLine(slow.line)
         group.count += 1
         group.total += slow.duration
+        group.gil += slow.gil
         group.worst = max(group.worst, slow.duration)
         group.last = max(group.last, slow.at)
         self._kept += len(group.callbacks) < MOST_OF_A_LINE

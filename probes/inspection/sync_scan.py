@@ -14,6 +14,7 @@ from time import monotonic, sleep, thread_time
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any
 
+from .. import gil
 from ..base import sites
 from ..base.stacks import frames_of
 from ..hooks import cancellation, install
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from ..base.stacks import StackFrame
     from ..hooks.loops import Loops
     from ..hooks.records import TaskRecord
-    from ..sampling.cpu_wait import Starved
+    from ..sampling.watchdog import Watchdog
 
 MOST_TASKS = 20_000
 MOST_WAITERS = 50
@@ -76,9 +77,9 @@ class _Seen:
 class Signs:
     """The newest look. `facts` is the `signs` of a tick."""
 
-    def __init__(self, all_loops: Loops, tables: Tables, starved: Starved) -> None:
+    def __init__(self, all_loops: Loops, tables: Tables, watchdog: Watchdog) -> None:
         self._loops = all_loops
-        self._starved = starved
+        self._watchdog = watchdog
         self._tables = tables
         self._numbers = Numbers()
         self._things = Things(self._numbers, tables)
@@ -135,6 +136,7 @@ class Signs:
             "executors": executors.rows_of(self._numbers, seen.waited),
             "timers": self._timers(),
             "blocked": self._blocked(),
+            "gil": self._waits_for_the_gil(),
             **self._things.sizes(),
         }
 
@@ -271,9 +273,18 @@ class Signs:
             stack = stack_of(sys._current_frames().get(record.thread), record.depth)
             if record.started == started and stack:
                 lines = [self._tables.site(code, line) for code, line in stack]
-                starved = self._starved.since(record, started, record.busy)
+                starved = self._watchdog.starved.so_far(record, started).starved
                 facts = [round((now - started) * 1e6), round(starved * 1e6)]
                 rows.append([record.id, *facts, lines, sites.blamed(list(stack))])
+        return rows
+
+    def _waits_for_the_gil(self) -> list[list[Any]]:
+        """What the callbacks that run now have waited for the GIL so far."""
+        rows = []
+        for record in list(install.loops.values()):
+            wait = self._watchdog.gil.so_far(record, record.started)
+            if wait is not None:
+                rows.append([record.id, *gil.facts(wait, self._tables).values()])
         return rows
 
 

@@ -25,11 +25,23 @@ MOST_READINGS = 400
 
 
 class Reading(NamedTuple):
-    """What the thread of a loop had waited for a processor at a moment, and how busy the loop had been (s)."""
+    """At a moment: CPU time of the thread of a loop, its waiting for a processor, and busy time of the loop (s)."""
 
     at: float
+    ran: float
     waited: float
     busy: float
+
+
+class Spent(NamedTuple):
+    """Where the time of a callback went (s): CPU time, waiting for a processor, and the rest, asleep in the kernel."""
+
+    ran: float
+    starved: float
+    asleep: float
+
+
+NOTHING = Spent(0.0, 0.0, 0.0)
 
 
 class Starved:
@@ -37,7 +49,7 @@ class Starved:
 
     def __init__(self) -> None:
         self._last: dict[int, Reading] = {}  # by id of the loop
-        self._baselines: dict[int, tuple[float, float]] = {}  # of the callback that started then: what it began with
+        self._baselines: dict[int, Reading] = {}  # of the callback that runs: at its start
         self._unclocked: dict[int, deque[Reading]] = {}
 
     def look(self, records: Iterable[LoopRecord]) -> None:
@@ -55,27 +67,31 @@ class Starved:
                 continue
             reading = _read(record, started, busy)
             if started and last is not None and last.at < started:
-                self._baselines[record.id] = started, _before(last, reading, started, busy)
+                self._baselines[record.id] = _before(last, reading, started, busy)
             if not record.clocked:
                 self._unclocked.setdefault(record.id, deque(maxlen=MOST_READINGS)).append(reading)
             self._keep(record, reading)
 
-    def since(self, record: LoopRecord, started: float, busy: float, ended: float = 0.0) -> float:
-        """How much of a callback that goes on, or ends now, was waiting for a processor (s).
+    def of(self, record: LoopRecord, started: float, busy: float, ended: float) -> Spent:
+        """Where the time of a callback that has just ended went, read now.
 
         `busy` is what the loop had been busy when the callback started.
         """
         last, baseline = self._last.get(record.id), self._baselines.get(record.id)
         reading = _read(record, started, busy)
-        if baseline is not None and baseline[0] == started:
-            before = baseline[1]
-        elif last is not None and last.at <= reading.at:
-            before = _before(last, reading, started, busy)
-        else:
-            return 0.0
-        if ended:  # so that what follows at once has a baseline of its own
-            self._keep(record, reading)
-        return min(max(reading.waited - before, 0.0), (ended or reading.at) - started)
+        self._keep(record, reading)  # what follows at once has a baseline of its own
+        if baseline is None or baseline.at != started:
+            if last is None or last.at > reading.at:
+                return NOTHING
+            baseline = _before(last, reading, started, busy)
+        return _spent(baseline, reading, ended)
+
+    def so_far(self, record: LoopRecord, started: float) -> Spent:
+        """Where the time of a callback that goes on went, up to the last look."""
+        last, baseline = self._last.get(record.id), self._baselines.get(record.id)
+        if last is None or baseline is None or baseline.at != started or last.at < started:
+            return NOTHING
+        return _spent(baseline, last, last.at)
 
     def between(self, record: LoopRecord, begin: float, end: float) -> float:
         """How much of a stretch of time was waiting for a processor (s); for loops that are not clocked."""
@@ -96,14 +112,23 @@ class Starved:
 
 def _read(record: LoopRecord, started: float, busy: float) -> Reading:
     at = monotonic()
-    return Reading(at, waited(record.thread_native), busy + (at - started if started else 0.0))
+    ran, waited = schedule_of(record.thread_native)
+    return Reading(at, ran, waited, busy + (at - started if started else 0.0))
 
 
-def _before(last: Reading, reading: Reading, started: float, busy: float) -> float:
-    """What a callback began with, between two readings: who was ready for how long tells who waited."""
+def _before(last: Reading, reading: Reading, started: float, busy: float) -> Reading:
+    """The figures at the start of a callback, between two readings: in proportion to how long the loop was busy."""
     others = min(max(busy - last.busy, 0.0), max(started - last.at, 0.0))
-    own = max(reading.at - max(started, last.at), 1e-9)
-    return last.waited + (reading.waited - last.waited) * others / (others + own)
+    share = others / (others + max(reading.at - max(started, last.at), 1e-9))
+    ran = last.ran + (reading.ran - last.ran) * share
+    return Reading(started, ran, last.waited + (reading.waited - last.waited) * share, busy)
+
+
+def _spent(baseline: Reading, reading: Reading, ended: float) -> Spent:
+    took = ended - baseline.at
+    ran = min(max(reading.ran - baseline.ran, 0.0), took)
+    starved = min(max(reading.waited - baseline.waited, 0.0), took)
+    return Spent(ran, starved, max(took - ran - starved, 0.0))
 
 
 def _at(readings: list[Reading], when: float) -> float:
@@ -115,15 +140,16 @@ def _at(readings: list[Reading], when: float) -> float:
     return before.waited + (after.waited - before.waited) * (when - before.at) / (after.at - before.at)
 
 
-def waited(native: int) -> float:
-    """Seconds for which a thread of this process was ready and got no processor."""
+def schedule_of(native: int) -> tuple[float, float]:
+    """For how long a thread of this process has run, and was ready and got no processor (s); 0.0 if unknown."""
     try:
         file = os.open(f"/proc/self/task/{native}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return 0.0
+        return 0.0, 0.0
     try:
-        return int(os.read(file, 100).split()[1]) * 1e-9
-    except (OSError, ValueError, IndexError):
-        return 0.0
+        ran, waited, _ = os.read(file, 100).split()
+        return int(ran) * 1e-9, int(waited) * 1e-9
+    except (OSError, ValueError):
+        return 0.0, 0.0
     finally:
         os.close(file)

@@ -18,14 +18,16 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
+from ..gil import Gil
 from ..hooks import install, loops
 from ..hooks.records import coro_name, task_name
-from .cpu_wait import Starved
+from .cpu_wait import NOTHING, Starved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
 
+    from ..gil import Wait
     from ..hooks.records import LoopRecord, TaskRecord
 
 Stack = tuple[tuple["CodeType", int], ...]
@@ -44,7 +46,7 @@ REST = 0.2
 class SlowCallback:
     """A callback that was too slow, as booked in the app's thread; the sampler makes an event of it."""
 
-    __slots__ = ("callback", "duration", "ended", "loop", "name", "samples", "starved", "task")
+    __slots__ = ("callback", "duration", "ended", "loop", "name", "samples", "starved", "task", "waited")
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class SlowCallback:
         self.duration = duration
         self.samples = samples
         self.starved = 0.0  # of the duration
+        self.waited: Wait | None = None  # for the GIL
 
     def heaviest(self) -> tuple[Stack, float]:
         """The stack at the line where the callback was found most of its time, and that time (s)."""
@@ -94,6 +97,7 @@ class Watchdog:
         self._looked = 0.0
         self._looking = allocate_lock()
         self.starved = Starved()
+        self.gil = Gil(stack_of)
 
     @property
     def interval(self) -> float:
@@ -105,6 +109,7 @@ class Watchdog:
         self._running += 1
         self._looked = monotonic()
         self.starved.look(list(install.loops.values()))
+        self.gil.look(self.gil.see(frames=False), (), late=False)
         self.starting += 1
         try:
             start_thread(self._run, (self._running, wait))
@@ -120,6 +125,7 @@ class Watchdog:
         self.ids.append(get_native_id())
         self.starting -= 1
         try:
+            self.gil.own.add(get_ident())
             while number == self._running and not wait(self.interval):
                 self.look()
                 self.cpu = thread_time()
@@ -127,6 +133,8 @@ class Watchdog:
             install.state.on_error("watchdog", error)
         finally:
             self.starved.forget()
+            self.gil.forget()
+            self.gil.own.discard(get_ident())
 
     def look_if_late(self) -> None:
         """Looks, in the other thread of the probe, if the last look is too long ago. Called whenever that may have
@@ -149,14 +157,30 @@ class Watchdog:
         while True:
             now = monotonic()
             silent = self._sample_all(now)
-            self._looked = now
-            self.starved.look(list(install.loops.values()))
+            late, self._looked = now - self._looked > 2 * self.interval, now
+            self._see_why(list(install.loops.values()), now, late)
             for loop, record in silent:
                 if not self._rests(record, now):
                     self._beat(loop, record, now)
             # Reading files and writing a beat give the GIL away: what was done with it must be looked at first.
             if monotonic() - now < 2 * self.interval:
                 return
+
+    def _see_why(self, records: list[LoopRecord], now: float, late: bool) -> None:
+        """Reads what the callbacks that run have waited for: a processor, the GIL."""
+        running = [
+            (record, started) for record in records if 0.0 < (started := record.started) < now - self.interval / 2
+        ]
+        moment = self.gil.see(frames=bool(running))
+        states = [self.gil.doing(record, moment) for record, _ in running]
+        self.starved.look(records)
+        spent = [self.starved.so_far(*each) for each in running]
+        waiting = [
+            (*each, time, state)
+            for each, time, state in zip(running, spent, states, strict=True)
+            if time is not NOTHING
+        ]
+        self.gil.look(moment, waiting, late=late)
 
     def _sample_all(self, now: float) -> list[tuple[Any, LoopRecord]]:
         """Samples the loops that are in a callback; returns those that have no beat under way."""
@@ -259,7 +283,11 @@ class Watchdog:
             number, name, text = task.id, task_name(alive), coro_name(alive)
         slow = SlowCallback(record, number, name, text or describe(callback), started + elapsed, elapsed, [])
         slow.samples = [sample[:2] for sample in samples]
-        slow.starved = self.starved.since(record, started, record.busy - elapsed, started + elapsed)
+        ended = started + elapsed
+        moment = self.gil.see(frames=True) if ended - self._looked > 2 * self.interval else None
+        spent = self.starved.of(record, started, record.busy - elapsed, ended)
+        slow.starved = spent.starved
+        slow.waited = self.gil.over(record, started, spent, moment)
         self.caught.append(slow)
 
 

@@ -9,7 +9,7 @@ import pytest
 from watched import Program
 
 from probes.hooks.records import LoopRecord
-from probes.sampling.cpu_wait import Starved, waited
+from probes.sampling.cpu_wait import NOTHING, Starved, schedule_of
 
 CROWD = """
 import asyncio, json, os, sys, time
@@ -86,8 +86,8 @@ def test_waiting_for_a_processor_is_known_within_15_percent(how: str, busy: int,
 
 
 def test_a_thread_that_is_not_there() -> None:
-    assert waited(0) == 0.0
-    assert waited(1 << 30) == 0.0
+    assert schedule_of(0) == (0.0, 0.0)
+    assert schedule_of(1 << 30) == (0.0, 0.0)
 
 
 def test_nothing_is_known_before_the_first_look() -> None:
@@ -98,6 +98,6 @@ def test_nothing_is_known_before_the_first_look() -> None:
     record = LoopRecord(loop, 1, "asyncio", True)
     record.thread_native = threading.get_native_id()
     starved = Starved()
-    assert starved.since(record, 0.0, 0.0) == 0.0
+    assert starved.of(record, 0.0, 0.0, 1.0) == NOTHING
     starved.look([record])
-    assert starved.since(record, 1.0, 0.0, ended=1.0 + 1e-9) <= 1e-9
+    assert sum(starved.of(record, 1.0, 0.0, 2.0)) == pytest.approx(1.0)

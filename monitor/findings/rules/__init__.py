@@ -17,6 +17,7 @@ def rules() -> list[Callable[[Store, Thresholds], Iterator[Observation]]]:
     """All rules, with empty memories."""
     return [
         load.Blocked(),
+        load.WaitsForTheGil(),
         load.KeptBusy(),
         load.BusyLoops(),
         growth.Tasks(),

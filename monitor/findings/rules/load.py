@@ -10,7 +10,7 @@ from monitor import formatting as fmt
 from monitor.findings.model import Line, Observation
 from monitor.findings.rules.figure_history import Past
 from monitor.findings.thresholds import Thresholds
-from monitor.store.labels import who
+from monitor.store.labels import holder_text, who
 from monitor.store.model import Site, SlowCallback, Task
 from monitor.store.store import Store
 
@@ -42,9 +42,13 @@ class Blocked:
                 continue
             # A loop that computes is met at each of its lines: they are one cause.
             known = functions.setdefault((line.file, line.function), [])
-            known += [slow for slow in group.callbacks if slow.at >= begin and _is_one(store, slow)]
+            known += [
+                slow
+                for slow in group.callbacks
+                if slow.at >= begin and _is_one(store, slow) and not _waited_for_the_gil(slow)
+            ]
         for recent in functions.values():
-            blocked = sum(slow.duration - slow.starved for slow in recent)
+            blocked = sum(slow.own for slow in recent)
             if blocked < total * _NEAR or not recent:
                 continue
             recent.sort(key=lambda slow: slow.at)
@@ -82,6 +86,7 @@ class Blocked:
                 "times": len(recent),
                 "worst": round(max(slow.duration for slow in recent), 6),
                 "starved": round(sum(slow.starved for slow in recent), 6),
+                "gil": round(sum(slow.gil for slow in recent), 6),
                 "loop": last.loop,
             },
             since=since,
@@ -91,7 +96,7 @@ class Blocked:
         for loop in store.loops.values():
             where = next((one for one in store.signs.blocked if one.loop == loop.id), None)
             fresh = where is not None and store.now - store.signs.at < _STALE
-            if loop.blocked < least or where is None or not fresh or where.duration - where.starved < least:
+            if loop.blocked < least or where is None or not fresh or where.own < least:
                 continue
             task = store.tasks.get(loop.running) if loop.running is not None else None
             name = task.name if task is not None else "a callback"
@@ -107,6 +112,69 @@ class Blocked:
                 evidence={"blocked": round(loop.blocked, 6), "times": 1, "loop": loop.id},
                 since=store.now - loop.blocked,
             )
+
+
+class WaitsForTheGil:
+    """Lines at which other threads had the GIL for long enough within the window, while a callback waited for it."""
+
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
+        """One sign a function that had it; one for all where it could not be seen who did."""
+        total = thresholds.of("gil_wait", "total")
+        begin = store.now - thresholds.of("gil_wait", "window")
+        functions: dict[tuple[str, str] | None, list[SlowCallback]] = {}
+        for slow in store.slow.entries:
+            if slow.gil and slow.at >= begin:
+                line = slow.held_by.line if slow.held_by is not None else None
+                functions.setdefault(None if line is None else (line.file, line.function), []).append(slow)
+        for subject, recent in functions.items():
+            waited = sum(slow.gil for slow in recent)
+            if waited >= total * _NEAR:
+                yield self._sign(subject, recent, waited, store.now, strong=waited >= total)
+
+    def _sign(
+        self, subject: tuple[str, str] | None, recent: list[SlowCallback], waited: float, now: float, *, strong: bool
+    ) -> Observation:
+        shares: Counter[Site | None] = Counter()
+        for slow in recent:
+            shares[slow.held_by.line if slow.held_by is not None else None] += round(slow.gil * 1e6)
+        line = shares.most_common(1)[0][0]
+        last = next(
+            slow for slow in reversed(recent) if (slow.held_by.line if slow.held_by is not None else None) == line
+        )
+        since = min(slow.at - slow.duration for slow in recent)
+        took = fmt.duration(waited)
+        often = f"{took} in {len(recent)} callbacks in {fmt.age(now - since)}" if len(recent) > 1 else took
+        holder = last.held_by
+        had = holder_text(holder) if holder is not None else "another thread"
+        at = f" in {line.function.rpartition('.')[2]}" if line is not None else ""
+        return Observation(
+            "gil_wait",
+            subject,
+            f"{often}; {had} had it{at}",
+            strong=strong,
+            at_once=True,
+            task=last.task,
+            name=last.name or last.callback,
+            site=line,
+            lines=(
+                *(Line("", site) for site in (holder.stack if holder is not None else ())),
+                *([Line("the loop waited here, which is innocent", last.line)] if last.line is not None else []),
+            ),
+            evidence={
+                "waited": round(waited, 6),
+                "times": len(recent),
+                "worst": round(max(slow.gil for slow in recent), 6),
+                "thread": None if holder is None else holder.thread,
+                "threads": None if holder is None else holder.threads,
+                "loop": last.loop,
+            },
+            since=since,
+        )
+
+
+def _waited_for_the_gil(slow: SlowCallback) -> bool:
+    """Whether that was most of it: then its line is innocent."""
+    return slow.gil > slow.own
 
 
 def _is_one(store: Store, slow: SlowCallback) -> bool:
@@ -138,9 +206,10 @@ class KeptBusy:
                 del self._busy[number]
             elif halves and min(halves) >= share * _NEAR:
                 (begin, first), (end, last) = past.values[0], past.values[-1]
-                # What got no processor did not keep the loop: that was the machine.
-                starved = sum(slow.starved for slow in store.slow.entries if slow.task == number and slow.at >= begin)
-                own = (last - first - starved) / (end - begin)
+                # What got no processor, or not the GIL, did not keep the loop: that was the machine, or a thread.
+                slow_ones = [slow for slow in store.slow.entries if slow.task == number and slow.at >= begin]
+                others = sum(slow.starved + slow.gil for slow in slow_ones)
+                own = (last - first - others) / (end - begin)
                 if own >= share * _NEAR:
                     yield _busy_sign(task, past, strong=min(*halves, own) >= share)
 

@@ -10,7 +10,7 @@ from monitor.store.microseconds import us, us_or_none
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitor.store.model import CancelledBy, EndedTask, Failure, NeverAwaited, SlowCallback, Unhandled
+    from monitor.store.model import CancelledBy, EndedTask, Failure, GilHolder, NeverAwaited, SlowCallback, Unhandled
     from monitor.store.store import Store
     from monitor.store.tables import TableEncoder
 
@@ -71,6 +71,8 @@ def _slow_callback(entry: SlowCallback, numbers: TableEncoder) -> frames.Event:
         loop=entry.loop,
         duration=us(entry.duration),
         starved=us(entry.starved),
+        gil=us(entry.gil),
+        held_by=None if entry.held_by is None else _holder(entry.held_by, numbers),
         task=entry.task,
         name=entry.name,
         callback=entry.callback,
@@ -78,6 +80,10 @@ def _slow_callback(entry: SlowCallback, numbers: TableEncoder) -> frames.Event:
         blame=entry.blame,
         samples=entry.samples,
     )
+
+
+def _holder(holder: GilHolder, numbers: TableEncoder) -> frames.GilHolder:
+    return frames.GilHolder(holder.thread, holder.threads, numbers.stack(holder.stack), holder.blame)
 
 
 def _unhandled(entry: Unhandled, numbers: TableEncoder) -> frames.Event:

@@ -182,7 +182,8 @@ def _restore_lines(store: Store, lines: list[tuple[int, int, float, float, float
     for number, count, total, worst, last in lines:
         site = tables.sites[number] if 0 <= number < len(tables.sites) else None
         callbacks = kept[site].callbacks if site in kept else BlockingLine(site).callbacks
-        store.slow.lines[site] = BlockingLine(site, count, total, worst, last, callbacks)
+        gil = sum(slow.gil for slow in callbacks)
+        store.slow.lines[site] = BlockingLine(site, count, total, worst, last, callbacks, gil)
         store.slow.revision += 1
 
 

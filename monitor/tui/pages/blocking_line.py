@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
-from monitor.store.labels import line_text, when, who
+from monitor.store.labels import holder_text, line_text, when, who
 from monitor.store.model import SlowCallback
 from monitor.store.slow_log import BlockingLine
 from monitor.store.store import Store
@@ -51,6 +51,7 @@ def blocking_line_page(
             *changed_note([group.line], store, sources),
             BLANK,
         ]
+    lines += _waited_for_the_gil(store, group, sources, cells)
     worst = max(group.callbacks, key=lambda slow: slow.duration, default=None)
     last = group.callbacks[-1] if group.callbacks else None
     shown = last if last is not None and last.stack else worst
@@ -62,6 +63,20 @@ def blocking_line_page(
     longest = worst.duration if worst is not None else 1.0
     lines += [_occurrence(store, slow, longest) for slow in reversed(group.callbacks)]
     return lines
+
+
+def _waited_for_the_gil(store: Store, group: BlockingLine, sources: Sources, cells: int) -> list[Line]:
+    """How much of it was waiting for the GIL, and where the thread was that had it."""
+    last = next((slow for slow in reversed(group.callbacks) if slow.gil), None)
+    if last is None:
+        return []
+    said = line(
+        (fmt.duration(group.gil), "strong"), (" of it was waiting for the GIL; this line is innocent of it", "text")
+    )
+    if last.held_by is None:
+        return [said, BLANK]
+    title = heading("Who had the GIL", cells, f"the last time: {holder_text(last.held_by)}, outermost first")
+    return [said, BLANK, title, *stack(last.held_by.stack, store, sources, cells), BLANK]
 
 
 def _caught(slow: SlowCallback) -> str:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from monitor.findings.model import Figure, Finding
 
 LABEL = 14
-STACKS = ("loop_blocked", "never_retrieved")
+STACKS = ("loop_blocked", "gil_wait", "never_retrieved")
 """Kinds whose lines are one stack, which may be long."""
-_SECONDS = {"blocked", "worst", "starved", "busy", "waited", "window"}
+_SECONDS = {"blocked", "worst", "starved", "gil", "busy", "waited", "window"}
 _SHARES = {"share", "idle"}
 _BYTES = {"rss", "traced"}
 _TIMES = {"last"}

@@ -467,6 +467,32 @@ def test_a_loop_that_computes_is_one_cause_whichever_of_its_lines_it_is_met_at(w
     assert (world.only.lines[-1].text, world.only.lines[-1].site.line) == ("also caught here, for 400ms", 30)
 
 
+def test_waiting_for_the_gil_is_blamed_on_the_thread_that_had_it(world):
+    holder = {"thread": "crunch", "threads": 2, "stack": [3], "blame": 0}
+    for seq in range(1, 5):
+        world.feed({**slow(seq, world.at, 200), "gil": 180_000, "held_by": holder})
+    assert world.seconds(1) == ["gil_wait"]
+    assert world.only.text == "720ms in 4 callbacks in 1s; thread crunch and 1 more had it in work"
+    assert (world.only.site.line, world.only.evidence["waited"]) == (30, 0.72)
+    assert [line.site.line for line in world.only.lines] == [30, 20]
+
+
+def test_the_gil_is_not_blamed_for_what_a_line_took_itself(world):
+    holder = {"thread": "crunch", "threads": 1, "stack": [3], "blame": 0}
+    for seq in range(1, 5):
+        world.feed({**slow(seq, world.at, 200), "gil": 20_000, "held_by": holder})
+    assert world.seconds(1) == ["loop_blocked"]
+    assert world.only.evidence["blocked"] == 0.72
+
+
+def test_a_loop_that_waits_for_the_gil_now_is_not_blocked_by_its_line(world):
+    def of(quarter):
+        signs = {"blocked": [[1, 1_500_000, 0, [1, 2], 1]], "gil": [[1, 1_200_000, None]]}
+        return {"loops": [[1, 0, 0, 0, 0, 0, 1, 1_500_000]], "signs": signs}
+
+    assert world.seconds(1, of) == []
+
+
 def test_a_loop_that_is_blocked_now_is_told_before_it_ends(world):
     def of(quarter):
         return {"loops": [[1, 0, 0, 0, 0, 0, 1, 1_500_000]], "signs": {"blocked": [[1, 1_500_000, 0, [1, 2], 1]]}}

@@ -58,6 +58,8 @@ def test_a_slow_callback():
         "time": (NOW + 1000) / 1e6,
         "duration": 0.25,
         "starved": 0.0,
+        "gil": 0.0,
+        "held_by": None,
         "loop": 1,
         "task": 2,
         "name": "[/x]",
@@ -70,6 +72,14 @@ def test_a_slow_callback():
         ],
     }
     assert line(made).endswith("slow_callback  250ms  /srv/app.py:42 worker  in [/x] (task 2)")
+
+
+def test_a_slow_callback_that_waited_for_the_gil():
+    holder = {"thread": "crunch", "threads": 1, "stack": [2], "blame": 0}
+    (made,) = stream_of({**SLOW, "gil": 200_000, "held_by": holder})
+    assert made["gil"] == 0.2
+    assert (made["held_by"]["thread"], made["held_by"]["line"]["line"]) == ("crunch", 42)
+    assert "in [/x] (task 2)  waited 200ms for the GIL: thread crunch had it at /srv/app.py:42 worker" in line(made)
 
 
 def test_a_slow_callback_that_was_over_before_it_was_caught():

@@ -1,0 +1,282 @@
+"""How long a callback waited for the GIL, and which thread had it, at which line.
+
+A thread that waits for the GIL sleeps in the kernel, as one in a blocking call does. Three things tell them apart:
+
+* what the thread sleeps in (`/proc/self/task/TID/syscall`): the GIL is a condition variable in the static data of the
+  interpreter; locks of the program are elsewhere, and other blocking calls are not futexes;
+* where the time of the callback went: neither CPU time nor waiting for a processor (see `starved`);
+* that other Python threads used the CPU meanwhile. They are the ones that had it, each as long as it ran.
+
+Only the watchdog can look, and it needs the GIL itself. When it got no turn until the callback had ended, the last two
+must do, with more of the time used by others. What is not clear is not counted, and nothing where the kernel does not
+tell, or without a GIL.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from time import clock_gettime, monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .base import sites
+from .hooks import loops
+from .hooks.backend import FREE_THREADED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import CodeType
+
+    from .base.sites import Tables
+    from .hooks.records import LoopRecord
+    from .sampling.cpu_wait import Spent
+
+    Stack = tuple[tuple["CodeType", int], ...]
+
+LEAST = 0.005
+"""Seconds asleep between two looks that are worth asking why."""
+SHARE = 0.2
+"""Of that time others must have used the CPU, where the thread is seen to wait for the GIL; on a crowded machine the
+one that has the GIL waits for a processor, too."""
+SHARE_UNSEEN = 0.3
+MOST_THREADS = 200
+
+GIL, RUNNING, BLOCKED, UNKNOWN = "gil", "running", "blocked", "unknown"
+
+_FUTEX = (
+    {"x86_64": b"202", "aarch64": b"98", "riscv64": b"98"}.get(os.uname().machine) if hasattr(os, "uname") else None
+)
+
+
+class Moment(NamedTuple):
+    """What the threads of the program had run, and where they are, at a moment."""
+
+    at: float
+    ran: dict[int, float]  # by identity
+    frames: dict[int, Any] | None  # None: not asked for
+
+
+class Holder:
+    """A line at which other threads had the GIL."""
+
+    __slots__ = ("seconds", "stack", "threads")
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.seconds = 0.0
+        self.threads: dict[int, float] = {}  # seconds by identity
+
+
+class Wait:
+    """What one callback waited for the GIL."""
+
+    __slots__ = ("asleep", "holders", "seconds", "started", "state")
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self.asleep = 0.0  # of the callback, at the last look
+        self.state = UNKNOWN  # of its thread, then
+        self.seconds = 0.0
+        self.holders: dict[tuple[int, int], Holder] = {}
+
+    def most(self) -> Holder | None:
+        """The line at which it was held longest."""
+        return max(self.holders.values(), key=lambda holder: holder.seconds, default=None)
+
+
+class Gil:
+    """Books the waiting of callbacks. Used by the watchdog, and where a slow callback ends."""
+
+    def __init__(self, stack_of: Callable[[Any, int], Stack]) -> None:
+        self.own: set[int] = set()  # identities of the probe's threads
+        self._stack_of = stack_of
+        self._clocks: dict[int, int] = {}  # of the CPU time of each thread, by identity
+        self._known = 0.0  # when these were last asked for
+        self._before = Moment(0.0, {}, None)
+        self._waits: dict[int, Wait] = {}  # by id of the loop
+        self._range: tuple[int, int] | None = None
+        self._off = FREE_THREADED or _FUTEX is None
+
+    def see(self, frames: bool) -> Moment | None:
+        """How things stand, without giving the GIL away; with the frames of all threads if they are asked for."""
+        if self._off:
+            return None
+        at = monotonic()
+        if not frames and at - self._known < 1.0:
+            return Moment(at, self._ran(), None)
+        found = loops.frames_of_others()
+        self._known = at
+        self._clocks = {ident: clock for ident in list(found)[:MOST_THREADS] if (clock := _clock(ident)) is not None}
+        return Moment(at, self._ran(), found if frames else None)
+
+    def look(
+        self, moment: Moment | None, running: Iterable[tuple[LoopRecord, float, Spent, str]], *, late: bool
+    ) -> None:
+        """Books what callbacks that go on have waited since the last look: (loop, start, its time, what it does).
+
+        `late`: the watchdog got no turn for long, so perhaps it waited for the GIL as well.
+        """
+        if moment is None:
+            return
+        waits: dict[int, Wait] = {}
+        for record, started, spent, state in running:
+            wait = self._waits.get(record.id)
+            if wait is None or wait.started != started:
+                wait = Wait(started)
+            asleep = spent.asleep - wait.asleep
+            if asleep >= LEAST and BLOCKED not in (wait.state, state):
+                if state == GIL:
+                    self._book(wait, record, moment, asleep, SHARE)
+                elif late:  # it was its turn before this look was over
+                    self._book(wait, record, moment, asleep, SHARE_UNSEEN)
+            wait.asleep, wait.state = spent.asleep, state
+            waits[record.id] = wait
+        self._waits = waits
+        self._before = moment._replace(frames=None)
+
+    def over(self, record: LoopRecord, started: float, spent: Spent, moment: Moment | None) -> Wait | None:
+        """What a callback has waited that has just ended; `moment` is given if the watchdog got no turn for long."""
+        wait = self._waits.get(record.id)
+        if wait is None or wait.started != started:
+            wait = Wait(started)
+        asleep = spent.asleep - wait.asleep
+        if moment is not None and asleep >= LEAST and wait.state != BLOCKED:
+            self._book(wait, record, moment, asleep, SHARE_UNSEEN)
+        return wait if wait.seconds else None
+
+    def so_far(self, record: LoopRecord, started: float) -> Wait | None:
+        """The same of one that goes on."""
+        wait = self._waits.get(record.id)
+        return wait if wait is not None and wait.started == started and wait.seconds else None
+
+    def forget(self) -> None:
+        """Begins anew."""
+        self._waits = {}
+        self._clocks = {}
+        self._known = 0.0
+        self._before = Moment(0.0, {}, None)
+
+    def _book(self, wait: Wait, record: LoopRecord, moment: Moment, asleep: float, share: float) -> None:
+        before = self._before
+        elapsed = moment.at - before.at
+        since = moment.at - max(before.at, wait.started)
+        if not before.ran or elapsed <= 0.0:
+            return
+        ran = {
+            ident: min(seconds - before.ran.get(ident, 0.0), elapsed) * min(since / elapsed, 1.0)
+            for ident, seconds in moment.ran.items()
+            if ident != record.thread and ident not in self.own
+        }
+        total = sum(seconds for seconds in ran.values() if seconds > 0.0)
+        if total < share * asleep:
+            return
+        wait.seconds += asleep
+        for ident, seconds in ran.items():
+            frame = (moment.frames or {}).get(ident)
+            if seconds < 0.05 * total or frame is None:
+                continue
+            stack = self._stack_of(frame, 0)
+            if not stack:
+                continue
+            code, line = stack[sites.blamed(list(stack))]
+            holder = wait.holders.get((id(code), line))
+            if holder is None:
+                holder = wait.holders[id(code), line] = Holder(stack)
+            part = asleep * seconds / total
+            holder.seconds += part
+            holder.threads[ident] = holder.threads.get(ident, 0.0) + part
+
+    def _ran(self) -> dict[int, float]:
+        ran: dict[int, float] = {}
+        for ident, clock in list(self._clocks.items()):
+            try:
+                ran[ident] = clock_gettime(clock)
+            except OSError:  # it has ended
+                continue
+        return ran
+
+    def doing(self, record: LoopRecord, moment: Moment | None) -> str:
+        """What the thread of a loop does; what it went on to do when this gave the GIL away is not it."""
+        if moment is None:
+            return UNKNOWN
+        state, before = self._asleep_in(record.thread_native), moment.ran.get(record.thread)
+        if state == BLOCKED and before is not None:
+            try:
+                return RUNNING if clock_gettime(self._clocks[record.thread]) > before else BLOCKED
+            except (KeyError, OSError):
+                return UNKNOWN
+        return state
+
+    def _asleep_in(self, native: int) -> str:
+        try:
+            file = os.open(f"/proc/self/task/{native}/syscall", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return UNKNOWN
+        try:
+            words = os.read(file, 200).split()
+        except OSError:
+            return UNKNOWN
+        finally:
+            os.close(file)
+        if not words or words[0] in (b"running", b"-1"):
+            return RUNNING
+        if words[0] != _FUTEX:
+            return BLOCKED
+        if self._range is None:
+            self._range = static_data()
+        return GIL if self._range[0] <= int(words[1], 16) < self._range[1] else BLOCKED
+
+
+def facts(wait: Wait | None, tables: Tables) -> dict[str, Any]:
+    """What viewers are told of it; nothing where there was no wait."""
+    if wait is None:
+        return {}
+    told: dict[str, Any] = {"gil": round(wait.seconds * 1e6), "held_by": None}
+    holder = wait.most()
+    if holder is not None:
+        told["held_by"] = {
+            "thread": _name(max(holder.threads, key=lambda ident: holder.threads[ident])),
+            "threads": len({ident for each in wait.holders.values() for ident in each.threads}),
+            "stack": [tables.site(code, line) for code, line in holder.stack],
+            "blame": sites.blamed(list(holder.stack)),
+        }
+    return told
+
+
+def _name(ident: int) -> str:
+    threading = sys.modules.get("threading")
+    known = getattr(threading, "_active", {}).get(ident)
+    return str(getattr(known, "_name", ""))[:100]
+
+
+def _clock(ident: int) -> int | None:
+    """The clock of the CPU time of a thread with a Python frame. Not for one that may have ended: it would crash."""
+    from time import pthread_getcpuclockid  # not everywhere
+
+    try:
+        return pthread_getcpuclockid(ident)
+    except OSError:
+        return None
+
+
+def static_data() -> tuple[int, int]:
+    """Begin and end of the static data of the interpreter, in which the GIL is; (0, 0) if it is not found."""
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+            lines = [line.rstrip("\n").split(maxsplit=5) for line in file]
+    except OSError:
+        return 0, 0
+    mappings = []
+    for words in lines:
+        if words[1].startswith("rw"):
+            first, last = (int(number, 16) for number in words[0].split("-"))
+            mappings.append((first, last, words[5] if len(words) > 5 else ""))
+    static = id(int)  # a type of C that is never made anew
+    file_name = next((name for first, last, name in mappings if first <= static < last), "")
+    begin = end = 0
+    for first, last, name in mappings:
+        if name and name == file_name:
+            begin, end = begin or first, last
+        elif begin and first == end and not name:
+            end = last  # what is zero at the start
+    return begin, end

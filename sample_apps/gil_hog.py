@@ -1,0 +1,68 @@
+"""A thread that keeps the GIL: the loop waits for it at lines that do next to nothing.
+
+What you see: `reader` reads a small file now and then, and its steps are slow, mostly waiting for the GIL. The thread
+`crunch` computes in one call of C that gives the GIL to nobody until it is over; the line is named. The line of
+`reader` is innocent, and moved to a thread it would wait as long.
+
+The cure: compute in another process (`cpu_bound_pool`).
+"""
+
+import asyncio
+import random
+import re
+import threading
+import time
+from pathlib import Path
+
+from sample_apps.catalogue import Sample
+from sample_apps.entry import Options, run
+from sample_apps.vocabulary import Finding, LoopLag
+
+SAMPLE = Sample(
+    name="gil_hog",
+    topic="slowness",
+    sentence="A thread holds the GIL for 0.2 s at a time, and an innocent line of the loop waits for it.",
+    cure="cpu_bound_pool",
+    watch=15.0,
+    expectations=(
+        LoopLag(at_least=0.1),
+        Finding("gil_wait", line="holds"),
+    ),
+)
+
+
+def exploding() -> str:
+    """A text on which the pattern below needs 0.2 s."""
+    for length in range(16, 40):
+        text = "a" * length + "b"
+        began = time.thread_time()
+        re.match("(a+)+$", text)
+        if time.thread_time() - began > 0.2:
+            break
+    return text
+
+
+def crunch(text: str) -> None:
+    """Match, each time in one call of C."""
+    while True:
+        re.match("(a+)+$", text)  # expect: holds
+
+
+async def reader(rng: random.Random) -> None:
+    """Read a small file some times, with rests."""
+    while True:
+        for _ in range(3):
+            Path(__file__).read_bytes()
+            time.sleep(0)  # gives the GIL away, as reading a larger file does
+        await asyncio.sleep(rng.uniform(0.01, 0.03))
+
+
+async def main(options: Options) -> None:
+    """Start the thread, and read."""
+    text = await asyncio.to_thread(exploding)
+    threading.Thread(target=crunch, args=(text,), name="crunch", daemon=True).start()
+    await asyncio.create_task(reader(random.Random(options.seed)), name="reader")
+
+
+if __name__ == "__main__":
+    run(main, SAMPLE)

@@ -12,7 +12,7 @@ from .base import local_values, process, sites
 from .base.owned_fds import LostError
 from .base.settings import Settings, warn
 from .base.sites import Tables
-from .base.validation import BadRequestError
+from .base.validation import BadRequestError, require_control
 from .hooks import cancellation, install
 from .hooks.fork_warning import Hush
 from .hooks.loops import Loops
@@ -73,7 +73,7 @@ class Probe:
         self.sampler = Sampler(self.loops, tables, self.events)
         self.signs = Signs(self.loops, tables, self.watchdog)
         self.unawaited = Unawaiteds()
-        self.memory = Memory(self)
+        self.memory = Memory(settings, self.clock, self.journal, tables)
         self.hush = Hush(lambda: (self.watchdog.ids, 1 + self.watchdog.starting))
         self.server = Server(self)
 
@@ -325,14 +325,9 @@ class Probe:
             return None
         return self.sampler.by_id.get(number)
 
-    def check_control(self) -> None:
-        """Raises BadRequestError where viewers may change nothing."""
-        if not self.settings.control:
-            raise BadRequestError("this probe allows no control (control is off)")
-
     def cancel(self, number: Any) -> None:
         """Cancels a task in its own loop. Raises BadRequestError with one line why not."""
-        self.check_control()
+        require_control(self.settings)
         record = self.record_of(number) if type(number) is int else None
         task = record() if record is not None else None
         if task is None or task.done():

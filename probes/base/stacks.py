@@ -9,13 +9,10 @@ May be called from any thread; what changes meanwhile ends the walk, never the p
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from asyncio import futures
 from types import AsyncGeneratorType, CodeType, CoroutineType, GeneratorType
 from typing import Any
-
-from .. import library_waits
 
 MOST_FRAMES = 100
 
@@ -84,56 +81,3 @@ def closure_of(function: Any) -> dict[str, Any]:
         except ValueError:
             continue
     return found
-
-
-def awaited_by(task: asyncio.Task[Any]) -> list[asyncio.Task[Any]]:
-    """The tasks that wait for a task: read from its own done-callbacks, so the price does not grow with the crowd.
-
-    They are the wake-ups of tasks, and the callbacks of gather, shield, wait, wait_for, as_completed and TaskGroup.
-    """
-    found: list[asyncio.Task[Any]] = []
-    seen: set[int] = set()
-    pending: list[Any] = [task]
-    while pending and len(seen) < 1000:
-        future = pending.pop()
-        if id(future) in seen:
-            continue
-        seen.add(id(future))
-        for callback in callbacks_of(future):
-            for behind in _waiters_behind(callback):
-                if isinstance(behind, asyncio.Task):
-                    if behind is not task and all(behind is not other for other in found):
-                        found.append(behind)
-                else:
-                    pending.append(behind)
-    return found
-
-
-def _waiters_behind(callback: Any) -> list[Any]:
-    owner: Any = getattr(callback, "__self__", None)
-    if isinstance(owner, asyncio.Task):
-        return [owner]
-    if isinstance(owner, asyncio.TaskGroup):
-        parent = owner._parent_task  # type: ignore[attr-defined]
-        return [parent] if parent is not None else []
-    if type(owner).__name__ == "_AsCompletedIterator":  # 3.13 and later
-        return _getters(owner._done)
-    name = getattr(callback, "__qualname__", "")
-    closure = closure_of(callback)
-    host = library_waits.host_of(callback, closure)
-    if host is not None:
-        return [host]
-    if name.startswith(("gather.", "shield.")):
-        return [closure[key] for key in ("outer",) if isinstance(closure.get(key), asyncio.Future)]
-    if name.startswith(("_wait.", "wait_for.", "_cancel_and_wait.")):
-        return [closure[key] for key in ("waiter",) if isinstance(closure.get(key), asyncio.Future)]
-    if name.startswith("as_completed."):
-        return _getters(closure.get("done"))
-    arguments = getattr(callback, "args", None)  # functools.partial(_release_waiter, waiter)
-    if isinstance(arguments, tuple) and arguments and isinstance(arguments[0], asyncio.Future):
-        return [arguments[0]]
-    return []
-
-
-def _getters(queue: Any) -> list[Any]:
-    return [future for future in list(getattr(queue, "_getters", None) or ()) if not future.done()]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .settings import Settings
 
 Frame = dict[str, Any]
 
@@ -49,3 +52,9 @@ def flag(frame: Frame, name: str) -> bool:
     if not isinstance(value, bool):
         raise BadRequestError(f"{name}: true or false")
     return value
+
+
+def require_control(settings: Settings) -> None:
+    """Raises BadRequestError where viewers may change nothing."""
+    if not settings.control:
+        raise BadRequestError("this probe allows no control (control is off)")

@@ -8,10 +8,10 @@ from time import monotonic, sleep
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from .. import library_waits
-from ..base.stacks import awaited_by, frames_of
+from ..base.stacks import frames_of
 from ..hooks import install
-from . import waits
+from . import library_waits, waits
+from .awaiters import awaited_by
 
 if TYPE_CHECKING:
     import asyncio

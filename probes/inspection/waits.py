@@ -12,11 +12,11 @@ from asyncio import base_events, base_subprocess, locks, queues, selector_events
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
-from .. import library_waits
 from ..base import sites
 from ..base.stacks import StackFrame, callbacks_of, closure_of
 from ..hooks.records import coro_name, task_name
-from ..library_waits import peer
+from . import library_waits
+from .library_waits import peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

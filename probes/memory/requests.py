@@ -9,7 +9,7 @@ import sys
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ..base.validation import BadRequestError, choice, integer
+from ..base.validation import BadRequestError, choice, integer, require_control
 from . import objects, traces, usage
 from .step_rates import Rates
 from .time_slicing import Look, Looks
@@ -19,8 +19,11 @@ from .tracing import Tracing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ..probe import Probe
-    from ..serving.session import Session
+    from ..base.settings import Settings
+    from ..base.sites import Tables
+    from ..sampling.journal import Journal
+    from ..sampling.rows import Clock
+    from .requester import Requester
 
     Steps = traces.Steps
     Frame = dict[str, Any]
@@ -57,12 +60,15 @@ class Memory:
 
     operations = OPERATIONS
 
-    def __init__(self, probe: Probe) -> None:
-        self._probe = probe
+    def __init__(self, settings: Settings, clock: Clock, journal: Journal, tables: Tables) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._journal = journal
+        self._tables = tables
         self._tracing: Tracing | None = None
         self._ended: Frame | None = None
         self._looks = Looks()
-        self._kept: dict[Session, Kept] = {}
+        self._kept: dict[Requester, Kept] = {}
         self._rates = Rates()
         self._usage = usage.Usage()
         self._collector = usage.Collector()
@@ -70,12 +76,12 @@ class Memory:
     @property
     def capabilities(self) -> list[str]:
         """What viewers may ask for. Tracing slows the program down, so it is a matter of control."""
-        traces_memory = tracer is not None and self._probe.settings.control
+        traces_memory = tracer is not None and self._settings.control
         return [*(["memory"] if traces_memory else []), "objects", "profile"]
 
     # What viewers ask
 
-    def request(self, session: Session, number: int, frame: Frame, reply: Callable[[Frame], None]) -> None:
+    def request(self, session: Requester, number: int, frame: Frame, reply: Callable[[Frame], None]) -> None:
         """Takes a request in; the reply comes through `reply`, now or later. Raises BadRequestError."""
 
         def answer(facts: Frame) -> None:
@@ -96,7 +102,7 @@ class Memory:
         if tracer is None:
             raise BadRequestError("this Python has no tracemalloc")
         if operation == "memory_start":
-            self._probe.check_control()
+            require_control(self._settings)
             self._start(session, frame)
             answer({"tracing": self.tracing_facts(session)})
         elif operation == "memory_stop":
@@ -105,7 +111,7 @@ class Memory:
         else:
             self._look(session, operation == "memory_baseline", frame, answer, refuse)
 
-    def _start(self, session: Session, frame: Frame) -> None:
+    def _start(self, session: Requester, frame: Frame) -> None:
         frames = integer(frame, "frames", 1, 1, 25)
         duration = integer(frame, "duration", round(DURATION * 1e6), 100_000, round(LONGEST * 1e6)) * 1e-6
         limit = integer(frame, "limit", LIMIT, 1 << 16, 1 << 50)
@@ -117,7 +123,7 @@ class Memory:
                 raise BadRequestError("tracing is on with another number of frames: stop it first")
             running.go_on(duration, limit)
             return
-        self._tracing = tracing = Tracing(session, frames, self._rates, self._probe.clock.unix())
+        self._tracing = tracing = Tracing(session, frames, self._rates, self._clock.unix())
         tracing.go_on(duration, limit)
         self._ended = None
         session.told_tracing = True  # by the reply; so its end will be told, too
@@ -128,7 +134,7 @@ class Memory:
         kept_frames = tracer.get_traceback_limit()
         self._tell(f"{how} ({kept_frames} {'frame' if kept_frames == 1 else 'frames'} a block)")
 
-    def _stop(self, session: Session) -> None:
+    def _stop(self, session: Requester) -> None:
         if self._tracing is None:
             raise BadRequestError("memory is not traced")
         if self._tracing.owner is not session:
@@ -137,7 +143,7 @@ class Memory:
 
     def _look(
         self,
-        session: Session,
+        session: Requester,
         baseline: bool,
         frame: Frame,
         answer: Callable[[Frame], None],
@@ -158,7 +164,7 @@ class Memory:
         wanted = Wanted(group, frozenset(traces.HIDDEN.index(name) for name in hide), limit)
         self._looks.begin(Look(session, self._traces(tracing, kept, baseline, against, wanted), answer, refuse))
 
-    def _kept_of(self, session: Session) -> Kept:
+    def _kept_of(self, session: Requester) -> Kept:
         """Taken when the viewer asks: it may leave before its look is done, and nothing is kept for it then."""
         return self._kept.setdefault(session, Kept())
 
@@ -167,7 +173,7 @@ class Memory:
     def _traces(self, tracing: Tracing, kept: Kept, baseline: bool, against: str, wanted: Wanted) -> Steps:
         started = monotonic()
         now = Groups()
-        now.at = self._probe.clock.unix()
+        now.at = self._clock.unix()
         now.rss = usage.resident()
         if self._tracing is not tracing or not tracer.is_tracing():
             raise BadRequestError("tracing has ended meanwhile")
@@ -213,7 +219,7 @@ class Memory:
 
     def _sites(self, key: traces.Key, group: str, lines: Lines) -> list[int]:
         """Numbers of sites, outermost first. A line that tracemalloc names has no function, a file no line."""
-        tables = self._probe.sampler.tables
+        tables = self._tables
         if group == traces.FILENAME:
             return [tables._site(lines.files[key[0]], 0, "")]
         return [tables._site(*lines.lines[number], "") for number in reversed(key)]
@@ -221,7 +227,7 @@ class Memory:
     def _objects(self, kept: Kept, limit: int) -> Steps:
         started = monotonic()
         now = objects.Counts()
-        now.at = self._probe.clock.unix()
+        now.at = self._clock.unix()
         yield from objects.count(now)
         before, kept.objects = kept.objects, now
         difference = objects.Difference()
@@ -240,7 +246,7 @@ class Memory:
 
     def _profiles(self, calls: int, answer: Callable[[Frame], None]) -> Steps:
         """What the decorators of `profile` wrote down, in pieces."""
-        tables = self._probe.sampler.tables
+        tables = self._tables
         piece: list[Frame] = []
         room = CALLS_A_FRAME
         for profile in list(getattr(sys, _PROFILES, {}).values()):
@@ -278,12 +284,12 @@ class Memory:
         goes_on = tracing.end()
         for kept in self._kept.values():
             kept.baseline = kept.last = None
-        self._ended = {"at": self._probe.clock.unix(), "why": why}
+        self._ended = {"at": self._clock.unix(), "why": why}
         left = "; the program goes on tracing, as before" if goes_on else ""
         self._tell(f"tracing of memory has ended: {why}{left}")
 
     def _tell(self, text: str, duration: float = 0.0) -> None:
-        self._probe.journal.add("memory", self._probe.clock.unix(), text=text, duration=round(duration * 1e6))
+        self._journal.add("memory", self._clock.unix(), text=text, duration=round(duration * 1e6))
 
     def seen(self, now: float, steps: int, busy: float) -> None:
         """What the loops have done so far, at each look of the sampler."""
@@ -291,7 +297,7 @@ class Memory:
         if self._tracing is not None:
             self._tracing.during.add(now, steps, busy)
 
-    def viewers_changed(self, sessions: Iterable[Session]) -> None:
+    def viewers_changed(self, sessions: Iterable[Requester]) -> None:
         """Forgets what belongs to viewers that have left, and stops what only they wanted."""
         there = set(sessions)
         for session in [session for session in self._kept if session not in there]:
@@ -316,7 +322,7 @@ class Memory:
 
     # What ticks carry
 
-    def facts(self, session: Session, full: bool) -> Frame | None:
+    def facts(self, session: Requester, full: bool) -> Frame | None:
         """The `memory` of a tick: tracing while it is on and once after, usage when it is watched (`full`)."""
         facts: Frame = {}
         if self._tracing is not None:
@@ -331,7 +337,7 @@ class Memory:
             facts["collector"] = self._collector.facts()
         return facts or None
 
-    def tracing_facts(self, session: Session) -> Frame | None:
+    def tracing_facts(self, session: Requester) -> Frame | None:
         """The `tracing` of the protocol; None while there is none."""
         if self._tracing is None:
             return None

@@ -15,7 +15,7 @@ from ..base.validation import BadRequestError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..serving.session import Session
+    from .requester import Requester
     from .traces import Steps
 
 SLICE = 0.002
@@ -32,7 +32,7 @@ class Look:
     __slots__ = ("answer", "refuse", "session", "steps")
 
     def __init__(
-        self, session: Session, steps: Steps, answer: Callable[[dict[str, Any]], None], refuse: Callable[[str], None]
+        self, session: Requester, steps: Steps, answer: Callable[[dict[str, Any]], None], refuse: Callable[[str], None]
     ) -> None:
         self.session = session
         self.steps = steps

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .traces import Lines, tracer
 
 if TYPE_CHECKING:
-    from ..serving.session import Session
+    from .requester import Requester
     from .step_rates import Rates
 
 LIMIT_CHECKED = 0.25
@@ -21,7 +21,7 @@ LIMIT_CHECKED = 0.25
 class Tracing:
     """One tracing, from its start to its end."""
 
-    def __init__(self, owner: Session, frames: int, rates: Rates, at: int) -> None:
+    def __init__(self, owner: Requester, frames: int, rates: Rates, at: int) -> None:
         """Begins it; how long it may go on is to be said next. `rates`: of all so far; `at`: Unix microseconds, now."""
         self.owner = owner
         self.adopted = bool(tracer.is_tracing())  # the program traced already: it is left on
@@ -64,7 +64,7 @@ class Tracing:
             tracer.stop()
         return bool(self.adopted and tracer.is_tracing())
 
-    def facts(self, session: Session, baseline: int | None) -> dict[str, Any]:
+    def facts(self, session: Requester, baseline: int | None) -> dict[str, Any]:
         """The `tracing` of the protocol for a viewer, whose baseline is of that time."""
         traced, peak = tracer.get_traced_memory()
         return {

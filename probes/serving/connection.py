@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from ..probe import Probe
+    from .host import Host
 
 MOST_UNREAD = 256 << 10
 """Bytes that are handed to a viewer's socket at most before it has read them; see docs/protocol.md, Bounds."""
@@ -50,7 +50,7 @@ class Viewer:
     def __init__(
         self,
         sock: socket.socket,
-        probe: Probe,
+        probe: Host,
         selector: selectors.BaseSelector,
         on_left: Callable[[Viewer], None],
         proof: Proof | None = None,

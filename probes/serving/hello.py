@@ -11,13 +11,13 @@ from ..hooks import install
 from . import discovery
 
 if TYPE_CHECKING:
-    from ..probe import Probe
+    from .host import Host
 
 VERSION = "0.1.0"
 _MOST_TEXT = 1000
 
 
-def of(probe: Probe) -> dict[str, Any]:
+def of(probe: Host) -> dict[str, Any]:
     """The `hello` of the protocol."""
     openings, settings = probe.openings, probe.settings
     capabilities = ["origins", "histograms"]

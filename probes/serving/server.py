@@ -20,7 +20,7 @@ from ..base.owned_fds import LostError, OwnFile, OwnSocket
 from .connection import Proof, Viewer
 
 if TYPE_CHECKING:
-    from ..probe import Probe
+    from .host import Host
 
 MOST_VIEWERS = 32
 """Viewers that are local or have proved that they know the token."""
@@ -34,7 +34,7 @@ _FULL = f"there are {MOST_VIEWERS} viewers already"
 class Server:
     """Serves viewers until it is told to stop."""
 
-    def __init__(self, probe: Probe) -> None:
+    def __init__(self, probe: Host) -> None:
         self._probe = probe
         self._selector = selectors.PollSelector()
         ours, self._waker = socket.socketpair()

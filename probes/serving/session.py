@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import protocol
 from ..base.id_bitset import Ids
-from ..base.validation import BadRequestError, integer, text
+from ..base.validation import BadRequestError, integer, require_control, text
 from ..hooks import loops
 from ..hooks.records import task_name
 from ..inspection import detail
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..hooks.records import TaskRecord
-    from ..probe import Probe
     from ..sampling.sampler import Changes
+    from .host import Host
 
 MOST_ROWS = 2000
 """Rows in one tick; what changed beyond that comes in the next."""
@@ -52,7 +52,7 @@ MOST_TEXT = 300
 class Session:
     """What one viewer has been told, and what comes next for it."""
 
-    def __init__(self, probe: Probe) -> None:
+    def __init__(self, probe: Host) -> None:
         self._probe = probe
         self._sampler = probe.sampler
         self.watch = Watch(probe.settings.slow)
@@ -317,7 +317,7 @@ class Session:
             if operation == "cancel":
                 self._probe.cancel(frame.get("task"))
             elif operation == "detach":
-                self._probe.check_control()
+                require_control(self._probe.settings)
                 self._probe.stop_soon("a viewer asked for it")
             elif operation != "ping":
                 return [_refusal(number, f"no such op: {str(operation)[:40]}")]

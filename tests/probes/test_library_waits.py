@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from probes.base.stacks import awaited_by
 from probes.inspection import detail
+from probes.inspection.awaiters import awaited_by
 from probes.inspection.waits import Wait
 
 anyio = pytest.importorskip("anyio")
@@ -131,7 +131,7 @@ def test_primitives_of_anyio_are_called_by_their_names() -> None:
 
 
 def test_no_code_of_the_program_is_run() -> None:
-    from probes.library_waits import held
+    from probes.inspection.library_waits import held
 
     class Odd:
         __slots__ = ("slot", "unset")

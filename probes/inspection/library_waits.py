@@ -15,12 +15,12 @@ from inspect import getattr_static
 from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from .base import sites
+from ..base import sites
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .base.stacks import StackFrame
+    from ..base.stacks import StackFrame
 
 Locals = dict[str, Any]
 Found = tuple[str, str, Any, list[Any]]

@@ -1,0 +1,64 @@
+"""What serving asks of the probe, as a type: so that no import runs back from here to the probe that is built on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from ..base.settings import Settings
+    from ..hooks.loops import Loops
+    from ..hooks.records import TaskRecord
+    from ..inspection.sync_scan import Signs
+    from ..memory.requests import Memory
+    from ..sampling.journal import Journal
+    from ..sampling.rows import Clock
+    from ..sampling.sampler import Sampler
+    from .endpoints import Openings
+
+
+class Host(Protocol):
+    """The probe, as its server, connections and sessions see it. Imported for typing only."""
+
+    session_id: str
+    opened: float
+    settings: Settings
+    openings: Openings
+    clock: Clock
+    loops: Loops
+    sampler: Sampler
+    journal: Journal
+    memory: Memory
+    signs: Signs
+
+    def viewers_changed(self) -> None:
+        """Adapts what is collected to what the viewers look at now."""
+
+    def woken(self) -> None:
+        """The probe's thread has the GIL again."""
+
+    def next_look(self) -> float | None:
+        """When `look_if_due` must be called even if no viewer is due, in seconds of the monotonic clock."""
+
+    def look_if_due(self, now: float) -> None:
+        """Collects what the hooks recorded, if it is time."""
+
+    def look_last(self, now: float) -> None:
+        """Collects what the hooks recorded, before the probe leaves."""
+
+    def notice(self, text: str) -> None:
+        """Sends one line to every viewer."""
+
+    def record_of(self, number: int | None) -> TaskRecord | None:
+        """The record of a live task by its id."""
+
+    def cancel(self, number: Any) -> None:
+        """Cancels a task in its own loop. Raises BadRequestError."""
+
+    def stop_soon(self, why: str) -> None:
+        """Takes the probe out after what its thread does now."""
+
+    def process_facts(self) -> dict[str, Any]:
+        """The `process` of a tick."""
+
+    def own_facts(self, missed: int) -> dict[str, Any]:
+        """The `probe` of a tick."""

@@ -21,6 +21,12 @@ class Series:
         self.values.append(value)
         self.total += 1
 
+    def copy(self) -> Series:
+        """The same values, which stay."""
+        twin = Series()
+        twin.values, twin.total = self.values.copy(), self.total
+        return twin
+
     def last(self, number: int) -> list[float]:
         """The newest values, at most that many, the newest last."""
         values = list(self.values)

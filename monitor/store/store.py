@@ -120,12 +120,31 @@ class Store:
         twin.ended, twin.unhandled, twin.notices = self.ended.copy(), self.unhandled.copy(), self.notices.copy()
         twin.never_awaited = self.never_awaited.copy()
         twin.slow = self.slow.frozen()
-        twin.loops = {number: replace(loop) for number, loop in self.loops.items()}
+        twin.loops = {
+            number: replace(loop, lags=loop.lags.copy(), utilizations=loop.utilizations.copy())
+            for number, loop in self.loops.items()
+        }
+        twin.steps, twin.task_counts = self.steps.copy(), self.task_counts.copy()
         twin.sites = {number: replace(stats) for number, stats in self.sites.items()}
         twin.details = dict(self.details)
         twin.process, twin.probe = replace(self.process), replace(self.probe)
         twin.memory = self.memory.frozen()
         return twin
+
+    def take_answer(self, frame: frames.Frame, live: Store) -> None:
+        """Takes into a frozen copy what was asked for after it was made. `live` has applied the frame already."""
+        match frame:
+            case frames.Reply():
+                self.memory.apply_reply(frame, self.tables)
+                told = [detail.id for detail in frame.details]
+            case frames.Tick(detail=frames.Detail() as detail):
+                told = [detail.id]
+            case _:
+                return
+        new = {number: live.details[number] for number in told if number not in self.details and number in live.details}
+        self.details.update(new)
+        if new or isinstance(frame, frames.Reply):
+            self.revision += 1
 
     def keyframe(self, *, history: bool = False) -> keyframes.Keyframe:
         """All of it as one frame: another store that gets that frame is like this one. See `store.keyframe`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -50,6 +51,15 @@ DEEPEST_STACK = 24
 MOST_APPLY_SECONDS = 0.05
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """What was there beside the store when a pause began; `at` is Unix time."""
+
+    at: float
+    findings: list[Finding]
+    tabs: list[Tab]
+
+
 class Looptop(BaseApp[int]):
     """Watches one program. `hz` of 0 leaves the ticks to the caller, which is how tests drive it."""
 
@@ -88,7 +98,7 @@ class Looptop(BaseApp[int]):
         self.findings = Findings(thresholds or Thresholds())
         self.wishes = Wishes(self, keep_locals)
         self.pulse = Pulse(hz)
-        self._paused_at: float | None = None
+        self._pause: Pause | None = None
         self._ticking = False
         self.notice: Notice | None = None
 
@@ -173,6 +183,8 @@ class Looptop(BaseApp[int]):
                 self.go_on()
             self.control.cut_off()
         self.store.apply(frame)
+        if self.paused:
+            self.view.take_answer(frame, self.store)
         self.tape.take(frame)
         if isinstance(frame, Hello) or session is None:
             self.wishes.greet(self.store.session, first=session is None)
@@ -183,14 +195,14 @@ class Looptop(BaseApp[int]):
 
     @property
     def paused(self) -> bool:
-        """Whether tables and pages are frozen."""
-        return self._paused_at is not None
+        """Whether all that is measured is frozen: header, tables and pages."""
+        return self._pause is not None
 
     def situation(self) -> Situation:
         """What the header shows beside the store."""
-        paused = None if self._paused_at is None else self.wall() - self._paused_at
+        paused = None if self._pause is None else self.wall() - self._pause.at
         recording = self.player.title() if self.player is not None else ""
-        shown = self.findings.shown()
+        shown = self.found()
         return Situation(
             self.source.status,
             paused,
@@ -208,11 +220,17 @@ class Looptop(BaseApp[int]):
         """The one line that matters most now, with its style; None while all is well."""
         rate = self.pulse.rate if self.pulse.slowed else None
         news = News(self.wall(), self.source.status, self.guest, self.notice, rate, self.wishes.slow)
-        return banner(self.store, news)
+        return banner(self.view, news)
 
     def tabs(self) -> list[Tab]:
         """The main screens and how much is on them."""
-        return tabs(Counted(self.store, self.guest, len(self.findings.shown())))
+        return self._pause.tabs if self._pause is not None else tabs(Counted(self.store, self.guest, len(self.found())))
+
+    def found(self) -> list[Finding]:
+        """The findings that are not dismissed, the worst first; while paused those of then."""
+        if self._pause is None:
+            return self.findings.shown()
+        return [finding for finding in self._pause.findings if not finding.dismissed]
 
     def say(self, text: str, *, bad: bool = False) -> None:
         """Answers something that the person did."""
@@ -251,18 +269,18 @@ class Looptop(BaseApp[int]):
         self.call_after_refresh(self.look_now)
 
     def action_pause(self) -> None:
-        """Freezes tables and pages, or goes on."""
+        """Freezes all that is measured, or goes on."""
         if self.player is not None:
             self.player.do("toggle", 0)
         elif self.paused:
             self.go_on()
         else:
-            self.view, self._paused_at = self.store.frozen(), self.wall()
+            self.view, self._pause = self.store.frozen(), Pause(self.wall(), self.found(), self.tabs())
         self.look_now()
 
     def go_on(self) -> None:
         """Looks at the live store again."""
-        self.view, self._paused_at = self.store, None
+        self.view, self._pause = self.store, None
 
     def action_help(self) -> None:
         """Keys, columns, signs."""

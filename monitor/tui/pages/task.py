@@ -34,7 +34,8 @@ class Subject:
     task: Task
     alive: bool
     detail: TaskDetail | None
-    paused: bool
+    gone: bool = False  # it has ended since the pause that it is shown of
+    late: float | None = None  # seconds from the pause that it is shown of to when the detail was collected
     recorded: bool = False
     unfolded: Container[Hashable] = ()
 
@@ -172,15 +173,16 @@ def _task_line(store: Store, task_id: int, before: tuple[Part, ...] = (), depth:
 
 
 def _waits(store: Store, subject: Subject, cells: int) -> list[Line]:
-    title = heading("Waits on", cells)
+    note = "" if subject.late is None else f"as of {fmt.age(subject.late)} after the pause"
+    title = heading("Waits on", cells, note)
     detail = subject.detail
     if detail is None:
         if subject.recorded:
             task = subject.task
             known = [line((f"{task.wait_kind} {task.wait_text or ''}", "text"))] if task.wait_kind else []
             return [title, *known, line((RECORDED, "dim"))]
-        if subject.paused:
-            return [title, line(("nothing was collected of it before the pause; space goes on", "dim"))]
+        if subject.gone:
+            return [title, line(("ended since the pause, before it could be inspected", "dim"))]
         return [title, line(("asking …" if subject.alive else "it had ended before it was asked", "dim"))]
     wait = detail.waiting_on
     if wait is None:

@@ -84,7 +84,7 @@ class LiveScreen(WholeScreen):
             if getattr(widget, "palette", None) is not app.palette:
                 widget.repaint(app.palette)  # type: ignore[attr-defined]
         cells = self.size.width
-        self.query_one("#header", Lines).show(header(app.store, app.situation(), cells))
+        self.query_one("#header", Lines).show(header(app.view, app.situation(), cells))
         self._look_at_tabs(cells)
         banner = self.query_one("#banner", Lines)
         text = app.banner()
@@ -140,7 +140,7 @@ class LiveScreen(WholeScreen):
     def _calls(self, mode: str) -> bool:
         """Whether there is something on that screen that one should know."""
         app = self.looptop
-        return (mode == "slow" and blocked_lately(app.store)) or (mode == "findings" and bool(app.findings.shown()))
+        return (mode == "slow" and blocked_lately(app.view)) or (mode == "findings" and bool(app.found()))
 
     def _look_at_hints(self, cells: int) -> None:
         """As many hints as fit; help and quit always."""

@@ -46,7 +46,7 @@ class Asker:
         """Asks when it is time."""
         app = self._app
         since = app.clock() - self._asked_at
-        if app.paused or not self.able or since < EVERY or (self._waits and since < PATIENCE):
+        if (app.paused and self.answered) or not self.able or since < EVERY or (self._waits and since < PATIENCE):
             return
         self._waits = app.control.ask("profile", self._take, calls=self._calls)
         self._asked_at = app.clock()

@@ -91,8 +91,10 @@ class TableScreen(LiveScreen):
         if self._due or self.store is not self.rows.store or session_id(self.store) != self._arranged_session:
             return True
         app = self.looptop
-        if app.paused or self.store.revision == self._arranged_revision:
+        if self.store.revision == self._arranged_revision:
             return False
+        if app.paused:  # what was asked for meanwhile has come
+            return True
         if not self.rows.rows:
             return True
         now = app.clock()

@@ -22,6 +22,8 @@ class TaskScreen(PageScreen):
         self.task_id = task_id
         self._last: Task | None = None
         self._detail: TaskDetail | None = None
+        self._asked = False  # nothing had been collected at the last look
+        self._late: float | None = None
 
     def lines(self, cells: int) -> list[Line]:
         """The page, of the task as it was last seen."""
@@ -31,10 +33,24 @@ class TaskScreen(PageScreen):
         task = store.tasks.get(self.task_id)
         if task is not None:
             self._last = task
-        self._detail = store.details.get(self.task_id, self._detail)
+        before, self._detail = self._detail, store.details.get(self.task_id, self._detail)
+        if not app.paused:
+            self._late = None
+        elif before is None and self._detail is not None and self._asked:
+            self._late = max(app.store.now - store.now, 0.0)
+        self._asked = self._detail is None
         if self._last is None:
             return [line((f"No task {self.task_id} is known (any more); Esc goes back.", "warn"))]
-        subject = Subject(self._last, task is not None, self._detail, app.paused, app.player is not None, self.unfolded)
+        alive = task is not None
+        subject = Subject(
+            self._last,
+            alive,
+            self._detail,
+            gone=alive and self.task_id not in app.store.tasks,
+            late=self._late,
+            recorded=app.player is not None,
+            unfolded=self.unfolded,
+        )
         return task_page(store, subject, app.sources, cells, app.wishes.origins, app.wishes.slow)
 
     def wants(self) -> dict[str, Any]:

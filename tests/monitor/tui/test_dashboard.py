@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 from driver import Driver, running
 from scene import (
@@ -216,21 +217,34 @@ async def test_a_tree_folds_and_shows_the_way_to_a_match() -> None:
 # Pause
 
 
-async def test_pause_freezes_the_tables_and_not_the_header() -> None:
-    async with running() as driver:
+async def test_pause_freezes_all_that_is_measured() -> None:
+    async with running((140, 40), program=FakeProgram(["hello"])) as driver:
         before = driver.screen()
         await driver.press("space")
-        await driver.tick(*(tick(step) for step in range(25, 90)), seconds=5)
+        driver.app.guest.program.lines = ["more"]  # type: ignore[union-attr]
+        blocked = frames.Event(
+            seq=30, at=tick(89).at, kind="slow_callback", loop=1, duration=900_000, callback="x()", stack=[9], blame=0
+        )
+        await driver.tick(*(tick(step) for step in range(25, 90)), blocked, tick(90, gone=[6, 7, 8]), seconds=5)
         after = driver.screen()
         assert "PAUSED 5s" in after[0]
-        assert after[4:-1] == before[4:-1]
-        assert after[1] != before[1], "the header is live"
+        assert after[1:-1] == before[1:-1]
         await driver.press("down", "greater_than_sign")
         await driver.filter_by("worker")
-        assert "worker-3" in driver.text(), "a frozen table can still be sorted and filtered"
+        assert "worker-4" in driver.text(), "a frozen table can still be sorted and filtered"
         await driver.press("escape", "space")
         assert "PAUSED" not in driver.text()
-        assert "7600" in driver.text() or driver.app.view is driver.app.store
+        assert driver.screen()[1] != before[1]
+        assert "worker-4" not in driver.text()
+
+
+async def test_that_the_connection_broke_is_said_in_a_pause_too() -> None:
+    async with running() as driver:
+        await driver.press("space")
+        driver.source.status = Status("lost", "the probe closed it", driver.clock.now)
+        await driver.tick()
+        assert "connection lost" in driver.screen()[0]
+        assert "the probe closed it" in driver.text()
 
 
 async def test_a_paused_page_stays_as_it_was() -> None:
@@ -240,7 +254,33 @@ async def test_a_paused_page_stays_as_it_was() -> None:
         await driver.press("space")
         before = driver.screen()
         await driver.tick(tick(40, gone=[5]), seconds=9)
-        assert driver.screen()[4:-1] == before[4:-1]
+        assert driver.screen()[1:-1] == before[1:-1]
+
+
+async def test_a_page_that_is_opened_in_a_pause_says_when_it_was_collected() -> None:
+    async with running((140, 40)) as driver:
+        await driver.press("space")
+        await driver.tick(tick(30), seconds=9)
+        await driver.press("enter")
+        assert "asking" in driver.text()
+        assert driver.source.watched["detail"] == 5
+        await driver.tick(tick(44, detail=detail_of_worker()))
+        text = driver.screen()[1:]
+        assert "as of 5s after the pause" in driver.text()
+        assert "held by" in driver.text()
+        assert "Lock.acquire" in driver.text()
+        await driver.tick(tick(50, detail=msgspec.structs.replace(detail_of_worker(), await_stack=[5])))
+        assert driver.screen()[1:] == text, "once"
+        await driver.press("escape", "space", "enter")
+        assert "after the pause" not in driver.text()
+
+
+async def test_a_task_that_has_ended_since_the_pause_cannot_be_inspected() -> None:
+    async with running() as driver:
+        await driver.press("space")
+        await driver.tick(tick(30, gone=[5]), seconds=9)
+        await driver.press("enter")
+        assert "ended since the pause" in driver.text()
 
 
 # Screens, pages, the way back

@@ -165,3 +165,16 @@ async def test_profiles_are_asked_for_while_they_are_in_sight() -> None:
         before = len(driver.source.requests)
         await driver.tick(seconds=9)
         assert len(driver.source.requests) == before
+
+
+async def test_what_is_asked_for_in_a_pause_is_shown() -> None:
+    async with running(fed=able()) as driver:
+        await driver.press("space", "6")
+        await answer(driver)
+        assert "Asking" not in driver.text()
+        await driver.tick(seconds=9)
+        assert "worker" in driver.text()
+        assert asked(driver).count("profile") == 1
+        await driver.press("enter")
+        assert asked(driver).count("profile") == 2
+        assert driver.source.requests[-1][2] == {"calls": 1000}

@@ -100,6 +100,11 @@ class RecordingSource:
         return (self._at - self.recording.start) * 1e-6
 
     @property
+    def moment(self) -> int:
+        """The position as Unix microseconds."""
+        return self._at
+
+    @property
     def playing(self) -> bool:
         """Whether time goes on."""
         return self._playing

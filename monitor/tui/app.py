@@ -93,9 +93,9 @@ class Looptop(BaseApp[int]):
         self.wanted = ""  # the section of it that the person left for
         self.control = Control(self)
         self.tape = Tape(self)
-        self.player = self._player(source)
         self.sources = Sources(self._source_came, lambda: source.owner)
         self.findings = Findings(thresholds or Thresholds())
+        self.player = self._player(source)
         self.wishes = Wishes(self, keep_locals)
         self.pulse = Pulse(hz)
         self._pause: Pause | None = None
@@ -109,7 +109,7 @@ class Looptop(BaseApp[int]):
         from monitor.recording.player import RecordingSource
         from monitor.tui.controllers.player import Player
 
-        return Player(self, source) if isinstance(source, RecordingSource) else None
+        return Player(self, source, self.findings.thresholds) if isinstance(source, RecordingSource) else None
 
     # The tick
 
@@ -143,7 +143,10 @@ class Looptop(BaseApp[int]):
                     self.look_now()  # a big first picture is painted as it comes
                     await asyncio.sleep(0)  # and must not hold up the keys
                     began = self.clock()
-            self.findings.look(self.store)
+            if self.player is not None:
+                self.player.find(self.findings)
+            else:
+                self.findings.look(self.store)
             if self.guest is not None and self.guest.look(self.wall()):
                 self.exit()
             over = self.guest is not None and self.guest.ended_at is not None

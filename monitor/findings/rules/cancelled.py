@@ -75,7 +75,7 @@ def _between_packages(store: Store, by: Site | None, made: Site | None) -> bool:
 def _since(store: Store, last: EndedTask | None) -> list[EndedTask]:
     new: list[EndedTask] = []
     for ended in reversed(store.ended):
-        if ended is last:
+        if ended == last:  # as in `events`
             break
         new.append(ended)
     return new[::-1]

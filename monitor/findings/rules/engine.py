@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from monitor.findings.kinds import KINDS
@@ -53,7 +52,7 @@ class Findings:
     _rules: list[Rule] = field(default_factory=list)
     _session: str | None = None
     _looked: float = 0.0
-    _next_id: Callable[[], int] = field(default_factory=lambda: count(1).__next__)
+    _ids: int = 0
 
     def look(self, store: Store) -> list[Change]:
         """What has come and gone since the last look."""
@@ -92,6 +91,19 @@ class Findings:
             self._dismissed.discard(subject)
         self.revision += 1
 
+    def show(self, others: Findings) -> None:
+        """Takes over what others have found; what was dismissed here stays so."""
+        found: dict[Subject, Finding] = {}
+        for subject, other in others.found.items():
+            mine = self.found.get(subject)
+            if mine is not None and mine.id == other.id:
+                mine.sign, mine.since, mine.seen = other.sign, other.since, other.seen
+                found[subject] = mine
+            else:
+                found[subject] = replace(other, dismissed=subject in self._dismissed)
+        self.revision += [one.id for one in found.values()] != [one.id for one in self.found.values()]
+        self.found = found
+
     def _begin(self, session: str | None, now: float) -> list[Change]:
         """Another session, or a recording that went back: nothing of before belongs to it."""
         gone = [Change("finding_gone", now, finding) for finding in self.found.values()]
@@ -120,7 +132,8 @@ class Findings:
             return []
         del self._pending[subject]
         since = pending.since if sign.since is None else sign.since
-        finding = self.found[subject] = Finding(self._next_id(), sign, since, now, subject in self._dismissed)
+        self._ids += 1
+        finding = self.found[subject] = Finding(self._ids, sign, since, now, subject in self._dismissed)
         return [Change("finding", now, finding)]
 
     def _let_go(self, now: float) -> list[Change]:

@@ -82,7 +82,7 @@ def _since(entries: deque[Entry], last: Entry | None) -> list[Entry]:
     """The entries after the last one that was taken."""
     new: list[Entry] = []
     for entry in reversed(entries):
-        if entry is last:
+        if entry == last:  # not `is`: a recording that is entered elsewhere has others that are equal
             break
         new.append(entry)
     return new[::-1]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from monitor.findings.engine import Findings
+from monitor.findings.replay import Replay
 from monitor.recording.time_parsing import parse_time
 from monitor.tui.screens.form import Field, FormScreen
 from monitor.tui.widgets.timeline import Mark, Playing, offset
 
 if TYPE_CHECKING:
+    from monitor.findings.thresholds import Thresholds
     from monitor.recording.player import RecordingSource
     from monitor.tui.app import Looptop
 
+READING = 0.1
+"""Seconds of a tick in which findings of an earlier part of the recording are looked for."""
 GAP = 2.0
 """Seconds between two blocks that are worth showing: the recorder dropped ticks, or the connection was lost."""
 
@@ -21,8 +27,9 @@ GAP = 2.0
 class Player:
     """The recording behind the dashboard."""
 
-    def __init__(self, app: Looptop, source: RecordingSource) -> None:
+    def __init__(self, app: Looptop, source: RecordingSource, thresholds: Thresholds) -> None:
         self._app, self._source = app, source
+        self._replay = Replay(source.recording, thresholds)
         begin, blocks = source.recording.start, source.recording.summaries
         self._marks = [Mark((mark.at - begin) * 1e-6, mark.kind, mark.text) for mark in source.markers]
         self._gaps = [
@@ -30,6 +37,12 @@ class Player:
             for before, after in pairwise(blocks)
             if after.start - before.end > GAP * 1e6
         ]
+
+    def find(self, findings: Findings) -> None:
+        """What was found up to this moment, as if watched from the start; none while that is being read."""
+        budget = READING if self._app.pulse.hz else math.inf
+        found = self._replay.at(self._source.moment, budget)
+        findings.show(Findings() if found is None else found)
 
     @property
     def state(self) -> Playing:

@@ -70,11 +70,13 @@ def write(path: Path, *, cut: bool = False, gap: bool = False) -> Path:
 
 
 @asynccontextmanager
-async def replaying(size: tuple[int, int] = (80, 24), *, cut: bool = False, gap: bool = False) -> AsyncIterator[Driver]:
+async def replaying(
+    size: tuple[int, int] = (80, 24), *, cut: bool = False, gap: bool = False, file: Path | None = None
+) -> AsyncIterator[Driver]:
     """The dashboard on a recording, playing."""
     with TemporaryDirectory() as folder:
         clock = FakeClock()
-        file = write(Path(folder) / "shop.looptop", cut=cut, gap=gap)
+        file = file or write(Path(folder) / "shop.looptop", cut=cut, gap=gap)
         source = RecordingSource(Recording(file), clock=clock, wall=clock)
         app = Looptop(source, hz=0, clock=clock, wall=clock)
         async with app.run_test(size=size, notifications=True) as pilot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,9 @@ from monitor.tui.screens.form import FormScreen
 from monitor.tui.screens.tasks import TasksScreen
 from monitor.tui.widgets.live_table import LiveTable
 from monitor.tui.widgets.timeline import Timeline
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "recording"))
+from scripted import Script, record
 
 
 def source(driver: Driver) -> RecordingSource:
@@ -252,3 +256,19 @@ async def test_nothing_is_recorded_before_there_is_a_program() -> None:
     async with running(fed=[]) as driver:
         await driver.press("r")
         assert "no program to record yet" in driver.text()
+
+
+async def test_findings_are_those_of_the_moment_whichever_way_one_came_there(tmp_path: Path) -> None:
+    path = record(tmp_path / "a.looptop", ticks=200, script=Script(slow=0.9, failures=0.9), moments=False).path
+
+    async def found(*steps: float) -> list[tuple[int, str, float]]:
+        async with replaying(file=path) as driver:
+            source(driver).pause()
+            for position in steps:
+                source(driver).seek(position)
+                await driver.app.tick()
+            return [(one.id, one.sign.text, one.since) for one in driver.app.findings.all()]
+
+    straight = await found(62.5)
+    assert straight
+    assert await found(99, 62.5) == await found(*range(0, 62, 4), 62.5) == straight

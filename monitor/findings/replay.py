@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from monitor.findings.engine import Findings
+from monitor.findings.rules.engine import Findings
 from monitor.findings.thresholds import Thresholds
 from monitor.protocol.frames import Tick
 from monitor.protocol.keyframes import History

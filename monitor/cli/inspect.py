@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.argument("target")
 @json_option
 @click.option("--tree", is_flag=True, help="Each task below its parent.")
+@click.option("--stacks", is_flag=True, help="Print await stacks as text; JSON always has them.")
 @click.option("--sort", default="busy", metavar="KEY", help="Column to sort by; -KEY turns the order round (busy).")
 @click.option("--filter", "filter_", default="", metavar="TEXT", help="For example: state:waiting busy>0.5 name:job-*")
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many tasks.")
@@ -37,6 +38,7 @@ def tasks(
     target: str,
     as_json: bool,
     tree: bool,
+    stacks: bool,
     sort: str,
     filter_: str,
     limit: int | None,
@@ -52,7 +54,7 @@ def tasks(
     from monitor.plain.wanted import Wanted
     from monitor.transport.connection import Closed
 
-    wanted = Wanted(sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree, locals=keep_locals)
+    wanted = Wanted(sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree, stacks=stacks, locals=keep_locals)
     if not wanted.usual:
         from monitor.plain.snapshot import validate
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
+from monitor.plain import await_stacks
 from monitor.plain.snapshot import Look
 from monitor.plain.tables import Heading, of_columns, table
 from monitor.store.columns import ENDED, TASKS
@@ -23,7 +24,11 @@ def tasks(look: Look, width: int, colour: bool) -> list[str]:
     if look.depths:
         headings = [_in_tree(heading, look.depths) if heading.title == "Name" else heading for heading in headings]
     lines = heading_lines(store)
-    if look.tasks:
+    if look.of_awaiters:
+        lines.append("tasks older than the probe stand below a task that awaits them: who made them is not known")
+    if look.tasks and look.stacks:
+        lines += ["", *await_stacks.lines(store, look.tasks, look.depths, width)]
+    elif look.tasks:
         lines += ["", *table(look.tasks, headings, width, colour)]
     elif not look.passed:
         lines += ["", _nothing(store)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from monitor.errors import ConnectError, UsageError
 from monitor.plain.wanted import DEFAULT_SORT, RATE, Wanted
@@ -12,10 +13,14 @@ from monitor.protocol import frames
 from monitor.store import query
 from monitor.store.column import Column, by_key, ordered
 from monitor.store.columns import ENDED, TASKS
+from monitor.store.lineage import awaiters, is_orphan
 from monitor.store.model import EndedTask, Task
 from monitor.store.store import Store
 from monitor.transport.connection import Connection
 from probes.base import protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MOMENT = 0.3
 """Seconds after which the second tick is not waited for any more."""
@@ -40,6 +45,8 @@ class Look:
     tasks: list[Task]
     ended: list[EndedTask]
     depths: dict[int, int]  # of the tree; empty without one
+    of_awaiters: bool = False  # the tree: some tasks stand below one that awaits them, since who made them is not known
+    stacks: bool = False  # printed with their await stacks
     passed: int = 0  # live tasks that pass the filter, those beyond the limit included
 
 
@@ -71,6 +78,9 @@ def look(connection: Connection, wanted: Wanted) -> Look:
         waits_matter = "waiting_on" in wanted.filter or wanted.sort.endswith("waiting_on")
         if waits_matter:
             details(connection, store, list(store.tasks))
+        elif wanted.tree:
+            orphans = [task.id for task in store.tasks.values() if is_orphan(task)]
+            details(connection, store, orphans[:MOST_LOOKED_AT])
         found = chosen(store, wanted)
         if not waits_matter:
             details(connection, store, [task.id for task in found.tasks[:MOST_LOOKED_AT]])
@@ -146,20 +156,24 @@ def chosen(store: Store, wanted: Wanted) -> Look:
     column, descending = sort_order(wanted.sort)
     tasks = ordered(query.matching(store, wanted.filter), column, store, descending)
     depths: dict[int, int] = {}
+    above = awaiters(store) if wanted.tree else {}
     if wanted.tree:
-        tasks, depths = as_tree(tasks)
+        tasks, depths = as_tree(tasks, above)
     ended = choose_ended(store, wanted) if wanted.ended else []
-    return Look(store, tasks[: wanted.limit], ended, depths, passed=len(tasks))
+    return Look(store, tasks[: wanted.limit], ended, depths, bool(above), wanted.stacks, passed=len(tasks))
 
 
-def as_tree(tasks: list[Task]) -> tuple[list[Task], dict[int, int]]:
-    """The same tasks, each below its parent (where that is among them), and how deep each is."""
+def as_tree(tasks: list[Task], awaited_by: Mapping[int, int] | None = None) -> tuple[list[Task], dict[int, int]]:
+    """The same tasks, each below its parent (where that is among them), and how deep each is.
+
+    `awaited_by`: what those stand below whose parent is not known.
+    """
+    others = awaited_by or {}
     here = {task.id for task in tasks}
     below: dict[int, list[Task]] = {}
     for task in tasks:
-        below.setdefault(
-            task.parent if task.parent in here and task.parent != task.id else protocol.NO_TASK, []
-        ).append(task)
+        above = others.get(task.id, task.parent)
+        below.setdefault(above if above in here and above != task.id else protocol.NO_TASK, []).append(task)
     flat: list[Task] = []
     depths: dict[int, int] = {}
     stack = [(task, 0) for task in reversed(below.get(protocol.NO_TASK, []))]

@@ -24,6 +24,7 @@ class Wanted:
     limit: int | None = None
     ended: bool = False
     tree: bool = False
+    stacks: bool = False
     locals: bool = False
     """Have the probe keep the local names of what fails meanwhile."""
 

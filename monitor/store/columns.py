@@ -35,7 +35,8 @@ def _partial(task: Task, text: str) -> str:
     return "≥" + text if task.steps else fmt.UNKNOWN
 
 
-def _wait(task: Task, _store: Store) -> str:
+def wait_text(task: Task, _store: Store) -> str:
+    """What it waits on: the kind, and what is known of it; empty where it does not wait."""
     if task.wait_kind is None or task.state != protocol.WAITING:
         return ""
     return f"{task.wait_kind} {task.wait_text}" if task.wait_text else task.wait_kind
@@ -138,8 +139,8 @@ TASKS: tuple[Column[Task], ...] = (
         "Waits on",
         20,
         "what it waits on, of the rows in sight",
-        _wait,
-        _wait,
+        wait_text,
+        wait_text,
         priority=2,
         descending=False,
     ),

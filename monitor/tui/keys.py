@@ -122,7 +122,16 @@ KEYS: tuple[Key, ...] = (
     Key("reverse", "i", "i", "reverse", "Invert", "turn the order round", "table", 9),
     Key("filter", "slash", "/", "screen.filter", "Filter", "filter as you type", "table", 5),
     # Tasks
-    Key("view", "t", "t", "next_view", "Tree", "flat, tree by parent, groups by creation site", "tasks", 7),
+    Key(
+        "view",
+        "t",
+        "t",
+        "next_view",
+        "Tree",
+        "flat, tree by parent (older tasks: by who awaits them), groups by creation site",
+        "tasks",
+        7,
+    ),
     Key("fold", "minus", "-", "fold(True)", "Fold", "tree: hide the children", "tasks"),
     Key("unfold", "plus,equals_sign", "+", "fold(False)", "Unfold", "tree: show the children", "tasks"),
     Key("cancel", "c", "c", "cancel", "Cancel", "cancel the task under the cursor; asks first", "tasks", 10),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from monitor.store.column import Column
 from monitor.store.columns import GLYPHS, GROUPS, TASKS
 from monitor.store.groups import Group, groups
+from monitor.store.lineage import awaiters
 from monitor.store.model import Site, Task
 from monitor.store.query import Predicate
 from monitor.store.store import Store
@@ -106,12 +107,16 @@ class TreeRows(TaskRows):
     def __init__(self, store: Store) -> None:
         self.folded: set[int] = set()
         self._levels: dict[int, int] = {}  # of the children of a task
+        self.awaiters: dict[int, int] = {}  # what tasks stand below whose parent is not known
+        self._awaiting: frozenset[int] = frozenset()
         self._matching: frozenset[int] | None = None
         super().__init__(store)
 
     def order(self, rows: list[Task]) -> list[Task]:
         """Depth first, brothers by the column that was chosen."""
         tasks = self.store.tasks
+        self.awaiters = awaiters(self.store)
+        self._awaiting = frozenset(self.awaiters.values())
         self._matching = None
         kept: Container[int] = tasks
         if self.passes() is not None:
@@ -122,7 +127,8 @@ class TreeRows(TaskRows):
         roots: list[Task] = []
         before, family = -1, roots  # neighbours are often brothers
         ordered_rows = super().order(rows)
-        for task, parent in zip(ordered_rows, map(_PARENT, ordered_rows), strict=True):
+        parents = map(self.above, ordered_rows) if self.awaiters else map(_PARENT, ordered_rows)
+        for task, parent in zip(ordered_rows, parents, strict=True):
             if parent != before:
                 before, family = parent, families.setdefault(parent, []) if parent in kept else roots
             if parent == task.id:
@@ -148,14 +154,22 @@ class TreeRows(TaskRows):
                 pending.pop()
         return result
 
+    def above(self, task: Task) -> int:
+        """The task that one stands below: its parent, or where that is not known one that awaits it; 0 for none."""
+        return self.awaiters.get(task.id, task.parent)
+
+    def has_below(self, task_id: int) -> bool:
+        """Whether tasks stand below one."""
+        return task_id in self._awaiting or self.store.tasks.has_children(task_id)
+
     def _with_ancestors(self, rows: list[Task]) -> set[int]:
         """The ids of tasks, and of all that they descend from."""
         kept = {task.id for task in rows}
         for task in rows:
-            parent = self.store.tasks.get(task.parent)
+            parent = self.store.tasks.get(self.above(task))
             while parent is not None and parent.id not in kept:
                 kept.add(parent.id)
-                parent = self.store.tasks.get(parent.parent)
+                parent = self.store.tasks.get(self.above(parent))
         return kept
 
     def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
@@ -169,9 +183,10 @@ class TreeRows(TaskRows):
         return cells
 
     def _branch(self, task: Task) -> str:
-        depth = 0 if task.parent == task.id else min(self._levels.get(task.parent, 0), DEEPEST)
+        above = self.above(task)
+        depth = 0 if above == task.id else min(self._levels.get(above, 0), DEEPEST)
         mark = " "
-        if self.store.tasks.has_children(task.id):
+        if self.has_below(task.id):
             mark = "▸" if task.id in self.folded else "▾"
         return " " * (INDENT * depth) + mark + " "
 
@@ -183,7 +198,7 @@ class TreeRows(TaskRows):
 
     def fold(self, task_id: int, folded: bool) -> bool:
         """Hides or shows the children; says whether that changed anything."""
-        if folded == (task_id in self.folded) or not self.store.tasks.has_children(task_id):
+        if folded == (task_id in self.folded) or not self.has_below(task_id):
             return False
         if folded:
             self.folded.add(task_id)

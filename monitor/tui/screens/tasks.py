@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, ClassVar
 
 from monitor.errors import UsageError
 from monitor.store import query
 from monitor.store.groups import Group
+from monitor.store.lineage import is_orphan
 from monitor.store.model import Site
 from monitor.tui.banner import status_text
 from monitor.tui.keys import bindings
@@ -21,6 +23,10 @@ VIEWS = ("flat", "tree", "groups")
 TITLES = {"flat": "flat", "tree": "tree", "groups": "by creation site"}
 NEXT = {"flat": "Tree", "tree": "Groups", "groups": "Flat"}
 MOST_WINDOW = 200
+ASK_EVERY = 5.0
+"""Seconds between two questions who awaits the tasks that are older than the probe."""
+MOST_ASKED = 1_000
+"""Tasks that are asked about at once: each takes the program about 0.05 ms."""
 FIELDS = frozenset((*query.TEXT_KEYS, *query.NUMBER_KEYS))
 
 
@@ -39,6 +45,7 @@ class TasksScreen(TableScreen):
         self.view_name = "flat"
         self._predicate: query.Predicate | None = None
         self._error = ""
+        self._asked_at = float("-inf")
         return self.flat_rows
 
     def apply_filter(self, text: str) -> None:
@@ -77,7 +84,8 @@ class TasksScreen(TableScreen):
 
     def about(self) -> tuple[Part, ...]:
         """The view, whose tasks, and the order."""
-        parts: list[Part] = [(TITLES[self.view_name], "text"), ("  ", "text")]
+        title = "tree of awaiters" if self.view_name == "tree" and self.tree_rows.awaiters else TITLES[self.view_name]
+        parts: list[Part] = [(title, "text"), ("  ", "text")]
         if self.flat_rows.site is not None and self.view_name != "groups":
             site = self.flat_rows.site[0]
             where = "older than the probe" if site is None else f"{site.file.rpartition('/')[2]}:{site.line}"
@@ -93,6 +101,16 @@ class TasksScreen(TableScreen):
         if self.view_name == "groups":
             return {"window": [], "detail": None}
         return {"window": self.table.keys_in_sight()[:MOST_WINDOW], "detail": None}
+
+    def rearrange(self) -> None:
+        """In a tree, asks from time to time who awaits the tasks whose parents are not known."""
+        now = self.looptop.clock()
+        if self.view_name == "tree" and now - self._asked_at >= ASK_EVERY and not self.looptop.paused:
+            self._asked_at = now
+            orphans = [task.id for task in islice(filter(is_orphan, self.store.tasks.values()), MOST_ASKED)]
+            if orphans:
+                self.looptop.source.request("tasks", ids=orphans, limit=len(orphans))
+        super().rearrange()
 
     # What the person does
 
@@ -146,9 +164,10 @@ class TasksScreen(TableScreen):
         task = self.store.tasks.get(task_id) if isinstance(task_id, int) else None
         if task is None:
             return
-        foldable = self.store.tasks.has_children(task.id) and task.id not in self.tree_rows.folded
-        if step < 0 and not foldable and self.tree_rows.index(task.parent) is not None:
-            self.table.go_to(task.parent)
+        above = self.tree_rows.above(task)
+        foldable = self.tree_rows.has_below(task.id) and task.id not in self.tree_rows.folded
+        if step < 0 and not foldable and self.tree_rows.index(above) is not None:
+            self.table.go_to(above)
         else:
             self.action_fold(step < 0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitor.findings.model import Finding, Line, Sign
+from monitor.findings.model import Finding, Line, Observation
 from monitor.plain.findings import Seen, finding_object, seen_lines
 from monitor.store.model import Site
 
@@ -10,7 +10,7 @@ FRAMEWORK = "/venv/lib/python3.12/site-packages/starlette/routing.py"
 
 
 def printed(*lines: Line) -> list[str]:
-    sign = Sign("loop_blocked", "x", "slow: 3 times", site=Site("/srv/app.py", 7, "crunch"), lines=lines)
+    sign = Observation("loop_blocked", "x", "slow: 3 times", site=Site("/srv/app.py", 7, "crunch"), lines=lines)
     thing = finding_object(Finding(1, sign, since=1.0, seen=2.0)) | {"over": False}
     return [line.strip() for line in seen_lines(Seen([thing], []), 100, colour=False)]
 

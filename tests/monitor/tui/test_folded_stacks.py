@@ -1,9 +1,9 @@
-"""Stacks below a framework, on the screens."""
+"""Stacks below a framework, and a tree of awaiters, on the screens."""
 
 from __future__ import annotations
 
 from driver import running
-from scene import SECOND, START, everything
+from scene import MAIN, SECOND, START, everything
 
 from monitor.protocol import frames
 
@@ -36,3 +36,15 @@ async def test_enter_unfolds_the_frames_of_a_framework() -> None:
         assert "starlette/routing.py:110" in driver.text()
         await driver.press("enter")
         assert "▸ 20 frames of starlette" in driver.text()
+
+
+async def test_a_tree_asks_who_awaits_what_is_older_than_the_probe_and_says_so() -> None:
+    async with running((120, 30)) as driver:
+        await driver.press("t")
+        assert ("tasks", {"ids": [MAIN], "limit": 1}) in [entry[1:] for entry in driver.source.requests]
+        assert "tree of awaiters" not in driver.text()
+        outer = frames.Static(tasks=[(200, "outer", 2, 1, START, None, 0, 0, 0)])
+        told = frames.Detail(id=MAIN, await_stack=[3], await_tasks=[], waiting_on=None, awaited_by=[200], origin=None)
+        await driver.tick(outer, frames.Reply(id=1, ok=True, details=[told]), seconds=2.0)
+        await driver.tick()
+        assert "tree of awaiters" in driver.text()

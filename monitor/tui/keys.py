@@ -128,7 +128,7 @@ KEYS: tuple[Key, ...] = (
         "t",
         "next_view",
         "Tree",
-        "flat, tree by parent (older tasks: by who awaits them), groups by creation site",
+        "flat, tree by parent or awaiter, groups by creation site",
         "tasks",
         7,
     ),

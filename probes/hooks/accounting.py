@@ -269,7 +269,7 @@ def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
 def tell_end(record: TaskRecord, task: AnyTask, error: BaseException | None) -> None:
     """What an end that is told by name needs, for the twin in C; not hot, since few are told so."""
     if error is not None:
-        record.failure = Failure(error)
+        record.failure = Failure(error, record.code)
     record.name = task_name(task)
     record.coro = record.coro or coro_name(task, record.steps > record.eager)
     if cancellers:

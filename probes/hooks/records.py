@@ -197,23 +197,59 @@ if native is not None and not TYPE_CHECKING:
     SiteCounts = native.SiteCounts
 
 
+class TracebackBudget:
+    """How many more tracebacks may be read: a program may fail thousands of times a second, 100 frames deep.
+
+    The first failure of each kind since the last refill is always read, so that a rare one is not lost in a flood.
+    """
+
+    A_SECOND = 100
+    MOST_KINDS = 50
+
+    def __init__(self) -> None:
+        self._left = float(self.A_SECOND)
+        self._kinds: set[tuple[int, int]] = set()
+
+    def refill(self, elapsed: float) -> None:
+        """To be called by the sampler, with the seconds since it was last called."""
+        self._left = min(self._left + elapsed * self.A_SECOND, float(self.A_SECOND))
+        if self._left >= 1.0:
+            self._kinds.clear()
+
+    def take(self, code: CodeType | None, error: BaseException) -> bool:
+        """Whether the traceback of a failure may be read; `code` is where the task was made."""
+        kind = id(code), id(type(error))  # keeps nothing of the program alive
+        if self._left < 1.0 and (kind in self._kinds or len(self._kinds) >= self.MOST_KINDS):
+            return False
+        self._kinds.add(kind)
+        self._left -= 1.0
+        return True
+
+
+tracebacks = TracebackBudget()
+
+
 class Failure:
     """The exception of a task or a callback as text: holds no reference to it, so no frame is kept alive."""
 
     __slots__ = ("locals", "message", "traceback", "type")
 
-    def __init__(self, error: BaseException) -> None:
+    def __init__(self, error: BaseException, made_at: CodeType | None = None) -> None:
         self.type = type(error).__qualname__[:300]
         try:
             self.message = str(error)[:500]
         except Exception as broken:
             self.message = f"<str() of it failed with {type(broken).__name__}>"
         self.traceback: list[tuple[CodeType, int]] = []
+        self.locals: list[list[list[str]] | None] | None = None
+        if not tracebacks.take(made_at, error):
+            return
         entry = error.__traceback__
         while entry is not None and len(self.traceback) < 100:
             self.traceback.append((entry.tb_frame.f_code, entry.tb_lineno))
             entry = entry.tb_next
-        self.locals = local_values.locals_of(error) if local_values.wanted else None
+        if local_values.wanted:
+            self.locals = local_values.locals_of(error)
 
 
 class Histogram:

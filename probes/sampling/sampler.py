@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..base import protocol
 from ..hooks import cancellation, install, loops
 from ..hooks.backend import MOST_NAMED
-from ..hooks.records import LoopRecord, SiteCounts, TaskRecord, begin, start_counting
+from ..hooks.records import LoopRecord, SiteCounts, TaskRecord, begin, start_counting, tracebacks
 
 if TYPE_CHECKING:
     from ..base.sites import Tables
@@ -160,6 +160,7 @@ class Sampler:
 
     def _allow_names(self, now: float) -> None:
         """Ends are told by name: MOST_NAMED at once, fewer a second if it goes on."""
+        tracebacks.refill(now - self._named_at)
         used = install.state.named - self._named
         self._allowed = min(self._allowed - used + self.names_a_second * (now - self._named_at), float(MOST_NAMED))
         self._named = install.state.named = MOST_NAMED - max(int(self._allowed), 0)

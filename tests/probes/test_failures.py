@@ -1,0 +1,57 @@
+"""What a failure costs is bounded: of a flood only some tracebacks are read, and those of rare failures are."""
+
+from pathlib import Path
+
+from test_counting import source
+from watched import Program
+
+from probes.hooks.records import TracebackBudget
+
+
+def test_a_flood_of_failures_keeps_the_traceback_of_the_rare_one(tmp_path: Path, python: str) -> None:
+    body = """
+        def deep(depth):
+            if depth:
+                return deep(depth - 1)
+            raise ValueError("often")
+
+        async def often():
+            deep(40)
+
+        async def rare():
+            raise KeyError("rare")
+
+        async def main():
+            await told("ready")
+            tasks = [asyncio.create_task(often()) for _ in range(2000)]
+            tasks.append(asyncio.create_task(rare(), name="rare"))
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await told("over")
+
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path, python=python) as program:
+        program.expect("ready")
+        with program.viewer() as viewer:
+            viewer.ticks(1)
+            program.say()
+            program.expect("over")
+            viewer.until(lambda: any(event.get("name") == "rare" for event in viewer.events), "the rare failure")
+            failed = [event["exception"] for event in viewer.of_kind("task_ended") if event["outcome"] == "failed"]
+            program.say()
+            program.end()
+    whole = [failure for failure in failed if failure["traceback"]]
+    assert all(failure["type"] in ("ValueError", "KeyError") and failure["message"] for failure in failed)
+    assert 1 <= len([failure for failure in whole if failure["type"] == "ValueError"]) <= 2 * TracebackBudget.A_SECOND
+    assert [failure["message"] for failure in whole if failure["type"] == "KeyError"] == ["'rare'"]
+
+
+def test_the_budget_comes_back() -> None:
+    budget = TracebackBudget()
+    error = ValueError()
+    taken = sum(budget.take(None, error) for _ in range(500))
+    assert taken == budget.A_SECOND
+    assert budget.take(None, KeyError()), "the first of another kind"
+    assert not budget.take(None, KeyError())
+    budget.refill(1.0)
+    assert budget.take(None, error)

@@ -16,7 +16,7 @@ from .base.validation import BadRequestError, require_control
 from .hooks import cancellation, install
 from .hooks.fork_warning import Hush
 from .hooks.loops import Loops
-from .hooks.records import Histogram, TaskRecord
+from .hooks.records import Histogram, TaskRecord, is_done
 from .hooks.registry import Registry
 from .hooks.unawaited import Unawaiteds
 from .inspection.sync_scan import Signs
@@ -330,7 +330,7 @@ class Probe:
         require_control(self.settings)
         record = self.record_of(number) if type(number) is int else None
         task = record() if record is not None else None
-        if task is None or task.done():
+        if task is None or is_done(task):
             raise BadRequestError(f"no such task: {str(number)[:40]}")
         try:
             task.get_loop().call_soon_threadsafe(task.cancel)

@@ -22,6 +22,8 @@ from .records import (
     SiteCounts,
     TaskRecord,
     coro_name,
+    error_of,
+    is_cancelled,
     start_counting,
     task_name,
 )
@@ -241,8 +243,10 @@ def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
     if record.outcome:
         return
     record.ended = now
-    error = task._exception
-    record.outcome = protocol.FAILED if error is not None else protocol.CANCELLED if task.cancelled() else protocol.DONE
+    error = error_of(task)
+    record.outcome = (
+        protocol.FAILED if error is not None else protocol.CANCELLED if is_cancelled(task) else protocol.DONE
+    )
     if state.named < MOST_NAMED or error is not None:
         state.named += 1
         tell_end(record, task, error)

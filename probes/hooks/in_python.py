@@ -29,7 +29,18 @@ from .accounting import (
     state,
 )
 from .backend import FREE_THREADED, MOST_CHANGED, MOST_NAMED
-from .records import NOT_YET, TaskRecord, begin, name_of, start_counting
+from .records import (
+    NOT_YET,
+    TaskRecord,
+    asyncios_cancelled,
+    asyncios_done,
+    begin,
+    error_of,
+    is_done,
+    name_of,
+    start_counting,
+    task_name,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -136,14 +147,14 @@ def hook_any_create_task(original: Callable[..., AnyTask], native: bool, depth: 
         born = monotonic()
         task = original(self, coro, **kwargs)
         try:
-            if eager and not hasattr(task, "_fut_waiter"):
+            if not _is_task(task):
                 return task  # somebody's factory made something else: a future, a proxy
             _register(self, task, coro, born, getframe(depth), nested if eager else None)
             if state.watching:
                 record = records[id(task)]
-                if record.eager and task.done():
+                if record.eager and is_done(task):
                     finish(record, task, monotonic())
-                    record.name = _name_given(kwargs, getframe(depth)) or task.get_name()
+                    record.name = _name_given(kwargs, getframe(depth)) or task_name(task)
             if native and self._debug and task._source_traceback:  # type: ignore[attr-defined]
                 strip_hook_frame(task._source_traceback, getframe(depth))  # type: ignore[attr-defined]
         except Exception as error:
@@ -187,8 +198,16 @@ def _register(loop: Any, task: AnyTask, coro: Any, born: float, caller: Any, nes
     records[record.key] = record
     if state.watching and getattr(record, "steps_reported", None) is None:
         start_counting(record)
-    if state.watching and record.eager and not task.done():
+    if state.watching and record.eager and not is_done(task):
         add_changed(record)
+
+
+def _is_task(made: Any) -> bool:
+    """Whether this is a task: a factory may make something else, such as a future or a proxy."""
+    try:
+        return hasattr(made, "_fut_waiter")
+    except Exception:
+        return False
 
 
 def _factory_of(loop: Any) -> Any:
@@ -228,10 +247,10 @@ def _book_eager(task: AnyTask, coro: Any, record: TaskRecord, born: float, neste
     `nested` is what eager tasks had taken of that step before: what they took since, this one's children took.
     The factory may be anybody's, so this asks the coroutine, not the factory, whether it has begun.
     """
-    record.eager = task.done() or getattr(coro, "cr_suspended", False) or getattr(coro, "gi_suspended", False)
+    record.eager = is_done(task) or getattr(coro, "cr_suspended", False) or getattr(coro, "gi_suspended", False)
     if not record.eager:
         return
-    if task.done():
+    if is_done(task):
         record.coro = name_of(coro)  # such a task does not know its coroutine any more
     twin = record_of(task)
     if twin is not None:
@@ -305,6 +324,7 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
     first_step = _step_class
     wakeup = _wakeup_class
     bound = MethodType
+    done = asyncios_done
     not_yet = NOT_YET
 
     def _run(self: Any) -> None:  # noqa: C901 - a call for each branch would cost more than the branches
@@ -312,8 +332,9 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
         args = self._args
         try:
             loop = known[self._loop]
-        except KeyError:
-            loop = shared.on_loop(self._loop)
+        except Exception:  # it is new, or no loop: anybody may set it
+            other: Any = getattr(self, "_loop", None)
+            loop = shared.on_loop(other)
         loop.nested = 0.0  # of a step that was not timed
         loop.started = started = clock()
         try:
@@ -344,7 +365,7 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
                 if record is not None and (kind is first_step or callback.__name__ in _STEP_NAMES):
                     histogram = record.histogram
                     if histogram is not_yet:
-                        if not loop.nested and _ended_unseen(record, owner, elapsed):
+                        if not loop.nested and kind is not bound and _ended_unseen(record, owner, elapsed):
                             self = callback = args = owner = None
                             return
                         begin(record)
@@ -361,7 +382,7 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
                         record.scheduled += started - self.ready
                     if histogram is not None:
                         histogram.add(elapsed, started - getattr(self, "ready", started))
-                    if owner.done():
+                    if done(owner) if kind is not bound else is_done(owner):
                         finish(record, owner, ended)
                     elif not record.dirty:
                         if len(changed) < MOST_CHANGED:
@@ -441,12 +462,12 @@ _counts_at = state.site_aggregates.by_site.get if isinstance(state, State) else 
 def _ended_unseen(record: TaskRecord, task: AnyTask, elapsed: float) -> bool:
     """Whether a first step was the last one, and the end is counted now."""
     if (
-        task.done()
+        asyncios_done(task)
         and state.named >= MOST_NAMED
         and elapsed < state.slow_threshold
         and _counts_at is not None
         and (counts := _counts_at(id(record.code) + record.lasti)) is not None
-        and task._exception is None
+        and error_of(task) is None
         and record.histogram is NOT_YET  # the sampler may have come in between
     ):
         # No viewer has heard of it, and those that are told by name are enough: it need not even be kept.
@@ -457,7 +478,7 @@ def _ended_unseen(record: TaskRecord, task: AnyTask, elapsed: float) -> bool:
         counts.untold += 1
         counts.busy += elapsed
         counts.steps += 1
-        if task.cancelled():
+        if asyncios_cancelled(task):
             counts.cancelled += 1
         if record.loop is not None:
             record.loop.steps += 1
@@ -478,6 +499,7 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]: 
     first_step = _step_class
     wakeup = _wakeup_class
     bound = MethodType
+    done = asyncios_done
     future = _Future
     not_yet = NOT_YET
 
@@ -485,7 +507,7 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]: 
         # As in `hook_run`; a handle of our own and a call of what both have in common cost half a step of uvloop.
         try:
             loop = known[self]
-        except KeyError:
+        except Exception:
             loop = shared.on_loop(self)
         loop.nested = 0.0  # of a step that was not timed
         loop.started = started = clock()
@@ -507,7 +529,7 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]: 
                 return
             histogram = record.histogram
             if histogram is not_yet:
-                if not loop.nested and _ended_unseen(record, owner, elapsed):
+                if not loop.nested and type(callback) is not bound and _ended_unseen(record, owner, elapsed):
                     return
                 begin(record)
                 histogram = None
@@ -522,7 +544,7 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]: 
             record.scheduled += started - ready
             if histogram is not None:
                 histogram.add(elapsed, started - ready)
-            if owner.done():
+            if done(owner) if type(callback) is not bound else is_done(owner):
                 finish(record, owner, ended)
             elif not record.dirty:
                 if len(changed) < MOST_CHANGED:

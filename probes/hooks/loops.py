@@ -9,12 +9,13 @@ import weakref
 from _thread import get_ident, get_native_id
 from asyncio import base_events, events, runners
 from itertools import count
+from operator import attrgetter
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol
 from . import install
-from .records import LoopRecord
+from .records import LoopRecord, error_of, is_cancelled, is_done
 from .registry import Hook, Registry
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Loops:
         self._next_id = count(1).__next__
         self._hooked: list[type] = []
         self._watching = False
+        self._nobodys = LoopRecord(self, 0, "", True)  # type: ignore[arg-type]
         self.on_unhandled: Callable[[dict[str, Any]], None] = lambda _context: None
 
     def install(self) -> None:
@@ -97,9 +99,17 @@ class Loops:
             record.started = 0.0
 
     def known(self, loop: Loop) -> LoopRecord:
-        """The record of a loop; a new one for a loop that is met for the first time. Never raises: steps call it."""
+        """The record of a loop; a new one for a loop that is met for the first time. Never raises: steps call it.
+
+        What is no loop, or has a hash that fails, gets one that no viewer sees: anybody may set `Handle._loop`.
+        """
+        if not issubclass(type(loop), events.AbstractEventLoop):
+            return self._nobodys
         try:
             record = self._known.get(loop)
+        except Exception:
+            return self._nobodys
+        try:
             if record is None:
                 record = self._known[loop] = self._new(loop)
             if events._get_running_loop() is loop:
@@ -107,7 +117,7 @@ class Loops:
                 self._started(loop, (get_ident(), get_native_id(), 0), False)
         except Exception as error:
             self._registry.fail("loop start", error)
-            return LoopRecord(loop, 0, "", True)
+            return self._nobodys
         return record
 
     def _new(self, loop: Loop) -> LoopRecord:
@@ -117,7 +127,7 @@ class Loops:
 
     def all(self) -> list[tuple[Loop, LoopRecord]]:
         """Every loop that has not been collected or closed, whether it runs or not."""
-        return [(loop, record) for loop, record in list(self._known.items()) if not loop.is_closed()]
+        return [(loop, record) for loop, record in list(self._known.items()) if not _is_closed(loop)]
 
     def _hook_running(self, original: Callable[[Any], None]) -> Callable[[Any], None]:
         def _set_running_loop(loop: Any) -> None:
@@ -171,6 +181,13 @@ class Loops:
             if record.thread == thread:
                 record.started = record.beat_sent = 0.0
                 install.end_loop(key)
+
+
+def _is_closed(loop: Loop) -> bool:
+    try:
+        return loop.is_closed()
+    except Exception:  # a class of the program's
+        return False
 
 
 def kind_of(loop: Loop) -> str:
@@ -267,18 +284,40 @@ def row_of(record: LoopRecord, loop: Loop, lag: float) -> list[Any]:
     if not record.clocked and record.thread_native:
         busy = max(busy, _busy_by_cpu(record, busy))
     ready = getattr(loop, "_ready", None)
-    timers = getattr(loop, "_scheduled", None)
     running = install.record_of(install.current_task_of(loop))
     return [
         record.id,
         round(max(lag, record.lag, now - record.beat_sent if record.beat_sent else 0.0) * 1e6),
         round(busy * 1e6),
         None if ready is None else len(ready),
-        None if timers is None else max(len(timers) - getattr(loop, "_timer_cancelled_count", 0), 0),
+        _timers(record, loop),
         record.steps,
         None if running is None or not started else running.id,
         round(open_interval * 1e6) if open_interval else 0,
     ]
+
+
+def _timers(record: LoopRecord, loop: Loop) -> int | None:
+    """How many timers of a loop are set: asyncio's own count of the cancelled ones drifts, so they are looked at.
+
+    Not again before fifty times as long as that took, and in slices, between which the program may have the GIL.
+    """
+    now = monotonic()
+    if now < record.timers_due:
+        return record.timers
+    timers = getattr(loop, "_scheduled", None)
+    if not isinstance(timers, list):
+        return None
+    try:
+        cancelled = sum(sum(map(_cancelled, timers[at : at + 5000])) for at in range(0, len(timers), 5000))
+    except Exception:  # handles of somebody else's
+        cancelled = 0
+    record.timers = max(len(timers) - cancelled, 0)
+    record.timers_due = now + 50 * (monotonic() - now)
+    return record.timers
+
+
+_cancelled = attrgetter("_cancelled")
 
 
 def static_of(record: LoopRecord) -> list[Any]:
@@ -312,13 +351,13 @@ def state_of(record: Any, task: Any, running: Any) -> int:
     """The state of a live task, by reading: `_fut_waiter` is None or done while it waits for its turn."""
     if task is running:
         return protocol.RUNNING
-    if task.done():
+    if is_done(task):
         if record.outcome:
             return int(record.outcome)
-        if task.cancelled():
+        if is_cancelled(task):
             return protocol.CANCELLED
-        return protocol.DONE if task._exception is None else protocol.FAILED
+        return protocol.DONE if error_of(task) is None else protocol.FAILED
     waiter = task._fut_waiter
-    if waiter is None or waiter.done():
+    if waiter is None or is_done(waiter):
         return protocol.SCHEDULED
     return protocol.WAITING

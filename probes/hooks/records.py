@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from asyncio import tasks
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -154,6 +155,8 @@ class LoopRecord(LoopClock):
         "schedules",  # True: the time that a task waits for its turn is known
         "thread",
         "thread_native",
+        "timers",  # how many are set, as counted last
+        "timers_due",  # when they may be counted again
     )
 
     def __init__(self, loop: Loop, id: int, kind: str, clocked: bool) -> None:  # noqa: A002
@@ -179,6 +182,8 @@ class LoopRecord(LoopClock):
         self.blocked_since = 0.0
         self.busy_before = 0.0
         self.samples: list[Any] = []
+        self.timers: int | None = None
+        self.timers_due = 0.0
 
 
 class SiteCounts:
@@ -276,6 +281,44 @@ def name_of(coro: Any) -> str:
     return name if isinstance(name, str) else type(coro).__qualname__
 
 
+asyncios_done: Callable[[Any], bool] = tasks.Task.done
+asyncios_cancelled: Callable[[Any], bool] = tasks.Task.cancelled
+"""Of the C tasks, and of subclasses whatever they have in its place. TypeError for a task in Python."""
+
+
+def is_done(task: Any) -> bool:
+    """Whether a task is done; False if a class of the program's cannot say."""
+    try:
+        return asyncios_done(task)
+    except TypeError:
+        pass
+    try:
+        return bool(task.done())
+    except Exception:
+        return False
+
+
+def is_cancelled(task: Any) -> bool:
+    """Whether a task was cancelled; False if a class of the program's cannot say."""
+    try:
+        return asyncios_cancelled(task)
+    except TypeError:
+        pass
+    try:
+        return bool(task.cancelled())
+    except Exception:
+        return False
+
+
+def error_of(task: Any) -> BaseException | None:
+    """The exception that a task ended with, read without marking it as retrieved."""
+    try:
+        error: BaseException | None = task._exception
+    except Exception:
+        return None
+    return error
+
+
 def task_name(task: Any) -> str:
     """The name of a task; empty where a class of the program's has a `get_name` that fails."""
     try:
@@ -286,7 +329,7 @@ def task_name(task: Any) -> str:
 
 def coro_name(task: AnyTask, stepped: bool = False) -> str:
     """The qualified name of the coroutine of a task. `stepped`: an eager first step was not its last one."""
-    if _GET_CORO_CRASHES and not stepped and task.done():
+    if _GET_CORO_CRASHES and not stepped and is_done(task):
         return "?"
     return name_of(task.get_coro())
 

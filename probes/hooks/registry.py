@@ -99,12 +99,22 @@ class Registry:
             self.remove(hook.name)
 
     def fail(self, name: str, error: Exception) -> None:
-        """Switches a hook off for good because it raised."""
-        if name in self.failed:
+        """Switches a hook off for good because it raised. Never raises itself: hooks call it inside the program."""
+        try:
+            if name in self.failed:
+                return
+            self._give_up(name, error)
+            self.remove(name)
+        except Exception:
             return
-        self._give_up(name, error)
-        self.remove(name)
 
     def _give_up(self, name: str, error: Exception) -> None:
-        self.failed[name] = f"{type(error).__name__}: {error}"
-        self._tell(f"the hook {name} failed and is off: {type(error).__name__}: {error}")
+        self.failed[name] = text = _text_of(error)
+        self._tell(f"the hook {name} failed and is off: {text}")
+
+
+def _text_of(error: Exception) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # its class is the program's
+        return type(error).__name__

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.stacks import frames_of
 from ..hooks import install
+from ..hooks.records import is_done
 from . import library_waits, waits
 from .awaiters import awaited_by
 
@@ -53,7 +54,7 @@ def number_of(task: Any) -> int | None:
 
 def wait_of(task: asyncio.Task[Any], named: bool = True) -> Wait | None:
     """What a task waits on; None for one that runs, is ready or has ended. `named`: see `waits.read`."""
-    if task.done() or task._fut_waiter is None:  # type: ignore[attr-defined]
+    if is_done(task) or task._fut_waiter is None:  # type: ignore[attr-defined]
         return None
     return waits.read(frames_of(task.get_coro()), task._fut_waiter, named)  # type: ignore[attr-defined]
 
@@ -71,7 +72,7 @@ def detail_of(record: TaskRecord, tables: Tables) -> dict[str, Any] | None:
 def _read(record: TaskRecord, tables: Tables) -> tuple[dict[str, Any] | None, Any]:
     """The detail, and the lock whose holder is still to be found. Holds nothing else when it returns."""
     task = record()
-    if task is None or task.done():
+    if task is None or is_done(task):
         return None, None
     stack: list[int] = []
     behind: list[list[int]] = []
@@ -132,7 +133,7 @@ def holder_of(lock: Any, waiter: TaskRecord) -> int | None:
             task = None  # see `yield_gil_if_due`
             sleep(0)
         task = record() if record.loop is waiter.loop and record is not waiter else None
-        if task is None or task.done():
+        if task is None or is_done(task):
             continue
         if _holds(task, lock):
             return record.id

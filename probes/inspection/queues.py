@@ -16,6 +16,7 @@ from types import AsyncGeneratorType, CellType, CoroutineType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
+from ..hooks.records import is_done
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -173,7 +174,7 @@ def of_each(records: Iterable[TaskRecord], size: int, read: Callable[[Any, int],
             task = None  # nothing of the program's is held between slices
             yield
         task = record()
-        if task is None or task.done():
+        if task is None or is_done(task):
             continue
         try:
             read(task, record.id)

@@ -18,6 +18,7 @@ from .. import gil
 from ..base import sites
 from ..base.stacks import frames_of
 from ..hooks import cancellation, install
+from ..hooks.records import is_done
 from ..sampling.watchdog import describe, stack_of
 from . import executors, waits
 from .detail import entered, number_of
@@ -160,7 +161,7 @@ class Signs:
                 continue
             price += 1
             task = record()
-            if task is None or task.done():
+            if task is None or is_done(task):
                 continue
             try:
                 steps = record.steps

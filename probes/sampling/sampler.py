@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..base import protocol
 from ..hooks import cancellation, install, loops
 from ..hooks.backend import MOST_NAMED
-from ..hooks.records import LoopRecord, SiteCounts, TaskRecord, begin, start_counting, tracebacks
+from ..hooks.records import LoopRecord, SiteCounts, TaskRecord, begin, is_done, start_counting, tracebacks
 
 if TYPE_CHECKING:
     from ..base.sites import Tables
@@ -82,7 +82,7 @@ class Sampler:
                 task = None  # nothing of the program's is held while it may run: we would be the last to let go
                 sleep(0)
             task = record()
-            if task is None or task.done():
+            if task is None or is_done(task):
                 # It ended unwatched, and somebody keeps it.
                 install.records.pop(record.key, None)
                 start_counting(record)
@@ -107,7 +107,7 @@ class Sampler:
                 task = None
                 sleep(0)
             task = ref()
-            if task is None or task.done():
+            if task is None or is_done(task):
                 continue
             record = install.record_of(task)
             if record is None:

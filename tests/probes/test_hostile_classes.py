@@ -220,3 +220,104 @@ def test_no_uvloop_is_kept_alive(python: str, pure: str) -> None:
         before="import contextlib\nwith contextlib.suppress(ImportError):\n    import uvloop",
     )
     assert lines in (["True 0"], ["none here"])
+
+
+@twins
+def test_a_task_that_cannot_say_whether_it_is_done_switches_no_hook_off(python: str, pure: str) -> None:
+    lines = run(
+        python,
+        pure,
+        """
+        def broken(base, name):
+            def method(self):  # asyncio itself relies on it
+                caller = sys._getframe(1).f_code
+                if caller.co_name == "_run_once" or "/probes/" in caller.co_filename:
+                    raise ValueError("of the program")
+                return getattr(base, name)(self)
+            return method
+
+        def class_of(base):
+            return type("Task", (base,), {name: broken(base, name) for name in ("done", "cancelled", "get_name")})
+
+        async def work(steps):
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            return steps
+
+        class Made:
+            def set_name(self, name):
+                pass
+
+        async def main(base):
+            loop = asyncio.get_running_loop()
+            loop.set_task_factory(lambda loop, coro, **kwargs: class_of(base)(coro, loop=loop, **kwargs))
+            tasks = [loop.create_task(work(steps)) for steps in (0, 2)]
+            loop.set_task_factory(lambda loop, coro, **kwargs: (coro.close(), Made())[1])
+            assert type(loop.create_task(work(0))) is Made
+            loop.set_task_factory(None)
+            for _ in range(9):
+                await asyncio.sleep(0)
+            return [task.result() for task in tasks[:2]]
+
+        for base in (asyncio.Task, asyncio.tasks._PyTask):
+            print(asyncio.run(main(base)))
+        """,
+    )
+    assert lines == ["[0, 2]"] * 2
+
+
+@twins
+def test_a_handle_whose_loop_was_changed_runs_and_switches_no_hook_off(python: str, pure: str) -> None:
+    lines = run(
+        python,
+        pure,
+        """
+        from unittest.mock import Mock
+
+        class Hashless(asyncio.SelectorEventLoop):
+            def __hash__(self):
+                raise ValueError("of the program")
+
+            def __del__(self):
+                pass
+
+        class Anything:
+            pass
+
+        async def main():
+            loop, ran = asyncio.get_running_loop(), []
+            for other in (None, object(), [], Anything(), Mock(), Hashless.__new__(Hashless)):
+                loop.call_soon(ran.append, 1)._loop = other
+            await asyncio.sleep(0)
+            return len(ran)
+
+        print(asyncio.run(main()), [record.kind for _, record in loops.all()])
+        """,
+    )
+    assert lines in (["6 ['asyncio']"], ["6 []"])
+
+
+@twins
+def test_timers_are_counted_that_are_not_cancelled(python: str, pure: str) -> None:
+    lines = run(
+        python,
+        pure,
+        """
+        from probes.hooks.loops import row_of
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            record = install.loops[loop]
+            sleeping = [asyncio.create_task(asyncio.sleep(60)) for _ in range(20)]
+            cancelled = [loop.call_later(60, print) for _ in range(7)]
+            await asyncio.sleep(0)
+            for timer in cancelled:
+                timer.cancel()
+            loop._timer_cancelled_count = 1000  # it drifts
+            print(row_of(record, loop, 0.0)[4])
+            loop._timer_cancelled_count = 7
+
+        asyncio.run(main())
+        """,
+    )
+    assert lines == ["20"]

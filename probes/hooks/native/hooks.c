@@ -22,7 +22,7 @@ double now(void) {
 
 static PyObject *str_closed, *str_debug, *str_factory, *str_ready, *str_context, *str_name, *str_loop, *str_eager_start;
 static PyObject *str_exception, *str_dunder_name, *str_done, *str_cancelled, *str_add, *str_run, *str_Task;
-static PyObject *str_get_factory, *str_cr_code, *kw_loop, *kw_context, *kw_all, *zero, *no_arguments;
+static PyObject *str_get_factory, *str_cr_code, *str_waiter, *kw_loop, *kw_context, *kw_all, *zero, *no_arguments;
 
 int strings_setup(void) {
     struct {
@@ -34,6 +34,7 @@ int strings_setup(void) {
         {&str_exception, "_exception"}, {&str_dunder_name, "__name__"}, {&str_done, "done"},
         {&str_cancelled, "cancelled"}, {&str_add, "add"}, {&str_run, "run"}, {&str_Task, "Task"},
         {&str_get_factory, "get_task_factory"}, {&str_cr_code, "cr_code"},
+        {&str_waiter, "_fut_waiter"},
     };
     size_t index;
     if (zero != NULL)
@@ -174,11 +175,21 @@ static int truth_of(PyObject *task, PyObject *name) {
     return truth;
 }
 
-/* Whether a task is done, or cancelled; -1 with an error. */
+/* What a class of the program's raises is no failure of a hook: 1, and the error is gone. Not for what is no Exception. */
+static int is_theirs(void) {
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return 0;
+    PyErr_Clear();
+    return 1;
+}
+
+/* Whether a task is done, or cancelled; 0 if a class of the program's cannot say, -1 with an error. */
 static int asked(State *state, PyObject *task, PyCFunction function, PyObject *name) {
     PyObject *result;
-    if (UNLIKELY(function == NULL || !is_instance(task, state->task_type)))
-        return truth_of(task, name);
+    if (UNLIKELY(function == NULL || !is_instance(task, state->task_type))) {
+        int truth = truth_of(task, name);
+        return truth < 0 && is_theirs() ? 0 : truth;
+    }
     result = function(task, NULL);
     if (result == NULL)
         return -1;
@@ -207,8 +218,12 @@ static int finish(State *state, PyObject *record, PyObject *task, double at) {
     if (fields->outcome || REFERENT(record) != task)
         return 0;
     error = PyObject_GetAttr(task, str_exception);
-    if (error == NULL)
-        return -1;
+    if (error == NULL) {
+        if (!is_theirs())
+            return -1;
+        error = Py_None;
+        Py_INCREF(error);
+    }
     failed = error != Py_None;
     cancelled = failed ? 0 : asked(state, task, state->cancelled, str_cancelled);
     if (cancelled < 0) {
@@ -1044,8 +1059,8 @@ static PyObject *create_task(PyObject *op, PyObject *const *args, size_t nargsf,
         task = call_original(hook, args, nargsf, names);
     else
         task = make_task(hook, loop, coro, args + 2, names);
-    if (task == NULL)
-        return NULL;
+    if (task == NULL || UNLIKELY(!is_instance(task, state->task_type) && !PyObject_HasAttr(task, str_waiter)))
+        return task; /* somebody's loop made something else */
     if (UNLIKELY(register_task(state, loop, task, coro, born) < 0 && swallow(state, "create_task") < 0))
         Py_CLEAR(task);
     return task;

@@ -13,7 +13,12 @@ PyObject *find_loop(State *state, PyObject *loop) {
     clock = PyDict_GetItemWithError(state->loops, loop); /* may run code of the program's: the loop's hash */
     known = clock != NULL;
     Py_XINCREF(clock);
-    if (!known && !PyErr_Occurred() && state->on_loop != NULL) {
+    if (!known && PyErr_Occurred()) { /* what a handle has for its loop may be anything */
+        if (!PyErr_ExceptionMatches(PyExc_Exception))
+            return NULL;
+        PyErr_Clear();
+    }
+    if (!known && state->on_loop != NULL) {
         PyObject *function = state->on_loop;
         Py_INCREF(function);
         clock = PyObject_CallFunctionObjArgs(function, loop, NULL);

@@ -36,6 +36,12 @@ MOST_PART = 64 << 20
 MOST_RAW = 256 << 20
 """Bytes of a part, compressed and not. What is larger is not allocated."""
 
+MOST_BLOCK = 1 << 30
+"""What a block may weigh, decoded."""
+
+LEAST_BUDGET, BUDGET = 128 << 20, 1000
+"""What all of a file may weigh, decoded: so much, and so many times its bytes. Real blocks weigh 30 to 120 times."""
+
 LEVEL = 9
 _HEAD = struct.Struct("<4s6I6I")
 _CRC = struct.Struct("<I")
@@ -179,12 +185,15 @@ def read_index(file: BinaryIO, size: int) -> Index | None:
             return None
         head = Head(data, _INDEX)
         at = HEAD_SIZE + head.lengths[0]
-        index = msgspec.json.decode(_decompress(data[at : at + head.lengths[1]]), type=Index)
+        raw = _decompress(data[at : at + head.lengths[1]], min(MOST_RAW, budget(size)))
+        if weight(raw) > budget(size):
+            return None
+        index = msgspec.json.decode(raw, type=Index)
     except (Damaged, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     after = 0
     for place in index.places:
-        if place.offset < after or place.offset + place.size > offset:
+        if place.offset < after or place.size < HEAD_SIZE or place.offset + place.size > offset:
             return None
         after = place.offset + place.size
     return index
@@ -206,8 +215,18 @@ def read_place(file: BinaryIO, offset: int, size: int) -> Place | None:
     return Place(offset=offset, size=head.size, summary=summary)
 
 
-def read_part(file: BinaryIO, place: Place, name: str) -> bytes:
-    """One part of a block, decompressed. Raises Damaged."""
+def weight(data: bytes) -> int:
+    """About how many bytes of memory it takes to decode some JSON."""
+    return len(data) + 32 * data.count(b",") + 64 * (data.count(b"[") + data.count(b"{"))
+
+
+def budget(size: int) -> int:
+    """What all parts of a file of so many bytes may weigh together: a small file must not cost gigabytes."""
+    return LEAST_BUDGET + BUDGET * size
+
+
+def read_part(file: BinaryIO, place: Place, name: str, most: int = MOST_RAW) -> bytes:
+    """One part of a block, decompressed, at most so many bytes. Raises Damaged."""
     number = PARTS.index(name) + 1
     file.seek(place.offset)
     head = Head(file.read(HEAD_SIZE))
@@ -215,7 +234,7 @@ def read_part(file: BinaryIO, place: Place, name: str) -> bytes:
     data = file.read(head.lengths[number])
     if len(data) != head.lengths[number] or zlib.crc32(data) != head.crcs[number]:
         raise Damaged("a block is damaged")
-    return _decompress(data) if data else b""
+    return _decompress(data, min(most, MOST_RAW)) if data else b""
 
 
 def is_whole(file: BinaryIO, place: Place) -> bool:
@@ -234,10 +253,10 @@ def is_whole(file: BinaryIO, place: Place) -> bool:
     return True
 
 
-def _decompress(data: bytes) -> bytes:
+def _decompress(data: bytes, most: int) -> bytes:
     try:
-        if not 0 <= zstandard.frame_content_size(data) <= MOST_RAW:
+        if not 0 <= zstandard.frame_content_size(data) <= most:
             raise Damaged("a block is larger than any that is written")
-        return zstandard.ZstdDecompressor(max_window_size=1 << 27).decompress(data, max_output_size=MOST_RAW)
+        return zstandard.ZstdDecompressor(max_window_size=1 << 27).decompress(data, max_output_size=most)
     except (zstandard.ZstdError, MemoryError):
         raise Damaged("a block is damaged") from None

@@ -6,7 +6,7 @@ A directory is read as one recording, too: the segments of a flight recorder.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -34,12 +34,19 @@ KEPT = 4
 
 KEPT_ENDS = 200
 
+MOST_KEPT = 256 << 20
+"""What is kept decoded of frames, and of ends, may weigh; the block that is read is kept anyway."""
+
+MOST_LIGHT = 512 << 20
+"""What the figures of all blocks may weigh: they are kept, since all of them are read again and again."""
+
 
 @dataclass(slots=True)
 class _Block:
     file: BinaryIO
     place: Place
     light: Light | None = None
+    weights: dict[str, int] = field(default_factory=dict)  # of the parts that were read
 
     @property
     def summary(self) -> Summary:
@@ -61,6 +68,8 @@ class Recording:
         self._decoded: dict[int, Decoded] = {}
         self._ends: dict[int, list[tuple[int, Event]]] = {}
         self._before: History | None = None
+        self._light = 0  # what the figures that are kept weigh
+        self._budget = file_format.LEAST_BUDGET
         try:
             for segment in _segments(self.path):
                 self._open(segment)
@@ -88,6 +97,7 @@ class Recording:
             file = path.open("rb")
             self._files.append(file)
             size = path.stat().st_size
+            self._budget += file_format.BUDGET * size
             facts = file_format.read_heading(file, path)
         except OSError as error:
             raise UsageError(f"{path} can not be read", error.strerror or str(error)) from None
@@ -199,19 +209,19 @@ class Recording:
         found = self._decoded.get(number)
         if found is None:
             block = self._blocks[number]
-            recorded = block_codec.recorded_frames(file_format.read_part(block.file, block.place, "frames"))
+            recorded = block_codec.recorded_frames(self._read(block, "frames"))
             if block.light is None:
-                block.light = self._read_light(block)
+                self._read_light(block)
+            assert block.light is not None
             found = merge(recorded, [*block.light.notes, *self.ends(number)], block.summary.start)
-            while len(self._decoded) >= KEPT:
-                del self._decoded[next(iter(self._decoded))]
+            self._make_room(self._decoded, KEPT, "frames")
             self._decoded[number] = found
         return found
 
     def keyframe(self, number: int) -> Keyframe:
         """The keyframe of a block with the history before it. Raises Damaged."""
         block = self._blocks[number]
-        bare = block_codec.keyframe(file_format.read_part(block.file, block.place, "keyframe"))
+        bare = block_codec.keyframe(self._read(block, "keyframe"))
         return msgspec.structs.replace(bare, history=prior_state.before(self, number, [loop.id for loop in bare.loops]))
 
     def first_history(self) -> History:
@@ -219,7 +229,7 @@ class Recording:
         if self._before is None:
             block = self._blocks[0]
             try:
-                self._before = block_codec.history(file_format.read_part(block.file, block.place, "history"))
+                self._before = block_codec.history(self._read(block, "history"))
             except Damaged:
                 self.problems.append("what was before the recording is damaged and left out")
                 self._before = History()
@@ -230,15 +240,39 @@ class Recording:
         block = self._blocks[number]
         if block.light is None:
             try:
-                block.light = self._read_light(block)
+                self._read_light(block)
             except Damaged:
                 self._tell_damage(block)
                 block.light = Light()
+        assert block.light is not None
         return block.light
 
-    @staticmethod
-    def _read_light(block: _Block) -> Light:
-        return block_codec.light(file_format.read_part(block.file, block.place, "light"))
+    def _read_light(self, block: _Block) -> None:
+        data = self._read(block, "light")
+        if self._light + block.weights["light"] > MOST_LIGHT:
+            raise Damaged("there are more figures than are kept")
+        self._light += block.weights["light"]
+        block.light = block_codec.light(data)
+
+    def _read(self, block: _Block, name: str) -> bytes:
+        """A part of a block. Raises Damaged where the block, or all that was read of the files, weighs too much."""
+        before = block.weights.get(name, 0)
+        room = min(self._budget, file_format.MOST_BLOCK - sum(block.weights.values())) + before
+        data = file_format.read_part(block.file, block.place, name, room)
+        found = file_format.weight(data)
+        if found > room:
+            raise Damaged("a block holds more than any that is written")
+        self._budget += before - found
+        block.weights[name] = found
+        return data
+
+    def _make_room(self, kept: dict[int, Any], most: int, name: str) -> None:
+        """Lets the oldest of what is kept go."""
+        while kept:
+            weight = sum(self._blocks[number].weights.get(name, 0) for number in kept)
+            if len(kept) < most and weight <= MOST_KEPT:
+                return
+            del kept[next(iter(kept))]
 
     def ends(self, number: int) -> list[tuple[int, Event]]:
         """The tasks that ended in a block, with their places; none of a damaged one."""
@@ -246,12 +280,11 @@ class Recording:
         if found is None:
             block = self._blocks[number]
             try:
-                found = block_codec.ends(file_format.read_part(block.file, block.place, "ends"))
+                found = block_codec.ends(self._read(block, "ends"))
             except Damaged:
                 self._tell_damage(block)
                 found = []
-            while len(self._ends) >= KEPT_ENDS:
-                del self._ends[next(iter(self._ends))]
+            self._make_room(self._ends, KEPT_ENDS, "ends")
             self._ends[number] = found
         return found
 

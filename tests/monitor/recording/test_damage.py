@@ -2,6 +2,8 @@
 
 import io
 import random
+import subprocess
+import sys
 import tempfile
 import time
 import tracemalloc
@@ -321,3 +323,69 @@ def test_no_flipped_bit_of_a_part_goes_unnoticed(whole, tmp_path):
                 except file_format.Damaged:
                     broken += 1
             assert broken == 1
+
+
+# Small files that cost much: every part of every block is within its limit, and the sum is not.
+
+COST = """
+import pathlib, sys, time
+from test_damage import use
+def peak():
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) >> 10
+before = peak()
+use(pathlib.Path(sys.argv[1]))
+print(peak() - before, round(time.process_time()))
+"""
+
+
+def costs(path):
+    """MiB of memory and seconds of CPU that all uses of a file take, in a process of its own."""
+    code = f"import sys; sys.path[:] = {sys.path}\n{COST}"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return map(int, done.stdout.split())
+
+
+def dense(kind):
+    """JSON that is small, compresses to nothing and decodes to much."""
+    number = 6 << 20
+    event = b'[0,{"type":"event","seq":1,"at":1,"kind":""}]'
+    return {
+        "light": b'{"ticks":[' + b",".join([b"[0,0,0,0,0,0,[]]"] * (number // 4)) + b"]}",
+        "notes": b'{"notes":[' + b",".join([event] * (number // 12)) + b"]}",
+        "ends": b"[" + b",".join([event] * (number // 12)) + b"]",
+        "frames": b'{"type":"tick","at":2,"gone":[' + b",".join([b"9999"] * number) + b"]}\n",
+    }[kind]
+
+
+@pytest.mark.parametrize("blocks", [1, 10])
+def test_small_files_cost_little(tmp_path, blocks):
+    recorded_bytes = recorded()
+    begin = recorded_bytes[: recorded_bytes.index(b"\n", recorded_bytes.index(b"\n") + 1) + 1]
+    (_, first), *_ = parts_of(recorded_bytes, tmp_path / "whole")
+    summary = Summary(start=1, end=2, ticks=3, slow=1, ended=3)
+    notes, ends, frames = dense("notes"), dense("ends"), dense("frames")
+    parts = {**first, "light": notes if blocks == 1 else dense("light"), "ends": ends, "frames": frames}
+    content = file_format.block(summary, parts)
+    path = tmp_path / "small"
+    path.write_bytes(begin + content * blocks)
+    print(f"{path.stat().st_size >> 10} KiB")
+    memory, seconds = costs(path)
+    print(f"{memory} MiB, {seconds} s")
+    assert memory < 600 and seconds < 30
+
+
+def test_a_million_empty_places_are_no_index(tmp_path):
+    recorded_bytes = recorded()
+    begin = recorded_bytes[: recorded_bytes.index(b"\n", recorded_bytes.index(b"\n") + 1) + 1]
+    place = file_format.Place(offset=len(begin), size=0, summary=Summary(start=1, end=2))
+    index = file_format.Index(places=[place] * 1_000_000)
+    path = tmp_path / "empty"
+    path.write_bytes(begin + file_format.ending(index, len(begin)))
+    print(f"{path.stat().st_size >> 10} KiB")
+    with path.open("rb") as file:
+        assert file_format.read_index(file, path.stat().st_size) is None
+    memory, seconds = costs(path)
+    print(f"{memory} MiB, {seconds} s")
+    assert memory < 600 and seconds < 20

@@ -33,6 +33,11 @@ def duration(seconds: float | None) -> str:
     return f"{days}d{hours:02d}h"
 
 
+def bound(seconds: float | None, at_least: bool) -> str:
+    """As `duration`; a lower bound is shown as one."""
+    return f"{'≥' if at_least else ''}{duration(seconds)}"
+
+
 def age(seconds: float | None) -> str:
     """As `duration`, in whole seconds from one second on: what grows while one looks at it must not flicker."""
     if seconds is None:

@@ -231,6 +231,7 @@ class Probe:
             self.watchdog.start(start_new_thread, _sleeper())
         except RuntimeError as error:  # the program has as many threads as it may
             self.registry.fail("watchdog", error)
+        self._see(self.watchdog.look)  # for the first thing that a viewer gets
 
     def _stop_counting(self) -> None:
         if not install.state.watching:
@@ -246,10 +247,13 @@ class Probe:
     def woken(self) -> None:
         """The thread has the GIL again; perhaps because something that kept it has just ended (see slow.py)."""
         if install.state.watching:
-            try:
-                self.watchdog.look_if_late()
-            except Exception as error:
-                self.registry.fail("watchdog", error)
+            self._see(self.watchdog.look_if_late)
+
+    def _see(self, look: Callable[[], None]) -> None:
+        try:
+            look()
+        except Exception as error:
+            self.registry.fail("watchdog", error)
 
     def next_look(self) -> float | None:
         """When the thread must look at the hooks although no viewer is due; None: no need."""
@@ -284,6 +288,7 @@ class Probe:
     def look_last(self, now: float) -> None:
         """Takes in what happened since the last look, before the probe leaves."""
         if install.state.watching:
+            self._see(self.watchdog.look)
             self._look(now, self._watching())
 
     def _watching(self) -> list[Session]:

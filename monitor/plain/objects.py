@@ -105,6 +105,8 @@ def loop_object(loop: Loop) -> Object:
         "steps_per_s": rounded(loop.steps_per_s),
         "running": loop.running,
         "blocked": seconds(loop.blocked) if known else None,
+        "blocked_at_least": loop.block is not None and loop.block.at_least if known else None,
+        "blocked_at": site_object(loop.block.line) if loop.block is not None else None,
     }
 
 
@@ -136,11 +138,11 @@ def task_object(task: Task, store: Store) -> Object:
         "state": task.state_name,
         "loop": task.loop,
         "age": seconds(task.age(store.now)),
-        "busy": seconds(task.busy) if counted else None,
+        "busy": seconds(task.busy) if counted or task.busy else None,
         "scheduled": seconds(task.scheduled) if counted else None,
         "idle": seconds(task.idle(store.now)),
         "steps": task.steps if counted else None,
-        "max_step": seconds(task.max_step) if counted else None,
+        "max_step": seconds(task.max_step) if counted or task.max_step else None,
         "parent": None if store.read_only else task.parent or None,
         "awaited_by": None if detail is None else list(detail.awaited_by),
         "creation_site": site_object(task.site),
@@ -207,6 +209,7 @@ def slow_callback_object(slow: SlowCallback) -> Object:
         "type": "slow_callback",
         "time": seconds(slow.at),
         "duration": seconds(slow.duration),
+        "at_least": slow.at_least,
         "starved": seconds(slow.starved),
         "gil": seconds(slow.gil),
         "held_by": holder_object(slow.held_by),

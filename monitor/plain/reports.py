@@ -9,12 +9,19 @@ from monitor import formatting as fmt
 from monitor.plain import await_stacks
 from monitor.plain.snapshot import Look
 from monitor.plain.tables import Heading, of_columns, table
+from monitor.store.blocked import blocker, lasted
 from monitor.store.columns import ENDED, TASKS
+from monitor.store.labels import site_text
 from monitor.store.model import Task
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from monitor.store.model import Loop
+
+LITTLE = 0.1
+"""Seconds: a loop that is blocked for less is not said to be."""
 
 
 def tasks(look: Look, width: int, colour: bool) -> list[str]:
@@ -72,11 +79,17 @@ def heading_lines(store: Store) -> list[str]:
     for loop in store.loops.values():
         known = loop.busy is not None
         steps = f"  {fmt.rate(loop.steps_per_s)} steps/s" if loop.steps_per_s is not None else ""
-        blocked = f"  blocked for {fmt.duration(loop.blocked)}" if loop.blocked >= 0.1 else ""
+        blocked = _blocked(store, loop) if loop.blocked >= LITTLE else ""
         lag = fmt.duration(loop.lag) if known else fmt.UNKNOWN
         utilization = fmt.percent(loop.utilization)
         lines.append(fmt.clean(f"loop {loop.id} {loop.kind}  lag {lag}  utilization {utilization}{steps}{blocked}"))
     return lines
+
+
+def _blocked(store: Store, loop: Loop) -> str:
+    line = loop.block.line if loop.block is not None else None
+    at = f" at {site_text(line, store)}" if line is not None else ""
+    return f"  blocked for {lasted(loop)}{at} by {blocker(store, loop)}"
 
 
 def _short(text: str) -> str:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MOMENT = 0.3
 """Seconds after which the second tick is not waited for any more."""
 
+SHORT = 0.01
+"""Seconds: what runs for less is not waited for, to see whether it blocks the loop."""
+
 PATIENCE = 30.0
 """Seconds without any frame after which a program counts as stuck."""
 
@@ -101,7 +104,7 @@ def load(connection: Connection, store: Store) -> None:
     whole = 0
     while True:
         now = time.monotonic()
-        if loaded and measured is not None and (whole > 1 or now >= measured):
+        if loaded and measured is not None and ((whole > 1 and not _may_be_blocked(store)) or now >= measured):
             return
         limit = measured if loaded and measured is not None else heard + PATIENCE
         came = connection.receive(max(limit - now, 0.0))
@@ -119,6 +122,11 @@ def load(connection: Connection, store: Store) -> None:
                 if measured is None:
                     # From outside nothing is measured.
                     measured = time.monotonic() + (0.0 if store.read_only else MOMENT)
+
+
+def _may_be_blocked(store: Store) -> bool:
+    """Whether a loop is in a callback that is not long enough yet to be told where it is."""
+    return any(loop.blocked > SHORT and loop.block is None for loop in store.loops.values())
 
 
 def details(connection: Connection, store: Store, ids: list[int]) -> None:

@@ -313,7 +313,7 @@ def _slow(thing: Object) -> str:
     whose = _who(thing, thing["callback"])
     where = thing["line"] or (thing["stack"][-1] if thing["stack"] else None)
     at = _place(where) if where else "over before it was caught"
-    return f"{fmt.duration(thing['duration'])}  {at}  in {whose}{_gil(thing)}"
+    return f"{fmt.bound(thing['duration'], thing['at_least'])}  {at}  in {whose}{_gil(thing)}"
 
 
 def _gil(thing: Object) -> str:

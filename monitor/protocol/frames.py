@@ -15,6 +15,7 @@ StaticRow = tuple[Int, Text, Int, Int, Int | None, Int | None, Int, Int, Int]
 TaskRow = tuple[Int, Int, Int, Int, Int | None, Int]
 LoopStaticRow = tuple[Int, Text, Int, Text]
 LoopRow = tuple[Int, Int, Int, Int | None, Int | None, Int, Int | None, Int]
+BlockedRow = tuple[Int, bool, Microseconds, Stack, Int]
 SiteRow = tuple[Int, Int, Int, Int, Int, Int, Int]
 WaitRow = tuple[Int, Text | None, Text | None]
 
@@ -169,6 +170,7 @@ class Tick(Frame, frozen=True, kw_only=True, tag="tick"):
     tasks: list[TaskRow] = []
     gone: list[Int] = []
     loops: list[LoopRow] = []
+    blocked: list[BlockedRow] = []
     sites: list[SiteRow] = []
     waits: list[WaitRow] = []
     detail: Detail | None = None
@@ -205,6 +207,7 @@ class Event(Frame, frozen=True, kw_only=True, tag="event"):
     kind: Text
     loop: Int = 0
     duration: Microseconds = 0
+    at_least: bool = False
     starved: Microseconds = 0
     gil: Microseconds = 0
     held_by: GilHolder | None = None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from monitor.protocol.frames import Detail, Event, Frame, Hello, Reply, Signs
+from monitor.protocol.frames import BlockedRow, Detail, Event, Frame, Hello, Reply, Signs
 from monitor.protocol.integers import Int, Microseconds
 from monitor.protocol.memory_frames import MemoryTick
 from probes.base import protocol
@@ -53,6 +53,7 @@ class LoopState(msgspec.Struct, frozen=True, kw_only=True):
     steps_per_s: float | None
     running: Int | None
     blocked: Microseconds
+    block: BlockedRow | None = None
     busy: Microseconds | None
     measured: Microseconds
     measured_busy: Microseconds

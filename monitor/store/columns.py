@@ -28,11 +28,11 @@ GLYPHS = {
 """Never the only carrier of a meaning: the word stands beside it where there is room."""
 
 
-def _partial(task: Task, text: str) -> str:
-    """A lower bound is shown as one: the task lived before its steps were counted."""
+def _partial(task: Task, text: str, known: float) -> str:
+    """A lower bound is shown as one: the task lived before its steps were counted. `known`: 0 if nothing was."""
     if task.counted is None:
         return text
-    return "≥" + text if task.steps else fmt.UNKNOWN
+    return "≥" + text if known else fmt.UNKNOWN
 
 
 def wait_text(task: Task, _store: Store) -> str:
@@ -54,7 +54,27 @@ def _share(task: Task, store: Store) -> float | None:
 
 
 def _scheduled(task: Task, _store: Store) -> str:
-    return fmt.UNKNOWN if task.scheduled is None else _partial(task, fmt.duration(task.scheduled))
+    return fmt.UNKNOWN if task.scheduled is None else _partial(task, fmt.duration(task.scheduled), task.steps)
+
+
+def _blocking_line(group: BlockingLine, store: Store) -> str:
+    if group.line is not None:
+        return site_text(group.line, store)
+    return "(a call with no line)" if group.now else "(over before it was caught)"
+
+
+def _blocked_for(group: BlockingLine) -> float:
+    return group.total + (group.now.duration if group.now else 0.0)
+
+
+def _longest_of(group: BlockingLine) -> float:
+    return max(group.worst, group.now.duration if group.now else 0.0)
+
+
+def _blocker(group: BlockingLine, _store: Store) -> str:
+    if group.now is not None:
+        return group.now.name
+    return who(group.callbacks[-1].name, group.callbacks[-1].callback) if group.callbacks else ""
 
 
 TASKS: tuple[Column[Task], ...] = (
@@ -87,7 +107,7 @@ TASKS: tuple[Column[Task], ...] = (
         "Busy",
         7,
         "time spent inside its steps",
-        lambda t, s: _partial(t, fmt.duration(t.busy)),
+        lambda t, s: _partial(t, fmt.duration(t.busy), t.busy),
         Attribute("busy", measured=True),
         unit="s",
         right=True,
@@ -118,7 +138,7 @@ TASKS: tuple[Column[Task], ...] = (
         "Steps",
         7,
         "runs of its coroutine between two suspensions",
-        lambda t, s: _partial(t, fmt.count(t.steps)),
+        lambda t, s: _partial(t, fmt.count(t.steps), t.steps),
         Attribute("steps", measured=True),
         right=True,
         priority=4,
@@ -128,7 +148,7 @@ TASKS: tuple[Column[Task], ...] = (
         "Max",
         7,
         "its longest step",
-        lambda t, s: _partial(t, fmt.duration(t.max_step)),
+        lambda t, s: _partial(t, fmt.duration(t.max_step), t.max_step),
         Attribute("max_step", measured=True),
         unit="s",
         right=True,
@@ -227,13 +247,31 @@ SLOW: tuple[Column[BlockingLine], ...] = (
         "Line",
         0,
         "the line that blocked the loop",
-        lambda b, s: site_text(b.line, s) if b.line else "(over before it was caught)",
+        _blocking_line,
         lambda b, s: site_text(b.line, s),
         descending=False,
     ),
-    figure("count", "Count", 6, "how often", fmt.count, lambda b, s: b.count),
-    figure("total", "Total", 7, "how long, together", fmt.duration, lambda b, s: b.total, unit="s"),
-    figure("worst", "Worst", 7, "the longest", fmt.duration, lambda b, s: b.worst, unit="s"),
+    figure("count", "Count", 6, "how often", fmt.count, lambda b, s: b.count + (b.now is not None)),
+    Column(
+        "total",
+        "Total",
+        7,
+        "how long, together",
+        lambda b, s: fmt.bound(_blocked_for(b), b.at_least),
+        lambda b, s: _blocked_for(b),
+        unit="s",
+        right=True,
+    ),
+    Column(
+        "worst",
+        "Worst",
+        7,
+        "the longest",
+        lambda b, s: fmt.bound(_longest_of(b), b.at_least),
+        lambda b, s: _longest_of(b),
+        unit="s",
+        right=True,
+    ),
     figure(
         "gil",
         "GIL",
@@ -249,8 +287,8 @@ SLOW: tuple[Column[BlockingLine], ...] = (
         "Last",
         10,
         "how long ago the last one ended",
-        lambda b, s: when(b.last, s),
-        lambda b, s: b.last,
+        lambda b, s: "now" if b.now else when(b.last, s),
+        lambda b, s: s.now if b.now else b.last,
         unit="s",
         right=True,
         priority=2,
@@ -260,8 +298,8 @@ SLOW: tuple[Column[BlockingLine], ...] = (
         "Task",
         18,
         "task or callback of the last one",
-        lambda b, s: who(b.callbacks[-1].name, b.callbacks[-1].callback) if b.callbacks else "",
-        lambda b, s: who(b.callbacks[-1].name, b.callbacks[-1].callback) if b.callbacks else "",
+        _blocker,
+        _blocker,
         priority=2,
         descending=False,
     ),

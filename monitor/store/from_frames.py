@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from monitor.store.microseconds import SECOND, seconds_or_none
 from monitor.store.model import (
+    Block,
     CancelledBy,
     EndedTask,
     Failure,
@@ -77,6 +78,7 @@ def slow_callback_of(event: frames.Event, tables: Tables) -> SlowCallback:
         starved=event.starved * SECOND,
         gil=event.gil * SECOND,
         held_by=holder_of(event.held_by, tables),
+        at_least=event.at_least,
         loop=event.loop,
         task=event.task,
         name=event.name,
@@ -92,6 +94,12 @@ def holder_of(holder: frames.GilHolder | None, tables: Tables) -> GilHolder | No
     if holder is None:
         return None
     return GilHolder(holder.thread, holder.threads, tables.stack(holder.stack), holder.blame)
+
+
+def block_of(row: frames.BlockedRow, tables: Tables) -> Block:
+    """Where a loop is that is blocked now."""
+    _, at_least, starved, stack, blame = row
+    return Block(at_least, starved * SECOND, tables.stack(stack), blame)
 
 
 def ended_task_of(event: frames.Event, tables: Tables) -> EndedTask:

@@ -188,6 +188,7 @@ class SlowCallback:
     samples: int
     starved: float = 0.0  # how much of the duration was waiting for a processor
     gil: float = 0.0  # and for the GIL, which other threads had
+    at_least: bool = False  # True: it began before the probe counted, so the duration is a lower bound
     held_by: GilHolder | None = None  # who had it; None also if that could not be seen
 
     @property
@@ -240,6 +241,21 @@ class Notice:
     duration: float = 0.0  # for which it held the program
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Where a loop is that is blocked now."""
+
+    at_least: bool  # True: it was before the probe counted, so `blocked` of the loop is a lower bound
+    starved: float  # of it, waiting for a processor
+    stack: tuple[Site, ...]  # outermost first; empty when it could not be caught
+    blame: int
+
+    @property
+    def line(self) -> Site | None:
+        """The line to blame."""
+        return blamed(self.stack, self.blame)
+
+
 @dataclass(slots=True)
 class Loop:
     """One event loop."""
@@ -256,6 +272,7 @@ class Loop:
     steps_per_s: float | None = None
     running: int | None = None
     blocked: float = 0.0
+    block: Block | None = None  # None: not for longer than the threshold of slow callbacks
     busy: float | None = None
     measured: float = 0.0
     measured_busy: float = 0.0

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from monitor.store.model import Site, SlowCallback
+from monitor.store.model import Block, Site, SlowCallback
 
 MOST = 1000
 MOST_OF_A_LINE = 50
 MOST_LINES = 2000
 MOST_OF_ALL = 10_000
 """Lines, and callbacks that are kept of all lines: those that blocked for the shortest time go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockingNow:
+    """A callback that blocks a loop now."""
+
+    duration: float  # so far
+    block: Block
+    task: int | None
+    name: str
 
 
 @dataclass(slots=True)
@@ -25,6 +35,13 @@ class BlockingLine:
     last: float = 0.0  # when it last ended, Unix time
     callbacks: deque[SlowCallback] = field(default_factory=lambda: deque(maxlen=MOST_OF_A_LINE))
     gil: float = 0.0  # of the total: waiting for the GIL, which other threads had
+    now: BlockingNow | None = None  # beside the others: the one that is not over
+
+    @property
+    def at_least(self) -> bool:
+        """Whether the durations are lower bounds: one of them began before the probe counted."""
+        begun = self.now is not None and self.now.block.at_least
+        return begun or any(slow.at_least for slow in self.callbacks)
 
 
 class SlowLog:

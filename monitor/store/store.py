@@ -10,6 +10,7 @@ from monitor.store import rates
 from monitor.store.codec import keyframe_decode, keyframe_encode
 from monitor.store.ends import Ends
 from monitor.store.from_frames import (
+    block_of,
     detail_of,
     ended_task_of,
     never_awaited_of,
@@ -220,6 +221,11 @@ class Store:
             loop = self.loops.get(loop_row[0])
             if loop is not None:
                 rates.apply_loop_row(loop, loop_row, self.now, elapsed)
+                loop.block = None
+        for blocked_row in tick.blocked:
+            loop = self.loops.get(blocked_row[0])
+            if loop is not None:
+                loop.block = block_of(blocked_row, self.tables)
         for site_row in tick.sites:
             self._apply_site_row(site_row)
         for task_id, kind, text in tick.waits:

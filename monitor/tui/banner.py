@@ -8,7 +8,8 @@ from monitor import formatting as fmt
 from monitor.protocol.frames import Hello
 from monitor.sources.base import Status
 from monitor.store import model
-from monitor.store.labels import called
+from monitor.store.blocked import blocker, lasted
+from monitor.store.labels import line_text
 from monitor.store.model import Session
 from monitor.store.store import Store
 from monitor.tui.controllers.child_program import Guest
@@ -56,8 +57,10 @@ def banner(store: Store, news: News) -> tuple[str, str] | None:
 
 
 def blocked_lately(store: Store) -> bool:
-    """Whether a loop was blocked in the last ten seconds."""
+    """Whether a loop is blocked, or was in the last ten seconds."""
     entries = store.slow.entries
+    if any(loop.block is not None for loop in store.loops.values()):
+        return True
     return bool(entries) and store.now - entries[-1].at < LATELY
 
 
@@ -90,10 +93,13 @@ def _blocked(store: Store, slow: float) -> tuple[str, str] | None:
     worst = max(store.loops.values(), key=lambda loop: loop.blocked, default=None)
     if worst is None or worst.blocked < max(LONG_BLOCK, slow):
         return None
-    task = store.tasks.get(worst.running or 0)
-    who = f"{safe(called(task.name, task.coro))[:40]} (task {task.id})" if task is not None else "a callback"
-    where = f"loop {worst.id}" if len(store.loops) > 1 else "the loop"
-    return (f"{where} has been blocked for {fmt.age(worst.blocked)} by {who}", "bad")
+    who = safe(blocker(store, worst))[:40]
+    if worst.running in store.tasks:
+        who += f" (task {worst.running})"
+    line = worst.block.line if worst.block is not None else None
+    at = f" at {safe(line_text(line, store))}" if line is not None else ""
+    loop = f"loop {worst.id}" if len(store.loops) > 1 else "the loop"
+    return (f"{loop} has been blocked for {lasted(worst, fmt.age)}{at} by {who}", "bad")
 
 
 def _own(news: News) -> tuple[str, str] | None:

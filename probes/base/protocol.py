@@ -44,6 +44,10 @@ LOOP_ROW = ("id", "lag", "busy", "ready", "timers", "steps", "running", "blocked
 """Of a loop: the worst lag since the last row, busy since counting began, ready handles, timers, steps so far,
 the id of the task that runs (or null), and for how long the callback that runs has been running."""
 
+BLOCKED_ROW = ("loop", "at_least", "starved", "stack", "blame")
+"""Of a loop that has been blocked for longer than the viewer's threshold. `at_least`: it was blocked before counting
+began, so `blocked` of its loop row is a lower bound. `starved`: how much of it was waiting for a processor."""
+
 SITE_ROW = ("site", "born", "ended", "failed", "cancelled", "busy", "steps")
 """Of a creation site, since watching began: births, ends by outcome, busy and steps of the ended tasks."""
 
@@ -55,6 +59,7 @@ UNITS = {
     "max_step": "us",
     "lag": "us",
     "blocked": "us",
+    "starved": "us",
 }
 
 SCHEMA: dict[str, tuple[str, ...] | dict[str, str]] = {
@@ -62,6 +67,7 @@ SCHEMA: dict[str, tuple[str, ...] | dict[str, str]] = {
     "task_row": TASK_ROW,
     "loop_static": LOOP_STATIC,
     "loop_row": LOOP_ROW,
+    "blocked_row": BLOCKED_ROW,
     "site_row": SITE_ROW,
     "states": STATES,
     "units": UNITS,

@@ -95,8 +95,6 @@ class Loops:
         self._watching = False
         self._registry.remove("call_soon")
         self._registry.remove("run")
-        for record in list(install.loops.values()):
-            record.started = 0.0
 
     def known(self, loop: Loop) -> LoopRecord:
         """The record of a loop; a new one for a loop that is met for the first time. Never raises: steps call it.
@@ -174,12 +172,14 @@ class Loops:
             record = self._known[loop] = self._new(loop)
         record.thread, record.thread_native, record.depth = thread
         record.started = record.nested = record.beat_sent = 0.0
+        _end_unseen(record)
         install.begin_loop(loop, record, followed)
 
     def _stopped(self, thread: int) -> None:
         for key, record in list(install.loops.items()):
             if record.thread == thread:
                 record.started = record.beat_sent = 0.0
+                _end_unseen(record)
                 install.end_loop(key)
 
 
@@ -188,6 +188,13 @@ def _is_closed(loop: Loop) -> bool:
         return loop.is_closed()
     except Exception:  # a class of the program's
         return False
+
+
+def _end_unseen(record: LoopRecord) -> None:
+    """What a loop was in when the hooks came is over: it has been stopped, or is started."""
+    unseen = record.unseen
+    if unseen is not None and not unseen.ended:
+        unseen.ended = monotonic()
 
 
 def kind_of(loop: Loop) -> str:
@@ -244,7 +251,7 @@ def running_loops() -> list[tuple[Loop, tuple[int, int, int]]]:
             find = codes.get(frame.f_code)
             loop = find(frame) if find is not None else None
             if loop is not None and all(loop is not other for other, _ in found):
-                found.append((loop, (thread, _native_id(thread), depth_of(frame))))
+                found.append((loop, (thread, native_id(thread), depth_of(frame))))
                 break
             frame = frame.f_back
     top = frame = None  # type: ignore[assignment]  # one of these may be of this very call
@@ -269,7 +276,8 @@ def _running_without_frames() -> list[tuple[Loop, tuple[int, int, int]]]:
     return [(loop, (0, 0, 0)) for loop in gc.get_objects() if type(loop) in kinds and loop.is_running()]
 
 
-def _native_id(thread: int) -> int:
+def native_id(thread: int) -> int:
+    """The number that the kernel gives a thread; 0 where that is not known."""
     threading = sys.modules.get("threading")
     known = getattr(threading, "_active", {}).get(thread) if threading is not None else None
     return getattr(known, "native_id", None) or 0
@@ -278,8 +286,8 @@ def _native_id(thread: int) -> int:
 def row_of(record: LoopRecord, loop: Loop, lag: float) -> list[Any]:
     """The wire.LOOP_ROW of a loop; `lag` in seconds is what the viewer has not been told of yet."""
     now = monotonic()
-    started = record.started
-    open_interval = now - started if started else 0.0
+    since = record.since
+    open_interval = now - since if since else 0.0
     busy = record.busy + open_interval
     if not record.clocked and record.thread_native:
         busy = max(busy, _busy_by_cpu(record, busy))
@@ -292,7 +300,7 @@ def row_of(record: LoopRecord, loop: Loop, lag: float) -> list[Any]:
         None if ready is None else len(ready),
         _timers(record, loop),
         record.steps,
-        None if running is None or not started else running.id,
+        None if running is None or not since else running.id,
         round(open_interval * 1e6) if open_interval else 0,
     ]
 

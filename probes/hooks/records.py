@@ -133,6 +133,20 @@ if native is not None and not TYPE_CHECKING:
     LoopClock = native.LoopClock
 
 
+class UnseenCallback:
+    """The callback that a loop was in when the hooks were installed (see sampling/unseen_callbacks.py)."""
+
+    __slots__ = ("ended", "name", "samples", "since", "task", "waited", "what")
+
+    def __init__(self, since: float) -> None:
+        self.since = since  # when the hooks were installed
+        self.ended = 0.0  # when the loop stopped or was started again; 0.0: it was not
+        self.samples: list[Any] = []  # of the watchdog
+        self.waited = 0.0  # what its thread had waited for a processor by then
+        self.task: TaskRecord | None = None
+        self.name = self.what = ""  # the name of the task; its coroutine, or the callback
+
+
 class LoopRecord(LoopClock):
     """What is known of one event loop."""
 
@@ -157,6 +171,7 @@ class LoopRecord(LoopClock):
         "thread_native",
         "timers",  # how many are set, as counted last
         "timers_due",  # when they may be counted again
+        "unseen",  # the callback that ran when the hooks were installed; None: it is over
     )
 
     def __init__(self, loop: Loop, id: int, kind: str, clocked: bool) -> None:  # noqa: A002
@@ -181,9 +196,16 @@ class LoopRecord(LoopClock):
         self.between: list[Any] = []
         self.blocked_since = 0.0
         self.busy_before = 0.0
+        self.unseen: UnseenCallback | None = None
         self.samples: list[Any] = []
         self.timers: int | None = None
         self.timers_due = 0.0
+
+    @property
+    def since(self) -> float:
+        """Since when the callback that runs now has been running, as far as is known; 0.0: none runs."""
+        started, unseen = self.started, self.unseen
+        return started or (unseen.since if unseen is not None else 0.0)
 
 
 class SiteCounts:

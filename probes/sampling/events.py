@@ -141,6 +141,7 @@ class Events:
             self._clock.unix(slow.ended),
             loop=slow.loop,
             duration=microseconds(slow.duration),
+            at_least=slow.at_least,
             starved=microseconds(slow.starved),
             task=slow.task or None,
             name=slow.name[:300] if slow.task else None,

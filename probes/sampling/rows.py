@@ -58,9 +58,9 @@ def row_of(record: TaskRecord) -> list[Any] | None:
         alive = loop.ref() if loop is not None else None
         running = install.current_task_of(alive) if alive is not None else None
         state = loops.state_of(record, task, running)
-        started = loop.started if loop is not None else 0.0
-        if state == protocol.RUNNING and started:
-            open_interval = monotonic() - started
+        since = loop.since if loop is not None else 0.0
+        if state == protocol.RUNNING and since:
+            open_interval = monotonic() - since
             busy += open_interval
             longest = max(longest, open_interval)
     scheduled = None if loop is None or not loop.schedules else microseconds(record.scheduled)

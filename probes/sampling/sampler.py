@@ -228,7 +228,7 @@ class Sampler:
         for loop, record in self._loops.all():
             if record.thread and not crowd:
                 self._adopt(loop, record)
-            if record.started and now - record.started > _BLOCKED:
+            if record.since and now - record.since > _BLOCKED:
                 self._mark_ready(record)
 
     def _report_unstarted(self) -> None:

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 from ..base import sites
 from ..gil import Gil
 from ..hooks import install, loops
-from ..hooks.records import coro_name, task_name
-from .cpu_wait import NOTHING, Starved
+from ..hooks.records import UnseenCallback, coro_name, task_name
+from . import unseen_callbacks
+from .cpu_wait import NOTHING, Starved, schedule_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,8 @@ Sample = tuple[Stack, float, float]
 MOST_FRAMES = 60
 MOST_SAMPLES = 1000
 """Samples that are kept of one callback: it may never end."""
+NEWEST = 40
+"""Of these, the ones that say where a callback is now."""
 LITTLE = 5e-5
 """Seconds of callbacks between two looks: a loop that does not do more rests. A sign of life takes 5e-6 of them."""
 REST = 0.2
@@ -46,7 +49,7 @@ REST = 0.2
 class SlowCallback:
     """A callback that was too slow, as booked in the app's thread; the sampler makes an event of it."""
 
-    __slots__ = ("callback", "duration", "ended", "loop", "name", "samples", "starved", "task", "waited")
+    __slots__ = ("at_least", "callback", "duration", "ended", "loop", "name", "samples", "starved", "task", "waited")
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class SlowCallback:
         self.samples = samples
         self.starved = 0.0  # of the duration
         self.waited: Wait | None = None  # for the GIL
+        self.at_least = False  # True: it began before the hooks were in
 
     def heaviest(self) -> tuple[Stack, float]:
         """The stack at the line where the callback was found most of its time, and that time (s)."""
@@ -96,6 +100,7 @@ class Watchdog:
         self._running = 0
         self._looked = 0.0
         self._looking = allocate_lock()
+        self._unseen: dict[int, LoopRecord] = {}  # by id: loops that have passed no hook yet
         self.starved = Starved()
         self.gil = Gil(stack_of)
 
@@ -105,9 +110,14 @@ class Watchdog:
         return min(max(self.threshold / 4, 0.005), 0.025)
 
     def start(self, start_thread: Callable[..., Any], wait: Callable[[float], bool]) -> None:
-        """Starts the thread. `wait(seconds)` sleeps, and is True when it is time to end."""
+        """Starts the thread. `wait(seconds)` sleeps, and is True when it is time to end. The hooks are in."""
         self._running += 1
-        self._looked = monotonic()
+        self._looked = now = monotonic()
+        for record in list(install.loops.values()):
+            record.unseen = None if record.started or record.busy else UnseenCallback(now)
+            if record.unseen is not None:
+                record.unseen.waited = schedule_of(record.thread_native)[1]
+                self._unseen[record.id] = record
         self.starved.look(list(install.loops.values()))
         self.gil.look(self.gil.see(frames=False), (), late=False)
         self.starting += 1
@@ -120,6 +130,9 @@ class Watchdog:
     def stop(self) -> None:
         """Ends the thread at its next look."""
         self._running += 1
+        for record in list(self._unseen.values()):
+            record.unseen = None
+        self._unseen.clear()
 
     def _run(self, number: int, wait: Callable[[float], bool]) -> None:
         self.ids.append(get_native_id())
@@ -153,9 +166,33 @@ class Watchdog:
         finally:
             self._looking.release()
 
+    def blocked(self, least: float) -> list[SlowCallback]:
+        """The callbacks that block a loop now, for so many seconds and longer."""
+        found = []
+        for record in list(install.loops.values()):
+            unseen, started = record.unseen, record.started
+            now = monotonic()
+            since = started or (unseen.since if unseen is not None else now)
+            if now - since < least:
+                continue
+            samples = record.samples if record.blocked_since == started else []
+            if not started and unseen is not None:
+                samples = unseen.samples
+            slow = SlowCallback(record, 0, "", "", now, now - since, [one[:2] for one in samples[-NEWEST:]])
+            slow.at_least = not started
+            if started:
+                slow.starved = self.starved.so_far(record, started).starved
+            elif unseen is not None:
+                slow.starved = unseen_callbacks.starved(unseen, record, now - since)
+            if record.started == started and record.unseen is unseen:
+                found.append(slow)
+        return found
+
     def _look(self) -> None:
         while True:
             now = monotonic()
+            if self._unseen:
+                self._look_at_unseen(now)
             silent = self._sample_all(now)
             late, self._looked = now - self._looked > 2 * self.interval, now
             self._see_why(list(install.loops.values()), now, late)
@@ -192,7 +229,7 @@ class Watchdog:
                 record.lag_peak = max(record.lag_peak, now - record.beat_sent)
             else:
                 silent.append((loop, record))
-            if now - started > self.interval * 0.8 if started else not record.clocked:
+            if now - started > self.interval * 0.8 if started else not (record.clocked or record.unseen):
                 frames = loops.frames_of_others() if frames is None else frames
                 stack = stack_of(frames.get(record.thread), record.depth)
                 if started:
@@ -223,6 +260,48 @@ class Watchdog:
         if not record.between:
             before += min(now - before, self.interval) / 2
         _keep(record.between, (stack, now - before, now))
+
+    def _look_at_unseen(self, now: float) -> None:
+        """Samples the callbacks that no hook saw begin, and books those that are over."""
+        frames = loops.frames_of_others()
+        for record in list(self._unseen.values()):
+            unseen, loop = record.unseen, record.ref()
+            if unseen is None or loop is None:
+                self._unseen.pop(record.id, None)
+                continue
+            if not record.thread:
+                record.thread, record.depth = unseen_callbacks.find_thread(loop, frames)
+                record.thread_native = loops.native_id(record.thread)
+                unseen.waited = schedule_of(record.thread_native)[1]
+            frame = frames.get(record.thread)
+            stack = stack_of(frame, record.depth)
+            task = install.record_of(install.current_task_of(loop))
+            # Asked after the stack was taken, which may be that of the next callback.
+            if unseen_callbacks.has_ended(unseen, record, frame, stack, task):
+                self._unseen.pop(record.id, None)
+                record.unseen = None
+                self._book_unseen(record, unseen)
+                continue
+            if not unseen.samples:
+                unseen_callbacks.identify(unseen, task, stack)
+            before = unseen.samples[-1][2] if unseen.samples else unseen.since
+            _keep(unseen.samples, (stack, now - before, now))
+
+    def _book_unseen(self, record: LoopRecord, unseen: UnseenCallback) -> None:
+        if not unseen.samples:
+            return
+        ended = unseen_callbacks.end_of(unseen, record)
+        duration = ended - unseen.since
+        record.busy += duration
+        unseen_callbacks.count(unseen, duration, ended)
+        record.lag_peak = max(record.lag_peak, duration)
+        if duration >= self.threshold:
+            number = unseen.task.id if unseen.task is not None else 0
+            samples = [sample[:2] for sample in unseen.samples]
+            slow = SlowCallback(record, number, unseen.name, unseen.what, ended, duration, samples)
+            slow.starved = unseen_callbacks.starved(unseen, record, duration)
+            slow.at_least = True
+            self.caught.append(slow)
 
     def _beat(self, loop: Any, record: LoopRecord, now: float) -> None:
         def beat() -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..sampling.journal import Journal
     from ..sampling.rows import Clock
     from ..sampling.sampler import Sampler
+    from ..sampling.watchdog import Watchdog
     from .endpoints import Openings
 
 
@@ -29,6 +30,7 @@ class Host(Protocol):
     journal: Journal
     memory: Memory
     signs: Signs
+    watchdog: Watchdog
 
     def viewers_changed(self) -> None:
         """Adapts what is collected to what the viewers look at now."""

@@ -11,7 +11,7 @@ from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ..base import protocol
+from ..base import protocol, sites
 from ..base.id_bitset import Ids
 from ..base.validation import BadRequestError, integer, require_control, text
 from ..hooks import loops
@@ -180,6 +180,7 @@ class Session:
         tick["gone"], self._gone = self._gone[:MOST_GONE], self._gone[MOST_GONE:]
         self._known.difference_update(tick["gone"])
         tick["loops"] = self._loop_rows()
+        tick["blocked"] = self._blocked()
         told, counts = set(islice(self._sites, MOST_SITES)), self._sampler.site_counts
         self._sites -= told
         tick["sites"] = [rows.site_row(counts[site]) for site in told if site in counts]
@@ -251,6 +252,15 @@ class Session:
             record = self._probe.record_of(number)
             if record is not None and record.born is not None and record.born > since and number not in window:
                 found.append(number)
+        return found
+
+    def _blocked(self) -> list[list[Any]]:
+        """The protocol.BLOCKED_ROW of each loop that is blocked now."""
+        found = []
+        for slow in self._probe.watchdog.blocked(self.watch.slow):
+            stack, _ = slow.heaviest()
+            lines = [self._sampler.tables.site(code, line) for code, line in stack]
+            found.append([slow.loop, slow.at_least, rows.microseconds(slow.starved), lines, sites.blamed(list(stack))])
         return found
 
     def _look_closer(self, tick: dict[str, Any]) -> None:

@@ -10,8 +10,10 @@ from monitor import formatting as fmt
 from monitor.findings.model import Line, Observation
 from monitor.findings.rules.figure_history import Past
 from monitor.findings.thresholds import Thresholds
+from monitor.store.blocked import blocker, lasted
 from monitor.store.labels import holder_text, who
-from monitor.store.model import Site, SlowCallback, Task
+from monitor.store.model import Loop, Site, SlowCallback, Task
+from monitor.store.signs import BlockedNow
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
@@ -65,7 +67,9 @@ class Blocked:
         whose = who(last.name, last.callback)
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         function = line.function.rpartition(".")[2] if line is not None else "a line"
+        at_least = any(slow.at_least for slow in recent)
         took = fmt.duration(sum(slow.duration for slow in recent))  # as Slow has it
+        took = f"at least {took}" if at_least else took
         since = min(slow.at - slow.duration for slow in recent)
         often = f"{len(recent)} times in {fmt.age(now - since)}, {took} in all" if len(recent) > 1 else took
         return Observation(
@@ -83,6 +87,7 @@ class Blocked:
             ),
             evidence={
                 "blocked": round(blocked, 6),
+                "at_least": at_least,
                 "times": len(recent),
                 "worst": round(max(slow.duration for slow in recent), 6),
                 "starved": round(sum(slow.starved for slow in recent), 6),
@@ -94,22 +99,26 @@ class Blocked:
 
     def _now(self, store: Store, least: float) -> Iterator[Observation]:
         for loop in store.loops.values():
-            where = next((one for one in store.signs.blocked if one.loop == loop.id), None)
-            fresh = where is not None and store.now - store.signs.at < _STALE
-            if loop.blocked < least or where is None or not fresh or where.own < least:
+            where = _where(store, loop)
+            if where is None or min(loop.blocked, where.own) < least:
                 continue
             task = store.tasks.get(loop.running) if loop.running is not None else None
-            name = task.name if task is not None else "a callback"
+            name = task.name if task is not None else blocker(store, loop)
             yield Observation(
                 "loop_blocked",
                 ("now", loop.id),
-                f"{name} has been blocking the loop for {fmt.duration(loop.blocked)}",
+                f"{name} has been blocking the loop for {lasted(loop)}",
                 at_once=True,
                 task=loop.running,
                 name=name,
                 site=where.line,
                 lines=tuple(Line("", site) for site in where.stack),
-                evidence={"blocked": round(loop.blocked, 6), "times": 1, "loop": loop.id},
+                evidence={
+                    "blocked": round(loop.blocked, 6),
+                    "at_least": loop.block is not None and loop.block.at_least,
+                    "times": 1,
+                    "loop": loop.id,
+                },
                 since=store.now - loop.blocked,
             )
 
@@ -175,6 +184,16 @@ class WaitsForTheGil:
 def _waited_for_the_gil(slow: SlowCallback) -> bool:
     """Whether that was most of it: then its line is innocent."""
     return slow.gil > slow.own
+
+
+def _where(store: Store, loop: Loop) -> BlockedNow | None:
+    """Where a loop is that is blocked now, and what of that was waiting."""
+    block = loop.block
+    if block is not None and block.at_least:
+        return BlockedNow(loop.id, loop.blocked, block.starved, block.stack, block.blame)
+    if store.now - store.signs.at >= _STALE:
+        return None
+    return next((one for one in store.signs.blocked if one.loop == loop.id), None)
 
 
 def _is_one(store: Store, slow: SlowCallback) -> bool:

@@ -73,6 +73,7 @@ def _slow_callback(entry: SlowCallback, numbers: TableEncoder) -> frames.Event:
         starved=us(entry.starved),
         gil=us(entry.gil),
         held_by=None if entry.held_by is None else _holder(entry.held_by, numbers),
+        at_least=entry.at_least,
         task=entry.task,
         name=entry.name,
         callback=entry.callback,

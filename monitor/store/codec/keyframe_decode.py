@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor.protocol import frames, keyframes
 from monitor.store.codec import memory_keyframe
+from monitor.store.from_frames import block_of
 from monitor.store.microseconds import SECOND, seconds_or_none
 from monitor.store.model import Loop, Probe, Process, Site, SiteStats, Task
 from monitor.store.slow_log import BlockingLine
@@ -42,7 +43,7 @@ def restore(store: Store, keyframe: keyframes.Keyframe) -> None:
         task.version = version
         store.tasks.add(task)
     for state in keyframe.loops:
-        store.loops[state.id] = _loop(state, keyframe.history)
+        store.loops[state.id] = _loop(state, keyframe.history, store.tables)
     for counts in keyframe.site_states:
         if 0 <= counts.site < len(tables.sites):
             store.sites[counts.site] = _site_stats(counts, tables.sites[counts.site])
@@ -134,7 +135,7 @@ def _add_rare(columns: keyframes.TaskColumns, tasks: list[Task]) -> None:
         tasks[number].wait_kind, tasks[number].wait_text = kind, text
 
 
-def _loop(state: keyframes.LoopState, history: keyframes.History) -> Loop:
+def _loop(state: keyframes.LoopState, history: keyframes.History, tables: Tables) -> Loop:
     loop = Loop(
         id=state.id,
         kind=state.kind,
@@ -148,6 +149,7 @@ def _loop(state: keyframes.LoopState, history: keyframes.History) -> Loop:
         steps_per_s=state.steps_per_s,
         running=state.running,
         blocked=state.blocked * SECOND,
+        block=state.block and block_of(state.block, tables),
         busy=seconds_or_none(state.busy),
         measured=state.measured * SECOND,
         measured_busy=state.measured_busy * SECOND,

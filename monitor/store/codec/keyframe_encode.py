@@ -37,7 +37,7 @@ def take(store: Store, history: bool = False) -> keyframes.Keyframe:
         whole=store._whole_us,
         watched_since=us(store.watched_since),
         tasks=_task_columns(store, numbers),
-        loops=[_loop_state(loop) for loop in store.loops.values()],
+        loops=[_loop_state(loop, numbers) for loop in store.loops.values()],
         site_states=list(starmap(_site_state, store.sites.items())),
         slow=[_line_state(line, numbers) for line in store.slow.lines.values()],
         details=[_detail(detail, numbers) for detail in store.details.values()],
@@ -146,7 +146,8 @@ def _steps_or_none(values: list[int | None]) -> list[int | None]:
     return steps
 
 
-def _loop_state(loop: Loop) -> keyframes.LoopState:
+def _loop_state(loop: Loop, numbers: TableEncoder) -> keyframes.LoopState:
+    block = loop.block
     return keyframes.LoopState(
         id=loop.id,
         kind=loop.kind,
@@ -160,6 +161,9 @@ def _loop_state(loop: Loop) -> keyframes.LoopState:
         steps_per_s=loop.steps_per_s,
         running=loop.running,
         blocked=us(loop.blocked),
+        block=None
+        if block is None
+        else (loop.id, block.at_least, us(block.starved), numbers.stack(block.stack), block.blame),
         busy=us_or_none(loop.busy),
         measured=us(loop.measured),
         measured_busy=us(loop.measured_busy),

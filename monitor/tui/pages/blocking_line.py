@@ -27,15 +27,19 @@ def blocking_line_page(
     """What it blocked, where it stands, who came there, and the last times."""
     figures = [
         ("count ", fmt.count(group.count)),
-        ("   total ", fmt.duration(group.total)),
-        ("   worst ", fmt.duration(group.worst)),
-        ("   mean ", fmt.duration(group.total / group.count if group.count else None)),
+        ("   total ", fmt.bound(group.total, group.at_least)),
+        ("   worst ", fmt.bound(group.worst, group.at_least)),
+        ("   mean ", fmt.bound(group.total / group.count if group.count else None, group.at_least)),
         ("   last ", when(group.last, store)),
     ]
+    if group.now is not None and not group.count:
+        figures = []
     summary = line(
         *[(text, style) for title, figure in figures for text, style in ((title, "dim"), (figure, "strong"))]
     )
-    if group.line is None:
+    if group.line is None and group.now is not None:
+        lines = [line(("A call that runs no Python code", "heading")), *_now(group), summary, BLANK]
+    elif group.line is None:
         lines = [
             line(("Over before it was caught", "heading")),
             line(("These ended before the watchdog had seen them: their line is not known.", "dim")),
@@ -45,6 +49,7 @@ def blocking_line_page(
     else:
         lines = [
             line((line_text(group.line, store), "strong"), ("  in ", "dim"), (group.line.function, "text")),
+            *_now(group),
             summary,
             BLANK,
             *sources.around(group.line.file, group.line.line, 4, 4),
@@ -55,13 +60,18 @@ def blocking_line_page(
     worst = max(group.callbacks, key=lambda slow: slow.duration, default=None)
     last = group.callbacks[-1] if group.callbacks else None
     shown = last if last is not None and last.stack else worst
-    if shown is not None and shown.stack:
+    if group.now is not None and group.now.block.stack:
+        lines.append(heading("Stack while it blocks", cells, "now, outermost first"))
+        lines += stack(group.now.block.stack, store, sources, cells)
+        lines.append(BLANK)
+    elif shown is not None and shown.stack:
         lines.append(heading("Stack while it blocked", cells, _caught(shown)))
         lines += stack(shown.stack, store, sources, cells, unfolded=unfolded)
         lines.append(BLANK)
     lines.append(heading(f"Last times ({len(group.callbacks)})", cells, "newest first; Enter goes to the task"))
     longest = worst.duration if worst is not None else 1.0
-    lines += [_occurrence(store, slow, longest) for slow in reversed(group.callbacks)]
+    width = 7 if group.at_least else 6
+    lines += [_occurrence(store, slow, longest, width) for slow in reversed(group.callbacks)]
     return lines
 
 
@@ -79,18 +89,36 @@ def _waited_for_the_gil(store: Store, group: BlockingLine, sources: Sources, cel
     return [said, BLANK, title, *stack(last.held_by.stack, store, sources, cells), BLANK]
 
 
+def _now(group: BlockingLine) -> list[Line]:
+    now = group.now
+    if now is None:
+        return []
+    number = "" if now.task is None else f"  task {now.task}"
+    before = "  since before looptop watched" if now.block.at_least else ""
+    return [
+        line(
+            ("blocks the loop now, for ", "bad"),
+            (f"{'at least ' if now.block.at_least else ''}{fmt.duration(now.duration)}", "bad"),
+            (f"{before}, in ", "dim"),
+            (now.name, "strong"),
+            (number, "dim"),
+            target=None if now.task is None else ("task", now.task),
+        )
+    ]
+
+
 def _caught(slow: SlowCallback) -> str:
     samples = f"{fmt.count(slow.samples)} samples, " if slow.samples > 1 else ""
     return f"the last time, {samples}outermost first"
 
 
-def _occurrence(store: Store, slow: SlowCallback, longest: float) -> Line:
+def _occurrence(store: Store, slow: SlowCallback, longest: float, width: int) -> Line:
     alive = slow.task is not None and slow.task in store.tasks
     whose = who(slow.name, slow.callback) or "a callback"
     number = "" if slow.task is None else f"  task {slow.task}{'' if alive else ', ended'}"
     return line(
         (f"{when(slow.at, store):>11}  ", "dim"),
-        (f"{fmt.duration(slow.duration):>6} ", delay_style(slow.duration)),
+        (f"{fmt.bound(slow.duration, slow.at_least):>{width}} ", delay_style(slow.duration)),
         (bar(slow.duration / longest if longest else 0.0, BAR), "bar"),
         ("  ", "text"),
         (whose, "strong"),

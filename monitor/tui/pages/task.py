@@ -139,10 +139,10 @@ def _facts(store: Store, subject: Subject, slow: float) -> list[Line]:
         lineage,
         line(*_pair("age", fmt.age(age)), *_pair("idle", part_of_life(task.idle(store.now)), width=0)),
         line(
-            *_pair("busy", part_of_life(task.busy if counted else None)),
+            *_pair("busy", part_of_life(task.busy if counted or task.busy else None)),
             *_pair(
                 "longest step",
-                bound + fmt.duration(task.max_step) if counted else fmt.UNKNOWN,
+                bound + fmt.duration(task.max_step) if counted or task.max_step else fmt.UNKNOWN,
                 delay_style(task.max_step, slow),
                 0,
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from monitor.store.blocked import blocking_line
 from monitor.store.model import Site
 from monitor.tui.pages.blocking_line import blocking_line_page
 from monitor.tui.paint import Line, line
@@ -17,7 +18,7 @@ class BlockingLineScreen(PageScreen):
 
     def lines(self, cells: int) -> list[Line]:
         """The page."""
-        group = self.store.slow.lines.get(self.site)
+        group = blocking_line(self.store, self.site)
         if group is None or self.of_another_session:
             return [line(("This line was of another session; Esc goes back.", "warn"))]
         return blocking_line_page(self.store, group, self.looptop.sources, cells, self.unfolded)

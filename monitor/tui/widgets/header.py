@@ -128,12 +128,14 @@ def _health(store: Store, slow: float, cells: int, wide: bool) -> list[Part]:
     lag = max((loop.lag for loop in loops if loop.lags.values), default=None)
     known = [loop.utilization for loop in loops if loop.utilization is not None]
     load = max(known, default=None)
-    blocked = max((loop.blocked for loop in loops), default=0.0)
+    worst = max(loops, key=lambda loop: loop.blocked, default=None)
+    blocked = worst.blocked if worst is not None else 0.0
     figure: Part = (f" {fmt.duration(lag):<6}", "text" if lag is None else delay_style(lag, slow))
     lag_cells = cells
-    if blocked >= slow / 2:
-        figure = (f" BLOCKED {fmt.duration(blocked):<6}", "alarm")
-        lag_cells = max(cells - 8, 0)
+    if worst is not None and blocked >= slow / 2:
+        text = fmt.bound(blocked, worst.block is not None and worst.block.at_least)
+        figure = (f" BLOCKED {text:<6}", "alarm")
+        lag_cells = max(cells - 8 - max(len(text) - 6, 0), 0)
     return [
         (" loop lag " if wide else " lag ", "dim"),
         *_coloured(lags, lag_cells, spark.lag_share, lambda value: delay_style(value, slow)),

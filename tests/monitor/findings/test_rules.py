@@ -501,6 +501,25 @@ def test_a_loop_that_is_blocked_now_is_told_before_it_ends(world):
     assert (world.only.task, world.only.site.line) == (1, 20)
 
 
+def test_a_loop_that_was_blocked_before_is_told_with_a_lower_bound(world):
+    def of(quarter):
+        return {"loops": [[1, 0, 0, 0, 0, 0, None, 1_500_000]], "blocked": [[1, True, 0, [1, 2], 1]]}
+
+    assert world.seconds(1, of) == ["loop_blocked"]
+    assert world.only.site.line == 20
+    assert world.only.text.endswith("has been blocking the loop for at least 1.50s")
+    world.feed({**slow(1, world.at, 2000), "at_least": True})
+    world.seconds(1)
+    assert any("at least 2.00s" in finding.sign.text for finding in world.findings.all())
+
+
+def test_a_loop_that_waits_for_a_processor_is_not_blocked_by_a_line(world):
+    def of(quarter):
+        return {"loops": [[1, 0, 0, 0, 0, 0, 1, 1_500_000]], "blocked": [[1, True, 1_400_000, [1, 2], 1]]}
+
+    assert world.seconds(3, of) == []
+
+
 def test_timers_that_pile_up(world):
     def of(per_second):
         return lambda quarter: {"loops": [[1, 0, 0, 0, quarter * per_second // 4, 0, None, 0]]}

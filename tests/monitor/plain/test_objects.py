@@ -145,6 +145,8 @@ def test_session_loops_and_process(store):
             "steps_per_s": 0.0,
             "running": 2,
             "blocked": 0.0,
+            "blocked_at_least": False,
+            "blocked_at": None,
         }
     ]
     assert made["process"]["rss"] == 1 << 20

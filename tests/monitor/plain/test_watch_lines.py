@@ -57,6 +57,7 @@ def test_a_slow_callback():
         "type": "slow_callback",
         "time": (NOW + 1000) / 1e6,
         "duration": 0.25,
+        "at_least": False,
         "starved": 0.0,
         "gil": 0.0,
         "held_by": None,
@@ -80,6 +81,12 @@ def test_a_slow_callback_that_waited_for_the_gil():
     assert made["gil"] == 0.2
     assert (made["held_by"]["thread"], made["held_by"]["line"]["line"]) == ("crunch", 42)
     assert "in [/x] (task 2)  waited 200ms for the GIL: thread crunch had it at /srv/app.py:42 worker" in line(made)
+
+
+def test_a_slow_callback_that_began_before_anybody_watched():
+    (made,) = stream_of({**SLOW, "at_least": True})
+    assert (made["duration"], made["at_least"]) == (0.25, True)
+    assert line(made).endswith("slow_callback  ≥250ms  /srv/app.py:42 worker  in [/x] (task 2)")
 
 
 def test_a_slow_callback_that_was_over_before_it_was_caught():

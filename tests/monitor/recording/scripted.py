@@ -181,6 +181,7 @@ class Script:
             tasks=rows,
             gone=gone,
             loops=loops,
+            blocked=[[1, chance() < 0.5, 7, [2, 4], 0]] if loops[0][-1] else [],
             sites=[list(stats) for stats in self._sites.values() if chance() < 0.5],
             waits=waits,
             detail=detail,

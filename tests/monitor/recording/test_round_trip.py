@@ -36,6 +36,9 @@ def whole(keyframe):
     tasks["site"] = [site(number) for number in tasks["site"]]
     parts["site_states"] = [[site(row[0]), *row[1:]] for row in parts["site_states"]]
     parts["slow"] = sorted([site(row[0]) if row[0] >= 0 else (), *row[1:]] for row in parts["slow"])
+    for loop in parts["loops"]:
+        if loop["block"] is not None:
+            loop["block"] = [*loop["block"][:3], [site(number) for number in loop["block"][3]], loop["block"][4]]
     for event in parts["history"]["events"]:
         event["site"] = site(event.get("site", 0))
     parts["history"]["events"].sort(key=lambda event: (event["kind"], event["at"], event.get("task") or 0))

@@ -629,3 +629,58 @@ def test_every_action_of_the_key_table_exists() -> None:
             owner = TasksScreen
         assert hasattr(owner, "action_" + name.rpartition(".")[2]), key
         assert by_id(key.id) is key
+
+
+# A loop that is blocked
+
+
+def blocked(step: int, seconds: float, *, at_least: bool, running: int | None, stack: list[int]) -> frames.Tick:
+    """A tick in which the loop is blocked at a line of the scene."""
+    us = int(seconds * 1e6)
+    loops = [(1, us, step * 90_000 + us, 3, 12, step * 1_050, running, us)]
+    return tick(step, loops=loops, blocked=[(1, at_least, 0, stack, len(stack) - 1)])
+
+
+async def test_a_loop_that_was_blocked_before_is_named_everywhere() -> None:
+    async with running((100, 48)) as driver:
+        await driver.tick(blocked(30, 5.2, at_least=True, running=17, stack=[8, 14]), seconds=1.1)
+        screen = driver.screen()
+        assert "BLOCKED ≥5.20s" in screen[1]
+        assert all(len(text) <= 100 for text in screen)
+        assert any(
+            "the loop has been blocked for at least 5s at scene_app.py:25 by handle() (task 17)" in text
+            for text in screen
+        )
+        await driver.press("2")
+        await driver.tick(blocked(31, 5.5, at_least=True, running=17, stack=[8, 14]), seconds=1.1)
+        first = driver.screen()[row_of(driver, "scene_app.py:25")]
+        assert row_of(driver, "scene_app.py:25") < row_of(driver, "scene_app.py:37"), "what blocks now comes first"
+        assert "≥5.50s" in first and "now" in first and "handle()" in first
+        await driver.press("enter")
+        await driver.tick(blocked(32, 6.0, at_least=True, running=17, stack=[8, 14]), seconds=1.1)
+        text = driver.text()
+        assert "blocks the loop now, for at least 6.00s  since before looptop watched, in handle()  task 17" in text
+        assert "Stack while it blocks" in text and "now, outermost first" in text
+        end = frames.Event(
+            seq=100, at=START + 70_000_000, kind="slow_callback", loop=1, duration=6_100_000, at_least=True, task=17,
+            name="Task-17", callback="handle()", stack=[8, 14], blame=1, samples=200,
+        )  # fmt: skip
+        await driver.tick(end, tick(33), seconds=1.1)
+        text = driver.text()
+        assert "blocks the loop now" not in text
+        assert "total ≥6.10s" in text and "≥6.10s" in text.partition("Last times")[2]
+
+
+async def test_a_loop_that_is_blocked_by_a_call_with_no_line_says_so() -> None:
+    async with running((100, 24)) as driver:
+        await driver.tick(blocked(30, 2.2, at_least=False, running=None, stack=[]), seconds=1.1)
+        screen = driver.screen()
+        assert "BLOCKED 2.20s" in screen[1]
+        assert any("the loop has been blocked for 2s by a callback" in text for text in screen)
+        await driver.press("2")
+        assert "a call with no line" in driver.screen()[row_of(driver, "now")]
+
+
+def row_of(driver: Driver, words: str) -> int:
+    """The first line below the header on which words stand."""
+    return next(y for y, text in enumerate(driver.screen()) if y > 4 and words in text)

@@ -1,0 +1,114 @@
+"""Callbacks that were already running when the hooks were installed: no hook saw them begin, and none sees them end.
+
+Until a loop passes a hook or answers the watchdog, it is still in such a callback, unless its thread waits in the
+selector. When the callback began is not known, so its duration is a lower bound.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from ..base import sites
+from ..hooks import accounting, install
+from ..hooks.records import begin, coro_name, task_name
+from .cpu_wait import schedule_of
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+    from ..hooks.records import LoopRecord, TaskRecord, UnseenCallback
+
+
+def has_ended(
+    unseen: UnseenCallback,
+    record: LoopRecord,
+    frame: Any,
+    stack: tuple[tuple[CodeType, int], ...],
+    task: TaskRecord | None,
+) -> bool:
+    """Whether the loop has done something else since. `frame`, `stack` and `task` are what its thread does now."""
+    if unseen.ended or record.started or record.busy or record.answered > unseen.since:
+        return True
+    return _rests(record, frame, stack) or (not record.clocked and _is_another(unseen, stack, task))
+
+
+def _is_another(unseen: UnseenCallback, stack: tuple[tuple[CodeType, int], ...], task: TaskRecord | None) -> bool:
+    """Whether a loop that passes no hook has gone on to another callback, of which this is the stack."""
+    if not unseen.samples:
+        return False
+    before = unseen.samples[-1][0]
+    return task is not unseen.task or not stack or not before or stack[0][0] is not before[0][0]
+
+
+def identify(unseen: UnseenCallback, task: TaskRecord | None, stack: tuple[tuple[CodeType, int], ...]) -> None:
+    """Notes what it is, while it is there."""
+    unseen.task = task
+    alive = task() if task is not None else None
+    if alive is not None:
+        unseen.name, unseen.what = task_name(alive), coro_name(alive)
+    else:
+        unseen.what = f"{stack[0][0].co_qualname}()" if stack else "a callback"
+
+
+def end_of(unseen: UnseenCallback, record: LoopRecord) -> float:
+    """When it ended, at the latest moment that is certain (`time.monotonic`)."""
+    now = monotonic()
+    end = unseen.ended or (record.answered if record.answered > unseen.since else now)
+    started = record.started
+    others = record.busy + (now - started if started else 0.0)  # callbacks that the hooks have seen since
+    last: float = unseen.samples[-1][2]
+    return max(end - others, last)
+
+
+def starved(unseen: UnseenCallback, record: LoopRecord, duration: float) -> float:
+    """How much of it was waiting for a processor (s)."""
+    return min(max(schedule_of(record.thread_native)[1] - unseen.waited, 0.0), duration)
+
+
+def count(unseen: UnseenCallback, duration: float, ended: float) -> None:
+    """Books the part of the step that was watched, and the end of its task if that was its last one."""
+    record = unseen.task
+    if record is None or record.outcome:
+        return
+    begin(record)
+    record.steps += 1
+    record.busy += duration
+    record.max_step = max(record.max_step, duration)
+    task = record()
+    if task is not None and task.done():
+        accounting.finish(record, task, ended)
+    elif not record.dirty:
+        accounting.add_changed(record)
+
+
+def _rests(record: LoopRecord, frame: Any, stack: tuple[Any, ...]) -> bool:
+    """Whether the thread of a loop waits for events. `frame` is its innermost one, `stack` what is above the loop."""
+    if frame is None or not record.clocked:
+        return not stack
+    code, caller = frame.f_code, frame.f_back
+    if code.co_name != "select" or not sites.is_stdlib(code.co_filename) or caller is None:
+        return False
+    return caller.f_code is sites.LOOP or caller.f_code.co_name == "_run_once"
+
+
+def find_thread(loop: Any, frames: dict[int, Any]) -> tuple[int, int]:
+    """The thread that runs a task of a loop, and how many frames lie below it; (0, 0): no task runs.
+
+    A loop that was started by hand and leaves no frame is told by the frame of the coroutine that it runs.
+    """
+    task = install.current_task_of(loop)
+    try:
+        own = getattr(task.get_coro(), "cr_frame", None) if task is not None else None
+    except Exception:  # of a task class of somebody's own
+        return 0, 0
+    for thread, top in frames.items():
+        frame: Any = top
+        while own is not None and frame is not None:
+            if frame is own:
+                depth = 0
+                while (frame := frame.f_back) is not None:
+                    depth += 1
+                return thread, depth
+            frame = frame.f_back
+    return 0, 0

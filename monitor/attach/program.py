@@ -9,7 +9,6 @@ import os
 import pty
 import signal
 import struct
-import subprocess
 import termios
 import threading
 from collections import deque
@@ -88,29 +87,17 @@ class PtyProgram:
         self._master, slave = pty.openpty()
         try:
             fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-            self._process = subprocess.Popen(  # noqa: S603 - running what the person names is what this is for
-                launch.argv,
-                env=launch.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=slave,
-                stderr=slave,
-                start_new_session=True,
-                preexec_fn=_take_terminal,
-            )
+            self.pid = _spawn(launch, os.ttyname(slave))
         except OSError as error:
             os.close(self._master)
             raise UsageError(f"{launch.argv[0]} can not be started", error.strerror or str(error)) from None
         finally:
             os.close(slave)
+        self._status = 0
         self._ended = threading.Event()
         threading.Thread(target=self._wait, name="looptop-wait", daemon=True).start()
         self._reader = threading.Thread(target=self._read, name="looptop-output", daemon=True)
         self._reader.start()
-
-    @property
-    def pid(self) -> int:
-        """Of the program."""
-        return self._process.pid
 
     @property
     def running(self) -> bool:
@@ -120,11 +107,11 @@ class PtyProgram:
     @property
     def exit_status(self) -> int | None:
         """Negative for the signal that ended it; None while it runs."""
-        return self._process.returncode if self._ended.is_set() else None
+        return self._status if self._ended.is_set() else None
 
     def how_it_ended(self) -> str | None:
         """One line for a person, None while it runs."""
-        return describe_status(self._process.returncode) if self._ended.is_set() else None
+        return describe_status(self._status) if self._ended.is_set() else None
 
     def output(self) -> list[str]:
         """What it printed since the last call, stdout and stderr as they came, with their ANSI codes."""
@@ -160,10 +147,10 @@ class PtyProgram:
             if not self.running:
                 return
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, number)
+                os.killpg(self.pid, number)
 
     def _wait(self) -> None:
-        self._process.wait()
+        self._status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         self._ended.set()
         self._asked.release()
 
@@ -180,6 +167,21 @@ class PtyProgram:
         self._output.add(b"", final=True)
 
 
-def _take_terminal() -> None:
-    """In the child: the pseudo-terminal controls its session, which is therefore hung up on when we die."""
-    fcntl.ioctl(1, termios.TIOCSCTTY, 0)
+def _spawn(launch: Launch, terminal: str) -> int:
+    """Starts a program as the leader of a session of its own, which is hung up on when we die. Raises OSError.
+
+    The first terminal that such a leader opens controls its session. None of our code runs in the child, as a
+    `preexec_fn` would: the dashboard has threads, and one of them may hold a lock at that moment.
+    """
+    return os.posix_spawn(
+        launch.argv[0],
+        launch.argv,
+        launch.environment(),
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, terminal, os.O_RDWR, 0),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these two for itself
+    )

@@ -284,6 +284,6 @@ def _peer_allowed(sock: socket.socket) -> bool:
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:
         return True  # the directory is 0700 anyway
-    credentials = sock.getsockopt(socket.SOL_SOCKET, option, 12)
-    uid = int.from_bytes(credentials[4:8], "little")
+    credentials = sock.getsockopt(socket.SOL_SOCKET, option, 12)  # pid, uid, gid
+    uid = int.from_bytes(credentials[4:8], sys.byteorder)
     return uid in (os.getuid(), 0)

@@ -1,5 +1,6 @@
 """`looptop run` with a dashboard, seen from below it: a stand-in takes the dashboard's place, the rest is real."""
 
+import os
 import signal
 import sys
 
@@ -79,7 +80,7 @@ def test_the_program_ends_by_itself(run, capfd):
 def test_a_program_that_is_killed(run, capfd):
     def dashboard(source, program):
         connected(source)
-        program._process.send_signal(signal.SIGKILL)
+        os.kill(program.pid, signal.SIGKILL)
         eventually(lambda: source.status.state == "ended")
         return 137
 

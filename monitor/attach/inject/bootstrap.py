@@ -13,6 +13,23 @@ import posix
 import sys
 import time
 
+PATCHING = ("gevent", "eventlet")
+"""They replace functions of modules by their own, which make an event loop for each thread that calls them."""
+
+
+def is_patched(module):
+    """Whether one of these has replaced something in a module."""
+    if not any(name in sys.modules for name in PATCHING):
+        return False
+    homes = [getattr(value, "__module__", None) for value in list(vars(module).values())]
+    return any(isinstance(home, str) and home.partition(".")[0] in PATCHING for home in homes)
+
+
+if is_patched(time):
+    imp = sys.modules["_imp"]
+    time = imp.create_builtin(sys.modules["_frozen_importlib"].ModuleSpec("time", None))  # a new copy
+    imp.exec_builtin(time)
+
 PACKAGE = "_looptop"
 PATIENCE = 10.0  # seconds for which the answer is kept, and for an import of asyncio to end
 WANTED, GIVEN, TAKEN, PARTS_AT = b"parts?\n", b"parts!\n", b"taken!\n", 65536  # as in `answer`
@@ -72,6 +89,7 @@ def settle(bundle, handle):
     parts = Parts(handle, bundle["until"])
     loader = {"__name__": f"{PACKAGE}.module_loader"}
     exec(parts.code("module_loader"), loader)  # noqa: S102 - our own text
+    loader["time"] = time
     probe, told, loops = loader["bring_in"](bundle, parts, globals())
     if probe is None:
         raise Refused("; ".join(told) or "it can not make a socket")

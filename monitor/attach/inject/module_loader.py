@@ -22,6 +22,7 @@ class ModuleLoader:
 
     def __init__(self, parts, native, bootstrap):
         self.parts, self.native = parts, native
+        self.is_patched = bootstrap["is_patched"]
         self.packages = {"", *(name.rpartition(".")[0] for name in parts.places)}
         self.modules = {name: type(sys)(f"{PACKAGE}.{name}".rstrip(".")) for name in self.packages}  # of the bundle
         self.others = {}  # of the standard library
@@ -99,7 +100,10 @@ class ModuleLoader:
 
     def is_genuine(self, top):
         """Whether the program has loaded this module, and it is that of the standard library."""
-        spec = getattr(sys.modules.get(top), "__spec__", None)
+        module = sys.modules.get(top)
+        if module is not None and top != "os" and self.is_patched(module):  # of `os`, only what makes processes
+            return False
+        spec = getattr(module, "__spec__", None)
         origin = getattr(spec, "origin", None)
         return origin in ("built-in", "frozen") or self.is_stdlib(origin) or top == "sys"
 
@@ -188,14 +192,15 @@ def bring_in(bundle, parts, bootstrap):
         loader, probe, told = begin(bundle, parts, {"why": why}, bootstrap)
     if probe is None:
         return None, told, 0
-    made, teardown = loader.made, parts.code("teardown")
+    made, teardown, start_thread = loader.made, parts.code("teardown"), loader.bring("_thread").start_new_thread
 
     def leave():
         """The probe is out: what it was made of goes, too."""
         try:
             alone = {"__name__": f"{PACKAGE}.teardown"}
             exec(teardown, alone)  # noqa: S102 - our own text
-            sys.modules["_thread"].start_new_thread(alone["leave"], (list(made),))
+            alone["time"] = time
+            start_thread(alone["leave"], (list(made),))
         except Exception:  # noqa: BLE001, S110 - then the program's collector does it
             pass
 

@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 PROBES = Path(protocol.__file__).parent.parent
 BOOTSTRAP = Path(__file__).parent / "bootstrap.py"
 FETCHED = (BOOTSTRAP.with_name("module_loader.py"), BOOTSTRAP.with_name("teardown.py"))
+_START = (
+    "(lambda found, imp: found if found.__class__ is ''.join.__class__ else"
+    " (lambda fresh: (imp.exec_builtin(fresh), fresh)[1])(imp.create_builtin("
+    "__import__('_frozen_importlib').ModuleSpec('_thread', None))).start_new_thread)"
+    "(__import__('_thread').start_new_thread, __import__('_imp'))"
+)
+"""Evaluates to the function that starts a thread. gevent and eventlet put their own in its place, which starts none;
+then it is taken from a new copy of the module."""
 _LEFT_OUT = ("__init__", "__main__", "sitecustomize")
 
 
@@ -67,7 +75,8 @@ def make(settings: Mapping[str, Any], timeout: float) -> Payload:
     )
     # Under a name of ours, so that what it allocates is known to be the probe's.
     begin = "exec(compile(globals().pop('bootstrap'), '<looptop>/bootstrap.py', 'exec', dont_inherit=True))"
+    begin = f"try:\n {begin}\nexcept BaseException:\n pass\n"
     names = f"{{'__name__': '_looptop', 'bootstrap': {bootstrap!a}, 'bundle': {bundle!a}}}"
-    thread = f"(__import__('builtins').exec, ({begin!a}, {names}))"
-    text = f"try:\n __import__('_thread').start_new_thread{thread}\nexcept:\n pass\n"
+    function = f"(lambda: 0).__class__(__import__('builtins').compile({begin!a}, '<looptop>', 'exec'), {names})"
+    text = f"try:\n {_START}({function}, ())\nexcept:\n pass\n"
     return Payload(text, sources(), name)

@@ -35,6 +35,7 @@ class ModuleLoader:
             self.others["typing"] = typing = type(sys)("typing")
             self.made.append(vars(typing))
             typing.TYPE_CHECKING, typing.Any, typing.__getattr__ = False, object, lambda name: Stand
+            typing.NamedTuple = Named()
         self.builtins = dict(vars(builtins), __import__=self.bring)
         asyncio = sys.modules["asyncio"].__file__
         self.stdlib = asyncio.rpartition("/asyncio/")[0]
@@ -176,6 +177,33 @@ class Stand:
 
     def __class_getitem__(cls, _):
         return cls
+
+
+class Named:
+    """In the place of `typing.NamedTuple`, as a base class."""
+
+    def __mro_entries__(self, bases):
+        return (Row,)
+
+
+class RowMaker(type):
+    """Makes a named tuple of a class whose annotations are texts."""
+
+    def __new__(cls, name, bases, members):  # noqa: D102 - as `type` has it
+        if not bases:
+            return type.__new__(cls, name, bases, members)
+        fields = members.pop("__annotations__", {})
+        defaults = [members.pop(field) for field in fields if field in members]
+        module = members.get("__module__")
+        made = sys.modules["collections"].namedtuple(name, fields, defaults=defaults, module=module)
+        for key, value in members.items():
+            if key not in ("__module__", "__qualname__", "__orig_bases__", "__slots__"):
+                setattr(made, key, value)
+        return made
+
+
+class Row(metaclass=RowMaker):
+    """What says so to `RowMaker`."""
 
 
 def bring_in(bundle, parts, bootstrap):

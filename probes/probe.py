@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .base import local_values, process, sites
 from .base.owned_fds import LostError
-from .base.settings import Settings, warn
+from .base.settings import Settings, text_of, warn
 from .base.sites import Tables
 from .base.validation import BadRequestError, require_control
 from .hooks import cancellation, install
@@ -134,7 +134,7 @@ class Probe:
         except LostError:
             pass  # the program closed our sockets; whatever has their numbers now is not ours
         except Exception as error:
-            warn(f"the probe ends, the program goes on: {type(error).__name__}: {error}")
+            warn(f"the probe ends, the program goes on: {text_of(error)}")
         self._take_out()
         self._ended.release()
         self.on_gone()
@@ -155,7 +155,7 @@ class Probe:
             try:
                 part()
             except Exception as error:  # the others are to go all the same
-                warn(f"the probe could not clean up: {type(error).__name__}: {error}")
+                warn(f"the probe could not clean up: {text_of(error)}")
 
     def _forget_itself(self) -> None:
         if getattr(sys, "_looptop_probe", None) is self:

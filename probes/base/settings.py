@@ -119,6 +119,14 @@ def _bounded(settings: Settings) -> Settings:
     return settings
 
 
+def text_of(error: BaseException) -> str:
+    """Type and message of an exception. Never raises: its class is the program's, and so are patched builtins."""
+    try:
+        return f"{error.__class__.__name__}: {error}"
+    except Exception:
+        return "an exception that has no text"
+
+
 def warn(text: str) -> None:
     """One line on stderr, if there is one."""
     try:

@@ -39,6 +39,8 @@ FRAMEWORKS = (
 
 MOST = 100_000
 """Sites and strings that are kept; the next one becomes number 0, which says so."""
+MOST_CODES = 20_000
+"""Code objects whose numbers are remembered, which keeps them alive: a program may make ever new ones."""
 MOST_FILES = 20_000
 """Names of files whose kind is remembered: a program may make code under ever new ones."""
 
@@ -225,6 +227,7 @@ class Tables:
         if number is None:
             number = self._site(code.co_filename, line, code.co_qualname)
             if number:
+                self._make_room()
                 self._codes[id(code)] = code  # keeps the id from being used again
                 self._by_line[key] = number
         return number
@@ -240,6 +243,13 @@ class Tables:
             if number:
                 self._by_lasti[key] = number
         return number
+
+    def _make_room(self) -> None:
+        """Begins anew when too much is remembered by code object; the numbers stay what they are."""
+        if len(self._codes) >= MOST_CODES or len(self._by_line) >= MOST or len(self._by_lasti) >= MOST:
+            self._codes.clear()
+            self._by_line.clear()
+            self._by_lasti.clear()
 
     def _site(self, file: str, line: int, function: str) -> int:
         entry = (self.string(file), line, self.string(function))

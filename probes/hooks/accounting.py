@@ -41,15 +41,18 @@ if TYPE_CHECKING:
 class SiteAggregates:
     """Counts of the creation sites that the sampler knows."""
 
-    __slots__ = ("by_site",)
+    __slots__ = ("_codes", "by_site")
 
     def __init__(self) -> None:
         self.by_site: dict[int, SiteCounts] = {}
-        """By the address of the instruction, which lies in the code object: the tables of the sampler keep that."""
+        """By the address of the instruction, which lies in the code object."""
+        self._codes: list[CodeType] = []
+        """Held, so that no address is used again."""
 
     def put(self, code: CodeType, lasti: int, counts: SiteCounts) -> None:
         """Makes the counts of a site known; not where the hooks would count in them while the sampler does."""
         if not FREE_THREADED:
+            self._codes.append(code)
             self.by_site[id(code) + lasti] = counts
 
     def get(self, code: CodeType | None, lasti: int) -> SiteCounts | None:
@@ -63,6 +66,7 @@ class SiteAggregates:
     def clear(self) -> None:
         """Forgets all."""
         self.by_site.clear()
+        self._codes.clear()
 
     def __len__(self) -> int:
         return len(self.by_site)

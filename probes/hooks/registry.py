@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..base.settings import text_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -109,12 +111,5 @@ class Registry:
             return
 
     def _give_up(self, name: str, error: Exception) -> None:
-        self.failed[name] = text = _text_of(error)
+        self.failed[name] = text = text_of(error)
         self._tell(f"the hook {name} failed and is off: {text}")
-
-
-def _text_of(error: Exception) -> str:
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:  # its class is the program's
-        return type(error).__name__

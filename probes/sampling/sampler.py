@@ -203,7 +203,7 @@ class Sampler:
         if code is None or not site or install.site_aggregates.get(code, lasti) is not None:
             return
         if len(install.site_aggregates) < MOST_SITES:
-            install.site_aggregates.put(code, lasti, self._counts(site))  # the tables keep the code
+            install.site_aggregates.put(code, lasti, self._counts(site))
 
     def _counts(self, site: int) -> SiteCounts:
         counts = self.site_counts.get(site)

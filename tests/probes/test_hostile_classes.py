@@ -321,3 +321,35 @@ def test_timers_are_counted_that_are_not_cancelled(python: str, pure: str) -> No
         """,
     )
     assert lines == ["20"]
+
+
+@pytest.mark.parametrize("name", ["type", "sorted", "list"])
+@twins
+def test_patched_builtins_put_no_traceback_on_stderr(
+    python: str, pure: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The probe may have to leave then, which is one line."""
+    script = f"""
+import asyncio, builtins, sys, time
+import probes
+
+class broken(builtins.{name} if isinstance(builtins.{name}, type) else object):
+    def __new__(cls, *args, **kwargs):
+        raise ValueError("patched")
+
+async def main():
+    probe = probes.install(expect=30.0)
+    await asyncio.sleep(0.1)
+    before, builtins.{name} = builtins.{name}, broken
+    due = time.monotonic() + 0.7
+    while probe._alive and time.monotonic() < due:
+        time.sleep(0.01)
+    builtins.{name} = before
+
+asyncio.run(main())
+print("fine")
+"""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "LOOPTOP_PURE": pure}
+    done = subprocess.run([python, "-c", script], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr[-2000:]
+    assert all(line.startswith("looptop: ") for line in done.stderr.splitlines()), done.stderr

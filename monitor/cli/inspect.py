@@ -133,7 +133,12 @@ def watch(
 @click.command()
 @click.argument("target")
 @click.option("--duration", type=click.FloatRange(0.1, 86_400), default=10.0, metavar="S", help="How long (10).")
-@click.option("--frames", type=click.IntRange(1, 25), default=1, metavar="N", help="Frames kept of each block (1).")
+@click.option(
+    "--frames",
+    type=click.IntRange(1, 25),
+    metavar="N",
+    help="Frames kept of each block (as many as lead to a line of your own).",
+)
 @click.option(
     "--group",
     type=click.Choice(["lineno", "filename", "traceback"]),
@@ -147,7 +152,7 @@ def watch(
 def memory(
     target: str,
     duration: float,
-    frames: int,
+    frames: int | None,
     group: str | None,
     limit: int,
     hide: tuple[str, ...],
@@ -168,7 +173,7 @@ def memory(
         _only_live("duration", "frames", "hide")
         growth = plain.recorded_growth(path, at, group, limit)
     else:
-        wanted = plain.Wanted(duration, frames, group or "lineno", limit, ("probe", *hide))
+        wanted = plain.Wanted(duration, frames or 0, group or "lineno", limit, ("probe", *hide))
         growth = plain.measure(connect(target, token_file, Way(tell=say).enter), wanted)
     for note in growth.notes:
         say(note)

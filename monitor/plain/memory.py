@@ -43,7 +43,7 @@ class Wanted:
     """What to trace, and what to print of it."""
 
     duration: float = 10.0
-    frames: int = 1
+    frames: int = 0  # as many as lead to a line of the user's
     group: str = "lineno"
     limit: int = 20
     hide: tuple[str, ...] = ("probe",)

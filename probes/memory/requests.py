@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.validation import BadRequestError, choice, integer, require_control
 from . import objects, traces, usage
+from .reach import frames_to_own_line
 from .step_rates import Rates
 from .time_slicing import Look, Looks
 from .traces import Diff, Groups, Lines, Wanted, tracer
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     Frame = dict[str, Any]
 
 DURATION = 60.0
+AUTOMATIC = 0
+"""As many frames of each block as lead to a line of the user's."""
 LONGEST = 24 * 3600.0
 LIMIT = 1 << 30
 """Bytes traced at which tracing ends, unless the viewer says otherwise."""
@@ -112,17 +115,19 @@ class Memory:
             self._look(session, operation == "memory_baseline", frame, answer, refuse)
 
     def _start(self, session: Requester, frame: Frame) -> None:
-        frames = integer(frame, "frames", 1, 1, 25)
+        frames = integer(frame, "frames", AUTOMATIC, 0, 25)
         duration = integer(frame, "duration", round(DURATION * 1e6), 100_000, round(LONGEST * 1e6)) * 1e-6
         limit = integer(frame, "limit", LIMIT, 1 << 16, 1 << 50)
         running = self._tracing
         if running is not None:
             if running.owner is not session:
                 raise BadRequestError("another viewer has switched tracing on already: look at what it traces")
-            if tracer.get_traceback_limit() != frames and not running.adopted:
+            if frames not in (AUTOMATIC, tracer.get_traceback_limit()) and not running.adopted:
                 raise BadRequestError("tracing is on with another number of frames: stop it first")
             running.go_on(duration, limit)
             return
+        if frames == AUTOMATIC and not tracer.is_tracing():
+            frames = frames_to_own_line()
         self._tracing = tracing = Tracing(session, frames, self._rates, self._clock.unix())
         tracing.go_on(duration, limit)
         self._ended = None

@@ -241,8 +241,8 @@ def compare(diff: Diff, now: Groups, before: Groups | None, wanted: Wanted, line
 
 
 def _sum_of(diff: Diff, sums: dict[Key, list[int]], key: Key, wanted: Wanted, lines: Lines) -> list[int]:
-    """Where the figures of a traceback go: `tracemalloc.Filter` too looks at the innermost line."""
-    line = key[0] if key else 0
+    """Where the figures of a traceback go: to the innermost line of the user's, where there is one."""
+    line = next((line for line in key if lines.kind(line) == USER), key[0] if key else 0)
     if lines.kind(line) in wanted.hide:
         return diff.hidden
     if wanted.group == LINENO:

@@ -162,7 +162,7 @@ def test_what_is_asked_wrong_is_refused(tmp_path: Path) -> None:
                 ("memory_look", {}, "not traced"),
                 ("memory_stop", {}, "not traced"),
                 ("memory_baseline", {}, "not traced"),
-                ("memory_start", {"frames": 26}, "frames: a whole number from 1 to 25"),
+                ("memory_start", {"frames": 26}, "frames: a whole number from 0 to 25"),
                 ("memory_start", {"duration": 1.5}, "duration"),
                 ("memory_start", {"limit": True}, "limit"),
                 ("objects_look", {"limit": 10**9}, "limit"),

@@ -23,6 +23,7 @@ PATIENCE = 30.0
 
 GROUPS = {"lineno": "line", "filename": "file", "traceback": "traceback"}
 AGAINST = {"baseline": "the baseline", "last": "the last look"}
+AUTOMATIC = "auto"
 HIDDEN = {"stdlib": "stdlib", "packages": "packages", "probe": "probe"}
 MOST_ROWS = 300
 LONGEST = 24 * 3600.0
@@ -35,13 +36,15 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 class Trace:
     """What tracing is asked for with."""
 
-    frames: int = 1
+    frames: int = 0  # as many as lead to a line of the user's
     duration: float = 60.0  # seconds
     limit: int = 1 << 30  # bytes traced
 
 
 def price(frames: int) -> str:
     """What tracing costs, as measured on bare steps."""
+    if frames == 0:
+        return "3 to 5 times with one frame, 11 with two, 14 to 16 with three or four"
     if frames == 1:
         return "3 to 5 times"
     if frames < 10:
@@ -52,8 +55,8 @@ def price(frames: int) -> str:
 def read_trace(texts: Sequence[str]) -> Trace:
     """What was typed. Raises UsageError."""
     frames, duration, limit = texts
-    if not frames.isdigit() or not 1 <= int(frames) <= 25:
-        raise UsageError(f"{frames or 'nothing'} is no number of frames", "1 to 25")
+    if frames != AUTOMATIC and (not frames.isdigit() or not 1 <= int(frames) <= 25):
+        raise UsageError(f"{frames or 'nothing'} is no number of frames", f"1 to 25, or {AUTOMATIC}")
     span, size = _SPAN.match(duration), _SIZE.match(limit)
     seconds = 0.0 if span is None else float(span[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}[span[2]]
     if not 1 <= seconds <= LONGEST:
@@ -61,11 +64,17 @@ def read_trace(texts: Sequence[str]) -> Trace:
     most = 0.0 if size is None else float(size[1]) * _UNITS[(size[2] or "").upper()]
     if not 1 << 16 <= most <= 1 << 50:
         raise UsageError(f"{limit or 'nothing'} is no size", "for example 1GiB or 200M, at least 64K")
-    return Trace(int(frames), seconds, int(most))
+    return Trace(0 if frames == AUTOMATIC else int(frames), seconds, int(most))
 
 
 def explain(texts: Sequence[str]) -> str:
     """The price, for the number of frames that is typed."""
+    if texts[0] == AUTOMATIC:
+        return (
+            "tracemalloc notes every allocation. As many frames are kept as lead to a line of your own; "
+            f"a step costs {price(0)} as much meanwhile (bare steps; the screen shows what it is here). "
+            "It stops by itself: after this time, above this limit, and when you leave."
+        )
     known = texts[0].isdigit() and 1 <= int(texts[0]) <= 25
     frames = int(texts[0]) if known else 1
     with_them = "one frame" if frames == 1 else f"{frames} frames"
@@ -110,7 +119,7 @@ class Tracer:
             return
         last = self._last
         fields = (
-            Field("frames", str(last.frames), "1 to 25: how much of the traceback is kept"),
+            Field("frames", str(last.frames or AUTOMATIC), "1 to 25; auto: up to your own line"),
             Field("for", f"{last.duration:g}s", "then it stops by itself"),
             Field("at most", f"{last.limit / (1 << 20):g}MiB", "traced; above that it stops"),
         )

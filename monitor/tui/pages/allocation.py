@@ -99,7 +99,7 @@ def _tracebacks(store: Store, place: Place, sources: Sources, cells: int, unfold
 
 
 def _leads_to(place: Place, site: Site) -> bool:
-    return bool(place) and place[-1].file == site.file and site.line in (0, place[-1].line)
+    return any(frame.file == site.file and site.line in (0, frame.line) for frame in place)
 
 
 def _tasks(store: Store, site: Site, cells: int, asked: int) -> list[Line]:

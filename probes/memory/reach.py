@@ -9,7 +9,7 @@ import sys
 from time import sleep
 from typing import TYPE_CHECKING
 
-from .traces import USER, kind_of
+from .traces import PROBE, USER, kind_of
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -30,12 +30,13 @@ def frames_to_own_line() -> int:
     found: list[int] = []
     for _ in range(SAMPLES):
         sleep(BETWEEN)
-        for frame in sys._current_frames().values():
-            distance = _distance(frame)
-            if distance:
-                found.append(distance)
-    del frame
+        found += filter(None, _distances())
     return chosen(found)
+
+
+def _distances() -> list[int]:
+    """Those of all threads now. No frame is held when it returns: the program must be the one that lets go of it."""
+    return [_distance(frame) for frame in sys._current_frames().values()]
 
 
 def chosen(distances: list[int]) -> int:
@@ -47,7 +48,7 @@ def chosen(distances: list[int]) -> int:
 
 def _distance(frame: FrameType | None) -> int:
     """How many frames lead from the innermost to one of the user's; 0 for a thread that rests, or is ours."""
-    if frame is None or frame.f_code.co_name in _WAITING:
+    if frame is None or frame.f_code.co_name in _WAITING or kind_of(frame.f_code.co_filename) == PROBE:
         return 0
     for distance in range(1, 60):
         if frame is None:

@@ -31,6 +31,8 @@ if is_patched(time):
     imp.exec_builtin(time)
 
 PACKAGE = "_looptop"
+STARVED = 0.03
+"""Seconds of a read after which the GIL is taken as seldom as possible: a thread of the program holds it for long."""
 PATIENCE = 10.0  # seconds for which the answer is kept, and for an import of asyncio to end
 WANTED, GIVEN, TAKEN, PARTS_AT = b"parts?\n", b"parts!\n", b"taken!\n", 65536  # as in `answer`
 
@@ -45,20 +47,32 @@ class Parts:
                 raise Refused("the attacher has gone")
             time.sleep(0.001)
         self.handle = handle
+        self.whole = None  # all of them, where each look into the file costs a long wait for the GIL
         self.external = sys.modules["_frozen_importlib_external"]
         length = int(posix.pread(handle, 8, PARTS_AT))
         self.begin = PARTS_AT + 8 + length
         magic, self.places = self.external.marshal.loads(posix.pread(handle, length, PARTS_AT + 8))
         self.is_our_python = magic == self.external.MAGIC_NUMBER
 
+    def read(self, size, at):
+        """A piece of the file."""
+        if self.whole is None:
+            began = time.monotonic()
+            piece = posix.pread(self.handle, size, self.begin + at)
+            if time.monotonic() - began < STARVED:
+                return piece
+            end = max(max(place[0] + place[1], place[2] + place[3]) for place in self.places.values())
+            self.whole = posix.pread(self.handle, end, self.begin)
+        return self.whole[at : at + size]
+
     def code(self, name):
         """Of a module: what was compiled for this Python, or its source compiled here."""
         file = f"<looptop>/{name.replace('.', '/')}.py"
         source_at, source_size, code_at, code_size = self.places[name]
         if not self.is_our_python:
-            source = posix.pread(self.handle, source_size, self.begin + source_at)
+            source = self.read(source_size, source_at)
             return compile(source, file, "exec", dont_inherit=True)
-        code = self.external.marshal.loads(posix.pread(self.handle, code_size, self.begin + code_at))
+        code = self.external.marshal.loads(self.read(code_size, code_at))
         sys.modules["_imp"]._fix_co_filename(code, file)  # noqa: SLF001 - as importlib does
         return code
 

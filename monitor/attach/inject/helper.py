@@ -28,6 +28,9 @@ from monitor.errors import NO_CONNECTION, ConnectError
 from monitor.transport.mailbox import Answer, Told
 
 METHODS = ("remote_exec", "ptrace", "gdb")
+LOADING = 4.0
+"""Seconds more for a probe that has begun to load."""
+
 _HOW_TO_RUN = "start it with: looptop run SCRIPT"
 
 
@@ -160,10 +163,15 @@ def _go(way: str, target: Target, text: str, answer: Answer, deadline: float) ->
 def _wait(target: Target, answer: Answer, done: Done, deadline: float, timeout: float) -> Told:
     try:
         told = answer.wait(max(deadline, time.monotonic() + 0.05), _cancelled)
+        if told is None and answer.seen:  # it has begun, and waits for the GIL again and again
+            told = answer.wait(time.monotonic() + LOADING, _cancelled)
     except ProcessLookupError:
         raise ConnectError(f"process {target.pid} has ended while looptop attached to it", "") from None
     if told is None and _cancelled():
         raise ConnectError(f"attaching to PID {target.pid} was cancelled", "a probe that still comes leaves by itself")
+    if told is None and answer.seen:
+        text = f"the probe of PID {target.pid} is still loading after {timeout:g} s"
+        raise ConnectError(text, "threads of the program hold the GIL most of the time: try a longer --timeout")
     if told is None and "pending" in done.how:
         text = f"the main thread of PID {target.pid} has not reached a safe point after {timeout:g} s"
         raise ConnectError(text, "it is in one long call: try again, or with a longer --timeout")

@@ -76,7 +76,8 @@ class ModuleLoader:
         self.made.append(vars(module))
         exec(self.parts.code(name), vars(module))  # noqa: S102 - our own text
         setattr(self.modules[package], leaf, module)
-        time.sleep(0)  # lets the program have the interpreter
+        if self.parts.whole is None:
+            time.sleep(0)  # lets the program have the interpreter
         return module
 
     def load_native(self):

@@ -136,3 +136,31 @@ def test_a_call_that_would_be_cut_short_is_left_alone(tmp_path: Path, runtime_di
                 peer.sendall(b"llo")
                 assert target.line() == "[5, 0]"
             assert target.stderr == ""
+
+
+SHORT_CALLS = """
+import time
+async def main():
+    kept = [asyncio.create_task(asyncio.sleep(3600), name=f"worker-{i}") for i in range(5)]
+    await asyncio.sleep(0)
+    number = 100_000
+    while True:  # how much is a fifth of a second
+        began = time.monotonic()
+        sum(range(number))
+        if time.monotonic() - began > 0.1: break
+        number *= 2
+    ready()
+    while True: sum(range(number))
+asyncio.run(main())
+"""
+
+
+def test_a_busy_loop_of_short_calls(tmp_path: Path, runtime_dir: Path) -> None:
+    """Whoever wants the GIL waits for the end of a call, each time: a probe has to do with a few times."""
+    with Running(interpreters()["own"], SHORT_CALLS, tmp_path) as target:
+        result = package.inject(target.pid, payload.make({"leave": True}, 10), timeout=10)
+        assert result.total_ms < 8000
+        with look(result) as viewer:
+            viewer.until(lambda: "worker-4" in viewer.names(), "the tasks")
+        assert target.alive
+        assert target.stderr == ""

@@ -68,7 +68,7 @@ class Found:
 
 
 def probes(environ: Mapping[str, str] | None = None, uid: int | None = None) -> Found:
-    """The probes of a user (this one) that are alive. Stale files are removed on the way."""
+    """The probes of a user (this one) that are alive. Stale files are removed on the way if they are our own."""
     mine = os.geteuid()
     if environ is None:
         environ = os.environ if uid in (None, mine) else {}
@@ -83,7 +83,7 @@ def probes(environ: Mapping[str, str] | None = None, uid: int | None = None) -> 
             if process_started(announced.pid, announced.started):
                 seen.add(announced.session)
                 found.probes.append(announced)
-            else:
+            elif owner == mine:  # root changes nothing where another user may put a link in the way
                 _tidy(file)
     found.probes.sort(key=lambda probe: probe.pid)
     return found
@@ -136,6 +136,7 @@ def _read(path: Path, owner: int) -> Announcement | None:
         return None
     if str(said.pid) != path.stem:
         return None
+    foreign = owner != os.geteuid()  # then what it names is not opened
     return Announcement(
         pid=said.pid,
         started=said.started,
@@ -143,9 +144,9 @@ def _read(path: Path, owner: int) -> Announcement | None:
         session=said.session,
         program=said.program,
         python=said.python,
-        socket=said.socket,
+        socket=str(path.with_suffix(".sock")) if foreign else said.socket,
         listen=said.listen,
-        token_file=said.token_file,
+        token_file=None if foreign else said.token_file,
     )
 
 

@@ -129,6 +129,8 @@ def open_ways(target: Target, wanted: str, tried: list[dict[str, str]]) -> list[
         if way == "gdb" and ways and wanted == "auto":
             continue  # asking gdb for its version takes longer than going in
         closed = {"remote_exec": lambda: remote_exec.why_not(target), "gdb": gdb.why_not}.get(way, lambda: "")()
+        if not closed and way != "ptrace" and wanted == "auto" and target.foreign:
+            closed = "it opens files that another user's program names; --method allows it"
         if closed:
             tried.append({"method": way, "why": closed})
         else:

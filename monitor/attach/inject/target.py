@@ -36,6 +36,7 @@ class Target:
     machine: int = elf.X86_64
     same_files: bool = True  # whether its paths are ours
     remote_off: str = ""  # how remote debugging was disabled
+    foreign: bool = False  # whether it is a program of another user
 
     @property
     def python(self) -> str:
@@ -66,6 +67,7 @@ def look(pid: int) -> Target:
             target = _python(pid, memory, mapped)
         except OSError:  # what it has mapped leads nowhere
             raise ConnectError(f"PID {pid} is not a CPython process", _LIST) from None
+        target.foreign = {int(uid) for uid in status.get("Uid", "").split()} != {os.geteuid()}
         resource_limits.check(pid, status)
         return target
     except BaseException:

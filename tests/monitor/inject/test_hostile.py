@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import shutil
 import socket
@@ -14,16 +15,22 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from inject_targets import Running
 from test_matrix import look
 from waiting import wait_until
 
-from monitor.attach.inject import inject, payload
+from monitor.attach import find
+from monitor.attach.inject import helper, inject, payload
 from monitor.errors import ConnectError, Left
 from monitor.transport import fd_passing, memory_file
 from monitor.transport.mailbox import Answer
+
+if TYPE_CHECKING:
+    from monitor.attach.inject.target import Target
 
 NAME = "looptop-0123456789abcdef"
 NOBODY = 65534
@@ -226,3 +233,35 @@ def test_a_python_without_memory_files(tmp_path: Path, runtime_dir: Path) -> Non
             assert found is not None
             assert found.number == result.door
         wait_until(lambda: fd_passing.find(running.pid) is None, "the end of the probe")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
+def test_root_neither_removes_nor_connects_to_what_another_user_announces(monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Path(tempfile.mkdtemp(prefix="theirs-"))
+    try:
+        monkeypatch.setattr(find.protocol, "runtime_dirs", lambda _environ, _uid: [str(home)])
+        said = {"session": "1f", "socket": "/run/of-root.sock", "token_file": "/etc/shadow", "started": 0.0}
+        for pid, started in ((os.getpid(), 0.0), (os.getpid() + 1, 1.0)):
+            file = home / f"{pid}.json"
+            file.write_text(json.dumps({**said, "pid": pid, "started": started}))
+            os.chown(file, NOBODY, NOBODY)
+        os.chown(home, NOBODY, NOBODY)
+        (found,) = find.probes(uid=NOBODY).probes
+        assert found.socket == str(home / f"{os.getpid()}.sock")
+        assert found.token_file is None
+        assert len(list(home.iterdir())) == 2
+    finally:
+        shutil.rmtree(home)
+
+
+@pytest.mark.parametrize("foreign", [True, False])
+def test_only_ptrace_goes_into_the_program_of_another_user(foreign: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gdb and `sys.remote_exec` open, by name, what it has mapped."""
+    monkeypatch.setattr(helper.remote_exec, "why_not", lambda _: "")
+    monkeypatch.setattr(helper.gdb, "why_not", lambda: "")
+    target = cast("Target", SimpleNamespace(foreign=foreign))
+    tried: list[dict[str, str]] = []
+    ways = helper.open_ways(target, "auto", tried)
+    assert ways == (["ptrace"] if foreign else ["remote_exec", "ptrace"])
+    assert [one["method"] for one in tried] == (["remote_exec"] if foreign else [])
+    assert helper.open_ways(target, "remote_exec", tried) == ["remote_exec"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +52,8 @@ class Program:
     reason: str | None  # why not in a better way
     todo: str  # the next step: how to watch it, or how to come to that
     depth: int = 0  # in the tree of those that are listed
+    cpu: float | None = None  # share of one core since it started
+    rss: int | None = None  # bytes
 
     @property
     def watchable(self) -> bool:
@@ -125,6 +128,8 @@ class _Look:
             how=way.how,
             reason=way.reason,
             todo=way.todo,
+            cpu=_cpu(process),
+            rss=process.memory_info().rss,
         )
 
     def _way(self, pid: int, uid: int, mapped: Mapped, announced: Announcement | fd_passing.Door | None) -> Access:
@@ -150,6 +155,33 @@ def programs(everything: bool = False) -> list[Program]:
         except psutil.Error:
             continue
     return as_tree(_adopted(listed, parents))
+
+
+def _cpu(process: psutil.Process) -> float | None:
+    times, age = process.cpu_times(), time.time() - process.create_time()
+    return (times.user + times.system) / age if age > 0 else None
+
+
+def workers(pid: int) -> list[Program]:
+    """The child processes, of any depth, that have loaded asyncio: where a server with workers has its loops."""
+    try:
+        children = psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+    found = [look(child.pid) for child in children]
+    return [program for program in found if program is not None and program.asyncio]
+
+
+def workers_text(found: Sequence[Program]) -> str:
+    """`2 child processes have loops`, to follow the name of their parent."""
+    return "1 child process has a loop" if len(found) == 1 else f"{len(found)} child processes have loops"
+
+
+def where_loops_are(pid: int) -> str:
+    """For a dashboard on a process without a loop: which child processes have one. Empty where none has."""
+    found = workers(pid)
+    pids = " or ".join(str(program.pid) for program in found[:8])
+    return f"No event loop in this process.\n{workers_text(found)}:\nlooptop attach {pids}" if found else ""
 
 
 def look(pid: int) -> Program | None:

@@ -32,6 +32,7 @@ WAYS = {
 
 def connect_screen(section: str = "programs") -> int:
     """The connect screen and the dashboards that are opened from it, until the person leaves for good."""
+    from monitor.attach.programs import where_loops_are
     from monitor.findings import thresholds
     from monitor.tui import run_connect, run_dashboard
 
@@ -42,7 +43,9 @@ def connect_screen(section: str = "programs") -> int:
         if opened is None:
             return status
         try:
-            left = run_dashboard(opened.source, program=opened.program, home=home.go_to, asks=False)
+            left = run_dashboard(
+                opened.source, program=opened.program, home=home.go_to, asks=False, loops_below=where_loops_are
+            )
             told = opened.program is None or opened.program.running  # else it is only how the sample ended
         finally:
             opened.close()

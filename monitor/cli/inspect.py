@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import click
 
 from monitor.cli.output import json_option, print_look, print_object
 from monitor.cli.target import at_option, connect, locals_option, read_only_option, recording_of, token_option
-from monitor.errors import UsageError
+from monitor.errors import ConnectError, UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
@@ -219,9 +220,24 @@ def print_tasks(connection: Connection, wanted: Wanted, as_json: bool) -> int:
         from monitor.plain.snapshot import MOST_LOOKED_AT, look
 
         seen = look(connection, wanted)
+        if not seen.store.loops:
+            _refuse_parent(seen)
         if len(seen.tasks) > MOST_LOOKED_AT:
             say(f"what they wait on is of the first {MOST_LOOKED_AT:,}: --limit, --filter and --sort choose others")
         return print_seen(seen, as_json)
+
+
+def _refuse_parent(seen: Look) -> None:
+    """Raises ConnectError for a program without a loop whose child processes have some."""
+    from monitor.attach.programs import workers, workers_text
+
+    session = seen.store.session
+    if session is None or session.host != os.uname().nodename:
+        return
+    found = workers(session.pid)
+    if found:
+        pids = ", ".join(str(program.pid) for program in found[:12])
+        raise ConnectError(f"process {session.pid} has no event loop; {workers_text(found)}", f"use a pid of {pids}")
 
 
 @contextmanager

@@ -43,9 +43,10 @@ def run_below(
     try:
         if _ended_at_once(program):
             return _print_all(program)
+        from monitor.attach.programs import where_loops_are
         from monitor.tui import run_dashboard
 
-        left = run_dashboard(source, program=program, home=None if home is None else go, asks=True)
+        left = run_dashboard(source, program=program, home=None if home is None else go, loops_below=where_loops_are)
         if left and program.running:  # by a signal, or because it failed: that is what is to be known
             return left
     finally:

@@ -62,4 +62,6 @@ def open_dashboard(reach: Reach, keep_locals: bool = False) -> int:
     source = LiveSource(reach.again, first=reach.first())
     source.watch(**FIRST_WATCH)
     source.start()  # what the program tells first has come when the screens are loaded
-    return run_dashboard(source, home=connect_screen, keep_locals=keep_locals)
+    from monitor.attach.programs import where_loops_are
+
+    return run_dashboard(source, home=connect_screen, keep_locals=keep_locals, loops_below=where_loops_are)

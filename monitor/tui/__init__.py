@@ -26,6 +26,7 @@ def run_dashboard(
     home: Callable[[str], int] | None = None,
     asks: bool = True,
     keep_locals: bool = False,
+    loops_below: Callable[[int], str] | None = None,
 ) -> int:
     """Shows the dashboard until the person leaves; returns the exit status to use.
 
@@ -34,6 +35,7 @@ def run_dashboard(
     the program where looptop runs one and it has ended, 128+n after a signal, else 0. With `home` the person may leave
     for a section of the connect screen: then it is called, and its status is returned. `asks`: whether to leave a
     program that runs takes a question. `keep_locals`: whether the local names of what fails are kept from the start.
+    `loops_below` says in lines which child processes of a process have loops; empty where none has.
     """
     from monitor.findings.thresholds import load
     from monitor.tui.app import Looptop  # here, because importing Textual costs 300 ms
@@ -47,6 +49,7 @@ def run_dashboard(
             home=home is not None,
             asks=asks,
             keep_locals=keep_locals,
+            loops_below=loops_below,
             no_color="NO_COLOR" in os.environ,
         )
         app.show()

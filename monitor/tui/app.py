@@ -80,6 +80,7 @@ class Looptop(BaseApp[int]):
         home: bool = False,
         asks: bool = True,
         keep_locals: bool = False,
+        loops_below: Callable[[int], str] | None = None,
         no_color: bool = False,
     ) -> None:
         super().__init__(no_color=no_color)
@@ -90,6 +91,7 @@ class Looptop(BaseApp[int]):
         self.guest = Guest(program) if program is not None else None
         self.home = home  # whether there is a connect screen to go to
         self.asks = asks
+        self.loops_below = loops_below
         self.wanted = ""  # the section of it that the person left for
         self.control = Control(self)
         self.tape = Tape(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -27,6 +28,8 @@ ASK_EVERY = 5.0
 """Seconds between two questions who awaits the tasks that are older than the probe."""
 MOST_ASKED = 1_000
 """Tasks that are asked about at once: each takes the program about 0.05 ms."""
+WORKERS_EVERY = 3.0
+"""Seconds between two looks for child processes."""
 FIELDS = frozenset((*query.TEXT_KEYS, *query.NUMBER_KEYS))
 
 
@@ -46,6 +49,7 @@ class TasksScreen(TableScreen):
         self._predicate: query.Predicate | None = None
         self._error = ""
         self._asked_at = float("-inf")
+        self._workers_looked, self._workers_text = float("-inf"), ""
         return self.flat_rows
 
     def apply_filter(self, text: str) -> None:
@@ -78,9 +82,21 @@ class TasksScreen(TableScreen):
             return f"Loading {store.left} tasks …"
         if store.tasks and (self._predicate is not None or self.flat_rows.site is not None):
             return f"None of {len(store.tasks)} tasks passes the filter.\nEsc clears it."
+        if not store.loops and (workers := self._workers()):
+            return workers
         if not store.loops:
             return "No event loop yet.\nTasks come into sight when the program starts one (asyncio.run)."
         return "No live tasks.\nThe loop is there, but no task of it lives now.\nEnded tasks are on screen 3."
+
+    def _workers(self) -> str:
+        """Where the loops are, if child processes have them. Looked for every few seconds: it reads /proc."""
+        app, session = self.looptop, self.store.session
+        if session is None or app.loops_below is None or session.host != os.uname().nodename:
+            return ""
+        if app.clock() - self._workers_looked >= WORKERS_EVERY:
+            self._workers_looked = app.clock()
+            self._workers_text = app.loops_below(session.pid)
+        return self._workers_text
 
     def about(self) -> tuple[Part, ...]:
         """The view, whose tasks, and the order."""

@@ -11,10 +11,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from driver import running
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from scene import HOSTILE, everything
+from scene import HOSTILE, everything, hello
 
 from monitor import formatting as fmt
 from monitor.findings.columns import FINDINGS
@@ -343,3 +344,10 @@ def test_what_is_wrong_has_room_in_80_columns(findings: int) -> None:
         lines = ["".join(text for text, _ in line) for line in header(store, situation, 80)]
         assert f"✗ {worst[:8]}" in lines[2], lines
         assert findings == 1 or f"+{findings - 1}" in lines[2], lines
+
+
+async def test_a_process_without_a_loop_says_which_child_processes_have_one() -> None:
+    async with running(fed=[hello(host=os.uname().nodename)]) as driver:
+        driver.app.loops_below = lambda pid: f"2 child processes of {pid} have loops"
+        await driver.tick(hello(host=os.uname().nodename, session="session-2"))
+        assert "child processes of" in driver.text()

@@ -26,8 +26,20 @@ YOUNG_OBJECTS = 10_000
 """New objects after which Python looks for garbage among them."""
 
 
+class Commands(click.Group):
+    """Lists each command with its whole first sentence; click cuts it at the end of the line."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """Wraps what is too long."""
+        rows = [(name, command.get_short_help_str(1000)) for name, command in sorted(self.commands.items())]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
 @click.group(
-    invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="looptop", prog_name="looptop")
 @click.pass_context

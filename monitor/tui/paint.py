@@ -129,3 +129,21 @@ def to_strip(parts: tuple[Part, ...], cells: int, palette: Palette, over: Style 
     if used < cells:
         segments.append(Segment(" " * (cells - used), over if over is not None else palette.text))
     return Strip(segments, cells)
+
+
+def wrapped(parts: tuple[Part, ...], cells: int, most: int) -> list[tuple[Part, ...]]:
+    """One line of parts on so many lines at most; only the last part is broken, between words where it can be."""
+    if not parts:
+        return []
+    *head, (text, style) = parts
+    used = sum(width(one) for one, _ in head)
+    lines: list[tuple[Part, ...]] = []
+    indent = " " * max(used, 1)
+    while len(lines) < most - 1 and width(text) > cells - used - 1:
+        room = cells - used - 1
+        cut = text.rfind(" ", 1, room + 1)
+        cut = cut if cut > room // 2 else room
+        lines.append((*head, (text[:cut], style)))
+        head, text = [(indent, "text")], text[cut:].lstrip()
+        used = len(indent)
+    return [*lines, (*head, (text, style))]

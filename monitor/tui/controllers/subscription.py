@@ -99,7 +99,6 @@ class Wishes:
                 "What looks like a secret (password, token, api_key …) is masked. That is a net, not a promise, "
                 "and other viewers and recordings get them, too.",
                 "keep them",
-                "leave it",
             )
             app.push_screen(question, lambda yes: self._keep_locals(True) if yes else None)
 

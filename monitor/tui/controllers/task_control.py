@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor.protocol.frames import Reply
+from monitor.store.labels import called
 from monitor.tui.screens.confirm import ConfirmScreen
 
 if TYPE_CHECKING:
@@ -52,12 +53,11 @@ class Control:
         elif session is None or "cancel" not in session.capabilities:
             app.say("this probe does not allow control: it only lets itself be watched", bad=True)
         else:
-            name = f"task {task_id} {task.name[:200]}"
+            name = f"task {task_id} {called(task.name, task.coro)[:200]}"
             question = ConfirmScreen(
                 f"Cancel {name}?",
-                "It gets a CancelledError where it waits. What it does then is its own affair.",
-                "cancel it",
-                "leave it alone",
+                "It gets a CancelledError where it waits. What it does with it is up to the task.",
+                "cancel the task",
             )
             app.push_screen(question, lambda yes: self._ask(task_id, name) if yes else None)
 
@@ -73,7 +73,6 @@ def ask_to_stop() -> ConfirmScreen:
     """The question before leaving a program that still runs."""
     return ConfirmScreen(
         "The program is still running. Stop it and quit?",
-        "It gets a SIGINT, as from Ctrl+C; q again is harder.",
+        "Sends SIGINT, like Ctrl+C; press q again to force.",
         "stop the program and quit",
-        "stay",
     )

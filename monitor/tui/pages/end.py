@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.store.columns import GLYPHS
-from monitor.store.labels import canceller_text, site_text, when
+from monitor.store.labels import called, canceller_text, site_text, when
 from monitor.store.model import EndedTask
 from monitor.store.store import Store
 from monitor.tui.pages.stacks import changed_note, heading, innermost_own, stack
@@ -37,12 +37,14 @@ def end_page(
     """Outcome, facts, traceback. `locals_kept`: whether names are kept by now; None where they can not be."""
     clock = time.strftime("%H:%M:%S", time.localtime(ended.ended))
     ago = "" if store.stale else f"{when(ended.ended, store)} "
+    unhandled = ended.outcome == "unhandled"  # then there is a message in the place of a coroutine
+    name = ended.name or ended.coro if unhandled else called(ended.name or "", ended.coro)
     title: list[Part] = [(f"{GLYPHS.get(ended.outcome, '■')} {ended.outcome}", STATE_STYLES.get(ended.outcome, "text"))]
-    title += [("  ", "text"), (ended.name or ended.coro, "strong")]
+    title += [("  ", "text"), (name, "strong")]
     if ended.id:
         title.append((f"  task {ended.id}", "dim"))
     lines = [line(*title), line((f"{EXPLAINED.get(ended.outcome, '')}, {ago}at {clock}", "dim")), BLANK]
-    if ended.outcome == "unhandled":
+    if unhandled:
         lines.append(line((f"{'message':<14}", "dim"), (ended.coro, "text")))
         if ended.id:
             lines.append(

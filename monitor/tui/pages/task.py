@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.store.columns import GLYPHS
-from monitor.store.labels import site_text, when
+from monitor.store.labels import called, site_text, when
 from monitor.store.model import Task, TaskDetail, Wait
 from monitor.store.store import Store
 from monitor.tui.pages.stacks import changed_note, heading, innermost_own, stack
@@ -77,13 +77,13 @@ def _title(store: Store, subject: Subject) -> list[Line]:
             line(
                 (f"{GLYPHS[state]} {state}{since}", style),
                 ("  ", "text"),
-                (task.name, "strong"),
+                (called(task.name, task.coro), "strong"),
                 (f"  task {task.id}", "dim"),
                 (now, load_style(task.share)),
             )
         ]
     ended = next((entry for entry in reversed(store.ended) if entry.id == task.id), None)
-    name: list[Part] = [("  ", "text"), (task.name, "strong"), (f"  task {task.id}", "dim")]
+    name: list[Part] = [("  ", "text"), (called(task.name, task.coro), "strong"), (f"  task {task.id}", "dim")]
     if ended is None:
         return [line(("■ gone", "bad"), *name), line(("what is below is its last state", "dim"))]
     how: Part = (
@@ -132,9 +132,11 @@ def _facts(store: Store, subject: Subject, slow: float) -> list[Line]:
         "eager" if task.eager else "",
     )
     notes = ", ".join(filter(None, (born, eager)))
+    given = f", named {task.name}" if task.name and called(task.name, task.coro) != task.name else ""  # by asyncio
+    coroutine = f"{task.coro}{given}"
     where = f"{loop.id} {loop.kind} {loop.name}" if loop is not None else str(task.loop)
     return [
-        line(*_pair("coroutine", task.coro), *_pair("loop", where, width=0), (f"  {notes}" if notes else "", "dim")),
+        line(*_pair("coroutine", coroutine), *_pair("loop", where, width=0), (f"  {notes}" if notes else "", "dim")),
         line(*_pair("created at", site_text(task.site, store), width=0)),
         lineage,
         line(*_pair("age", fmt.age(age)), *_pair("idle", part_of_life(task.idle(store.now)), width=0)),

@@ -150,6 +150,8 @@ class LiveScreen(WholeScreen):
         left = cells + 1  # the blanks after the last one need no room
         shown = []
         for key in hints(*scopes):
+            if key.id == "back" and not self.leads_back:
+                continue
             need = len(key.hint or key.shown) + len(self.label(key.id, key.label)) + 3
             if need <= left:
                 shown.append(key)
@@ -180,6 +182,11 @@ class LiveScreen(WholeScreen):
         return label
 
     # What the person does
+
+    @property
+    def leads_back(self) -> bool:
+        """Whether Esc does something here."""
+        return len(self.app.screen_stack) > 1
 
     def action_back(self) -> None:
         """Back to the screen before; on a main screen nothing."""

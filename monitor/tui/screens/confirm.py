@@ -1,4 +1,4 @@
-"""A question with two answers. Nothing happens without one of them."""
+"""A question that is answered as every dialog is: Enter does it, Esc goes back."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ class ConfirmScreen(ModalScreen[bool]):
     """Asks; the answer is the result."""
 
     BINDINGS: ClassVar[list[Any]] = [
-        Binding("y", "answer(True)", "Yes", show=False),
+        Binding("enter,y", "answer(True)", "Yes", show=False),
         Binding("n,escape,q", "answer(False)", "No", show=False),
     ]
 
-    def __init__(self, question: str, explanation: str, yes: str, no: str) -> None:
+    def __init__(self, question: str, explanation: str, yes: str) -> None:
         super().__init__()
-        self._text = f"{safe(question)}\n\n{explanation}\n\n  y    {yes}\n  n    {no}"
+        self._text = f"{safe(question)}\n\n{explanation}\n"
+        self._keys = f"Enter {yes}   Esc back"
 
     def compose(self) -> ComposeResult:
         """The question."""
         with Vertical(id="confirm"):
             yield Static(self._text, markup=False)
+            yield Static(self._keys, classes="keys", markup=False)
 
     def action_answer(self, yes: bool) -> None:
         """Ends with the answer."""

@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from monitor.tui.choices import SECTIONS, Choice, ChoiceRows
 from monitor.tui.keys import SORTING, bindings, by_id, hints
-from monitor.tui.paint import Part, crop, spread, width
+from monitor.tui.paint import Part, crop, spread, wrapped
 from monitor.tui.screens.base import SMALLEST, WholeScreen
 from monitor.tui.widgets.filter_bar import FilterBar, FilterInput
 from monitor.tui.widgets.lines import Lines
@@ -275,21 +275,3 @@ class ConnectScreen(WholeScreen):
                 f"Too small: {event.size.width}×{event.size.height}.\nlooptop needs {SMALLEST[0]}×{SMALLEST[1]}."
             )
         self.call_after_refresh(self.look)
-
-
-def wrapped(parts: tuple[Part, ...], cells: int, most: int) -> list[tuple[Part, ...]]:
-    """One line of parts on so many lines at most; only the last part is broken, between words where it can be."""
-    if not parts:
-        return []
-    *head, (text, style) = parts
-    used = sum(width(one) for one, _ in head)
-    lines: list[tuple[Part, ...]] = []
-    indent = " " * max(used, 1)
-    while len(lines) < most - 1 and width(text) > cells - used - 1:
-        room = cells - used - 1
-        cut = text.rfind(" ", 1, room + 1)
-        cut = cut if cut > room // 2 else room
-        lines.append((*head, (text[:cut], style)))
-        head, text = [(indent, "text")], text[cut:].lstrip()
-        used = len(indent)
-    return [*lines, (*head, (text, style))]

@@ -79,7 +79,7 @@ class FormScreen(ModalScreen[Any]):
                         yield Static(field.note, classes="note", markup=False)
             yield Static("", id="form-error", markup=False)
             more = "   ↑↓ next field" if len(self._fields) > 1 else ""
-            yield Static(f"Enter {self._yes}   Esc leave it{more}", id="form-keys", markup=False)
+            yield Static(f"Enter {self._yes}   Esc back{more}", id="form-keys", markup=False)
 
     @property
     def texts(self) -> list[str]:

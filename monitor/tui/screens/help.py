@@ -13,7 +13,7 @@ from monitor.store.column import Column
 from monitor.store.columns import ENDED, GLYPHS, GROUPS, SLOW, TASKS
 from monitor.store.memory_columns import OBJECTS, PROFILES
 from monitor.tui.keys import APART, SCOPES, SORTING, of
-from monitor.tui.paint import BLANK, Line, line
+from monitor.tui.paint import BLANK, Line, line, wrapped
 from monitor.tui.rows.memory import SHOWN as MEMORY_SHOWN
 from monitor.tui.theme import STATE_STYLES, Palette
 from monitor.tui.widgets.page import Page
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textual.app import ComposeResult
+
+MOST_LINES = 6
+"""For one text, in the narrowest window."""
 
 STATES = {
     "running": "its code runs now",
@@ -108,7 +111,15 @@ class HelpScreen(ModalScreen[None]):
             yield Page(self._palette, id="help-page")
 
     def on_mount(self) -> None:
-        """Shows it."""
+        """The keys go to the page."""
+        self.query_one(Page).focus()
+
+    def on_resize(self) -> None:
+        """Other lines are too long."""
+        self.call_after_refresh(self._show)
+
+    def _show(self) -> None:
+        """What is too long for a line goes on below its beginning."""
         page = self.query_one(Page)
-        page.show(self._lines)
-        page.focus()
+        cells = page.cells_wide
+        page.show([line(*parts) for one in self._lines for parts in wrapped(one.parts, cells, MOST_LINES) or [()]])

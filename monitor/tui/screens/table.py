@@ -180,9 +180,18 @@ class TableScreen(LiveScreen):
         self.table.focus()
         self.rearrange_soon()
 
+    @property
+    def leads_back(self) -> bool:
+        """Also to the rows without the filter."""
+        return self._filtered or super().leads_back
+
+    @property
+    def _filtered(self) -> bool:
+        return bool(self.filter_bar.text) or self.filter_bar.has_class("-shown")
+
     def action_back(self) -> None:
         """First the filter goes, then the screen."""
-        if self.filter_bar.text or self.filter_bar.has_class("-shown"):
+        if self._filtered:
             self.clear_filter()
             self.table.focus()
             self.rearrange_soon()

@@ -144,6 +144,11 @@ class TasksScreen(TableScreen):
         """Flat, tree, groups."""
         self.show_view(VIEWS[(VIEWS.index(self.view_name) + 1) % len(VIEWS)])
 
+    @property
+    def leads_back(self) -> bool:
+        """Also from the tasks of one site to the groups."""
+        return self.flat_rows.site is not None or super().leads_back
+
     def action_back(self) -> None:
         """The text of the filter goes first, then the site."""
         if self.flat_rows.site is not None and not self.filter_bar.has_class("-shown"):

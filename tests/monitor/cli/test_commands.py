@@ -366,3 +366,14 @@ def test_streams_that_the_shell_has_closed(run, served, closed):
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
     assert ("worker" in done.stdout) == (">&-" not in closed.replace("2>&-", ""))
+
+
+def test_the_list_of_commands_is_not_cut() -> None:
+    from click.testing import CliRunner
+
+    from monitor.cli import cli
+
+    for columns in ("80", "200"):
+        text = CliRunner().invoke(cli, ["--help"], terminal_width=int(columns)).output
+        assert "..." not in text.partition("Commands:")[2]
+        assert "whether it was started with looptop or not." in " ".join(text.split())

@@ -684,3 +684,50 @@ async def test_a_loop_that_is_blocked_by_a_call_with_no_line_says_so() -> None:
 def row_of(driver: Driver, words: str) -> int:
     """The first line below the header on which words stand."""
     return next(y for y, text in enumerate(driver.screen()) if y > 4 and words in text)
+
+
+# One way
+
+
+async def test_enter_answers_a_question_and_esc_goes_back() -> None:
+    async with running() as driver:
+        await driver.press("c")
+        assert "Enter cancel the task   Esc back" in driver.text()
+        await driver.press("escape")
+        assert driver.source.requests == []
+        await driver.press("c", "enter")
+        assert driver.source.requests[-1][1] == "cancel"
+        assert not isinstance(driver.app.screen, ConfirmScreen)
+
+
+async def test_esc_is_offered_only_where_it_leads_back() -> None:
+    async with running() as driver:
+        assert "Esc" not in driver.screen()[-1]
+        await driver.filter_by("worker")
+        await driver.press("enter")
+        assert "Esc Back" in driver.screen()[-1]
+        await driver.press("escape", "enter")
+        assert "Esc Back" in driver.screen()[-1]
+        await driver.press("escape")
+        assert "Esc" not in driver.screen()[-1]
+
+
+async def test_a_title_has_one_name() -> None:
+    async with running() as driver:
+        driver.app.open_task(17)
+        await driver.pilot.pause()
+        await driver.look()
+        title = next(text for text in driver.screen() if "task 17" in text)
+        assert "handle()  task 17" in title
+        assert "Task-17" not in title
+        assert "named Task-17" in driver.text(), "it can still be found by it"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 20)])
+async def test_no_help_is_cut(size: tuple[int, int]) -> None:
+    async with running(size) as driver:
+        await driver.press("question_mark")
+        page = driver.app.screen.query_one(Page)
+        assert max(one.width for one in page.lines) < page.cells_wide
+        texts = "\n".join("".join(text for text, _ in one.parts) for one in page.lines)
+        assert "waiting for the GIL" in " ".join(texts.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,15 +36,18 @@ NOTHING_SEEN = Mapped(None, None, False)
 def read_maps(process: psutil.Process) -> Mapped:
     """What a process has mapped, without a word to it. Where that may not be seen, nothing but the name tells."""
     try:
-        return judge_maps(_mapped_files(process))
+        return judge_maps(_mapped_files(process), foreign=process.uids().effective != os.geteuid())
     except FileNotFoundError:
         raise psutil.NoSuchProcess(process.pid) from None
     except (OSError, psutil.AccessDenied):
         return NOTHING_SEEN
 
 
-def judge_maps(files: set[str]) -> Mapped:
-    """The version of Python, and whether asyncio and uvloop are loaded, by the names of mapped files."""
+def judge_maps(files: set[str], foreign: bool = False) -> Mapped:
+    """The version of Python, and whether asyncio and uvloop are loaded, by the names of mapped files.
+
+    `foreign`: of another user's program. Then no folder is opened that the program may have named.
+    """
     minor = full = None
     asyncio: bool | None = False
     uvloop = False
@@ -60,17 +64,18 @@ def judge_maps(files: set[str]) -> Mapped:
             asyncio = True
         elif "/uvloop/" in file:
             uvloop = True
-    if not asyncio and core is not None and not uvloop and _asyncio_is_built_in(core, minor):
+    if not asyncio and core is not None and not uvloop and _asyncio_is_built_in(core, minor, foreign):
         asyncio = None
     if full is not None and minor is not None and not full.startswith(minor + "."):
         full = None
     return Mapped(full or minor, True if uvloop else asyncio, uvloop)
 
 
-def _asyncio_is_built_in(core: str, minor: str | None) -> bool:
-    """Whether that Python has no module file of asyncio that could be seen mapped."""
+def _asyncio_is_built_in(core: str, minor: str | None, foreign: bool) -> bool:
+    """Whether that Python has no module file of asyncio that could be seen mapped, as far as it may be looked for."""
     prefix = Path(core).parent.parent
-    folders = [prefix / f"lib/python{minor}/lib-dynload", Path(f"/usr/lib/python{minor}/lib-dynload")]
+    prefixes = [Path("/usr")] if foreign and prefix != Path("/usr/local") else [prefix, Path("/usr")]
+    folders = [one / f"lib/python{minor}/lib-dynload" for one in prefixes]
     return not any(_has_asyncio(folder) for folder in folders)
 
 

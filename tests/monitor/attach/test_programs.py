@@ -324,3 +324,12 @@ def test_looptops_own_processes_are_listed_only_when_all_are_wanted(runtime_dir,
             assert own.pid in {program.pid for program in programs(everything=True)}
         finally:
             own.kill()
+
+
+def test_no_folder_that_another_user_names_is_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "lib/python3.99/lib-dynload"
+    folder.mkdir(parents=True)
+    (folder / "_asyncio.cpython-399-x86_64-linux-gnu.so").touch()
+    files = {str(tmp_path / "bin/python3.99")}
+    assert judge_maps(files).asyncio is False
+    assert judge_maps(files, foreign=True).asyncio is None, "it cannot be told"

@@ -14,11 +14,11 @@ from time import monotonic, sleep, thread_time
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any
 
-from .. import gil
 from ..base import sites
 from ..base.stacks import frames_of
 from ..hooks import cancellation, install
 from ..hooks.records import is_done
+from ..sampling import gil_wait
 from ..sampling.watchdog import describe, stack_of
 from . import executors, waits
 from .detail import entered, number_of
@@ -285,7 +285,7 @@ class Signs:
         for record in list(install.loops.values()):
             wait = self._watchdog.gil.so_far(record, record.started)
             if wait is not None:
-                rows.append([record.id, *gil.facts(wait, self._tables).values()])
+                rows.append([record.id, *gil_wait.facts(wait, self._tables).values()])
         return rows
 
 

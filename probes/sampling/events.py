@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from .. import gil
 from ..base import protocol, sites
 from ..hooks import accounting, cancellation, install
 from ..hooks.records import Failure, task_name
+from . import gil_wait
 from .rows import microseconds
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Events:
             stack=[self._tables.site(code, line) for code, line in stack],
             blame=sites.blamed(list(stack)),
             samples=len(slow.samples),
-            **gil.facts(slow.waited, self._tables),
+            **gil_wait.facts(slow.waited, self._tables),
         )
 
     def _tell_unhandled(

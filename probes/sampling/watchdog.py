@@ -18,18 +18,18 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
-from ..gil import Gil
 from ..hooks import install, loops
 from ..hooks.records import UnseenCallback, coro_name, task_name
 from . import unseen_callbacks
 from .cpu_wait import NOTHING, Starved, schedule_of
+from .gil_wait import Gil
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
 
-    from ..gil import Wait
     from ..hooks.records import LoopRecord, TaskRecord
+    from .gil_wait import Wait
 
 Stack = tuple[tuple["CodeType", int], ...]
 """Code and line, outermost first."""

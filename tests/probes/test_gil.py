@@ -115,7 +115,7 @@ def test_what_blocks_beside_a_busy_thread_does_not_wait_for_the_gil(step: str, t
 
 def test_static_data_has_the_runtime_on_each_python(tmp_path: Path) -> None:
     ctypes = pytest.importorskip("ctypes")
-    from probes.gil import static_data
+    from probes.sampling.gil_wait import static_data
 
     begin, end = static_data()
     assert begin <= ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, "_PyRuntime")) < end

@@ -19,17 +19,17 @@ import sys
 from time import clock_gettime, monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .base import sites
-from .hooks import loops
-from .hooks.backend import FREE_THREADED
+from ..base import sites
+from ..hooks import loops
+from ..hooks.backend import FREE_THREADED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import CodeType
 
-    from .base.sites import Tables
-    from .hooks.records import LoopRecord
-    from .sampling.cpu_wait import Spent
+    from ..base.sites import Tables
+    from ..hooks.records import LoopRecord
+    from .cpu_wait import Spent
 
     Stack = tuple[tuple["CodeType", int], ...]
 

@@ -89,10 +89,10 @@ def watched(folder: Path, *what: str, python: str, times: int = 4, pure: bool = 
 @pytest.mark.parametrize("hog", ["exploding", "counting"])
 def test_the_thread_that_had_the_gil_is_named(hog: str, tmp_path: Path, python: str) -> None:
     number = 1 if hog == "exploding" else 8
-    viewer, slow = watched(tmp_path, hog, str(number), "innocent", python=python)
+    viewer, slow = watched(tmp_path, hog, str(number), "innocent", python=python, times=8 if number == 1 else 4)
     waited = sum(event.get("gil", 0) for event in slow)
-    # Who has the GIL may wait for a processor, too: then it is not always clear.
-    assert waited > 0.4 * sum(event["duration"] - event["starved"] for event in slow)
+    # The watchdog gets the GIL as late as the loop: after a long call of C it is not always clear who waited for what.
+    assert waited > (0.1 if hog == "exploding" else 0.4) * sum(event["duration"] - event["starved"] for event in slow)
     holders = [event["held_by"] for event in slow if event.get("held_by")]
     places = [viewer.site(holder["stack"][holder["blame"]]) for holder in holders]
     # The loop may get the GIL first: then the thread is met one statement later.

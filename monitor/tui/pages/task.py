@@ -116,6 +116,8 @@ def _facts(store: Store, subject: Subject, slow: float) -> list[Line]:
     parent = store.tasks.get(task.parent)
     if outside:
         lineage = line(*_pair("parent", "not seen from outside", "dim", 0))
+    elif task.parent == 0 and task.born_before_attach:
+        lineage = line(*_pair("parent", "not known: the task is older than the probe", "dim", 0))
     elif task.parent == 0:
         lineage = line(*_pair("parent", "none: made outside a task", "dim", 0))
     else:

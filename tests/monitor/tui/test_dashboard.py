@@ -731,3 +731,11 @@ async def test_no_help_is_cut(size: tuple[int, int]) -> None:
         assert max(one.width for one in page.lines) < page.cells_wide
         texts = "\n".join("".join(text for text, _ in one.parts) for one in page.lines)
         assert "waiting for the GIL" in " ".join(texts.split())
+
+
+async def test_the_parent_of_a_task_older_than_the_probe_is_not_known() -> None:
+    async with running((100, 40)) as driver:
+        await driver.filter_by("name:main")
+        await driver.press("enter", "enter")
+        await driver.tick(tick(30), seconds=1.1)
+        assert "not known: the task is older than the probe" in driver.text()

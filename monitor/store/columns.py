@@ -35,6 +35,31 @@ def _partial(task: Task, text: str, known: float) -> str:
     return "≥" + text if known else fmt.UNKNOWN
 
 
+def _age(task: Task, store: Store) -> float | None:
+    """The age of a task; for one older than the probe, a lower bound: the time since the probe came."""
+    age = task.age(store.now)
+    if age is not None or store.session is None or store.read_only or not task.seen:
+        return age
+    return max(store.now - store.session.opened, 0.0)
+
+
+def _age_text(task: Task, store: Store) -> str:
+    age = _age(task, store)
+    return fmt.age(age) if age is None or task.born is not None else f"≥{fmt.age(age)}"
+
+
+def _idle(task: Task, store: Store) -> float | None:
+    """The time for which a task was suspended; where its steps are not counted from its birth, a lower bound."""
+    if store.read_only:
+        return None
+    return task.idle_since(task.born if task.counted is None else task.counted, store.now)
+
+
+def _idle_text(task: Task, store: Store) -> str:
+    idle = _idle(task, store)
+    return fmt.age(idle) if idle is None or task.counted is None else f"≥{fmt.age(idle)}"
+
+
 def wait_text(task: Task, _store: Store) -> str:
     """What it waits on: the kind, and what is known of it; empty where it does not wait."""
     if task.wait_kind is None or task.state != protocol.WAITING:
@@ -91,7 +116,7 @@ TASKS: tuple[Column[Task], ...] = (
         Attribute("state"),
         descending=False,
     ),
-    figure("age", "Age", 6, "time since birth", fmt.age, lambda t, s: t.age(s.now), unit="s"),
+    Column("age", "Age", 6, "time since birth", _age_text, _age, unit="s", right=True),
     figure(
         "share",
         "Now",
@@ -123,14 +148,15 @@ TASKS: tuple[Column[Task], ...] = (
         right=True,
         priority=4,
     ),
-    figure(
+    Column(
         "idle",
         "Idle",
         6,
         "time suspended, waiting for something",
-        fmt.age,
-        lambda t, s: t.idle(s.now),
+        _idle_text,
+        _idle,
         unit="s",
+        right=True,
         priority=5,
     ),
     Column(

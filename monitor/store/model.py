@@ -101,10 +101,15 @@ class Task:
 
     def idle(self, now: float) -> float | None:
         """Seconds spent suspended; None when part of the task's life was not counted."""
-        age = self.age(now)
-        if age is None or self.counted is not None:
+        return None if self.counted is not None else self.idle_since(self.born, now)
+
+    def idle_since(self, begin: float | None, now: float) -> float | None:
+        """Seconds spent suspended since its steps are counted; None if that is not known."""
+        if begin is None:
             return None
-        return max(age - self.busy - (self.scheduled or 0.0), 0.0)
+        waits = self.counted is None or self.state != protocol.SCHEDULED
+        end = now if waits else min(self.since, now)  # how long it has been ready is not known yet
+        return max(end - begin - self.busy - (self.scheduled or 0.0), 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def test_everything_that_is_asked_for(look_at):
         ({"sort": "name"}, ["main", "worker-1", "worker-2"]),
         ({"sort": "-name"}, ["worker-2", "worker-1", "main"]),
         ({"sort": "-busy"}, ["worker-2", "worker-1", "main"]),
-        ({"sort": "age"}, ["main", "worker-1", "worker-2"]),
+        ({"sort": "age"}, ["worker-2", "main", "worker-1"]),
         ({"filter": "name:worker-*", "sort": "id"}, ["worker-1", "worker-2"]),
         ({"filter": "waiting_on:lock"}, ["main"]),
         ({"limit": 1}, ["main"]),

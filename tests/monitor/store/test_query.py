@@ -40,9 +40,12 @@ def store():
         ("busy>=1.5s busy<=1.5", [1]),
         ("steps:5", [1]),
         ("steps=5 worker", []),
-        ("age>8", [1]),
-        ("age<1m", [1, 2]),
-        ("idle>0", [1]),
+        ("age>8", [1, 3]),
+        ("age<1m", [1, 2, 3]),
+        ("idle>0", [1, 2, 3]),
+        ("state:waiting idle>1", [1, 3]),  # lower bounds of those that are not counted from their birth
+        ("idle>2", [1]),
+        ("age>9", [3]),
         ("parent:1", [2]),
         ("loop:1 -main", [2, 3]),
         ("waiting_on:lock", [1]),
@@ -86,6 +89,14 @@ def test_every_column_has_text_and_order_for_every_task(store, column):
 
 
 def test_what_is_not_known_comes_last_whichever_way(store):
-    column = by_key(TASKS, "age")
+    column = by_key(TASKS, "scheduled")
     for descending in (False, True):
-        assert ordered(list(store.tasks.values()), column, store, descending)[-1].id == 3
+        assert ordered(list(store.tasks.values()), column, store, descending)[-1].scheduled is None
+
+
+def test_what_is_not_known_of_the_past_is_a_lower_bound(store):
+    age, idle = by_key(TASKS, "age"), by_key(TASKS, "idle")
+    one, two, three = store.tasks.values()
+    assert (age.text(one, store), age.text(two, store), age.text(three, store)) == ("8s", "4s", "≥9s")
+    assert (idle.text(one, store), idle.text(two, store), idle.text(three, store)) == ("7s", "≥1s", "≥1s")
+    assert [task.id for task in ordered([one, two, three], age, store, True)] == [3, 1, 2]

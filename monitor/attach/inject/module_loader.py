@@ -35,7 +35,7 @@ class ModuleLoader:
             self.others["typing"] = typing = type(sys)("typing")
             self.made.append(vars(typing))
             typing.TYPE_CHECKING, typing.Any, typing.__getattr__ = False, object, lambda name: Stand
-            typing.NamedTuple = Named()
+            typing.NamedTuple = object.__new__(RowMaker)
         self.builtins = dict(vars(builtins), __import__=self.bring)
         asyncio = sys.modules["asyncio"].__file__
         self.stdlib = asyncio.rpartition("/asyncio/")[0]
@@ -180,31 +180,21 @@ class Stand:
         return cls
 
 
-class Named:
-    """In the place of `typing.NamedTuple`, as a base class."""
+class RowMaker:
+    """Makes a named tuple of a class with an instance of this as its base, whose annotations are texts.
 
-    def __mro_entries__(self, bases):
-        return (Row,)
+    That instance stands in the place of `typing.NamedTuple`: a class statement calls the type of its base.
+    """
 
-
-class RowMaker(type):
-    """Makes a named tuple of a class whose annotations are texts."""
-
-    def __new__(cls, name, bases, members):  # noqa: D102 - as `type` has it
-        if not bases:
-            return type.__new__(cls, name, bases, members)
+    def __new__(cls, name, bases, members):  # noqa: ARG004, D102 - as `type` has it
         fields = members.pop("__annotations__", {})
         defaults = [members.pop(field) for field in fields if field in members]
         module = members.get("__module__")
         made = sys.modules["collections"].namedtuple(name, fields, defaults=defaults, module=module)
         for key, value in members.items():
-            if key not in ("__module__", "__qualname__", "__orig_bases__", "__slots__"):
+            if key not in ("__module__", "__qualname__", "__slots__"):
                 setattr(made, key, value)
         return made
-
-
-class Row(metaclass=RowMaker):
-    """What says so to `RowMaker`."""
 
 
 def bring_in(bundle, parts, bootstrap):

@@ -295,6 +295,16 @@ def settle(record: TaskRecord, task: AnyTask) -> None:
         settled[record.id] = known
 
 
+def forget_all() -> None:
+    """Empties the tables for good: the probe leaves, and what a hook still records goes nowhere."""
+    state.closed = True
+    records.clear()
+    loops.clear()
+    state.forget_loops()
+    changed.clear()
+    site_aggregates.clear()
+
+
 def new_table() -> dict[int, TaskRecord]:
     """An empty table of records by their id."""
     table: dict[int, TaskRecord] = {} if shared is None else type(shared.records)(TaskRecord, True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from ..base.settings import Settings
     from ..hooks.loops import Loops
-    from ..hooks.records import TaskRecord
     from ..inspection.sync_scan import Signs
     from ..memory.requests import Memory
     from ..sampling.journal import Journal
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from ..sampling.sampler import Sampler
     from ..sampling.watchdog import Watchdog
     from .endpoints import Openings
+    from .facts import Facts
+    from .task_control import TaskControl
 
 
 class Host(Protocol):
@@ -31,6 +32,8 @@ class Host(Protocol):
     memory: Memory
     signs: Signs
     watchdog: Watchdog
+    tasks: TaskControl
+    facts: Facts
 
     def viewers_changed(self) -> None:
         """Adapts what is collected to what the viewers look at now."""
@@ -50,17 +53,5 @@ class Host(Protocol):
     def notice(self, text: str) -> None:
         """Sends one line to every viewer."""
 
-    def record_of(self, number: int | None) -> TaskRecord | None:
-        """The record of a live task by its id."""
-
-    def cancel(self, number: Any) -> None:
-        """Cancels a task in its own loop. Raises BadRequestError."""
-
     def stop_soon(self, why: str) -> None:
         """Takes the probe out after what its thread does now."""
-
-    def process_facts(self) -> dict[str, Any]:
-        """The `process` of a tick."""
-
-    def own_facts(self, missed: int) -> dict[str, Any]:
-        """The `probe` of a tick."""

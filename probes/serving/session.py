@@ -188,7 +188,7 @@ class Session:
         second = now >= self._process_due
         if second:
             self._process_due = now + 1.0
-            tick["process"] = self._probe.process_facts()
+            tick["process"] = self._probe.facts.process()
         memory = self._probe.memory.facts(self, second)
         if memory is not None:
             tick["memory"] = memory
@@ -196,7 +196,7 @@ class Session:
         if self.watch.findings and signs.number != self._signs_told:
             self._signs_told = signs.number
             tick["signs"] = signs.facts
-        tick["probe"] = self._probe.own_facts(self._missed)
+        tick["probe"] = self._probe.facts.probe(self._missed)
         out = self._encoder.lines(frames)
         if len(records) >= LEAST_ROWS:
             self._row_cost = len(out) / len(records)
@@ -249,7 +249,7 @@ class Session:
         for number in sorted((row[0] for row in tick["tasks"] if row[1] == protocol.WAITING), reverse=True)[
             :MOST_YOUNG
         ]:
-            record = self._probe.record_of(number)
+            record = self._probe.tasks.record_of(number)
             if record is not None and record.born is not None and record.born > since and number not in window:
                 found.append(number)
         return found
@@ -269,7 +269,7 @@ class Session:
             if place % AT_ONCE == 0:
                 task = wait = None
                 detail.yield_gil_if_due()
-            record = self._probe.record_of(number)
+            record = self._probe.tasks.record_of(number)
             task = record() if record is not None else None
             if record is None or task is None:
                 self._waits.pop(number, None)
@@ -325,7 +325,7 @@ class Session:
                 self._probe.memory.request(self, number, frame, self.answer)
                 return []
             if operation == "cancel":
-                self._probe.cancel(frame.get("task"))
+                self._probe.tasks.cancel(frame.get("task"))
             elif operation == "detach":
                 require_control(self._probe.settings)
                 self._probe.stop_soon("a viewer asked for it")
@@ -361,7 +361,7 @@ class Session:
         if wanted is None:
             records = task_query.counted()
         else:
-            found_of = map(self._probe.record_of, dict.fromkeys(wanted))
+            found_of = map(self._probe.tasks.record_of, dict.fromkeys(wanted))
             records = [record for record in found_of if record is not None]
         if named is not None:
             records = [record for record in records if task_query.named(record, named)]

@@ -708,9 +708,9 @@ def test_records_of_tasks_that_are_no_more_go_without_a_viewer(python: str, tmp_
             records = sys.modules["_looptop_probes.hooks.install"].records
             await asyncio.gather(*[nothing() for _ in range(5000)])
             print("many" if len(records) > 4000 else len(records), flush=True)
-            probe.prune_every = 0.05
+            probe.counting.prune_every = 0.05
             await asyncio.sleep(0.1)
-            probe._next_prune = 0.0
+            probe.counting.next_prune = 0.0
             probe.server.wake()
             end = time.monotonic() + 20
             while len(records) > 500 and time.monotonic() < end:

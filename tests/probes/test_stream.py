@@ -391,13 +391,13 @@ def test_no_thread_to_be_had_means_no_probe_and_nothing_left(tmp_path: Path) -> 
 
 def test_no_thread_to_be_had_for_the_watchdog_is_told_to_viewers(tmp_path: Path) -> None:
     body = """
-        import probes, probes.probe
+        import probes, probes.sampling.counting
         probes.install()
 
         def start_new_thread(*_):
             raise RuntimeError("can't start new thread")
 
-        probes.probe.start_new_thread = start_new_thread
+        probes.sampling.counting.start_new_thread = start_new_thread
         run(told("ready"))
     """
     with Program(source(body), folder=tmp_path, boot=False) as program:
@@ -631,13 +631,13 @@ def test_no_frame_of_a_viewer_harms(tmp_path: Path) -> None:
 MISTAKEN = """
     async def main():
         probe = sys._looptop_probe
-        facts = probe.own_facts
+        facts = probe.facts.probe
         def mistaken(*_):
-            probe.own_facts = facts
+            probe.facts.probe = facts
             raise KeyError("a mistake")
-        probe.cancel = mistaken
+        probe.tasks.cancel = mistaken
         await told("ready")
-        probe.own_facts = mistaken
+        probe.facts.probe = mistaken
         await told("next")
 
     run(main())

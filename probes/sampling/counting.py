@@ -1,0 +1,166 @@
+"""Counting: whether the step hooks are in and the watchdog runs, and collecting what they recorded.
+
+Decides nothing itself: `serving/demand.py` knows whether anybody needs counting, and `probe.py` switches it.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import allocate_lock, start_new_thread
+from time import thread_time
+from typing import TYPE_CHECKING, Any
+
+from ..base import local_values
+from ..hooks import cancellation, install
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..hooks.loops import Loops
+    from ..hooks.registry import Registry
+    from ..hooks.unawaited import Unawaiteds
+    from .events import Events
+    from .sampler import Changes, Sampler
+    from .watchdog import Watchdog
+
+_LONGEST_WITHOUT_LOOK = 0.25
+_PRUNE_EVERY = 10.0
+"""Seconds. While nothing is counted, records of dead tasks stay until pruned, or until their address is used again."""
+
+
+class Counting:
+    """Switches counting on and off. Used by the probe's thread."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        loops: Loops,
+        sampler: Sampler,
+        watchdog: Watchdog,
+        events: Events,
+        unawaited: Unawaiteds,
+    ) -> None:
+        self._registry = registry
+        self._loops = loops
+        self._sampler = sampler
+        self._watchdog = watchdog
+        self._events = events
+        self._unawaited = unawaited
+        self._pid = os.getpid()
+        self._hook_cost = 0.0
+        self._cpu = 0.0
+        self._next_look = 0.0
+        self.next_prune = 0.0
+        self.prune_every = _PRUNE_EVERY
+        self.longest_without_look = _LONGEST_WITHOUT_LOOK
+
+    @property
+    def on(self) -> bool:
+        """Whether steps are counted now."""
+        return install.state.watching
+
+    def start(self) -> None:
+        """Puts the step hooks in and starts the watchdog; does nothing if that is done, or in a forked child."""
+        if self.on or self._pid != os.getpid():
+            return
+        self._sampler.start_counting()
+        install.state.watching = True
+        self._loops.watch()
+        if not self._hook_cost:
+            self._hook_cost = install.cost_of_a_step()
+        try:
+            self._watchdog.start(start_new_thread, _sleeper())
+        except RuntimeError as error:  # the program has as many threads as it may
+            self._registry.fail("watchdog", error)
+        self._guarded(self._watchdog.look)  # for the first tick of a viewer
+
+    def stop(self) -> None:
+        """Takes the step hooks out and ends the watchdog."""
+        if not self.on:
+            return
+        self._watchdog.stop()
+        self._loops.unwatch()
+        install.state.watching = False
+        install.state.origin_depth = 0
+        local_values.wanted = False
+        install.changed.clear()
+        cancellation.clear()
+
+    def woken(self) -> None:
+        """The probe's thread has the GIL again; perhaps a call that held it has just returned (see watchdog.py)."""
+        if self.on:
+            self._guarded(self._watchdog.look_if_late)
+
+    def look_at_threads(self) -> None:
+        """Lets the watchdog look now, out of turn."""
+        self._guarded(self._watchdog.look)
+
+    def _guarded(self, look: Callable[[], None]) -> None:
+        try:
+            look()
+        except Exception as error:
+            self._registry.fail("watchdog", error)
+
+    def due(self) -> float:
+        """When `collect` must be called (while counting) or `prune`, in seconds of the monotonic clock.
+
+        Also for viewers that are slow or do not read: what the hooks record is bounded.
+        """
+        return self._next_look if self.on else self.next_prune
+
+    def collect(self, now: float) -> Changes:
+        """Takes what hooks and watchdog recorded since the last call."""
+        self._next_look = now + self.longest_without_look
+        self.collect_events()
+        changes = self._sampler.look()
+        while self._watchdog.caught:
+            self._events.slow_callback(self._watchdog.caught.popleft())
+        return changes
+
+    def collect_events(self) -> None:
+        """Writes events that happen whether steps are counted or not: notices, coroutines that were never awaited."""
+        self._events.write_down()
+        while self._unawaited.found:
+            self._events.unawaited(self._unawaited.found.pop(0))
+        if self._unawaited.lost:
+            self._events.drop(self._unawaited.lost)
+            self._unawaited.lost = 0
+
+    def prune_if_due(self, now: float) -> None:
+        """Forgets the records of dead tasks while nothing is counted."""
+        if now >= self.next_prune:
+            self.next_prune = now + self.prune_every
+            self._sampler.prune()
+
+    def totals(self) -> tuple[int, float]:
+        """Steps and busy time (s) of all loops since counting began."""
+        records = [record for _, record in self._loops.all()]
+        return sum(record.steps for record in records), sum(record.busy for record in records)
+
+    def note_cpu(self) -> None:
+        """Reads what this thread, the probe's, has cost so far."""
+        self._cpu = thread_time()
+
+    def cpu_time(self) -> float:
+        """Seconds of CPU of the probe's threads."""
+        return self._cpu + self._watchdog.cpu
+
+    def hook_time(self) -> float:
+        """Seconds that the hooks added to the steps counted so far, by the cost of one step measured at the start."""
+        steps = sum(record.steps for _, record in self._loops.all())
+        return steps * self._hook_cost
+
+    def forget(self) -> None:
+        """Empties every table of the hooks: the probe leaves."""
+        install.forget_all()
+        self._sampler.by_id.clear()
+
+
+def _sleeper() -> Any:
+    lock = allocate_lock()
+    lock.acquire()
+
+    def wait(seconds: float) -> bool:
+        return lock.acquire(timeout=seconds)
+
+    return wait

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from monitor.errors import UsageError
+from monitor.parsing import host_port
 from probes.base import protocol
 
 if TYPE_CHECKING:
@@ -120,12 +121,12 @@ def _which(name: str, environ: Mapping[str, str]) -> str | None:
 
 
 def check_listen(address: str | None) -> None:
-    """Raises UsageError for what is no HOST:PORT to listen on."""
+    """Raises UsageError if the address is not a HOST:PORT to listen on."""
     if address is None:
         return
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise UsageError(f"{address!r} is no address to listen on", "for example --listen 127.0.0.1:7777")
+    place = host_port(address)
+    if place is None or not place[0] or place[1] > 65535:
+        raise UsageError(f"{address!r} is not an address to listen on", "for example --listen 127.0.0.1:7777")
 
 
 def exit_status(returncode: int) -> int:

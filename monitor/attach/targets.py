@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitor.errors import ConnectError, UsageError
+from monitor.parsing import host_port
 from monitor.transport.address import Address
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 FORMS = "a TARGET is a pid, unix:PATH, HOST:PORT, @NAME or a recording"
 RUNNING = "name one that runs: a pid, unix:PATH, HOST:PORT or @NAME"
 _LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
-_HOST_PORT = re.compile(r"^(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>\d{1,5})$")
 
 
 class Gone(ConnectError):  # noqa: N818 - it is what happened to the process
@@ -41,9 +40,9 @@ def resolve(
         return _of_name(text[1:], environ)
     if text.isascii() and text.isdigit():
         return _of_pid(int(text), environ, enter)
-    match = _HOST_PORT.match(text)
-    if match is not None:
-        return _of_port(match["six"] or match["host"] or "localhost", int(match["port"]), environ)
+    place = host_port(text)
+    if place is not None:
+        return _of_port(place[0] or "localhost", place[1], environ)
     if recording(text) is not None:
         raise UsageError(f"{text} is a file, not a program", RUNNING)
     raise UsageError(f"{text!r} is no target", FORMS)
@@ -61,7 +60,7 @@ def recording(text: str) -> Path | None:
         there = any(path.glob("*.segment")) if path.is_dir() else path.exists()
     except (OSError, ValueError):
         return None
-    return path if there or (text.endswith(".looptop") and not _HOST_PORT.match(text)) else None
+    return path if there or (text.endswith(".looptop") and host_port(text) is None) else None
 
 
 def _of_path(path: str) -> Address:
@@ -74,7 +73,7 @@ def _of_port(host: str, port: int, environ: Mapping[str, str]) -> Address:
     from monitor.attach.find import probes
 
     if not 0 < port < 65536:
-        raise UsageError(f"{port} is no port", "a port is 1 to 65535")
+        raise UsageError(f"{port} is not a port", "a port is 1 to 65535")
     token_file = None
     if host in _LOCAL and not environ.get("LOOPTOP_TOKEN"):
         for probe in probes(environ).probes:

@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from monitor.recording.record import Outcome
 
 
-class Span(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2 only
-    """A span of time: `90`, `90s`, `10m`, `1h`, as seconds."""
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2 only
+    """A duration such as `90`, `90s`, `10m` or `1h`, in seconds."""
 
-    name = "span"
+    name = "duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ARG002
         """Raises UsageError."""
-        from monitor.recording.record import seconds_of
+        from monitor.parsing import duration
 
-        return value if isinstance(value, float) else seconds_of(str(value))
+        return value if isinstance(value, float) else duration(str(value))
 
 
 @click.command()
 @click.argument("target")
 @click.option("-o", "--output", metavar="FILE", help="Where to (PROGRAM-DATE-TIME.looptop).")
-@click.option("--duration", type=Span(), metavar="T", help="Stop after so long: 90, 10m, 1h.")
+@click.option("--duration", type=Duration(), metavar="T", help="Stop after so long: 90, 10m, 1h.")
 @click.option("--rate", type=click.FloatRange(0.1, 20), metavar="N", help="Ticks per second (2).")
 @click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
-@click.option("--ring", type=Span(), metavar="T", help="Keep only the last so long, on disk, until it is stopped.")
+@click.option("--ring", type=Duration(), metavar="T", help="Keep only the last so long, on disk, until it is stopped.")
 @click.option(
     "--on",
     multiple=True,
@@ -46,7 +46,7 @@ class Span(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.
     help="With --ring: finish a file when it happens, and go on: slow:1s, failed, growth:100MB.",
 )
 @click.option(
-    "--after", type=Span(), metavar="T", help="With --on: what follows belongs to the file for so long (30s)."
+    "--after", type=Duration(), metavar="T", help="With --on: what follows belongs to the file for so long (30s)."
 )
 @token_option
 def record(
@@ -129,7 +129,9 @@ def replay(recording: str, speed: float, begin: str | None) -> int:
     metavar="CONDITION",
     help='Exit with 1 if it holds, for example "lag_p99>+20%", "slow_new>0" or "rss_max>200MB".',
 )
-@click.option("--skip", type=Span(), default=0.0, metavar="T", help="Leave the first so long of both out: warming up.")
+@click.option(
+    "--skip", type=Duration(), default=0.0, metavar="T", help="Leave the first so long of both out: warming up."
+)
 @json_option
 def compare(a: str, b: str, conditions: tuple[str, ...], skip: float, as_json: bool) -> int:
     """Compare two recordings, A before and B after: what got worse comes first."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.errors import UsageError
+from monitor.parsing import DECIMAL_SIZES, DURATIONS
 from monitor.recording.figures import Figures, Place, Slow
 
 if TYPE_CHECKING:
@@ -272,8 +273,6 @@ def _doublings(a: float | None, b: float | None) -> float:
 _CONDITION = re.compile(
     r"^\s*(?P<key>\w+)\s*(?P<op>>=|<=|>|<)\s*(?P<sign>[+-])?\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>%|[A-Za-zµ]+)?\s*$"
 )
-_SIZES = {"B": 1.0, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 1024.0, "MIB": 1024.0**2, "GIB": 1024.0**3}
-_TIMES = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,10 +297,10 @@ class Condition:
 
 
 def condition(text: str) -> Condition:
-    """Raises UsageError for what means nothing."""
+    """Raises UsageError if the text is not a condition."""
     match = _CONDITION.match(text)
     if match is None:
-        raise UsageError(f"--fail-if {text} means nothing", 'for example --fail-if "lag_p99>+20%" or "slow_new>0"')
+        raise UsageError(f"--fail-if {text} is not a condition", 'for example --fail-if "lag_p99>+20%" or "slow_new>0"')
     figure = _BY_KEY.get(match["key"])
     if figure is None:
         raise UsageError(f"--fail-if knows no {match['key']}", f"there is {', '.join(_BY_KEY)}")
@@ -310,12 +309,12 @@ def condition(text: str) -> Condition:
     if unit == "%" and (match["sign"] or figure.unit != "0..1"):
         if not match["sign"]:
             raise UsageError(
-                f"--fail-if {text}: {figure.key} is no share", f'"{figure.key}{match["op"]}+20%" is a change'
+                f"--fail-if {text}: {figure.key} is not a share", f'"{figure.key}{match["op"]}+20%" is a change'
             )
         return Condition(text, figure, match["op"], number / 100, "change")
     scale = _scale(figure, unit)
     if scale is None:
-        raise UsageError(f"--fail-if {text}: {unit} is no unit of {figure.key}", _example(figure))
+        raise UsageError(f"--fail-if {text}: {unit} is not a unit of {figure.key}", _example(figure))
     return Condition(text, figure, match["op"], number * scale, "difference" if match["sign"] else "value")
 
 
@@ -325,8 +324,8 @@ def _scale(figure: Figure, unit: str) -> float | None:
     if not unit:
         return 1.0
     if figure.unit.startswith("bytes"):
-        return _SIZES.get(unit.upper())
-    return _TIMES.get(unit) if figure.unit == "s" else None
+        return DECIMAL_SIZES.get(unit.upper())
+    return DURATIONS.get(unit) if figure.unit == "s" else None
 
 
 def _example(figure: Figure) -> str:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 RATE = 2.0
 _LOOK = 0.25
-_SPAN = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +91,6 @@ class Outcome:
         if self.problem is not None:
             return [*lines, f"{readable.path} ends too early ({self.problem}); what can be read: {facts}"]
         return [*lines, f"{readable.path}: {facts}; {self.reason}"]
-
-
-def seconds_of(text: str) -> float:
-    """`600`, `10m`, `1h` as seconds. Raises UsageError."""
-    match = _SPAN.match(text)
-    if match is None or float(match[1]) <= 0:
-        raise UsageError(f"{text!r} is no span of time", "for example 10m")
-    return float(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}[match[2]]
 
 
 def check(wanted: Wanted, named: bool = True) -> None:

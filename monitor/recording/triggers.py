@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
+from monitor import parsing
 from monitor.errors import UsageError
 from monitor.protocol import frames
 from monitor.store.labels import who
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 AFTERWARDS = 30.0
 """Seconds of what follows that belong to the file."""
 
-_SLOW = re.compile(r"^slow:(\d+(?:\.\d+)?)(ms|s)?$")
-_GROWTH = re.compile(r"^growth:(\d+(?:\.\d+)?)(?:(K|M|G)(?:i?B)?|B)?$", re.IGNORECASE)
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_STEP_UNITS = {unit: parsing.DURATIONS[unit] for unit in ("", "ms", "s")}
+"""Units of how long one step may block."""
 
 
 def unhandled(event: frames.Event) -> str:
@@ -50,15 +49,15 @@ class Triggers:
             self._parse(word)
 
     def _parse(self, word: str) -> None:
-        slow, growth = _SLOW.match(word), _GROWTH.match(word)
+        kind, _, limit = word.partition(":")
         if word == "failed":
             self._failed = True
-        elif slow is not None:
-            self._slow = float(slow[1]) * (1e-3 if slow[2] == "ms" else 1.0)
-        elif growth is not None:
-            self._growth = float(growth[1]) * _UNITS[(growth[2] or "").upper()]
+        elif kind == "slow" and (seconds := parsing.quantity(limit, _STEP_UNITS)) is not None:
+            self._slow = seconds
+        elif kind.lower() == "growth" and (size := parsing.size(limit)) is not None:
+            self._growth = size
         else:
-            raise UsageError(f"--on {word} means nothing", "one of slow:1s, failed, growth:100MB")
+            raise UsageError(f"--on {word} is not a trigger", "one of slow:1s, failed, growth:100MB")
 
     @property
     def slow(self) -> float | None:

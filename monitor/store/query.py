@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fnmatch import translate
 
 from monitor.errors import UsageError
+from monitor.parsing import DURATIONS, quantity
 from monitor.store.column import by_key
 from monitor.store.columns import TASKS
 from monitor.store.model import Task
@@ -15,8 +16,7 @@ from monitor.store.store import Store
 Predicate = Callable[[Task, Store], bool]
 
 _TERM = re.compile(r"^(?P<key>[a-z_]+)(?P<op>:|>=|<=|>|<|=)(?P<value>.*)$")
-_NUMBER = re.compile(r"^(?P<number>\d+(?:\.\d+)?)(?P<unit>us|µs|ms|s|m|h|%|k)?$")
-_UNITS = {"": 1.0, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "%": 0.01, "k": 1e3}
+_UNITS = DURATIONS | {"%": 0.01, "k": 1e3}
 TEXT_KEYS = ("name", "coro", "state", "creation_site", "waiting_on", "loop", "parent")
 NUMBER_KEYS = ("id", "age", "share", "busy", "scheduled", "idle", "steps", "max_step", "parent", "loop")
 
@@ -87,10 +87,9 @@ def _text(key: str, value: str) -> Predicate:
 
 
 def _number(key: str, op: str, value: str, word: str) -> Predicate:
-    match = _NUMBER.match(value)
-    if match is None:
+    limit = quantity(value, _UNITS)
+    if limit is None:
         raise UsageError(f"not a number in a filter: {word}", f"for example {key}>0.5 or {key}>200ms")
-    limit = float(match["number"]) * _UNITS[match["unit"] or ""]
     compare = _COMPARE[op]
     column = by_key(TASKS, key)
 

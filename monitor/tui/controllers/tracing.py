@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from monitor import parsing
 from monitor.errors import UsageError
 from monitor.tui.screens.form import Field, FormScreen
 
@@ -27,9 +27,6 @@ AUTOMATIC = "auto"
 HIDDEN = {"stdlib": "stdlib", "packages": "packages", "probe": "probe"}
 MOST_ROWS = 300
 LONGEST = 24 * 3600.0
-_SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(?:([KMG])i?)?B?$", re.IGNORECASE)
-_SPAN = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h)?$")
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +54,10 @@ def read_trace(texts: Sequence[str]) -> Trace:
     frames, duration, limit = texts
     if frames != AUTOMATIC and (not frames.isdigit() or not 1 <= int(frames) <= 25):
         raise UsageError(f"{frames or 'nothing'} is no number of frames", f"1 to 25, or {AUTOMATIC}")
-    span, size = _SPAN.match(duration), _SIZE.match(limit)
-    seconds = 0.0 if span is None else float(span[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}[span[2]]
-    if not 1 <= seconds <= LONGEST:
-        raise UsageError(f"{duration or 'nothing'} is no time to trace for", "for example 60s or 5m, at most 24h")
-    most = 0.0 if size is None else float(size[1]) * _UNITS[(size[2] or "").upper()]
-    if not 1 << 16 <= most <= 1 << 50:
-        raise UsageError(f"{limit or 'nothing'} is no size", "for example 1GiB or 200M, at least 64K")
+    seconds = parsing.duration(duration, "60s or 5m, at most 24h", least=1.0, most=LONGEST)
+    most = parsing.size(limit)
+    if most is None or not 1 << 16 <= most <= 1 << 50:
+        raise UsageError(f"{limit!r} is not a size", "for example 1GiB or 200M, at least 64K")
     return Trace(0 if frames == AUTOMATIC else int(frames), seconds, int(most))
 
 

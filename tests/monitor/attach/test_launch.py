@@ -98,7 +98,7 @@ def test_addresses_to_listen_on(address):
 
 @pytest.mark.parametrize("address", ["", "7777", ":7777", "host:", "host:x", "host:65536", "host:-1", "host:²"])
 def test_addresses_that_are_none(address):
-    with pytest.raises(UsageError, match="is no address to listen on"):
+    with pytest.raises(UsageError, match="is not an address to listen on"):
         check_listen(address)
 
 

@@ -88,8 +88,8 @@ def test_what_is_no_target(runtime_dir, text):
 
 
 def test_ports_that_are_none(runtime_dir):
-    assert "0 is no port" in failure("localhost:0", UsageError)
-    assert "65536 is no port" in failure("localhost:65536", UsageError)
+    assert "0 is not a port" in failure("localhost:0", UsageError)
+    assert "65536 is not a port" in failure("localhost:65536", UsageError)
     assert "without a path" in failure("unix:", UsageError)
 
 

@@ -103,7 +103,7 @@ def test_tasks_over_tcp(run, runtime_dir, probe_on_tcp, tmp_path, monkeypatch):
         (["fly"], USAGE, "No such command 'fly'"),
         (["run"], USAGE, "nothing to run"),
         (["run", "nope.py"], USAGE, "no such script: nope.py"),
-        (["run", "--listen", "7777", "nope.py"], USAGE, "is no address to listen on"),
+        (["run", "--listen", "7777", "nope.py"], USAGE, "is not an address to listen on"),
         (["run", "--python", "/none", "-m", "x"], USAGE, "no such interpreter: /none"),
         (["samples", "run", "nope"], USAGE, "nope"),
     ],

@@ -131,8 +131,8 @@ def test_a_full_disk_is_told_and_what_there_is_can_be_read(busy, tmp_path):
         (["-o", "there"], "there exists: name another file, or remove it"),
         (["-o", "none/x"], "none/x can not be written: name a file in a folder that is there"),
         (["--on", "failed"], "--on is for the flight recorder: say --ring 10m, too"),
-        (["--ring", "1m", "--on", "rain"], "--on rain means nothing: one of slow:1s, failed, growth:100MB"),
-        (["--ring", "soon"], "'soon' is no span of time: for example 10m"),
+        (["--ring", "1m", "--on", "rain"], "--on rain is not a trigger: one of slow:1s, failed, growth:100MB"),
+        (["--ring", "soon"], "'soon' is not a duration: for example 10m"),
     ],
 )
 def test_what_can_not_be_done_is_told_before_the_program_is_asked(tmp_path, args, said):

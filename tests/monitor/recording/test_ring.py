@@ -149,5 +149,5 @@ def test_a_full_disk_ends_it_and_leaves_the_segments(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("word", ["slow", "slow:", "slow:1h", "failed:1", "growth:", "growth:1TB", "x"])
 def test_what_is_no_trigger(word):
-    with pytest.raises(UsageError, match="means nothing: one of slow:1s, failed, growth:100MB"):
+    with pytest.raises(UsageError, match="is not a trigger: one of slow:1s, failed, growth:100MB"):
         Triggers([word], 60.0)

@@ -16,7 +16,7 @@ from monitor.findings.kinds import KINDS
 from monitor.plain.check import cures
 from monitor.recording.compare import FIGURES
 from monitor.store.columns import TASKS
-from monitor.tui.keys import keys_table
+from monitor.tui.base.keys import keys_table
 from probes.base.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent

@@ -101,6 +101,18 @@ def test_no_import_runs_back(folder, forbidden):
     assert wrong(folder, lambda name: within(name, *forbidden)) == []
 
 
+TUI_FLOORS = ("base", "terminal widgets", "rows", "pages", "dialogs", "controllers", "screens")
+
+
+@pytest.mark.parametrize("floor", range(len(TUI_FLOORS)))
+def test_a_package_of_the_dashboard_imports_only_what_is_below_it(floor):
+    below = {name for names in TUI_FLOORS[:floor] for name in names.split()}
+    for package in TUI_FLOORS[floor].split():
+        allowed = [f"monitor.tui.{name}" for name in (*below, package)]
+        is_wrong = lambda name: within(name, "monitor.tui") and not within(name, *allowed)  # noqa: B023, E731
+        assert wrong(f"monitor/tui/{package}", is_wrong) == []
+
+
 def test_samples_import_of_probes_what_any_program_may():
     for_users = {f"probes.{name}" for name in probes.__all__}
     assert wrong("sample_apps", lambda name: within(name, "probes") and name not in for_users) == []
@@ -139,7 +151,7 @@ def test_tasks_asks_the_program_before_it_loads_what_shows_them():
 
 def test_the_dashboard_loads_what_is_on_its_first_screen():
     later = [f"monitor.tui.screens.{name}" for name in ("slow", "ended", "output", "memory", "profile", "findings")]
-    later += ["monitor.tui.screens.task", "monitor.tui.screens.help", "monitor.tui.screens.form", "monitor.tui.player"]
+    later += ["monitor.tui.screens.task", "monitor.tui.screens.help", "monitor.tui.dialogs.form", "monitor.tui.player"]
     watched = (
         "monitor.recording",
         "zstandard",

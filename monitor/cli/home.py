@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from monitor.attach.programs import Program
     from monitor.recording.metadata import About
-    from monitor.tui.choices import Choice, Opened
+    from monitor.tui.base.choices import Choice, Opened
 
 FIRST_MOMENT = 0.4
 """Seconds that a sample has to fail before the dashboard opens on it."""
@@ -95,7 +95,7 @@ class Listed:
     def samples(self) -> list[Choice]:
         """The catalogue."""
         if self._samples is None:
-            from monitor.tui.choices import Choice
+            from monitor.tui.base.choices import Choice
             from sample_apps.catalogue import samples
 
             self._samples = [
@@ -125,7 +125,7 @@ class Listed:
 def of_program(program: Program, now: float, owner: bool) -> Choice:
     """A program as a row; `owner`: with whose it is."""
     from monitor.plain.programs import branch, listens, loop_kind
-    from monitor.tui.choices import Choice
+    from monitor.tui.base.choices import Choice
 
     cells = {
         "pid": str(program.pid),
@@ -149,7 +149,7 @@ def of_program(program: Program, now: float, owner: bool) -> Choice:
 
 def of_recording(one: About, now: float) -> Choice:
     """A recording as a row."""
-    from monitor.tui.choices import Choice
+    from monitor.tui.base.choices import Choice
 
     when = "" if one.start is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(one.start))
     cells = {
@@ -174,7 +174,7 @@ def _program(key: Hashable) -> Opened:
     from monitor.attach.injection import Way
     from monitor.attach.target_connection import Reach
     from monitor.sources.live import LiveSource
-    from monitor.tui.choices import Opened
+    from monitor.tui.base.choices import Opened
 
     reach = Reach(str(key), way=Way())
     return Opened(LiveSource(reach.again, first=reach.first()))
@@ -182,7 +182,7 @@ def _program(key: Hashable) -> Opened:
 
 def _recording(key: Hashable) -> Opened:
     from monitor.recording.source import open_recording
-    from monitor.tui.choices import Opened
+    from monitor.tui.base.choices import Opened
 
     return Opened(open_recording(str(key)))
 
@@ -190,7 +190,7 @@ def _recording(key: Hashable) -> Opened:
 def _sample(key: Hashable) -> Opened:
     from monitor.attach.launch import Launch, Settings
     from monitor.cli.run_dashboard import start_below
-    from monitor.tui.choices import Opened
+    from monitor.tui.base.choices import Opened
     from sample_apps.catalogue import LOOKED_AT
 
     name = str(key)

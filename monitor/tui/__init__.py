@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from monitor.sources.base import Source
-    from monitor.tui.choices import Home, Opened
-    from monitor.tui.program import Program
+    from monitor.tui.base.choices import Home, Opened
+    from monitor.tui.base.program import Program
 
 HZ = 4.0
 """Ticks a second."""

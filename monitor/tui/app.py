@@ -22,22 +22,22 @@ from monitor.findings.thresholds import Thresholds
 from monitor.protocol.frames import Frame, Hello, Reply
 from monitor.sources.base import Source
 from monitor.store.store import Store
-from monitor.tui.banner import News, Notice, banner, greeting
+from monitor.tui.base.keys import bindings, commands
+from monitor.tui.base.paint import safe
+from monitor.tui.base.program import Program
+from monitor.tui.base.tick_rate import Pulse
 from monitor.tui.base_app import BaseApp
 from monitor.tui.controllers.child_program import Guest
 from monitor.tui.controllers.recording import Tape
 from monitor.tui.controllers.subscription import Wishes
 from monitor.tui.controllers.task_control import Control, ask_to_stop
-from monitor.tui.keys import bindings, commands
 from monitor.tui.main_screens import MAIN, Counted, tabs
-from monitor.tui.paint import safe
-from monitor.tui.program import Program
 from monitor.tui.screens.base import LiveScreen
-from monitor.tui.tabs import Tab
 from monitor.tui.terminal.job_control import repaint, shell_waits, to_the_shell
-from monitor.tui.tick_rate import Pulse
+from monitor.tui.widgets.banner import News, Notice, banner, greeting
 from monitor.tui.widgets.header import Situation
 from monitor.tui.widgets.source_view import Sources
+from monitor.tui.widgets.tabs import Tab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from monitor.tui.controllers.player import Player
+    from monitor.tui.screens.dashboard import ScreensDashboard
 
 
 DEEPEST_STACK = 24
@@ -123,7 +124,7 @@ class Looptop(BaseApp[int]):
         self.source.start()
         if self.pulse.hz:
             self._timer = self.set_interval(self.pulse.period, self.tick)
-            self.call_later(self.tick)  # what has come already is on the first screen that is painted
+            self.tick_soon()  # what has come already is on the first screen that is painted
 
     def on_unmount(self) -> None:
         """Whatever ends it: what was recorded is whole."""
@@ -169,6 +170,11 @@ class Looptop(BaseApp[int]):
         if self.pulse.hz:
             self.call_later(self.look_now)
 
+    def tick_soon(self) -> None:
+        """Runs the next tick as soon as the current message has been handled; tests tick themselves."""
+        if self.pulse.hz:
+            self.call_later(self.tick)
+
     def _source_came(self) -> None:
         """A file has been read, in another thread."""
         if self.pulse.hz and self._loop is not None:
@@ -203,6 +209,15 @@ class Looptop(BaseApp[int]):
         """Whether all that is measured is frozen: header, tables and pages."""
         return self._pause is not None
 
+    @property
+    def replaying(self) -> bool:
+        """Whether the source is a recording: nothing can be requested of it."""
+        return self.player is not None
+
+    def request(self, op: str, answer: Callable[[Reply], None], **arguments: object) -> bool:
+        """Sends a request to the probe; `answer` gets the last piece of the reply. False without a connection."""
+        return self.control.ask(op, answer, **arguments)
+
     def situation(self) -> Situation:
         """What the header shows beside the store."""
         paused = None if self._pause is None else self.wall() - self._pause.at
@@ -224,7 +239,17 @@ class Looptop(BaseApp[int]):
     def banner(self) -> tuple[str, str] | None:
         """The one line that matters most now, with its style; None while all is well."""
         rate = self.pulse.rate if self.pulse.slowed else None
-        news = News(self.wall(), self.source.status, self.guest, self.notice, rate, self.wishes.slow)
+        guest = self.guest
+        news = News(
+            self.wall(),
+            self.source.status,
+            self.notice,
+            rate,
+            self.wishes.slow,
+            ended_at=guest.ended_at if guest is not None else None,
+            exit_status=guest.program.exit_status if guest is not None else None,
+            leaving=guest is not None and guest.leaving,
+        )
         return banner(self.view, news)
 
     def tabs(self) -> list[Tab]:
@@ -360,3 +385,10 @@ class Looptop(BaseApp[int]):
     async def _press(self, key_id: str) -> None:
         if self.live_screen is not None:
             await self.live_screen.action_press(key_id)
+
+
+if TYPE_CHECKING:
+
+    def _is_complete(app: Looptop) -> ScreensDashboard:
+        """Has mypy check that the app has all that the screens and controllers need of it."""
+        return app

@@ -10,8 +10,8 @@ from textual.app import ReturnType
 
 from monitor.errors import LooptopError
 from monitor.terminal import hung_up
-from monitor.tui import theme
-from monitor.tui.crash import crashed
+from monitor.tui.base import theme
+from monitor.tui.terminal.crash import crashed
 from monitor.tui.terminal.key_queue import TypedAhead
 from monitor.tui.terminal.lost_terminal import outlives_its_terminal
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from textual.app import SystemCommand
 
 from monitor.errors import LooptopError
+from monitor.tui.base.choices import Choice, Home, Opened
+from monitor.tui.base.keys import commands
+from monitor.tui.base.paint import safe
 from monitor.tui.base_app import BaseApp
-from monitor.tui.choices import Choice, Home, Opened
-from monitor.tui.keys import commands
-from monitor.tui.paint import safe
 from monitor.tui.screens.connect import ConnectScreen
 from monitor.tui.screens.help import HelpScreen
 from monitor.tui.terminal.job_control import repaint, shell_waits, to_the_shell

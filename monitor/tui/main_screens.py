@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.tui.screens.tasks import TasksScreen
-from monitor.tui.tabs import Tab
+from monitor.tui.widgets.tabs import Tab
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitor.tui.program import Program
+from monitor.tui.base.program import Program
 from monitor.tui.terminal.captured import Captured
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from monitor.findings.replay import Replay
 from monitor.findings.rules.engine import Findings
 from monitor.recording.time_parsing import parse_time
-from monitor.tui.screens.form import Field, FormScreen
+from monitor.tui.dialogs.form import Field, FormScreen
 from monitor.tui.widgets.timeline import Mark, Playing, offset
 
 if TYPE_CHECKING:
     from monitor.findings.thresholds import Thresholds
     from monitor.recording.player import RecordingSource
-    from monitor.tui.app import Looptop
+    from monitor.tui.base.dashboard import Dashboard
 
 READING = 0.1
 """Seconds of a tick in which findings of an earlier part of the recording are looked for."""
@@ -27,7 +27,7 @@ GAP = 2.0
 class Player:
     """The recording behind the dashboard."""
 
-    def __init__(self, app: Looptop, source: RecordingSource, thresholds: Thresholds) -> None:
+    def __init__(self, app: Dashboard, source: RecordingSource, thresholds: Thresholds) -> None:
         self._app, self._source = app, source
         self._replay = Replay(source.recording, thresholds)
         begin, blocks = source.recording.start, source.recording.summaries
@@ -125,5 +125,4 @@ class Player:
         screen = app.live_screen
         if screen is not None:
             screen.forget_order()
-        if app.pulse.hz:
-            app.call_later(app.tick)
+        app.tick_soon()

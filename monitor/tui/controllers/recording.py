@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from monitor.protocol.frames import Frame
     from monitor.recording.writer import File, Recorder
-    from monitor.tui.app import Looptop
+    from monitor.tui.base.dashboard import Dashboard
 
 
 class Tape:
     """At most one recording at a time. Told of each frame after the store has applied it."""
 
-    def __init__(self, app: Looptop) -> None:
+    def __init__(self, app: Dashboard) -> None:
         self._app = app
         self._recorder: Recorder | None = None
         self._path = Path()
@@ -59,13 +59,13 @@ class Tape:
             problem = f"; {recorder.problem}" if recorder.problem else ""
             app.say(f"recorded {self._path}: {facts}{problem}", bad=bool(problem))
             app.look_now()
-        elif app.player is not None:
+        elif app.replaying:
             app.say("this is a recording already")
         elif session is None:
             app.say("there is no program to record yet", bad=True)
         else:
             from monitor.recording.record import default_path
-            from monitor.tui.screens.form import Field, FormScreen
+            from monitor.tui.dialogs.form import Field, FormScreen
 
             name = default_path(session.name, session.program, app.wall())
             form = FormScreen(

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from monitor.tui.screens.confirm import ConfirmScreen
+from monitor.tui.dialogs.confirm import ConfirmScreen
 
 if TYPE_CHECKING:
     from monitor.store.model import Session
-    from monitor.tui.app import Looptop
-    from monitor.tui.screens.base import LiveScreen
+    from monitor.tui.base.dashboard import Dashboard, VisibleScreen
 
 ORIGIN_FRAMES = 10
 _NOTHING = object()
@@ -21,7 +20,7 @@ _NOTHING = object()
 class Wishes:
     """The wishes of one dashboard."""
 
-    def __init__(self, app: Looptop, keep_locals: bool = False) -> None:
+    def __init__(self, app: Dashboard, keep_locals: bool = False) -> None:
         self._app = app
         self._told: dict[str, Any] = {}
         self.slow = 0.1  # threshold of slow callbacks, in seconds
@@ -34,7 +33,7 @@ class Wishes:
         if first and session is not None and session.settings.slow is not None:
             self.slow = session.settings.slow * 1e-6
 
-    def tell(self, screen: LiveScreen) -> None:
+    def tell(self, screen: VisibleScreen) -> None:
         """Tells the source what has changed."""
         app = self._app
         wants = {
@@ -72,7 +71,7 @@ class Wishes:
     def locals_kept(self) -> bool | None:
         """Whether local names of what fails are kept now; None where they can not be."""
         session = self._app.store.session
-        if session is None or self._app.player is not None:
+        if session is None or self._app.replaying:
             return None
         if session.settings.locals:
             return True
@@ -81,7 +80,7 @@ class Wishes:
     def toggle_locals(self) -> None:
         """Local names of tasks that fail from now on: asks first; off at once."""
         app = self._app
-        if app.player is not None:
+        if app.replaying:
             app.say("this is a recording: what was not kept then is not in it")
         elif app.store.read_only:
             app.say("read-only: how a task fails is not seen from outside", bad=True)

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 from monitor.protocol.frames import Reply
 from monitor.store.labels import called
-from monitor.tui.screens.confirm import ConfirmScreen
+from monitor.tui.dialogs.confirm import ConfirmScreen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor.tui.app import Looptop
+    from monitor.tui.base.dashboard import Dashboard
 
 
 class Control:
     """Requests to the probe, and who waits for their replies."""
 
-    def __init__(self, app: Looptop) -> None:
+    def __init__(self, app: Dashboard) -> None:
         self._app = app
         self._asked: dict[int, Callable[[Reply], None]] = {}
 
@@ -48,7 +48,7 @@ class Control:
             app.say(f"task {task_id} has ended already")
         elif app.store.read_only:
             app.say("read-only: nothing is in the program that could cancel a task", bad=True)
-        elif app.player is not None:
+        elif app.replaying:
             app.say("this is a recording: nothing in it can be cancelled")
         elif session is None or "cancel" not in session.capabilities:
             app.say("this probe does not allow control: it only lets itself be watched", bad=True)

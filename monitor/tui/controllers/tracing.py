@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from monitor import parsing
 from monitor.errors import UsageError
-from monitor.tui.screens.form import Field, FormScreen
+from monitor.tui.dialogs.form import Field, FormScreen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from monitor.protocol.frames import Reply
-    from monitor.tui.app import Looptop
+    from monitor.tui.base.dashboard import Dashboard
 
 EVERY = 2.0
 """Seconds between two looks while they are live."""
@@ -82,7 +82,7 @@ def explain(texts: Sequence[str]) -> str:
 class Tracer:
     """What is wanted of tracing, and what was asked and not answered yet. Lives as long as its screen."""
 
-    def __init__(self, app: Looptop) -> None:
+    def __init__(self, app: Dashboard) -> None:
         self._app = app
         self.group = "lineno"
         self.against = "baseline"
@@ -103,7 +103,7 @@ class Tracer:
     def toggle(self) -> None:
         """Asks with the price and starts, or stops."""
         app, tracing = self._app, self._app.store.memory.tracing
-        if tracing is not None and app.player is None:
+        if tracing is not None and not app.replaying:
             if tracing.mine:
                 self._ask("memory_stop", lambda _: app.say("tracing is off"))
             else:
@@ -124,7 +124,7 @@ class Tracer:
         """Whether the probe can do something; says why not."""
         app = self._app
         session = app.store.session
-        if app.player is not None:
+        if app.replaying:
             app.say("this is a recording: nobody is there to be asked", bad=True)
         elif session is None or capability not in session.capabilities:
             app.say(f"this program can not be asked to {what}", bad=True)
@@ -173,7 +173,7 @@ class Tracer:
         """Looks every two seconds, one look at a time; not while paused, and not before there is a baseline."""
         app = self._app
         memory = app.store.memory
-        if not self.live or app.paused or app.player is not None or memory.tracing is None or self.asking:
+        if not self.live or app.paused or app.replaying or memory.tracing is None or self.asking:
             return
         if self._has_baseline() and app.clock() - self._looked_at >= EVERY:
             self.look()
@@ -184,7 +184,7 @@ class Tracer:
             self._ask("objects_look", lambda _: None, limit=MOST_ROWS)
 
     def _traced(self) -> bool:
-        if self._app.store.memory.tracing is None and self._app.player is None:
+        if self._app.store.memory.tracing is None and not self._app.replaying:
             self._app.say("memory is not traced: s starts it")
             return False
         return self.able("memory", "trace its memory")
@@ -200,7 +200,7 @@ class Tracer:
             else:
                 self._app.say(f"{op.replace('_', ' ')}: {reply.error}", bad=True)
 
-        if self._app.control.ask(op, answer, **arguments):
+        if self._app.request(op, answer, **arguments):
             self._asked_at = self._app.clock()
         else:
             self._app.say("nobody is there to ask: the connection is down", bad=True)

@@ -8,10 +8,10 @@ from monitor import formatting as fmt
 from monitor.store.columns import GLYPHS
 from monitor.store.memory_columns import place as place_name
 from monitor.store.memory_columns import signed
+from monitor.tui.base.paint import BLANK, Line, line
+from monitor.tui.base.theme import STATE_STYLES
 from monitor.tui.pages.stacks import changed_note, heading, is_library, stack
-from monitor.tui.paint import BLANK, Line, line
 from monitor.tui.rows.memory import trend
-from monitor.tui.theme import STATE_STYLES
 
 if TYPE_CHECKING:
     from collections.abc import Container, Hashable

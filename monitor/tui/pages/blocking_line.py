@@ -9,9 +9,9 @@ from monitor.store.labels import holder_text, line_text, when, who
 from monitor.store.model import SlowCallback
 from monitor.store.slow_log import BlockingLine
 from monitor.store.store import Store
+from monitor.tui.base.paint import BLANK, Line, line
+from monitor.tui.base.theme import delay_style
 from monitor.tui.pages.stacks import changed_note, heading, stack
-from monitor.tui.paint import BLANK, Line, line
-from monitor.tui.theme import delay_style
 from monitor.tui.widgets.source_view import Sources
 from monitor.tui.widgets.spark import bar
 

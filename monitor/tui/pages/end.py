@@ -10,9 +10,9 @@ from monitor.store.columns import GLYPHS
 from monitor.store.labels import called, canceller_text, site_text, when
 from monitor.store.model import EndedTask
 from monitor.store.store import Store
+from monitor.tui.base.paint import BLANK, Line, Part, line
+from monitor.tui.base.theme import STATE_STYLES
 from monitor.tui.pages.stacks import changed_note, heading, innermost_own, stack
-from monitor.tui.paint import BLANK, Line, Part, line
-from monitor.tui.theme import STATE_STYLES
 from monitor.tui.widgets.source_view import Sources
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from monitor import formatting as fmt
 from monitor.findings.columns import GLYPHS
 from monitor.store.labels import line_text, site_text
 from monitor.store.store import Store
+from monitor.tui.base.paint import BLANK, Line, Part, line
 from monitor.tui.pages.stacks import changed_note, heading, stack
-from monitor.tui.paint import BLANK, Line, Part, line
 from monitor.tui.widgets.source_view import Sources
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.store.memory_columns import signed
-from monitor.tui.paint import Part, width
+from monitor.tui.base.paint import Part, width
 
 if TYPE_CHECKING:
     from collections.abc import Callable

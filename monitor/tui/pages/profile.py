@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.store.memory_columns import place, signed
+from monitor.tui.base.paint import BLANK, Line, Part, line
+from monitor.tui.base.theme import STATE_STYLES
 from monitor.tui.pages.stacks import heading
-from monitor.tui.paint import BLANK, Line, Part, line
-from monitor.tui.theme import STATE_STYLES
 from monitor.tui.widgets.histogram import chart
 from monitor.tui.widgets.spark import bar
 

@@ -8,7 +8,7 @@ from monitor.store.folding import Fold, folded, library_of, own_frames
 from monitor.store.labels import line_text
 from monitor.store.model import Site
 from monitor.store.store import Store
-from monitor.tui.paint import Line, Part, line
+from monitor.tui.base.paint import Line, Part, line
 from monitor.tui.widgets.source_view import Sources
 
 if TYPE_CHECKING:

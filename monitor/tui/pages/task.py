@@ -11,9 +11,9 @@ from monitor.store.columns import GLYPHS
 from monitor.store.labels import called, site_text, when
 from monitor.store.model import Task, TaskDetail, Wait
 from monitor.store.store import Store
+from monitor.tui.base.paint import BLANK, Line, Part, columns, line
+from monitor.tui.base.theme import STATE_STYLES, delay_style, load_style
 from monitor.tui.pages.stacks import changed_note, heading, innermost_own, stack
-from monitor.tui.paint import BLANK, Line, Part, columns, line
-from monitor.tui.theme import STATE_STYLES, delay_style, load_style
 from monitor.tui.widgets.histogram import chart
 from monitor.tui.widgets.source_view import Sources
 

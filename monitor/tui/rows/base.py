@@ -8,7 +8,7 @@ from monitor.store.column import Column, by_key, ordered
 from monitor.store.labels import called
 from monitor.store.model import EndedTask, Task
 from monitor.store.store import Store
-from monitor.tui.paint import Part
+from monitor.tui.base.paint import Part
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

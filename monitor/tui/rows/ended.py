@@ -8,9 +8,9 @@ from monitor.formatting import UNKNOWN
 from monitor.store.column import Column
 from monitor.store.columns import ENDED
 from monitor.store.model import EndedTask, Failure
-from monitor.tui.paint import Part
+from monitor.tui.base.paint import Part
+from monitor.tui.base.theme import STATE_STYLES
 from monitor.tui.rows.base import Searched
-from monitor.tui.theme import STATE_STYLES
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from monitor.store.store import Store
-    from monitor.tui.paint import Part
+    from monitor.tui.base.paint import Part
 
 TREND_CELLS = 10
 MOST_FRAMES = 6

@@ -13,9 +13,9 @@ from monitor.store.lineage import awaiters
 from monitor.store.model import Site, Task
 from monitor.store.query import Predicate
 from monitor.store.store import Store
-from monitor.tui.paint import Part
+from monitor.tui.base.paint import Part
+from monitor.tui.base.theme import STATE_STYLES, delay_style, load_style
 from monitor.tui.rows.base import Rows
-from monitor.tui.theme import STATE_STYLES, delay_style, load_style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Hashable, Sequence

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from monitor.tui.keys import bindings
+from monitor.tui.base.keys import bindings
+from monitor.tui.base.paint import Line, line
 from monitor.tui.pages.allocation import allocation_page
-from monitor.tui.paint import Line, line
 from monitor.tui.screens.page import PageScreen
 
 if TYPE_CHECKING:

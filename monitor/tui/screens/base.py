@@ -8,10 +8,10 @@ from textual.containers import Vertical
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from monitor.tui import tabs
-from monitor.tui.banner import blocked_lately
-from monitor.tui.keys import bindings, by_id, hints
-from monitor.tui.paint import Part, spread, width
+from monitor.tui.base.keys import bindings, by_id, hints
+from monitor.tui.base.paint import Part, spread, width
+from monitor.tui.widgets import tabs
+from monitor.tui.widgets.banner import blocked_lately
 from monitor.tui.widgets.header import header
 from monitor.tui.widgets.lines import Lines
 from monitor.tui.widgets.timeline import Timeline
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from monitor.store.store import Store
-    from monitor.tui.app import Looptop
-    from monitor.tui.tabs import Tab
+    from monitor.tui.screens.dashboard import ScreensDashboard
+    from monitor.tui.widgets.tabs import Tab
 
 SMALLEST = (56, 12)
 
@@ -47,9 +47,9 @@ class LiveScreen(WholeScreen):
     BINDINGS: ClassVar[list[Any]] = bindings("views", "player")
 
     @property
-    def looptop(self) -> Looptop:
-        """The app."""
-        return cast("Looptop", self.app)
+    def looptop(self) -> ScreensDashboard:
+        """The app, as far as a screen knows it."""
+        return cast("ScreensDashboard", self.app)
 
     @property
     def store(self) -> Store:

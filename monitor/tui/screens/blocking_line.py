@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from monitor.store.blocked import blocking_line
 from monitor.store.model import Site
+from monitor.tui.base.paint import Line, line
 from monitor.tui.pages.blocking_line import blocking_line_page
-from monitor.tui.paint import Line, line
 from monitor.tui.screens.page import PageScreen
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from monitor.tui.choices import SECTIONS, Choice, ChoiceRows
-from monitor.tui.keys import SORTING, bindings, by_id, hints
-from monitor.tui.paint import Part, crop, spread, wrapped
+from monitor.tui.base.choices import SECTIONS, Choice, ChoiceRows
+from monitor.tui.base.keys import SORTING, bindings, by_id, hints
+from monitor.tui.base.paint import Part, crop, spread, wrapped
 from monitor.tui.screens.base import SMALLEST, WholeScreen
 from monitor.tui.widgets.filter_bar import FilterBar, FilterInput
 from monitor.tui.widgets.lines import Lines
@@ -21,9 +21,29 @@ if TYPE_CHECKING:
     from textual import events
     from textual.app import ComposeResult
 
-    from monitor.tui.connect import Connect
+    from monitor.tui.base.theme import Palette
 
 ABOUT_LINES = 4
+
+
+class Opener(Protocol):
+    """The app of the connect screen, which opens what is chosen."""
+
+    where: str
+    message: tuple[str, str] | None
+
+    @property
+    def palette(self) -> Palette:
+        """The colours to draw with."""
+
+    def choose(self, section: str, choice: Choice) -> None:
+        """Opens a choice, or shows why that is not possible."""
+
+    def stop_opening(self) -> bool:
+        """Cancels the opening in progress; False if there is none."""
+
+    def forget_message(self) -> None:
+        """Removes the message above the list, unless an opening is in progress."""
 
 
 class ChoiceTable(LiveTable):
@@ -57,9 +77,9 @@ class ConnectScreen(WholeScreen):
         self._loaded: set[str] = set()
 
     @property
-    def connect(self) -> Connect:
-        """The app."""
-        return cast("Connect", self.app)
+    def connect(self) -> Opener:
+        """The app, as far as the screen knows it."""
+        return cast("Opener", self.app)
 
     @property
     def table(self) -> ChoiceTable:

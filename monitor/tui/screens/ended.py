@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from monitor.tui.keys import bindings
-from monitor.tui.paint import Part
+from monitor.tui.base.keys import bindings
+from monitor.tui.base.paint import Part
 from monitor.tui.rows.base import Rows
 from monitor.tui.rows.ended import EndedRows
 from monitor.tui.screens.end import EndScreen

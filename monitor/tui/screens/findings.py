@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from monitor.tui.keys import bindings
+from monitor.tui.base.keys import bindings
+from monitor.tui.base.paint import Line, Part, line
 from monitor.tui.pages.finding import finding_page, whole_finding
-from monitor.tui.paint import Line, Part, line
 from monitor.tui.rows.base import Rows
 from monitor.tui.rows.findings import FindingRows
 from monitor.tui.screens.page import PageScreen

@@ -12,10 +12,10 @@ from monitor.findings.columns import FINDINGS
 from monitor.store.column import Column
 from monitor.store.columns import ENDED, GLYPHS, GROUPS, SLOW, TASKS
 from monitor.store.memory_columns import OBJECTS, PROFILES
-from monitor.tui.keys import APART, SCOPES, SORTING, of
-from monitor.tui.paint import BLANK, Line, line, wrapped
+from monitor.tui.base.keys import APART, SCOPES, SORTING, of
+from monitor.tui.base.paint import BLANK, Line, line, wrapped
+from monitor.tui.base.theme import STATE_STYLES, Palette
 from monitor.tui.rows.memory import SHOWN as MEMORY_SHOWN
-from monitor.tui.theme import STATE_STYLES, Palette
 from monitor.tui.widgets.page import Page
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from monitor.tui.base.keys import bindings
 from monitor.tui.controllers.tracing import AGAINST, GROUPS, HIDDEN, Tracer
-from monitor.tui.keys import bindings
 from monitor.tui.pages.memory import Wish, empty_growth, empty_objects, facts
 from monitor.tui.rows.base import Rows
 from monitor.tui.rows.memory import MemoryRows, ObjectRows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from monitor.tui.paint import Part, line
+from monitor.tui.base.paint import Part, line
 from monitor.tui.screens.base import LiveScreen
 from monitor.tui.widgets.page import Page
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from monitor.tui.keys import bindings
+from monitor.tui.base.keys import bindings
+from monitor.tui.base.paint import Line, line
 from monitor.tui.pages.profile import ORDERS, profile_page
-from monitor.tui.paint import Line, line
 from monitor.tui.rows.base import Rows
 from monitor.tui.rows.memory import ProfileRows
 from monitor.tui.screens.page import PageScreen
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from monitor.protocol.frames import Reply
-    from monitor.tui.app import Looptop
+    from monitor.tui.base.dashboard import Dashboard
     from monitor.tui.widgets.live_table import LiveTable
 
 EVERY = 2.0
@@ -29,7 +29,7 @@ CALLS = 1000
 class Asker:
     """Asks for the profiles while a screen with them is in sight, one question at a time."""
 
-    def __init__(self, app: Looptop, calls: int) -> None:
+    def __init__(self, app: Dashboard, calls: int) -> None:
         self._app, self._calls = app, calls
         self._asked_at = float("-inf")
         self._waits = False
@@ -48,7 +48,7 @@ class Asker:
         since = app.clock() - self._asked_at
         if (app.paused and self.answered) or not self.able or since < EVERY or (self._waits and since < PATIENCE):
             return
-        self._waits = app.control.ask("profile", self._take, calls=self._calls)
+        self._waits = app.request("profile", self._take, calls=self._calls)
         self._asked_at = app.clock()
 
     def _take(self, reply: Reply) -> None:

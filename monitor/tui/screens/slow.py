@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from monitor import formatting as fmt
 from monitor.store.model import Site
-from monitor.tui.keys import bindings
-from monitor.tui.paint import Part
+from monitor.tui.base.keys import bindings
+from monitor.tui.base.paint import Part
 from monitor.tui.rows.base import Rows
 from monitor.tui.rows.slow import SlowRows
 from monitor.tui.screens.blocking_line import BlockingLineScreen

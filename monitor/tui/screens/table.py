@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from monitor.store.column import by_key
-from monitor.tui.paint import Line, Part
+from monitor.tui.base.paint import Line, Part
 from monitor.tui.rows.base import Rows
 from monitor.tui.screens.base import LiveScreen
 from monitor.tui.widgets.filter_bar import FilterBar, FilterInput

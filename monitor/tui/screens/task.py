@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from monitor.store.model import Task, TaskDetail
-from monitor.tui.keys import bindings
+from monitor.tui.base.keys import bindings
+from monitor.tui.base.paint import Line, line
 from monitor.tui.pages.task import Subject, task_page
-from monitor.tui.paint import Line, line
 from monitor.tui.screens.page import PageScreen
 
 

@@ -11,12 +11,12 @@ from monitor.store import query
 from monitor.store.groups import Group
 from monitor.store.lineage import is_orphan
 from monitor.store.model import Site
-from monitor.tui.banner import status_text
-from monitor.tui.keys import bindings
-from monitor.tui.paint import Part
+from monitor.tui.base.keys import bindings
+from monitor.tui.base.paint import Part
 from monitor.tui.rows.base import Rows
 from monitor.tui.rows.tasks import GroupRows, TaskRows, TreeRows
 from monitor.tui.screens.table import TableScreen
+from monitor.tui.widgets.banner import status_text
 from monitor.tui.widgets.filter_bar import FilterInput
 from monitor.tui.widgets.live_table import LiveTable
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from monitor.tui.paint import Line, Part, safe, width
+from monitor.tui.base.paint import Line, Part, safe, width
 
 MOST_LINES = 5_000
 MOST_OF_A_LINE = 4_000

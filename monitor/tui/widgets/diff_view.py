@@ -8,7 +8,7 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 
 if TYPE_CHECKING:
-    from monitor.tui.theme import Palette
+    from monitor.tui.base.theme import Palette
 
 
 class Painted(ScrollView):

@@ -8,7 +8,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from monitor.tui.keys import bindings
+from monitor.tui.base.keys import bindings
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult

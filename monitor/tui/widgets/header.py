@@ -9,8 +9,8 @@ from monitor import formatting as fmt
 from monitor.sources.base import Status
 from monitor.store.series import Series
 from monitor.store.store import Store
-from monitor.tui.paint import Part, fit, safe, spread, width
-from monitor.tui.theme import STATE_STYLES, delay_style, load_style
+from monitor.tui.base.paint import Part, fit, safe, spread, width
+from monitor.tui.base.theme import STATE_STYLES, delay_style, load_style
 from monitor.tui.widgets import spark
 
 if TYPE_CHECKING:

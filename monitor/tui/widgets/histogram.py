@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
-from monitor.tui.paint import BLANK, Line, line
+from monitor.tui.base.paint import BLANK, Line, line
 from monitor.tui.widgets.spark import BLOCKS
 
 if TYPE_CHECKING:

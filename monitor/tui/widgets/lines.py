@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.geometry import Region
 from textual.widget import Widget
 
-from monitor.tui.paint import Part, crop, to_strip, width
+from monitor.tui.base.paint import Part, crop, to_strip, width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from textual import events
     from textual.strip import Strip
 
-    from monitor.tui.theme import Palette
+    from monitor.tui.base.theme import Palette
 
 
 class Lines(Widget):

@@ -16,9 +16,9 @@ from textual.message import Message
 from textual.strip import Strip
 
 from monitor.store.column import Column
-from monitor.tui import paint
-from monitor.tui.keys import bindings
-from monitor.tui.paint import Part, fit, safe, style_of, to_strip
+from monitor.tui.base import paint
+from monitor.tui.base.keys import bindings
+from monitor.tui.base.paint import Part, fit, safe, style_of, to_strip
 from monitor.tui.widgets.column_layout import lay_out
 from monitor.tui.widgets.diff_view import Painted
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from textual import events
 
-    from monitor.tui.theme import Palette
+    from monitor.tui.base.theme import Palette
 
 MOST_STRIPS = 2_000
 MOST_MEASURED = 60

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.message import Message
 
-from monitor.tui.keys import bindings
-from monitor.tui.paint import BLANK, Line, to_strip
+from monitor.tui.base.keys import bindings
+from monitor.tui.base.paint import BLANK, Line, to_strip
 from monitor.tui.widgets.diff_view import Painted
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from textual import events
     from textual.strip import Strip
 
-    from monitor.tui.theme import Palette
+    from monitor.tui.base.theme import Palette
 
 
 class Page(Painted, can_focus=True):

@@ -7,8 +7,8 @@ import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from monitor.tui.paint import Line, line
-from monitor.tui.source_files import SourceFile, read_source
+from monitor.tui.base.paint import Line, line
+from monitor.tui.widgets.source_files import SourceFile, read_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from monitor import formatting as fmt
-from monitor.tui.paint import Part, crop, spread, width
+from monitor.tui.base.paint import Part, crop, spread, width
 from monitor.tui.widgets.lines import Lines
 
 if TYPE_CHECKING:

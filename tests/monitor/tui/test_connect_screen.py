@@ -15,7 +15,7 @@ from scene import FakeSource
 from textual.widgets import Input
 
 from monitor.errors import ConnectError
-from monitor.tui.choices import Choice, Opened
+from monitor.tui.base.choices import Choice, Opened
 from monitor.tui.connect import Connect
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -23,8 +23,8 @@ from textual.events import Key
 
 from monitor.protocol import frames
 from monitor.sources.base import Status
-from monitor.tui.keys import APART, KEYS, SCOPES, by_id
-from monitor.tui.screens.confirm import ConfirmScreen
+from monitor.tui.base.keys import APART, KEYS, SCOPES, by_id
+from monitor.tui.dialogs.confirm import ConfirmScreen
 from monitor.tui.screens.end import EndScreen
 from monitor.tui.screens.help import HelpScreen
 from monitor.tui.screens.task import TaskScreen

@@ -22,9 +22,10 @@ from monitor.findings.columns import FINDINGS
 from monitor.sources.base import Status
 from monitor.store.columns import ENDED, GROUPS, SLOW, TASKS
 from monitor.store.store import Store
-from monitor.tui import keys, theme
-from monitor.tui.paint import Line, columns, crop, fit, line, spread, to_strip
-from monitor.tui.program import status_words
+from monitor.tui.base import keys, theme
+from monitor.tui.base.paint import Line, columns, crop, fit, line, spread, to_strip
+from monitor.tui.base.program import status_words
+from monitor.tui.base.tick_rate import Pulse
 from monitor.tui.screens.blocking_line import BlockingLineScreen
 from monitor.tui.screens.end import EndScreen
 from monitor.tui.screens.ended import EndedScreen
@@ -32,13 +33,12 @@ from monitor.tui.screens.output import OutputScreen
 from monitor.tui.screens.slow import SlowScreen
 from monitor.tui.screens.task import TaskScreen
 from monitor.tui.screens.tasks import TasksScreen
-from monitor.tui.source_files import MOST_BYTES, read_source
 from monitor.tui.terminal.captured import Captured
-from monitor.tui.tick_rate import Pulse
 from monitor.tui.widgets import spark
 from monitor.tui.widgets.column_layout import GAP, lay_out
 from monitor.tui.widgets.header import Situation, header
 from monitor.tui.widgets.histogram import bounds, chart, percentile
+from monitor.tui.widgets.source_files import MOST_BYTES, read_source
 from monitor.tui.widgets.source_view import Sources
 
 ALL = {"tasks": TASKS, "groups": GROUPS, "slow": SLOW, "ended": ENDED}

@@ -8,9 +8,9 @@ from monitor.protocol import frames
 from monitor.store.columns import TASKS
 from monitor.store.labels import called, who
 from monitor.store.store import Store
-from monitor.tui import tabs
 from monitor.tui.main_screens import MAIN
 from monitor.tui.rows.tasks import TaskRows
+from monitor.tui.widgets import tabs
 from monitor.tui.widgets.column_layout import lay_out
 
 

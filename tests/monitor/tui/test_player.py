@@ -18,7 +18,7 @@ from monitor.recording.player import RecordingSource
 from monitor.recording.reader import Recording
 from monitor.recording.writer import File, Recorder
 from monitor.store.store import Store
-from monitor.tui.screens.form import FormScreen
+from monitor.tui.dialogs.form import FormScreen
 from monitor.tui.screens.tasks import TasksScreen
 from monitor.tui.widgets.live_table import LiveTable
 from monitor.tui.widgets.timeline import Timeline

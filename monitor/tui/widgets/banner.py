@@ -12,9 +12,8 @@ from monitor.store.blocked import blocker, lasted
 from monitor.store.labels import line_text
 from monitor.store.model import Session
 from monitor.store.store import Store
-from monitor.tui.controllers.child_program import Guest
-from monitor.tui.paint import safe
-from monitor.tui.program import status_words
+from monitor.tui.base.paint import safe
+from monitor.tui.base.program import status_words
 
 NOTICE_SECONDS = 20.0
 LATELY = 10.0
@@ -37,10 +36,12 @@ class News:
 
     now: float
     status: Status
-    guest: Guest | None
     notice: Notice | None
     rate: float | None  # updates a second, when ticks run late
     slow: float  # threshold of slow callbacks
+    ended_at: float | None = None  # of the program that looptop started
+    exit_status: int | None = None  # likewise
+    leaving: bool = False  # the person has asked it to stop
 
 
 def banner(store: Store, news: News) -> tuple[str, str] | None:
@@ -71,12 +72,12 @@ def status_text(status: Status) -> str:
 
 def _end(news: News) -> tuple[str, str] | None:
     """The program has ended, or the connection broke: when, and what comes next."""
-    guest, status = news.guest, news.status
+    status = news.status
     since = fmt.age(max(news.now - status.since, 0.0))
-    if guest is not None and guest.ended_at is not None:
-        ago = fmt.age(max(news.now - guest.ended_at, 0.0))
+    if news.ended_at is not None:
+        ago = fmt.age(max(news.now - news.ended_at, 0.0))
         return (
-            f"the program {status_words(guest.program.exit_status)} {ago} ago; its last state stays; q leaves",
+            f"the program {status_words(news.exit_status)} {ago} ago; its last state stays; q leaves",
             "warn",
         )
     if status.state == "silent":
@@ -103,7 +104,7 @@ def _blocked(store: Store, slow: float) -> tuple[str, str] | None:
 
 
 def _own(news: News) -> tuple[str, str] | None:
-    if news.guest is not None and news.guest.leaving:
+    if news.leaving:
         return ("stopping the program …; q again stops it harder", "warn")
     if news.notice is not None and news.now - news.notice.at < NOTICE_SECONDS:
         return (news.notice.text, news.notice.style)

@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from monitor.errors import LooptopError
-from monitor.tui.paint import safe
+from monitor.tui.base.paint import safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,7 +9,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from monitor.tui.paint import safe
+from monitor.tui.base.paint import safe
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from monitor.sources.base import Source
-    from monitor.tui.paint import Part
-    from monitor.tui.program import Program
+    from monitor.tui.base.paint import Part
+    from monitor.tui.base.program import Program
 
 
 @dataclass(frozen=True, slots=True)

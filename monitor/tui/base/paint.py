@@ -16,7 +16,7 @@ from monitor.formatting import clean
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from monitor.tui.theme import Palette
+    from monitor.tui.base.theme import Palette
 
 Part = tuple[str, str | Style]
 """A piece of text and the name of its style in the palette; a style itself for what a program coloured."""

@@ -1,0 +1,92 @@
+"""What the screens need of the app, beside what the controllers need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from monitor.tui.base.dashboard import Dashboard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from monitor.findings.model import Finding
+    from monitor.findings.rules.engine import Findings
+    from monitor.store.store import Store
+    from monitor.tui.base.theme import Palette
+    from monitor.tui.controllers.child_program import Guest
+    from monitor.tui.controllers.player import Player
+    from monitor.tui.controllers.recording import Tape
+    from monitor.tui.controllers.subscription import Wishes
+    from monitor.tui.controllers.task_control import Control
+    from monitor.tui.widgets.header import Situation
+    from monitor.tui.widgets.source_view import Sources
+    from monitor.tui.widgets.tabs import Tab
+
+
+class ScreensDashboard(Dashboard, Protocol):
+    """The app with its controllers."""
+
+    @property
+    def view(self) -> Store:
+        """The store to show: the live one, or the frozen copy during a pause."""
+
+    @property
+    def palette(self) -> Palette:
+        """The colours to draw with."""
+
+    @property
+    def current_mode(self) -> str:
+        """The mode of the main screen in use."""
+
+    @property
+    def sources(self) -> Sources:
+        """The source files of the program, as found on this machine."""
+
+    @property
+    def findings(self) -> Findings:
+        """All findings, dismissed ones included."""
+
+    @property
+    def guest(self) -> Guest | None:
+        """The program that looptop started."""
+
+    @property
+    def player(self) -> Player | None:
+        """The controls of the recording, if one is played."""
+
+    @property
+    def tape(self) -> Tape:
+        """The recording that is being made."""
+
+    @property
+    def wishes(self) -> Wishes:
+        """What this viewer asks of the probe."""
+
+    @property
+    def control(self) -> Control:
+        """Requests that change the program."""
+
+    @property
+    def loops_below(self) -> Callable[[int], str] | None:
+        """Describes the child processes of a pid that have event loops."""
+
+    def situation(self) -> Situation:
+        """Returns what the header shows beside the store."""
+
+    def banner(self) -> tuple[str, str] | None:
+        """Returns the text of the banner and its style, if there is one."""
+
+    def tabs(self) -> Sequence[Tab]:
+        """Returns the tabs of the main screens."""
+
+    def found(self) -> list[Finding]:
+        """Returns the findings that are not dismissed, the worst first."""
+
+    def dismiss(self, finding: Finding) -> None:
+        """Hides a finding, or shows it again."""
+
+    def open_task(self, task_id: int) -> None:
+        """Opens the page of a task, live or ended."""
+
+    def look_soon(self) -> None:
+        """Repaints the visible screen after the current message, before the next tick."""

@@ -11,111 +11,291 @@ import probes
 
 ROOT = Path(__file__).parent.parent
 THIRD = {"textual", "rich", "psutil", "msgspec", "click", "aiohttp", "uvloop"}
-BEYOND_THE_WIRE = ("textual", "rich", "monitor.store", "monitor.sources", "monitor.plain", "monitor.tui")
+
+ALLOWED = {
+    # What goes into the watched program.
+    "probes.__main__": "",
+    "probes.base": "",
+    "probes.boot": "",
+    "probes.decorators": "",
+    "probes.hooks": "probes.base",
+    "probes.sampling": "probes.base probes.hooks",
+    "probes.inspection": "probes.base probes.hooks probes.sampling",
+    "probes.memory": "probes.base probes.sampling",
+    "probes.serving": "probes.base probes.hooks probes.sampling probes.inspection probes.memory",
+    "probes.probe": "probes.base probes.hooks probes.sampling probes.inspection probes.memory probes.serving",
+    "probes.start": "probes.base probes.probe",
+    "probes": "probes.decorators probes.probe probes.start",
+    # The viewer's side.
+    "monitor": "",
+    "monitor.errors": "",
+    "monitor.formatting": "",
+    "monitor.terminal": "",
+    "monitor.check": "monitor.errors",
+    "monitor.guard": "monitor.errors monitor.formatting",
+    "monitor.parsing": "monitor.errors",
+    "monitor.protocol": "probes.base monitor.errors",
+    "monitor.store": "probes.base monitor.errors monitor.formatting monitor.parsing monitor.protocol",
+    "monitor.transport": "probes.base monitor.errors monitor.protocol",
+    "monitor.store.codec": "probes.base monitor.protocol",
+    "monitor.findings": "monitor.errors monitor.formatting monitor.store",
+    "monitor.attach.inject": "probes.base monitor.errors monitor.transport",
+    "monitor.attach": (
+        "probes.base monitor.errors monitor.parsing monitor.protocol monitor.transport monitor.attach.inject"
+    ),
+    "monitor.sources": "monitor.errors monitor.protocol monitor.transport monitor.attach",
+    "monitor.recording": (
+        "probes.base monitor.errors monitor.formatting monitor.guard monitor.parsing monitor.protocol "
+        "monitor.store monitor.transport monitor.attach monitor.sources"
+    ),
+    "monitor.tui.base": "monitor.formatting monitor.protocol monitor.store monitor.sources",
+    "monitor.findings.rules": "monitor.formatting monitor.protocol monitor.store monitor.findings monitor.recording",
+    "monitor.tui.dialogs": "monitor.errors monitor.tui.base",
+    "monitor.tui.terminal": "monitor.errors monitor.terminal monitor.tui.base",
+    "monitor.tui.widgets": "monitor.formatting monitor.protocol monitor.store monitor.sources monitor.tui.base",
+    "monitor.samples": (
+        "monitor.errors monitor.formatting monitor.protocol monitor.store monitor.transport monitor.findings "
+        "monitor.attach monitor.findings.rules"
+    ),
+    "monitor.tui.controllers": (
+        "monitor.errors monitor.formatting monitor.parsing monitor.protocol monitor.store monitor.findings "
+        "monitor.recording monitor.tui.base monitor.findings.rules monitor.tui.dialogs monitor.tui.terminal "
+        "monitor.tui.widgets"
+    ),
+    "monitor.tui.rows": (
+        "monitor.formatting monitor.store monitor.findings monitor.tui.base monitor.findings.rules monitor.tui.widgets"
+    ),
+    "monitor.plain": (
+        "probes.base monitor.errors monitor.formatting monitor.terminal monitor.check monitor.guard "
+        "monitor.protocol monitor.store monitor.transport monitor.findings monitor.attach monitor.recording "
+        "monitor.findings.rules monitor.samples"
+    ),
+    "monitor.tui.pages": (
+        "monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base "
+        "monitor.tui.widgets monitor.tui.rows"
+    ),
+    "monitor.tui.screens": (
+        "monitor.errors monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base "
+        "monitor.findings.rules monitor.tui.widgets monitor.tui.controllers monitor.tui.rows "
+        "monitor.tui.pages"
+    ),
+    "monitor.tui": (
+        "monitor.errors monitor.formatting monitor.terminal monitor.protocol monitor.store monitor.findings "
+        "monitor.sources monitor.recording monitor.tui.base monitor.findings.rules monitor.tui.terminal "
+        "monitor.tui.widgets monitor.tui.controllers monitor.tui.screens"
+    ),
+    "monitor.cli": (
+        "monitor.errors monitor.formatting monitor.terminal monitor.check monitor.guard monitor.parsing "
+        "monitor.store monitor.transport monitor.findings monitor.attach monitor.sources monitor.recording "
+        "monitor.tui.base monitor.findings.rules monitor.samples monitor.plain monitor.tui"
+    ),
+    "monitor.__main__": "monitor.cli",
+}
+"""Which package may import which, for typing too. A module beside packages is a package of its own; nobody imports back."""
+
+KNOWN_CIRCLES: list[tuple[str, ...]] = [
+    ("monitor.store", "monitor.store.codec"),
+]
+"""Within these (a package, and those below the last of them) imports still run back. No new ones are let in."""
+
+ONLY_MODULE = {"probes.base": "probes.base.protocol"}
+"""Of what goes into the watched program, the viewer's side imports this module only."""
+
+THIRD_PARTY = {
+    "click": "monitor.cli monitor.guard",
+    "msgspec": "monitor.attach monitor.findings.rules monitor.plain monitor.protocol monitor.recording monitor.store monitor.transport",
+    "psutil": "monitor.attach monitor.recording monitor.transport monitor.tui.terminal",
+    "rich": "monitor.plain monitor.tui.base monitor.tui.terminal monitor.tui.widgets",
+    "textual": "monitor.tui",
+    "zstandard": "monitor.recording",
+}
+"""Who may load a library; those below such a package may, too. The probe may load none."""
+
+ELSEWHERE = {"sample_apps", "sitecustomize", "_remote_debugging"}  # the last: standard library, from 3.14
+
+NOT_FOR = {
+    "monitor.store": "socket select asyncio",
+    "monitor.findings": "socket select asyncio",
+    "monitor.tui": "socket select asyncio.streams monitor.sources.live",
+    "monitor": "tests benchmarks sample_apps.demo",
+    "sample_apps": "tests benchmarks monitor",
+}
+"""Modules that a package and those below it may not import. Frames come to the store and the screens ready-made."""
 
 
-def imports(path):
-    """The modules that a file imports, absolute names; relative ones begin with a dot."""
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+def modules(top):
+    """Each module of a top package: its name and its file."""
+    for path in sorted((ROOT / top).rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        yield name.removesuffix(".__init__"), path
+
+
+def package_of(module):
+    """The package that a module is in, as the table calls it."""
+    parts = module.split(".")
+    if (ROOT / Path(*parts)).is_dir():
+        return module
+    return module if len(parts) <= 2 else module.rpartition(".")[0]
+
+
+def is_module(name):
+    path = ROOT / Path(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def imports(module, path, text=None):
+    """What a module imports, with the line: absolute names, of a module where the name is one."""
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text() if text is None else text, str(path))):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            module = "." * node.level + (node.module or "")
-            names = [alias.name for alias in node.names]
-            if module in ("probes", "monitor", "sample_apps", "."):
-                yield from ((f"{module.rstrip('.')}.{name}", node.lineno) for name in names)
-            else:
-                yield module, node.lineno
-
-
-def wrong(folder, is_wrong):
-    found = []
-    for path in sorted((ROOT / folder).rglob("*.py")) if (ROOT / folder).is_dir() else [ROOT / folder]:
-        relative = path.relative_to(ROOT)
-        found += [f"{relative}:{line} imports {name}" for name, line in imports(path) if is_wrong(name)]
-    return found
+            source = (
+                ".".join([*package[: len(package) - node.level + 1], node.module or ""]) if node.level else node.module
+            )
+            source = source.strip(".")
+            for alias in node.names:
+                name = f"{source}.{alias.name}"
+                yield (name if is_module(name) else source), node.lineno
 
 
 def within(name, *packages):
     return any(name == package or name.startswith(package + ".") for package in packages)
 
 
-def test_probes_import_nothing_but_the_standard_library_and_each_other_relatively():
-    def is_wrong(name):
-        return (
-            not name.startswith(".")
-            and name.partition(".")[0] not in sys.stdlib_module_names
-            and name != "sitecustomize"
+def in_a_known_circle(one, other):
+    return any(all(within(name, *circle) for name in (one, other)) for circle in KNOWN_CIRCLES)
+
+
+def objections(module, path, text=None):
+    """A sentence for each import of a module that the tables do not allow."""
+    package = package_of(module)
+    may = ALLOWED.get(package, "").split()
+    for name, line in dict.fromkeys(imports(module, path, text)):
+        at = f"{path.relative_to(ROOT)}:{line} imports {name}"
+        if name.partition(".")[0] in ("probes", "monitor"):
+            other = package_of(name)
+            if other != package and other not in may and not in_a_known_circle(package, other):
+                yield f"{at}: {package} may not import {other}, only {', '.join(may) or 'nothing of ours'}"
+            elif other in ONLY_MODULE and within(package, "monitor") and name != ONLY_MODULE[other]:
+                yield f"{at}: {package} may import {ONLY_MODULE[other]} of it, nothing else"
+        elif (library := name.partition(".")[0]) in THIRD_PARTY:
+            if not within(package, *THIRD_PARTY[library].split()):
+                yield f"{at}: {package} may not load {library}, only {THIRD_PARTY[library]} may"
+        elif library not in sys.stdlib_module_names and library not in ELSEWHERE:
+            yield f"{at}: {library} is neither in the standard library nor in THIRD_PARTY"
+        for own, barred in NOT_FOR.items():
+            if within(module, own) and within(name, *barred.split()):
+                yield f"{at}: {own} may import none of {barred}"
+
+
+def arrows():
+    """The imports there are, between packages."""
+    found = {}
+    for top in ("probes", "monitor"):
+        for module, path in modules(top):
+            package = package_of(module)
+            others = {package_of(name) for name, _ in imports(module, path) if within(name, "probes", "monitor")}
+            found.setdefault(package, set()).update(others - {package})
+    return found
+
+
+def circle(graph):
+    """The packages of one circle, or nothing."""
+    rest = {package: set(others) & set(graph) for package, others in graph.items()}
+    while free := [package for package, others in rest.items() if not others]:
+        rest = {package: others - set(free) for package, others in rest.items() if package not in free}
+    return sorted(rest)
+
+
+@pytest.mark.parametrize("top", ["probes", "monitor"])
+def test_imports_are_those_of_the_tables(top):
+    wrong = [sentence for module, path in modules(top) for sentence in objections(module, path)]
+    assert not wrong, "\n".join(["", *wrong])
+
+
+def test_every_package_is_in_the_table_and_no_other():
+    assert sorted(ALLOWED) == sorted(arrows())
+
+
+def test_the_table_allows_nothing_that_nobody_imports():
+    there = arrows()
+    unused = [
+        f"{one} -> {other}" for one, others in ALLOWED.items() for other in others.split() if other not in there[one]
+    ]
+    unused += [
+        f"{package} loads {library}"
+        for library, packages in THIRD_PARTY.items()
+        for package in packages.split()
+        if not any(
+            within(module, package) and within(name, library)
+            for module, path in modules("monitor")
+            for name, _ in imports(module, path)
         )
+    ]
+    assert not unused, f"take out of the table, nobody does it any more: {unused}"
 
-    assert wrong("probes", is_wrong) == []
+
+def test_no_package_imports_back():
+    kept = {
+        one: {other for other in others.split() if not in_a_known_circle(one, other)} for one, others in ALLOWED.items()
+    }
+    assert not circle(kept), f"the table has a circle: {circle(kept)}"
 
 
-def test_the_monitor_imports_of_probes_the_wire_only():
-    def is_wrong(name):
-        return within(name, "probes") and name not in ("probes.base", "probes.base.protocol")
-
-    assert wrong("monitor", is_wrong) == []
+def test_known_circles_are_still_there():
+    there = arrows()
+    for known in KNOWN_CIRCLES:
+        inner = {
+            one: {other for other in others if within(other, *known)}
+            for one, others in there.items()
+            if within(one, *known)
+        }
+        assert circle(inner), (
+            f"no circle is left in {known}: take it out of KNOWN_CIRCLES and put its arrows into ALLOWED"
+        )
 
 
 @pytest.mark.parametrize(
-    ("folder", "forbidden"),
+    ("module", "text", "sentence"),
     [
         (
-            "monitor/store",
-            ("textual", "rich", "socket", "click", "psutil", "monitor.tui", "monitor.plain", "monitor.sources"),
+            "probes/base/sites.py",
+            "import os\nfrom ..hooks.records import TaskRecord",
+            "probes/base/sites.py:2 imports probes.hooks.records: probes.base may not import probes.hooks, only nothing of ours",
         ),
-        ("monitor/store", ("monitor.attach", "monitor.cli", "monitor.terminal", "monitor.attach.targets")),
+        ("probes/hooks/loops.py", "from ..base import sites", None),
+        ("probes/hooks/loops.py", "import msgspec", "probes.hooks may not load msgspec, only"),
         (
-            "monitor/findings",
-            ("textual", "rich", "socket", "click", "psutil", "asyncio", "monitor.tui", "monitor.plain"),
-        ),
-        ("monitor/findings", ("monitor.sources", "monitor.attach", "monitor.cli", "sample_apps")),
-        ("monitor/store", ("monitor.findings",)),
-        ("monitor/protocol/frames.py", BEYOND_THE_WIRE),
-        ("monitor/protocol/keyframes.py", BEYOND_THE_WIRE),
-        ("monitor/protocol/memory_frames.py", BEYOND_THE_WIRE),
-        (
-            "monitor/sources",
-            ("textual", "rich", "click", "monitor.store", "monitor.plain", "monitor.tui", "monitor.cli"),
-        ),
-        ("monitor/attach/find.py", ("textual", "rich", "click", "monitor.store", "monitor.sources")),
-        ("monitor/attach/programs.py", ("textual", "rich", "click", "monitor.store", "monitor.sources")),
-        ("monitor/attach", ("textual", "rich", "click", "monitor.store", "monitor.plain", "monitor.cli")),
-        (
-            "monitor/attach/targets.py",
-            ("textual", "rich", "click", "monitor.store", "monitor.plain", "monitor.tui", "monitor.cli"),
+            "monitor/sources/live.py",
+            "if TYPE_CHECKING:\n    from monitor.tui import app",
+            "may not import monitor.tui, only",
         ),
         (
-            "monitor/check",
-            ("textual", "rich", "click", "monitor.store", "monitor.sources", "monitor.plain", "monitor.cli"),
+            "monitor/protocol/frames.py",
+            "from probes.base import sites",
+            "may import probes.base.protocol of it, nothing else",
         ),
-        ("monitor/plain", ("textual", "click", "monitor.tui", "monitor.cli")),
-        ("monitor/tui", ("socket", "select", "asyncio.streams", "msgspec", "monitor.attach", "monitor.cli")),
-        ("monitor/tui", ("monitor.transport.connection", "monitor.sources.live", "monitor.attach.targets")),
-        ("monitor", ("sample_apps.demo", "benchmarks", "tests")),
-        ("sample_apps", ("monitor", "benchmarks")),
+        ("monitor/store/store.py", "import textual.app", "monitor.store may not load textual, only monitor.tui may"),
+        ("monitor/store/store.py", "import requests", "requests is neither in the standard library nor in THIRD_PARTY"),
+        ("monitor/tui/app.py", "import socket", "monitor/tui/app.py:1 imports socket: monitor.tui may import none of"),
     ],
 )
-def test_no_import_runs_back(folder, forbidden):
-    assert wrong(folder, lambda name: within(name, *forbidden)) == []
+def test_a_wrong_import_is_reported_in_a_sentence(module, text, sentence):
+    path = ROOT / module
+    found = list(objections(".".join(path.relative_to(ROOT).with_suffix("").parts), path, text))
+    assert not found if sentence is None else sentence in found[0]
 
 
-TUI_FLOORS = ("base", "terminal widgets", "rows", "pages", "dialogs", "controllers", "screens")
-
-
-@pytest.mark.parametrize("floor", range(len(TUI_FLOORS)))
-def test_a_package_of_the_dashboard_imports_only_what_is_below_it(floor):
-    below = {name for names in TUI_FLOORS[:floor] for name in names.split()}
-    for package in TUI_FLOORS[floor].split():
-        allowed = [f"monitor.tui.{name}" for name in (*below, package)]
-        is_wrong = lambda name: within(name, "monitor.tui") and not within(name, *allowed)  # noqa: B023, E731
-        assert wrong(f"monitor/tui/{package}", is_wrong) == []
-
-
-def test_samples_import_of_probes_what_any_program_may():
-    for_users = {f"probes.{name}" for name in probes.__all__}
-    assert wrong("sample_apps", lambda name: within(name, "probes") and name not in for_users) == []
+def test_samples_import_what_any_program_may():
+    for_users = {f"probes.{name}" for name in probes.__all__} | {"probes"}
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for module, path in modules("sample_apps")
+        for name, line in imports(module, path)
+        if within(name, "probes", *NOT_FOR["sample_apps"].split()) and name not in for_users
+    ]
+    assert wrong == []
 
 
 def loaded(code, *watched):

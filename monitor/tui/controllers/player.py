@@ -7,8 +7,8 @@ import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from monitor.findings.replay import Replay
 from monitor.findings.rules.engine import Findings
+from monitor.findings.rules.replay import Replay
 from monitor.recording.time_parsing import parse_time
 from monitor.tui.dialogs.form import Field, FormScreen
 from monitor.tui.widgets.timeline import Mark, Playing, offset

@@ -6,8 +6,8 @@ import random
 import pytest
 from scripted import Script, record
 
-from monitor.findings.replay import Replay
 from monitor.findings.rules.engine import Findings
+from monitor.findings.rules.replay import Replay
 from monitor.protocol.frames import Tick
 from monitor.recording.reader import Recording
 from monitor.recording.replay_frames import walk

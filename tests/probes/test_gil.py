@@ -1,6 +1,7 @@
 """A callback that waits for the GIL is told apart from one that blocks, and who had it is named."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,46 +72,67 @@ LINES = {
 needs_kernel = pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="the kernel does not tell")
 
 
-def watched(folder: Path, *what: str, python: str, times: int = 4, pure: bool = False) -> tuple[Viewer, list[Any]]:
-    """Slow callbacks of a program whose threads and loop do what is said."""
+def watched(
+    folder: Path, *what: str, python: str, enough: Callable[[Viewer, list[Any]], bool], pure: bool = False
+) -> tuple[Viewer, list[Any]]:
+    """Slow callbacks of a program whose threads and loop do what is said: as many as `enough` wants, for a minute."""
     with Program(PROGRAM, *what, folder=folder, python=python, env={"LOOPTOP_PURE": "1"} if pure else {}) as program:
         program.expect("ready", 60)
         with program.viewer() as viewer:
             viewer.ticks(1)
             program.say()
-            viewer.until(lambda: len(viewer.of_kind("slow_callback")) >= times, "slow callbacks", 60)
-            slow = viewer.of_kind("slow_callback")
-            for event in slow:
-                print(what, *(event.get(key) for key in ("duration", "starved", "gil", "samples", "held_by")))
-            return viewer, slow
+            try:
+                viewer.until(lambda: enough(viewer, viewer.of_kind("slow_callback")), "clear evidence", 60)
+            finally:
+                for event in viewer.of_kind("slow_callback"):
+                    print(what, *(event.get(key) for key in ("duration", "starved", "gil", "samples", "held_by")))
+            return viewer, viewer.of_kind("slow_callback")
+
+
+def holders(slow: list[Any]) -> list[Any]:
+    return [event["held_by"] for event in slow if event.get("held_by")]
+
+
+def lines(viewer: Viewer, stacks: list[Any]) -> list[Any]:
+    """The blamed lines, as (file, line, function)."""
+    return [viewer.site(each["stack"][each["blame"]]) for each in stacks if each["stack"]]
 
 
 @needs_kernel
 @pytest.mark.parametrize("hog", ["exploding", "counting"])
 def test_the_thread_that_had_the_gil_is_named(hog: str, tmp_path: Path, python: str) -> None:
     number = 1 if hog == "exploding" else 8
-    viewer, slow = watched(tmp_path, hog, str(number), "innocent", python=python, times=8 if number == 1 else 4)
-    waited = sum(event.get("gil", 0) for event in slow)
-    # The watchdog gets the GIL as late as the loop: after a long call of C it is not always clear who waited for what.
-    assert waited > (0.1 if hog == "exploding" else 0.4) * sum(event["duration"] - event["starved"] for event in slow)
-    holders = [event["held_by"] for event in slow if event.get("held_by")]
-    places = [viewer.site(holder["stack"][holder["blame"]]) for holder in holders]
-    # The loop may get the GIL first: then the thread is met one statement later.
-    right = [place for place in places if place[2] == hog and abs(place[1] - LINES[hog]) <= 1]
-    assert len(right) >= 0.7 * len(holders) > 0
-    assert all(holder["thread"].startswith("hog-") for holder in holders)
-    assert max(holder["threads"] for holder in holders) >= number / 2
+
+    def enough(viewer: Viewer, slow: list[Any]) -> bool:
+        # The watchdog gets the GIL as late as the loop: not each callback shows who waited for what.
+        held = holders(slow)
+        # The loop may get the GIL first: then the thread is met one statement later.
+        right = [place for place in lines(viewer, held) if place[2] == hog and abs(place[1] - LINES[hog]) <= 1]
+        return (
+            len(right) >= 3
+            and len(right) >= 0.7 * len(held)
+            and sum(event.get("gil", 0) for event in slow) > 300_000
+            and max(holder["threads"] for holder in held) >= number / 2
+        )
+
+    _, slow = watched(tmp_path, hog, str(number), "innocent", python=python, enough=enough)
+    assert all(holder["thread"].startswith("hog-") for holder in holders(slow))
+    assert all(event.get("gil", 0) <= event["duration"] for event in slow)
 
 
 @needs_kernel
 @pytest.mark.parametrize("step", ["napping", "locked", "computing"])
 def test_what_blocks_beside_a_busy_thread_does_not_wait_for_the_gil(step: str, tmp_path: Path, python: str) -> None:
     hog = "sleeping" if step == "computing" else "counting"
-    viewer, slow = watched(tmp_path, hog, "2", step, python=python)
-    slow = [event for event in slow if event["duration"] > 200_000]
-    assert sum(event.get("gil", 0) for event in slow) < 0.2 * sum(event["duration"] for event in slow)
-    places = [viewer.site(event["stack"][event["blame"]]) for event in slow if event["stack"]]
-    assert places and all(place[2] == step for place in places)
+
+    def enough(viewer: Viewer, slow: list[Any]) -> bool:
+        # On a crowded machine a step also waits for the GIL after its nap, and truly so: not in most of them.
+        long = [event for event in slow if event["duration"] > 200_000]
+        clear = [event for event in long if event.get("gil", 0) < 0.2 * event["duration"]]
+        right = [place for place in lines(viewer, clear) if place[2] == step]
+        return len(right) >= 4 and len(right) >= 0.7 * len(long)
+
+    watched(tmp_path, hog, "2", step, python=python, enough=enough)
 
 
 def test_static_data_has_the_runtime_on_each_python(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_the_file_of_the_folder_wins_key_by_key(place):
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
-        ("[findings", "is no TOML"),
+        ("[findings", "is not valid TOML"),
         (b"[findings]\nx = '\xff'", "is not UTF-8"),
         ("findings = 3", "findings must be a table"),
         ("[findings.dedlock]\nafter = 1", "findings.dedlock: no such kind: did you mean deadlock?"),
@@ -55,7 +55,7 @@ def test_the_file_of_the_folder_wins_key_by_key(place):
         ("[findings.deadlock]\nafter = 'x'", "findings.deadlock.after must be a number"),
         ("[findings.deadlock]\noff = 1", "findings.deadlock.off must be true or false"),
         ("[findings]\nhold = []", "findings.hold must be a number"),
-        ("x = " + "[" * 100_000, "is no TOML"),
+        ("x = " + "[" * 100_000, "is not valid TOML"),
     ],
 )
 def test_a_bad_file_is_one_line_that_names_it(place, text, cause):
@@ -69,7 +69,7 @@ def test_a_bad_file_is_one_line_that_names_it(place, text, cause):
 
 def test_a_file_that_is_a_folder(place, tmp_path):
     (tmp_path / "project" / "looptop.toml").mkdir(parents=True)
-    with pytest.raises(UsageError, match="can not be read"):
+    with pytest.raises(UsageError, match="cannot be read"):
         place()
 
 

@@ -103,7 +103,7 @@ ONLY_MODULE = {"probes.base": "probes.base.protocol"}
 
 THIRD_PARTY = {
     "click": "monitor.cli monitor.guard",
-    "msgspec": "monitor.attach monitor.findings.rules monitor.plain monitor.protocol monitor.recording monitor.store monitor.transport",
+    "msgspec": "monitor.attach monitor.findings monitor.plain monitor.protocol monitor.recording monitor.store monitor.transport",
     "psutil": "monitor.attach monitor.recording monitor.transport monitor.tui.terminal",
     "rich": "monitor.plain monitor.tui.base monitor.tui.terminal monitor.tui.widgets",
     "textual": "monitor.tui",

@@ -13,7 +13,7 @@ from samples_page import page
 from monitor.check.rules import RULES
 from monitor.findings.columns import GLYPHS
 from monitor.findings.kinds import KINDS
-from monitor.plain.check import cures
+from monitor.plain.check import fixes
 from monitor.recording.compare import FIGURES
 from monitor.store.columns import TASKS
 from monitor.tui.base.keys import keys_table
@@ -79,7 +79,7 @@ def columns() -> str:
 def rules() -> str:
     """The rules of `looptop check`, for docs/check.md."""
     rows = [
-        f"| `{rule.code}` | {rule.name} | {rule.why} | {'; '.join(cures(rule))} | {rule.ruff and f'`{rule.ruff}`'} |"
+        f"| `{rule.code}` | {rule.name} | {rule.why} | {'; '.join(fixes(rule))} | {rule.ruff and f'`{rule.ruff}`'} |"
         for rule in RULES.values()
     ]
     return "| code | name | why | write | ruff |\n|---|---|---|---|---|\n" + "\n".join(rows)
@@ -88,10 +88,10 @@ def rules() -> str:
 def kinds() -> str:
     """The kinds of findings, for docs/findings.md: a list to find them in, then each with its thresholds."""
     lines = ["✗ something is broken, ! something will be. The worst first, as on the screen.", ""]
-    lines += ["| | kind | what | sample | cure |", "|---|---|---|---|---|"]
+    lines += ["| | kind | what | sample | fix |", "|---|---|---|---|---|"]
     lines += [
         f"| {GLYPHS[kind.weight]} | [`{kind.key}`](#{kind.key}) | {kind.title} "
-        f"| {_sample(kind.sample)} | {_sample(kind.cure)} |"
+        f"| {_sample(kind.sample)} | {_sample(kind.fix)} |"
         for kind in KINDS
     ]
     for kind in KINDS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from monitor.plain.sample_objects import cures_of
+from monitor.plain.sample_objects import fixes_of
 from sample_apps.catalogue import TOPICS, Sample, samples
 from sample_apps.vocabulary import NotSeenYet
 
@@ -15,7 +15,7 @@ Made by `make docs` from `sample_apps/`. {number} small programs that each show 
 right; each says what a monitor must see of it, and `looptop samples check` finds out whether it does.
 [sample_apps/README.md](../sample_apps/README.md) says how to add one.
 
-    looptop samples list             what there is, and which is the cure of which
+    looptop samples list             what there is, and which is the fix for which
     looptop samples run NAME         the dashboard on one of them
     looptop samples show NAME        its source, with the lines that something is expected of
     looptop samples check [NAME…]    runs them under the probe: is what they cause seen?
@@ -35,12 +35,12 @@ one of them is seen after all.
 def page() -> str:
     """The page."""
     listed = samples()
-    cures = cures_of(listed)
+    fixes = fixes_of(listed)
     text = _HEAD.format(number=len(listed))
     for topic, title in TOPICS.items():
         here = [sample for sample in listed if sample.topic == topic]
         text += f"\n## {title}\n\n| sample | its pair | what it shows |\n|---|---|---|\n"
-        text += "".join(f"| {_link(one.name)} | {_pair(one, cures)} | {one.sentence} |\n" for one in here)
+        text += "".join(f"| {_link(one.name)} | {_pair(one, fixes)} | {one.sentence} |\n" for one in here)
         text += "".join(_section(sample) for sample in here)
     gaps = [(sample, gap) for sample in listed for gap in sample.expectations if isinstance(gap, NotSeenYet)]
     text += _GAPS + "".join(f"| {_link(one.name)} | {_text(gap.sentence)} | {gap.because} |\n" for one, gap in gaps)
@@ -56,11 +56,11 @@ def _text(sentence: str) -> str:
     return re.sub(r"[\w-]*\*[\w*-]*", lambda found: f"`{found[0]}`", sentence)
 
 
-def _pair(sample: Sample, cures: dict[str, list[str]]) -> str:
-    if sample.cure is not None:
-        return f"cure: {_link(sample.cure)}"
-    wrong = cures.get(sample.name)
-    return f"cures {', '.join(map(_link, wrong))}" if wrong else ""
+def _pair(sample: Sample, fixes: dict[str, list[str]]) -> str:
+    if sample.fix is not None:
+        return f"fix: {_link(sample.fix)}"
+    wrong = fixes.get(sample.name)
+    return f"fixes {', '.join(map(_link, wrong))}" if wrong else ""
 
 
 def _section(sample: Sample) -> str:

@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="accept_in_aenter",
     topic="generators",
     sentence="An async context manager accepts a connection as it is entered, and closes it as it is left.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="socket", task="host", at_least=1),
         AwaitStack(task="host", through=("enters", "accepts")),

@@ -2,7 +2,7 @@
 
 What you see: `order-*` tasks that are done as soon as they are made.
 
-This is the cure of `across_threads_unsafe`.
+This is the fix for `across_threads_unsafe`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="across_threads",
     topic="loops",
     sentence="A thread makes tasks of another thread's loop by run_coroutine_threadsafe, which wakes it.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="order-*", outcome="done", at_most=0.1, times=4),
         NoSlowCallback(),

@@ -7,7 +7,7 @@ that goes unseen, and once in a while it corrupts a queue.
 What you see: tasks that need no time at all are 1 to 25 ms old when they end. They are not as old as unwatched,
 since the probe wakes the loop 40 times a second to measure its lag.
 
-The cure: `run_coroutine_threadsafe` and `call_soon_threadsafe`, which wake it (`across_threads`).
+The fix: `run_coroutine_threadsafe` and `call_soon_threadsafe`, which wake it (`across_threads`).
 """
 
 import asyncio
@@ -21,7 +21,7 @@ SAMPLE = Sample(
     name="across_threads_unsafe",
     topic="loops",
     sentence="A thread makes tasks of another thread's loop, which sleeps on and runs them late.",
-    cure="across_threads",
+    fix="across_threads",
     expectations=(
         TaskEnded(task="order-*", outcome="done", at_least=0.001, times=4),
         NotSeenYet(

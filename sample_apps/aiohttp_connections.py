@@ -23,7 +23,7 @@ SAMPLE = Sample(
     name="aiohttp_connections",
     topic="networks",
     sentence="A hundred pages are fetched at once, over a hundred connections.",
-    cure=None,
+    fix=None,
     expectations=(
         Tasks(site="fetches", at_least=100, at_most=100),
         TaskEnded(task="fetch-*", outcome="done", times=100, at_most=2.5),

@@ -5,7 +5,7 @@ the connection pool; their ages tell: some are done after half a second, the las
 not slow, the loop is not busy, and still everything takes ten times as long. aiohttp's own limit is 100 (and
 a page of a server that hangs holds one of them until its timeout).
 
-The cure: a limit that fits (`aiohttp_connections`), and a timeout for those that hang (`aiohttp_timeouts`).
+The fix: a limit that fits (`aiohttp_connections`), and a timeout for those that hang (`aiohttp_timeouts`).
 """
 
 from sample_apps.aiohttp_connections import rounds
@@ -25,7 +25,7 @@ SAMPLE = Sample(
     name="aiohttp_limit",
     topic="networks",
     sentence="A hundred pages are fetched over ten connections, and ninety tasks wait for one of them.",
-    cure="aiohttp_connections",
+    fix="aiohttp_connections",
     expectations=(
         Tasks(task="fetch-*", at_least=90),
         Waiting(kind="future", task="fetch-*", at_least=1),

@@ -4,7 +4,7 @@ What you see: slow callbacks at the line that renders, in aiohttp's task of whic
 the report, while the `client-*` tasks of the other handlers wait for answers that take a millisecond
 otherwise. In a server all connections share one loop, so that one bad handler makes every page slow.
 
-The cure is that of `cpu_bound`: render in a process pool. (Needs aiohttp; try `--uvloop` as well.)
+The fix is that of `cpu_bound`: render in a process pool. (Needs aiohttp; try `--uvloop` as well.)
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SAMPLE = Sample(
     name="aiohttp_server",
     topic="networks",
     sentence="A web server has ten clients, and one of its three pages blocks the loop.",
-    cure="cpu_bound_pool",
+    fix="cpu_bound_pool",
     expectations=(
         SlowCallback(task="*", line="renders", at_least=0.13, at_most=0.6, times=3),
         Waiting(kind="sleep", task="client-*", at_least=1),

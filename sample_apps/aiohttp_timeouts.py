@@ -23,7 +23,7 @@ SAMPLE = Sample(
     name="aiohttp_timeouts",
     topic="networks",
     sentence="A client waits 0.3 s for a page, unless it is told that this one takes longer.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="quick-*", outcome="done", times=2),
         TaskEnded(task="impatient-*", outcome="failed", exception="TimeoutError", times=2, at_least=0.25),

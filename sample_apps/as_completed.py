@@ -15,7 +15,7 @@ SAMPLE = Sample(
     name="as_completed",
     topic="tasks",
     sentence="Eight runners come in one by one, as as_completed tells it, until the time is over.",
-    cure=None,
+    fix=None,
     expectations=(
         AwaitStack(task="race", through=("comes",)),
         Tasks(task="runner-*", at_least=2, at_most=8),

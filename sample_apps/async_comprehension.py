@@ -15,7 +15,7 @@ SAMPLE = Sample(
     name="async_comprehension",
     topic="generators",
     sentence="A task builds lists by comprehension: of an async generator, and of awaits.",
-    cure=None,
+    fix=None,
     expectations=(
         AwaitStack(task="collector", through=("lists", "measures")),
         AwaitStack(task="collector", through=("awaits", "squares")),

@@ -15,7 +15,7 @@ SAMPLE = Sample(
     name="async_generator",
     topic="generators",
     sentence="A task reads page after page of an async generator, which waits for each.",
-    cure=None,
+    fix=None,
     expectations=(
         AwaitStack(task="reader", through=("reads", "turns")),
         Tasks(at_most=2),

@@ -5,7 +5,7 @@ them computes anything: the busy time of a task is the time it keeps the loop, a
 CPU. `heartbeat` is late. (The file is a named pipe that somebody else writes slowly, as on a network drive;
 the name server is on loopback. `socket.getaddrinfo`, and with it `requests.get`, does what `resolve` does.)
 
-The cure: an asynchronous API where there is one (`asyncio.sleep`, streams, `loop.getaddrinfo`), else a thread
+The fix: an asynchronous API where there is one (`asyncio.sleep`, streams, `loop.getaddrinfo`), else a thread
 (`blocking_call_thread`).
 """
 
@@ -27,7 +27,7 @@ SAMPLE = Sample(
     name="blocking_call",
     topic="slowness",
     sentence="Coroutines make calls that block for 0.2 s and more: a sleep, a socket, a file and a name server.",
-    cure="blocking_call_thread",
+    fix="blocking_call_thread",
     expectations=(
         SlowCallback(task="napper", line="sleeps", at_least=0.22, at_most=0.6, times=2),
         SlowCallback(task="client", line="receives", at_least=0.18, at_most=0.6, times=2),

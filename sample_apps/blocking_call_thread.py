@@ -20,7 +20,7 @@ SAMPLE = Sample(
     name="blocking_call_thread",
     topic="slowness",
     sentence="Coroutines leave their blocking calls to threads, and the loop stays free.",
-    cure=None,
+    fix=None,
     expectations=(
         NoSlowCallback(),
         Waiting(kind="executor", task="napper", at_least=1),

@@ -4,7 +4,7 @@ What you see: `waiter` with a hundred thousand steps a second or more, each of a
 program uses a whole processor for a question (most of it in the loop's own turns, which is why the utilization is
 not near 1). There is no slow callback, since others do get their turn.
 
-The cure: have the one who knows tell the one who waits: a future (`busy_loop_future`) or an event.
+The fix: have the one who knows tell the one who waits: a future (`busy_loop_future`) or an event.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="busy_loop",
     topic="slowness",
     sentence="A task polls until a job is done, without ever waiting.",
-    cure="busy_loop_future",
+    fix="busy_loop_future",
     expectations=(
         StepRate(task="waiter", at_least=1000),
         Utilization(at_least=0.1),

@@ -14,7 +14,7 @@ SAMPLE = Sample(
     name="busy_loop_future",
     topic="slowness",
     sentence="A task waits for the future of a job, and is woken once.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="future", task="waiter", at_least=1),
         StepRate(task="waiter", at_most=50),

@@ -4,7 +4,7 @@ What you see: memory goes up, a megabyte or more a second, all of it made at the
 any look into the cache finds something: each address has the number of its visitor in it. Nothing is slow; a
 cache makes things quick, until there is no memory left.
 
-The cure: a bound (`cache_bounded`), and a key without what differs each time.
+The fix: a bound (`cache_bounded`), and a key without what differs each time.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ SAMPLE = Sample(
     name="cache_unbounded",
     topic="memory",
     sentence="A cache remembers the page of every visitor, and never forgets one.",
-    cure="cache_bounded",
+    fix="cache_bounded",
     expectations=(
         MemoryGrowth(line="renders", at_least=500_000),
         Utilization(at_most=0.3),

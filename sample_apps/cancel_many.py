@@ -16,7 +16,7 @@ SAMPLE = Sample(
     name="cancel_many",
     topic="tasks",
     sentence="Twenty tasks search; as soon as one has found it, the other nineteen are cancelled.",
-    cure=None,
+    fix=None,
     expectations=(
         Tasks(site="starts", at_least=20, at_most=20),
         TaskEnded(task="search-*", outcome="done", times=3),

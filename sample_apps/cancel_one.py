@@ -15,7 +15,7 @@ SAMPLE = Sample(
     name="cancel_one",
     topic="tasks",
     sentence="Of every three downloads one is cancelled, cleans up and ends; the others are done.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="download-*", outcome="cancelled", by="window-*", line="cancels", at_most=0.4, times=2),
         TaskEnded(task="download-*", outcome="done", times=4),

@@ -24,7 +24,7 @@ SAMPLE = Sample(
     name="cancel_shielded",
     topic="tasks",
     sentence="Guests are cancelled while they pay; the payments are shielded and carried through.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="guest-*", outcome="cancelled", at_most=0.3, times=3),
         TaskEnded(task="payment-*", outcome="done", at_least=0.3, times=3),

@@ -7,7 +7,7 @@ exception, no line in any log.
 What you see: `report-*` tasks among the ended, as cancelled, and a finding that says with which query, who cancelled
 that, and at which line.
 
-The cure: who shares a task catches its cancellation and says what it means to them (`cancelled_along_caught`).
+The fix: who shares a task catches its cancellation and says what it means to them (`cancelled_along_caught`).
 """
 
 import asyncio
@@ -21,7 +21,7 @@ SAMPLE = Sample(
     name="cancelled_along",
     topic="tasks",
     sentence="A janitor cancels old queries, and the reports that await them end as cancelled, too.",
-    cure="cancelled_along_caught",
+    fix="cancelled_along_caught",
     expectations=(
         TaskEnded(task="query-*", outcome="cancelled", by="janitor", line="cancels", times=2),
         TaskEnded(task="report-*", outcome="cancelled", by="janitor", line="cancels", times=2),

@@ -3,7 +3,7 @@
 What you see: `query-*` tasks that are cancelled by the janitor, and `report-*` tasks that are all done: a report whose
 query was cancelled says so.
 
-This is the cure of `cancelled_along`.
+This is the fix for `cancelled_along`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="cancelled_along_caught",
     topic="tasks",
     sentence="A janitor cancels old queries, and the reports that await them say so and are done.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="query-*", outcome="cancelled", by="janitor", line="cancels", times=2),
         TaskEnded(task="report-*", outcome="done", times=5),

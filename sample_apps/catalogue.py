@@ -54,7 +54,7 @@ class Sample:
     name: str
     topic: Topic
     sentence: str
-    cure: str | None  # the sample that does it right
+    fix: str | None  # the sample that does it right
     expectations: tuple[Expectation, ...]
     seconds: float = 10.0  # how long it runs unless told; 0 is until stopped
     needs: tuple[str, ...] = ()  # modules of others, which are imported before its loop runs
@@ -129,8 +129,8 @@ def declared(module: ModuleType) -> Sample:
         raise BadSample(path, "SAMPLE.topic", f"{sample.topic!r} is none of {', '.join(get_args(Topic))}")
     if not sample.sentence.endswith("."):
         raise BadSample(path, "SAMPLE.sentence", "is not a sentence")
-    if sample.cure is not None and not _is_sample_beside(path, sample.cure):
-        raise BadSample(path, "SAMPLE.cure", f"no sample is called {sample.cure!r}")
+    if sample.fix is not None and not _is_sample_beside(path, sample.fix):
+        raise BadSample(path, "SAMPLE.fix", f"no sample is called {sample.fix!r}")
     if not sample.expectations:
         raise BadSample(path, "SAMPLE.expectations", "nothing is expected")
     _check_expectations(sample, path)

@@ -14,7 +14,7 @@ SAMPLE = Sample(
     name="chaining",
     topic="tasks",
     sentence="A coroutine awaits one that awaits one that awaits one: the await stack of one task.",
-    cure=None,
+    fix=None,
     expectations=(
         AwaitStack(task="pipeline", through=("refines", "parses", "fetches")),
         AwaitStack(task="consumer", through=("consumes", "refines", "parses", "fetches")),

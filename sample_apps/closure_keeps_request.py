@@ -4,7 +4,7 @@ What you see: memory goes up, a megabyte or more a second, all of it made at the
 of a request. The requests are done, no list keeps them, and no task is left. The loop has more and more
 timers; each holds a lambda, the lambda the variables it mentions, and one of these is the request.
 
-The cure: hand the callback what it needs, and nothing else (`closure_keeps_name`).
+The fix: hand the callback what it needs, and nothing else (`closure_keeps_name`).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ SAMPLE = Sample(
     name="closure_keeps_request",
     topic="memory",
     sentence="A timer for next week holds a lambda, which holds a request with all that was uploaded.",
-    cure="closure_keeps_name",
+    fix="closure_keeps_name",
     expectations=(
         MemoryGrowth(line="receives", at_least=500_000),
         Timers(at_least=20),

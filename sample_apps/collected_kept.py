@@ -2,7 +2,7 @@
 
 What you see: `audit-*` tasks that are done, and nobody complains.
 
-This is the cure of `collected_pending`.
+This is the fix for `collected_pending`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="collected_kept",
     topic="tasks",
     sentence="Tasks are kept in a set until they are done, and so are their futures.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="audit-*", outcome="done", times=5),
         Tasks(task="audit-*", at_least=1, at_most=5),

@@ -3,7 +3,7 @@
 What you see: `audit-*` tasks that vanish without ending, and for each a "Task was destroyed but it is pending!"
 among the unhandled, whenever the garbage collector comes by. The loop holds its tasks weakly.
 
-The cure: keep a task for as long as it lives (`collected_kept`).
+The fix: keep a task for as long as it lives (`collected_kept`).
 """
 
 import asyncio
@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="collected_pending",
     topic="tasks",
     sentence="Tasks wait for futures that nobody else knows, and are collected before they end.",
-    cure="collected_kept",
+    fix="collected_kept",
     expectations=(
         Unhandled(message="Task was destroyed but it is pending!", times=5),
         NoTaskEnded(task="audit-*", outcome="done"),

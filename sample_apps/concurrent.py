@@ -2,7 +2,7 @@
 
 What you see: `report-*` tasks that take as long as one page, with five children at a time.
 
-This is the cure of `sequential`.
+This is the fix for `sequential`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="concurrent",
     topic="tasks",
     sentence="A report asks for five pages at once, and takes as long as the slowest of them.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="report-*", outcome="done", at_least=0.1, at_most=0.4, times=5),
         Tasks(site="asks", at_least=PAGES, at_most=PAGES),

@@ -15,7 +15,7 @@ SAMPLE = Sample(
     name="condition",
     topic="synchronization",
     sentence="Six buyers wait for a condition, that there are three pieces in stock, and a supplier notifies them.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="condition", task="buyer-*", at_least=4),
         AwaitStack(task="buyer-*", through=("waits",)),

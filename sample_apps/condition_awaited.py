@@ -2,7 +2,7 @@
 
 What you see: `waiter` waits for a condition, with a step for each litre at most.
 
-This is the cure of `condition_polled`.
+This is the fix for `condition_polled`.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ SAMPLE = Sample(
     name="condition_awaited",
     topic="tasks",
     sentence="A task waits until the tank is full, and is woken by who fills it.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="condition", task="waiter", at_least=1),
         AwaitStack(task="waiter", through=("waits",)),

@@ -2,7 +2,7 @@
 
 What you see: `waiter` with hundreds of steps a second, for a thing that happens twice a second.
 
-The cure: let who makes it true wake who waits for it (`condition_awaited`).
+The fix: let who makes it true wake who waits for it (`condition_awaited`).
 """
 
 import asyncio
@@ -15,7 +15,7 @@ SAMPLE = Sample(
     name="condition_polled",
     topic="tasks",
     sentence="A task asks every millisecond whether the tank is full, which it is twice a second.",
-    cure="condition_awaited",
+    fix="condition_awaited",
     expectations=(
         StepRate(task="waiter", at_least=150),
         Waiting(kind="condition", task="waiter", at_most=0),

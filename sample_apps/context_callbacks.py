@@ -19,7 +19,7 @@ SAMPLE = Sample(
     name="context_callbacks",
     topic="communication",
     sentence="Callbacks, tasks and threads find the request that they belong to in a context variable.",
-    cure=None,
+    fix=None,
     expectations=(
         NoUnhandled(),
         TaskEnded(task="request-*", outcome="done", times=5),

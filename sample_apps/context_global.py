@@ -4,7 +4,7 @@ What you see: requests that end well, and calls of the loop's exception handler:
 callback `write_log`, which runs a while later and finds a request that is not its own. A thread-local
 variable would be no better: all tasks of a loop are in one thread.
 
-The cure: a `contextvars.ContextVar` (`context_callbacks`).
+The fix: a `contextvars.ContextVar` (`context_callbacks`).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ SAMPLE = Sample(
     name="context_global",
     topic="communication",
     sentence="Callbacks read a global variable to know whose they are, and find somebody else's request in it.",
-    cure="context_callbacks",
+    fix="context_callbacks",
     expectations=(
         Unhandled(message="Exception in callback write_log", exception="WrongRequest", times=3),
         TaskEnded(task="request-*", outcome="done", times=5),

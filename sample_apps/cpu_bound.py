@@ -4,7 +4,7 @@ What you see: `worker-0` to `worker-2` with nearly all the busy time between the
 another at the line that burns, a utilization close to 1, and a loop lag of as long as the workers
 compute. `heartbeat` wants to beat twice a second and tells how late it is.
 
-The cure: compute in another process (`cpu_bound_pool`). A thread does not help: it needs the same GIL.
+The fix: compute in another process (`cpu_bound_pool`). A thread does not help: it needs the same GIL.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ SAMPLE = Sample(
     name="cpu_bound",
     topic="slowness",
     sentence="Three tasks compute for 0.2 to 0.4 s at a time and hold up everything else.",
-    cure="cpu_bound_pool",
+    fix="cpu_bound_pool",
     expectations=(
         SlowCallback(task="worker-*", line="burns", at_least=0.18, at_most=0.8, times=5),
         Utilization(at_least=0.8),

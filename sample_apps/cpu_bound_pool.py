@@ -19,7 +19,7 @@ SAMPLE = Sample(
     name="cpu_bound_pool",
     topic="slowness",
     sentence="Three tasks have other processes compute for them, and the loop stays free.",
-    cure=None,
+    fix=None,
     expectations=(
         NoSlowCallback(),
         Waiting(kind="executor", task="worker-*", at_least=1),

@@ -21,7 +21,7 @@ SAMPLE = Sample(
     name="crawler",
     topic="networks",
     sentence="An async generator crawls a site of 10,000 pages with eight workers.",
-    cure=None,
+    fix=None,
     expectations=(
         Tasks(task="fetch-*", at_least=8, at_most=8),
         Waiting(kind="queue", task="reader", at_least=1),

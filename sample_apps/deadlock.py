@@ -3,7 +3,7 @@
 What you see: `ann-to-bob` waits for a lock that `bob-to-ann` has, and the other way round; neither will ever go
 on. Others come and wait behind them. Nothing is busy, nothing fails, nothing is said.
 
-The cure: take locks in the same order everywhere (`deadlock_ordered`).
+The fix: take locks in the same order everywhere (`deadlock_ordered`).
 """
 
 import asyncio
@@ -16,7 +16,7 @@ SAMPLE = Sample(
     name="deadlock",
     topic="synchronization",
     sentence="Two transfers take the locks of two accounts in opposite order, and wait for each other for ever.",
-    cure="deadlock_ordered",
+    fix="deadlock_ordered",
     expectations=(
         Waiting(kind="lock", task="ann-to-bob", at_least=1, holder="bob-to-ann"),
         Waiting(kind="lock", task="bob-to-ann", at_least=1, holder="ann-to-bob"),

@@ -2,7 +2,7 @@
 
 What you see: transfers that are done one after another, all of them.
 
-This is the cure of `deadlock`.
+This is the fix for `deadlock`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="deadlock_ordered",
     topic="synchronization",
     sentence="Transfers in both directions take the locks of two accounts in the same order, and all are done.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="ann-to-bob", outcome="done", at_most=1.5, times=4),
         TaskEnded(task="bob-to-ann", outcome="done", at_most=1.5, times=4),

@@ -14,7 +14,7 @@ What you see, within five seconds:
   collected while it waits
 * what `order` and `chapters` take, on the Profile screen: they are decorated
 
-For the cure of each, see the sample that shows it alone: `looptop samples list`.
+For the fix of each, see the sample that shows it alone: `looptop samples list`.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ SAMPLE = Sample(
     name="demo",
     topic="programs",
     sentence="A program that misbehaves in many ways at once, for the dashboard to show.",
-    cure=None,
+    fix=None,
     expectations=(
         SlowCallback(task="cpu-burner", line="burns", at_least=0.13, at_most=0.6, times=2),
         SlowCallback(task="config-reader", line="blocks", at_least=0.22, at_most=0.6, times=2),

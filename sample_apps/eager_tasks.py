@@ -15,7 +15,7 @@ SAMPLE = Sample(
     name="eager_tasks",
     topic="tasks",
     sentence="Tasks start while they are made; most find their answer in a cache and end at once.",
-    cure=None,
+    fix=None,
     expectations=(
         Eager(task="lookup-*"),
         TaskEnded(task="lookup-*", outcome="done", at_most=0.05, times=10),

@@ -14,7 +14,7 @@ SAMPLE = Sample(
     name="event",
     topic="synchronization",
     sentence="Ten runners wait for one event, and all run when it is set.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="event", task="runner-*", at_least=10),
         Waiting(kind="sleep", task="runner-*", at_least=2),

@@ -4,7 +4,7 @@ What you see: about six `thumbnail-*` tasks at any time, all waiting for work th
 the 0.3 s that it takes. Should more come than the eight threads take, the rest would wait for a semaphore, and
 the one who makes them with it.
 
-This is the cure of `executor_small`.
+This is the fix for `executor_small`.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ SAMPLE = Sample(
     name="executor_sized",
     topic="loops",
     sentence="Twenty jobs a second are given to an executor of eight threads, at most eight at a time.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="executor", task="thumbnail-*", at_least=3, at_most=8),
         Tasks(site="submits", at_most=8),

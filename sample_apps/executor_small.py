@@ -4,7 +4,7 @@ What you see: more and more `thumbnail-*` tasks that wait for an executor, thoug
 running: the others stand in a queue that no loop shows. Nothing blocks, nothing is busy, and every answer takes
 longer than the one before.
 
-The cure: an executor of the right size, and no more work at a time than it takes (`executor_sized`).
+The fix: an executor of the right size, and no more work at a time than it takes (`executor_sized`).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ SAMPLE = Sample(
     name="executor_small",
     topic="loops",
     sentence="Twenty jobs a second are given to an executor whose two threads do seven.",
-    cure="executor_sized",
+    fix="executor_sized",
     expectations=(
         Waiting(kind="executor", task="thumbnail-*", at_least=10),
         TasksGrowing(site="submits", per_second=5),

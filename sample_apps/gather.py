@@ -14,7 +14,7 @@ SAMPLE = Sample(
     name="gather",
     topic="tasks",
     sentence="Three dishes are cooked at once by gather, which returns them in order.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="gather", task="dinner", at_least=1),
         Tasks(site="gathers", at_least=3, at_most=3),

@@ -15,7 +15,7 @@ SAMPLE = Sample(
     name="gather_exceptions",
     topic="tasks",
     sentence="Four checks are gathered with their exceptions, so that one that fails does not end the round.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="check-*", outcome="failed", exception="ConnectionError", times=3),
         TaskEnded(task="check-*", outcome="done", times=9),

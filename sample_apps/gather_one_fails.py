@@ -3,7 +3,7 @@
 What you see: `cook-*` tasks that live on after the `dinner-*` that made them has failed, made by a parent that is
 no more; of several dinners at a time. What they do then (here: burn) is nobody's concern.
 
-The cure: a TaskGroup, which cancels the others and waits for them (`taskgroup_one_fails`), or to want the
+The fix: a TaskGroup, which cancels the others and waits for them (`taskgroup_one_fails`), or to want the
 exceptions as results (`gather_exceptions`).
 """
 
@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="gather_one_fails",
     topic="tasks",
     sentence="One of three gathered tasks fails; the gather is over, and the other two go on by themselves.",
-    cure="taskgroup_one_fails",
+    fix="taskgroup_one_fails",
     expectations=(
         TaskEnded(task="dinner-*", outcome="failed", exception="OutOfEggsError", at_most=0.4, times=3),
         TaskEnded(task="cook-*", outcome="done", at_least=1.0, times=3),

@@ -4,7 +4,7 @@ What you see: tasks called `Task-*` that nobody in this source has made, whose c
 generator: when a generator is collected, the loop closes it in a task of its own, and until then its connection
 is open.
 
-The cure: `contextlib.aclosing` (`generator_closed`).
+The fix: `contextlib.aclosing` (`generator_closed`).
 """
 
 import asyncio
@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="generator_abandoned",
     topic="generators",
     sentence="A reader breaks out of async generators, and the loop has to close them in tasks of its own.",
-    cure="generator_closed",
+    fix="generator_closed",
     expectations=(
         TaskEnded(task="Task-*", outcome="done", at_least=0.01, times=3),
         NoSlowCallback(),

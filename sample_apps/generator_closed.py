@@ -2,7 +2,7 @@
 
 What you see: `reader`, now and then in the clean-up of the generator, and no task that the loop had to make.
 
-This is the cure of `generator_abandoned`.
+This is the fix for `generator_abandoned`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="generator_closed",
     topic="generators",
     sentence="A reader closes each async generator that it breaks out of, in its own task.",
-    cure=None,
+    fix=None,
     expectations=(
         AwaitStack(task="reader", through=("reads",)),
         Tasks(at_most=2),

@@ -4,7 +4,7 @@ What you see: `reader` reads a small file now and then, and its steps are slow, 
 `crunch` computes in one call of C that gives the GIL to nobody until it is over; the line is named. The line of
 `reader` is innocent, and moved to a thread it would wait as long.
 
-The cure: compute in another process (`cpu_bound_pool`).
+The fix: compute in another process (`cpu_bound_pool`).
 """
 
 import asyncio
@@ -22,7 +22,7 @@ SAMPLE = Sample(
     name="gil_hog",
     topic="slowness",
     sentence="A thread holds the GIL for 0.2 s at a time, and an innocent line of the loop waits for it.",
-    cure="cpu_bound_pool",
+    fix="cpu_bound_pool",
     watch=15.0,
     expectations=(
         LoopLag(at_least=0.1),

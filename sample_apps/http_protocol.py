@@ -20,7 +20,7 @@ SAMPLE = Sample(
     name="http_protocol",
     topic="networks",
     sentence="A web server of callbacks answers the requests of six browsers.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="sleep", task="browser-*", at_least=1),
         Tasks(task="browser-*", at_least=6),

@@ -2,9 +2,9 @@
 
 What you see: slow callbacks of `exporter` at the line with `json.dumps`, a few tenths of a second each, and a
 `heartbeat` that is late; after some seconds a finding that one task keeps the loop busy. It is one call into C
-that keeps the GIL all the time, so a thread would be no cure: the loop would stand as still.
+that keeps the GIL all the time, so a thread would not help: the loop would stand as still.
 
-The cure: rows that are written one by one, with turns for others in between (`huge_json_lines`); or another
+The fix: rows that are written one by one, with turns for others in between (`huge_json_lines`); or another
 process.
 """
 
@@ -22,7 +22,7 @@ SAMPLE = Sample(
     name="huge_json",
     topic="slowness",
     sentence="A task turns 400,000 rows into JSON in one call, and the loop stands still for it.",
-    cure="huge_json_lines",
+    fix="huge_json_lines",
     expectations=(
         SlowCallback(task="exporter", line="dumps", at_least=0.11),
         LoopLag(at_least=0.1),

@@ -20,7 +20,7 @@ SAMPLE = Sample(
     name="huge_json_lines",
     topic="slowness",
     sentence="A task turns 400,000 rows into JSON, five hundred lines at a time, and others have their turn.",
-    cure=None,
+    fix=None,
     expectations=(
         NoSlowCallback(),
         StepRate(task="exporter", at_least=10),

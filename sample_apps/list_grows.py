@@ -4,7 +4,7 @@ What you see: memory goes up, two to three megabytes a second, and never down; w
 memory`, or the Memory screen) nearly all of it comes from one line, the one that makes what the list keeps.
 Look there for who keeps it: the line that allocates is rarely the line that is wrong. Nothing is slow.
 
-The cure: keep what is needed, which here is the last eight (`list_bounded`).
+The fix: keep what is needed, which here is the last eight (`list_bounded`).
 """
 
 import asyncio
@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="list_grows",
     topic="memory",
     sentence="A list keeps everything that was ever served, a megabyte or more a second.",
-    cure="list_bounded",
+    fix="list_bounded",
     expectations=(
         MemoryGrowth(line="serves", at_least=500_000),
         Utilization(at_most=0.3),

@@ -4,7 +4,7 @@ What you see: `holder` sleeps and has the lock; `waiter-0` to `waiter-7` all wai
 Nothing is busy, the loop is idle, and still nobody gets anywhere: not twenty things are sold in
 a second.
 
-The cure: hold a lock for the update only, not for what comes before it (`lock_convoy_brief`).
+The fix: hold a lock for the update only, not for what comes before it (`lock_convoy_brief`).
 """
 
 import asyncio
@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="lock_convoy",
     topic="synchronization",
     sentence="Eight tasks wait for a lock that one slow holder keeps while it sleeps.",
-    cure="lock_convoy_brief",
+    fix="lock_convoy_brief",
     expectations=(
         Waiting(kind="lock", task="waiter-*", at_least=6, holder="holder"),
         StepRate(task="waiter-*", at_most=10),

@@ -15,7 +15,7 @@ SAMPLE = Sample(
     name="lock_convoy_brief",
     topic="synchronization",
     sentence="Nine tasks share a lock, each for a moment only, and none of them waits for long.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="lock", task="waiter-*", at_most=2),
         StepRate(task="waiter-*", at_least=12),

@@ -3,7 +3,7 @@
 What you see: slow callbacks that belong to no task, at the line that rebuilds. No task has any busy time
 to speak of, and yet `heartbeat` is late: a list of tasks alone would not tell why.
 
-The cure: do it in slices and let the loop have its turn between them (`long_callback_sliced`), or in a
+The fix: do it in slices and let the loop have its turn between them (`long_callback_sliced`), or in a
 process.
 """
 
@@ -19,7 +19,7 @@ SAMPLE = Sample(
     name="long_callback",
     topic="slowness",
     sentence="A plain callback, which no task owns, keeps the loop for 0.2 to 0.4 s.",
-    cure="long_callback_sliced",
+    fix="long_callback_sliced",
     expectations=(
         SlowCallback(task=None, line="rebuilds", at_least=0.18, at_most=0.8, times=3),
         LoopLag(at_least=0.15),

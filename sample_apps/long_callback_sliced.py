@@ -16,7 +16,7 @@ SAMPLE = Sample(
     name="long_callback_sliced",
     topic="slowness",
     sentence="A plain callback does its work in slices of 10 ms, and others have their turn between them.",
-    cure=None,
+    fix=None,
     expectations=(
         NoSlowCallback(over=0.25),
         Utilization(at_least=0.2, at_most=0.9),

@@ -15,7 +15,7 @@ SAMPLE = Sample(
     name="loop_in_process",
     topic="loops",
     sentence="A child process has a loop of its own that computes, and the parent's loop rests.",
-    cure=None,
+    fix=None,
     expectations=(
         Loops(at_least=1, at_most=1),
         Waiting(kind="subprocess", task="manager", at_least=1),

@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="loop_in_thread",
     topic="loops",
     sentence="A second thread has an event loop of its own, and answers what the first one asks.",
-    cure=None,
+    fix=None,
     expectations=(
         Loops(at_least=2, at_most=2),
         Tasks(task="asker-*", at_least=3, at_most=3),

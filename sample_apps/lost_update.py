@@ -3,7 +3,7 @@
 What you see: nothing. `deposit-*` tasks come and go, all is fast, nobody waits for a lock, and money vanishes:
 the last line of each round says how much. That nobody ever waits for a lock here is what a monitor can say.
 
-The cure: a lock around the read and the write (`lost_update_locked`). `looptop check` finds the pattern in the
+The fix: a lock around the read and the write (`lost_update_locked`). `looptop check` finds the pattern in the
 source.
 """
 
@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="lost_update",
     topic="synchronization",
     sentence="Ten deposits read a balance, await, and write it back, so that nine of ten are lost.",
-    cure="lost_update_locked",
+    fix="lost_update_locked",
     expectations=(
         Waiting(kind="lock", task="deposit-*", at_most=0),
         AwaitStack(task="deposit-*", through=("awaits",)),

@@ -2,7 +2,7 @@
 
 What you see: `deposit-*` tasks that wait for one lock; the last of ten is as old as all of them together take.
 
-This is the cure of `lost_update`.
+This is the fix for `lost_update`.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ SAMPLE = Sample(
     name="lost_update_locked",
     topic="synchronization",
     sentence="Ten deposits read a balance, await, and write it back under a lock, one after another.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="lock", task="deposit-*", at_least=4, holder="deposit-*"),
         AwaitStack(task="deposit-*", through=("locks",)),

@@ -3,7 +3,7 @@
 What you see: `deposit-*` tasks that wait for an executor, all at once, and are done when the slowest thread is.
 The balance is wrong, which no monitor sees; that they all run at once is what it can say.
 
-The cure: a threading.Lock around the read and the write (`lost_update_threads_locked`), or one thread for all of
+The fix: a threading.Lock around the read and the write (`lost_update_threads_locked`), or one thread for all of
 them.
 """
 
@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="lost_update_threads",
     topic="synchronization",
     sentence="Four executor threads read a balance, wait, and write it back, so that three of four are lost.",
-    cure="lost_update_threads_locked",
+    fix="lost_update_threads_locked",
     expectations=(
         Waiting(kind="executor", task="deposit-*", at_least=4),
         AwaitStack(task="deposit-*", through=("threads",)),

@@ -3,7 +3,7 @@
 What you see: `deposit-*` tasks that wait for an executor; the last of four is as old as all of them together
 take. Which thread has the lock is not seen: the loop knows of executors only that they are not done.
 
-This is the cure of `lost_update_threads`.
+This is the fix for `lost_update_threads`.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="lost_update_threads_locked",
     topic="synchronization",
     sentence="Four executor threads read a balance, wait, and write it back under a lock of threads.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="executor", task="deposit-*", at_least=2),
         AwaitStack(task="deposit-*", through=("threads",)),

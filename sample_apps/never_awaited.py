@@ -3,7 +3,7 @@
 What you see: no `save` ever runs and no task of it is there; Python warns "coroutine 'save' was never awaited" on
 stderr, once for each line, and the finding tells the line that made it.
 
-The cure: await it (`never_awaited_awaited`).
+The fix: await it (`never_awaited_awaited`).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="never_awaited",
     topic="tasks",
     sentence="A coroutine function is called without await, so that nothing is ever saved.",
-    cure="never_awaited_awaited",
+    fix="never_awaited_awaited",
     expectations=(
         Finding("never_awaited", line="forgets"),
         Tasks(task="save*", at_most=0),

@@ -2,7 +2,7 @@
 
 What you see: `save-*` tasks that are done, each awaited by `main`.
 
-This is the cure of `never_awaited`.
+This is the fix for `never_awaited`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="never_awaited_awaited",
     topic="tasks",
     sentence="Every save is awaited, as a task of its own that somebody keeps.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="save-*", outcome="done", at_least=0.04, times=5),
         NoUnhandled(),

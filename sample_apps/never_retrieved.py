@@ -4,7 +4,7 @@ What you see: `order-*` tasks that ended as failed, and for each a "Task excepti
 among the unhandled exceptions, long after the fact and far from who started the task. The program goes on
 as if nothing were.
 
-The cure: await what you start (`never_retrieved_awaited`).
+The fix: await what you start (`never_retrieved_awaited`).
 """
 
 import asyncio
@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="never_retrieved",
     topic="tasks",
     sentence="Tasks fail and nobody asks for their exception, so asyncio complains about each.",
-    cure="never_retrieved_awaited",
+    fix="never_retrieved_awaited",
     expectations=(
         TaskEnded(task="order-*", outcome="failed", exception="ValueError", times=3),
         TaskEnded(task="order-*", outcome="done", times=3),

@@ -16,7 +16,7 @@ SAMPLE = Sample(
     name="never_retrieved_awaited",
     topic="tasks",
     sentence="Tasks fail and their starter awaits them, so that each exception is dealt with.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="order-*", outcome="failed", exception="ValueError", times=3),
         TaskEnded(task="order-*", outcome="done", times=3),

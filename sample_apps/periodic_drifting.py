@@ -4,7 +4,7 @@ What you see: `metronome` is asked to tick five times a second, and ticks less t
 between two ticks comes on top of the period. Nothing is slow and nobody complains; the job is just late, and
 later each time.
 
-The cure: sleep until the next time that it is due (`periodic_steady`).
+The fix: sleep until the next time that it is due (`periodic_steady`).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="periodic_drifting",
     topic="loops",
     sentence="A job is due five times a second, but sleeps for the whole period after its work.",
-    cure="periodic_steady",
+    fix="periodic_steady",
     expectations=(
         StepRate(task="metronome", at_most=7),
         Waiting(kind="sleep", task="metronome", at_least=1),

@@ -3,7 +3,7 @@
 What you see: `metronome` ticks five times a second, however long its work takes. This one is a background job of an
 aiohttp server: made in `on_startup`, cancelled and awaited in `on_cleanup`. (Needs aiohttp.)
 
-This is the cure of `periodic_drifting`.
+This is the fix for `periodic_drifting`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SAMPLE = Sample(
     name="periodic_steady",
     topic="loops",
     sentence="A background job of an aiohttp server ticks five times a second and does not drift.",
-    cure=None,
+    fix=None,
     expectations=(
         StepRate(task="metronome", at_least=8, at_most=16),
         Waiting(kind="sleep", task="metronome", at_least=1),

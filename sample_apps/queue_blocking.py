@@ -16,7 +16,7 @@ SAMPLE = Sample(
     name="queue_blocking",
     topic="communication",
     sentence="Two consumers wait for the items of a queue, and the loop rests meanwhile.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="queue", task="consumer-*", at_least=2),
         StepRate(task="consumer-*", at_most=100),

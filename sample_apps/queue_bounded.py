@@ -16,7 +16,7 @@ SAMPLE = Sample(
     name="queue_bounded",
     topic="communication",
     sentence="A producer waits while its queue of ten jobs is full.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="queue", task="producer", at_least=1),
         Waiting(kind="queue", task="closer", at_least=1),

@@ -4,7 +4,7 @@ What you see: `producer` puts a hundred jobs a second and never waits on the que
 look healthy, the loop rests, and `closer`, who waits until all is done, shows the size of the queue: it only
 goes up. So does the memory, and so does the age of the job that is done now.
 
-The cure: a queue with a bound (`queue_bounded`). The producer then waits, and whoever feeds the producer
+The fix: a queue with a bound (`queue_bounded`). The producer then waits, and whoever feeds the producer
 learns that it is too much.
 """
 
@@ -19,7 +19,7 @@ SAMPLE = Sample(
     name="queue_growing",
     topic="communication",
     sentence="A producer puts a hundred jobs a second into a queue, a consumer gets ten of them.",
-    cure="queue_bounded",
+    fix="queue_bounded",
     expectations=(
         Waiting(kind="queue", task="closer", at_least=1),
         Waiting(kind="queue", task="producer", at_most=0),

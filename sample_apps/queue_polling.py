@@ -4,7 +4,7 @@ What you see: `consumer-0` and `consumer-1` with very many steps, each of them s
 utilization, all for twenty items a second. There is no slow callback: a busy loop is seen by its steps,
 not by its delays.
 
-The cure: wait for the item with `await queue.get()` (`queue_blocking`).
+The fix: wait for the item with `await queue.get()` (`queue_blocking`).
 """
 
 import asyncio
@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="queue_polling",
     topic="communication",
     sentence="Two consumers poll a queue without ever waiting, and keep the loop busy for nothing.",
-    cure="queue_blocking",
+    fix="queue_blocking",
     expectations=(
         StepRate(task="consumer-*", at_least=1000),
         Utilization(at_least=0.3),

@@ -4,7 +4,7 @@ What you see: slow callbacks of `validator` at the line with `match`, though mos
 is one call into C that keeps the GIL: no thread helps, no timeout fires before it is over, and Ctrl+C waits
 as well.
 
-The cure: an expression that can match in one way only (`regex_linear`), and a bound on the length of what
+The fix: an expression that can match in one way only (`regex_linear`), and a bound on the length of what
 strangers send.
 """
 
@@ -21,7 +21,7 @@ SAMPLE = Sample(
     name="regex_explodes",
     topic="slowness",
     sentence="A regular expression tries four million ways to match a title of 23 letters.",
-    cure="regex_linear",
+    fix="regex_linear",
     expectations=(
         SlowCallback(task="validator", line="matches", at_least=0.11),
         LoopLag(at_least=0.1),

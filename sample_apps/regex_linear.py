@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="regex_linear",
     topic="slowness",
     sentence="A regular expression has one way to match a title, whatever strangers send.",
-    cure=None,
+    fix=None,
     expectations=(
         NoSlowCallback(),
         StepRate(task="validator", at_least=5),

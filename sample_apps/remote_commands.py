@@ -23,7 +23,7 @@ SAMPLE = Sample(
     name="remote_commands",
     topic="networks",
     sentence="Four tasks have commands run by a server, and both sides are Protocols.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="future", task="command-*", at_least=1),
         AwaitStack(task="command-*", through=("asks", "waits")),

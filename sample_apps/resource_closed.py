@@ -2,7 +2,7 @@
 
 What you see: hardly ever more than one `guest-*` task of the server, and many that are done.
 
-This is the cure of `resource_leaked`.
+This is the fix for `resource_leaked`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="resource_closed",
     topic="generators",
     sentence="Ten connections a second are opened, used and closed by an async context manager.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="guest-*", outcome="done", times=10),
         Tasks(task="guest-*", at_most=3),

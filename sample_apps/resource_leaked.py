@@ -3,7 +3,7 @@
 What you see: the server keeps a `guest-*` task for every connection, all made at one line, all waiting for a line
 that never comes; more each second, and open files with them.
 
-The cure: `async with` (`resource_closed`).
+The fix: `async with` (`resource_closed`).
 """
 
 import asyncio
@@ -16,7 +16,7 @@ SAMPLE = Sample(
     name="resource_leaked",
     topic="generators",
     sentence="Ten connections a second are opened and never closed, and the server waits for each.",
-    cure="resource_closed",
+    fix="resource_closed",
     expectations=(
         TasksGrowing(site="serves", per_second=5),
         AwaitStack(task="guest-*", through=("listens",)),

@@ -24,7 +24,7 @@ SAMPLE = Sample(
     name="restaurant",
     topic="programs",
     sentence="One loop greets, serves, cooks and pours, until the chef flambés and everything stands still.",
-    cure="restaurant_calm",
+    fix="restaurant_calm",
     expectations=(
         SlowCallback(task="chef-1", line="flames", at_least=0.65, at_most=1.5),
         LoopLag(at_least=0.3),

@@ -15,7 +15,7 @@ SAMPLE = Sample(
     name="restaurant_calm",
     topic="programs",
     sentence="One loop greets, serves, cooks and pours, and all of it in short turns.",
-    cure=None,
+    fix=None,
     expectations=(
         NoSlowCallback(),
         LoopLag(at_most=0.3),

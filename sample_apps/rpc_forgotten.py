@@ -4,7 +4,7 @@ What you see: after a second `reader` and `connection-*` are gone, and `caller-0
 futures, for ever: no step, no timer, nothing slow, nothing that fails. A future that nobody is left to
 resolve looks just like one that takes long; what gives it away is that no task is left that could do it.
 
-The cure: whoever ends the reading tells all who wait (`lost` in `rpc_json`), and a timeout around what comes
+The fix: whoever ends the reading tells all who wait (`lost` in `rpc_json`), and a timeout around what comes
 from elsewhere.
 """
 
@@ -20,7 +20,7 @@ SAMPLE = Sample(
     name="rpc_forgotten",
     topic="communication",
     sentence="A connection is lost, and the five tasks that wait for answers over it are never told.",
-    cure="rpc_json",
+    fix="rpc_json",
     expectations=(
         Waiting(kind="future", task="caller-*", at_least=1),
         TaskEnded(task="reader", outcome="done"),

@@ -26,7 +26,7 @@ SAMPLE = Sample(
     name="rpc_json",
     topic="communication",
     sentence="Five tasks call procedures of a server, all over one connection, as lines of JSON.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="future", task="caller-*", at_least=1),
         Waiting(kind="socket", task="reader", at_least=1),

@@ -19,7 +19,7 @@ SAMPLE = Sample(
     name="selectors_echo",
     topic="networks",
     sentence="A server of callbacks, without a single task, echoes the lines of eight clients.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="sleep", task="client-*", at_least=1),
         Tasks(task="client-*", at_least=8),

@@ -15,7 +15,7 @@ SAMPLE = Sample(
     name="semaphore",
     topic="synchronization",
     sentence="Thirty downloads are started at once, and a semaphore lets four at a time through.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="semaphore", task="download-*", at_least=15),
         Waiting(kind="sleep", task="download-*", at_least=3, at_most=8),

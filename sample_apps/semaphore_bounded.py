@@ -3,7 +3,7 @@
 What you see: up to nine `guest-*` tasks that wait for one semaphore and three that eat; nobody gives back more
 than was taken, since `async with` gives back once.
 
-This is the cure of `semaphore_released_too_often`.
+This is the fix for `semaphore_released_too_often`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="semaphore_bounded",
     topic="synchronization",
     sentence="Twelve guests share three tables by a bounded semaphore, and each gives back what it took.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="semaphore", task="guest-*", at_least=6),
         Waiting(kind="sleep", task="guest-*", at_least=2, at_most=6),

@@ -4,7 +4,7 @@ What you see: `guest-*` tasks that fail with ValueError, "BoundedSemaphore relea
 the house is empty enough; and in the hall that has a plain semaphore, which says nothing, more than three
 `visitor-*` at work: soon the limit is none.
 
-The cure: `async with`, which gives back what it took, once (`semaphore_bounded`).
+The fix: `async with`, which gives back what it took, once (`semaphore_bounded`).
 """
 
 import asyncio
@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="semaphore_released_too_often",
     topic="synchronization",
     sentence="Releases without an acquire: a bounded semaphore raises, and a plain one lets everybody in.",
-    cure="semaphore_bounded",
+    fix="semaphore_bounded",
     expectations=(
         TaskEnded(task="guest-*", outcome="failed", exception="ValueError", times=2),
         Waiting(kind="sleep", task="visitor-*", at_least=5),

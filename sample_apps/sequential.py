@@ -3,7 +3,7 @@
 What you see: `report-*` tasks that take half a second, and never more than one page asked for at a time. Nothing
 is slow and the loop is idle: the time is lost in the order of the awaits.
 
-The cure: ask for all of them, then wait for all (`concurrent`).
+The fix: ask for all of them, then wait for all (`concurrent`).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="sequential",
     topic="tasks",
     sentence="A report asks for five pages one after another, and takes as long as all of them together.",
-    cure="concurrent",
+    fix="concurrent",
     expectations=(
         TaskEnded(task="report-*", outcome="done", at_least=0.5, times=3),
         Tasks(task="page-*", at_most=1),

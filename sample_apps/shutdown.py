@@ -2,7 +2,7 @@
 
 What you see: `worker-*` tasks that end as cancelled, each a moment after it was told to, and not one that fails.
 
-This is the cure of `shutdown_hurried`.
+This is the fix for `shutdown_hurried`.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ SAMPLE = Sample(
     name="shutdown",
     topic="loops",
     sentence="On SIGTERM all tasks are cancelled and waited for, so that each cleans up in peace.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="worker-*", outcome="cancelled", times=3),
         NoTaskEnded(task="*", outcome="failed"),

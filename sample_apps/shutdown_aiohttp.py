@@ -22,7 +22,7 @@ SAMPLE = Sample(
     name="shutdown_aiohttp",
     topic="loops",
     sentence="An aiohttp server is told to stop, lets go of those who listen, waits and cleans up.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="event", task="*", at_least=3),
         TaskEnded(task="listener-*", outcome="done", times=3),

@@ -3,7 +3,7 @@
 What you see: `worker-*` tasks that do not end as cancelled but as failed: their clean-up finds the ledger closed
 that they want to write to. The program gets its SIGTERM from itself, once a second, and starts again.
 
-The cure: cancel all, wait for all, and only then close what they need (`shutdown`).
+The fix: cancel all, wait for all, and only then close what they need (`shutdown`).
 """
 
 import asyncio
@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="shutdown_hurried",
     topic="loops",
     sentence="On SIGTERM all tasks are cancelled, but not waited for: their clean-up fails.",
-    cure="shutdown",
+    fix="shutdown",
     expectations=(
         TaskEnded(task="worker-*", outcome="failed", exception="ClosedError", times=3),
         NoSlowCallback(),

@@ -4,7 +4,7 @@ What you see: slow callbacks of `request-*` at the line that logs. It looks like
 handler; the rest of the stack shows `logging`, and at the end the socket that it waits for. `heartbeat` is
 late whenever somebody logs.
 
-The cure: loggers put the line into a queue, and a thread hands it to the slow handler (`slow_log_queue`).
+The fix: loggers put the line into a queue, and a thread hands it to the slow handler (`slow_log_queue`).
 """
 
 import asyncio
@@ -24,7 +24,7 @@ SAMPLE = Sample(
     name="slow_log",
     topic="slowness",
     sentence="Every line of the log waits for a server that takes 0.15 s, and everybody waits with it.",
-    cure="slow_log_queue",
+    fix="slow_log_queue",
     expectations=(
         SlowCallback(task="request-*", line="logs", at_least=0.13, at_most=0.6, times=3),
         SlowCallback(task="request-*", line="waits", at_least=0.13, at_most=0.6, times=3),

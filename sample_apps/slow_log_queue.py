@@ -20,7 +20,7 @@ SAMPLE = Sample(
     name="slow_log_queue",
     topic="slowness",
     sentence="A thread waits for the slow log server, and nobody else does.",
-    cure=None,
+    fix=None,
     expectations=(
         NoSlowCallback(),
         TaskEnded(task="request-*", outcome="done", times=5),

@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="sockets_echo",
     topic="networks",
     sentence="A server on raw sockets echoes the lines of eight clients.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="socket", task="acceptor", at_least=1),
         Waiting(kind="socket", task="echo-*", at_least=4),

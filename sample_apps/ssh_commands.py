@@ -24,7 +24,7 @@ SAMPLE = Sample(
     name="ssh_commands",
     topic="networks",
     sentence="Three tasks run commands over SSH on a server that knows their key, and strangers are refused.",
-    cure=None,
+    fix=None,
     expectations=(
         Tasks(task="session-*", at_least=1),
         TaskEnded(task="command-*", outcome="done", times=5, at_least=0.15),

@@ -14,7 +14,7 @@ SAMPLE = Sample(
     name="state_machine",
     topic="generators",
     sentence="A traffic light is an async generator: asend tells it who has come, and it yields its colour.",
-    cure=None,
+    fix=None,
     expectations=(
         AwaitStack(task="crossing", through=("tells", "clears")),
         AwaitStack(task="crossing", through=("tells", "flows")),

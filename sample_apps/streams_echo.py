@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="streams_echo",
     topic="networks",
     sentence="A server on streams echoes the lines of eight clients.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="socket", task="echo-*", at_least=4),
         Waiting(kind="sleep", task="client-*", at_least=1),

@@ -2,7 +2,7 @@
 
 What you see: `converter` waits for a subprocess, by its pid, and nothing is slow.
 
-This is the cure of `subprocess_blocking`.
+This is the fix for `subprocess_blocking`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="subprocess_awaited",
     topic="loops",
     sentence="A coroutine starts a program and awaits its end, and the others go on.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="subprocess", task="converter", at_least=1),
         AwaitStack(task="converter", through=("waits",)),

@@ -3,7 +3,7 @@
 What you see: slow callbacks of `converter` at the line that runs the program, and a `heartbeat` that is late by as
 long.
 
-The cure: `asyncio.create_subprocess_exec`, and await its end (`subprocess_awaited`).
+The fix: `asyncio.create_subprocess_exec`, and await its end (`subprocess_awaited`).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ SAMPLE = Sample(
     name="subprocess_blocking",
     topic="loops",
     sentence="A coroutine runs a program with subprocess.run, and all others wait for it, too.",
-    cure="subprocess_awaited",
+    fix="subprocess_awaited",
     expectations=(
         SlowCallback(task="converter", line="runs", at_least=0.28, at_most=2.0, times=2),
         Finding("loop_blocked", line="runs"),

@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="subprocess_streams",
     topic="communication",
     sentence="Tasks talk with subprocesses over streams, read all they say, and then wait for them.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="subprocess", task="talk-*", at_least=1),
         AwaitStack(task="talk-*", through=("hears",)),

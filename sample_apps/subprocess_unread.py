@@ -3,7 +3,7 @@
 What you see: more and more `convert-*` tasks, each waiting for the exit of a subprocess, and none that ends.
 The subprocesses are not busy: they wait to write into a pipe that holds 64 KiB. Nothing is slow.
 
-The cure: read what comes while you wait (`subprocess_streams`, or `process.communicate()`).
+The fix: read what comes while you wait (`subprocess_streams`, or `process.communicate()`).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ SAMPLE = Sample(
     name="subprocess_unread",
     topic="communication",
     sentence="Tasks wait for subprocesses to end, which wait for somebody to read what they write.",
-    cure="subprocess_streams",
+    fix="subprocess_streams",
     expectations=(
         Waiting(kind="subprocess", task="convert-*", at_least=1),
         TasksGrowing(site="starts", per_second=0.8),

@@ -3,7 +3,7 @@
 What you see: `poller-*` tasks that are cancelled after 0.2 s and are still there, more of them every
 second; not one shows up among the ended. A shutdown that waits for them would wait for ever.
 
-The cure: clean up, and raise the CancelledError again (`swallowed_cancel_raised`).
+The fix: clean up, and raise the CancelledError again (`swallowed_cancel_raised`).
 """
 
 import asyncio
@@ -16,7 +16,7 @@ SAMPLE = Sample(
     name="swallowed_cancel",
     topic="tasks",
     sentence="Tasks catch their own cancellation and go on, so that none of them ever ends.",
-    cure="swallowed_cancel_raised",
+    fix="swallowed_cancel_raised",
     expectations=(
         TasksGrowing(site="starts", per_second=1),
         Finding("cancel_swallowed", task="poller-*"),

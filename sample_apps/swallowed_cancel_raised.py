@@ -14,7 +14,7 @@ SAMPLE = Sample(
     name="swallowed_cancel_raised",
     topic="tasks",
     sentence="Tasks clean up when they are cancelled and pass it on, so that each ends at once.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="poller-*", outcome="cancelled", times=5),
         Tasks(site="starts", at_most=1),

@@ -3,7 +3,7 @@
 What you see: more and more `audit-*` tasks, all made at one line, all waiting, none ever ending. Nothing
 is slow; memory grows.
 
-The cure: an owner that awaits them, and an end to their patience (`task_leak_bounded`).
+The fix: an owner that awaits them, and an end to their patience (`task_leak_bounded`).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="task_leak",
     topic="tasks",
     sentence="Every request starts a task that waits for what never comes, twenty a second.",
-    cure="task_leak_bounded",
+    fix="task_leak_bounded",
     expectations=(
         TasksGrowing(site="starts", per_second=10),
         Finding("tasks_growing", line="starts"),

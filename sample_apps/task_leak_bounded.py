@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="task_leak_bounded",
     topic="tasks",
     sentence="Every request starts a task that has an owner and gives up after 0.3 s.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="audit-*", outcome="done", times=20),
         Tasks(site="starts", at_least=1, at_most=20),

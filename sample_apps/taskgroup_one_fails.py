@@ -3,7 +3,7 @@
 What you see: of each dinner one `cook-*` failed and two cancelled, all gone by the time that `dinner-*` fails
 with an ExceptionGroup: at no time are there more than three.
 
-This is the cure of `gather_one_fails`.
+This is the fix for `gather_one_fails`.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="taskgroup_one_fails",
     topic="tasks",
     sentence="One child of a TaskGroup fails: the other two are cancelled, and no task is left behind.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="cook-omelette-*", outcome="failed", exception="OutOfEggsError", times=3),
         TaskEnded(task="cook-soup-*", outcome="cancelled", at_most=0.5, times=3),

@@ -3,7 +3,7 @@
 What you see: more and more `ask-*` tasks, all made at one line, all waiting for the answer; the oldest as old as
 the program. Nothing is slow.
 
-The cure: `asyncio.wait_for` (`timeout_wait_for`) or `asyncio.timeout` (`timeout_block`).
+The fix: `asyncio.wait_for` (`timeout_wait_for`) or `asyncio.timeout` (`timeout_block`).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="timeout_missing",
     topic="tasks",
     sentence="Every second question is never answered, and is waited for without a timeout.",
-    cure="timeout_wait_for",
+    fix="timeout_wait_for",
     expectations=(
         TasksGrowing(site="starts", per_second=3),
         AwaitStack(task="ask-*", through=("waits",)),

@@ -3,7 +3,7 @@
 What you see: `ask-*` tasks that are done or fail with TimeoutError, none older than the timeout, and no more than a
 few at a time.
 
-This is the cure of `timeout_missing`.
+This is the fix for `timeout_missing`.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="timeout_wait_for",
     topic="tasks",
     sentence="Every second question is never answered, and wait_for gives up after 0.3 s.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="ask-*", outcome="failed", exception="TimeoutError", at_least=0.28, at_most=1.0, times=3),
         TaskEnded(task="ask-*", outcome="done", times=3),

@@ -2,7 +2,7 @@
 
 What you see: as many timers as there are requests under way; the loop throws the cancelled ones away by and by.
 
-This is the cure of `timers_piling_up`.
+This is the fix for `timers_piling_up`.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ SAMPLE = Sample(
     name="timers_cancelled",
     topic="loops",
     sentence="Every request sets a timer for an hour from now, and cancels it when it is answered.",
-    cure=None,
+    fix=None,
     expectations=(
         Timers(at_least=1, at_most=250),
         Tasks(at_most=3),

@@ -3,7 +3,7 @@
 What you see: hardly a task, nothing slow, and more and more timers on the loop: a hundred more each second. Each
 keeps what its callback refers to alive for an hour.
 
-The cure: cancel a timer that is not needed any more (`timers_cancelled`), or use `asyncio.timeout`, which does.
+The fix: cancel a timer that is not needed any more (`timers_cancelled`), or use `asyncio.timeout`, which does.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ SAMPLE = Sample(
     name="timers_piling_up",
     topic="loops",
     sentence="Every request sets a timer for an hour from now and leaves it there, a hundred a second.",
-    cure="timers_cancelled",
+    fix="timers_cancelled",
     expectations=(
         Timers(at_least=300),
         Finding("timers_piling_up"),

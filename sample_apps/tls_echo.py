@@ -26,7 +26,7 @@ SAMPLE = Sample(
     name="tls_echo",
     topic="networks",
     sentence="A server on TLS echoes the lines of those who trust its certificate, and strangers are warned.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="socket", task="echo-*", at_least=2),
         Waiting(kind="sleep", task="client-*", at_least=1),

@@ -4,7 +4,7 @@ What you see: `job-*` that fail, and memory that goes up, a megabyte or more a s
 line that loads a document. The documents are in nobody's list: a failed task keeps its exception, the
 exception its traceback, the traceback the frames, and these the local variables, the document among them.
 
-The cure: keep what you want to tell of the failure, as text (`traceback_told`).
+The fix: keep what you want to tell of the failure, as text (`traceback_told`).
 """
 
 import asyncio
@@ -26,7 +26,7 @@ SAMPLE = Sample(
     name="traceback_keeps_frames",
     topic="memory",
     sentence="Failed tasks are kept for a report, and keep the documents that they failed on.",
-    cure="traceback_told",
+    fix="traceback_told",
     expectations=(
         MemoryGrowth(line="loads", at_least=500_000),
         TaskEnded(task="job-*", outcome="failed", exception="ValueError", times=20),

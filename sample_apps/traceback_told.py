@@ -18,7 +18,7 @@ SAMPLE = Sample(
     name="traceback_told",
     topic="memory",
     sentence="Of a failed task a line of text is kept, and the document is gone.",
-    cure=None,
+    fix=None,
     expectations=(
         MemoryGrowth(at_most=400_000),
         TaskEnded(task="job-*", outcome="failed", exception="ValueError", times=20),

@@ -28,7 +28,7 @@ SAMPLE = Sample(
     name="udp",
     topic="networks",
     sentence="Five tasks ask over UDP, and ask again when no answer comes.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="future", task="asker-*", at_least=1),
         AwaitStack(task="asker-*", through=("asks", "waits")),

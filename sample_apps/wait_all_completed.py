@@ -15,7 +15,7 @@ SAMPLE = Sample(
     name="wait_all_completed",
     topic="tasks",
     sentence="A bus waits for all of its riders, but not longer than 0.4 s; who is late takes the next one.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="gather", task="bus-*", at_least=1),
         AwaitStack(task="bus-*", through=("waits",)),

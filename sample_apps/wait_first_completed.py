@@ -15,7 +15,7 @@ SAMPLE = Sample(
     name="wait_first_completed",
     topic="tasks",
     sentence="A task waits for whichever of two sources is first, handles it, and waits again.",
-    cure=None,
+    fix=None,
     expectations=(
         Waiting(kind="gather", task="listener", at_least=1),
         AwaitStack(task="listener", through=("waits",)),

@@ -15,7 +15,7 @@ SAMPLE = Sample(
     name="wait_first_exception",
     topic="tasks",
     sentence="A shift waits for three machines, and stops the others at the first that breaks.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="machine-*", outcome="failed", exception="RuntimeError", times=3),
         TaskEnded(task="machine-*", outcome="cancelled", at_most=0.6, times=6),

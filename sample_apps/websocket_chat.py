@@ -21,7 +21,7 @@ SAMPLE = Sample(
     name="websocket_chat",
     topic="communication",
     sentence="A chat server says goodbye before it stops, and every member of the chat leaves content.",
-    cure=None,
+    fix=None,
     expectations=(
         TaskEnded(task="member-*", outcome="done", times=5),
         Waiting(kind="future", task="member-*", at_least=1),

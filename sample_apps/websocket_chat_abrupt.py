@@ -4,7 +4,7 @@ What you see: `hall-*` tasks that wait on the socket of their member, then, twic
 tasks that all fail with `ConnectionResetError`: they were not told, and cannot know whether what they said
 last was heard.
 
-The cure: when the server stops, say goodbye on each socket first (`websocket_chat`).
+The fix: when the server stops, say goodbye on each socket first (`websocket_chat`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SAMPLE = Sample(
     name="websocket_chat_abrupt",
     topic="communication",
     sentence="A chat server stops without a word, and every member of the chat fails.",
-    cure="websocket_chat",
+    fix="websocket_chat",
     expectations=(
         TaskEnded(task="member-*", outcome="failed", exception="ConnectionResetError", times=5),
         Waiting(kind="future", task="member-*", at_least=1),

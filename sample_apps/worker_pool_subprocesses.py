@@ -16,7 +16,7 @@ SAMPLE = Sample(
     name="worker_pool_subprocesses",
     topic="generators",
     sentence="Three tasks have a process each, and give it one job after the other over its pipes.",
-    cure=None,
+    fix=None,
     expectations=(
         Tasks(task="worker-*", at_least=3, at_most=3),
         Waiting(kind="subprocess", task="worker-*", at_least=1),

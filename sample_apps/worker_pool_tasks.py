@@ -17,7 +17,7 @@ SAMPLE = Sample(
     name="worker_pool_tasks",
     topic="generators",
     sentence="Four tasks take jobs from one queue; the pool opens and closes with an async with.",
-    cure=None,
+    fix=None,
     expectations=(
         Tasks(task="worker-*", at_least=4, at_most=4),
         Waiting(kind="queue", task="worker-*", at_least=1),

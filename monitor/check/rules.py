@@ -20,16 +20,16 @@ class Rule:
     code: str
     name: str
     why: str
-    cures: tuple[tuple[Version, str], ...]
+    fixes: tuple[tuple[Version, str], ...]
     """What to write, from which Python on; the last that fits is taken."""
     gone: Version | None = None
     """From this Python on the line raises an error, wherever it is reached."""
     ruff: str = ""
     """The rule of ruff that says the same."""
 
-    def cure(self, python: Version) -> str:
+    def fix(self, python: Version) -> str:
         """What to write on that Python."""
-        return next((text for since, text in reversed(self.cures) if since <= python), self.cures[0][1])
+        return next((text for since, text in reversed(self.fixes) if since <= python), self.fixes[0][1])
 
     def level(self, python: Version) -> str:
         """`error` where that Python refuses the line, else `warning`."""

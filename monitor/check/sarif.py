@@ -52,7 +52,7 @@ def _rule(rule: Rule, python: Version) -> dict[str, Any]:
         "name": rule.name.title().replace("-", ""),
         "shortDescription": {"text": rule.name.replace("-", " ")},
         "fullDescription": {"text": f"{rule.why}."},
-        "help": {"text": f"Write: {rule.cure(python)}"},
+        "help": {"text": f"Write: {rule.fix(python)}"},
         "defaultConfiguration": {"level": rule.level(python)},
     }
     if rule.ruff:
@@ -67,7 +67,7 @@ def _result(one: Found, index: int, python: Version) -> dict[str, Any]:
         "ruleId": one.code,
         "ruleIndex": index,
         "level": one.rule.level(python),
-        "message": {"text": f"{one.what}: {one.rule.why}. Write: {one.rule.cure(python)}"},
+        "message": {"text": f"{one.what}: {one.rule.why}. Write: {one.rule.fix(python)}"},
         "locations": [{"physicalLocation": {"artifactLocation": {"uri": _uri(one.path)}, "region": region}}],
     }
 

@@ -42,7 +42,7 @@ def samples(ctx: click.Context) -> int | None:
 @samples.command("list")
 @json_option
 def samples_list(as_json: bool) -> int:
-    """List the samples: topic, name, its pair (what cures it, or what it cures), and what it shows."""
+    """List the samples: topic, name, its pair (its fix, or what it fixes), and what it shows."""
     return _list_samples(as_json)
 
 

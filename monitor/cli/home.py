@@ -102,7 +102,7 @@ class Listed:
                 Choice(
                     one.name,
                     {"name": one.name, "topic": one.topic, "shows": one.sentence},
-                    (one.sentence, f"{one.topic}; done right in {one.cure}" if one.cure else one.topic),
+                    (one.sentence, f"{one.topic}; done right in {one.fix}" if one.fix else one.topic),
                     "starts it and opens the dashboard; it ends when you leave",
                 )
                 for one in sorted(samples(), key=lambda one: one.name != "demo")

@@ -1,4 +1,4 @@
-"""The kinds of findings, once: what each means, why it matters, its thresholds, how it is known, what shows the cure.
+"""The kinds of findings, once: what each means, why it matters, its thresholds, how it is known, what shows the fix.
 
 The rules, `--json`, the screen, the configuration file and docs/findings.md all take their words from here.
 """
@@ -23,7 +23,7 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of finding. `sample` shows it, `cure` does it right; both are names of samples, or empty."""
+    """One kind of finding. `sample` shows it, `fix` does it right; both are names of samples, or empty."""
 
     key: str
     title: str
@@ -31,7 +31,7 @@ class Kind:
     why: str
     advice: str
     sample: str
-    cure: str
+    fix: str
     known: str  # how it is known
     unseen: str  # what is not seen
     thresholds: tuple[Threshold, ...]

@@ -42,7 +42,7 @@ def _finding(one: Found, python: Version, colour: bool) -> Iterator[str]:
         yield f"    {fmt.clean(one.text)}"
     yield f"    {dim}why:{plain}   {one.rule.why}"
     known = f"   {dim}(ruff: {one.rule.ruff}){plain}" if one.rule.ruff else ""
-    yield f"    {dim}write:{plain} {one.rule.cure(python)}{known}"
+    yield f"    {dim}write:{plain} {one.rule.fix(python)}{known}"
 
 
 def objects(looked: Looked) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _object(one: Found, python: Version) -> dict[str, Any]:
         "what": one.what,
         "text": one.text,
         "why": one.rule.why,
-        "write": one.rule.cure(python),
+        "write": one.rule.fix(python),
         "ruff": one.rule.ruff or None,
     }
 
@@ -78,18 +78,18 @@ def rules() -> Iterator[str]:
     for rule in RULES.values():
         yield f"{rule.code} {rule.name}" + (f" (ruff: {rule.ruff})" if rule.ruff else "")
         yield f"    why:   {rule.why}"
-        yield from (f"    write: {cure}" for cure in cures(rule))
+        yield from (f"    write: {fix}" for fix in fixes(rule))
 
 
-def cures(rule: Rule) -> list[str]:
+def fixes(rule: Rule) -> list[str]:
     """What to write, each with the Python from which on it is to be had."""
-    return [text if since == OLDEST else f"{text} (from {since[0]}.{since[1]} on)" for since, text in rule.cures]
+    return [text if since == OLDEST else f"{text} (from {since[0]}.{since[1]} on)" for since, text in rule.fixes]
 
 
 def rules_object() -> list[dict[str, Any]]:
     """The rules, for JSON."""
     return [
-        {"code": rule.code, "name": rule.name, "why": rule.why, "write": cures(rule), "ruff": rule.ruff or None}
+        {"code": rule.code, "name": rule.name, "why": rule.why, "write": fixes(rule), "ruff": rule.ruff or None}
         for rule in RULES.values()
     ]
 

@@ -48,7 +48,7 @@ def finding_object(finding: Finding) -> Object:
         "why": kind.why,
         "advice": kind.advice,
         "sample": kind.sample or None,
-        "cure": kind.cure or None,
+        "fix": kind.fix or None,
     }
 
 
@@ -107,8 +107,8 @@ def seen_lines(seen: Seen, width: int, colour: bool) -> list[str]:
         lines += _paragraph(f"{thing['text']}{_where(thing)}", width)
         lines += [f"      {fmt.clean(text)}" for text in _evidence(thing["lines"])]
         lines += [*_paragraph(kind.why, width), *_paragraph(kind.advice, width)]
-        if kind.cure:
-            lines.append(f"    looptop samples show {kind.cure}")
+        if kind.fix:
+            lines.append(f"    looptop samples show {kind.fix}")
         lines.append("")
     return lines[:-1]
 

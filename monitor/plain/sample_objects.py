@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 def listing_object(listed: Sequence[Sample]) -> Object:
     """What `looptop samples list --json` prints."""
-    cures = cures_of(listed)
+    fixes = fixes_of(listed)
     return {
         "samples": [
             {
                 "name": sample.name,
                 "topic": sample.topic,
                 "sentence": sample.sentence,
-                "cure": sample.cure,
-                "cures": cures.get(sample.name, []),
+                "fix": sample.fix,
+                "fixes": fixes.get(sample.name, []),
                 "needs": list(sample.needs),
                 "python": ".".join(map(str, sample.python)),
                 "file": str(sample.path),
@@ -38,12 +38,12 @@ def listing_object(listed: Sequence[Sample]) -> Object:
     }
 
 
-def cures_of(listed: Iterable[Sample]) -> dict[str, list[str]]:
-    """For each sample that is a cure: what it cures."""
+def fixes_of(listed: Iterable[Sample]) -> dict[str, list[str]]:
+    """For each sample that is a fix: the samples it fixes."""
     found: dict[str, list[str]] = {}
     for sample in listed:
-        if sample.cure is not None:
-            found.setdefault(sample.cure, []).append(sample.name)
+        if sample.fix is not None:
+            found.setdefault(sample.fix, []).append(sample.name)
     return found
 
 
@@ -76,7 +76,7 @@ def _result_object(result: Result) -> Object:
         "good": result.good,
         "trouble": result.trouble or None,
         "skipped": result.skipped or None,
-        "unlike_its_cure": result.unlike,
+        "unlike_its_fix": result.unlike,
         "attempts": result.attempts,
         "expectations": [
             {**expectation_object(verdict.expectation), "outcome": verdict.outcome, "seen": verdict.seen}

@@ -8,7 +8,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
-from monitor.plain.sample_objects import cures_of
+from monitor.plain.sample_objects import fixes_of
 from sample_apps.catalogue import TOPICS, marked_lines, markers
 from sample_apps.vocabulary import NotSeenYet
 
@@ -26,7 +26,7 @@ _INDENT = 11
 
 def listing(listed: Sequence[Sample], width: int, colour: bool) -> list[str]:
     """What `looptop samples list` prints: by topic, each with what it shows and what it is paired with."""
-    cures = cures_of(listed)
+    fixes = fixes_of(listed)
     column = max((len(sample.name) for sample in listed), default=0) + 4
     lines: list[str] = []
     for topic, title in TOPICS.items():
@@ -34,18 +34,18 @@ def listing(listed: Sequence[Sample], width: int, colour: bool) -> list[str]:
         if here:
             lines += [""] * bool(lines) + [_tinted(title, _BOLD, colour)]
         for sample in here:
-            text = " ".join(filter(None, (sample.sentence, _pair(sample, cures))))
+            text = " ".join(filter(None, (sample.sentence, _pair(sample, fixes))))
             name = f"  {sample.name}".ljust(column)
             first, *rest = wrap(text, max(width, 60), initial_indent=name, subsequent_indent=" " * column)
             lines += [first.replace(sample.name, _tinted(sample.name, _GREEN, colour), 1), *rest]
     return lines
 
 
-def _pair(sample: Sample, cures: dict[str, list[str]]) -> str:
-    if sample.cure is not None:
-        return f"(cure: {sample.cure})"
-    wrong = cures.get(sample.name, [])
-    return f"(cures {', '.join(wrong)})" if wrong else ""
+def _pair(sample: Sample, fixes: dict[str, list[str]]) -> str:
+    if sample.fix is not None:
+        return f"(fix: {sample.fix})"
+    wrong = fixes.get(sample.name, [])
+    return f"(fixes {', '.join(wrong)})" if wrong else ""
 
 
 # -- the table of a check --
@@ -68,7 +68,7 @@ def result_lines(result: Result, width: int, colour: bool) -> list[str]:
     for verdict in result.verdicts:
         lines += _verdict_lines(verdict, width, colour)
     if result.unlike is False:
-        lines += _wrapped("", f"{sample.cure} looks the same: nothing that is expected here is missed there", width)
+        lines += _wrapped("", f"{sample.fix} looks the same: nothing that is expected here is missed there", width)
     return lines
 
 

@@ -32,7 +32,7 @@ class Result:
     verdicts: list[Verdict] = field(default_factory=list)
     trouble: str = ""  # it did not run as it should have
     skipped: str = ""  # it can not run here
-    unlike: bool | None = None  # its cure looks different; None: the cure was not run, or there is none
+    unlike: bool | None = None  # its fix looks different; None: the fix was not run, or there is none
     attempts: int = 1
 
     @property
@@ -67,7 +67,7 @@ def check(
             raise CancelledError
         return _one(sample, seen, run)
 
-    wrong = {sample.name: sample for sample in samples if sample.cure in {other.name for other in samples}}
+    wrong = {sample.name: sample for sample in samples if sample.fix in {other.name for other in samples}}
     held: dict[str, Result] = {}
     pool = ThreadPoolExecutor(jobs, "looptop-check")
     try:
@@ -95,15 +95,15 @@ def check(
 
 
 def _ready(held: dict[str, Result], wrong: dict[str, Sample], seen: dict[str, Observation]) -> Iterator[Result]:
-    """The results that wait for nothing: a wrong sample waits for what is seen of its cure."""
+    """The results that wait for nothing: a wrong sample waits for what is seen of its fix."""
     for name, result in list(held.items()):
         sample = wrong.get(name)
         if sample is not None and not result.skipped:
-            assert sample.cure is not None
-            cure = seen.get(sample.cure)
-            if cure is None:
+            assert sample.fix is not None
+            fix = seen.get(sample.fix)
+            if fix is None:
                 continue
-            result.unlike = differs(sample, cure)
+            result.unlike = differs(sample, fix)
         del held[name]
         yield result
 

@@ -36,10 +36,10 @@ def judge(sample: Sample, seen: Observation, path: Path | None = None) -> list[V
     return [_verdict(expectation, seen, lines) for expectation in sample.expectations]
 
 
-def differs(wrong: Sample, seen_of_cure: Observation) -> bool:
-    """Whether what was seen of the cure misses anything that is expected of the wrong one, whatever the lines."""
+def differs(wrong: Sample, seen_of_fix: Observation) -> bool:
+    """Whether what was seen of the fix misses anything that is expected of the wrong one, whatever the lines."""
     lines = Lines(wrong.path, {}, anywhere=True)
-    verdicts = [_verdict(expectation, seen_of_cure, lines) for expectation in wrong.expectations]
+    verdicts = [_verdict(expectation, seen_of_fix, lines) for expectation in wrong.expectations]
     return any(verdict.outcome == "missed" for verdict in verdicts)
 
 

@@ -35,8 +35,8 @@ def test_each_sample_that_is_named_exists():
     names = {sample.name for sample in samples()}
     for picture in pictures():
         assert picture.sample in names
-    for cures in re.findall(r"Cure: ([^.]*)\.", TEXT):
-        for name in re.findall(r"`(\w+)`", cures):
+    for fixes in re.findall(r"Fix: ([^.]*)\.", TEXT):
+        for name in re.findall(r"`(\w+)`", fixes):
             assert name in names, name
 
 

@@ -47,7 +47,7 @@ def test_a_deadlock_live_and_from_its_recording(tmp_path: Path):
         )  # fmt: skip
         seen = looptop("watch", target, "--json", "--duration", "5", folder=tmp_path).stdout
         (found,) = [thing for thing in map(json.loads, seen.splitlines()) if thing["type"] == "finding"]
-        assert (found["kind"], found["cure"], found["evidence"]) == (
+        assert (found["kind"], found["fix"], found["evidence"]) == (
             "deadlock", "deadlock_ordered", {"tasks": 2, "locks": 2},
         )  # fmt: skip
         assert [(line["name"], line["line"]) for line in found["lines"]] == [("ann", 7), ("bob", 7)]

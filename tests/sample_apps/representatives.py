@@ -19,6 +19,6 @@ def chosen() -> dict[str, Sample]:
     names = set(ALWAYS)
     for topic in {sample.topic for sample in everything.values()}:
         samples = [sample for sample in everything.values() if sample.topic == topic]
-        wrong = min((sample for sample in samples if sample.cure is not None), key=lambda sample: sample.watch)
-        names |= {wrong.name, str(wrong.cure)}
+        wrong = min((sample for sample in samples if sample.fix is not None), key=lambda sample: sample.watch)
+        names |= {wrong.name, str(wrong.fix)}
     return {name: sample for name, sample in everything.items() if name in names}

@@ -23,7 +23,7 @@ class Broken(NamedTuple):
 
 
 BROKEN = [
-    # the cure applied
+    # the fix applied
     Broken("busy_loop", "await asyncio.sleep(0)", "await asyncio.sleep(0.01)", {"StepRate"}),
     Broken("regex_explodes", r'r"(\w+\s?)*"', r'r"\w+(\s\w+)*"', {"SlowCallback"}),
     Broken("slow_log", "ServerHandler(log_server())", "logging.NullHandler()", {"SlowCallback"}),

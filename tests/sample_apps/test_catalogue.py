@@ -30,11 +30,11 @@ def test_a_marker_is_the_line_it_stands_on():
     assert line.strip() == "burn(rng.uniform(0.2, 0.4))  # expect: burns"
 
 
-@pytest.mark.parametrize("sample", [sample for sample in SAMPLES if sample.cure], ids=lambda sample: sample.name)
-def test_a_cure_exists_and_looks_different(sample):
-    cure = catalogue.find(sample.cure)
-    assert cure in SAMPLES
-    assert set(cure.expectations) != set(sample.expectations)
+@pytest.mark.parametrize("sample", [sample for sample in SAMPLES if sample.fix], ids=lambda sample: sample.name)
+def test_a_fix_exists_and_looks_different(sample):
+    fix = catalogue.find(sample.fix)
+    assert fix in SAMPLES
+    assert set(fix.expectations) != set(sample.expectations)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
@@ -84,7 +84,7 @@ SAMPLE = Sample(
     name="broken",
     topic="tasks",
     sentence="It blocks.",
-    cure=None,
+    fix=None,
     expectations=(
         NoSlowCallback(),
         SlowCallback(task="a", line="blocks", at_least=0.1, at_most=0.2),
@@ -115,8 +115,8 @@ def test_a_good_declaration_is_returned(tmp_path):
         ('name="broken"', 'name="other"', "SAMPLE.name", "'other' is not the module's name"),
         ('topic="tasks"', 'topic="sports"', "SAMPLE.topic", "'sports' is none of communication, "),
         ("It blocks.", "blocks", "SAMPLE.sentence", "is not a sentence"),
-        ("cure=None", 'cure="prayer"', "SAMPLE.cure", "no sample is called 'prayer'"),
-        ("cure=None", 'cure="broken"', "SAMPLE.cure", "no sample is called 'broken'"),
+        ("fix=None", 'fix="prayer"', "SAMPLE.fix", "no sample is called 'prayer'"),
+        ("fix=None", 'fix="broken"', "SAMPLE.fix", "no sample is called 'broken'"),
         ("expectations=(", "expectations=() and (", "SAMPLE.expectations", "nothing is expected"),
         ("NoSlowCallback(),", "None,", "SAMPLE.expectations[0]", "None is no expectation"),
         (

@@ -26,13 +26,13 @@ import sys
 from sample_apps.catalogue import Sample
 from sample_apps.vocabulary import {words}
 
-SAMPLE = Sample(name="faulty", topic="tasks", sentence="It is wrong.", cure={cure!r}, expectations=({expectations},))
+SAMPLE = Sample(name="faulty", topic="tasks", sentence="It is wrong.", fix={fix!r}, expectations=({expectations},))
 """
 
 
-def declare(folder, words="NoSlowCallback", expectations="NoSlowCallback()", cure=None):
+def declare(folder, words="NoSlowCallback", expectations="NoSlowCallback()", fix=None):
     path = folder / "faulty.py"
-    path.write_text(FAULTY.format(words=words, expectations=expectations, cure=cure))
+    path.write_text(FAULTY.format(words=words, expectations=expectations, fix=fix))
     spec = importlib.util.spec_from_file_location("faulty", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -52,10 +52,8 @@ def test_the_samples_are_seen_as_they_say():
     assert missed == {}
     assert (done.returncode, done.stderr, told["good"], told["missed"]) == (0, "", True, 0)
     assert {sample["name"] for sample in told["samples"]} == set(chosen())
-    wrong = [
-        sample for sample in told["samples"] if chosen()[sample["name"]].cure in chosen() and not sample["skipped"]
-    ]
-    assert wrong and all(sample["unlike_its_cure"] is True for sample in wrong)
+    wrong = [sample for sample in told["samples"] if chosen()[sample["name"]].fix in chosen() and not sample["skipped"]]
+    assert wrong and all(sample["unlike_its_fix"] is True for sample in wrong)
 
 
 def test_a_missed_expectation_is_status_1_and_says_what_was_seen(monkeypatch, capsys):
@@ -91,7 +89,7 @@ def test_what_misses_something_is_run_again_alone_and_the_last_run_counts():
     assert [(result.attempts, result.trouble) for result in results] == [(3, "")]
 
 
-def test_a_wrong_sample_that_looks_like_its_cure_is_not_good():
+def test_a_wrong_sample_that_looks_like_its_fix_is_not_good():
     wrong, right = catalogue.find("lock_convoy"), catalogue.find("lock_convoy_brief")
 
     def run(sample):

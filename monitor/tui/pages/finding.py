@@ -1,4 +1,4 @@
-"""The page of one finding: what and where first, then why it matters, what cures it, and the figures."""
+"""The page of one finding: what and where first, then why it matters, what fixes it, and the figures."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def finding_page(
         lines += [*changed_note([sign.site], store, sources), BLANK]
     lines += [
         *_wrapped("why", kind.why, "text", cells),
-        *_wrapped("cure", kind.advice, "text", cells),
+        *_wrapped("fix", kind.advice, "text", cells),
         *_samples(kind),
         BLANK,
     ]
@@ -92,9 +92,9 @@ def _samples(kind: Kind) -> list[Line]:
     if not kind.sample:
         return []
     wrong = f"looptop samples run {kind.sample}"
-    if not kind.cure:
+    if not kind.fix:
         return [line((f"{'sample':<{LABEL}}", "dim"), (wrong, "accent"))]
-    right = line((f"{'sample':<{LABEL}}", "dim"), (f"looptop samples show {kind.cure}", "accent"))
+    right = line((f"{'sample':<{LABEL}}", "dim"), (f"looptop samples show {kind.fix}", "accent"))
     return [right, line((" " * LABEL, "dim"), (f"{wrong} shows it wrong", "dim"))]
 
 

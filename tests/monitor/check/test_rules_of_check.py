@@ -422,9 +422,9 @@ def test_every_rule_has_a_line_in_these_tests():
 
 def test_the_replacement_is_that_of_the_python_asked_for():
     rule = RULES["LT04"]
-    assert "loop.create_task" in rule.cure((3, 6))
-    assert rule.cure((3, 12)) == "asyncio.create_task(…)"
-    assert "TaskGroup" in RULES["LT10"].cure((3, 11))
-    assert "TaskGroup" not in RULES["LT10"].cure((3, 10))
+    assert "loop.create_task" in rule.fix((3, 6))
+    assert rule.fix((3, 12)) == "asyncio.create_task(…)"
+    assert "TaskGroup" in RULES["LT10"].fix((3, 11))
+    assert "TaskGroup" not in RULES["LT10"].fix((3, 10))
     assert RULES["LT03"].level((3, 9)) == "warning"
     assert RULES["LT03"].level((3, 10)) == "error"

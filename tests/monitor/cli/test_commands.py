@@ -321,7 +321,7 @@ def test_samples_list(run):
     assert (status, err) == (0, "")
     assert "blocking_call" in out
     listed = json.loads(run("samples", "list", "--json")[1])["samples"]
-    assert {"name": "demo", "topic": "programs", "cure": None}.items() <= next(
+    assert {"name": "demo", "topic": "programs", "fix": None}.items() <= next(
         sample for sample in listed if sample["name"] == "demo"
     ).items()
 

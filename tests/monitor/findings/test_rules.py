@@ -546,7 +546,7 @@ def test_the_samples_that_the_kinds_name_are_there():
     from sample_apps.catalogue import names
 
     known = set(names())
-    assert {name for kind in KINDS for name in (kind.sample, kind.cure) if name} <= known
+    assert {name for kind in KINDS for name in (kind.sample, kind.fix) if name} <= known
 
 
 def test_samples_and_findings_speak_of_the_same_kinds():

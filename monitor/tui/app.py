@@ -25,16 +25,16 @@ from monitor.store.store import Store
 from monitor.tui.base.keys import bindings, commands
 from monitor.tui.base.paint import safe
 from monitor.tui.base.program import Program
-from monitor.tui.base.tick_rate import Pulse
+from monitor.tui.base.tick_rate import TickRate
 from monitor.tui.base_app import BaseApp
-from monitor.tui.controllers.child_program import Guest
-from monitor.tui.controllers.recording import Tape
-from monitor.tui.controllers.subscription import Wishes
-from monitor.tui.controllers.task_control import Control, ask_to_stop
-from monitor.tui.main_screens import MAIN, Counted, tabs
+from monitor.tui.controllers.child_program import ChildProgram
+from monitor.tui.controllers.recording import RecordingControl
+from monitor.tui.controllers.subscription import Subscription
+from monitor.tui.controllers.task_control import TaskControl, ask_to_stop
+from monitor.tui.main_screens import MAIN, TabCounts, tabs
 from monitor.tui.screens.base import LiveScreen
 from monitor.tui.terminal.job_control import repaint, shell_waits, to_the_shell
-from monitor.tui.widgets.banner import News, Notice, banner, greeting
+from monitor.tui.widgets.banner import BannerFacts, Notice, banner, greeting
 from monitor.tui.widgets.header import Situation
 from monitor.tui.widgets.source_view import Sources
 from monitor.tui.widgets.tabs import Tab
@@ -89,18 +89,18 @@ class Looptop(BaseApp[int]):
         self.store = store if store is not None else Store()
         self.view = self.store  # the frozen copy while paused
         self.clock, self.wall = clock, wall
-        self.guest = Guest(program) if program is not None else None
+        self.child = ChildProgram(program) if program is not None else None
         self.home = home  # whether there is a connect screen to go to
         self.asks = asks
         self.loops_below = loops_below
         self.wanted = ""  # the section of it that the person left for
-        self.control = Control(self)
-        self.tape = Tape(self)
+        self.control = TaskControl(self)
+        self.recording = RecordingControl(self)
         self.sources = Sources(self._source_came, lambda: source.owner)
         self.findings = Findings(thresholds or Thresholds())
         self.player = self._player(source)
-        self.wishes = Wishes(self, keep_locals)
-        self.pulse = Pulse(hz)
+        self.subscription = Subscription(self, keep_locals)
+        self.tick_rate = TickRate(hz)
         self._pause: Pause | None = None
         self._ticking = False
         self.notice: Notice | None = None
@@ -117,18 +117,18 @@ class Looptop(BaseApp[int]):
     # The tick
 
     def on_mount(self) -> None:
-        """Begins: signals, source, pulse."""
+        """Begins: signals, source, ticks."""
         self.app_resume_signal.subscribe(self, lambda _: self._come_back())
-        if self.pulse.hz:
+        if self.tick_rate.hz:
             self.end_with_others()
         self.source.start()
-        if self.pulse.hz:
-            self._timer = self.set_interval(self.pulse.period, self.tick)
+        if self.tick_rate.hz:
+            self._timer = self.set_interval(self.tick_rate.period, self.tick)
             self.tick_soon()  # what has come already is on the first screen that is painted
 
     def on_unmount(self) -> None:
         """Whatever ends it: what was recorded is whole."""
-        self.tape.close()
+        self.recording.close()
 
     async def tick(self) -> None:
         """Takes in what came, has the screen look, tells the source what is in sight."""
@@ -136,9 +136,9 @@ class Looptop(BaseApp[int]):
             return
         self._ticking = True
         try:
-            if self.pulse.beat(self.clock()):
+            if self.tick_rate.beat(self.clock()):
                 self._timer.stop()
-                self._timer = self.set_interval(self.pulse.period, self.tick)
+                self._timer = self.set_interval(self.tick_rate.period, self.tick)
             began = self.clock()
             for frame in self.source.frames():
                 self._take(frame)
@@ -150,9 +150,9 @@ class Looptop(BaseApp[int]):
                 self.player.find(self.findings)
             else:
                 self.findings.look(self.store)
-            if self.guest is not None and self.guest.look(self.wall()):
+            if self.child is not None and self.child.look(self.wall()):
                 self.exit()
-            over = self.guest is not None and self.guest.ended_at is not None
+            over = self.child is not None and self.child.ended_at is not None
             self.view.stale = self.store.stale = over or self.source.status.state in ("ended", "lost")
             self.look_now()
         finally:
@@ -163,21 +163,21 @@ class Looptop(BaseApp[int]):
         screen = self.live_screen
         if screen is not None and screen.whole and self.is_running:
             screen.look()
-            self.wishes.tell(screen)
+            self.subscription.tell(screen)
 
     def look_soon(self) -> None:
         """Before the next tick, after what is being done."""
-        if self.pulse.hz:
+        if self.tick_rate.hz:
             self.call_later(self.look_now)
 
     def tick_soon(self) -> None:
         """Runs the next tick as soon as the current message has been handled; tests tick themselves."""
-        if self.pulse.hz:
+        if self.tick_rate.hz:
             self.call_later(self.tick)
 
     def _source_came(self) -> None:
         """A file has been read, in another thread."""
-        if self.pulse.hz and self._loop is not None:
+        if self.tick_rate.hz and self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the dashboard has ended meanwhile
                 self._loop.call_soon_threadsafe(self.look_soon)
 
@@ -196,9 +196,9 @@ class Looptop(BaseApp[int]):
         self.store.apply(frame)
         if self.paused:
             self.view.take_answer(frame, self.store)
-        self.tape.take(frame)
+        self.recording.take(frame)
         if isinstance(frame, Hello) or session is None:
-            self.wishes.greet(self.store.session, first=session is None)
+            self.subscription.greet(self.store.session, first=session is None)
         if isinstance(frame, Reply) and not frame.more:
             self.control.take(frame)
 
@@ -226,35 +226,37 @@ class Looptop(BaseApp[int]):
         return Situation(
             self.source.status,
             paused,
-            self.wishes.slow,
-            self.wishes.origins,
+            self.subscription.slow,
+            self.subscription.origins,
             recording,
-            self.tape.sign(),
+            self.recording.sign(),
             findings=len(shown),
             worst=shown[0].kind.title if shown else "",
             broken=sum(finding.kind.weight == "bad" for finding in shown),
-            keeps_locals=self.wishes.locals,
+            keeps_locals=self.subscription.locals,
         )
 
     def banner(self) -> tuple[str, str] | None:
         """The one line that matters most now, with its style; None while all is well."""
-        rate = self.pulse.rate if self.pulse.slowed else None
-        guest = self.guest
-        news = News(
+        rate = self.tick_rate.rate if self.tick_rate.slowed else None
+        child = self.child
+        facts = BannerFacts(
             self.wall(),
             self.source.status,
             self.notice,
             rate,
-            self.wishes.slow,
-            ended_at=guest.ended_at if guest is not None else None,
-            exit_status=guest.program.exit_status if guest is not None else None,
-            leaving=guest is not None and guest.leaving,
+            self.subscription.slow,
+            ended_at=child.ended_at if child is not None else None,
+            exit_status=child.program.exit_status if child is not None else None,
+            leaving=child is not None and child.leaving,
         )
-        return banner(self.view, news)
+        return banner(self.view, facts)
 
     def tabs(self) -> list[Tab]:
         """The main screens and how much is on them."""
-        return self._pause.tabs if self._pause is not None else tabs(Counted(self.store, self.guest, len(self.found())))
+        return (
+            self._pause.tabs if self._pause is not None else tabs(TabCounts(self.store, self.child, len(self.found())))
+        )
 
     def found(self) -> list[Finding]:
         """The findings that are not dismissed, the worst first; while paused those of then."""
@@ -321,11 +323,11 @@ class Looptop(BaseApp[int]):
 
     def action_origins(self) -> None:
         """Creation stacks of tasks born from now on: on or off."""
-        self.wishes.toggle_origins()
+        self.subscription.toggle_origins()
 
     def action_locals(self) -> None:
         """Local names of tasks that fail from now on: on or off."""
-        self.wishes.toggle_locals()
+        self.subscription.toggle_locals()
 
     def action_picture(self) -> None:
         """This screen as an SVG file in the current folder."""
@@ -341,7 +343,7 @@ class Looptop(BaseApp[int]):
 
     def action_suspend(self) -> None:
         """To the shell, unless a program of ours would then wait for us to read what it prints."""
-        if self.guest is not None and self.guest.program.running:
+        if self.child is not None and self.child.program.running:
             self.say("not while a program of ours runs: it would wait for us")
         elif not shell_waits():
             self.say("there is no shell that could bring looptop back; q leaves")
@@ -349,22 +351,22 @@ class Looptop(BaseApp[int]):
             to_the_shell()
 
     def _come_back(self) -> None:
-        self.pulse.rest()
+        self.tick_rate.rest()
         repaint(self)
 
     def action_leave(self) -> None:
         """Leaves; with a program of ours running, asks first, unless it was only started to be looked at."""
-        guest = self.guest
-        if guest is None or not guest.program.running or not self.asks:
+        child = self.child
+        if child is None or not child.program.running or not self.asks:
             self.exit()
-        elif guest.leaving:
-            guest.stop()
+        elif child.leaving:
+            child.stop()
         else:
             self.push_screen(ask_to_stop(), lambda yes: self._stop_and_leave() if yes else None)
 
     def _stop_and_leave(self) -> None:
-        if self.guest is not None:
-            self.guest.stop()
+        if self.child is not None:
+            self.child.stop()
         self.look_now()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002 - Textual's

@@ -12,7 +12,7 @@ from monitor.errors import LooptopError
 from monitor.terminal import hung_up
 from monitor.tui.base import theme
 from monitor.tui.terminal.crash import crashed
-from monitor.tui.terminal.key_queue import TypedAhead
+from monitor.tui.terminal.key_queue import KeyQueueApp
 from monitor.tui.terminal.lost_terminal import outlives_its_terminal
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ TERMINAL_EVERY = 1.0
 """Seconds between two looks whether the terminal is still there."""
 
 
-class BaseApp(TypedAhead[ReturnType]):
+class BaseApp(KeyQueueApp[ReturnType]):
     """Has the palette that the screens draw with."""
 
     TITLE = "looptop"

@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.store.store import Store
-    from monitor.tui.controllers.child_program import Guest
+    from monitor.tui.controllers.child_program import ChildProgram
     from monitor.tui.screens.base import LiveScreen
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class TabCounts:
     """What the tabs count from."""
 
     store: Store
-    guest: Guest | None
+    child: ChildProgram | None
     findings: int
 
 
-def _nothing(_: Counted) -> None:
+def _nothing(_: TabCounts) -> None:
     """A screen whose tab counts nothing."""
 
 
@@ -41,7 +41,7 @@ class MainScreen:
     screen: Callable[[], LiveScreen]
     title: str
     short: str
-    count: Callable[[Counted], str | None] = _nothing
+    count: Callable[[TabCounts], str | None] = _nothing
 
 
 def _slow() -> LiveScreen:
@@ -87,7 +87,7 @@ MAIN = (
     ),
     MainScreen("ended", _ended, "Ended", "End", lambda of: fmt.count(of.store.ended_total + len(of.store.unhandled))),
     MainScreen(
-        "output", _output, "Output", "Out", lambda of: None if of.guest is None else fmt.count(of.guest.output.total)
+        "output", _output, "Output", "Out", lambda of: None if of.child is None else fmt.count(of.child.output.total)
     ),
     MainScreen("memory", _memory, "Memory", "Mem"),
     MainScreen("profile", _profile, "Profile", "Prof"),
@@ -95,6 +95,6 @@ MAIN = (
 )
 
 
-def tabs(counted: Counted) -> list[Tab]:
+def tabs(counted: TabCounts) -> list[Tab]:
     """The tabs of the main screens as they are now."""
     return [Tab(main.mode, main.title, main.short, main.count(counted)) for main in MAIN]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from monitor.protocol.frames import Reply
     from monitor.sources.base import Source
     from monitor.store.store import Store
-    from monitor.tui.base.tick_rate import Pulse
+    from monitor.tui.base.tick_rate import TickRate
 
 Result = TypeVar("Result")
 
@@ -39,7 +39,7 @@ class Dashboard(Protocol):
         """The live store, also during a pause."""
 
     @property
-    def pulse(self) -> Pulse:
+    def tick_rate(self) -> TickRate:
         """The rate of the ticks."""
 
     @property

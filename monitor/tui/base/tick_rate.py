@@ -7,7 +7,7 @@ SLOWEST = 0.5
 CALM_BEATS = 40
 
 
-class Pulse:
+class TickRate:
     """Told the time of every tick. A rate of 0 means that somebody else drives."""
 
     def __init__(self, hz: float) -> None:

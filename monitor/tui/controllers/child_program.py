@@ -6,7 +6,7 @@ from monitor.tui.base.program import Program
 from monitor.tui.terminal.captured import Captured
 
 
-class Guest:
+class ChildProgram:
     """One program. Looked at once a tick."""
 
     def __init__(self, program: Program) -> None:

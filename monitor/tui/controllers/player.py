@@ -40,7 +40,7 @@ class Player:
 
     def find(self, findings: Findings) -> None:
         """What was found up to this moment, as if watched from the start; none while that is being read."""
-        budget = READING if self._app.pulse.hz else math.inf
+        budget = READING if self._app.tick_rate.hz else math.inf
         found = self._replay.at(self._source.moment, budget)
         findings.show(Findings() if found is None else found)
 

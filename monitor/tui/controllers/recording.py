@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from monitor.tui.base.dashboard import Dashboard
 
 
-class Tape:
+class RecordingControl:
     """At most one recording at a time. Told of each frame after the store has applied it."""
 
     def __init__(self, app: Dashboard) -> None:

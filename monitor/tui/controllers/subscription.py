@@ -17,7 +17,7 @@ ORIGIN_FRAMES = 10
 _NOTHING = object()
 
 
-class Wishes:
+class Subscription:
     """The wishes of one dashboard."""
 
     def __init__(self, app: Dashboard, keep_locals: bool = False) -> None:
@@ -45,8 +45,8 @@ class Wishes:
         }
         if self.locals or "locals" in self._told:
             wants["locals"] = self.locals
-        if app.pulse.hz:
-            wants["rate"] = app.pulse.rate
+        if app.tick_rate.hz:
+            wants["rate"] = app.tick_rate.rate
         if wants != self._told:
             changed = {key: value for key, value in wants.items() if self._told.get(key, _NOTHING) != value}
             self._told = wants

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from monitor.tui.base.dashboard import Dashboard
 
 
-class Control:
+class TaskControl:
     """Requests to the probe, and who waits for their replies."""
 
     def __init__(self, app: Dashboard) -> None:

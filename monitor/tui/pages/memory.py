@@ -24,7 +24,7 @@ Parts = tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class MemoryOptions:
     """What the person wants of the looks, in words."""
 
     view: str  # growth or objects
@@ -36,10 +36,10 @@ class Wish:
     replay: bool
 
 
-def facts(store: Store, wish: Wish, cells: int) -> list[Parts]:
+def facts(store: Store, options: MemoryOptions, cells: int) -> list[Parts]:
     """Five lines: tracing, its price, the process, the collector, and what the table below shows."""
-    below = _objects(store, wish) if wish.view == "objects" else _look(store, wish)
-    lines = [_tracing(store, wish), _price(store), _usage(store), _collector(store.memory.collector), below]
+    below = _objects(store, options) if options.view == "objects" else _look(store, options)
+    lines = [_tracing(store, options), _price(store), _usage(store), _collector(store.memory.collector), below]
     return [_fitting(pieces, cells) for pieces in lines]
 
 
@@ -63,15 +63,15 @@ def _ago(store: Store, at: float) -> str:
     return f"{fmt.age(max(store.now - at, 0.0))} ago"
 
 
-def _tracing(store: Store, wish: Wish) -> list[Parts]:
+def _tracing(store: Store, options: MemoryOptions) -> list[Parts]:
     memory = store.memory
     tracing = memory.tracing
     if tracing is None:
         if memory.ended is not None:
             when = _ago(store, memory.ended.at * 1e-6)
             ended: Parts = ((f" ○ tracing ended {when}: ", "text"), (memory.ended.why, "text"))
-            return [ended, () if wish.replay else (("  s starts it again", "dim"),)]
-        if wish.replay:
+            return [ended, () if options.replay else (("  s starts it again", "dim"),)]
+        if options.replay:
             return [((" ○ not traced at this moment", "dim"),)]
         if store.read_only:
             return [((" ○ not traced  ", "text"), ("read-only: nothing is in the program that could", "dim"))]
@@ -157,18 +157,18 @@ def _collector(collector: memory_frames.Collector | None) -> list[Parts]:
     return [*pieces, (("since this screen was opened", "faint"),)]
 
 
-def _look(store: Store, wish: Wish) -> list[Parts]:
-    look = store.memory.looks.get(wish.group)
+def _look(store: Store, options: MemoryOptions) -> list[Parts]:
+    look = store.memory.looks.get(options.group)
     names = {"lineno": "lines", "filename": "files", "traceback": "tracebacks"}
-    what = "last look" if wish.against == "last" else "baseline"
-    pieces: list[Parts] = [((f" {names[wish.group]} ", "heading"), (f" vs {what} ", "text"))]
-    sign = "◌" if wish.asking else "●" if wish.live else "○"
-    asks = store.memory.tracing is not None and not wish.replay
-    state: Parts = ((f" {sign} {'live' if wish.live else 'by hand'} ", "accent"),) if asks else ()
+    what = "last look" if options.against == "last" else "baseline"
+    pieces: list[Parts] = [((f" {names[options.group]} ", "heading"), (f" vs {what} ", "text"))]
+    sign = "◌" if options.asking else "●" if options.live else "○"
+    asks = store.memory.tracing is not None and not options.replay
+    state: Parts = ((f" {sign} {'live' if options.live else 'by hand'} ", "accent"),) if asks else ()
     if look is None:
         return [*pieces, state]
     hidden = f" {fmt.size(look.hidden[0])}" if look.hidden[0] else ""
-    pieces += [*_total(store, look), state, ((f" hides {', '.join(wish.hidden) or 'nothing'}{hidden} ", "dim"),)]
+    pieces += [*_total(store, look), state, ((f" hides {', '.join(options.hidden) or 'nothing'}{hidden} ", "dim"),)]
     if look.found > len(look.rows):
         pieces.append(((f" {look.found - len(look.rows)} more", "dim"),))
     return pieces
@@ -185,10 +185,10 @@ def _total(store: Store, look: Look) -> list[Parts]:
     ]
 
 
-def _objects(store: Store, wish: Wish) -> list[Parts]:
+def _objects(store: Store, options: MemoryOptions) -> list[Parts]:
     objects = store.memory.objects
     pieces: list[Parts] = [((" live objects by type ", "heading"),)]
-    if wish.asking:
+    if options.asking:
         pieces.append(((" counting … ", "accent"),))
     if objects is None:
         return pieces
@@ -200,13 +200,13 @@ def _objects(store: Store, wish: Wish) -> list[Parts]:
     return [*pieces, _pair("pause", fmt.duration(objects.pause))]
 
 
-def empty_growth(memory: Memory, wish: Wish, searching: bool) -> str:
+def empty_growth(memory: Memory, options: MemoryOptions, searching: bool) -> str:
     """Why the table of growth is empty."""
     if searching:
         return "No line with these words.\nEsc clears the filter."
-    if memory.looks.get(wish.group) is not None:
+    if memory.looks.get(options.group) is not None:
         return "Nothing that is allocated now was allocated while it is traced.\nx p o show what is hidden."
-    if wish.replay:
+    if options.replay:
         return "No look at memory was recorded here.\nThe next marker ◆ on the timeline is one, where there are any."
     if memory.tracing is None:
         return (
@@ -219,11 +219,11 @@ def empty_growth(memory: Memory, wish: Wish, searching: bool) -> str:
     return "The first look is on its way."
 
 
-def empty_objects(wish: Wish, searching: bool) -> str:
+def empty_objects(options: MemoryOptions, searching: bool) -> str:
     """Why the table of objects is empty."""
     if searching:
         return "No type with these words.\nEsc clears the filter."
-    if wish.replay:
+    if options.replay:
         return "No count of objects was recorded here."
     return (
         "n counts the live objects by type.\n"

@@ -92,7 +92,7 @@ class Rows(Generic[Row]):
         return "text"
 
 
-class Searched(Rows[Row]):
+class SearchedRows(Rows[Row]):
     """Rows that are filtered by the words of what they show."""
 
     def __init__(self, store: Store) -> None:

@@ -10,13 +10,13 @@ from monitor.store.columns import ENDED
 from monitor.store.model import EndedTask, Failure
 from monitor.tui.base.paint import Part
 from monitor.tui.base.theme import STATE_STYLES
-from monitor.tui.rows.base import Searched
+from monitor.tui.rows.base import SearchedRows
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
 
-class EndedRows(Searched[EndedTask]):
+class EndedRows(SearchedRows[EndedTask]):
     """Tasks that ended, and what the loops' exception handlers were called with."""
 
     columns = ENDED

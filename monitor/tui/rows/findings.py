@@ -8,13 +8,13 @@ from monitor.findings.columns import FINDINGS
 from monitor.findings.model import Finding
 from monitor.findings.rules.engine import Findings
 from monitor.store.store import Store
-from monitor.tui.rows.base import Searched
+from monitor.tui.rows.base import SearchedRows
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
 
-class FindingRows(Searched[Finding]):
+class FindingRows(SearchedRows[Finding]):
     """The findings, the worst first; those that were dismissed when they are asked for."""
 
     columns = FINDINGS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from monitor.store.column import Column
 from monitor.store.memory import MemoryRow, Profile
 from monitor.store.memory_columns import MEMORY, OBJECTS, PROFILES, ObjectRow, place
-from monitor.tui.rows.base import Searched
+from monitor.tui.rows.base import SearchedRows
 from monitor.tui.widgets import spark
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ TREND: Column[MemoryRow] = Column(
 SHOWN: tuple[Column[MemoryRow], ...] = (*MEMORY[:-1], TREND, MEMORY[-1])
 
 
-class MemoryRows(Searched[MemoryRow]):
+class MemoryRows(SearchedRows[MemoryRow]):
     """The lines, files or tracebacks of the newest look at the group that is chosen."""
 
     columns = SHOWN
@@ -86,7 +86,7 @@ class MemoryRows(Searched[MemoryRow]):
                 return "dim"
 
 
-class ObjectRows(Searched[ObjectRow]):
+class ObjectRows(SearchedRows[ObjectRow]):
     """Live objects by type."""
 
     columns = OBJECTS
@@ -117,7 +117,7 @@ class ObjectRows(Searched[ObjectRow]):
                 return "text"
 
 
-class ProfileRows(Searched[Profile]):
+class ProfileRows(SearchedRows[Profile]):
     """Decorated functions."""
 
     columns = PROFILES

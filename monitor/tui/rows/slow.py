@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from monitor.store.blocked import blocking_line, blocking_lines
 from monitor.store.columns import SLOW
 from monitor.store.slow_log import BlockingLine
-from monitor.tui.rows.base import Searched
+from monitor.tui.rows.base import SearchedRows
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
 
-class SlowRows(Searched[BlockingLine]):
+class SlowRows(SearchedRows[BlockingLine]):
     """The lines that blocked a loop."""
 
     columns = SLOW

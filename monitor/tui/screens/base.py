@@ -177,7 +177,7 @@ class LiveScreen(WholeScreen):
         player = self.looptop.player
         if key_id == "pause" and (self.looptop.paused or (player is not None and not player.playing)):
             return "Play " if player is not None else "Go on"
-        if key_id == "record" and self.looptop.tape.sign() is not None:
+        if key_id == "record" and self.looptop.recording.sign() is not None:
             return "End recording"
         return label
 
@@ -215,7 +215,7 @@ class LiveScreen(WholeScreen):
 
     async def action_record(self) -> None:
         """Begins or ends a recording."""
-        await self.looptop.tape.toggle()
+        await self.looptop.recording.toggle()
 
     async def action_press(self, key_id: str) -> None:
         """What a key does, for a click on its hint and for the command palette."""

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from monitor.findings.rules.engine import Findings
     from monitor.store.store import Store
     from monitor.tui.base.theme import Palette
-    from monitor.tui.controllers.child_program import Guest
+    from monitor.tui.controllers.child_program import ChildProgram
     from monitor.tui.controllers.player import Player
-    from monitor.tui.controllers.recording import Tape
-    from monitor.tui.controllers.subscription import Wishes
-    from monitor.tui.controllers.task_control import Control
+    from monitor.tui.controllers.recording import RecordingControl
+    from monitor.tui.controllers.subscription import Subscription
+    from monitor.tui.controllers.task_control import TaskControl
     from monitor.tui.widgets.header import Situation
     from monitor.tui.widgets.source_view import Sources
     from monitor.tui.widgets.tabs import Tab
@@ -47,7 +47,7 @@ class ScreensDashboard(Dashboard, Protocol):
         """All findings, dismissed ones included."""
 
     @property
-    def guest(self) -> Guest | None:
+    def child(self) -> ChildProgram | None:
         """The program that looptop started."""
 
     @property
@@ -55,15 +55,15 @@ class ScreensDashboard(Dashboard, Protocol):
         """The controls of the recording, if one is played."""
 
     @property
-    def tape(self) -> Tape:
+    def recording(self) -> RecordingControl:
         """The recording that is being made."""
 
     @property
-    def wishes(self) -> Wishes:
+    def subscription(self) -> Subscription:
         """What this viewer asks of the probe."""
 
     @property
-    def control(self) -> Control:
+    def control(self) -> TaskControl:
         """Requests that change the program."""
 
     @property

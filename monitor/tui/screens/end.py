@@ -24,4 +24,4 @@ class EndScreen(PageScreen):
     def lines(self, cells: int) -> list[Line]:
         """The page."""
         app = self.looptop
-        return end_page(self.store, self.ended, app.sources, cells, app.wishes.locals_kept, self.unfolded)
+        return end_page(self.store, self.ended, app.sources, cells, app.subscription.locals_kept, self.unfolded)

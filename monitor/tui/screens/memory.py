@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from monitor.tui.base.keys import bindings
 from monitor.tui.controllers.tracing import AGAINST, GROUPS, HIDDEN, Tracer
-from monitor.tui.pages.memory import Wish, empty_growth, empty_objects, facts
+from monitor.tui.pages.memory import MemoryOptions, empty_growth, empty_objects, facts
 from monitor.tui.rows.base import Rows
 from monitor.tui.rows.memory import MemoryRows, ObjectRows
 from monitor.tui.screens.allocation import AllocationScreen
@@ -48,7 +48,7 @@ class MemoryScreen(TableScreen):
     def look_at_body(self) -> None:
         """Asks for a look when one is due; the facts at every tick."""
         self.tracer.look_if_due()
-        shown = facts(self.store, self.wish(), self.size.width)
+        shown = facts(self.store, self.options(), self.size.width)
         if self.size.height < ROOMY:
             shown = [shown[0], shown[-1]]
         box = self.query_one("#facts", Lines)
@@ -61,10 +61,10 @@ class MemoryScreen(TableScreen):
         """growth or objects."""
         return "objects" if self.rows is self.types else "growth"
 
-    def wish(self) -> Wish:
+    def options(self) -> MemoryOptions:
         """What is wanted, in words."""
         tracer = self.tracer
-        return Wish(
+        return MemoryOptions(
             self.view,
             tracer.group,
             tracer.against,
@@ -88,8 +88,8 @@ class MemoryScreen(TableScreen):
         if self.store.read_only:
             return "Not known: this program is read from outside.\nOnly a probe in it can look at its memory."
         if self.view == "objects":
-            return empty_objects(self.wish(), searching)
-        return empty_growth(self.store.memory, self.wish(), searching)
+            return empty_objects(self.options(), searching)
+        return empty_growth(self.store.memory, self.options(), searching)
 
     def label(self, key_id: str, label: str) -> str:
         """What the keys do now."""

@@ -30,9 +30,9 @@ class OutputScreen(LiveScreen):
     def look_at_body(self) -> None:
         """What is new."""
         page = self.query_one(Page)
-        guest = self.looptop.guest
+        child = self.looptop.child
         cells = page.cells_wide - 1
-        if guest is None:
+        if child is None:
             page.show(
                 [
                     line(""),
@@ -41,29 +41,29 @@ class OutputScreen(LiveScreen):
                     line((" looptop run SCRIPT starts a program and shows here what it prints.", "dim")),
                 ]
             )
-        elif not guest.output.total:
+        elif not child.output.total:
             page.show(
                 [line(""), line(" Nothing was printed so far."), line((" What the program prints comes here.", "dim"))]
             )
-        elif (guest.output.total, cells) != self._seen and not self.looptop.paused:
-            self._seen = (guest.output.total, cells)
-            page.show(guest.output.lines(cells))
+        elif (child.output.total, cells) != self._seen and not self.looptop.paused:
+            self._seen = (child.output.total, cells)
+            page.show(child.output.lines(cells))
         else:
             page.sync()
 
     def about(self) -> tuple[Part, ...]:
         """How many lines are kept where these are not all, which the tab counts; and whether the end is followed."""
-        guest = self.looptop.guest
-        if guest is None or not guest.output.total:
+        child = self.looptop.child
+        if child is None or not child.output.total:
             return ()
-        kept = len(guest.output)
-        text = f"the last {kept}  " if kept < guest.output.total else ""
+        kept = len(child.output)
+        text = f"the last {kept}  " if kept < child.output.total else ""
         return ((text, "dim"), *self.order())
 
     def order(self) -> tuple[Part, ...]:
         """Whether the end is followed."""
-        guest = self.looptop.guest
-        if guest is None or not guest.output.total:
+        child = self.looptop.child
+        if child is None or not child.output.total:
             return ()
         follows = self.query_one(Page).follow
         return (("follows the end " if follows else "End follows again ", "dim" if follows else "accent"),)

@@ -26,7 +26,7 @@ PATIENCE = 30.0
 CALLS = 1000
 
 
-class Asker:
+class ProfilePoller:
     """Asks for the profiles while a screen with them is in sight, one question at a time."""
 
     def __init__(self, app: Dashboard, calls: int) -> None:
@@ -64,12 +64,12 @@ class ProfileScreen(TableScreen):
     def first_rows(self) -> Rows[Any]:
         """The busiest first."""
         self.functions = ProfileRows(self.looptop.store)
-        self.asker = Asker(self.looptop, 0)
+        self.poller = ProfilePoller(self.looptop, 0)
         return self.functions
 
     def look_at_body(self) -> None:
         """Asks, and shows what came."""
-        self.asker.look()
+        self.poller.look()
         super().look_at_body()
 
     def apply_filter(self, text: str) -> None:
@@ -82,14 +82,14 @@ class ProfileScreen(TableScreen):
             return "No function with these words.\nEsc clears the filter."
         if self.looptop.player is not None:
             return "No look at profiled functions was recorded up to here."
-        if self.looptop.store.session is not None and not self.asker.able:
+        if self.looptop.store.session is not None and not self.poller.able:
             if self.store.read_only:
                 return "Not known: this program is read from outside."
             return "This probe knows no profiles."
-        if not self.asker.answered:
+        if not self.poller.answered:
             return "Asking …"
-        if self.asker.problem:
-            return f"The probe did not say: {self.asker.problem}"
+        if self.poller.problem:
+            return f"The probe did not say: {self.poller.problem}"
         return (
             "No function of this program is profiled.\n"
             "import probes, and put @probes.profile_time or @probes.profile_memory above a\n"
@@ -113,11 +113,11 @@ class FunctionScreen(PageScreen):
         super().__init__()
         self._key = key
         self._order = next(iter(ORDERS))
-        self.asker = Asker(self.looptop, CALLS)
+        self.poller = ProfilePoller(self.looptop, CALLS)
 
     def lines(self, cells: int) -> list[Line]:
         """The page."""
-        self.asker.look()
+        self.poller.look()
         rows = ProfileRows(self.store)
         profile = next((row for row in self.store.memory.profiles if rows.key_of(row) == self._key), None)
         if profile is None or self.of_another_session:

@@ -35,7 +35,7 @@ class SlowScreen(TableScreen):
 
     def about(self) -> tuple[Part, ...]:
         """The threshold and the order."""
-        return (("over ", "dim"), (f"{fmt.duration(self.looptop.wishes.slow)}  ", "text"), *super().about())
+        return (("over ", "dim"), (f"{fmt.duration(self.looptop.subscription.slow)}  ", "text"), *super().about())
 
     def empty_text(self) -> str:
         """That nothing blocked is good news."""
@@ -43,7 +43,7 @@ class SlowScreen(TableScreen):
             return "No line with these words.\nEsc clears the filter."
         if self.store.read_only:
             return "Not known: this program is read from outside.\nOnly a probe in it catches what blocks a loop."
-        threshold = fmt.duration(self.looptop.wishes.slow)
+        threshold = fmt.duration(self.looptop.subscription.slow)
         return (
             f"No slow callback so far: threshold {threshold}.\n"
             "A step or callback that keeps the loop for longer is caught while it blocks,\n"
@@ -53,10 +53,10 @@ class SlowScreen(TableScreen):
 
     def action_threshold(self, step: int) -> None:
         """The next threshold up or down, for this viewer."""
-        now = self.looptop.wishes.slow
+        now = self.looptop.subscription.slow
         able = [value for value in THRESHOLDS if (value > now + 1e-9 if step > 0 else value < now - 1e-9)]
         if able:
-            self.looptop.wishes.slow = able[0] if step > 0 else able[-1]
+            self.looptop.subscription.slow = able[0] if step > 0 else able[-1]
         self.rearrange_soon()
 
     def on_live_table_opened(self, message: LiveTable.Opened) -> None:

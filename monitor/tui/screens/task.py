@@ -51,7 +51,7 @@ class TaskScreen(PageScreen):
             recorded=app.player is not None,
             unfolded=self.unfolded,
         )
-        return task_page(store, subject, app.sources, cells, app.wishes.origins, app.wishes.slow)
+        return task_page(store, subject, app.sources, cells, app.subscription.origins, app.subscription.slow)
 
     def wants(self) -> dict[str, Any]:
         """The detail of this task."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-class TypedAhead(App[Result], Generic[Result]):
+class KeyQueueApp(App[Result], Generic[Result]):
     """Textual aims a key when it comes. What is typed after `/` was aimed at the table: its `c` cancelled a task."""
 
     _aims: ClassVar[WeakKeyDictionary[Key, Widget]] = WeakKeyDictionary()

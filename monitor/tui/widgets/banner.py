@@ -31,7 +31,7 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class BannerFacts:
     """What the banner chooses from, beside the store. Times are Unix time by the clock of this machine."""
 
     now: float
@@ -44,15 +44,15 @@ class News:
     leaving: bool = False  # the person has asked it to stop
 
 
-def banner(store: Store, news: News) -> tuple[str, str] | None:
+def banner(store: Store, facts: BannerFacts) -> tuple[str, str] | None:
     """The text and its style, or None while all is well."""
     return (
-        _end(news)
-        or _blocked(store, news.slow)
-        or _own(news)
+        _end(facts)
+        or _blocked(store, facts.slow)
+        or _own(facts)
         or _of_the_probe(store)
-        or (_connecting(news.status) if news.status.state == "connecting" else None)
-        or _of_the_recording(news.status)
+        or (_connecting(facts.status) if facts.status.state == "connecting" else None)
+        or _of_the_recording(facts.status)
         or _from_outside(store)
     )
 
@@ -70,14 +70,14 @@ def status_text(status: Status) -> str:
     return safe(status.text) or f"{status.state} …"
 
 
-def _end(news: News) -> tuple[str, str] | None:
+def _end(facts: BannerFacts) -> tuple[str, str] | None:
     """The program has ended, or the connection broke: when, and what comes next."""
-    status = news.status
-    since = fmt.age(max(news.now - status.since, 0.0))
-    if news.ended_at is not None:
-        ago = fmt.age(max(news.now - news.ended_at, 0.0))
+    status = facts.status
+    since = fmt.age(max(facts.now - status.since, 0.0))
+    if facts.ended_at is not None:
+        ago = fmt.age(max(facts.now - facts.ended_at, 0.0))
         return (
-            f"the program {status_words(news.exit_status)} {ago} ago; its last state stays; q leaves",
+            f"the program {status_words(facts.exit_status)} {ago} ago; its last state stays; q leaves",
             "warn",
         )
     if status.state == "silent":
@@ -103,13 +103,13 @@ def _blocked(store: Store, slow: float) -> tuple[str, str] | None:
     return (f"{loop} has been blocked for {lasted(worst, fmt.age)}{at} by {who}", "bad")
 
 
-def _own(news: News) -> tuple[str, str] | None:
-    if news.leaving:
+def _own(facts: BannerFacts) -> tuple[str, str] | None:
+    if facts.leaving:
         return ("stopping the program …; q again stops it harder", "warn")
-    if news.notice is not None and news.now - news.notice.at < NOTICE_SECONDS:
-        return (news.notice.text, news.notice.style)
-    if news.rate is not None:
-        return (f"ticks run late: {news.rate:g} updates a second for now", "warn")
+    if facts.notice is not None and facts.now - facts.notice.at < NOTICE_SECONDS:
+        return (facts.notice.text, facts.notice.style)
+    if facts.rate is not None:
+        return (f"ticks run late: {facts.rate:g} updates a second for now", "warn")
     return None
 
 

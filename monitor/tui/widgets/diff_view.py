@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from monitor.tui.base.theme import Palette
 
 
-class Painted(ScrollView):
+class DiffView(ScrollView):
     """Remembers what each line of the screen was painted from. Its owner calls `sync` when that may have changed."""
 
     DEFAULT_CSS = """
-    Painted { height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
+    DiffView { height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
               scrollbar-gutter: stable; background: $background; }
     """
 

@@ -40,8 +40,8 @@ class Situation:
     paused_for: float | None  # seconds
     slow: float  # threshold of slow callbacks
     origins: int
-    recording: str = ""  # what is replayed, and of when
-    tape: tuple[str, str] | None = None  # what is recorded while one watches: the file, and how much of it
+    replay: str = ""  # what is replayed, and of when
+    recording: tuple[str, str] | None = None  # what is recorded while one watches: the file, and how much of it
     findings: int = 0
     worst: str = ""  # what the worst of them is
     broken: int = 0  # findings of the bad kind among them
@@ -105,8 +105,8 @@ def _connection(store: Store, situation: Situation) -> tuple[Part, ...]:
     if situation.paused_for is not None:
         parts += [(f" PAUSED {fmt.age(situation.paused_for)} ", "chip"), (" ", "text")]
     text, style = STATUS.get(situation.status.state, (situation.status.state, "warn"))
-    if situation.recording:
-        text = situation.recording
+    if situation.replay:
+        text = situation.replay
     if situation.status.state == "connected" and store.read_only:
         text, style = "○ read-only", "accent"
     parts.append((f" {text} " if style == "alarm" else f"{text} ", style))
@@ -209,8 +209,8 @@ def _alerts(store: Store, situation: Situation, wide: bool) -> list[Part]:
     """What was lost, what is still to come, what costs extra. Never silent; the worst first."""
     probe = store.probe
     alerts: list[Part] = []
-    if situation.tape is not None:
-        name, facts = situation.tape
+    if situation.recording is not None:
+        name, facts = situation.recording
         most = LONG_NAME if wide else SHORT_NAME
         name = safe(name) if width(safe(name)) <= most else fit(name, most)
         alerts.append((f"● {'REC ' if wide else ''}{name} {facts}", "bad"))

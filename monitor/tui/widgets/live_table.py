@@ -20,7 +20,7 @@ from monitor.tui.base import paint
 from monitor.tui.base.keys import bindings
 from monitor.tui.base.paint import Part, fit, safe, style_of, to_strip
 from monitor.tui.widgets.column_layout import lay_out
-from monitor.tui.widgets.diff_view import Painted
+from monitor.tui.widgets.diff_view import DiffView
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -65,7 +65,7 @@ class _Signature:
     cursor: bool
 
 
-class LiveTable(Painted, can_focus=True):
+class LiveTable(DiffView, can_focus=True):
     """The table. Its owner sorts the source and then calls `rows_moved`, and calls `sync` after every tick."""
 
     BINDINGS: ClassVar[list[Any]] = bindings("table")

@@ -11,7 +11,7 @@ from textual.message import Message
 
 from monitor.tui.base.keys import bindings
 from monitor.tui.base.paint import BLANK, Line, to_strip
-from monitor.tui.widgets.diff_view import Painted
+from monitor.tui.widgets.diff_view import DiffView
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from monitor.tui.base.theme import Palette
 
 
-class Page(Painted, can_focus=True):
+class Page(DiffView, can_focus=True):
     """Lines to read. `follow` keeps the end in sight until the person scrolls up."""
 
     BINDINGS: ClassVar[list[Any]] = bindings("page")

@@ -221,7 +221,7 @@ async def test_pause_freezes_all_that_is_measured() -> None:
     async with running((140, 40), program=FakeProgram(["hello"])) as driver:
         before = driver.screen()
         await driver.press("space")
-        driver.app.guest.program.lines = ["more"]  # type: ignore[union-attr]
+        driver.app.child.program.lines = ["more"]  # type: ignore[union-attr]
         blocked = frames.Event(
             seq=30, at=tick(89).at, kind="slow_callback", loop=1, duration=900_000, callback="x()", stack=[9], blame=0
         )

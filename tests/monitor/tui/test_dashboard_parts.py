@@ -25,7 +25,7 @@ from monitor.store.store import Store
 from monitor.tui.base import keys, theme
 from monitor.tui.base.paint import Line, columns, crop, fit, line, spread, to_strip
 from monitor.tui.base.program import status_words
-from monitor.tui.base.tick_rate import Pulse
+from monitor.tui.base.tick_rate import TickRate
 from monitor.tui.screens.blocking_line import BlockingLineScreen
 from monitor.tui.screens.end import EndScreen
 from monitor.tui.screens.ended import EndedScreen
@@ -310,27 +310,27 @@ def test_styles_that_are_named_exist() -> None:
 
 
 def test_ticks_that_run_late_halve_the_rate_until_they_are_in_time() -> None:
-    pulse = Pulse(4.0)
+    rate = TickRate(4.0)
     now = 0.0
-    assert not pulse.beat(now)
+    assert not rate.beat(now)
     for _ in range(20):
         now += 0.25
-        assert not pulse.beat(now)
+        assert not rate.beat(now)
     now += 0.9
-    assert not pulse.beat(now), "once is no pattern"
+    assert not rate.beat(now), "once is no pattern"
     now += 0.9
-    assert pulse.beat(now)
-    assert (pulse.rate, pulse.slowed) == (2.0, True)
+    assert rate.beat(now)
+    assert (rate.rate, rate.slowed) == (2.0, True)
     changes = 0
     for _ in range(60):
-        now += pulse.period
-        changes += pulse.beat(now)
+        now += rate.period
+        changes += rate.beat(now)
     assert changes == 1
-    assert (pulse.rate, pulse.slowed) == (4.0, False)
+    assert (rate.rate, rate.slowed) == (4.0, False)
     for _ in range(50):
         now += 60
-        pulse.beat(now)
-    assert pulse.rate == 0.5
+        rate.beat(now)
+    assert rate.rate == 0.5
 
 
 @pytest.mark.parametrize("findings", [1, 4, 12])

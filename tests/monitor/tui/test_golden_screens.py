@@ -153,8 +153,8 @@ async def troubled(driver: Driver) -> None:
 
 
 async def ended_program(driver: Driver) -> None:
-    assert driver.app.guest is not None
-    program = driver.app.guest.program
+    assert driver.app.child is not None
+    program = driver.app.child.program
     program.running, program.exit_status = False, 3  # type: ignore[misc]
     await driver.tick()
     driver.source.status = Status("ended", "the program has ended", driver.clock.now)

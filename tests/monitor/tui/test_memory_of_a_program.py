@@ -90,7 +90,7 @@ async def test_what_leaks_is_found_stopped_recorded_and_replayed(tmp_path: Path)
             await pilot.press("6")
             await until(app, lambda: any(p.function == "leaks" for p in app.store.memory.profiles), "profiles")
             await pilot.press("r")
-            await until(app, lambda: app.tape.sign() is None, "the end of the recording")
+            await until(app, lambda: app.recording.sign() is None, "the end of the recording")
             seen = app.store.memory
         source.close()
     with Recording(file) as recording:

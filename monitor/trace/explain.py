@@ -1,0 +1,259 @@
+"""Why a task was late, as JSON and as text: its parts summed up, and the critical path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from monitor.trace.critical_path import path_of
+from monitor.trace.parts import parts_of
+
+if TYPE_CHECKING:
+    from monitor.store.model import Site
+    from monitor.trace.critical_path import Piece
+    from monitor.trace.parts import Part
+    from monitor.trace.timeline import Life, Timeline
+
+KINDS = ("ran", "queued", "waited", "unknown")
+MOST_PARTS = 500
+"""Parts in a report; of a task with more of them, the shortest ones of a kind are summed up as one."""
+MOST_LINES = 4
+BAR = 60
+
+
+@dataclass(slots=True)
+class Reason:
+    """Why one task was late."""
+
+    life: Life
+    started: int
+    age: int
+    parts: list[Part]
+    path: list[Piece]
+
+    def total(self, kind: str) -> int:
+        """Nanoseconds of a kind of part."""
+        return sum(part.duration for part in self.parts if part.kind == kind)
+
+
+def explain(timeline: Timeline, life: Life, born: int | None = None, until: int | None = None) -> Reason:
+    """Parts and critical path of a task. `born`: its birth (ns) where the ring does not reach back to it."""
+    parts = parts_of(timeline, life, born, until)
+    started = parts[0].start if parts else (life.born or timeline.begin)
+    end = parts[-1].end if parts else started
+    return Reason(life, started, end - started, parts, path_of(timeline, life, started, end))
+
+
+def slowest(timeline: Timeline, count: int, coro: str = "", least: int = 0) -> list[Life]:
+    """The ended tasks of the greatest age whose birth and end are known, slowest first; `coro` names a group."""
+    found = [
+        life
+        for life in timeline.lives.values()
+        if life.born is not None
+        and life.ended is not None
+        and life.ended - life.born >= least
+        and (not coro or in_group(life, coro))
+    ]
+    found.sort(key=lambda life: (life.born or 0) - (life.ended or 0))
+    return found[:count]
+
+
+def in_group(life: Life, group: str) -> bool:
+    """Whether a task belongs to a group, which is named by its coroutine or its task's name."""
+    return group in (life.coro, life.name) or life.coro.rpartition(".")[2] == group.removesuffix("()")
+
+
+# JSON
+
+
+def site_object(site: Site | None) -> dict[str, Any] | None:
+    """A line as all commands print it."""
+    return None if site is None else {"file": site.file, "line": site.line, "function": site.function}
+
+
+def reason_object(reason: Reason) -> dict[str, Any]:
+    """One entry of `tasks`: durations in seconds, times in Unix time."""
+    life = reason.life
+    return {
+        "task": life.id,
+        "name": life.name or None,
+        "group": life.coro or None,
+        "started": reason.started / 1e9,
+        "age": reason.age / 1e9,
+        **{kind: reason.total(kind) / 1e9 for kind in KINDS},
+        "steps": len(life.steps),
+        "outcome": life.outcome or None,
+        "parts": [_part_object(part) for part in _bounded(reason.parts)],
+        "critical_path": [
+            {
+                "task": piece.task,
+                "name": piece.name,
+                "kind": piece.kind,
+                "on": piece.text or None,
+                "at": site_object(piece.at),
+                "duration": (piece.end - piece.start) / 1e9,
+            }
+            for piece in reason.path
+        ],
+        "text": text_of(reason),
+    }
+
+
+def _part_object(part: Part) -> dict[str, Any]:
+    woken = part.woken_by
+    return {
+        "kind": part.kind,
+        "start": part.start / 1e9,
+        "duration": part.duration / 1e9,
+        "at": site_object(part.at),
+        "on": None if part.on is None else {"kind": part.on.kind, "repr": part.on.repr or None},
+        "behind": [
+            {
+                "task": entry.task or None,
+                "name": entry.name,
+                "what": entry.what,
+                "at": site_object(entry.at),
+                "duration": entry.duration / 1e9,
+            }
+            for entry in part.behind
+        ],
+        "woken_by": None
+        if woken is None
+        else {
+            "kind": woken.kind,
+            "task": woken.task or None,
+            "name": woken.name or None,
+            "at": site_object(woken.at),
+        },
+    }
+
+
+def _bounded(parts: list[Part]) -> list[Part]:
+    """At most about MOST_PARTS of them: the sums stay what they are."""
+    if len(parts) <= MOST_PARTS:
+        return parts
+    from monitor.trace.parts import Part
+
+    least = sorted((part.duration for part in parts), reverse=True)[MOST_PARTS - len(KINDS)]
+    kept = [part for part in parts if part.duration > least]
+    for kind in KINDS:
+        rest = sum(part.duration for part in parts if part.kind == kind and part.duration <= least)
+        if rest:
+            kept.append(Part(kind, parts[0].start, parts[0].start + rest))
+    return kept
+
+
+# Text
+
+
+def line(site: Site | None) -> str:
+    """`file.py:12`, with the name of the file only."""
+    return "" if site is None else f"{site.file.rpartition('/')[2]}:{site.line}"
+
+
+def duration(ns: int) -> str:
+    """Three digits and a unit."""
+    for unit, size in (("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1000)):
+        if ns >= size:
+            return f"{ns / size:.3g} {unit}" if ns < 1000 * size else f"{ns / size:.0f} {unit}"
+    return f"{ns} ns" if ns else "0 s"
+
+
+def text_of(reason: Reason) -> list[str]:
+    """The report for people: a headline, a line for each thing that took long, the path, a bar."""
+    life = reason.life
+    what = life.coro if not life.name or life.coro in life.name else f"{life.name} {life.coro}"
+    out = [f"{what or life.title} (task {life.id})  {duration(reason.age)}  {life.outcome or 'still alive'}"]
+    for kind in KINDS:
+        total = reason.total(kind)
+        if total or kind != "unknown":
+            details = _details(kind, [part for part in reason.parts if part.kind == kind])
+            first, *rest = details or [""]
+            out.append(f"  {kind:<8}{duration(total):>9}  {first}".rstrip())
+            out += [f"  {'':<17}  {detail}" for detail in rest]
+    steps = _path_text(reason)
+    if steps:
+        out.append(f"  critical path: {steps}")
+    out.append(f"  {bar(reason)}")
+    return out
+
+
+def _details(kind: str, parts: list[Part]) -> list[str]:
+    if kind == "ran":
+        if not parts:
+            return []
+        longest = max(parts, key=lambda part: part.duration)
+        where = f" at {line(longest.at)} {longest.at.function}" if longest.at is not None else ""
+        number = f"{len(parts)} step{'s' if len(parts) != 1 else ''}"
+        return [f"{number}, longest {duration(longest.duration)}{where}"]
+    sums: dict[str, int] = {}
+    if kind == "queued":
+        for part in parts:
+            for entry in part.behind:
+                at = f" {line(entry.at)}" if entry.at is not None else ""
+                name = "garbage collection" if entry.what == "gc" else f"{entry.name}{at}"
+                sums[name] = sums.get(name, 0) + entry.duration
+        return [f"behind {name}, {duration(took)}" for name, took in _most(sums)]
+    for part in parts:
+        text = _waited_text(part)
+        sums[text] = sums.get(text, 0) + part.duration
+    return [f"{duration(took)} {text}" for text, took in _most(sums)]
+
+
+def _waited_text(part: Part) -> str:
+    text = part.on.kind if part.on is not None else "not recorded" if part.kind == "unknown" else "waiting"
+    if part.on is not None and part.on.repr:
+        text += f" {part.on.repr}"
+    if part.at is not None:
+        text += f" at {line(part.at)} {part.at.function}"
+    woken = part.woken_by
+    if part.kind == "unknown" and part.behind:
+        return f"{text}; or ready and behind {part.behind[0].name} {line(part.behind[0].at)}".rstrip()
+    if woken is not None:
+        who = woken.name if woken.kind == "task" else woken.kind
+        text += f" ← {who or woken.kind}"
+        if woken.at is not None and woken.kind in ("task", "callback", "signal"):
+            text += f" {line(woken.at)}"
+    return text
+
+
+def _most(sums: dict[str, int]) -> list[tuple[str, int]]:
+    listed = sorted(sums.items(), key=lambda entry: -entry[1])
+    if len(listed) > MOST_LINES:
+        rest = listed[MOST_LINES - 1 :]
+        listed[MOST_LINES - 1 :] = [(f"{len(rest)} others", sum(took for _, took in rest))]
+    return listed
+
+
+def _path_text(reason: Reason) -> str:
+    least = reason.age // 100
+    steps: list[str] = []
+    for piece in reason.path:
+        if piece.end - piece.start < least:
+            continue
+        text = piece.name
+        if piece.kind == "queued":
+            text += f" behind {piece.text or 'others'}"
+        elif piece.kind == "waited":
+            text += f" on {piece.text or 'something'}"
+        elif piece.kind == "unknown":
+            text += " (unknown)"
+        text += f" {duration(piece.end - piece.start)}"
+        steps.append(text)
+    if len(steps) > 12:
+        steps[11:] = [f"{len(steps) - 11} more"]
+    return " → ".join(steps)
+
+
+def bar(reason: Reason, width: int = BAR) -> str:
+    """The age from left to right: R ran, q queued, . waited, ? unknown; the most of each column is shown."""
+    if reason.age <= 0:
+        return ""
+    shares = [dict.fromkeys(KINDS, 0) for _ in range(width)]
+    for part in reason.parts:
+        start = (part.start - reason.started) * width / reason.age
+        end = (part.end - reason.started) * width / reason.age
+        for column in range(int(start), min(int(end) + 1, width)):
+            shares[column][part.kind] += int((min(end, column + 1) - max(start, column)) * 1e6)
+    letters = {"ran": "R", "queued": "q", "waited": ".", "unknown": "?"}
+    return "".join(letters[max(KINDS, key=lambda kind: share[kind])] for share in shares)

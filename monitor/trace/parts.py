@@ -1,0 +1,204 @@
+"""The age of a task as parts that sum up to it: ran, queued (behind whom), waited (on what, ended by whom), unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from monitor.trace.events import Kind
+from monitor.trace.waiting import On, WokenBy, by_callback, on_of
+
+if TYPE_CHECKING:
+    from monitor.store.model import Site
+    from monitor.trace.timeline import Life, Run, Timeline
+
+RESTING = 100_000
+"""Nanoseconds between two runs of a loop from which on it counts as having waited in its selector."""
+MOST_ROUND = 10_000
+"""Runs that are looked at to find when a loop last rested."""
+MOST_BEHIND = 20
+"""Entries of `behind` in one part; the rest is one entry."""
+
+
+@dataclass(slots=True)
+class Behind:
+    """What ran while a task was ready."""
+
+    task: int  # 0: a callback, or something else
+    name: str
+    what: str  # step, callback, gc
+    at: Site | None
+    duration: int
+
+
+@dataclass(slots=True)
+class Part:
+    """A piece of the age of a task. Times are ns."""
+
+    kind: str  # ran, queued, waited, unknown
+    start: int
+    end: int
+    at: Site | None = None
+    on: On | None = None
+    behind: list[Behind] = field(default_factory=list)
+    woken_by: WokenBy | None = None
+
+    @property
+    def duration(self) -> int:
+        """Nanoseconds."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """How a step came to be ready."""
+
+    waited_until: int  # up to here it was waiting for sure
+    queued_from: int  # from here on it was behind others for sure; in between nobody knows
+    by: WokenBy
+    through: int  # when the task that is behind it acted; 0: no task is
+
+
+def wake_of(timeline: Timeline, life: Life, step: Run, since: int) -> Wake:
+    """What made a step ready, through the callbacks in between; `since`: the end of the step before."""
+    ready = step.start if step.ready is None else min(max(step.ready, since), step.start)
+    wait = timeline.wait_that_ended(life, ready) if step.ready is not None else None
+    line = None if wait is None else wait.waking
+    if step.kind in (Kind.STEP_TASK, Kind.STEP_SELF, Kind.STEP_BORN):
+        waker = timeline.lives.get(step.waker)
+        name = "" if waker is None else waker.title
+        return Wake(ready, ready, WokenBy("task", step.waker, name, line), ready)
+    until, kind, at = ready, step.kind, ready
+    for _ in range(20):
+        callback = timeline.running_at(step.loop, at)
+        if callback is None or callback.task:
+            break
+        if callback.kind == Kind.CALL_HANDLE:
+            seen = _arrived(timeline, callback)
+            by = WokenBy(by_callback(Kind.STEP_HANDLE, wait), at=line)
+            return Wake(max(min(seen, until), since), min(max(callback.start, since), until), by, 0)
+        began = callback.start if callback.ready is None else callback.ready
+        until = max(min(began, until), since)
+        if callback.kind == Kind.CALL_TIMER:
+            return Wake(until, until, WokenBy("timer", at=line), 0)
+        if callback.waker:
+            waker = timeline.lives.get(callback.waker)
+            name = "" if waker is None else waker.title
+            return Wake(until, until, WokenBy("task", callback.waker, name, line), until)
+        if began >= at:
+            break
+        at = began
+    return Wake(until, until, WokenBy(by_callback(kind, wait), at=line), 0)
+
+
+def _arrived(timeline: Timeline, callback: Run) -> int:
+    """The earliest moment at which what a descriptor's callback handles can have come.
+
+    A loop looks at its descriptors between two rounds of callbacks. If it rested before this callback, that came when
+    the rest was over; if it was busy, at any time since the round before began.
+    """
+    runs = timeline.runs[callback.loop]
+    index = timeline.index_at(callback.loop, callback.start)
+    first = index
+    while first > 0 and index - first < MOST_ROUND and runs[first].start - runs[first - 1].end <= RESTING:
+        first -= 1
+    before = began = runs[first].start
+    for run in runs[first + 1 : index + 1]:
+        if run.kind != Kind.CALL_TIMER and run.ready is not None and run.ready >= began:
+            before, began = began, run.start
+    return before
+
+
+def behind_of(timeline: Timeline, loop: int, start: int, end: int, own: int) -> list[Behind]:
+    """What ran on a loop during a time, the longest first. `own`: the task itself, which is left out."""
+    found: dict[tuple[str, str, Site | None, int], Behind] = {}
+    for run in timeline.between(loop, start, end):
+        if run.task == own and own:
+            continue
+        began, ended = max(run.start, start), min(run.end, end)
+        collecting = timeline.collected(began, ended)
+        life = timeline.lives.get(run.task) if run.task else None
+        what = "step" if run.task else "callback"
+        site = timeline.line_of(run)
+        name = life.title if life is not None else site.function if site is not None else "callback"
+        if life is not None and site is None:
+            site = life.code
+        for key, took in (
+            ((what, name, site, run.task), ended - began - collecting),
+            (("gc", "gc", None, 0), collecting),
+        ):
+            if took <= 0:
+                continue
+            entry = found.get(key)
+            if entry is None:
+                found[key] = Behind(key[3], key[1], key[0], key[2], took)
+            else:
+                entry.duration += took
+    listed = sorted(found.values(), key=lambda entry: -entry.duration)
+    if len(listed) > MOST_BEHIND:
+        rest = listed[MOST_BEHIND - 1 :]
+        total = sum(entry.duration for entry in rest)
+        listed[MOST_BEHIND - 1 :] = [Behind(0, f"{len(rest)} others", "step", None, total)]
+    return listed
+
+
+def parts_of(timeline: Timeline, life: Life, born: int | None = None, until: int | None = None) -> list[Part]:
+    """The parts of a task's age, in order and without gaps. `until` (default: the end) matters for one that lives."""
+    end = life.ended if life.ended is not None else (timeline.end if until is None else until)
+    began = life.born if life.born is not None else born
+    steps = life.steps
+    if began is None:
+        began = (steps[0].ready or steps[0].start) if steps else end
+    parts: list[Part] = []
+    cursor = began
+    known = began
+    if life.born is None:
+        known = max(began, min(timeline.begin, end))
+        if steps:
+            # What the task did before its first recorded step is known to be a wait only if that wait was described.
+            first = steps[0]
+            ready = first.start if first.ready is None else first.ready
+            known = min(max(known, began), ready)
+    if known > began:
+        parts.append(Part("unknown", began, known))
+        cursor = known
+    for step in steps:
+        if step.end <= cursor:
+            continue
+        start = max(step.start, cursor)
+        wake = wake_of(timeline, life, step, cursor)
+        wait = timeline.wait_that_ended(life, step.ready) if step.ready is not None else None
+        by_end = bool(wake.by.task) and _ended_at(timeline, wake.by.task, wake.through)
+        if wake.waited_until > cursor:
+            on = None
+            if step.kind not in (Kind.STEP_SELF, Kind.STEP_BORN):
+                on = on_of(wait, wake.by, by_end)
+            at = None if wait is None else wait.users or wait.innermost
+            parts.append(Part("waited", cursor, wake.waited_until, at, on, [], wake.by))
+            cursor = wake.waited_until
+        if wake.queued_from > cursor:
+            behind = behind_of(timeline, step.loop, cursor, wake.queued_from, life.id)
+            at = None if wait is None else wait.users or wait.innermost
+            parts.append(Part("unknown", cursor, wake.queued_from, at, on_of(wait, wake.by, by_end), behind, wake.by))
+            cursor = wake.queued_from
+        if start > cursor:
+            behind = behind_of(timeline, step.loop, cursor, start, life.id)
+            parts.append(Part("queued", cursor, start, None, None, behind, wake.by))
+        cursor = min(max(step.end, start), end) if life.ended is not None else max(step.end, start)
+        if cursor > start:
+            parts.append(Part("ran", start, cursor, timeline.line_of(step)))
+    if end > cursor:
+        alive = life.ended is None and bool(steps)
+        parts.append(Part("waited" if alive else "unknown", cursor, end))
+    return parts
+
+
+def _ended_at(timeline: Timeline, task: int, at: int) -> bool:
+    waker = timeline.lives.get(task)
+    return waker is not None and waker.ended is not None and abs(waker.ended - at) < 2_000_000
+
+
+def gaps(parts: list[Part]) -> int:
+    """Nanoseconds between parts that belong to none: 0 unless there is a mistake."""
+    return sum(after.start - before.end for before, after in pairwise(parts))

@@ -1,0 +1,212 @@
+"""What ran on each loop and when, and what is known of each task: a step ring in a form that can be searched."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from monitor.store.model import Site
+from monitor.trace.events import NOT_KNOWN, UNIT, Decoder, Event, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+OUTCOMES = {3: "done", 4: "cancelled", 5: "failed"}
+MOST_EVENTS = 2_000_000
+"""Events that a timeline keeps; later ones are left out and counted."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One step of a task, or one plain callback. Times are ns of Unix time."""
+
+    loop: int
+    task: int  # 0: a plain callback
+    ready: int | None  # when it was made ready; of a timer, when it was due
+    start: int
+    end: int
+    kind: Kind
+    waker: int  # the task that made it ready, or 0
+    site: Site | None = None  # of a callback: the function
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Where a task waited and which line ended that."""
+
+    at: int
+    innermost: Site | None  # the innermost frame of its await stack, often asyncio's
+    users: Site | None  # the innermost that is the user's
+    waking: Site | None
+
+
+@dataclass(slots=True)
+class Life:
+    """What is known of one task."""
+
+    id: int
+    name: str = ""
+    coro: str = ""
+    site: Site | None = None
+    code: Site | None = None  # the definition of its coroutine function
+    parent: int = 0
+    loop: int = 0
+    born: int | None = None
+    ended: int | None = None
+    outcome: str = ""
+    steps: list[Run] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """Its name, or its coroutine where the name is not known."""
+        return self.name or self.coro or f"task {self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A slow callback whose stack was caught: the line to blame, and the whole stack, outermost first."""
+
+    loop: int
+    task: int
+    start: int
+    end: int
+    at: Site | None
+    stack: tuple[Site, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A run of the garbage collector."""
+
+    start: int
+    end: int
+    generation: int
+
+
+class Timeline:
+    """Events in, then questions. Events of a loop come in the order of their ends."""
+
+    def __init__(self, place: Callable[[int], Site | None] = lambda _number: None) -> None:
+        """`place` looks up a numbered place of the probe: a site, or None."""
+        self.lives: dict[int, Life] = {}
+        self.runs: dict[int, list[Run]] = {}
+        self.collections: list[Collection] = []
+        self.blocked: list[Blocked] = []
+        self.begin = self.end = 0
+        self.overwritten = self.undescribed = self.left_out = 0
+        self._count = 0
+        self._place = place
+        self._decoder = Decoder()
+        self._starts: dict[int, list[int]] = {}
+
+    # Events in
+
+    def feed(self, data: bytes, offset: int, overwritten: int = 0) -> None:
+        """Takes a piece of a ring in."""
+        if overwritten:
+            self.overwritten += overwritten
+            self._decoder.lost()
+        for event in self._decoder.decode(data, offset):
+            self.add(event)
+
+    def add(self, event: Event) -> None:
+        """Takes one event in."""
+        if self._count >= MOST_EVENTS:
+            self.left_out += 1
+            return
+        self._count += 1
+        kind, at = event.kind, event.at
+        if not self.begin:
+            self.begin = at
+        until = at
+        if kind <= Kind.CALL_HANDLE:
+            until = at + event.ran * UNIT
+            ready = None if event.queued == NOT_KNOWN else at - event.queued * UNIT
+            step = kind <= Kind.STEP_OUTSIDE
+            run = Run(event.loop, event.task if step else 0, ready, at, until, Kind(kind), event.waker)
+            if step:
+                self.life(event.task).steps.append(run)
+            else:
+                run.site = self._place(event.task)
+            self.runs.setdefault(event.loop, []).append(run)
+            self._starts.pop(event.loop, None)
+        elif kind == Kind.WAIT:
+            wait = Wait(at, self._place(event.ran), self._place(event.queued), self._place(event.waker))
+            self.life(event.task).waits.append(wait)
+        elif kind == Kind.BORN:
+            life = self.life(event.task)
+            life.born, life.parent, life.loop = at, event.waker, event.loop
+            life.site, life.code = self._place(event.ran), self._place(event.queued)
+            if life.code is not None and not life.coro:
+                life.coro = life.code.function
+        elif kind == Kind.END:
+            life = self.life(event.task)
+            life.ended, life.outcome = at, OUTCOMES.get(event.ran, "")
+        elif kind == Kind.GC:
+            until = at + event.ran * UNIT
+            self.collections.append(Collection(at, until, event.task))
+        self.begin = min(self.begin, at)
+        self.end = max(self.end, until)
+
+    def life(self, task: int) -> Life:
+        """What is known of a task, made on first sight."""
+        found = self.lives.get(task)
+        if found is None:
+            found = self.lives[task] = Life(task)
+        return found
+
+    # Questions
+
+    def _starts_of(self, loop: int) -> list[int]:
+        starts = self._starts.get(loop)
+        if starts is None:
+            runs = self.runs.get(loop, [])
+            runs.sort(key=lambda run: run.start)
+            starts = self._starts[loop] = [run.start for run in runs]
+        return starts
+
+    def index_at(self, loop: int, at: int) -> int:
+        """The index of the last run of a loop that began at or before a moment; -1 for none."""
+        return bisect_right(self._starts_of(loop), at) - 1
+
+    def running_at(self, loop: int, at: int) -> Run | None:
+        """What ran on a loop at a moment."""
+        index = self.index_at(loop, at)
+        if index < 0:
+            return None
+        run = self.runs[loop][index]
+        return run if run.start <= at <= run.end else None
+
+    def between(self, loop: int, start: int, end: int) -> Iterator[Run]:
+        """What ran on a loop during a time, in order."""
+        starts = self._starts_of(loop)
+        runs = self.runs.get(loop, [])
+        first = max(bisect_right(starts, start) - 1, 0)
+        for index in range(first, bisect_left(starts, end)):
+            if runs[index].end > start:
+                yield runs[index]
+
+    def wait_that_ended(self, life: Life, ready: int) -> Wait | None:
+        """The description of a wait that ended at a moment, if it was long enough to get one."""
+        waits = life.waits
+        index = bisect_left(waits, ready - UNIT, key=lambda wait: wait.at)
+        if index < len(waits) and waits[index].at <= ready + UNIT:
+            return waits[index]
+        return None
+
+    def line_of(self, run: Run) -> Site | None:
+        """The line that a run spent its time in, if it was caught; of a callback else its function."""
+        for blocked in self.blocked:
+            if blocked.loop == run.loop and blocked.start < run.end and blocked.end > run.start and blocked.at:
+                return blocked.at
+        return run.site
+
+    def collected(self, start: int, end: int) -> int:
+        """Nanoseconds of garbage collection during a time."""
+        return sum(
+            max(min(found.end, end) - max(found.start, start), 0)
+            for found in self.collections
+            if found.start < end and found.end > start
+        )

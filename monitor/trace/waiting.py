@@ -1,0 +1,121 @@
+"""What a task waited on, and what ended the wait, by the frames that were seen: a table of asyncio's own functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor.trace.events import Kind
+
+if TYPE_CHECKING:
+    from monitor.store.model import Site
+    from monitor.trace.timeline import Wait
+
+
+@dataclass(frozen=True, slots=True)
+class On:
+    """What was waited on; the kinds are those of `waiting_on` in docs/protocol.md."""
+
+    kind: str
+    repr: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WokenBy:
+    """What ended a wait: task, timer, socket, thread, callback or signal."""
+
+    kind: str
+    task: int = 0
+    name: str = ""
+    at: Site | None = None
+
+
+_BY_FUNCTION = (
+    ("asyncio/locks.py", "Lock.", "lock"),
+    ("asyncio/locks.py", "Condition.", "condition"),
+    ("asyncio/locks.py", "Event.", "event"),
+    ("asyncio/locks.py", "Semaphore.", "semaphore"),
+    ("asyncio/locks.py", "BoundedSemaphore.", "semaphore"),
+    ("asyncio/locks.py", "Barrier.", "barrier"),
+    ("asyncio/queues.py", "", "queue"),
+    ("asyncio/streams.py", "", "socket"),
+    ("asyncio/sslproto.py", "", "socket"),
+    ("asyncio/selector_events.py", "", "socket"),
+    ("asyncio/base_events.py", "BaseEventLoop.getaddrinfo", "executor"),
+    ("asyncio/base_events.py", "BaseEventLoop.sock", "socket"),
+    ("asyncio/base_events.py", "BaseEventLoop.create", "socket"),
+    ("asyncio/base_subprocess.py", "", "subprocess"),
+    ("asyncio/subprocess.py", "", "subprocess"),
+    ("asyncio/taskgroups.py", "", "gather"),
+    ("asyncio/tasks.py", "sleep", "sleep"),
+    ("asyncio/tasks.py", "wait", "task"),
+    ("asyncio/tasks.py", "_wait", "task"),
+    ("asyncio/tasks.py", "wait_for", "future"),
+    ("asyncio/threads.py", "", "executor"),
+)
+_BY_WAKER = (
+    ("asyncio/futures.py", "_set_state", "executor"),
+    ("asyncio/futures.py", "_copy_future_state", "executor"),
+    ("asyncio/futures.py", "_call_set_state", "executor"),
+    ("asyncio/futures.py", "_chain_future", "executor"),
+    ("asyncio/tasks.py", "gather", "gather"),
+    ("asyncio/tasks.py", "_GatheringFuture", "gather"),
+    ("asyncio/tasks.py", "shield", "future"),
+)
+_SOCKETS = ("asyncio/streams.py", "asyncio/selector_events.py", "asyncio/sslproto.py", "asyncio/transports.py")
+
+
+def is_asyncios(site: Site | None) -> bool:
+    """Whether a line is one of asyncio's own."""
+    return site is not None and _ending(site).startswith("asyncio/")
+
+
+def _ending(site: Site) -> str:
+    return "/".join(site.file.replace("\\", "/").rsplit("/", 2)[-2:])
+
+
+def _find(site: Site | None, table: tuple[tuple[str, str, str], ...]) -> str:
+    if site is None:
+        return ""
+    file = _ending(site)
+    for ending, function, kind in table:
+        if file == ending and site.function.startswith(function):
+            return kind
+    return ""
+
+
+def on_of(wait: Wait | None, woken: WokenBy | None, woke_by_end: bool) -> On:
+    """What a wait was on. `woke_by_end`: the task that ended it did so by its own end."""
+    kind = ""
+    if wait is not None:
+        kind = _find(wait.innermost, _BY_FUNCTION)
+        by_waker = _find(wait.waking, _BY_WAKER)
+        if not kind or (kind == "future" and by_waker):
+            kind = by_waker
+        if not kind and wait.waking is not None and _ending(wait.waking) in _SOCKETS:
+            kind = "socket"
+    if not kind and woken is not None:
+        kind = {"timer": "sleep", "socket": "socket", "thread": "executor"}.get(woken.kind, "")
+    if not kind and woke_by_end:
+        kind = "task"
+    text = ""
+    if kind == "queue" and wait is not None and wait.innermost is not None:
+        text = wait.innermost.function.rpartition(".")[2]
+    return On(kind or "future", text)
+
+
+def by_callback(kind: Kind, wait: Wait | None) -> str:
+    """What a callback that ended a wait stands for: `kind` is that of the step which it made ready."""
+    waking = None if wait is None else wait.waking
+    if kind == Kind.STEP_TIMER:
+        return "timer"
+    if waking is not None:
+        if _find(waking, _BY_WAKER) == "executor":
+            return "thread"
+        if _ending(waking) in _SOCKETS:
+            return "socket"
+        if _ending(waking) == "asyncio/futures.py" and waking.function == "_set_result_unless_cancelled":
+            return "timer"
+        if _ending(waking) in ("asyncio/unix_events.py", "asyncio/base_subprocess.py"):
+            return "signal" if "sig" in waking.function else "callback"
+    return "callback"

@@ -48,6 +48,7 @@ ALLOWED = {
         "probes.base monitor.errors monitor.formatting monitor.guard monitor.parsing monitor.protocol "
         "monitor.store monitor.transport monitor.attach monitor.sources"
     ),
+    "monitor.trace": "monitor.store",
     "monitor.tui.base": "monitor.formatting monitor.protocol monitor.store monitor.sources",
     "monitor.findings.rules": "monitor.formatting monitor.protocol monitor.store monitor.findings monitor.recording",
     "monitor.tui.dialogs": "monitor.errors monitor.tui.base",

@@ -1,10 +1,13 @@
 /* What the parts of the native module share. The Python twin of all this is probes/hooks/in_python.py; both pass the same tests.
  *
- * record.c   one record a task, and what sits in a LoopRecord
- * table.c    records by task, those that changed, counts of short lives
- * hooks.c    the callables that take the place of create_task, call_soon and Handle._run
- * cancels.c  a cancellation that wakes a task: who did it is noted in Python
- * module.c   the state, its attributes, and learning where asyncio keeps what
+ * record.c       one record a task, and what sits in a LoopRecord
+ * table.c        records by task, those that changed, counts of short lives
+ * hook.c         what takes the place of a function, and what becomes of it when it raises
+ * create_task.c  the hooks of create_task: records of tasks, their creation sites and parents
+ * call_soon.c    the hooks of call_soon: when a callback was made ready, who cancelled what it waited for
+ * step.c         the hook of Handle._run: steps and ends of tasks
+ * reraise.c      an exception of a callback, raised again in asyncio's own code
+ * module.c       the state, its attributes, and learning where asyncio keeps what
  *
  * The stable ABI of 3.11: one file for every CPython from there on. Six functions are used beyond it, which every
  * CPython from 3.11 to 3.15 exports with the same signature; they are weak, and without one the module says so and
@@ -134,7 +137,7 @@ enum { CALLBACK, ARGS, CANCEL, LOOP, SOURCE, REPR, CONTEXT, SLOTS };
 
 typedef struct State {
     PyObject_HEAD
-    PyTypeObject *record_type, *clock_type, *counts_type, *hook_type, *step_type, *raised_type; /* ours */
+    PyTypeObject *record_type, *clock_type, *counts_type, *hook_type, *step_type, *reraising_type; /* ours */
     PyTypeObject *timed_type; /* our subclass of asyncio's Handle */
     PyTypeObject *handle_type, *timer_type, *task_type, *future_type, *first_step_type, *deque_type; /* theirs */
     Py_ssize_t slots[SLOTS];
@@ -169,6 +172,9 @@ typedef struct {
 
 enum { RUN, CALL_SOON, FOREIGN_CALL_SOON, CREATE_TASK, CREATE_TASK_KWARGS, FOREIGN_CREATE_TASK };
 
+/* Of this module only, so that no call and no access goes through a table. */
+#pragma GCC visibility push(hidden)
+
 /* record.c */
 extern PyType_Spec record_spec, clock_spec, counts_spec;
 int record_setup(PyObject **base);
@@ -178,41 +184,108 @@ int record_is_of(PyObject *record, PyObject *task);
 PyObject *start_counting(PyObject *module, PyObject *record);
 
 /* table.c */
-extern PyType_Spec records_spec, changed_spec, lives_spec;
+extern PyType_Spec records_spec, changed_spec, aggregates_spec;
 PyObject *records_find(Records *self, PyObject *task); /* borrowed */
 int records_put(Records *self, PyObject *record);
 void records_remove(Records *self, int64_t key);
 int changed_append(Changed *self, PyObject *record); /* 0: full; -1: no memory */
-SiteCounts *lives_find(SiteAggregates *self, PyObject *code, int32_t lasti);
+SiteCounts *aggregates_find(SiteAggregates *self, PyObject *code, int32_t lasti);
 void counts_add(SiteCounts *self, Fields *fields);
 
-/* hooks.c */
-extern PyType_Spec hook_spec, step_spec, raised_spec;
-vectorcall hook_function(int kind);
+/* step.c */
+enum { NO_STEP, FIRST_STEP, STEP };
 double now(void);
-int strings_setup(void);
-void forget(State *state);
+int step_of(State *state, PyObject *callback, PyObject **task);
+int account_step(State *state, PyObject *loop, PyObject *callback, double ready, double started, double elapsed);
+PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names);
 
-/* cancels.c */
-int note_cancel(State *state, PyObject *loop, PyObject *callback, PyObject *future);
-int is_step(State *state, PyObject *callback, PyObject **task); /* hooks.c */
-/* Whether a callback may be a task's wakeup by a cancelled future: paid for at every call_soon. */
-static inline int is_cancelled(State *state, PyObject *callback, PyObject *future) {
-    PyTypeObject *type = Py_TYPE(future);
-    PyObject *answer;
-    if (Py_TYPE(callback) != &PyCFunction_Type || state->future_cancelled == NULL)
-        return 0;
-    if (type != state->future_type && type != state->task_type && !PyType_IsSubtype(type, state->future_type))
-        return 0;
-    answer = state->future_cancelled(future, NULL);
-    if (UNLIKELY(answer == NULL)) {
-        PyErr_Clear();
-        return 0;
-    }
-    Py_DECREF(answer);
-    return answer == Py_True;
-}
+/* reraise.c */
+extern PyType_Spec reraising_spec;
+PyObject *raise_in_asyncios(Hook *hook, PyObject *handle, PyObject *arguments);
+
+/* call_soon.c */
+extern PyType_Spec step_spec;
+PyObject *call_soon(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names);
+PyObject *foreign_call_soon(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names);
+
+/* create_task.c */
+PyObject *create_task(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names);
+
+/* hook.c */
+extern PyType_Spec hook_spec;
+/* Names of attributes and keywords; interned, and kept for the length of the process. */
+extern PyObject *str_closed, *str_debug, *str_factory, *str_ready, *str_context, *str_name, *str_loop;
+extern PyObject *str_eager_start, *str_exception, *str_dunder_name, *str_done, *str_cancelled, *str_add, *str_run;
+extern PyObject *str_Task, *str_get_factory, *str_cr_code, *str_waiter;
+extern PyObject *kw_loop, *kw_context, *kw_all, *zero, *no_arguments;
+int strings_setup(void);
+vectorcall hook_function(int kind);
+int swallow(State *state, const char *name);
 
 /* module.c */
 PyObject *find_loop(State *state, PyObject *loop); /* a new reference to its LoopRecord */
+
+/* What is hot in several hooks. */
+
+static inline int is_instance(PyObject *object, PyTypeObject *type) {
+    return Py_TYPE(object) == type || PyType_IsSubtype(Py_TYPE(object), type);
+}
+
+/* 1 where an attribute of an object is true (or not None), 0, or -1 with an error. */
+static inline int is_true(PyObject *object, PyObject *name) {
+    PyObject *value = PyObject_GetAttr(object, name);
+    int result;
+    if (value == NULL)
+        return -1;
+    result = value == Py_True ? 1 : value == Py_False ? 0 : PyObject_IsTrue(value);
+    Py_DECREF(value);
+    return result;
+}
+
+static inline int is_set(PyObject *object, PyObject *name) {
+    PyObject *value = PyObject_GetAttr(object, name);
+    if (value == NULL)
+        return -1;
+    Py_DECREF(value);
+    return value != Py_None;
+}
+
+static inline int is_followed(State *state, PyObject *loop) {
+    return LIKELY(loop == state->last_loop) && ((LoopClock *)state->last_record)->followed;
+}
+
+/* What BaseEventLoop checks first; 0 where everything is as usual, and where it cannot be told: then asyncio's own
+ * code will say what is wrong. */
+static inline int needs_asyncio_path(State *state, PyObject *loop) {
+    /* While asyncio's own code runs a loop it is not closed; others may run and close theirs as they like. */
+    int closed = is_followed(state, loop) ? 0 : is_true(loop, str_closed);
+    int debug = closed == 0 ? is_true(loop, str_debug) : 1;
+    if (closed < 0 || debug < 0)
+        PyErr_Clear();
+    return closed != 0 || debug != 0;
+}
+
+static inline PyObject *call_original(Hook *hook, PyObject *const *args, size_t nargsf, PyObject *names) {
+    return PyObject_Vectorcall(hook->original, args, (size_t)NARGS(nargsf), names);
+}
+
+static inline PyObject *call_fallback(Hook *hook, PyObject *const *args, size_t nargsf, PyObject *names) {
+    PyObject *function = hook->fallback != NULL ? hook->fallback : hook->original;
+    return PyObject_Vectorcall(function, args, (size_t)NARGS(nargsf), names);
+}
+
+#define MOST_ON_STACK 6
+
+/* Calls a callback with the arguments of a tuple. */
+static inline PyObject *call_with(PyObject *callback, PyObject *arguments) {
+    PyObject *stack[MOST_ON_STACK + 1];
+    Py_ssize_t index, count = PyTuple_Size(arguments);
+    if (count > MOST_ON_STACK)
+        return PyObject_Call(callback, arguments, NULL);
+    for (index = 0; index < count; index++)
+        stack[index + 1] = PyTuple_GetItem(arguments, index);
+    return PyObject_Vectorcall(callback, stack + 1, (size_t)count | OFFSET_FLAG, NULL);
+}
+
+#pragma GCC visibility pop
 #endif

@@ -196,6 +196,19 @@ static PyObject *make_hook(PyObject *op, PyObject *args) {
 
 static PyObject *next_id(PyObject *op, PyObject *unused) { return PyLong_FromLongLong(++((State *)op)->last_id); }
 
+static void forget(State *state) {
+    int index;
+    state->last_loop = NULL;
+    Py_CLEAR(state->last_record);
+    Py_CLEAR(state->last_keywords);
+    for (index = 0; index < KINDS; index++) {
+        Py_CLEAR(state->kinds[index].code);
+        Py_CLEAR(state->sites[index].caller);
+        Py_CLEAR(state->sites[index].made);
+        Py_CLEAR(state->sites[index].code);
+    }
+}
+
 static PyObject *forget_loops(PyObject *op, PyObject *unused) {
     forget((State *)op);
     Py_RETURN_NONE;
@@ -209,7 +222,7 @@ static PyObject *footprint(PyObject *op, PyObject *unused) {
 }
 
 #define OBJECTS(X)                                                                                                    \
-    X(record_type) X(clock_type) X(counts_type) X(hook_type) X(step_type) X(raised_type) X(timed_type)                \
+    X(record_type) X(clock_type) X(counts_type) X(hook_type) X(step_type) X(reraising_type) X(timed_type)                \
     X(handle_type) X(timer_type) X(task_type) X(future_type) X(first_step_type) X(deque_type) X(records) X(changed) X(site_aggregates)   \
     X(loops) X(last_record) X(last_keywords) X(one) X(current_tasks) X(current_task) X(tasks_module_dict) X(on_loop) X(on_slow) X(on_error) X(on_cancel)   \
     X(adopt) X(tell_end) X(kind_of) X(site_of) X(stack_of)
@@ -372,13 +385,13 @@ static PyObject *make_state(PyObject *module, PyObject *args) {
     self->counts_type = make_type_once(&counts_type, &counts_spec);
     self->hook_type = make_type(&hook_spec, NULL);
     self->step_type = make_type(&step_spec, NULL);
-    self->raised_type = make_type(&raised_spec, NULL);
+    self->reraising_type = make_type(&reraising_spec, NULL);
     self->loops = PyDict_New();
     if (!self->record_type || !self->clock_type || !self->counts_type || !self->hook_type || !self->step_type ||
-        !self->raised_type || !self->loops)
+        !self->reraising_type || !self->loops)
         goto failed;
     if (make_type_once(&records_type, &records_spec) && make_type_once(&changed_type, &changed_spec) &&
-        make_type_once(&lives_type, &lives_spec)) {
+        make_type_once(&lives_type, &aggregates_spec)) {
         self->records = (Records *)PyObject_CallFunction((PyObject *)records_type, "O", self->record_type);
         self->changed = (Changed *)PyObject_CallFunction((PyObject *)changed_type, "n", most_changed);
         self->site_aggregates = (SiteAggregates *)PyObject_CallFunction((PyObject *)lives_type, "O", self->counts_type);

@@ -400,7 +400,7 @@ static Life *life_find(SiteAggregates *self, PyObject *code, int32_t lasti) {
     return NULL;
 }
 
-SiteCounts *lives_find(SiteAggregates *self, PyObject *code, int32_t lasti) {
+SiteCounts *aggregates_find(SiteAggregates *self, PyObject *code, int32_t lasti) {
     Life *life = code == NULL ? NULL : life_find(self, code, lasti);
     return life == NULL ? NULL : life->counts;
 }
@@ -465,7 +465,7 @@ static PyObject *lives_get(PyObject *op, PyObject *args) {
     int lasti;
     if (!PyArg_ParseTuple(args, "Oi", &code, &lasti))
         return NULL;
-    found = (PyObject *)lives_find((SiteAggregates *)op, code, lasti);
+    found = (PyObject *)aggregates_find((SiteAggregates *)op, code, lasti);
     if (found == NULL)
         found = Py_None;
     Py_INCREF(found);
@@ -518,7 +518,7 @@ static PyType_Slot lives_slots[] = {
     {Py_sq_length, lives_length},
     {0, NULL},
 };
-PyType_Spec lives_spec = {
+PyType_Spec aggregates_spec = {
     .name = "probes.hooks._native.SiteAggregates",
     .basicsize = sizeof(SiteAggregates),
     .flags = Py_TPFLAGS_DEFAULT,

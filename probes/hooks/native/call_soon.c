@@ -1,0 +1,253 @@
+/* The hooks of call_soon: when a callback was made ready, and who cancelled the future that wakes a task.
+ *
+ * asyncio's loops get a handle with a time stamp; loops with handles of their own (uvloop) a callback that runs the
+ * step.
+ */
+#include "hot.h"
+#include <stddef.h>
+
+/* A cancelled future that wakes a task: who cancelled is on the stack now, and is noted in Python
+ * (probes/hooks/cancellation.py). -1 with what is no Exception (a signal's): that is the program's. */
+static int note_cancel(State *state, PyObject *loop, PyObject *callback, PyObject *future) {
+    PyObject *task = NULL, *result, *function = state->on_cancel;
+    if (function == NULL || function == Py_None || step_of(state, callback, &task) != STEP)
+        return 0;
+    Py_INCREF(function);
+    result = PyObject_CallFunctionObjArgs(function, loop, task, future, NULL);
+    Py_DECREF(function);
+    if (result == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception))
+            return -1;
+        PyErr_Clear(); /* it tells of its own errors */
+    }
+    Py_XDECREF(result);
+    return 0;
+}
+
+/* Whether a callback may be a task's wakeup by a cancelled future: paid for at every call_soon. */
+static int is_cancelled(State *state, PyObject *callback, PyObject *future) {
+    PyTypeObject *type = Py_TYPE(future);
+    PyObject *answer;
+    if (Py_TYPE(callback) != &PyCFunction_Type || state->future_cancelled == NULL)
+        return 0;
+    if (type != state->future_type && type != state->task_type && !PyType_IsSubtype(type, state->future_type))
+        return 0;
+    answer = state->future_cancelled(future, NULL);
+    if (UNLIKELY(answer == NULL)) {
+        PyErr_Clear();
+        return 0;
+    }
+    Py_DECREF(answer);
+    return answer == Py_True;
+}
+
+/* The context among the keywords: NULL and 0 for none, -1 for other keywords. */
+static int find_context(PyObject *const *args, Py_ssize_t count, PyObject *names, PyObject **context) {
+    PyObject *name;
+    *context = NULL;
+    if (names == NULL || PyTuple_Size(names) == 0)
+        return 0;
+    if (PyTuple_Size(names) != 1)
+        return -1;
+    name = PyTuple_GetItem(names, 0);
+    if (name != str_context && PyUnicode_Compare(name, str_context) != 0)
+        return -1;
+    *context = args[count] == Py_None ? NULL : args[count];
+    return 0;
+}
+
+static PyObject *tuple_of(PyObject *const *items, Py_ssize_t count) {
+    PyObject *tuple;
+    Py_ssize_t index;
+    if (count == 0) {
+        Py_INCREF(no_arguments);
+        return no_arguments;
+    }
+    tuple = PyTuple_New(count);
+    if (tuple == NULL)
+        return NULL;
+    for (index = 0; index < count; index++) {
+        Py_INCREF(items[index]);
+        PyTuple_SetItem(tuple, index, items[index]);
+    }
+    return tuple;
+}
+
+static PyObject *append_to_ready(State *state, PyObject *loop, PyObject *handle) {
+    PyObject *ready = PyObject_GetAttr(loop, str_ready), *result;
+    if (ready == NULL)
+        return NULL;
+    if (LIKELY(Py_TYPE(ready) == state->deque_type && state->append != NULL))
+        result = state->append(ready, handle);
+    else
+        result = PyObject_CallMethod(ready, "append", "O", handle);
+    Py_DECREF(ready);
+    return result;
+}
+
+PyObject *call_soon(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names) {
+    Hook *hook = (Hook *)op;
+    State *state = hook->state;
+    Py_ssize_t count = NARGS(nargsf);
+    PyObject *context, *handle, *arguments, *result;
+    if (UNLIKELY(count == 3 && is_cancelled(state, args[1], args[2]) &&
+                 note_cancel(state, args[0], args[1], args[2]) < 0))
+        return NULL;
+    if (UNLIKELY(count < 2 || find_context(args, count, names, &context) < 0) || needs_asyncio_path(state, args[0]))
+        return call_fallback(hook, args, nargsf, names);
+    if (context != NULL)
+        Py_INCREF((PyObject *)context);
+    else if ((context = PyContext_CopyCurrent()) == NULL)
+        return NULL;
+    arguments = tuple_of(args + 2, count - 2);
+    handle = arguments == NULL ? NULL : PyType_GenericAlloc(state->timed_type, 0);
+    if (handle == NULL) {
+        Py_XDECREF(arguments);
+        Py_DECREF((PyObject *)context);
+        return NULL;
+    }
+    /* What Handle.__init__ does, of 3.11 to 3.15. */
+    SLOT(handle, state, CONTEXT) = context;
+    SLOT(handle, state, ARGS) = arguments;
+    Py_INCREF(args[1]);
+    SLOT(handle, state, CALLBACK) = args[1];
+    Py_INCREF(args[0]);
+    SLOT(handle, state, LOOP) = args[0];
+    Py_INCREF(Py_False);
+    SLOT(handle, state, CANCEL) = Py_False;
+    Py_INCREF(Py_None);
+    SLOT(handle, state, REPR) = Py_None;
+    Py_INCREF(Py_None);
+    SLOT(handle, state, SOURCE) = Py_None;
+    *(double *)((char *)handle + state->ready_offset) = now();
+    result = append_to_ready(state, args[0], handle);
+    if (UNLIKELY(result == NULL)) {
+        Py_DECREF(handle);
+        return NULL;
+    }
+    Py_DECREF(result);
+    return handle;
+}
+
+/* call_soon of a loop with handles of its own (uvloop): its callback is one of these, which runs the step. */
+typedef struct {
+    PyObject_HEAD
+    vectorcall call;
+    State *state;
+    PyObject *callback, *arguments, *loop;
+    double ready;
+} Step;
+
+static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names) {
+    Step *self = (Step *)op;
+    State *state = self->state;
+    PyObject *clock_object, *result, *callback = self->callback;
+    LoopClock *clock;
+    double started, elapsed;
+    if (callback == NULL)
+        Py_RETURN_NONE;
+    Py_INCREF(op); /* the handle that has it may be cancelled */
+    clock_object = find_loop(state, self->loop);
+    if (clock_object == NULL) {
+        result = swallow(state, "run") < 0 ? NULL : call_with(callback, self->arguments);
+        Py_DECREF(op);
+        return result;
+    }
+    clock = (LoopClock *)clock_object;
+    clock->nested = 0.0; /* of a step that was not timed */
+    clock->started = started = now();
+    result = call_with(callback, self->arguments);
+    elapsed = now() - started;
+    clock->started = 0.0;
+    clock->busy += elapsed;
+    if (result != NULL && account_step(state, clock_object, callback, self->ready, started, elapsed) < 0) {
+        if (state->watching ? swallow(state, "run") < 0 : (PyErr_Clear(), 0))
+            Py_CLEAR(result);
+    }
+    Py_DECREF(clock_object);
+    Py_DECREF(op);
+    return result;
+}
+
+static int step_traverse(PyObject *op, visitproc visit, void *arg) {
+    Step *self = (Step *)op;
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT((PyObject *)self->state);
+    Py_VISIT(self->callback);
+    Py_VISIT(self->arguments);
+    Py_VISIT(self->loop);
+    return 0;
+}
+
+static int step_clear(PyObject *op) {
+    Step *self = (Step *)op;
+    Py_CLEAR(self->callback);
+    Py_CLEAR(self->arguments);
+    Py_CLEAR(self->loop);
+    return 0;
+}
+
+static void step_dealloc(PyObject *op) {
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject *state = (PyObject *)((Step *)op)->state;
+    freefunc release = PyType_GetSlot(type, Py_tp_free);
+    PyObject_GC_UnTrack(op);
+    step_clear(op);
+    Py_XDECREF(state);
+    release(op);
+    Py_DECREF((PyObject *)type);
+}
+
+static PyMemberDef step_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Step, call), READONLY, NULL},
+    {"__wrapped__", T_OBJECT, offsetof(Step, callback), READONLY, NULL},
+    {NULL},
+};
+static PyType_Slot step_slots[] = {
+    {Py_tp_call, NULL}, /* PyVectorcall_Call: a weak symbol, filled in by module.c */
+    {Py_tp_members, step_members},     {Py_tp_traverse, step_traverse}, {Py_tp_clear, step_clear},
+    {Py_tp_dealloc, step_dealloc}, {0, NULL},
+};
+PyType_Spec step_spec = {
+    .name = "probes.hooks._native.Step",
+    .basicsize = sizeof(Step),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
+             Py_TPFLAGS_IMMUTABLETYPE | (1UL << 11) /* HAVE_VECTORCALL */,
+    .slots = step_slots,
+};
+
+PyObject *foreign_call_soon(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names) {
+    Hook *hook = (Hook *)op;
+    State *state = hook->state;
+    Py_ssize_t count = NARGS(nargsf);
+    PyObject *context, *task = NULL, *result, *stack[3];
+    Step *step;
+    if (count < 2 || find_context(args, count, names, &context) < 0 || step_of(state, args[1], &task) == NO_STEP)
+        return call_original(hook, args, nargsf, names);
+    if (UNLIKELY(count == 3 && is_cancelled(state, args[1], args[2]) &&
+                 note_cancel(state, args[0], args[1], args[2]) < 0))
+        return NULL;
+    step = PyObject_GC_New(Step, state->step_type);
+    if (step == NULL)
+        return NULL;
+    step->call = step_call;
+    Py_INCREF((PyObject *)state);
+    step->state = state;
+    Py_INCREF(args[1]);
+    step->callback = args[1];
+    Py_INCREF(args[0]);
+    step->loop = args[0];
+    step->arguments = tuple_of(args + 2, count - 2);
+    step->ready = now();
+    PyObject_GC_Track((PyObject *)step);
+    if (step->arguments == NULL) {
+        Py_DECREF((PyObject *)step);
+        return NULL;
+    }
+    stack[0] = args[0];
+    stack[1] = (PyObject *)step;
+    stack[2] = context;
+    result = PyObject_Vectorcall(hook->original, stack, 2, context == NULL ? NULL : kw_context);
+    Py_DECREF((PyObject *)step);
+    return result;
+}

@@ -1,0 +1,299 @@
+/* The hooks of create_task: makes the task as asyncio does, and a record with its creation site and parent. */
+#include "hot.h"
+
+/* The kind of file (sites.USER is 0) that a code object comes from, -1 with an error. Asked once for each code. */
+static int kind_of(State *state, PyObject *code) {
+    Kind *kind = &state->kinds[((uintptr_t)code >> 5) % KINDS];
+    PyObject *answer, *old;
+    long number;
+    if (LIKELY(kind->code == code))
+        return kind->kind;
+    answer = PyObject_CallFunctionObjArgs(state->kind_of, code, NULL);
+    if (answer == NULL)
+        return -1;
+    number = PyLong_AsLong(answer);
+    Py_DECREF(answer);
+    if (number < 0)
+        return -1;
+    old = kind->code;
+    Py_INCREF(code);
+    kind->code = code;
+    kind->kind = (int)number;
+    Py_XDECREF(old);
+    return (int)number;
+}
+
+/* The creation site: the frame that called create_task, or the one that called that. 1: found; 0: look further. */
+static int find_site(State *state, Fields *fields, PyFrameObject *frame, int *outermost) {
+    PyObject *code = (PyObject *)PyFrame_GetCode(frame);
+    int kind = kind_of(state, code), inner = kind;
+    if (kind > 0) {
+        PyFrameObject *back = PyFrame_GetBack(frame);
+        Py_DECREF(code);
+        *outermost = back == NULL;
+        if (back == NULL)
+            return 0;
+        code = (PyObject *)PyFrame_GetCode(back);
+        kind = kind_of(state, code);
+        *outermost = kind == BOUNDARY || (kind == RUNNER && inner != RUNNER);
+        if (kind == 0)
+            fields->lasti = PyFrame_GetLasti(back);
+        Py_DECREF(back);
+    } else if (kind == 0)
+        fields->lasti = PyFrame_GetLasti(frame);
+    if (kind != 0) {
+        Py_DECREF(code);
+        return kind < 0 ? -1 : 0;
+    }
+    fields->code = code;
+    return 1;
+}
+
+static void set_site(Fields *fields, PyObject *code, int lasti) {
+    Py_XINCREF(code);
+    fields->code = code;
+    fields->lasti = lasti;
+}
+
+static int ask_for_site(State *state, Fields *fields, PyObject *coro, PyFrameObject *frame, int outermost) {
+    PyObject *code, *found, *caller = NULL, *made = NULL;
+    Site *site = NULL;
+    int lasti = 0, done, at = 0;
+    if (outermost) { /* then the answer depends on the caller and the coroutine function only */
+        made = PyObject_GetAttr(coro, str_cr_code);
+        if (made == NULL)
+            PyErr_Clear();
+    }
+    if (made != NULL) {
+        caller = (PyObject *)PyFrame_GetCode(frame);
+        at = PyFrame_GetLasti(frame);
+        site = &state->sites[(((uintptr_t)caller >> 4) ^ ((uintptr_t)made >> 5) ^ (uintptr_t)at) % KINDS];
+        if (site->caller == caller && site->made == made && site->at == at) {
+            set_site(fields, site->code, site->lasti);
+            Py_XDECREF(made);
+            Py_DECREF(caller);
+            return 0;
+        }
+    }
+    found = PyObject_CallFunctionObjArgs(state->site_of, coro, (PyObject *)frame, NULL);
+    done = found != NULL && PyArg_ParseTuple(found, "Oi", &code, &lasti);
+    if (done)
+        set_site(fields, code == Py_None ? NULL : code, lasti);
+    if (done && site != NULL) {
+        Site old = *site;
+        *site = (Site){caller, made, fields->code, at, lasti};
+        Py_XINCREF(fields->code);
+        caller = old.caller;
+        made = old.made;
+        Py_XDECREF(old.code);
+    }
+    Py_XDECREF(caller);
+    Py_XDECREF(made);
+    Py_XDECREF(found);
+    return done ? 0 : -1;
+}
+
+/* The id of the record of the task that runs on a loop now, 0 for none. */
+static int64_t find_parent(State *state, PyObject *loop, PyObject *clock) {
+    PyObject *creator, *record, *asked = NULL;
+    int64_t number = 0;
+    if (state->current_tasks != NULL)
+        creator = PyDict_GetItemWithError(state->current_tasks, loop);
+    else {
+        creator = asked = PyObject_Vectorcall(state->current_task, &loop, 1, NULL);
+        if (asked == NULL && PyErr_ExceptionMatches(PyExc_RuntimeError))
+            PyErr_Clear(); /* no loop runs in this thread */
+    }
+    if (creator != NULL && creator != Py_None) {
+        record = records_find(state->records, creator);
+        if (record != NULL && REFERENT(record) == creator)
+            number = FIELDS(record)->id;
+        else {
+            Py_INCREF(creator);
+            record = PyObject_CallFunctionObjArgs(state->adopt, creator, clock, NULL);
+            Py_DECREF(creator);
+            if (record != NULL && is_instance(record, state->record_type))
+                number = FIELDS(record)->id;
+            Py_XDECREF(record);
+        }
+    }
+    Py_XDECREF(asked);
+    return number;
+}
+
+static int add_origin(State *state, PyObject *record, PyFrameObject *frame) {
+    PyObject *depth = PyLong_FromLong(state->origin_depth), *stack;
+    int result;
+    if (depth == NULL)
+        return -1;
+    stack = PyObject_CallFunctionObjArgs(state->stack_of, (PyObject *)frame, depth, NULL);
+    Py_DECREF(depth);
+    if (stack == NULL)
+        return -1;
+    result = PyObject_SetAttrString(record, "origin", stack);
+    Py_DECREF(stack);
+    return result;
+}
+
+static int register_task(State *state, PyObject *loop, PyObject *task, PyObject *coro, double born) {
+    PyObject *record = record_new(state, task);
+    PyFrameObject *frame = (PyFrameObject *)PyEval_GetFrame();
+    Fields *fields;
+    int result = -1, found, outermost = 0;
+    if (record == NULL)
+        return -1;
+    fields = FIELDS(record);
+    fields->born = born;
+    fields->id = ++state->last_id;
+    fields->loop = find_loop(state, loop);
+    if (fields->loop == NULL)
+        goto out;
+    fields->parent = find_parent(state, loop, fields->loop);
+    if (PyErr_Occurred())
+        goto out;
+    if (frame != NULL) {
+        found = find_site(state, fields, frame, &outermost);
+        if (found < 0 || (found == 0 && ask_for_site(state, fields, coro, frame, outermost) < 0))
+            goto out;
+        if (UNLIKELY(state->watching && state->origin_depth) && add_origin(state, record, frame) < 0)
+            goto out;
+    }
+    result = state->closed ? 0 : records_put(state->records, record);
+out:
+    Py_DECREF(record);
+    return result;
+}
+
+/* Task(coro, loop=loop), with the keywords of the time before: Task takes what it needs from them. */
+static PyObject *new_task(State *state, PyObject *loop, PyObject *coro) {
+    PyObject *keywords = NULL, *positional, *task;
+    if (!is_followed(state, loop) || state->task_new == NULL || state->task_init == NULL) {
+        PyObject *stack[2] = {coro, loop};
+        return PyObject_Vectorcall((PyObject *)state->task_type, stack, 1, kw_loop);
+    }
+    keywords = state->last_keywords;
+    Py_XINCREF(keywords);
+    if (keywords == NULL) {
+        keywords = PyDict_New();
+        if (keywords == NULL || PyDict_SetItem(keywords, str_loop, loop) < 0) {
+            Py_XDECREF(keywords);
+            return NULL;
+        }
+        /* Making the dictionary may collect garbage, and with it run code that makes tasks on another loop. */
+        if (is_followed(state, loop) && state->last_keywords == NULL) {
+            Py_INCREF(keywords);
+            state->last_keywords = keywords; /* keeps the loop, and goes when it stops */
+        }
+    }
+    positional = PyTuple_New(1);
+    if (positional == NULL) {
+        Py_DECREF(keywords);
+        return NULL;
+    }
+    Py_INCREF(coro);
+    PyTuple_SetItem(positional, 0, coro);
+    task = state->task_new(state->task_type, positional, keywords);
+    if (task != NULL && state->task_init(task, positional, keywords) < 0)
+        Py_CLEAR(task);
+    Py_DECREF(positional);
+    Py_DECREF(keywords);
+    return task;
+}
+
+/* Makes the task as asyncio's own create_task does. `names` has been looked at: name and context, or whatever. */
+static PyObject *make_task(Hook *hook, PyObject *loop, PyObject *coro, PyObject *const *values, PyObject *names) {
+    State *state = hook->state;
+    PyObject *factory = PyDict_GetItemWithError(state->tasks_module_dict, str_Task), *stack[4], *task, *name;
+    Py_ssize_t index, count = names == NULL ? 0 : PyTuple_Size(names);
+    if (factory == NULL) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_NameError, "name 'Task' is not defined");
+        return NULL;
+    }
+    Py_INCREF(factory); /* what the program does meanwhile may put another in its place */
+    stack[0] = coro;
+    stack[1] = loop;
+    if (hook->kind == CREATE_TASK) {
+        stack[2] = stack[3] = Py_None;
+        for (index = 0; index < count; index++) {
+            name = PyTuple_GetItem(names, index);
+            stack[name == str_name || PyUnicode_Compare(name, str_name) == 0 ? 2 : 3] = values[index];
+        }
+        if (LIKELY(stack[2] == Py_None && stack[3] == Py_None && factory == (PyObject *)state->task_type))
+            task = new_task(state, loop, coro);
+        else
+            task = PyObject_Vectorcall(factory, stack, 1, kw_all);
+    } else {
+        PyObject *keywords, *positional;
+        if (LIKELY(factory == (PyObject *)state->task_type)) {
+            for (index = 0; index < count && PyTuple_GetItem(names, index) == str_name && values[index] == Py_None;)
+                index++;
+            if (index == count) {
+                Py_DECREF(factory);
+                return new_task(state, loop, coro);
+            }
+        }
+        keywords = PyDict_New();
+        positional = PyTuple_Pack(1, coro);
+        int failed = keywords == NULL || positional == NULL || PyDict_SetItem(keywords, str_loop, loop) < 0;
+        for (index = 0; index < count && !failed; index++)
+            failed = PyDict_SetItem(keywords, PyTuple_GetItem(names, index), values[index]) < 0;
+        task = failed ? NULL : PyObject_Call(factory, positional, keywords);
+        Py_XDECREF(keywords);
+        Py_XDECREF(positional);
+    }
+    Py_DECREF(factory);
+    return task;
+}
+
+/* Whether keywords are what the fast way knows: name and context each once, or for later Pythons anything but those
+ * which are the loop's or decide where the task begins. */
+static int are_plain(Hook *hook, PyObject *names) {
+    Py_ssize_t index, count = names == NULL ? 0 : PyTuple_Size(names);
+    for (index = 0; index < count; index++) {
+        PyObject *name = PyTuple_GetItem(names, index);
+        if (hook->kind == CREATE_TASK) {
+            if (name != str_name && name != str_context && PyUnicode_Compare(name, str_name) != 0 &&
+                PyUnicode_Compare(name, str_context) != 0)
+                return 0;
+        } else if (PyUnicode_Compare(name, str_eager_start) == 0 || PyUnicode_Compare(name, str_loop) == 0)
+            return 0;
+    }
+    return 1;
+}
+
+PyObject *create_task(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names) {
+    Hook *hook = (Hook *)op;
+    State *state = hook->state;
+    PyObject *loop, *task, *coro;
+    double born;
+    int factory;
+    if (UNLIKELY(NARGS(nargsf) != 2 || (names != NULL && !are_plain(hook, names))))
+        return call_fallback(hook, args, nargsf, names);
+    loop = args[0];
+    coro = args[1];
+    if (hook->kind == FOREIGN_CREATE_TASK) {
+        PyObject *set = PyObject_CallMethodObjArgs(loop, str_get_factory, NULL);
+        factory = set == NULL ? -1 : set != Py_None;
+        Py_XDECREF(set);
+    } else {
+        factory = is_set(loop, str_factory);
+        if (factory == 0)
+            factory = needs_asyncio_path(state, loop);
+    }
+    if (UNLIKELY(factory != 0)) {
+        if (factory < 0)
+            PyErr_Clear();
+        return call_fallback(hook, args, nargsf, names);
+    }
+    born = now();
+    if (hook->kind == FOREIGN_CREATE_TASK)
+        task = call_original(hook, args, nargsf, names);
+    else
+        task = make_task(hook, loop, coro, args + 2, names);
+    if (task == NULL || UNLIKELY(!is_instance(task, state->task_type) && !PyObject_HasAttr(task, str_waiter)))
+        return task; /* somebody's loop made something else */
+    if (UNLIKELY(register_task(state, loop, task, coro, born) < 0 && swallow(state, "create_task") < 0))
+        Py_CLEAR(task);
+    return task;
+}

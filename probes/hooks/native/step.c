@@ -1,0 +1,305 @@
+/* The hook of Handle._run: each callback is timed, and a step is accounted to its task.
+ *
+ * Where an exception leaves a callback, asyncio's own `_run` gets it (reraise.c).
+ */
+#include "hot.h"
+#include <math.h>
+#include <time.h>
+
+double now(void) {
+#ifdef __APPLE__
+    return (double)clock_gettime_nsec_np(CLOCK_UPTIME_RAW) * 1e-9; /* what time.monotonic reads there */
+#else
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (double)at.tv_sec + (double)at.tv_nsec * 1e-9;
+#endif
+}
+
+static int is_named_like_a_step(PyObject *callback) {
+    static const char *names[] = {"task_wakeup", "TaskWakeupMethWrapper", "__step", "__wakeup", NULL};
+    PyObject *name = PyObject_GetAttr(callback, str_dunder_name);
+    int index, found = 0;
+    if (name == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    for (index = 0; names[index] != NULL && !found; index++)
+        found = PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, names[index]) == 0;
+    Py_DECREF(name);
+    return found;
+}
+
+/* What a callback is to its task, which is then in `task` (borrowed from the callback). */
+int step_of(State *state, PyObject *callback, PyObject **task) {
+    PyTypeObject *type = Py_TYPE(callback);
+    PyObject *owner;
+    if (type == state->first_step_type) {
+        *task = *(PyObject **)((char *)callback + state->first_step_offset);
+        return *task == NULL ? NO_STEP : FIRST_STEP;
+    }
+    if (type == &PyCFunction_Type) {
+        PyCFunction function = PyCFunction_GetFunction(callback);
+        owner = PyCFunction_GetSelf(callback);
+        if (function == NULL || owner == NULL) {
+            PyErr_Clear();
+            return NO_STEP;
+        }
+        if (function != state->wakeup) {
+            if (state->wakeup != NULL || !is_instance(owner, state->task_type) || !is_named_like_a_step(callback))
+                return NO_STEP;
+            state->wakeup = function; /* the first that was seen */
+        }
+        *task = owner;
+        return STEP;
+    }
+    if (type == &PyMethod_Type) { /* a task in Python: of somebody's own, or of a Python without the C ones */
+        owner = PyMethod_Self(callback);
+        if (owner == NULL || records_find(state->records, owner) == NULL || !is_named_like_a_step(callback))
+            return NO_STEP;
+        *task = owner;
+        return STEP;
+    }
+    return NO_STEP;
+}
+
+static int truth_of(PyObject *task, PyObject *name) {
+    PyObject *result = PyObject_CallMethodObjArgs(task, name, NULL);
+    int truth = result == NULL ? -1 : PyObject_IsTrue(result);
+    Py_XDECREF(result);
+    return truth;
+}
+
+/* What a class of the program's raises is no failure of a hook: 1, and the error is gone. Not for what is no Exception. */
+static int clear_programs_error(void) {
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return 0;
+    PyErr_Clear();
+    return 1;
+}
+
+/* Whether a task is done, or cancelled; 0 if a class of the program's cannot say, -1 with an error. */
+static int ask_task(State *state, PyObject *task, PyCFunction function, PyObject *name) {
+    PyObject *result;
+    if (UNLIKELY(function == NULL || !is_instance(task, state->task_type))) {
+        int truth = truth_of(task, name);
+        return truth < 0 && clear_programs_error() ? 0 : truth;
+    }
+    result = function(task, NULL);
+    if (result == NULL)
+        return -1;
+    Py_DECREF(result);
+    return result == Py_True;
+}
+
+static int add_changed(State *state, PyObject *record) {
+    Fields *fields = FIELDS(record);
+    int added = changed_append(state->changed, record);
+    if (added < 0)
+        return -1;
+    if (added)
+        fields->dirty = 1;
+    else
+        state->lost++;
+    return 0;
+}
+
+/* Books the end of a task. Never asks for its exception as a program would: that silences "never retrieved". */
+static int finish(State *state, PyObject *record, PyObject *task, double at) {
+    Fields *fields = FIELDS(record);
+    PyObject *error, *told;
+    int failed, cancelled, result = 0;
+    SiteCounts *counts;
+    if (fields->outcome || REFERENT(record) != task)
+        return 0;
+    error = PyObject_GetAttr(task, str_exception);
+    if (error == NULL) {
+        if (!clear_programs_error())
+            return -1;
+        error = Py_None;
+        Py_INCREF(error);
+    }
+    failed = error != Py_None;
+    cancelled = failed ? 0 : ask_task(state, task, state->cancelled, str_cancelled);
+    if (cancelled < 0) {
+        Py_DECREF(error);
+        return -1;
+    }
+    Py_INCREF(record); /* the table may have the only reference */
+    fields->ended = at;
+    fields->outcome = failed ? FAILED : cancelled ? CANCELLED : DONE;
+    if (failed || state->named < state->most_named) {
+        state->named++;
+        told = PyObject_CallFunctionObjArgs(state->tell_end, record, task, error, NULL);
+        Py_XDECREF(told);
+        if (told == NULL)
+            result = -1;
+    } else if (fields->steps_reported < 0 && !fields->dirty && isnan(fields->counted)) {
+        /* No viewer has heard of it, and those that are told by name are enough: it need not even be kept. */
+        counts = aggregates_find(state->site_aggregates, fields->code, fields->lasti);
+        if (counts != NULL) {
+            counts_add(counts, fields);
+            if (fields->loop != NULL)
+                ((LoopClock *)fields->loop)->steps += fields->steps;
+            fields->dirty = 1;
+        }
+    }
+    Py_DECREF(error);
+    if (!fields->dirty && result == 0)
+        result = add_changed(state, record);
+    if (records_find(state->records, task) == record)
+        records_remove(state->records, fields->key);
+    Py_DECREF(record);
+    return result;
+}
+
+static int add_to_histogram(PyObject *histogram, double elapsed, double waited) {
+    PyObject *result, *step = PyFloat_FromDouble(elapsed), *wait = PyFloat_FromDouble(waited);
+    result = step && wait ? PyObject_CallMethodObjArgs(histogram, str_add, step, wait, NULL) : NULL;
+    Py_XDECREF(step);
+    Py_XDECREF(wait);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static int report_slow(State *state, PyObject *loop, PyObject *callback, PyObject *record, double started, double took) {
+    PyObject *from = PyFloat_FromDouble(started), *length = PyFloat_FromDouble(took), *result = NULL;
+    PyObject *function = state->on_slow;
+    Py_XINCREF(function); /* whoever sets another while it runs lets go of it */
+    if (from != NULL && length != NULL && function != NULL)
+        result = PyObject_CallFunctionObjArgs(function, loop, callback, record ? record : Py_None, from, length, NULL);
+    Py_XDECREF(function);
+    Py_XDECREF(from);
+    Py_XDECREF(length);
+    Py_XDECREF(result);
+    return result == NULL && PyErr_Occurred() ? -1 : 0;
+}
+
+/* Books a callback that has run to its task, if it was a step of one. */
+int account_step(State *state, PyObject *loop, PyObject *callback, double ready, double started, double elapsed) {
+    LoopClock *clock = (LoopClock *)loop;
+    PyObject *task = NULL, *record = NULL, *result;
+    Fields *fields;
+    int step = step_of(state, callback, &task), done, failed = 0;
+    double ended = started + elapsed;
+    if (UNLIKELY(state->closed))
+        step = NO_STEP;
+    if (step != NO_STEP) {
+        record = records_find(state->records, task);
+        if (record != NULL && REFERENT(record) != task)
+            record = NULL;
+        if (record == NULL && Py_TYPE(callback) != &PyMethod_Type) {
+            /* It was made by calling `asyncio.Task`: its steps count from the next one on. */
+            result = PyObject_CallFunctionObjArgs(state->adopt, task, loop, NULL);
+            if (result == NULL)
+                return -1;
+            Py_DECREF(result);
+        }
+    }
+    if (record == NULL) {
+        clock->nested = 0.0;
+        return elapsed >= state->slow_threshold ? report_slow(state, loop, callback, NULL, started, elapsed) : 0;
+    }
+    Py_INCREF(record);
+    fields = FIELDS(record);
+    if (UNLIKELY(elapsed >= state->slow_threshold))
+        failed = report_slow(state, loop, callback, record, started, elapsed);
+    if (UNLIKELY(clock->nested != 0.0)) {
+        elapsed = elapsed > clock->nested ? elapsed - clock->nested : 0.0;
+        clock->nested = 0.0;
+    }
+    fields->steps++;
+    fields->busy += elapsed;
+    if (elapsed > fields->max_step)
+        fields->max_step = elapsed;
+    if (ready != 0.0)
+        fields->scheduled += started - ready;
+    if (UNLIKELY(fields->extra != NULL && fields->extra->histogram != NULL) && !failed) {
+        PyObject *histogram = fields->extra->histogram;
+        Py_INCREF(histogram);
+        failed = add_to_histogram(histogram, elapsed, ready != 0.0 ? started - ready : 0.0);
+        Py_DECREF(histogram);
+    }
+    if (!failed) {
+        done = ask_task(state, task, state->done, str_done);
+        if (done < 0)
+            failed = -1;
+        else if (done)
+            failed = finish(state, record, task, ended);
+        else if (!fields->dirty)
+            failed = add_changed(state, record);
+    }
+    Py_DECREF(record);
+    return failed;
+}
+
+PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names) {
+    Hook *hook = (Hook *)op;
+    State *state = hook->state;
+    PyObject *handle, *callback, *arguments, *context, *loop, *clock_object, *result;
+    PyTypeObject *type;
+    LoopClock *clock;
+    double started, elapsed, ready = 0.0;
+    if (UNLIKELY(NARGS(nargsf) != 1 || (names != NULL && PyTuple_Size(names) != 0)))
+        return call_original(hook, args, nargsf, names);
+    handle = args[0];
+    type = Py_TYPE(handle);
+    if (type == state->timed_type)
+        ready = *(double *)((char *)handle + state->ready_offset);
+    else if (type != state->handle_type && type != state->timer_type && !PyType_IsSubtype(type, state->handle_type))
+        return call_original(hook, args, nargsf, names);
+    callback = SLOT(handle, state, CALLBACK);
+    arguments = SLOT(handle, state, ARGS);
+    context = SLOT(handle, state, CONTEXT);
+    loop = SLOT(handle, state, LOOP);
+    if (UNLIKELY(callback == NULL || arguments == NULL || context == NULL || loop == NULL ||
+                 Py_TYPE(arguments) != &PyTuple_Type))
+        return call_original(hook, args, nargsf, names);
+    /* A handle that is cancelled lets go of these: while it runs, and before, since to look up a loop may run code of
+     * the program's (its hash, its comparison). */
+    Py_INCREF(callback);
+    Py_INCREF(arguments);
+    Py_INCREF(context);
+    Py_INCREF(loop);
+    clock_object = find_loop(state, loop);
+    Py_DECREF(loop);
+    if (UNLIKELY(clock_object == NULL)) {
+        result = swallow(state, "run") < 0 ? NULL : call_original(hook, args, nargsf, names);
+        goto out;
+    }
+    clock = (LoopClock *)clock_object;
+    clock->nested = 0.0; /* of a step that was not timed */
+    clock->started = started = now();
+    /* A handle that was made in debug mode runs in asyncio's own `_run`: stacks are kept then, with its frame. */
+    if (LIKELY(hook->asyncios && Py_TYPE(context) == &PyContext_Type && SLOT(handle, state, SOURCE) == Py_None)) {
+        if (LIKELY(PyContext_Enter(context) == 0)) {
+            result = call_with(callback, arguments);
+            if (UNLIKELY(PyContext_Exit(context) < 0))
+                Py_CLEAR(result);
+        } else
+            result = NULL;
+        if (LIKELY(result != NULL)) {
+            Py_DECREF(result);
+            result = Py_None;
+            Py_INCREF(result);
+        } else
+            result = raise_in_asyncios(hook, handle, arguments);
+    } else
+        result = call_original(hook, args, nargsf, names);
+    elapsed = now() - started;
+    clock->started = 0.0;
+    clock->busy += elapsed;
+    if (LIKELY(result != NULL)) {
+        if (UNLIKELY(account_step(state, clock_object, callback, ready, started, elapsed) < 0)) {
+            if (state->watching ? swallow(state, "run") < 0 : (PyErr_Clear(), 0))
+                Py_CLEAR(result);
+        }
+    }
+    Py_DECREF(clock_object);
+out:
+    /* Not before: these may be the last references to the task. */
+    Py_DECREF(context);
+    Py_DECREF(arguments);
+    Py_DECREF(callback);
+    return result;
+}

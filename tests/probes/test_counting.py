@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,7 @@ WORK = """
         told_once = asyncio.Event()
         await told("ready")
         loop = asyncio.get_running_loop()
+        began = time.monotonic()
         made = [asyncio.create_task(steps(n), name=f"steps {n}") for n in (0, 1, 100)]
         made.append(asyncio.create_task(busy(), name="busy"))
         made.append(asyncio.create_task(queued(), name="queued"))   # ready while busy spins
@@ -61,8 +63,8 @@ WORK = """
         for _ in range(50): loop.call_soon(nothing)
         await asyncio.sleep(0.15)
         loop.call_later(0.01, cancelled.cancel)
-        await asyncio.sleep(0.05)
-        await told("worked")
+        await asyncio.gather(cancelled, return_exceptions=True)
+        await told(f"worked {time.monotonic() - began}")
         told_once.set()
         await asyncio.gather(*made)
         await told("over")
@@ -84,7 +86,7 @@ def test_steps_busy_and_scheduled(python: str, tmp_path: Path, loop: str) -> Non
         with program.viewer() as viewer:
             viewer.ticks(2)
             program.say()
-            program.expect("worked")
+            span = float(program.line().removeprefix("worked ")) * 1e6  # no figure is more than the time there was
             viewer.ticks(2)
             for number in (0, 1, 100):
                 task = viewer.named(f"steps {number}")
@@ -93,12 +95,12 @@ def test_steps_busy_and_scheduled(python: str, tmp_path: Path, loop: str) -> Non
                 assert task["counted"] is None and task["born"] > 1.6e15
             busy = viewer.named("busy")
             assert busy["steps"] == 2
-            assert 65_000 <= busy["busy"] <= 200_000
+            assert 65_000 <= busy["busy"] <= busy["busy"] + busy["scheduled"] <= span
             assert 45_000 <= busy["max_step"] <= busy["busy"] - 15_000
             queued = viewer.named("queued")
             assert queued["scheduled"] >= 60_000, "it waited behind both spins"
-            assert queued["busy"] < 30_000
-            assert viewer.named("busy")["scheduled"] < queued["scheduled"]
+            assert queued["busy"] + queued["scheduled"] <= span
+            assert busy["busy"] + queued["busy"] <= span, "one runs at a time"
             (cancelled,) = [event for event in viewer.of_kind("task_ended") if event["name"] == "cancelled"]
             assert (cancelled["outcome"], cancelled["steps"]) == ("cancelled", 2), "task.cancel itself is no step"
             assert viewer.facts[cancelled["task"]]["parent"] == viewer.named("Task-1")["id"]
@@ -147,10 +149,11 @@ def test_an_eager_child_is_not_its_creators_work(tmp_path: Path, python: str) ->
             await told("ready")
             loop = asyncio.get_running_loop()
             loop.set_task_factory(None)
+            began = time.monotonic()
             asyncio.create_task(grandparent(), name="grandparent")
             loop.set_task_factory(asyncio.eager_task_factory)
-            await asyncio.sleep(0.2)
-            await told("worked")
+            await asyncio.sleep(0)
+            await told(f"worked {time.monotonic() - began}")
 
         run(main())
     """
@@ -159,17 +162,17 @@ def test_an_eager_child_is_not_its_creators_work(tmp_path: Path, python: str) ->
         with program.viewer() as viewer:
             viewer.ticks(2)
             program.say()
-            program.expect("worked")
+            span = float(program.line().removeprefix("worked ")) * 1e6
             viewer.ticks(2)
             # A task that starts eagerly is named after its first step (3.12), and a tick may have told of it before.
             viewer.watch(rate=20, window=list(viewer.facts))
             parent, outer, inner = (viewer.named(name) for name in ("grandparent", "outer", "inner 0.04"))
             viewer.until(lambda: viewer.of_kind("task_ended"), "the end of the one that ended at once")
             (at_once,) = [event for event in viewer.of_kind("task_ended") if event["name"] == "at once"]
-            assert 18_000 <= parent["busy"] < 45_000, "its children ran for 120 ms inside its step"
-            assert 45_000 <= outer["busy"] < 75_000
-            assert 38_000 <= inner["busy"] < 60_000
-            assert at_once["steps"] == 1 and 28_000 <= at_once["busy"] < 50_000
+            assert parent["busy"] >= 18_000 and outer["busy"] >= 45_000 and inner["busy"] >= 38_000
+            assert at_once["steps"] == 1 and at_once["busy"] >= 28_000
+            each = [task["busy"] for task in (parent, outer, inner, at_once)]
+            assert sum(each) <= span, "the children ran for 120 ms inside their parent's step: no time counts twice"
             assert outer["flags"] & 2 and inner["flags"] & 2 and not parent["flags"] & 2
             assert outer["parent"] == parent["id"]
             assert inner["parent"] == outer["id"], "the task that was current at its creation"
@@ -463,7 +466,7 @@ def test_several_loops_in_threads_one_after_another_and_again(tmp_path: Path, py
         again = asyncio.new_event_loop()
         for turn in (1, 2):
             again.run_until_complete(asyncio.sleep(0.001))
-            time.sleep(0.3)
+            time.sleep(0.9)
         gate.clear()
         task = again.create_task(inside("restarted", 5))
         again.run_until_complete(asyncio.sleep(0.2))
@@ -490,7 +493,7 @@ def test_several_loops_in_threads_one_after_another_and_again(tmp_path: Path, py
             task = viewer.named("restarted")
             assert task["steps"] == 6
             lags = [row[1] for frame in viewer.frames for row in frame.get("loops", ()) if frame["type"] == "tick"]
-            assert max(lags) < 250_000, "the time between two runs of a loop is no lag"
+            assert max(lags) < 850_000, "the time between two runs of a loop is no lag"
             program.say()
             assert program.end() == 0
 
@@ -518,6 +521,7 @@ def test_lag_utilization_and_the_running_task(tmp_path: Path, python: str) -> No
             # A look may fall into one of the beats, which are callbacks of the loop like any other.
             viewer.until(lambda: viewer.loops[loop["id"]]["blocked"] == 0, "a look at an idle loop")
             idle = loop["busy"]
+            began = time.monotonic()
             program.say()
             program.expect("blocks")
             loops = viewer.loops
@@ -530,7 +534,7 @@ def test_lag_utilization_and_the_running_task(tmp_path: Path, python: str) -> No
             viewer.ticks(3)
             assert loops[number]["busy"] - idle >= 550_000
             worst = max(row[1] for frame in viewer.frames for row in frame.get("loops", ()) if len(row) > 4)
-            assert 450_000 < worst < 1_500_000
+            assert 450_000 < worst < (time.monotonic() - began) * 1e6
             assert loops[number]["running"] is None
 
             def process() -> dict[str, int]:
@@ -558,19 +562,28 @@ def test_histograms_of_the_task_that_is_looked_at(tmp_path: Path, python: str) -
     with Program(source(body), folder=tmp_path, python=python) as program:
         program.expect("ready")
         with program.viewer() as viewer:
+            viewer.ticks(1)
+            number = viewer.number("worker")
+
+            def unseen() -> int:
+                return viewer.rows[number]["steps"]
+
+            before = unseen()
             detail = viewer.details_of("worker")
-            assert sum(detail["histogram"]["steps"]) < 40
+            viewer.ticks(1)
+            assert sum(detail["histogram"]["steps"]) <= unseen() - before
             viewer.until(lambda: viewer.detail and sum(viewer.detail["histogram"]["steps"]) >= 10, "10 steps")
             steps = viewer.detail["histogram"]["steps"]
             assert len(steps) == 32 and sum(steps[12:15]) >= 0.7 * sum(steps), "3 ms is in the bucket of 2 to 4 ms"
             assert sum(viewer.detail["histogram"]["schedules"]) == sum(steps)
-            number = viewer.number("worker")
             viewer.watch(detail=None)
             viewer.ticks(3)
+            before = unseen()
             viewer.watch(detail=number)
             viewer.detail = None
-            viewer.until(lambda: viewer.detail, "detail again")
-            assert sum(viewer.detail["histogram"]["steps"]) < 20, "nothing was kept while nobody looked"
+            detail = viewer.until(lambda: viewer.detail, "detail again")
+            viewer.ticks(1)
+            assert sum(detail["histogram"]["steps"]) <= unseen() - before, "nothing was kept while nobody looked"
             program.say()
             program.end()
 

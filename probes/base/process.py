@@ -1,47 +1,142 @@
-"""What the system and the interpreter say of this process. None: that cannot be had here."""
+"""Facts about this process, read from /proc (proc(5)) and the interpreter. None, or 0.0, where they are not available.
+
+The only module that reads them. Each read gives up the GIL.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 
+MOST_DESCRIPTORS = 2000
+"""Descriptors whose kind is read; those beyond are `unread`."""
+
+_ANONYMOUS = {"eventpoll": "epoll", "pidfd": "process"}
+
 
 def python() -> str:
-    """Three numbers with points between them."""
+    """The version of this Python: three numbers with dots between them."""
     return ".".join(str(part) for part in sys.version_info[:3])
 
 
 def working_directory() -> str:
-    """Empty when it was removed."""
+    """The working directory; empty if it was removed."""
     try:
         return os.getcwd()
     except OSError:
         return ""
 
 
-def resident() -> int | None:
-    """Bytes of memory that are in use."""
+def started() -> float:
+    """Unix time of the start of this process, as psutil computes it; 0.0 where /proc is not available."""
     try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        with open("/proc/self/stat", "rb") as file:
+            ticks = int(file.read().rpartition(b")")[2].split()[19])
+        with open("/proc/stat", "rb") as file:
+            boot = next(int(line.split()[1]) for line in file if line.startswith(b"btime"))
+        return boot + ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, StopIteration):
+        return 0.0
+
+
+def resident() -> int | None:
+    """The resident set size (bytes)."""
+    try:
+        with open("/proc/self/statm", "rb", buffering=0) as file:
+            return int(file.read(200).split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return None
 
 
+def unshared() -> int | None:
+    """Bytes that would be free if the process ended: its private pages. The kernel sums them up mapping by mapping."""
+    try:
+        with open("/proc/self/smaps_rollup", "rb", buffering=0) as file:
+            text = file.read(4096)
+    except OSError:
+        return None
+    pages = [line.split() for line in text.splitlines() if line.startswith(b"Private_")]
+    try:
+        return sum(int(words[1]) * 1024 for words in pages) if pages else None
+    except (ValueError, IndexError):
+        return None
+
+
 def cpu_time() -> float:
-    """Seconds that all threads took, in the program and in the system."""
+    """CPU seconds of all threads so far, in user and kernel mode."""
     times = os.times()
     return times.user + times.system
 
 
+def context_switches() -> list[int] | None:
+    """Context switches of all threads so far: voluntary, involuntary."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return [usage.ru_nvcsw, usage.ru_nivcsw]
+
+
+def thread_ids() -> list[int]:
+    """The native ids of all threads. Raises OSError where /proc is not available."""
+    return [int(name) for name in os.listdir("/proc/self/task")]
+
+
 def threads() -> int | None:
-    """How many there are."""
+    """The number of threads."""
     return _count("/proc/self/task")
 
 
+def thread_schedule(native: int) -> tuple[float, float]:
+    """Seconds that a thread of this process, by its native id, has run, and was ready but waited for a processor.
+
+    0.0 for both if unknown.
+    """
+    try:
+        file = os.open(f"/proc/self/task/{native}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0.0, 0.0
+    try:
+        ran, waited, _ = os.read(file, 100).split()
+        return int(ran) * 1e-9, int(waited) * 1e-9
+    except (OSError, ValueError):
+        return 0.0, 0.0
+    finally:
+        os.close(file)
+
+
 def descriptors() -> int | None:
-    """How many are open, the one that this look takes included."""
+    """The number of open file descriptors, including the one that lists them."""
     return _count("/proc/self/fd")
+
+
+def descriptors_by_kind() -> dict[str, int] | None:
+    """The number of open file descriptors of each kind: file, socket, pipe, epoll, …"""
+    try:
+        numbers = os.listdir("/proc/self/fd")
+    except OSError:
+        return None
+    kinds: dict[str, int] = {}
+    for number in numbers[:MOST_DESCRIPTORS]:
+        try:
+            kind = _kind(os.readlink(f"/proc/self/fd/{number}"))
+        except OSError:
+            continue  # closed in the meantime; one is that of the listing itself
+        kinds[kind] = kinds.get(kind, 0) + 1
+    if len(numbers) > MOST_DESCRIPTORS:
+        kinds["unread"] = len(numbers) - MOST_DESCRIPTORS
+    return kinds
+
+
+def _kind(link: str) -> str:
+    if link.startswith("/"):
+        return "device" if link.startswith("/dev/") else "file"
+    kind, _, rest = link.partition(":")
+    if kind == "anon_inode":
+        name = rest.strip("[]").removeprefix("/")
+        return _ANONYMOUS.get(name, name[:40])
+    return kind[:40]
 
 
 def _count(directory: str) -> int | None:

@@ -7,9 +7,10 @@ warning alone, if all other threads are ours; with a thread of its own the progr
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any
+
+from ..base import process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,7 +32,7 @@ class Hush:
             if "is multi-threaded, use of " not in text:
                 return False
             ids, more = self._ours()
-            others = {int(name) for name in os.listdir("/proc/self/task")}.difference(ids)
+            others = set(process.thread_ids()).difference(ids)
             ours = len(others) <= 1 + more
             if ours:
                 self.end()  # this was it; from 3.13 on it comes after all that is told of a fork

@@ -13,7 +13,7 @@ from operator import attrgetter
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ..base import protocol
+from ..base import process, protocol
 from . import install
 from .records import LoopRecord, error_of, is_cancelled, is_done
 from .registry import Hook, Registry
@@ -347,12 +347,8 @@ def _busy_by_cpu(record: LoopRecord, busy: float) -> float:
 
 
 def thread_cpu(record: LoopRecord) -> float:
-    """CPU seconds of the thread of a loop, from /proc (proc(5)); 0.0 where that is not to be had."""
-    try:
-        with open(f"/proc/self/task/{record.thread_native}/schedstat", "rb") as file:
-            return int(file.read().split()[0]) * 1e-9
-    except (OSError, ValueError, IndexError):
-        return 0.0
+    """CPU seconds of the thread of a loop; 0.0 if unknown."""
+    return process.thread_schedule(record.thread_native)[0]
 
 
 def state_of(record: Any, task: Any, running: Any) -> int:

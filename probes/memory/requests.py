@@ -9,6 +9,7 @@ import sys
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from ..base import process
 from ..base.validation import BadRequestError, choice, integer, require_control
 from . import objects, traces, usage
 from .reach import frames_to_own_line
@@ -179,7 +180,7 @@ class Memory:
         started = monotonic()
         now = Groups()
         now.at = self._clock.unix()
-        now.rss = usage.resident()
+        now.rss = process.resident()
         if self._tracing is not tracing or not tracer.is_tracing():
             raise BadRequestError("tracing has ended meanwhile")
         yield from traces.collect(now, tracing.lines)

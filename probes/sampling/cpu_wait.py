@@ -8,11 +8,12 @@ The figure is 0.0 where the kernel does not tell.
 
 from __future__ import annotations
 
-import os
 from bisect import bisect
 from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
+
+from ..base import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,7 +113,7 @@ class Starved:
 
 def _read(record: LoopRecord, started: float, busy: float) -> Reading:
     at = monotonic()
-    ran, waited = schedule_of(record.thread_native)
+    ran, waited = process.thread_schedule(record.thread_native)
     return Reading(at, ran, waited, busy + (at - started if started else 0.0))
 
 
@@ -138,18 +139,3 @@ def _at(readings: list[Reading], when: float) -> float:
         return readings[min(index, len(readings) - 1)].waited
     before, after = readings[index - 1], readings[index]
     return before.waited + (after.waited - before.waited) * (when - before.at) / (after.at - before.at)
-
-
-def schedule_of(native: int) -> tuple[float, float]:
-    """For how long a thread of this process has run, and was ready and got no processor (s); 0.0 if unknown."""
-    try:
-        file = os.open(f"/proc/self/task/{native}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return 0.0, 0.0
-    try:
-        ran, waited, _ = os.read(file, 100).split()
-        return int(ran) * 1e-9, int(waited) * 1e-9
-    except (OSError, ValueError):
-        return 0.0, 0.0
-    finally:
-        os.close(file)

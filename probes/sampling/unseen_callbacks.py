@@ -9,10 +9,9 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ..base import sites
+from ..base import process, sites
 from ..hooks import accounting, install
 from ..hooks.records import begin, coro_name, task_name
-from .cpu_wait import schedule_of
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -63,7 +62,7 @@ def end_of(unseen: UnseenCallback, record: LoopRecord) -> float:
 
 def starved(unseen: UnseenCallback, record: LoopRecord, duration: float) -> float:
     """How much of it was waiting for a processor (s)."""
-    return min(max(schedule_of(record.thread_native)[1] - unseen.waited, 0.0), duration)
+    return min(max(process.thread_schedule(record.thread_native)[1] - unseen.waited, 0.0), duration)
 
 
 def count(unseen: UnseenCallback, duration: float, ended: float) -> None:

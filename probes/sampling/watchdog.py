@@ -17,11 +17,11 @@ from time import monotonic, thread_time
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from ..base import sites
+from ..base import process, sites
 from ..hooks import install, loops
 from ..hooks.records import UnseenCallback, coro_name, task_name
 from . import unseen_callbacks
-from .cpu_wait import NOTHING, Starved, schedule_of
+from .cpu_wait import NOTHING, Starved
 from .gil_wait import Gil
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Watchdog:
         for record in list(install.loops.values()):
             record.unseen = None if record.started or record.busy else UnseenCallback(now)
             if record.unseen is not None:
-                record.unseen.waited = schedule_of(record.thread_native)[1]
+                record.unseen.waited = process.thread_schedule(record.thread_native)[1]
                 self._unseen[record.id] = record
         self.starved.look(list(install.loops.values()))
         self.gil.look(self.gil.see(frames=False), (), late=False)
@@ -272,7 +272,7 @@ class Watchdog:
             if not record.thread:
                 record.thread, record.depth = unseen_callbacks.find_thread(loop, frames)
                 record.thread_native = loops.native_id(record.thread)
-                unseen.waited = schedule_of(record.thread_native)[1]
+                unseen.waited = process.thread_schedule(record.thread_native)[1]
             frame = frames.get(record.thread)
             stack = stack_of(frame, record.depth)
             task = install.record_of(install.current_task_of(loop))

@@ -104,15 +104,3 @@ def program() -> tuple[str, str]:
         if rest[0] == "-c":
             return "-c", "-c …"
     return os.path.basename(rest[0]).removesuffix(".py"), " ".join(rest)
-
-
-def started() -> float:
-    """Unix time of the start of this process, as psutil computes it; 0.0 where /proc is not there (proc(5))."""
-    try:
-        with open("/proc/self/stat", "rb") as file:
-            ticks = int(file.read().rpartition(b")")[2].split()[19])
-        with open("/proc/stat", "rb") as file:
-            boot = next(int(line.split()[1]) for line in file if line.startswith(b"btime"))
-        return boot + ticks / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError, StopIteration):
-        return 0.0

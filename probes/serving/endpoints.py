@@ -107,7 +107,7 @@ class Openings:
     def _describe(self, path: str) -> None:
         facts = {
             "pid": self.pid,
-            "started": discovery.started(),
+            "started": process.started(),
             "name": self.name,
             "session": self._session,
             "program": self.program,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import process, protocol, sites
 from ..hooks import install
-from . import discovery
 
 if TYPE_CHECKING:
     from .host import Host
@@ -29,7 +28,7 @@ def of(probe: Host) -> dict[str, Any]:
         "protocol": protocol.PROTOCOL,
         "session": probe.session_id,
         "pid": openings.pid,
-        "started": round(discovery.started() * 1e6),
+        "started": round(process.started() * 1e6),
         "opened": round(probe.opened * 1e6),
         "now": probe.clock.unix(),
         "name": openings.name[:_MOST_TEXT],

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from watched import Program
 
+from probes.base.process import thread_schedule
 from probes.hooks.records import LoopRecord
-from probes.sampling.cpu_wait import NOTHING, Starved, schedule_of
+from probes.sampling.cpu_wait import NOTHING, Starved
 
 CROWD = """
 import asyncio, json, os, sys, time
@@ -86,8 +87,8 @@ def test_waiting_for_a_processor_is_known_within_15_percent(how: str, busy: int,
 
 
 def test_a_thread_that_is_not_there() -> None:
-    assert schedule_of(0) == (0.0, 0.0)
-    assert schedule_of(1 << 30) == (0.0, 0.0)
+    assert thread_schedule(0) == (0.0, 0.0)
+    assert thread_schedule(1 << 30) == (0.0, 0.0)
 
 
 def test_nothing_is_known_before_the_first_look() -> None:

@@ -1,4 +1,33 @@
-"""What the hooks book: one record a task, one a loop, mutated in place. Clocks are `time.monotonic`, in seconds."""
+"""The records that the hooks fill: one per task, one per loop, changed in place.
+
+Times are those of `time.monotonic`, times and durations in seconds.
+
+**The life of a TaskRecord.** Hooks write in the program's threads, the sampler in the probe's. The state is not a field
+but follows from the fields below, so that the hot path writes each of them once. With hooks in C all slots exist from
+the start, and BORN and UNSEEN records look like NEW ones.
+
+| state | counts (`steps`, `busy`, …) | `histogram` | `steps_reported` | `dirty` | `outcome` |
+|---|---|---|---|---|---|
+| BORN: made while nothing is counted | absent | absent | absent | absent | absent |
+| UNSEEN: made while counting, in its first step | absent | `NOT_YET` | absent | absent | absent |
+| NEW: has counts, the sampler does not know it | set | None | -1 | False | 0 |
+| QUEUED: waits in `changed` for the sampler | set | None or set | -1 or more | True | 0, or set by the end |
+| KNOWN: the sampler knows it, no change since | set | None or set | 0 or more | False | 0 |
+| ENDED: the sampler has counted its end | set | None or set | 0 or more | False | set |
+| GONE: collected without an end that was seen | set | None or set | 0 or more | False | 0 |
+
+    BORN → NEW               start_counting: counting begins; `counted` is the time since which steps are counted
+    UNSEEN → NEW             begin: its first step is over, or the sampler met it; `counted` is None: since birth
+    UNSEEN, NEW → dropped    its end is one of very many: counted at its creation site only (`untold` of SiteCounts),
+                             and `dirty` is set so that nothing queues it
+    NEW, KNOWN → QUEUED      add_changed: after a step, at the end, or by the sampler's sweep; if `changed` is full the
+                             state stays, and the next step tries again
+    QUEUED → KNOWN           Sampler.look: `steps_reported` becomes the number of steps added to its loop
+    QUEUED → ENDED, GONE     Sampler.look: with `outcome` set, or when the task is no more
+
+When counting stops, the fields stay as they are; start_counting sets them anew when it begins again.
+`ended`, `name`, `coro` and `failure` are set between the last step and QUEUED (accounting.finish).
+"""
 
 from __future__ import annotations
 
@@ -77,7 +106,7 @@ class TaskRecord(weakref.ref["AnyTask"]):
 
 
 def _start_counting(record: TaskRecord) -> None:
-    """Sets a record to nothing counted yet, from now on. Until somebody watches, these fields are not there."""
+    """BORN → NEW: sets every count to zero and counts from now on."""
     record.busy = record.scheduled = record.max_step = record.ended = 0.0
     record.steps = record.outcome = record.site = 0
     record.coro = record.failure = record.histogram = record.name = record.origin = None
@@ -87,12 +116,12 @@ def _start_counting(record: TaskRecord) -> None:
 
 
 NOT_YET: Any = object()
-"""In the place of a histogram: the record is of a task that has not ended its first step, and has no counts. Most tasks
-end in that step, and are only counted at their creation site."""
+"""The `histogram` of an UNSEEN record (hooks in Python). Most tasks end in their first step, and are only counted at
+their creation site, so counts would be set in vain."""
 
 
 def begin(record: TaskRecord) -> bool:
-    """Gives a record its counts, if it has none yet; True if so. The hooks in C give them at birth."""
+    """UNSEEN → NEW; False, and nothing changed, in any other state. Hooks in C set all counts at birth."""
     try:
         if record.histogram is not NOT_YET:
             return False

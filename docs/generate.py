@@ -13,6 +13,7 @@ from samples_page import page
 from monitor.check.rules import RULES
 from monitor.findings.columns import GLYPHS
 from monitor.findings.kinds import KINDS
+from monitor.metrics.table import COUNTER, METRICS
 from monitor.plain.check import fixes
 from monitor.recording.compare import FIGURES
 from monitor.store.columns import TASKS
@@ -25,11 +26,13 @@ CHECK = ROOT / "docs" / "check.md"
 FINDINGS = ROOT / "docs" / "findings.md"
 SAMPLES = ROOT / "docs" / "samples.md"
 RECORDING = ROOT / "docs" / "recording.md"
+METRICS_PAGE = ROOT / "docs" / "metrics.md"
 SCREENS = ROOT / "docs" / "screens.md"
 KEYS = ("<!-- keys: made by make docs -->", "<!-- end of keys -->")
 CHECK_RULES = ("<!-- rules: made by make docs -->", "<!-- end of rules -->")
 KINDS_PART = ("<!-- kinds: made by make docs -->", "<!-- end of kinds -->")
 FIGURES_PART = ("<!-- figures: made by make docs -->", "<!-- end of figures -->")
+METRICS_PART = ("<!-- metrics: made by make docs -->", "<!-- end of metrics -->")
 COLUMNS = ("<!-- columns: made by make docs -->", "<!-- end of columns -->")
 
 _CONFIG_HEAD = """# Settings
@@ -108,6 +111,16 @@ def figures() -> str:
     return "| figure | unit | |\n|---|---|---|\n" + "\n".join(rows)
 
 
+def metrics() -> str:
+    """What `looptop metrics` gives, for docs/metrics.md."""
+    rows = [
+        f"| `{one.prometheus}{'_total' * (one.kind == COUNTER)}` | `{one.name}` | {one.kind} | {one.unit} "
+        f"| {', '.join(f'`{label}`' for label in ('worker', *one.labels))} | {one.help} |"
+        for one in METRICS
+    ]
+    return "| Prometheus | OpenTelemetry | kind | unit | labels | |\n|---|---|---|---|---|---|\n" + "\n".join(rows)
+
+
 def _sample(name: str) -> str:
     return f"`{name}`" if name else ""
 
@@ -130,6 +143,7 @@ def wanted() -> dict[Path, str]:
         SAMPLES: page(),
         CHECK: filled(CHECK, (CHECK_RULES, rules())),
         FINDINGS: filled(FINDINGS, (KINDS_PART, kinds())),
+        METRICS_PAGE: filled(METRICS_PAGE, (METRICS_PART, metrics())),
         RECORDING: filled(RECORDING, (FIGURES_PART, figures())),
     }
 

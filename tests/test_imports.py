@@ -49,6 +49,8 @@ ALLOWED = {
         "monitor.store monitor.transport monitor.attach monitor.sources"
     ),
     "monitor.trace": "monitor.store",
+    "monitor.fleet": "monitor.transport monitor.attach",
+    "monitor.metrics": "monitor.errors monitor.store monitor.transport monitor.sources monitor.fleet",
     "monitor.tui.base": "monitor.formatting monitor.protocol monitor.store monitor.sources",
     "monitor.findings.rules": "monitor.formatting monitor.protocol monitor.store monitor.findings monitor.recording",
     "monitor.tui.dialogs": "monitor.errors monitor.tui.base",
@@ -88,7 +90,7 @@ ALLOWED = {
     "monitor.cli": (
         "monitor.errors monitor.formatting monitor.terminal monitor.check monitor.guard monitor.parsing "
         "monitor.store monitor.transport monitor.findings monitor.attach monitor.sources monitor.recording "
-        "monitor.tui.base monitor.findings.rules monitor.samples monitor.plain monitor.tui"
+        "monitor.fleet monitor.metrics monitor.tui.base monitor.findings.rules monitor.samples monitor.plain monitor.tui"
     ),
     "monitor.__main__": "monitor.cli",
 }
@@ -104,6 +106,8 @@ ONLY_MODULE = {"probes.base": "probes.base.protocol"}
 
 THIRD_PARTY = {
     "click": "monitor.cli monitor.guard",
+    "opentelemetry": "monitor.metrics",
+    "prometheus_client": "monitor.metrics",
     "msgspec": "monitor.attach monitor.findings monitor.plain monitor.protocol monitor.recording monitor.store monitor.transport",
     "psutil": "monitor.attach monitor.recording monitor.transport monitor.tui.terminal",
     "rich": "monitor.plain monitor.tui.base monitor.tui.terminal monitor.tui.widgets",

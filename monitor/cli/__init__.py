@@ -15,6 +15,7 @@ from monitor.cli.config import config
 from monitor.cli.findings import findings
 from monitor.cli.inspect import memory, profile, tasks, watch
 from monitor.cli.launching import run
+from monitor.cli.metrics import metrics
 from monitor.cli.output import print_programs
 from monitor.cli.recording import compare, export, record, replay
 from monitor.guard import guarded, say
@@ -59,6 +60,7 @@ _COMMANDS = (
     tasks,
     watch,
     findings,
+    metrics,
     memory,
     profile,
     record,

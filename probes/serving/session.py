@@ -304,6 +304,9 @@ class Session:
         else:
             self._last_event = journal.last_seq
         self._missed += self._last_event - before - len(events) if before else 0
+        kinds = self.watch.events
+        if isinstance(kinds, frozenset):
+            events = [event for event in events if event["kind"] in kinds]
         return [event for event in events if event["kind"] != "slow_callback" or event["duration"] >= threshold]
 
     # Requests

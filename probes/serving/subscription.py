@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOST_IN_SIGHT = 200
+MOST_KINDS = 50
 
 
 class Watch:
@@ -24,7 +25,7 @@ class Watch:
         self.origins = 0
         self.filter: str | None = None
         self.first: dict[str, Any] = {}
-        self.events = True
+        self.events: bool | frozenset[str] = True  # or the kinds that are wanted
         self.rows = True
         self.locals = False
         self.memory = False
@@ -52,6 +53,15 @@ def _detail(frame: dict[str, Any], name: str) -> int | None:
     return task
 
 
+def _events(frame: dict[str, Any], name: str) -> bool | frozenset[str]:
+    kinds = frame[name]
+    if isinstance(kinds, bool):
+        return kinds
+    if not isinstance(kinds, list) or len(kinds) > MOST_KINDS or not all(isinstance(kind, str) for kind in kinds):
+        raise BadRequestError(f"{name}: true, false or a list of kinds of events")
+    return frozenset(kinds)
+
+
 def _first(frame: dict[str, Any], name: str) -> dict[str, Any]:
     first = frame[name]
     if not isinstance(first, dict):
@@ -68,7 +78,7 @@ _FIELDS: dict[str, Callable[[dict[str, Any], str], Any]] = {
     "detail": _detail,
     "filter": text,
     "first": _first,
-    "events": flag,
+    "events": _events,
     "rows": flag,
     "locals": flag,
     "memory": flag,

@@ -1,0 +1,155 @@
+"""`looptop metrics`: loop and task metrics of many programs, for Prometheus and OpenTelemetry."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor.cli.target import token_option
+from monitor.errors import UsageError
+from monitor.guard import say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor.attach.target_connection import Reach
+    from monitor.metrics.collector import Collector
+    from monitor.transport.connection import Connection
+
+TICK = 0.25
+FIRST_LOOK = 5.0
+"""Seconds for which `--once` waits for all workers to answer."""
+SETTLED = 1.5
+"""Seconds over which `--once` takes rates."""
+
+
+@click.command()
+@click.argument("targets", nargs=-1, metavar="TARGET...")
+@click.option("--match", "names", multiple=True, metavar="NAME", help="Also programs of that name, now or later.")
+@click.option("--prometheus", metavar="HOST:PORT", help="Serve /metrics there (127.0.0.1:9464).")
+@click.option("--otlp", metavar="URL", help="Push OTLP over HTTP to this collector.")
+@click.option("--interval", type=click.FloatRange(1, 3600), default=15.0, metavar="S", help="Between two pushes (15).")
+@click.option(
+    "--top", type=click.IntRange(1, 1000), default=20, metavar="K", help="Lines with a label of their own (20)."
+)
+@click.option("--service", default="looptop", metavar="NAME", help="service.name of what is pushed.")
+@click.option("--once", is_flag=True, help="Print the metrics once, as Prometheus text.")
+@token_option
+def metrics(
+    targets: tuple[str, ...],
+    names: tuple[str, ...],
+    prometheus: str | None,
+    otlp: str | None,
+    interval: float,
+    top: int,
+    service: str,
+    once: bool,
+    token_file: str | None,
+) -> int:
+    """Give loop and task metrics of many programs to Prometheus or OpenTelemetry.
+
+    The pid of a parent means its workers. Without --otlp, --prometheus is 127.0.0.1:9464.
+    """
+    from monitor.fleet.members import Members
+    from monitor.metrics.collector import Collector
+
+    wanted = (*targets, *(f"@{name}" for name in names))
+    if not wanted:
+        raise UsageError("no TARGET", "give a pid, @NAME or HOST:PORT, or --match NAME")
+    collector = Collector(Members(wanted), _connector(token_file), top)
+    stops: list[Callable[[], None]] = [collector.close]
+    try:
+        if once:
+            return _once(collector, len(names) > 0)
+        push = _pusher(otlp, service, stops) if otlp else None
+        if prometheus or not otlp:
+            _serve(prometheus or "127.0.0.1:9464", collector, stops)
+        _run(collector, push, interval)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for stop in reversed(stops):
+            stop()
+    return 0
+
+
+def _connector(token_file: str | None) -> Callable[[str], Connection]:
+    from monitor.attach.injection import Way
+    from monitor.attach.target_connection import Reach
+
+    reaches: dict[str, Reach] = {}
+
+    def connect(target: str) -> Connection:
+        reach = reaches.get(target)
+        if reach is not None:
+            return reach.again()
+        reach = Reach(target, token_file, Way(tell=say))
+        connection = reach.first()
+        reaches[target] = reach
+        return connection
+
+    return connect
+
+
+def _serve(where: str, collector: Collector, stops: list[Callable[[], None]]) -> None:
+    from monitor.metrics import prometheus
+    from monitor.parsing import host_port
+
+    place = host_port(where)
+    if place is None or place[1] > 65535:
+        raise UsageError(f"{where!r} is not HOST:PORT", "for example --prometheus 127.0.0.1:9464")
+    stop, port = prometheus.serve(collector.points, *place)
+    stops.append(stop)
+    host = f"[{place[0]}]" if ":" in place[0] else place[0] or "127.0.0.1"
+    say(f"metrics: http://{host}:{port}/metrics")
+
+
+def _pusher(url: str, service: str, stops: list[Callable[[], None]]) -> Callable[[Collector], None]:
+    from importlib.metadata import version
+
+    from monitor.metrics.otlp import Exporter
+
+    exporter = Exporter(url, service, version("looptop"))
+    stops.append(exporter.close)
+
+    def push(collector: Collector) -> None:
+        if not exporter.push(collector.points()):
+            say(f"{url} did not take the metrics; the next push is tried as planned")
+
+    return push
+
+
+def _run(collector: Collector, push: Callable[[Collector], None] | None, interval: float) -> None:
+    due = time.monotonic() + min(interval, SETTLED)
+    reported: set[str] = set()
+    while True:
+        collector.step()
+        for problem in collector.problems():
+            if problem not in reported and len(reported) < 1000 and "connecting" not in problem:
+                reported.add(problem)
+                say(problem)
+        if push is not None and time.monotonic() >= due:
+            due = time.monotonic() + interval
+            push(collector)
+        time.sleep(TICK)
+
+
+def _once(collector: Collector, may_be_none: bool) -> int:
+    from monitor.metrics import prometheus
+
+    prometheus.text(list)  # a missing library is reported before anything is attached
+    until = time.monotonic() + FIRST_LOOK
+    settled = 0.0
+    while time.monotonic() < until:
+        collector.step()
+        if collector.up and not collector.problems():
+            settled = settled or time.monotonic()
+            if time.monotonic() - settled >= SETTLED:
+                break
+        time.sleep(TICK)
+    for problem in collector.problems():
+        say(problem)
+    print(prometheus.text(collector.points), end="")  # noqa: T201 - this is the output
+    return 0 if collector.up or may_be_none else 3

@@ -1,0 +1,1 @@
+"""Several programs as one service: which processes belong to a TARGET, and the slot of each."""

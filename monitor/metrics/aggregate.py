@@ -1,0 +1,239 @@
+"""One aggregate of all workers: counters that never fall, gauges of now, histograms, with bounded labels.
+
+A worker is a slot. When its process is replaced, the counters of the slot go on from where they were.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from monitor.metrics import table
+from monitor.metrics.table import DELAY_BOUNDS, Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.store.model import Loop, Site, SiteStats
+    from monitor.store.store import Store
+
+Labels = tuple[str, ...]
+
+MOST_LOOPS = 16
+"""Names of loops per worker; they are those of threads, which the program chooses."""
+MOST_TEXT = 200
+OTHER = "other"
+
+
+@dataclass(slots=True)
+class Histogram:
+    """Counts by upper bound (`DELAY_BOUNDS`, then infinity), not cumulative."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(DELAY_BOUNDS) + 1))
+    sum: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Counts one value."""
+        self.counts[bisect_left(DELAY_BOUNDS, seconds)] += 1
+        self.sum += seconds
+
+    def merge(self, other: Histogram) -> None:
+        """Adds what another one has counted."""
+        self.counts = [one + more for one, more in zip(self.counts, other.counts, strict=True)]
+        self.sum += other.sum
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of a metric, with the values of its labels: the worker first, then those of the table."""
+
+    metric: Metric
+    labels: Labels
+    value: float | Histogram
+
+
+class Counter:
+    """Counters of one metric in one slot, by labels. What falls was started anew, and is added from 0."""
+
+    __slots__ = ("_last", "totals")
+
+    def __init__(self) -> None:
+        self.totals: dict[Labels, float] = {}
+        self._last: dict[object, float] = {}
+
+    def take(self, key: object, labels: Labels, value: float) -> None:
+        """The absolute value of one source (`key`) of these labels, as it is now."""
+        last = self._last.get(key, 0.0)
+        self._last[key] = value
+        self.totals[labels] = self.totals.get(labels, 0.0) + (value - last if value >= last else value)
+
+    def begin_session(self) -> None:
+        """Sources count from 0 again: another process is in the slot."""
+        self._last.clear()
+
+
+class Worker:
+    """One slot: what its processes have counted so far, and the gauges of the one that is in it now."""
+
+    def __init__(self, top: int) -> None:
+        self.up = False
+        self.starts = 0
+        self._top = top
+        self._session: str | None = None
+        self._counters = {
+            metric: Counter() for metric in table.METRICS if metric.kind == table.COUNTER and metric is not table.STARTS
+        }
+        self._delays: dict[str, Histogram] = {}
+        self._blocked: dict[str, Histogram] = {}
+        self._gauges: dict[tuple[Metric, Labels], float] = {}
+        self._seen_seq = 0
+        self._seen_unhandled = 0.0
+        self._lags: dict[int, int] = {}  # of the series of each loop: how many values were counted
+        self._idle: dict[int, tuple[float, float]] = {}  # of each loop: time and busy time when it was last seen
+        self._sites: set[Labels] = set()
+
+    def observe(self, store: Store) -> None:
+        """Takes in what a store knows now; called again and again with the store of the process in the slot."""
+        session = store.session
+        if session is None:
+            return
+        if session.id != self._session:
+            self._session = session.id
+            self.starts += 1
+            for counter in self._counters.values():
+                counter.begin_session()
+            self._seen_seq, self._seen_unhandled = 0, 0.0
+            self._lags.clear()
+            self._idle.clear()
+        self._gauges.clear()
+        for loop in store.loops.values():
+            self._loop(loop, store.now)
+        self._tasks(store)
+        self._slow(store)
+        self._process(store)
+
+    def gone(self) -> None:
+        """No process is in the slot, or it does not answer: gauges of it are unknown."""
+        self.up = False
+        self._gauges.clear()
+
+    # What is taken in
+
+    def _loop(self, loop: Loop, now: float) -> None:
+        name = loop.name[:MOST_TEXT] or str(loop.id)
+        if name not in self._delays and len(self._delays) >= MOST_LOOPS:
+            name = OTHER
+        delays = self._delays.setdefault(name, Histogram())
+        new = loop.lags.total - self._lags.get(loop.id, 0)
+        self._lags[loop.id] = loop.lags.total
+        for lag in loop.lags.last(min(new, len(loop.lags.values))) if new > 0 else ():
+            delays.add(lag)
+        labels = (name,)
+        if loop.busy is not None:
+            before_at, before_busy = self._idle.get(loop.id, (now, loop.busy))
+            idle = max((now - before_at) - max(loop.busy - before_busy, 0.0), 0.0)
+            self._idle[loop.id] = (now, loop.busy)
+            times = self._counters[table.TIME]
+            times.take((loop.id, "active"), (name, "active"), loop.busy)
+            times.totals[name, "idle"] = times.totals.get((name, "idle"), 0.0) + idle
+        self._counters[table.STEPS].take(loop.id, labels, loop.steps)
+        self._set(table.UTILIZATION, labels, loop.utilization)
+        self._set(table.BLOCKED_NOW, labels, loop.blocked)
+        self._set(table.READY, labels, loop.ready)
+        self._set(table.TIMERS, labels, loop.timers)
+
+    def _set(self, metric: Metric, labels: Labels, value: float | None) -> None:
+        if value is not None:  # loops of one name: the worst of them
+            key = (metric, labels)
+            self._gauges[key] = max(self._gauges.get(key, value), value)
+
+    def _tasks(self, store: Store) -> None:
+        self._set(table.TASKS, (), store.probe.tasks)
+        created, ended = self._counters[table.CREATED], self._counters[table.ENDED]
+        busiest = sorted(store.sites.items(), key=lambda item: -item[1].born)
+        for number, stats in busiest:
+            site = self._site(stats)
+            created.take(number, (site,), stats.born)
+            ended.take((number, "failed"), (site, "failed"), stats.failed)
+            ended.take((number, "cancelled"), (site, "cancelled"), stats.cancelled)
+            ended.take((number, "done"), (site, "done"), max(stats.ended - stats.failed - stats.cancelled, 0))
+        new = [one for one in store.unhandled if one.at > self._seen_unhandled]
+        if new:
+            self._seen_unhandled = new[-1].at
+        totals = self._counters[table.UNHANDLED].totals
+        totals[()] = totals.get((), 0.0) + len(new)
+
+    def _site(self, stats: SiteStats) -> str:
+        """The label of a site. The first `top` sites of a slot keep theirs, so that no counter changes its label."""
+        text = line_of(stats.site)
+        key = (text,)
+        if key in self._sites:
+            return text
+        if len(self._sites) < self._top:
+            self._sites.add(key)
+            return text
+        return OTHER
+
+    def _slow(self, store: Store) -> None:
+        for slow in store.slow.entries:
+            if slow.seq <= self._seen_seq:
+                continue
+            line = "unknown" if slow.line is None else line_of(slow.line)
+            if line not in self._blocked and len(self._blocked) >= self._top:
+                line = OTHER
+            self._blocked.setdefault(line, Histogram()).add(slow.duration)
+        if store.slow.entries:
+            self._seen_seq = max(self._seen_seq, store.slow.entries[-1].seq)
+
+    def _process(self, store: Store) -> None:
+        process = store.process
+        if process.cpu_total is not None:
+            self._counters[table.CPU].take("process", (), process.cpu_total)
+        self._set(table.MEMORY, (), process.rss)
+        self._set(table.FDS, (), process.fds)
+        self._set(table.THREADS, (), process.threads)
+
+    # What is given
+
+    def points(self, worker: str) -> Iterator[Point]:
+        """All values of the slot."""
+        yield Point(table.UP, (worker,), float(self.up))
+        yield Point(table.STARTS, (worker,), float(self.starts))
+        for metric, counter in self._counters.items():
+            for labels, total in counter.totals.items():
+                yield Point(metric, (worker, *labels), total)
+        for name, histogram in self._delays.items():
+            yield Point(table.DELAY, (worker, name), histogram)
+        for line, histogram in self._blocked.items():
+            yield Point(table.BLOCKED, (worker, line), histogram)
+        for (metric, labels), value in self._gauges.items():
+            yield Point(metric, (worker, *labels), value)
+
+
+class Aggregate:
+    """All workers. Not thread-safe: whoever shares it takes a lock around `observe` and `points`."""
+
+    def __init__(self, top: int = 20) -> None:
+        """`top`: how many lines and creation sites a worker may have labels for; the rest is `other`."""
+        self._top = top
+        self.workers: dict[int, Worker] = {}
+
+    def worker(self, slot: int) -> Worker:
+        """The worker of a slot, made when it is first asked for. It stays when its process has gone."""
+        found = self.workers.get(slot)
+        if found is None:
+            found = self.workers[slot] = Worker(self._top)
+        return found
+
+    def points(self) -> list[Point]:
+        """All values of all workers, by metric in the order of the table."""
+        order = {metric: number for number, metric in enumerate(table.METRICS)}
+        found = [point for slot, worker in sorted(self.workers.items()) for point in worker.points(str(slot))]
+        return sorted(found, key=lambda point: order[point.metric])
+
+
+def line_of(site: Site) -> str:
+    """`api.py:18 handler`: the last two parts of the path tell enough, and the label stays short."""
+    file = "/".join(site.file.rsplit("/", 2)[-2:])
+    return f"{file}:{site.line} {site.function}"[:MOST_TEXT]

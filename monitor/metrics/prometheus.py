@@ -1,0 +1,99 @@
+"""The aggregate as Prometheus or OpenMetrics text, by `prometheus_client`: its exposition, and its server.
+
+The library is an extra. A collector of its own kind stands in the place of its registry of process metrics: those of
+looptop itself would be taken for the program's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from monitor.errors import LooptopError
+from monitor.metrics import table
+from monitor.metrics.aggregate import Histogram, Point
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_MISSING = "pip install 'looptop[metrics]'"
+
+
+def _library() -> Any:
+    try:
+        import prometheus_client
+        import prometheus_client.core
+        import prometheus_client.openmetrics.exposition
+        import prometheus_client.registry
+    except ImportError:
+        raise LooptopError("Prometheus metrics need the package prometheus_client", _MISSING) from None
+    return prometheus_client
+
+
+class Collector:
+    """What `prometheus_client` asks at each scrape."""
+
+    def __init__(self, points: Callable[[], list[Point]]) -> None:
+        self._points = points
+        self._core = _library().core
+
+    def describe(self) -> list[Any]:
+        """Nothing: the registry asks for no sample when this is registered."""
+        return []
+
+    def collect(self) -> Iterator[Any]:
+        """The families of one scrape, each with the samples of all workers."""
+        families: dict[str, Any] = {}
+        for point in self._points():
+            family = families.get(point.metric.prometheus)
+            if family is None:
+                family = families[point.metric.prometheus] = self._family(point.metric)
+            _add(family, point)
+        yield from families.values()
+
+    def _family(self, metric: table.Metric) -> Any:
+        kinds = {
+            table.COUNTER: self._core.CounterMetricFamily,
+            table.GAUGE: self._core.GaugeMetricFamily,
+            table.HISTOGRAM: self._core.HistogramMetricFamily,
+        }
+        return kinds[metric.kind](metric.prometheus, metric.help, labels=("worker", *metric.labels))
+
+
+def _add(family: Any, point: Point) -> None:
+    if not isinstance(point.value, Histogram):
+        family.add_metric(point.labels, point.value)
+        return
+    buckets, total = [], 0
+    for bound, count in zip((*map(str, table.DELAY_BOUNDS), "+Inf"), point.value.counts, strict=True):
+        total += count
+        buckets.append((bound, total))
+    family.add_metric(point.labels, buckets, sum_value=point.value.sum)
+
+
+def registry(points: Callable[[], list[Point]]) -> Any:
+    """A registry with nothing but the aggregate."""
+    made = _library().registry.CollectorRegistry(auto_describe=False)
+    made.register(Collector(points))
+    return made
+
+
+def text(points: Callable[[], list[Point]]) -> str:
+    """One scrape in Prometheus' text format."""
+    found: bytes = _library().generate_latest(registry(points))
+    return found.decode()
+
+
+def serve(points: Callable[[], list[Point]], host: str, port: int) -> tuple[Callable[[], None], int]:
+    """Serves `/metrics` from a thread; returns what ends it, and the port. Raises LooptopError."""
+    library = _library()
+    try:
+        server, thread = library.start_http_server(port, addr=host or "127.0.0.1", registry=registry(points))
+    except OSError as error:
+        raise LooptopError(f"cannot serve on {host}:{port}: {error.strerror or error}", "choose another port") from None
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join(2.0)
+
+    return stop, int(server.server_port)

@@ -1,0 +1,102 @@
+"""Slots of workers and the aggregate of all: no counter falls, labels are bounded."""
+
+from __future__ import annotations
+
+from monitor.fleet.members import Members
+from monitor.metrics import table
+from monitor.metrics.aggregate import Aggregate, Histogram
+from monitor.store.model import Loop, Site, SiteStats
+from monitor.store.store import Store
+
+
+class Session:
+    """All that the aggregate reads of a session."""
+
+    def __init__(self, name: str) -> None:
+        self.id = name
+
+
+def store(session: str, steps: int, *, sites: int = 1, born: int = 10, lag: float = 0.002) -> Store:
+    made = Store()
+    made.session = Session(session)
+    made.now = 1000.0 + steps
+    loop = Loop(1, "asyncio", 1, "MainThread", steps=steps, busy=steps * 0.01, utilization=0.5, ready=2)
+    loop.lags.add(lag)
+    made.loops[1] = loop
+    for number in range(sites):
+        made.sites[number] = SiteStats(Site("/srv/app.py", number, "serve"), born=born, ended=born, failed=1)
+    made.process.cpu_total = steps * 0.02
+    return made
+
+
+def values(aggregate: Aggregate, metric: table.Metric) -> dict[tuple[str, ...], float | Histogram]:
+    return {point.labels: point.value for point in aggregate.points() if point.metric is metric}
+
+
+def test_a_replaced_process_goes_on_where_the_one_before_ended() -> None:
+    aggregate = Aggregate()
+    worker = aggregate.worker(0)
+    worker.observe(store("a", 100))
+    worker.observe(store("a", 150))
+    assert values(aggregate, table.STEPS) == {("0", "MainThread"): 150}
+    worker.gone()
+    assert values(aggregate, table.UTILIZATION) == {}, "nobody knows"
+    assert values(aggregate, table.STEPS) == {("0", "MainThread"): 150}
+    worker.observe(store("b", 7))
+    assert values(aggregate, table.STEPS) == {("0", "MainThread"): 157}
+    assert values(aggregate, table.STARTS) == {("0",): 2}
+    assert values(aggregate, table.CPU) == {("0",): 150 * 0.02 + 7 * 0.02}
+
+
+def test_counts_that_begin_anew_in_one_session_do_not_fall() -> None:
+    aggregate = Aggregate()
+    aggregate.worker(0).observe(store("a", 100))
+    aggregate.worker(0).observe(store("a", 5))  # the probe counted anew
+    assert values(aggregate, table.STEPS) == {("0", "MainThread"): 105}
+
+
+def test_a_lag_is_counted_once_and_lands_in_its_bucket() -> None:
+    aggregate = Aggregate()
+    seen = store("a", 1, lag=0.03)
+    for _ in range(3):
+        aggregate.worker(2).observe(seen)
+    (histogram,) = values(aggregate, table.DELAY).values()
+    assert isinstance(histogram, Histogram)
+    assert sum(histogram.counts) == 1
+    assert histogram.counts[table.DELAY_BOUNDS.index(0.05)] == 1
+    assert histogram.sum == 0.03
+
+
+def test_lines_beyond_the_first_share_a_label() -> None:
+    aggregate = Aggregate(top=3)
+    aggregate.worker(0).observe(store("a", 1, sites=50))
+    created = values(aggregate, table.CREATED)
+    assert len(created) == 4
+    assert created["0", "other"] == 470
+    assert sum(created.values()) == 500
+    ended = values(aggregate, table.ENDED)
+    assert ended["0", "other", "failed"] == 47
+
+
+def test_slots_stay_when_processes_are_replaced() -> None:
+    found = {"100": ["1", "2", "3"], "@api": ["9"]}
+    members = Members(["100", "@api"], lambda target: found[target])
+
+    def slots() -> dict[int, str]:
+        return {member.worker: member.target for member in members.look()}
+
+    assert slots() == {0: "1", 1: "2", 2: "3", 3: "9"}
+    found["100"] = ["1", "3"]
+    assert slots() == {0: "1", 2: "3", 3: "9"}
+    found["100"] = ["1", "3", "7", "8"]
+    assert slots() == {0: "1", 1: "7", 2: "3", 3: "9", 4: "8"}
+    found["@api"] = []
+    found["100"] = ["8"]
+    assert slots() == {4: "8"}
+    found["@api"] = ["5"]
+    assert slots() == {3: "5", 4: "8"}
+
+
+def test_a_process_that_two_targets_mean_is_one_member() -> None:
+    members = Members(["1", "2"], lambda _: ["77"])
+    assert [member.target for member in members.look()] == ["77"]

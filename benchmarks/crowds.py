@@ -157,7 +157,7 @@ def frozen(setup: Setup, sizes: Sizes) -> Table:
         "frozen", f"Memory of a program with {sizes.frozen:,} live tasks, {sizes.churn:,} replaced a second", []
     )
     table.columns = ["viewer", "before (MiB)", f"after {sizes.seconds:g} s", f"after {2 * sizes.seconds:g} s", "grown"]
-    table.note = "A viewer costs what is counted of each task; one that does not read must not cost more with time."
+    table.note = "A viewer costs a fixed amount per task; one that does not read must not cost more over time."
     cases: list[tuple[str, Callable[[App], object]]] = [
         ("none", lambda app: None),
         ("reads", lambda app: Reader(app.connect())),
@@ -219,9 +219,9 @@ def crowd(setup: Setup, sizes: Sizes) -> Table:
     ]
     table = Table("crowd", title, columns)
     table.note = (
-        f"To reach: {MOST_BYTES} B a task beyond the task (what a program with {FEW:,} tasks pays as well is beside "
-        f"it: threads, modules, tables); a 99.9 % at most {MOST_DELAY * 1e3:g} ms above that without "
-        f"a probe; {MOST_STREAM / 1e3:g} KB/s. The timer is one of 5 ms in the program."
+        f"Targets: {MOST_BYTES} B per task in addition to the task itself (beside it, what a program with {FEW:,} "
+        f"tasks pays as well: threads, modules, tables); a 99.9th percentile at most {MOST_DELAY * 1e3:g} ms above "
+        f"that without a probe; {MOST_STREAM / 1e3:g} KB/s. The program has a timer of 5 ms."
     )
     before, before_few, usual = 0, 0, 0.0
     for name, probe, watched in MODES:
@@ -286,10 +286,10 @@ def births(setup: Setup, sizes: Sizes) -> Table:
     ]
     table = Table("births", title, columns)
     table.note = (
-        "To reach: as above. What is late by more than 5 ms has mostly waited for the program's own collector, which "
-        "goes through all its tasks every other second, with a probe or without: the 99.9 % is about what that takes. "
-        "A viewer makes it longer where objects of the probe lie between those of the program (1.1 times), and by what "
-        "the probe's thread, which waited meanwhile, does next."
+        "Targets as above. Delays of more than 5 ms are mostly the program's garbage collector, which "
+        "visits all tasks every other second, with or without a probe: the 99.9th percentile is about the length of "
+        "that. With a viewer it takes longer where the probe's objects lie between the program's (1.1 times), and "
+        "the probe's thread, which waited for it, runs next."
     )
     usual = 0.0
     seconds = sizes.seconds * LONGER

@@ -20,92 +20,90 @@ COLUMNS = [
     "work",
     "A/A control",
     "no viewer",
-    "to reach",
+    "target",
     "one viewer",
-    "to reach",
+    "target",
     "pure Python, one viewer",
-    "to reach",
+    "target",
 ]
 
 METHOD = """\
-Ratios of CPU time to the same program without a probe: median, and in brackets the quartiles, over the rounds.
-Each work is done by five processes on one core that take turns in slices of 60 ms, in shuffled order: two without a
-probe (the A/A control: what differs by chance), one with a probe that nobody looks at, one with a probe and a viewer
-at the default rate of 4 ticks a second of its running time, and that with the hooks in Python (`LOOPTOP_PURE=1`; all
-others have those in C). Below 1: the hooks in C do in one call what asyncio does in several of Python.
-Counted is the CPU time of the whole process, the
-probe's threads included; viewers and HTTP clients are processes on the other core. All are started anew three times.
-Of empty tasks the first 2.7 s of the watched are not counted: a viewer that arrives where 500,000 tasks are born a
+Ratios of CPU time to the same program without a probe: median and, in brackets, quartiles over the rounds.
+Each workload runs in five processes on one core, which take turns in slices of 60 ms, in shuffled order: two without a
+probe (the A/A control: differences by chance), one with a probe and no viewer, one with a probe and a viewer
+at the default rate of 4 ticks per second of its running time, and the same with the hooks in Python (`LOOPTOP_PURE=1`;
+all others use those in C). Ratios below 1: the hooks in C do in one call what asyncio does in several Python calls.
+The CPU time of the whole process is counted, including the
+probe's threads; viewers and HTTP clients are processes on the other core. All processes are restarted three times.
+For empty tasks the first 2.7 s with a viewer are not counted: a viewer that connects while 500,000 tasks are born per
 second costs some 0.4 s of CPU time once, to catch up.
-glibc is told to keep what it frees: else where the heap happens to end doubles the cost of reading a socket.
+glibc is set to keep freed memory: otherwise the position of the end of the heap can double the cost of reading a
+socket.
 """
 
 INTRO = """\
 # What watching costs
 
-Written by `python -m benchmarks --write`; do not edit. The works do as little as there can be in each step, so these
-are worst cases: the more a program does per step, the nearer its ratio is to 1.
+Written by `python -m benchmarks --write`; do not edit. The workloads do as little as possible in each step, so these
+are worst cases: the more a program does per step, the closer its ratio is to 1.
 """
 
 
-PEERS = """Ratios of CPU time as above. A sampler such as py-spy works in a process of its own, on the other core,
-which is not counted here; it knows threads and lines, not tasks.
+PEERS = """Ratios of CPU time as above. A sampler such as py-spy runs in a separate process on the other core,
+which is not counted here; it sees threads and lines, not tasks.
 """
 
 
 REST = """\
-## What it is made of
+## Where the cost comes from
 
-Instructions do not depend on how busy a machine is. Where a ratio above is not met, they say what the rest is.
+Instruction counts do not depend on load. Where a target above is not met, they explain the difference.
 """
 
 CAUSES = """\
-**No viewer.** Of steps, callbacks, queue and streams nothing of ours is run: the hooks of steps are out, and
-instructions are those of a program without a probe, within 0.3 %. What is above 1.00 there is chance and the memory
-that a probe's modules take. Births are the one hook that stays: fewer instructions than asyncio's own (one call in
-the place of a Python function with its argument parsing, and the keywords of `Task(…)` made once a loop), but code
-and 208 bytes more a task that are touched: on 3.13 (`perf stat`) 23,360 instead of 23,630 instructions, and with them
-42 more misses of the first cache for code and 25 for data, so 3.7 instead of 4.1 instructions a cycle. Where code and
-heap come to lie decides what that is: the same Python gave 1.06 by its own path and 1.16 to 1.19 from a virtual
-environment, each time again. Of the instructions the weak reference with its fields takes 580 to 660 instructions
-(410 to 480 of these Python's own `weakref.ref.__new__`), the frame object that shows the creation site 340 to 410,
-the parent by asyncio's dictionary of running tasks 340, `_task_factory` and `_debug` of the loop 320 each, the table
-290 to 370.
+**No viewer.** Steps, callbacks, queue and streams run none of the probe's code: the step hooks are removed, and
+instruction counts equal those of a program without a probe within 0.3 %. Ratios above 1.00 there come from chance and
+the memory of the probe's modules. Only the hook of `create_task` stays. It takes fewer instructions than asyncio's own
+function (one C call instead of a Python function with argument parsing; the keywords of `Task(…)` are built once per
+loop), but touches more code and 208 more bytes per task: on 3.13 (`perf stat`) 23,360 instead of 23,630 instructions,
+with 42 more L1 misses for code and 25 for data, so 3.7 instead of 4.1 instructions per cycle. The effect depends on the
+placement of code and heap: the same Python gave 1.06 by its own path and 1.16 to 1.19 from a virtual environment,
+reproducibly. The weak reference with its fields takes 580 to 660 instructions (410 to 480 of them in Python's
+`weakref.ref.__new__`), the frame object for the creation site 340 to 410, the parent from asyncio's dictionary of
+running tasks 340, `_task_factory` and `_debug` of the loop 320 each, the table 290 to 370.
 
-Tried, and kept: a `name=None` that is left out, and a loop that runs not being asked whether it is closed (3.13: a
-tenth of the CPU time); the site of a server's own tasks looked for once; a record that is larger than a task, so that
-the allocator gives it no place of one (1.03 instead of 1.11 on 3.11); a table that is cleared of the dead before it
-grows: on 3.13 a task and a coroutine are of one size, so tasks lie at ever new addresses, and 5,000 records were kept
-for two tasks that lived (1.06 instead of 1.09). Tried, and left: the record of a dead task let go just before the new
-one of the same address is made (more work, nothing gained); records of 224, 240, 256 and 512 bytes; the module
-compiled for size, or without stubs for calls (`-Os`, `-fno-plt`). Not done: reading frames without a frame object
-needs structures that change with every Python, and the stable ABI is worth more, since one file serves 3.11 to 3.15.
+Tried and kept: omitting `name=None`, and not asking a running loop whether it is closed (3.13: a tenth of the CPU
+time); looking up the site of a server's own tasks once; a record larger than a task, so that the allocator does not
+place it among tasks (1.03 instead of 1.11 on 3.11); removing dead records before the table grows: on 3.13 a task and a
+coroutine have the same size, so tasks keep getting new addresses, and 5,000 records were kept for two live tasks (1.06
+instead of 1.09). Tried and dropped: releasing the record of a dead task just before one with the same address is made
+(more work, no gain); records of 224, 240, 256 and 512 bytes; compiling with `-Os` or `-fno-plt`. Not done: reading
+frames without a frame object needs structures that change with every Python; the stable ABI is worth more, since one
+file serves 3.11 to 3.15.
 
-**uvloop, one viewer.** Its `call_soon` is compiled, so a hook in C is no longer cheaper than what it takes the place
-of: a step has an object of ours, two readings of the clock and the booking, some 1,000 instructions. A request of
-aiohttp is one such step on 3.12 and later, and three with a task born on 3.11, where aiohttp cannot start a task
-eagerly. The probe's own threads (four ticks, forty looks and beats of the watchdog a second) take 1 to 2 % more.
+**uvloop, one viewer.** Its `call_soon` is compiled, so a hook in C is not cheaper than what it replaces: a step needs
+an extra object, two clock reads and the accounting, some 1,000 instructions. An aiohttp request is one such step on
+3.12 and later, and three steps and a new task on 3.11, where aiohttp cannot start a task eagerly. The probe's threads
+(four ticks and forty watchdog passes per second) add 1 to 2 %.
 
-**The hooks in Python** are bytecode, which is where nearly all of the difference is. Empty tasks: asyncio's `Task` is
-C, and an empty one has no work of its own that a record, made by an interpreter, could hide behind: of what is added
-more than half is the birth. Streams and aiohttp: each callback is timed, those of transports too, whether it is a
-task's or not. uvloop: a call from C into Python and back, twice a step, costs as much as the step that is timed; and
-nothing of asyncio's own in Python is saved there. On 3.11 an aiohttp request has a birth and three steps where it has
-one step on later ones: that is its larger ratio.
+**The hooks in Python** are bytecode, which accounts for nearly all of the difference. Empty tasks: asyncio's `Task` is
+C and an empty one does no work, so a record made in Python dominates: more than half of the addition is the birth.
+Streams and aiohttp: every callback is timed, including those of transports. uvloop: a call from C into Python and
+back, twice per step, costs as much as the step, and there is no Python code of asyncio to save. On 3.11 an aiohttp
+request has a birth and three steps instead of one step, hence its larger ratio.
 
-Tried, and kept: a callback with no argument or one is called without unpacking a tuple (110 ns less than asyncio's
-own way); the class of a callback asked before its owner is; handles filled in without `__init__`; no handle of ours
-for uvloop's steps; figures only from the first step on, so that a task that ends in it is counted at its site at once
-(empty tasks 1.75 to 1.9 instead of 2.2 to 2.4, bare steps 1.30 instead of 1.45). Tried, and left: the wakeup of a
-task known by its hash instead of its name (slower). Not done: one reading of the clock for the end of a callback and
-the start of the next (between two turns the loop sleeps, and a hook that tells the turns apart costs more than the
-reading); the time of being ready taken from the callback that runs (false by up to that callback).
+Tried and kept: calling a callback with no or one argument without unpacking a tuple (110 ns less than asyncio's own
+way); checking the class of a callback before its owner; filling in handles without `__init__`; no extra handle for
+uvloop's steps; figures only from the first step on, so that a task that ends in it is counted at its site at once
+(empty tasks 1.75 to 1.9 instead of 2.2 to 2.4, bare steps 1.30 instead of 1.45). Tried and dropped: recognizing the
+wakeup of a task by its hash instead of its name (slower). Not done: one clock read for the end of a callback and the
+start of the next (the loop sleeps between two iterations, and a hook to detect that costs more than the read); taking
+the ready time from the running callback (wrong by up to the length of that callback).
 
-**Free-threaded builds** have the hooks in Python. Tests of counting, stream, waits, signs, cancellations and
-transparency ran on 3.13.15 and 3.14.0: nothing crashed and nothing that is counted was lost. Known: the end of an
-object that is looked at for a count may run in the probe's thread there; an eager task was once shown without its
-mark; 3.14.0 itself hangs in a fork of a program with a running loop, also without a probe. Their cost was not
-measured.
+**Free-threaded builds** use the hooks in Python. The tests of counting, stream, waits, signs, cancellations and
+transparency ran on 3.13.15 and 3.14.0: no crash, no lost count. Known: a finalizer of a program's object may run in
+the probe's thread; an eager task was once shown without its flag; 3.14.0 itself hangs in a fork of a program with a
+running loop, also without a probe. The cost was not measured.
 """
 
 
@@ -226,9 +224,11 @@ def markdown(results: list[Result]) -> str:
     parts = [INTRO]
     lines = missed(results)
     if lines:
-        parts.append("## Not met\n\n" + "\n".join(f"* {line}" for line in lines) + "\n\nAll other figures were met.\n")
+        parts.append(
+            "## Targets not met\n\n" + "\n".join(f"* {line}" for line in lines) + "\n\nAll other targets were met.\n"
+        )
     else:
-        parts.append("All figures that were to be reached were reached.\n")
+        parts.append("All targets were met.\n")
     parts.append("## CPU time\n\n" + METHOD)
     measured = [result for result in results if result.ratios]
     parts += [f"### {_heading(result)}\n\n" + _table(COLUMNS, rows(result.ratios)) for result in measured]
@@ -242,9 +242,9 @@ def markdown(results: list[Result]) -> str:
     for result in results:
         if result.beside:
             first, *others = peer_rows(result.beside)
-            parts.append(f"## The others, in the same runs\n\n{_heading(result)}. {PEERS}\n" + _table(first, others))
+            parts.append(f"## Other tools, in the same runs\n\n{_heading(result)}. {PEERS}\n" + _table(first, others))
     if tables:
-        parts.append("## Many tasks, and how long a person waits\n")
+        parts.append("## Many tasks, and response times\n")
     parts += [_section(*pair) for pair in tables]
     parts.append("## Where\n\n" + "\n".join(f"* {name}: {value}" for name, value in where.items()))
     parts.append(f"* Python: {pythons}\n")

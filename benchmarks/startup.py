@@ -125,7 +125,7 @@ def installed(app: Watched) -> dict[str, str]:
 
 def start_up(setup: Setup, sizes: Sizes) -> Table:
     """From a command to its end, and to the first data on the screen."""
-    table = Table("start-up", "How long a command takes", ["what", "median", "fastest", "to reach"])
+    table = Table("start-up", "How long a command takes", ["what", "median", "fastest", "target"])
     table.note = (
         f"By the clock on the wall, {sizes.starts} starts each after one in which Python compiles; the program that is "
         f"looked at has {FEW} tasks."
@@ -163,7 +163,7 @@ def first_data(app: Watched) -> float:
 def keys(setup: Setup, sizes: Sizes) -> Table:
     """How soon the dashboard answers with very many tasks."""
     title = f"The dashboard on a program with {sizes.crowd:,} tasks"
-    table = Table("keys", title, ["what", "median", "fastest", "to reach"])
+    table = Table("keys", title, ["what", "median", "fastest", "target"])
     table.note = (
         "From a key to the first thing that is drawn for it, five times each. All but the pause are pressed while it "
         "is paused, so that what changes in the table is the answer."

@@ -51,15 +51,15 @@ Variables of both sides:
 
 | variable | |
 |---|---|
-| `LOOPTOP` | `1`: `python -m probes SCRIPT` puts the probe in; anything else: it runs the program as it is |
-| `LOOPTOP_DIR` | the directory of the sockets; default: see [protocol.md](protocol.md#finding-a-probe) |
-| `LOOPTOP_TOKEN` | for a viewer: the token of a program on TCP, instead of `--token-file` |
-| `LOOPTOP_PURE` | `1`: the probe takes the hooks in Python, also where those in C are built |
-| `LOOPTOP_DEBUG` | `1`: looptop shows a traceback where it would say one line |
+| `LOOPTOP` | `1`: `python -m probes SCRIPT` installs the probe; otherwise the script runs without it |
+| `LOOPTOP_DIR` | directory of the sockets; default: see [protocol.md](protocol.md#finding-a-probe) |
+| `LOOPTOP_TOKEN` | for a viewer: the token for a program on TCP, instead of `--token-file` |
+| `LOOPTOP_PURE` | `1`: use the hooks in Python even if those in C are built |
+| `LOOPTOP_DEBUG` | `1`: errors of looptop show a traceback instead of one line |
 | `NO_COLOR` | no colours, in tables and in the dashboard |
 
-What a viewer chooses (rate, threshold of slow callbacks, filter, origins) belongs to the viewer and ends with it; it is
-in the `watch` frame of [protocol.md](protocol.md).
+What a viewer chooses (rate, threshold of slow callbacks, filter, origins) applies to that viewer only, until it
+disconnects; see the `watch` frame in [protocol.md](protocol.md).
 """
 
 

@@ -106,6 +106,7 @@ ONLY_MODULE = {"probes.base": "probes.base.protocol"}
 
 THIRD_PARTY = {
     "click": "monitor.cli monitor.guard",
+    "duckdb": "monitor.plain",
     "opentelemetry": "monitor.metrics",
     "prometheus_client": "monitor.metrics",
     "msgspec": "monitor.attach monitor.findings monitor.plain monitor.protocol monitor.recording monitor.store monitor.transport",

@@ -155,9 +155,16 @@ def compare(a: str, b: str, conditions: tuple[str, ...], skip: float, as_json: b
 
 
 @click.command()
-@click.argument("recording", metavar="FILE")
-@click.option("--to", "kind", required=True, type=click.Choice(["perfetto", "ndjson", "csv"]), help="What to make.")
-@click.option("-o", "--output", metavar="FILE", help="Where to; - is stdout (perfetto: FILE.perfetto-trace).")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option(
+    "--to", "kind", required=True, type=click.Choice(["perfetto", "ndjson", "csv", "parquet"]), help="What to make."
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Where to; - is stdout (perfetto: FILE.perfetto-trace; parquet: a folder, looptop-parquet).",
+)
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 @click.option("--from", "begin", metavar="T", help="Seconds since its start (90, 2m) or a clock time.")
 @click.option("--until", metavar="T", help="The same, for the end.")
@@ -167,7 +174,7 @@ def compare(a: str, b: str, conditions: tuple[str, ...], skip: float, as_json: b
     help="What the rows of CSV are (ticks).",
 )
 def export(
-    recording: str,
+    files: tuple[str, ...],
     kind: str,
     output: str | None,
     force: bool,
@@ -175,9 +182,19 @@ def export(
     until: str | None,
     table: str | None,
 ) -> int:
-    """Turn a recording into a trace for ui.perfetto.dev, or into lines for other tools."""
+    """Turn a recording into a trace for ui.perfetto.dev, or into lines or columns for other tools.
+
+    Only --to parquet takes several recordings: each is a worker.
+    """
     from monitor.recording.reader import Recording
 
+    if kind == "parquet":
+        if begin or until:
+            raise UsageError("--from and --until are not for Parquet", "filter by time in the query")
+        return _parquet(files, output or "looptop-parquet", force)
+    if len(files) > 1:
+        raise UsageError(f"--to {kind} takes one recording", "--to parquet takes several")
+    (recording,) = files
     if table is not None and kind != "csv":
         raise UsageError("--table is for CSV", "--to csv")
     with Recording(recording) as found:
@@ -202,6 +219,22 @@ def export(
             where = "; open it with ui.perfetto.dev" if kind == "perfetto" else ""
             say(f"{output}: {fmt.size(size)}{where}")
         for problem in found.problems:
+            say(problem)
+    return 0
+
+
+def _parquet(files: tuple[str, ...], folder: str, force: bool) -> int:
+    from contextlib import ExitStack
+
+    from monitor import formatting as fmt
+    from monitor.plain.parquet import export
+    from monitor.recording.reader import Recording
+
+    with ExitStack() as stack:
+        recordings = [stack.enter_context(Recording(file)) for file in files]
+        for path, size in export(recordings, Path(folder), overwrite=force):
+            say(f"{path}: {fmt.size(size)}")
+        for problem in (problem for recording in recordings for problem in recording.problems):
             say(problem)
     return 0
 

@@ -213,3 +213,29 @@ def test_csv(run, recorded, table, rows, tmp_path):
 def test_what_can_not_be_done(run, recorded, args, said):
     status, out, err = run("export", recorded.path, *args)
     assert (status in (1, 2), out, said in err, err.count("\n")) == (True, b"", True, 1), err
+
+
+def test_parquet_of_several_recordings_is_queried_with_duckdb(run, recorded, tmp_path):
+    duckdb = pytest.importorskip("duckdb", reason="pip install duckdb")
+    other = record(tmp_path / "it's b.looptop", ticks=60, script=Script(slow=0.3))
+    folder = tmp_path / "out"
+    status, _, err = run("export", str(recorded.path), str(other.path), "--to", "parquet", "-o", str(folder))
+    assert status == 0, err
+    for table in ("ticks", "tasks", "slow_callbacks", "ended"):
+        assert f"{table}.parquet" in err
+    ticks = duckdb.sql(
+        f"SELECT worker, count(*), max(lag), min(time) FROM '{folder}/ticks.parquet' GROUP BY 1 ORDER BY 1"
+    )
+    rows = ticks.fetchall()
+    assert [row[0] for row in rows] == [0, 1]
+    assert rows[0][1] > rows[1][1] > 0
+    assert abs(rows[0][3].timestamp() - NOW * 1e-6) < 86_400
+    slow = (
+        f"SELECT worker, file, line, sum(duration) FROM '{folder}/slow_callbacks.parquet' GROUP BY ALL ORDER BY 4 DESC"
+    )
+    worst = duckdb.sql(slow).fetchall()
+    expected = sum(line.total for line in recorded.store.slow.lines.values())
+    assert sum(row[3] for row in worst if row[0] == 0) == pytest.approx(expected, rel=1e-3)
+    again = run("export", str(recorded.path), "--to", "parquet", "-o", str(folder))
+    assert again[0] == 2
+    assert "exists" in again[2]

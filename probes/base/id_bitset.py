@@ -1,4 +1,4 @@
-"""A set of ids of tasks that takes a bit for each: a viewer has been told of very many."""
+"""A set of task ids that takes one bit per id: a session remembers every task that its viewer knows."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _BITS = 10
-"""Ids of one page, as a power of two; ids are counters, so pages are full, and empty when they get old."""
+"""The number of ids in one page is 2 to this power. Ids are counters, so pages fill up and old ones become empty."""
 _LOW = (1 << _BITS) - 1
 
 
 class Ids:
-    """As much of a set as a session needs."""
+    """The part of the interface of a set that a session needs."""
 
     __slots__ = ("_pages",)
 
@@ -21,12 +21,12 @@ class Ids:
         self._pages: dict[int, int] = {}
 
     def add(self, number: int) -> None:
-        """Puts an id in."""
+        """Adds an id."""
         page = number >> _BITS
         self._pages[page] = self._pages.get(page, 0) | 1 << (number & _LOW)
 
     def discard(self, number: int) -> None:
-        """Takes an id out, if it is there."""
+        """Removes an id if it is in the set."""
         page = number >> _BITS
         bits = self._pages.get(page, 0) & ~(1 << (number & _LOW))
         if bits:
@@ -35,7 +35,7 @@ class Ids:
             self._pages.pop(page, None)
 
     def difference_update(self, numbers: Iterable[int]) -> None:
-        """Takes several out."""
+        """Removes several ids."""
         for number in numbers:
             self.discard(number)
 

@@ -1,8 +1,8 @@
-"""What the local names held when a task failed: as text, bounded, with what looks like a secret masked.
+"""The local variables of a failed task as text: bounded, with everything that looks like a secret masked.
 
-Nothing of the program's runs for it: values of exact built-in types are written out, of anything else only the type is
-said, since a `__repr__` may do anything. Off unless a viewer or the setting `locals` asks for it; then it costs some
-hundred microseconds a failure, and nothing otherwise.
+No code of the program runs: values of exact built-in types are written out, of any other only the type is shown, since
+a `__repr__` may do anything. Off unless a viewer or the setting `locals` asks for it; it then costs a few hundred
+microseconds per failure.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     Locals = list[list[str]]
 
 wanted = False
-"""Whether locals are kept of what fails from now on."""
+"""Whether the locals of failing tasks are kept from now on."""
 
 MOST_FRAMES = 20
 MOST_NAMES = 20
 MOST_TEXT = 200
-"""Characters of one value."""
+"""Most characters of one value."""
 MOST_OF_ALL = 8000
-"""Characters of one failure: a probe keeps a thousand of them."""
+"""Most characters of one failure; a probe keeps a thousand failures."""
 MOST_ITEMS = 10
 MOST_DEPTH = 3
 MOST_BITS = 512
-"""Of a whole number: writing out a huge one takes quadratic time, and may raise (CVE-2020-10735)."""
+"""Most bits of an int that is written out: a huge one takes quadratic time and may raise (CVE-2020-10735)."""
 
 MASKED = "<masked>"
 
-# As text: compiling takes a millisecond, and most programs are never asked for locals. `re` keeps what it compiled.
+# Kept as text: compiling takes a millisecond, and most programs never need it. `re` caches the compiled pattern.
 _SENSITIVE = (
     r"passw|passphrase|pwd|secret|token|api_?key|access_?key|private_?key|credential|cookie|bearer|jwt|otp\b|csrf|xsrf"
     r"|session_?id|signature|cvv|authoriz|(?:^|[^a-z])(?:auth|pass|pin|dsn|ssn|salt)(?:[^a-z]|$)"
@@ -53,12 +53,13 @@ _qualname = type.__dict__["__qualname__"].__get__
 _module = type.__dict__["__module__"].__get__
 _OPTIMIZED = 0x1  # inspect.CO_OPTIMIZED: the names of a function, not those of a module or class
 _SNAPSHOTS = sys.version_info < (3, 13)
-"""There `f_locals` is a dict that the frame keeps, the one of `locals()`; since 3.13 it is a view (PEP 667)."""
+"""Before 3.13, `f_locals` is a dict that the frame keeps, the same as `locals()`; since 3.13 it is a view (PEP 667)."""
 _OWN_SNAPSHOT = frozenset({"locals", "vars", "eval", "exec", "dir"})
 
 
 def locals_of(error: BaseException) -> list[Locals | None]:
-    """Names with values, one list for each frame of the traceback; None where they are not kept. Never raises."""
+    """Names and values, one list per frame of the traceback; None for a frame whose locals are not kept. Never
+    raises."""
     frames: list[FrameType] = []
     entry = error.__traceback__
     while entry is not None and len(frames) < 100:
@@ -66,7 +67,7 @@ def locals_of(error: BaseException) -> list[Locals | None]:
         entry = entry.tb_next
     found: list[Locals | None] = [None] * len(frames)
     room, kept = MOST_OF_ALL, 0
-    for index in range(len(frames) - 1, -1, -1):  # the innermost frames are those that matter
+    for index in range(len(frames) - 1, -1, -1):  # innermost first: they matter most
         if sites.plumbing[frames[index].f_code.co_filename] != sites.USER:
             continue
         if kept == MOST_FRAMES or room <= 0:
@@ -101,15 +102,15 @@ def _names(frame: FrameType, room: int) -> Locals:
             room -= len(name) + len(text)
     finally:
         if _SNAPSHOTS and not any(each is held for each in before):
-            held.clear()  # else it would hold what the program lets go of with `frame.clear()`
+            held.clear()  # else it would keep objects alive that the program releases with `frame.clear()`
     return names
 
 
 def show(value: Any) -> str:
-    """A value as text of at most `MOST_TEXT` characters. Never runs a method of the program's, never raises."""
+    """A value as text of at most `MOST_TEXT` characters. Never runs code of the program, never raises."""
     try:
         text = _show(value, MOST_DEPTH)
-    except Exception as error:  # another thread changes it while it is read
+    except Exception as error:  # another thread changed it while it was read
         text = f"<not readable: {type(error).__name__}>"
     return text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…"
 
@@ -121,7 +122,7 @@ def _show(value: Any, depth: int) -> str:
     if kind is int:
         return repr(value) if value.bit_length() <= MOST_BITS else f"<int of {value.bit_length()} bits>"
     if kind in (str, bytes, bytearray):
-        # What is cut off is cut before it is masked: half of a secret must not escape the pattern, so more is read.
+        # Read more than is shown before masking: half a secret at the cut would not match the pattern.
         text = re.sub(_IN_TEXT, _mask, repr(value[: 2 * MOST_TEXT]), flags=re.IGNORECASE)
         return text if len(value) <= 2 * MOST_TEXT else f"{text}… ({len(value)} long)"
     if kind in _BRACKETS:

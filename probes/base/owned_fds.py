@@ -1,7 +1,7 @@
-"""Descriptors of ours, whose numbers may mean something else by now.
+"""The probe's file descriptors, checked before each use.
 
-A program may close descriptors that are not its own (`os.closerange`) and be given their numbers again. So before a
-socket is used its inode is compared; if it is not ours any more, it is left alone.
+A program may close descriptors that it did not open (`os.closerange`) and get their numbers again for its own files. So
+the inode of a descriptor is compared before it is used; if it differs, the descriptor is left alone.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class LostError(Exception):
-    """A descriptor was closed behind our back: everything is left as it is."""
+    """The program closed a descriptor of the probe, whose number may now belong to another file."""
 
 
 class OwnSocket:
-    """A socket, and what tells that its number still means it."""
+    """A socket with the inode that identifies it."""
 
     __slots__ = ("_inode", "socket")
 
@@ -37,7 +37,7 @@ class OwnSocket:
         raise LostError
 
     def close(self) -> None:
-        """Closes the socket, unless the number belongs to somebody else by now."""
+        """Closes the socket, unless its number belongs to another file by now."""
         try:
             self.check()
         except LostError:
@@ -47,7 +47,7 @@ class OwnSocket:
 
 
 class OwnFile:
-    """A descriptor that is only held, for others to find, and what tells that its number still means it."""
+    """A descriptor that is only kept open, for others to find, with the inode that identifies it."""
 
     __slots__ = ("_handle", "_inode")
 
@@ -56,7 +56,7 @@ class OwnFile:
         self._inode = _inode(handle)
 
     def close(self) -> None:
-        """Closes it, unless the number belongs to somebody else by now."""
+        """Closes the descriptor, unless its number belongs to another file by now."""
         try:
             if _inode(self._handle) == self._inode:
                 os.close(self._handle)

@@ -1,24 +1,23 @@
-"""The words both sides speak: frame types, row columns, limits, encoding, challenge and response. No I/O.
+"""What probe and monitor share of the protocol: row columns, limits, encoding, challenge and response. No I/O.
 
-A frame is one JSON object on one line of UTF-8. `docs/protocol.md` is the specification; this module is what
-both sides import of it. Times and durations on the wire are integer microseconds, times of day since the
-Unix epoch; a value that nobody can know is null.
+A frame is one JSON object on one line of UTF-8; `docs/protocol.md` is the specification. Times and durations on the
+wire are integer microseconds, times of day since the Unix epoch; an unknown value is null.
 """
 
 import json
 from collections.abc import Mapping
 
 PROTOCOL = 1
-"""Version of the protocol. A viewer that gets another one in `hello` says so and leaves."""
+"""Version of the protocol. A viewer that finds another version in `hello` reports it and disconnects."""
 
 MAX_FRAME = 1 << 20
-"""Bytes of the longest line either side may send, newline included."""
+"""Most bytes of a line from either side, including the newline."""
 
 MAX_REQUEST = 64 << 10
-"""Bytes of the longest line a viewer may send to a probe, newline included."""
+"""Most bytes of a line from a viewer, including the newline."""
 
 STATES = ("running", "scheduled", "waiting", "done", "cancelled", "failed")
-"""States of a task; rows carry the index. From `ENDED` on the task has ended."""
+"""States of a task; rows carry the index. From index `ENDED` on, the task has ended."""
 
 RUNNING, SCHEDULED, WAITING, DONE, CANCELLED, FAILED = range(6)
 ENDED = DONE
@@ -30,26 +29,27 @@ BORN_BEFORE_ATTACH = 1
 EAGER = 2
 
 TASK_STATIC = ("id", "name", "coro", "loop", "born", "counted", "parent", "site", "flags")
-"""Facts of a task that do not change (the name may: then the row is sent again).
+"""Facts of a task that do not change. The name may; the row is then sent again.
 
-`coro` indexes strings; `site` indexes sites; `born` is null for a task older than the probe; `counted` is null
-when its steps were counted since birth, else the time since which they are.
+`coro` is an index of strings, `site` one of sites; `born` is null for a task older than the probe; `counted` is the
+time since which its steps are counted, null for since birth.
 """
 
 TASK_ROW = ("id", "state", "steps", "busy", "scheduled", "max_step")
-"""What changes of a task, as absolute values. `scheduled` is null where the loop does not let it be had."""
+"""Figures of a task that change, as absolute values. `scheduled` is null if the loop implementation does not expose
+it."""
 
 LOOP_STATIC = ("id", "kind", "thread", "name")
 LOOP_ROW = ("id", "lag", "busy", "ready", "timers", "steps", "running", "blocked")
-"""Of a loop: the worst lag since the last row, busy since counting began, ready handles, timers, steps so far,
-the id of the task that runs (or null), and for how long the callback that runs has been running."""
+"""Figures of a loop: worst lag since the last row, busy time since counting began, ready handles, timers, steps so far,
+id of the running task (or null), and how long the current callback has been running."""
 
 BLOCKED_ROW = ("loop", "at_least", "starved", "stack", "blame")
-"""Of a loop that has been blocked for longer than the viewer's threshold. `at_least`: it was blocked before counting
-began, so `blocked` of its loop row is a lower bound. `starved`: how much of it was waiting for a processor."""
+"""A loop that has been blocked for longer than the viewer's threshold. `at_least`: it was blocked before counting
+began, so `blocked` of its loop row is a lower bound. `starved`: the part of that time spent waiting for a CPU."""
 
 SITE_ROW = ("site", "born", "ended", "failed", "cancelled", "busy", "steps")
-"""Of a creation site, since watching began: births, ends by outcome, busy and steps of the ended tasks."""
+"""Counts of a creation site since counting began: births, ends by outcome, busy time and steps of ended tasks."""
 
 UNITS = {
     "born": "us",
@@ -77,12 +77,12 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circ
 
 
 def encode(frame: dict[str, object]) -> bytes:
-    """One line for a frame, newline included. A lone surrogate (a file name may hold one) becomes `?`."""
+    """A frame as one line, including the newline. A lone surrogate (a file name may hold one) becomes `?`."""
     return _encode(frame).encode("utf-8", "replace") + b"\n"
 
 
 def decode(line: bytes) -> dict[str, object]:
-    """The frame of a line. Raises ValueError for what is no JSON object or too long."""
+    """The frame in a line. Raises ValueError if it is not a JSON object or is too long."""
     if len(line) > MAX_REQUEST:
         raise ValueError(f"a line of {len(line)} bytes; at most {MAX_REQUEST} are taken")
     frame = json.loads(line)
@@ -92,14 +92,14 @@ def decode(line: bytes) -> dict[str, object]:
 
 
 def answer(token: str, nonce: str) -> str:
-    """What proves that one knows the token, without sending it: HMAC-SHA256 of the nonce, in hex."""
-    import hmac  # loads OpenSSL: only a program that is watched over TCP pays for it
+    """Proof of knowing the token without sending it: HMAC-SHA256 of the nonce, in hex."""
+    import hmac  # loads OpenSSL, so only programs that are watched over TCP import it
 
     return hmac.new(token.encode(), nonce.encode(), "sha256").hexdigest()
 
 
 def runtime_dirs(environ: Mapping[str, str], uid: int) -> list[str]:
-    """Directories where probes of a user leave their sockets, the preferred one first."""
+    """Directories where a user's probes put their sockets, the preferred one first."""
     chosen = environ.get("LOOPTOP_DIR")
     if chosen:
         return [chosen]

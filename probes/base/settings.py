@@ -1,6 +1,6 @@
-"""The settings of the probe: keyword arguments, or environment variables of the same names with LOOPTOP_ before them.
+"""The settings of the probe: keyword arguments, or environment variables of the same names prefixed with LOOPTOP_.
 
-A value that makes no sense is told in one line on stderr and the default is taken: a probe never stops a program.
+An invalid value is reported in one line on stderr and the default is used: a probe never stops a program.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Setting:
-    """One thing that a probe can be told. No dataclass: those need a module in `sys.modules`, and time to be made."""
+    """One setting. Not a dataclass: those need a module in `sys.modules`, and take long to create."""
 
     __slots__ = ("default", "help", "name", "unit")
 
@@ -49,7 +49,7 @@ SETTINGS = (
 
 
 class Settings:
-    """What a probe was told, checked."""
+    """The validated settings of a probe."""
 
     __slots__ = tuple(setting.name for setting in SETTINGS)
 
@@ -72,7 +72,7 @@ class Settings:
 
 
 def from_environment(environ: Mapping[str, str], given: Mapping[str, Any]) -> Settings:
-    """Settings of the keyword arguments, else of the environment, else the defaults."""
+    """Settings from keyword arguments, else from the environment, else the defaults."""
     chosen: dict[str, Any] = {}
     for setting in SETTINGS:
         name, variable = setting.name, f"LOOPTOP_{setting.name.upper()}"
@@ -120,7 +120,7 @@ def _bounded(settings: Settings) -> Settings:
 
 
 def text_of(error: BaseException) -> str:
-    """Type and message of an exception. Never raises: its class is the program's, and so are patched builtins."""
+    """Type and message of an exception. Never raises, although its class and patched builtins are the program's."""
     try:
         return f"{error.__class__.__name__}: {error}"
     except Exception:
@@ -128,7 +128,7 @@ def text_of(error: BaseException) -> str:
 
 
 def warn(text: str) -> None:
-    """One line on stderr, if there is one."""
+    """Writes one line to stderr, if there is a stderr."""
     try:
         sys.stderr.write(f"looptop: {text}\n")
         sys.stderr.flush()

@@ -1,7 +1,7 @@
 """Which frame is the user's: creation sites and blamed lines, and a number for each (code, line) on the wire.
 
-Rule 8 of the design: a stdlib line is nobody's creation site. Plumbing is asyncio, concurrent.futures,
-contextlib, the probe itself and known frameworks; the list can be extended by the setting `skip`.
+A line of the standard library is never a creation site. Plumbing is asyncio, concurrent.futures, contextlib, the probe
+itself and known frameworks; the setting `skip` extends the list.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
 USER, PLUMBING, BOUNDARY, RUNNER, FRAMEWORK = range(5)
-"""Kinds of source files. Under a boundary lies the loop itself, whose caller made nothing. A framework is plumbing
+"""Kinds of source files. Below a boundary lies the loop itself, whose caller created nothing. A framework is plumbing
 whose line is better than none."""
 
 FRAMEWORKS = (
@@ -35,21 +35,21 @@ FRAMEWORKS = (
     "uvloop",
     "websockets",
 )
-"""Packages whose lines are never a creation site while a line of somebody else's is on the stack."""
+"""Packages whose lines are a creation site only if no other line is on the stack."""
 
 MOST = 100_000
-"""Sites and strings that are kept; the next one becomes number 0, which says so."""
+"""Most sites and strings that are kept; any further one becomes number 0, which stands for unknown."""
 MOST_CODES = 20_000
-"""Code objects whose numbers are remembered, which keeps them alive: a program may make ever new ones."""
+"""Most code objects whose numbers are remembered. That keeps them alive, and a program may create new ones forever."""
 MOST_FILES = 20_000
-"""Names of files whose kind is remembered: a program may make code under ever new ones."""
+"""Most file names whose kind is remembered: a program may create code under new names forever."""
 
 _stdlib = os.__file__.rpartition("/")[0] + "/"
 _own = __file__.rpartition("/base/")[0] + "/"
 
 
 class _Files(dict[str, int]):
-    """The kind of the source files met so far; a new one is looked at once. Begun anew when there are too many."""
+    """The kind of each source file seen so far, determined on first access. Cleared when there are too many."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,8 @@ class _Files(dict[str, int]):
 
 plumbing = _Files()
 LOOP: Any = base_events.BaseEventLoop._run_once.__code__  # type: ignore[attr-defined]
-"""Where asyncio's loop calls callbacks: a boundary too, for hooks in C leave no frame of `Handle._run`."""
+"""The code in which asyncio's loop calls callbacks: also a boundary, since hooks in C leave no frame of
+`Handle._run`."""
 
 
 def skip_also(patterns: tuple[str, ...]) -> None:
@@ -100,7 +101,7 @@ def is_stdlib(file: str) -> bool:
 
 
 def is_package(file: str) -> bool:
-    """Whether a file was installed by somebody, into a site-packages folder."""
+    """Whether a file was installed into a site-packages folder."""
     return "/site-packages/" in file or "/dist-packages/" in file
 
 
@@ -121,8 +122,8 @@ def of(coro: Any, frame: Any) -> tuple[CodeType | None, int]:
 
 
 _known: dict[tuple[int, int, int], tuple[Any, Any, tuple[CodeType | None, int]]] = {}
-"""Sites of tasks that no line of the user's makes, such as a server's task for each request: the answer depends on
-the caller and the coroutine function only, which are kept so that their ids stay theirs."""
+"""Sites of tasks that no user frame created, such as a server's task for each request. They depend on caller and
+coroutine function only, which are kept alive so that their ids are not reused."""
 
 
 def _made_by_the_loop(coro: Any, made: Any, first: Any, first_kind: int) -> tuple[CodeType | None, int]:
@@ -182,9 +183,9 @@ def line_of(code: CodeType, lasti: int) -> int:
 
 
 def blamed(stack: list[tuple[CodeType, int]]) -> int:
-    """Index of the line to blame in a stack (outermost first): the innermost that is the user's own.
+    """Index of the line to blame in a stack (outermost first): the innermost line of user code.
 
-    Else the innermost outside the standard library, else the innermost. -1 for an empty stack.
+    If there is none, the innermost outside the standard library, else the innermost. -1 for an empty stack.
     """
     outside = -1
     for index in range(len(stack) - 1, -1, -1):
@@ -199,7 +200,7 @@ def blamed(stack: list[tuple[CodeType, int]]) -> int:
 
 
 class Tables:
-    """Numbers for strings and sites; a session sends what is new since it last sent. Used by one thread."""
+    """Numbers for strings and sites; a session sends those that are new since it last sent. Used by one thread."""
 
     def __init__(self) -> None:
         self.strings: list[str] = ["(unknown)"]
@@ -211,7 +212,7 @@ class Tables:
         self._entries: dict[tuple[int, int, int], int] = {}
 
     def string(self, text: str) -> int:
-        """The number of a string, at most 300 characters of it."""
+        """The number of a string, cut to 300 characters."""
         number = self._strings.get(text)
         if number is None:
             if len(self.strings) >= MOST:
@@ -228,7 +229,7 @@ class Tables:
             number = self._site(code.co_filename, line, code.co_qualname)
             if number:
                 self._make_room()
-                self._codes[id(code)] = code  # keeps the id from being used again
+                self._codes[id(code)] = code  # keeps the id from being reused
                 self._by_line[key] = number
         return number
 
@@ -245,7 +246,7 @@ class Tables:
         return number
 
     def _make_room(self) -> None:
-        """Begins anew when too much is remembered by code object; the numbers stay what they are."""
+        """Clears the memory by code object when it grows too large; numbers do not change."""
         if len(self._codes) >= MOST_CODES or len(self._by_line) >= MOST or len(self._by_lasti) >= MOST:
             self._codes.clear()
             self._by_line.clear()
@@ -263,5 +264,5 @@ class Tables:
 
 
 def python_paths() -> dict[str, list[str]]:
-    """Where the standard library of this Python and its modules lie, for viewers that shorten paths."""
+    """The folders of the standard library and of installed packages, so that viewers can shorten paths."""
     return {"stdlib": [_stdlib], "path": [entry for entry in sys.path if entry][:20]}

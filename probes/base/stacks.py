@@ -1,10 +1,10 @@
 """The await stack of a task: the chain of frames from its coroutine down to what it waits on. By reading only.
 
 Coroutines and generators name what they await (`cr_await`, `gi_yieldfrom`). The awaitables in between do not
-(`async_generator_asend` and `anext` of CPython 3.11 to 3.14, `coroutine_wrapper`, the iterator of a future), but
-the garbage collector visits what they hold: `gc.get_referents` leads on. No code of the program is run.
+(`async_generator_asend` and `anext` of CPython 3.11 to 3.14, `coroutine_wrapper`, the iterator of a future), but the
+garbage collector visits the objects they hold, so `gc.get_referents` finds the next one. No code of the program runs.
 
-May be called from any thread; what changes meanwhile ends the walk, never the program.
+May be called from any thread; a change in the meantime ends the walk, never the program.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _walk(awaitable: Any, out: list[StackFrame]) -> None:
 
 
 def _behind(awaitable: Any) -> Any:
-    """What an awaitable without a name for it stands for; None at the end of the chain."""
+    """The next awaitable in the chain, for types that do not name it; None at the end of the chain."""
     if awaitable is None or isinstance(awaitable, futures.Future) or type(awaitable).__name__ == "FutureIter":
         return None
     if type(awaitable).__module__ not in ("builtins", "_asyncio", "types"):

@@ -1,7 +1,7 @@
-"""What the hooks book, and where: the state that they share with the sampler, births outside `create_task`, ends.
+"""The state that hooks and sampler share, and the accounting that both backends of the hooks use.
 
-Both twins of the hooks, those in C (native/) and those in Python (`pure`), use this one; where the path is hot the
-twin in C has the same in C.
+The hooks in C (native/) have a C version of everything hot; the hooks in Python (in_python.py) use this module
+throughout.
 """
 
 from __future__ import annotations
@@ -39,32 +39,32 @@ if TYPE_CHECKING:
 
 
 class SiteAggregates:
-    """Counts of the creation sites that the sampler knows."""
+    """Counts by creation site, for the sites that the sampler knows."""
 
     __slots__ = ("_codes", "by_site")
 
     def __init__(self) -> None:
         self.by_site: dict[int, SiteCounts] = {}
-        """By the address of the instruction, which lies in the code object."""
+        """By `id(code) + lasti`, an address inside the code object and so unique."""
         self._codes: list[CodeType] = []
-        """Held, so that no address is used again."""
+        """Kept alive, so that no address is reused."""
 
     def put(self, code: CodeType, lasti: int, counts: SiteCounts) -> None:
-        """Makes the counts of a site known; not where the hooks would count in them while the sampler does."""
+        """Lets the hooks count a site; not in free-threaded builds, where hooks and sampler would write at once."""
         if not FREE_THREADED:
             self._codes.append(code)
             self.by_site[id(code) + lasti] = counts
 
     def get(self, code: CodeType | None, lasti: int) -> SiteCounts | None:
-        """The counts of a site, if it is known."""
+        """The counts of a site, or None if the sampler does not know it."""
         return self.by_site.get(id(code) + lasti)
 
     def values(self) -> Iterable[SiteCounts]:
-        """All counts."""
+        """The counts of all known sites."""
         return list(self.by_site.values())
 
     def clear(self) -> None:
-        """Forgets all."""
+        """Removes every site."""
         self.by_site.clear()
         self._codes.clear()
 
@@ -77,7 +77,7 @@ def _unset(*_: Any) -> Any:
 
 
 class State:
-    """What the hooks share with the sampler. The twin in C has one of its own with the same attributes."""
+    """What the hooks share with the sampler. The backend in C has its own State with the same attributes."""
 
     __slots__ = (
         "changed",
@@ -100,20 +100,19 @@ class State:
 
     def __init__(self) -> None:
         self.records: dict[int, TaskRecord] = {}
-        """By `id(task)`. An entry outlives its task until the address is used again or the sampler prunes it: a
-        callback at the death of each task would cost more than the question, which readers ask, whether the record is
-        of this one. The step hook does not ask: while somebody watches, ends are booked and the sampler drops what was
-        collected."""
+        """By `id(task)`. An entry outlives its task until the address is reused or the sampler prunes it: a callback at
+        the death of each task would cost more than checking on lookup that the record is of this task. The step hook
+        does not check: while steps are counted, ends are recorded and the sampler removes collected tasks."""
         self.loops: dict[Loop, LoopRecord] = {}
-        """The loops that run now. The key of one whose stop may not be seen is an `Unfollowed`."""
+        """The loops that run now. The key of a loop whose stop may go unnoticed is an `Unfollowed`."""
         self.changed: deque[TaskRecord] = deque()
         """Born, stepped or ended since the sampler looked; at most MOST_CHANGED."""
         self.lost = 0
-        """How many were not put there for want of room."""
+        """How many did not fit into `changed`."""
         self.site_aggregates = SiteAggregates()
         self.watching = False
         self.closed = False
-        """The probe has left: the tables stay empty. The collector does not look into those of the twin in C."""
+        """The probe has left and the tables stay empty, since the garbage collector does not visit those in C."""
         self.slow_threshold = 0.1
         self.origin_depth = 0
         self.named = 0
@@ -122,14 +121,14 @@ class State:
         self.on_loop: Callable[[Loop], LoopRecord] = _unset
         """Called for a loop that is not in `loops` yet."""
         self.on_slow: Callable[[LoopRecord, Any, TaskRecord | None, float, float], None] = _unset
-        """Called with loop, callback, record, start and duration (s) of a callback beyond the threshold."""
+        """Called with loop, callback, record, start and duration (s) of a callback longer than the threshold."""
         self.on_cancel: Callable[[Loop, AnyTask, Any], None] | None = None
-        """Called with loop, task and future when a cancelled future wakes a task (see cancels.py)."""
+        """Called with loop, task and future when a cancelled future wakes a task (see cancellation.py)."""
         self.on_error: Callable[[str, Exception], None] = _unset
-        """Called when a hook raised: it switches the hook off and tells the viewers."""
+        """Called when a hook raised: switches the hook off and reports it to the viewers."""
 
     def forget_loops(self) -> None:
-        """To be called whenever a loop leaves `loops`: the twin in C remembers the last one."""
+        """To be called whenever a loop is removed from `loops`: the backend in C caches the last one."""
 
 
 state: State = State() if shared is None else shared
@@ -138,14 +137,14 @@ loops = state.loops
 changed = state.changed
 site_aggregates = state.site_aggregates
 cancellers: dict[int, Canceller] = {}
-"""Of tasks that were cancelled, by their ids: see cancels.py."""
+"""Who cancelled each cancelled task, by task id: see cancellation.py."""
 settled: dict[int, Canceller] = {}
-"""Of those that have ended by it, until the sampler tells their ends."""
+"""The same for tasks that have ended by it, until the sampler reports their ends."""
 MOST_SETTLED = 2000
 
 
 class Unfollowed(weakref.ref[Any]):
-    """A loop among `loops` whose stop may not be seen: it is found like any other, and not kept alive."""
+    """Key in `loops` of a loop whose stop may go unnoticed: equal to the loop, without keeping it alive."""
 
     __slots__ = ()
     __hash__ = weakref.ref.__hash__
@@ -155,8 +154,8 @@ class Unfollowed(weakref.ref[Any]):
 
 
 def begin_loop(loop: Loop, record: LoopRecord, followed: bool) -> None:
-    """Books that a loop runs. `followed`: its stop will be seen (see `end_loop`)."""
-    loops.pop(loop, None)  # an entry keeps the key that it was made with
+    """Records that a loop runs. `followed`: its stop will be noticed (see `end_loop`)."""
+    loops.pop(loop, None)  # assigning to an existing entry would keep its old key
     state.forget_loops()
     record.followed = followed
     key: Any = loop if followed else Unfollowed(loop, end_loop)
@@ -164,7 +163,7 @@ def begin_loop(loop: Loop, record: LoopRecord, followed: bool) -> None:
 
 
 def end_loop(key: Any, pop: Callable[..., Any] = loops.pop, forget: Callable[[], None] = state.forget_loops) -> None:
-    """Books that a loop does not run any more. Relies on no global name: the interpreter may be ending."""
+    """Records that a loop stopped. Uses no global names, since the interpreter may be shutting down."""
     record = pop(key, None)
     if record is not None:
         record.followed = False
@@ -186,7 +185,7 @@ def current_task_of(loop: Loop) -> AnyTask | None:
 
 
 def make_first_step_callback() -> tuple[AnyTask, Any]:
-    """A task that has not begun and never will, and the callback that would run its first step."""
+    """A task that never starts, and the callback that would run its first step."""
     callbacks: list[Any] = []
 
     class Stub:
@@ -200,7 +199,7 @@ def make_first_step_callback() -> tuple[AnyTask, Any]:
         pass
 
     coro = nothing()
-    # The name keeps asyncio from counting it: the program's first task stays `Task-1`.
+    # With a name given, asyncio does not use up a number: the program's first task remains `Task-1`.
     task: Any = asyncio.Task(coro, loop=Stub(), name="")  # type: ignore[arg-type]
     task._log_destroy_pending = False
     coro.close()
@@ -208,13 +207,13 @@ def make_first_step_callback() -> tuple[AnyTask, Any]:
 
 
 def record_of(task: Any) -> TaskRecord | None:
-    """The record of a task. An entry may be of a dead task that had the same address, so it is asked."""
+    """The record of a task, or None. Checked, since an entry may be of a dead task that had the same address."""
     record = records.get(id(task))
     return record if record is not None and record() is task else None
 
 
 def adopt(task: AnyTask, loop: LoopRecord | None, predates_probe: bool = False) -> TaskRecord:
-    """The record of a task that was made without passing `create_task`, or (`predates_probe`) before the probe came."""
+    """The record of a task that bypassed the `create_task` hook or (`predates_probe`) is older than the probe."""
     record = record_of(task)
     if record is None:
         record = TaskRecord(task)
@@ -234,7 +233,7 @@ def adopt(task: AnyTask, loop: LoopRecord | None, predates_probe: bool = False) 
 
 
 def add_changed(record: TaskRecord) -> None:
-    """Hands a record to the sampler, if there is room; else that is counted, and its next step tries again."""
+    """Queues a record for the sampler. If there is no room, that is counted and the task's next step tries again."""
     if len(changed) < MOST_CHANGED:
         record.dirty = True
         changed.append(record)
@@ -243,7 +242,7 @@ def add_changed(record: TaskRecord) -> None:
 
 
 def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
-    """Books the end of the task of a record. Never calls `task.exception()`: it would silence "never retrieved"."""
+    """Records the end of a task. Never calls `task.exception()`, which would silence "never retrieved"."""
     if record.outcome:
         return
     record.ended = now
@@ -255,7 +254,7 @@ def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
         state.named += 1
         tell_end(record, task, error)
     elif record.steps_reported < 0 and not record.dirty and record.counted is None:
-        # No viewer has heard of it, and those that are told by name are enough: it need not even be kept.
+        # No viewer knows this task, and enough ends are reported by name already: only its site counts it.
         counts = site_aggregates.get(record.code, record.lasti)
         if counts is not None:
             counts.born += 1
@@ -275,7 +274,7 @@ def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
 
 
 def tell_end(record: TaskRecord, task: AnyTask, error: BaseException | None) -> None:
-    """What an end that is told by name needs, for the twin in C; not hot, since few are told so."""
+    """Collects what the report of an end by name needs. Also called by the backend in C; few ends are reported so."""
     if error is not None:
         record.failure = Failure(error, record.code)
     record.name = task_name(task)
@@ -285,7 +284,7 @@ def tell_end(record: TaskRecord, task: AnyTask, error: BaseException | None) -> 
 
 
 def settle(record: TaskRecord, task: AnyTask) -> None:
-    """Keeps who cancelled a task that has ended by it, and not by a later cancellation that nobody saw."""
+    """Keeps who cancelled a task that ended by that cancellation, and not by a later unseen one."""
     known = cancellers.pop(record.id, None)
     if known is None or record.outcome != protocol.CANCELLED:
         return
@@ -312,7 +311,7 @@ def new_table() -> dict[int, TaskRecord]:
 
 
 def prune(start: int, number: int) -> int:
-    """Forgets the records of tasks that are no more, in a part of the table. Returns the next start, or 0."""
+    """Removes the records of collected tasks from one part of the table. Returns where to continue, or 0."""
     if shared is not None:
         following: int = shared.records.prune(start, number)
         return following

@@ -1,4 +1,4 @@
-"""Which twin of the hooks this process has: those in C, or those in Python; and for the latter, why."""
+"""Which backend of the hooks this process uses, C or Python, and why not C."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import sys
 from typing import Any
 
 MOST_CHANGED = 200_000
-"""Records that may wait for the sampler; what changes beyond that is dropped and counted."""
+"""Most records that wait for the sampler; further changes are dropped and counted."""
 MOST_NAMED = 500
-"""Ended tasks that are told by name at once (fewer a second if it goes on), beside those that failed."""
+"""Most ends reported by name in one burst (fewer per second if it goes on), not counting failures."""
 
 
 FREE_THREADED = not getattr(sys, "_is_gil_enabled", lambda: True)()
-"""No lock of the interpreter's keeps threads apart: what one counts no other counts too."""
+"""Without a GIL two threads must not write the same counts."""
 
 
 def _load() -> tuple[Any, Any, str]:
@@ -24,7 +24,7 @@ def _load() -> tuple[Any, Any, str]:
     if FREE_THREADED:
         return None, None, "free-threaded"
     try:
-        # By the `__import__` of this module's own: where the probe was put in by pid, that knows where the file is.
+        # By this module's own `__import__`: after an attach by pid, its loader knows where the file is.
         module: Any = __import__("_native", globals(), None, ("make_state",), 1)
         state = module.make_state(MOST_CHANGED, MOST_NAMED)
     except ModuleNotFoundError:
@@ -35,4 +35,4 @@ def _load() -> tuple[Any, Any, str]:
 
 
 native, shared, why_pure = _load()
-"""The module in C and its state, or None and a word why not."""
+"""The C module and its state, or None and the reason."""

@@ -1,8 +1,8 @@
-"""Who cancelled a task: booked when a cancellation wakes it, while whoever called `cancel` is still on the stack.
+"""Who cancelled a task: recorded when a cancellation wakes it, while the caller of `cancel` is still on the stack.
 
-`Task.cancel` is C and can not be hooked. But it cancels what the task waits for, and that hands the task's wakeup to
-`loop.call_soon` with the cancelled future: there the hooks ask for a note. A task that waits for nothing at that
-moment (it has not begun, or is ready already) is cancelled without that, and who did it stays unknown.
+`Task.cancel` is C and cannot be hooked. But it cancels what the task waits for, and that hands the task's wakeup to
+`loop.call_soon` with the cancelled future, where the hooks call `note`. A task that waits for nothing at that
+moment (not started yet, or ready to run) is cancelled without a wakeup, so its canceller stays unknown.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from .records import TaskRecord
 
 MOST = 2000
-"""Tasks that were cancelled and have not ended; of more the oldest are forgotten."""
+"""Most cancelled tasks that have not ended; beyond that the oldest are forgotten."""
 MOST_AT_ONCE = 1000
-"""Between two looks of the sampler: who cancels ten thousand tasks at once pays for these only."""
+"""Most notes between two looks of the sampler: cancelling ten thousand tasks at once costs no more than these."""
 
 CALL, TIMEOUT, BODY, GROUP, END, INTERRUPT = "call", "timeout", "body", "group", "end", "interrupt"
 _HOWS = {
@@ -37,33 +37,33 @@ _HOWS = {
     "_cancel_all_tasks": END,
     "Runner._on_sigint": INTERRUPT,
 }
-"""Functions that cancel in somebody's name; of packages and the standard library, never of the program's own."""
+"""Functions of packages and the standard library that cancel on behalf of somebody else."""
 
 _name = tasks.Task.get_name
 _count = tasks.Task.cancelling
 
 
 class Canceller:
-    """Who called `cancel`, and how. Holds nothing of the program's but code.
+    """Who called `cancel`, and how. Holds no object of the program except code.
 
-    Eight slots and not nine: with nine it is as large as a TimerHandle, and where many tasks are cancelled those of the
-    program come to lie in the gaps between these; its collections then take a sixth more.
+    Eight slots and not nine: with nine it is as large as a TimerHandle, and where many tasks are cancelled the
+    program's timers fill the gaps between these objects; its garbage collections then take a sixth longer.
     """
 
     __slots__ = ("code", "count", "how", "lasti", "name", "steps", "task", "through")
 
     def __init__(self) -> None:
         self.how = CALL
-        self.task = 0  # that called it, or (GROUP) that failed, or (BODY) that left the group; 0: a callback
+        self.task = 0  # the task that called it, or (GROUP) that failed, or (BODY) that left the group; 0: a callback
         self.name = ""
-        self.code: CodeType | None = None  # the line of the user's that called it, if there is one
+        self.code: CodeType | None = None  # the line of user code that called it, if there is one
         self.lasti = -1
         self.through: tuple[int, str] | None = None  # the task that was cancelled, and took this one with it
-        self.steps = 0  # of the cancelled task, when it was
-        self.count = 0  # its `cancelling()`; 0: nobody has called its own `cancel`
+        self.steps = 0  # steps of the cancelled task at that time
+        self.count = 0  # its `cancelling()`; 0: its own `cancel` was not called
 
     def of(self, record: TaskRecord, task: Any) -> Canceller:
-        """The same, for another task that it cancels."""
+        """A copy for another task that this cancellation reaches."""
         found = Canceller()
         for slot in ("how", "task", "name", "code", "lasti", "through"):
             setattr(found, slot, getattr(self, slot))
@@ -85,25 +85,25 @@ budget = Budget()
 
 
 def refill() -> None:
-    """To be called at every look of the sampler."""
+    """Restores the budget; the sampler calls it at every look."""
     if budget.left >= 0:
         budget.left = MOST_AT_ONCE
 
 
 def clear() -> None:
-    """Forgets all."""
+    """Forgets every cancellation."""
     cancellers.clear()
     settled.clear()
 
 
 def of(record: TaskRecord, task: Any) -> Canceller | None:
-    """Who cancelled a task that goes on, if nobody has since."""
+    """Who cancelled a task that still runs, if no later cancellation is known."""
     known = cancellers.get(record.id)
     return known if known is not None and _count(task) == known.count else None
 
 
 def facts(known: Canceller | None, tables: Tables) -> dict[str, Any]:
-    """What viewers are told of it; nothing where it is not known."""
+    """The canceller in the protocol's format; empty if unknown."""
     if known is None:
         return {}
     who = {"how": known.how, "task": known.task, "name": known.name[:300]}
@@ -113,7 +113,7 @@ def facts(known: Canceller | None, tables: Tables) -> dict[str, Any]:
 
 
 def note(loop: Any, task: Any, future: Any) -> None:
-    """Books who cancels a task; called by the hooks with the cancelled future that wakes it. Never raises."""
+    """Records who cancels a task; called by the hooks with the cancelled future that wakes it. Never raises."""
     if budget.left <= 0:
         return
     budget.left -= 1
@@ -134,7 +134,7 @@ def _note(loop: Any, record: TaskRecord, task: Any, future: Any) -> None:
         _keep(record, _by_what_it_awaited(record, task, future))
         return
     current = current_task_of(loop)
-    if current is task:  # it was cancelled while it was ready, and is told now that it waits: by whom nobody knows
+    if current is task:  # it was cancelled while ready and takes effect now that it waits: the caller is unknown
         cancellers.pop(record.id, None)
         return
     frame: Any = sys._getframe(2)
@@ -146,7 +146,7 @@ def _note(loop: Any, record: TaskRecord, task: Any, future: Any) -> None:
         above = record_of(current)
         known = cancellers.get(above.id) if above is not None else None
         if above is not None and known is not None and _count(current) == known.count > 0:
-            found = known.of(record, task)  # it passes on what was done to itself
+            found = known.of(record, task)  # it passes its own cancellation on
             found.through = above.id, _name(current)
     _keep(record, found.of(record, task))
     for other in _awaiting(gathering):
@@ -187,7 +187,7 @@ def _find(found: Canceller, frame: Any, current: asyncio.Task[Any] | None) -> An
         if how is not None and found.how == CALL:
             found.how = how
         if how in (END, INTERRUPT):
-            return gathering  # who is further out has only been interrupted
+            return gathering  # frames further out were only interrupted
         if kind == sites.BOUNDARY or (kind == sites.RUNNER and before not in (-1, kind)):
             break
         if code.co_qualname == "_GatheringFuture.cancel":
@@ -208,7 +208,7 @@ def _find(found: Canceller, frame: Any, current: asyncio.Task[Any] | None) -> An
 
 
 def _is_loop(frame: Any) -> bool:
-    """Whether it is the loop that calls; uvloop's is in no frame but that of who has started it."""
+    """Whether the caller is the loop; uvloop leaves no frame but that of the code that started it."""
     file = frame.f_code.co_filename
     return frame.f_code is sites.LOOP or file == in_python.FILE or file.endswith("/uvloop/__init__.py")
 

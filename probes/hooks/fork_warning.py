@@ -1,8 +1,8 @@
-"""A fork of a program that has no thread but ours beside its first is not warned about: without us it would not be.
+"""Keeps Python from warning about a fork when the only additional threads are the probe's.
 
-Since 3.12 Python warns when a process with several threads forks (`DeprecationWarning`), and counts ours. No thread of
-ours holds a lock that a child needs, and a child has no probe. So while a fork goes on a filter answers for that
-warning alone, if all other threads are ours; with a thread of its own the program is warned as ever.
+Since 3.12 Python warns when a process with several threads forks (`DeprecationWarning`), and counts the probe's
+threads. They hold no lock that a child needs, and a child has no probe. So during a fork a filter suppresses that
+warning if all other threads are the probe's; a program with more threads is warned as usual.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Hush:
     __slots__ = ("_entry", "_ours")
 
     def __init__(self, ours: Callable[[], tuple[Iterable[int], int]]) -> None:
-        """`ours()`: the kernel's ids of threads that are, or were, the probe's, and how many more there are."""
+        """`ours()` returns the native ids of the probe's present and past threads, and how many more are starting."""
         self._ours = ours
         self._entry: tuple[Any, ...] | None = None
 
     def match(self, text: str) -> bool:
-        """Whether this is the warning, and the only threads are ours."""
+        """Whether this is the warning, and all additional threads are the probe's."""
         try:
             if "is multi-threaded, use of " not in text:
                 return False
@@ -35,19 +35,19 @@ class Hush:
             others = set(process.thread_ids()).difference(ids)
             ours = len(others) <= 1 + more
             if ours:
-                self.end()  # this was it; from 3.13 on it comes after all that is told of a fork
+                self.end()  # from 3.13 on the warning comes after the last fork callback
             return ours
         except Exception:
             return False
 
     def begin(self) -> None:
-        """Puts the filter first; what was warned about already stays so."""
+        """Inserts the filter in front, without resetting which warnings were already shown."""
         if sys.version_info >= (3, 12) and self._entry is None:
             self._entry = ("ignore", self, DeprecationWarning, None, 0)
             _filters().insert(0, self._entry)
 
     def end(self) -> None:
-        """Takes it out, if it is still there."""
+        """Removes the filter, if it is still there."""
         entry, self._entry = self._entry, None
         filters = _filters()
         for index, found in enumerate(filters):

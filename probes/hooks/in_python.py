@@ -1,7 +1,7 @@
-"""The hooks in Python: what runs per task and per step where those in C are not to be had. The app pays for each line.
+"""The hooks in Python: they run per task and per step in the program's thread where those in C are not available.
 
-Measured (`python -m benchmarks`): a `call_soon` that builds its handle in one Python call instead of four pays
-for most of the accounting, so the time that a task waits for its turn comes free.
+Measured (`python -m benchmarks`): a `call_soon` that builds its handle in one Python call instead of four saves most of
+the cost of the accounting.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ _STEP_NAMES = frozenset({"task_wakeup", "TaskWakeupMethWrapper", "__step", "__wa
 _step_class = type(make_first_step_callback()[1])
 """The C type of the callback that runs the first step of a task, which has neither name nor module."""
 _wakeup_class = type(len)
-"""Of the callback that runs the other steps, as of every bound method of C."""
+"""The type of the callback that runs the other steps: that of every bound method in C."""
 _Future = futures.Future
 
 
 def hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., AnyTask]:  # noqa: C901
-    """It does what asyncio's own does in its place, which pays for most of the registration.
+    """A `create_task` that makes the task itself as asyncio does, which saves most of the cost of registering it.
 
     With a task factory, in debug mode and for a closed loop, asyncio's own is called.
     """
@@ -119,15 +119,15 @@ def hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., An
                 record.code = code
                 record.lasti = frame.f_lasti
             if shared.watching:
-                # After its first step, or within a second, the sampler gets it.
+                # It is queued for the sampler after its first step, or by the sweep within a second.
                 record.origin = sites.stack_of(getframe(1), shared.origin_depth) if shared.origin_depth else None
                 record.histogram = not_yet
                 if free_threaded:
-                    begin(record)  # not while the sampler might do that, too
+                    begin(record)  # now: later the sampler might do it at the same time
                 table[key] = record
             else:
                 table[key] = record
-                if shared.watching:  # another thread has begun to count in between
+                if shared.watching:  # another thread has switched counting on in between
                     start_counting(record)
         except Exception as error:
             shared.on_error("create_task", error)
@@ -137,7 +137,7 @@ def hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., An
 
 
 def hook_any_create_task(original: Callable[..., AnyTask], native: bool, depth: int) -> Callable[..., AnyTask]:
-    """The same for factories, debug mode and loops of any kind. The caller is `depth` frames up."""
+    """A `create_task` for factories, debug mode and loops of any kind. The caller is `depth` frames up."""
     getframe = sys._getframe
 
     def create_task(self: Any, coro: Any, **kwargs: Any) -> AnyTask:
@@ -148,7 +148,7 @@ def hook_any_create_task(original: Callable[..., AnyTask], native: bool, depth: 
         task = original(self, coro, **kwargs)
         try:
             if not _is_task(task):
-                return task  # somebody's factory made something else: a future, a proxy
+                return task  # the program's factory made something else: a future, a proxy
             _register(self, task, coro, born, getframe(depth), nested if eager else None)
             if state.watching:
                 record = records[id(task)]
@@ -168,7 +168,7 @@ def hook_any_create_task(original: Callable[..., AnyTask], native: bool, depth: 
 
 
 def _name_given(kwargs: dict[str, Any], caller: Any) -> str | None:
-    """The name of a task that has ended before its creator could name it: 3.11 and 3.12 do that after this."""
+    """The name of an eager task that ended before its creator named it, which 3.11 and 3.12 do after creating it."""
     name = kwargs.get("name")
     if name is None and "name" in caller.f_code.co_varnames and sites.plumbing[caller.f_code.co_filename]:
         name = caller.f_locals.get("name")
@@ -176,7 +176,7 @@ def _name_given(kwargs: dict[str, Any], caller: Any) -> str | None:
 
 
 def _register(loop: Any, task: AnyTask, coro: Any, born: float, caller: Any, nested: float | None) -> None:
-    """`nested` is not None where the task may be eager: see `_book_eager`."""
+    """Makes the record of a new task. `nested` is not None if the task may be eager: see `_book_eager`."""
     record = TaskRecord(task)
     record.id = state.next_id()
     record.key = id(task)
@@ -185,7 +185,7 @@ def _register(loop: Any, task: AnyTask, coro: Any, born: float, caller: Any, nes
     known = loops.get(loop)
     record.loop = state.on_loop(loop) if known is None else known
     creator = current_task_of(loop)
-    # An eager task in its first step has no record yet; it keeps the id that it is given here.
+    # A creator that is an eager task in its first step has no record yet; it keeps the id that it gets here.
     record.parent = 0 if creator is None else adopt(creator, record.loop).id
     record.code, record.lasti = sites.of(coro, caller)
     if state.watching:
@@ -213,14 +213,14 @@ def _is_task(made: Any) -> bool:
 def _factory_of(loop: Any) -> Any:
     try:
         return loop.get_task_factory()
-    except Exception:  # a loop of somebody's own need not have that method
+    except Exception:  # a loop of the program's own need not have that method
         return None
 
 
 def strip_hook_frame(stack: list[Any], caller: Any) -> None:
-    """Makes of a creation stack that asyncio kept in debug mode what it would be without a hook's frame in it.
+    """Removes a hook's frame from the creation stack that asyncio keeps in debug mode.
 
-    asyncio keeps the ten innermost frames, so one that lies further out takes the place of ours.
+    asyncio keeps the ten innermost frames, so the next frame outwards is added instead.
     """
     for index in range(len(stack) - 1, -1, -1):
         if stack[index].filename == FILE and stack[index].name in ("create_task", "call_soon"):
@@ -233,7 +233,7 @@ def strip_hook_frame(stack: list[Any], caller: Any) -> None:
 
 FILE = strip_hook_frame.__code__.co_filename
 IN_BETWEEN = ("call_soon", "_see_cancel")
-"""What stands here on the stack between whoever cancels and who is told."""
+"""Code objects of this module that lie on the stack between the caller of `cancel` and the hook's note."""
 
 
 def _nested(loop: Loop) -> float:
@@ -242,16 +242,16 @@ def _nested(loop: Loop) -> float:
 
 
 def _book_eager(task: AnyTask, coro: Any, record: TaskRecord, born: float, nested: float) -> None:
-    """Books the first step of an eager task, which ran inside its creator's.
+    """Accounts the first step of an eager task, which ran inside its creator's step.
 
-    `nested` is what eager tasks had taken of that step before: what they took since, this one's children took.
-    The factory may be anybody's, so this asks the coroutine, not the factory, whether it has begun.
+    `nested` is the time that eager tasks had taken of the creator's step before; any more was taken by this task's
+    children. The factory may be any, so whether the task has begun is read from the coroutine.
     """
     record.eager = is_done(task) or getattr(coro, "cr_suspended", False) or getattr(coro, "gi_suspended", False)
     if not record.eager:
         return
     if is_done(task):
-        record.coro = name_of(coro)  # such a task does not know its coroutine any more
+        record.coro = name_of(coro)  # a finished eager task has no reference to its coroutine
     twin = record_of(task)
     if twin is not None:
         record.id = twin.id
@@ -264,7 +264,7 @@ def _book_eager(task: AnyTask, coro: Any, record: TaskRecord, born: float, neste
 
 
 class TimedHandle(events.Handle):
-    """asyncio's Handle which knows since when it is ready (`time.monotonic`). Whoever makes one fills it in."""
+    """asyncio's Handle with the time since which it is ready (`time.monotonic`); its creator sets all slots."""
 
     __slots__ = ("ready",)
 
@@ -310,10 +310,10 @@ def hook_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any], None]:  # noqa: C901
-    """`Handle._run` that times every callback of asyncio's loops and books it to its task.
+    """`Handle._run` that times every callback of asyncio's loops and accounts it to its task.
 
-    It does what asyncio's own does (3.11 to 3.15) in its place: a call to it would cost more than the booking.
-    What somebody else has put there is called.
+    It replaces asyncio's own (3.11 to 3.15) instead of calling it: the call would cost more than the accounting.
+    If the program has replaced `Handle._run`, that one is called.
     """
     handle_class = TimedHandle
     theirs = None if asyncios else original
@@ -332,15 +332,15 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
         args = self._args
         try:
             loop = known[self._loop]
-        except Exception:  # it is new, or no loop: anybody may set it
+        except Exception:  # it is new, or not a loop: the program may set `_loop` to anything
             other: Any = getattr(self, "_loop", None)
             loop = shared.on_loop(other)
-        loop.nested = 0.0  # of a step that was not timed
+        loop.nested = 0.0  # left over from a step that was not timed
         loop.started = started = clock()
         try:
             if theirs is not None:
                 theirs(self)
-            elif not args and args is not None:  # half the time of `*args`
+            elif not args and args is not None:  # twice as fast as `*args`
                 self._context.run(callback)
             elif args is not None and len(args) == 1:
                 self._context.run(callback, args[0])
@@ -398,16 +398,16 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
             if elapsed >= shared.slow_threshold:
                 shared.on_slow(loop, callback, None, started, elapsed)
         except Exception as error:
-            if shared.watching:  # else this is left under somebody's patch, and nothing is booked
+            if shared.watching:  # else the hook was left in place under another patch, and nothing is accounted
                 shared.on_error("run", error)
-        # As asyncio does: from 3.12 on the traceback of a failed task leads to this frame, and so back to the task.
+        # As asyncio does: from 3.12 on the traceback of a failed task refers to this frame, and so to the task.
         self = callback = args = owner = None
 
     return _run
 
 
 class _Broken:
-    """Handle, context and loop in one, of which the first call raises: it leaves a traceback through `Handle._run`."""
+    """Handle, context and loop in one; its first call raises, which leaves a traceback through `Handle._run`."""
 
     def __init__(self) -> None:
         self._callback, self._args, self._source_traceback = len, (), None
@@ -425,8 +425,8 @@ class _Broken:
 
 
 def _entry_of(original: Callable[[Any], None]) -> TracebackType | None:
-    """What a traceback through asyncio's own `Handle._run` begins with. Made anew each time: it leads to the frames
-    below it, and so does nothing that asyncio's own would not.
+    """The first entry of a traceback through asyncio's own `Handle._run`. Made anew each time, so that it keeps no more
+    frames alive than asyncio's own would.
     """
     broken = _Broken()
     original(broken)
@@ -438,7 +438,7 @@ def _entry_of(original: Callable[[Any], None]) -> TracebackType | None:
 
 
 def _tell_loop(handle: Any, error: BaseException, original: Callable[[Any], None]) -> None:
-    """What `Handle._run` does with an exception: the same context, words and traceback."""
+    """Reports an exception as `Handle._run` does: the same context, message and traceback."""
     ours = error.__traceback__
     entry = _entry_of(original)
     if entry is not None and ours is not None:
@@ -460,7 +460,7 @@ _counts_at = state.site_aggregates.by_site.get if isinstance(state, State) else 
 
 
 def _ended_unseen(record: TaskRecord, task: AnyTask, elapsed: float) -> bool:
-    """Whether a first step was the last one, and the end is counted now."""
+    """Counts a task whose first step was its last at its creation site only. False: it must be accounted as usual."""
     if (
         asyncios_done(task)
         and state.named >= MOST_NAMED
@@ -470,7 +470,7 @@ def _ended_unseen(record: TaskRecord, task: AnyTask, elapsed: float) -> bool:
         and error_of(task) is None
         and record.histogram is NOT_YET  # the sampler may have come in between
     ):
-        # No viewer has heard of it, and those that are told by name are enough: it need not even be kept.
+        # No viewer knows this task, and enough ends are reported by name already: only its site counts it.
         record.dirty = True
         record.histogram = None
         counts.born += 1
@@ -504,12 +504,12 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]: 
     not_yet = NOT_YET
 
     def _run(self: Any, callback: Any, args: Any, ready: float) -> None:  # noqa: C901
-        # As in `hook_run`; a handle of our own and a call of what both have in common cost half a step of uvloop.
+        # As in `hook_run`, repeated: a handle and a shared function would cost half a step of uvloop.
         try:
             loop = known[self]
         except Exception:
             loop = shared.on_loop(self)
-        loop.nested = 0.0  # of a step that was not timed
+        loop.nested = 0.0  # left over from a step that was not timed
         loop.started = started = clock()
         if args:
             callback(*args)
@@ -558,7 +558,7 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]: 
 
     def call_soon(self: Any, callback: Any, *args: Any, context: Context | None = None) -> Any:
         kind = type(callback)  # of all others the owner is not asked: it may be a proxy
-        # The first step of a task comes here before the task is registered.
+        # The first step of a task is scheduled before the task is registered.
         if kind is not first_step and (
             (kind is not wakeup and kind is not bound)
             or record_at(id(callback.__self__)) is None
@@ -573,6 +573,6 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]: 
 
 
 def _see_cancel(loop: Any, callback: Any, future: Any) -> None:
-    """A cancelled future that wakes a task: who cancels is on the stack now."""
+    """Notes who cancelled a future that wakes a task, while the caller is on the stack."""
     if callback.__name__ in _STEP_NAMES and isinstance(callback.__self__, tasks.Task) and state.on_cancel is not None:
         state.on_cancel(loop, callback.__self__, future)

@@ -1,11 +1,11 @@
-"""**The hot path**: what runs per task and per step inside somebody's program. Every line of it is paid for by the app.
+"""**The hot path**: hooks that run per task and per step inside the program. The program pays for every line.
 
-There are two twins: hooks in C (native/, asyncio's own methods are Python, so these cost a program nothing or less) and
-in Python (`pure`). What is booked (`book`) is turned into rows elsewhere, in another thread.
+There are two backends with the same behaviour: hooks in C (native/; asyncio's own methods are Python, so a program
+becomes no slower) and hooks in Python (in_python.py). The records they fill (accounting.py) become rows in another
+thread.
 
-The hooks replace methods of loop classes, never what a program sees of its own: no task factory is set, no
-coroutine is wrapped, no done-callback is added. `create_task` is always in; `run` and `call_soon` only while
-somebody watches (rule 2 of the design).
+The hooks replace methods of loop classes and change nothing else: no task factory is set, no coroutine is wrapped, no
+done-callback is added. `create_task` is always hooked; `run` and `call_soon` only while steps are counted.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ __all__ = [
 
 
 def _learn() -> Any:
-    """Lets the twin in C find out where this asyncio keeps what. None, and why, where it cannot."""
+    """Lets the backend in C find the slots of this asyncio's objects. Returns it, or None and the reason it cannot."""
     if shared is None:
         return None, why_pure
     try:
@@ -99,11 +99,11 @@ HANDLE_SLOTS = {
     "_context",
     "__weakref__",
 }
-"""What `call_soon` knows how to fill in; where asyncio's Handle has other slots, that hook stays out."""
+"""The slots that the `call_soon` hook fills in; if asyncio's Handle has others, the hook is not installed."""
 
 _native, _why = _learn()
 HOOKS = "C" if _native is not None else f"pure Python ({_why})"
-"""Which twin this is, and why, for people."""
+"""The backend in use, and the reason if it is not C; shown to users."""
 
 
 def hook_create_task(original: Callable[..., Any], native: bool) -> Any:
@@ -121,9 +121,9 @@ def hook_create_task(original: Callable[..., Any], native: bool) -> Any:
 
 
 _PLAIN = ("self", "coro", "name", "context")
-"""What `BaseEventLoop.create_task` takes up to 3.13.2; later it passes on what it is given."""
+"""Parameters of `BaseEventLoop.create_task` up to 3.13.2; later ones pass any keyword on."""
 _TAKES_KEYWORDS = 8
-"""In `co_flags`."""
+"""CO_VARKEYWORDS in `co_flags`: the function takes any keyword."""
 
 
 def hook_call_soon(original: Callable[..., Any]) -> Any:
@@ -134,7 +134,7 @@ def hook_call_soon(original: Callable[..., Any]) -> Any:
 
 
 def hook_run(original: Callable[[Any], None]) -> Any:
-    """`Handle._run` that times every callback of asyncio's loops and books it to its task."""
+    """`Handle._run` that times every callback of asyncio's loops and accounts it to its task."""
     asyncios = is_asyncios(original)
     return in_python.hook_run(original, asyncios) if _native is None else _native.hook("run", original, None, asyncios)
 
@@ -150,7 +150,7 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Any:
 
 
 def is_asyncios(function: Any) -> bool:
-    """Whether a function is asyncio's own, and not one that somebody has put in its place."""
+    """Whether a function is asyncio's own and has not been replaced."""
     code = getattr(function, "__code__", None)
     return code is not None and code.co_filename in (
         events.Handle.__init__.__code__.co_filename,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _ASYNCIOS = base_events.BaseEventLoop.run_forever.__code__.co_filename
-"""What asyncio's own `run_forever` starts it also says the stop of, as uvloop does; others may not."""
+"""Code that announces the stop of each loop it starts: asyncio's `run_forever`. Others may not."""
 
 
 class Loops:
@@ -41,12 +41,12 @@ class Loops:
         self.on_unhandled: Callable[[dict[str, Any]], None] = lambda _context: None
 
     def install(self) -> None:
-        """Hooks the births of tasks on every class of loops there is and will be, and finds the loops that run."""
+        """Hooks `create_task` of every present and future loop class, and finds the loops that already run."""
         install.state.on_loop = self.known
         add = self._registry.add
         add(Hook("loop start", events, "_set_running_loop", self._hook_running))
         if hasattr(asyncio, "_set_running_loop"):
-            # uvloop takes the function from the package when it is imported, not from the module.
+            # uvloop imports the function from the package, not from the module.
             add(Hook("loop start", asyncio, "_set_running_loop", self._hook_running))
         add(Hook("new loop classes", events.AbstractEventLoop, "__init_subclass__", self._hook_subclass))
         self._hook_class(base_events.BaseEventLoop)
@@ -62,7 +62,7 @@ class Loops:
 
     def _hook_class(self, cls: type) -> None:
         if any(base in self._hooked for base in cls.__mro__):
-            return  # it inherits the hooks, or passes them when it calls super()
+            return  # it inherits the hooks, or calls them through super()
         self._hooked.append(cls)
         native = cls is base_events.BaseEventLoop
         add = self._registry.add
@@ -83,7 +83,7 @@ class Loops:
     def watch(self) -> None:
         """Puts the step hooks in."""
         self._watching = True
-        # Handle._run too where only foreign loops run: their timed steps pass it.
+        # Handle._run as well if only foreign loops run: their timed steps pass through it.
         self._registry.add(Hook("run", events.Handle, "_run", install.hook_run))
         for cls in self._hooked:
             self._hook_steps(cls)
@@ -97,9 +97,10 @@ class Loops:
         self._registry.remove("run")
 
     def known(self, loop: Loop) -> LoopRecord:
-        """The record of a loop; a new one for a loop that is met for the first time. Never raises: steps call it.
+        """The record of a loop; a new one for a loop that is seen for the first time. Never raises: steps call it.
 
-        What is no loop, or has a hash that fails, gets one that no viewer sees: anybody may set `Handle._loop`.
+        The program may set `Handle._loop` to anything: an object that is not a loop, or whose hash fails, gets a record
+        that no viewer sees.
         """
         if not issubclass(type(loop), events.AbstractEventLoop):
             return self._nobodys
@@ -111,7 +112,7 @@ class Loops:
             if record is None:
                 record = self._known[loop] = self._new(loop)
             if events._get_running_loop() is loop:
-                # Met in its own thread before its start was seen: uvloop was imported before the probe came.
+                # Its start was not seen, since uvloop was imported before the probe was installed.
                 self._started(loop, (get_ident(), get_native_id(), 0), False)
         except Exception as error:
             self._registry.fail("loop start", error)
@@ -157,7 +158,7 @@ class Loops:
         def call_exception_handler(loop: Any, context: dict[str, Any]) -> None:
             try:
                 stack = context.get("source_traceback")
-                if stack:  # debug mode of a loop whose handles do not show theirs
+                if stack:  # debug mode of a loop whose handles do not expose their stack
                     install.strip_hook_frame(stack, None)
                 self.on_unhandled(context)
             except Exception as error:
@@ -186,26 +187,26 @@ class Loops:
 def _is_closed(loop: Loop) -> bool:
     try:
         return loop.is_closed()
-    except Exception:  # a class of the program's
+    except Exception:  # raised by a class of the program
         return False
 
 
 def _end_unseen(record: LoopRecord) -> None:
-    """What a loop was in when the hooks came is over: it has been stopped, or is started."""
+    """The callback that a loop was in when the hooks were installed is over: the loop stopped, or starts again."""
     unseen = record.unseen
     if unseen is not None and not unseen.ended:
         unseen.ended = monotonic()
 
 
 def kind_of(loop: Loop) -> str:
-    """`asyncio`, `uvloop`, or the name of the class of a loop of somebody else's."""
+    """`asyncio`, `uvloop`, or the class name of any other loop."""
     cls = type(loop)
     package = cls.__module__.partition(".")[0]
     return package if package in ("asyncio", "uvloop") else cls.__qualname__
 
 
 def is_foreign(cls: type) -> bool:
-    """Whether a class of loops does not build on asyncio's own (uvloop)."""
+    """Whether a loop class does not derive from asyncio's BaseEventLoop (uvloop does not)."""
     return (
         issubclass(cls, events.AbstractEventLoop)
         and not issubclass(cls, base_events.BaseEventLoop)
@@ -226,7 +227,7 @@ def _foreign_classes() -> list[type]:
 
 
 def depth_of(frame: Any) -> int:
-    """How many frames a stack has."""
+    """The number of frames of a stack."""
     depth = 0
     while frame is not None:
         depth += 1
@@ -235,10 +236,10 @@ def depth_of(frame: Any) -> int:
 
 
 def running_loops() -> list[tuple[Loop, tuple[int, int, int]]]:
-    """Loops that run now, with their thread: its identity, its native id (0: not known) and its depth of stack.
+    """Loops that run now, each with its thread's identity, native id (0: unknown) and stack depth below the loop.
 
     A loop leaves a frame of `run_forever` or of `Runner.run` on the stack of its thread; a uvloop that was
-    started by hand leaves none and is met when it next makes a task.
+    started without Runner leaves none and is found when it next creates a task.
     """
     codes: dict[Any, Callable[[Any], Any]] = {
         base_events.BaseEventLoop.run_forever.__code__: lambda frame: frame.f_locals.get("self"),
@@ -254,13 +255,13 @@ def running_loops() -> list[tuple[Loop, tuple[int, int, int]]]:
                 found.append((loop, (thread, native_id(thread), depth_of(frame))))
                 break
             frame = frame.f_back
-    top = frame = None  # type: ignore[assignment]  # one of these may be of this very call
+    top = frame = None  # type: ignore[assignment]  # one of these may be the frame of this call
     return found or _running_without_frames()
 
 
 def frames_of_others() -> dict[int, Any]:
-    """What each thread but this one does. With its own frame in it a local name would be a cycle, in which the frames
-    of the program stay, and what they hold, until somebody collects garbage.
+    """The current frame of each thread except this one. Its own frame in a local name would be a reference cycle, which
+    would keep frames of the program alive until the next garbage collection.
     """
     frames: dict[int, Any] = sys._current_frames()
     frames.pop(get_ident(), None)
@@ -268,7 +269,7 @@ def frames_of_others() -> dict[int, Any]:
 
 
 def _running_without_frames() -> list[tuple[Loop, tuple[int, int, int]]]:
-    """Loops of somebody else's that were started by hand; their thread is known when they first answer the watchdog."""
+    """Foreign loops that were started without Runner; their thread is known when they first answer the watchdog."""
     kinds = set(_foreign_classes())
     if not kinds:
         return []
@@ -277,14 +278,14 @@ def _running_without_frames() -> list[tuple[Loop, tuple[int, int, int]]]:
 
 
 def native_id(thread: int) -> int:
-    """The number that the kernel gives a thread; 0 where that is not known."""
+    """The native id of a thread; 0 if unknown."""
     threading = sys.modules.get("threading")
     known = getattr(threading, "_active", {}).get(thread) if threading is not None else None
     return getattr(known, "native_id", None) or 0
 
 
 def row_of(record: LoopRecord, loop: Loop, lag: float) -> list[Any]:
-    """The wire.LOOP_ROW of a loop; `lag` in seconds is what the viewer has not been told of yet."""
+    """The protocol.LOOP_ROW of a loop; `lag` (s) is the worst since the viewer's last row."""
     now = monotonic()
     since = record.since
     open_interval = now - since if since else 0.0
@@ -306,9 +307,9 @@ def row_of(record: LoopRecord, loop: Loop, lag: float) -> list[Any]:
 
 
 def _timers(record: LoopRecord, loop: Loop) -> int | None:
-    """How many timers of a loop are set: asyncio's own count of the cancelled ones drifts, so they are looked at.
+    """The number of active timers of a loop. asyncio's own count of cancelled ones drifts, so each timer is checked.
 
-    Not again before fifty times as long as that took, and in slices, between which the program may have the GIL.
+    In slices that give up the GIL, and at most 2 % of the time.
     """
     now = monotonic()
     if now < record.timers_due:
@@ -318,7 +319,7 @@ def _timers(record: LoopRecord, loop: Loop) -> int | None:
         return None
     try:
         cancelled = sum(sum(map(_cancelled, timers[at : at + 5000])) for at in range(0, len(timers), 5000))
-    except Exception:  # handles of somebody else's
+    except Exception:  # raised by handles of the program's own
         cancelled = 0
     record.timers = max(len(timers) - cancelled, 0)
     record.timers_due = now + 50 * (monotonic() - now)
@@ -329,16 +330,16 @@ _cancelled = attrgetter("_cancelled")
 
 
 def static_of(record: LoopRecord) -> list[Any]:
-    """The wire.LOOP_STATIC of a loop."""
+    """The protocol.LOOP_STATIC of a loop."""
     threading = sys.modules.get("threading")
     known = getattr(threading, "_active", {}).get(record.thread) if threading is not None else None
     return [record.id, record.kind[:300], record.thread_native, str(getattr(known, "name", "") or "")[:300]]
 
 
 def _busy_by_cpu(record: LoopRecord, busy: float) -> float:
-    """The busy seconds of a loop that is not clocked: what was known, and what its thread has worked since then.
+    """The busy seconds of a loop that is not clocked: those known so far plus the CPU time of its thread since then.
 
-    What it worked before is no part of them: a thread that becomes known late would seem to have done all of it now.
+    CPU time from before the thread became known is left out; it would all seem to be spent now.
     """
     cpu = thread_cpu(record)
     if record.cpu_before is None:
@@ -352,7 +353,7 @@ def thread_cpu(record: LoopRecord) -> float:
 
 
 def state_of(record: Any, task: Any, running: Any) -> int:
-    """The state of a live task, by reading: `_fut_waiter` is None or done while it waits for its turn."""
+    """The state of a live task, read from the task: `_fut_waiter` is None or done while it is ready to run."""
     if task is running:
         return protocol.RUNNING
     if is_done(task):

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 
 class TaskRecord(weakref.ref["AnyTask"]):
-    """What is known of one task, and the weak reference to it. Clocks are `time.monotonic`, durations seconds."""
+    """The record of one task, and a weak reference to it. See above for its states."""
 
     __slots__ = (
         "born",  # None when the task is older than the probe
@@ -70,13 +70,13 @@ class TaskRecord(weakref.ref["AnyTask"]):
         "max_step",
         "name",  # set at the end of the task
         "origin",  # the creation stack, innermost first, while a viewer wants origins
-        "outcome",  # a state of wire.STATES from DONE on, or 0
-        "parent",  # id of a task, or wire.NO_TASK
-        "predates_probe",  # than the probe
+        "outcome",  # an index of protocol.STATES from DONE on, or 0
+        "parent",  # id of a task, or protocol.NO_TASK
+        "predates_probe",  # made before the probe was installed
         "scheduled",
-        "site",  # the sampler's own: index into the sites
+        "site",  # number of its creation site; set by the sampler
         "steps",
-        "steps_reported",  # the sampler's own: steps that are in the counts of loop and site; -1 before its birth is
+        "steps_reported",  # steps that the sampler has added to the loop's; -1 while it does not know the task
     )
 
     born: float | None
@@ -125,9 +125,9 @@ def begin(record: TaskRecord) -> bool:
     try:
         if record.histogram is not NOT_YET:
             return False
-    except AttributeError:  # it is being born
+    except AttributeError:  # it is still being made
         return False
-    # Without a call, so that no other thread comes in between.
+    # Without a call, so that no other thread can run in between.
     record.busy = record.scheduled = record.max_step = 0.0
     record.steps = record.outcome = record.site = 0
     record.coro = record.failure = record.name = record.counted = record.histogram = None
@@ -144,7 +144,7 @@ class LoopClock:
 
     __slots__ = (
         "busy",
-        "followed",  # True: its stop will be seen, and until then asyncio's own code runs it
+        "followed",  # True: asyncio's own code runs it, and its stop will be noticed
         "nested",  # time of eager first steps inside the step that runs
         "started",  # start of the callback that runs now, or 0.0
         "steps",
@@ -171,22 +171,22 @@ class UnseenCallback:
         self.since = since  # when the hooks were installed
         self.ended = 0.0  # when the loop stopped or was started again; 0.0: it was not
         self.samples: list[Any] = []  # of the watchdog
-        self.waited = 0.0  # what its thread had waited for a processor by then
+        self.waited = 0.0  # how long its thread had waited for a CPU by then
         self.task: TaskRecord | None = None
         self.name = self.what = ""  # the name of the task; its coroutine, or the callback
 
 
 class LoopRecord(LoopClock):
-    """What is known of one event loop."""
+    """The record of one event loop."""
 
     __slots__ = (
         "__weakref__",
         "answered",  # when the loop last answered a beat
-        "beat_sent",  # when the watchdog asked the loop for a sign of life; 0.0: none is under way
-        "between",  # samples since then of a loop that is not clocked
-        "blocked_since",  # the watchdog's own, see slow.py
+        "beat_sent",  # when the watchdog sent the beat that is not answered yet; 0.0: none
+        "between",  # samples since that beat, of a loop that is not clocked
+        "blocked_since",  # used by the watchdog only
         "busy_before",  # `busy` at the watchdog's last look
-        "clocked",  # False: the loop passes no hook for plain callbacks (uvloop)
+        "clocked",  # False: plain callbacks of the loop pass no hook (uvloop)
         "cpu_before",  # CPU seconds of its thread that `busy` does not count; None until the thread is known
         "depth",  # stack frames below the loop
         "id",
@@ -195,11 +195,11 @@ class LoopRecord(LoopClock):
         "lag_peak",
         "ref",
         "samples",
-        "schedules",  # True: the time that a task waits for its turn is known
+        "schedules",  # True: the scheduled time of its tasks is known
         "thread",
         "thread_native",
-        "timers",  # how many are set, as counted last
-        "timers_due",  # when they may be counted again
+        "timers",  # number of active timers at the last count
+        "timers_due",  # when timers may be counted again
         "unseen",  # the callback that ran when the hooks were installed; None: it is over
     )
 
@@ -232,13 +232,13 @@ class LoopRecord(LoopClock):
 
     @property
     def since(self) -> float:
-        """Since when the callback that runs now has been running, as far as is known; 0.0: none runs."""
+        """The start of the current callback, or a later moment if that was not seen; 0.0: none runs."""
         started, unseen = self.started, self.unseen
         return started or (unseen.since if unseen is not None else 0.0)
 
 
 class SiteCounts:
-    """What happened at one creation site since watching began."""
+    """Counts of one creation site since counting began."""
 
     __slots__ = ("born", "busy", "cancelled", "ended", "failed", "site", "steps", "untold")
 
@@ -246,7 +246,7 @@ class SiteCounts:
         self.site = site  # its number in the tables
         self.born = self.ended = self.failed = self.cancelled = self.steps = 0
         self.busy = 0.0
-        self.untold = 0  # booked since the sampler looked, without an event
+        self.untold = 0  # ends since the sampler's last look that have no event
 
 
 if native is not None and not TYPE_CHECKING:
@@ -267,7 +267,7 @@ class TracebackBudget:
         self._kinds: set[tuple[int, int]] = set()
 
     def refill(self, elapsed: float) -> None:
-        """To be called by the sampler, with the seconds since it was last called."""
+        """Adds to the budget; the sampler calls it with the seconds since its last call."""
         self._left = min(self._left + elapsed * self.A_SECOND, float(self.A_SECOND))
         if self._left >= 1.0:
             self._kinds.clear()
@@ -320,7 +320,7 @@ class Histogram:
         self.schedules = [0] * self.BUCKETS
 
     def add(self, step: float, scheduled: float | None) -> None:
-        """Books one step and, where it is known, how long it waited for its turn (seconds)."""
+        """Adds one step and, if known, how long it was ready before (seconds)."""
         self.steps[min(int(step * 1e6).bit_length(), 31)] += 1
         if scheduled is not None:
             self.schedules[min(int(scheduled * 1e6).bit_length(), 31)] += 1
@@ -334,11 +334,12 @@ def name_of(coro: Any) -> str:
 
 asyncios_done: Callable[[Any], bool] = tasks.Task.done
 asyncios_cancelled: Callable[[Any], bool] = tasks.Task.cancelled
-"""Of the C tasks, and of subclasses whatever they have in its place. TypeError for a task in Python."""
+"""The methods of C tasks, called without looking at subclasses' overrides. They raise TypeError for a task in
+Python."""
 
 
 def is_done(task: Any) -> bool:
-    """Whether a task is done; False if a class of the program's cannot say."""
+    """Whether a task is done; False if a task class of the program fails to answer."""
     try:
         return asyncios_done(task)
     except TypeError:
@@ -350,7 +351,7 @@ def is_done(task: Any) -> bool:
 
 
 def is_cancelled(task: Any) -> bool:
-    """Whether a task was cancelled; False if a class of the program's cannot say."""
+    """Whether a task was cancelled; False if a task class of the program fails to answer."""
     try:
         return asyncios_cancelled(task)
     except TypeError:
@@ -371,7 +372,7 @@ def error_of(task: Any) -> BaseException | None:
 
 
 def task_name(task: Any) -> str:
-    """The name of a task; empty where a class of the program's has a `get_name` that fails."""
+    """The name of a task; empty if the `get_name` of the program's task class fails."""
     try:
         return str(task.get_name())
     except Exception:
@@ -386,4 +387,4 @@ def coro_name(task: AnyTask, stepped: bool = False) -> str:
 
 
 _GET_CORO_CRASHES = (3, 12, 0) <= sys.version_info < (3, 12, 2)
-"""There `get_coro()` of a task that ended in its eager first step returns NULL: a segmentation fault (3.12.1)."""
+"""In these versions `get_coro()` of a task that ended in its eager first step returns NULL: a segmentation fault."""

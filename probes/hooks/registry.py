@@ -1,4 +1,4 @@
-"""Which hooks are on. A hook that raises is taken out and told, never propagated; what is not ours is left."""
+"""Installs and removes hooks. A hook that raises is removed and reported; replacements by others are left alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Hook:
     __slots__ = ("_make", "_own", "_replacement", "attribute", "name", "target")
 
     def __init__(self, name: str, target: Any, attribute: str, make: Callable[[Any], Any]) -> None:
-        """`make(original)` returns the replacement. `name` is what viewers are told."""
+        """`make(original)` returns the replacement. `name` is shown to viewers."""
         self.name = name
         self.target = target
         self.attribute = attribute
@@ -32,7 +32,7 @@ class Hook:
         return self._replacement is not None
 
     def install(self) -> None:
-        """Puts the replacement in the place of what is there now; it looks like it in name and signature."""
+        """Replaces the attribute; the replacement has the name and signature of the original."""
         if self.on:
             return
         self._own = vars(self.target).get(self.attribute, _MISSING)
@@ -48,7 +48,7 @@ class Hook:
         self._replacement = replacement
 
     def remove(self) -> bool:
-        """Restores what was there. False, and nothing done, where somebody has put another thing on top."""
+        """Restores the original. Does nothing and returns False if the hook itself has been replaced since."""
         if not self.on:
             return True
         if vars(self.target).get(self.attribute) is not self._replacement:
@@ -62,23 +62,23 @@ class Hook:
 
 
 class Registry:
-    """The hooks of a probe, and what became of them."""
+    """The hooks of a probe: those installed, those left in place, and those that failed."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
-        """`tell(text)` is given one line when a hook is switched off, or could not be removed."""
+        """`tell(text)` is called with one line when a hook is switched off or cannot be removed."""
         self._tell = tell
         self.hooks: list[Hook] = []
         self._left: list[Hook] = []
         self.failed: dict[str, str] = {}
 
     def add(self, hook: Hook) -> None:
-        """Puts a hook in, unless one of its name has failed before."""
+        """Installs a hook, unless one of the same name has failed before."""
         if hook.name in self.failed:
             return
         for left in [left for left in self._left if (left.target, left.attribute) == (hook.target, hook.attribute)]:
             self._left.remove(left)
             if not left.remove():
-                self.hooks.append(left)  # it works on under what covers it; a second one would count twice
+                self.hooks.append(left)  # it still works below the other replacement; a second would count twice
                 return
         try:
             hook.install()
@@ -88,7 +88,7 @@ class Registry:
             self.hooks.append(hook)
 
     def remove(self, name: str) -> None:
-        """Takes out the hooks of a name; one that somebody has covered stays and is told."""
+        """Removes the hooks of a name; one that has been replaced since stays and is reported."""
         for hook in [hook for hook in self.hooks if hook.name == name]:
             self.hooks.remove(hook)
             if not hook.remove():
@@ -96,12 +96,12 @@ class Registry:
                 self._tell(f"{hook.name} left in place: something else has replaced {hook.attribute} since")
 
     def remove_all(self) -> None:
-        """Takes out every hook, the last one first."""
+        """Removes every hook, the last one first."""
         for hook in reversed(self.hooks[:]):
             self.remove(hook.name)
 
     def fail(self, name: str, error: Exception) -> None:
-        """Switches a hook off for good because it raised. Never raises itself: hooks call it inside the program."""
+        """Removes a hook for good because it raised. Never raises itself: hooks call it inside the program."""
         try:
             if name in self.failed:
                 return

@@ -1,9 +1,9 @@
-"""Coroutines that were never awaited: who, and at which line they were dropped. Costs nothing until there is one.
+"""Coroutines that were never awaited, and the line at which they were dropped. Costs nothing until there is one.
 
-Python calls `warnings._warn_unawaited_coroutine` for each, by that name. A function in its place that called it would
-stand on the stack between it and the program: `stacklevel` would count it, and a traceback of `-W error` would show
-it. So what stands there is the same code with another view of its globals, which notes the coroutine when the code
-looks up what it warns with. What the program sees and prints stays as it is, to the letter.
+Python calls `warnings._warn_unawaited_coroutine` for each, by that name. A wrapper around it would add a frame to the
+stack: `stacklevel` would count it, and a traceback under `-W error` would show it. So the replacement is the same code
+with another mapping as its globals, which notes the coroutine when the code looks up `warn`. The warning that the
+program sees does not change.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from types import CodeType
 
 MOST = 200
-"""That wait to be told; what comes beyond is counted."""
+"""Most coroutines that wait to be reported; further ones are counted."""
 
 
 class Unawaited:
-    """A coroutine that was dropped. `stack` is where, outermost first, the innermost last."""
+    """A coroutine that was dropped. `stack` is where, outermost first."""
 
     __slots__ = ("code", "made_here", "name", "stack")
 
@@ -46,26 +46,26 @@ class Unawaited:
 
 
 def is_pythons(function: Any) -> bool:
-    """Whether it is Python's own, and not what somebody has put in its place: that is left alone."""
+    """Whether a function is Python's own; a replacement by the program is left alone."""
     return isinstance(function, FunctionType) and sites.is_stdlib(function.__code__.co_filename)
 
 
 def pop_top() -> int:
-    """The instruction that drops the result of an expression that nobody uses."""
+    """The instruction that discards the result of an expression."""
     from opcode import opmap
 
     return opmap["POP_TOP"]
 
 
 class Unawaiteds:
-    """What was dropped since it was last asked for."""
+    """The coroutines that were dropped since the last look."""
 
     def __init__(self) -> None:
         self.found: list[Unawaited] = []
         self.lost = 0
 
     def install(self, registry: Registry) -> None:
-        """Puts the hook in, where Python still has what it takes the place of."""
+        """Installs the hook, if this Python has the function."""
         original = getattr(warnings, "_warn_unawaited_coroutine", None)
         if is_pythons(original):
             registry.add(Hook("never awaited", warnings, "_warn_unawaited_coroutine", self._hook))
@@ -82,7 +82,7 @@ class Unawaiteds:
 
 
 class _Names(dict[str, Any]):
-    """The globals of a function, as they are now; when it looks up how to warn, its coroutine is noted."""
+    """The live globals of a function, which note its coroutine when it looks up how to warn."""
 
     __slots__ = ("_code", "_globals", "_take")
 

@@ -1,1 +1,1 @@
-"""What is wrong with a program, said by itself: rules over the store, hysteresis, thresholds. See docs/findings.md."""
+"""Detects what is wrong with a program: rules over the store, hysteresis and thresholds. See docs/findings.md."""

@@ -1,4 +1,4 @@
-"""The columns of the table of findings, one declaration each; see `monitor.store.columns`."""
+"""The columns of the table of findings, one declaration each, like those of `monitor.store.columns`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from monitor.store.column import Column
 from monitor.store.labels import site_text
 
 GLYPHS = {"bad": "✗", "warn": "!"}
-"""Beside the words, so that the weight is seen without colour."""
+"""Shown with the title, so that the weight is visible without colour."""
 
 _ORDER = {kind.key: number for number, kind in enumerate(KINDS)}
 
@@ -18,27 +18,27 @@ FINDINGS: tuple[Column[Finding], ...] = (
         "kind",
         "Finding",
         24,
-        "what is wrong: ✗ something is broken, ! something will be",
+        "the problem: ✗ something is broken, ! something will break",
         lambda f, s: f"{GLYPHS[f.kind.weight]} {f.kind.title}",
-        lambda f, s: (f.dismissed, _ORDER[f.sign.kind], f.since, f.id),
+        lambda f, s: (f.dismissed, _ORDER[f.observed.kind], f.since, f.id),
         descending=False,
     ),
     Column(
         "text",
         "Evidence",
         40,
-        "who, and the figures",
-        lambda f, s: f"(dismissed) {f.sign.text}" if f.dismissed else f.sign.text,
-        lambda f, s: f.sign.text,
+        "the tasks or lines involved, and the figures",
+        lambda f, s: f"(dismissed) {f.observed.text}" if f.dismissed else f.observed.text,
+        lambda f, s: f.observed.text,
         descending=False,
     ),
     Column(
         "site",
         "Line",
         26,
-        "the line that it is about",
-        lambda f, s: site_text(f.sign.site, s),
-        lambda f, s: site_text(f.sign.site, s),
+        "the line that causes it",
+        lambda f, s: site_text(f.observed.site, s),
+        lambda f, s: site_text(f.observed.site, s),
         priority=2,
         descending=False,
     ),
@@ -46,7 +46,7 @@ FINDINGS: tuple[Column[Finding], ...] = (
         "since",
         "Since",
         6,
-        "for how long",
+        "how long it has lasted",
         lambda f, s: fmt.age(max(s.now - f.since, 0.0)),
         lambda f, s: s.now - f.since,
         unit="s",

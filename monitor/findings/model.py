@@ -1,4 +1,4 @@
-"""What a rule sees, and what becomes of it: a sign of a moment, a finding that lasts."""
+"""The observation that a rule makes at one moment, and the finding that observations add up to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Figure = float | int | str | None
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the program that belongs to a finding, with what is said of it."""
+    """A line of the program that belongs to a finding, with a remark about it."""
 
     text: str
     site: Site | None
@@ -25,21 +25,21 @@ class Line:
 
     @property
     def is_frame(self) -> bool:
-        """Whether it is one frame of a stack, outermost first: nothing is said of it."""
+        """Whether it is one frame of a stack (listed outermost first), without a remark."""
         return self.site is not None and not self.text and self.task is None and self.name is None
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a rule sees now. `subject` is the same from look to look.
+    """What a rule detects at one moment. `subject` identifies it from one evaluation to the next.
 
-    A sign that is not `strong` lies near the threshold: it keeps a finding, and does not make one. `at_once` ones
-    need not last: the rule has looked at a whole stretch of time already.
+    An observation that is not `strong` is near the threshold: it keeps a finding alive but does not start one. One
+    that is `at_once` need not last: the rule has looked at a window of time already.
     """
 
     kind: str
     subject: Hashable
-    text: str  # one line: what is the matter, with figures
+    text: str  # the problem in one line, with figures
     strong: bool = True
     at_once: bool = False
     task: int | None = None
@@ -47,20 +47,20 @@ class Observation:
     site: Site | None = None
     lines: tuple[Line, ...] = ()
     evidence: Mapping[str, Figure] = field(default_factory=dict)
-    since: float | None = None  # where the rule knows it better than the first look that saw it
+    since: float | None = None  # if the rule knows it better than the first evaluation that saw it
 
 
 @dataclass(slots=True)
 class Finding:
-    """Something that is wrong with the program, as long as it is."""
+    """A problem of the program, from its first report until it has stayed away for the hold time."""
 
     id: int
-    sign: Observation  # the newest
+    observed: Observation  # the newest
     since: float
     seen: float  # when its cause was last seen
     dismissed: bool = False
 
     @property
     def kind(self) -> Kind:
-        """What kind it is of."""
-        return BY_KEY[self.sign.kind]
+        """The declaration of its kind."""
+        return BY_KEY[self.observed.kind]

@@ -29,7 +29,7 @@ def change_object(change: Change) -> Object:
 
 def finding_object(finding: Finding) -> Object:
     """A finding with its evidence."""
-    sign, kind = finding.sign, finding.kind
+    sign, kind = finding.observed, finding.kind
     return {
         "id": finding.id,
         "kind": kind.key,

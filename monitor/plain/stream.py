@@ -132,7 +132,7 @@ class Stream:
     def _findings(self, tick: frames.Tick) -> Iterator[Object]:
         """What came to be wrong, and what is over. A piece of a tick is not the whole picture."""
         if tick.loops:
-            for change in self.findings.look(self.store):
+            for change in self.findings.evaluate(self.store):
                 yield plain_findings.change_object(change)
 
     def _loops(self) -> Iterator[Object]:

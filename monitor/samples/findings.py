@@ -37,14 +37,14 @@ def finder() -> Finder | None:
     findings = Findings()
 
     def find(store: Store) -> list[SeenFinding]:
-        findings.look(store)
+        findings.evaluate(store)
         return [_seen(finding) for finding in findings.all()]
 
     return find
 
 
 def _seen(finding: Finding) -> SeenFinding:
-    sign = finding.sign
+    sign = finding.observed
     names = [sign.name, *(line.name for line in sign.lines)]
     sites = [sign.site, *(line.site for line in sign.lines)]
     return SeenFinding(

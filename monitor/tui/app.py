@@ -149,7 +149,7 @@ class Looptop(BaseApp[int]):
             if self.player is not None:
                 self.player.find(self.findings)
             else:
-                self.findings.look(self.store)
+                self.findings.evaluate(self.store)
             if self.child is not None and self.child.look(self.wall()):
                 self.exit()
             over = self.child is not None and self.child.ended_at is not None

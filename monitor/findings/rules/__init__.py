@@ -1,4 +1,4 @@
-"""The rules: each looks at the store and says what it sees now. A rule that must remember is made anew a session."""
+"""The rules. Each reads the store and yields what it observes; rules with state are created anew for each session."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def rules() -> list[Callable[[Store, Thresholds], Iterator[Observation]]]:
-    """All rules, with empty memories."""
+    """All rules, in their initial state."""
     return [
         load.Blocked(),
         load.WaitsForTheGil(),
@@ -32,6 +32,6 @@ def rules() -> list[Callable[[Store, Thresholds], Iterator[Observation]]]:
         shared.deadlocks,
         shared.convoys,
         shared.executors,
-        shared.went_on,
+        shared.swallowed_cancels,
         shared.Semaphores(),
     ]

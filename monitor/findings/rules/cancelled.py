@@ -1,4 +1,4 @@
-"""Who cancels what: tasks that the cancellation of another took along, lines that cancel nearly all of a kind."""
+"""Rules about cancellation: tasks cancelled along with another, lines that cancel nearly all tasks of a kind."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 KIND = "cancelled_by"
 _NEAR = 0.5
 _NAMED = 5
-"""Tasks that are named of those that one line cancelled."""
+"""How many of the tasks that one line cancelled are listed."""
 
 
 @dataclass(slots=True)
 class _Taken:
-    """Tasks of one creation site that one line took along with what they awaited."""
+    """Tasks of one creation site that one line cancelled by cancelling what they awaited."""
 
     first: float
     last: EndedTask
@@ -34,16 +34,16 @@ class _Taken:
 
 @dataclass(slots=True)
 class TakenAlong:
-    """Tasks that ended as cancelled though nobody had cancelled them: somebody cancelled what they awaited.
+    """Tasks that ended as cancelled because what they awaited was cancelled.
 
-    It is told when the program runs on: one that shuts down cancels what it likes.
+    Reported only if the program keeps running: cancelling everything is normal during shutdown.
     """
 
     _groups: dict[tuple[Site | None, Site | None], _Taken] = field(default_factory=dict)
     _last: EndedTask | None = None
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-        """One sign for each line that cancelled and line that made what was taken along."""
+        """Yields one observation per cancelling line and creation site of the cancelled tasks."""
         for ended in _since(store, self._last):
             by = ended.cancelled_by
             if by is None or by.asked or by.through is None or by.how != "call" or by.task == ended.parent:
@@ -60,11 +60,11 @@ class TakenAlong:
             if store.now - group.last.ended > thresholds.of(KIND, "keep"):
                 del self._groups[place]
             else:
-                yield _taken_sign(place, group)
+                yield _taken_observation(place, group)
 
 
 def _between_packages(store: Store, by: Site | None, made: Site | None) -> bool:
-    """Whether no line of the program's own takes part, as when a server cancels the idle timer of a connection."""
+    """Whether both lines are in packages or the standard library, as if a server cancels its own idle timers."""
     stdlib = store.session.paths.get("stdlib", []) if store.session is not None else []
     return all(
         site is not None and ("/site-packages/" in site.file or site.file.startswith(tuple(stdlib)))
@@ -81,9 +81,9 @@ def _since(store: Store, last: EndedTask | None) -> list[EndedTask]:
     return new[::-1]
 
 
-def _taken_sign(place: tuple[Site | None, Site | None], group: _Taken) -> Observation:
+def _taken_observation(place: tuple[Site | None, Site | None], group: _Taken) -> Observation:
     ended, by = group.last, group.by
-    times = f"{group.count} times, last " if group.count > 1 else ""
+    times = f"{group.count} times, most recently " if group.count > 1 else ""
     return Observation(
         KIND,
         ("along", *place),
@@ -93,7 +93,7 @@ def _taken_sign(place: tuple[Site | None, Site | None], group: _Taken) -> Observ
         site=by.site,
         lines=(
             Line(f"cancelled {by.through_name or 'what it awaited'}", by.site, by.task, by.name),
-            Line("was cancelled with it, and is made here", ended.site, ended.id, ended.name),
+            Line("was cancelled with it; created here", ended.site, ended.id, ended.name),
         ),
         evidence={
             "times": group.count,
@@ -107,7 +107,7 @@ def _taken_sign(place: tuple[Site | None, Site | None], group: _Taken) -> Observ
 
 
 def mass(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-    """Lines that cancel nearly all that is made at another."""
+    """Yields one observation per line that cancels nearly all tasks created at another."""
     begin = store.now - thresholds.of(KIND, "window")
     least, share = thresholds.of(KIND, "least"), thresholds.of(KIND, "share")
     ends: Counter[Site | None] = Counter()
@@ -124,10 +124,12 @@ def mass(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
     for (line, made), tasks in cancelled.items():
         part = len(tasks) / ends[made]
         if len(tasks) >= least * _NEAR and part >= share * (1 - _NEAR / 5):
-            yield _mass_sign(line, made, tasks, part, strong=len(tasks) >= least and part >= share)
+            yield _mass_observation(line, made, tasks, part, strong=len(tasks) >= least and part >= share)
 
 
-def _mass_sign(line: Site, made: Site | None, tasks: list[EndedTask], part: float, *, strong: bool) -> Observation:
+def _mass_observation(
+    line: Site, made: Site | None, tasks: list[EndedTask], part: float, *, strong: bool
+) -> Observation:
     by = tasks[0].cancelled_by
     who = by.name if by is not None else None
     return Observation(
@@ -142,7 +144,7 @@ def _mass_sign(line: Site, made: Site | None, tasks: list[EndedTask], part: floa
         site=line,
         lines=(
             Line("cancels them", line, by.task if by is not None else None, who),
-            Line("makes them", made),
+            Line("creates them", made),
             *(Line("was cancelled", None, task.id, task.name) for task in tasks[:_NAMED]),
         ),
         evidence={"times": len(tasks), "share": round(part, 3), "by": who},

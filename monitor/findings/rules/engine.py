@@ -1,4 +1,4 @@
-"""Turns what the rules see into findings that do not flicker: told when it has lasted, gone when it has stayed away."""
+"""Turns observations into findings with hysteresis: reported once they have lasted, gone once they stay away."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Rule = Callable[[Store, Thresholds], Iterator[Observation]]
 Subject = tuple[str, Hashable]
 
 MOST = 200
-"""Findings at a time; a program that is broken in more ways is told of these."""
+"""Maximum number of findings at a time; more are not reported."""
 BETWEEN = 0.2
-"""Seconds of the program's clock between two looks, at least."""
+"""Minimum seconds between two evaluations, on the program's clock."""
 
 _ORDER = {kind.key: number for number, kind in enumerate(KINDS)}
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A finding that has come, or has gone."""
+    """A finding that appeared or disappeared."""
 
     what: Literal["finding", "finding_gone"]
     at: float
@@ -34,7 +34,7 @@ class Change:
 
 @dataclass(slots=True)
 class _Pending:
-    """Seen, but not for long enough yet."""
+    """Observed, but not for long enough yet."""
 
     since: float
     seen: float
@@ -42,7 +42,7 @@ class _Pending:
 
 @dataclass(slots=True)
 class Findings:
-    """The findings of one store. `look` at every tick; a session that follows another starts from nothing."""
+    """The findings of one store. Call `evaluate` at every tick; a new session starts without findings."""
 
     thresholds: Thresholds = field(default_factory=Thresholds)
     revision: int = 0
@@ -54,8 +54,8 @@ class Findings:
     _looked: float = 0.0
     _ids: int = 0
 
-    def look(self, store: Store) -> list[Change]:
-        """What has come and gone since the last look."""
+    def evaluate(self, store: Store) -> list[Change]:
+        """Runs the rules; returns the findings that appeared or disappeared since the last call."""
         session = store.session.id if store.session is not None else None
         changes: list[Change] = []
         if session != self._session or store.now < self._looked:
@@ -63,28 +63,30 @@ class Findings:
         elif store.now < self._looked + BETWEEN:
             return []
         self._looked = store.now
-        if store.read_only:  # its times are not known: no rule could hold
+        if store.read_only:  # without times no rule applies
             return changes
         for rule in self._rules:
-            for sign in rule(store, self.thresholds):
-                if sign.kind not in self.thresholds.off:
-                    changes += self._take(sign, store.now)
+            for observation in rule(store, self.thresholds):
+                if observation.kind not in self.thresholds.off:
+                    changes += self._take(observation, store.now)
         changes += self._let_go(store.now)
         self.revision += bool(changes)
         return changes
 
     def shown(self) -> list[Finding]:
-        """The findings that were not dismissed: the worst kind first, then the oldest."""
+        """The findings that are not dismissed: most severe kind first, then oldest."""
         return [finding for finding in self.all() if not finding.dismissed]
 
     def all(self) -> list[Finding]:
-        """Also those that were dismissed, which come last."""
-        return sorted(self.found.values(), key=lambda one: (one.dismissed, _ORDER[one.sign.kind], one.since, one.id))
+        """All findings; dismissed ones come last."""
+        return sorted(
+            self.found.values(), key=lambda one: (one.dismissed, _ORDER[one.observed.kind], one.since, one.id)
+        )
 
     def dismiss(self, finding: Finding, dismissed: bool = True) -> None:
-        """Hides a finding, and the same one if it comes again in this session; or shows it again."""
+        """Hides a finding for the rest of the session, also if it reappears; or shows it again."""
         finding.dismissed = dismissed
-        subject = finding.sign.kind, finding.sign.subject
+        subject = finding.observed.kind, finding.observed.subject
         if dismissed:
             self._dismissed.add(subject)
         else:
@@ -92,12 +94,12 @@ class Findings:
         self.revision += 1
 
     def show(self, others: Findings) -> None:
-        """Takes over what others have found; what was dismissed here stays so."""
+        """Replaces the findings by those of another engine; dismissed ones stay dismissed."""
         found: dict[Subject, Finding] = {}
         for subject, other in others.found.items():
             mine = self.found.get(subject)
             if mine is not None and mine.id == other.id:
-                mine.sign, mine.since, mine.seen = other.sign, other.since, other.seen
+                mine.observed, mine.since, mine.seen = other.observed, other.since, other.seen
                 found[subject] = mine
             else:
                 found[subject] = replace(other, dismissed=subject in self._dismissed)
@@ -105,7 +107,7 @@ class Findings:
         self.found = found
 
     def _begin(self, session: str | None, now: float) -> list[Change]:
-        """Another session, or a recording that went back: nothing of before belongs to it."""
+        """Starts over, for another session or after a recording was rewound."""
         gone = [Change("finding_gone", now, finding) for finding in self.found.values()]
         if session != self._session:
             self._dismissed.clear()
@@ -115,25 +117,27 @@ class Findings:
         self._rules = rules()
         return gone
 
-    def _take(self, sign: Observation, now: float) -> list[Change]:
-        subject = sign.kind, sign.subject
+    def _take(self, observation: Observation, now: float) -> list[Change]:
+        subject = observation.kind, observation.subject
         finding = self.found.get(subject)
         if finding is not None:
-            finding.sign, finding.seen = sign, now
+            finding.observed, finding.seen = observation, now
             return []
         pending = self._pending.get(subject)
         if pending is None:
-            if not sign.strong:
+            if not observation.strong:
                 return []
-            pending = self._pending[subject] = _Pending(now if sign.since is None else min(sign.since, now), now)
+            pending = self._pending[subject] = _Pending(
+                now if observation.since is None else min(observation.since, now), now
+            )
         pending.seen = now
-        lasted = now - pending.since >= self.thresholds.after(sign.kind)
-        if not (sign.strong and (sign.at_once or lasted)) or len(self.found) >= MOST:
+        lasted = now - pending.since >= self.thresholds.after(observation.kind)
+        if not (observation.strong and (observation.at_once or lasted)) or len(self.found) >= MOST:
             return []
         del self._pending[subject]
-        since = pending.since if sign.since is None else sign.since
+        since = pending.since if observation.since is None else observation.since
         self._ids += 1
-        finding = self.found[subject] = Finding(self._ids, sign, since, now, subject in self._dismissed)
+        finding = self.found[subject] = Finding(self._ids, observation, since, now, subject in self._dismissed)
         return [Change("finding", now, finding)]
 
     def _let_go(self, now: float) -> list[Change]:

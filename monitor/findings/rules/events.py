@@ -1,4 +1,4 @@
-"""What happened and is told for a while: exceptions that nobody retrieved, tasks that nobody kept."""
+"""Rules for events that stay reported for a while: exceptions never retrieved, coroutines and tasks dropped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NUMBER = re.compile(r"\d+$")
 
 @dataclass(slots=True)
 class _Group:
-    """What happened at one place."""
+    """The events at one place."""
 
     first: float
     last: model.Unhandled
@@ -36,13 +36,13 @@ class _Group:
 
 @dataclass(slots=True)
 class Unhandled:
-    """What the loops' exception handlers were called with, by the place that it is about."""
+    """Calls of the loops' exception handlers, grouped by the place that they concern."""
 
     _groups: dict[tuple[str, Hashable], _Group] = field(default_factory=dict)
     _last: model.Unhandled | None = None
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-        """One sign a place, as long as it is new enough."""
+        """Yields one observation per place, while the last event is recent enough."""
         for entry in _since(store.unhandled, self._last):
             kind = _KINDS.get(entry.message)
             if kind is not None:
@@ -52,12 +52,12 @@ class Unhandled:
             if store.now - group.last.at > thresholds.of(kind, "keep"):
                 del self._groups[kind, place]
             else:
-                yield _sign(kind, place, group)
+                yield _observation(kind, place, group)
 
     def _add(self, kind: str, entry: model.Unhandled) -> None:
         failure = entry.failure
         raised = failure.traceback[-1] if failure is not None and failure.traceback else None
-        # Not by the creation site first: of a task older than the probe it is not known, and the cause is the same.
+        # The creation site comes second: it is unknown for tasks older than the probe, and the cause is the same.
         place = raised or entry.site or _NUMBER.sub("", entry.name or "")
         key = kind, (place, failure.type if failure is not None else None)
         group = self._groups.get(key)
@@ -68,7 +68,7 @@ class Unhandled:
 
 
 def _with_end(store: Store, entry: model.Unhandled) -> model.Unhandled:
-    """The probe has let go of a task that failed when asyncio finds that nobody asked: its end is still known here."""
+    """Adds the task from its end in the store: the probe drops a failed task before asyncio reports the exception."""
     if entry.task is not None or entry.name is None or entry.failure is None:
         return entry
     for end in reversed(store.ended):
@@ -79,10 +79,10 @@ def _with_end(store: Store, entry: model.Unhandled) -> model.Unhandled:
 
 
 def _since(entries: deque[Entry], last: Entry | None) -> list[Entry]:
-    """The entries after the last one that was taken."""
+    """The entries after the last one that was processed."""
     new: list[Entry] = []
     for entry in reversed(entries):
-        if entry == last:  # not `is`: a recording that is entered elsewhere has others that are equal
+        if entry == last:  # not `is`: after a seek in a recording they are equal copies
             break
         new.append(entry)
     return new[::-1]
@@ -97,13 +97,13 @@ class _Dropped:
 
 @dataclass(slots=True)
 class NeverAwaited:
-    """Coroutines that were made and dropped, by the line that dropped them."""
+    """Coroutines that were created and dropped, grouped by the line that dropped them."""
 
     _groups: dict[tuple[str, model.Site | None], _Dropped] = field(default_factory=dict)
     _last: model.NeverAwaited | None = None
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-        """One sign a line and coroutine."""
+        """Yields one observation per line and coroutine."""
         for entry in _since(store.never_awaited, self._last):
             key = entry.coro, entry.line
             group = self._groups.get(key)
@@ -116,12 +116,12 @@ class NeverAwaited:
             if store.now - group.last.at > thresholds.of("never_awaited", "keep"):
                 del self._groups[key]
             else:
-                yield _dropped_sign(group)
+                yield _dropped_observation(group)
 
 
-def _dropped_sign(group: _Dropped) -> Observation:
+def _dropped_observation(group: _Dropped) -> Observation:
     last = group.last
-    made = "made and dropped here" if last.made_here else "dropped here; where it was made is not known"
+    made = "created and dropped here" if last.made_here else "dropped here; where it was created is not known"
     times = f"{group.count} times, " if group.count > 1 else ""
     lines = [Line(made, last.line)] if last.line is not None else []
     lines.append(Line(f"{last.coro} is defined here", last.defined))
@@ -142,10 +142,10 @@ _TOO_OFTEN = "BoundedSemaphore released too many times"
 
 @dataclass(slots=True)
 class SemaphoreErrors:
-    """Tasks that failed because they released a BoundedSemaphore that nobody had taken."""
+    """Tasks that failed because they released a BoundedSemaphore too often."""
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-        """One sign a line that released."""
+        """Yields one observation per releasing line."""
         begin = store.now - thresholds.of("semaphore_overreleased", "keep")
         found: dict[model.Site | None, list[model.EndedTask]] = {}
         for end in reversed(store.ended):
@@ -171,20 +171,19 @@ class SemaphoreErrors:
             )
 
 
-def _sign(kind: str, place: Hashable, group: _Group) -> Observation:
+def _observation(kind: str, place: Hashable, group: _Group) -> Observation:
     last, failure = group.last, group.last.failure
     name = last.name or (f"task {last.task}" if last.task else "a future")
     many = group.count > 1
     if kind == "collected_pending":
-        made = f" made by {last.site.function.rpartition('.')[2]}" if last.site is not None else ""
-        text = f"{name} was collected while it waited"
+        made = f" created by {last.site.function.rpartition('.')[2]}" if last.site is not None else ""
+        text = f"{name} was garbage-collected while pending"
         if many:
-            text = f"{group.count} tasks{made} were collected while they waited, last {name}"
+            text = f"{group.count} tasks{made} were garbage-collected while pending, most recently {name}"
     else:
         what = failure.text.split("\n")[0] if failure is not None else "an exception"
-        text = (
-            f"{what}, {group.count} times, last in {name}; nobody asked" if many else f"{what} in {name}; nobody asked"
-        )
+        times = f", {group.count} times, most recently" if many else ""
+        text = f"{what}{times} in {name}; result never awaited"
     traceback = failure.traceback if failure is not None else ()
     return Observation(
         kind,

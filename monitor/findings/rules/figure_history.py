@@ -1,4 +1,4 @@
-"""What rules about growth remember: values of figures over a window of time."""
+"""Values of figures over a window of time, for rules about growth."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
 SECOND = 0.95
-"""Between two values that are kept; a little less than the second at which they come."""
+"""Seconds between two values that are kept; slightly less than the interval at which they arrive."""
 
 
 @dataclass(slots=True)
-class Past:
-    """Values of one figure, a second apart, over a window."""
+class FigureHistory:
+    """The values of one figure over a window, one per second."""
 
     values: deque[tuple[float, float]] = field(default_factory=deque)
 
     def add(self, at: float, value: float, window: float) -> None:
-        """Keeps a value if a second has passed; forgets what is older than the window."""
+        """Keeps a value if a second has passed; drops values older than the window."""
         values = self.values
         if values and at - values[-1][0] < SECOND:
             return
@@ -30,7 +30,7 @@ class Past:
             values.popleft()
 
     def grown(self, window: float, pieces: int = 0) -> float:
-        """By how much it grew over the window; 0.0 if it did not grow in each second (or in each of the pieces)."""
+        """The growth over the window; 0.0 unless it grew in every second (or in each of the pieces)."""
         values = self.values
         if len(values) < 3 or values[-1][0] - values[0][0] < window * 0.9:
             return 0.0
@@ -45,19 +45,19 @@ class Past:
 
 
 @dataclass(slots=True)
-class Pasts:
-    """One past for each thing that is there."""
+class FigureHistories:
+    """The history of each object that exists, by its key."""
 
-    pasts: dict[Hashable, Past] = field(default_factory=dict)
+    histories: dict[Hashable, FigureHistory] = field(default_factory=dict)
 
-    def of(self, key: Hashable) -> Past:
-        """The past of a thing; a new one when it is met first."""
-        past = self.pasts.get(key)
-        if past is None:
-            past = self.pasts[key] = Past()
-        return past
+    def of(self, key: Hashable) -> FigureHistory:
+        """The history for a key; a new one at its first use."""
+        history = self.histories.get(key)
+        if history is None:
+            history = self.histories[key] = FigureHistory()
+        return history
 
     def keep(self, keys: set[Hashable]) -> None:
-        """Forgets what is not there any more."""
-        for key in self.pasts.keys() - keys:
-            del self.pasts[key]
+        """Drops the histories of all other keys."""
+        for key in self.histories.keys() - keys:
+            del self.histories[key]

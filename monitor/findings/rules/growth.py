@@ -1,4 +1,4 @@
-"""What grows without end: tasks of a creation site, timers of a loop, the memory of the process."""
+"""Rules for what grows without end: tasks of a creation site, queues, timers of a loop, memory of the process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitor import formatting as fmt
 from monitor.findings.model import Line, Observation
-from monitor.findings.rules.figure_history import SECOND, Past, Pasts
+from monitor.findings.rules.figure_history import SECOND, FigureHistories, FigureHistory
 from monitor.findings.rules.shared import fresh
 from monitor.findings.thresholds import Thresholds
 from monitor.store.store import Store
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NEAR = 0.5
-"""Of a threshold: what is above keeps a finding."""
+"""Share of a threshold above which a finding is kept."""
 _MIB = 1 << 20
 
 
 @dataclass(slots=True)
 class Tasks:
-    """Creation sites where more tasks are born than end. Looked at once a second: a crowd takes a moment to count."""
+    """Creation sites where more tasks are created than end; evaluated once a second, since counting takes time."""
 
-    _alive: Pasts = field(default_factory=Pasts)
-    _ended: Pasts = field(default_factory=Pasts)
+    _alive: FigureHistories = field(default_factory=FigureHistories)
+    _ended: FigureHistories = field(default_factory=FigureHistories)
     _looked: float = 0.0
-    _signs: list[Observation] = field(default_factory=list)
+    _observations: list[Observation] = field(default_factory=list)
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-        """One sign a site."""
+        """Yields one observation per site."""
         if store.left:
-            return  # the first screen is not here yet: it would look like growth
+            return  # the first tasks are still arriving, which would look like growth
         if store.now - self._looked >= SECOND:
             self._looked = store.now
-            self._signs = list(self._look(store, thresholds))
-        yield from self._signs
+            self._observations = list(self._look(store, thresholds))
+        yield from self._observations
 
     def _look(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         window, least = thresholds.of("tasks_growing", "window"), thresholds.of("tasks_growing", "least")
@@ -48,18 +48,18 @@ class Tasks:
         for site, number in alive.items():
             if site is None:
                 continue
-            past, ended = self._alive.of(site), self._ended.of(site)
-            past.add(store.now, number, window)
+            history, ended = self._alive.of(site), self._ended.of(site)
+            history.add(store.now, number, window)
             ended.add(store.now, ends.get(site, 0), window)
-            grown = past.grown(window)
+            grown = history.grown(window)
             if grown < least * _NEAR:
                 continue
-            since = past.values[0][0]
+            since = history.values[0][0]
             over = ended.values[-1][1] - ended.values[0][1]
             yield Observation(
                 "tasks_growing",
                 site,
-                f"{number} tasks made at this line live, {grown:.0f} more than {store.now - since:.0f} s ago",
+                f"{number} tasks created at this line are alive, {grown:.0f} more than {store.now - since:.0f} s ago",
                 strong=grown >= least and over <= (grown + over) * most_ended,
                 at_once=True,
                 site=site,
@@ -75,38 +75,38 @@ class Tasks:
 
 @dataclass(slots=True)
 class Queues:
-    """Queues that hold more and more."""
+    """Queues whose size keeps growing."""
 
-    _pasts: Pasts = field(default_factory=Pasts)
+    _histories: FigureHistories = field(default_factory=FigureHistories)
     _looked: float = 0.0
-    _signs: list[Observation] = field(default_factory=list)
+    _observations: list[Observation] = field(default_factory=list)
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-        """One sign a queue."""
+        """Yields one observation per queue."""
         signs = fresh(store)
         if signs is None:
             return
         if signs.at != self._looked:
             self._looked = signs.at
-            self._signs = list(self._look(store, thresholds))
-        yield from self._signs
+            self._observations = list(self._look(store, thresholds))
+        yield from self._observations
 
     def _look(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         window, least = thresholds.of("queue_growing", "window"), thresholds.of("queue_growing", "least")
         signs = store.signs
-        self._pasts.keep({queue.number for queue in signs.queues})
+        self._histories.keep({queue.number for queue in signs.queues})
         for queue in signs.queues:
-            past = self._pasts.of(queue.number)
-            past.add(signs.at, queue.size, window)
-            grown = past.grown(window)
+            history = self._histories.of(queue.number)
+            history.add(signs.at, queue.size, window)
+            grown = history.grown(window)
             if grown < least * _NEAR:
                 continue
-            since, before = past.values[0]
-            bound = "no bound" if queue.most is None else f"a bound of {queue.most}"
+            since, before = history.values[0]
+            bound = "no maxsize" if queue.most is None else f"maxsize {queue.most}"
             yield Observation(
                 "queue_growing",
                 queue.number,
-                f"{queue.label} holds {queue.size}, {grown:.0f} more than {signs.at - since:.0f} s ago; it has {bound}",
+                f"{queue.label} holds {queue.size}, {grown:.0f} more than {signs.at - since:.0f} s ago; {bound}",
                 strong=grown >= least,
                 at_once=True,
                 site=queue.site,
@@ -124,21 +124,21 @@ class Queues:
 
 @dataclass(slots=True)
 class Timers:
-    """Loops whose timers grow faster than the tasks that sleep."""
+    """Loops whose timers grow faster than their sleeping tasks."""
 
-    _pasts: Pasts = field(default_factory=Pasts)
+    _histories: FigureHistories = field(default_factory=FigureHistories)
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-        """One sign a loop."""
+        """Yields one observation per loop."""
         window, least = thresholds.of("timers_piling_up", "window"), thresholds.of("timers_piling_up", "least")
         for loop in store.loops.values():
             if loop.timers is None:
                 continue
-            # Each task sleeps on one timer at most: what is beyond their number was set by call_later and call_at.
+            # A task sleeps on one timer at most: the others were set by call_later and call_at.
             beyond = max(loop.timers - len(store.tasks), 0)
-            past = self._pasts.of(loop.id)
-            past.add(store.now, beyond, window)
-            grown = past.grown(window)
+            history = self._histories.of(loop.id)
+            history.add(store.now, beyond, window)
+            grown = history.grown(window)
             if grown < least * _NEAR:
                 continue
             yield Observation(
@@ -149,12 +149,12 @@ class Timers:
                 at_once=True,
                 lines=tuple(_calls(store, loop.id)),
                 evidence={"timers": loop.timers, "more": round(grown), "window": window, "loop": loop.id},
-                since=past.values[0][0],
+                since=history.values[0][0],
             )
 
 
 def _calls(store: Store, loop: int) -> Iterator[Line]:
-    """What the timers call, by a sample."""
+    """The callbacks of a sample of the timers, with their shares."""
     for timers in store.signs.timers:
         if timers.loop == loop:
             sampled = sum(number for _, number in timers.calls)
@@ -164,14 +164,14 @@ def _calls(store: Store, loop: int) -> Iterator[Line]:
 
 @dataclass(slots=True)
 class Memory:
-    """Memory that grows without a pause: what is traced while tracing is on, and what is resident."""
+    """Memory that grows without a pause: resident memory, and traced memory while tracing is on."""
 
-    _resident: Past = field(default_factory=Past)
-    _traced: Past = field(default_factory=Past)
-    _since: int = 0  # when the tracing began whose values `_traced` has
+    _resident: FigureHistory = field(default_factory=FigureHistory)
+    _traced: FigureHistory = field(default_factory=FigureHistory)
+    _since: int = 0  # start of the tracing that the values in `_traced` are from
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-        """One sign for the process, and one for what is traced."""
+        """Yields one observation for the process, and one for traced memory."""
         window = thresholds.of("memory_growing", "window")
         process, tracing = store.process, store.memory.tracing
         if process.rss is not None:
@@ -181,15 +181,15 @@ class Memory:
         if tracing is None:
             return
         if tracing.since != self._since:
-            self._since, self._traced = tracing.since, Past()
+            self._since, self._traced = tracing.since, FigureHistory()
         self._traced.add(store.now, tracing.traced, window)
         least = thresholds.of("memory_growing", "traced") * _MIB
-        for sign in _memory(self._traced, tracing.traced, "traced", window, least):
-            yield replace(sign, **_grown_most(store))
+        for observation in _memory(self._traced, tracing.traced, "traced", window, least):
+            yield replace(observation, **_grown_most(store))
 
 
-def _memory(past: Past, now: int, what: str, window: float, least: float) -> Iterator[Observation]:
-    grown = past.grown(window, 4)
+def _memory(history: FigureHistory, now: int, what: str, window: float, least: float) -> Iterator[Observation]:
+    grown = history.grown(window, 4)
     if grown < least * _NEAR:
         return
     words = {"rss": "resident memory", "traced": "traced memory"}[what]
@@ -200,12 +200,12 @@ def _memory(past: Past, now: int, what: str, window: float, least: float) -> Ite
         strong=grown >= least,
         at_once=True,
         evidence={what: now, "more": round(grown), "window": window},
-        since=past.values[0][0],
+        since=history.values[0][0],
     )
 
 
 def _grown_most(store: Store) -> dict[str, Any]:
-    """The lines that grew most, if somebody has looked since tracing began."""
+    """The lines that grew most, if a snapshot was taken since tracing began."""
     look = store.memory.look
     rows = [row for row in look.rows if row.size_diff > 0][:3] if look is not None else []
     if not rows:

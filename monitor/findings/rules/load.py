@@ -1,4 +1,4 @@
-"""What keeps a loop from its work: lines that block it, tasks that take it, tasks that never wait."""
+"""Rules for what keeps a loop from its work: lines that block it, busy tasks, tasks that never wait."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.findings.model import Line, Observation
-from monitor.findings.rules.figure_history import Past
+from monitor.findings.rules.figure_history import FigureHistory
 from monitor.findings.thresholds import Thresholds
 from monitor.store.blocked import blocker, lasted
 from monitor.store.labels import holder_text, who
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NEAR = 0.7
-"""Of a threshold: what is above keeps a finding."""
+"""Share of a threshold above which a finding is kept."""
 _SECOND = 1.0
 _TWO_SECONDS = 2.0
-"""A share is told once a second; a window must have two of them."""
+"""Shares arrive once a second; a window must have two of them."""
 _STALE = 3.0
 _LITTLE = 0.05
-"""A share of the loop's time with which a task is looked at, or forgotten again."""
+"""Share of the loop's time from which on a task is followed, and below which it is dropped again."""
 _OTHERS = 5
-"""Lines of the same function that are named beside the worst."""
+"""Lines of the same function that are listed after the worst."""
 
 
 class Blocked:
-    """Lines that blocked a loop for long enough within the window; loops that are blocked now."""
+    """Lines that blocked a loop long enough within the window, and loops that are blocked now."""
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-        """One sign a line, one a blocked loop."""
+        """Yields one observation per function that blocked, and one per loop that is blocked now."""
         total = thresholds.of("loop_blocked", "total")
         begin = store.now - thresholds.of("loop_blocked", "window")
         functions: dict[tuple[str, str], list[SlowCallback]] = {}
         for line, group in store.slow.lines.items():
             if line is None or group.last < begin:
                 continue
-            # A loop that computes is met at each of its lines: they are one cause.
+            # A computing function is caught at each of its lines in turn; they have one cause.
             known = functions.setdefault((line.file, line.function), [])
             known += [
                 slow
@@ -54,10 +54,10 @@ class Blocked:
             if blocked < total * _NEAR or not recent:
                 continue
             recent.sort(key=lambda slow: slow.at)
-            yield self._sign(recent, blocked, store.now, strong=blocked >= total)
+            yield self._observation(recent, blocked, store.now, strong=blocked >= total)
         yield from self._now(store, thresholds.of("loop_blocked", "now"))
 
-    def _sign(self, recent: list[SlowCallback], blocked: float, now: float, *, strong: bool) -> Observation:
+    def _observation(self, recent: list[SlowCallback], blocked: float, now: float, *, strong: bool) -> Observation:
         shares: Counter[Site | None] = Counter()
         for slow in recent:
             shares[slow.line] += round(slow.duration * 1e6)
@@ -68,7 +68,7 @@ class Blocked:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         function = line.function.rpartition(".")[2] if line is not None else "a line"
         at_least = any(slow.at_least for slow in recent)
-        took = fmt.duration(sum(slow.duration for slow in recent))  # as Slow has it
+        took = fmt.duration(sum(slow.duration for slow in recent))  # the same as on the screen of slow callbacks
         took = f"at least {took}" if at_least else took
         since = min(slow.at - slow.duration for slow in recent)
         often = f"{len(recent)} times in {fmt.age(now - since)}, {took} in all" if len(recent) > 1 else took
@@ -124,10 +124,10 @@ class Blocked:
 
 
 class WaitsForTheGil:
-    """Lines at which other threads had the GIL for long enough within the window, while a callback waited for it."""
+    """Lines at which other threads held the GIL long enough within the window while a callback waited for it."""
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-        """One sign a function that had it; one for all where it could not be seen who did."""
+        """Yields one observation per function that held it, and one for all waits with an unknown holder."""
         total = thresholds.of("gil_wait", "total")
         begin = store.now - thresholds.of("gil_wait", "window")
         functions: dict[tuple[str, str] | None, list[SlowCallback]] = {}
@@ -138,9 +138,9 @@ class WaitsForTheGil:
         for subject, recent in functions.items():
             waited = sum(slow.gil for slow in recent)
             if waited >= total * _NEAR:
-                yield self._sign(subject, recent, waited, store.now, strong=waited >= total)
+                yield self._observation(subject, recent, waited, store.now, strong=waited >= total)
 
-    def _sign(
+    def _observation(
         self, subject: tuple[str, str] | None, recent: list[SlowCallback], waited: float, now: float, *, strong: bool
     ) -> Observation:
         shares: Counter[Site | None] = Counter()
@@ -159,7 +159,7 @@ class WaitsForTheGil:
         return Observation(
             "gil_wait",
             subject,
-            f"{often}; {had} had it{at}",
+            f"{often}; {had} held it{at}",
             strong=strong,
             at_once=True,
             task=last.task,
@@ -167,7 +167,11 @@ class WaitsForTheGil:
             site=line,
             lines=(
                 *(Line("", site) for site in (holder.stack if holder is not None else ())),
-                *([Line("the loop waited here, which is innocent", last.line)] if last.line is not None else []),
+                *(
+                    [Line("the loop waited here; this line is not the cause", last.line)]
+                    if last.line is not None
+                    else []
+                ),
             ),
             evidence={
                 "waited": round(waited, 6),
@@ -182,12 +186,12 @@ class WaitsForTheGil:
 
 
 def _waited_for_the_gil(slow: SlowCallback) -> bool:
-    """Whether that was most of it: then its line is innocent."""
+    """Whether it mostly waited for the GIL, so that its line is not the cause."""
     return slow.gil > slow.own
 
 
 def _where(store: Store, loop: Loop) -> BlockedNow | None:
-    """Where a loop is that is blocked now, and what of that was waiting."""
+    """Where a loop that is blocked now is, and how much of that time it was waiting."""
     block = loop.block
     if block is not None and block.at_least:
         return BlockedNow(loop.id, loop.blocked, block.starved, block.stack, block.blame)
@@ -197,55 +201,55 @@ def _where(store: Store, loop: Loop) -> BlockedNow | None:
 
 
 def _is_one(store: Store, slow: SlowCallback) -> bool:
-    """Whether it was one callback. Those of uvloop that are no steps are known by looks only."""
+    """Whether it was one callback. On uvloop, callbacks that are not steps are only seen by sampling."""
     loop = store.loops.get(slow.loop)
     return slow.task is not None or loop is None or loop.kind != "uvloop"
 
 
 @dataclass(slots=True)
 class KeptBusy:
-    """Tasks that take more than their share of a loop: in both halves of the time, since steps may be long."""
+    """Tasks that take more than their share of a loop, in both halves of the window, since steps may be long."""
 
-    _busy: dict[int, Past] = field(default_factory=dict)
+    _busy: dict[int, FigureHistory] = field(default_factory=dict)
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-        """One sign a task."""
+        """Yields one observation per task."""
         share = thresholds.of("task_busy", "share")
         window = max(thresholds.of("task_busy", "after"), _TWO_SECONDS)
         for candidate in store.tasks.busiest(_LITTLE):
-            self._busy.setdefault(candidate.id, Past())
-        for number, past in list(self._busy.items()):
+            self._busy.setdefault(candidate.id, FigureHistory())
+        for number, history in list(self._busy.items()):
             task = store.tasks.get(number)
             if task is None:
                 del self._busy[number]
                 continue
-            past.add(store.now, task.busy, window)
-            halves = _halves(past, window)
+            history.add(store.now, task.busy, window)
+            halves = _halves(history, window)
             if halves and max(halves) < _LITTLE:
                 del self._busy[number]
             elif halves and min(halves) >= share * _NEAR:
-                (begin, first), (end, last) = past.values[0], past.values[-1]
-                # What got no processor, or not the GIL, did not keep the loop: that was the machine, or a thread.
+                (begin, first), (end, last) = history.values[0], history.values[-1]
+                # Time spent waiting for CPU or the GIL is due to the machine or another thread.
                 slow_ones = [slow for slow in store.slow.entries if slow.task == number and slow.at >= begin]
                 others = sum(slow.starved + slow.gil for slow in slow_ones)
                 own = (last - first - others) / (end - begin)
                 if own >= share * _NEAR:
-                    yield _busy_sign(task, past, strong=min(*halves, own) >= share)
+                    yield _busy_observation(task, history, strong=min(*halves, own) >= share)
 
 
-def _halves(past: Past, window: float) -> tuple[float, float] | None:
-    """The share in both halves of a window; None until it is over, and where nothing is known of its middle."""
-    (begin, first), (end, last) = past.values[0], past.values[-1]
+def _halves(history: FigureHistory, window: float) -> tuple[float, float] | None:
+    """The shares in both halves of a window; None until it is complete, or if it has no value in the middle."""
+    (begin, first), (end, last) = history.values[0], history.values[-1]
     if end - begin < window * 0.9:
         return None
-    at, middle = min(past.values, key=lambda entry: abs(entry[0] - (begin + end) / 2))
+    at, middle = min(history.values, key=lambda entry: abs(entry[0] - (begin + end) / 2))
     if not begin < at < end:
         return None
     return (middle - first) / (at - begin), (last - middle) / (end - at)
 
 
-def _busy_sign(task: Task, past: Past, *, strong: bool) -> Observation:
-    (begin, first), (end, last) = past.values[0], past.values[-1]
+def _busy_observation(task: Task, history: FigureHistory, *, strong: bool) -> Observation:
+    (begin, first), (end, last) = history.values[0], history.values[-1]
     share = min((last - first) / (end - begin), 1.0)
     return Observation(
         "task_busy",
@@ -263,7 +267,7 @@ def _busy_sign(task: Task, past: Past, *, strong: bool) -> Observation:
 
 @dataclass(slots=True)
 class _Second:
-    """The figures of a task a while ago, and what they grew by until then."""
+    """The figures of a task at its last measurement, and the rates up to then."""
 
     at: float
     steps: int
@@ -275,12 +279,12 @@ class _Second:
 
 @dataclass(slots=True)
 class BusyLoops:
-    """Tasks that step without end and are never idle. Looked at once a second, those only that took some time."""
+    """Tasks that keep stepping and are never idle; measured once a second, and only if they use the loop at all."""
 
     _seconds: dict[int, _Second] = field(default_factory=dict)
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-        """One sign a task."""
+        """Yields one observation per task."""
         least, idle = thresholds.of("busy_loop", "steps"), thresholds.of("busy_loop", "idle")
         candidates = {task.id: task for task in store.tasks.busiest(0.01) if task.scheduled is not None}
         for gone in self._seconds.keys() - candidates.keys():

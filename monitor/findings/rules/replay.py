@@ -1,4 +1,4 @@
-"""Findings at a moment of a recording: those of somebody who watched from its start, whichever way one came there."""
+"""Findings at any moment of a recording: those that a viewer from its start would have, however one seeks to it."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from monitor.recording.reader import Recording
 
 APART = 100
-"""Checkpoints are a block apart at least, and one part of so many of the recording."""
+"""Checkpoints are at least one block and 1/APART of the recording apart."""
 
 
 @dataclass(slots=True)
 class Replay:
-    """Reads a recording from its start with a store of its own, as far as it is asked for."""
+    """Reads a recording from its start into a store of its own, as far as needed."""
 
     recording: Recording
     thresholds: Thresholds = field(default_factory=Thresholds)
     _findings: Findings = field(init=False)
     _store: Store = field(default_factory=Store)
-    _block: int | None = None  # when the block began that is read (Unix microseconds); None: none is yet
-    _done: int = 0  # its frames that were read
+    _block: int | None = None  # start of the block being read (Unix microseconds); None before the first
+    _done: int = 0  # number of its frames that were read
     _read_to: int = 0
     _checkpoints: list[tuple[int, Findings]] = field(default_factory=list)  # at starts of blocks
 
@@ -41,7 +41,7 @@ class Replay:
         self._findings = Findings(self.thresholds)
 
     def at(self, moment: int, budget: float) -> Findings | None:
-        """The findings at a time; None if reading up to there takes longer than `budget` seconds: then ask again."""
+        """The findings at a time; None if reading takes longer than `budget` seconds: then call again to continue."""
         if moment < self._read_to:
             self._go_back(moment)
         until = time.monotonic() + budget
@@ -61,18 +61,18 @@ class Replay:
         number = self.recording.block_at(begin)
         try:
             self._store.apply(self.recording.keyframe(number))
-        except Damaged:  # since it was read; then all is read again
+        except Damaged:  # damaged after it was read: start over
             self._checkpoints.clear()
             self._go_back(moment)
             return
         self._block, self._findings = begin, copy.deepcopy(findings)
 
     def _read(self, moment: int, until: float) -> bool:
-        """Reads what is left of a block, or enters the next one. Whether the moment is reached."""
+        """Reads the rest of a block, or enters the next one; returns whether the moment is reached."""
         recording = self.recording
         target = recording.block_at(moment)
         number = 0 if self._block is None else recording.block_at(self._block)
-        if self._block is None or recording.summary(number).start != self._block:  # it was left out meanwhile
+        if self._block is None or recording.summary(number).start != self._block:  # it has been skipped as damaged
             self._enter(number)
             return False
         try:
@@ -86,7 +86,7 @@ class Replay:
             self._done += 1
             self._store.apply(frame)
             if isinstance(frame, Tick) and frame.loops:
-                self._findings.look(self._store)
+                self._findings.evaluate(self._store)
                 if time.monotonic() >= until:
                     return self._done >= count and number >= target
         if number >= target:
@@ -95,7 +95,7 @@ class Replay:
         return False
 
     def _enter(self, number: int) -> None:
-        """Goes on with a block: by its keyframe where it does not follow the one before."""
+        """Continues with a block; loads its keyframe unless it directly follows the previous block."""
         recording = self.recording
         follows = self._block is not None and recording.follows(number)
         if not follows:
@@ -105,7 +105,7 @@ class Replay:
                 recording.leave_out(number)
                 return
             carried = [] if self._block is None else recording.carried(number)
-            if self._block is not None:  # what was before is known already
+            if self._block is not None:  # the history before it is known already
                 keyframe = msgspec.structs.replace(keyframe, history=History())
             if carried:
                 keyframe = msgspec.structs.replace(keyframe, last_seq=carried[0].seq - 1)

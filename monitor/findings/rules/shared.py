@@ -1,4 +1,4 @@
-"""What tasks share and wait for: locks, pools, semaphores; and tasks that were cancelled and went on."""
+"""Rules for what tasks share and wait for (locks, pools, semaphores), and for cancellations that were swallowed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.findings.model import Line, Observation
-from monitor.findings.rules.figure_history import Pasts
+from monitor.findings.rules.figure_history import FigureHistories
 from monitor.store.cancel_text import words
 
 if TYPE_CHECKING:
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from monitor.store.store import Store
 
 _FRESH = 15.0
-"""Seconds after which a look of the probe says nothing of now: of a big crowd it comes less than once a second."""
+"""Seconds after which a scan by the probe is stale; with very many tasks it comes less than once a second."""
 _TASKS = 12
-"""Waiters that are named."""
+"""How many waiters are listed."""
 
 
 def fresh(store: Store) -> Signs | None:
-    """The newest look, if it is one of now."""
+    """The newest scan, unless it is stale."""
     return store.signs if store.signs.at and store.now - store.signs.at < _FRESH else None
 
 
 def name_of(store: Store, task: int) -> str:
-    """A task in words, also one that is not known (any more)."""
+    """The name of a task; its id if the task is not known, or no longer."""
     known = store.tasks.get(task)
     return known.name if known is not None else f"task {task}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Edge:
-    """A task waits for the next one: because that one holds a lock, or because it awaits it."""
+    """A task waits for another, which holds a lock that it needs or which it awaits."""
 
     task: int
     behind: int
@@ -46,7 +46,7 @@ class _Edge:
 
 
 def deadlocks(store: Store, thresholds: Thresholds) -> Iterator[Observation]:  # noqa: ARG001 - as all rules
-    """Cycles of tasks that wait for each other's locks. Each has at least one lock in it."""
+    """Yields cycles of tasks that wait for each other, with at least one lock in each."""
     signs = fresh(store)
     if signs is None:
         return
@@ -57,18 +57,18 @@ def deadlocks(store: Store, thresholds: Thresholds) -> Iterator[Observation]:  #
                 edges.setdefault(task, []).append(_Edge(task, lock.holder, lock.number, line))
     for task, behind in signs.awaits:
         edges.setdefault(task, []).extend(_Edge(task, other, None, None) for other in behind)
-    told: set[frozenset[int]] = set()
+    reported: set[frozenset[int]] = set()
     for task in edges:
         cycle = _cycle(task, edges)
-        if cycle is None or frozenset(edge.task for edge in cycle) in told:
+        if cycle is None or frozenset(edge.task for edge in cycle) in reported:
             continue
-        told.add(frozenset(edge.task for edge in cycle))
+        reported.add(frozenset(edge.task for edge in cycle))
         if any(edge.lock is not None for edge in cycle):
             yield _deadlock(store, cycle)
 
 
 def _cycle(start: int, edges: dict[int, list[_Edge]]) -> list[_Edge] | None:
-    """The shortest way from a task back to itself."""
+    """The shortest cycle through a task; None if there is none."""
     came: dict[int, _Edge] = {}
     pending = [start]
     for task in pending:
@@ -93,7 +93,7 @@ def _deadlock(store: Store, cycle: list[_Edge]) -> Observation:
         what = f"waits for a lock that {holder} holds" if edge.lock is not None else f"awaits {holder}"
         lines.append(Line(what, edge.line, edge.task, name_of(store, edge.task)))
     names = [name_of(store, edge.task) for edge in cycle]
-    # Who is in it and has stepped since is in none: the subject changes with the number of steps.
+    # A task that has made a step is not deadlocked: the subject changes with the number of steps.
     steps = tuple(task.steps if (task := store.tasks.get(edge.task)) is not None else 0 for edge in cycle)
     ring = " → ".join([*names[:6], *(["…"] if len(names) > 6 else []), names[0]])
     text = f"{names[0]} waits for itself: {ring}" if len(cycle) == 1 else f"{ring}: each waits for the next"
@@ -110,7 +110,7 @@ def _deadlock(store: Store, cycle: list[_Edge]) -> Observation:
 
 
 def convoys(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-    """Locks that many tasks wait for, look after look."""
+    """Yields locks that many tasks wait for."""
     signs = fresh(store)
     if signs is None:
         return
@@ -122,9 +122,9 @@ def convoys(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
 
 def _convoy(store: Store, lock: Lock, *, strong: bool) -> Observation:
     lines = []
-    holder = "it is not known who holds it: it was taken with acquire()"
+    holder = "a lock; its holder is unknown (taken with acquire())"
     if lock.holder is not None:
-        holder = f"{name_of(store, lock.holder)} holds it"
+        holder = f'a lock held by task "{name_of(store, lock.holder)}"'
         lines.append(Line("holds it", lock.held_at, lock.holder, name_of(store, lock.holder)))
     lines += [
         Line("waits", site, task, name_of(store, task))
@@ -133,7 +133,7 @@ def _convoy(store: Store, lock: Lock, *, strong: bool) -> Observation:
     return Observation(
         "lock_convoy",
         lock.number,
-        f"{lock.waiting} tasks wait for one lock; {holder}",
+        f"{lock.waiting} tasks wait for {holder}",
         strong=strong,
         task=lock.holder,
         name=None if lock.holder is None else name_of(store, lock.holder),
@@ -144,7 +144,7 @@ def _convoy(store: Store, lock: Lock, *, strong: bool) -> Observation:
 
 
 def executors(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-    """Pools that have more to do than workers to do it."""
+    """Yields pools with more queued jobs than workers."""
     signs = fresh(store)
     if signs is None:
         return
@@ -157,7 +157,7 @@ def executors(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         yield Observation(
             "executor_saturated",
             pool.number,
-            f"{fmt.count(pool.queued)} jobs wait for the {pool.most} workers of {pool.label}{waited}",
+            f'{fmt.count(pool.queued)} jobs queued for {pool.most} workers (pool "{pool.label}"){waited}',
             strong=queued >= least,
             evidence={
                 "pool": pool.label,
@@ -169,8 +169,8 @@ def executors(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         )
 
 
-def went_on(store: Store, thresholds: Thresholds) -> Iterator[Observation]:  # noqa: ARG001 - as all rules
-    """Tasks that were cancelled, and wait for something else now."""
+def swallowed_cancels(store: Store, thresholds: Thresholds) -> Iterator[Observation]:  # noqa: ARG001 - as all rules
+    """Yields tasks that were cancelled and now wait for something else."""
     signs = fresh(store)
     if signs is None:
         return
@@ -183,7 +183,7 @@ def went_on(store: Store, thresholds: Thresholds) -> Iterator[Observation]:  # n
         yield Observation(
             "cancel_swallowed",
             one.task,
-            f"{task.name} was cancelled{times}{f' {words(by)}' if by is not None else ''} and went on",
+            f"{task.name} was cancelled{times}{f' {words(by)}' if by is not None else ''} and continued",
             task=one.task,
             name=task.name,
             site=task.site,
@@ -202,43 +202,45 @@ def went_on(store: Store, thresholds: Thresholds) -> Iterator[Observation]:  # n
 
 @dataclass(slots=True)
 class Semaphores:
-    """Semaphores whose value grows beyond all that could give back what they took before it was seen.
+    """Semaphores whose value grows beyond what releases of earlier acquisitions can explain.
 
-    One that is used less and less grows, too, and one that goes up and down may be met when it is up. So it must have
-    grown by more than there were tasks when it was first seen: not all of them can have taken it and given it back.
+    The value also grows if a semaphore is used less and less, and it may be low when it is first seen. So it must have
+    grown by more than the number of tasks at that time: each of them can have acquired it once before.
     """
 
-    _pasts: Pasts = field(default_factory=Pasts)
-    _first: dict[int, tuple[int, int]] = field(default_factory=dict)  # its value when it was first seen, and the tasks
+    _histories: FigureHistories = field(default_factory=FigureHistories)
+    _first: dict[int, tuple[int, int]] = field(
+        default_factory=dict
+    )  # when first seen: its value, and the number of tasks
     _looked: float = 0.0
-    _signs: list[Observation] = field(default_factory=list)
+    _observations: list[Observation] = field(default_factory=list)
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-        """One sign a semaphore."""
+        """Yields one observation per semaphore."""
         signs = fresh(store)
         if signs is None:
             return
         if signs.at != self._looked:
             self._looked = signs.at
-            self._signs = list(self._look(signs, len(store.tasks), thresholds))
-        yield from self._signs
+            self._observations = list(self._look(signs, len(store.tasks), thresholds))
+        yield from self._observations
 
     def _look(self, signs: Signs, tasks: int, thresholds: Thresholds) -> Iterator[Observation]:
         window = thresholds.of("semaphore_overreleased", "window")
-        self._pasts.keep({one.number for one in signs.semaphores})
+        self._histories.keep({one.number for one in signs.semaphores})
         for one in signs.semaphores:
-            past = self._pasts.of(one.number)
-            past.add(signs.at, one.value, window)
+            history = self._histories.of(one.number)
+            history.add(signs.at, one.value, window)
             before, takers = self._first.setdefault(one.number, (one.value, tasks))
-            if past.grown(window) <= 0 or one.waiting or one.value - before <= takers:
+            if history.grown(window) <= 0 or one.waiting or one.value - before <= takers:
                 continue
-            first: Hashable = past.values[0][1]
+            first: Hashable = history.values[0][1]
             yield Observation(
                 "semaphore_overreleased",
                 one.number,
-                f"the value of {one.label} grew from {first:g} to {one.value} and was never taken back",
+                f"the value of {one.label} grew from {first:g} to {one.value} and never fell again",
                 at_once=True,
                 site=one.site,
-                evidence={"value": one.value, "before": round(past.values[0][1]), "semaphore": one.label},
-                since=past.values[0][0],
+                evidence={"value": one.value, "before": round(history.values[0][1]), "semaphore": one.label},
+                since=history.values[0][0],
             )

@@ -38,7 +38,7 @@ def finding_page(
     unfolded: Container[Hashable] = (),
 ) -> list[Line]:
     """All that is known of it. `there`: it has not gone."""
-    sign, kind = finding.sign, finding.kind
+    sign, kind = finding.observed, finding.kind
     lines = [
         line((f"{GLYPHS[kind.weight]} {kind.title}", kind.weight), ("  dismissed" if finding.dismissed else "", "dim")),
         *_wrapped("", sign.text, "strong", cells),
@@ -80,7 +80,7 @@ def finding_page(
 
 def whole_finding(store: Store, finding: Finding, cells: int) -> list[Line]:
     """What a row of the table says, uncut."""
-    sign, kind = finding.sign, finding.kind
+    sign, kind = finding.observed, finding.kind
     lines = [heading(kind.title, cells - 1), *_wrapped("", sign.text, "text", cells - 2, cells - 2)]
     if sign.site is not None:
         lines.append(line((f"{line_text(sign.site, store)} {sign.site.function}", "accent")))
@@ -100,9 +100,9 @@ def _samples(kind: Kind) -> list[Line]:
 
 def _lines(store: Store, finding: Finding, sources: Sources, cells: int, unfolded: Container[Hashable]) -> list[Line]:
     """The lines that belong to it, with their source: first the stack, where there is one."""
-    frames = [one.site for one in finding.sign.lines if one.is_frame and one.site is not None]
+    frames = [one.site for one in finding.observed.lines if one.is_frame and one.site is not None]
     lines = stack(frames, store, sources, cells, unfolded=unfolded)
-    for one in finding.sign.lines:
+    for one in finding.observed.lines:
         if one.is_frame:
             continue
         parts: list[Part] = [(one.name, "strong"), ("  ", "text")] if one.name is not None else []
@@ -123,9 +123,9 @@ def _when(store: Store, finding: Finding, *, there: bool) -> str:
 
 
 def _order(finding: Finding) -> str:
-    if finding.sign.kind in STACKS:
+    if finding.observed.kind in STACKS:
         return "outermost first"
-    return "Enter goes to the task" if any(one.task is not None for one in finding.sign.lines) else ""
+    return "Enter goes to the task" if any(one.task is not None for one in finding.observed.lines) else ""
 
 
 def _figure(kind: str, name: str, figure: Figure) -> str:

@@ -35,7 +35,7 @@ class FindingRows(SearchedRows[Finding]):
 
     def style(self, row: Finding, key: str) -> str:
         """By weight."""
-        if row.dismissed or row is not self.findings.found.get((row.sign.kind, row.sign.subject)):
+        if row.dismissed or row is not self.findings.found.get((row.observed.kind, row.observed.subject)):
             return "faint"  # one that went stays until the rows are arranged again
         match key:
             case "kind":

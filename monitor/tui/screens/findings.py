@@ -113,7 +113,7 @@ class FindingScreen(PageScreen):
         """The page; as it was, while paused."""
         if self.of_another_session:
             return [line(("This finding was of another session; Esc goes back.", "warn"))]
-        app, sign = self.looptop, self._finding.sign
+        app, sign = self.looptop, self._finding.observed
         if not app.paused or not self._lines or self.unfolded != self._shown:
             self._shown = set(self.unfolded)
             there = app.findings.found.get((sign.kind, sign.subject)) is self._finding

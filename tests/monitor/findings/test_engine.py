@@ -24,7 +24,7 @@ class World:
     def __init__(self, thresholds=None):
         self.store = apply(Store(), hello(), tick())
         self.findings = Findings(thresholds or Thresholds())
-        self.findings.look(self.store)
+        self.findings.evaluate(self.store)
         self.signs = []
         self.findings._rules = [lambda store, thresholds: iter(self.signs)]
 
@@ -32,7 +32,7 @@ class World:
         """The changes at a moment so much later, when the rule says this."""
         self.signs = list(signs)
         self.store.now += seconds
-        return [(change.what, change.finding.sign.subject) for change in self.findings.look(self.store)]
+        return [(change.what, change.finding.observed.subject) for change in self.findings.evaluate(self.store)]
 
 
 BUSY = Observation("task_busy", 7, "busy", task=7)
@@ -92,7 +92,7 @@ def test_another_session_begins_with_nothing(world):
     world.after(1, ONCE)
     world.findings.dismiss(world.findings.shown()[0])
     apply(world.store, hello(session="2" * 32))
-    assert [change.what for change in world.findings.look(world.store)] == ["finding_gone"]
+    assert [change.what for change in world.findings.evaluate(world.store)] == ["finding_gone"]
     assert world.findings.all() == []
 
 

@@ -39,7 +39,7 @@ class World:
         self.at += SECOND // 4
         more.setdefault("loops", [[1, 0, 0, 0, 0, 0, None, 0]])
         self.feed(tick(self.at, tasks=list(rows), **more))
-        self.changes += [(one.what, one.finding.kind.key) for one in self.findings.look(self.store)]
+        self.changes += [(one.what, one.finding.kind.key) for one in self.findings.evaluate(self.store)]
 
     def seconds(self, number, of=lambda quarter: {}):
         for quarter in range(int(number * 4)):
@@ -49,7 +49,7 @@ class World:
     @property
     def only(self):
         (finding,) = self.findings.shown()
-        return finding.sign
+        return finding.observed
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_a_lock_convoy_says_who_holds_it(world):
 def test_a_holder_that_is_not_known_is_not_guessed(world):
     world.seconds(6, signs(locks=[[1, 5, 0, 0, [[1, 3]]]]))
     assert (world.only.task, world.only.site.line) == (None, 30)
-    assert "not known" in world.only.text
+    assert "its holder is unknown" in world.only.text
 
 
 def test_a_pool_with_more_to_do_than_workers(world):
@@ -319,7 +319,7 @@ def test_a_line_that_cancels_many_of_more_does_what_it_should(world):
 def test_who_swallowed_a_cancellation_is_told_with_who_cancelled(world):
     told = signs(cancelled=[[1, 1, 3]], cancellers=[[1, {**KILLER, "task": 2}]])
     assert world.seconds(3, told) == ["cancel_swallowed"]
-    assert world.only.text == "task-1 was cancelled by killer at /srv/app.py:20 and went on"
+    assert world.only.text == "task-1 was cancelled by killer at /srv/app.py:20 and continued"
 
 
 def test_an_exception_that_nobody_retrieved_has_the_task_and_its_site(world):
@@ -381,7 +381,7 @@ def test_tasks_older_than_the_probe_that_are_collected_are_one_finding(world):
         facts = {"kind": "unhandled", "message": message, "task": 1000 + seq, "name": f"Task-{33_000 + seq}"}
         world.feed({"type": "event", "seq": seq, "at": world.at, **facts})
     assert world.seconds(1) == ["collected_pending"]
-    assert world.only.text == "79 tasks were collected while they waited, last Task-33079"
+    assert world.only.text == "79 tasks were garbage-collected while pending, most recently Task-33079"
 
 
 def test_one_line_that_raises_is_one_finding_whether_or_not_it_is_known_who_made_the_task(world):
@@ -391,7 +391,7 @@ def test_one_line_that_raises_is_one_finding_whether_or_not_it_is_known_who_made
         facts = {"message": message, "name": f"Task-{seq}", "exception": failure, **site}
         world.feed({"type": "event", "seq": seq, "at": world.at, "kind": "unhandled", **facts})
     assert world.seconds(1) == ["never_retrieved"]
-    assert world.only.text == "ValueError: declined, 3 times, last in Task-3; nobody asked"
+    assert world.only.text == "ValueError: declined, 3 times, most recently in Task-3; result never awaited"
 
 
 def test_a_coroutine_that_was_never_awaited(world):
@@ -472,7 +472,7 @@ def test_waiting_for_the_gil_is_blamed_on_the_thread_that_had_it(world):
     for seq in range(1, 5):
         world.feed({**slow(seq, world.at, 200), "gil": 180_000, "held_by": holder})
     assert world.seconds(1) == ["gil_wait"]
-    assert world.only.text == "720ms in 4 callbacks in 1s; thread crunch and 1 more had it in work"
+    assert world.only.text == "720ms in 4 callbacks in 1s; thread crunch and 1 more held it in work"
     assert (world.only.site.line, world.only.evidence["waited"]) == (30, 0.72)
     assert [line.site.line for line in world.only.lines] == [30, 20]
 
@@ -510,7 +510,7 @@ def test_a_loop_that_was_blocked_before_is_told_with_a_lower_bound(world):
     assert world.only.text.endswith("has been blocking the loop for at least 1.50s")
     world.feed({**slow(1, world.at, 2000), "at_least": True})
     world.seconds(1)
-    assert any("at least 2.00s" in finding.sign.text for finding in world.findings.all())
+    assert any("at least 2.00s" in finding.observed.text for finding in world.findings.all())
 
 
 def test_a_loop_that_waits_for_a_processor_is_not_blocked_by_a_line(world):

@@ -35,7 +35,10 @@ def path(tmp_path_factory):
 
 
 def seen(findings):
-    return [(one.id, one.sign.kind, one.sign.text, one.since, one.seen, one.sign.evidence) for one in findings.all()]
+    return [
+        (one.id, one.observed.kind, one.observed.text, one.since, one.seen, one.observed.evidence)
+        for one in findings.all()
+    ]
 
 
 def watched(path, moment):
@@ -46,7 +49,7 @@ def watched(path, moment):
         for frame in [*first, *rest]:
             store.apply(frame)
             if isinstance(frame, Tick) and frame.loops:
-                findings.look(store)
+                findings.evaluate(store)
         return seen(findings)
 
 

@@ -267,7 +267,7 @@ async def test_findings_are_those_of_the_moment_whichever_way_one_came_there(tmp
             for position in steps:
                 source(driver).seek(position)
                 await driver.app.tick()
-            return [(one.id, one.sign.text, one.since) for one in driver.app.findings.all()]
+            return [(one.id, one.observed.text, one.since) for one in driver.app.findings.all()]
 
     straight = await found(62.5)
     assert straight

@@ -25,14 +25,14 @@ asan)
     # The interpreter's own objects are not freed at its end: what leaks is the business of `references`.
     export LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
     export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 PYTHONMALLOC=malloc LOOPTOP_TEST_TWIN=c
-    "$python" -m pytest -q -p no:cacheprovider tests/probes/test_twins.py tests/probes/test_hostile_classes.py
+    "$python" -m pytest -q -p no:cacheprovider tests/probes/hooks/test_twins.py tests/probes/hooks/test_hostile_classes.py
     ;;
 references)
     debug=$(command -v "${DEBUG_PYTHON:-python3.11-dbg}") ||
         { echo "checked.sh: no debug build of Python: apt install python3.11-dbg libpython3.11-dbg, or set DEBUG_PYTHON" >&2; exit 1; }
     setuptools=$("$python" -c 'import os, setuptools; print(os.path.dirname(os.path.dirname(setuptools.__file__)))')
     CFLAGS="-O1 -g" PYTHONPATH=$setuptools "$debug" setup.py -q build_ext --inplace
-    DEBUG_PYTHON=$debug "$python" -m pytest -q -p no:cacheprovider tests/probes/test_references.py
+    DEBUG_PYTHON=$debug "$python" -m pytest -q -p no:cacheprovider tests/probes/hooks/test_references.py
     ;;
 *)
     echo "checked.sh: asan or references, not $mode" >&2

@@ -21,7 +21,7 @@ from test_counting import source
 from waiting import wait_until
 from watched import EndedError, Program, Viewer, environment, wait_for_socket
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 MIB = 1 << 20
 
 IDLE = """

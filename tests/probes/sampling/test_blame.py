@@ -1,6 +1,6 @@
 """Who blocks the loop is named: random blocking calls are all caught, at the right line, for the right time.
 
-A few of each kind run here. `LOOPTOP_BLAMES=200 pytest tests/probes/test_blame.py -s` runs as many as the project
+A few of each kind run here. `LOOPTOP_BLAMES=200 pytest tests/probes/sampling/test_blame.py -s` runs as many as the project
 promises, for each Python and for uvloop, and prints the figures; `LOOPTOP_HEALTHY=60` sets the seconds of the other.
 """
 

@@ -11,7 +11,7 @@ import pytest
 
 import probes
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 DECORATORS = (probes.break_before, probes.break_after, probes.break_on_error)
 
 PROGRAM = """

@@ -1,9 +1,9 @@
-"""How long a callback was ready to run and got no processor: on a crowded machine it is long because of others.
+"""How long a callback was ready to run but waited for a CPU, as on a crowded machine.
 
-The kernel counts for each thread how long it was ready and waited for a processor (schedstat, proc(5)). The watchdog
-reads that figure at each look, and once more when a slow callback ends; the reading just before the callback is its
-baseline. What the thread waited between that reading and the start is taken off by how long the loop was busy then.
-The figure is 0.0 where the kernel does not tell.
+The kernel counts for each thread how long it was ready without a CPU (schedstat, proc(5)). The watchdog reads that
+figure at each look, and once more when a slow callback ends; the reading just before the callback is its baseline.
+The wait between that reading and the start is estimated from how long the loop was busy then, and subtracted.
+The figure is 0.0 where the kernel does not provide it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 MOST_READINGS = 400
-"""Of a loop that does not tell when a callback starts (uvloop)."""
+"""Most readings kept of a loop whose callbacks start unseen (uvloop)."""
 
 
 class Reading(NamedTuple):
-    """At a moment: CPU time of the thread of a loop, its waiting for a processor, and busy time of the loop (s)."""
+    """Figures at one moment: CPU time of a loop's thread, its time waiting for a CPU, busy time of the loop (s)."""
 
     at: float
     ran: float
@@ -35,7 +35,7 @@ class Reading(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """Where the time of a callback went (s): CPU time, waiting for a processor, and the rest, asleep in the kernel."""
+    """Where the time of a callback went (s): CPU time, waiting for a CPU, and the rest, asleep in the kernel."""
 
     ran: float
     starved: float
@@ -46,15 +46,15 @@ NOTHING = Spent(0.0, 0.0, 0.0)
 
 
 class Starved:
-    """What the threads of the loops have waited for a processor. Used by the watchdog."""
+    """How long the threads of the loops have waited for a CPU. Used by the watchdog."""
 
     def __init__(self) -> None:
         self._last: dict[int, Reading] = {}  # by id of the loop
-        self._baselines: dict[int, Reading] = {}  # of the callback that runs: at its start
+        self._baselines: dict[int, Reading] = {}  # by id of the loop: at the start of its current callback
         self._unclocked: dict[int, deque[Reading]] = {}
 
     def look(self, records: Iterable[LoopRecord]) -> None:
-        """Reads the figures of all loops; forgets those that are not there."""
+        """Reads the figures of these loops; forgets all others."""
         known = {record.id: record for record in records}
         for gone in self._last.keys() - known.keys():
             del self._last[gone]
@@ -64,7 +64,7 @@ class Starved:
             started, busy = record.started, record.busy
             last = self._last.get(record.id)
             if last is not None and not started and record.clocked and busy == last.busy:
-                self._last[record.id] = last._replace(at=monotonic())  # it has done nothing since
+                self._last[record.id] = last._replace(at=monotonic())  # the loop has been idle since
                 continue
             reading = _read(record, started, busy)
             if started and last is not None and last.at < started:
@@ -76,11 +76,11 @@ class Starved:
     def of(self, record: LoopRecord, started: float, busy: float, ended: float) -> Spent:
         """Where the time of a callback that has just ended went, read now.
 
-        `busy` is what the loop had been busy when the callback started.
+        `busy` is the loop's busy time when the callback started.
         """
         last, baseline = self._last.get(record.id), self._baselines.get(record.id)
         reading = _read(record, started, busy)
-        self._keep(record, reading)  # what follows at once has a baseline of its own
+        self._keep(record, reading)  # the baseline for a callback that follows at once
         if baseline is None or baseline.at != started:
             if last is None or last.at > reading.at:
                 return NOTHING
@@ -88,19 +88,19 @@ class Starved:
         return _spent(baseline, reading, ended)
 
     def so_far(self, record: LoopRecord, started: float) -> Spent:
-        """Where the time of a callback that goes on went, up to the last look."""
+        """Where the time of a running callback went, up to the last look."""
         last, baseline = self._last.get(record.id), self._baselines.get(record.id)
         if last is None or baseline is None or baseline.at != started or last.at < started:
             return NOTHING
         return _spent(baseline, last, last.at)
 
     def between(self, record: LoopRecord, begin: float, end: float) -> float:
-        """How much of a stretch of time was waiting for a processor (s); for loops that are not clocked."""
+        """How much of a stretch of time was spent waiting for a CPU (s); for loops that are not clocked."""
         readings = [*self._unclocked.get(record.id, ()), _read(record, 0.0, 0.0)]
         return min(max(_at(readings, end) - _at(readings, begin), 0.0), end - begin)
 
     def forget(self) -> None:
-        """Begins anew."""
+        """Forgets all readings."""
         self._last.clear()
         self._baselines.clear()
         self._unclocked.clear()
@@ -133,7 +133,7 @@ def _spent(baseline: Reading, reading: Reading, ended: float) -> Spent:
 
 
 def _at(readings: list[Reading], when: float) -> float:
-    """What had been waited at a moment: between two readings in proportion, before the first what that says."""
+    """The time waited up to a moment: interpolated between two readings, that of the first before it."""
     index = bisect(readings, when, key=lambda reading: reading.at)
     if index in (0, len(readings)):
         return readings[min(index, len(readings) - 1)].waited

@@ -1,7 +1,7 @@
-"""What happened once, as events of the journal: ends, slow callbacks, exceptions that nobody caught, notices.
+"""Writes events to the journal: ends of tasks, slow callbacks, unhandled exceptions, notices.
 
-Some of it other threads tell, which is kept until the probe's thread writes it down. All of it is bounded; what is
-left out is counted and dated.
+Events from other threads are queued until the probe's thread writes them. Every queue is bounded; dropped events are
+counted and dated.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from .watchdog import SlowCallback
 
 MOST_ENDS_A_TICK = 500
-"""Ends that are told one by one, failures first; the rest is in the counts of the creation sites."""
+"""Most ends reported one by one in a tick, failures first; the creation sites count the rest."""
 MOST_NOTICES = 100
 MOST_UNHANDLED = 1000
-"""Of those that wait to be written down."""
+"""Most unhandled exceptions that wait to be written."""
 
 
 class Events:
@@ -35,7 +35,7 @@ class Events:
 
     def __init__(self, journal: Journal, tables: Tables, clock: Clock) -> None:
         self.dropped = 0
-        self.unnamed = 0  # of these: ends that went well, and are counted at their site
+        self.unnamed = 0  # of the dropped: ends without failure, which their site counts
         self.dropped_at: int | None = None
         self._journal = journal
         self._tables = tables
@@ -46,12 +46,12 @@ class Events:
     # From any thread
 
     def notice(self, text: str) -> None:
-        """One line for the viewers."""
+        """Queues one line for the viewers."""
         if len(self._notices) < MOST_NOTICES:
             self._notices.append(text[:1000])
 
     def unhandled(self, context: dict[str, Any]) -> None:
-        """What a loop's exception handler is called with."""
+        """Queues the context that a loop's exception handler was called with."""
         error = context.get("exception")
         task = context.get("task") or context.get("future")
         record = install.record_of(task) if isinstance(task, asyncio.Task) else None
@@ -66,25 +66,25 @@ class Events:
     # The probe's thread
 
     def write_down(self) -> None:
-        """Makes events of what other threads have told."""
+        """Writes the events that other threads have queued."""
         while self._notices:
             self._journal.add("notice", text=self._notices.pop(0))
         while self._unhandled:
             self._tell_unhandled(*self._unhandled.pop(0))
 
     def drop(self, number: int) -> None:
-        """Counts and dates something that viewers will not see."""
+        """Counts and dates events that viewers will not see."""
         self.dropped += number
         self.dropped_at = self._clock.unix()
 
     def leave_unnamed(self, number: int) -> None:
-        """Drops ends that went well: their site counts them, and they are only not told by name."""
+        """Drops ends without failure: their site counts them, so only their names are lost."""
         self.drop(number)
         self.unnamed += number
 
     def ends(self, ended: list[TaskRecord]) -> None:
-        """Tasks that have ended since the last look."""
-        # Whether a viewer had heard of the task or not: the hooks leave the name out of what is more than enough.
+        """Writes the ends of tasks since the last look, as far as the limit for a tick allows."""
+        # Also tasks that no viewer knows. The hooks leave the name out beyond their own limit.
         told = [record for record in ended if record.outcome == protocol.FAILED or record.name is not None]
         if len(told) > MOST_ENDS_A_TICK:
             failed = [record for record in told if record.outcome == protocol.FAILED][-MOST_ENDS_A_TICK:]
@@ -134,7 +134,7 @@ class Events:
         return facts
 
     def slow_callback(self, slow: SlowCallback) -> None:
-        """One that the watchdog has caught."""
+        """Writes a slow callback that the watchdog has caught."""
         stack, _ = slow.heaviest()
         self._journal.add(
             "slow_callback",
@@ -165,7 +165,7 @@ class Events:
         )
 
     def unawaited(self, found: Unawaited) -> None:
-        """A coroutine that was dropped without having been awaited."""
+        """Writes a coroutine that was never awaited."""
         self._journal.add(
             "never_awaited",
             coro=found.name[:300],

@@ -1,11 +1,11 @@
-"""How long a callback waited for the GIL, and which thread had it, at which line.
+"""How long a callback waited for the GIL, which thread held it, and at which line.
 
 A thread that waits for the GIL sleeps in the kernel, as one in a blocking call does. Three things tell them apart:
 
 * what the thread sleeps in (`/proc/self/task/TID/syscall`): the GIL is a condition variable in the static data of the
   interpreter; locks of the program are elsewhere, and other blocking calls are not futexes;
 * where the time of the callback went: neither CPU time nor waiting for a processor (see `starved`);
-* that other Python threads used the CPU meanwhile. They are the ones that had it, each as long as it ran.
+* that other Python threads used the CPU meanwhile. They held it, each as long as it ran.
 
 Only the watchdog can look, and it needs the GIL itself. When it got no turn until the callback had ended, the last two
 must do, with more of the time used by others. What is not clear is not counted, and nothing where the kernel does not
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Stack = tuple[tuple["CodeType", int], ...]
 
 LEAST = 0.005
-"""Seconds asleep between two looks that are worth asking why."""
+"""Seconds asleep between two looks from which on the cause is looked for."""
 SHARE = 0.2
 """Of that time others must have used the CPU, where the thread is seen to wait for the GIL; on a crowded machine the
 one that has the GIL waits for a processor, too."""
@@ -49,15 +49,15 @@ _FUTEX = (
 
 
 class Moment(NamedTuple):
-    """What the threads of the program had run, and where they are, at a moment."""
+    """CPU time and frames of the program's threads at one moment."""
 
     at: float
-    ran: dict[int, float]  # by identity
-    frames: dict[int, Any] | None  # None: not asked for
+    ran: dict[int, float]  # CPU seconds by thread identity
+    frames: dict[int, Any] | None  # None: not read
 
 
 class Holder:
-    """A line at which other threads had the GIL."""
+    """A line at which other threads held the GIL."""
 
     __slots__ = ("seconds", "stack", "threads")
 
@@ -68,14 +68,14 @@ class Holder:
 
 
 class Wait:
-    """What one callback waited for the GIL."""
+    """The GIL waits of one callback."""
 
     __slots__ = ("asleep", "holders", "seconds", "started", "state")
 
     def __init__(self, started: float) -> None:
         self.started = started
-        self.asleep = 0.0  # of the callback, at the last look
-        self.state = UNKNOWN  # of its thread, then
+        self.asleep = 0.0  # seconds the callback had slept at the last look
+        self.state = UNKNOWN  # of its thread at the last look
         self.seconds = 0.0
         self.holders: dict[tuple[int, int], Holder] = {}
 
@@ -85,20 +85,20 @@ class Wait:
 
 
 class Gil:
-    """Books the waiting of callbacks. Used by the watchdog, and where a slow callback ends."""
+    """Measures the GIL waits of callbacks. Used by the watchdog, and when a slow callback ends."""
 
     def __init__(self, stack_of: Callable[[Any, int], Stack]) -> None:
         self.own: set[int] = set()  # identities of the probe's threads
         self._stack_of = stack_of
-        self._clocks: dict[int, int] = {}  # of the CPU time of each thread, by identity
-        self._known = 0.0  # when these were last asked for
+        self._clocks: dict[int, int] = {}  # CPU clocks by thread identity
+        self._known = 0.0  # when the clocks were last looked up
         self._before = Moment(0.0, {}, None)
         self._waits: dict[int, Wait] = {}  # by id of the loop
         self._range: tuple[int, int] | None = None
         self._off = FREE_THREADED or _FUTEX is None
 
     def see(self, frames: bool) -> Moment | None:
-        """How things stand, without giving the GIL away; with the frames of all threads if they are asked for."""
+        """The present moment, read without giving up the GIL; with the frames of all threads on request."""
         if self._off:
             return None
         at = monotonic()
@@ -135,7 +135,7 @@ class Gil:
         self._before = moment._replace(frames=None)
 
     def over(self, record: LoopRecord, started: float, spent: Spent, moment: Moment | None) -> Wait | None:
-        """What a callback has waited that has just ended; `moment` is given if the watchdog got no turn for long."""
+        """The wait of a callback that has just ended; `moment` is given if the watchdog got no turn for long."""
         wait = self._waits.get(record.id)
         if wait is None or wait.started != started:
             wait = Wait(started)
@@ -145,12 +145,12 @@ class Gil:
         return wait if wait.seconds else None
 
     def so_far(self, record: LoopRecord, started: float) -> Wait | None:
-        """The same of one that goes on."""
+        """The wait so far of a running callback."""
         wait = self._waits.get(record.id)
         return wait if wait is not None and wait.started == started and wait.seconds else None
 
     def forget(self) -> None:
-        """Begins anew."""
+        """Forgets all waits."""
         self._waits = {}
         self._clocks = {}
         self._known = 0.0
@@ -196,7 +196,7 @@ class Gil:
         return ran
 
     def doing(self, record: LoopRecord, moment: Moment | None) -> str:
-        """What the thread of a loop does; what it went on to do when this gave the GIL away is not it."""
+        """The state of a loop's thread; a change while this call gave up the GIL does not count."""
         if moment is None:
             return UNKNOWN
         state, before = self._asleep_in(record.thread_native), moment.ran.get(record.thread)
@@ -228,7 +228,7 @@ class Gil:
 
 
 def facts(wait: Wait | None, tables: Tables) -> dict[str, Any]:
-    """What viewers are told of it; nothing where there was no wait."""
+    """A wait in the protocol's format; empty if there was none."""
     if wait is None:
         return {}
     told: dict[str, Any] = {"gil": round(wait.seconds * 1e6), "held_by": None}
@@ -250,8 +250,8 @@ def _name(ident: int) -> str:
 
 
 def _clock(ident: int) -> int | None:
-    """The clock of the CPU time of a thread with a Python frame. Not for one that may have ended: it would crash."""
-    from time import pthread_getcpuclockid  # not everywhere
+    """The CPU clock of a thread that has a Python frame. Crashes for a thread that has ended."""
+    from time import pthread_getcpuclockid  # not on every platform
 
     try:
         return pthread_getcpuclockid(ident)
@@ -271,12 +271,12 @@ def static_data() -> tuple[int, int]:
         if words[1].startswith("rw"):
             first, last = (int(number, 16) for number in words[0].split("-"))
             mappings.append((first, last, words[5] if len(words) > 5 else ""))
-    static = id(int)  # a type of C that is never made anew
+    static = id(int)  # a static type
     file_name = next((name for first, last, name in mappings if first <= static < last), "")
     begin = end = 0
     for first, last, name in mappings:
         if name and name == file_name:
             begin, end = begin or first, last
         elif begin and first == end and not name:
-            end = last  # what is zero at the start
+            end = last  # the zero-initialized part
     return begin, end

@@ -1,4 +1,4 @@
-"""What happened once: slow callbacks, ended tasks, exceptions, notices. A bounded ring that every viewer reads."""
+"""Recent events (slow callbacks, ended tasks, exceptions, notices) in bounded rings that every viewer reads."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Journal:
             self._ended.append(event)
 
     def since(self, seq: int) -> list[dict[str, Any]]:
-        """Events after a number, in order. What fell out of the rings is missing, and shows as a gap in `seq`."""
+        """Events after a number, in order. Events that fell out of the rings leave a gap in `seq`."""
         if seq >= self.last_seq:
             return []
         out: list[dict[str, Any]] = []

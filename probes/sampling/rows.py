@@ -1,4 +1,4 @@
-"""Tasks as the wire has them: their rows and facts, with moments and durations in its units."""
+"""Task rows and facts in the protocol's format and units."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Clock:
 
 
 def microseconds(seconds: float) -> int:
-    """A duration as the wire has it."""
+    """A duration in the protocol's unit, whole microseconds."""
     return round(seconds * 1e6)
 
 
 def static_of(record: TaskRecord, task: Any, tables: Tables, clock: Clock) -> list[Any]:
-    """The wire.TASK_STATIC of a live task."""
+    """The protocol.TASK_STATIC of a live task."""
     return [
         record.id,
         task_name(task)[:300],
@@ -46,7 +46,7 @@ def static_of(record: TaskRecord, task: Any, tables: Tables, clock: Clock) -> li
 
 
 def row_of(record: TaskRecord) -> list[Any] | None:
-    """The wire.TASK_ROW of a task as it is now; None for one that was collected without having ended."""
+    """The protocol.TASK_ROW of a task as it is now; None for one that was collected without having ended."""
     loop = record.loop
     busy, longest = record.busy, record.max_step
     if record.outcome:
@@ -68,6 +68,6 @@ def row_of(record: TaskRecord) -> list[Any] | None:
 
 
 def site_row(counts: SiteCounts) -> list[Any]:
-    """The wire.SITE_ROW of a creation site."""
+    """The protocol.SITE_ROW of a creation site."""
     ends = [counts.born, counts.ended, counts.failed, counts.cancelled]
     return [counts.site, *ends, microseconds(counts.busy), counts.steps]

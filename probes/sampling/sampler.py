@@ -1,4 +1,4 @@
-"""Takes what the hooks booked: which tasks there are, what changed, counts by creation site.
+"""Collects what the hooks recorded: known tasks, changed records, counts by creation site.
 
 Runs in the probe's thread, in short stretches.
 """
@@ -23,14 +23,14 @@ MOST_SITES = 10_000
 _NAMES_A_SECOND = 300.0
 _SLICE = 1000
 _PRUNED = 10_000
-"""Records that are looked at, and that are only pruned, between two moments in which the program may have the GIL."""
+"""Records that are processed, or only pruned, before giving up the GIL for a moment."""
 _BLOCKED = 0.25
 _CROWD = 5000
-"""Tasks from which on a loop is not asked for all of them again and again."""
+"""Number of tasks above which a loop is not asked for all its tasks every second."""
 
 
 class Changes:
-    """What one look at the hooks brought; merged into every session."""
+    """The result of one look at the hooks; merged into every session."""
 
     __slots__ = ("ended", "gone", "lags", "live", "sites")
 
@@ -59,9 +59,9 @@ class Sampler:
         self._pruned = 500
 
     def start_counting(self) -> None:
-        """Begins anew with the tasks there are; called before the step hooks go in."""
+        """Resets all counts and takes in the tasks that exist; called before the step hooks are installed."""
         install.changed.clear()
-        # First of all: a birth that does not see this yet is in the records already, and is met below.
+        # First of all: a task that is created without seeing this is in the records already, and is found below.
         install.state.watching = True
         self.site_counts.clear()
         install.site_aggregates.clear()
@@ -70,8 +70,8 @@ class Sampler:
         record: TaskRecord | None
         task: Any
         record = task = None
-        # Where tasks are born all the time, what lives shortly is counted in its place from now on, also if the
-        # only ones there are have ended; until a site is known each of its tasks is booked one by one below.
+        # Make the sites of existing records known, even if the tasks have ended: from now on the hooks count
+        # short-lived tasks there, while those of unknown sites are processed one by one below.
         for record in list(install.records.values())[:_SLICE]:
             self._know(record)
         self.prune()
@@ -79,16 +79,16 @@ class Sampler:
         for number, record in enumerate(list(install.records.values())):
             if number % _SLICE == _SLICE - 1:
                 known.live.clear()
-                task = None  # nothing of the program's is held while it may run: we would be the last to let go
+                task = None  # hold no task while the program runs: this thread might drop the last reference
                 sleep(0)
             task = record()
             if task is None or is_done(task):
-                # It ended unwatched, and somebody keeps it.
+                # It ended while nothing was counted, and the program still refers to it.
                 install.records.pop(record.key, None)
                 start_counting(record)
             else:
                 start_counting(record)
-                self._book(record, known)  # not as a change: a viewer begins with everything there is
+                self._book(record, known)  # not as a change: a new viewer gets all tasks anyway
         del record, task
         for loop, loop_record in self._loops.all():
             loop_record.steps = 0
@@ -96,7 +96,7 @@ class Sampler:
             self._adopt(loop, loop_record)
 
     def _adopt(self, loop: Any, loop_record: LoopRecord) -> None:
-        """Registers tasks that passed no hook: older than the probe, or made by calling `asyncio.Task`."""
+        """Registers tasks that bypassed the hooks: older than the probe, or made by calling `asyncio.Task`."""
         try:
             tasks = [weakref.ref(task) for task in asyncio.all_tasks(loop) if not _is_known(task)]
         except RuntimeError:  # the set changed too often while it was copied
@@ -116,12 +116,12 @@ class Sampler:
                 install.add_changed(record)  # it has not stepped yet
 
     def look(self) -> Changes:
-        """Takes what the hooks booked since the last look."""
+        """Takes what the hooks recorded since the last look."""
         now = monotonic()
         if now >= self._sweep_due:
             sleep(0)
             self._sweep(now)
-            # A crowd is swept less often: this is never more than 2 % of a core.
+            # Many tasks are swept less often, so that sweeping never takes more than 2 % of a core.
             self._sweep_due = monotonic() + max(1.0, 50 * (monotonic() - now))
         changes = Changes()
         for loop_record in list(install.loops.values()):
@@ -159,7 +159,7 @@ class Sampler:
         return changes
 
     def _allow_names(self, now: float) -> None:
-        """Ends are told by name: MOST_NAMED at once, fewer a second if it goes on."""
+        """Refills the budget of ends reported by name: MOST_NAMED in a burst, fewer per second if it goes on."""
         tracebacks.refill(now - self._named_at)
         used = install.state.named - self._named
         self._allowed = min(self._allowed - used + self.names_a_second * (now - self._named_at), float(MOST_NAMED))
@@ -197,7 +197,7 @@ class Sampler:
             changes.live.append(record)
 
     def _know(self, record: TaskRecord) -> None:
-        """Finds the creation site of a record, and lets the hooks count short lives there."""
+        """Looks up the creation site of a record, and lets the hooks count short-lived tasks there."""
         code, lasti = record.code, record.lasti
         record.site = site = self.tables.site_at(code, lasti)
         if code is None or not site or install.site_aggregates.get(code, lasti) is not None:
@@ -212,7 +212,8 @@ class Sampler:
         return counts
 
     def _sweep(self, now: float) -> None:
-        """Once a second: tasks that passed no hook, became ready behind a blocked loop, or were collected."""
+        """Finds, once a second, tasks that bypassed the hooks, became ready behind a blocked loop, or were
+        collected."""
         self.prune_if_grown()
         for number, task_record in enumerate(list(self.by_id.values())):
             if number % _SLICE == _SLICE - 1:
@@ -232,8 +233,8 @@ class Sampler:
                 self._mark_ready(record)
 
     def _report_unstarted(self) -> None:
-        """Tasks that have not stepped yet. To ask a loop for all takes too long in a crowd, and is not needed:
-        those that passed no hook are adopted with their first step.
+        """Queues tasks that have not stepped yet. Asking a loop for all its tasks takes too long with many, and is not
+        needed: those that bypassed the hooks are adopted at their first step.
         """
         for number, record in enumerate(list(install.records.values())):
             if number % _SLICE == _SLICE - 1:
@@ -242,12 +243,12 @@ class Sampler:
                 install.add_changed(record)
 
     def prune_if_grown(self) -> None:
-        """Forgets the records of tasks that are no more, if there may be many."""
+        """Removes the records of collected tasks, if there may be many."""
         if len(install.records) > self._pruned * 1.5:
             self.prune()
 
     def prune(self) -> None:
-        """Forgets the records of tasks that are no more: about a millisecond for 100,000, in slices."""
+        """Removes the records of collected tasks: about a millisecond for 100,000, in slices."""
         start = install.prune(0, _PRUNED)
         while start:
             sleep(0)

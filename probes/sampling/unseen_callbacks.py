@@ -1,7 +1,7 @@
-"""Callbacks that were already running when the hooks were installed: no hook saw them begin, and none sees them end.
+"""Callbacks that were already running when the hooks were installed, so that no hook sees their start or end.
 
-Until a loop passes a hook or answers the watchdog, it is still in such a callback, unless its thread waits in the
-selector. When the callback began is not known, so its duration is a lower bound.
+Until a loop reaches a hook or answers the watchdog it is still in such a callback, unless its thread waits in the
+selector. The start of the callback is unknown, so its duration is a lower bound.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def has_ended(
     stack: tuple[tuple[CodeType, int], ...],
     task: TaskRecord | None,
 ) -> bool:
-    """Whether the loop has done something else since. `frame`, `stack` and `task` are what its thread does now."""
+    """Whether the loop has left the callback. `frame`, `stack` and `task` are those of its thread now."""
     if unseen.ended or record.started or record.busy or record.answered > unseen.since:
         return True
     return _rests(record, frame, stack) or (not record.clocked and _is_another(unseen, stack, task))
 
 
 def _is_another(unseen: UnseenCallback, stack: tuple[tuple[CodeType, int], ...], task: TaskRecord | None) -> bool:
-    """Whether a loop that passes no hook has gone on to another callback, of which this is the stack."""
+    """Whether a loop whose callbacks pass no hook has gone on to another callback, which has this stack."""
     if not unseen.samples:
         return False
     before = unseen.samples[-1][0]
@@ -41,7 +41,7 @@ def _is_another(unseen: UnseenCallback, stack: tuple[tuple[CodeType, int], ...],
 
 
 def identify(unseen: UnseenCallback, task: TaskRecord | None, stack: tuple[tuple[CodeType, int], ...]) -> None:
-    """Notes what it is, while it is there."""
+    """Notes the task and the names of the callback while it runs."""
     unseen.task = task
     alive = task() if task is not None else None
     if alive is not None:
@@ -51,22 +51,22 @@ def identify(unseen: UnseenCallback, task: TaskRecord | None, stack: tuple[tuple
 
 
 def end_of(unseen: UnseenCallback, record: LoopRecord) -> float:
-    """When it ended, at the latest moment that is certain (`time.monotonic`)."""
+    """The latest moment at which the callback certainly still ran (`time.monotonic`)."""
     now = monotonic()
     end = unseen.ended or (record.answered if record.answered > unseen.since else now)
     started = record.started
-    others = record.busy + (now - started if started else 0.0)  # callbacks that the hooks have seen since
+    others = record.busy + (now - started if started else 0.0)  # callbacks seen by the hooks since
     last: float = unseen.samples[-1][2]
     return max(end - others, last)
 
 
 def starved(unseen: UnseenCallback, record: LoopRecord, duration: float) -> float:
-    """How much of it was waiting for a processor (s)."""
+    """How much of the callback was spent waiting for a CPU (s)."""
     return min(max(process.thread_schedule(record.thread_native)[1] - unseen.waited, 0.0), duration)
 
 
 def count(unseen: UnseenCallback, duration: float, ended: float) -> None:
-    """Books the part of the step that was watched, and the end of its task if that was its last one."""
+    """Accounts the watched part of the step, and the end of its task if it was the last step."""
     record = unseen.task
     if record is None or record.outcome:
         return
@@ -82,7 +82,8 @@ def count(unseen: UnseenCallback, duration: float, ended: float) -> None:
 
 
 def _rests(record: LoopRecord, frame: Any, stack: tuple[Any, ...]) -> bool:
-    """Whether the thread of a loop waits for events. `frame` is its innermost one, `stack` what is above the loop."""
+    """Whether the thread of a loop waits for events. `frame` is its innermost frame, `stack` the part above the
+    loop."""
     if frame is None or not record.clocked:
         return not stack
     code, caller = frame.f_code, frame.f_back
@@ -94,12 +95,12 @@ def _rests(record: LoopRecord, frame: Any, stack: tuple[Any, ...]) -> bool:
 def find_thread(loop: Any, frames: dict[int, Any]) -> tuple[int, int]:
     """The thread that runs a task of a loop, and how many frames lie below it; (0, 0): no task runs.
 
-    A loop that was started by hand and leaves no frame is told by the frame of the coroutine that it runs.
+    A loop that leaves no frame of its own is recognized by the frame of the coroutine that it runs.
     """
     task = install.current_task_of(loop)
     try:
         own = getattr(task.get_coro(), "cr_frame", None) if task is not None else None
-    except Exception:  # of a task class of somebody's own
+    except Exception:  # raised by a task class of the program
         return 0, 0
     for thread, top in frames.items():
         frame: Any = top

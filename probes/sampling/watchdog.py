@@ -1,11 +1,11 @@
-"""The watchdog that catches who blocks: a thread of its own that looks at the loop's stack *while* it blocks.
+"""The watchdog: a thread that samples the stack of a loop's thread *while* a callback blocks the loop.
 
 A step that has been running for longer than one look is sampled, again and again until it ends; each sample counts
-for the time since the one before. So the line is right also for one C call that keeps the GIL: the watchdog gets
-its turn when the call returns, and finds the frame still at that line (measured on 3.11, 3.13 and 3.15).
+for the time since the one before. The line is right even for one C call that holds the GIL: the watchdog gets
+its turn when the call returns, while the frame is still at that line (measured on 3.11, 3.13 and 3.15).
 
-Loops that are not asyncio's pass no hook for plain callbacks. For them, and to measure lag on all, the watchdog
-asks each loop for a sign of life (a beat); while that is overdue the loop is blocked.
+Plain callbacks of loops other than asyncio's pass no hook. For them, and to measure the lag of every loop, the watchdog
+sends a callback (a beat) to each loop; while it is overdue, the loop is blocked.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
 Stack = tuple[tuple["CodeType", int], ...]
 """Code and line, outermost first."""
 Sample = tuple[Stack, float, float]
-"""A stack, the seconds that it stands for, and when it was seen."""
+"""A stack, the seconds it stands for, and when it was taken."""
 MOST_FRAMES = 60
 MOST_SAMPLES = 1000
-"""Samples that are kept of one callback: it may never end."""
+"""Most samples kept of one callback, which may never end."""
 NEWEST = 40
-"""Of these, the ones that say where a callback is now."""
+"""The most recent samples that show where a callback is now."""
 LITTLE = 5e-5
-"""Seconds of callbacks between two looks: a loop that does not do more rests. A sign of life takes 5e-6 of them."""
+"""A loop with less callback time (s) than this between two looks is idle. Answering a beat takes 5e-6."""
 REST = 0.2
-"""Seconds for which a loop that rests is not asked for a sign of life: each wakes it, and a processor."""
+"""Seconds between two beats of an idle loop: each beat wakes its thread, and a CPU."""
 
 
 class SlowCallback:
-    """A callback that was too slow, as booked in the app's thread; the sampler makes an event of it."""
+    """A callback longer than the threshold, recorded in the program's thread; it becomes an event."""
 
     __slots__ = ("at_least", "callback", "duration", "ended", "loop", "name", "samples", "starved", "task", "waited")
 
@@ -68,9 +68,9 @@ class SlowCallback:
         self.ended = ended
         self.duration = duration
         self.samples = samples
-        self.starved = 0.0  # of the duration
-        self.waited: Wait | None = None  # for the GIL
-        self.at_least = False  # True: it began before the hooks were in
+        self.starved = 0.0  # part of the duration spent waiting for a CPU
+        self.waited: Wait | None = None  # its wait for the GIL
+        self.at_least = False  # True: it began before the hooks were installed
 
     def heaviest(self) -> tuple[Stack, float]:
         """The stack at the line where the callback was found most of its time, and that time (s)."""
@@ -89,18 +89,18 @@ class SlowCallback:
 
 
 class Watchdog:
-    """Runs in a thread of its own while somebody watches."""
+    """Runs in its own thread while steps are counted."""
 
     def __init__(self) -> None:
         self.caught: deque[SlowCallback] = deque(maxlen=1000)
         self.threshold = 0.1
-        self.starting = 0  # threads that are made, and have not run yet
-        self.ids: deque[int] = deque(maxlen=16)  # of the kernel, of its threads: one that has ended stays a moment
+        self.starting = 0  # threads that were started and have not run yet
+        self.ids: deque[int] = deque(maxlen=16)  # native ids of its threads, including recently ended ones
         self.cpu = 0.0
         self._running = 0
         self._looked = 0.0
         self._looking = allocate_lock()
-        self._unseen: dict[int, LoopRecord] = {}  # by id: loops that have passed no hook yet
+        self._unseen: dict[int, LoopRecord] = {}  # by id: loops that have not reached a hook yet
         self.starved = Starved()
         self.gil = Gil(stack_of)
 
@@ -110,7 +110,7 @@ class Watchdog:
         return min(max(self.threshold / 4, 0.005), 0.025)
 
     def start(self, start_thread: Callable[..., Any], wait: Callable[[float], bool]) -> None:
-        """Starts the thread. `wait(seconds)` sleeps, and is True when it is time to end. The hooks are in."""
+        """Starts the thread. `wait(seconds)` sleeps, and returns True to end it. The hooks must be installed."""
         self._running += 1
         self._looked = now = monotonic()
         for record in list(install.loops.values()):
@@ -167,7 +167,7 @@ class Watchdog:
             self._looking.release()
 
     def blocked(self, least: float) -> list[SlowCallback]:
-        """The callbacks that block a loop now, for so many seconds and longer."""
+        """The callbacks that have been blocking a loop for this many seconds or longer."""
         found = []
         for record in list(install.loops.values()):
             unseen, started = record.unseen, record.started
@@ -199,12 +199,12 @@ class Watchdog:
             for loop, record in silent:
                 if not self._rests(record, now):
                     self._beat(loop, record, now)
-            # Reading files and writing a beat give the GIL away: what was done with it must be looked at first.
+            # Reading files and sending a beat give up the GIL, so sample before the program moves on.
             if monotonic() - now < 2 * self.interval:
                 return
 
     def _see_why(self, records: list[LoopRecord], now: float, late: bool) -> None:
-        """Reads what the callbacks that run have waited for: a processor, the GIL."""
+        """Measures how long the running callbacks have waited for a CPU and for the GIL."""
         running = [
             (record, started) for record in records if 0.0 < (started := record.started) < now - self.interval / 2
         ]
@@ -220,7 +220,7 @@ class Watchdog:
         self.gil.look(moment, waiting, late=late)
 
     def _sample_all(self, now: float) -> list[tuple[Any, LoopRecord]]:
-        """Samples the loops that are in a callback; returns those that have no beat under way."""
+        """Samples the loops that are in a callback; returns those without a pending beat."""
         frames: dict[int, Any] | None = None
         silent = []
         for loop, record in install.running():
@@ -239,7 +239,7 @@ class Watchdog:
         return silent
 
     def _rests(self, record: LoopRecord, now: float) -> bool:
-        """Whether a loop has done next to nothing since the look before, and has answered not long ago."""
+        """Whether a loop has been almost idle since the previous look, and has answered a beat recently."""
         before, record.busy_before = record.busy_before, record.busy
         if record.started or not record.clocked:
             return False
@@ -251,18 +251,18 @@ class Watchdog:
             record.blocked_since = started
         before = record.samples[-1][2] if record.samples else started
         if record.started != started:
-            return  # it ended while we looked: the stack may be of the next one
+            return  # it ended meanwhile, so the stack may be that of the next callback
         _keep(record.samples, (stack, now - before, now))
 
     def _sample_unclocked(self, record: LoopRecord, now: float, stack: Stack) -> None:
-        """Samples a loop that does not tell when a callback starts: somewhere between the last look and this one."""
+        """Samples a loop whose callbacks start unseen, somewhere between the last look and this one."""
         before = max(self._looked, record.answered)
         if not record.between:
             before += min(now - before, self.interval) / 2
         _keep(record.between, (stack, now - before, now))
 
     def _look_at_unseen(self, now: float) -> None:
-        """Samples the callbacks that no hook saw begin, and books those that are over."""
+        """Samples the callbacks whose start no hook saw, and accounts those that are over."""
         frames = loops.frames_of_others()
         for record in list(self._unseen.values()):
             unseen, loop = record.unseen, record.ref()
@@ -276,7 +276,7 @@ class Watchdog:
             frame = frames.get(record.thread)
             stack = stack_of(frame, record.depth)
             task = install.record_of(install.current_task_of(loop))
-            # Asked after the stack was taken, which may be that of the next callback.
+            # Checked after the stack was taken, which may be that of the next callback.
             if unseen_callbacks.has_ended(unseen, record, frame, stack, task):
                 self._unseen.pop(record.id, None)
                 record.unseen = None
@@ -306,7 +306,7 @@ class Watchdog:
     def _beat(self, loop: Any, record: LoopRecord, now: float) -> None:
         def beat() -> None:
             if record.beat_sent != now:
-                return  # of a loop that was stopped before it came to this, and runs again
+                return  # the loop was stopped before it answered, and runs again
             record.answered = answered = monotonic()
             record.lag = lag = answered - now
             record.lag_peak = max(record.lag_peak, lag)
@@ -320,16 +320,16 @@ class Watchdog:
         record.beat_sent = now
         try:
             loop.call_soon_threadsafe(beat)
-        except RuntimeError:  # closed since we looked
+        except RuntimeError:  # closed meanwhile
             record.beat_sent = 0.0
-        if install.loops.get(loop) is not record:  # stopped since we looked: it answers when it runs again, if ever
+        if install.loops.get(loop) is not record:  # stopped meanwhile: it answers only if it runs again
             record.beat_sent = 0.0
 
     def _book_unclocked(self, record: LoopRecord, answered: float) -> None:
-        """What blocked a loop that tells nothing of its callbacks: stretches of looks that found the same one.
+        """Finds what blocked a loop whose callbacks pass no hook: runs of samples of the same callback.
 
-        Looks that found no frame above the loop are left out: the thread was idle, and something else, such as
-        another thread with the GIL, kept the beat waiting.
+        Samples without a frame above the loop are left out: the thread was idle, and something else, such as another
+        thread with the GIL, delayed the beat.
         """
         begin = 0
         samples, record.between = record.between, []
@@ -348,13 +348,13 @@ class Watchdog:
             begin = index
 
     def book(self, record: LoopRecord, callback: Any, task: TaskRecord | None, started: float, elapsed: float) -> None:
-        """Called by the hot path, in the app's thread, for each callback beyond the threshold."""
+        """Called by the hooks, in the program's thread, for each callback longer than the threshold."""
         samples = record.samples if record.blocked_since == started else []
         record.samples = []
         if type(callback) is FunctionType and callback.__globals__.get("__package__") == __package__:
-            return  # a beat of ours, on a machine that had no time for its thread: the probe never shows itself
-        # What was due as it began had to wait for all of it, whether a beat was: those are sent by a thread, which
-        # gets no turn while a C call keeps the GIL.
+            return  # a beat, on an overloaded machine: the probe never shows itself
+        # Any callback that was due when it began had to wait for all of it. A beat need not have been pending: the
+        # thread that sends them gets no turn while a C call holds the GIL.
         record.lag_peak = max(record.lag_peak, elapsed)
         name, text, number = "", "", 0
         alive = task() if task is not None else None
@@ -371,7 +371,7 @@ class Watchdog:
 
 
 def _keep(samples: list[Sample], sample: Sample) -> None:
-    """Adds a sample. Of too many every second one stays, and counts for the time of the one before it as well."""
+    """Adds a sample. When there are too many, every second one is kept and also counts for the time of the other."""
     if len(samples) >= MOST_SAMPLES:
         pairs = zip(samples[::2], samples[1::2], strict=False)
         samples[:] = [(stack, before[1] + seconds, at) for before, (stack, seconds, at) in pairs]
@@ -385,8 +385,8 @@ def _outermost(sample: Sample) -> CodeType | None:
 def stack_of(frame: Any, depth: int) -> Stack:
     """The stack of a thread above its loop, outermost first, as (code, line).
 
-    `depth` is that of the frame which started the loop. Between it and the callback lie frames of asyncio and of
-    the probe, which are cut off as well.
+    `depth` is that of the frame which started the loop. Frames of asyncio and of the probe between it and the callback
+    are cut off as well.
     """
     out: list[tuple[CodeType, int]] = []
     while frame is not None:
@@ -403,7 +403,7 @@ def stack_of(frame: Any, depth: int) -> Stack:
         if out and out[-1][0].co_name in ("run_forever", "select"):
             return ()
     if len(out) == 1 and out[0][0].co_name == "select" and sites.is_stdlib(out[0][0].co_filename):
-        # In the loop itself, between two callbacks.
+        # The thread is in the loop itself, between two callbacks.
         return ()
     del out[MOST_FRAMES:]
     out.reverse()
@@ -411,7 +411,7 @@ def stack_of(frame: Any, depth: int) -> Stack:
 
 
 def describe(callback: Any) -> str:
-    """A callback in words: the qualified name of what is called. Calls no repr of anybody's."""
+    """A callback as text: the qualified name of the function. Calls no repr of the program."""
     function = callback
     for _ in range(5):
         inner = getattr(function, "func", None)

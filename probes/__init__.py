@@ -1,9 +1,9 @@
-"""What goes into the watched program. Standard library only; nothing runs until it is asked to.
+"""The part of looptop that runs inside the watched program. Standard library only; importing it starts nothing.
 
     import probes
     probes.install()                # early in a program; viewers come and go: looptop attach PID
 
-    with probes.watching():         # the same for a while
+    with probes.watching():         # the same, for one block
         asyncio.run(main())
 
     @probes.profile_time            # what every call took: looptop profile PID
@@ -39,7 +39,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The decorators are loaded when they are first used."""
+    """Loads the decorators on first use."""
     if name.startswith("break_") and name in __all__:
         from .decorators import breakpoints
 
@@ -52,9 +52,9 @@ def __getattr__(name: str) -> Any:
 
 
 def install(**settings: Any) -> Probe | None:
-    """Puts a probe into this program and returns it; the one that is there already, if there is one.
+    """Installs a probe in this program and returns it; an existing probe is returned as it is.
 
-    Never raises: what goes wrong is one line on stderr, and None.
+    Never raises: a failure is one line on stderr, and None is returned.
     """
     there: Probe | None = getattr(sys, "_looptop_probe", None)
     if there is not None:
@@ -75,7 +75,7 @@ def install(**settings: Any) -> Probe | None:
 
 
 def _in_sub_interpreter() -> bool:
-    """A thread of ours would outlive such a one, which takes the process with it (seen: 3.13 aborts)."""
+    """Whether this is a sub-interpreter. A thread of the probe would outlive it, and 3.13 then aborts the process."""
     import _thread
 
     is_main: Any = getattr(_thread, "_is_main_interpreter", None)
@@ -93,7 +93,7 @@ def _in_sub_interpreter() -> bool:
 
 
 def uninstall() -> None:
-    """Takes the probe out again: hooks, threads and files."""
+    """Removes the probe: hooks, threads and files."""
     there = getattr(sys, "_looptop_probe", None)
     if there is not None:
         there.stop()

@@ -1,6 +1,6 @@
 """`LOOPTOP=1 python -m probes SCRIPT [ARG…]` or `-m MODULE [ARG…]`: runs a program with a probe in it.
 
-Without LOOPTOP=1 the program runs as if this was not here, so that the command line need not change.
+Without LOOPTOP=1 the program runs without a probe, so that the command line need not change.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 
 
 def main() -> None:
-    """Becomes the program: the same interpreter, started anew, so that all is as it is without us."""
+    """Replaces this process by the same interpreter running the program, as if started directly."""
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stderr.write("usage: python -m probes SCRIPT [ARG...] | -m MODULE [ARG...]\n")

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Probe:
-    """What is in the watched program. One per process; `probes.install()` finds the one that is there."""
+    """The probe of a process. There is one at most; `probes.install()` returns the existing one."""
 
     def __init__(self, settings: Settings, door: bool = False) -> None:
         self.settings = settings
@@ -54,7 +54,7 @@ class Probe:
         self.clock = Clock()
         tables = Tables()
         self.events = Events(self.journal, tables, self.clock)
-        self.registry = Registry(self.notice)  # by way of this the probe is found when it is taken apart
+        self.registry = Registry(self.notice)  # teardown finds the probe through this reference
         self.watchdog = watchdog.Watchdog()
         self.loops = Loops(self.registry)
         self.loops.on_unhandled = self.events.unhandled
@@ -69,11 +69,11 @@ class Probe:
         self.demand = Demand(settings, self.server.viewers, self.watchdog)
         self.facts = Facts(self.counting, self.events, self.registry, self.server.viewers)
 
-    # Coming and going
+    # Start and end
 
     def start(self) -> None:
-        """Gets ready and starts the thread. What cannot be had is warned about; where not even a thread can,
-        RuntimeError is raised and nothing is left in.
+        """Installs the probe and starts its thread. Missing features are reported as warnings; if no thread can start,
+        everything is removed again and RuntimeError is raised.
         """
         try:
             self.get_ready()
@@ -83,7 +83,7 @@ class Probe:
             raise
 
     def get_ready(self) -> None:
-        """Hooks births and opens the socket; `serve` is to be called next, in a thread of its own."""
+        """Hooks the creation of tasks and opens the endpoints; call `serve` next, in a thread of its own."""
         self._ended.acquire()
         sites.skip_also(tuple(part for part in self.settings.skip.split(",") if part))
         install.state.closed = False
@@ -98,18 +98,18 @@ class Probe:
             self.openings.announce()
 
     def stop(self) -> None:
-        """Takes everything out: hooks, counting, threads, files. Safe to call twice and from any thread."""
+        """Removes everything: hooks, threads, files. Safe to call twice and from any thread."""
         with self._lock:
             if not self._alive:
                 return
             self._alive = False
         if not self.server.stop():
-            self._take_out()  # the program closed our sockets, so the thread sleeps on
+            self._take_out()  # the program closed the probe's sockets, so its thread cannot be woken
         elif get_ident() != self._thread:
             self._ended.acquire(timeout=2.0)
 
     def stop_soon(self, why: str) -> None:
-        """Asks the thread of the probe, which this is called in, to end after what it does now."""
+        """Makes the probe's thread, which calls this, end after its current turn."""
         self.notice(f"the probe leaves: {why}")
         with self._lock:
             self._alive = False
@@ -124,7 +124,7 @@ class Probe:
             self.watchdog.gil.own.add(get_ident())
             self.server.run()
         except LostError:
-            pass  # the program closed our sockets; whatever has their numbers now is not ours
+            pass  # the program closed the probe's sockets; their numbers may be reused by now
         except Exception as error:
             warn(f"the probe ends, the program goes on: {text_of(error)}")
         self._take_out()
@@ -146,7 +146,7 @@ class Probe:
         ):
             try:
                 part()
-            except Exception as error:  # the others are to go all the same
+            except Exception as error:  # remove the other parts all the same
                 warn(f"the probe could not clean up: {text_of(error)}")
 
     def _forget_itself(self) -> None:
@@ -154,7 +154,7 @@ class Probe:
             del sys._looptop_probe  # type: ignore[attr-defined]
 
     def forked(self) -> None:
-        """In a child after fork: no thread of ours lives here, so hooks and copied sockets go."""
+        """Called in a child after a fork, which has no thread of the probe: removes hooks and copied sockets."""
         self._alive = False
         install.state.watching = False
         self.hush.end()
@@ -220,5 +220,5 @@ class Probe:
         self.counting.note_cpu()
 
     def notice(self, text: str) -> None:
-        """One line for the viewers, from any thread."""
+        """Sends one line to every viewer; may be called from any thread."""
         self.events.notice(text)

@@ -1,4 +1,4 @@
-"""Makes the one probe of a process, and makes sure that its end and its forks are clean."""
+"""Creates the probe of a process, and cleans up when the process exits or forks."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _hushed = False
 
 
 def _hush_forks() -> None:
-    """Once, and not for a probe that is put in later: what is given to `os.register_at_fork` stays for ever."""
+    """Registers the fork hooks of fork_warning.py, once: `os.register_at_fork` cannot be undone."""
     global _hushed
     if sys.version_info >= (3, 12) and not _hushed:
-        # They know the way to the probe, and keep nothing of us alive.
+        # With these globals the functions find the probe, and keep no module of this package alive.
         known = {"sys": sys, "__builtins__": {"getattr": getattr}}
         begin, end = (FunctionType(function.__code__, known) for function in (_begin_fork, _end_fork))
         os.register_at_fork(before=begin, after_in_parent=end, after_in_child=end)
@@ -51,12 +51,12 @@ def _end_fork() -> None:
 
 
 def make(given: dict[str, Any], door: bool = False) -> Probe:
-    """The probe of this process: to be started, or to be got ready and served by the thread that calls this."""
+    """Creates the probe of this process. Call its `start`, or `get_ready` and then `serve` in a thread of its own."""
     probe = Probe(_settings.from_environment(os.environ, given), door)
     sys._looptop_probe = probe  # type: ignore[attr-defined]
 
     def at_exit() -> None:
-        probe.on_gone = _nothing  # no time to tidy: all of it goes now
+        probe.on_gone = _nothing  # the process exits: unloading modules would be in vain
         probe.stop()
 
     at_fork = AtFork(probe, at_exit)
@@ -76,10 +76,10 @@ def _nothing() -> None:
 
 
 class AtFork:
-    """Hears of forks in the child, and can be forgotten.
+    """Calls the probe in the child after a fork, and can be unregistered.
 
-    What is given to `os.register_at_fork` stays for ever, so that every probe would leave a little in the program.
-    `logging`, which asyncio needs, tells its handlers of forks, and forgets them when they go.
+    `os.register_at_fork` cannot be undone, so every probe would leave something behind in the program. `logging`, which
+    asyncio imports, calls its handlers after a fork and keeps only weak references to them.
     """
 
     __slots__ = ("__weakref__", "_at_exit", "_probe")
@@ -89,7 +89,7 @@ class AtFork:
         self._at_exit = at_exit
 
     def listen(self) -> None:
-        """From now on."""
+        """Registers for forks."""
         try:
             logging._register_at_fork_reinit_lock(self)  # type: ignore[attr-defined]
         except Exception:
@@ -97,14 +97,14 @@ class AtFork:
                 os.register_at_fork(after_in_child=self._at_fork_reinit)
 
     def forget(self) -> None:
-        """No more. Not while logging goes through its list, which is in the child."""
+        """Unregisters. Not to be called in the child while logging iterates over its handlers."""
         try:
             logging._at_fork_reinit_lock_weakset.discard(self)  # type: ignore[attr-defined]
         except Exception:
             return
 
     def _at_fork_reinit(self) -> None:
-        """What logging calls."""
+        """Called by logging in the child."""
         try:
             if getattr(sys, "_looptop_probe", None) is self._probe:
                 self._probe.forked()

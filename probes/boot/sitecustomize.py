@@ -1,7 +1,7 @@
-"""Puts the probe into a program that `looptop run` starts, before its first line, and takes itself out of sight.
+"""Installs the probe in a program that `looptop run` starts, before its first line, and removes its own traces.
 
-Python imports a module of this name when it starts (site.py). So the program then runs natively: `__main__`,
-arguments, tracebacks and exit status are Python's own. Everything that led here is undone before the program begins.
+Python imports a module of this name when it starts (site.py), so `__main__`, arguments, tracebacks and exit status are
+those of a normal start. Every change that led Python here is undone before the program begins.
 """
 
 
@@ -35,7 +35,7 @@ def _boot() -> None:
     elif plan is not None:
         version = sys.version.split()[0]
         sys.stderr.write(f"looptop: Python {version} runs the program without a probe, which needs 3.11\n")
-    # A module that asyncio does not load anyway may be one that the program has of its own (json.py).
+    # A module that asyncio does not load anyway may have the name of one of the program's (json.py).
     for name in set(sys.modules) - before:
         if name.partition(".")[0] in ("json", "_json"):
             del sys.modules[name]
@@ -57,7 +57,7 @@ def _load(package: str, settings: dict[str, object]) -> None:
 
 
 def _users_own() -> bool:
-    """Imports the sitecustomize that would have been imported without us; False if there is none."""
+    """Imports the sitecustomize that Python would have imported otherwise; False if there is none."""
     try:
         import sitecustomize  # type: ignore[import-not-found]  # noqa: F401
     except ImportError as error:
@@ -69,5 +69,5 @@ def _users_own() -> bool:
 
 _boot()
 if not _users_own():
-    # site.py takes this for "there is none", and the import system forgets that this module ever was.
+    # site.py takes this for "there is none", and the import system removes this module again.
     raise ImportError("no sitecustomize but looptop's, which is done", name="sitecustomize")

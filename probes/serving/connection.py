@@ -1,4 +1,4 @@
-"""One connection: what a viewer says is read and taken, what it is told is sent as fast as it reads."""
+"""One viewer's connection: parses its frames, and sends output as fast as the viewer reads it."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
     from .host import Host
 
 MOST_UNREAD = 256 << 10
-"""Bytes that are handed to a viewer's socket at most before it has read them; see docs/protocol.md, Bounds."""
+"""Most bytes passed to a viewer's socket in one call; see docs/protocol.md, Bounds."""
 PIECE = 4096
-"""Bytes that are read at once: what a viewer says is short, and Python takes room for all of a piece beforehand."""
+"""Bytes read in one call. Frames of viewers are short, and Python allocates the whole buffer beforehand."""
 MOST_TEXT = 200
 MOST_PROOF = 1024
-"""Bytes of a line before the token was proven."""
+"""Most bytes of a line before the token was proved."""
 STALLED = 60.0
 IDLE = 60.0
-"""Seconds without a word after which a connection ends that does not watch."""
+"""Seconds of silence after which a connection that has not sent `watch` is closed."""
 UNKNOWN_PEER = 5.0
 
 
 class Proof:
-    """What a viewer over TCP must prove to know before it is listened to."""
+    """The token that a viewer over TCP must prove to know before its requests are accepted."""
 
     __slots__ = ("admit", "nonce", "token")
 
     def __init__(self, token: str, admit: Callable[[Viewer], str | None]) -> None:
-        """`admit` is called after the proof; it returns why the viewer cannot be let in, or None."""
+        """`admit` is called after the proof; it returns why the viewer cannot be admitted, or None."""
         self.token = token
         self.nonce = os.urandom(16).hex()
         self.admit = admit
 
 
 class Viewer:
-    """A viewer from its first frame until it has left, or was dropped."""
+    """A viewer, from its first frame until it leaves or is dropped."""
 
     def __init__(
         self,
@@ -56,22 +56,22 @@ class Viewer:
         proof: Proof | None = None,
         host: str = "",
     ) -> None:
-        """`proof`: None for a viewer that need not prove anything. `host`: where it comes from, over TCP."""
+        """`proof`: None for a viewer that need not prove a token. `host`: its address, over TCP."""
         self.host = host
         self.session = Session(probe)
         self._probe = probe
         self._own = OwnSocket(sock)
         self._selector = selector
-        self._proof = proof  # None as soon as the token was proven
+        self._proof = proof  # None once the token was proved
         self._on_left = on_left
         self._unread = bytearray()
         self._unsent = memoryview(b"")
-        self._since = monotonic()  # of the last progress
+        self._since = monotonic()  # time of the last progress
         self._closing = False
         self._left = False
 
     def greet(self) -> None:
-        """Tells it who is here, or asks for the proof."""
+        """Sends `hello`, or the challenge for the token."""
         self._selector.register(self._own.socket, selectors.EVENT_READ, self)
         if self._proof is not None:
             self._send(
@@ -81,7 +81,7 @@ class Viewer:
             self._send(protocol.encode(hello.of(self._probe)))
 
     def due(self) -> float | None:
-        """When `feed` wants to be called; None: no need."""
+        """When `feed` must be called; None: no need."""
         if self._unsent:
             return self._since + (STALLED if self._proof is None else UNKNOWN_PEER)
         if self.session.wants_output():
@@ -92,11 +92,11 @@ class Viewer:
 
     @property
     def _patience(self) -> float:
-        """Seconds for which it may say nothing before it watches."""
+        """Seconds for which the viewer may be silent before its first `watch` frame."""
         return IDLE if self._proof is None else UNKNOWN_PEER
 
     def feed(self, now: float) -> None:
-        """Sends what is due; drops who takes nothing, or does not prove that it knows the token."""
+        """Sends due output; drops a viewer that does not read, or does not prove the token in time."""
         if self._unsent:
             if now - self._since > (STALLED if self._proof is None else UNKNOWN_PEER):
                 self._drop()
@@ -118,7 +118,7 @@ class Viewer:
             self._send(output)
 
     def serve(self, events: int) -> None:
-        """Sends and reads what its socket is ready for."""
+        """Sends or reads, as far as its socket is ready."""
         if self._left:
             return
         self._own.check()
@@ -131,9 +131,9 @@ class Viewer:
             self._drop()
 
     def tell_last(self, now: float) -> None:
-        """What it has not got yet, and then what has happened since its last tick: why a program ended is in there.
+        """Sends pending output and a last tick, which holds the reason why a program ended.
 
-        Tried once, for a moment, when the probe ends.
+        Tried once, with a short timeout, when the probe ends.
         """
         self._flush_last()
         if self.session.watching and not (self._unsent or self._left):
@@ -152,7 +152,7 @@ class Viewer:
             pass
 
     def close(self) -> None:
-        """Closes its socket, if that is still ours."""
+        """Closes its socket, unless the program has closed it already."""
         self._own.close()
 
     def _read(self) -> None:
@@ -193,11 +193,11 @@ class Viewer:
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        """A mistake of ours ends who met it, and nobody else."""
+        """Ends this connection because of a bug in the probe; other viewers are not affected."""
         self._end(f"the probe failed: {type(error).__name__}: {error}"[:MOST_TEXT])
 
     def give_way(self) -> None:
-        """Makes room for another one that has not proven anything either."""
+        """Closes the connection in favour of a newer one that has not proved the token either."""
         self._own.check()
         self._end("too many connections without a proof of the token")
         self._drop()
@@ -244,7 +244,7 @@ class Viewer:
         if self._closing and not self._unsent:
             self._drop()
             return
-        # Who does not take answers is not listened to: what it asks would pile up.
+        # Do not read from a viewer that does not read: its requests would pile up.
         wanted = selectors.EVENT_WRITE if self._unsent else selectors.EVENT_READ
         if not self._left:
             self._selector.modify(self._own.socket, wanted, self)

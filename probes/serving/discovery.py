@@ -1,4 +1,4 @@
-"""Where a probe can be found: a private runtime directory, a socket in it, and a file beside it that says whose."""
+"""How viewers find a probe: a private runtime directory with a socket and a JSON file that describes the process."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 from ..base import protocol
 
 MOST_PATH = 100
-"""Bytes of a path of a Unix socket (sun_path is 108 on Linux, 104 elsewhere)."""
+"""Most bytes of the path of a Unix socket (sun_path is 108 on Linux, 104 elsewhere)."""
 
 
 class NoDirectoryError(OSError):
-    """No runtime directory can be made or trusted."""
+    """No runtime directory can be created or trusted."""
 
 
 def runtime_dir() -> str:
-    """The private directory (0700, ours) that is used; made if it is not there. Raises NoDirectoryError."""
+    """The private runtime directory (mode 0700, own user), created if missing. Raises NoDirectoryError."""
     reasons = []
     for path in protocol.runtime_dirs(os.environ, os.getuid()):
         try:
@@ -33,7 +33,7 @@ def runtime_dir() -> str:
 
 
 def _make_private(path: str) -> None:
-    """Makes the directory, or checks the one that is there. The mode of a directory that others made is theirs."""
+    """Creates the directory, or checks the existing one, whose mode is not changed."""
     if len(path) > MOST_PATH - 20:
         raise OSError("the path is too long for a socket")
     with suppress(FileExistsError):
@@ -48,7 +48,7 @@ def _make_private(path: str) -> None:
 
 
 def write_private(path: str, text: str) -> None:
-    """Writes a file of 0600 in one go: a reader sees all of it or nothing."""
+    """Writes a file of mode 0600 atomically: a reader sees all of it or nothing."""
     partial = f"{path}.{os.urandom(4).hex()}"
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -59,7 +59,7 @@ def write_private(path: str, text: str) -> None:
 
 
 def read_private(path: str, most: int = 4096) -> str:
-    """The text of a file that only its owner, we or root, may read. Raises ValueError for any other, and OSError."""
+    """The text of a file that only its owner (this user or root) can read. Raises ValueError for any other; OSError."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         found = os.fstat(handle)
@@ -75,12 +75,12 @@ def read_private(path: str, most: int = 4096) -> str:
 
 
 def describe(path: str, facts: dict[str, Any]) -> None:
-    """Writes the file that viewers look for."""
+    """Writes the JSON file that describes the process for viewers."""
     write_private(path, json.dumps(facts) + "\n")
 
 
 def remove(*paths: str) -> None:
-    """Removes files; what is not there is fine."""
+    """Removes files; missing ones are fine."""
     for path in paths:
         try:
             os.unlink(path)
@@ -100,7 +100,7 @@ def program() -> tuple[str, str]:
     if rest[0] == "-m" and len(rest) > 1:
         return rest[1], " ".join(rest)
     if rest[0] == "-c":
-        rest = [str(argument) for argument in sys.argv] or rest  # multiprocessing gives a child those of its parent
+        rest = [str(argument) for argument in sys.argv] or rest  # a multiprocessing child has its parent's arguments
         if rest[0] == "-c":
             return "-c", "-c …"
     return os.path.basename(rest[0]).removesuffix(".py"), " ".join(rest)

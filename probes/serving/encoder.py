@@ -1,4 +1,4 @@
-"""Frames as lines: before them come the strings, sites and facts that they refer to, and that this viewer lacks."""
+"""Encodes frames as lines, preceded by the strings, sites and facts that they refer to and that this viewer lacks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from ..base.sites import Tables
 
 PIECE = 500
-"""Tasks, or strings, in one frame."""
+"""Most tasks, or strings, in one frame."""
 
 
 class Encoder:
-    """Knows what one viewer has been told of what is told once."""
+    """Remembers which strings and sites one viewer has received, since each is sent once."""
 
     def __init__(self, tables: Tables, all_loops: loops.Loops) -> None:
         self._tables = tables
@@ -26,7 +26,7 @@ class Encoder:
         self._sites_told = 0
 
     def lines(self, frames: list[dict[str, Any]]) -> bytes:
-        """Frames, whose `static` are facts of tasks that go before them."""
+        """Encodes frames; the task facts in their `static` are sent first."""
         out = []
         facts = []
         for frame in frames:
@@ -37,13 +37,13 @@ class Encoder:
         self._loops_told = loop_facts
         if new_loops:
             static["loops"] = new_loops
-        # Rows were made before this point, so what they refer to is in the tables by now.
+        # Rows are complete at this point, so all they refer to is in the tables.
         new = len(self._tables.strings) > self._strings_told or len(self._tables.sites) > self._sites_told
         if new or facts or new_loops:
             out += self._static(static, facts)
         for number, frame in enumerate(frames):
             if number:
-                detail.yield_gil_if_due()  # the program waits for the GIL, and not for a whole tick of a crowd
+                detail.yield_gil_if_due()  # the program must not wait for a whole tick of very many tasks
             out.append(protocol.encode(frame))
         return b"".join(out)
 

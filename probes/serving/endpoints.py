@@ -1,4 +1,4 @@
-"""Where viewers come in: a descriptor that they take from this process, a socket file, a TCP port; and what says so."""
+"""Where viewers connect: a descriptor that they take from this process, a socket file, a TCP port."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 LEAST_TOKEN = 16
-"""Characters of a token."""
+"""Fewest characters of a token."""
 
 
 class Openings:
-    """Of one probe. What cannot be had is warned about; nothing raises."""
+    """The endpoints of one probe. One that cannot be opened is reported in a warning; nothing raises."""
 
     def __init__(self, settings: Settings, door: bool, session: str) -> None:
-        """`door`: viewers come in by a descriptor that they take from this process, and no file is left anywhere."""
-        self.pid = os.getpid()  # not that of a child
+        """`door`: viewers connect through a descriptor that they take from this process, and no file is created."""
+        self.pid = os.getpid()  # differs in a forked child
         self.name, self.program = discovery.program()
         if settings.name:
             self.name = settings.name
@@ -37,11 +37,11 @@ class Openings:
         self._files: list[str] = []
 
     def open(self, server: Server) -> None:
-        """Has the server listen wherever it shall, and writes down where for those who look."""
+        """Makes the server listen on every endpoint of the settings, and writes the files by which it is found."""
         if self._door_wanted:
             try:
                 self.door = server.open_door()
-            except OSError:  # then by a file
+            except OSError:  # use a socket file instead
                 self.door = None
         directory = self._open_path(server) if self.door is None else ""
         if self._settings.listen:
@@ -50,7 +50,7 @@ class Openings:
             self._describe(f"{directory}/{self.pid}.json")
 
     def announce(self) -> None:
-        """One line on stderr."""
+        """Writes where to connect to stderr, in one line."""
         where = f"looptop attach {self.pid}"
         if self.listening:
             token = f" (token in {self.token_file})" if self.token_file else ""
@@ -68,7 +68,7 @@ class Openings:
             discovery.remove(*self._files)
 
     def _open_path(self, server: Server) -> str:
-        """Makes the socket in the runtime directory; returns that directory, or nothing."""
+        """Creates the socket in the runtime directory; returns the directory, or an empty string."""
         try:
             directory = discovery.runtime_dir()
             path = f"{directory}/{self.pid}.sock"
@@ -124,7 +124,7 @@ class Openings:
 
 
 def _long_enough(token: str, what: str) -> str:
-    """A token, unless it can be guessed: whoever listens to one proof may try all short ones. Raises ValueError."""
+    """Returns the token. Raises ValueError if it is so short that it could be guessed from one observed proof."""
     if len(token) < LEAST_TOKEN:
         raise ValueError(f"{what} has {len(token)} characters; at least {LEAST_TOKEN} are needed")
     return token

@@ -17,7 +17,7 @@ _MOST_TEXT = 1000
 
 
 def of(probe: Host) -> dict[str, Any]:
-    """The `hello` of the protocol."""
+    """The `hello` frame of the protocol."""
     openings, settings = probe.openings, probe.settings
     capabilities = ["origins", "histograms"]
     if settings.control:

@@ -1,4 +1,4 @@
-"""What serving asks of the probe, as a type: so that no import runs back from here to the probe that is built on it."""
+"""The interface of the probe that serving uses, as a Protocol, so that this package does not import the probe."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Host(Protocol):
-    """The probe, as its server, connections and sessions see it. Imported for typing only."""
+    """The probe as its server, connections and sessions use it. Imported for typing only."""
 
     session_id: str
     opened: float

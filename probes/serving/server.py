@@ -1,7 +1,7 @@
-"""The probe's own thread: lets viewers in, and turns to each when something is due.
+"""The server in the probe's thread: accepts viewers and serves each when it is due.
 
-It answers while the app's loop is blocked. A `poll` loop of its own, not asyncio: what the probe does is then never
-among what it watches, and the object keeps no descriptor in the kernel.
+It answers while the program's loop is blocked. It runs a `poll` loop, not asyncio, so that the probe never watches
+itself, and so that the selector needs no descriptor in the kernel.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from .host import Host
 
 MOST_VIEWERS = 32
-"""Viewers that are local or have proved that they know the token."""
+"""Most viewers that are local or have proved that they know the token."""
 
 MOST_STRANGERS = 8
-"""Connections over TCP that have proved nothing yet: they take no place of a viewer."""
+"""Most TCP connections that have not proved the token yet; they do not count as viewers."""
 
 _FULL = f"there are {MOST_VIEWERS} viewers already"
 
 
 class Server:
-    """Serves viewers until it is told to stop."""
+    """Serves viewers until `stop` is called."""
 
     def __init__(self, probe: Host) -> None:
         self._probe = probe
@@ -48,7 +48,7 @@ class Server:
         self.viewers: list[Viewer] = []
         self._strangers: list[Viewer] = []
         self._stopping = False
-        self._accept_paused_until = 0.0  # no viewer is let in before, for want of descriptors
+        self._accept_paused_until = 0.0  # no connection is accepted before, because descriptors ran out
         self._selector.register(ours, selectors.EVENT_READ, None)
 
     def listen_unix(self, path: str) -> None:
@@ -82,8 +82,9 @@ class Server:
         return f"{shown}:{sock.getsockname()[1]}"
 
     def open_door(self) -> int:
-        """Serves whoever may take descriptors of this process (pidfd_getfd(2)), which is who may trace it: nothing has
-        a name, nothing is on disk. Returns the descriptor to take; viewers send an end of a socket pair through it.
+        """Serves viewers that may take descriptors of this process (pidfd_getfd(2)), as anybody who may trace it can.
+
+        Needs no name and no file. Returns the descriptor to take; viewers send one end of a socket pair through it.
         Raises OSError.
         """
         inside, outside = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -93,7 +94,7 @@ class Server:
         return outside.fileno()
 
     def keep(self, handle: int) -> None:
-        """Keeps a descriptor open until the end."""
+        """Keeps a descriptor open until the server closes."""
         self._kept.append(OwnFile(handle))
 
     def _add_listener(self, sock: socket.socket) -> None:
@@ -102,7 +103,8 @@ class Server:
         self._selector.register(sock, selectors.EVENT_READ, own)
 
     def wake(self) -> bool:
-        """Makes the thread look around now; may be called from any thread. False where it cannot be reached."""
+        """Wakes the server's thread, from any thread. False if that is impossible, since the program closed its
+        sockets."""
         try:
             self._own_waker.check()
             self._waker.send(b"x")
@@ -113,12 +115,12 @@ class Server:
         return True
 
     def stop(self) -> bool:
-        """Ends the thread soon. False where it cannot be told: its sockets were closed, and it waits for nothing."""
+        """Makes the server's thread end soon. False if it cannot be woken, since the program closed its sockets."""
         self._stopping = True
         return self.wake()
 
     def run(self) -> None:
-        """The body of the thread. Returns when it is told to stop; raises LostError when its sockets were closed."""
+        """The body of the thread. Returns after `stop`; raises LostError if the program closed its sockets."""
         while not self._stopping:
             self._turn(self._select())
         now = monotonic()
@@ -128,7 +130,7 @@ class Server:
             viewer.tell_last(now)
 
     def _turn(self, ready: list[Any]) -> None:
-        """Does what is due, and holds no viewer that has left when it waits again."""
+        """Handles events and due viewers. A method of its own, so that no reference to a viewer outlives it."""
         self._probe.woken()
         self._wake.check()
         self._probe.woken()
@@ -185,7 +187,7 @@ class Server:
             self._refuse(sock, "this program belongs to another user")
 
     def _let_in(self, door: OwnSocket) -> None:
-        """A viewer has sent a socket through the door. Who it is need not be asked: it may trace this process."""
+        """Accepts a viewer that sent a socket through the door. It may trace this process, so no check is needed."""
         door.check()
         handles: list[int] = []
         try:
@@ -217,14 +219,14 @@ class Server:
     def _challenge(self, sock: socket.socket, host: str) -> None:
         if len(self._strangers) >= MOST_STRANGERS:
             hosts = [stranger.host for stranger in self._strangers]
-            # The longest there of the host with the most: one host keeps no other one out.
+            # Drop the oldest of the host with the most connections, so that no host can keep others out.
             max(self._strangers, key=lambda stranger: hosts.count(stranger.host)).give_way()
         stranger = Viewer(sock, self._probe, self._selector, self._drop, Proof(self._token, self._know), host)
         self._strangers.append(stranger)
         stranger.greet()
 
     def _know(self, viewer: Viewer) -> str | None:
-        """Makes a viewer of a stranger that has proved that it knows the token; returns why not."""
+        """Admits a connection that has proved the token; returns the reason if it cannot be admitted."""
         if self._full():
             return _FULL
         self._strangers.remove(viewer)
@@ -235,7 +237,8 @@ class Server:
         return len(self.viewers) >= MOST_VIEWERS
 
     def _pause_accepting(self) -> None:
-        """The program has no descriptors left. Who waits stays in the queue, and poll would tell of it without end."""
+        """Stops accepting for a second: without free descriptors, poll would report the waiting connection
+        endlessly."""
         if not self._accept_paused_until:
             self._probe.notice("a viewer could not be let in: the program has no file descriptors left")
             for own in self._listeners:
@@ -264,7 +267,7 @@ class Server:
         self._probe.viewers_changed()
 
     def close(self) -> None:
-        """Closes what is still ours."""
+        """Closes every socket that the program has not closed."""
         for viewer in (*self.viewers, *self._strangers):
             viewer.close()
         self.viewers.clear()
@@ -280,10 +283,10 @@ class Server:
 
 
 def _peer_allowed(sock: socket.socket) -> bool:
-    """Whether the other end is our own user, or root (SO_PEERCRED, unix(7))."""
+    """Whether the other end belongs to this user or root (SO_PEERCRED, unix(7))."""
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:
-        return True  # the directory is 0700 anyway
+        return True  # the directory has mode 0700 anyway
     credentials = sock.getsockopt(socket.SOL_SOCKET, option, 12)  # pid, uid, gid
     uid = int.from_bytes(credentials[4:8], sys.byteorder)
     return uid in (os.getuid(), 0)

@@ -1,7 +1,7 @@
-"""One viewer: what it looks at, what it has been told, and the next piece of output. Never a queue of old frames.
+"""The session of one viewer: its subscription, what it has received, and the next piece of output.
 
-What changes is merged into a set of dirty records; a tick is made only when the one before has left. So a viewer
-that does not read costs one piece of output and the sets, whatever the program does meanwhile.
+There is no queue of old frames: changes are merged into a set of dirty records, and a tick is made only when the
+previous one was sent. So a viewer that does not read costs one piece of output and the sets, whatever the program does.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ if TYPE_CHECKING:
     from .host import Host
 
 MOST_ROWS = 2000
-"""Rows in one tick; what changed beyond that comes in the next."""
+"""Most rows in one tick; further changes come in the next."""
 LEAST_ROWS = 100
 STREAM = 150_000
-"""Bytes a second that one viewer gets once it knows all there is; what changed beyond that comes in the next ticks."""
+"""Bytes per second for one viewer that has received everything once; further changes come in the next ticks."""
 MOST_SITES = 5000
 MOST_GONE = 20_000
-"""Counts of creation sites, and ids of collected tasks, in one frame: it must not grow beyond wire.MAX_FRAME."""
+"""Most site counts, and most ids of collected tasks, in one frame, so that it stays below protocol.MAX_FRAME."""
 DETAILS = 25
 AT_ONCE = 40
-"""Tasks whose waits are read between two moments in which the program may have the GIL."""
+"""Tasks whose waits are read before giving up the GIL for a moment."""
 
 YOUNG = 2.0
-"""Seconds of age up to which the wait of a task comes with its row: a viewer asks for what it shows, and sorts anew
-once a second, so that tasks of a short life would never say what they wait on."""
+"""Seconds of age up to which the wait of a task is sent with its row. A viewer asks for the waits of visible tasks, but
+sorts only once a second, so the waits of short-lived tasks would never be shown."""
 MOST_YOUNG = 50
 MOST_EVENTS = 300
 MOST_TEXT = 300
 
 
 class Session:
-    """What one viewer has been told, and what comes next for it."""
+    """What one viewer has received, and what it gets next."""
 
     def __init__(self, probe: Host) -> None:
         self._probe = probe
@@ -62,7 +62,7 @@ class Session:
         self._known = Ids()
         self._dirty: dict[int, TaskRecord] = {}
         self._gone: list[int] = []
-        self._backlog: list[TaskRecord] = []  # the next one last; a deque of very many leaves holes in the heap
+        self._backlog: list[TaskRecord] = []  # the next one last; a very long deque would fragment the heap
         self._sites: set[int] = set()
         self._lag: dict[int, float] = {}
         self._names: dict[int, str] = {}
@@ -71,17 +71,17 @@ class Session:
         self._missed = 0
         self._row_cost = 40.0
         self._events_cost = 0
-        self._over = 0.0  # bytes that went beyond its share: what a row will take is a guess
+        self._over = 0.0  # bytes sent beyond STREAM, since the size of a row is an estimate
         self._replies: deque[Iterator[list[dict[str, Any]]]] = deque()
         self._process_due = 0.0
         self.detailed: TaskRecord | None = None
         self.told_tracing = False
         self._signs_told = 0
 
-    # What the viewer says
+    # Input
 
     def take(self, frame: dict[str, Any]) -> list[dict[str, Any]]:
-        """Takes a frame of the viewer in; returns frames to send at once. Raises BadRequestError."""
+        """Handles a frame of the viewer; returns frames to send at once. Raises BadRequestError."""
         kind = frame.get("type")
         if kind == "watch":
             before = (self.watching, self.watch.filter, self.watch.rows)
@@ -93,10 +93,10 @@ class Session:
             return []
         if kind == "request":
             return self._request(frame)
-        return []  # a newer viewer may say what this probe does not know
+        return []  # a newer viewer may send types that this probe does not know
 
     def _begin(self) -> None:
-        """Everything there is comes as a first screen, then in pieces."""
+        """Queues all tasks: those of the first screen first, then the rest in pieces."""
         everything = task_query.counted() if self.watch.rows else []
         records = [record for record in everything if self._wanted(record)]
         sort, limit = task_query.order(self.watch.first)
@@ -112,10 +112,10 @@ class Session:
     def _wanted(self, record: TaskRecord) -> bool:
         return self.watch.filter is None or task_query.named(record, self.watch.filter)
 
-    # What the program did
+    # Changes
 
     def merge(self, changes: Changes) -> None:
-        """Takes what changed in, merged with what is still to be told."""
+        """Merges changes with those that are still to be sent."""
         if not self.watching:
             return
         dirty = self._dirty
@@ -135,17 +135,17 @@ class Session:
         for number, lag in changes.lags.items():
             self._lag[number] = max(self._lag.get(number, 0.0), lag)
 
-    # What it is told
+    # Output
 
     def next_output(self, now: float) -> bytes:
-        """The next piece of output, or nothing; called only when the one before has left."""
+        """The next piece of output, or nothing; called only when the previous one was sent."""
         if self._replies:
             return self._next_reply()
         if not self.watching:
             return b""
         if now >= self.due:
-            # At moments that all viewers of a rate share, and those of half of it: one look at the hooks is enough for
-            # them. Counted from now: a viewer that was slow gets one fresh tick, not many.
+            # At moments shared by all viewers of this rate, and of half of it: one look at the hooks serves all.
+            # Counted from now, so that a slow viewer gets one fresh tick instead of many.
             self.due = (int(now * self.watch.rate + 0.5) + 1) / self.watch.rate
             return self._tick(now)
         if self._backlog:
@@ -153,7 +153,7 @@ class Session:
         return b""
 
     def wants_output(self) -> bool:
-        """Whether there is something that does not wait for the next tick."""
+        """Whether there is output that does not wait for the next tick."""
         return bool(self._replies or (self.watching and self._backlog))
 
     def _take_backlog(self) -> list[TaskRecord]:
@@ -161,7 +161,7 @@ class Session:
         return [backlog.pop() for _ in range(min(PIECE, len(backlog)))]
 
     def _take_dirty(self) -> list[TaskRecord]:
-        """What is in sight first, then what has waited longest."""
+        """Takes visible tasks first, then those that have waited longest."""
         dirty = self._dirty
         taken = [dirty.pop(number) for number in self.watch.window if number in dirty]
         room = int((STREAM / self.watch.rate - self._events_cost - self._over) / self._row_cost) - len(taken)
@@ -207,13 +207,13 @@ class Session:
         return out + events
 
     def _rows(self, records: list[TaskRecord]) -> dict[str, Any]:
-        """A tick with the rows of some tasks; facts that the viewer lacks are left in it under `static`."""
+        """A tick with the rows of some tasks; task facts that the viewer lacks are in its `static`."""
         found, facts = [], []
         for record in records:
             row = rows.row_of(record)
             if row is None:
                 continue
-            if row[1] >= protocol.ENDED:  # also where no hook has seen the end: it is told once, whoever booked it
+            if row[1] >= protocol.ENDED:  # also if no hook has seen the end; sent once in any case
                 if record.id in self._known:
                     self._known.discard(record.id)
                     found.append(row)
@@ -241,7 +241,7 @@ class Session:
         return [loops.row_of(record, loop, lag.get(record.id, 0.0)) for loop, record in self._probe.loops.all()]
 
     def _young(self, tick: dict[str, Any]) -> list[int]:
-        """Tasks of this tick so young that their viewer could not yet ask for them; none where it asks for none."""
+        """Tasks of this tick that are too young for the viewer to have asked for; none if its window is empty."""
         window = set(self.watch.window)
         if not window:
             return []
@@ -281,7 +281,7 @@ class Session:
                 waits.append([number, *found])
             name = task_name(task)
             if number in self._known and self._names.get(number) != name:
-                # Also when it comes into sight: it may have been renamed since its facts were sent.
+                # Also for a task that becomes visible: it may have been renamed since its facts were sent.
                 self._names[number] = name
                 names.append(self._static_of(record, task))
         task = wait = None
@@ -339,7 +339,7 @@ class Session:
         return [{"type": "reply", "id": number, "ok": True, "now": self._probe.clock.unix()}]
 
     def answer(self, reply: dict[str, Any]) -> None:
-        """A reply that was not ready when it was asked for."""
+        """Queues a reply that was not ready at the time of the request."""
         self._replies.append(iter([[reply]]))
 
     def _next_reply(self) -> bytes:

@@ -1,4 +1,4 @@
-"""What a viewer looks at, as its `watch` frames say."""
+"""The subscription of a viewer: the fields of its `watch` frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_KINDS = 50
 
 
 class Watch:
-    """What a viewer looks at. Every field of a `watch` frame is checked before any of it is taken."""
+    """What a viewer looks at. All fields of a `watch` frame are checked before any is applied."""
 
     def __init__(self, slow: float) -> None:
         self.rate = 4.0
@@ -32,7 +32,7 @@ class Watch:
         self.findings = False
 
     def update(self, frame: dict[str, Any]) -> None:
-        """Takes the fields of a frame over. Raises BadRequestError and changes nothing if one does not fit."""
+        """Applies the fields of a frame. Raises BadRequestError and changes nothing if one is invalid."""
         taken = {name: check(frame, name) for name, check in _FIELDS.items() if name in frame}
         for name, value in taken.items():
             setattr(self, name, value)

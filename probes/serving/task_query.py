@@ -1,4 +1,4 @@
-"""Which tasks a viewer is told of first, and which at all: by a column, and by their name."""
+"""Selecting tasks for a viewer: the first by a column, and those whose name matches a filter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SORTS = ("busy", "steps", "scheduled", "max_step", "age", "id")
 
 
 def order(frame: dict[str, Any]) -> tuple[str, int]:
-    """The column to sort by and the number of tasks that a frame asks for. Raises BadRequestError."""
+    """The sort column and the limit in a frame. Raises BadRequestError."""
     return choice(frame, "sort", SORTS, "busy"), integer(frame, "limit", 200, 0, 1_000_000)
 
 
@@ -28,12 +28,12 @@ def first(records: list[TaskRecord], sort: str, limit: int) -> list[TaskRecord]:
 
 
 def counted() -> list[TaskRecord]:
-    """The records that have figures: all but one that is being born in this moment."""
+    """The records that have counts: all but those still being made."""
     return [record for record in list(install.records.values()) if hasattr(record, "steps_reported") or begin(record)]
 
 
 def named(record: TaskRecord, text: str) -> bool:
-    """Whether a text is in the name of a task or of its coroutine, in whatever case."""
+    """Whether a text is in the name of a task or of its coroutine, ignoring case."""
     task = record()
     needle = text.lower()
     return task is not None and (needle in task_name(task).lower() or needle in coro_name(task).lower())

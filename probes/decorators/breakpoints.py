@@ -64,7 +64,7 @@ def _decorate(function: Any, when: str) -> Any:
 
 
 def _post_mortem(error: BaseException) -> None:
-    """The debugger on the traceback, if it has a function for that; else where we are, with `error` at hand."""
+    """Opens the debugger on the traceback if it has a function for that, else here, with `error` as a local."""
     wanted = os.environ.get("PYTHONBREAKPOINT") or "pdb.set_trace"
     if wanted == "0":
         return
@@ -77,7 +77,7 @@ def _post_mortem(error: BaseException) -> None:
 
 
 def _post_mortem_of(module: str) -> Any:
-    """pdb has it, and so have ipdb, pudb and others. What cannot be imported is Python's to warn of."""
+    """The `post_mortem` of the debugger: pdb, ipdb, pudb and others have one. Python warns of failed imports."""
     if sys.breakpointhook is not sys.__breakpointhook__:
         return None
     try:
@@ -110,7 +110,7 @@ def _coroutine(function: Any, when: str) -> Any:
         try:
             if when == BEFORE:
                 sys.breakpointhook()
-            result = await function(*args, **kwargs)  # s steps in
+            result = await function(*args, **kwargs)  # s in the debugger steps in
         except Exception as error:
             if when == ON_ERROR:
                 _post_mortem(error)

@@ -1,4 +1,4 @@
-"""Decorators that write down what every call of a function took: `@probes.profile_time`, `@probes.profile_memory`.
+"""Decorators that record the cost of every call of a function: `@probes.profile_time`, `@probes.profile_memory`.
 
     @probes.profile_time
     async def handler(request): ...
@@ -37,7 +37,7 @@ except ImportError:  # no CPython
 F = TypeVar("F")
 
 REGISTRY = "_looptop_profiles"
-"""Where the profiles lie in `sys`: the probe that reads them may be another copy of this package."""
+"""The attribute of `sys` with the profiles: the probe that reads them may be another copy of this package."""
 
 KEEP = 1000
 MOST_PROFILES = 500
@@ -62,13 +62,13 @@ class Profile:
         self._lock = allocate_lock()
 
     def begin(self) -> Call:
-        """Books the beginning of a call."""
+        """Counts the start of a call."""
         with self._lock:
             self.running += 1
         return (MemoryCall if self.kind == "memory" else Call)(self)
 
     def book(self, call: Call, outcome: str) -> None:
-        """Books the end of a call."""
+        """Counts the end of a call."""
         elapsed = call.over - call.begun
         with self._lock:
             self.running -= 1
@@ -84,7 +84,7 @@ class Profile:
             self.recent.append(entry)
 
     def facts(self, calls: int) -> dict[str, Any]:
-        """Everything, with the newest calls; durations in microseconds."""
+        """All figures, with the newest calls; durations in microseconds."""
         with self._lock:
             recent = list(self.recent)
             return {
@@ -152,7 +152,7 @@ class Call:
 
 
 class _Tracer:
-    """Tracing is on while a call of `profile_memory` runs; if it was on before, it is left alone."""
+    """Keeps tracemalloc on while a call of `profile_memory` runs; if it was on before, it stays on."""
 
     def __init__(self) -> None:
         self._lock = allocate_lock()
@@ -203,14 +203,14 @@ class MemoryCall(Call):
             self._before = tracer.get_traced_memory()[0] if tracer.is_tracing() else -1
 
     def leave(self) -> None:
-        """A step ends. Where tracing was switched off meanwhile, nothing is known of the call."""
+        """Ends a step. If tracing was switched off meanwhile, the growth of the call is unknown."""
         if tracer is not None and self.size_diff is not None:
             known = self._before >= 0 and tracer.is_tracing()
             self.size_diff = self.size_diff + tracer.get_traced_memory()[0] - self._before if known else None
         super().leave()
 
     def end(self, error: BaseException | None) -> None:
-        """The call is over; compares with the beginning if a key type was given."""
+        """Ends the call; compares with its start if a key type was given."""
         self.over = monotonic()
         try:
             if self._snapshot is not None:
@@ -243,7 +243,7 @@ def _compare(before: Any, key_type: Any, cumulative: bool) -> list[Any] | None:
 
 
 def _place(traceback: Any) -> tuple[str, int]:
-    """The line that allocated; tracemalloc keeps it last."""
+    """The line that allocated, which tracemalloc keeps last."""
     return traceback[-1].filename, traceback[-1].lineno
 
 
@@ -253,7 +253,7 @@ def _decorate(function: Any, kind: str, keep: int, key_type: str | None = None, 
     profile = Profile(function, shape(function), kind, keep, key_type, cumulative)
     profiles: dict[Any, Profile] = sys.__dict__.setdefault(REGISTRY, {})
     key = (profile.module, profile.function, profile.file, profile.line, kind, key_type, cumulative)
-    there = profiles.get(key)  # a function that is made again and again, as inside another, has one profile
+    there = profiles.get(key)  # a function defined inside another is created repeatedly and has one profile
     if there is not None:
         profile = there
     elif len(profiles) < MOST_PROFILES:
@@ -266,7 +266,7 @@ def profile_time(function: F) -> F: ...
 @overload
 def profile_time(*, keep: int = ...) -> Callable[[F], F]: ...
 def profile_time(function: Any = None, *, keep: int = KEEP) -> Any:
-    """Writes down how long each call took, and how much of it was spent inside its steps (`busy`)."""
+    """Records how long each call took, and how much of that was spent inside its steps (`busy`)."""
     if function is None:
         return lambda function: _decorate(function, "time", keep)
     return _decorate(function, "time", keep)
@@ -279,11 +279,11 @@ def profile_memory(*, key_type: str | None = ..., cumulative: bool = ..., keep: 
 def profile_memory(
     function: Any = None, *, key_type: str | None = None, cumulative: bool = False, keep: int = KEEP
 ) -> Any:
-    """Writes down by how much each call made the traced memory grow (`size_diff`); tracemalloc is on meanwhile.
+    """Records by how much the traced memory grew in each call (`size_diff`); tracemalloc is on meanwhile.
 
     With a `key_type` (lineno, filename or traceback) two snapshots a call are compared, too, as
-    `tracemalloc.Snapshot.compare_to` does, and the ten largest differences are kept. That costs a second and
-    more where millions of blocks are traced. Threads allocate meanwhile, too: theirs counts as well.
+    `tracemalloc.Snapshot.compare_to` does, and the ten largest differences are kept. That takes a second and
+    more with millions of traced blocks. Allocations of other threads in the meantime count as well.
     """
     if key_type is not None and key_type not in KEY_TYPES:
         raise ValueError(f"key_type: None or one of {', '.join(KEY_TYPES)}")

@@ -1,4 +1,4 @@
-"""A function of any kind in a wrapper of the same kind, which measures each step of each call."""
+"""Wraps a function of any kind in one of the same kind that measures each step of each call."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Call(Protocol):
 
 
 class _Steps:
-    """Drives a coroutine, or what an async generator gives to wait on, and measures each step.
+    """Drives a coroutine, or an awaitable of an async generator, and measures each step.
 
-    It has the attributes of a coroutine, so that whoever walks an await stack gets through to what is inside.
+    It has the attributes of a coroutine, so that await stacks can be walked through it.
     """
 
     __slots__ = ("_call", "_inner", "_iterator")
@@ -52,7 +52,7 @@ class _Steps:
         return self.send(None)
 
     def send(self, value: Any) -> Any:
-        """One step."""
+        """Runs one step."""
         self._call.enter()
         try:
             return self._iterator.send(value)
@@ -60,7 +60,7 @@ class _Steps:
             self._call.leave()
 
     def throw(self, *error: Any) -> Any:
-        """One step that begins with an exception, such as a cancellation."""
+        """Runs one step that starts with an exception, such as a cancellation."""
         self._call.enter()
         try:
             return self._iterator.throw(*error)
@@ -68,7 +68,7 @@ class _Steps:
             self._call.leave()
 
     def close(self) -> None:
-        """Ends what is inside."""
+        """Closes the inner coroutine."""
         self._iterator.close()
 
     @property
@@ -83,12 +83,12 @@ class _Steps:
 
     @property
     def cr_await(self) -> Any:
-        """What is awaited inside."""
+        """The object that the inner coroutine awaits."""
         return self._inner.cr_await if hasattr(self._inner, "cr_await") else self._inner
 
     @property
     def cr_running(self) -> bool:
-        """Whether a step is under way."""
+        """Whether a step is running."""
         return bool(getattr(self._inner, "cr_running", False))
 
 
@@ -161,5 +161,5 @@ def shape(function: Any) -> str:
 
 
 def wrapped(function: Any, begin: Begin) -> Any:
-    """A function that does the same, and begins and ends a call around it."""
+    """A wrapper that calls the function and measures each call."""
     return next(make for _, fits, make in _SHAPES if fits(function))(function, begin)

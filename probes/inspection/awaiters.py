@@ -1,4 +1,4 @@
-"""Which tasks wait for a task, read from the done-callbacks of it and of the futures in between."""
+"""Which tasks wait for a task, read from its done-callbacks and those of the futures in between."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from . import library_waits
 
 
 def awaited_by(task: asyncio.Task[Any]) -> list[asyncio.Task[Any]]:
-    """The tasks that wait for a task: read from its own done-callbacks, so the price does not grow with the crowd.
+    """The tasks that wait for a task. Only its own done-callbacks are read, so the cost does not grow with the tasks.
 
-    They are the wake-ups of tasks, and the callbacks of gather, shield, wait, wait_for, as_completed and TaskGroup.
+    Known are wakeups of tasks, and callbacks of gather, shield, wait, wait_for, as_completed and TaskGroup.
     """
     found: list[asyncio.Task[Any]] = []
     seen: set[int] = set()

@@ -1,4 +1,4 @@
-"""Everything that is read of one task for a viewer who looks at it: await stack, wait, who waits, who holds."""
+"""The detail of one task for a viewer: await stack, wait, awaiting tasks, holder of the lock it waits for."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _SLICE = 200
 
 
 def yield_gil_if_due() -> None:
-    """Gives the GIL away for a moment, so that what is read next is read in one go.
+    """Gives up the GIL for a moment if needed, so that the next read is not interrupted.
 
-    A frame or a task that is held here while the program lets go of it would be taken apart by this thread, in its
-    context and not in the program's (seen: the `finally` of an async generator). A thread that waits for the GIL
-    gets it after 5 ms (`sys.setswitchinterval`), and its wait begins anew whenever the GIL is given away; so what
-    follows has more than half of these, and looking at one task takes 0.05. Not at each task: a sleep of nothing takes
-    four times as long as the look (the slack of timers, prctl(2)).
+    If the program releases a frame or a task while this thread still refers to it, this thread deallocates it, outside
+    the program's context (seen: the `finally` of an async generator). A thread that waits for the GIL gets it after 5
+    ms (`sys.setswitchinterval`), counted anew whenever the GIL is given up. So more than half of that remains for the
+    next read, and reading one task takes 0.05 ms. Not done for each task: a sleep of 0 takes four times as long as the
+    read (timer slack, prctl(2)).
     """
     global _undisturbed_since
     if not 0.0 <= monotonic() - _undisturbed_since < sys.getswitchinterval() * 0.3:
@@ -53,7 +53,7 @@ def number_of(task: Any) -> int | None:
 
 
 def wait_of(task: asyncio.Task[Any], named: bool = True) -> Wait | None:
-    """What a task waits on; None for one that runs, is ready or has ended. `named`: see `waits.read`."""
+    """The wait of a task; None if it runs, is ready or has ended. `named`: see `waits.read`."""
     if is_done(task) or task._fut_waiter is None:  # type: ignore[attr-defined]
         return None
     return waits.read(frames_of(task.get_coro()), task._fut_waiter, named)  # type: ignore[attr-defined]
@@ -70,7 +70,7 @@ def detail_of(record: TaskRecord, tables: Tables) -> dict[str, Any] | None:
 
 
 def _read(record: TaskRecord, tables: Tables) -> tuple[dict[str, Any] | None, Any]:
-    """The detail, and the lock whose holder is still to be found. Holds nothing else when it returns."""
+    """The detail, and the lock whose holder is still to be found. Keeps no other reference when it returns."""
     task = record()
     if task is None or is_done(task):
         return None, None
@@ -125,7 +125,7 @@ def holder_of(lock: Any, waiter: TaskRecord) -> int | None:
     """The task that is inside `async with lock`: the bound `__aexit__` lies on the stack of one of its frames.
 
     `asyncio.Lock` has no owner. `gc.get_referents` of a coroutine visits its frame's stack (3.11 and later), so the
-    holder can be read. Who called `lock.acquire()` by hand leaves no trace, and None is returned.
+    holder can be read. A direct call of `lock.acquire()` leaves no trace, and None is returned.
     """
     task: Any = None
     for count, record in enumerate(list(install.records.values())[:MOST_TASKS_FOR_A_HOLDER]):
@@ -141,20 +141,20 @@ def holder_of(lock: Any, waiter: TaskRecord) -> int | None:
 
 
 def entered(coro: Any) -> Iterator[Any]:
-    """What a coroutine stands in the `async with` blocks of: `__aexit__` lies on the stack of its frame."""
+    """The objects whose `async with` blocks a coroutine is inside: their `__aexit__` lies on the stack of its frame."""
     before: Any = None
     for held in gc.get_referents(coro):
         if type(held) is MethodType and held.__name__ == "__aexit__":
             yield held.__self__
         elif type(before) is FunctionType and getattr(type(held), "__aexit__", None) is before:
-            yield held  # 3.14 leaves the function and the object there, not a bound method
+            yield held  # 3.14 keeps the function and the object there, not a bound method
         before = held
 
 
 def _holds(task: asyncio.Task[Any], lock: Any) -> bool:
     coro: Any = task.get_coro()
     wait = wait_of(task, named=False)
-    # Who waits in `async with` has the `__aexit__` on its stack already.
+    # A task that waits to enter `async with` has the `__aexit__` on its stack already.
     pending = wait is not None and wait.waited is lock
     for _ in range(50):
         if coro is None:

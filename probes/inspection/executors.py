@@ -1,4 +1,4 @@
-"""Pools of concurrent.futures whose workers have begun: how many there are, and what waits for one."""
+"""Executors of concurrent.futures with running workers: the number of workers, and the queued jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def rows_of(numbers: Numbers, waited: float) -> list[list[Any]]:
-    """The pools, found through the threads that they leave with it; `waited` is for how long work has waited (s)."""
+    """The executors, found in the thread registry of concurrent.futures; `waited` is how long jobs have waited (s)."""
     rows: dict[int, list[Any]] = {}
     pools: dict[int, Any] = {}
     for thread in list(getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", ())):

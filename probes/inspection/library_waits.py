@@ -1,10 +1,10 @@
-"""What is behind an event or a future that a task waits on below a library: a socket, a pool, a lock of its own.
+"""What an event or a future that a library waits on stands for: a socket, a pool, a lock of the library.
 
 httpx, anyio and aiohttp wait on events and futures of asyncio. What these stand for is read from the library's frames
-above them: well-known ones by their names, any other if its `self` holds a transport or a socket. Read against
-anyio 4, httpcore 1 and aiohttp 3; where another version keeps its things elsewhere, the event is told as before.
+above them: known functions by name, any other if its `self` has a transport or a socket. Written for anyio 4,
+httpcore 1 and aiohttp 3; if another version differs, the plain event is shown.
 
-Only instance dictionaries and slots are read, so that no property and no `__getattr__` of the program is run.
+Only instance dictionaries and slots are read, so no property and no `__getattr__` of the program runs.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 Locals = dict[str, Any]
 Found = tuple[str, str, Any, list[Any]]
-"""Kind, text, the thing itself, the tasks that are waited for."""
+"""Kind, text, the object, the tasks that are waited for."""
 
 MOST_FRAMES = 20
-"""Frames of libraries that are looked at, the innermost first."""
+"""Most library frames that are examined, innermost first."""
 
 _HOLDERS = ("_protocol", "protocol", "_connection", "connection", "_conn", "conn", "_stream", "_writer")
 _FUNCTIONS = (BuiltinFunctionType, FunctionType, MethodType)
@@ -35,20 +35,20 @@ _TRANSPORTS = ("_transport", "transport", "_raw_socket", "_sock", "sock")
 
 
 def held(thing: Any, name: str) -> Any:
-    """What an object holds under a name, in its dictionary or a slot; None for nothing, or what only code can tell."""
+    """The attribute of an object in its dictionary or a slot; None if missing, or if reading it would run code."""
     found = getattr_static(thing, name, None)
     if isinstance(found, MemberDescriptorType):
         try:
             return found.__get__(thing)
-        except AttributeError:  # a slot that was not filled yet
+        except AttributeError:  # an empty slot
             return None
     return None if isinstance(found, property) else found
 
 
 def behind(frames: list[StackFrame], event: Any) -> Found | None:
-    """What stands behind the event or future that the innermost of these frames (outermost first) wait on.
+    """What the event or future stands for that the innermost of these frames (outermost first) wait on.
 
-    `event`: the asyncio object, if it is known. None: no library waits here, or it is not known for what.
+    `event`: the asyncio object, if known. None: no library waits here, or its purpose is unknown.
     """
     library: list[tuple[str, Locals]] = []
     first = ""
@@ -79,7 +79,7 @@ def package_of(file: str) -> str:
 
 
 def _wire(thing: Any) -> str:
-    """The socket that an object holds, itself or by its protocol or connection; empty for none."""
+    """The socket of an object, or of its protocol or connection, as text; empty if there is none."""
     if thing is None:
         return ""
     text = _holds_socket(thing)
@@ -104,7 +104,7 @@ def _holds_socket(thing: Any) -> str:
 
 
 def peer(sock: Any) -> str:
-    """The other end of a socket, with a blank before it; empty where it has none."""
+    """The peer of a socket, with a space in front; empty if it has none."""
     try:
         address = sock.getpeername()
     except (OSError, AttributeError):
@@ -139,7 +139,7 @@ def _anyio_memory(operation: str) -> Callable[[Locals], Found | None]:
 
 
 def owner_of(lock: Any) -> asyncio.Task[Any] | None:
-    """The task that holds a lock which notes that, as those of anyio do."""
+    """The holder of a lock that records it, as those of anyio do."""
     owner = held(lock, "_owner_task")
     return owner if type(owner) is asyncio.Task else None
 

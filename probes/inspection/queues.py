@@ -1,8 +1,8 @@
-"""Queues and semaphores that were met while tasks were read, and how full they are. Nothing is hooked.
+"""Queues and semaphores found while reading tasks, and how full they are. Nothing is hooked.
 
-They are met where a task waits on them, has them in a local variable, in an attribute of an object there, or in a
-global of its module: `gc.get_referents` of a coroutine visits its variables without touching them (`f_locals` would
-keep them alive). No code of the program is run.
+They are found where a task waits on them, or has them in a local variable, in an attribute of an object there, or in a
+global of its module: `gc.get_referents` of a coroutine visits its variables without side effects (`f_locals` would keep
+them alive). No code of the program runs.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ MOST_THINGS = 2_000
 MOST_ROWS = 100
 MOST_TEXT = 120
 SEARCHED = 100
-"""Tasks whose variables are searched in one look; the others come with the next looks."""
+"""Most tasks whose variables are searched in one look; the others follow in the next looks."""
 _SLICE = 25
 _ROOM = 50
-"""Attributes of an object that are looked at."""
+"""Most attributes of an object that are examined."""
 
 
 class Numbers:
-    """What objects of the program are called on the wire: a number for each, held weakly, by identity."""
+    """Ids for objects of the program in the protocol, by identity. Objects are held weakly."""
 
     def __init__(self) -> None:
         self._next = count(1).__next__
-        self._known: dict[int, tuple[weakref.ref[Any], int]] = {}  # by id: a hash may be code of the program's
+        self._known: dict[int, tuple[weakref.ref[Any], int]] = {}  # by id(): hash() might run code of the program
 
     def of(self, thing: Any) -> int:
-        """The number of an object, ever the same."""
+        """A stable id for an object, assigned on first sight."""
         known = self._known.get(id(thing))
         if known is not None and known[0]() is thing:
             return known[1]
@@ -56,7 +56,7 @@ class Numbers:
 
 
 class Thing:
-    """A queue or a semaphore that was met. Held weakly."""
+    """A queue or semaphore that was found. Held weakly."""
 
     __slots__ = ("feeds_itself", "label", "number", "ref", "site")
 
@@ -65,11 +65,11 @@ class Thing:
         self.number = number
         self.label = label
         self.site = site
-        self.feeds_itself = False  # who gets from it puts into it, too: a crawl, which grows and ends
+        self.feeds_itself = False  # its consumers also put into it, like a crawler: it grows, and then ends
 
 
 class Things:
-    """All that were met and live."""
+    """All queues and semaphores that were found and still exist."""
 
     def __init__(self, numbers: Numbers, tables: Tables) -> None:
         self._numbers = numbers
@@ -79,12 +79,12 @@ class Things:
         self._place = 0
 
     def clear(self) -> None:
-        """Forgets them."""
+        """Forgets all of them."""
         self._things.clear()
         self._modules.clear()
 
     def search(self, records: list[TaskRecord]) -> Iterator[None]:
-        """Looks for things in the variables of some tasks, others each time."""
+        """Searches the variables of some tasks, of different ones each time."""
         self._place = self._place if self._place < len(records) else 0
         chosen = records[self._place : self._place + SEARCHED]
         self._place += SEARCHED
@@ -125,7 +125,7 @@ class Things:
                         self._add(value, f"{name} {label}" if type(name) is str else label, code, line)
 
     def meet(self, thing: Any, how: str, frames: list[StackFrame]) -> None:
-        """A thing that a task waits on."""
+        """Adds the object that a task waits on, if it is a queue or a semaphore."""
         if id(thing) in self._things:
             return
         for code, line, _ in reversed(frames):
@@ -143,7 +143,7 @@ class Things:
             known.feeds_itself = _gets_and_puts(code)
 
     def sizes(self) -> dict[str, Any]:
-        """The queues that hold something, the fullest first, and the semaphores."""
+        """The queues that are not empty, the fullest first, and the semaphores."""
         queues, semaphores = [], []
         for key, thing in list(self._things.items()):
             found = thing.ref()
@@ -160,18 +160,18 @@ class Things:
                     bound = getattr(found, "_bound_value", None)
                     waiting = len(found._waiters or ())
                     semaphores.append([thing.number, thing.label, thing.site, found._value, bound, waiting])
-            except Exception:  # a class of somebody's own keeps it elsewhere
+            except Exception:  # a subclass of the program stores it elsewhere
                 continue
         queues.sort(key=lambda row: -row[3])
         return {"queues": queues[:MOST_ROWS], "semaphores": semaphores[:MOST_ROWS]}
 
 
 def of_each(records: Iterable[TaskRecord], size: int, read: Callable[[Any, int], None]) -> Iterator[None]:
-    """Has each task that lives read, with its number, in slices of that size. One that changes is left out."""
+    """Reads each live task, with its index, in slices of that size. A task that changes meanwhile is left out."""
     task: Any = None
     for place, record in enumerate(records):
         if place % size == 0:
-            task = None  # nothing of the program's is held between slices
+            task = None  # keep no object of the program alive between slices
             yield
         task = record()
         if task is None or is_done(task):
@@ -183,7 +183,7 @@ def of_each(records: Iterable[TaskRecord], size: int, read: Callable[[Any, int],
 
 
 def chain(coro: Any) -> Iterator[Any]:
-    """A coroutine and those that it awaits, the innermost last."""
+    """A coroutine and those that it awaits, innermost last."""
     for _ in range(50):
         if not isinstance(coro, (CoroutineType, AsyncGeneratorType)):
             return
@@ -208,7 +208,7 @@ def _is_thing(value: Any) -> bool:
 
 
 def _may_hold(value: Any) -> bool:
-    """Whether an object is of a class of the user's, so that its attributes may hold things."""
+    """Whether the class of an object is user code, so that its attributes are worth searching."""
     kind = type(value)
     if issubclass(kind, (type, ModuleType)) or kind.__module__ == "builtins":
         return False

@@ -1,7 +1,7 @@
-"""What findings are made of and nothing else tells: locks and who holds them, queues, pools, semaphores, cancellations.
+"""Observations behind findings: locks and their holders, queues, executors, semaphores, swallowed cancellations.
 
 Read once a second while a viewer asks for findings, in slices, from the probe's thread; nothing is hooked, and no code
-of the program is run. Locks are met through the tasks that wait for them.
+of the program runs. Locks are found through the tasks that wait for them.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ MOST_TASKS = 20_000
 MOST_WAITERS = 50
 _SLICE = 50
 _SKIPPED = 0.02
-"""What a task that is not read again costs, as a part of one that is."""
+"""The cost of a task that is skipped, relative to one that is read."""
 _TURN = 0.06
-"""Seconds of a look between which viewers are served."""
+"""Seconds of scanning after which viewers are served."""
 _AGAIN = 10
-"""Looks after which a task is read again although it has made no step."""
+"""Number of looks after which a task is read again although it has made no step."""
 _SHARE = 50
-"""Looking takes one part of so many of a core at most."""
+"""Scanning takes at most this fraction (1/N) of a core."""
 _BLOCKED = 0.5
 
 
 class _Lock:
-    """A lock that somebody waits for. Held weakly: the program runs while a look lasts."""
+    """A lock with waiting tasks. Held weakly, since the program runs during a look."""
 
     __slots__ = ("holder", "number", "ref", "site", "tasks", "waiters")
 
@@ -56,12 +56,12 @@ class _Lock:
         self.ref = weakref.ref(lock)
         self.number = number
         self.holder = self.site = 0
-        self.tasks: set[int] = set()  # that wait for it
+        self.tasks: set[int] = set()  # ids of the waiting tasks
         self.waiters: list[list[int]] = []
 
 
 class _Seen:
-    """What a look has found so far."""
+    """The results of a look so far."""
 
     __slots__ = ("at", "awaits", "cancellers", "locks", "queued", "waited", "went_on")
 
@@ -71,12 +71,12 @@ class _Seen:
         self.awaits: dict[int, list[int]] = {}
         self.went_on: list[list[int]] = []
         self.cancellers: list[list[Any]] = []
-        self.queued: dict[int, tuple[weakref.ref[Any], float]] = {}  # futures of pools: since when
+        self.queued: dict[int, tuple[weakref.ref[Any], float]] = {}  # queued jobs of executors, and since when
         self.waited = 0.0
 
 
 class Signs:
-    """The newest look. `facts` is the `signs` of a tick."""
+    """Scans the program and keeps the newest results. `facts` is the `signs` of a tick."""
 
     def __init__(self, all_loops: Loops, tables: Tables, watchdog: Watchdog) -> None:
         self._loops = all_loops
@@ -85,20 +85,20 @@ class Signs:
         self._numbers = Numbers()
         self._things = Things(self._numbers, tables)
         self._queued: dict[int, tuple[weakref.ref[Any], float]] = {}
-        self._calm: dict[int, tuple[int, list[int] | None]] = {}  # task: its steps, and whom it awaits
+        self._calm: dict[int, tuple[int, list[int] | None]] = {}  # by task: its steps, and the tasks it awaits
         self._under_way: Generator[None, None, dict[str, Any]] | None = None
-        self._spent = 0.0  # CPU of the look that is under way (s)
+        self._spent = 0.0  # CPU time of the current look (s)
         self.due = 0.0
         self.number = 0
         self.facts: dict[str, Any] = {}
 
     def look(self, now: float) -> None:
-        """Goes on with a look, or begins one if it is time to; a crowd takes several turns."""
+        """Continues a look, or starts one if it is due; with many tasks a look takes several calls."""
         if self._under_way is None:
             if now < self.due:
                 return
             self._under_way, self._spent = self._look(), 0.0
-        turn, cpu = monotonic(), thread_time()  # what others took meanwhile is not ours
+        turn, cpu = monotonic(), thread_time()  # the limit is on this thread's own CPU time
         try:
             while monotonic() - turn < _TURN:
                 next(self._under_way)
@@ -112,7 +112,7 @@ class Signs:
             self.due = turn + max(1.0, _SHARE * self._spent) - 0.05
 
     def stop(self) -> None:
-        """Nobody asks any more."""
+        """Drops all results: no viewer asks for findings any more."""
         self._things.clear()
         self._queued.clear()
         self._calm.clear()
@@ -121,7 +121,7 @@ class Signs:
         self.due = 0.0
 
     def _look(self) -> Generator[None, None, dict[str, Any]]:
-        """A look in slices; nothing of the program's is held between them."""
+        """A look in slices, which keeps no object of the program alive in between."""
         seen = _Seen()
         records = list(install.records.values())[:MOST_TASKS]
         yield from self._read_tasks(records, seen)
@@ -154,7 +154,7 @@ class Signs:
             price += _SKIPPED
             known = self._calm.get(record.id)
             if known is not None and known[0] == record.steps and (record.id + self.number) % _AGAIN:
-                # It has not stepped since it was found to wait for nothing that matters here.
+                # It has not stepped since it was found to wait for nothing of interest.
                 calm[record.id] = known
                 if known[1] is not None:
                     seen.awaits[record.id] = known[1]
@@ -167,12 +167,12 @@ class Signs:
                 steps = record.steps
                 if self._read_task(task, record, seen):
                     calm[record.id] = steps, seen.awaits.get(record.id)
-            except Exception:  # it changed while it was read
+            except Exception:  # the task changed while it was read
                 continue
         self._calm, self._queued = calm, seen.queued
 
     def _read_task(self, task: Any, record: TaskRecord, seen: _Seen) -> bool:
-        """Reads what one task waits for; True when that is nothing that can change without a step of it."""
+        """Reads the wait of one task; True if it cannot change without a step of the task."""
         leaf = task._fut_waiter
         if leaf is None or leaf.done():
             return False
@@ -192,7 +192,7 @@ class Signs:
             return False
         if wait.kind in ("queue", "semaphore"):
             self._things.meet(wait.waited, "waited for by", frames)
-        elif wait.tasks and not wait.text.startswith("wait:"):  # which may be content with one of them
+        elif wait.tasks and not wait.text.startswith("wait:"):  # asyncio.wait may return after one of them
             behind = [number_of(other) for other in wait.tasks[:MOST_WAITERS]]
             seen.awaits[record.id] = [number for number in behind if number is not None]
         elif wait.kind == "executor" and not wait.facts.get("running"):
@@ -212,14 +212,14 @@ class Signs:
             known.waiters.append([task, line])
 
     def _line(self, frames: list[StackFrame]) -> int:
-        """The innermost line of the user's."""
+        """The innermost line of user code."""
         for code, line, _ in reversed(frames):
             if sites.plumbing[code.co_filename] == sites.USER:
                 return self._tables.site(code, line)
         return self._tables.site(frames[-1][0], frames[-1][1]) if frames else 0
 
     def _find_holders(self, records: list[TaskRecord], locks: dict[int, _Lock]) -> Iterator[None]:
-        """Who is inside `async with`: the bound `__aexit__` lies on the stack of a frame (see `detail.holder_of`)."""
+        """The tasks inside `async with lock`: `__aexit__` lies on the stack of a frame (see `detail.holder_of`)."""
 
         def find_held(task: Any, number: int) -> None:
             self._find_held(task, number, locks)
@@ -231,7 +231,7 @@ class Signs:
         for coro in chain(task.get_coro()):
             for lock in _held(coro):
                 if id(lock) in waits_for:
-                    waits_for.discard(id(lock))  # who waits in `async with` has the `__aexit__` on its stack already
+                    waits_for.discard(id(lock))  # a task waiting in `async with` has `__aexit__` on its stack, too
                     continue
                 found = locks.get(id(lock))
                 if found is not None and not found.holder and found.ref() is lock:
@@ -247,7 +247,7 @@ class Signs:
     # Timers, loops
 
     def _timers(self) -> list[list[Any]]:
-        """What the timers of each loop call, by a sample of them."""
+        """The functions that the timers of each loop call, from a sample of the timers."""
         rows = []
         for loop, record in self._loops.all():
             timers = getattr(loop, "_scheduled", None)
@@ -264,7 +264,7 @@ class Signs:
         return rows
 
     def _blocked(self) -> list[list[Any]]:
-        """Where the loops are that are blocked now."""
+        """The current stacks of the loops that are blocked now."""
         rows = []
         now = monotonic()
         for record in list(install.loops.values()):
@@ -280,7 +280,7 @@ class Signs:
         return rows
 
     def _waits_for_the_gil(self) -> list[list[Any]]:
-        """What the callbacks that run now have waited for the GIL so far."""
+        """How long the running callbacks have waited for the GIL so far."""
         rows = []
         for record in list(install.loops.values()):
             wait = self._watchdog.gil.so_far(record, record.started)
@@ -290,7 +290,7 @@ class Signs:
 
 
 def _held(coro: Any) -> Iterator[Any]:
-    """The locks whose `async with` block a coroutine stands in, also through an `@asynccontextmanager`."""
+    """The locks whose `async with` block a coroutine is inside, also through an `@asynccontextmanager`."""
     for owner in entered(coro):
         yield owner
         inner = getattr(owner, "_lock", None) if issubclass(type(owner), asyncio.Condition) else None
@@ -301,19 +301,19 @@ def _held(coro: Any) -> Iterator[Any]:
 
 
 def _on_its_way(leaf: Any) -> bool:
-    """Whether a cancellation was passed on and has not come back yet: what the task waits on is being cancelled."""
+    """Whether a cancellation of the task was passed on to what it waits on and has not arrived back yet."""
     if isinstance(leaf, asyncio.Task):
         return bool(leaf.cancelling() or leaf._must_cancel)  # type: ignore[attr-defined]
     return bool(getattr(leaf, "_cancel_requested", False)) or not isinstance(leaf, asyncio.Future)
 
 
 def _cleans_up(coro: Any) -> bool:
-    """Whether a task is inside the `except` or `finally` of a CancelledError, or still has it in its hands."""
+    """Whether a task is inside the `except` or `finally` of a CancelledError, or still refers to one."""
     return any(issubclass(type(held), asyncio.CancelledError) for one in chain(coro) for held in gc.get_referents(one))
 
 
 def _chains(locks: list[_Lock], awaits: dict[int, list[int]]) -> list[list[Any]]:
-    """What the holders of locks await, and what those tasks await, as far as it goes."""
+    """The tasks that lock holders await, directly and indirectly."""
     rows: dict[int, list[int]] = {}
     pending = [lock.holder for lock in locks if lock.holder]
     while pending and len(rows) < MOST_ROWS:

@@ -1,8 +1,8 @@
-"""What a task waits on, by reading its innermost frames and the future at the end. No hooks, nobody's repr.
+"""What a task waits on, read from its innermost frames and the future at the end. No hooks, no repr of the program.
 
-The innermost frames of a waiting task are those of asyncio's own waiting functions, whose locals say what they wait
-for (`self`, the timer of a sleep, the socket). Where no such frame is there, the future tells: a task, a gather,
-the twin of an executor's future. Read against asyncio of 3.11 to 3.13; what another version lacks is not in the table.
+The innermost frames of a waiting task are those of asyncio's waiting functions, whose locals show what they wait for
+(`self`, the timer of a sleep, the socket). Without such a frame the future shows it: a task, a gather, the asyncio side
+of an executor's future. Written for asyncio of 3.11 to 3.13.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 Locals = dict[str, Any]
 MOST_COUNTED = 200
-"""Waiters that are asked whether they still wait; a longer line is told by its length: each in it may be looked at."""
+"""Most waiters that are checked for still waiting; of a longer queue only the length is used, to bound the cost."""
 
 LONGEST = 1e9
-"""Seconds of a sleep whose end is a moment worth telling: anyio's `sleep_forever` sleeps for an infinite time."""
+"""Longest sleep (s) whose end is shown: anyio's `sleep_forever` sleeps for an infinite time."""
 
 
 class Wait:
-    """What a task waits on. `waited` is the thing itself (for its holder), `tasks` the tasks it waits for."""
+    """What a task waits on. `waited` is the object (to find its holder), `tasks` the tasks it waits for."""
 
     __slots__ = ("facts", "kind", "tasks", "text", "waited")
 
@@ -46,7 +46,7 @@ class Wait:
 def read(frames: list[StackFrame], leaf: Any, named: bool = True) -> Wait | None:
     """What the task of these frames (outermost first) waits on; `leaf` is its `_fut_waiter`. None: it is ready.
 
-    `named`: also what stands behind an event or a future of a library, which takes several times as long.
+    `named`: also look up what an event or a future of a library stands for, which takes several times as long.
     """
     if leaf is None or leaf.done():
         return None
@@ -58,7 +58,7 @@ def read(frames: list[StackFrame], leaf: Any, named: bool = True) -> Wait | None
             if found is None:
                 found = wait
             elif wait is not None and wait.kind in ("queue", "barrier"):
-                return wait  # Queue.join waits on an event of its own, a barrier on a condition
+                return wait  # Queue.join waits on an internal event, a barrier on a condition
             if found is not None and found.kind not in ("event", "condition"):
                 return found
         elif sites.plumbing[code.co_filename] == sites.USER:
@@ -68,7 +68,7 @@ def read(frames: list[StackFrame], leaf: Any, named: bool = True) -> Wait | None
 
 
 def _named(wait: Wait, frames: list[StackFrame]) -> Wait:
-    """The wait for what stands behind an event or a future of a library, if that can be read."""
+    """The wait for what an event or a future of a library stands for, if that can be read."""
     try:
         found = library_waits.behind(frames, wait.waited)
     except Exception:
@@ -84,7 +84,7 @@ def _named(wait: Wait, frames: list[StackFrame]) -> Wait:
 
 
 def _called(task: Any) -> str:
-    """What a person calls a task: a name that asyncio gave says nothing without the coroutine."""
+    """A task's name for display; a default name of asyncio is followed by the coroutine."""
     name = task_name(task)
     if not (name.startswith("Task-") and name[5:].isdigit()):
         return name
@@ -129,7 +129,7 @@ def _sleep(found: Locals) -> Wait | None:
 
 
 def seconds(value: Any) -> str:
-    """A duration as a person says it, three digits of it: what a program computes has fifteen."""
+    """A duration with three significant digits."""
     value = float(value or 0.0)
     if value < 0.1:
         return f"{value * 1e3:.3g} ms" if value else "0 s"
@@ -229,7 +229,7 @@ def _process(found: Locals) -> Wait | None:
 
 
 def _wait_for(found: Locals) -> Wait | None:
-    # 3.11 waits on a future of its own; from 3.12 on the inner awaitable is awaited in this very task.
+    # 3.11 waits on an internal future; from 3.12 on the inner awaitable is awaited in the same task.
     inner = found.get("fut")
     if isinstance(inner, asyncio.Task):
         return Wait("task", f"wait_for {_called(inner)}", tasks=[inner])

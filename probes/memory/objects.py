@@ -1,12 +1,12 @@
 """Live objects by type, without keeping one alive and without ending one.
 
-`gc.get_objects()` returns references. Whoever holds them while other threads run may come to hold the last one, and
-dropping it runs somebody's `__del__` in our thread. So the references exist for the length of one C call only,
-in which no other thread can run: the chain of iterators below makes the list, takes the type of each entry and lets
-the list go. It holds the GIL for about 20 to 30 ms per 1,000,000 objects (docs/memory.md). What is left is a list of
-types: a class is part of a reference cycle, so no reference of ours is ever the last. It is counted in slices.
+`gc.get_objects()` returns references. If other threads run meanwhile, one of them may become the last reference, and
+dropping it runs a `__del__` of the program in the probe's thread. So the references exist for the length of one C call
+only, in which no other thread can run: the chain of iterators below makes the list, takes the type of each entry and
+lets the list go. It holds the GIL for about 20 to 30 ms per 1,000,000 objects (docs/memory.md). What remains is a list
+of types: a class is part of a reference cycle, so this is never its last reference. The list is counted in slices.
 
-Objects that the collector does not know (numbers, strings, bytes) are not seen: that is what tracemalloc is for.
+Objects that the collector does not track (numbers, strings, bytes) are not counted; tracemalloc sees those.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ CHUNK = 2000
 MOST_TYPES = 20_000
 
 _OWN = __package__.rpartition(".")[0] + "."
-"""How the modules of our own types begin: the probe does not show itself."""
+"""Prefix of the modules of the probe, whose types are not shown."""
 
-_module = type.__dict__["__module__"].__get__  # not cls.__module__: a metaclass may have code of its own there
+_module = type.__dict__["__module__"].__get__  # not cls.__module__: a metaclass might run code for that
 _qualname = type.__dict__["__qualname__"].__get__
 
 
 class Counts:
-    """How many objects of each type there were at a moment."""
+    """The number of objects of each type at one moment."""
 
     __slots__ = ("at", "by_name", "objects", "pause")
 
@@ -45,7 +45,7 @@ class Counts:
 
 
 def types_of_all() -> tuple[list[type], float]:
-    """The type of every object that the collector knows, and how long that held the GIL."""
+    """The type of every object that the collector tracks, and how long the call held the GIL."""
     objects: Any = chain.from_iterable(map(gc.get_objects, (None,)))  # made when `list` first asks for it
     steps: Any = (monotonic, partial(list, map(type, objects)), monotonic)
     started, types, ended = map(call, steps)
@@ -53,7 +53,7 @@ def types_of_all() -> tuple[list[type], float]:
 
 
 def count(counts: Counts) -> Generator[None, None, None]:
-    """Fills `counts` with what lives now."""
+    """Fills `counts` with the objects that exist now."""
     types, counts.pause = types_of_all()
     counts.objects = len(types)
     numbers: dict[int, int] = {}
@@ -79,7 +79,7 @@ def count(counts: Counts) -> Generator[None, None, None]:
 
 
 def name_of(cls: type) -> str:
-    """The module and name of a class, without running anything of its metaclass."""
+    """The module and name of a class, without running code of its metaclass."""
     try:
         module, name = _module(cls), _qualname(cls)
     except Exception:
@@ -100,7 +100,8 @@ class Difference:
 
 
 def compare(found: Difference, now: Counts, before: Counts | None, limit: int) -> Generator[None, None, None]:
-    """Fills `found` with what changed; `before` None: no differences, so the largest count comes first."""
+    """Fills `found` with the changes; with `before` None there are no differences, and the largest count comes
+    first."""
     old = now.by_name if before is None else before.by_name
     names = [*now.by_name, *(name for name in old if name not in now.by_name)]
     found.types = len(now.by_name)

@@ -1,4 +1,4 @@
-"""Who asks about memory, as a type: so that no import runs back from here to the sessions of viewers."""
+"""The interface of a session that memory requests use, as a Protocol, so that this package does not import serving."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Watched(Protocol):
-    """What a viewer looks at."""
+    """The subscription of a viewer, as far as memory is concerned."""
 
     memory: bool
 
@@ -19,4 +19,4 @@ class Requester(Protocol):
 
     @property
     def watch(self) -> Watched:
-        """What it looks at now."""
+        """What the viewer looks at now."""

@@ -1,6 +1,7 @@
-"""Memory over the stream: tracemalloc on request, looks that are compared, live objects, what the process uses.
+"""Memory requests of viewers: tracemalloc, looks and their differences, live objects, figures of the process.
 
-Nothing here runs while nobody asked. How tracing ends is in `tracing`, how a look leaves room for the app in `slices`.
+Nothing runs without a request. tracing.py decides when tracing ends, time_slicing.py how looks leave the GIL to the
+program.
 """
 
 from __future__ import annotations
@@ -32,24 +33,24 @@ if TYPE_CHECKING:
 
 DURATION = 60.0
 AUTOMATIC = 0
-"""As many frames of each block as lead to a line of the user's."""
+"""The value of `frames` that asks for as many frames per block as lead to a line of user code."""
 LONGEST = 24 * 3600.0
 LIMIT = 1 << 30
 """Bytes traced at which tracing ends, unless the viewer says otherwise."""
 
 MOST_ROWS = 500
 REPORTED = 0.01
-"""Seconds that a look must hold the program to be an event. Its reply has the pause of every look."""
+"""Seconds from which on the pause of a look is also an event. The reply has the pause in any case."""
 
 OPERATIONS = ("memory_start", "memory_stop", "memory_baseline", "memory_look", "objects_look", "profile")
 MOST_CALLS = 1000
-_PROFILES = "_looptop_profiles"  # as in `profile`, which only a program that uses it loads
+_PROFILES = "_looptop_profiles"  # as in decorators/profile.py, which is loaded only by programs that use it
 CALLS_A_FRAME = 4000
 BASELINE, LAST, NOTHING = "baseline", "last", "nothing"
 
 
 class Kept:
-    """What one viewer compares with."""
+    """The earlier looks of one viewer, to compare with."""
 
     __slots__ = ("baseline", "last", "objects")
 
@@ -60,7 +61,7 @@ class Kept:
 
 
 class Memory:
-    """All that the probe does about memory. Used by the probe's thread only."""
+    """Serves the memory requests of all viewers. Used by the probe's thread only."""
 
     operations = OPERATIONS
 
@@ -79,14 +80,14 @@ class Memory:
 
     @property
     def capabilities(self) -> list[str]:
-        """What viewers may ask for. Tracing slows the program down, so it is a matter of control."""
+        """The requests that are possible. Tracing slows the program down, so it needs the setting `control`."""
         traces_memory = tracer is not None and self._settings.control
         return [*(["memory"] if traces_memory else []), "objects", "profile"]
 
     # What viewers ask
 
     def request(self, session: Requester, number: int, frame: Frame, reply: Callable[[Frame], None]) -> None:
-        """Takes a request in; the reply comes through `reply`, now or later. Raises BadRequestError."""
+        """Handles a request; `reply` is called now or later. Raises BadRequestError."""
 
         def answer(facts: Frame) -> None:
             reply({"type": "reply", "id": number, "ok": True, **facts})
@@ -132,7 +133,7 @@ class Memory:
         self._tracing = tracing = Tracing(session, frames, self._rates, self._clock.unix())
         tracing.go_on(duration, limit)
         self._ended = None
-        session.told_tracing = True  # by the reply; so its end will be told, too
+        session.told_tracing = True  # by the reply; so its end will be reported, too
         kept = self._kept.get(session)
         if kept is not None:
             kept.baseline = kept.last = None
@@ -171,7 +172,7 @@ class Memory:
         self._looks.begin(Look(session, self._traces(tracing, kept, baseline, against, wanted), answer, refuse))
 
     def _kept_of(self, session: Requester) -> Kept:
-        """Taken when the viewer asks: it may leave before its look is done, and nothing is kept for it then."""
+        """The earlier looks of a viewer, fetched at the request: it may leave before its look is done."""
         return self._kept.setdefault(session, Kept())
 
     # Looks, in slices
@@ -224,7 +225,7 @@ class Memory:
         return {"memory": facts}
 
     def _sites(self, key: traces.Key, group: str, lines: Lines) -> list[int]:
-        """Numbers of sites, outermost first. A line that tracemalloc names has no function, a file no line."""
+        """Numbers of sites, outermost first. A line from tracemalloc has no function, a file no line."""
         tables = self._tables
         if group == traces.FILENAME:
             return [tables._site(lines.files[key[0]], 0, "")]
@@ -251,7 +252,7 @@ class Memory:
         }
 
     def _profiles(self, calls: int, answer: Callable[[Frame], None]) -> Steps:
-        """What the decorators of `profile` wrote down, in pieces."""
+        """The figures of the profile decorators, in pieces."""
         tables = self._tables
         piece: list[Frame] = []
         room = CALLS_A_FRAME
@@ -271,19 +272,19 @@ class Memory:
     # The probe's thread
 
     def due(self) -> float | None:
-        """When `step` wants to be called; None: no need."""
+        """When `step` must be called; None: no need."""
         look = self._looks.due()
         return self._tracing.due() if look is None and self._tracing is not None else look
 
     def step(self, now: float) -> None:
-        """Does a slice of what is under way, and ends what is over."""
+        """Does one slice of the current look, and ends tracing when it is over."""
         over = self._tracing.why_over(now) if self._tracing is not None else None
         if over is not None:
             self._end(over)
         self._looks.step(now)
 
     def _end(self, why: str) -> None:
-        """Ends the tracing; what was asked meanwhile is answered as far as the traces were copied."""
+        """Ends the tracing; pending looks are answered if their traces were copied already."""
         tracing, self._tracing = self._tracing, None
         if tracing is None:
             return
@@ -298,13 +299,13 @@ class Memory:
         self._journal.add("memory", self._clock.unix(), text=text, duration=round(duration * 1e6))
 
     def seen(self, now: float, steps: int, busy: float) -> None:
-        """What the loops have done so far, at each look of the sampler."""
+        """Notes the steps and busy time of all loops, at each look of the sampler."""
         self._rates.add(now, steps, busy)
         if self._tracing is not None:
             self._tracing.during.add(now, steps, busy)
 
     def viewers_changed(self, sessions: Iterable[Requester]) -> None:
-        """Forgets what belongs to viewers that have left, and stops what only they wanted."""
+        """Drops the looks of viewers that have left, and stops tracing that only they requested."""
         there = set(sessions)
         for session in [session for session in self._kept if session not in there]:
             del self._kept[session]
@@ -316,7 +317,7 @@ class Memory:
             self._collector.off()
 
     def close(self, forked: bool = False) -> None:
-        """Leaves nothing behind. A child after fork has no time for looks."""
+        """Ends tracing and drops all looks; in a forked child without finishing them."""
         if not forked:
             self._looks.finish()
         self._looks.forget()

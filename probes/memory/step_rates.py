@@ -1,4 +1,4 @@
-"""How fast all loops step and what a step takes: before something is switched on, and while it is."""
+"""Step rate of all loops and busy time per step: before tracing is switched on, and while it is on."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections import deque
 from itertools import pairwise
 
 _OVER = 5.0
-"""Seconds that a rate is of."""
+"""Seconds over which a rate is measured."""
 
 _FROM = 0.5
-"""Seconds without which there is none."""
+"""Fewest seconds for a rate."""
 
 
 class Rates:
-    """Of all loops, as the sampler sees them."""
+    """The rates of all loops together."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int, float]] = deque(maxlen=200)
 
     def add(self, now: float, steps: int, busy: float) -> None:
-        """Takes a look of the sampler in; where the counts began anew, so does this."""
+        """Adds the totals at a look of the sampler; starts again if the counts did."""
         if self._seen and (steps < self._seen[-1][1] or busy < self._seen[-1][2]):
             self._seen.clear()
         self._seen.append((now, steps, busy))
 
     def begin(self) -> Rates:
-        """Rates of what comes from now on."""
+        """Starts measuring again from now on."""
         later = Rates()
         if self._seen:
             later._seen.append(self._seen[-1])
@@ -44,7 +44,7 @@ class Rates:
 
 
 def _typical(seen: list[tuple[float, int, float]]) -> float | None:
-    """Busy microseconds per step: what half of the steps had less than, so that one that blocks does not count."""
+    """Busy microseconds per step, the median, so that a blocking step does not count."""
     parts = [(after[2] - before[2], after[1] - before[1]) for before, after in pairwise(seen)]
     prices = sorted((busy / steps, steps) for busy, steps in parts if steps)
     left = sum(steps for _, steps in prices) / 2

@@ -1,7 +1,7 @@
-"""Looks that take too long to be done in one go, in slices: the app gets the GIL between two of them.
+"""Runs long looks in slices, between which the program gets the GIL.
 
-A look is a generator that does a little between two `yield`s. The probe's thread drives it for SLICE seconds at a time
-and then sleeps.
+A look is a generator that does a little work between two `yield`s. The probe's thread drives it for SLICE seconds at a
+time and then sleeps.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .traces import Steps
 
 SLICE = 0.002
-"""Seconds of work before the thread sleeps: below the 5 ms after which CPython takes the GIL from a thread."""
+"""Seconds of work before the thread sleeps: less than the 5 ms after which CPython makes a thread give up the GIL."""
 
 PAUSE = 0.002
 FAREWELL = 1.0
@@ -27,7 +27,7 @@ MOST_LOOKS = 8
 
 
 class Look:
-    """A look under way, for one viewer."""
+    """A running look of one viewer."""
 
     __slots__ = ("answer", "refuse", "session", "steps")
 
@@ -41,25 +41,25 @@ class Look:
 
 
 class Looks:
-    """What viewers wait for, one look each; done one after the other."""
+    """The queue of looks, at most one per viewer, done one after the other."""
 
     def __init__(self) -> None:
         self._pending: deque[Look] = deque()
         self._next_slice = 0.0
 
     def begin(self, look: Look) -> None:
-        """Takes a look in. Raises BadRequestError when its viewer, or too many of them, wait for another already."""
+        """Queues a look. Raises BadRequestError if its viewer, or too many viewers, are waiting for one already."""
         if any(other.session is look.session for other in self._pending) or len(self._pending) >= MOST_LOOKS:
             raise BadRequestError("a look is under way: wait for its reply")
         self._pending.append(look)
         self._next_slice = 0.0
 
     def due(self) -> float | None:
-        """When `step` wants to be called; None: no need."""
+        """When `step` must be called; None: no need."""
         return self._next_slice if self._pending else None
 
     def step(self, now: float) -> None:
-        """Does a slice of the look that came first, if it is time."""
+        """Does one slice of the first look, if it is due."""
         if not self._pending or now < self._next_slice:
             return
         look = self._pending[0]
@@ -81,12 +81,12 @@ class Looks:
         self._next_slice = monotonic() + PAUSE
 
     def finish(self) -> None:
-        """Does what is left, for a moment: a copy of traces is freed in slices."""
+        """Continues for a moment before the end, so that copies of traces are freed in slices."""
         until = monotonic() + FAREWELL
         while self._pending and monotonic() < until:
             self.step(monotonic())
             sleep(PAUSE)
 
     def forget(self) -> None:
-        """Drops what is left as it is."""
+        """Drops all looks unfinished."""
         self._pending.clear()

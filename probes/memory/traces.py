@@ -1,12 +1,12 @@
-"""What tracemalloc has traced, grouped: one C copy that holds the GIL, then slices that do not.
+"""Groups the traces of tracemalloc: one C call copies them, holding the GIL; the rest is done in slices.
 
-A look takes tracemalloc's own copy of its table (`_tracemalloc._get_traces`, one tuple a block): nothing shorter is
-to be had. What follows is a generator that does about half a millisecond of work between two `yield`s: it consumes
+A look takes tracemalloc's own copy of its table (`_tracemalloc._get_traces`, one tuple a block): there is no
+shorter way. What follows is a generator that does about half a millisecond of work between two `yield`s: it consumes
 the copy from its end, so that the copy is also freed in slices, and keeps sums by traceback only. The sums of a
 look are small (`Groups`), and bounded; the traces are never kept.
 
-While tracemalloc runs, every object made here is traced, too, at many times its price. So the inner loop makes
-none: it hashes the traceback tuples that the copy shares, and collects size objects that exist already.
+While tracemalloc runs, every object created here is traced, too, at many times the usual cost. So the inner loop
+creates none: it hashes the traceback tuples that the copy shares, and collects size objects that exist already.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ CHUNK = 500
 """Traces or groups between two `yield`s: about half a millisecond, one and a half with 25 frames."""
 
 MOST_GROUPS = 50_000
-"""Tracebacks of a look that are kept one by one for the next; the smallest beyond are kept as one sum."""
+"""Most tracebacks of a look that are kept one by one; the smallest ones beyond are kept as one sum."""
 
 MOST_LINES = 200_000
-"""Lines that get a number; the others (of code that is made at run time) share number 0."""
+"""Most lines that get a number; further ones (of code created at run time) share number 0."""
 
 LINENO, FILENAME, TRACEBACK = "lineno", "filename", "traceback"
 GROUPS = (LINENO, FILENAME, TRACEBACK)
@@ -79,12 +79,12 @@ class Lines:
         return number
 
     def kind(self, line: int) -> int:
-        """Whose a line is: STDLIB, PACKAGES, PROBE or USER."""
+        """The owner of a line: STDLIB, PACKAGES, PROBE or USER."""
         return self._kinds[self.file_of[line]]
 
 
 def kind_of(file: str) -> int:
-    """Whose a file is."""
+    """The owner of a file: STDLIB, PACKAGES, PROBE or USER."""
     if file.startswith(_own):
         return PROBE
     if sites.is_stdlib(file):
@@ -100,7 +100,7 @@ class Groups:
     def __init__(self) -> None:
         self.at = 0  # Unix microseconds
         self.by_key: dict[Key, tuple[int, int]] = {}
-        self.other_size = self.other_count = 0  # of those that are not kept
+        self.other_size = self.other_count = 0  # sums of the tracebacks that are not kept
         self.blocks = 0
         self.pause = 0.0  # seconds for which the copy held the GIL
         self.traced = self.peak = self.overhead = 0
@@ -108,9 +108,9 @@ class Groups:
 
 
 def copy() -> tuple[list[Any], float]:
-    """Tracemalloc's own copy, and how long it held the GIL.
+    """A copy of tracemalloc's table, and how long copying held the GIL.
 
-    All in one C call: between two bytecodes another thread might come, whose time would count as ours.
+    All in one C call: another thread could run between two bytecodes, and its time would count as part of the pause.
     """
     steps: Any = (monotonic, tracer._get_traces, monotonic)
     started, traces, ended = map(call, steps)
@@ -118,7 +118,7 @@ def copy() -> tuple[list[Any], float]:
 
 
 def collect(groups: Groups, lines: Lines) -> Steps:
-    """Fills `groups` with what is traced now."""
+    """Fills `groups` with the sums of the traces now."""
     groups.traced, groups.peak = tracer.get_traced_memory()
     groups.overhead = tracer.get_tracemalloc_memory()
     traces, groups.pause = copy()
@@ -148,7 +148,7 @@ def collect(groups: Groups, lines: Lines) -> Steps:
         for _ in range(min(CHUNK // 5, len(totals))):
             traceback, (size, count) = totals.popitem()
             key = tuple(map(number, traceback))
-            before = by_key.get(key)  # lines of number 0 may fall together
+            before = by_key.get(key)  # several tracebacks may share lines of number 0
             by_key[key] = (size, count) if before is None else (size + before[0], count + before[1])
         yield
 
@@ -181,7 +181,7 @@ def trim(groups: Groups) -> Steps:
 
 
 class Wanted:
-    """What a look is to show."""
+    """What a viewer wants a look to show."""
 
     __slots__ = ("group", "hide", "limit")
 
@@ -198,14 +198,14 @@ class Diff:
 
     def __init__(self) -> None:
         self.rows: list[tuple[Key, list[int]]] = []  # largest absolute size_diff first
-        self.groups = 0  # how many there were before the limit
-        self.total = [0, 0, 0, 0]  # of what is not hidden
+        self.groups = 0  # number of groups before the limit was applied
+        self.total = [0, 0, 0, 0]  # sums of all groups that are not hidden
         self.hidden = [0, 0, 0, 0]
-        self.others = [0, 0, 0, 0]  # of what the older look did not keep one by one
+        self.others = [0, 0, 0, 0]  # sums of the groups that the older look did not keep one by one
 
 
 def compare(diff: Diff, now: Groups, before: Groups | None, wanted: Wanted, lines: Lines) -> Steps:
-    """Fills `diff` with what changed between two looks; `before` None: everything there is, and no differences."""
+    """Fills `diff` with the changes between two looks; with `before` None with all groups, without differences."""
     sums: dict[Key, list[int]] = {}
     old = before.by_key if before is not None else {}
     partial = before is not None and bool(before.other_count)
@@ -241,7 +241,7 @@ def compare(diff: Diff, now: Groups, before: Groups | None, wanted: Wanted, line
 
 
 def _sum_of(diff: Diff, sums: dict[Key, list[int]], key: Key, wanted: Wanted, lines: Lines) -> list[int]:
-    """Where the figures of a traceback go: to the innermost line of the user's, where there is one."""
+    """The group of a traceback: its innermost line of user code, if there is one."""
     line = next((line for line in key if lines.kind(line) == USER), key[0] if key else 0)
     if lines.kind(line) in wanted.hide:
         return diff.hidden

@@ -1,7 +1,7 @@
-"""One tracing by tracemalloc: who asked for it, what it costs the program, and when it must end.
+"""One tracemalloc session: its requester, its cost for the program, and when it must end.
 
-Tracing is dear, so it never begins by itself and always ends by itself: after its duration, when the viewer who asked
-leaves, when the traced total passes the limit. A program that traces already is used as it is and left on.
+Tracing is expensive, so it starts only on request and ends automatically: after its duration, when the requester
+leaves, or when the traced total exceeds the limit. If the program traces already, that is used and left on.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Tracing:
     """One tracing, from its start to its end."""
 
     def __init__(self, owner: Requester, frames: int, rates: Rates, at: int) -> None:
-        """Begins it; how long it may go on is to be said next. `rates`: of all so far; `at`: Unix microseconds, now."""
+        """Starts tracing; call `go_on` next. `rates`: those of all loops so far; `at`: now, in Unix microseconds."""
         self.owner = owner
-        self.adopted = bool(tracer.is_tracing())  # the program traced already: it is left on
+        self.adopted = bool(tracer.is_tracing())  # True: the program traced already, and tracing is left on
         if not self.adopted:
             tracer.start(frames)
         self.lines = Lines()
@@ -38,15 +38,15 @@ class Tracing:
         self._limit_due = 0.0
 
     def go_on(self, duration: float, limit: int) -> None:
-        """Lets it go on for that long from now (s), up to a total of traced bytes."""
+        """Extends tracing to that long from now (s), up to a total of traced bytes."""
         self._until, self._limit = monotonic() + duration, limit
 
     def due(self) -> float:
-        """When `why_over` wants to be asked."""
+        """When `why_over` must be called."""
         return min(self._until, self._limit_due)
 
     def why_over(self, now: float) -> str | None:
-        """Why it must end now, None: it goes on. The total is looked at from time to time only."""
+        """Why tracing must end now; None: it continues. The total is read only from time to time."""
         if now >= self._until:
             return "its time is over"
         if not tracer.is_tracing():
@@ -59,13 +59,13 @@ class Tracing:
         return None
 
     def end(self) -> bool:
-        """Ends it. Whether the program itself goes on tracing, as before."""
+        """Ends tracing. Returns whether the program itself continues to trace, as before."""
         if not self.adopted:
             tracer.stop()
         return bool(self.adopted and tracer.is_tracing())
 
     def facts(self, session: Requester, baseline: int | None) -> dict[str, Any]:
-        """The `tracing` of the protocol for a viewer, whose baseline is of that time."""
+        """The `tracing` of the protocol for a viewer whose baseline was taken at that time."""
         traced, peak = tracer.get_traced_memory()
         return {
             "since": self._at,

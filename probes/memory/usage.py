@@ -25,17 +25,17 @@ class Collector:
         self._callback: Any = None
 
     def on(self) -> None:
-        """Begins to count, from nothing."""
+        """Starts counting from zero."""
         if self._callback is not None:
             return
         self.runs = [0, 0, 0]
         self.time = self.longest = self._started = 0.0
         self.collected = self.uncollectable = 0
-        self._callback = self._called  # one object, so that it is found again
+        self._callback = self._called  # one bound method object, so that `off` can find it
         gc.callbacks.append(self._callback)
 
     def off(self) -> None:
-        """Takes the callback out again, wherever it stands by now."""
+        """Removes the callback, at whatever index it is by now."""
         callback, self._callback = self._callback, None
         if callback is None:
             return

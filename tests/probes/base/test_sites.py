@@ -1,6 +1,7 @@
 """Which files are the user's."""
 
 import gc
+import os
 import weakref
 
 import pytest
@@ -28,3 +29,43 @@ def test_code_that_is_made_ever_anew_is_not_kept(monkeypatch):
     del namespace, code
     gc.collect()
     assert sum(ref() is not None for ref in alive) <= 50
+
+
+LIBRARY = "/env/lib/python3.12/site-packages"
+STDLIB = os.path.dirname(os.__file__)
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [
+        ("/srv/app/main.py", sites.USER),
+        ("/srv/asyncio/main.py", sites.USER),  # a folder that is only called so
+        ("/srv/aiohttp/main.py", sites.USER),
+        (f"{LIBRARY}/somebody/pool.py", sites.USER),  # not a known framework
+        (f"{LIBRARY}/aiohttp_extras/web.py", sites.USER),  # its name only begins like one
+        (f"{LIBRARY}/aiohttp/web.py", sites.FRAMEWORK),
+        (f"{LIBRARY}/nest_asyncio.py", sites.FRAMEWORK),
+        ("/usr/lib/python3/dist-packages/tornado/web.py", sites.FRAMEWORK),
+        (f"{LIBRARY}/a/site-packages/starlette/app.py", sites.FRAMEWORK),  # vendored
+        (f"{STDLIB}/contextlib.py", sites.PLUMBING),
+        (f"{STDLIB}/concurrent/futures/thread.py", sites.PLUMBING),
+        (f"{STDLIB}/asyncio/tasks.py", sites.PLUMBING),
+        (f"{STDLIB}/asyncio/events.py", sites.BOUNDARY),
+        (f"{STDLIB}/asyncio/runners.py", sites.RUNNER),
+        (f"{STDLIB}/site-packages/uvicorn/server.py", sites.FRAMEWORK),
+        ("<frozen runpy>", sites.PLUMBING),
+        ("<stdin>", sites.USER),
+        (sites.__file__, sites.PLUMBING),
+    ],
+)
+def test_what_kind_of_file_it_is(file, kind):
+    assert sites._Files()[file] == kind
+
+
+def test_the_setting_skip_makes_more_files_plumbing():
+    files = sites._Files()
+    assert files["/srv/lib/spawn.py"] == sites.USER
+    files.clear()
+    files.skip = ("/lib/", "helpers.py")
+    assert files["/srv/lib/spawn.py"] == files["/srv/app/helpers.py"] == sites.PLUMBING
+    assert files["/srv/app/main.py"] == sites.USER

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from monitor.protocol import frames
+from monitor.protocol.rows import LoopRow, LoopStaticRow, TaskRow, TaskStaticRow
 from monitor.recording.player import RecordingSource
 from monitor.recording.reader import Recording
 from monitor.recording.writer import File, Recorder
@@ -45,7 +46,7 @@ def hour(path: Path, seconds: int = SECONDS) -> None:
         recorder.take(frame)
 
     def static(ids: range, at: int) -> frames.Static:
-        return frames.Static(tasks=[(n, f"worker-{n}", 2, 1, at, None, 0, 1 + n % 8, 0) for n in ids])
+        return frames.Static(tasks=[TaskStaticRow(n, f"worker-{n}", 2, 1, at, None, 0, 1 + n % 8, 0) for n in ids])
 
     tell(
         frames.Hello(
@@ -58,7 +59,9 @@ def hour(path: Path, seconds: int = SECONDS) -> None:
     sites = [(1, 10 * n, 2 + n % 2) for n in range(9)]
     tell(
         frames.Static(
-            strings=frames.Strings(0, strings), sites=frames.Sites(0, sites), loops=[(1, "asyncio", 1, "MainThread")]
+            strings=frames.Strings(0, strings),
+            sites=frames.Sites(0, sites),
+            loops=[LoopStaticRow(1, "asyncio", 1, "MainThread")],
         )
     )
     tell(static(range(1, TASKS + 1), START))
@@ -83,13 +86,13 @@ def hour(path: Path, seconds: int = SECONDS) -> None:
         if tick % (20 * RATE) == 0:
             seq += 1
             tell(frames.Event(seq=seq, at=at, kind="slow_callback", loop=1, duration=150_000, stack=[1, 2], blame=1))
-        rows: list[frames.TaskRow] = []
+        rows: list[TaskRow] = []
         for task in rng.sample(list(busy), ACTIVE):
             busy[task] += rng.randrange(20, 4_000)
-            rows.append((task, rng.randrange(3), tick, busy[task], busy[task] // 3, 4_000))
+            rows.append(TaskRow(task, rng.randrange(3), tick, busy[task], busy[task] // 3, 4_000))
         tell(
             frames.Tick(
-                at=at, tasks=rows, loops=[(1, rng.randrange(9_000), tick * 200_000, 3, 9, tick * ACTIVE, 1, 0)],
+                at=at, tasks=rows, loops=[LoopRow(1, rng.randrange(9_000), tick * 200_000, 3, 9, tick * ACTIVE, 1, 0)],
                 process=frames.Process(rss=1 << 28, cpu=tick * 200_000, threads=3, fds=9),
                 probe=frames.Probe(cpu=tick * 900, hooks=tick * 300, viewers=1, tasks=TASKS),
             )

@@ -27,6 +27,7 @@ from typing import Any
 import pyte
 
 from monitor.protocol import frames
+from monitor.protocol.rows import LoopStaticRow, TaskStaticRow
 from monitor.sources.base import Status
 from probes.base import protocol
 
@@ -83,12 +84,13 @@ class Crowd:
             frames.Static(
                 strings=frames.Strings(from_=0, items=strings),
                 sites=frames.Sites(from_=0, items=sites),
-                loops=[(1, "asyncio", 1, "MainThread")],
+                loops=[LoopStaticRow(1, "asyncio", 1, "MainThread")],
             ),
         )
         for first in range(1, self._tasks + 1, 5_000):
             ids = range(first, min(first + 5_000, self._tasks + 1))
-            self._put(frames.Static(tasks=[(n, f"handler-{n}", 2, 1, START, None, n // 50, n % SITES, 0) for n in ids]))
+            rows = [TaskStaticRow(n, f"handler-{n}", 2, 1, START, None, n // 50, n % SITES, 0) for n in ids]
+            self._put(frames.Static(tasks=rows))
         threading.Thread(target=self._tick, daemon=True).start()
 
     def _put(self, *more: frames.Frame) -> None:

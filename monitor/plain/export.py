@@ -86,10 +86,10 @@ def things(recording: Recording, begin: int | None, end: int | None) -> Iterator
         came = stream.take(frame)
         match frame:
             case frames.Static():
-                fresh = (store.tasks.get(row[0]) for row in frame.tasks)
+                fresh = (store.tasks.get(row.id) for row in frame.tasks)
                 yield from (_facts(task, store) for task in fresh if task is not None)
             case frames.Tick():
-                changed = dict.fromkeys([*(row[0] for row in frame.tasks), *(row[0] for row in frame.waits)])
+                changed = dict.fromkeys([*(row.id for row in frame.tasks), *(row.id for row in frame.waits)])
                 found = (store.tasks.get(number) for number in changed)
                 yield from (_task(task, store) for task in found if task is not None)
                 if frame.loops:

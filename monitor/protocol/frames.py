@@ -7,17 +7,30 @@ from typing import Any
 import msgspec
 
 from monitor.errors import LooptopError
-from monitor.protocol.integers import Int, Microseconds, Stack, Text
 from monitor.protocol.memory_frames import MemoryLook, MemoryTick, ObjectsLook, Profile, Tracing
+from monitor.protocol.rows import (
+    AwaitsRow,
+    BlockedRow,
+    ExecutorRow,
+    Int,
+    LockRow,
+    LongBlockRow,
+    LoopRow,
+    LoopStaticRow,
+    Microseconds,
+    QueueRow,
+    Row,
+    SemaphoreRow,
+    SiteRow,
+    Stack,
+    SwallowedCancelRow,
+    TaskRow,
+    TaskStaticRow,
+    Text,
+    TimersRow,
+    WaitRow,
+)
 from probes.base.protocol import PROTOCOL
-
-StaticRow = tuple[Int, Text, Int, Int, Int | None, Int | None, Int, Int, Int]
-TaskRow = tuple[Int, Int, Int, Int, Int | None, Int]
-LoopStaticRow = tuple[Int, Text, Int, Text]
-LoopRow = tuple[Int, Int, Int, Int | None, Int | None, Int, Int | None, Int]
-BlockedRow = tuple[Int, bool, Microseconds, Stack, Int]
-SiteRow = tuple[Int, Int, Int, Int, Int, Int, Int]
-WaitRow = tuple[Int, Text | None, Text | None]
 
 MOST_NAMES, MOST_LOCALS = 1000, 32_000
 """Local names of one exception, and their characters. A probe keeps 20 of 20 frames, and 8,000 characters."""
@@ -80,7 +93,7 @@ class Static(Frame, frozen=True, kw_only=True, tag="static"):
     strings: Strings | None = None
     sites: Sites | None = None
     loops: list[LoopStaticRow] = []
-    tasks: list[StaticRow] = []
+    tasks: list[TaskStaticRow] = []
 
 
 class Histogram(msgspec.Struct, frozen=True):
@@ -145,22 +158,34 @@ class GilHolder(msgspec.Struct, frozen=True):
     blame: Int = -1
 
 
-class Signs(msgspec.Struct, frozen=True, kw_only=True):
-    """What findings are made of and no row tells: ids of tasks (0: not known), numbers of things."""
+class CancellerRow(Row, frozen=True):
+    """Who cancelled a task."""
 
-    locks: list[tuple[Int, Int, Int, Int, list[tuple[Int, Int]]]] = []  # number, waiting, holder, its line, waiters
-    awaits: list[tuple[Int, list[Int]]] = []  # of holders: task, the tasks that it awaits all of
-    queues: list[tuple[Int, Text, Int, Int, Int, Int, Int]] = []  # number, label, line, size, most, getters, putters
-    semaphores: list[tuple[Int, Text, Int, Int, Int | None, Int]] = []  # number, label, line, value, bound, waiting
-    executors: list[tuple[Int, Text, Text, Int, Int, Int, Microseconds]] = []
-    """Number, kind, label, workers, most workers, queued, the longest that a task has waited for one."""
-    cancelled: list[tuple[Int, Int, Int]] = []  # that went on: task, how often cancelled, its line
-    cancellers: list[tuple[Int, CancelledBy]] = []  # of these, as far as it is known: task, by whom
-    timers: list[tuple[Int, Int, list[tuple[Text, Int]]]] = []  # loop, number, what a sample of them calls
-    blocked: list[tuple[Int, Microseconds, Microseconds, Stack, Int]] = []
-    """Loop, for how long, how much of it without a CPU, stack, index of the line to blame."""
-    gil: list[tuple[Int, Microseconds, GilHolder | None]] = []
-    """Loop, how much of what it is blocked for now was waiting for the GIL, who had it."""
+    task: Int
+    by: CancelledBy
+
+
+class GilRow(Row, frozen=True):
+    """How much of what a loop is blocked for now was waiting for the GIL, and who had it."""
+
+    loop: Int
+    waited: Microseconds
+    held_by: GilHolder | None
+
+
+class SyncScan(msgspec.Struct, frozen=True, kw_only=True):
+    """What only findings use, read once a second: locks, queues, pools, cancellations. Ids of tasks; 0 is not known."""
+
+    locks: list[LockRow] = []
+    awaits: list[AwaitsRow] = []  # of the holders of locks, and of the tasks that they await
+    queues: list[QueueRow] = []
+    semaphores: list[SemaphoreRow] = []
+    executors: list[ExecutorRow] = []
+    cancelled: list[SwallowedCancelRow] = []
+    cancellers: list[CancellerRow] = []  # of the tasks in `cancelled`, if it is known
+    timers: list[TimersRow] = []
+    blocked: list[LongBlockRow] = []
+    gil: list[GilRow] = []
 
 
 class Tick(Frame, frozen=True, kw_only=True, tag="tick"):
@@ -177,7 +202,7 @@ class Tick(Frame, frozen=True, kw_only=True, tag="tick"):
     process: Process | None = None
     probe: Probe | None = None
     memory: MemoryTick | None = None
-    signs: Signs | None = None
+    signs: SyncScan | None = None
     left: Int = 0
 
 

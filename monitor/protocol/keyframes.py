@@ -7,9 +7,9 @@ from typing import Annotated
 
 import msgspec
 
-from monitor.protocol.frames import BlockedRow, Detail, Event, Frame, Hello, Reply, Signs
-from monitor.protocol.integers import Int, Microseconds
+from monitor.protocol.frames import Detail, Event, Frame, Hello, Reply, SyncScan
 from monitor.protocol.memory_frames import MemoryTick
+from monitor.protocol.rows import BlockedRow, Int, Microseconds
 from probes.base import protocol
 
 
@@ -144,5 +144,5 @@ class Keyframe(Frame, frozen=True, kw_only=True, tag="keyframe"):
     last_seq: Int | None = None
     memory: MemoryTick | None = None
     memory_looks: MemoryState | None = None
-    signs: tuple[Int, Signs] | None = None  # with the time at which they came
+    signs: tuple[Int, SyncScan] | None = None  # with the time at which they came
     history: History = History()

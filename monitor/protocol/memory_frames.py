@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from monitor.protocol.integers import Int, Microseconds, Stack, Text
+from monitor.protocol.rows import CallRow, Int, MemoryRow, Microseconds, ObjectsRow, Text
 
 
 class StepCost(msgspec.Struct, frozen=True):
@@ -70,7 +70,6 @@ class MemoryTick(msgspec.Struct, frozen=True):
     collector: Collector | None = None
 
 
-MemoryRow = tuple[Stack, Int, Int, Int, Int]
 Figures = tuple[Int, Int, Int, Int]
 
 
@@ -107,12 +106,7 @@ class ObjectsLook(msgspec.Struct, frozen=True, kw_only=True):
     types: Int
     pause: Microseconds
     took: Microseconds
-    rows: list[tuple[Text, Int, Int]] = []
-
-
-ProfiledCall = tuple[
-    Microseconds, Microseconds, Microseconds, Int, Int | None, Text, list[tuple[Int, Int, Int, Int, Int]]
-]
+    rows: list[ObjectsRow] = []
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,4 +129,4 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     busy: Microseconds = 0
     size_diff: Int | None = None
     kept: Int = 0
-    recent: list[ProfiledCall] = []
+    recent: list[CallRow] = []

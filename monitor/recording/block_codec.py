@@ -9,8 +9,8 @@ import msgspec
 from monitor.errors import LooptopError
 from monitor.protocol import frames
 from monitor.protocol.frames import Event, Frame
-from monitor.protocol.integers import Int
 from monitor.protocol.keyframes import History, Keyframe
+from monitor.protocol.rows import Int
 from monitor.recording.file_format import Damaged
 
 if TYPE_CHECKING:

@@ -164,8 +164,8 @@ class Collector:
     def _count_births(self, block: Block, tick: frames.Tick) -> int:
         births = 0
         for row in tick.sites:
-            births += max(row[1] - self._births.get(row[0], 0), 0)
-            self._births[row[0]] = row[1]
+            births += max(row.born - self._births.get(row.site, 0), 0)
+            self._births[row.site] = row.born
         now, before = round(self._store.now * 1e6), self._last_tick
         self._last_tick = now
         if before is None or now <= before:

@@ -20,7 +20,7 @@ import msgspec
 import zstandard
 
 from monitor.errors import LooptopError, UsageError
-from monitor.protocol.integers import Int
+from monitor.protocol.rows import Int
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -100,7 +100,7 @@ class Trace:
             case Static():
                 yield from self._find_loops()
                 for row in frame.tasks:
-                    task = store.tasks.get(row[0])
+                    task = store.tasks.get(row.id)
                     if task is not None and task.id not in self._tasks:
                         yield from self._open(task)
             case Tick():
@@ -157,12 +157,13 @@ class Trace:
                     yield from self._close(number, when, outcome)
             self._leaving.clear()
         for row in tick.tasks:
-            task = store.tasks.get(row[0])
+            task = store.tasks.get(row.id)
             if task is not None:
                 # What comes after a whole tick, in pieces, belongs to the time before that.
                 yield from self._steps(task, *((self._last, at) if tick.loops else (self._before, self._last)))
-            elif row[0] in self._tasks:
-                self._leaving[row[0]] = (at, protocol.STATES[row[1]] if 0 <= row[1] < len(protocol.STATES) else "")
+            elif row.id in self._tasks:
+                outcome = protocol.STATES[row.state] if 0 <= row.state < len(protocol.STATES) else ""
+                self._leaving[row.id] = (at, outcome)
         for number in tick.gone:
             if number in self._tasks:
                 yield from self._close(number, at, "collected without having ended")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from monitor.protocol import frames
+from monitor.protocol.rows import TaskStaticRow, WaitRow
 from monitor.store.store import Store
 
 WINDOW = 50
@@ -17,7 +18,7 @@ class Facts:
     """Leaves out what a probe says again of a task that comes into the window."""
 
     def __init__(self) -> None:
-        self._known: dict[int, frames.StaticRow] = {}
+        self._known: dict[int, TaskStaticRow] = {}
 
     def drop_known_facts(self, frame: frames.Frame) -> frames.Frame | None:
         """The frame without what is known; None when nothing is left of it."""
@@ -25,8 +26,8 @@ class Facts:
             self._known.clear()
         if not isinstance(frame, frames.Static) or not frame.tasks:
             return frame
-        fresh = [row for row in frame.tasks if self._known.get(row[0]) != row]
-        self._known.update({row[0]: row for row in fresh})
+        fresh = [row for row in frame.tasks if self._known.get(row.id) != row]
+        self._known.update({row.id: row for row in fresh})
         if not fresh and frame.strings is None and frame.sites is None and not frame.loops:
             return None
         return frames.Static(strings=frame.strings, sites=frame.sites, loops=frame.loops, tasks=fresh)
@@ -67,7 +68,8 @@ class Waits:
         self._window = window
         back = None
         if false:
-            back = frames.Tick(at=round(store.now * 1e6), waits=[(n, None, None) for n in false], left=store.left)
+            waits = [WaitRow(number, None, None) for number in false]
+            back = frames.Tick(at=round(store.now * 1e6), waits=waits, left=store.left)
         return back, changed
 
     def _by_turns(self, moving: list[int], most: int) -> list[int]:

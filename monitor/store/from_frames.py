@@ -22,6 +22,7 @@ from monitor.store.model import (
 
 if TYPE_CHECKING:
     from monitor.protocol import frames
+    from monitor.protocol.rows import BlockedRow
     from monitor.store.tables import Tables
 
 
@@ -96,10 +97,9 @@ def holder_of(holder: frames.GilHolder | None, tables: Tables) -> GilHolder | No
     return GilHolder(holder.thread, holder.threads, tables.stack(holder.stack), holder.blame)
 
 
-def block_of(row: frames.BlockedRow, tables: Tables) -> Block:
+def block_of(row: BlockedRow, tables: Tables) -> Block:
     """Where a loop is that is blocked now."""
-    _, at_least, starved, stack, blame = row
-    return Block(at_least, starved * SECOND, tables.stack(stack), blame)
+    return Block(row.at_least, row.starved * SECOND, tables.stack(row.stack), row.blame)
 
 
 def ended_task_of(event: frames.Event, tables: Tables) -> EndedTask:

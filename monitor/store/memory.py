@@ -13,6 +13,7 @@ from monitor.store.microseconds import SECOND, seconds_or_none
 from monitor.store.model import Site
 
 if TYPE_CHECKING:
+    from monitor.protocol.rows import CallRow, ObjectsRow
     from monitor.store.tables import Tables
 
 LOOKS = 60
@@ -75,14 +76,14 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """Live objects by type: name, count, count_diff."""
+    """Live objects by type, at one moment."""
 
     at: float
     against_at: float | None
     objects: int
     types: int
     pause: float
-    rows: tuple[tuple[str, int, int], ...]
+    rows: tuple[ObjectsRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +192,10 @@ class Memory:
     def _apply_look(self, found: memory_frames.MemoryLook, tables: Tables) -> None:
         at, against_at = found.at * SECOND, seconds_or_none(found.against_at)
         rows = []
-        for numbers, size, size_diff, count, count_diff in found.rows or ():
-            place = tables.stack(numbers)
-            growth = self._growth(place, at, size, against_at, size_diff)
-            rows.append(MemoryRow(place, size, size_diff, count, count_diff, growth))
+        for row in found.rows or ():
+            place = tables.stack(row.place)
+            growth = self._growth(place, at, row.size, against_at, row.size_diff)
+            rows.append(MemoryRow(place, row.size, row.size_diff, row.count, row.count_diff, growth))
         look = Look(
             at=at,
             blocks=found.blocks,
@@ -251,17 +252,13 @@ class Memory:
 
 
 def _profile(found: memory_frames.Profile, tables: Tables) -> Profile:
-    def call(entry: memory_frames.ProfiledCall) -> ProfiledCall:
-        at, elapsed, busy, steps, size_diff, outcome, rows = entry
-        return ProfiledCall(
-            at * SECOND,
-            elapsed * SECOND,
-            busy * SECOND,
-            steps,
-            size_diff,
-            outcome,
-            tuple(MemoryRow(tables.stack(row[:1]), *row[1:], growth=None) for row in rows),
+    def call(row: CallRow) -> ProfiledCall:
+        lines = (
+            MemoryRow(tables.stack([line.site]), line.size, line.size_diff, line.count, line.count_diff, growth=None)
+            for line in row.rows
         )
+        at, elapsed, busy = row.at * SECOND, row.elapsed * SECOND, row.busy * SECOND
+        return ProfiledCall(at, elapsed, busy, row.steps, row.size_diff, row.outcome, tuple(lines))
 
     return Profile(
         function=found.function,

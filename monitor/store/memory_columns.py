@@ -10,6 +10,7 @@ from monitor.store.labels import line_text
 from monitor.store.memory import MemoryRow, Profile
 
 if TYPE_CHECKING:
+    from monitor.protocol.rows import ObjectsRow
     from monitor.store.model import Site
     from monitor.store.store import Store
 
@@ -22,10 +23,6 @@ def signed(size: float | None) -> str:
 def place(site: Site | None, store: Store) -> str:
     """A file and, where it is one, a line of it."""
     return fmt.UNKNOWN if site is None else line_text(site, store)
-
-
-ObjectRow = tuple[str, int, int]
-"""A type, how many live objects it has, and how many more than at the look before."""
 
 
 def _mean(profile: Profile, _store: Store) -> float | None:
@@ -67,18 +64,18 @@ MEMORY: tuple[Column[MemoryRow], ...] = (
     ),
 )
 
-OBJECTS: tuple[Column[ObjectRow], ...] = (
+OBJECTS: tuple[Column[ObjectsRow], ...] = (
     Column(
         "count_diff",
         "Δ Count",
         11,
         "how many more than at the look before",
-        lambda r, s: f"{r[2]:+,}" if r[2] else "0",
-        lambda r, s: r[2],
+        lambda r, s: f"{r.count_diff:+,}" if r.count_diff else "0",
+        lambda r, s: r.count_diff,
         right=True,
     ),
-    Column("count", "Count", 11, "how many live", lambda r, s: f"{r[1]:,}", lambda r, s: r[1], right=True),
-    Column("type", "Type", 0, "type of the objects", lambda r, s: r[0], lambda r, s: r[0], descending=False),
+    Column("count", "Count", 11, "how many live", lambda r, s: f"{r.count:,}", lambda r, s: r.count, right=True),
+    Column("type", "Type", 0, "type of the objects", lambda r, s: r.name, lambda r, s: r.name, descending=False),
 )
 
 PROFILES: tuple[Column[Profile], ...] = (

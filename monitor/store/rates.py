@@ -8,13 +8,13 @@ from monitor.store.microseconds import SECOND, seconds_or_none
 
 if TYPE_CHECKING:
     from monitor.protocol import frames
+    from monitor.protocol.rows import LoopRow, SiteRow
     from monitor.store.model import Loop, Probe, Process, SiteStats
 
 
-def apply_loop_row(loop: Loop, row: frames.LoopRow, now: float, elapsed: float) -> None:
+def apply_loop_row(loop: Loop, row: LoopRow, now: float, elapsed: float) -> None:
     """One row of a tick; `elapsed` is the time since the tick before, 0.0 for the first (s)."""
-    _, lag, busy, ready, timers, steps, running, blocked = row
-    seconds = busy * SECOND
+    seconds, steps = row.busy * SECOND, row.steps
     if loop.busy is not None and elapsed > 0 and seconds >= loop.busy:
         loop.utilizations.add(min((seconds - loop.busy) / elapsed, 1.0))
     window = now - loop.measured
@@ -25,16 +25,16 @@ def apply_loop_row(loop: Loop, row: frames.LoopRow, now: float, elapsed: float) 
         loop.steps_per_s = max(steps - loop.measured_steps, 0) / window
         if window >= 1.0:
             loop.measured, loop.measured_busy, loop.measured_steps = now, seconds, steps
-    loop.lag = lag * SECOND
+    loop.lag = row.lag * SECOND
     loop.lags.add(loop.lag)
-    loop.busy, loop.ready, loop.timers, loop.steps = seconds, ready, timers, steps
-    loop.running, loop.blocked = running, blocked * SECOND
+    loop.busy, loop.ready, loop.timers, loop.steps = seconds, row.ready, row.timers, steps
+    loop.running, loop.blocked = row.running, row.blocked * SECOND
 
 
-def apply_site_row(stats: SiteStats, row: frames.SiteRow) -> None:
+def apply_site_row(stats: SiteStats, row: SiteRow) -> None:
     """One row of a tick; rates are taken when somebody looks, by `measure_site`."""
-    _, stats.born, stats.ended, stats.failed, stats.cancelled, busy, stats.steps = row
-    stats.busy = busy * SECOND
+    stats.born, stats.ended, stats.failed, stats.cancelled = row.born, row.ended, row.failed, row.cancelled
+    stats.busy, stats.steps = row.busy * SECOND, row.steps
 
 
 def measure_site(stats: SiteStats, now: float) -> None:

@@ -120,34 +120,47 @@ class Signs:
     blocked: tuple[BlockedNow, ...] = ()
 
 
-def signs_of(told: frames.Signs, at: float, tables: Tables) -> Signs:
+def signs_of(scan: frames.SyncScan, at: float, tables: Tables) -> Signs:
     """What a frame says, its lines looked up."""
     site = tables.site
-    waits = {loop: (us * SECOND, holder_of(holder, tables)) for loop, us, holder in told.gil}
-    cancellers = {task: canceller_of(by, tables) for task, by in told.cancellers}
+    waits = {row.loop: (row.waited * SECOND, holder_of(row.held_by, tables)) for row in scan.gil}
+    cancellers = {row.task: canceller_of(row.by, tables) for row in scan.cancellers}
     return Signs(
         at=at,
         locks=tuple(
-            Lock(number, waiting, holder or None, site(line), tuple((task, site(at)) for task, at in waiters))
-            for number, waiting, holder, line, waiters in told.locks
+            Lock(
+                row.number,
+                row.waiting,
+                row.holder or None,
+                site(row.site),
+                tuple((waiter.task, site(waiter.site)) for waiter in row.waiters),
+            )
+            for row in scan.locks
         ),
-        awaits=tuple((task, tuple(behind)) for task, behind in told.awaits),
+        awaits=tuple((row.task, tuple(row.awaited)) for row in scan.awaits),
         queues=tuple(
-            Queue(number, label, site(line), size, most or None, getters, putters)
-            for number, label, line, size, most, getters, putters in told.queues
+            Queue(row.number, row.label, site(row.site), row.size, row.most or None, row.getters, row.putters)
+            for row in scan.queues
         ),
         semaphores=tuple(
-            Semaphore(number, label, site(line), value, bound, waiting)
-            for number, label, line, value, bound, waiting in told.semaphores
+            Semaphore(row.number, row.label, site(row.site), row.value, row.bound, row.waiting)
+            for row in scan.semaphores
         ),
         executors=tuple(
-            Executor(number, kind, label, workers, most, queued, waited * SECOND)
-            for number, kind, label, workers, most, queued, waited in told.executors
+            Executor(row.number, row.kind, row.label, row.workers, row.most, row.queued, row.waited * SECOND)
+            for row in scan.executors
         ),
-        went_on=tuple(WentOn(task, times, site(line), cancellers.get(task)) for task, times, line in told.cancelled),
-        timers=tuple(TimersOf(loop, number, tuple(calls)) for loop, number, calls in told.timers),
+        went_on=tuple(WentOn(row.task, row.times, site(row.site), cancellers.get(row.task)) for row in scan.cancelled),
+        timers=tuple(TimersOf(row.loop, row.number, tuple(row.calls)) for row in scan.timers),
         blocked=tuple(
-            BlockedNow(loop, us * SECOND, starved * SECOND, tables.stack(lines), blame, *waits.get(loop, (0.0, None)))
-            for loop, us, starved, lines, blame in told.blocked
+            BlockedNow(
+                row.loop,
+                row.duration * SECOND,
+                row.starved * SECOND,
+                tables.stack(row.stack),
+                row.blame,
+                *waits.get(row.loop, (0.0, None)),
+            )
+            for row in scan.blocked
         ),
     )

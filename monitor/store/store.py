@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from monitor.protocol import frames, keyframes
 from monitor.store import rates
@@ -28,6 +29,9 @@ from monitor.store.slow_log import SlowLog
 from monitor.store.tables import Tables
 from monitor.store.tasks import Tasks
 from probes.base import protocol
+
+if TYPE_CHECKING:
+    from monitor.protocol.rows import SiteRow
 
 MOST_NOTES = 1000
 MOST_LOOPS = 5000
@@ -55,7 +59,7 @@ class Store:
         self.notices: deque[Notice] = deque(maxlen=MOST_NOTES)
         self.never_awaited: deque[NeverAwaited] = deque(maxlen=MOST_NOTES)
         self.signs = Signs()
-        self._signs_told: tuple[int, frames.Signs] | None = None  # when, and what it is made of: for a keyframe
+        self._signs_told: tuple[int, frames.SyncScan] | None = None  # when, and what it is made of: for a keyframe
         self.loops: dict[int, Loop] = {}
         self.sites: dict[int, SiteStats] = {}
         self.details: dict[int, TaskDetail] = {}
@@ -185,14 +189,14 @@ class Store:
 
     def _apply_static(self, static: frames.Static) -> None:
         self.tables.add(static.strings, static.sites)
-        for loop_id, kind, thread, name in static.loops:
-            loop = self.loops.get(loop_id)
+        for facts in static.loops:
+            loop = self.loops.get(facts.id)
             if loop is None:
-                self.loops[loop_id] = Loop(loop_id, kind, thread, name)
+                self.loops[facts.id] = Loop(facts.id, facts.kind, facts.thread, facts.name)
                 if len(self.loops) > MOST_LOOPS:
                     del self.loops[next(iter(self.loops))]
             else:
-                loop.kind, loop.thread, loop.name = kind, thread, name
+                loop.kind, loop.thread, loop.name = facts.kind, facts.thread, facts.name
         whole = not self.tasks.left_out
         for row in static.tasks:
             self.tasks.apply_facts(row, self.tables, self.now)
@@ -209,33 +213,33 @@ class Store:
             elapsed = (self._now_us - before) * SECOND
         self.left = tick.left
         for row in tick.tasks:
-            if row[1] >= protocol.ENDED:
-                self._forget(row[0])
-            elif row[1] >= 0:
+            if row.state >= protocol.ENDED:
+                self._forget(row.id)
+            elif row.state >= 0:
                 self.tasks.apply_row(row, self.now)
         if tick.loops:
             self.tasks.measure(self.now)
         for task_id in tick.gone:
             self._forget(task_id)
         for loop_row in tick.loops:
-            loop = self.loops.get(loop_row[0])
+            loop = self.loops.get(loop_row.id)
             if loop is not None:
                 rates.apply_loop_row(loop, loop_row, self.now, elapsed)
                 loop.block = None
         for blocked_row in tick.blocked:
-            loop = self.loops.get(blocked_row[0])
+            loop = self.loops.get(blocked_row.loop)
             if loop is not None:
                 loop.block = block_of(blocked_row, self.tables)
         for site_row in tick.sites:
             self._apply_site_row(site_row)
-        for task_id, kind, text in tick.waits:
-            self.tasks.apply_wait(task_id, kind, text)
+        for wait_row in tick.waits:
+            self.tasks.apply_wait(wait_row.id, wait_row.kind, wait_row.text)
         self._apply_looks(tick)
         if tick.loops:
             self.steps.add(self.steps_per_s() or 0.0)
             self.task_counts.add(float(len(self.tasks)))
 
-    def _apply_signs(self, at: int, told: frames.Signs) -> None:
+    def _apply_signs(self, at: int, told: frames.SyncScan) -> None:
         self._signs_told = (at, told)
         self.signs = signs_of(told, at * SECOND, self.tables)
 
@@ -258,14 +262,13 @@ class Store:
         self.tasks.forget(task_id)
         self.details.pop(task_id, None)
 
-    def _apply_site_row(self, row: frames.SiteRow) -> None:
-        number, born, ended = row[:3]
-        if not 0 <= number < len(self.tables.sites):
+    def _apply_site_row(self, row: SiteRow) -> None:
+        if not 0 <= row.site < len(self.tables.sites):
             return
-        stats = self.sites.get(number)
+        stats = self.sites.get(row.site)
         if stats is None:
-            stats = self.sites[number] = SiteStats(
-                self.tables.sites[number], measured=self.now, measured_born=born, measured_ended=ended
+            stats = self.sites[row.site] = SiteStats(
+                self.tables.sites[row.site], measured=self.now, measured_born=row.born, measured_ended=row.ended
             )
         rates.apply_site_row(stats, row)
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from monitor.store.microseconds import SECOND
+from monitor.store.microseconds import SECOND, seconds_or_none
 from monitor.store.model import Task
 from monitor.store.task_counts import Census
 from probes.base import protocol
@@ -14,7 +14,7 @@ from probes.base import protocol
 if TYPE_CHECKING:
     from collections import Counter
 
-    from monitor.protocol import frames
+    from monitor.protocol.rows import TaskRow, TaskStaticRow
     from monitor.store.model import Site
     from monitor.store.tables import Tables
 
@@ -122,21 +122,20 @@ class Tasks(dict[int, Task]):
             if not siblings:
                 del self._children[task.parent]
 
-    def apply_facts(self, row: frames.StaticRow, tables: Tables, now: float) -> None:
+    def apply_facts(self, row: TaskStaticRow, tables: Tables, now: float) -> None:
         """What does not change, or only with its name."""
-        task_id, name, coro, loop, born, counted, parent, site, flags = row
-        old = self.get(task_id)
+        old = self.get(row.id)
         task = Task(
-            id=task_id,
-            name=name,
-            coro=tables.string(coro),
-            loop=loop,
-            born=None if born is None else born * SECOND,
-            counted=None if counted is None else counted * SECOND,
-            parent=parent,
-            site=tables.site(site),
-            born_before_attach=bool(flags & protocol.BORN_BEFORE_ATTACH),
-            eager=bool(flags & protocol.EAGER),
+            id=row.id,
+            name=row.name,
+            coro=tables.string(row.coro),
+            loop=row.loop,
+            born=seconds_or_none(row.born),
+            counted=seconds_or_none(row.counted),
+            parent=row.parent,
+            site=tables.site(row.site),
+            born_before_attach=bool(row.flags & protocol.BORN_BEFORE_ATTACH),
+            eager=bool(row.flags & protocol.EAGER),
             seen=now if old is None else old.seen,
             since=now if old is None else old.since,
         )
@@ -147,9 +146,9 @@ class Tasks(dict[int, Task]):
             task.measured, task.measured_busy = old.measured, old.measured_busy
         self.add(task)
 
-    def apply_row(self, row: frames.TaskRow, now: float) -> None:
+    def apply_row(self, row: TaskRow, now: float) -> None:
         """What changed of one that has not ended."""
-        task_id, state, steps, busy, scheduled, max_step = row
+        task_id, state, steps = row.id, row.state, row.steps
         task = self.get(task_id)
         if task is None:
             return
@@ -158,7 +157,7 @@ class Tasks(dict[int, Task]):
         changed = state != task.state or steps != task.steps
         if state != task.state:
             self._census.changed(task.state, state)
-        seconds = busy * SECOND
+        seconds = row.busy * SECOND
         if not task.measured:
             # What the first row tells of an older task happened at a time that nobody knows.
             begin = max(task.born or 0.0, task.counted or 0.0)
@@ -170,8 +169,8 @@ class Tasks(dict[int, Task]):
         if seconds > task.measured_busy:
             self._sharing.add(task_id)
         task.state, task.steps, task.busy = state, steps, seconds
-        task.scheduled = None if scheduled is None else scheduled * SECOND
-        task.max_step = max_step * SECOND
+        task.scheduled = None if row.scheduled is None else row.scheduled * SECOND
+        task.max_step = row.max_step * SECOND
         task.version += 1
 
     def apply_wait(self, task_id: int, kind: str | None, text: str | None) -> None:

@@ -149,7 +149,7 @@ def _loop(state: keyframes.LoopState, history: keyframes.History, tables: Tables
         steps_per_s=state.steps_per_s,
         running=state.running,
         blocked=state.blocked * SECOND,
-        block=state.block and block_of(state.block, tables),
+        block=None if state.block is None else block_of(state.block, tables),
         busy=seconds_or_none(state.busy),
         measured=state.measured * SECOND,
         measured_busy=state.measured_busy * SECOND,

@@ -12,6 +12,7 @@ from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from monitor.protocol import frames, keyframes
+from monitor.protocol.rows import BlockedRow
 from monitor.store.codec import memory_keyframe
 from monitor.store.codec.history import kept
 from monitor.store.microseconds import us, us_or_none
@@ -163,7 +164,7 @@ def _loop_state(loop: Loop, numbers: TableEncoder) -> keyframes.LoopState:
         blocked=us(loop.blocked),
         block=None
         if block is None
-        else (loop.id, block.at_least, us(block.starved), numbers.stack(block.stack), block.blame),
+        else BlockedRow(loop.id, block.at_least, us(block.starved), numbers.stack(block.stack), block.blame),
         busy=us_or_none(loop.busy),
         measured=us(loop.measured),
         measured_busy=us(loop.measured_busy),

@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from monitor.protocol import frames, keyframes, memory_frames
+from monitor.protocol import frames, keyframes, memory_frames, rows
 from monitor.store.memory import LOOKS, Look, Memory, Objects, Profile, ProfiledCall
 from monitor.store.microseconds import SECOND, us, us_or_none
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from monitor.store.memory import MemoryRow
     from monitor.store.tables import TableEncoder, Tables
 
 
@@ -56,11 +53,14 @@ def restore(memory: Memory, state: keyframes.MemoryState, tables: Tables) -> Non
         memory.apply_reply(reply, tables)
 
 
-def _rows(look: Look, numbers: TableEncoder) -> list[memory_frames.MemoryRow]:
-    return [(numbers.stack(row.place), row.size, row.size_diff, row.count, row.count_diff) for row in look.rows]
+def _rows(look: Look, numbers: TableEncoder) -> list[rows.MemoryRow]:
+    return [
+        rows.MemoryRow(numbers.stack(row.place), row.size, row.size_diff, row.count, row.count_diff)
+        for row in look.rows
+    ]
 
 
-def _look(look: Look, rows: list[memory_frames.MemoryRow] | None) -> memory_frames.MemoryLook:
+def _look(look: Look, placed: list[rows.MemoryRow] | None) -> memory_frames.MemoryLook:
     """A baseline has no rows."""
     return memory_frames.MemoryLook(
         at=us(look.at),
@@ -76,7 +76,7 @@ def _look(look: Look, rows: list[memory_frames.MemoryRow] | None) -> memory_fram
         against_at=us_or_none(look.against_at),
         group=look.group,
         frames=look.frames,
-        rows=rows,
+        rows=placed,
         found=look.found,
         total=look.total,
         hidden=look.hidden,
@@ -119,10 +119,11 @@ def _profile(profile: Profile, numbers: TableEncoder) -> memory_frames.Profile:
     )
 
 
-def _call(call: ProfiledCall, numbers: TableEncoder) -> memory_frames.ProfiledCall:
-    def rows(found: Sequence[MemoryRow]) -> list[tuple[int, int, int, int, int]]:
-        placed = [row for row in found if row.place]
-        return [(numbers.stack(row.place)[0], row.size, row.size_diff, row.count, row.count_diff) for row in placed]
-
+def _call(call: ProfiledCall, numbers: TableEncoder) -> rows.CallRow:
+    lines = [
+        rows.CallMemoryRow(numbers.site(row.site), row.size, row.size_diff, row.count, row.count_diff)
+        for row in call.rows
+        if row.place
+    ]
     at, elapsed, busy = us(call.at), us(call.elapsed), us(call.busy)
-    return (at, elapsed, busy, call.steps, call.size_diff, call.outcome, rows(call.rows))
+    return rows.CallRow(at, elapsed, busy, call.steps, call.size_diff, call.outcome, lines)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from monitor.protocol.rows import ObjectsRow
 from monitor.store.column import Column
 from monitor.store.memory import MemoryRow, Profile
-from monitor.store.memory_columns import MEMORY, OBJECTS, PROFILES, ObjectRow, place
+from monitor.store.memory_columns import MEMORY, OBJECTS, PROFILES, place
 from monitor.tui.rows.base import SearchedRows
 from monitor.tui.widgets import spark
 
@@ -86,31 +87,31 @@ class MemoryRows(SearchedRows[MemoryRow]):
                 return "dim"
 
 
-class ObjectRows(SearchedRows[ObjectRow]):
+class ObjectRows(SearchedRows[ObjectsRow]):
     """Live objects by type."""
 
     columns = OBJECTS
     default_sort = "count_diff"
 
-    def choose(self) -> list[ObjectRow]:
+    def choose(self) -> list[ObjectsRow]:
         """All types that the look brought."""
         objects = self.store.memory.objects
         return self.search(list(objects.rows)) if objects is not None else []
 
-    def order(self, rows: list[ObjectRow]) -> list[ObjectRow]:
+    def order(self, rows: list[ObjectsRow]) -> list[ObjectsRow]:
         """Types whose number did not change stand by their number."""
-        rows.sort(key=lambda row: row[1], reverse=True)
+        rows.sort(key=lambda row: row.count, reverse=True)
         return super().order(rows)
 
-    def key_of(self, row: ObjectRow) -> Hashable:
+    def key_of(self, row: ObjectsRow) -> Hashable:
         """The type."""
-        return row[0]
+        return row.name
 
-    def style(self, row: ObjectRow, key: str) -> str:
+    def style(self, row: ObjectsRow, key: str) -> str:
         """What became more."""
         match key:
             case "count_diff":
-                return "warn" if row[2] > 0 else "good" if row[2] < 0 else "faint"
+                return "warn" if row.count_diff > 0 else "good" if row.count_diff < 0 else "faint"
             case "type":
                 return "strong"
             case _:

@@ -13,6 +13,7 @@ from monitor.plain.snapshot import Look, chosen
 from monitor.plain.tables import Heading, cut, fit, table
 from monitor.plain.wanted import Wanted
 from monitor.protocol import frames
+from monitor.protocol.rows import TaskStaticRow
 from monitor.store.columns import TASKS
 from monitor.store.labels import site_text
 from monitor.store.store import Store
@@ -50,9 +51,8 @@ def hostile():
     store = apply(Store(), hello(name="[/x]", program="\x1b]0;x\x07[/y]"))
     apply(store, static(tasks=[[1, "x", 0, 1, None, None, 0, 0, 0]]))
     for row in rows:
-        store.tasks.apply_facts(
-            tuple(row), store.tables, store.now
-        )  # as the wire could bring it: a lone surrogate is no JSON of ours
+        # Not through JSON: a lone surrogate cannot be encoded.
+        store.tasks.apply_facts(TaskStaticRow(*row), store.tables, store.now)
     apply(store, tick(tasks=[[n, 2, 1, 1, 1, 1] for n in range(1, len(HOSTILE) + 1)]))
     return store
 

@@ -7,6 +7,7 @@ from fake_probe import NOW, SESSION, hello, static, tick
 from monitor.formatting import UNKNOWN
 from monitor.plain.memory import Growth, growth_lines, growth_object, profiles_lines, profiles_object, row_object
 from monitor.protocol import frames
+from monitor.protocol.rows import ObjectsRow
 from monitor.store.memory_columns import MEMORY, PROFILES
 from monitor.store.store import Store
 
@@ -127,6 +128,6 @@ def test_profiles_come_in_pieces(store):
 def test_objects_and_the_event_of_an_end(store):
     found = {"at": NOW, "objects": 10, "types": 2, "pause": 5, "took": 9, "rows": [["ClientResponse", 1200, 1200]]}
     apply(store, {"type": "reply", "id": 2, "ok": True, "objects": found})
-    assert store.memory.objects.rows == (("ClientResponse", 1200, 1200),)
+    assert store.memory.objects.rows == (ObjectsRow("ClientResponse", 1200, 1200),)
     apply(store, {"type": "event", "seq": 900, "at": NOW, "kind": "memory", "text": "tracing of memory has ended"})
     assert store.notices[-1].text == "tracing of memory has ended"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from scene import HOSTILE, MAIN, SECOND, START, hello, static, tick
 
 from monitor.protocol import frames, memory_frames
+from monitor.protocol.rows import CallMemoryRow, CallRow, MemoryRow, ObjectsRow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -72,7 +73,7 @@ def look(number: int, place: int, group: str = "lineno", **changes: Any) -> fram
         "peak": 14_000_000,
         "overhead": 2_100_000,
         "rss": 48_300_000,
-        "rows": rows,
+        "rows": [MemoryRow(*row) for row in rows],
         "against": "baseline",
         "against_at": AT - 40 * SECOND,
         "group": group,
@@ -86,13 +87,13 @@ def look(number: int, place: int, group: str = "lineno", **changes: Any) -> fram
 
 
 def objects(number: int, more: int = 0) -> frames.Reply:
-    rows = [("ClientResponse", 3_540 + more, more), ("dict", 41_200, -31), ("tuple", 22_212, 0), (HOSTILE[1], 4, 0)]
+    found = [("ClientResponse", 3_540 + more, more), ("dict", 41_200, -31), ("tuple", 22_212, 0), (HOSTILE[1], 4, 0)]
     return frames.Reply(
         id=number,
         ok=True,
         objects=memory_frames.ObjectsLook(
             at=AT, against_at=AT - 5 * SECOND if more else None, objects=66_956 + more, types=222,
-            pause=1_700, took=20_000, rows=rows,
+            pause=1_700, took=20_000, rows=[ObjectsRow(*row) for row in found],
         ),
     )  # fmt: skip
 
@@ -100,9 +101,9 @@ def objects(number: int, more: int = 0) -> frames.Reply:
 def profiles(number: int, calls: int = 0) -> frames.Reply:
     def profile(function: str, kind: str, busy: int, **changes: Any) -> memory_frames.Profile:
         recent: list[Any] = [
-            (AT - (calls - n) * 300_000, 4_000 + 90 * n * n, 700 + n, 3 + n % 4, 2_048 * n if kind == "memory" else None,
+            CallRow(AT - (calls - n) * 300_000, 4_000 + 90 * n * n, 700 + n, 3 + n % 4, 2_048 * n if kind == "memory" else None,
              "failed" if n % 11 == 5 else "done",
-             [(6, 900, 900, 3, 3), (13, 40, -40, 1, -1)] if kind == "memory" and n % 9 == 8 else [])
+             [CallMemoryRow(6, 900, 900, 3, 3), CallMemoryRow(13, 40, -40, 1, -1)] if kind == "memory" and n % 9 == 8 else [])
             for n in range(calls)
         ]  # fmt: skip
         facts: dict[str, Any] = {

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from monitor.protocol import frames
+from monitor.protocol.rows import LoopRow, LoopStaticRow, SiteRow, TaskRow, TaskStaticRow, WaitRow
 from monitor.sources.base import Status
 from probes.base import protocol
 
@@ -105,14 +106,14 @@ def static() -> frames.Static:
     return frames.Static(
         strings=frames.Strings(from_=0, items=STRINGS),
         sites=frames.Sites(from_=0, items=SITES),
-        loops=[(1, "asyncio", 140001, "MainThread")],
-        tasks=tasks,
+        loops=[LoopStaticRow(1, "asyncio", 140001, "MainThread")],
+        tasks=[TaskStaticRow(*row) for row in tasks],
     )
 
 
-def rows(step: int) -> list[Any]:
+def rows(step: int) -> list[TaskRow]:
     """The figures of all tasks after so many ticks; each tick is a quarter of a second."""
-    busy = [(MAIN, STATE["waiting"], 40 + step, 9_000, 1_200, 900)]
+    busy: list[Any] = [(MAIN, STATE["waiting"], 40 + step, 9_000, 1_200, 900)]
     for n in WORKERS:
         state = STATE["running"] if n == 4 else STATE["waiting"]
         busy.append((n, state, 1_000 * n + 40 * step, n * 310_000 + step * 9_000 * (n % 3), 52_000 * n, n * 4_100))
@@ -121,10 +122,10 @@ def rows(step: int) -> list[Any]:
         longest = 251_000 if n == 17 else 2_300 + n * 31
         busy.append((n, state, n + step, n * 5_210 + (step * 60_000 if n == 17 else 0), n * 700, longest))
     busy += [(n, STATE["waiting"], 3, 1_500, None, 800) for n in HOSTILES]
-    return busy
+    return [TaskRow(*row) for row in busy]
 
 
-def waits() -> list[Any]:
+def waits() -> list[WaitRow]:
     """What the tasks in sight wait on."""
     result: list[Any] = [(MAIN, "socket", "accept 0.0.0.0:8080")]
     result += [(n, "queue", "get 0/100") for n in (3, 4)]
@@ -132,7 +133,7 @@ def waits() -> list[Any]:
     result.append((2, "sleep", "0.5s"))
     result += [(n, "socket", "read 10.0.0.7:51" + str(n)) for n in HANDLERS]
     result += [(n, "future", "<Future [/x] pending>") for n in HOSTILES]
-    return result
+    return [WaitRow(*row) for row in result]
 
 
 def tick(step: int, **changes: Any) -> frames.Tick:
@@ -141,8 +142,11 @@ def tick(step: int, **changes: Any) -> frames.Tick:
     facts: dict[str, Any] = {
         "at": START + 60 * SECOND + step * 250_000,
         "tasks": rows(step),
-        "loops": [(1, lag, step * 90_000 + step // 5 * 60_000, 3, 12, step * 1_050, 4, 0)],
-        "sites": [(1, 5, 0, 0, 0, 0, 0), (2, 1_000 + step * 12, 970 + step * 12, 4, 2, 3_400_000, 48_000)],
+        "loops": [LoopRow(1, lag, step * 90_000 + step // 5 * 60_000, 3, 12, step * 1_050, 4, 0)],
+        "sites": [
+            SiteRow(1, 5, 0, 0, 0, 0, 0),
+            SiteRow(2, 1_000 + step * 12, 970 + step * 12, 4, 2, 3_400_000, 48_000),
+        ],
         "waits": waits(),
         "process": frames.Process(rss=48_300_000, cpu=step * 110_000, threads=6, fds=41),
         "probe": frames.Probe(cpu=step * 1_500, hooks=step * 700, viewers=1, tasks=46),

@@ -22,6 +22,7 @@ from scene import (
 from textual.events import Key
 
 from monitor.protocol import frames
+from monitor.protocol.rows import LoopStaticRow
 from monitor.sources.base import Status
 from monitor.tui.base.keys import APART, KEYS, SCOPES, by_id
 from monitor.tui.dialogs.confirm import ConfirmScreen
@@ -493,7 +494,9 @@ async def test_another_session_is_not_mixed_with_the_one_before() -> None:
     async with running() as driver:
         await driver.press("enter")
         await driver.press("space")
-        await driver.tick(hello(session="session-2", pid=77), frames.Static(loops=[(1, "uvloop", 1, "Main")]))
+        await driver.tick(
+            hello(session="session-2", pid=77), frames.Static(loops=[LoopStaticRow(1, "uvloop", 1, "Main")])
+        )
         assert "this is another session: shop (pid 77)" in driver.text()
         assert "was of another session" in driver.text()
         assert not driver.app.paused

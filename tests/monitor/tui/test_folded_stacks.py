@@ -6,6 +6,7 @@ from driver import running
 from scene import MAIN, SECOND, START, everything
 
 from monitor.protocol import frames
+from monitor.protocol.rows import TaskStaticRow
 
 FRAMEWORK = "/venv/lib/python3.11/site-packages/starlette/routing.py"
 STRINGS = [FRAMEWORK, "Router.app"]
@@ -43,7 +44,7 @@ async def test_a_tree_asks_who_awaits_what_is_older_than_the_probe_and_says_so()
         await driver.press("t")
         assert ("tasks", {"ids": [MAIN], "limit": 1}) in [entry[1:] for entry in driver.source.requests]
         assert "tree of awaiters" not in driver.text()
-        outer = frames.Static(tasks=[(200, "outer", 2, 1, START, None, 0, 0, 0)])
+        outer = frames.Static(tasks=[TaskStaticRow(200, "outer", 2, 1, START, None, 0, 0, 0)])
         told = frames.Detail(id=MAIN, await_stack=[3], await_tasks=[], waiting_on=None, awaited_by=[200], origin=None)
         await driver.tick(outer, frames.Reply(id=1, ok=True, details=[told]), seconds=2.0)
         await driver.tick()

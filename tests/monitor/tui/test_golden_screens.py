@@ -26,6 +26,7 @@ from scene import (
 from textual.widgets import Input
 
 from monitor.protocol import frames
+from monitor.protocol.rows import ExecutorRow, LockRow, LoopStaticRow, SwallowedCancelRow, WaiterRow
 from monitor.sources.base import Status
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -161,16 +162,16 @@ async def ended_program(driver: Driver) -> None:
     await driver.tick(seconds=5)
 
 
-def signs() -> frames.Signs:
+def scan() -> frames.SyncScan:
     """A deadlock of two, a convoy, a queue, a pool, one that went on, and a hostile name in the middle of it."""
-    return frames.Signs(
+    return frames.SyncScan(
         locks=[
-            (1, 1, 3, 14, [(4, 6)]),
-            (2, 1, 4, 14, [(3, 6)]),
-            (3, 5, 2, 14, [(5, 6), (10, 8), (11, 8), (12, 8), (50, 13)]),
+            LockRow(1, 1, 3, 14, [WaiterRow(4, 6)]),
+            LockRow(2, 1, 4, 14, [WaiterRow(3, 6)]),
+            LockRow(3, 5, 2, 14, [WaiterRow(*at) for at in ((5, 6), (10, 8), (11, 8), (12, 8), (50, 13))]),
         ],
-        executors=[(4, "thread", "[/x] pool", 4, 4, 9, 3_200_000)],
-        cancelled=[(6, 2, 5), (51, 1, 13)],
+        executors=[ExecutorRow(4, "thread", "[/x] pool", 4, 4, 9, 3_200_000)],
+        cancelled=[SwallowedCancelRow(6, 2, 5), SwallowedCancelRow(51, 1, 13)],
     )
 
 
@@ -187,7 +188,7 @@ async def found(driver: Driver) -> None:
     await driver.press("7")
     # As the program is, but with nobody stepping: who is in a deadlock makes no steps.
     for step in range(25, 42):
-        still = tick(step, tasks=rows(25), signs=signs() if step % 4 == 1 else None)
+        still = tick(step, tasks=rows(25), signs=scan() if step % 4 == 1 else None)
         await driver.tick(still, *([dropped, lost] if step == 25 else []))
 
 
@@ -206,7 +207,7 @@ async def finding_gone(driver: Driver) -> None:
     """It ends while one looks at it."""
     await finding(driver)
     for step in range(42, 70):
-        await driver.tick(tick(step, tasks=rows(25), signs=frames.Signs()))
+        await driver.tick(tick(step, tasks=rows(25), signs=frames.SyncScan()))
 
 
 async def found_below(driver: Driver) -> None:
@@ -237,7 +238,10 @@ SCREENS: dict[str, Scene] = {
     "tasks_troubled": (troubled, {}),
     "tasks_nothing_yet": (connecting, {"fed": []}),
     "tasks_no_loop": (nothing, {"fed": [hello()]}),
-    "tasks_none_live": (nothing, {"fed": [hello(), frames.Static(loops=[(1, "uvloop", 1, "MainThread")])]}),
+    "tasks_none_live": (
+        nothing,
+        {"fed": [hello(), frames.Static(loops=[LoopStaticRow(1, "uvloop", 1, "MainThread")])]},
+    ),
     "task": (worker, {}),
     "task_end": (worker_end, {}),
     "task_sleeper": (sleeper, {}),

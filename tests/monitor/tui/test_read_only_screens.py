@@ -6,6 +6,7 @@ from driver import running
 from scene import START, hello, static
 
 from monitor.protocol import frames
+from monitor.protocol.rows import LoopStaticRow, TaskRow, TaskStaticRow, WaitRow
 
 WHY = "read-only: remote debugging is disabled"
 
@@ -14,17 +15,19 @@ def outside() -> list[frames.Frame]:
     """What the reader of another process says: no times, no counts, no loops; who awaits stands for the parent."""
     at = START + 61_000_000
     tasks = [
-        (1, "main", 2, 1, None, at, 0, 0, 1),
-        (2, "first [/x]", 4, 1, None, at, 1, 0, 1),
-        (3, "second", 4, 1, None, at, 1, 0, 1),
+        TaskStaticRow(1, "main", 2, 1, None, at, 0, 0, 1),
+        TaskStaticRow(2, "first [/x]", 4, 1, None, at, 1, 0, 1),
+        TaskStaticRow(3, "second", 4, 1, None, at, 1, 0, 1),
     ]
     return [
         hello(hooks=WHY, capabilities=["read-only"], probe=""),
-        frames.Static(strings=static().strings, sites=static().sites, loops=[(1, "asyncio", 7, "")], tasks=tasks),
+        frames.Static(
+            strings=static().strings, sites=static().sites, loops=[LoopStaticRow(1, "asyncio", 7, "")], tasks=tasks
+        ),
         frames.Tick(
             at=at,
-            tasks=[(1, 2, 0, 0, None, 0), (2, 0, 0, 0, None, 0), (3, 2, 0, 0, None, 0)],
-            waits=[(1, "task", "first [/x], second"), (3, "sleep", "in worker app.py:5")],
+            tasks=[TaskRow(number, state, 0, 0, None, 0) for number, state in ((1, 2), (2, 0), (3, 2))],
+            waits=[WaitRow(1, "task", "first [/x], second"), WaitRow(3, "sleep", "in worker app.py:5")],
         ),
     ]
 

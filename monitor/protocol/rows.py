@@ -1,0 +1,233 @@
+"""The rows of the protocol, as structs that msgspec reads from JSON arrays, and the bounded scalars they consist of.
+
+A row costs the same on the wire as a bare array: a field's position is its declaration's. A field may be added at the
+end if it has a default; a longer row of a newer probe is read without what this version does not know.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+Int = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
+"""An integer that a float can hold. Without the bounds a number of a thousand digits would overflow in arithmetic."""
+
+Microseconds = Int
+"""A duration, or a time of day since the Unix epoch."""
+
+Text = Annotated[str, msgspec.Meta(max_length=2000)]
+"""A probe cuts every text at 1,000 characters or less."""
+
+Stack = Annotated[list[Int], msgspec.Meta(max_length=200)]
+"""Numbers of sites, outermost first. A probe sends at most 100 frames."""
+
+
+class Row(msgspec.Struct, frozen=True, array_like=True):
+    """A row: a JSON array on the wire."""
+
+
+class FlatRow(Row, frozen=True, gc=False):
+    """A row of scalars. The garbage collector need not track it: nothing in it can refer back to it."""
+
+
+class TaskStaticRow(FlatRow, frozen=True):
+    """Facts of a task that do not change, except for the name. `coro` is a string, `site` a site."""
+
+    id: Int
+    name: Text
+    coro: Int
+    loop: Int
+    born: Microseconds | None  # None: older than the probe
+    counted: Microseconds | None  # None: counted since birth; else the figures are lower bounds since then
+    parent: Int
+    site: Int
+    flags: Int
+
+
+class TaskRow(FlatRow, frozen=True):
+    """The figures of a task, as absolute values."""
+
+    id: Int
+    state: Int
+    steps: Int
+    busy: Microseconds
+    scheduled: Microseconds | None
+    max_step: Microseconds
+
+
+class LoopStaticRow(FlatRow, frozen=True):
+    """Facts of a loop."""
+
+    id: Int
+    kind: Text
+    thread: Int
+    name: Text
+
+
+class LoopRow(FlatRow, frozen=True):
+    """The figures of a loop: `lag` is the worst since the row before, `running` the id of a task."""
+
+    id: Int
+    lag: Microseconds
+    busy: Microseconds
+    ready: Int | None
+    timers: Int | None
+    steps: Int
+    running: Int | None
+    blocked: Microseconds
+
+
+class BlockedRow(Row, frozen=True):
+    """Where a loop is that is blocked now. `at_least`: its callback began before counting did."""
+
+    loop: Int
+    at_least: bool
+    starved: Microseconds
+    stack: Stack
+    blame: Int
+
+
+class SiteRow(FlatRow, frozen=True):
+    """The counts of a creation site; `busy` and `steps` are those of its ended tasks."""
+
+    site: Int
+    born: Int
+    ended: Int
+    failed: Int
+    cancelled: Int
+    busy: Microseconds
+    steps: Int
+
+
+class WaitRow(FlatRow, frozen=True):
+    """What a task waits on; `kind` is None if it does not wait."""
+
+    id: Int
+    kind: Text | None
+    text: Text | None
+
+
+class WaiterRow(FlatRow, frozen=True):
+    """A task that waits for a lock, and the line at which it waits."""
+
+    task: Int
+    site: Int
+
+
+class LockRow(Row, frozen=True):
+    """A lock with waiters; `holder` is 0 if it is not known."""
+
+    number: Int
+    waiting: Int
+    holder: Int
+    site: Int
+    waiters: list[WaiterRow]
+
+
+class AwaitsRow(Row, frozen=True):
+    """A task, and the tasks that it needs all of before it can go on."""
+
+    task: Int
+    awaited: list[Int]
+
+
+class QueueRow(FlatRow, frozen=True):
+    """A queue that holds something; `most` is 0 for one without a bound."""
+
+    number: Int
+    label: Text
+    site: Int
+    size: Int
+    most: Int
+    getters: Int
+    putters: Int
+
+
+class SemaphoreRow(FlatRow, frozen=True):
+    """A semaphore; `bound` is known for a BoundedSemaphore only."""
+
+    number: Int
+    label: Text
+    site: Int
+    value: Int
+    bound: Int | None
+    waiting: Int
+
+
+class ExecutorRow(FlatRow, frozen=True):
+    """A pool; `waited` is the longest that a task has been waiting for any pool's worker."""
+
+    number: Int
+    kind: Text
+    label: Text
+    workers: Int
+    most: Int
+    queued: Int
+    waited: Microseconds
+
+
+class SwallowedCancelRow(FlatRow, frozen=True):
+    """A task that was cancelled and went on."""
+
+    task: Int
+    times: Int
+    site: Int
+
+
+class TimersRow(Row, frozen=True):
+    """The number of timers of a loop, and what a sample of them calls: names and counts."""
+
+    loop: Int
+    number: Int
+    calls: list[tuple[Text, Int]]
+
+
+class LongBlockRow(Row, frozen=True):
+    """A loop that has been blocked for half a second or longer."""
+
+    loop: Int
+    duration: Microseconds
+    starved: Microseconds
+    stack: Stack
+    blame: Int
+
+
+class MemoryRow(Row, frozen=True):
+    """A line, file or traceback, as in `tracemalloc.StatisticDiff`."""
+
+    place: Stack
+    size: Int
+    size_diff: Int
+    count: Int
+    count_diff: Int
+
+
+class ObjectsRow(FlatRow, frozen=True):
+    """Live objects of a type."""
+
+    name: Text
+    count: Int
+    count_diff: Int
+
+
+class CallMemoryRow(FlatRow, frozen=True):
+    """What one call of a profiled function allocated at one line."""
+
+    site: Int
+    size: Int
+    size_diff: Int
+    count: Int
+    count_diff: Int
+
+
+class CallRow(Row, frozen=True):
+    """One call of a profiled function."""
+
+    at: Microseconds
+    elapsed: Microseconds
+    busy: Microseconds
+    steps: Int
+    size_diff: Int | None
+    outcome: Text
+    rows: list[CallMemoryRow]

@@ -115,26 +115,36 @@ class Detail(msgspec.Struct, frozen=True):
     histogram: Histogram | None = None
 
 
-class Process(msgspec.Struct, frozen=True):
-    """The watched process: bytes, CPU microseconds, counts."""
+class ProcessFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts of the watched process that are the same in ticks and keyframes: bytes, counts."""
 
     rss: Int | None = None
-    cpu: Microseconds | None = None
     threads: Int | None = None
     fds: Int | None = None
 
 
-class Probe(msgspec.Struct, frozen=True):
-    """What the probe says of itself."""
+class Process(ProcessFacts, frozen=True, kw_only=True):
+    """The watched process in a tick."""
 
-    cpu: Microseconds = 0
-    hooks: Microseconds = 0
+    cpu: Microseconds | None = None
+
+
+class ProbeFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts of the probe itself that are the same in ticks and keyframes."""
+
     viewers: Int = 0
     tasks: Int = 0
     dropped: Int = 0
     dropped_at: Microseconds | None = None
     unnamed: Int = 0
     off: list[Text] = []
+
+
+class Probe(ProbeFacts, frozen=True, kw_only=True):
+    """The probe in a tick: also the CPU time of its threads, and an estimate of the time spent in its hooks."""
+
+    cpu: Microseconds = 0
+    hooks: Microseconds = 0
 
 
 class CancelledBy(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,39 +3,46 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, get_type_hints
 
 import msgspec
 
-from monitor.protocol.frames import Detail, Event, Frame, Hello, Reply, SyncScan
+from monitor.protocol.frames import Detail, Event, Frame, Hello, ProbeFacts, ProcessFacts, Reply, SyncScan
 from monitor.protocol.memory_frames import MemoryTick
-from monitor.protocol.rows import BlockedRow, Int, Microseconds
+from monitor.protocol.rows import BlockedRow, Int, Microseconds, TaskRow, TaskStaticRow, WaitRow
 from probes.base import protocol
 
+_ROWS = {**get_type_hints(TaskStaticRow, include_extras=True), **get_type_hints(TaskRow, include_extras=True)}
+_OTHERWISE = {"name": str, "state": Annotated[int, msgspec.Meta(ge=0, lt=protocol.ENDED)]}
 
-class TaskColumns(msgspec.Struct, frozen=True, kw_only=True):
-    """The live tasks of a keyframe, a list a field. `id` and the times of day are differences to the entry before."""
 
-    id: list[Int] = []
-    name: list[str] = []
-    coro: list[Int] = []  # number of a string; -1: not known
-    loop: list[Int] = []
-    born: list[Int | None] = []
-    counted: list[Int | None] = []
-    parent: list[Int] = []
-    site: list[Int] = []
-    flags: list[Int] = []
-    seen: list[Int | None] = []
-    state: list[Annotated[int, msgspec.Meta(ge=0, lt=protocol.ENDED)]] = []
-    steps: list[Int] = []
-    busy: list[Int] = []
-    scheduled: list[Int | None] = []
-    max_step: list[Int] = []
-    since: list[Int | None] = []
-    measured: list[Int | None] = []
-    unmeasured: list[Int] = []  # busy since `measured`
+class OwnTaskColumns(msgspec.Struct, frozen=True, kw_only=True):
+    """What a keyframe has of live tasks beside the columns of their rows."""
+
+    seen: list[Microseconds] = []
+    since: list[Microseconds] = []
+    measured: list[Microseconds] = []
+    unmeasured: list[Microseconds] = []  # busy since `measured`
     shares: list[tuple[Int, float]] = []  # (number of the entry, share), where it is not 0
-    waits: list[tuple[Int, str | None, str | None]] = []  # (number of the entry, kind, text), where there is one
+    waits: list[WaitRow] = []  # `id` is the number of the entry
+
+
+if TYPE_CHECKING:
+
+    class TaskColumns(OwnTaskColumns, frozen=True, kw_only=True):
+        """The live tasks of a keyframe: a list for each field of the rows of a task, and those of OwnTaskColumns."""
+
+else:
+    TaskColumns = msgspec.defstruct(
+        "TaskColumns",
+        [(name, list[_OTHERWISE.get(name, kind)], []) for name, kind in _ROWS.items()],
+        bases=(OwnTaskColumns,),
+        frozen=True,
+        kw_only=True,
+    )
+
+DIFFERENCES = frozenset({"id", "born", "counted", "seen", "since", "measured"})
+"""Columns that hold differences to the entry before, which compress well."""
 
 
 class LoopState(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,29 +84,20 @@ class SiteState(msgspec.Struct, frozen=True, array_like=True):
     measured_ended: Int
 
 
-class ProcessState(msgspec.Struct, frozen=True):
-    """The watched process in a keyframe."""
+class ProcessState(ProcessFacts, frozen=True, kw_only=True):
+    """The watched process in a keyframe; `cpu` is a share of one core."""
 
-    rss: Int | None
     cpu: float | None
-    threads: Int | None
-    fds: Int | None
     cpu_total: Microseconds | None
     measured: Microseconds
 
 
-class ProbeState(msgspec.Struct, frozen=True):
-    """What the probe says of itself, in a keyframe."""
+class ProbeState(ProbeFacts, frozen=True, kw_only=True):
+    """The probe in a keyframe; `share` is its part of one core."""
 
     share: float | None
-    viewers: Int
-    tasks: Int
-    dropped: Int
-    dropped_at: Microseconds | None
-    off: list[str]
     cpu_total: Microseconds | None
     measured: Microseconds
-    unnamed: Int = 0
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,14 +13,32 @@ import msgspec
 Int = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
 """An integer that a float can hold. Without the bounds a number of a thousand digits would overflow in arithmetic."""
 
-Microseconds = Int
-"""A duration, or a time of day since the Unix epoch."""
+Microseconds = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62, extra={"unit": "us"})]
+"""A duration, or a time of day since the Unix epoch. A type of its own: the store keeps seconds instead."""
+
+SECOND = 1e-6
+"""Seconds in a microsecond."""
 
 Text = Annotated[str, msgspec.Meta(max_length=2000)]
 """A probe cuts every text at 1,000 characters or less."""
 
 Stack = Annotated[list[Int], msgspec.Meta(max_length=200)]
 """Numbers of sites, outermost first. A probe sends at most 100 frames."""
+
+
+def us(seconds: float) -> int:
+    """Microseconds. The same integer comes back from `us(integer * SECOND)`, so nothing is lost in the store."""
+    return round(seconds * 1e6)
+
+
+def us_or_none(seconds: float | None) -> int | None:
+    """Microseconds; None for None."""
+    return None if seconds is None else round(seconds * 1e6)
+
+
+def seconds_or_none(value: int | None) -> float | None:
+    """Seconds from microseconds; None for None."""
+    return None if value is None else value * SECOND
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True):

@@ -73,8 +73,8 @@ def keyframe(data: bytes) -> Keyframe:
     """A keyframe whose columns fit together."""
     found = _decoded(_keyframe.decode, data)
     columns = found.tasks
-    count = len(columns.id)
-    rare = [*(number for number, _ in columns.shares), *(number for number, _, _ in columns.waits)]
+    count = len(columns.seen)
+    rare = [*(number for number, _ in columns.shares), *(row.id for row in columns.waits)]
     dense = (name for name in columns.__struct_fields__ if name not in ("shares", "waits"))
     if any(len(getattr(columns, name)) != count for name in dense) or not all(0 <= number < count for number in rare):
         raise Damaged("a keyframe does not fit together")

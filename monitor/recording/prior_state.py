@@ -8,7 +8,7 @@ from monitor.protocol.keyframes import History
 from monitor.store import series, slow_log
 from monitor.store.ends import MOST_ENDED, MOST_FAILED
 from monitor.store.model import blamed
-from monitor.store.store import MOST_NOTES
+from monitor.store.state import MOST_NOTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

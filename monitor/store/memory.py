@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from monitor.protocol import frames, memory_frames
-from monitor.store.microseconds import SECOND, seconds_or_none
+from monitor.protocol.rows import SECOND, seconds_or_none
 from monitor.store.model import Site
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from monitor.protocol.frames import Settings
 from monitor.store.series import Series
 from probes.base import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitor.protocol.frames import Settings
 
 Frame = TypeVar("Frame")
 
@@ -121,6 +121,11 @@ class Failure:
     traceback: tuple[Site, ...]
     locals: tuple[tuple[tuple[str, str], ...] | None, ...] | None = None
     """For each frame, names with their values as text; None where they are not kept, or were not asked for."""
+
+    def __post_init__(self) -> None:
+        """Drops the local names if they do not belong to the frames, as where a site of the traceback is unknown."""
+        if self.locals is not None and len(self.locals) != len(self.traceback):
+            object.__setattr__(self, "locals", None)
 
     @property
     def text(self) -> str:

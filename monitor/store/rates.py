@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitor.store.microseconds import SECOND, seconds_or_none
+from monitor.protocol.rows import SECOND
+from monitor.store import convert
 
 if TYPE_CHECKING:
     from monitor.protocol import frames
     from monitor.protocol.rows import LoopRow, SiteRow
     from monitor.store.model import Loop, Probe, Process, SiteStats
+    from monitor.store.tables import Tables
 
 
 def apply_loop_row(loop: Loop, row: LoopRow, now: float, elapsed: float) -> None:
@@ -46,23 +48,20 @@ def measure_site(stats: SiteStats, now: float) -> None:
         stats.measured, stats.measured_born, stats.measured_ended = now, stats.born, stats.ended
 
 
-def apply_process(process: Process, told: frames.Process, now: float) -> None:
-    """What the process uses."""
-    if told.cpu is not None:
-        total = told.cpu * SECOND
-        if process.cpu_total is not None and now > process.measured:
-            process.cpu = max(total - process.cpu_total, 0.0) / (now - process.measured)
-        process.cpu_total, process.measured = total, now
-    process.rss, process.threads, process.fds = told.rss, told.threads, told.fds
+def process_after(process: Process, tick: frames.Process, now: float, tables: Tables) -> Process:
+    """The process after a tick; `cpu` is taken over the time since the tick before."""
+    share, total, measured = process.cpu, process.cpu_total, process.measured
+    if tick.cpu is not None:
+        before, total = total, tick.cpu * SECOND
+        if before is not None and now > measured:
+            share = max(total - before, 0.0) / (now - measured)
+        measured = now
+    return convert.PROCESS_FACTS.decode(tick, tables, cpu=share, cpu_total=total, measured=measured)
 
 
-def apply_probe(probe: Probe, told: frames.Probe, now: float) -> None:
-    """What the probe costs, and what it dropped."""
-    total = (told.cpu + told.hooks) * SECOND
+def probe_after(probe: Probe, tick: frames.Probe, now: float, tables: Tables) -> Probe:
+    """The probe after a tick; `share` is taken over the time since the tick before."""
+    share, total = probe.share, (tick.cpu + tick.hooks) * SECOND
     if probe.cpu_total is not None and now > probe.measured:
-        probe.share = max(total - probe.cpu_total, 0.0) / (now - probe.measured)
-    probe.cpu_total, probe.measured = total, now
-    probe.viewers, probe.tasks, probe.dropped = told.viewers, told.tasks, told.dropped
-    probe.unnamed = told.unnamed
-    probe.dropped_at = seconds_or_none(told.dropped_at)
-    probe.off = tuple(told.off)
+        share = max(total - probe.cpu_total, 0.0) / (now - probe.measured)
+    return convert.PROBE_FACTS.decode(tick, tables, share=share, cpu_total=total, measured=now)

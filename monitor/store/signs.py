@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.store.from_frames import canceller_of, holder_of
-from monitor.store.microseconds import SECOND
+from monitor.protocol.rows import SECOND
+from monitor.store.convert import CANCELLED_BY, GIL_HOLDER
 from monitor.store.model import CancelledBy, GilHolder, Site, blamed
 
 if TYPE_CHECKING:
@@ -123,8 +123,11 @@ class Signs:
 def signs_of(scan: frames.SyncScan, at: float, tables: Tables) -> Signs:
     """What a frame says, its lines looked up."""
     site = tables.site
-    waits = {row.loop: (row.waited * SECOND, holder_of(row.held_by, tables)) for row in scan.gil}
-    cancellers = {row.task: canceller_of(row.by, tables) for row in scan.cancellers}
+    waits: dict[int, tuple[float, GilHolder | None]] = {
+        row.loop: (row.waited * SECOND, None if row.held_by is None else GIL_HOLDER.decode(row.held_by, tables))
+        for row in scan.gil
+    }
+    cancellers = {row.task: CANCELLED_BY.decode(row.by, tables) for row in scan.cancellers}
     return Signs(
         at=at,
         locks=tuple(

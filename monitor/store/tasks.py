@@ -6,7 +6,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from monitor.store.microseconds import SECOND, seconds_or_none
+from monitor.protocol.rows import SECOND, seconds_or_none
 from monitor.store.model import Task
 from monitor.store.task_counts import Census
 from probes.base import protocol

@@ -3,8 +3,6 @@
 from scripted import Script
 
 from monitor.protocol import frames
-from monitor.store.codec.keyframe_decode import restore
-from monitor.store.codec.keyframe_encode import take
 from monitor.store.store import Store
 
 
@@ -18,6 +16,6 @@ def test_a_keyframe_keeps_them():
     store.apply(frames.Event(seq=1002, at=6, kind="unhandled", message="m", exception=facts))
     assert next(reversed(store.ended)).failure.locals == ((("a", "1"),),)
     again = Store()
-    restore(again, take(store, history=True))
+    again.apply(store.keyframe(history=True))
     assert next(reversed(again.ended)).failure == next(reversed(store.ended)).failure
     assert again.unhandled[-1].failure == store.unhandled[-1].failure

@@ -126,7 +126,7 @@ def test_a_store_made_of_a_keyframe_is_the_same_in_every_attribute(recorded):
     assert set(ours) == set(theirs)
     for name in ("now", "watched_since", "loops", "process", "probe", "memory", "left", "missed_events", "signs"):
         assert _plain(ours[name]) == _plain(theirs[name]), name
-    for name in ("ended_total", "details", "unhandled", "notices", "ended", "_last_seq", "_now_us"):
+    for name in ("ended_total", "details", "unhandled", "notices", "ended", "last_event", "now_us"):
         assert ours[name] == theirs[name], name
     for parent in (0, *recorded.store.tasks):
         assert recorded.store.tasks.children(parent) == twin.tasks.children(parent)

@@ -14,6 +14,7 @@ from memory_scene import ABLE, look, tracing
 from scene import SECOND, START, FakeClock, FakeSource, events, hello, static, tick
 
 from monitor.protocol import frames, memory_frames
+from monitor.protocol.rows import SiteRow
 from monitor.recording.player import RecordingSource
 from monitor.recording.reader import Recording
 from monitor.recording.writer import File, Recorder
@@ -48,7 +49,7 @@ def scenario(ticks: int = TICKS, gap: bool = False) -> list[frames.Frame]:
             event = later.pop(0)
             told.append(frames.Event(**{**{n: getattr(event, n) for n in event.__struct_fields__}, "at": at}))
         if step == 100:
-            facts["sites"] = [(2, 9_000, 970, 4, 2, 3_400_000, 48_000)]
+            facts["sites"] = [SiteRow(2, 9_000, 970, 4, 2, 3_400_000, 48_000)]
         if step == 150:
             told.append(
                 frames.Event(seq=18, at=at, kind="memory", text="a look [/x] held the program", duration=45_000)

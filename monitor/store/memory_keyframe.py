@@ -11,8 +11,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from monitor.protocol import frames, keyframes, memory_frames, rows
+from monitor.protocol.rows import SECOND, us, us_or_none
 from monitor.store.memory import LOOKS, Look, Memory, Objects, Profile, ProfiledCall
-from monitor.store.microseconds import SECOND, us, us_or_none
 
 if TYPE_CHECKING:
     from monitor.store.tables import TableEncoder, Tables
@@ -22,7 +22,7 @@ MOST_CALLS = 100
 """Of a profiled function, the newest: a keyframe comes every ten seconds."""
 
 
-def take(memory: Memory, numbers: TableEncoder) -> keyframes.MemoryState | None:
+def encode(memory: Memory, numbers: TableEncoder) -> keyframes.MemoryState | None:
     """The part of a keyframe; None where nobody looked."""
     newest = memory.look
     looks = [look for look in memory.looks.values() if look is not newest]

@@ -1,0 +1,149 @@
+"""All data of a store, and what is added to it one by one: facts of the session, details, events."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
+from monitor.protocol import frames
+from monitor.protocol.rows import SECOND
+from monitor.store import convert
+from monitor.store.ends import Ends
+from monitor.store.memory import Memory
+from monitor.store.model import Loop, NeverAwaited, Notice, Probe, Process, Session, SiteStats, TaskDetail, Unhandled
+from monitor.store.series import Series
+from monitor.store.signs import Signs, signs_of
+from monitor.store.slow_log import SlowLog
+from monitor.store.tables import Tables
+from monitor.store.tasks import Tasks
+
+MOST_NOTES = 1000
+MOST_DETAILS = 200_000
+MOST_IN_DETAILS = 16 << 20
+"""Frames, ids and characters in all details; beyond that all of them are forgotten."""
+
+
+class State:
+    """Everything known of one watched program. Keyframes save and restore it; a store applies frames to it."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets everything but the revision."""
+        self.session: Session | None = None
+        self.now = 0.0  # Unix time of the last frame, by the clock of the watched program
+        self.now_us = 0
+        self.whole_us = 0  # of the last tick that was not a piece
+        self.watched_since = 0.0
+        self.stale = False  # no more frames are expected; set by the owner of the store
+        self.tasks = Tasks()
+        self.ended = Ends()
+        self.slow = SlowLog()
+        self.unhandled: deque[Unhandled] = deque(maxlen=MOST_NOTES)
+        self.notices: deque[Notice] = deque(maxlen=MOST_NOTES)
+        self.never_awaited: deque[NeverAwaited] = deque(maxlen=MOST_NOTES)
+        self.signs = Signs()
+        self.scan: tuple[int, frames.SyncScan] | None = None  # what `signs` was made from, and when it came
+        self.loops: dict[int, Loop] = {}
+        self.sites: dict[int, SiteStats] = {}
+        self.details: dict[int, TaskDetail] = {}
+        self._in_details = 0  # since they were last forgotten
+        self.process = Process()
+        self.probe = Probe()
+        self.memory = Memory()
+        self.left = 0
+        self.missed_events = 0
+        self.last_event: int | None = None  # number of the newest event
+        self.heard_from = 0  # us; gaps before it are events that fell out of the probe's rings before this viewer came
+        self.steps = Series()
+        self.task_counts = Series()
+        self.ended_total = 0
+        self.tables = Tables()
+
+    def begin(self, hello: frames.Hello) -> None:
+        """Starts the session of a hello frame, or goes on with it. Another session empties the state first."""
+        if self.session is not None and self.session.id != hello.session:
+            self.clear()
+        same = self.session is not None
+        self.session = convert.SESSION.decode(hello, self.tables)
+        self.now = hello.now * SECOND
+        self.now_us = hello.now
+        if same:
+            # A probe sends everything again to a viewer that reconnects; tasks that it does not send are gone.
+            self.tasks.clear()
+        else:
+            self.watched_since = self.now
+            self.heard_from = hello.now
+        self.tables = Tables()
+
+    def forget(self, task_id: int) -> None:
+        """Removes a live task and its detail."""
+        self.tasks.forget(task_id)
+        self.details.pop(task_id, None)
+
+    def add_scan(self, at: int, scan: frames.SyncScan) -> None:
+        """Replaces what the findings are made from; `at` is Unix microseconds."""
+        self.scan = (at, scan)
+        self.signs = signs_of(scan, at * SECOND, self.tables)
+
+    def add_detail(self, frame: frames.Detail) -> None:
+        """Keeps the detail of a task, and what it waits on. If there are too many, the others are forgotten."""
+        self._in_details += _weight(frame)
+        if len(self.details) >= MOST_DETAILS or self._in_details > MOST_IN_DETAILS:
+            self.details.clear()
+            self._in_details = _weight(frame)
+        detail = self.details[frame.id] = convert.detail_of(frame, self.tables)
+        wait = detail.waiting_on
+        self.tasks.apply_wait(detail.id, *((None, None) if wait is None else (wait.kind, wait.repr)))
+
+    def add_event(self, event: frames.Event) -> None:
+        """Adds an event to its log, whatever its number."""
+        match event.kind:
+            case "slow_callback":
+                self.slow.add(convert.SLOW_CALLBACK.decode(event, self.tables))
+            case "task_ended":
+                self.ended_total += 1
+                self.ended.append(convert.ENDED_TASK.decode(event, self.tables))
+                if event.task is not None:
+                    self.forget(event.task)
+            case "unhandled":
+                self.unhandled.append(convert.UNHANDLED.decode(event, self.tables))
+            case "never_awaited":
+                self.never_awaited.append(convert.never_awaited_of(event, self.tables))
+            case "notice" | "memory":
+                self.notices.append(convert.NOTICE.decode(event, self.tables))
+            case _:
+                pass
+
+    def copy_to(self, twin: State) -> None:
+        """Makes another state an independent copy of this one."""
+        for name, value in vars(self).items():
+            setattr(twin, name, value)
+        copied: dict[str, Any] = {
+            "tasks": self.tasks.frozen(),
+            "ended": self.ended.copy(),
+            "unhandled": self.unhandled.copy(),
+            "notices": self.notices.copy(),
+            "never_awaited": self.never_awaited.copy(),
+            "slow": self.slow.frozen(),
+            "loops": {
+                number: replace(loop, lags=loop.lags.copy(), utilizations=loop.utilizations.copy())
+                for number, loop in self.loops.items()
+            },
+            "steps": self.steps.copy(),
+            "task_counts": self.task_counts.copy(),
+            "sites": {number: replace(stats) for number, stats in self.sites.items()},
+            "details": dict(self.details),
+            "process": replace(self.process),
+            "probe": replace(self.probe),
+            "memory": self.memory.frozen(),
+        }
+        vars(twin).update(copied)
+
+
+def _weight(detail: frames.Detail) -> int:
+    numbers = len(detail.await_stack) + 3 * len(detail.await_tasks) + len(detail.awaited_by) + len(detail.origin or ())
+    return numbers + (0 if detail.waiting_on is None else len(str(detail.waiting_on)))

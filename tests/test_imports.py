@@ -37,7 +37,6 @@ ALLOWED = {
     "monitor.protocol": "probes.base monitor.errors",
     "monitor.store": "probes.base monitor.errors monitor.formatting monitor.parsing monitor.protocol",
     "monitor.transport": "probes.base monitor.errors monitor.protocol",
-    "monitor.store.codec": "probes.base monitor.protocol",
     "monitor.findings": "monitor.errors monitor.formatting monitor.store",
     "monitor.attach.inject": "probes.base monitor.errors monitor.transport",
     "monitor.attach": (
@@ -66,7 +65,8 @@ ALLOWED = {
         "monitor.tui.widgets"
     ),
     "monitor.tui.rows": (
-        "monitor.formatting monitor.store monitor.findings monitor.tui.base monitor.findings.rules monitor.tui.widgets"
+        "monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base monitor.findings.rules "
+        "monitor.tui.widgets"
     ),
     "monitor.plain": (
         "probes.base monitor.errors monitor.formatting monitor.terminal monitor.check monitor.guard "
@@ -95,11 +95,6 @@ ALLOWED = {
     "monitor.__main__": "monitor.cli",
 }
 """Which package may import which, for typing too. A module beside packages is a package of its own; nobody imports back."""
-
-KNOWN_CIRCLES: list[tuple[str, ...]] = [
-    ("monitor.store", "monitor.store.codec"),
-]
-"""Within these (a package, and those below the last of them) imports still run back. No new ones are let in."""
 
 ONLY_MODULE = {"probes.base": "probes.base.protocol"}
 """Of what goes into the watched program, the viewer's side imports this module only."""
@@ -169,10 +164,6 @@ def within(name, *packages):
     return any(name == package or name.startswith(package + ".") for package in packages)
 
 
-def in_a_known_circle(one, other):
-    return any(all(within(name, *circle) for name in (one, other)) for circle in KNOWN_CIRCLES)
-
-
 def objections(module, path, text=None):
     """A sentence for each import of a module that the tables do not allow."""
     package = package_of(module)
@@ -181,7 +172,7 @@ def objections(module, path, text=None):
         at = f"{path.relative_to(ROOT)}:{line} imports {name}"
         if name.partition(".")[0] in ("probes", "monitor"):
             other = package_of(name)
-            if other != package and other not in may and not in_a_known_circle(package, other):
+            if other != package and other not in may:
                 yield f"{at}: {package} may not import {other}, only {', '.join(may) or 'nothing of ours'}"
             elif other in ONLY_MODULE and within(package, "monitor") and name != ONLY_MODULE[other]:
                 yield f"{at}: {package} may import {ONLY_MODULE[other]} of it, nothing else"
@@ -243,23 +234,8 @@ def test_the_table_allows_nothing_that_nobody_imports():
 
 
 def test_no_package_imports_back():
-    kept = {
-        one: {other for other in others.split() if not in_a_known_circle(one, other)} for one, others in ALLOWED.items()
-    }
-    assert not circle(kept), f"the table has a circle: {circle(kept)}"
-
-
-def test_known_circles_are_still_there():
-    there = arrows()
-    for known in KNOWN_CIRCLES:
-        inner = {
-            one: {other for other in others if within(other, *known)}
-            for one, others in there.items()
-            if within(one, *known)
-        }
-        assert circle(inner), (
-            f"no circle is left in {known}: take it out of KNOWN_CIRCLES and put its arrows into ALLOWED"
-        )
+    table = {one: set(others.split()) for one, others in ALLOWED.items()}
+    assert not circle(table), f"the table has a circle: {circle(table)}"
 
 
 @pytest.mark.parametrize(

@@ -334,7 +334,7 @@ class Viewer:
             self.loops.setdefault(row[0], {}).update(zip(schema["loop_row"], row, strict=True))
         for row in frame.get("sites", ()):
             self.counts[row[0]] = dict(zip(schema["site_row"], row, strict=True))
-        for number, wait, text in frame.get("waits", ()):
+        for number, wait, text, _ in frame.get("waits", ()):
             self.waits[number] = (wait, text)
         if "detail" in frame:
             self.detail = frame["detail"]

@@ -110,6 +110,7 @@ class Detail(msgspec.Struct, frozen=True):
     await_stack: Stack = []
     await_tasks: list[tuple[Int, Int]] = []
     waiting_on: dict[str, Any] | None = None
+    at: Int = 0  # the innermost line of the user's code on the await stack
     awaited_by: list[Int] = []
     origin: Stack | None = None
     histogram: Histogram | None = None

@@ -119,11 +119,12 @@ class SiteRow(FlatRow, frozen=True):
 
 
 class WaitRow(FlatRow, frozen=True):
-    """What a task waits on; `kind` is None if it does not wait."""
+    """What a task waits on, and the innermost line of the user's code on its await stack."""
 
     id: Int
-    kind: Text | None
+    kind: Text | None  # None: it does not wait
     text: Text | None
+    at: Int = 0  # a site
 
 
 class WaiterRow(FlatRow, frozen=True):

@@ -67,6 +67,10 @@ def wait_text(task: Task, _store: Store) -> str:
     return f"{task.wait_kind} {task.wait_text}" if task.wait_text else task.wait_kind
 
 
+def _waits_at(task: Task, store: Store) -> str:
+    return site_text(task.at, store) if task.at is not None and task.state == protocol.WAITING else ""
+
+
 def _state(task: Task, _store: Store) -> str:
     return f"{GLYPHS[task.state_name]} {task.state_name}"
 
@@ -188,6 +192,16 @@ TASKS: tuple[Column[Task], ...] = (
         wait_text,
         wait_text,
         priority=2,
+        descending=False,
+    ),
+    Column(
+        "at",
+        "At",
+        18,
+        "the line of your code at which it waits, of the rows in sight",
+        _waits_at,
+        _waits_at,
+        priority=7,
         descending=False,
     ),
     Column(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from monitor.protocol import frames, keyframes
-from monitor.protocol.rows import SECOND, BlockedRow, us
+from monitor.protocol.rows import SECOND, BlockedRow, WaitRow, us
 from monitor.store.codec import Codec
 from monitor.store.model import (
     Block,
@@ -20,6 +20,7 @@ from monitor.store.model import (
     Session,
     SiteStats,
     SlowCallback,
+    Task,
     TaskDetail,
     Unhandled,
     Wait,
@@ -45,6 +46,7 @@ UNHANDLED = Codec(Unhandled, frames.Event, failure="exception")
 NEVER_AWAITED = Codec(NeverAwaited, frames.Event, defined="site")
 NOTICE = Codec(Notice, frames.Event)
 
+WAIT = Codec(Task, WaitRow, wait_kind="kind", wait_text="text")
 _DETAIL = Codec(TaskDetail, frames.Detail)
 MADE_HERE = "made here"
 

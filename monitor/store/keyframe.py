@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, get_args
 
 from monitor.protocol import frames, keyframes
-from monitor.protocol.rows import SECOND, WaitRow, us
+from monitor.protocol.rows import SECOND, us
 from monitor.store import convert, memory_keyframe
 from monitor.store.codec import conversion, hints
 from monitor.store.model import Loop, Task
@@ -135,7 +135,7 @@ def _task_columns(tasks: list[Task], numbers: TableEncoder) -> keyframes.TaskCol
         **columns,
         shares=[(number, task.share) for number, task in enumerate(tasks) if task.share],
         waits=[
-            WaitRow(number, task.wait_kind, task.wait_text)
+            convert.WAIT.encode(task, numbers, id=number)
             for number, task in enumerate(tasks)
             if task.wait_kind is not None or task.wait_text is not None
         ],
@@ -158,15 +158,17 @@ def _tasks(columns: keyframes.TaskColumns, tables: Tables, version: int) -> list
     measured = zip(values["busy"], unmeasured, strict=True)
     values["measured_busy"] = [(us(busy) - rest) * SECOND for busy, rest in measured]
     values["version"] = [version] * count
-    values["share"], values["wait_kind"], values["wait_text"] = [0.0] * count, [None] * count, [None] * count
     entries = [*(number for number, _ in columns.shares), *(row.id for row in columns.waits)]
     if entries and not 0 <= min(entries) <= max(entries) < count:
         raise ValueError("a column has an entry for a task that is not there")
+    # By position, which is twice as fast as by keyword.
+    filled = [values.get(field.name) or [field.default] * count for field in fields(Task)]
+    tasks = list(map(Task, *filled))
     for number, share in columns.shares:
-        values["share"][number] = share
+        tasks[number].share = share
     for row in columns.waits:
-        values["wait_kind"][row.id], values["wait_text"][row.id] = row.kind, row.text
-    return list(map(Task, *(values[field.name] for field in fields(Task))))
+        tasks[row.id].take_wait(row, tables.site(row.at))
+    return tasks
 
 
 def _differences(values: list[int | None]) -> list[int | None]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from monitor.protocol.frames import Settings
+from monitor.protocol.rows import SECOND, TaskRow, WaitRow, seconds_or_none
 from monitor.store.series import Series
 from probes.base import protocol
 
@@ -81,6 +82,7 @@ class Task:
     share: float = 0.0  # of the last second spent in steps
     wait_kind: str | None = None  # known only for tasks in the window
     wait_text: str | None = None
+    at: Site | None = None  # the innermost line of the user's code on its await stack
     version: int = 0  # grows with every change that can be seen
     measured: float = 0.0  # when `share` was last taken; 0.0: no row has come
     measured_busy: float = 0.0
@@ -94,6 +96,16 @@ class Task:
     def since_before(self) -> bool:
         """Whether it may have been in its state already when this viewer first heard of it."""
         return self.since <= self.seen and (self.born is None or self.seen - self.born >= 1.0)
+
+    def take_row(self, row: TaskRow) -> None:
+        """Takes the figures of a row."""
+        self.state, self.steps, self.busy = row.state, row.steps, row.busy * SECOND
+        self.scheduled = seconds_or_none(row.scheduled)
+        self.max_step = row.max_step * SECOND
+
+    def take_wait(self, row: WaitRow, site: Site | None) -> None:
+        """Takes what it waits on; `site` is that of the row."""
+        self.wait_kind, self.wait_text, self.at = row.kind, row.text, site
 
     def age(self, now: float) -> float | None:
         """Seconds since birth, or None for a task older than the probe."""

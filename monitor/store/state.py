@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from monitor.protocol import frames
-from monitor.protocol.rows import SECOND
+from monitor.protocol.rows import SECOND, WaitRow
 from monitor.store import convert
 from monitor.store.ends import Ends
 from monitor.store.memory import Memory
@@ -97,7 +97,8 @@ class State:
             self._in_details = _weight(frame)
         detail = self.details[frame.id] = convert.detail_of(frame, self.tables)
         wait = detail.waiting_on
-        self.tasks.apply_wait(detail.id, *((None, None) if wait is None else (wait.kind, wait.repr)))
+        row = WaitRow(detail.id, None, None) if wait is None else WaitRow(detail.id, wait.kind, wait.repr, frame.at)
+        self.tasks.apply_wait(row, self.tables)
 
     def add_event(self, event: frames.Event) -> None:
         """Adds an event to its log, whatever its number."""

@@ -146,7 +146,7 @@ class Store(State):
         for site_row in tick.sites:
             self._apply_site_row(site_row)
         for wait_row in tick.waits:
-            self.tasks.apply_wait(wait_row.id, wait_row.kind, wait_row.text)
+            self.tasks.apply_wait(wait_row, self.tables)
         self._apply_looks(tick)
         if tick.loops:
             self.steps.add(self.steps_per_s() or 0.0)

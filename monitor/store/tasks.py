@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from monitor.protocol.rows import SECOND, seconds_or_none
 from monitor.store.model import Task
@@ -14,7 +14,7 @@ from probes.base import protocol
 if TYPE_CHECKING:
     from collections import Counter
 
-    from monitor.protocol.rows import TaskRow, TaskStaticRow
+    from monitor.protocol.rows import TaskRow, TaskStaticRow, WaitRow
     from monitor.store.model import Site
     from monitor.store.tables import Tables
 
@@ -124,39 +124,34 @@ class Tasks(dict[int, Task]):
 
     def apply_facts(self, row: TaskStaticRow, tables: Tables, now: float) -> None:
         """What does not change, or only with its name."""
+        facts: dict[str, Any] = {
+            "name": row.name,
+            "coro": tables.string(row.coro),
+            "loop": row.loop,
+            "born": seconds_or_none(row.born),
+            "counted": seconds_or_none(row.counted),
+            "parent": row.parent,
+            "site": tables.site(row.site),
+            "born_before_attach": bool(row.flags & protocol.BORN_BEFORE_ATTACH),
+            "eager": bool(row.flags & protocol.EAGER),
+        }
         old = self.get(row.id)
-        task = Task(
-            id=row.id,
-            name=row.name,
-            coro=tables.string(row.coro),
-            loop=row.loop,
-            born=seconds_or_none(row.born),
-            counted=seconds_or_none(row.counted),
-            parent=row.parent,
-            site=tables.site(row.site),
-            born_before_attach=bool(row.flags & protocol.BORN_BEFORE_ATTACH),
-            eager=bool(row.flags & protocol.EAGER),
-            seen=now if old is None else old.seen,
-            since=now if old is None else old.since,
-        )
-        if old is not None:
-            task.state, task.steps, task.busy, task.scheduled = old.state, old.steps, old.busy, old.scheduled
-            task.max_step, task.share, task.version = old.max_step, old.share, old.version + 1
-            task.wait_kind, task.wait_text = old.wait_kind, old.wait_text
-            task.measured, task.measured_busy = old.measured, old.measured_busy
+        if old is None:
+            task = Task(row.id, **facts, seen=now, since=now)
+        else:
+            task = replace(old, **facts, version=old.version + 1)
         self.add(task)
 
     def apply_row(self, row: TaskRow, now: float) -> None:
         """What changed of one that has not ended."""
-        task_id, state, steps = row.id, row.state, row.steps
-        task = self.get(task_id)
+        task = self.get(row.id)
         if task is None:
             return
-        if task_id in self._borrowed:
+        if row.id in self._borrowed:
             task = self._own(task)
-        changed = state != task.state or steps != task.steps
-        if state != task.state:
-            self._census.changed(task.state, state)
+        changed = row.state != task.state or row.steps != task.steps
+        if row.state != task.state:
+            self._census.changed(task.state, row.state)
         seconds = row.busy * SECOND
         if not task.measured:
             # What the first row tells of an older task happened at a time that nobody knows.
@@ -167,25 +162,24 @@ class Tasks(dict[int, Task]):
         if changed:
             task.since = now
         if seconds > task.measured_busy:
-            self._sharing.add(task_id)
-        task.state, task.steps, task.busy = state, steps, seconds
-        task.scheduled = None if row.scheduled is None else row.scheduled * SECOND
-        task.max_step = row.max_step * SECOND
+            self._sharing.add(row.id)
+        task.take_row(row)
         task.version += 1
 
-    def apply_wait(self, task_id: int, kind: str | None, text: str | None) -> None:
-        """What one waits on."""
-        task = self.get(task_id)
-        if task is not None and (task.wait_kind, task.wait_text) != (kind, text):
-            if task_id in self._borrowed:
-                task = self._own(task)
-            self._letters -= _letters(task)
-            task.wait_kind, task.wait_text = kind, text
-            self._letters += _letters(task)
-            if self._letters > MOST_LETTERS:
-                self._letters -= len(text or "")
-                task.wait_text = None
-            task.version += 1
+    def apply_wait(self, row: WaitRow, tables: Tables) -> None:
+        """Takes what a task waits on."""
+        task, site = self.get(row.id), tables.site(row.at)
+        if task is None or (task.wait_kind, task.wait_text, task.at) == (row.kind, row.text, site):
+            return
+        if row.id in self._borrowed:
+            task = self._own(task)
+        self._letters -= _letters(task)
+        task.take_wait(row, site)
+        self._letters += _letters(task)
+        if self._letters > MOST_LETTERS:
+            self._letters -= len(task.wait_text or "")
+            task.wait_text = None
+        task.version += 1
 
     def measure(self, now: float) -> None:
         """Takes the share of each, over `share_over` at least."""

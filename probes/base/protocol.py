@@ -51,6 +51,10 @@ began, so `blocked` of its loop row is a lower bound. `starved`: the part of tha
 SITE_ROW = ("site", "born", "ended", "failed", "cancelled", "busy", "steps")
 """Counts of a creation site since counting began: births, ends by outcome, busy time and steps of ended tasks."""
 
+WAIT_ROW = ("id", "kind", "text", "at")
+"""Of a task: what it waits on (`kind` and `text` are null if it does not wait), and the site at which its own code
+waits: the innermost line of its await stack that is the user's."""
+
 UNITS = {
     "born": "us",
     "counted": "us",
@@ -69,6 +73,7 @@ SCHEMA: dict[str, tuple[str, ...] | dict[str, str]] = {
     "loop_row": LOOP_ROW,
     "blocked_row": BLOCKED_ROW,
     "site_row": SITE_ROW,
+    "wait_row": WAIT_ROW,
     "states": STATES,
     "units": UNITS,
 }

@@ -8,7 +8,8 @@ from time import monotonic, sleep
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from ..base.stacks import frames_of
+from ..base import sites
+from ..base.stacks import StackFrame, frames_of
 from ..hooks import install
 from ..hooks.records import is_done
 from . import library_waits, waits
@@ -59,6 +60,23 @@ def wait_of(task: asyncio.Task[Any], named: bool = True) -> Wait | None:
     return waits.read(frames_of(task.get_coro()), task._fut_waiter, named)  # type: ignore[attr-defined]
 
 
+def wait_row(record: TaskRecord, task: asyncio.Task[Any], tables: Tables) -> list[Any]:
+    """The protocol.WAIT_ROW of a task."""
+    if is_done(task) or task._fut_waiter is None:  # type: ignore[attr-defined]
+        return [record.id, None, None, 0]
+    frames = frames_of(task.get_coro())
+    wait = waits.read(frames, task._fut_waiter)  # type: ignore[attr-defined]
+    if wait is None:
+        return [record.id, None, None, 0]
+    return [record.id, wait.kind, wait.text[:MOST_TEXT], _user_line(frames, tables)]
+
+
+def _user_line(frames: list[StackFrame], tables: Tables) -> int:
+    """The site of the innermost line that is the user's own; 0 for an empty stack."""
+    index = sites.blamed([(code, line) for code, line, _ in frames])
+    return tables.site(*frames[index][:2]) if index >= 0 else 0
+
+
 def detail_of(record: TaskRecord, tables: Tables) -> dict[str, Any] | None:
     """The `detail` of the protocol for a live task; None when it is gone."""
     yield_gil_if_due()
@@ -77,6 +95,7 @@ def _read(record: TaskRecord, tables: Tables) -> tuple[dict[str, Any] | None, An
     stack: list[int] = []
     behind: list[list[int]] = []
     first: Wait | None = None
+    at = 0
     current: Any = task
     seen: set[int] = set()
     while current is not None and id(current) not in seen and len(stack) < 200:
@@ -87,7 +106,7 @@ def _read(record: TaskRecord, tables: Tables) -> tuple[dict[str, Any] | None, An
         stack += [tables.site(code, line) for code, line, _ in frames]
         wait = waits.read(frames, current._fut_waiter)
         if current is task:
-            first = wait
+            first, at = wait, _user_line(frames, tables)
         current = wait.tasks[0] if wait is not None and len(wait.tasks) == 1 else None
     callers = [number_of(waiter) for waiter in awaited_by(task)[:MOST_AWAITED_BY]]
     histogram = record.histogram
@@ -97,6 +116,7 @@ def _read(record: TaskRecord, tables: Tables) -> tuple[dict[str, Any] | None, An
         "await_stack": stack,
         "await_tasks": behind,
         "waiting_on": None if first is None else _facts(first),
+        "at": at,
         "awaited_by": [number for number in callers if number is not None],
         "origin": _origin(record, tables),
         "histogram": None if histogram is None else {"steps": histogram.steps, "schedules": histogram.schedules},

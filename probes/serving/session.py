@@ -46,7 +46,6 @@ YOUNG = 2.0
 sorts only once a second, so the waits of short-lived tasks would never be shown."""
 MOST_YOUNG = 50
 MOST_EVENTS = 300
-MOST_TEXT = 300
 
 
 class Session:
@@ -66,7 +65,7 @@ class Session:
         self._sites: set[int] = set()
         self._lag: dict[int, float] = {}
         self._names: dict[int, str] = {}
-        self._waits: dict[int, tuple[Any, Any]] = {}
+        self._waits: dict[int, list[Any]] = {}
         self._last_event = 0
         self._missed = 0
         self._row_cost = 40.0
@@ -267,24 +266,23 @@ class Session:
         waits, names = [], []
         for place, number in enumerate([*self.watch.window, *self._young(tick)]):
             if place % AT_ONCE == 0:
-                task = wait = None
+                task = None
                 detail.yield_gil_if_due()
             record = self._probe.tasks.record_of(number)
             task = record() if record is not None else None
             if record is None or task is None:
                 self._waits.pop(number, None)
                 continue
-            wait = detail.wait_of(task)
-            found = (None, None) if wait is None else (wait.kind, wait.text[:MOST_TEXT])
-            if self._waits.get(number) != found:
-                self._waits[number] = found
-                waits.append([number, *found])
+            row = detail.wait_row(record, task, self._sampler.tables)
+            if self._waits.get(number) != row:
+                self._waits[number] = row
+                waits.append(row)
             name = task_name(task)
             if number in self._known and self._names.get(number) != name:
                 # Also for a task that becomes visible: it may have been renamed since its facts were sent.
                 self._names[number] = name
                 names.append(self._static_of(record, task))
-        task = wait = None
+        task = None
         for number in (set(self._waits) | set(self._names)) - set(self.watch.window):
             self._waits.pop(number, None)
             self._names.pop(number, None)

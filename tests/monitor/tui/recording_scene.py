@@ -30,7 +30,7 @@ TICKS = 240
 def bounded() -> frames.Static:
     """The facts of the scene with names as long as a probe sends them: longer ones are refused on decoding."""
     told = static()
-    tasks = [(row[0], row[1][:300], *row[2:]) for row in told.tasks]
+    tasks = [msgspec.structs.replace(row, name=row.name[:300]) for row in told.tasks]
     return msgspec.structs.replace(told, tasks=tasks)
 
 

@@ -26,7 +26,7 @@ from scene import (
 from textual.widgets import Input
 
 from monitor.protocol import frames
-from monitor.protocol.rows import ExecutorRow, LockRow, LoopStaticRow, SwallowedCancelRow, WaiterRow
+from monitor.protocol.rows import ExecutorRow, LockRow, LoopRow, LoopStaticRow, SwallowedCancelRow, WaiterRow
 from monitor.sources.base import Status
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -148,7 +148,7 @@ async def troubled(driver: Driver) -> None:
     )
     late = events()[-1]
     await driver.tick(
-        tick(25, probe=probe, left=12_000, loops=[(1, 2_300_000, 3_000_000, 40, 12, 26_000, 4, 2_310_000)]),
+        tick(25, probe=probe, left=12_000, loops=[LoopRow(1, 2_300_000, 3_000_000, 40, 12, 26_000, 4, 2_310_000)]),
         frames.Event(seq=40, at=late.at + 9_000_000, kind="notice", text="the probe says [/x]"),
     )
 

@@ -41,6 +41,11 @@ else:
         kw_only=True,
     )
 
+OPTIONAL = frozenset(
+    name for row in (TaskStaticRow, TaskRow) for name in row.__struct_fields__[::-1][: len(row.__struct_defaults__)]
+)
+"""Columns that an older recording may lack: the fields of the rows that have a default."""
+
 DIFFERENCES = frozenset({"id", "born", "counted", "seen", "since", "measured"})
 """Columns that hold differences to the entry before, which compress well."""
 

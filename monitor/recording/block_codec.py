@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from monitor.errors import LooptopError
-from monitor.protocol import frames
+from monitor.protocol import frames, keyframes
 from monitor.protocol.frames import Event, Frame
 from monitor.protocol.keyframes import History, Keyframe
 from monitor.protocol.rows import Int
@@ -76,7 +76,8 @@ def keyframe(data: bytes) -> Keyframe:
     count = len(columns.seen)
     rare = [*(number for number, _ in columns.shares), *(row.id for row in columns.waits)]
     dense = (name for name in columns.__struct_fields__ if name not in ("shares", "waits"))
-    if any(len(getattr(columns, name)) != count for name in dense) or not all(0 <= number < count for number in rare):
+    lengths = (len(getattr(columns, name)) or count * (name in keyframes.OPTIONAL) for name in dense)
+    if any(length != count for length in lengths) or not all(0 <= number < count for number in rare):
         raise Damaged("a keyframe does not fit together")
     return found
 

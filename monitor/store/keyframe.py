@@ -150,7 +150,8 @@ def _tasks(columns: keyframes.TaskColumns, tables: Tables, version: int) -> list
         column = _sums(found) if name in keyframes.DIFFERENCES else found
         values[name] = column if decoded is None else [decoded(value, tables) for value in column]
     count = len(values["id"])
-    if None in values["id"] or any(len(column) != count for column in values.values()):
+    lengths = [len(column) for name, column in values.items() if column or name not in keyframes.OPTIONAL]
+    if None in values["id"] or any(length != count for length in lengths):
         raise ValueError("the columns of the tasks do not fit together")
     flags, unmeasured = values.pop("flags"), values.pop("unmeasured")
     values["born_before_attach"] = [bool(each & protocol.BORN_BEFORE_ATTACH) for each in flags]

@@ -30,6 +30,7 @@ TASK_KEYS = [
     "creation_site",
     "origin",
     "await_stack",
+    "at",
     "waiting_on",
     "exception",
     "born_before_attach",
@@ -84,6 +85,7 @@ def test_a_task_that_was_counted_from_its_birth(tasks):
             {"file": "/srv/app.py", "line": 10, "function": "main"},
             {"file": "/usr/lib/python3.11/asyncio/locks.py", "line": 115, "function": "acquire"},
         ],
+        "at": None,
         "waiting_on": {"kind": "lock", "repr": "Lock(locked)", "holder": 2},
         "exception": None,
         "born_before_attach": False,
@@ -113,7 +115,7 @@ def test_nothing_is_known_of_a_task_that_has_not_stepped_since_it_is_counted(tas
 def test_details_that_nobody_asked_for_are_null():
     store = apply(Store(), hello(), static(), tick())
     task = objects.task_object(store.tasks[1], store)
-    for key in ("awaited_by", "origin", "await_stack", "waiting_on"):
+    for key in ("awaited_by", "origin", "await_stack", "at", "waiting_on"):
         assert task[key] is None
 
 

@@ -88,6 +88,12 @@ def test_rows_of_tasks_and_loops_that_nobody_introduced(store):
 def test_waits_and_details(store):
     apply(store, tick(waits=[[1, "lock", "Lock(locked)"], [2, None, None]]))
     assert (store.tasks[1].wait_kind, store.tasks[1].wait_text) == ("lock", "Lock(locked)")
+    assert store.tasks[1].at is None  # a probe or a recording from before it was sent
+    apply(store, tick(waits=[[1, "lock", "Lock(locked)", 2, "of a newer probe"]]))
+    assert (store.tasks[1].at.file, store.tasks[1].at.line) == ("/srv/app.py", 42)
+    again = Store()
+    again.apply(store.keyframe())
+    assert [(t.at, t.wait_kind) for t in again.tasks.values()] == [(t.at, t.wait_kind) for t in store.tasks.values()]
     apply(store, tick(detail=DETAILS[2]))
     detail = store.details[3]
     assert detail.waiting_on.kind == "sleep"

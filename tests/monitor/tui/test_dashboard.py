@@ -22,7 +22,7 @@ from scene import (
 from textual.events import Key
 
 from monitor.protocol import frames
-from monitor.protocol.rows import LoopStaticRow
+from monitor.protocol.rows import BlockedRow, LoopRow, LoopStaticRow, TaskRow
 from monitor.sources.base import Status
 from monitor.tui.base.keys import APART, KEYS, SCOPES, by_id
 from monitor.tui.dialogs.confirm import ConfirmScreen
@@ -45,8 +45,10 @@ def row(driver: Driver, task_id: int) -> int:
 
 def busier(task_id: int, step: int) -> frames.Tick:
     """A tick in which one task has become by far the busiest."""
-    rows = [(number, 2, steps, 90_000_000 if number == task_id else busy, *rest)
-            for number, _, steps, busy, *rest in tick(step).tasks]  # fmt: skip
+    rows = [
+        msgspec.structs.replace(row, state=2, busy=90_000_000 if row.id == task_id else row.busy)
+        for row in tick(step).tasks
+    ]
     return tick(step, tasks=rows)
 
 
@@ -597,7 +599,9 @@ async def test_nothing_is_painted_when_nothing_changes() -> None:
         table(driver).refresh = lambda *regions, **_: asked.append(regions)  # type: ignore[method-assign,assignment,misc,return-value]
         await driver.tick(seconds=0)
         assert asked == []
-        await driver.tick(tick(25, tasks=[(17, 2, 1_000, 1_600_000, 0, 251_000)], at=START + 66_000_000), seconds=0)
+        await driver.tick(
+            tick(25, tasks=[TaskRow(17, 2, 1_000, 1_600_000, 0, 251_000)], at=START + 66_000_000), seconds=0
+        )
         assert len(asked) == 1, "only the row that changed"
 
 
@@ -640,8 +644,8 @@ def test_every_action_of_the_key_table_exists() -> None:
 def blocked(step: int, seconds: float, *, at_least: bool, running: int | None, stack: list[int]) -> frames.Tick:
     """A tick in which the loop is blocked at a line of the scene."""
     us = int(seconds * 1e6)
-    loops = [(1, us, step * 90_000 + us, 3, 12, step * 1_050, running, us)]
-    return tick(step, loops=loops, blocked=[(1, at_least, 0, stack, len(stack) - 1)])
+    loops = [LoopRow(1, us, step * 90_000 + us, 3, 12, step * 1_050, running, us)]
+    return tick(step, loops=loops, blocked=[BlockedRow(1, at_least, 0, stack, len(stack) - 1)])
 
 
 async def test_a_loop_that_was_blocked_before_is_named_everywhere() -> None:

@@ -12,6 +12,7 @@ from .base import sites
 from .base.owned_fds import LostError
 from .base.settings import Settings, text_of, warn
 from .base.sites import Tables
+from .flame.flames import Flames
 from .hooks import install
 from .hooks.fork_warning import Hush
 from .hooks.loops import Loops
@@ -62,12 +63,18 @@ class Probe:
         self.signs = Signs(self.loops, tables, self.watchdog)
         self.unawaited = Unawaiteds()
         self.memory = Memory(settings, self.clock, self.journal, tables)
-        self.hush = Hush(lambda: (self.watchdog.ids, 1 + self.watchdog.starting))
+        self.flames = Flames(tables)
+        self.hush = Hush(self._threads)
         self.counting = Counting(self.registry, self.loops, self.sampler, self.watchdog, self.events, self.unawaited)
         self.tasks = TaskControl(settings, self.sampler)
         self.server = Server(self)
         self.demand = Demand(settings, self.server.viewers, self.watchdog)
         self.facts = Facts(self.counting, self.events, self.registry, self.server.viewers)
+
+    def _threads(self) -> tuple[list[int], int]:
+        """The kernel's ids of threads that are or were the probe's, and how many more there are."""
+        on_loop = self.flames.on_loop
+        return [*self.watchdog.ids, *on_loop.ids], 1 + self.watchdog.starting + on_loop.starting
 
     # Start and end
 
@@ -134,7 +141,7 @@ class Probe:
     def _take_out(self) -> None:
         self._alive = False
         for part in (
-            self.counting.stop,
+            self._stop_counting,
             self.hush.end,
             self.registry.remove_all,
             self.server.close,
@@ -158,6 +165,7 @@ class Probe:
         self._alive = False
         install.state.watching = False
         self.hush.end()
+        self.flames.forked()
         self.registry.remove_all()
         self.server.close()
         self.memory.close(forked=True)
@@ -172,12 +180,17 @@ class Probe:
         if demand.wants_counting():
             demand.apply()
             self.counting.start()
+            self.flames.adapt(*demand.flames())
         else:
-            self.counting.stop()
+            self._stop_counting()
         if not demand.wants_findings():
             self.signs.stop()
         self.memory.viewers_changed(viewer.session for viewer in self.server.viewers)
         demand.follow_details(self.tasks.record_of)
+
+    def _stop_counting(self) -> None:
+        self.flames.adapt(0, wait=False)
+        self.counting.stop()
 
     def woken(self) -> None:
         """The probe's thread has the GIL again."""
@@ -213,11 +226,14 @@ class Probe:
             self._look(now, self.demand.sessions())
 
     def _look(self, now: float, sessions: list[Session]) -> None:
-        changes = self.counting.collect(now)
+        changes = self.counting.collect(now, self.flames.longest_without_look())
         self.memory.seen(now, *self.counting.totals())
         for session in sessions:
             session.merge(changes)
-        self.counting.note_cpu()
+        drained, waits = self.flames.collect(now, changes)
+        for session in sessions:
+            session.flame.take(drained, waits, self.flames.waiting.late)
+        self.counting.note_cpu(self.flames.on_loop.cpu)
 
     def notice(self, text: str) -> None:
         """Sends one line to every viewer; may be called from any thread."""

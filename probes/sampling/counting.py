@@ -108,9 +108,9 @@ class Counting:
         """
         return self._next_look if self.on else self.next_prune
 
-    def collect(self, now: float) -> Changes:
-        """Takes what hooks and watchdog recorded since the last call."""
-        self._next_look = now + self.longest_without_look
+    def collect(self, now: float, longest: float | None = None) -> Changes:
+        """Takes what hooks and watchdog recorded since the last call; the next is due in `longest` seconds."""
+        self._next_look = now + min(self.longest_without_look, longest or self.longest_without_look)
         self.collect_events()
         changes = self._sampler.look()
         while self._watchdog.caught:
@@ -137,9 +137,9 @@ class Counting:
         records = [record for _, record in self._loops.all()]
         return sum(record.steps for record in records), sum(record.busy for record in records)
 
-    def note_cpu(self) -> None:
-        """Reads what this thread, the probe's, has cost so far."""
-        self._cpu = thread_time()
+    def note_cpu(self, others: float = 0.0) -> None:
+        """Reads what this thread, the probe's, has cost so far; `others` are seconds of further threads of it."""
+        self._cpu = thread_time() + others
 
     def cpu_time(self) -> float:
         """Seconds of CPU of the probe's threads."""

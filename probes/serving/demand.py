@@ -66,6 +66,11 @@ class Demand:
         """Whether a viewer asked for the observations behind findings."""
         return any(session.watch.findings for session in self.sessions())
 
+    def flames(self) -> tuple[int, bool]:
+        """Samples a second for flame graphs, and whether the stacks of waiting tasks are wanted."""
+        watches = [session.watch for session in self.sessions()]
+        return max((watch.flame for watch in watches), default=0), any(watch.flame_wait for watch in watches)
+
     def follow_details(self, record_of: Callable[[int | None], TaskRecord | None]) -> None:
         """Keeps a histogram for each task that a viewer has open, and drops it when the last one closes it."""
         wanted: dict[int, TaskRecord] = {}

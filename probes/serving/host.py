@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from ..base.settings import Settings
+    from ..flame.flames import Flames
     from ..hooks.loops import Loops
     from ..inspection.sync_scan import Signs
     from ..memory.requests import Memory
@@ -34,6 +35,7 @@ class Host(Protocol):
     watchdog: Watchdog
     tasks: TaskControl
     facts: Facts
+    flames: Flames
 
     def viewers_changed(self) -> None:
         """Adapts what is collected to what the viewers look at now."""

@@ -20,6 +20,7 @@ from ..inspection import detail
 from ..sampling import rows
 from . import task_query
 from .encoder import PIECE, Encoder
+from .flame_rows import FlameRows
 from .subscription import Watch
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Session:
         self._process_due = 0.0
         self.detailed: TaskRecord | None = None
         self.told_tracing = False
+        self.flame = FlameRows(self.watch)
         self._signs_told = 0
 
     # Input
@@ -184,6 +186,9 @@ class Session:
         self._sites -= told
         tick["sites"] = [rows.site_row(counts[site]) for site in told if site in counts]
         self._look_closer(tick)
+        flame = self.flame.rows(self._probe.flames.why_not)
+        if flame is not None:
+            tick["flame"] = flame
         second = now >= self._process_due
         if second:
             self._process_due = now + 1.0

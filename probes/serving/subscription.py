@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..base.validation import BadRequestError, flag, number, text
+from ..flame.on_loop import LEAST_HZ, MOST_HZ
 from .task_query import order
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Watch:
         self.locals = False
         self.memory = False
         self.findings = False
+        self.flame = 0
+        self.flame_wait = False
 
     def update(self, frame: dict[str, Any]) -> None:
         """Applies the fields of a frame. Raises BadRequestError and changes nothing if one is invalid."""
@@ -62,6 +65,11 @@ def _events(frame: dict[str, Any], name: str) -> bool | frozenset[str]:
     return frozenset(kinds)
 
 
+def _flame(frame: dict[str, Any], name: str) -> int:
+    hz = int(number(frame, name, 0, MOST_HZ))
+    return max(hz, LEAST_HZ) if hz else 0
+
+
 def _first(frame: dict[str, Any], name: str) -> dict[str, Any]:
     first = frame[name]
     if not isinstance(first, dict):
@@ -83,4 +91,6 @@ _FIELDS: dict[str, Callable[[dict[str, Any], str], Any]] = {
     "locals": flag,
     "memory": flag,
     "findings": flag,
+    "flame": _flame,
+    "flame_wait": flag,
 }

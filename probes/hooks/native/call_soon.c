@@ -155,6 +155,7 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
     }
     clock = (LoopClock *)clock_object;
     clock->nested = 0.0; /* of a step that was not timed */
+    clock->callback = callback;
     clock->started = started = now();
     result = call_with(callback, self->arguments);
     elapsed = now() - started;

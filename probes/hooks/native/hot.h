@@ -7,6 +7,7 @@
  * call_soon.c    the hooks of call_soon: when a callback was made ready, who cancelled what it waited for
  * step.c         the hook of Handle._run: steps and ends of tasks
  * reraise.c      an exception of a callback, raised again in asyncio's own code
+ * flame.c        samples of what the threads of loops run, read without the GIL
  * module.c       the state, its attributes, and learning where asyncio keeps what
  *
  * The stable ABI of 3.11: one file for every CPython from there on. Six functions are used beyond it, which every
@@ -82,6 +83,7 @@ typedef struct {
     double started, busy, nested;
     int64_t steps;
     char followed; /* asyncio's own code runs the loop, and says when it stops */
+    PyObject *callback; /* borrowed, and only read by flame.c: that of `started`, which is set after it */
 } LoopClock;
 
 typedef struct {
@@ -210,6 +212,11 @@ PyObject *foreign_call_soon(PyObject *op, PyObject *const *args, size_t nargsf, 
 
 /* create_task.c */
 PyObject *create_task(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names);
+
+/* flame.c */
+#ifdef __linux__
+extern PyType_Spec sampler_spec;
+#endif
 
 /* hook.c */
 extern PyType_Spec hook_spec;

@@ -401,6 +401,12 @@ static PyObject *make_state(PyObject *module, PyObject *args) {
         PyModule_AddObjectRef(module, "LoopClock", (PyObject *)self->clock_type) < 0 ||
         PyModule_AddObjectRef(module, "SiteCounts", (PyObject *)self->counts_type) < 0)
         goto failed;
+#ifdef __linux__
+    static PyTypeObject *sampler_type;
+    if (make_type_once(&sampler_type, &sampler_spec) == NULL ||
+        PyModule_AddObjectRef(module, "Sampler", (PyObject *)sampler_type) < 0)
+        goto failed;
+#endif
     Py_DECREF(base);
     Py_DECREF(state_type);
     return (PyObject *)self;

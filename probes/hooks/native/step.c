@@ -269,6 +269,7 @@ PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
     }
     clock = (LoopClock *)clock_object;
     clock->nested = 0.0; /* of a step that was not timed */
+    clock->callback = callback;
     clock->started = started = now();
     /* A handle that was made in debug mode runs in asyncio's own `_run`: stacks are kept then, with its frame. */
     if (LIKELY(hook->asyncios && Py_TYPE(context) == &PyContext_Type && SLOT(handle, state, SOURCE) == Py_None)) {

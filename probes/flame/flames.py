@@ -1,0 +1,59 @@
+"""What is collected for flame graphs, and for whom: samples of what loops run, stacks of the tasks that wait."""
+
+from __future__ import annotations
+
+from _thread import start_new_thread
+from typing import TYPE_CHECKING
+
+from ..hooks import install
+from .on_loop import Drained, OnLoop
+from .waiting import EVERY, Waiting
+
+if TYPE_CHECKING:
+    from ..base.sites import Tables
+    from ..sampling.sampler import Changes
+    from .waiting import Key
+
+PERIOD = 1.0
+"""Seconds of waiting that are sent at once."""
+
+
+class Flames:
+    """Used by the probe's thread."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.on_loop = OnLoop(tables)
+        self.waiting = Waiting(tables)
+        self._waits_due = 0.0
+
+    @property
+    def why_not(self) -> str:
+        """Why no samples of what runs are taken although a viewer wants some."""
+        return self.on_loop.why_not
+
+    def adapt(self, hz: int, wait: bool) -> None:
+        """Collects as much as the most demanding viewer asks for; nothing for 0 and False."""
+        self.on_loop.sample(hz, start_new_thread)
+        self.waiting.switch(wait, list(install.records.values()) if wait and not self.waiting.on else ())
+
+    def collect(self, now: float, changes: Changes) -> tuple[Drained | None, dict[Key, tuple[int, int]]]:
+        """Samples since the last call, and what tasks have waited: microseconds, and tasks there now."""
+        drained = self.on_loop.look()
+        self.on_loop.restart_if_full(start_new_thread)
+        waits: dict[Key, tuple[int, int]] = {}
+        if self.waiting.on:
+            self.waiting.merge(changes)
+            self.waiting.look(now)
+            if now >= self._waits_due:
+                self._waits_due = now + PERIOD
+                waits = self.waiting.take(now)
+        return drained, waits
+
+    def longest_without_look(self) -> float | None:
+        """Seconds between two calls of `collect` at most; None: as usual."""
+        return EVERY if self.waiting.on else None
+
+    def forked(self) -> None:
+        """In a child after fork: no thread of ours lives here."""
+        self.on_loop.forked()
+        self.waiting.switch(False)

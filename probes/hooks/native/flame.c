@@ -1,0 +1,701 @@
+/* Samples of what the threads of loops run, for flame graphs: taken by a thread that never asks for the GIL.
+ *
+ * A sampler that takes the GIL finds the program where it lets go of it. This one reads the interpreter's frames while
+ * they change. It reads all memory but its own through the kernel (`process_vm_readv` of this very process, or
+ * /proc/self/mem where a seccomp filter is on): an address that has gone is an error there, never a fault. No object
+ * is touched, and names are copied the first time that a code object is seen.
+ *
+ * Where the interpreter keeps what is learnt by looking for known values, and checked against two frames; a Python
+ * that is laid out otherwise is refused. One read of a LoopClock says which callback runs, before and after the walk.
+ */
+#include "hot.h"
+
+#ifdef __linux__
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+BEYOND PyThreadState *PyInterpreterState_ThreadHead(PyInterpreterState *interpreter);
+BEYOND PyThreadState *PyThreadState_Next(PyThreadState *thread);
+BEYOND unsigned long PyThread_get_thread_ident(void);
+
+#define MOST_LOOPS 16
+#define MOST_FRAMES 190  /* of one sample, the innermost */
+#define ROOM 32768       /* words of one buffer */
+#define CODES 8192       /* remembered by address; a power of two */
+#define MOST_STRING 1024 /* bytes */
+#define MOST_TABLE 16384
+#define FRAME_WORDS 9
+#define CODE_WORDS 32
+#define TRIES 3
+#define PROBED 512 /* bytes of a thread state that are looked through */
+#define STOPS 8
+
+typedef struct {
+    int64_t id;
+    uintptr_t clock, thread_state;
+    uint64_t thread;
+    int clocked; /* the hooks see all of its callbacks */
+} Loop;
+
+typedef struct {
+    uintptr_t code, filename, qualname, table;
+    uint32_t line, number;
+} Code;
+
+typedef struct {
+    uint64_t *words;
+    Py_ssize_t used;
+} Buffer;
+
+typedef struct {
+    uintptr_t code, instruction;
+} Frame;
+
+enum { SAMPLE = 1, CODE = 2, IDLE = 3 };
+enum { TO_THE_LOOP = 1, TO_THE_ROOT = 2, CUT = 3 };
+
+typedef struct {
+    PyObject_HEAD
+    State *state;
+    PyObject *kept; /* objects whose addresses are used */
+    pthread_mutex_t lock;
+    Loop loops[MOST_LOOPS];
+    int count, memory, stop_count;
+    uintptr_t stops[STOPS], code_type;
+    /* learnt */
+    Py_ssize_t thread_id, current, via, frame_code, frame_previous, frame_instruction;
+    Py_ssize_t code_start, code_filename, code_qualname, code_table, code_line;
+    Py_ssize_t ascii_data, wide_data;
+    int kind_shift;
+    /* shared with the thread, under the lock */
+    Buffer now, other;
+    int64_t looks, lost, torn, cpu;
+    /* the thread's own */
+    Code *codes;
+    uint32_t numbers;
+    int known;
+    Frame frames[MOST_FRAMES];
+    uint64_t scratch[MOST_FRAMES];
+    char blob[MOST_TABLE];
+    uint64_t random;
+    double interval;
+    int stopped;
+} Sampler;
+
+/* Reading */
+
+static int safe_read(Sampler *self, uintptr_t address, void *into, size_t size) {
+    if (self->memory >= 0)
+        return pread(self->memory, into, size, (off_t)address) == (ssize_t)size ? 0 : -1;
+    struct iovec here = {into, size}, there = {(void *)address, size};
+    return syscall(SYS_process_vm_readv, (long)getpid(), &here, 1L, &there, 1L, 0L) == (long)size ? 0 : -1;
+}
+
+static int read_word(Sampler *self, uintptr_t address, uintptr_t *word) {
+    return safe_read(self, address, word, sizeof(*word));
+}
+
+static uintptr_t untagged(uint64_t word) { return (uintptr_t)word & ~(uintptr_t)7; }
+
+static int64_t nanoseconds(void) {
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (int64_t)at.tv_sec * 1000000000 + at.tv_nsec;
+}
+
+/* The task whose step a callback is, else 0. */
+static uintptr_t task_of(Sampler *self, uintptr_t callback) {
+    State *state = self->state;
+    uintptr_t words[4], task;
+    if (callback == 0 || safe_read(self, callback, words, sizeof(words)) < 0)
+        return 0;
+    if (words[1] == (uintptr_t)state->first_step_type)
+        return read_word(self, callback + (uintptr_t)state->first_step_offset, &task) < 0 ? 0 : task;
+    if (words[1] == (uintptr_t)&PyCFunction_Type || words[1] == (uintptr_t)&PyMethod_Type)
+        return words[3];
+    return 0;
+}
+
+/* The id of the record of a task, 0 where there is none; see find() in table.c, of which this is the reading twin. */
+static int64_t id_of(Sampler *self, uintptr_t task) {
+    Records records;
+    uint64_t entry;
+    Fields fields;
+    uintptr_t record, referent;
+    Py_ssize_t place, mask;
+    int steps;
+    if (task == 0 || safe_read(self, (uintptr_t)self->state->records, &records, sizeof(records)) < 0 ||
+        records.size < 2 || records.shift < 1 || records.shift > 63)
+        return 0;
+    mask = records.size - 1;
+    place = (Py_ssize_t)(((uint64_t)(int64_t)task * UINT64_C(0x9E3779B97F4A7C15)) >> records.shift);
+    for (steps = 0; steps < 64; steps++, place = (place + 1) & mask) {
+        if (safe_read(self, (uintptr_t)(records.entries + place), &entry, sizeof(entry)) < 0 || entry == 0)
+            return 0;
+        record = (uintptr_t)(entry & (UINT64_MAX >> 16));
+        if (safe_read(self, record + (uintptr_t)fields_offset, &fields, sizeof(fields)) < 0)
+            return 0;
+        if ((uintptr_t)fields.key != task)
+            continue;
+        if (read_word(self, record + (uintptr_t)referent_offset, &referent) < 0 || referent != task)
+            return 0;
+        return fields.id;
+    }
+    return 0;
+}
+
+/* Writing */
+
+static uint64_t *room_for(Sampler *self, Py_ssize_t words) {
+    uint64_t *at = self->now.words + self->now.used;
+    if (self->now.used + words > ROOM) {
+        self->lost++;
+        return NULL;
+    }
+    self->now.used += words;
+    return at;
+}
+
+/* A string or bytes object as length, with the width of a character in the upper half, and what is in it. */
+static Py_ssize_t read_text(Sampler *self, uintptr_t address, char *into, Py_ssize_t most, uint64_t *header) {
+    uintptr_t words[6];
+    uint32_t state;
+    Py_ssize_t size, data;
+    int kind;
+    if (safe_read(self, address, words, sizeof(words)) < 0 || words[1] != (uintptr_t)&PyUnicode_Type)
+        return -1;
+    state = (uint32_t)words[4];
+    kind = (int)(state >> self->kind_shift & 7);
+    if (kind != 1 && kind != 2 && kind != 4)
+        return -1;
+    data = state >> self->kind_shift & 16 ? self->ascii_data : self->wide_data;
+    size = (Py_ssize_t)words[2] * kind;
+    if (size < 0)
+        return -1;
+    if (size > most)
+        size = most;
+    if (size > 0 && safe_read(self, address + (uintptr_t)data, into, (size_t)size) < 0)
+        return -1;
+    *header = (uint64_t)kind << 32 | (uint64_t)size;
+    return size;
+}
+
+static Py_ssize_t read_bytes(Sampler *self, uintptr_t address, char *into, Py_ssize_t most, uint64_t *header) {
+    uintptr_t words[3];
+    Py_ssize_t size;
+    if (safe_read(self, address, words, sizeof(words)) < 0 || words[1] != (uintptr_t)&PyBytes_Type)
+        return -1;
+    size = (Py_ssize_t)words[2];
+    if (size < 0)
+        return -1;
+    if (size > most)
+        size = most;
+    if (size > 0 && safe_read(self, address + 32, into, (size_t)size) < 0) /* after size and hash */
+        return -1;
+    *header = (uint64_t)size;
+    return size;
+}
+
+static int write_text(Sampler *self, uintptr_t address, int is_text, Py_ssize_t most) {
+    uint64_t header, *at;
+    Py_ssize_t size = is_text ? read_text(self, address, self->blob, most, &header)
+                              : read_bytes(self, address, self->blob, most, &header);
+    Py_ssize_t words = size < 0 ? 0 : (size + 7) / 8;
+    if (size < 0 || (at = room_for(self, 1 + words)) == NULL)
+        return -1;
+    at[0] = header;
+    memcpy(at + 1, self->blob, (size_t)size);
+    return 0;
+}
+
+/* The number of a code object, whose names are written down when it is met for the first time; 0 where it is none. */
+static uint32_t number_of(Sampler *self, uintptr_t address) {
+    uint64_t words[CODE_WORDS], *at;
+    Code *code = &self->codes[(address >> 4) & (CODES - 1)], seen;
+    Py_ssize_t before = self->now.used;
+    if (safe_read(self, address, words, sizeof(words)) < 0 || words[1] != self->code_type)
+        return 0;
+    seen.code = address;
+    seen.filename = *(uintptr_t *)((char *)words + self->code_filename);
+    seen.qualname = *(uintptr_t *)((char *)words + self->code_qualname);
+    seen.table = *(uintptr_t *)((char *)words + self->code_table);
+    seen.line = *(uint32_t *)((char *)words + self->code_line);
+    if (code->number && code->code == address && code->filename == seen.filename && code->qualname == seen.qualname &&
+        code->table == seen.table && code->line == seen.line)
+        return code->number;
+    seen.number = self->numbers + 1;
+    if ((at = room_for(self, 2)) == NULL)
+        return 0;
+    at[0] = CODE;
+    at[1] = (uint64_t)seen.line << 32 | seen.number;
+    if (write_text(self, seen.filename, 1, MOST_STRING) < 0 || write_text(self, seen.qualname, 1, MOST_STRING) < 0 ||
+        write_text(self, seen.table, 0, MOST_TABLE) < 0) {
+        self->now.used = before;
+        return 0;
+    }
+    self->numbers++;
+    *code = seen;
+    return seen.number;
+}
+
+/* The frames of a thread, innermost first; how far that led, or 0. */
+static int walk(Sampler *self, Loop *loop, int *count) {
+    uintptr_t frame, words[FRAME_WORDS], thread, code;
+    int index;
+    *count = 0;
+    if (read_word(self, loop->thread_state + (uintptr_t)self->thread_id, &thread) < 0 || thread != loop->thread ||
+        read_word(self, loop->thread_state + (uintptr_t)self->current, &frame) < 0 ||
+        (self->via >= 0 && read_word(self, frame + (uintptr_t)self->via, &frame) < 0))
+        return 0;
+    while (frame != 0) {
+        if (safe_read(self, frame, words, sizeof(words)) < 0)
+            return 0;
+        code = untagged(words[self->frame_code / 8]);
+        for (index = 0; index < self->stop_count; index++)
+            if (self->stops[index] == code)
+                return TO_THE_LOOP;
+        if (*count >= MOST_FRAMES)
+            return CUT;
+        self->frames[*count] = (Frame){code, words[self->frame_instruction / 8]};
+        ++*count;
+        frame = words[self->frame_previous / 8];
+    }
+    return TO_THE_ROOT;
+}
+
+static void write_sample(Sampler *self, Loop *loop, int64_t elapsed) {
+    LoopClock before, after;
+    int tries, count, index, kept, how = 0, is_running = 0;
+    int64_t task = 0;
+    uint64_t *at;
+    for (tries = 0; tries < TRIES; tries++) {
+        if (safe_read(self, loop->clock, &before, sizeof(before)) < 0)
+            return;
+        is_running = before.started != 0.0;
+        if (!is_running && loop->clocked)
+            break;
+        task = is_running ? id_of(self, task_of(self, (uintptr_t)before.callback)) : 0;
+        how = walk(self, loop, &count);
+        if (safe_read(self, loop->clock, &after, sizeof(after)) < 0)
+            return;
+        if (how != 0 && after.started == before.started && after.callback == before.callback)
+            break;
+        how = 0;
+    }
+    if (how == 0 && (is_running || !loop->clocked)) {
+        self->torn++;
+        return;
+    }
+    if (how == 0 || (count == 0 && !is_running)) {
+        if ((at = room_for(self, 3)) != NULL) {
+            at[0] = IDLE;
+            at[1] = (uint64_t)loop->id;
+            at[2] = (uint64_t)elapsed;
+        }
+        return;
+    }
+    for (index = kept = 0; index < count; index++) {
+        uint32_t number = number_of(self, self->frames[index].code);
+        uint64_t offset = self->frames[index].instruction - self->frames[index].code - (uint64_t)self->code_start;
+        if (number != 0)
+            self->scratch[kept++] = (uint64_t)number << 32 | (offset > INT32_MAX ? UINT32_MAX : offset);
+    }
+    at = room_for(self, 4 + kept);
+    if (at == NULL)
+        return;
+    at[0] = SAMPLE | (uint64_t)is_running << 8 | (uint64_t)how << 16 | (uint64_t)kept << 32;
+    at[1] = (uint64_t)loop->id;
+    at[2] = (uint64_t)elapsed;
+    at[3] = (uint64_t)task;
+    memcpy(at + 4, self->scratch, (size_t)kept * sizeof(uint64_t));
+}
+
+/* The thread */
+
+static int64_t thread_nanoseconds(void) {
+    struct timespec at;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at);
+    return (int64_t)at.tv_sec * 1000000000 + at.tv_nsec;
+}
+
+static double next_pause(Sampler *self) {
+    /* From half to one and a half: a program that does something a hundred times a second is not always met there. */
+    self->random ^= self->random << 13;
+    self->random ^= self->random >> 7;
+    self->random ^= self->random << 17;
+    return self->interval * (0.5 + (double)(self->random >> 11) * 0x1p-53);
+}
+
+static PyObject *sampler_run(PyObject *op, PyObject *unused) {
+    Sampler *self = (Sampler *)op;
+    PyThreadState *saved;
+    saved = PyEval_SaveThread();
+    {
+        int64_t last = nanoseconds(), at;
+        while (!__atomic_load_n(&self->stopped, __ATOMIC_ACQUIRE)) {
+            int64_t pause = (int64_t)(next_pause(self) * 1e9);
+            struct timespec wait = {pause / 1000000000, pause % 1000000000};
+            int index;
+            nanosleep(&wait, NULL);
+            pthread_mutex_lock(&self->lock);
+            at = nanoseconds();
+            self->looks++;
+            for (index = 0; index < self->count; index++)
+                write_sample(self, &self->loops[index], at - last);
+            self->cpu = thread_nanoseconds();
+            pthread_mutex_unlock(&self->lock);
+            last = at;
+        }
+    }
+    PyEval_RestoreThread(saved);
+    Py_RETURN_NONE;
+}
+
+static PyObject *sampler_stop(PyObject *op, PyObject *unused) {
+    __atomic_store_n(&((Sampler *)op)->stopped, 1, __ATOMIC_RELEASE);
+    Py_RETURN_NONE;
+}
+
+/* Learning */
+
+static PyObject *refuse(const char *what) {
+    PyErr_Format(PyExc_NotImplementedError, "this Python keeps its %s where it is not known", what);
+    return NULL;
+}
+
+static int is_frame(Sampler *self, uintptr_t address, PyObject *code, int lasti, uintptr_t *previous) {
+    uintptr_t words[FRAME_WORDS];
+    if (address == 0 || address % 8 || safe_read(self, address, words, sizeof(words)) < 0 ||
+        untagged(words[self->frame_code / 8]) != (uintptr_t)code ||
+        (int64_t)(words[self->frame_instruction / 8] - (uintptr_t)code - (uintptr_t)self->code_start) != lasti)
+        return 0;
+    *previous = words[self->frame_previous / 8];
+    return 1;
+}
+
+/* The frame that calls, and the one that called that. */
+static int learn_frames(Sampler *self) {
+    static const Py_ssize_t layouts[][3] = {{0, 8, 56}, {32, 48, 56}};
+    PyFrameObject *frame = (PyFrameObject *)PyEval_GetFrame(), *back = frame == NULL ? NULL : PyFrame_GetBack(frame);
+    PyObject *inner = frame == NULL ? NULL : (PyObject *)PyFrame_GetCode(frame);
+    PyObject *outer = back == NULL ? NULL : (PyObject *)PyFrame_GetCode(back);
+    uintptr_t thread = (uintptr_t)PyThreadState_Get(), ident = (uintptr_t)PyThread_get_thread_ident();
+    uintptr_t word, through, previous;
+    Py_ssize_t offset;
+    int layout, via, found = 0;
+    self->thread_id = -1;
+    for (offset = 0; offset < PROBED && self->thread_id < 0; offset += 8)
+        if (read_word(self, thread + (uintptr_t)offset, &word) == 0 && word == ident)
+            self->thread_id = offset;
+    for (layout = 0; outer != NULL && layout < 2 && !found; layout++) {
+        self->frame_code = layouts[layout][0];
+        self->frame_previous = layouts[layout][1];
+        self->frame_instruction = layouts[layout][2];
+        for (offset = 0; offset < PROBED && !found; offset += 8) {
+            if (read_word(self, thread + (uintptr_t)offset, &word) < 0)
+                break;
+            for (via = -1; via <= 8 && !found; via += via < 0 ? 1 : 8) {
+                through = word;
+                if (via >= 0 && (word == 0 || word % 8 || read_word(self, word + (uintptr_t)via, &through) < 0))
+                    break;
+                if (is_frame(self, through, inner, PyFrame_GetLasti(frame), &previous) &&
+                    is_frame(self, previous, outer, PyFrame_GetLasti(back), &previous)) {
+                    self->current = offset;
+                    self->via = via;
+                    found = 1;
+                }
+            }
+        }
+    }
+    Py_XDECREF(inner);
+    Py_XDECREF(outer);
+    Py_XDECREF((PyObject *)back);
+    return found && self->thread_id >= 0 ? 0 : -1;
+}
+
+/* Where all of some code objects have a pointer to what an attribute of theirs is. */
+static Py_ssize_t place_in_codes(PyObject *codes, const char *name, int is_number) {
+    Py_ssize_t offset, index, step = is_number ? 4 : 8;
+    for (offset = 16; offset < CODE_WORDS * 8; offset += step) {
+        for (index = 0; index < PyTuple_Size(codes); index++) {
+            PyObject *code = PyTuple_GetItem(codes, index), *value = PyObject_GetAttrString(code, name);
+            int same = value != NULL && (is_number ? *(int32_t *)((char *)code + offset) == PyLong_AsLong(value)
+                                                   : *(PyObject **)((char *)code + offset) == value);
+            Py_XDECREF(value);
+            PyErr_Clear();
+            if (!same)
+                break;
+        }
+        if (index == PyTuple_Size(codes))
+            return offset;
+    }
+    return -1;
+}
+
+static int learn_codes(Sampler *self, PyObject *codes) {
+    PyTypeObject *type = PyTuple_Size(codes) > 0 ? Py_TYPE(PyTuple_GetItem(codes, 0)) : Py_TYPE(codes);
+    PyObject *size = PyObject_GetAttrString((PyObject *)type, "__basicsize__");
+    self->code_type = (uintptr_t)type;
+    self->code_start = size == NULL ? -1 : PyLong_AsSsize_t(size);
+    Py_XDECREF(size);
+    if (self->code_start < 64 || self->code_start > CODE_WORDS * 8)
+        return -1;
+    self->code_filename = place_in_codes(codes, "co_filename", 0);
+    self->code_qualname = place_in_codes(codes, "co_qualname", 0);
+    self->code_table = place_in_codes(codes, "co_linetable", 0);
+    self->code_line = place_in_codes(codes, "co_firstlineno", 1);
+    return self->code_filename < 0 || self->code_qualname < 0 || self->code_table < 0 || self->code_line < 0 ? -1 : 0;
+}
+
+static int learn_strings(Sampler *self) {
+    static const int shifts[] = {2, 16};
+    static const uint16_t wide[] = {0x3a9, 0x3b1, 0x3b2};
+    PyObject *plain = PyUnicode_FromString("plain text"), *other = PyUnicode_FromString("\xce\xa9\xce\xb1\xce\xb2");
+    PyObject *bytes = PyBytes_FromString("bytes");
+    Py_ssize_t offset, result = -1;
+    size_t index;
+    self->ascii_data = self->wide_data = self->kind_shift = -1;
+    for (offset = 32; plain != NULL && offset < 64 && self->ascii_data < 0; offset += 8)
+        if (memcmp((char *)plain + offset, "plain text", 11) == 0)
+            self->ascii_data = offset;
+    for (offset = 32; other != NULL && offset < 80 && self->wide_data < 0; offset += 8)
+        if (memcmp((char *)other + offset, wide, sizeof(wide)) == 0)
+            self->wide_data = offset;
+    for (index = 0; plain != NULL && other != NULL && index < 2; index++) {
+        uint32_t one = *(uint32_t *)((char *)plain + 32), two = *(uint32_t *)((char *)other + 32);
+        if ((one >> shifts[index] & 31) == (1 | 8 | 16) && (two >> shifts[index] & 31) == (2 | 8))
+            self->kind_shift = shifts[index];
+    }
+    if (bytes != NULL && memcmp((char *)bytes + 32, "bytes", 6) == 0 && self->ascii_data > 0 && self->wide_data > 0 &&
+        self->kind_shift > 0)
+        result = 0;
+    Py_XDECREF(plain);
+    Py_XDECREF(other);
+    Py_XDECREF(bytes);
+    return (int)result;
+}
+
+static int open_memory(Sampler *self, int filtered) {
+    long probe = 42, seen = 0;
+    self->memory = -1;
+    if (filtered) /* a filter may kill for a call that it does not list: a file is read by calls that every program makes */
+        self->memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    if ((filtered && self->memory < 0) || safe_read(self, (uintptr_t)&probe, &seen, sizeof(seen)) < 0 || seen != probe) {
+        PyErr_Format(PyExc_PermissionError, "this program may not read its own memory through %s",
+                     filtered ? "/proc/self/mem" : "process_vm_readv");
+        return -1;
+    }
+    return 0;
+}
+
+/* sampler(state, codes, stops, filtered): ready to run, or an error that says why not. */
+static PyObject *sampler_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    PyObject *state, *codes, *stops;
+    int filtered;
+    Py_ssize_t index;
+    Sampler *self;
+    if (!PyArg_ParseTuple(args, "OO!O!p", &state, &PyTuple_Type, &codes, &PyTuple_Type, &stops, &filtered))
+        return NULL;
+    if (PyInterpreterState_ThreadHead == NULL || PyThreadState_Next == NULL || PyThread_get_thread_ident == NULL)
+        return refuse("threads");
+    self = (Sampler *)PyType_GenericAlloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    Py_INCREF(state);
+    self->state = (State *)state;
+    self->memory = -1;
+    self->random = (uint64_t)nanoseconds() | 1;
+    self->interval = 0.01;
+    pthread_mutex_init(&self->lock, NULL);
+    self->now.words = malloc(ROOM * sizeof(uint64_t));
+    self->other.words = malloc(ROOM * sizeof(uint64_t));
+    self->codes = calloc(CODES, sizeof(Code));
+    self->kept = PyTuple_Pack(2, codes, stops);
+    if (self->now.words == NULL || self->other.words == NULL || self->codes == NULL || self->kept == NULL) {
+        PyErr_NoMemory();
+        goto failed;
+    }
+    for (index = 0; index < PyTuple_Size(stops) && index < STOPS; index++)
+        self->stops[self->stop_count++] = (uintptr_t)PyTuple_GetItem(stops, index);
+    if (open_memory(self, filtered) < 0)
+        goto failed;
+    if (learn_codes(self, codes) < 0) {
+        refuse("code objects");
+        goto failed;
+    }
+    if (learn_strings(self) < 0) {
+        refuse("strings");
+        goto failed;
+    }
+    if (learn_frames(self) < 0) {
+        refuse("frames");
+        goto failed;
+    }
+    return (PyObject *)self;
+failed:
+    Py_DECREF((PyObject *)self);
+    return NULL;
+}
+
+/* For the probe's thread */
+
+/* set_loops([(LoopRecord, id, thread, clocked)], interval) */
+static PyObject *sampler_set_loops(PyObject *op, PyObject *args) {
+    Sampler *self = (Sampler *)op;
+    PyObject *list, *clock;
+    Loop loops[MOST_LOOPS];
+    double interval;
+    int count = 0;
+    Py_ssize_t index;
+    if (!PyArg_ParseTuple(args, "O!d", &PyList_Type, &list, &interval))
+        return NULL;
+    for (index = 0; index < PyList_Size(list) && count < MOST_LOOPS; index++) {
+        PyThreadState *thread;
+        unsigned long long ident;
+        Loop *loop = &loops[count];
+        if (!PyArg_ParseTuple(PyList_GetItem(list, index), "O!LKp", self->state->clock_type, &clock, &loop->id, &ident,
+                              &loop->clocked))
+            return NULL;
+        loop->clock = (uintptr_t)clock;
+        loop->thread = (uint64_t)ident;
+        for (thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get()); thread != NULL;
+             thread = PyThreadState_Next(thread)) {
+            uintptr_t word = 0;
+            if (read_word(self, (uintptr_t)thread + (uintptr_t)self->thread_id, &word) == 0 && word == loop->thread) {
+                loop->thread_state = (uintptr_t)thread;
+                count++;
+                break;
+            }
+        }
+    }
+    pthread_mutex_lock(&self->lock);
+    memcpy(self->loops, loops, sizeof(Loop) * (size_t)count);
+    self->count = count;
+    self->interval = interval;
+    pthread_mutex_unlock(&self->lock);
+    Py_RETURN_NONE;
+}
+
+/* One of the texts of a code object: (bytes, width of a character). */
+static PyObject *take_text(uint64_t *words, Py_ssize_t *at) {
+    uint64_t header = words[(*at)++];
+    Py_ssize_t size = (Py_ssize_t)(header & UINT32_MAX);
+    PyObject *text = Py_BuildValue("(y#i)", (char *)(words + *at), size, (int)(header >> 32));
+    *at += (size + 7) / 8;
+    return text;
+}
+
+/* drain() -> ([(loop, running, task, how, ns, frames)], {number: (line, file, name, table)}, looks, lost, torn, ns of CPU). How
+ * is 0 for a loop that was found idle; frames are 64-bit words, innermost first: number of the code, offset in it. */
+static PyObject *sampler_drain(PyObject *op, PyObject *unused) {
+    Sampler *self = (Sampler *)op;
+    PyObject *samples = PyList_New(0), *codes = PyDict_New(), *item, *key;
+    int64_t looks, lost, torn, cpu;
+    Buffer taken;
+    Py_ssize_t at = 0;
+    if (samples == NULL || codes == NULL)
+        goto failed;
+    pthread_mutex_lock(&self->lock);
+    taken = self->now;
+    self->now = self->other;
+    self->now.used = 0;
+    self->other = taken;
+    looks = self->looks;
+    lost = self->lost;
+    torn = self->torn;
+    cpu = self->cpu;
+    self->looks = self->lost = self->torn = 0;
+    pthread_mutex_unlock(&self->lock);
+    while (at < taken.used) {
+        uint64_t *words = taken.words, head = words[at];
+        if ((head & 255) == CODE) {
+            uint64_t fact = words[at + 1];
+            PyObject *file, *name, *table;
+            at += 2;
+            file = take_text(words, &at);
+            name = take_text(words, &at);
+            table = take_text(words, &at);
+            key = PyLong_FromUnsignedLong((unsigned long)(fact & UINT32_MAX));
+            item = file && name && table ? Py_BuildValue("(iOOO)", (int)(fact >> 32), file, name, table) : NULL;
+            Py_XDECREF(file);
+            Py_XDECREF(name);
+            Py_XDECREF(table);
+            if (item == NULL || key == NULL || PyDict_SetItem(codes, key, item) < 0) {
+                Py_XDECREF(item);
+                Py_XDECREF(key);
+                goto failed;
+            }
+            Py_DECREF(key);
+        } else if ((head & 255) == IDLE) {
+            item = Py_BuildValue("(LiLiLy#)", (long long)words[at + 1], 0, 0LL, 0, (long long)words[at + 2], "",
+                                 (Py_ssize_t)0);
+            at += 3;
+            if (item == NULL || PyList_Append(samples, item) < 0) {
+                Py_XDECREF(item);
+                goto failed;
+            }
+        } else {
+            Py_ssize_t count = (Py_ssize_t)(head >> 32);
+            item = Py_BuildValue("(LiLiLy#)", (long long)words[at + 1], (int)(head >> 8 & 1), (long long)words[at + 3],
+                                 (int)(head >> 16 & 255), (long long)words[at + 2], (char *)(words + at + 4),
+                                 count * (Py_ssize_t)sizeof(uint64_t));
+            at += 4 + count;
+            if (item == NULL || PyList_Append(samples, item) < 0) {
+                Py_XDECREF(item);
+                goto failed;
+            }
+        }
+        Py_DECREF(item);
+    }
+    return Py_BuildValue("(NNLLLL)", samples, codes, (long long)looks, (long long)lost, (long long)torn,
+                         (long long)cpu);
+failed:
+    Py_XDECREF(samples);
+    Py_XDECREF(codes);
+    return NULL;
+}
+
+static void sampler_dealloc(PyObject *op) {
+    Sampler *self = (Sampler *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    freefunc release = PyType_GetSlot(type, Py_tp_free);
+    if (self->memory >= 0)
+        close(self->memory);
+    pthread_mutex_destroy(&self->lock);
+    free(self->now.words);
+    free(self->other.words);
+    free(self->codes);
+    Py_XDECREF(self->kept);
+    Py_XDECREF((PyObject *)self->state);
+    release(op);
+    Py_DECREF((PyObject *)type);
+}
+
+static PyMethodDef sampler_methods[] = {
+    {"run", sampler_run, METH_NOARGS, "The body of the thread: samples until `stop`, without the GIL."},
+    {"stop", sampler_stop, METH_NOARGS, "Ends `run` within one interval and a half."},
+    {"set_loops", sampler_set_loops, METH_VARARGS, "Which loops are sampled, and how often."},
+    {"drain", sampler_drain, METH_NOARGS, "What was sampled since the last call."},
+    {NULL},
+};
+static PyType_Slot sampler_slots[] = {
+    {Py_tp_new, sampler_new},
+    {Py_tp_methods, sampler_methods},
+    {Py_tp_dealloc, sampler_dealloc},
+    {0, NULL},
+};
+PyType_Spec sampler_spec = {
+    .name = "probes.hooks._native.Sampler",
+    .basicsize = sizeof(Sampler),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = sampler_slots,
+};
+#endif

@@ -1,0 +1,209 @@
+"""Samples for flame graphs: shares that a program plants come out, under the task that ran; waits by their stacks."""
+
+from collections import defaultdict
+
+import pytest
+from interpreters import VERSIONS, find_python
+from watched import Program
+
+PLANTED = """
+    import asyncio, os, sys, time
+
+    def burn(seconds):
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            pass
+
+    def half(seconds):
+        burn(seconds)
+
+    def third(seconds):
+        burn(seconds)
+
+    def fifth(seconds):
+        burn(seconds)
+
+    class Worker:
+        async def deep(self, work, share, io):
+            await self.step(work, share, io)
+
+        async def step(self, work, share, io):
+            for step in (0.2e-3, 0.3e-3, 0.5e-3):
+                work(step * share)
+                if io == "io":
+                    os.stat("/")
+                    await asyncio.sleep(0)
+                    os.write(PIPE, b"x")
+                else:
+                    await asyncio.sleep(0)
+
+    async def plain(io):
+        worker = Worker()
+        while True:
+            await worker.deep(half, 1.0, io)
+            await worker.deep(third, 0.6, io)
+            await worker.deep(fifth, 0.4, io)
+
+    def down(depth):
+        if depth:
+            return down(depth - 1)
+        burn(0.3)
+
+    async def recursion():
+        while True:
+            await asyncio.sleep(0.05)
+            down(900)
+
+    async def main():
+        print("ready", flush=True)
+        if sys.argv[1] == "waiting":
+            await asyncio.gather(*(one() for _ in range(20)), *(two() for _ in range(10)), nap())
+        elif sys.argv[1] == "recursion":
+            await asyncio.create_task(recursion())
+        else:
+            await asyncio.create_task(plain(sys.argv[1]))
+
+    async def one():
+        await inner()
+
+    async def inner():
+        await asyncio.Event().wait()
+
+    async def two():
+        await asyncio.get_running_loop().create_future()
+
+    async def nap():
+        while True:
+            await asyncio.sleep(0.01)
+
+    PIPE = os.open("/dev/null", os.O_WRONLY)
+    if sys.argv[2] == "uvloop":
+        import uvloop
+        uvloop.run(main())
+    else:
+        asyncio.run(main())
+"""
+
+
+def python(version):
+    found = find_python(version)
+    if found is None:
+        pytest.skip(f"no Python {version} here")
+    return found
+
+
+def flames(viewer, part):
+    """Rows of all ticks so far, with names: (group, functions outermost first) to seconds."""
+    found = defaultdict(float)
+    for frame in viewer.frames:
+        for row in (frame.get("flame") or {}).get(part, ()):
+            group, sites, microseconds = row[-4:-1] if part == "on_loop" else row[:3]
+            found[viewer.strings[group], tuple(viewer.site(site)[2] for site in sites)] += microseconds * 1e-6
+    return found
+
+
+def shares(viewer):
+    total = defaultdict(float)
+    for (_, functions), seconds in flames(viewer, "on_loop").items():
+        for name in ("half", "third", "fifth"):
+            if name in functions:
+                total[name] += seconds
+    return {name: round(100 * seconds / sum(total.values()), 1) for name, seconds in total.items()}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("io", ["no", "io"])
+def test_planted_shares_come_out(tmp_path, version, io):
+    with Program(PLANTED, io, "asyncio", folder=tmp_path, python=python(version)) as program:
+        program.expect("ready")
+        with program.viewer(flame=1000) as viewer:
+            viewer.until(lambda: sum(flames(viewer, "on_loop").values()) > 4.0, "four seconds of samples")
+            found = shares(viewer)
+            assert found["half"] == pytest.approx(50, abs=5), found
+            assert found["third"] == pytest.approx(30, abs=5), found
+            assert found["fifth"] == pytest.approx(20, abs=5), found
+            groups = defaultdict(float)
+            for (group, functions), seconds in flames(viewer, "on_loop").items():
+                groups[group] += seconds
+                if "burn" in functions:
+                    assert functions[:3] == ("plain", "Worker.deep", "Worker.step"), functions
+            assert groups["plain"] > 0.95 * sum(groups.values()), groups
+            rows = [row for frame in viewer.frames for row in (frame.get("flame") or {}).get("on_loop", ())]
+            tasks = {row[0] for row in rows if viewer.strings[row[1]] == "plain"}
+            assert {viewer.facts[task]["coro"] for task in tasks} == {viewer.named("Task-2")["coro"]}
+            lines = {viewer.site(row[2][0])[1] for row in rows if viewer.strings[row[1]] == "plain"}
+            source = (tmp_path / "program.py").read_text().splitlines()
+            assert {source[line - 1].strip()[:17] for line in lines} <= {"await worker.deep", "while True:"}
+
+
+def test_deep_recursion_is_cut_and_stays_with_its_task(tmp_path):
+    with Program(PLANTED, "recursion", "asyncio", folder=tmp_path) as program:
+        program.expect("ready")
+        with program.viewer(flame=100) as viewer:
+
+            def deep():
+                return [functions for _, functions in flames(viewer, "on_loop") if functions[-1:] == ("burn",)]
+
+            functions = viewer.until(deep, "samples of the recursion")[0]
+            assert functions[0] == "(deeper than is read)"
+            assert functions[-2] == "down"
+            assert 150 < len(functions) <= 200
+            assert max(viewer.sizes) < 1 << 20
+            task = viewer.named("Task-2")["id"]
+            rows = [row for frame in viewer.frames for row in (frame.get("flame") or {}).get("on_loop", ())]
+            assert {row[0] for row in rows if len(row[2]) > 150} == {task}
+
+
+def test_waits_are_weighted_by_time(tmp_path, python):
+    with Program(PLANTED, "waiting", "asyncio", folder=tmp_path, python=python) as program:
+        program.expect("ready")
+        with program.viewer(flame_wait=True, rate=4) as viewer:
+            viewer.until(lambda: sum(flames(viewer, "waiting").values()) > 120, "two minutes of waiting")
+            by_stack = defaultdict(float)
+            for (_, functions), seconds in flames(viewer, "waiting").items():
+                by_stack[functions] += seconds
+            ones = by_stack["one", "inner", "Event.wait"]
+            twos = by_stack["two",]
+            naps = by_stack["nap", "sleep"]
+            assert ones / twos == pytest.approx(2, rel=0.05), by_stack
+            assert naps <= twos / 5, by_stack
+            viewer.watch(flame_wait=False)
+            viewer.ticks(2)
+            before = len(viewer.frames)
+            viewer.ticks(3)
+            assert not any(frame.get("flame") for frame in viewer.frames[before:])
+
+
+def test_without_the_hooks_in_c_the_reason_is_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOOPTOP_PURE", "1")
+    with Program(PLANTED, "no", "asyncio", folder=tmp_path) as program:
+        program.expect("ready")
+        with program.viewer(flame=100) as viewer:
+            found = viewer.until(
+                lambda: [frame["flame"] for frame in viewer.frames if frame.get("flame")], "the reason why not"
+            )[0]
+            assert found["why_not"] == "samples need the hooks in C, which are not used here (LOOPTOP_PURE is set)"
+
+
+def test_lines_of_a_copied_table_are_those_of_the_code():
+    import inspect
+    import json.decoder
+    import textwrap
+    import types
+
+    from probes.base import sites
+    from probes.flame.line_table import line_at
+
+    def every(code):
+        yield code
+        for constant in code.co_consts:
+            if isinstance(constant, types.CodeType):
+                yield from every(constant)
+
+    checked = 0
+    for module in (json.decoder, inspect, textwrap):
+        for code in every(compile(inspect.getsource(module), module.__file__, "exec")):
+            for unit in range(0, len(code.co_code) // 2, 3):
+                assert line_at(code.co_linetable, code.co_firstlineno, unit) == sites.line_of(code, 2 * unit)
+                checked += 1
+    assert checked > 5000

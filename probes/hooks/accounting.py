@@ -26,6 +26,7 @@ from .records import (
     is_cancelled,
     start_counting,
     task_name,
+    tracebacks,
 )
 
 if TYPE_CHECKING:
@@ -250,23 +251,24 @@ def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
     record.outcome = (
         protocol.FAILED if error is not None else protocol.CANCELLED if is_cancelled(task) else protocol.DONE
     )
-    if state.named < MOST_NAMED or error is not None:
+    counts = site_aggregates.get(record.code, record.lasti)
+    if state.named < MOST_NAMED if error is None else counts is None or counts.flood != id(type(error)):
         state.named += 1
         tell_end(record, task, error)
-    elif record.steps_reported < 0 and not record.dirty and record.counted is None:
-        # No viewer knows this task, and enough ends are reported by name already: only its site counts it.
-        counts = site_aggregates.get(record.code, record.lasti)
-        if counts is not None:
-            counts.born += 1
-            counts.ended += 1
-            counts.untold += 1
-            counts.busy += record.busy
-            counts.steps += record.steps
-            if record.outcome == protocol.CANCELLED:
-                counts.cancelled += 1
-            if record.loop is not None:
-                record.loop.steps += record.steps
-            record.dirty = True
+    elif counts is not None and record.steps_reported < 0 and not record.dirty and record.counted is None:
+        # No viewer has heard of it, and those that are told by name are enough: it need not even be kept.
+        counts.born += 1
+        counts.ended += 1
+        counts.untold += 1
+        counts.busy += record.busy
+        counts.steps += record.steps
+        if record.outcome == protocol.CANCELLED:
+            counts.cancelled += 1
+        elif error is not None:
+            counts.failed += 1
+        if record.loop is not None:
+            record.loop.steps += record.steps
+        record.dirty = True
     if not record.dirty:
         add_changed(record)
     if records.get(record.key) is record:
@@ -277,6 +279,8 @@ def tell_end(record: TaskRecord, task: AnyTask, error: BaseException | None) -> 
     """Collects what the report of an end by name needs. Also called by the backend in C; few ends are reported so."""
     if error is not None:
         record.failure = Failure(error, record.code)
+        if not record.failure.read:
+            tracebacks.flood(site_aggregates.get(record.code, record.lasti), error)
     record.name = task_name(task)
     record.coro = record.coro or coro_name(task, record.steps > record.eager)
     if cancellers:

@@ -240,13 +240,14 @@ class LoopRecord(LoopClock):
 class SiteCounts:
     """Counts of one creation site since counting began."""
 
-    __slots__ = ("born", "busy", "cancelled", "ended", "failed", "site", "steps", "untold")
+    __slots__ = ("born", "busy", "cancelled", "ended", "failed", "flood", "site", "steps", "untold")
 
     def __init__(self, site: int) -> None:
         self.site = site  # its number in the tables
         self.born = self.ended = self.failed = self.cancelled = self.steps = 0
         self.busy = 0.0
         self.untold = 0  # ends since the sampler's last look that have no event
+        self.flood = 0  # id of the exception type whose failures here are only counted for now
 
 
 if native is not None and not TYPE_CHECKING:
@@ -265,12 +266,16 @@ class TracebackBudget:
     def __init__(self) -> None:
         self._left = float(self.A_SECOND)
         self._kinds: set[tuple[int, int]] = set()
+        self._flooded: list[SiteCounts] = []
 
     def refill(self, elapsed: float) -> None:
         """Adds to the budget; the sampler calls it with the seconds since its last call."""
         self._left = min(self._left + elapsed * self.A_SECOND, float(self.A_SECOND))
         if self._left >= 1.0:
             self._kinds.clear()
+            for counts in self._flooded:
+                counts.flood = 0
+            self._flooded.clear()
 
     def take(self, code: CodeType | None, error: BaseException) -> bool:
         """Whether the traceback of a failure may be read; `code` is where the task was made."""
@@ -281,6 +286,12 @@ class TracebackBudget:
         self._left -= 1.0
         return True
 
+    def flood(self, counts: SiteCounts | None, error: BaseException) -> None:
+        """Has the failures of that type at a creation site counted only, until the budget is refilled."""
+        if counts is not None and not counts.flood:
+            counts.flood = id(type(error))
+            self._flooded.append(counts)
+
 
 tracebacks = TracebackBudget()
 
@@ -288,7 +299,7 @@ tracebacks = TracebackBudget()
 class Failure:
     """The exception of a task or a callback as text: holds no reference to it, so no frame is kept alive."""
 
-    __slots__ = ("locals", "message", "traceback", "type")
+    __slots__ = ("locals", "message", "read", "traceback", "type")
 
     def __init__(self, error: BaseException, made_at: CodeType | None = None) -> None:
         self.type = type(error).__qualname__[:300]
@@ -298,7 +309,8 @@ class Failure:
             self.message = f"<str() of it failed with {type(broken).__name__}>"
         self.traceback: list[tuple[CodeType, int]] = []
         self.locals: list[list[list[str]] | None] | None = None
-        if not tracebacks.take(made_at, error):
+        self.read = tracebacks.take(made_at, error)
+        if not self.read:
             return
         entry = error.__traceback__
         while entry is not None and len(self.traceback) < 100:

@@ -78,14 +78,14 @@ class Events:
         self.dropped_at = self._clock.unix()
 
     def leave_unnamed(self, number: int) -> None:
-        """Drops ends without failure: their site counts them, so only their names are lost."""
+        """Drops ends that their creation site counts: only their names are missing."""
         self.drop(number)
         self.unnamed += number
 
     def ends(self, ended: list[TaskRecord]) -> None:
         """Writes the ends of tasks since the last look, as far as the limit for a tick allows."""
         # Also tasks that no viewer knows. The hooks leave the name out beyond their own limit.
-        told = [record for record in ended if record.outcome == protocol.FAILED or record.name is not None]
+        told = [record for record in ended if record.failure is not None or record.name is not None]
         if len(told) > MOST_ENDS_A_TICK:
             failed = [record for record in told if record.outcome == protocol.FAILED][-MOST_ENDS_A_TICK:]
             others = [record for record in told if record.outcome != protocol.FAILED]

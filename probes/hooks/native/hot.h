@@ -89,6 +89,7 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     int64_t born, ended, failed, cancelled, steps, untold;
+    int64_t flood; /* address of the exception type whose failures here are only counted; 0: none */
     double busy;
     int32_t site;
 } SiteCounts;

@@ -323,6 +323,7 @@ static PyMemberDef counts_members[] = {
     {"cancelled", T_LONGLONG, offsetof(SiteCounts, cancelled), 0, NULL},
     {"steps", T_LONGLONG, offsetof(SiteCounts, steps), 0, NULL},
     {"untold", T_LONGLONG, offsetof(SiteCounts, untold), 0, NULL},
+    {"flood", T_LONGLONG, offsetof(SiteCounts, flood), 0, NULL},
     {"busy", T_DOUBLE, offsetof(SiteCounts, busy), 0, NULL},
     {"site", T_INT, offsetof(SiteCounts, site), 0, NULL},
     {NULL},

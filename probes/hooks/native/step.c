@@ -128,7 +128,10 @@ static int finish(State *state, PyObject *record, PyObject *task, double at) {
     Py_INCREF(record); /* the table may have the only reference */
     fields->ended = at;
     fields->outcome = failed ? FAILED : cancelled ? CANCELLED : DONE;
-    if (failed || state->named < state->most_named) {
+    counts = NULL;
+    if (failed || state->named >= state->most_named)
+        counts = aggregates_find(state->site_aggregates, fields->code, fields->lasti);
+    if (failed ? counts == NULL || counts->flood != (int64_t)(intptr_t)Py_TYPE(error) : state->named < state->most_named) {
         state->named++;
         told = PyObject_CallFunctionObjArgs(state->tell_end, record, task, error, NULL);
         Py_XDECREF(told);
@@ -136,7 +139,6 @@ static int finish(State *state, PyObject *record, PyObject *task, double at) {
             result = -1;
     } else if (fields->steps_reported < 0 && !fields->dirty && isnan(fields->counted)) {
         /* No viewer has heard of it, and those that are told by name are enough: it need not even be kept. */
-        counts = aggregates_find(state->site_aggregates, fields->code, fields->lasti);
         if (counts != NULL) {
             counts_add(counts, fields);
             if (fields->loop != NULL)

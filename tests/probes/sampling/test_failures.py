@@ -55,3 +55,33 @@ def test_the_budget_comes_back() -> None:
     assert not budget.take(None, KeyError())
     budget.refill(1.0)
     assert budget.take(None, error)
+
+
+def test_failures_that_are_only_counted_are_counted(tmp_path: Path, python: str) -> None:
+    body = """
+        async def often():
+            raise ValueError("often")
+
+        async def main():
+            await told("ready")
+            for _ in range(50):
+                await asyncio.gather(*(asyncio.create_task(often()) for _ in range(100)), return_exceptions=True)
+            await told("over")
+
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path, python=python) as program:
+        program.expect("ready")
+        with program.viewer() as viewer:
+            viewer.ticks(1)
+            program.say()
+            program.expect("over")
+
+            def failed() -> int:
+                return max((row[3] for frame in viewer.frames for row in frame.get("sites") or ()), default=0)
+
+            viewer.until(lambda: failed() == 5000, "5,000 failures at one creation site")
+            named = [event for event in viewer.of_kind("task_ended") if event["outcome"] == "failed"]
+            program.say()
+            program.end()
+    assert 1 <= len(named) < 5000

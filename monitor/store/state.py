@@ -13,8 +13,8 @@ from monitor.store.ends import Ends
 from monitor.store.memory import Memory
 from monitor.store.model import Loop, NeverAwaited, Notice, Probe, Process, Session, SiteStats, TaskDetail, Unhandled
 from monitor.store.series import Series
-from monitor.store.signs import Signs, signs_of
 from monitor.store.slow_log import SlowLog
+from monitor.store.sync_scan import SyncScan, scan_of
 from monitor.store.tables import Tables
 from monitor.store.tasks import Tasks
 
@@ -45,7 +45,7 @@ class State:
         self.unhandled: deque[Unhandled] = deque(maxlen=MOST_NOTES)
         self.notices: deque[Notice] = deque(maxlen=MOST_NOTES)
         self.never_awaited: deque[NeverAwaited] = deque(maxlen=MOST_NOTES)
-        self.signs = Signs()
+        self.signs = SyncScan()
         self.scan: tuple[int, frames.SyncScan] | None = None  # what `signs` was made from, and when it came
         self.loops: dict[int, Loop] = {}
         self.sites: dict[int, SiteStats] = {}
@@ -87,7 +87,7 @@ class State:
     def add_scan(self, at: int, scan: frames.SyncScan) -> None:
         """Replaces what the findings are made from; `at` is Unix microseconds."""
         self.scan = (at, scan)
-        self.signs = signs_of(scan, at * SECOND, self.tables)
+        self.signs = scan_of(scan, at * SECOND, self.tables)
 
     def add_detail(self, frame: frames.Detail) -> None:
         """Keeps the detail of a task, and what it waits on. If there are too many, the others are forgotten."""

@@ -13,8 +13,8 @@ from monitor.findings.thresholds import Thresholds
 from monitor.store.blocked import blocker, lasted
 from monitor.store.labels import holder_text, who
 from monitor.store.model import Loop, Site, SlowCallback, Task
-from monitor.store.signs import BlockedNow
 from monitor.store.store import Store
+from monitor.store.sync_scan import BlockedNow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from monitor.findings.thresholds import Thresholds
     from monitor.store.model import Site
-    from monitor.store.signs import Lock, Signs
     from monitor.store.store import Store
+    from monitor.store.sync_scan import Lock, SyncScan
 
 _FRESH = 15.0
 """Seconds after which a scan by the probe is stale; with very many tasks it comes less than once a second."""
@@ -24,7 +24,7 @@ _TASKS = 12
 """How many waiters are listed."""
 
 
-def fresh(store: Store) -> Signs | None:
+def fresh(store: Store) -> SyncScan | None:
     """The newest scan, unless it is stale."""
     return store.signs if store.signs.at and store.now - store.signs.at < _FRESH else None
 
@@ -225,7 +225,7 @@ class Semaphores:
             self._observations = list(self._look(signs, len(store.tasks), thresholds))
         yield from self._observations
 
-    def _look(self, signs: Signs, tasks: int, thresholds: Thresholds) -> Iterator[Observation]:
+    def _look(self, signs: SyncScan, tasks: int, thresholds: Thresholds) -> Iterator[Observation]:
         window = thresholds.of("semaphore_overreleased", "window")
         self._histories.keep({one.number for one in signs.semaphores})
         for one in signs.semaphores:

@@ -1,4 +1,4 @@
-"""What the findings need beyond tasks and loops: locks, queues, pools, semaphores, cancellations. The newest look."""
+"""What only findings read: locks, queues, pools, semaphores, swallowed cancellations. The newest scan of the probe."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ class Executor:
 
 
 @dataclass(frozen=True, slots=True)
-class WentOn:
-    """A task that was cancelled and went on."""
+class SwallowedCancel:
+    """A task that was cancelled and did not end."""
 
     task: int
     times: int
@@ -74,7 +74,7 @@ class WentOn:
 
 
 @dataclass(frozen=True, slots=True)
-class TimersOf:
+class LoopTimers:
     """The timers of a loop, and what a sample of them calls, the most first."""
 
     loop: int
@@ -106,8 +106,8 @@ class BlockedNow:
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
-    """One look. `at` is when it came, Unix time; 0.0: none has come."""
+class SyncScan:
+    """One scan. `at` is the Unix time at which it came; 0.0 if none has."""
 
     at: float = 0.0
     locks: tuple[Lock, ...] = ()
@@ -115,20 +115,20 @@ class Signs:
     queues: tuple[Queue, ...] = ()
     semaphores: tuple[Semaphore, ...] = ()
     executors: tuple[Executor, ...] = ()
-    went_on: tuple[WentOn, ...] = ()
-    timers: tuple[TimersOf, ...] = ()
+    went_on: tuple[SwallowedCancel, ...] = ()
+    timers: tuple[LoopTimers, ...] = ()
     blocked: tuple[BlockedNow, ...] = ()
 
 
-def signs_of(scan: frames.SyncScan, at: float, tables: Tables) -> Signs:
-    """What a frame says, its lines looked up."""
+def scan_of(scan: frames.SyncScan, at: float, tables: Tables) -> SyncScan:
+    """The scan of a frame, its sites looked up in the tables."""
     site = tables.site
     waits: dict[int, tuple[float, GilHolder | None]] = {
         row.loop: (row.waited * SECOND, None if row.held_by is None else GIL_HOLDER.decode(row.held_by, tables))
         for row in scan.gil
     }
     cancellers = {row.task: CANCELLED_BY.decode(row.by, tables) for row in scan.cancellers}
-    return Signs(
+    return SyncScan(
         at=at,
         locks=tuple(
             Lock(
@@ -153,8 +153,10 @@ def signs_of(scan: frames.SyncScan, at: float, tables: Tables) -> Signs:
             Executor(row.number, row.kind, row.label, row.workers, row.most, row.queued, row.waited * SECOND)
             for row in scan.executors
         ),
-        went_on=tuple(WentOn(row.task, row.times, site(row.site), cancellers.get(row.task)) for row in scan.cancelled),
-        timers=tuple(TimersOf(row.loop, row.number, tuple(row.calls)) for row in scan.timers),
+        went_on=tuple(
+            SwallowedCancel(row.task, row.times, site(row.site), cancellers.get(row.task)) for row in scan.cancelled
+        ),
+        timers=tuple(LoopTimers(row.loop, row.number, tuple(row.calls)) for row in scan.timers),
         blocked=tuple(
             BlockedNow(
                 row.loop,

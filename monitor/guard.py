@@ -86,7 +86,7 @@ def _bug(error: Exception) -> int:
 def _unwritten(error: OSError) -> int:
     """Stdout takes nothing more: the disk is full, say. What is left of it goes nowhere."""
     _broken_pipe()
-    _complain(f"the output can not be written: {error.strerror}", "")
+    _complain(f"the output cannot be written: {error.strerror}", "")
     return UNWRITTEN
 
 

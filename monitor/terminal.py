@@ -49,15 +49,15 @@ Decision = Tui | Plain | Refuse
 def decide(streams: Streams, environ: Mapping[str, str], platform: str) -> Decision:
     """Whether there is a terminal for the dashboard. Textual draws on stderr, on POSIX, and needs keys from stdin."""
     if not streams.stdout:
-        return Plain("stdout is no terminal")
+        return Plain("stdout is not a terminal")
     if not streams.stdin:
-        return Refuse("stdin is no terminal, so no key could reach the dashboard")
+        return Refuse("stdin is not a terminal, so no key could reach the dashboard")
     if platform == "win32":
         return Tui()
     if not streams.stderr:
-        return Refuse("stderr is no terminal, and that is where the dashboard is drawn")
+        return Refuse("stderr is not a terminal, and that is where the dashboard is drawn")
     if environ.get("TERM", "") in POOR:
-        return Refuse(f"TERM is {environ.get('TERM') or 'not set'}, which can not move a cursor")
+        return Refuse(f"TERM is {environ.get('TERM') or 'not set'}, which cannot move a cursor")
     return Tui()
 
 

@@ -109,7 +109,7 @@ def _files(directory: Path, owner: int, problems: list[str]) -> list[Path]:
     except OSError:
         return []
     if not stat.S_ISDIR(facts.st_mode):
-        problems.append(f"{directory} is no directory")
+        problems.append(f"{directory} is not a directory")
     elif facts.st_uid != owner:
         problems.append(f"{directory} belongs to {user_name(facts.st_uid)} and is not trusted")
     elif facts.st_mode & 0o077:
@@ -118,7 +118,7 @@ def _files(directory: Path, owner: int, problems: list[str]) -> list[Path]:
         try:
             return sorted(path for path in directory.iterdir() if re.fullmatch(r"\d+\.json", path.name))
         except OSError as error:
-            problems.append(f"{directory} can not be read: {error.strerror}")
+            problems.append(f"{directory} cannot be read: {error.strerror}")
     return []
 
 

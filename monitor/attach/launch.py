@@ -73,11 +73,11 @@ class Launch:
         except OSError as error:
             for number, handler in ours.items():
                 signal.signal(number, handler)
-            raise UsageError(f"{self.argv[0]} can not be started", error.strerror or str(error)) from None
+            raise UsageError(f"{self.argv[0]} cannot be started", error.strerror or str(error)) from None
 
 
 def command(python: str | None, words: Sequence[str]) -> tuple[str, ...]:
-    """The command line of `SCRIPT [ARG…]` or `-m MODULE [ARG…]`. Raises UsageError for what can not be run."""
+    """The command line of `SCRIPT [ARG…]` or `-m MODULE [ARG…]`. Raises UsageError for what cannot be run."""
     if not words:
         raise UsageError("nothing to run", "looptop run SCRIPT [ARG…], or looptop run -m MODULE [ARG…]")
     first = words[0]
@@ -94,7 +94,7 @@ def command(python: str | None, words: Sequence[str]) -> tuple[str, ...]:
     if script.is_dir() and not (script / "__main__.py").is_file():
         raise UsageError(f"{first} is a folder without a __main__.py", "name a script")
     if not os.access(script, os.R_OK):
-        raise UsageError(f"{first} can not be read", "is it yours?")
+        raise UsageError(f"{first} cannot be read", "is it yours?")
     return (interpreter(python), *words)
 
 

@@ -90,7 +90,7 @@ class PtyProgram:
             self.pid = _spawn(launch, os.ttyname(slave))
         except OSError as error:
             os.close(self._master)
-            raise UsageError(f"{launch.argv[0]} can not be started", error.strerror or str(error)) from None
+            raise UsageError(f"{launch.argv[0]} cannot be started", error.strerror or str(error)) from None
         finally:
             os.close(slave)
         self._status = 0

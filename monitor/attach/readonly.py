@@ -65,7 +65,7 @@ class ReadOnlyConnection(Connection):
 
 
 def open_readonly(pid: int, why: str = "as asked") -> Connection:
-    """Reads a process from outside. `why` is told on the screen. Raises ConnectError where that can not be done."""
+    """Reads a process from outside. `why` is told on the screen. Raises ConnectError where that cannot be done."""
     process, program, interpreter = _preflight(pid)
     ours, theirs = socket.socketpair()
     with theirs:
@@ -80,7 +80,7 @@ def open_readonly(pid: int, why: str = "as asked") -> Connection:
             )  # fmt: skip
         except OSError as error:
             ours.close()
-            raise ConnectError(f"{interpreter} can not be run", error.strerror or str(error)) from None
+            raise ConnectError(f"{interpreter} cannot be run", error.strerror or str(error)) from None
     connection = ReadOnlyConnection(ours, f"process {pid}", reader, process.uids().effective)
     try:
         connection.hello = _first(connection, pid)
@@ -91,7 +91,7 @@ def open_readonly(pid: int, why: str = "as asked") -> Connection:
 
 
 def why_not(pid: int) -> str | None:
-    """Why a process can not be read from outside; None when it can, as far as that is seen beforehand."""
+    """Why a process cannot be read from outside; None when it can, as far as that is seen beforehand."""
     try:
         _preflight(pid)
     except ConnectError as error:
@@ -119,7 +119,7 @@ def _preflight(pid: int) -> tuple[psutil.Process, programs.Program, str]:
     refused = watchability.why_not_read(pid, uid, minor)
     interpreter = for_reading(pid, uid, minor)
     if refused is not None or interpreter is None:
-        raise ConnectError(f"process {pid} can not be watched read-only", refused or "")
+        raise ConnectError(f"process {pid} cannot be watched read-only", refused or "")
     return process, program, interpreter
 
 
@@ -130,11 +130,11 @@ def _first(connection: ReadOnlyConnection, pid: int) -> Hello:
         said = connection.complaint()
         if not psutil.pid_exists(pid):
             raise Gone(f"no process has the pid {pid}", "it has just ended") from None
-        raise ConnectError(f"process {pid} can not be read", said or "the reader ended without a word") from None
+        raise ConnectError(f"process {pid} cannot be read", said or "the reader ended without a word") from None
     from monitor.protocol.frames import Hello
 
     if not isinstance(frame, Hello):
-        raise ConnectError(f"process {pid} can not be read", "the reader does not say hello")
+        raise ConnectError(f"process {pid} cannot be read", "the reader does not say hello")
     return frame
 
 

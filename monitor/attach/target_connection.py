@@ -94,7 +94,7 @@ class Reach:
 
 
 def why_not_read(pid: int) -> str | None:
-    """Why a process can not be read from outside; None when it can, as far as that is seen beforehand."""
+    """Why a process cannot be read from outside; None when it can, as far as that is seen beforehand."""
     from monitor.attach.readonly import why_not
 
     return why_not(pid)

@@ -19,7 +19,7 @@ _LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "")  # noqa: S104 - 
 
 
 class Gone(ConnectError):  # noqa: N818 - it is what happened to the process
-    """The process of a target does not exist (any more); trying again is no use."""
+    """The process of a target does not exist (any more); retrying cannot help."""
 
 
 class NoProbe(ConnectError):  # noqa: N818 - it is what is missing
@@ -31,7 +31,7 @@ def resolve(
 ) -> Address:
     """Where a target is. `enter` gets a probe into a process that has none; without it that is an error.
 
-    Raises ConnectError, or UsageError for what is no target at all.
+    Raises ConnectError, or UsageError if the text is not a target.
     """
     environ = os.environ if environ is None else environ
     if text.startswith("unix:"):
@@ -45,7 +45,7 @@ def resolve(
         return _of_port(place[0] or "localhost", place[1], environ)
     if recording(text) is not None:
         raise UsageError(f"{text} is a file, not a program", RUNNING)
-    raise UsageError(f"{text!r} is no target", FORMS)
+    raise UsageError(f"{text!r} is not a target", FORMS)
 
 
 def recording(text: str) -> Path | None:
@@ -138,7 +138,7 @@ def _without_probe(pid: int, environ: Mapping[str, str], enter: Callable[[int], 
             return Address(path=announced.socket, pid=pid)
     program = programs.look(pid)
     if program is None:
-        raise ConnectError(f"process {pid} ({name}) is no Python program", "looptop ps lists those that are")
+        raise ConnectError(f"process {pid} ({name}) is not a Python program", "looptop ps lists those that are")
     if program.asyncio is False:
         raise ConnectError(
             f"process {pid} ({name}) is Python but has not loaded asyncio", "there is no event loop to watch"

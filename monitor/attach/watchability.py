@@ -72,15 +72,15 @@ def access(pid: int, uid: int, mapped: Mapped) -> Access:
 
 
 def why_not_read(pid: int, uid: int, minor: int) -> str | None:
-    """Why the tasks of a process can not be read from outside; None when they can."""
+    """Why the tasks of a process cannot be read from outside; None when they can."""
     if minor < FIRST:
-        return f"Python 3.{minor} can not be read from outside (3.{FIRST} can)"
+        return f"Python 3.{minor} cannot be read from outside (3.{FIRST} can)"
     if not _same_files(pid):
         return "it is in another mount namespace"
     try:
         os.close(os.open(f"/proc/{pid}/mem", os.O_RDONLY))
     except OSError as error:
-        return f"its memory can not be read ({error.strerror})"
+        return f"its memory cannot be read ({error.strerror})"
     if for_reading(pid, uid, minor) is None:
         return f"there is no Python 3.{minor} on PATH to read it with"
     return None

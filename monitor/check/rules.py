@@ -40,7 +40,7 @@ _ALL = (
     Rule(
         "LT00",
         "syntax-error",
-        "this is no Python that this interpreter can read",
+        "not valid syntax for this Python",
         ((OLDEST, "correct it, or run looptop with the Python that the file is for"),),
         gone=OLDEST,
     ),

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     default="auto",
     help="How to get into a program that has no probe (auto).",
 )
-@click.option("--timeout", type=click.FloatRange(0.1, 60), default=5.0, metavar="S", help="For getting in (5).")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done, and why.")
+@click.option("--timeout", type=click.FloatRange(0.1, 60), default=5.0, metavar="S", help="Timeout for attaching (5).")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and why.")
 @click.option("--force", is_flag=True, help="Even if remote debugging is off, or seccomp may kill the program.")
 @click.option("--stay", is_flag=True, help="Leave the probe in when the last viewer leaves.")
 @read_only_option
@@ -45,7 +45,7 @@ def attach(
 ) -> int:
     """Open the dashboard on a running program, whether it was started with looptop or not.
 
-    A program without a probe gets one, and is rid of it when the last viewer leaves. Where none can be put in, its
+    The probe is injected, and removed when the last viewer leaves. Where none can be put in, its
     tasks are read from outside if its Python allows that; --read-only wants no more than that.
     """
     from dataclasses import replace
@@ -63,7 +63,7 @@ def attach(
         return 0
     decision = terminal.decide_here()
     if not isinstance(decision, terminal.Tui):
-        say(f"{decision.reason}: this is one table instead of the dashboard")
+        say(f"{decision.reason}: printing a table instead")
         reach = Reach(target, token_file, way, read_only)
         return print_tasks(reach.first(), Wanted(), as_json=False)
     return open_dashboard(Reach(target, token_file, replace(way, meanwhile=_load_screens), read_only), keep_locals)
@@ -116,7 +116,7 @@ def detach(target: str, token_file: str | None) -> int:
     try:
         connection = connect(target, token_file)
     except NoProbe as none:
-        raise ConnectError(none.message, "there is nothing to take out") from none
+        raise ConnectError(none.message, "nothing to remove") from none
     with closing(connection):
         connection.send({"type": "request", "id": 1, "op": "detach"})
         reply = replies(connection, Store(), 1)

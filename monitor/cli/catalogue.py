@@ -64,7 +64,7 @@ def samples_run(name: str, headless: bool, record: str | None, arguments: tuple[
 @samples.command("check")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Samples at a time (four for each core).")
 @click.option("--again", type=click.IntRange(0, 9), default=2, help="Runs more, alone, for what misses something (2).")
-@click.option("--seconds", type=click.FloatRange(1, 3600), metavar="S", help="Watch each for so long (3, mostly).")
+@click.option("--seconds", type=click.FloatRange(1, 3600), metavar="S", help="Watch each for S seconds (usually 3).")
 @json_option
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 def samples_check(names: tuple[str, ...], jobs: int | None, again: int, seconds: float | None, as_json: bool) -> int:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--stacks", is_flag=True, help="Print await stacks as text; JSON always has them.")
 @click.option("--sort", default="busy", metavar="KEY", help="Column to sort by; -KEY turns the order round (busy).")
 @click.option("--filter", "filter_", default="", metavar="TEXT", help="For example: state:waiting busy>0.5 name:job-*")
-@click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many tasks.")
+@click.option("--limit", type=click.IntRange(0), metavar="N", help="Limit to N tasks.")
 @click.option("--ended", is_flag=True, help="The tasks that have ended, too.")
 @read_only_option
 @at_option
@@ -145,7 +145,7 @@ def watch(
     type=click.Choice(["lineno", "filename", "traceback"]),
     help="What a row is (lineno; of a recording: what was looked at last).",
 )
-@click.option("--limit", type=click.IntRange(1, 500), default=20, metavar="N", help="At most so many rows (20).")
+@click.option("--limit", type=click.IntRange(1, 500), default=20, metavar="N", help="Limit to N rows (20).")
 @click.option("--hide", type=click.Choice(["stdlib", "packages"]), multiple=True, help="Leave these files out.")
 @json_option
 @at_option

@@ -35,10 +35,10 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since clic
 @click.command()
 @click.argument("target")
 @click.option("-o", "--output", metavar="FILE", help="Where to (PROGRAM-DATE-TIME.looptop).")
-@click.option("--duration", type=Duration(), metavar="T", help="Stop after so long: 90, 10m, 1h.")
+@click.option("--duration", type=Duration(), metavar="T", help="Stop after T: 90, 10m, 1h.")
 @click.option("--rate", type=click.FloatRange(0.1, 20), metavar="N", help="Ticks per second (2).")
 @click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
-@click.option("--ring", type=Duration(), metavar="T", help="Keep only the last so long, on disk, until it is stopped.")
+@click.option("--ring", type=Duration(), metavar="T", help="Keep only the last T on disk.")
 @click.option(
     "--on",
     multiple=True,
@@ -46,7 +46,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since clic
     help="With --ring: finish a file when it happens, and go on: slow:1s, failed, growth:100MB.",
 )
 @click.option(
-    "--after", type=Duration(), metavar="T", help="With --on: what follows belongs to the file for so long (30s)."
+    "--after", type=Duration(), metavar="T", help="With --on: keep recording to the file for T afterwards (30s)."
 )
 @token_option
 def record(
@@ -62,8 +62,8 @@ def record(
 ) -> int:
     """Record a program, to replay, compare or export it.
 
-    Ctrl-C ends it and finishes the file. A program that was not started with looptop gets a probe, and is rid of it
-    afterwards.
+    Ctrl-C ends it and finishes the file. If the program has no probe, one is injected, and
+    removed afterwards.
     """
     from monitor.attach.injection import Way
     from monitor.recording.record import Wanted, check, default_path
@@ -111,7 +111,7 @@ def replay(recording: str, speed: float, begin: str | None) -> int:
         from monitor.recording.reader import store_at
 
         source.close()
-        say(f"{decision.reason}: this is one table instead of the dashboard")
+        say(f"{decision.reason}: printing a table instead")
         return print_seen(look_back(store_at(recording, begin), Wanted()), as_json=False)
     from monitor.cli.home import connect_screen
     from monitor.tui import run_dashboard
@@ -129,9 +129,7 @@ def replay(recording: str, speed: float, begin: str | None) -> int:
     metavar="CONDITION",
     help='Exit with 1 if it holds, for example "lag_p99>+20%", "slow_new>0" or "rss_max>200MB".',
 )
-@click.option(
-    "--skip", type=Duration(), default=0.0, metavar="T", help="Leave the first so long of both out: warming up."
-)
+@click.option("--skip", type=Duration(), default=0.0, metavar="T", help="Skip the first T of both (warm-up).")
 @json_option
 def compare(a: str, b: str, conditions: tuple[str, ...], skip: float, as_json: bool) -> int:
     """Compare two recordings, A before and B after: what got worse comes first."""

@@ -60,7 +60,7 @@ def run_below(
 
 
 def start_below(launch: Launch) -> tuple[PtyProgram, LiveSource]:
-    """A program in a pseudo-terminal, and the source of its frames. Raises UsageError when it can not be started."""
+    """A program in a pseudo-terminal, and the source of its frames. Raises UsageError when it cannot be started."""
     launch = replace(launch, settings=replace(launch.settings, announce=False, expect=EXPECT))
     rows, columns = _size()
     program = PtyProgram(launch, rows, columns)

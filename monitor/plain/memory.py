@@ -101,7 +101,7 @@ def measure(connection: Connection, wanted: Wanted) -> Growth:
     if "memory" not in connection.hello.capabilities:
         connection.close()
         raise LooptopError(
-            "this probe can not trace memory", "its setting control is off, or the program is not CPython"
+            "this probe cannot trace memory", "its setting control is off, or the program is not CPython"
         )
     asker = _Asker(connection)
     store = asker.store
@@ -140,11 +140,11 @@ def recorded(store: Store, group: str | None = None, limit: int = 20) -> Growth:
     look = memory.look if group is None else memory.looks.get(group)
     if memory.look is not None and look is None:
         raise LooptopError(
-            f"nobody had looked by {group} in this recording by then", f"there is --group {memory.look.group}"
+            f"no snapshot by {group} in this recording up to then", f"there is --group {memory.look.group}"
         )
     if look is None:
         raise LooptopError(
-            "nobody had looked at memory in this recording by then",
+            "no snapshot of memory in this recording up to then",
             "record with r in the dashboard while its Memory screen traces",
         )
     return Growth(store, memory.baseline or look, replace(look, rows=look.rows[:limit]), memory.cost(), ())

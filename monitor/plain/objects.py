@@ -189,7 +189,7 @@ def ended_object(task: EndedTask) -> Object:
 
 
 def _outcome(task: EndedTask) -> str | None:
-    """How it ended; from outside that can not be seen."""
+    """How it ended; from outside that cannot be seen."""
     return None if task.outcome == "ended" else task.outcome
 
 

@@ -1,4 +1,4 @@
-"""What `looptop ps` prints: the programs of this machine as a tree, and why some of them can not be watched."""
+"""What `looptop ps` prints: the programs of this machine as a tree, and why some of them cannot be watched."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def programs(listed: Sequence[Program], width: int, colour: bool) -> list[str]:
-    """What `looptop ps` prints: the programs as a tree, and below them why some can not be watched, or not fully."""
+    """What `looptop ps` prints: the programs as a tree, and below them why some cannot be watched, or not fully."""
     if not listed:
-        return ["no Python program is running here that you may see"]
+        return ["no Python programs visible to you"]
     used = [heading for heading in PROGRAMS if any(heading.text(program) for program in listed)]
     if {program.owner for program in listed} == {user_name(os.geteuid())}:
         used = [heading for heading in used if heading.title != "Owner"]
@@ -42,7 +42,7 @@ def by_reason(listed: Sequence[Program]) -> list[tuple[str, list[Program]]]:
 
 
 def reason_of(program: Program) -> str:
-    """Why a program can not be watched, or not fully, and what to do. Empty for one that can."""
+    """Why a program cannot be watched, or not fully, and what to do. Empty for one that can."""
     if program.reason is None:
         return ""
     known = "read-only, because: " if program.how == READ_ONLY else ""

@@ -102,7 +102,8 @@ def summary(results: Sequence[Result]) -> str:
     counts: Counter[str] = sum((result.counts for result in results), Counter())
     missed = [result.sample.name for result in results if not result.good]
     skipped = sum(bool(result.skipped) for result in results)
-    told = f"{len(results)} samples: {counts['met']} expectations met, {counts['missed']} missed"
+    samples = "1 sample" if len(results) == 1 else f"{len(results)} samples"
+    told = f"{samples}: {counts['met']} expectations met, {counts['missed']} missed"
     told += f", {counts['not seen yet']} not seen yet" if counts["not seen yet"] else ""
     told += f", {skipped} samples skipped" if skipped else ""
     return told + (f"; look at {', '.join(missed)}{_busy()}" if missed else "")

@@ -31,7 +31,7 @@ class Result:
     sample: Sample
     verdicts: list[Verdict] = field(default_factory=list)
     trouble: str = ""  # it did not run as it should have
-    skipped: str = ""  # it can not run here
+    skipped: str = ""  # it cannot run here
     unlike: bool | None = None  # its fix looks different; None: the fix was not run, or there is none
     attempts: int = 1
 
@@ -117,7 +117,7 @@ def _one(sample: Sample, seen: dict[str, Observation], run: Callable[[Sample], O
 
 
 def cannot_run(sample: Sample) -> str:
-    """Why a sample can not run here; empty if it can."""
+    """Why a sample cannot run here; empty if it can."""
     if sys.version_info[:2] < sample.python:
         return f"needs Python {sample.python[0]}.{sample.python[1]}"
     needed = dict.fromkeys(module.partition(".")[0] for module in sample.needs)

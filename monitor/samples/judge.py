@@ -1,4 +1,4 @@
-"""The verdict on a sample: which of its expectations were met or missed, and which can not be told yet."""
+"""The verdict on a sample: which of its expectations were met or missed, and which cannot be told yet."""
 
 from __future__ import annotations
 

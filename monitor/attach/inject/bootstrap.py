@@ -106,7 +106,7 @@ def settle(bundle, handle):
     loader["time"] = time
     probe, told, loops = loader["bring_in"](bundle, parts, globals())
     if probe is None:
-        raise Refused("; ".join(told) or "it can not make a socket")
+        raise Refused("; ".join(told) or "it cannot make a socket")
     return {**facts(probe, "started", told), "loops": loops}, probe
 
 

@@ -184,7 +184,7 @@ def _wait(target: Target, answer: Answer, done: Done, deadline: float, timeout: 
         if told.refused == "asyncio":
             text = f"no asyncio loop is running in PID {target.pid}"
             raise ConnectError(text, "it is Python but has not loaded asyncio")
-        raise ConnectError(f"the probe can not work in PID {target.pid}", told.refused)
+        raise ConnectError(f"the probe cannot work in PID {target.pid}", told.refused)
     if told.error:
         raise ConnectError(f"the probe did not start in PID {target.pid}", told.error)
     return told

@@ -157,7 +157,7 @@ def read_through(facts):
     try:
         handle = posix.open(facts["file"], posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
-        raise ImportError("its file can not be read here") from None
+        raise ImportError("its file cannot be read here") from None
     try:
         found = posix.fstat(handle)
         if [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns] != facts["identity"]:

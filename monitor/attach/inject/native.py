@@ -52,7 +52,7 @@ def why_not(pid: int) -> str:
                 return "LOOPTOP_PURE is set"
         found = Path(f"/proc/{pid}/root{facts['file']}").stat()
     except OSError:
-        return "its file can not be read there"
+        return "its file cannot be read there"
     if [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns] != facts["identity"]:
         return "its file is another one there"
     return ""

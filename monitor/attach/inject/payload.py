@@ -1,6 +1,6 @@
 """What is sent into a program: a text that runs in any Python from 3.11 on, and the files of `probes` that it loads.
 
-The text is one statement that can not raise and binds no name, because it runs in the program's `__main__`: it starts
+The text is one statement that cannot raise and binds no name, because it runs in the program's `__main__`: it starts
 a thread and returns at once, so whoever runs it (a new thread, or the main thread of the program) is free again.
 
 The files are the parts: the text fetches them one by one, so that the program never needs room for all of them at once

@@ -118,7 +118,7 @@ def _name(pid: int) -> str:
 def denied(pid: int, status: dict[str, str], error: OSError) -> ConnectError:
     """Why the kernel does not let us at a process."""
     if error.errno not in (errno.EACCES, errno.EPERM):
-        return ConnectError(f"process {pid} can not be read", error.strerror or str(error))
+        return ConnectError(f"process {pid} cannot be read", error.strerror or str(error))
     uids = {int(uid) for uid in status.get("Uid", "").split()[:3]}
     if uids - {os.geteuid()}:
         owner, me = _user(max(uids - {os.geteuid()})), _user(os.geteuid())
@@ -167,7 +167,7 @@ def _user(uid: int) -> str:
 def _python(pid: int, memory: Memory, mapped: list[elf.Mapping]) -> Target:
     files = elf.loaded(memory, mapped, elf.PYTHON)
     if any(file.word != 2 or file.machine != elf.X86_64 for file in files):
-        raise ConnectError(f"PID {pid} is not a 64-bit x86 program", f"looptop can not attach to it yet; {_INSTRUMENT}")
+        raise ConnectError(f"PID {pid} is not a 64-bit x86 program", f"looptop cannot attach to it yet; {_INSTRUMENT}")
     names = elf.find(files, *code.PYTHON_NAMES, "Py_Version")
     if "PyRun_SimpleString" not in names:
         pypy = any("/pypy" in mapping.path or "/libpypy" in mapping.path for mapping in mapped)
@@ -179,7 +179,7 @@ def _python(pid: int, memory: Memory, mapped: list[elf.Mapping]) -> Target:
     names |= elf.find(elf.loaded(memory, mapped, elf.LIBC), *code.LIBC_NAMES)
     missing = sorted({*code.PYTHON_NAMES, *code.LIBC_NAMES} - names.keys())
     if missing:
-        text = f"PID {pid} runs a Python whose {', '.join(missing)} can not be found"
+        text = f"PID {pid} runs a Python whose {', '.join(missing)} cannot be found"
         raise ConnectError(text, f"it may be linked statically; {_INSTRUMENT}")
     same = _same_namespace(pid, "mnt")
     return Target(pid, memory, version, names, elf.X86_64, same, _remote_off(pid, version))

@@ -147,7 +147,7 @@ def empty(things, end_type):
                 thing.clear()
             elif hasattr(thing, "__dict__") and kind is not FUNCTION and kind is not MODULE:
                 vars(thing).clear()
-        except Exception:  # noqa: BLE001, S112 - what can not be cut waits for the collector
+        except Exception:  # noqa: BLE001, S112 - what cannot be cut waits for the collector
             continue
     del things[:]
     for thing in types:

@@ -97,7 +97,7 @@ def _by_thread(tid: int, memory: Memory, names: dict[str, int], text: bytes) -> 
         failed = borrowed.call(names["pthread_create"], scratch, 0, function, argument) & 0xFFFFFFFF
         if failed:
             borrowed.unplace()
-            raise InjectError(f"it can not start a thread ({os.strerror(failed)})")
+            raise InjectError(f"it cannot start a thread ({os.strerror(failed)})")
     finally:
         borrowed.restore()
     return Done("a new thread", borrowed.pause)

@@ -103,7 +103,7 @@ def test_a_directory_that_is_none(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path)
     for name in ("file", "link"):
-        assert probes({"LOOPTOP_DIR": str(tmp_path / name)}).problems == [f"{tmp_path / name} is no directory"]
+        assert probes({"LOOPTOP_DIR": str(tmp_path / name)}).problems == [f"{tmp_path / name} is not a directory"]
 
 
 def test_users_without_a_name():

@@ -60,7 +60,7 @@ def test_what_can_not_be_run(script, tmp_path):
 
 def test_a_script_that_can_not_be_read(script, monkeypatch):
     monkeypatch.setattr(launch.os, "access", lambda path, mode: False)
-    assert failure("app.py") == "app.py can not be read: is it yours?"
+    assert failure("app.py") == "app.py cannot be read: is it yours?"
 
 
 def test_the_interpreter(script, tmp_path):
@@ -112,6 +112,6 @@ def test_how_a_program_ended():
 
 def test_an_interpreter_that_can_not_be_started(tmp_path):
     (tmp_path / "python").touch()
-    with pytest.raises(UsageError, match="can not be started: Permission denied"):
+    with pytest.raises(UsageError, match="cannot be started: Permission denied"):
         Launch((str(tmp_path / "python"), "x.py"), Settings()).become()
     assert signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN

@@ -153,7 +153,7 @@ def test_it_is_ended_when_the_dashboard_can_not_open(tmp_path, monkeypatch):
 
 def test_what_can_not_be_started(tmp_path):
     before = len(list(Path("/proc/self/fd").iterdir()))
-    with pytest.raises(UsageError, match="can not be started: No such file"):
+    with pytest.raises(UsageError, match="cannot be started: No such file"):
         PtyProgram(Launch((str(tmp_path / "python"), "x.py"), Settings()))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 

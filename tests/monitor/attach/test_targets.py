@@ -84,7 +84,7 @@ def test_the_token_file_of_a_local_program(runtime_dir, monkeypatch):
 
 @pytest.mark.parametrize("text", ["", "app", "4242x", "-1", "host:port", "a b:1", "²", "[x]:1"])
 def test_what_is_no_target(runtime_dir, text):
-    assert "is no target: a TARGET is a pid, unix:PATH, HOST:PORT, @NAME or a recording" in failure(text, UsageError)
+    assert "is not a target: a TARGET is a pid, unix:PATH, HOST:PORT, @NAME or a recording" in failure(text, UsageError)
 
 
 def test_ports_that_are_none(runtime_dir):
@@ -135,7 +135,7 @@ def test_a_pid_that_does_not_exist(runtime_dir):
 
 def test_what_is_no_python(runtime_dir, child):
     pid = child("cat", ready=b"")
-    assert failure(str(pid)) == f"process {pid} (cat) is no Python program: looptop ps lists those that are"
+    assert failure(str(pid)) == f"process {pid} (cat) is not a Python program: looptop ps lists those that are"
 
 
 def test_python_without_asyncio(runtime_dir, child):

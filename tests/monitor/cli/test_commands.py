@@ -89,7 +89,7 @@ def test_tasks_over_tcp(run, runtime_dir, probe_on_tcp, tmp_path, monkeypatch):
         (["tasks", "4194304"], NO_CONNECTION, "no process has the pid 4194304: looptop ps lists what runs here"),
         (["tasks", "@nobody"], NO_CONNECTION, "no program is called @nobody"),
         (["tasks", "unix:/nowhere"], NO_CONNECTION, "there is no socket /nowhere"),
-        (["tasks", "x y"], USAGE, "'x y' is no target"),
+        (["tasks", "x y"], USAGE, "'x y' is not a target"),
         (["tasks", "old.looptop"], USAGE, "there is no file old.looptop"),
         (["tasks"], USAGE, "Missing argument 'TARGET': looptop tasks --help"),
         (["tasks", "@a", "--sort", "size"], USAGE, "cannot sort by 'size': try one of id"),
@@ -151,7 +151,7 @@ def test_attach_without_a_terminal_prints_one_table(run, served):
     status, out, err = run("attach", "@api")
     assert status == 0
     assert "worker-1" in out
-    assert one_line(err) == "stdout is no terminal: this is one table instead of the dashboard"
+    assert one_line(err) == "stdout is not a terminal: printing a table instead"
 
 
 def test_signs_where_the_output_has_no_letters_for_them(served, runtime_dir):
@@ -172,7 +172,7 @@ def test_detach_where_there_is_no_probe(run, runtime_dir):
         status, _, err = run("detach", child.pid)
         child.kill()
     assert status == NO_CONNECTION
-    assert one_line(err).endswith("has no probe: there is nothing to take out")
+    assert one_line(err).endswith("has no probe: nothing to remove")
 
 
 def test_detach_that_is_refused(run, runtime_dir, probe_at):
@@ -357,7 +357,7 @@ def test_output_that_can_not_be_written(run, served):
                 [sys.executable, "-m", "monitor", *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30
             )
         assert done.returncode == guard.UNWRITTEN
-        assert one_line(done.stderr) == "the output can not be written: No space left on device"
+        assert one_line(done.stderr) == "the output cannot be written: No space left on device"
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

@@ -85,7 +85,7 @@ def test_what_can_not_be_done_is_one_line(run, recorded, args, said):
 
 def test_without_a_terminal_replay_prints_one_table(run, recorded):
     status, out, err = run("replay", recorded.path, "--from", "10")
-    assert (status, "no terminal" in err) == (0, True)
+    assert (status, "is not a terminal: printing a table" in err) == (0, True)
     assert "@api" in out
 
 
@@ -101,9 +101,9 @@ def test_memory_and_profile_are_what_was_looked_at(run, recorded, tmp_path):
     status, _, err = run("memory", path, "--frames", "3")
     assert (status, "--frames is for a program that runs" in err) == (2, True)
     status, _, err = run("memory", path, "--group", "traceback")
-    assert (status, "nobody had looked by traceback" in err) == (1, True)
+    assert (status, "no snapshot by traceback" in err) == (1, True)
     status, _, err = run("memory", recorded.path)
-    assert (status, "nobody had looked at memory in this recording by then" in err) == (1, True)
+    assert (status, "no snapshot of memory in this recording up to then" in err) == (1, True)
 
 
 class Looked(Script):

@@ -166,7 +166,7 @@ def changed(**facts: Any) -> Payload:
     ("facts", "why"),
     [
         ({"machine": "x86_64-linux-musl"}, "built for another kind of Python"),
-        ({"file": "/nowhere/_native.abi3.so"}, "its file can not be read here"),
+        ({"file": "/nowhere/_native.abi3.so"}, "its file cannot be read here"),
         ({"identity": [1, 2, 3, 4]}, "its file is another one here"),
         ({"build": "of yesterday"}, "another build is loaded already"),
     ],

@@ -103,7 +103,7 @@ def test_no_gdb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_gdb(state: str, tmp_path: Path, runtime_dir: Path) -> None:
     why = gdb.why_not()
     if why:
-        pytest.skip(f"this way can not be tried here: {why}")
+        pytest.skip(f"this way cannot be tried here: {why}")
     assert shutil.which("gdb")
     with Running(interpreters()["own"], state, tmp_path) as target:
         result = inject(target.pid, payload.make({"leave": True}, 20), method="gdb", timeout=20)

@@ -192,7 +192,7 @@ def test_nowhere_to_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with Running(sys.executable, "idle", tmp_path, LOOPTOP_DIR="/proc/nowhere") as target:
         before, threads, files = target.state(), target.threads(), target.files()
         error = refused(target.pid)
-        assert error.message == f"the probe can not work in PID {target.pid}"
+        assert error.message == f"the probe cannot work in PID {target.pid}"
         assert "LOOPTOP_DIR" in error.hint
         settled(target, threads, files)
         assert difference(before, target.state()) == {}

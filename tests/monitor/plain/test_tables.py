@@ -137,7 +137,7 @@ def test_a_line_that_is_not_known():
 
 
 def test_no_programs():
-    assert programs([], 80, colour=False) == ["no Python program is running here that you may see"]
+    assert programs([], 80, colour=False) == ["no Python programs visible to you"]
 
 
 def test_programs_are_a_tree_and_reasons_are_told_once():

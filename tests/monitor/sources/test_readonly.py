@@ -197,7 +197,7 @@ def test_what_can_not_be_read(run, runtime_dir):
         child.stdout.readline()
         status, out, err = run("tasks", str(child.pid), "--read-only")
         assert (status, out) == (3, "")
-        assert "can not be read from outside (3.14 can)" in err
+        assert "cannot be read from outside (3.14 can)" in err
         status, _, err = run("tasks", "unix:/x", "--read-only")
         assert status == 2
         assert "--read-only is for a program of this machine: give its pid, or @NAME" in err

@@ -254,12 +254,12 @@ def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
     counts = site_aggregates.get(record.code, record.lasti)
     if state.named < MOST_NAMED if error is None else counts is None or counts.flood != id(type(error)):
         state.named += 1
-        tell_end(record, task, error)
+        report_end(record, task, error)
     elif counts is not None and record.steps_reported < 0 and not record.dirty and record.counted is None:
         # No viewer has heard of it, and those that are told by name are enough: it need not even be kept.
         counts.born += 1
         counts.ended += 1
-        counts.untold += 1
+        counts.unreported += 1
         counts.busy += record.busy
         counts.steps += record.steps
         if record.outcome == protocol.CANCELLED:
@@ -275,7 +275,7 @@ def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
         del records[record.key]
 
 
-def tell_end(record: TaskRecord, task: AnyTask, error: BaseException | None) -> None:
+def report_end(record: TaskRecord, task: AnyTask, error: BaseException | None) -> None:
     """Collects what the report of an end by name needs. Also called by the backend in C; few ends are reported so."""
     if error is not None:
         record.failure = Failure(error, record.code)

@@ -475,7 +475,7 @@ def _ended_unseen(record: TaskRecord, task: AnyTask, elapsed: float) -> bool:
         record.histogram = None
         counts.born += 1
         counts.ended += 1
-        counts.untold += 1
+        counts.unreported += 1
         counts.busy += elapsed
         counts.steps += 1
         if asyncios_cancelled(task):

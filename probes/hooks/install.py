@@ -34,9 +34,9 @@ from .accounting import (
     prune,
     record_of,
     records,
+    report_end,
     site_aggregates,
     state,
-    tell_end,
 )
 from .backend import shared, why_pure
 from .in_python import strip_hook_frame
@@ -79,7 +79,7 @@ def _learn() -> Any:
         shared.learn_handle(events.Handle, events.TimerHandle)
         shared.learn_task(tasks.Task, task, first_step, deque())
         shared.learn_cancels(futures.Future(loop=task._loop))
-        shared.learn_rest(adopt, tell_end, _kind_of, sites.of, sites.stack_of, _current, current_task_of, tasks)
+        shared.learn_rest(adopt, report_end, _kind_of, sites.of, sites.stack_of, _current, current_task_of, tasks)
     except Exception as error:
         return None, f"{type(error).__name__}: {error}"
     return shared, ""

@@ -37,7 +37,7 @@ class Loops:
         self._next_id = count(1).__next__
         self._hooked: list[type] = []
         self._watching = False
-        self._nobodys = LoopRecord(self, 0, "", True)  # type: ignore[arg-type]
+        self._stand_in = LoopRecord(self, 0, "", True)  # type: ignore[arg-type]
         self.on_unhandled: Callable[[dict[str, Any]], None] = lambda _context: None
 
     def install(self) -> None:
@@ -103,11 +103,11 @@ class Loops:
         that no viewer sees.
         """
         if not issubclass(type(loop), events.AbstractEventLoop):
-            return self._nobodys
+            return self._stand_in
         try:
             record = self._known.get(loop)
         except Exception:
-            return self._nobodys
+            return self._stand_in
         try:
             if record is None:
                 record = self._known[loop] = self._new(loop)
@@ -116,7 +116,7 @@ class Loops:
                 self._started(loop, (get_ident(), get_native_id(), 0), False)
         except Exception as error:
             self._registry.fail("loop start", error)
-            return self._nobodys
+            return self._stand_in
         return record
 
     def _new(self, loop: Loop) -> LoopRecord:

@@ -18,7 +18,7 @@ the start, and BORN and UNSEEN records look like NEW ones.
 
     BORN → NEW               start_counting: counting begins; `counted` is the time since which steps are counted
     UNSEEN → NEW             begin: its first step is over, or the sampler met it; `counted` is None: since birth
-    UNSEEN, NEW → dropped    its end is one of very many: counted at its creation site only (`untold` of SiteCounts),
+    UNSEEN, NEW → dropped    its end is one of very many: counted at its creation site only (SiteCounts.unreported),
                              and `dirty` is set so that nothing queues it
     NEW, KNOWN → QUEUED      add_changed: after a step, at the end, or by the sampler's sweep; if `changed` is full the
                              state stays, and the next step tries again
@@ -240,13 +240,13 @@ class LoopRecord(LoopClock):
 class SiteCounts:
     """Counts of one creation site since counting began."""
 
-    __slots__ = ("born", "busy", "cancelled", "ended", "failed", "flood", "site", "steps", "untold")
+    __slots__ = ("born", "busy", "cancelled", "ended", "failed", "flood", "site", "steps", "unreported")
 
     def __init__(self, site: int) -> None:
         self.site = site  # its number in the tables
         self.born = self.ended = self.failed = self.cancelled = self.steps = 0
         self.busy = 0.0
-        self.untold = 0  # ends since the sampler's last look that have no event
+        self.unreported = 0  # ends since the sampler's last look that have no event
         self.flood = 0  # id of the exception type whose failures here are only counted for now
 
 

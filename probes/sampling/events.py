@@ -70,7 +70,7 @@ class Events:
         while self._notices:
             self._journal.add("notice", text=self._notices.pop(0))
         while self._unhandled:
-            self._tell_unhandled(*self._unhandled.pop(0))
+            self._write_unhandled(*self._unhandled.pop(0))
 
     def drop(self, number: int) -> None:
         """Counts and dates events that viewers will not see."""
@@ -85,17 +85,17 @@ class Events:
     def ends(self, ended: list[TaskRecord]) -> None:
         """Writes the ends of tasks since the last look, as far as the limit for a tick allows."""
         # Also tasks that no viewer knows. The hooks leave the name out beyond their own limit.
-        told = [record for record in ended if record.failure is not None or record.name is not None]
-        if len(told) > MOST_ENDS_A_TICK:
-            failed = [record for record in told if record.outcome == protocol.FAILED][-MOST_ENDS_A_TICK:]
-            others = [record for record in told if record.outcome != protocol.FAILED]
-            told = failed + others[: MOST_ENDS_A_TICK - len(failed)]
-        if len(told) < len(ended):
-            self.leave_unnamed(len(ended) - len(told))
-        for record in sorted(told, key=lambda record: record.ended):
-            self._tell_end(record)
+        named = [record for record in ended if record.failure is not None or record.name is not None]
+        if len(named) > MOST_ENDS_A_TICK:
+            failed = [record for record in named if record.outcome == protocol.FAILED][-MOST_ENDS_A_TICK:]
+            others = [record for record in named if record.outcome != protocol.FAILED]
+            named = failed + others[: MOST_ENDS_A_TICK - len(failed)]
+        if len(named) < len(ended):
+            self.leave_unnamed(len(ended) - len(named))
+        for record in sorted(named, key=lambda record: record.ended):
+            self._write_end(record)
 
-    def _tell_end(self, record: TaskRecord) -> None:
+    def _write_end(self, record: TaskRecord) -> None:
         whole = record.counted is None
         if record.name is None:
             task = record()
@@ -152,7 +152,7 @@ class Events:
             **gil_wait.facts(slow.waited, self._tables),
         )
 
-    def _tell_unhandled(
+    def _write_unhandled(
         self, message: str, failure: Failure | None, record: TaskRecord | None, name: str | None
     ) -> None:
         self._journal.add(

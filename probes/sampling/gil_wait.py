@@ -231,16 +231,16 @@ def facts(wait: Wait | None, tables: Tables) -> dict[str, Any]:
     """A wait in the protocol's format; empty if there was none."""
     if wait is None:
         return {}
-    told: dict[str, Any] = {"gil": round(wait.seconds * 1e6), "held_by": None}
+    found: dict[str, Any] = {"gil": round(wait.seconds * 1e6), "held_by": None}
     holder = wait.most()
     if holder is not None:
-        told["held_by"] = {
+        found["held_by"] = {
             "thread": _name(max(holder.threads, key=lambda ident: holder.threads[ident])),
             "threads": len({ident for each in wait.holders.values() for ident in each.threads}),
             "stack": [tables.site(code, line) for code, line in holder.stack],
             "blame": sites.blamed(list(holder.stack)),
         }
-    return told
+    return found
 
 
 def _name(ident: int) -> str:

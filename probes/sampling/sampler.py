@@ -112,7 +112,7 @@ class Sampler:
             record = install.record_of(task)
             if record is None:
                 install.adopt(task, loop_record)
-            elif install.state.watching and _is_untold(record):
+            elif install.state.watching and _is_unknown(record):
                 install.add_changed(record)  # it has not stepped yet
 
     def look(self) -> Changes:
@@ -140,10 +140,10 @@ class Sampler:
             record.dirty = False
             self._book(record, changes)
         for counts in install.site_aggregates.values():
-            if counts.untold:
+            if counts.unreported:
                 changes.sites.add(counts.site)
-                self._events.leave_unnamed(counts.untold)
-                counts.untold = 0
+                self._events.leave_unnamed(counts.unreported)
+                counts.unreported = 0
         for loop, _ in install.running():
             running = install.record_of(install.current_task_of(loop))
             if running is None:
@@ -239,7 +239,7 @@ class Sampler:
         for number, record in enumerate(list(install.records.values())):
             if number % _SLICE == _SLICE - 1:
                 sleep(0)
-            if _is_untold(record) and record() is not None:
+            if _is_unknown(record) and record() is not None:
                 install.add_changed(record)
 
     def prune_if_grown(self) -> None:
@@ -270,6 +270,6 @@ def _is_known(task: Any) -> bool:
     return record is not None and getattr(record, "steps_reported", -1) >= 0
 
 
-def _is_untold(record: TaskRecord) -> bool:
+def _is_unknown(record: TaskRecord) -> bool:
     begin(record)
     return not record.dirty and record.steps_reported < 0

@@ -6,8 +6,8 @@
 #include "hot.h"
 #include <stddef.h>
 
-/* A cancelled future that wakes a task: who cancelled is on the stack now, and is noted in Python
- * (probes/hooks/cancellation.py). -1 with what is no Exception (a signal's): that is the program's. */
+/* A cancelled future wakes a task: the caller of `cancel` is on the stack now, and is noted in Python
+ * (probes/hooks/cancellation.py). -1 with an error that is not an Exception (from a signal): the program gets it. */
 static int note_cancel(State *state, PyObject *loop, PyObject *callback, PyObject *future) {
     PyObject *task = NULL, *result, *function = state->on_cancel;
     if (function == NULL || function == Py_None || step_of(state, callback, &task) != STEP)
@@ -18,7 +18,7 @@ static int note_cancel(State *state, PyObject *loop, PyObject *callback, PyObjec
     if (result == NULL) {
         if (!PyErr_ExceptionMatches(PyExc_Exception))
             return -1;
-        PyErr_Clear(); /* it tells of its own errors */
+        PyErr_Clear(); /* it reports its own errors */
     }
     Py_XDECREF(result);
     return 0;

@@ -164,7 +164,7 @@ out:
     return result;
 }
 
-/* Task(coro, loop=loop), with the keywords of the time before: Task takes what it needs from them. */
+/* Task(coro, loop=loop), reusing the keyword dictionary of the previous call; Task does not keep it. */
 static PyObject *new_task(State *state, PyObject *loop, PyObject *coro) {
     PyObject *keywords = NULL, *positional, *task;
     if (!is_followed(state, loop) || state->task_new == NULL || state->task_init == NULL) {
@@ -210,7 +210,7 @@ static PyObject *make_task(Hook *hook, PyObject *loop, PyObject *coro, PyObject 
             PyErr_SetString(PyExc_NameError, "name 'Task' is not defined");
         return NULL;
     }
-    Py_INCREF(factory); /* what the program does meanwhile may put another in its place */
+    Py_INCREF(factory); /* the program may replace it meanwhile */
     stack[0] = coro;
     stack[1] = loop;
     if (hook->kind == CREATE_TASK) {
@@ -292,7 +292,7 @@ PyObject *create_task(PyObject *op, PyObject *const *args, size_t nargsf, PyObje
     else
         task = make_task(hook, loop, coro, args + 2, names);
     if (task == NULL || UNLIKELY(!is_instance(task, state->task_type) && !PyObject_HasAttr(task, str_waiter)))
-        return task; /* somebody's loop made something else */
+        return task; /* a loop of the program's own made something else */
     if (UNLIKELY(register_task(state, loop, task, coro, born) < 0 && swallow(state, "create_task") < 0))
         Py_CLEAR(task);
     return task;

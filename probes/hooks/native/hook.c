@@ -1,4 +1,4 @@
-/* What all hooks share: the Hook itself, names of attributes, and what becomes of a hook that raises.
+/* Shared by all hooks: the Hook type, interned names, and handling of a hook that raises.
  *
  * A hook is a method descriptor with a dictionary: it looks like the function in whose place it is, binds to a bound
  * method, and calls that function (`original`) whenever something is not as usual.
@@ -38,7 +38,8 @@ int strings_setup(void) {
     return zero == NULL ? -1 : 0;
 }
 
-/* A hook went wrong: it is switched off and told, and the program goes on. What is no Exception is the program's. */
+/* A hook failed: it is switched off and reported, and the program continues. An error that is not an Exception is the
+ * program's: -1. */
 int swallow(State *state, const char *name) {
     PyObject *type, *value, *traceback, *result = NULL, *text, *function = state->on_error;
     if (!PyErr_ExceptionMatches(PyExc_Exception))

@@ -1,8 +1,9 @@
-/* What the parts of the native module share. The Python twin of all this is probes/hooks/in_python.py; both pass the same tests.
+/* Declarations shared by the files of the native module. probes/hooks/in_python.py does the same in Python; both pass
+ * the same tests.
  *
- * record.c       one record a task, and what sits in a LoopRecord
- * table.c        records by task, those that changed, counts of short lives
- * hook.c         what takes the place of a function, and what becomes of it when it raises
+ * record.c       TaskRecord, the C part of LoopRecord, and SiteCounts
+ * table.c        records by task, the queue of changed records, counts of short-lived tasks by site
+ * hook.c         the Hook type, which replaces a function, and handling of a hook that raises
  * create_task.c  the hooks of create_task: records of tasks, their creation sites and parents
  * call_soon.c    the hooks of call_soon: when a callback was made ready, who cancelled what it waited for
  * step.c         the hook of Handle._run: steps and ends of tasks
@@ -46,7 +47,7 @@ typedef PyObject *(*vectorcall)(PyObject *, PyObject *const *, size_t, PyObject 
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-enum { DONE = 3, CANCELLED = 4, FAILED = 5 }; /* wire.STATES; module.c checks them */
+enum { DONE = 3, CANCELLED = 4, FAILED = 5 }; /* indices of protocol.STATES; install.py checks them */
 
 /* What a record rarely has; made when the first of them is set. */
 typedef struct {
@@ -88,7 +89,7 @@ typedef struct {
 
 typedef struct {
     PyObject_HEAD
-    int64_t born, ended, failed, cancelled, steps, untold;
+    int64_t born, ended, failed, cancelled, steps, unreported;
     int64_t flood; /* address of the exception type whose failures here are only counted; 0: none */
     double busy;
     int32_t site;
@@ -113,12 +114,12 @@ typedef struct {
     PyObject *code; /* held: its address says which site it is */
     int32_t lasti;
     SiteCounts *counts;
-} Life;
+} SiteEntry;
 
 typedef struct {
     PyObject_HEAD
     PyTypeObject *holds;
-    Life *lives;
+    SiteEntry *entries;
     Py_ssize_t used, size;
 } SiteAggregates;
 
@@ -127,7 +128,7 @@ typedef struct {
     PyObject *code;
     int kind;
 } Kind;
-enum { BOUNDARY = 2, RUNNER = 3 }; /* sites.BOUNDARY, …; hot.py checks them */
+enum { BOUNDARY = 2, RUNNER = 3 }; /* sites.BOUNDARY, …; install.py checks them */
 
 /* The creation site of tasks that no line of the user's makes: a server's task for each request. */
 typedef struct {
@@ -153,7 +154,7 @@ typedef struct State {
     SiteAggregates *site_aggregates;
     PyObject *loops, *last_loop, *last_record, *last_keywords, *one; /* last_loop is borrowed: it is a key of `loops` */
     PyObject *current_tasks, *current_task, *tasks_module_dict;
-    PyObject *on_loop, *on_slow, *on_error, *on_cancel, *adopt, *tell_end, *kind_of, *site_of, *stack_of;
+    PyObject *on_loop, *on_slow, *on_error, *on_cancel, *adopt, *report_end, *kind_of, *site_of, *stack_of;
     Kind kinds[KINDS];
     Site sites[KINDS];
     int64_t last_id, lost;
@@ -262,8 +263,8 @@ static inline int is_followed(State *state, PyObject *loop) {
     return LIKELY(loop == state->last_loop) && ((LoopClock *)state->last_record)->followed;
 }
 
-/* What BaseEventLoop checks first; 0 where everything is as usual, and where it cannot be told: then asyncio's own
- * code will say what is wrong. */
+/* What BaseEventLoop checks first: 0 if the loop is open and not in debug mode, and also if that cannot be read: asyncio's
+ * own code will then raise. */
 static inline int needs_asyncio_path(State *state, PyObject *loop) {
     /* While asyncio's own code runs a loop it is not closed; others may run and close theirs as they like. */
     int closed = is_followed(state, loop) ? 0 : is_true(loop, str_closed);

@@ -13,7 +13,7 @@ PyObject *find_loop(State *state, PyObject *loop) {
     clock = PyDict_GetItemWithError(state->loops, loop); /* may run code of the program's: the loop's hash */
     known = clock != NULL;
     Py_XINCREF(clock);
-    if (!known && PyErr_Occurred()) { /* what a handle has for its loop may be anything */
+    if (!known && PyErr_Occurred()) { /* a handle's loop may be any object */
         if (!PyErr_ExceptionMatches(PyExc_Exception))
             return NULL;
         PyErr_Clear();
@@ -33,10 +33,10 @@ PyObject *find_loop(State *state, PyObject *loop) {
     if (known) {
         PyObject *record = state->last_record, *keywords = state->last_keywords;
         Py_INCREF(clock);
-        state->last_loop = loop; /* only compared: it may be gone; who removes it from `loops` calls forget_loops */
+        state->last_loop = loop; /* only compared: it may be gone; code that removes it from `loops` calls forget_loops */
         state->last_record = clock;
         state->last_keywords = NULL;
-        Py_XDECREF(record); /* only now: what goes with them may run code that comes here again */
+        Py_XDECREF(record); /* only now: dropping them may run code that calls this again */
         Py_XDECREF(keywords);
     }
     return clock;
@@ -124,7 +124,7 @@ static PyCFunction function_of(PyObject *object, const char *name, int flags) {
     return function;
 }
 
-/* learn_task(Task, task, first_step, deque): the callback of a first step, and what is asked of tasks and deques. */
+/* learn_task(Task, task, first_step, deque): the callback of a first step, and methods of tasks and deques. */
 static PyObject *learn_task(PyObject *op, PyObject *args) {
     State *self = (State *)op;
     PyObject *type, *task, *first_step, *deque;
@@ -152,7 +152,7 @@ static PyObject *learn_cancels(PyObject *op, PyObject *future) {
     State *self = (State *)op;
     PyObject *base = self->task_type == NULL ? NULL : PyType_GetSlot(self->task_type, Py_tp_base);
     PyCFunction function = function_of(future, "cancelled", METH_NOARGS);
-    /* Where a task is no such future, or is asked otherwise, nobody is told who cancelled it. */
+    /* If a task is no such future, or has another `cancelled`, cancellers are not noted. */
     if (self->future_type == NULL && base == (PyObject *)Py_TYPE(future) && function != NULL &&
         function == self->cancelled) {
         Py_INCREF(base);
@@ -162,7 +162,7 @@ static PyObject *learn_cancels(PyObject *op, PyObject *future) {
     Py_RETURN_NONE;
 }
 
-/* hook(kind, original, fallback, asyncios): what takes the place of `original`. */
+/* hook(kind, original, fallback, asyncios): a Hook that replaces `original`. */
 static PyObject *make_hook(PyObject *op, PyObject *args) {
     static const char *kinds[] = {"run", "call_soon", "foreign_call_soon", "create_task", "create_task_kwargs",
                                   "foreign_create_task", NULL};
@@ -214,7 +214,7 @@ static PyObject *forget_loops(PyObject *op, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-/* Memory of the tables, for whoever wonders. */
+/* Bytes of the tables, for measurements. */
 static PyObject *footprint(PyObject *op, PyObject *unused) {
     State *self = (State *)op;
     return PyLong_FromSsize_t(self->records->size * (Py_ssize_t)sizeof(uint64_t) +
@@ -225,7 +225,7 @@ static PyObject *footprint(PyObject *op, PyObject *unused) {
     X(record_type) X(clock_type) X(counts_type) X(hook_type) X(step_type) X(reraising_type) X(timed_type)                \
     X(handle_type) X(timer_type) X(task_type) X(future_type) X(first_step_type) X(deque_type) X(records) X(changed) X(site_aggregates)   \
     X(loops) X(last_record) X(last_keywords) X(one) X(current_tasks) X(current_task) X(tasks_module_dict) X(on_loop) X(on_slow) X(on_error) X(on_cancel)   \
-    X(adopt) X(tell_end) X(kind_of) X(site_of) X(stack_of)
+    X(adopt) X(report_end) X(kind_of) X(site_of) X(stack_of)
 
 static int state_traverse(PyObject *op, visitproc visit, void *arg) {
     State *self = (State *)op;
@@ -242,7 +242,7 @@ static int state_traverse(PyObject *op, visitproc visit, void *arg) {
     return 0;
 }
 
-/* Hooks may be called as long as they live, so what they rely on goes with the state itself. */
+/* Hooks may be called as long as they live, so what they rely on is released with the state only. */
 static int state_clear(PyObject *op) {
     State *self = (State *)op;
     forget(self);
@@ -283,11 +283,11 @@ static PyMemberDef state_members[] = {
     {NULL},
 };
 
-/* learn_rest(adopt, tell_end, kind_of, site_of, stack_of, current_tasks or None, current_task, tasks module) */
+/* learn_rest(adopt, report_end, kind_of, site_of, stack_of, current_tasks or None, current_task, tasks module) */
 static PyObject *learn_rest(PyObject *op, PyObject *args) {
     State *self = (State *)op;
-    PyObject *adopt, *tell_end, *kind_of, *site_of, *stack_of, *current_tasks, *current_task, *module;
-    if (!PyArg_ParseTuple(args, "OOOOOOOO", &adopt, &tell_end, &kind_of, &site_of, &stack_of, &current_tasks,
+    PyObject *adopt, *report_end, *kind_of, *site_of, *stack_of, *current_tasks, *current_task, *module;
+    if (!PyArg_ParseTuple(args, "OOOOOOOO", &adopt, &report_end, &kind_of, &site_of, &stack_of, &current_tasks,
                           &current_task, &module))
         return NULL;
     if (self->adopt != NULL) {
@@ -306,7 +306,7 @@ static PyObject *learn_rest(PyObject *op, PyObject *args) {
 #define KEEP(name)                                                                                                    \
     Py_INCREF(name);                                                                                                  \
     self->name = name;
-    KEEP(current_task) KEEP(adopt) KEEP(tell_end) KEEP(kind_of) KEEP(site_of) KEEP(stack_of)
+    KEEP(current_task) KEEP(adopt) KEEP(report_end) KEEP(kind_of) KEEP(site_of) KEEP(stack_of)
     Py_RETURN_NONE;
 }
 
@@ -370,7 +370,7 @@ static PyObject *make_state(PyObject *module, PyObject *args) {
     Py_ssize_t most_changed;
     int most_named;
     State *self = NULL;
-    static PyTypeObject *clock_type, *counts_type, *records_type, *changed_type, *lives_type;
+    static PyTypeObject *clock_type, *counts_type, *records_type, *changed_type, *aggregates_type;
     if (!PyArg_ParseTuple(args, "ni", &most_changed, &most_named))
         return NULL;
     if (record_setup(&base) < 0 || strings_setup() < 0 || (state_type = PyType_FromSpec(&state_spec)) == NULL)
@@ -391,10 +391,10 @@ static PyObject *make_state(PyObject *module, PyObject *args) {
         !self->reraising_type || !self->loops)
         goto failed;
     if (make_type_once(&records_type, &records_spec) && make_type_once(&changed_type, &changed_spec) &&
-        make_type_once(&lives_type, &aggregates_spec)) {
+        make_type_once(&aggregates_type, &aggregates_spec)) {
         self->records = (Records *)PyObject_CallFunction((PyObject *)records_type, "O", self->record_type);
         self->changed = (Changed *)PyObject_CallFunction((PyObject *)changed_type, "n", most_changed);
-        self->site_aggregates = (SiteAggregates *)PyObject_CallFunction((PyObject *)lives_type, "O", self->counts_type);
+        self->site_aggregates = (SiteAggregates *)PyObject_CallFunction((PyObject *)aggregates_type, "O", self->counts_type);
     }
     if (!self->records || !self->changed || !self->site_aggregates ||
         PyModule_AddObjectRef(module, "TaskRecord", (PyObject *)self->record_type) < 0 ||

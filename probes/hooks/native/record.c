@@ -1,4 +1,4 @@
-/* The record of a task: a weak reference to it, with fields. And what sits in a LoopRecord, and in SiteCounts. */
+/* TaskRecord, a weak reference to a task with fields; LoopClock, the C part of a LoopRecord; SiteCounts. */
 #include "hot.h"
 #include <math.h>
 #include <stddef.h>
@@ -157,7 +157,7 @@ static PyObject *new_record(PyTypeObject *type, PyObject *args, PyObject *kwargs
 PyObject *record_new(State *state, PyObject *task) {
     PyObject *args = state->one, *record; /* used again and again, unless it is in use: garbage may be collected here */
     state->one = NULL;
-    if (args != NULL && Py_REFCNT(args) != 1) /* somebody asks the collector for everything it knows */
+    if (args != NULL && Py_REFCNT(args) != 1) /* gc.get_objects or the like has a reference to it */
         Py_CLEAR(args);
     if (args == NULL && (args = PyTuple_New(1)) == NULL)
         return NULL;
@@ -322,7 +322,7 @@ static PyMemberDef counts_members[] = {
     {"failed", T_LONGLONG, offsetof(SiteCounts, failed), 0, NULL},
     {"cancelled", T_LONGLONG, offsetof(SiteCounts, cancelled), 0, NULL},
     {"steps", T_LONGLONG, offsetof(SiteCounts, steps), 0, NULL},
-    {"untold", T_LONGLONG, offsetof(SiteCounts, untold), 0, NULL},
+    {"unreported", T_LONGLONG, offsetof(SiteCounts, unreported), 0, NULL},
     {"flood", T_LONGLONG, offsetof(SiteCounts, flood), 0, NULL},
     {"busy", T_DOUBLE, offsetof(SiteCounts, busy), 0, NULL},
     {"site", T_INT, offsetof(SiteCounts, site), 0, NULL},

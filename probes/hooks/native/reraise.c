@@ -3,15 +3,15 @@
  */
 #include "hot.h"
 
-/* A context that raises again what a callback has raised, once. */
+/* A context whose `run` raises the exception of a callback again, once. */
 typedef struct {
     PyObject_HEAD
     State *state;     /* while asyncio's `_run` has the handle, and has not asked for its context; else NULL */
-    PyObject *handle; /* borrowed: whoever called the hook holds it */
+    PyObject *handle; /* borrowed: the caller of the hook holds it */
     PyObject *context, *arguments, *type, *value, *traceback;
 } ReraisingContext;
 
-/* Puts back into the handle what was there. */
+/* Restores context and arguments of the handle. */
 static void restore_handle(ReraisingContext *self) {
     State *state = self->state;
     PyObject *ours = SLOT(self->handle, state, CONTEXT), *arguments = SLOT(self->handle, state, ARGS);
@@ -27,7 +27,7 @@ static PyObject *reraising_run(PyObject *op, PyObject *args, PyObject *kwargs) {
     ReraisingContext *self = (ReraisingContext *)op;
     PyObject *type = self->type, *value = self->value, *traceback = self->traceback;
     if (self->state != NULL)
-        restore_handle(self); /* whoever made this one holds it */
+        restore_handle(self); /* the creator of this context holds it */
     self->type = self->value = self->traceback = NULL;
     if (type == NULL)
         PyErr_SetString(PyExc_RuntimeError, "raised already");

@@ -53,7 +53,7 @@ int step_of(State *state, PyObject *callback, PyObject **task) {
         *task = owner;
         return STEP;
     }
-    if (type == &PyMethod_Type) { /* a task in Python: of somebody's own, or of a Python without the C ones */
+    if (type == &PyMethod_Type) { /* a task in Python: a class of the program, or a Python without C tasks */
         owner = PyMethod_Self(callback);
         if (owner == NULL || records_find(state->records, owner) == NULL || !is_named_like_a_step(callback))
             return NO_STEP;
@@ -70,7 +70,7 @@ static int truth_of(PyObject *task, PyObject *name) {
     return truth;
 }
 
-/* What a class of the program's raises is no failure of a hook: 1, and the error is gone. Not for what is no Exception. */
+/* An Exception raised by a class of the program is no failure of a hook: clears it and returns 1; else 0. */
 static int clear_programs_error(void) {
     if (!PyErr_ExceptionMatches(PyExc_Exception))
         return 0;
@@ -104,10 +104,10 @@ static int add_changed(State *state, PyObject *record) {
     return 0;
 }
 
-/* Books the end of a task. Never asks for its exception as a program would: that silences "never retrieved". */
+/* Records the end of a task. Never calls `task.exception()`, which would silence "never retrieved". */
 static int finish(State *state, PyObject *record, PyObject *task, double at) {
     Fields *fields = FIELDS(record);
-    PyObject *error, *told;
+    PyObject *error, *reported;
     int failed, cancelled, result = 0;
     SiteCounts *counts;
     if (fields->outcome || REFERENT(record) != task)
@@ -133,12 +133,12 @@ static int finish(State *state, PyObject *record, PyObject *task, double at) {
         counts = aggregates_find(state->site_aggregates, fields->code, fields->lasti);
     if (failed ? counts == NULL || counts->flood != (int64_t)(intptr_t)Py_TYPE(error) : state->named < state->most_named) {
         state->named++;
-        told = PyObject_CallFunctionObjArgs(state->tell_end, record, task, error, NULL);
-        Py_XDECREF(told);
-        if (told == NULL)
+        reported = PyObject_CallFunctionObjArgs(state->report_end, record, task, error, NULL);
+        Py_XDECREF(reported);
+        if (reported == NULL)
             result = -1;
     } else if (fields->steps_reported < 0 && !fields->dirty && isnan(fields->counted)) {
-        /* No viewer has heard of it, and those that are told by name are enough: it need not even be kept. */
+        /* No viewer has heard of it, and those that are reported by name are enough: it need not even be kept. */
         if (counts != NULL) {
             counts_add(counts, fields);
             if (fields->loop != NULL)
@@ -167,7 +167,7 @@ static int add_to_histogram(PyObject *histogram, double elapsed, double waited) 
 static int report_slow(State *state, PyObject *loop, PyObject *callback, PyObject *record, double started, double took) {
     PyObject *from = PyFloat_FromDouble(started), *length = PyFloat_FromDouble(took), *result = NULL;
     PyObject *function = state->on_slow;
-    Py_XINCREF(function); /* whoever sets another while it runs lets go of it */
+    Py_XINCREF(function); /* another may be set while it runs */
     if (from != NULL && length != NULL && function != NULL)
         result = PyObject_CallFunctionObjArgs(function, loop, callback, record ? record : Py_None, from, length, NULL);
     Py_XDECREF(function);
@@ -177,7 +177,7 @@ static int report_slow(State *state, PyObject *loop, PyObject *callback, PyObjec
     return result == NULL && PyErr_Occurred() ? -1 : 0;
 }
 
-/* Books a callback that has run to its task, if it was a step of one. */
+/* Accounts a callback that has run to its task, if it was a step of one. */
 int account_step(State *state, PyObject *loop, PyObject *callback, double ready, double started, double elapsed) {
     LoopClock *clock = (LoopClock *)loop;
     PyObject *task = NULL, *record = NULL, *result;

@@ -1,4 +1,4 @@
-/* Records by the address of their task, those that changed since the sampler looked, and counts of short lives. */
+/* Records by the address of their task, the queue of changed records, and counts of short-lived tasks by site. */
 #include "hot.h"
 #include <stddef.h>
 
@@ -385,54 +385,54 @@ PyType_Spec changed_spec = {
 
 /* SiteAggregates */
 
-static Py_ssize_t life_place(SiteAggregates *self, PyObject *code, int32_t lasti) {
+static Py_ssize_t entry_place(SiteAggregates *self, PyObject *code, int32_t lasti) {
     uint64_t key = (uint64_t)(uintptr_t)code + (uint64_t)(uint32_t)lasti * UINT64_C(0x9E3779B1);
     return (Py_ssize_t)((key * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & (self->size - 1);
 }
 
-static Life *life_find(SiteAggregates *self, PyObject *code, int32_t lasti) {
+static SiteEntry *entry_find(SiteAggregates *self, PyObject *code, int32_t lasti) {
     Py_ssize_t place;
     if (self->size == 0)
         return NULL;
-    for (place = life_place(self, code, lasti); self->lives[place].code != NULL; place = (place + 1) & (self->size - 1))
-        if (self->lives[place].code == code && self->lives[place].lasti == lasti)
-            return &self->lives[place];
+    for (place = entry_place(self, code, lasti); self->entries[place].code != NULL; place = (place + 1) & (self->size - 1))
+        if (self->entries[place].code == code && self->entries[place].lasti == lasti)
+            return &self->entries[place];
     return NULL;
 }
 
 SiteCounts *aggregates_find(SiteAggregates *self, PyObject *code, int32_t lasti) {
-    Life *life = code == NULL ? NULL : life_find(self, code, lasti);
-    return life == NULL ? NULL : life->counts;
+    SiteEntry *entry = code == NULL ? NULL : entry_find(self, code, lasti);
+    return entry == NULL ? NULL : entry->counts;
 }
 
-static void life_insert(SiteAggregates *self, Life life) {
-    Py_ssize_t place = life_place(self, life.code, life.lasti);
-    while (self->lives[place].code != NULL)
+static void entry_insert(SiteAggregates *self, SiteEntry entry) {
+    Py_ssize_t place = entry_place(self, entry.code, entry.lasti);
+    while (self->entries[place].code != NULL)
         place = (place + 1) & (self->size - 1);
-    self->lives[place] = life;
+    self->entries[place] = entry;
     self->used++;
 }
 
-static PyObject *lives_put(PyObject *op, PyObject *args) {
+static PyObject *aggregates_put(PyObject *op, PyObject *args) {
     SiteAggregates *self = (SiteAggregates *)op;
     PyObject *code, *counts;
     int lasti;
-    Life *found, life;
+    SiteEntry *found, entry;
     if (!PyArg_ParseTuple(args, "OiO!", &code, &lasti, self->holds, &counts))
         return NULL;
-    found = life_find(self, code, lasti);
+    found = entry_find(self, code, lasti);
     if (found == NULL && self->used * 2 >= self->size) {
-        Life *old = self->lives, *made;
+        SiteEntry *old = self->entries, *made;
         Py_ssize_t index, before = self->size, size = before ? before * 2 : 64;
-        made = PyMem_Calloc(size, sizeof(Life));
+        made = PyMem_Calloc(size, sizeof(SiteEntry));
         if (made == NULL)
             return PyErr_NoMemory();
-        self->lives = made;
+        self->entries = made;
         self->size = size;
         self->used = 0;
         for (index = 0; index < before; index++)
             if (old[index].code != NULL)
-                life_insert(self, old[index]);
+                entry_insert(self, old[index]);
         PyMem_Free(old);
     }
     Py_INCREF(counts);
@@ -442,25 +442,25 @@ static PyObject *lives_put(PyObject *op, PyObject *args) {
         Py_DECREF(before);
     } else {
         Py_INCREF(code);
-        life = (Life){code, lasti, (SiteCounts *)counts};
-        life_insert(self, life);
+        entry = (SiteEntry){code, lasti, (SiteCounts *)counts};
+        entry_insert(self, entry);
     }
     Py_RETURN_NONE;
 }
 
-static PyObject *lives_values(PyObject *op, PyObject *unused) {
+static PyObject *aggregates_values(PyObject *op, PyObject *unused) {
     SiteAggregates *self = (SiteAggregates *)op;
     PyObject *list = PyList_New(0);
     Py_ssize_t index;
     for (index = 0; list != NULL && index < self->size; index++)
-        if (self->lives[index].code != NULL && PyList_Append(list, (PyObject *)self->lives[index].counts) < 0) {
+        if (self->entries[index].code != NULL && PyList_Append(list, (PyObject *)self->entries[index].counts) < 0) {
             Py_DECREF(list);
             return NULL;
         }
     return list;
 }
 
-static PyObject *lives_get(PyObject *op, PyObject *args) {
+static PyObject *aggregates_get(PyObject *op, PyObject *args) {
     PyObject *code, *found;
     int lasti;
     if (!PyArg_ParseTuple(args, "Oi", &code, &lasti))
@@ -472,11 +472,11 @@ static PyObject *lives_get(PyObject *op, PyObject *args) {
     return found;
 }
 
-static PyObject *lives_clear(PyObject *op, PyObject *unused) {
+static PyObject *aggregates_clear(PyObject *op, PyObject *unused) {
     SiteAggregates *self = (SiteAggregates *)op;
-    Life *old = self->lives;
+    SiteEntry *old = self->entries;
     Py_ssize_t index, size = self->size;
-    self->lives = NULL;
+    self->entries = NULL;
     self->used = self->size = 0;
     for (index = 0; index < size; index++)
         if (old[index].code != NULL) {
@@ -487,42 +487,42 @@ static PyObject *lives_clear(PyObject *op, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-static void lives_dealloc(PyObject *op) {
+static void aggregates_dealloc(PyObject *op) {
     PyTypeObject *type = Py_TYPE(op);
     freefunc release = PyType_GetSlot(type, Py_tp_free);
-    PyObject *nothing = lives_clear(op, NULL);
+    PyObject *nothing = aggregates_clear(op, NULL);
     Py_XDECREF(nothing);
     release(op);
     Py_DECREF(type);
 }
 
-static Py_ssize_t lives_length(PyObject *op) { return ((SiteAggregates *)op)->used; }
+static Py_ssize_t aggregates_length(PyObject *op) { return ((SiteAggregates *)op)->used; }
 
-static int lives_init(PyObject *op, PyObject *args, PyObject *kwargs) {
+static int aggregates_init(PyObject *op, PyObject *args, PyObject *kwargs) {
     SiteAggregates *self = (SiteAggregates *)op;
     return PyArg_ParseTuple(args, "O!", &PyType_Type, &self->holds) ? 0 : -1; /* the state keeps the type */
 }
 
-static PyMethodDef lives_methods[] = {
-    {"put", lives_put, METH_VARARGS, "The counts of a creation site: code, instruction, counts."},
-    {"get", lives_get, METH_VARARGS, "The counts of a creation site, or None."},
-    {"values", lives_values, METH_NOARGS, "All counts, as a list."},
-    {"clear", lives_clear, METH_NOARGS, "Forgets all."},
+static PyMethodDef aggregates_methods[] = {
+    {"put", aggregates_put, METH_VARARGS, "The counts of a creation site: code, instruction, counts."},
+    {"get", aggregates_get, METH_VARARGS, "The counts of a creation site, or None."},
+    {"values", aggregates_values, METH_NOARGS, "All counts, as a list."},
+    {"clear", aggregates_clear, METH_NOARGS, "Forgets all."},
     {NULL},
 };
-static PyType_Slot lives_slots[] = {
+static PyType_Slot aggregates_slots[] = {
     {Py_tp_doc, "Counts of the creation sites that the sampler knows."},
-    {Py_tp_init, lives_init},
-    {Py_tp_dealloc, lives_dealloc},
-    {Py_tp_methods, lives_methods},
-    {Py_sq_length, lives_length},
+    {Py_tp_init, aggregates_init},
+    {Py_tp_dealloc, aggregates_dealloc},
+    {Py_tp_methods, aggregates_methods},
+    {Py_sq_length, aggregates_length},
     {0, NULL},
 };
 PyType_Spec aggregates_spec = {
     .name = "probes.hooks._native.SiteAggregates",
     .basicsize = sizeof(SiteAggregates),
     .flags = Py_TPFLAGS_DEFAULT,
-    .slots = lives_slots,
+    .slots = aggregates_slots,
 };
 
 /* A task that was born and has ended between two looks of the sampler. */
@@ -533,5 +533,5 @@ void counts_add(SiteCounts *self, Fields *fields) {
     self->failed += fields->outcome == FAILED;
     self->busy += fields->busy;
     self->steps += fields->steps;
-    self->untold++;
+    self->unreported++;
 }

@@ -13,6 +13,7 @@ from .base.owned_fds import LostError
 from .base.settings import Settings, text_of, warn
 from .base.sites import Tables
 from .flame.flames import Flames
+from .history.recorder import History
 from .hooks import install
 from .hooks.fork_warning import Hush
 from .hooks.loops import Loops
@@ -66,6 +67,7 @@ class Probe:
         self.flames = Flames(tables)
         self.hush = Hush(self._threads)
         self.counting = Counting(self.registry, self.loops, self.sampler, self.watchdog, self.events, self.unawaited)
+        self.history = History(self.loops, self.sampler, self.clock.unix)
         self.tasks = TaskControl(settings, self.sampler)
         self.server = Server(self)
         self.demand = Demand(settings, self.server.viewers, self.watchdog)
@@ -141,6 +143,7 @@ class Probe:
     def _take_out(self) -> None:
         self._alive = False
         for part in (
+            self.history.stop,
             self._stop_counting,
             self.hush.end,
             self.registry.remove_all,
@@ -164,6 +167,7 @@ class Probe:
         """Called in a child after a fork, which has no thread of the probe: removes hooks and copied sockets."""
         self._alive = False
         install.state.watching = False
+        self.history.stop()
         self.hush.end()
         self.flames.forked()
         self.registry.remove_all()
@@ -179,8 +183,11 @@ class Probe:
         demand = self.demand
         if demand.wants_counting():
             demand.apply()
+            self.counting.attend(bool(demand.sessions()))
             self.counting.start()
             self.flames.adapt(*demand.flames())
+            if demand.always_on:
+                self.history.start()
         else:
             self._stop_counting()
         if not demand.wants_findings():
@@ -228,6 +235,7 @@ class Probe:
     def _look(self, now: float, sessions: list[Session]) -> None:
         changes = self.counting.collect(now, self.flames.longest_without_look())
         self.memory.seen(now, *self.counting.totals())
+        self.history.look(now, changes)
         for session in sessions:
             session.merge(changes)
         drained, waits = self.flames.collect(now, changes)

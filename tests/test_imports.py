@@ -23,8 +23,14 @@ ALLOWED = {
     "probes.flame": "probes.base probes.hooks probes.sampling",
     "probes.inspection": "probes.base probes.hooks probes.sampling",
     "probes.memory": "probes.base probes.sampling",
-    "probes.serving": "probes.base probes.flame probes.hooks probes.sampling probes.inspection probes.memory",
-    "probes.probe": "probes.base probes.flame probes.hooks probes.sampling probes.inspection probes.memory probes.serving",
+    "probes.history": "probes.base probes.hooks probes.sampling",
+    "probes.serving": (
+        "probes.base probes.flame probes.hooks probes.sampling probes.inspection probes.memory probes.history"
+    ),
+    "probes.probe": (
+        "probes.base probes.flame probes.hooks probes.sampling probes.inspection probes.memory probes.history "
+        "probes.serving"
+    ),
     "probes.start": "probes.base probes.probe",
     "probes": "probes.decorators probes.probe probes.start",
     # The viewer's side.

@@ -55,6 +55,23 @@ WAIT_ROW = ("id", "kind", "text", "at")
 """Of a task: what it waits on (`kind` and `text` are null if it does not wait), and the site at which its own code
 waits: the innermost line of its await stack that is the user's."""
 
+HISTORY_PROCESS = {
+    "running": "max",
+    "scheduled": "max",
+    "waiting": "last",
+    "births": "mean",
+    "ends": "mean",
+    "failures": "mean",
+    "rss": "last",
+    "cpu": "mean",
+    "gc": "max",
+}
+"""Columns of the process in a `history` frame, and how ten rows of a second become one: tasks by state, births, ends
+and failures a second, resident memory (KiB), thousandths of a core, the longest pause of the garbage collector (us)."""
+
+HISTORY_LOOP = {"lag": "max", "utilization": "mean", "ready": "max", "steps": "mean"}
+"""The same of a loop: worst lag (us), thousandths of the time, ready handles, steps a second."""
+
 UNITS = {
     "born": "us",
     "counted": "us",

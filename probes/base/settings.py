@@ -41,6 +41,12 @@ SETTINGS = (
     ),
     Setting("locals", False, "yes/no", "keep the local names of what fails, with what looks like a secret masked"),
     Setting("skip", "", "paths, comma", "more files that are never a creation site, by a part of their path"),
+    Setting(
+        "history",
+        True,
+        "yes/no",
+        "count and remember from the start, with nobody connected; needs the hooks in C",
+    ),
     Setting("expect", 0.0, "s", "count from the start, for so long, although no viewer is there yet"),
     Setting("leave", False, "yes/no", "take the probe out when its last viewer has left, or none came in 10 s"),
     Setting("announce", False, "yes/no", "say on stderr, in one line, where to connect"),
@@ -62,6 +68,7 @@ class Settings:
     control: bool
     locals: bool
     skip: str
+    history: bool
     expect: float
     leave: bool
     announce: bool

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HOOKS",
+    "NATIVE",
     "add_changed",
     "adopt",
     "begin_loop",
@@ -54,6 +55,7 @@ __all__ = [
     "current_task_of",
     "end_loop",
     "forget_all",
+    "is_step",
     "loops",
     "new_table",
     "prune",
@@ -104,6 +106,8 @@ HANDLE_SLOTS = {
 _native, _why = _learn()
 HOOKS = "C" if _native is not None else f"pure Python ({_why})"
 """The backend in use, and the reason if it is not C; shown to users."""
+NATIVE = _native is not None
+"""Whether the hooks are those in C."""
 
 
 def hook_create_task(original: Callable[..., Any], native: bool) -> Any:
@@ -156,6 +160,18 @@ def is_asyncios(function: Any) -> bool:
         events.Handle.__init__.__code__.co_filename,
         base_events.BaseEventLoop.time.__code__.co_filename,
     )
+
+
+def is_step(callback: Any) -> bool:
+    """Whether a callback runs a step of a task."""
+    if type(callback) is _FIRST_STEP:
+        return True
+    return getattr(callback, "__name__", "") in in_python._STEP_NAMES and isinstance(
+        getattr(callback, "__self__", None), tasks.Task
+    )
+
+
+_FIRST_STEP = in_python._step_class
 
 
 def running() -> list[tuple[Any, LoopRecord]]:

@@ -284,14 +284,21 @@ def native_id(thread: int) -> int:
     return getattr(known, "native_id", None) or 0
 
 
+def busy_of(record: LoopRecord, now: float) -> float:
+    """For how long a loop has been in callbacks since it was first counted (s), with the one that runs."""
+    since = record.since
+    busy = record.busy + (now - since if since else 0.0)
+    if not record.clocked and record.thread_native:
+        busy = max(busy, _busy_by_cpu(record, busy))
+    return busy
+
+
 def row_of(record: LoopRecord, loop: Loop, lag: float) -> list[Any]:
     """The protocol.LOOP_ROW of a loop; `lag` (s) is the worst since the viewer's last row."""
     now = monotonic()
     since = record.since
     open_interval = now - since if since else 0.0
-    busy = record.busy + open_interval
-    if not record.clocked and record.thread_native:
-        busy = max(busy, _busy_by_cpu(record, busy))
+    busy = busy_of(record, now)
     ready = getattr(loop, "_ready", None)
     running = install.record_of(install.current_task_of(loop))
     return [

@@ -6,9 +6,9 @@ Decides nothing itself: `serving/demand.py` knows whether anybody needs counting
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock, start_new_thread
-from time import thread_time
-from typing import TYPE_CHECKING, Any
+from _thread import start_new_thread
+from time import monotonic, thread_time
+from typing import TYPE_CHECKING
 
 from ..base import local_values
 from ..hooks import cancellation, install
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .watchdog import Watchdog
 
 _LONGEST_WITHOUT_LOOK = 0.25
+_LONGEST_UNWATCHED = 1.0
 _PRUNE_EVERY = 10.0
 """Seconds. While nothing is counted, records of dead tasks stay until pruned, or until their address is used again."""
 
@@ -53,6 +54,10 @@ class Counting:
         self.next_prune = 0.0
         self.prune_every = _PRUNE_EVERY
         self.longest_without_look = _LONGEST_WITHOUT_LOOK
+        self.longest_unwatched = _LONGEST_UNWATCHED
+        self._watched = False
+        self.since: float | None = None
+        """When counting began, in seconds of the monotonic clock; None while nothing is counted."""
 
     @property
     def on(self) -> bool:
@@ -63,21 +68,33 @@ class Counting:
         """Puts the step hooks in and starts the watchdog; does nothing if that is done, or in a forked child."""
         if self.on or self._pid != os.getpid():
             return
+        self.since = monotonic()
         self._sampler.start_counting()
         install.state.watching = True
         self._loops.watch()
         if not self._hook_cost:
             self._hook_cost = install.cost_of_a_step()
         try:
-            self._watchdog.start(start_new_thread, _sleeper())
+            self._watchdog.start(start_new_thread)
         except RuntimeError as error:  # the program has as many threads as it may
             self._registry.fail("watchdog", error)
         self._guarded(self._watchdog.look)  # for the first tick of a viewer
+
+    def attend(self, watched: bool) -> None:
+        """Looks as often as viewers need, or as seldom as suffices while nobody is connected."""
+        first = watched and not self._watched
+        self._watched = self._watchdog.watched = self._sampler.watched = watched
+        if self.on:
+            self._watchdog.hurry()
+        if first and self.on:
+            self._next_look = 0.0
+            self._guarded(self._watchdog.look)
 
     def stop(self) -> None:
         """Takes the step hooks out and ends the watchdog."""
         if not self.on:
             return
+        self.since = None
         self._watchdog.stop()
         self._loops.unwatch()
         install.state.watching = False
@@ -110,7 +127,10 @@ class Counting:
 
     def collect(self, now: float, longest: float | None = None) -> Changes:
         """Takes what hooks and watchdog recorded since the last call; the next is due in `longest` seconds."""
-        self._next_look = now + min(self.longest_without_look, longest or self.longest_without_look)
+        if self._watched:
+            self._next_look = now + min(self.longest_without_look, longest or self.longest_without_look)
+        else:  # at the turn of a second, so that no row of the history is late
+            self._next_look = int(now) + self.longest_unwatched
         self.collect_events()
         changes = self._sampler.look()
         while self._watchdog.caught:
@@ -154,13 +174,3 @@ class Counting:
         """Empties every table of the hooks: the probe leaves."""
         install.forget_all()
         self._sampler.by_id.clear()
-
-
-def _sleeper() -> Any:
-    lock = allocate_lock()
-    lock.acquire()
-
-    def wait(seconds: float) -> bool:
-        return lock.acquire(timeout=seconds)
-
-    return wait

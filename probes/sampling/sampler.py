@@ -52,11 +52,25 @@ class Sampler:
         self._loops = all_loops
         self._events = events
         self._sweep_due = 0.0
+        self._watched = False
+        self._totals = (0, 0, 0)
+        self._totals_stale = True
         self.names_a_second = _NAMES_A_SECOND
         self._allowed = float(MOST_NAMED)
         self._named_at = monotonic()
         self._named = install.state.named = 0
         self._pruned = 500
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody is connected; a first viewer finds tasks that passed no hook at once."""
+        return self._watched
+
+    @watched.setter
+    def watched(self, watched: bool) -> None:
+        if watched and not self._watched:
+            self._sweep_due = 0.0
+        self._watched = watched
 
     def start_counting(self) -> None:
         """Resets all counts and takes in the tasks that exist; called before the step hooks are installed."""
@@ -121,8 +135,9 @@ class Sampler:
         if now >= self._sweep_due:
             sleep(0)
             self._sweep(now)
-            # Many tasks are swept less often, so that sweeping never takes more than 2 % of a core.
-            self._sweep_due = monotonic() + max(1.0, 50 * (monotonic() - now))
+            # Many tasks are swept less often: never more than 2 % of a core, or 0.05 % with nobody connected.
+            least, share = (1.0, 50) if self.watched else (5.0, 2000)
+            self._sweep_due = monotonic() + max(least, share * (monotonic() - now))
         changes = Changes()
         for loop_record in list(install.loops.values()):
             changes.lags[loop_record.id] = loop_record.lag_peak
@@ -156,7 +171,20 @@ class Sampler:
             else:
                 changes.live.append(running)  # its row grows while it runs
         self._events.ends(changes.ended)
+        self._totals_stale = self._totals_stale or bool(changes.sites)
         return changes
+
+    def totals(self) -> tuple[int, int, int]:
+        """Births, ends and failures since counting began."""
+        if self._totals_stale:
+            self._totals_stale = False
+            known = list(self.site_counts.values())
+            self._totals = (
+                sum(counts.born for counts in known),
+                sum(counts.ended for counts in known),
+                sum(counts.failed for counts in known),
+            )
+        return self._totals
 
     def _allow_names(self, now: float) -> None:
         """Refills the budget of ends reported by name: MOST_NAMED in a burst, fewer per second if it goes on."""

@@ -11,7 +11,7 @@ sends a callback (a beat) to each loop; while it is overdue, the loop is blocked
 from __future__ import annotations
 
 import sys
-from _thread import allocate_lock, get_ident, get_native_id
+from _thread import LockType, allocate_lock, get_ident, get_native_id
 from collections import deque
 from time import monotonic, thread_time
 from types import FunctionType
@@ -43,6 +43,7 @@ NEWEST = 40
 LITTLE = 5e-5
 """A loop with less callback time (s) than this between two looks is idle. Answering a beat takes 5e-6."""
 REST = 0.2
+REST_UNWATCHED = 2.0
 """Seconds between two beats of an idle loop: each beat wakes its thread, and a CPU."""
 
 
@@ -94,23 +95,30 @@ class Watchdog:
     def __init__(self) -> None:
         self.caught: deque[SlowCallback] = deque(maxlen=1000)
         self.threshold = 0.1
+        self.watched = True  # by somebody: then it looks closely, also while the loops rest
+        self._pace = 0.025  # seconds from the last look to the next, as planned
         self.starting = 0  # threads that were started and have not run yet
         self.ids: deque[int] = deque(maxlen=16)  # native ids of its threads, including recently ended ones
         self.cpu = 0.0
         self._running = 0
         self._looked = 0.0
         self._looking = allocate_lock()
-        self._unseen: dict[int, LoopRecord] = {}  # by id: loops that have not reached a hook yet
+        self._alarm = allocate_lock()  # released to wake the thread
+        self._unseen: dict[int, LoopRecord] = {}  # by id: loops that have passed no hook yet
         self.starved = Starved()
         self.gil = Gil(stack_of)
 
     @property
     def interval(self) -> float:
-        """Seconds between two looks: a quarter of the threshold, 5 to 25 ms."""
-        return min(max(self.threshold / 4, 0.005), 0.025)
+        """Seconds between two looks: a quarter of the threshold, 5 to 25 ms; twice that while nobody watches."""
+        close = min(max(self.threshold / 4, 0.005), 0.025)
+        return close if self.watched else 2 * close
 
-    def start(self, start_thread: Callable[..., Any], wait: Callable[[float], bool]) -> None:
-        """Starts the thread. `wait(seconds)` sleeps, and returns True to end it. The hooks must be installed."""
+    def _is_late(self, now: float) -> bool:
+        return now - self._looked > self._pace + self.interval
+
+    def start(self, start_thread: Callable[..., Any]) -> None:
+        """Starts the thread. The hooks are in."""
         self._running += 1
         self._looked = now = monotonic()
         for record in list(install.loops.values()):
@@ -120,9 +128,11 @@ class Watchdog:
                 self._unseen[record.id] = record
         self.starved.look(list(install.loops.values()))
         self.gil.look(self.gil.see(frames=False), (), late=False)
+        self._alarm = allocate_lock()
+        self._alarm.acquire()
         self.starting += 1
         try:
-            start_thread(self._run, (self._running, wait))
+            start_thread(self._run, (self._running, self._alarm))
         except BaseException:
             self.starting -= 1
             raise
@@ -134,12 +144,20 @@ class Watchdog:
             record.unseen = None
         self._unseen.clear()
 
-    def _run(self, number: int, wait: Callable[[float], bool]) -> None:
+    def hurry(self) -> None:
+        """Ends a pause that is longer than what viewers need by now. Called by the other thread of the probe."""
+        if self._pace > self.interval and self._alarm.locked():
+            self._alarm.release()
+
+    def _run(self, number: int, alarm: LockType) -> None:
         self.ids.append(get_native_id())
         self.starting -= 1
         try:
             self.gil.own.add(get_ident())
-            while number == self._running and not wait(self.interval):
+            while number == self._running:
+                alarm.acquire(timeout=self._pace)
+                if number != self._running:
+                    break
                 self.look()
                 self.cpu = thread_time()
         except Exception as error:
@@ -154,7 +172,7 @@ class Watchdog:
         waited for the GIL: a C call that keeps it is seen by the first thread that gets it when the call returns, and
         by that one only; the next may be the loop's own again.
         """
-        if monotonic() - self._looked > 2 * self.interval:
+        if self._is_late(monotonic()):
             self.look()
 
     def look(self) -> None:
@@ -193,8 +211,13 @@ class Watchdog:
             now = monotonic()
             if self._unseen:
                 self._look_at_unseen(now)
+            elif not self.watched and self._all_rest(now):
+                self._looked = now
+                self._pace = max(self.threshold, self.interval)
+                return
+            self._pace = self.interval
             silent = self._sample_all(now)
-            late, self._looked = now - self._looked > 2 * self.interval, now
+            late, self._looked = self._is_late(now), now
             self._see_why(list(install.loops.values()), now, late)
             for loop, record in silent:
                 if not self._rests(record, now):
@@ -238,12 +261,35 @@ class Watchdog:
                     self._sample_unclocked(record, now, stack)
         return silent
 
+    def _all_rest(self, now: float) -> bool:
+        """Whether no loop is in a callback or has worked since the last look. A resting program pays for this alone:
+        waking up takes longer (40 us) than the look.
+        """
+        silent = []
+        frames: dict[int, Any] | None = None
+        for loop, record in install.running():
+            if record.started or record.beat_sent or record.between or record.busy - record.busy_before >= LITTLE:
+                return False
+            if not record.clocked:
+                frames = loops.frames_of_others() if frames is None else frames
+                if stack_of(frames.get(record.thread), record.depth):
+                    return False
+            if now - record.answered >= REST_UNWATCHED:
+                silent.append((loop, record))
+        for loop, record in silent:
+            self._beat(loop, record, now)
+        return True
+
     def _rests(self, record: LoopRecord, now: float) -> bool:
         """Whether a loop has been almost idle since the previous look, and has answered a beat recently."""
         before, record.busy_before = record.busy_before, record.busy
-        if record.started or not record.clocked:
+        if record.started:
             return False
-        return record.busy - before < LITTLE and now - record.answered < REST
+        if not record.clocked:
+            if self.watched or any(stack for stack, _, _ in record.between):
+                return False
+            record.between = []
+        return record.busy - before < LITTLE and now - record.answered < (REST if self.watched else REST_UNWATCHED)
 
     def _sample(self, record: LoopRecord, started: float, now: float, stack: Stack) -> None:
         if record.blocked_since != started:
@@ -363,7 +409,7 @@ class Watchdog:
         slow = SlowCallback(record, number, name, text or describe(callback), started + elapsed, elapsed, [])
         slow.samples = [sample[:2] for sample in samples]
         ended = started + elapsed
-        moment = self.gil.see(frames=True) if ended - self._looked > 2 * self.interval else None
+        moment = self.gil.see(frames=True) if self._is_late(ended) else None
         spent = self.starved.of(record, started, record.busy - elapsed, ended)
         slow.starved = spent.starved
         slow.waited = self.gil.over(record, started, spent, moment)

@@ -33,20 +33,22 @@ class Demand:
         self._expected_until = monotonic() + settings.expect if settings.expect else 0.0
         self._leave_at = monotonic() + _WAIT_FOR_A_VIEWER if settings.leave else 0.0
         self._had_viewers = False
+        self.always_on = settings.history and install.NATIVE
+        """Count from the start, with nobody connected. The hooks in Python would slow the program down for nobody."""
 
     def sessions(self) -> list[Session]:
         """The viewers that have sent a `watch` frame."""
         return [viewer.session for viewer in self._viewers if viewer.session.watching]
 
     def wants_counting(self) -> bool:
-        """Whether steps are to be counted: for a viewer, or for one that is expected."""
+        """Whether steps are to be counted: always, for a viewer, or for one that is expected."""
         sessions = self.sessions()
         if sessions:
             self._expected_until = 0.0
         if self._settings.leave:
             self._had_viewers = self._had_viewers or bool(self._viewers)
             self._leave_at = self._when_to_leave()
-        return bool(sessions) or monotonic() < self._expected_until
+        return self.always_on or bool(sessions) or monotonic() < self._expected_until
 
     def _when_to_leave(self) -> float:
         if self._viewers:

@@ -23,6 +23,8 @@ def of(probe: Host) -> dict[str, Any]:
     if settings.control:
         capabilities += ["detach", "cancel", "locals"]
     capabilities += probe.memory.capabilities
+    if probe.demand.always_on:
+        capabilities.append("history")
     return {
         "type": "hello",
         "protocol": protocol.PROTOCOL,
@@ -41,6 +43,7 @@ def of(probe: Host) -> dict[str, Any]:
         "implementation": {"cpython": "CPython"}.get(sys.implementation.name, sys.implementation.name),
         "probe": VERSION,
         "hooks": install.HOOKS,
+        "counted": None if probe.counting.since is None else probe.clock.unix(probe.counting.since),
         "capabilities": capabilities,
         "settings": {
             "slow": round(settings.slow * 1e6),

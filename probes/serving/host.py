@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from ..base.settings import Settings
     from ..flame.flames import Flames
+    from ..history.recorder import History
     from ..hooks.loops import Loops
     from ..inspection.sync_scan import Signs
     from ..memory.requests import Memory
+    from ..sampling.counting import Counting
     from ..sampling.journal import Journal
     from ..sampling.rows import Clock
     from ..sampling.sampler import Sampler
     from ..sampling.watchdog import Watchdog
+    from .demand import Demand
     from .endpoints import Openings
     from .facts import Facts
     from .task_control import TaskControl
@@ -30,12 +33,15 @@ class Host(Protocol):
     loops: Loops
     sampler: Sampler
     journal: Journal
+    history: History
     memory: Memory
     signs: Signs
     watchdog: Watchdog
     tasks: TaskControl
     facts: Facts
     flames: Flames
+    counting: Counting
+    demand: Demand
 
     def viewers_changed(self) -> None:
         """Adapts what is collected to what the viewers look at now."""

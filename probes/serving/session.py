@@ -74,6 +74,8 @@ class Session:
         self._over = 0.0  # bytes sent beyond STREAM, since the size of a row is an estimate
         self._replies: deque[Iterator[list[dict[str, Any]]]] = deque()
         self._process_due = 0.0
+        self._past: Iterator[dict[str, Any]] | None = None
+        self._past_sent: dict[tuple[int, int], int] = {}
         self.detailed: TaskRecord | None = None
         self.told_tracing = False
         self.flame = FlameRows(self.watch)
@@ -149,13 +151,23 @@ class Session:
             # Counted from now, so that a slow viewer gets one fresh tick instead of many.
             self.due = (int(now * self.watch.rate + 0.5) + 1) / self.watch.rate
             return self._tick(now)
+        if self._past is not None:
+            return self._next_past()
         if self._backlog:
             return self._encoder.lines([self._rows(self._take_backlog())])
         return b""
 
     def wants_output(self) -> bool:
-        """Whether there is output that does not wait for the next tick."""
-        return bool(self._replies or (self.watching and self._backlog))
+        """Whether there is something that does not wait for the next tick."""
+        return bool(self._replies or (self.watching and (self._backlog or self._past is not None)))
+
+    def _next_past(self) -> bytes:
+        """Figures of one thing from the time before, a frame at a time: the program gets its turn in between."""
+        frame = next(self._past, None) if self._past is not None else None
+        if frame is None:
+            self._past = None
+            return b""
+        return protocol.encode(frame)
 
     def _take_backlog(self) -> list[TaskRecord]:
         backlog = self._backlog
@@ -193,6 +205,8 @@ class Session:
         if second:
             self._process_due = now + 1.0
             tick["process"] = self._probe.facts.process()
+            if self.watch.history and self._past is None:
+                self._past = self._probe.history.frames(self._past_sent)
         memory = self._probe.memory.facts(self, second)
         if memory is not None:
             tick["memory"] = memory

@@ -33,6 +33,7 @@ class Watch:
         self.findings = False
         self.flame = 0
         self.flame_wait = False
+        self.history = False
 
     def update(self, frame: dict[str, Any]) -> None:
         """Applies the fields of a frame. Raises BadRequestError and changes nothing if one is invalid."""
@@ -93,4 +94,5 @@ _FIELDS: dict[str, Callable[[dict[str, Any], str], Any]] = {
     "findings": flag,
     "flame": _flame,
     "flame_wait": flag,
+    "history": flag,
 }

@@ -123,7 +123,7 @@ def check(program: Program, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["waits", "computes", "callback", "builtin"])
 def test_a_callback_from_before_is_seen(kind: str, where: str, tmp_path: Path, python: str) -> None:
     text = source(BLOCKS, ASYNCIO) + (MAIN if where == "main" else THREAD)
-    with Program(text, kind, folder=tmp_path, python=python) as program:
+    with Program(text, kind, folder=tmp_path, python=python, settings={"history": False}) as program:
         program.expect("blocks")
         check(program, kind)
         program.say()
@@ -136,7 +136,9 @@ def test_a_callback_from_before_is_seen_on_uvloop(kind: str, setup: str, tmp_pat
     pytest.importorskip("uvloop", reason="uvloop is not installed")
     if setup == BY_HAND and kind == "callback":
         pytest.skip("its thread is not known: there is no task, and no frame of the loop")
-    with Program(source(BLOCKS, setup) + MAIN, kind, folder=tmp_path, python=sys.executable) as program:
+    with Program(
+        source(BLOCKS, setup) + MAIN, kind, folder=tmp_path, python=sys.executable, settings={"history": False}
+    ) as program:
         program.expect("blocks")
         check(program, kind)
         program.say()
@@ -152,7 +154,7 @@ def test_a_loop_that_is_not_blocked_is_not_accused(tmp_path: Path, python: str) 
 
         run(main())
     """
-    with Program(source(body), folder=tmp_path, python=python) as program:
+    with Program(source(body), folder=tmp_path, python=python, settings={"history": False}) as program:
         program.expect("ready")
         with program.viewer(slow=10_000) as viewer:
             viewer.ticks(3)
@@ -174,7 +176,7 @@ def test_a_block_that_another_viewer_saw_begin_is_known_exactly(tmp_path: Path, 
 
         run(main())
     """
-    with Program(source(body), folder=tmp_path, python=python) as program:
+    with Program(source(body), folder=tmp_path, python=python, settings={"history": False}) as program:
         program.expect("ready")
         with program.viewer() as first:
             first.ticks(1)

@@ -220,7 +220,7 @@ def test_counting_goes_with_the_last_viewer(tmp_path: Path) -> None:
                 await told(f"{events.Handle._run is not asyncios} {len([hook for hook in probe.registry.hooks if hook.name == 'run'])}")
         run(main())
     """
-    with Program(source(body), folder=tmp_path, boot=False) as program:
+    with Program(source(body), folder=tmp_path, boot=False, env={"LOOPTOP_HISTORY": "off"}) as program:
         program.expect("ready")
 
         def hooked() -> str:
@@ -405,7 +405,7 @@ def test_no_thread_to_be_had_for_the_watchdog_is_told_to_viewers(tmp_path: Path)
         probes.sampling.counting.start_new_thread = start_new_thread
         run(told("ready"))
     """
-    with Program(source(body), folder=tmp_path, boot=False) as program:
+    with Program(source(body), folder=tmp_path, boot=False, env={"LOOPTOP_HISTORY": "off"}) as program:
         program.expect("ready")
         with program.viewer() as viewer:
             viewer.ticks(2)

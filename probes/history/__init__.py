@@ -1,0 +1,1 @@
+"""What the probe remembers while nobody is connected: figures of each second and of each ten seconds, bounded."""

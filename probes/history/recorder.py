@@ -1,0 +1,203 @@
+"""What the process and each loop did, second by second, also with nobody connected.
+
+Written in the probe's thread, a row a second: figures of each second for ten minutes, of each ten seconds for six
+hours. With the process and MOST_LOOPS loops that is at most LIMIT bytes.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from ..base import process, protocol
+from ..hooks import install, loops
+from .pauses import Pauses
+from .series import UNKNOWN, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ..hooks.loops import Loops
+    from ..hooks.records import LoopRecord
+    from ..sampling.sampler import Changes, Sampler
+
+LIMIT = 4 << 20
+"""Bytes. The journal of events, which has bounds of its own, is not among them."""
+MOST_LOOPS = 32
+FINE, COARSE = 1, 10
+"""Seconds of a row."""
+ROWS = {FINE: 600, COARSE: 2160}
+MOST_READY = 1000
+"""Handles of a loop that are looked at for steps of tasks; of more, the rest is taken to be like them."""
+_FOLDS: dict[str, Callable[[list[int]], int]] = {
+    "max": max,
+    "mean": lambda values: round(sum(values) / len(values)),
+    "last": lambda values: values[-1],
+}
+"""How ten rows become one."""
+
+
+class _Figures:
+    """The two series of one thing, and what its next row of ten seconds is made of."""
+
+    __slots__ = ("_folds", "_ten", "_ten_slot", "coarse", "fine")
+
+    def __init__(self, columns: dict[str, str]) -> None:
+        self._folds = [_FOLDS[fold] for fold in columns.values()]
+        self.fine = Series(len(columns), ROWS[FINE])
+        self.coarse = Series(len(columns), ROWS[COARSE])
+        self._ten: list[list[int]] = []
+        self._ten_slot = -1
+
+    def put(self, slot: int, row: list[int]) -> None:
+        self.fine.put(slot, row)
+        ten = slot // COARSE
+        if ten != self._ten_slot:
+            if self._ten:
+                columns = zip(*self._ten, strict=True)
+                folded = [_folded(fold, column) for fold, column in zip(self._folds, columns, strict=True)]
+                self.coarse.put(self._ten_slot, folded)
+            self._ten, self._ten_slot = [], ten
+        self._ten.append(row)
+
+
+def _folded(fold: Callable[[list[int]], int], column: Iterable[int]) -> int:
+    known = [value for value in column if value != UNKNOWN]
+    return fold(known) if known else UNKNOWN
+
+
+class History:
+    """Takes a row a second while steps are counted. Used by the probe's thread."""
+
+    def __init__(self, all_loops: Loops, sampler: Sampler, unix: Callable[[float], int]) -> None:
+        """`unix` turns seconds of the monotonic clock into Unix microseconds."""
+        self._loops = all_loops
+        self._sampler = sampler
+        self._unix = unix
+        self._pauses = Pauses()
+        self._process = _Figures(protocol.HISTORY_PROCESS)
+        self._by_loop: dict[int, _Figures] = {}
+        self._lags: dict[int, float] = {}
+        self._before: dict[int, tuple[float, int]] = {}  # busy and steps of each loop at the last row
+        self._totals = (0, 0, 0)
+        self._cpu = 0.0
+        self._at = 0.0  # of the last row; 0.0: none yet
+        self.rows = 0
+
+    def start(self) -> None:
+        """Begins to measure; what is known already stays."""
+        if not self._at:
+            self._pauses.on()
+            self._note(monotonic())
+
+    def stop(self) -> None:
+        """Takes the callback of the collector out."""
+        self._pauses.off()
+        self._at = 0.0
+
+    def look(self, now: float, changes: Changes) -> None:
+        """Takes in what one look of the sampler brought, and makes a row of every second that is over."""
+        self._lags = {number: max(self._lags.get(number, 0.0), lag) for number, lag in changes.lags.items()}
+        if self._at and int(now) > int(self._at):
+            self._row(now)
+
+    def _note(self, now: float) -> None:
+        self._at = now
+        self._cpu = process.cpu_time()
+        self._totals = self._sampler.totals()
+        self._before = {record.id: (loops.busy_of(record, now), record.steps) for _, record in self._loops.all()}
+        self._lags.clear()
+
+    def _row(self, now: float) -> None:
+        """One row for the slots since the last: more than one if this thread came late, each with the mean of all."""
+        elapsed = max(now - self._at, 1e-3)
+        first, last = int(self._at), int(now) - 1
+        slots = range(max(first, last - 60), last + 1)
+        scheduled = running = 0
+        known = True
+        alive = self._loops.all()
+        for loop, record in alive:
+            waiting = _ready_steps(loop)
+            known = known and waiting is not None
+            scheduled += waiting or 0
+            running += record.started != 0.0 and install.current_task_of(loop) is not None
+            self._put_loop(slots, loop, record, now, elapsed)
+        for gone in self._by_loop.keys() - {record.id for _, record in alive}:
+            if len(self._by_loop) > MOST_LOOPS:
+                del self._by_loop[gone]
+        live = len(self._sampler.by_id)
+        births, ends, failures = (
+            round((total - before) / max(elapsed, 1.0))
+            for total, before in zip(self._sampler.totals(), self._totals, strict=True)
+        )
+        rss = process.resident()
+        cpu = (process.cpu_time() - self._cpu) / elapsed
+        row = [
+            running,
+            scheduled if known else UNKNOWN,
+            max(live - running - scheduled, 0) if known else UNKNOWN,
+            births,
+            ends,
+            failures,
+            UNKNOWN if rss is None else rss >> 10,
+            round(cpu * 1000),
+            round(self._pauses.take() * 1e6),
+        ]
+        for slot in slots:
+            self._process.put(slot, row)
+        self.rows += 1
+        self._note(now)
+
+    def _put_loop(self, slots: range, loop: Any, record: LoopRecord, now: float, elapsed: float) -> None:
+        figures = self._by_loop.get(record.id)
+        if figures is None:
+            if len(self._by_loop) >= MOST_LOOPS:
+                return
+            figures = self._by_loop[record.id] = _Figures(protocol.HISTORY_LOOP)
+        busy, steps = self._before.get(record.id, (0.0, 0))
+        lag = max(self._lags.get(record.id, 0.0), now - record.beat_sent if record.beat_sent else 0.0)
+        ready = getattr(loop, "_ready", None)
+        row = [
+            round(lag * 1e6),
+            round(min(max(loops.busy_of(record, now) - busy, 0.0) / elapsed, 1.0) * 1000),
+            UNKNOWN if ready is None else len(ready),
+            round(max(record.steps - steps, 0) / max(elapsed, 1.0)),
+        ]
+        for slot in slots:
+            figures.put(slot, row)
+
+    def frames(self, since: dict[tuple[int, int], int]) -> Iterator[dict[str, Any]]:
+        """The `history` frames of what is newer than `since` says; which is brought up to date, by loop and step."""
+        for number, figures in [(0, self._process), *self._by_loop.items()]:
+            names = protocol.HISTORY_LOOP if number else protocol.HISTORY_PROCESS
+            for step, series in ((FINE, figures.fine), (COARSE, figures.coarse)):
+                first, columns = series.since(since.get((number, step), 0))
+                if not columns[0]:
+                    continue
+                since[number, step] = series.newest + 1
+                yield {
+                    "type": "history",
+                    "loop": number,
+                    "step": step * 1_000_000,
+                    "from": self._unix(first * step),
+                    "columns": dict(zip(names, columns, strict=True)),
+                }
+
+    def size(self) -> int:
+        """Bytes of all figures."""
+        known = [self._process, *self._by_loop.values()]
+        return sum(figures.fine.size() + figures.coarse.size() for figures in known)
+
+
+def _ready_steps(loop: Any) -> int | None:
+    """How many tasks of a loop are ready to run; None where the loop does not tell (uvloop)."""
+    ready = getattr(loop, "_ready", None)
+    if ready is None:
+        return None
+    try:
+        number = len(ready)
+        steps = sum(install.is_step(handle._callback) for handle in islice(ready, MOST_READY))
+        return steps if number <= MOST_READY else round(steps * number / MOST_READY)
+    except Exception:  # it changed meanwhile, or the handles are somebody else's
+        return None

@@ -1,0 +1,114 @@
+"""With the hooks in C a program is counted from its first task: what comes before the first viewer is known to it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from test_counting import UVLOOP, source
+from waiting import wait_until
+from watched import Program
+
+BODY = """
+    from asyncio import events
+
+    async def waits():
+        await asyncio.sleep(0.01)
+        await asyncio.Event().wait()
+
+    async def fails():
+        await asyncio.sleep(0)
+        raise ValueError("early")
+
+    async def blocks():
+        await asyncio.sleep(0.05)
+        time.sleep(0.35)
+
+    def state():
+        probe = sys._looptop_probe
+        hooks = sorted({hook.name for hook in probe.registry.hooks} & {"run", "call_soon"})
+        return f"{probe.counting.on} {len(probe.server.viewers)} {' '.join(hooks)}"
+
+    async def main():
+        kept = [asyncio.create_task(waits(), name=f"early-{number}") for number in range(20)]
+        kept += [asyncio.create_task(fails(), name="failing"), asyncio.create_task(blocks(), name="blocking")]
+        await asyncio.sleep(2.6)
+        await told("ready")
+        while True:
+            await told(state())
+
+    run(main())
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_what_happened_before_the_first_viewer_is_known(python: str, loop: str, tmp_path: Path) -> None:
+    setup = "run = asyncio.run\n"
+    if loop == "uvloop":
+        pytest.importorskip("uvloop", reason="uvloop is not installed")
+        if python != sys.executable:
+            pytest.skip("uvloop is installed for one Python")
+        setup = UVLOOP
+    with Program(source(BODY, setup), folder=tmp_path, python=python, env={"LOOPTOP_PURE": "0"}) as program:
+        program.expect("ready")
+        with program.viewer(rate=4, history=True) as viewer:
+            viewer.ticks(1)
+            assert viewer.first["hooks"] == "C" and "history" in viewer.first["capabilities"]
+            assert viewer.first["counted"] is not None
+            tasks = [viewer.named(f"early-{number}") for number in range(20)]
+            for task in tasks:
+                assert task["born"] is not None and task["counted"] is None
+                assert task["born"] >= viewer.first["counted"]
+                assert task["steps"] == 2 and task["busy"] > 0
+            assert viewer.at("main")["born"] == 22
+            blocked = viewer.until(lambda: viewer.of_kind("slow_callback"), "what blocked before")[0]
+            assert blocked["name"] == "blocking" and not blocked["at_least"] and blocked["duration"] >= 300_000
+            assert viewer.site(blocked["stack"][blocked["blame"]])[2] == "blocks"
+            failed = viewer.until(
+                lambda: [end for end in viewer.of_kind("task_ended") if end["outcome"] == "failed"], ""
+            )
+            assert failed[0]["name"] == "failing" and failed[0]["steps"] == 2 and failed[0]["age"] is not None
+
+            def past() -> dict[int, dict]:
+                frames = [frame for frame in viewer.frames if frame["type"] == "history" and frame["step"] == 1_000_000]
+                return {frame["loop"]: frame for frame in reversed(frames)}
+
+            found = viewer.until(lambda: past() if len(past()) == 2 else None, "the history")
+            process, of_loop = found[0]["columns"], found[1]["columns"]
+            assert abs(found[0]["from"] - viewer.first["counted"]) < 3_000_000
+            assert len({len(column) for column in process.values()}) == 1 and len(process["rss"]) >= 2
+            assert sum(process["births"]) >= 20 and sum(process["failures"]) == 1 and min(process["rss"]) > 1000
+            assert max(of_loop["lag"]) >= 250_000 and 300 <= sum(of_loop["utilization"]) <= 1000
+            if loop == "asyncio":
+                assert process["waiting"][-1] >= 20 and process["scheduled"][-1] == 0
+            rows = len([frame for frame in viewer.frames if frame["type"] == "history"])
+            viewer.until(
+                lambda: len([frame for frame in viewer.frames if frame["type"] == "history"]) >= rows + 2, "new rows"
+            )
+
+        def said() -> str:
+            program.say()
+            return program.line()
+
+        wait_until(lambda: said() == "True 0 call_soon run", "the viewer to be gone, the hooks to be in")
+
+
+def test_hooks_in_python_begin_with_the_viewer(tmp_path: Path) -> None:
+    with Program(source(BODY), folder=tmp_path, env={"LOOPTOP_PURE": "1"}) as program:
+        program.expect("ready")
+        with program.viewer(history=True) as viewer:
+            assert "history" not in viewer.first["capabilities"] and viewer.first["counted"] is None
+            assert viewer.first["hooks"] == "pure Python (LOOPTOP_PURE is set)"
+            assert viewer.named("early-1")["counted"] is not None
+            assert not [frame for frame in viewer.frames if frame["type"] == "history"]
+
+
+def test_nothing_is_remembered_when_that_is_switched_off(tmp_path: Path) -> None:
+    with Program(source(BODY), folder=tmp_path, env={"LOOPTOP_HISTORY": "off"}) as program:
+        program.expect("ready")
+        program.say()
+        program.expect("False 0 ")
+        with program.viewer(history=True) as viewer:
+            assert "history" not in viewer.first["capabilities"]
+            assert viewer.named("early-1")["counted"] is not None

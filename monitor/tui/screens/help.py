@@ -85,7 +85,7 @@ def help_lines(scopes: tuple[str, ...], only: bool = False) -> list[Line]:
         line((f"  {GLYPHS[state]} {state:<12}", STATE_STYLES[state]), (meaning, "text"))
         for state, meaning in STATES.items()
     ]
-    lines += [BLANK, line(("SyncScan", "heading"))]
+    lines += [BLANK, line(("Signs", "heading"))]
     lines += [line((f"  {sign:<8}", "key"), (meaning, "text")) for sign, meaning in SIGNS]
     for title, columns in TABLES:
         lines += [BLANK, line((f"Columns: {title}", "heading"))]

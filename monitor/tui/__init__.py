@@ -1,4 +1,4 @@
-"""The dashboard and the connect screen. `run_dashboard` and `run_connect` are all that the command line needs."""
+"""The dashboard and the connect screen. The command line uses `run_dashboard` and `run_connect` only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run_dashboard(
     keep_locals: bool = False,
     loops_below: Callable[[int], str] | None = None,
 ) -> int:
-    """Shows the dashboard until the person leaves; returns the exit status to use.
+    """Shows the dashboard until the user quits; returns the exit status to use.
 
     Starts the source and closes it, whatever happens. Raises UsageError for a configuration file that can not be taken,
     CrashError when the dashboard itself fails. The caller has made sure that there is a terminal. The status is that of
@@ -66,7 +66,7 @@ def run_dashboard(
 
 
 def run_connect(home: Home, section: str, key: Hashable, where: str) -> tuple[int, Opened | None]:
-    """Shows the connect screen until something is opened or the person leaves: the exit status, and what it was."""
+    """Shows the connect screen until a choice is opened or the user quits; returns exit status and choice."""
     from monitor.tui.connect import Connect
 
     app = Connect(home, section=section, key=key, where=where, no_color="NO_COLOR" in os.environ)

@@ -1,4 +1,4 @@
-"""The dashboard: it drains the source, lets the store apply what came, and has the screen look. Composition only.
+"""The dashboard app: drains the source into the store at every tick and lets the visible screen repaint.
 
 One tick does everything; screens know nothing of sockets and read only the store. See docs/architecture.md.
 """
@@ -54,7 +54,7 @@ MOST_APPLY_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """What was there beside the store when a pause began; `at` is Unix time."""
+    """What the screens show during a pause beside the frozen store; `at` is Unix time."""
 
     at: float
     findings: list[Finding]
@@ -62,7 +62,7 @@ class Pause:
 
 
 class Looptop(BaseApp[int]):
-    """Watches one program. `hz` of 0 leaves the ticks to the caller, which is how tests drive it."""
+    """Watches one program. With `hz=0` the caller runs the ticks, as tests do."""
 
     BINDINGS: ClassVar[list[Any]] = bindings("app")
     MODES: ClassVar[dict[str, Any]] = {main.mode: main.screen for main in MAIN}
@@ -106,7 +106,7 @@ class Looptop(BaseApp[int]):
         self.notice: Notice | None = None
 
     def _player(self, source: Source) -> Player | None:
-        """What a recording is played with, which is loaded only for one."""
+        """Returns the player for a recording, else None. Its modules are loaded for recordings only."""
         if not hasattr(source, "seek"):
             return None
         from monitor.recording.player import RecordingSource
@@ -117,7 +117,7 @@ class Looptop(BaseApp[int]):
     # The tick
 
     def on_mount(self) -> None:
-        """Begins: signals, source, ticks."""
+        """Starts the source and the tick timer, and handles signals."""
         self.app_resume_signal.subscribe(self, lambda _: self._come_back())
         if self.tick_rate.hz:
             self.end_with_others()
@@ -127,11 +127,11 @@ class Looptop(BaseApp[int]):
             self.tick_soon()  # what has come already is on the first screen that is painted
 
     def on_unmount(self) -> None:
-        """Whatever ends it: what was recorded is whole."""
+        """Closes the recording in progress, so that its file is complete."""
         self.recording.close()
 
     async def tick(self) -> None:
-        """Takes in what came, has the screen look, tells the source what is in sight."""
+        """Applies new frames to the store, repaints the visible screen and updates the subscription."""
         if self._ticking:
             return
         self._ticking = True
@@ -159,14 +159,14 @@ class Looptop(BaseApp[int]):
             self._ticking = False
 
     def look_now(self) -> None:
-        """The screen in sight looks at the store. One that is not whole yet looks as soon as it is."""
+        """Repaints the visible screen from the store. A screen that is still mounting repaints when it is ready."""
         screen = self.live_screen
         if screen is not None and screen.whole and self.is_running:
             screen.look()
             self.subscription.tell(screen)
 
     def look_soon(self) -> None:
-        """Before the next tick, after what is being done."""
+        """Repaints the visible screen after the current message, before the next tick."""
         if self.tick_rate.hz:
             self.call_later(self.look_now)
 
@@ -176,14 +176,14 @@ class Looptop(BaseApp[int]):
             self.call_later(self.tick)
 
     def _source_came(self) -> None:
-        """A file has been read, in another thread."""
+        """Schedules a repaint after a source file was read. Called in the reading thread."""
         if self.tick_rate.hz and self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the dashboard has ended meanwhile
                 self._loop.call_soon_threadsafe(self.look_soon)
 
     @property
     def live_screen(self) -> LiveScreen | None:
-        """The screen that is in sight, below any question."""
+        """The topmost screen that is not a dialog."""
         return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, LiveScreen)), None)
 
     def _take(self, frame: Frame) -> None:
@@ -206,7 +206,7 @@ class Looptop(BaseApp[int]):
 
     @property
     def paused(self) -> bool:
-        """Whether all that is measured is frozen: header, tables and pages."""
+        """Whether the screens show a frozen copy of the store."""
         return self._pause is not None
 
     @property
@@ -219,7 +219,7 @@ class Looptop(BaseApp[int]):
         return self.control.ask(op, answer, **arguments)
 
     def situation(self) -> Situation:
-        """What the header shows beside the store."""
+        """Returns what the header shows beside the store."""
         paused = None if self._pause is None else self.wall() - self._pause.at
         recording = self.player.title() if self.player is not None else ""
         shown = self.found()
@@ -237,7 +237,7 @@ class Looptop(BaseApp[int]):
         )
 
     def banner(self) -> tuple[str, str] | None:
-        """The one line that matters most now, with its style; None while all is well."""
+        """Returns the text of the banner and its style, if there is one."""
         rate = self.tick_rate.rate if self.tick_rate.slowed else None
         child = self.child
         facts = BannerFacts(
@@ -253,30 +253,30 @@ class Looptop(BaseApp[int]):
         return banner(self.view, facts)
 
     def tabs(self) -> list[Tab]:
-        """The main screens and how much is on them."""
+        """Returns the tabs of the main screens with their counts."""
         return (
             self._pause.tabs if self._pause is not None else tabs(TabCounts(self.store, self.child, len(self.found())))
         )
 
     def found(self) -> list[Finding]:
-        """The findings that are not dismissed, the worst first; while paused those of then."""
+        """Returns the findings that are not dismissed, the worst first; during a pause, those from its start."""
         if self._pause is None:
             return self.findings.shown()
         return [finding for finding in self._pause.findings if not finding.dismissed]
 
     def say(self, text: str, *, bad: bool = False) -> None:
-        """Answers something that the person did."""
+        """Shows a short message that disappears by itself."""
         self.notify(safe(text), severity="error" if bad else "information", markup=False, timeout=4)
 
     def dismiss(self, finding: Finding) -> None:
         """Hides a finding, or shows it again."""
         self.findings.dismiss(finding, not finding.dismissed)
-        self.say("dismissed for this session; D shows what was" if finding.dismissed else "shown again")
+        self.say("dismissed for this session; D shows dismissed findings" if finding.dismissed else "shown again")
 
     def open_task(self, task_id: int) -> None:
-        """Shows a task, live or ended, wherever it was mentioned."""
+        """Opens the page of a task, live or ended."""
         if len(self.screen_stack) > DEEPEST_STACK:
-            self.say("too many pages are open; Esc goes back")
+            self.say("too many open pages; Esc goes back")
         elif task_id in self.view.tasks:
             from monitor.tui.screens.task import TaskScreen
 
@@ -284,7 +284,7 @@ class Looptop(BaseApp[int]):
         else:
             ended = next((entry for entry in reversed(self.view.ended) if entry.id == task_id), None)
             if ended is None:
-                self.say(f"task {task_id} has ended and is not among the last {len(self.view.ended)} that are kept")
+                self.say(f"task {task_id} has ended and is no longer among the last {len(self.view.ended)} ended tasks")
             else:
                 from monitor.tui.screens.end import EndScreen
 
@@ -293,7 +293,7 @@ class Looptop(BaseApp[int]):
     # What the person does
 
     async def action_show(self, mode: str) -> None:
-        """A main screen; a page that is open there closes."""
+        """Switches to a main screen and closes any page open on it."""
         if mode != self.current_mode:
             await self.switch_mode(mode)
         while len(self.screen_stack) > 1 and isinstance(self.screen, LiveScreen):
@@ -301,7 +301,7 @@ class Looptop(BaseApp[int]):
         self.call_after_refresh(self.look_now)
 
     def action_pause(self) -> None:
-        """Freezes all that is measured, or goes on."""
+        """Freezes all figures, or resumes."""
         if self.player is not None:
             self.player.do("toggle", 0)
         elif self.paused:
@@ -311,42 +311,42 @@ class Looptop(BaseApp[int]):
         self.look_now()
 
     def go_on(self) -> None:
-        """Looks at the live store again."""
+        """Ends a pause: the screens show the live store again."""
         self.view, self._pause = self.store, None
 
     def action_help(self) -> None:
-        """Keys, columns, signs."""
+        """Shows keys, columns and signs."""
         from monitor.tui.screens.help import HelpScreen
 
         screen = self.live_screen
         self.push_screen(HelpScreen(screen.scopes if screen is not None else ("app",), self.palette))
 
     def action_origins(self) -> None:
-        """Creation stacks of tasks born from now on: on or off."""
+        """Toggles creation stacks for new tasks."""
         self.subscription.toggle_origins()
 
     def action_locals(self) -> None:
-        """Local names of tasks that fail from now on: on or off."""
+        """Toggles local variables for tasks that fail from now on."""
         self.subscription.toggle_locals()
 
     def action_picture(self) -> None:
-        """This screen as an SVG file in the current folder."""
+        """Saves the screen as an SVG file in the current folder."""
         from monitor.recording.export import write
 
         name = time.strftime("looptop-%Y%m%d-%H%M%S.svg", time.localtime(self.wall()))
         try:
             write(Path(name), [self.export_screenshot().encode()])
         except LooptopError as error:
-            self.say(f"no picture was saved: {error}", bad=True)
+            self.say(f"screenshot not saved: {error}", bad=True)
         else:
             self.say(f"saved {name}")
 
     def action_suspend(self) -> None:
-        """To the shell, unless a program of ours would then wait for us to read what it prints."""
+        """Suspends to the shell, unless the program would then stall on output that nobody reads."""
         if self.child is not None and self.child.program.running:
-            self.say("not while a program of ours runs: it would wait for us")
+            self.say("not available while looptop runs the program: it would stall")
         elif not shell_waits():
-            self.say("there is no shell that could bring looptop back; q leaves")
+            self.say("no shell with job control to return from; q quits")
         else:
             to_the_shell()
 
@@ -355,7 +355,7 @@ class Looptop(BaseApp[int]):
         repaint(self)
 
     def action_leave(self) -> None:
-        """Leaves; with a program of ours running, asks first, unless it was only started to be looked at."""
+        """Quits; asks first while a program that looptop started is running, unless it is a sample."""
         child = self.child
         if child is None or not child.program.running or not self.asks:
             self.exit()
@@ -370,17 +370,17 @@ class Looptop(BaseApp[int]):
         self.look_now()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002 - Textual's
-        """The command palette: what the key table has for everywhere, and for the screen in sight."""
+        """Fills the command palette from the key table, for the visible screen."""
         live = self.live_screen
         for key in commands(*(live.scopes if live is not None else ("app",))):
             yield SystemCommand(f"{key.label}  ({key.shown})", key.help, partial(self._press, key.id))
         if self.home:
-            yield SystemCommand("Samples", "start a small program that shows one thing", partial(self._go, "samples"))
+            yield SystemCommand("Samples", "start a small sample program", partial(self._go, "samples"))
             yield SystemCommand("Connect", "other programs, and recordings", partial(self._go, "programs"))
-        yield SystemCommand("Theme", "choose other colours", self.action_change_theme)
+        yield SystemCommand("Theme", "choose another colour theme", self.action_change_theme)
 
     def _go(self, section: str) -> None:
-        """Leaves for the connect screen."""
+        """Quits to a section of the connect screen."""
         self.wanted = section
         self.action_leave()
 

@@ -1,4 +1,4 @@
-"""What both apps are: colours that can be changed, keys typed ahead, and an end that is well without a terminal."""
+"""The base of both apps: palette, type-ahead keys, and a clean end when the terminal is lost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TERMINAL_EVERY = 1.0
 
 
 class BaseApp(KeyQueueApp[ReturnType]):
-    """Has the palette that the screens draw with."""
+    """An app with the palette that the screens draw with."""
 
     TITLE = "looptop"
     CSS_PATH = "app.tcss"
@@ -39,11 +39,11 @@ class BaseApp(KeyQueueApp[ReturnType]):
         self.palette = self._make_palette()
 
     def get_driver_class(self) -> type[Driver]:
-        """That of the platform, and it ends well although its terminal is gone."""
+        """The driver of the platform, made to survive a lost terminal."""
         return outlives_its_terminal(super().get_driver_class())
 
     def show(self) -> ReturnType | None:
-        """Runs until it ends, and returns its result. Raises CrashError for an exception that escaped from a screen."""
+        """Runs the app and returns its result. Raises CrashError for an exception that escaped from a screen."""
         try:
             result = self.run()
         except LooptopError:
@@ -55,7 +55,7 @@ class BaseApp(KeyQueueApp[ReturnType]):
         return result
 
     def _handle_exception(self, error: Exception) -> None:
-        """Ends because of an exception. Textual would print it with all its frames and their locals."""
+        """Exits after an exception. Textual would print it with all frames and their local variables."""
         self._return_code = 1
         if self._exception is None:
             self._exception = error
@@ -63,11 +63,11 @@ class BaseApp(KeyQueueApp[ReturnType]):
         self._close_messages_no_wait()
 
     def on_mount(self) -> None:
-        """Heeds a change of colours."""
+        """Subscribes to theme changes."""
         self.theme_changed_signal.subscribe(self, lambda _: self._theme_changed())
 
     def end_with_others(self) -> None:
-        """Ends as a program does that is asked to, with the screen restored; and when the terminal was closed."""
+        """Exits on SIGTERM and SIGHUP, restoring the screen, and when the terminal was closed."""
         loop = asyncio.get_running_loop()
         for name in ("SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
@@ -76,13 +76,13 @@ class BaseApp(KeyQueueApp[ReturnType]):
         self.set_interval(TERMINAL_EVERY, self._look_at_terminal)
 
     def _look_at_terminal(self) -> None:
-        """Ends where SIGHUP would have."""
+        """Exits with the status of SIGHUP if the terminal has gone, since the signal does not always come."""
         number = getattr(self._driver, "fileno", None)
         if isinstance(number, int) and hung_up(number):
             self.exit(None, 128 + signal.SIGHUP)
 
     def look_now(self) -> None:
-        """What is in sight is drawn from what is known now."""
+        """Repaints the visible screen."""
         raise NotImplementedError
 
     def _make_palette(self) -> theme.Palette:

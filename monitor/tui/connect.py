@@ -1,4 +1,4 @@
-"""The app of the connect screen: asks every few seconds what there is, opens what is chosen, and ends with it."""
+"""The app of the connect screen: refreshes its lists every few seconds, opens a choice and exits with it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RESTS = 20
 
 
 class Connect(BaseApp[Opened]):
-    """Ends with what the person chose, opened; with None when nothing was. `every` of 0: the caller looks."""
+    """Exits with the opened choice, or None. With `every=0` the caller refreshes the lists."""
 
     def __init__(
         self,
@@ -55,24 +55,24 @@ class Connect(BaseApp[Opened]):
         self._busy = False
 
     def get_default_screen(self) -> Screen[Any]:
-        """The one screen."""
+        """Returns the only screen."""
         return self.lists
 
     def on_mount(self) -> None:
-        """Begins to look."""
+        """Starts refreshing the lists."""
         self.app_resume_signal.subscribe(self, lambda _: repaint(self))
         if self.every:
             self.end_with_others()
             self.run_worker(self.look_for_all(), exclusive=False)
 
     async def look_for_all(self) -> None:
-        """What there is of every kind, first of that in sight; samples do not change."""
+        """Loads all lists, the visible one first. Samples are loaded only once."""
         await self._ask(self.lists.chosen)
         await self.look_again()
         await self._ask("samples")
 
     async def look_again(self) -> None:
-        """What runs now, and what was recorded."""
+        """Refreshes the lists of programs and recordings."""
         if self._looking:
             return
         self._looking = True
@@ -96,25 +96,25 @@ class Connect(BaseApp[Opened]):
         self.lists.take(section, found)
 
     def look_now(self) -> None:
-        """The one screen draws its lists again."""
+        """Repaints the screen."""
         self.lists.look()
 
     # Messages
 
     def say(self, text: str, style: str) -> None:
-        """Puts a line above the list."""
+        """Shows a message above the list."""
         self.message = (safe(text), style)
         self.lists.look()
 
     def forget_message(self) -> None:
-        """What was said is read, unless it is of something that goes on."""
+        """Removes the message above the list, unless an opening is in progress."""
         if not self._busy:
             self.message = None
 
     # Opening
 
     def choose(self, section: str, choice: Choice) -> None:
-        """Opens what was chosen in a thread of its own, or says why not."""
+        """Opens a choice in a thread, or shows why it cannot be opened."""
         if self._busy:
             return
         if choice.why_not:
@@ -124,7 +124,7 @@ class Connect(BaseApp[Opened]):
         self._opening += 1
         name = choice.cells.get("file") or choice.cells.get("name") or choice.cells.get("program", "")
         pid = choice.cells.get("pid")
-        self.say(f"opening {name}{f' (pid {pid})' if pid else ''} …  Esc gives up", "accent")
+        self.say(f"opening {name}{f' (pid {pid})' if pid else ''} …  Esc cancels", "accent")
         self.run_worker(self._open(self._opening, section, choice), exclusive=False)
 
     async def _open(self, number: int, section: str, choice: Choice) -> None:
@@ -142,41 +142,41 @@ class Connect(BaseApp[Opened]):
         self.exit(opened)
 
     def stop_opening(self) -> bool:
-        """Gives up what is being opened; False when nothing is."""
+        """Cancels the opening in progress; False if there is none."""
         if not self._busy:
             return False
         self._busy = False
         self._opening += 1
-        self.say("given up", "warn")
+        self.say("cancelled", "warn")
         return True
 
     # What the person does
 
     def action_connect_help(self) -> None:
-        """Keys."""
+        """Shows the keys of the connect screen."""
         self.push_screen(HelpScreen(("connect", "table"), self.palette, only=True))
 
     def action_suspend(self) -> None:
-        """To the shell."""
+        """Suspends to the shell."""
         if shell_waits():
             to_the_shell()
         else:
-            self.say("there is no shell that could bring looptop back; q leaves", "warn")
+            self.say("no shell with job control to return from; q quits", "warn")
 
     def action_leave(self) -> None:
-        """Leaves looptop."""
+        """Quits looptop, cancelling any opening."""
         self._opening += 1
         self.exit(None)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002 - Textual's
-        """The command palette."""
+        """Fills the command palette from the key table."""
         for key in commands("connect"):
             yield SystemCommand(f"{key.label}  ({key.shown})", key.help, partial(self.lists.action_press, key.id))
-        yield SystemCommand("Theme", "choose other colours", self.action_change_theme)
+        yield SystemCommand("Theme", "choose another colour theme", self.action_change_theme)
 
 
 def _discard(opened: Opened) -> None:
-    """Closes what nobody wants any more."""
+    """Closes a choice that was opened after the user had cancelled."""
     with contextlib.suppress(LooptopError):
         opened.source.close()
         opened.close()

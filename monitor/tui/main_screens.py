@@ -1,4 +1,4 @@
-"""The main screens, one entry each: a screen that is added here has its tab; its key stands in the table of keys.
+"""The main screens, one entry each. Adding an entry adds its tab; its key goes into the table of keys.
 
 But for the first one they are loaded when a person goes there: to load all took a tenth of the start.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TabCounts:
-    """What the tabs count from."""
+    """The data that the counts in the tabs come from."""
 
     store: Store
     child: ChildProgram | None
@@ -30,12 +30,12 @@ class TabCounts:
 
 
 def _nothing(_: TabCounts) -> None:
-    """A screen whose tab counts nothing."""
+    """The count of a tab that counts nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class MainScreen:
-    """One main screen; its number is its place."""
+    """One main screen. Its position in MAIN is its number."""
 
     mode: str  # what it is called in `app.show`
     screen: Callable[[], LiveScreen]
@@ -96,5 +96,5 @@ MAIN = (
 
 
 def tabs(counted: TabCounts) -> list[Tab]:
-    """The tabs of the main screens as they are now."""
+    """Returns the tabs of the main screens with their counts."""
     return [Tab(main.mode, main.title, main.short, main.count(counted)) for main in MAIN]

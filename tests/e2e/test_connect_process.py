@@ -138,7 +138,7 @@ def test_from_a_program_of_ours_to_the_samples(tmp_path, runtime_dir):
         terminal.press("\x10")
         terminal.until("Search for commands")
         terminal.press("samples")
-        terminal.until("start a small program")
+        terminal.until("start a small sample program")
         terminal.press("\r")
         terminal.until("Stop it and quit?")
         terminal.press("y")

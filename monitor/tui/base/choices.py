@@ -1,4 +1,4 @@
-"""What the connect screen lets one choose from, as it is told. It knows nothing of processes, files or samples."""
+"""What the connect screen offers, as plain data. It knows nothing of processes, files or samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One row. `cells` are texts by the key of their column."""
+    """One row of the connect screen. `cells` maps column keys to texts."""
 
     key: Hashable
     cells: Mapping[str, str]
@@ -28,7 +28,7 @@ class Choice:
 
 @dataclass(slots=True)
 class Opened:
-    """What was chosen, ready to be shown. `close` ends what was started for it."""
+    """An opened choice, ready for the dashboard. `close` ends whatever was started for it."""
 
     source: Source
     program: Program | None = None
@@ -36,19 +36,19 @@ class Opened:
 
 
 class Home(Protocol):
-    """Where the choices come from. Every call may block: none is made in the thread of the screen."""
+    """Provides the choices. Calls may block, so the screen makes them in a worker thread."""
 
     def programs(self) -> Sequence[Choice]:
-        """The Python programs that run."""
+        """Lists the running Python programs."""
 
     def recordings(self) -> Sequence[Choice]:
-        """The recordings of this folder."""
+        """Lists the recordings in the current folder."""
 
     def samples(self) -> Sequence[Choice]:
-        """The catalogue."""
+        """Lists the sample programs."""
 
     def open(self, section: str, key: Hashable) -> Opened:
-        """Connects, or raises LooptopError."""
+        """Opens a choice. Raises LooptopError."""
 
 
 def _column(key: str, title: str, width: int, help_: str, *, right: bool = False, priority: int = 1) -> Column[Choice]:
@@ -71,44 +71,44 @@ SECTIONS = (
         "Programs",
         (
             _column("pid", "PID", 7, "process", right=True),
-            _column("owner", "Owner", 8, "whose it is", priority=5),
+            _column("owner", "Owner", 8, "owner of the process", priority=5),
             _column("name", "Name", 10, "name of its probe", priority=4),
             _column("python", "Python", 8, "its version", priority=3),
-            _column("loop", "Loop", 8, "which event loop, by what it has loaded", priority=2),
-            _column("ports", "Listens", 16, "where it listens", priority=3),
+            _column("loop", "Loop", 8, "event loop, by the modules loaded", priority=2),
+            _column("ports", "Listens", 16, "ports it listens on", priority=3),
             _column("watch", "Watch", 9, "how it can be watched"),
-            _column("program", "Program", 36, "what runs, below what started it"),
+            _column("program", "Program", 36, "command, below its parent"),
         ),
-        "No Python program is running here that you may see.\n"
-        "looptop run SCRIPT starts one and watches it.\n3 shows samples: small programs to try this on.",
+        "No Python programs visible to you.\n"
+        "looptop run SCRIPT starts one and watches it.\n3 shows small sample programs to try it on.",
     ),
     Section(
         "recordings",
         "Recordings",
         (
             _column("file", "File", 30, "in this folder"),
-            _column("program", "Program", 0, "what was recorded"),
-            _column("when", "From", 16, "when it begins", priority=2),
-            _column("length", "Length", 7, "how long it is", right=True),
+            _column("program", "Program", 0, "recorded program"),
+            _column("when", "From", 16, "start of the recording", priority=2),
+            _column("length", "Length", 7, "duration", right=True),
             _column("size", "Size", 8, "of the file", right=True, priority=3),
         ),
-        "There is no recording in this folder.\nlooptop record PID -o FILE makes one.",
+        "No recordings in this folder.\nlooptop record PID -o FILE makes one.",
     ),
     Section(
         "samples",
         "Samples",
         (
-            _column("name", "Name", 24, "what it is called"),
-            _column("topic", "Topic", 15, "what it is about", priority=3),
-            _column("shows", "What it shows", 0, "in a sentence"),
+            _column("name", "Name", 24, "name of the sample"),
+            _column("topic", "Topic", 15, "topic", priority=3),
+            _column("shows", "What it shows", 0, "what it demonstrates"),
         ),
-        "There are no samples here.",
+        "No samples.",
     ),
 )
 
 
 class ChoiceRows:
-    """The choices of a section that pass the filter, in the order that they came in."""
+    """The choices of one section that match the filter, in the order of their source."""
 
     sort_key = ""
     descending = False
@@ -121,7 +121,7 @@ class ChoiceRows:
         self.words: tuple[str, ...] = ()
 
     def arrange(self) -> None:
-        """Chooses the rows. Columns in which nothing stands are left out."""
+        """Applies the filter and leaves out columns without any text."""
         self.rows = [row for row in self.all if self._passes(row)]
         self.columns = tuple(
             column
@@ -137,21 +137,21 @@ class ChoiceRows:
         return len(self.rows)
 
     def key(self, index: int) -> Hashable:
-        """What a row is called."""
+        """The key of a row, which stays the same when rows move."""
         return self.rows[index].key
 
     def index(self, key: Hashable) -> int | None:
-        """The place of a key."""
+        """The row number of a key, or None."""
         return next((place for place, row in enumerate(self.rows) if row.key == key), None)
 
     def cells(self, index: int, columns: Sequence[Column[Choice]]) -> list[Part]:
-        """What a row shows."""
+        """The texts and styles of a row."""
         row = self.rows[index]
         return [(row.cells.get(column.key, ""), _style(row, column.key)) for column in columns]
 
 
 def _style(row: Choice, key: str) -> str:
-    """What can not be opened is faint; what can says how."""
+    """Rows that cannot be opened are faint; the `watch` cell is coloured by how the program can be watched."""
     if row.why_not:
         return "dim" if key in ("program", "file") else "faint"
     match key:

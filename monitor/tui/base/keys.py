@@ -1,4 +1,4 @@
-"""Every key, once. Bindings, footer, help, command palette and the table of docs/screens.md come from here."""
+"""The one table of keys. Bindings, footer, help, command palette and docs/screens.md are made from it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from textual.binding import Binding
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key. `scope` says where it holds; a screen has the scopes that it lists."""
+    """One key binding. `scope` says where it applies; each screen lists its scopes."""
 
     id: str
     keys: str  # as Textual calls them, separated by commas
@@ -28,7 +28,7 @@ SCOPES = {
     "views": "In a main screen or a page",
     "table": "In a table",
     "tasks": "Tasks",
-    "player": "In a recording (they come before those of a table)",
+    "player": "In a recording (these override the keys of tables)",
     "page": "In a page (a task, a slow line, an ended task)",
     "task": "A task",
     "slow": "Slow callbacks",
@@ -51,21 +51,21 @@ SORTING = ("sort_left", "sort_right", "left", "right", "reverse")
 KEYS: tuple[Key, ...] = (
     # Everywhere
     Key("tasks", "1", "1", "app.show('tasks')", "Tasks", "the tasks", "app"),
-    Key("slow", "2", "2", "app.show('slow')", "Slow", "the lines that blocked a loop", "app"),
+    Key("slow", "2", "2", "app.show('slow')", "Slow", "lines that blocked an event loop", "app"),
     Key("ended", "3", "3", "app.show('ended')", "Ended", "tasks that ended, and unhandled exceptions", "app"),
     Key("output", "4", "4", "app.show('output')", "Output", "what the program printed, under looptop run", "app"),
     Key("memory", "5", "5", "app.show('memory')", "Memory", "where memory grows, what the process uses", "app"),
-    Key("profile", "6", "6", "app.show('profile')", "Profile", "functions that the program has decorated", "app"),
-    Key("findings", "7", "7", "app.show('findings')", "Findings", "what is wrong, said by itself", "app"),
-    Key("pause", "space", "space", "app.pause", "Pause", "freeze this viewer; a recording: play, pause", "app", 3),
-    Key("back", "escape", "Esc", "back", "Back", "clear the filter, else go back", "views", 6),
+    Key("profile", "6", "6", "app.show('profile')", "Profile", "functions that the program decorates", "app"),
+    Key("findings", "7", "7", "app.show('findings')", "Findings", "problems that looptop detected", "app"),
+    Key("pause", "space", "space", "app.pause", "Pause", "freeze this viewer; in a recording, play or pause", "app", 3),
+    Key("back", "escape", "Esc", "back", "Back", "clear the filter, or go back", "views", 6),
     Key("help", "question_mark,f1", "?", "app.help", "Help", "keys, columns and signs", "app", 1),
     Key("palette", "ctrl+p", "Ctrl+P", "app.command_palette", "Commands", "every command by name", "app", 0, True),
-    Key("picture", "S", "S", "app.picture", "Picture", "save this screen as an SVG picture", "app"),
-    Key("quit", "q,ctrl+q,ctrl+c", "q", "app.leave", "Quit", "leave; asks while a program of ours runs", "app", 2),
-    Key("suspend", "ctrl+z", "Ctrl+Z", "app.suspend", "Suspend", "to the shell; fg comes back", "app"),
+    Key("picture", "S", "S", "app.picture", "Picture", "save this screen as an SVG file", "app"),
+    Key("quit", "q,ctrl+q,ctrl+c", "q", "app.leave", "Quit", "quit; confirms if looptop started the program", "app", 2),
+    Key("suspend", "ctrl+z", "Ctrl+Z", "app.suspend", "Suspend", "suspend; `fg` resumes", "app"),
     # Recordings
-    Key("record", "r", "r", "record", "Record", "record what is watched to a file; again stops it", "views", 9),
+    Key("record", "r", "r", "record", "Record", "record to a file; press again to stop", "views", 9),
     Key("slower", "less_than_sign", "<", "player('speed', -1)", "Slower", "half the speed, down to 0.25×", "player"),
     Key(
         "faster",
@@ -79,12 +79,14 @@ KEYS: tuple[Key, ...] = (
         hint="< >",
     ),
     Key("earlier", "left", "←", "player('seek', -10)", "Seek", "ten seconds back", "player"),
-    Key("later", "right", "→", "player('seek', 10)", "Seek", "ten seconds on", "player", 4, hint="← →"),
+    Key("later", "right", "→", "player('seek', 10)", "Seek", "ten seconds forward", "player", 4, hint="← →"),
     Key("much_earlier", "shift+left", "shift ←", "player('seek', -60)", "Seek", "a minute back", "player"),
-    Key("much_later", "shift+right", "shift →", "player('seek', 60)", "Seek", "a minute on", "player"),
-    Key("step_back", "comma", ",", "player('step', -1)", "Step", "one tick back, and stand still", "player"),
-    Key("step", "full_stop", ".", "player('step', 1)", "Step", "one tick on, and stand still", "player", 7, hint=", ."),
-    Key("last_marker", "left_square_bracket", "[", "player('marker', -1)", "Marker", "to the marker before", "player"),
+    Key("much_later", "shift+right", "shift →", "player('seek', 60)", "Seek", "a minute forward", "player"),
+    Key("step_back", "comma", ",", "player('step', -1)", "Step", "one tick back, then pause", "player"),
+    Key("step", "full_stop", ".", "player('step', 1)", "Step", "one tick forward, then pause", "player", 7, hint=", ."),
+    Key(
+        "last_marker", "left_square_bracket", "[", "player('marker', -1)", "Marker", "to the previous marker", "player"
+    ),
     Key(
         "next_marker",
         "right_square_bracket",
@@ -102,10 +104,10 @@ KEYS: tuple[Key, ...] = (
     Key("down", "down,j", "↓ j", "down", "Down", "one row down", "table"),
     Key("page_up", "pageup,ctrl+b", "PgUp", "page_up", "Page up", "one screen up", "table"),
     Key("page_down", "pagedown,ctrl+f", "PgDn", "page_down", "Page down", "one screen down", "table"),
-    Key("first", "home,g", "Home g", "first", "First", "to the first row, and stay at the top", "table"),
+    Key("first", "home,g", "Home g", "first", "First", "to the first row, and follow the top", "table"),
     Key("last", "end,G", "End G", "last", "Last", "to the last row", "table"),
-    Key("open", "enter", "Enter", "open", "Open", "open what the cursor is on", "table", 4),
-    Key("sort_left", "less_than_sign", "<", "sort_by(-1)", "Sort", "sort by the column before", "table"),
+    Key("open", "enter", "Enter", "open", "Open", "open the selected row", "table", 4),
+    Key("sort_left", "less_than_sign", "<", "sort_by(-1)", "Sort", "sort by the previous column", "table"),
     Key(
         "sort_right",
         "greater_than_sign",
@@ -117,9 +119,9 @@ KEYS: tuple[Key, ...] = (
         8,
         hint="< >",
     ),
-    Key("left", "left,h", "← h", "screen.sideways(-1)", "Left", "as <; in a tree: fold, then to the parent", "table"),
+    Key("left", "left,h", "← h", "screen.sideways(-1)", "Left", "as <; in a tree: fold, or go to the parent", "table"),
     Key("right", "right,l", "→ l", "screen.sideways(1)", "Right", "as >; in a tree: unfold", "table"),
-    Key("reverse", "i", "i", "reverse", "Invert", "turn the order round", "table", 9),
+    Key("reverse", "i", "i", "reverse", "Reverse", "reverse the sort order", "table", 9),
     Key("filter", "slash", "/", "screen.filter", "Filter", "filter as you type", "table", 5),
     # Tasks
     Key(
@@ -136,22 +138,22 @@ KEYS: tuple[Key, ...] = (
     Key("unfold", "plus,equals_sign", "+", "fold(False)", "Unfold", "tree: show the children", "tasks"),
     Key("cancel", "c", "c", "cancel", "Cancel", "cancel the task under the cursor; asks first", "tasks", 10),
     # Pages
-    Key("page_line_up", "up,k", "↑ k", "up", "Up", "up, to the line before that can be opened", "page"),
-    Key("page_line_down", "down,j", "↓ j", "down", "Down", "down, to the next line that can be opened", "page"),
+    Key("page_line_up", "up,k", "↑ k", "up", "Up", "up to the previous line that can be opened", "page"),
+    Key("page_line_down", "down,j", "↓ j", "down", "Down", "down to the next line that can be opened", "page"),
     Key("page_page_up", "pageup,ctrl+b", "PgUp", "page_up", "Page up", "one screen up", "page"),
     Key("page_page_down", "pagedown,ctrl+f", "PgDn", "page_down", "Page down", "one screen down", "page"),
     Key("page_first", "home,g", "Home g", "first", "First", "to the top", "page"),
     Key("page_last", "end,G", "End G", "last", "Last", "to the end", "page"),
     Key("page_open", "enter", "Enter", "open", "Open", "go to the task of this line, or unfold its frames", "page", 4),
     Key("task_cancel", "c", "c", "cancel", "Cancel", "cancel this task; asks first", "task", 7),
-    Key("parent", "p", "p", "parent", "Parent", "go to the task that made this one", "task", 8),
+    Key("parent", "p", "p", "parent", "Parent", "go to the task that created this one", "task", 8),
     Key(
         "origins",
         "o",
         "o",
         "app.origins",
         "Origins",
-        "keep the creation stack of tasks born from now on (makes creating tasks dearer)",
+        "keep the creation stacks of new tasks (slows task creation)",
         "task",
         9,
     ),
@@ -165,18 +167,36 @@ KEYS: tuple[Key, ...] = (
         "L",
         "app.locals",
         "Locals",
-        "keep the local names of what fails from now on; asks first",
+        "keep local variables of failing tasks; asks first",
         "ended",
         9,
     ),
     # Memory
-    Key("trace", "s", "s", "trace", "Start", "trace memory: asks first, with the price; again stops it", "memory", 3),
-    Key("baseline", "b", "b", "baseline", "Baseline", "take a baseline: growth counts from here on", "memory", 5),
-    Key("look_now", "n", "n", "look_now", "Now", "a look by hand, now; or count the live objects", "memory", 6),
-    Key("live", "v", "v", "live", "Live", "a look every two seconds, or by hand only", "memory", 7),
+    Key(
+        "trace",
+        "s",
+        "s",
+        "trace",
+        "Start",
+        "trace memory; asks first and shows the cost; press again to stop",
+        "memory",
+        3,
+    ),
+    Key("baseline", "b", "b", "baseline", "Baseline", "take a baseline; growth is counted from here", "memory", 5),
+    Key("look_now", "n", "n", "look_now", "Now", "take a snapshot now, or count the live objects", "memory", 6),
+    Key("live", "v", "v", "live", "Auto", "take a snapshot every two seconds, or only with n", "memory", 7),
     Key("memory_view", "t", "t", "memory_view", "Objects", "growth by line, or live objects by type", "memory", 4),
-    Key("group", "d", "d", "group", "Group", "group by line, file or traceback", "memory", 6),
-    Key("against", "a", "a", "against", "Against", "against the baseline, or against the last look", "memory", 7),
+    Key("group", "d", "d", "group", "Group by", "group by line, file or traceback", "memory", 6),
+    Key(
+        "against",
+        "a",
+        "a",
+        "against",
+        "Baseline/last",
+        "compare with the baseline or with the last snapshot",
+        "memory",
+        7,
+    ),
     Key(
         "hide_stdlib",
         "x",
@@ -196,25 +216,25 @@ KEYS: tuple[Key, ...] = (
         "n",
         "look_now",
         "Now",
-        "look again now; ask anew who runs there",
+        "take a snapshot now, and look up the tasks again",
         "allocation",
         7,
     ),
     # Profile
-    Key("order", "d", "d", "order", "Order", "calls: the newest, the longest, the largest growth first", "profile", 7),
+    Key("order", "d", "d", "order", "Order", "calls by newest, longest or largest growth", "profile", 7),
     # Findings
     Key("dismiss", "d", "d", "wave_off", "Dismiss", "hide this finding, or show it again", "findings", 6),
-    Key("dismissed", "D", "D", "waved_off", "Dismissed", "show or hide those that were dismissed", "findings", 7),
+    Key("dismissed", "D", "D", "waved_off", "Dismissed", "show or hide dismissed findings", "findings", 7),
     Key("page_dismiss", "d", "d", "wave_off", "Dismiss", "hide this finding, or show it again", "finding", 6),
     # Filter
     Key("filter_done", "enter,down", "Enter", "done", "Keep", "keep the filter, back to the table", "filter", 1),
     Key("filter_clear", "escape", "Esc", "clear", "Clear", "clear the filter", "filter", 2),
     # Connect screen
-    Key("programs", "1", "1", "show_section('programs')", "Programs", "the Python programs that run here", "connect"),
-    Key("recordings", "2", "2", "show_section('recordings')", "Recordings", "the recordings of this folder", "connect"),
+    Key("programs", "1", "1", "show_section('programs')", "Programs", "Python programs running here", "connect"),
+    Key("recordings", "2", "2", "show_section('recordings')", "Recordings", "recordings in this folder", "connect"),
     Key("samples", "3", "3", "show_section('samples')", "Samples", "small programs to try looptop on", "connect"),
     Key("section", "tab", "Tab", "sideways(1)", "Next", "the next list; also ← and →", "connect", 6),
-    Key("unsaid", "escape", "Esc", "back", "Clear", "give up opening, clear message and filter", "connect", 7),
+    Key("unsaid", "escape", "Esc", "back", "Clear", "cancel; clear message and filter", "connect", 7),
     Key(
         "connect_palette",
         "ctrl+p",
@@ -227,8 +247,8 @@ KEYS: tuple[Key, ...] = (
         True,
     ),
     Key("connect_help", "question_mark,f1", "?", "app.connect_help", "Help", "the keys", "connect", 1),
-    Key("connect_suspend", "ctrl+z", "Ctrl+Z", "app.suspend", "Suspend", "to the shell; fg comes back", "connect"),
-    Key("connect_quit", "q,ctrl+q,ctrl+c", "q", "app.leave", "Quit", "leave looptop", "connect", 2),
+    Key("connect_suspend", "ctrl+z", "Ctrl+Z", "app.suspend", "Suspend", "suspend; `fg` resumes", "connect"),
+    Key("connect_quit", "q,ctrl+q,ctrl+c", "q", "app.leave", "Quit", "quit looptop", "connect", 2),
 )
 
 ASKING = ("record", "cancel", "task_cancel", "origins", "locals", "trace", "baseline", "look_now", "live", "against",
@@ -237,12 +257,12 @@ ASKING = ("record", "cancel", "task_cancel", "origins", "locals", "trace", "base
 
 
 def of(*scopes: str) -> list[Key]:
-    """The keys of some scopes, in the order of the table."""
+    """Returns the keys of some scopes, in table order."""
     return [key for key in KEYS if key.scope in scopes]
 
 
 def bindings(*scopes: str) -> list[Binding]:
-    """The keys of some scopes for Textual."""
+    """Returns the keys of some scopes as Textual bindings."""
     return [
         Binding(
             key.keys,
@@ -258,7 +278,7 @@ def bindings(*scopes: str) -> list[Binding]:
 
 
 def hints(*scopes: str) -> list[Key]:
-    """What the footer shows of some scopes, the most important first. A key of the player hides others of its name."""
+    """Returns the keys for the footer, the most important first. Keys of the player hide others on the same key."""
     shown = [key for key in of(*scopes) if key.footer]
     if "player" in scopes:
         taken = {name for key in of("player") for name in key.keys.split(",")}
@@ -268,7 +288,7 @@ def hints(*scopes: str) -> list[Key]:
 
 
 def commands(*scopes: str) -> list[Key]:
-    """What the command palette offers: all but the palette itself and mere movements."""
+    """Returns the keys for the command palette: all but the palette itself and cursor movements."""
     return [
         key
         for key in of(*scopes)
@@ -277,12 +297,12 @@ def commands(*scopes: str) -> list[Key]:
 
 
 def by_id(key_id: str) -> Key:
-    """One key."""
+    """Returns the key with an id."""
     return next(key for key in KEYS if key.id == key_id)
 
 
 def keys_table() -> str:
-    """The keys as a Markdown table."""
+    """Formats all keys as a Markdown table."""
     rows = ["| key | where | what it does |", "|---|---|---|"]
     rows += [f"| `{key.shown}` | {SCOPES[key.scope]} | {key.help} |" for key in KEYS]
     return "\n".join(rows)

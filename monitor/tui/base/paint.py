@@ -1,4 +1,4 @@
-"""Lines of styled text, cut to cells. What came over the wire goes through here as text, never as markup."""
+"""Lines of styled text, cut to a width in cells. Text from the program passes through as text, never as markup."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ MOST_CHARS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a page. `target` is what Enter opens on it; lines without one are passed by the cursor."""
+    """One line of a page. Enter opens its `target`; the cursor skips lines without one."""
 
     parts: tuple[Part, ...] = ()
     target: Hashable = None
 
     @property
     def width(self) -> int:
-        """In cells."""
+        """The width of the line in cells."""
         return sum(width(text) for text, _ in self.parts)
 
 
 def line(*parts: Part | str, target: Hashable = None) -> Line:
-    """A line of parts; a bare string has the style `text`."""
+    """Makes a line of parts; a bare string gets the style `text`."""
     return Line(tuple((part, "text") if isinstance(part, str) else part for part in parts), target)
 
 
@@ -48,20 +48,20 @@ BLANK = Line()
 
 @lru_cache(maxsize=8192)
 def safe(text: str) -> str:
-    """Text of others as one printable line of bounded length."""
+    """Makes text from the program one printable line of bounded length."""
     if len(text) > MOST_CHARS:
         text = text[:MOST_CHARS] + "…"
     return clean(text)
 
 
 def width(text: str) -> int:
-    """Cells of a text."""
+    """The width of a text in cells."""
     return len(text) if text.isascii() else cell_len(text)
 
 
 @lru_cache(maxsize=16384)
 def fit(text: str, cells: int, right: bool = False) -> str:
-    """Text cleaned and cut or padded to exactly that many cells, with an ellipsis where it was cut."""
+    """Cleans a text and cuts or pads it to exactly that many cells; a cut text ends with an ellipsis."""
     if cells <= 0:
         return ""
     text = safe(text)
@@ -73,7 +73,7 @@ def fit(text: str, cells: int, right: bool = False) -> str:
 
 
 def columns(left: list[Line], right: list[Line], left_width: int, gap: int = 3) -> list[Line]:
-    """Two lists of lines side by side. Targets of the left ones are kept."""
+    """Puts two lists of lines side by side. Targets of the left ones are kept."""
     rows = []
     for number in range(max(len(left), len(right))):
         mine = left[number] if number < len(left) else BLANK
@@ -85,7 +85,7 @@ def columns(left: list[Line], right: list[Line], left_width: int, gap: int = 3) 
 
 
 def crop(parts: tuple[Part, ...], cells: int) -> tuple[Part, ...]:
-    """The parts that fit, the last of them cut with an ellipsis."""
+    """Cuts parts to a width; the last one that fits in part ends with an ellipsis."""
     kept: list[Part] = []
     left = cells
     for raw, style in parts:
@@ -102,7 +102,7 @@ def crop(parts: tuple[Part, ...], cells: int) -> tuple[Part, ...]:
 
 
 def spread(left: tuple[Part, ...], right: tuple[Part, ...], cells: int) -> tuple[Part, ...]:
-    """One line with `right` at its right edge; `left` is cut where both do not fit."""
+    """Makes one line with `right` at the right edge; `left` is cut if both do not fit."""
     right = crop(right, cells)
     used = sum(width(text) for text, _ in right)
     left = crop(left, max(cells - used - (1 if right else 0), 0))
@@ -111,7 +111,7 @@ def spread(left: tuple[Part, ...], right: tuple[Part, ...], cells: int) -> tuple
 
 
 def style_of(palette: Palette, name: str | Style) -> Style:
-    """The style of a part."""
+    """Looks up the style of a part in the palette."""
     if isinstance(name, Style):
         return palette.text + name
     style: Style = getattr(palette, name)
@@ -119,7 +119,7 @@ def style_of(palette: Palette, name: str | Style) -> Style:
 
 
 def to_strip(parts: tuple[Part, ...], cells: int, palette: Palette, over: Style | None = None) -> Strip:
-    """A strip of exactly that width. `over` is laid over every part: the line of the cursor."""
+    """Makes a strip of exactly that width. `over` is laid over every part, for the cursor line."""
     segments = []
     used = 0
     for text, name in crop(parts, cells):
@@ -132,7 +132,7 @@ def to_strip(parts: tuple[Part, ...], cells: int, palette: Palette, over: Style 
 
 
 def wrapped(parts: tuple[Part, ...], cells: int, most: int) -> list[tuple[Part, ...]]:
-    """One line of parts on so many lines at most; only the last part is broken, between words where it can be."""
+    """Wraps parts onto at most `most` lines. Only the last part is broken, between words where possible."""
     if not parts:
         return []
     *head, (text, style) = parts

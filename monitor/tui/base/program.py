@@ -1,4 +1,4 @@
-"""What the dashboard knows of a program that looptop itself started. It prints, runs, ends and can be asked to stop."""
+"""The interface of a program that looptop started: whether it runs, its output and exit status, and stopping it."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from typing import Protocol
 
 
 class Program(Protocol):
-    """A program under `looptop run`. No call blocks."""
+    """A program under `looptop run`. No method blocks."""
 
     @property
     def running(self) -> bool:
-        """Whether it still runs."""
+        """Whether the program is still running."""
 
     @property
     def exit_status(self) -> int | None:
-        """Its exit status (negative: the signal that ended it), or None while it runs."""
+        """The exit status, negative for a signal, or None while the program is running."""
 
     def output(self) -> list[str]:
-        """The lines that it printed since the last call; they may contain escape sequences."""
+        """Returns the lines printed since the last call; they may contain escape sequences."""
 
     def stop(self) -> None:
-        """Asks it to end: SIGINT first, harder each time it is asked again."""
+        """Asks the program to end: SIGINT first, a stronger signal with each further call."""
 
 
 def status_words(status: int | None) -> str:
-    """How a program ended, in words."""
+    """Describes an exit status in words."""
     if status is None:
         return "ended"
     if status < 0:
-        return f"was ended by signal {-status}"
-    return "ended well (status 0)" if status == 0 else f"ended with status {status}"
+        return f"was killed by signal {-status}"
+    return "exited with status 0" if status == 0 else f"exited with status {status}"

@@ -1,4 +1,4 @@
-"""Colours by meaning. A meaning is never carried by a colour alone: a word or a glyph stands beside it."""
+"""Colours by meaning. No meaning is carried by colour alone: a word or a glyph always goes with it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PLAIN_THEME = "ansi-dark"
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """What the line widgets paint with. Field names are the style names that cells carry."""
+    """The styles of the dashboard. Field names are the style names that parts carry."""
 
     text: Style
     strong: Style
@@ -67,7 +67,7 @@ class Palette:
 
 
 def plain() -> Palette:
-    """Without colour: bold, dim and reverse only."""
+    """A palette without colour: bold, dim and reverse only."""
     none, bold, dim, reverse = Style(), Style(bold=True), Style(dim=True), Style(reverse=True)
     strong_reverse = Style(bold=True, reverse=True)
     return Palette(
@@ -93,7 +93,7 @@ def plain() -> Palette:
 
 
 def coloured(variables: Mapping[str, str]) -> Palette:
-    """From the variables of any Textual theme, so that the theme of the command palette holds here too."""
+    """A palette from the variables of any Textual theme, so that themes of the command palette apply."""
     background = Color.parse(variables["background"])
 
     def colour(name: str, share: float = 1.0) -> RichColor:
@@ -142,14 +142,14 @@ STATE_STYLES = {
 
 
 def load_style(share: float | None) -> str:
-    """The style of a share of the loop's time: calm below 50 %, warning below 90 %."""
+    """The style for a share of the loop's time: calm below 50 %, a warning below 90 %."""
     if share is None or share < 0.005:
         return "faint"
     return "text" if share < 0.5 else "warn" if share < 0.9 else "bad"
 
 
 def delay_style(seconds: float, slow: float = 0.1) -> str:
-    """The style of a lag or a longest step, against the threshold of slow callbacks."""
+    """The style for a lag or a step, relative to the threshold of slow callbacks."""
     if seconds >= slow:
         return "bad"
     return "warn" if seconds >= slow / 5 else "text"

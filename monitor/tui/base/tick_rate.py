@@ -1,4 +1,4 @@
-"""How often the dashboard ticks. Late twice in a row, the rate halves; in time for a while, it doubles again."""
+"""The tick rate. It halves after two late ticks in a row and doubles again after 40 punctual ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ CALM_BEATS = 40
 
 
 class TickRate:
-    """Told the time of every tick. A rate of 0 means that somebody else drives."""
+    """Adapts the rate to how punctual the ticks are. A rate of 0 means that the caller runs the ticks."""
 
     def __init__(self, hz: float) -> None:
         self.hz = hz
@@ -24,15 +24,15 @@ class TickRate:
 
     @property
     def slowed(self) -> bool:
-        """Whether it is slower than asked."""
+        """Whether the rate is below the requested one."""
         return self.rate < self.hz
 
     def rest(self) -> None:
-        """Forgets the last tick: what was between it and the next one was no work of ours."""
+        """Forgets the time of the last tick, so that a suspension does not count as a late tick."""
         self._last, self._late = None, 0
 
     def beat(self, now: float) -> bool:
-        """Notes a tick; True when the rate has changed."""
+        """Notes the time of a tick; True if the rate changed."""
         last, self._last = self._last, now
         if not self.hz or last is None:
             return False

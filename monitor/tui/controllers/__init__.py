@@ -1,1 +1,1 @@
-"""What a person can do in the dashboard: cancel, record, trace, replay. Each is used by more than one screen."""
+"""What the user can do in the dashboard: cancel tasks, record, trace memory, replay. Shared by several screens."""

@@ -1,4 +1,4 @@
-"""The program under `looptop run`, as the dashboard follows it: its output, its end, the wish to stop it."""
+"""A program under `looptop run` as the dashboard follows it: its output, its end, and the request to stop it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from monitor.tui.terminal.captured import Captured
 
 
 class ChildProgram:
-    """One program. Looked at once a tick."""
+    """Polls the program once a tick."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -16,7 +16,7 @@ class ChildProgram:
         self.leaving = False
 
     def look(self, now: float) -> bool:
-        """Takes in what was printed; True when the person wants to leave and the program has ended."""
+        """Takes in new output; True if the user wants to quit and the program has ended."""
         lines = self.program.output()
         if lines:
             self.output.add(lines)
@@ -25,6 +25,6 @@ class ChildProgram:
         return self.leaving and not self.program.running
 
     def stop(self) -> None:
-        """Asks it to end, harder each time; the dashboard leaves when it has."""
+        """Asks the program to end, with a stronger signal each time; the dashboard exits after it."""
         self.leaving = True
         self.program.stop()

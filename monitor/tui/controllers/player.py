@@ -1,4 +1,4 @@
-"""What a person does with a recording: play, pause, step, speed, seek. The source does it; this finds the words."""
+"""Controls a recording: play, pause, step, speed and seek. The source does the work."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GAP = 2.0
 
 
 class Player:
-    """The recording behind the dashboard."""
+    """The controls of the recording that the dashboard shows."""
 
     def __init__(self, app: Dashboard, source: RecordingSource, thresholds: Thresholds) -> None:
         self._app, self._source = app, source
@@ -39,14 +39,14 @@ class Player:
         ]
 
     def find(self, findings: Findings) -> None:
-        """What was found up to this moment, as if watched from the start; none while that is being read."""
+        """Shows the findings as of the current moment; none while the part before it is still being read."""
         budget = READING if self._app.tick_rate.hz else math.inf
         found = self._replay.at(self._source.moment, budget)
         findings.show(Findings() if found is None else found)
 
     @property
     def state(self) -> Playing:
-        """How it stands, for the timeline."""
+        """The state of the replay, for the timeline."""
         source = self._source
         return Playing(
             start=source.start_time,
@@ -60,21 +60,21 @@ class Player:
 
     @property
     def playing(self) -> bool:
-        """Whether time goes on."""
+        """Whether the replay is running."""
         return self._source.playing
 
     def title(self) -> str:
-        """What the header says: that it is a recording, and of when."""
+        """The text for the header: when the recording was made, and whether it is cut off."""
         recording = self._source.recording
         when = time.strftime("%d %b %Y %H:%M", time.localtime(self._source.start_time))
         return f"▸ recording of {when}{'' if recording.finished else ', cut'}"
 
     def problem(self) -> str:
-        """What is damaged or missing."""
+        """What is damaged or missing in the recording."""
         return self._source.status.text
 
     def do(self, verb: str, amount: float) -> None:
-        """One thing that a key does; the screen follows at once."""
+        """Runs the action of a key and repaints at once."""
         source = self._source
         match verb:
             case "toggle":
@@ -95,21 +95,21 @@ class Player:
         self._follow()
 
     def seek_share(self, share: float) -> None:
-        """To a share of the whole."""
+        """Seeks to a share of the whole duration."""
         self._source.seek(share * self._source.duration)
         self._follow()
 
     def ask(self) -> None:
-        """Asks for a time, and goes there."""
+        """Asks for a time and seeks to it."""
         source = self._source
         begin, end = (
             time.strftime("%H:%M:%S", time.localtime(source.start_time + after)) for after in (0.0, source.duration)
         )
         form = FormScreen(
-            "Go to which moment?",
+            "Go to time",
             (Field("time", "", "such as 14:03:22, 90s or 2m"),),
             lambda texts: parse_time(texts[0], source.start_time, source.duration),
-            "go there",
+            "go to time",
             lambda _: f"The recording goes from {begin} to {end}: {offset(source.duration)} in all.",
         )
         self._app.push_screen(form, self._go)
@@ -120,7 +120,7 @@ class Player:
             self._follow()
 
     def _follow(self) -> None:
-        """What is shown is of another moment: sorted again and painted before the next tick."""
+        """Sorts and repaints the visible screen after a jump in time."""
         app = self._app
         screen = app.live_screen
         if screen is not None:

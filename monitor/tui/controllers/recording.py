@@ -1,4 +1,4 @@
-"""A recording that is made while one watches: `r` begins it and ends it. What writes it is loaded then."""
+"""Recording a program while watching it. The writer is loaded when a recording starts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RecordingControl:
-    """At most one recording at a time. Told of each frame after the store has applied it."""
+    """Makes at most one recording at a time. Gets each frame after the store has applied it."""
 
     def __init__(self, app: Dashboard) -> None:
         self._app = app
@@ -27,7 +27,7 @@ class RecordingControl:
         self._since = 0.0
 
     def take(self, frame: Frame) -> None:
-        """Records a frame; what ends the recording is told."""
+        """Records a frame, and reports if the recording ended because of it."""
         recorder = self._recorder
         if recorder is None:
             return
@@ -35,11 +35,11 @@ class RecordingControl:
         if not recorder.running:
             self._recorder = None
             recorder.close()
-            why = f"could not be written any further: {recorder.problem}" if recorder.problem else recorder.ended
+            why = f"recording stopped: {recorder.problem}" if recorder.problem else recorder.ended
             self._app.say(f"{self._path}: {why}; {self._facts(recorder)}", bad=True)
 
     def sign(self) -> tuple[str, str] | None:
-        """For the header, while something is recorded: the file, and how much of it."""
+        """The file name and size for the header, while recording."""
         recorder = self._recorder
         return None if recorder is None else (self._path.name, self._facts(recorder))
 
@@ -49,7 +49,7 @@ class RecordingControl:
         return f"{fmt.age(seconds)} {fmt.size(recorder.written)}{dropped}"
 
     async def toggle(self) -> None:
-        """Asks for a file and begins; or ends, in a thread: the disk may take a moment."""
+        """Asks for a file and starts, or stops. Closing happens in a thread, since the disk may be slow."""
         app = self._app
         session = app.store.session
         if self._recorder is not None:
@@ -60,29 +60,29 @@ class RecordingControl:
             app.say(f"recorded {self._path}: {facts}{problem}", bad=bool(problem))
             app.look_now()
         elif app.replaying:
-            app.say("this is a recording already")
+            app.say("already watching a recording")
         elif session is None:
-            app.say("there is no program to record yet", bad=True)
+            app.say("no program to record yet", bad=True)
         else:
             from monitor.recording.record import default_path
             from monitor.tui.dialogs.form import Field, FormScreen
 
             name = default_path(session.name, session.program, app.wall())
             form = FormScreen(
-                "Record what is seen here?",
+                "Record this program?",
                 (Field("file", str(name)),),
                 self._open,
                 "record",
-                lambda _: "From now on, until r is pressed again or looptop ends. looptop replay FILE plays it.",
+                lambda _: "Records until you press r again or quit. looptop replay FILE plays it.",
             )
             app.push_screen(form, self._begin)
 
     def _open(self, texts: Sequence[str]) -> File:
-        """Raises UsageError for a path that can not be written to."""
+        """Opens the file for a recording. Raises UsageError if the path cannot be written to."""
         from monitor.recording.writer import File
 
         if not texts[0]:
-            raise UsageError("a recording needs a file", "type a name")
+            raise UsageError("a recording needs a file name", "type one")
         self._path = Path(texts[0]).expanduser()
         return File(self._path)
 
@@ -95,7 +95,7 @@ class RecordingControl:
             self._app.look_now()
 
     def close(self) -> None:
-        """Ends the recording well, when the dashboard ends."""
+        """Completes the recording when the dashboard exits."""
         if self._recorder is not None:
             self._recorder.close("the dashboard ended")
             self._recorder = None

@@ -1,4 +1,4 @@
-"""What this viewer asks of the probe: what the screen in sight needs, and what a person has switched on.
+"""What this viewer requests of the probe: data for the visible screen, and options that the user switched on.
 
 Told when it changes, and again after a reconnect. All of it ends with this viewer.
 """
@@ -18,7 +18,7 @@ _NOTHING = object()
 
 
 class Subscription:
-    """The wishes of one dashboard."""
+    """Sends the requests of one dashboard to the source whenever they change."""
 
     def __init__(self, app: Dashboard, keep_locals: bool = False) -> None:
         self._app = app
@@ -28,13 +28,13 @@ class Subscription:
         self.locals = keep_locals  # names of what fails
 
     def greet(self, session: Session | None, first: bool) -> None:
-        """A probe has said hello: it knows nothing of this viewer."""
+        """Starts anew with a probe that knows nothing of this viewer yet."""
         self._told = {}
         if first and session is not None and session.settings.slow is not None:
             self.slow = session.settings.slow * 1e-6
 
     def tell(self, screen: VisibleScreen) -> None:
-        """Tells the source what has changed."""
+        """Sends the source the requests that changed."""
         app = self._app
         wants = {
             "memory": False,
@@ -53,23 +53,23 @@ class Subscription:
             app.source.watch(**changed)
 
     def toggle_origins(self) -> None:
-        """Creation stacks of tasks born from now on: on or off."""
+        """Toggles creation stacks for new tasks."""
         app, session = self._app, self._app.store.session
         if session is None or "origins" not in session.capabilities:
-            seen = "read-only: who creates a task is not seen"
+            seen = "read-only: creation stacks are not available"
             app.say(seen if app.store.read_only else "this probe keeps no creation stacks", bad=True)
             return
         self.origins = 0 if self.origins else ORIGIN_FRAMES
         app.say(
-            f"creation stacks of {ORIGIN_FRAMES} frames are kept from now on"
+            f"creation stacks of new tasks are kept ({ORIGIN_FRAMES} frames)"
             if self.origins
-            else "creation stacks are off again"
+            else "creation stacks are no longer kept"
         )
         app.look_now()
 
     @property
     def locals_kept(self) -> bool | None:
-        """Whether local names of what fails are kept now; None where they can not be."""
+        """Whether local variables of failing tasks are kept now; None if that is not possible."""
         session = self._app.store.session
         if session is None or self._app.replaying:
             return None
@@ -78,32 +78,30 @@ class Subscription:
         return self.locals if "locals" in session.capabilities else None
 
     def toggle_locals(self) -> None:
-        """Local names of tasks that fail from now on: asks first; off at once."""
+        """Toggles local variables for tasks that fail from now on; asks before switching on."""
         app = self._app
         if app.replaying:
-            app.say("this is a recording: what was not kept then is not in it")
+            app.say("not available in a recording")
         elif app.store.read_only:
-            app.say("read-only: how a task fails is not seen from outside", bad=True)
+            app.say("read-only: failures of tasks are not visible from outside", bad=True)
         elif self.locals_kept is None:
-            app.say("this probe does not allow control: it only lets itself be watched", bad=True)
+            app.say("this probe does not allow control", bad=True)
         elif self.locals:
             self._keep_locals(False)
         elif self.locals_kept:
-            app.say("the program itself keeps them: it was started so")
+            app.say("the program was started with local variables kept")
         else:
             question = ConfirmScreen(
-                "Keep the local names of what fails?",
-                "Of tasks that fail from now on, while this dashboard watches: the names of their frames with "
-                "short texts of the values, as far as these are of built-in types. "
-                "What looks like a secret (password, token, api_key …) is masked. That is a net, not a promise, "
-                "and other viewers and recordings get them, too.",
-                "keep them",
+                "Keep local variables of failing tasks?",
+                "For tasks that fail while this dashboard is connected: the local variables of their frames with "
+                "short values, for built-in types only. "
+                "Names that look like secrets (password, token, api_key …) are masked: best effort, not guaranteed. "
+                "Other viewers and recordings get them, too.",
+                "keep local variables",
             )
             app.push_screen(question, lambda yes: self._keep_locals(True) if yes else None)
 
     def _keep_locals(self, keep: bool) -> None:
         self.locals = keep
-        self._app.say(
-            "local names of what fails are kept from now on" if keep else "local names are not kept any longer"
-        )
+        self._app.say("local variables of failing tasks are kept" if keep else "local variables are no longer kept")
         self._app.look_now()

@@ -1,4 +1,4 @@
-"""What changes the watched program: nothing without a question and an answer."""
+"""Requests to the probe. What changes the program is done only after a confirmation."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ if TYPE_CHECKING:
 
 
 class TaskControl:
-    """Requests to the probe, and who waits for their replies."""
+    """Sends requests to the probe and dispatches the replies."""
 
     def __init__(self, app: Dashboard) -> None:
         self._app = app
         self._asked: dict[int, Callable[[Reply], None]] = {}
 
     def take(self, reply: Reply) -> None:
-        """Hands a reply to who asked."""
+        """Passes a reply to the callback of its request."""
         answer = self._asked.pop(reply.id, None)
         if answer is not None:
             answer(reply)
 
     def ask(self, op: str, answer: Callable[[Reply], None], **arguments: object) -> bool:
-        """Asks the probe; `answer` gets the last piece of the reply. False when nobody is there to ask."""
+        """Sends a request; `answer` gets the last piece of the reply. False without a connection."""
         number = self._app.source.request(op, **arguments)
         if number:
             self._asked[number] = answer
         return bool(number)
 
     def cut_off(self) -> None:
-        """The connection is another one: nobody will answer what was asked before."""
+        """Fails all pending requests after a reconnect."""
         asked, self._asked = self._asked, {}
         for number, answer in asked.items():
             answer(Reply(id=number, ok=False, error="the connection broke"))
 
     def cancel(self, task_id: int) -> None:
-        """Asks the person whether to cancel a task, then the probe."""
+        """Cancels a task after a confirmation."""
         app = self._app
         session, task = app.store.session, app.store.tasks.get(task_id)
         if task is None:
-            app.say(f"task {task_id} has ended already")
+            app.say(f"task {task_id} has already ended")
         elif app.store.read_only:
-            app.say("read-only: nothing is in the program that could cancel a task", bad=True)
+            app.say("read-only: cancelling a task needs a probe in the program", bad=True)
         elif app.replaying:
-            app.say("this is a recording: nothing in it can be cancelled")
+            app.say("not available in a recording")
         elif session is None or "cancel" not in session.capabilities:
-            app.say("this probe does not allow control: it only lets itself be watched", bad=True)
+            app.say("this probe does not allow control", bad=True)
         else:
             name = f"task {task_id} {called(task.name, task.coro)[:200]}"
             question = ConfirmScreen(
@@ -66,11 +66,11 @@ class TaskControl:
             self._app.say(f"cancelled {name}" if reply.ok else f"not cancelled: {reply.error}", bad=not reply.ok)
 
         if not self.ask("cancel", answer, task=task_id):
-            self._app.say("nobody is there to ask: the connection is down", bad=True)
+            self._app.say("not connected to the program", bad=True)
 
 
 def ask_to_stop() -> ConfirmScreen:
-    """The question before leaving a program that still runs."""
+    """Makes the confirmation for quitting while the program is running."""
     return ConfirmScreen(
         "The program is still running. Stop it and quit?",
         "Sends SIGINT, like Ctrl+C; press q again to force.",

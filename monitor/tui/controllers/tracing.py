@@ -1,4 +1,4 @@
-"""What the person wants of tracemalloc: asked for with its price, looked at every two seconds, stopped again."""
+"""Memory tracing: starts it after showing the cost, takes a snapshot every two seconds, and stops it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE = 30.0
 """Seconds after which a look is taken for lost."""
 
 GROUPS = {"lineno": "line", "filename": "file", "traceback": "traceback"}
-AGAINST = {"baseline": "the baseline", "last": "the last look"}
+AGAINST = {"baseline": "the baseline", "last": "the last snapshot"}
 AUTOMATIC = "auto"
 HIDDEN = {"stdlib": "stdlib", "packages": "packages", "probe": "probe"}
 MOST_ROWS = 300
@@ -31,7 +31,7 @@ LONGEST = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What tracing is asked for with."""
+    """The settings that tracing starts with."""
 
     frames: int = 0  # as many as lead to a line of the user's
     duration: float = 60.0  # seconds
@@ -39,7 +39,7 @@ class Trace:
 
 
 def price(frames: int) -> str:
-    """What tracing costs, as measured on bare steps."""
+    """The slowdown of steps while tracing, as measured on empty steps."""
     if frames == 0:
         return "3 to 5 times with one frame, 11 with two, 14 to 16 with three or four"
     if frames == 1:
@@ -50,10 +50,10 @@ def price(frames: int) -> str:
 
 
 def read_trace(texts: Sequence[str]) -> Trace:
-    """What was typed. Raises UsageError."""
+    """Parses the fields of the form. Raises UsageError."""
     frames, duration, limit = texts
     if frames != AUTOMATIC and (not frames.isdigit() or not 1 <= int(frames) <= 25):
-        raise UsageError(f"{frames or 'nothing'} is no number of frames", f"1 to 25, or {AUTOMATIC}")
+        raise UsageError(f"{frames or 'nothing'} is not a number of frames", f"1 to 25, or {AUTOMATIC}")
     seconds = parsing.duration(duration, "60s or 5m, at most 24h", least=1.0, most=LONGEST)
     most = parsing.size(limit)
     if most is None or not 1 << 16 <= most <= 1 << 50:
@@ -62,25 +62,25 @@ def read_trace(texts: Sequence[str]) -> Trace:
 
 
 def explain(texts: Sequence[str]) -> str:
-    """The price, for the number of frames that is typed."""
+    """Describes the cost for the number of frames in the form."""
     if texts[0] == AUTOMATIC:
         return (
-            "tracemalloc notes every allocation. As many frames are kept as lead to a line of your own; "
-            f"a step costs {price(0)} as much meanwhile (bare steps; the screen shows what it is here). "
-            "It stops by itself: after this time, above this limit, and when you leave."
+            "tracemalloc records every allocation, with as many frames as lead to a line of your own code; "
+            f"a step costs {price(0)} as much (for empty steps; the screen shows the cost in this program). "
+            "Tracing stops after this time, above this limit, or when you quit."
         )
     known = texts[0].isdigit() and 1 <= int(texts[0]) <= 25
     frames = int(texts[0]) if known else 1
     with_them = "one frame" if frames == 1 else f"{frames} frames"
     return (
-        f"tracemalloc notes every allocation. With {with_them} a block a step costs {price(frames)} as much meanwhile "
-        "(bare steps; the screen shows what it is here). It stops by itself: after this time, above this limit, "
-        "and when you leave."
+        f"tracemalloc records every allocation. With {with_them} per block a step costs {price(frames)} as much "
+        "(for empty steps; the screen shows the cost in this program). "
+        "Tracing stops after this time, above this limit, or when you quit."
     )
 
 
 class Tracer:
-    """What is wanted of tracing, and what was asked and not answered yet. Lives as long as its screen."""
+    """The tracing options of one screen and its pending request."""
 
     def __init__(self, app: Dashboard) -> None:
         self._app = app
@@ -95,39 +95,39 @@ class Tracer:
 
     @property
     def asking(self) -> bool:
-        """Whether an answer is awaited."""
+        """Whether a reply is pending."""
         if self._asked_at is not None and self._app.clock() - self._asked_at > PATIENCE:
             self._asked_at = None
         return self._asked_at is not None
 
     def toggle(self) -> None:
-        """Asks with the price and starts, or stops."""
+        """Stops tracing, or asks and starts it."""
         app, tracing = self._app, self._app.store.memory.tracing
         if tracing is not None and not app.replaying:
             if tracing.mine:
                 self._ask("memory_stop", lambda _: app.say("tracing is off"))
             else:
-                app.say("another viewer has switched tracing on: it ends when that one stops it or leaves", bad=True)
+                app.say("another viewer started tracing; only that viewer can stop it", bad=True)
             return
         if not self.able("memory", "trace its memory"):
             return
         last = self._last
         fields = (
-            Field("frames", str(last.frames or AUTOMATIC), "1 to 25; auto: up to your own line"),
-            Field("for", f"{last.duration:g}s", "then it stops by itself"),
-            Field("at most", f"{last.limit / (1 << 20):g}MiB", "traced; above that it stops"),
+            Field("frames", str(last.frames or AUTOMATIC), "1 to 25; auto: up to your own code"),
+            Field("for", f"{last.duration:g}s", "then tracing stops"),
+            Field("at most", f"{last.limit / (1 << 20):g}MiB", "traced; tracing stops above it"),
         )
         form = FormScreen("Trace the memory of this program?", fields, read_trace, "start tracing", explain)
         app.push_screen(form, lambda trace: self._start(trace) if trace is not None else None)
 
     def able(self, capability: str, what: str) -> bool:
-        """Whether the probe can do something; says why not."""
+        """Whether the probe has a capability; shows a message if not."""
         app = self._app
         session = app.store.session
         if app.replaying:
-            app.say("this is a recording: nobody is there to be asked", bad=True)
+            app.say("not available in a recording", bad=True)
         elif session is None or capability not in session.capabilities:
-            app.say(f"this program can not be asked to {what}", bad=True)
+            app.say(f"the probe of this program cannot {what}", bad=True)
         else:
             return True
         return False
@@ -143,12 +143,12 @@ class Tracer:
         )
 
     def baseline(self) -> None:
-        """What later looks are compared with, from now on."""
+        """Makes the current state the baseline of later snapshots."""
         if self._traced():
             self._ask("memory_baseline", lambda _: self.look())
 
     def look(self, group: str | None = None) -> None:
-        """Looks now, if nothing is awaited."""
+        """Takes a snapshot now, or after the pending request."""
         if self.asking:
             self._again = True
             return
@@ -170,7 +170,7 @@ class Tracer:
         return memory.baseline is not None or (memory.tracing is not None and memory.tracing.baseline is not None)
 
     def look_if_due(self) -> None:
-        """Looks every two seconds, one look at a time; not while paused, and not before there is a baseline."""
+        """Takes a snapshot every two seconds, once there is a baseline; not during a pause."""
         app = self._app
         memory = app.store.memory
         if not self.live or app.paused or app.replaying or memory.tracing is None or self.asking:
@@ -179,13 +179,13 @@ class Tracer:
             self.look()
 
     def objects(self) -> None:
-        """Counts the live objects."""
+        """Counts the live objects by type."""
         if self.able("objects", "count its objects") and not self.asking:
             self._ask("objects_look", lambda _: None, limit=MOST_ROWS)
 
     def _traced(self) -> bool:
         if self._app.store.memory.tracing is None and not self._app.replaying:
-            self._app.say("memory is not traced: s starts it")
+            self._app.say("memory is not traced; s starts tracing")
             return False
         return self.able("memory", "trace its memory")
 
@@ -203,4 +203,4 @@ class Tracer:
         if self._app.request(op, answer, **arguments):
             self._asked_at = self._app.clock()
         else:
-            self._app.say("nobody is there to ask: the connection is down", bad=True)
+            self._app.say("not connected to the program", bad=True)

@@ -1,4 +1,4 @@
-"""A question that is answered as every dialog is: Enter does it, Esc goes back."""
+"""A confirmation dialog: Enter confirms, Esc goes back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ConfirmScreen(ModalScreen[bool]):
-    """Asks; the answer is the result."""
+    """Asks a question; the result is True if confirmed."""
 
     BINDINGS: ClassVar[list[Any]] = [
         Binding("enter,y", "answer(True)", "Yes", show=False),
@@ -29,11 +29,11 @@ class ConfirmScreen(ModalScreen[bool]):
         self._keys = f"Enter {yes}   Esc back"
 
     def compose(self) -> ComposeResult:
-        """The question."""
+        """Shows the question and the keys."""
         with Vertical(id="confirm"):
             yield Static(self._text, markup=False)
             yield Static(self._keys, classes="keys", markup=False)
 
     def action_answer(self, yes: bool) -> None:
-        """Ends with the answer."""
+        """Closes the dialog with the answer."""
         self.dismiss(yes)

@@ -1,4 +1,4 @@
-"""A question with something to type. What makes no sense gets one line and changes nothing."""
+"""A dialog with text fields. Invalid input shows an error and keeps the dialog open."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One thing to type."""
+    """One text field with its label and initial value."""
 
     label: str
     value: str
@@ -29,7 +29,7 @@ class Field:
 
 
 class FormScreen(ModalScreen[Any]):
-    """Asks; what `read` makes of the texts is the result, None without an answer."""
+    """Asks for texts; the result is what `read` returns for them, or None if cancelled."""
 
     BINDINGS: ClassVar[list[Any]] = [
         Binding("escape", "leave", "No", show=False, priority=True),
@@ -59,13 +59,13 @@ class FormScreen(ModalScreen[Any]):
         yes: str,
         explain: Callable[[Sequence[str]], str] = lambda _: "",
     ) -> None:
-        """`read` raises LooptopError for texts that make no sense; `explain` says more, as one types."""
+        """`read` raises LooptopError for invalid texts; `explain` returns a text that follows the input."""
         super().__init__()
         self._refused: list[str] | None = None
         self._title, self._fields, self._read, self._yes, self._explain = title, fields, read, yes, explain
 
     def compose(self) -> ComposeResult:
-        """Title, explanation, what to type, the keys."""
+        """Shows the title, an explanation, the fields and the keys."""
         with Vertical():
             yield Static(safe(self._title), markup=False)
             yield Static("", id="form-text", markup=False)
@@ -83,16 +83,16 @@ class FormScreen(ModalScreen[Any]):
 
     @property
     def texts(self) -> list[str]:
-        """What is typed."""
+        """The texts of all fields."""
         return [box.value.strip() for box in self.query(Input)]
 
     def on_mount(self) -> None:
-        """The first field has the keys."""
+        """Focuses the first field."""
         self.query(Input).first().focus()
         self._tell()
 
     def on_input_changed(self) -> None:
-        """What is said of it may be something else now."""
+        """Updates the explanation and hides an error that no longer applies."""
         if self.texts != self._refused:
             self.query_one("#form-error").display = False
         self._tell()
@@ -102,7 +102,7 @@ class FormScreen(ModalScreen[Any]):
         self.query_one("#form-text", Static).update(f"\n{text}\n" if text else "")
 
     def action_done(self) -> None:
-        """Ends with the result, or says what is wrong."""
+        """Closes with the result, or shows the error."""
         try:
             result = self._read(self.texts)
         except LooptopError as error:
@@ -114,5 +114,5 @@ class FormScreen(ModalScreen[Any]):
         self.dismiss(result)
 
     def action_leave(self) -> None:
-        """Ends without a result."""
+        """Closes without a result."""
         self.dismiss(None)

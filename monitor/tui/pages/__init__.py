@@ -1,1 +1,1 @@
-"""What the pages say, as lines: pure functions of the store. They know no widget and no screen."""
+"""The text of the pages as lines: pure functions of the store, without widgets or screens."""

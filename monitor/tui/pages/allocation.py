@@ -1,4 +1,4 @@
-"""The page of one place that allocates: its growth, its source, the way that led there, the tasks that run there."""
+"""The page of one allocation site: its growth, source, tracebacks, and the tasks that run there."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def allocation_page(
     asked: int,
     unfolded: Container[Hashable] = (),
 ) -> list[Line]:
-    """All that is known of it. `asked` is of how many tasks the await stacks were asked for; 0 for none."""
+    """Builds the page. `asked`: the number of tasks whose await stacks were requested, or 0."""
     site = place[-1]
     look = store.memory.looks.get(group)
     row = next((row for row in look.rows if row.place == place), None) if look is not None else None
@@ -48,7 +48,7 @@ def allocation_page(
 
 def _figures(store: Store, row: MemoryRow | None) -> list[Line]:
     if row is None:
-        return [line(("nothing of it is among the rows of the last look", "dim"))]
+        return [line(("not among the rows of the last snapshot", "dim"))]
     sizes = store.memory.sizes(row.place)
     return [
         line(
@@ -63,7 +63,7 @@ def _figures(store: Store, row: MemoryRow | None) -> list[Line]:
         ),
         line(
             (trend(sizes, TREND), "bar"),
-            (f"  {fmt.size(min(sizes))} to {fmt.size(max(sizes))} in {len(sizes)} looks" if sizes else "", "dim"),
+            (f"  {fmt.size(min(sizes))} to {fmt.size(max(sizes))} in {len(sizes)} snapshots" if sizes else "", "dim"),
         ),
     ]
 
@@ -75,14 +75,14 @@ def _source(store: Store, site: Site, sources: Sources) -> list[Line]:
 
 
 def _tracebacks(store: Store, place: Place, sources: Sources, cells: int, unfolded: Container[Hashable]) -> list[Line]:
-    """The ways that led there, the largest growth first; with one frame a block none is known."""
+    """The tracebacks that lead to the site, largest growth first; none with one frame per block."""
     if len(place) > 1:
         lines = [heading("Allocation traceback", cells, "outermost first")]
         return [*lines, *stack(place, store, sources, cells, len(place) - 1, unfolded=unfolded), BLANK]
     look = store.memory.looks.get("traceback")
     kept = look.frames if look is not None else store.memory.tracing.frames if store.memory.tracing else 1
     if kept < 2:
-        note = "one frame a block is kept: trace with more frames to see the way that led here"
+        note = "one frame per block is kept: trace with more frames to see the traceback"
         return [heading("Allocation traceback", cells), line((note, "dim")), BLANK]
     site = place[-1]
     rows = [] if look is None else [row for row in look.rows if _leads_to(row.place, site)]
@@ -103,7 +103,7 @@ def _leads_to(place: Place, site: Site) -> bool:
 
 
 def _tasks(store: Store, site: Site, cells: int, asked: int) -> list[Line]:
-    """Live tasks that were made in this file or wait in it."""
+    """Live tasks that were created in this file or wait in it."""
     title = "Tasks of this file"
     if is_library(site, store):
         note = "created there, or with an await stack through it"
@@ -123,7 +123,7 @@ def _tasks(store: Store, site: Site, cells: int, asked: int) -> list[Line]:
     found.sort(key=lambda entry: (not entry[1].startswith("waits"), -entry[0].busy))
     result += [_task_line(task, why) for task, why in found[:MOST_TASKS]]
     if not found:
-        result.append(line(("none that live", "dim")))
+        result.append(line(("none alive", "dim")))
     elif len(found) > MOST_TASKS:
         result.append(line((f"… and {len(found) - MOST_TASKS} more", "dim")))
     return [*result, BLANK]

@@ -24,7 +24,7 @@ BAR = 16
 def blocking_line_page(
     store: Store, group: BlockingLine, sources: Sources, cells: int, unfolded: Container[Hashable] = ()
 ) -> list[Line]:
-    """What it blocked, where it stands, who came there, and the last times."""
+    """Builds the page: totals, the stack with its source, and the most recent blocks."""
     figures = [
         ("count ", fmt.count(group.count)),
         ("   total ", fmt.bound(group.total, group.at_least)),
@@ -41,8 +41,8 @@ def blocking_line_page(
         lines = [line(("A call that runs no Python code", "heading")), *_now(group), summary, BLANK]
     elif group.line is None:
         lines = [
-            line(("Over before it was caught", "heading")),
-            line(("These ended before the watchdog had seen them: their line is not known.", "dim")),
+            line(("Not caught in time", "heading")),
+            line(("These ended before the watchdog saw them: their line is not known.", "dim")),
             summary,
             BLANK,
         ]
@@ -68,7 +68,7 @@ def blocking_line_page(
         lines.append(heading("Stack while it blocked", cells, _caught(shown)))
         lines += stack(shown.stack, store, sources, cells, unfolded=unfolded)
         lines.append(BLANK)
-    lines.append(heading(f"Last times ({len(group.callbacks)})", cells, "newest first; Enter goes to the task"))
+    lines.append(heading(f"Last times ({len(group.callbacks)})", cells, "newest first; Enter opens the task"))
     longest = worst.duration if worst is not None else 1.0
     width = 7 if group.at_least else 6
     lines += [_occurrence(store, slow, longest, width) for slow in reversed(group.callbacks)]
@@ -76,12 +76,12 @@ def blocking_line_page(
 
 
 def _waited_for_the_gil(store: Store, group: BlockingLine, sources: Sources, cells: int) -> list[Line]:
-    """How much of it was waiting for the GIL, and where the thread was that had it."""
+    """The share of waiting for the GIL, and the stack of the thread that held it."""
     last = next((slow for slow in reversed(group.callbacks) if slow.gil), None)
     if last is None:
         return []
     said = line(
-        (fmt.duration(group.gil), "strong"), (" of it was waiting for the GIL; this line is innocent of it", "text")
+        (fmt.duration(group.gil), "strong"), (" of it was waiting for the GIL; not the fault of this line", "text")
     )
     if last.held_by is None:
         return [said, BLANK]
@@ -94,7 +94,7 @@ def _now(group: BlockingLine) -> list[Line]:
     if now is None:
         return []
     number = "" if now.task is None else f"  task {now.task}"
-    before = "  since before looptop watched" if now.block.at_least else ""
+    before = "  since before looptop attached" if now.block.at_least else ""
     return [
         line(
             ("blocks the loop now, for ", "bad"),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EXPLAINED = {
     "done": "it returned",
-    "cancelled": "somebody cancelled it, and it let the cancellation through",
+    "cancelled": "it was cancelled",
     "failed": "it raised",
     "unhandled": "the loop's exception handler was called",
 }
@@ -34,7 +34,7 @@ def end_page(
     locals_kept: bool | None = None,
     unfolded: Container[Hashable] = (),
 ) -> list[Line]:
-    """Outcome, facts, traceback. `locals_kept`: whether names are kept by now; None where they can not be."""
+    """Builds the page. `locals_kept`: whether local variables are kept now; None if they cannot be."""
     clock = time.strftime("%H:%M:%S", time.localtime(ended.ended))
     ago = "" if store.stale else f"{when(ended.ended, store)} "
     unhandled = ended.outcome == "unhandled"  # then there is a message in the place of a coroutine
@@ -63,10 +63,12 @@ def end_page(
     lines.append(BLANK)
     lines.append(heading("Traceback", cells, "outermost first"))
     if not failure.traceback:
-        return [*lines, line(("none was kept", "dim"))]
+        return [*lines, line(("not kept", "dim"))]
     if failure.locals is None and locals_kept is not None:
-        since = "they are of what fails from now on" if locals_kept else "L keeps those of what fails from now on"
-        lines.append(line((f"  local names were not kept: {since}", "dim")))
+        since = (
+            "they are kept for tasks that fail from now on" if locals_kept else "press L to keep those of failing tasks"
+        )
+        lines.append(line((f"  local variables were not kept: {since}", "dim")))
     lines += changed_note(failure.traceback, store, sources)
     marked = innermost_own(failure.traceback, store)
     return lines + stack(failure.traceback, store, sources, cells, marked, failure.locals or (), unfolded)

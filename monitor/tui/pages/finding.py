@@ -1,4 +1,4 @@
-"""The page of one finding: what and where first, then why it matters, what fixes it, and the figures."""
+"""The page of one finding: the problem and where it is, why it matters, how to fix it, and the figures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def finding_page(
     there: bool,
     unfolded: Container[Hashable] = (),
 ) -> list[Line]:
-    """All that is known of it. `there`: it has not gone."""
+    """Builds the page. `there`: whether the finding still applies."""
     sign, kind = finding.observed, finding.kind
     lines = [
         line((f"{GLYPHS[kind.weight]} {kind.title}", kind.weight), ("  dismissed" if finding.dismissed else "", "dim")),
@@ -79,7 +79,7 @@ def finding_page(
 
 
 def whole_finding(store: Store, finding: Finding, cells: int) -> list[Line]:
-    """What a row of the table says, uncut."""
+    """Returns the full text of a row of the table."""
     sign, kind = finding.observed, finding.kind
     lines = [heading(kind.title, cells - 1), *_wrapped("", sign.text, "text", cells - 2, cells - 2)]
     if sign.site is not None:
@@ -88,18 +88,18 @@ def whole_finding(store: Store, finding: Finding, cells: int) -> list[Line]:
 
 
 def _samples(kind: Kind) -> list[Line]:
-    """Where to see it done right, and done wrong."""
+    """Names the samples that show the problem and the fix."""
     if not kind.sample:
         return []
     wrong = f"looptop samples run {kind.sample}"
     if not kind.fix:
         return [line((f"{'sample':<{LABEL}}", "dim"), (wrong, "accent"))]
     right = line((f"{'sample':<{LABEL}}", "dim"), (f"looptop samples show {kind.fix}", "accent"))
-    return [right, line((" " * LABEL, "dim"), (f"{wrong} shows it wrong", "dim"))]
+    return [right, line((" " * LABEL, "dim"), (f"{wrong} shows the problem", "dim"))]
 
 
 def _lines(store: Store, finding: Finding, sources: Sources, cells: int, unfolded: Container[Hashable]) -> list[Line]:
-    """The lines that belong to it, with their source: first the stack, where there is one."""
+    """The lines concerned with their source, the stack first if there is one."""
     frames = [one.site for one in finding.observed.lines if one.is_frame and one.site is not None]
     lines = stack(frames, store, sources, cells, unfolded=unfolded)
     for one in finding.observed.lines:
@@ -145,7 +145,7 @@ def _figure(kind: str, name: str, figure: Figure) -> str:
 
 
 def _wrapped(label: str, text: str, style: str, cells: int, most: int = 100) -> list[Line]:
-    """A paragraph beside its label; without one it takes the whole width, up to `most`."""
+    """A paragraph beside its label; without a label it takes the full width, up to `most`."""
     indent = LABEL if label else 0
     room = max(min(cells, most) - indent, 20)
     rows, row = [], ""

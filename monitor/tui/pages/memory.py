@@ -1,4 +1,4 @@
-"""The lines above the tables of the Memory screen: tracing and its price, the look, what the process uses. Pure."""
+"""The lines above the tables of the Memory screen: tracing and its cost, the process, the snapshot."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Parts = tuple[Part, ...]
 
 @dataclass(frozen=True, slots=True)
 class MemoryOptions:
-    """What the person wants of the looks, in words."""
+    """The options of the Memory screen that its texts depend on."""
 
     view: str  # growth or objects
     group: str
@@ -37,14 +37,14 @@ class MemoryOptions:
 
 
 def facts(store: Store, options: MemoryOptions, cells: int) -> list[Parts]:
-    """Five lines: tracing, its price, the process, the collector, and what the table below shows."""
+    """Builds five lines: tracing, its cost, the process, the garbage collector, and what the table shows."""
     below = _objects(store, options) if options.view == "objects" else _look(store, options)
     lines = [_tracing(store, options), _price(store), _usage(store), _collector(store.memory.collector), below]
     return [_fitting(pieces, cells) for pieces in lines]
 
 
 def _fitting(pieces: list[Parts], cells: int) -> Parts:
-    """The pieces there is room for, the first ones first; none is cut but the very first."""
+    """The pieces that fit, in order; only the first may be cut."""
     kept: list[Part] = []
     left = cells
     for piece in pieces:
@@ -74,13 +74,13 @@ def _tracing(store: Store, options: MemoryOptions) -> list[Parts]:
         if options.replay:
             return [((" ○ not traced at this moment", "dim"),)]
         if store.read_only:
-            return [((" ○ not traced  ", "text"), ("read-only: nothing is in the program that could", "dim"))]
-        return [((" ○ not traced  ", "text"), ("s starts tracing: it asks first, with the price", "dim"))]
+            return [((" ○ not traced  ", "text"), ("read-only: needs a probe in the program", "dim"))]
+        return [((" ○ not traced  ", "text"), ("s starts tracing; asks first and shows the cost", "dim"))]
     since = fmt.age(max(store.now - tracing.since * 1e-6, 0.0))
     kept = "1 frame" if tracing.frames == 1 else f"{tracing.frames} frames"
     whose: Parts = ()
     if tracing.adopted:
-        whose = (("by the program itself, which goes on ", "dim"),)
+        whose = (("by the program itself ", "dim"),)
     elif not tracing.mine:
         whose = (("for another viewer ", "dim"),)
     return [
@@ -95,7 +95,7 @@ def _tracing(store: Store, options: MemoryOptions) -> list[Parts]:
 
 
 def _price(store: Store) -> list[Parts]:
-    """Steps per second and the price of a step, before and during; the pause of the last look."""
+    """Steps per second and time per step, before and during tracing; the pause of the last snapshot."""
     tracing = store.memory.tracing
     if tracing is None:
         return []
@@ -103,19 +103,19 @@ def _price(store: Store) -> list[Parts]:
     pieces = [_pair("  steps", _change(before.steps, during.steps, lambda number: f"{fmt.rate(number)}/s"))]
     price = _pair("a step", _change(before.busy, during.busy, lambda micro: fmt.duration(micro * 1e-6)))
     if cost is not None:
-        price = (*price, (f"{cost:.1f}× as dear ", "warn" if cost >= DEAR else "good"))
+        price = (*price, (f"{cost:.1f}× slower ", "warn" if cost >= DEAR else "good"))
     pieces.append(price)
     look = store.memory.look
     if tracing.pause is not None:
         pause = tracing.pause * 1e-6
         pieces.append(_pair("pause", fmt.duration(pause), "bad" if pause >= LONG_PAUSE else "text"))
         if look is not None:
-            pieces.append(((f"of a look {_ago(store, look.at)}", "dim"),))
+            pieces.append(((f"of a snapshot {_ago(store, look.at)}", "dim"),))
     return pieces
 
 
 def _change(before: float | None, during: float | None, text: Callable[[float], str]) -> str:
-    """Before and during, or what is known of them."""
+    """Both figures, or the known one."""
     known = [text(figure) for figure in (before, during) if figure is not None]
     return " → ".join(known) or fmt.UNKNOWN
 
@@ -154,21 +154,21 @@ def _collector(collector: memory_frames.Collector | None) -> list[Parts]:
     ]
     if collector.uncollectable:
         pieces.append(_pair("uncollectable", fmt.count(collector.uncollectable), "warn"))
-    return [*pieces, (("since this screen was opened", "faint"),)]
+    return [*pieces, (("since this screen opened", "faint"),)]
 
 
 def _look(store: Store, options: MemoryOptions) -> list[Parts]:
     look = store.memory.looks.get(options.group)
     names = {"lineno": "lines", "filename": "files", "traceback": "tracebacks"}
-    what = "last look" if options.against == "last" else "baseline"
-    pieces: list[Parts] = [((f" {names[options.group]} ", "heading"), (f" vs {what} ", "text"))]
+    what = "last snapshot" if options.against == "last" else "baseline"
+    pieces: list[Parts] = [((f" {names[options.group]} ", "heading"), (f" since {what} ", "text"))]
     sign = "◌" if options.asking else "●" if options.live else "○"
     asks = store.memory.tracing is not None and not options.replay
-    state: Parts = ((f" {sign} {'live' if options.live else 'by hand'} ", "accent"),) if asks else ()
+    state: Parts = ((f" {sign} {'auto' if options.live else 'manual'} ", "accent"),) if asks else ()
     if look is None:
         return [*pieces, state]
     hidden = f" {fmt.size(look.hidden[0])}" if look.hidden[0] else ""
-    pieces += [*_total(store, look), state, ((f" hides {', '.join(options.hidden) or 'nothing'}{hidden} ", "dim"),)]
+    pieces += [*_total(store, look), state, ((f" {', '.join(options.hidden) or 'nothing'} hidden{hidden} ", "dim"),)]
     if look.found > len(look.rows):
         pieces.append(((f" {look.found - len(look.rows)} more", "dim"),))
     return pieces
@@ -176,7 +176,7 @@ def _look(store: Store, options: MemoryOptions) -> list[Parts]:
 
 def _total(store: Store, look: Look) -> list[Parts]:
     if look.against_at is None:
-        return [(("none yet: b takes it ", "dim"),)] if look.against == "nothing" else []
+        return [(("none yet: press b ", "dim"),)] if look.against == "nothing" else []
     _, size_diff, _, count_diff = look.total
     return [
         ((f"{_ago(store, look.against_at)} ", "dim"),),
@@ -196,36 +196,36 @@ def _objects(store: Store, options: MemoryOptions) -> list[Parts]:
     pieces.append(((f" {_ago(store, objects.at)}", "dim"),))
     if objects.against_at is not None:
         span = fmt.age(max(objects.at - objects.against_at, 0.0))
-        pieces.append(((f", against {span} before ", "dim"),))
+        pieces.append(((f", compared with {span} before ", "dim"),))
     return [*pieces, _pair("pause", fmt.duration(objects.pause))]
 
 
 def empty_growth(memory: Memory, options: MemoryOptions, searching: bool) -> str:
-    """Why the table of growth is empty."""
+    """Explains why the table of growth is empty."""
     if searching:
         return "No line with these words.\nEsc clears the filter."
     if memory.looks.get(options.group) is not None:
-        return "Nothing that is allocated now was allocated while it is traced.\nx p o show what is hidden."
+        return "No live block was allocated while tracing.\nx p o show hidden lines."
     if options.replay:
-        return "No look at memory was recorded here.\nThe next marker ◆ on the timeline is one, where there are any."
+        return "No memory snapshot was recorded up to this moment.\nMarkers ◆ on the timeline are snapshots."
     if memory.tracing is None:
         return (
-            "Which lines make this program grow: s traces its allocations for a while.\n"
-            "It asks first, since steps are dearer meanwhile, and stops by itself.\n"
-            "t counts live objects by type instead: that needs no tracing."
+            "s traces allocations for a while, to show which lines make this program grow.\n"
+            "Steps are slower meanwhile: it asks first, and stops by itself.\n"
+            "t counts live objects by type instead, without tracing."
         )
     if memory.tracing.baseline is None and memory.baseline is None:
-        return "It is traced.\nb takes a baseline: what grows from there on is shown every two seconds."
-    return "The first look is on its way."
+        return "Tracing.\nb takes a baseline; growth since then is shown every two seconds."
+    return "Waiting for the first snapshot."
 
 
 def empty_objects(options: MemoryOptions, searching: bool) -> str:
-    """Why the table of objects is empty."""
+    """Explains why the table of objects is empty."""
     if searching:
         return "No type with these words.\nEsc clears the filter."
     if options.replay:
         return "No count of objects was recorded here."
     return (
         "n counts the live objects by type.\n"
-        "It holds the program for about 25 ms per million objects; n again shows what became more."
+        "This stops the program for about 25 ms per million objects; n again shows the growth."
     )

@@ -1,4 +1,4 @@
-"""The page of one profiled function: totals, a histogram, and its newest calls."""
+"""The page of one profiled function: totals, a histogram, and its most recent calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ORDERS = {"newest": "newest first", "longest": "longest first", "size": "largest
 
 
 def profile_page(store: Store, profile: Profile, sources: Sources, cells: int, order: str) -> list[Line]:
-    """Everything that was written down of it."""
+    """Builds the page of one profiled function."""
     lines = [
         line((profile.function, "strong"), (f"  {profile.shape}, profiled for {profile.kind}", "dim")),
         line(("defined at ", "dim"), (place(profile.site, store), "text"), (f"  in {profile.module}", "dim")),
@@ -45,7 +45,7 @@ def profile_page(store: Store, profile: Profile, sources: Sources, cells: int, o
 
 
 def buckets(seconds: Sequence[float]) -> list[int]:
-    """Counts by powers of two microseconds, as the probe counts steps."""
+    """Counts durations in buckets by powers of two microseconds, as the probe counts steps."""
     counts = [0] * BUCKETS
     for value in seconds:
         counts[min(int(value * 1e6).bit_length(), BUCKETS - 1)] += 1
@@ -92,7 +92,7 @@ def _calls(store: Store, profile: Profile, cells: int, order: str) -> list[Line]
     kept = f"{len(calls)} of {profile.calls}" if profile.calls > len(calls) else str(len(calls))
     lines = [heading(f"Calls ({kept})", cells, f"{ORDERS[order]}; d chooses another order")]
     if not calls:
-        waits = "none has ended so far" if not profile.calls else "asking …"
+        waits = "no call has ended so far" if not profile.calls else "asking …"
         return [*lines, line((waits, "dim"))]
     sized = profile.kind == "memory"
     growth = f"{'grew by':>10}" if sized else ""

@@ -1,4 +1,4 @@
-"""Stacks with their source lines: the user's own frames, what lies between them folded."""
+"""Stacks with source lines. The user's frames are shown in full, frames of libraries between them folded."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ CLOCK_SLACK = 3.0
 
 
 def stdlib_of(store: Store) -> Sequence[str]:
-    """Where the standard library of the program lies."""
+    """The folder of the standard library that the program uses."""
     return store.session.paths.get("stdlib", []) if store.session else []
 
 
 def is_library(site: Site, store: Store) -> bool:
-    """Whether a frame is of the standard library or of a package: shown faintly."""
+    """Whether a frame belongs to the standard library or a package; those are faint."""
     return bool(library_of(site.file, stdlib_of(store)))
 
 
 def heading(title: str, cells: int, note: str = "") -> Line:
-    """A title with a rule to the edge."""
+    """A section title with a rule to the edge."""
     parts: list[Part] = [(title, "heading")]
     if note:
         parts.append((f"  {note}", "dim"))
@@ -50,7 +50,7 @@ def stack(
     names_held: Sequence[Held | None] = (),
     unfolded: Container[Hashable] = (),
 ) -> list[Line]:
-    """Frames, one line each with its source line below; around the marked one its neighbours too.
+    """One line per frame with its source line below, and more source around the marked frame.
 
     Runs of frames that are not the user's are one line, until the person opens it: its target is in `unfolded` then.
     `names_held`: for each frame the local names with their values, where they are kept.
@@ -96,19 +96,19 @@ def stack(
 
 
 def _held(held: Held) -> list[Line]:
-    """Local names with what they held."""
+    """Local variables with their values."""
     room = min(max((len(name) for name, _ in held), default=0), 24)
     return [line((f"      {name:<{room}} = ", "dim"), (text, "text")) for name, text in held]
 
 
 def innermost_own(sites: Sequence[Site], store: Store) -> int | None:
-    """The user's innermost frame."""
+    """The innermost frame in the user's code."""
     own = own_frames([site.file for site in sites], stdlib_of(store))
     return own[-1] if own else None
 
 
 def changed_note(sites: Sequence[Site], store: Store, sources: Sources) -> list[Line]:
-    """Says when a file is newer than the program: what is shown may then not be what runs."""
+    """Warns if a file is newer than the program, as the lines shown may not be the running code."""
     if store.session is None:
         return []
     started = store.session.started + CLOCK_SLACK

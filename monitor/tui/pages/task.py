@@ -1,4 +1,4 @@
-"""The page of one task."""
+"""The page of one task: state, facts, waits, await stack, histograms, relatives and origin."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 WIDE = 110
 MOST_LISTED = 50
 LABEL = 14
-RECORDED = "more was not recorded: nobody looked at this task then"
+RECORDED = "not recorded: no viewer had this task open"
 WAIT_LINES = 3  # at least, title included: what is below must not jump when the task wakes up for a moment
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The task as it is known."""
+    """A task and what is known about it at this moment."""
 
     task: Task
     alive: bool
@@ -41,7 +41,7 @@ class Subject:
 
 
 def task_page(store: Store, subject: Subject, sources: Sources, cells: int, origins: int, slow: float) -> list[Line]:
-    """All that is known of it."""
+    """Builds the page of a task."""
     task, detail = subject.task, subject.detail
     head = _title(store, subject)
     facts = _facts(store, subject, slow)
@@ -85,13 +85,13 @@ def _title(store: Store, subject: Subject) -> list[Line]:
     ended = next((entry for entry in reversed(store.ended) if entry.id == task.id), None)
     name: list[Part] = [("  ", "text"), (called(task.name, task.coro), "strong"), (f"  task {task.id}", "dim")]
     if ended is None:
-        return [line(("■ gone", "bad"), *name), line(("what is below is its last state", "dim"))]
+        return [line(("■ gone", "bad"), *name), line(("showing its last state", "dim"))]
     how: Part = (
         f"{GLYPHS.get(ended.outcome, '■')} {ended.outcome} {when(ended.ended, store)}",
         STATE_STYLES.get(ended.outcome, "bad"),
     )
     failure = f"{ended.failure.text}; " if ended.failure else ""
-    below = line((failure, "bad"), ("Enter opens how it ended; below is its last state", "dim"))
+    below = line((failure, "bad"), ("Enter shows how it ended; below is its last state", "dim"))
     return [line(how, *name, target=("task", task.id)), below]
 
 
@@ -115,11 +115,11 @@ def _facts(store: Store, subject: Subject, slow: float) -> list[Line]:
     counted = task.counted is None or task.steps > 0
     parent = store.tasks.get(task.parent)
     if outside:
-        lineage = line(*_pair("parent", "not seen from outside", "dim", 0))
+        lineage = line(*_pair("parent", "not visible from outside", "dim", 0))
     elif task.parent == 0 and task.born_before_attach:
         lineage = line(*_pair("parent", "not known: the task is older than the probe", "dim", 0))
     elif task.parent == 0:
-        lineage = line(*_pair("parent", "none: made outside a task", "dim", 0))
+        lineage = line(*_pair("parent", "none: created outside any task", "dim", 0))
     else:
         chain = [f"{parent.name} ({parent.id})" if parent is not None else f"task {task.parent}, ended"]
         seen = {task.id, task.parent}
@@ -187,10 +187,10 @@ def _waits(store: Store, subject: Subject, cells: int) -> list[Line]:
             return [title, *known, line((RECORDED, "dim"))]
         if subject.gone:
             return [title, line(("ended since the pause, before it could be inspected", "dim"))]
-        return [title, line(("asking …" if subject.alive else "it had ended before it was asked", "dim"))]
+        return [title, line(("asking …" if subject.alive else "ended before it could be inspected", "dim"))]
     wait = detail.waiting_on
     if wait is None:
-        state = "it runs, or is ready to" if subject.alive else "it waits no more"
+        state = "it is running or ready" if subject.alive else "it no longer waits"
         return [title, line((f"nothing: {state}", "text"))]
     return [title, *_wait_lines(store, wait)]
 
@@ -236,10 +236,10 @@ def _await_stack(store: Store, subject: Subject, sources: Sources, cells: int) -
     title = heading("Await stack", cells, "outermost first")
     detail = subject.detail
     if detail is None:
-        return [title, line((RECORDED if subject.recorded else "not collected yet", "dim"))]
+        return [title, line((RECORDED if subject.recorded else "no data yet", "dim"))]
     sites = detail.await_stack
     if not sites:
-        return [title, line(("empty: it is running, or its frames cannot be read", "dim"))]
+        return [title, line(("empty: it is running, or its frames are not readable", "dim"))]
     marked = innermost_own(sites, store)
     borders = sorted((depth, number) for number, depth in detail.await_tasks if number != subject.task.id)
     lines = [title, *changed_note(sites, store, sources)]
@@ -258,27 +258,27 @@ def _await_stack(store: Store, subject: Subject, sources: Sources, cells: int) -
 
 def _origin(store: Store, subject: Subject, sources: Sources, cells: int, origins: int) -> list[Line]:
     task, detail = subject.task, subject.detail
-    title = heading("Origin", cells, "who created it, innermost first")
+    title = heading("Origin", cells, "creation stack, innermost first")
     if detail is not None and detail.origin:
         return [title, *stack(detail.origin, store, sources, cells, 0, unfolded=subject.unfolded), BLANK]
     if task.site is None and store.read_only:
-        return [title, line(("not known: nobody sees that from outside", "dim")), BLANK]
+        return [title, line(("not visible from outside", "dim")), BLANK]
     if task.site is None:
-        return [title, line(("not known: it was born before the probe came", "dim")), BLANK]
+        return [title, line(("not known: the task is older than the probe", "dim")), BLANK]
     lines = [title, *stack([task.site], store, sources, cells, 0)]
     why = (
-        "tasks born from now on keep their whole creation stack"
+        "new tasks keep their whole creation stack"
         if origins
-        else "o keeps the whole creation stack of tasks born from now on"
+        else "press o to keep the whole creation stack of new tasks"
     )
     return [*lines, line((why, "dim")), BLANK]
 
 
 def _relatives(store: Store, title: str, ids: Sequence[int], cells: int) -> list[Line]:
     if not ids:
-        return [heading(title, cells), line(("nobody" if title == "Awaited by" else "none that live", "dim")), BLANK]
+        return [heading(title, cells), line(("nobody" if title == "Awaited by" else "none alive", "dim")), BLANK]
     lines = [heading(f"{title} ({len(ids)})", cells)]
     lines += [_task_line(store, number) for number in ids[:MOST_LISTED]]
     if len(ids) > MOST_LISTED:
-        lines.append(line((f"… and {len(ids) - MOST_LISTED} more: filter the tasks with parent:ID", "dim")))
+        lines.append(line((f"… and {len(ids) - MOST_LISTED} more: filter tasks by parent:ID", "dim")))
     return [*lines, BLANK]

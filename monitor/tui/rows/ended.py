@@ -1,4 +1,4 @@
-"""The rows of the table of ends: tasks that ended, and what the exception handlers were called with."""
+"""The rows of the Ended screen: ended tasks, and calls of the loops' exception handlers."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from monitor.store.model import EndedTask, Failure
 from monitor.tui.base.paint import Part
 from monitor.tui.base.theme import STATE_STYLES
 from monitor.tui.rows.base import SearchedRows
+from monitor.tui.rows.tasks import with_coroutine
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
 
 class EndedRows(SearchedRows[EndedTask]):
-    """Tasks that ended, and what the loops' exception handlers were called with."""
+    """Ended tasks and calls of the loops' exception handlers."""
 
     columns = ENDED
     default_sort = "ended"
 
     def choose(self) -> list[EndedTask]:
-        """Both, as rows of one kind."""
+        """Both kinds as rows of one type."""
         found = list(self.store.ended)
         found += [
             EndedTask(
@@ -47,18 +48,19 @@ class EndedRows(SearchedRows[EndedTask]):
         return self.search(found)
 
     def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
-        """The exception handler is not always told of a task."""
-        cells = super().cells(index, columns)
-        if self.rows[index].id:
+        """Leaves the age empty for exception-handler calls that name no task."""
+        row = self.rows[index]
+        cells = with_coroutine(super().cells(index, columns), columns, row)
+        if row.id:
             return cells
         return [(UNKNOWN, "dim") if column.key == "id" else cell for column, cell in zip(columns, cells, strict=True)]
 
     def key_of(self, row: EndedTask) -> Hashable:
-        """An end happens once."""
+        """Ends have no id of their own, so the row itself is the key."""
         return (row.outcome, row.id, row.ended)
 
     def style(self, row: EndedTask, key: str) -> str:
-        """By outcome."""
+        """Colours the outcome."""
         match key:
             case "outcome":
                 return STATE_STYLES.get(row.outcome, "text")

@@ -1,4 +1,4 @@
-"""What the table of findings shows."""
+"""The rows of the table of findings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FindingRows(SearchedRows[Finding]):
-    """The findings, the worst first; those that were dismissed when they are asked for."""
+    """Findings, the worst first; dismissed ones only on request."""
 
     columns = FINDINGS
     default_sort = "kind"
@@ -26,15 +26,15 @@ class FindingRows(SearchedRows[Finding]):
         super().__init__(store)
 
     def choose(self) -> list[Finding]:
-        """What is shown, in the engine's order: within a kind the oldest first."""
+        """The engine's order: by weight, the oldest first within a kind."""
         return self.search(self.findings.all() if self.dismissed_too else self.findings.shown())
 
     def key_of(self, row: Finding) -> Hashable:
-        """A finding is its number."""
+        """The number of the finding."""
         return row.id
 
     def style(self, row: Finding, key: str) -> str:
-        """By weight."""
+        """Colours by weight."""
         if row.dismissed or row is not self.findings.found.get((row.observed.kind, row.observed.subject)):
             return "faint"  # one that went stays until the rows are arranged again
         match key:

@@ -1,4 +1,4 @@
-"""The rows of the tables about memory: lines that allocated, live objects by type, profiled functions."""
+"""The rows of tables about memory: allocation sites, live objects by type, and profiled functions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_FRAMES = 6
 
 
 def trend(sizes: Sequence[float], cells: int = TREND_CELLS) -> str:
-    """Sizes as a sparkline from their least to their most; level while nothing changed."""
+    """Sizes as a sparkline, scaled from the smallest to the largest."""
     shown = sizes[-cells:]
     if len(shown) < 2:
         return ""
@@ -35,7 +35,7 @@ TREND: Column[MemoryRow] = Column(
     "trend",
     "Trend",
     TREND_CELLS,
-    "sizes at the last looks, from the least to the most",
+    "sizes in the last snapshots, smallest to largest",
     lambda r, s: trend(s.memory.sizes(r.place)),
     right=True,
     priority=2,
@@ -44,7 +44,7 @@ SHOWN: tuple[Column[MemoryRow], ...] = (*MEMORY[:-1], TREND, MEMORY[-1])
 
 
 class MemoryRows(SearchedRows[MemoryRow]):
-    """The lines, files or tracebacks of the newest look at the group that is chosen."""
+    """The lines, files or tracebacks of the most recent snapshot."""
 
     columns = SHOWN
     default_sort = "size_diff"
@@ -54,12 +54,12 @@ class MemoryRows(SearchedRows[MemoryRow]):
         super().__init__(store)
 
     def choose(self) -> list[MemoryRow]:
-        """All that the look brought."""
+        """All rows of the snapshot that match the search."""
         look = self.store.memory.looks.get(self.group)
         return self.search(list(look.rows)) if look is not None else []
 
     def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
-        """A traceback shows where it came from, too: many have the same last line."""
+        """Adds callers to tracebacks, since many share their last line."""
         cells = super().cells(index, columns)
         way = self.rows[index].place
         if self.group != "traceback" or len(way) < 2:
@@ -68,11 +68,11 @@ class MemoryRows(SearchedRows[MemoryRow]):
         return [(names, cell[1]) if c.key == "site" else cell for c, cell in zip(columns, cells, strict=True)]
 
     def key_of(self, row: MemoryRow) -> Hashable:
-        """The place."""
+        """The file, line or traceback."""
         return row.place
 
     def style(self, row: MemoryRow, key: str) -> str:
-        """Growth is what one looks for."""
+        """Highlights growth."""
         match key:
             case "size_diff" | "growth":
                 figure = row.size_diff if key == "size_diff" else row.growth or 0
@@ -94,21 +94,21 @@ class ObjectRows(SearchedRows[ObjectsRow]):
     default_sort = "count_diff"
 
     def choose(self) -> list[ObjectsRow]:
-        """All types that the look brought."""
+        """All types of the last count that match the search."""
         objects = self.store.memory.objects
         return self.search(list(objects.rows)) if objects is not None else []
 
     def order(self, rows: list[ObjectsRow]) -> list[ObjectsRow]:
-        """Types whose number did not change stand by their number."""
+        """Sorts types with equal change by their count."""
         rows.sort(key=lambda row: row.count, reverse=True)
         return super().order(rows)
 
     def key_of(self, row: ObjectsRow) -> Hashable:
-        """The type."""
+        """The name of the type."""
         return row.name
 
     def style(self, row: ObjectsRow, key: str) -> str:
-        """What became more."""
+        """Highlights growth."""
         match key:
             case "count_diff":
                 return "warn" if row.count_diff > 0 else "good" if row.count_diff < 0 else "faint"
@@ -119,21 +119,21 @@ class ObjectRows(SearchedRows[ObjectsRow]):
 
 
 class ProfileRows(SearchedRows[Profile]):
-    """Decorated functions."""
+    """Profiled functions."""
 
     columns = PROFILES
     default_sort = "busy"
 
     def choose(self) -> list[Profile]:
-        """All of them."""
+        """All profiled functions that match the search."""
         return self.search(list(self.store.memory.profiles))
 
     def key_of(self, row: Profile) -> Hashable:
-        """A function may be decorated for time and for memory."""
+        """Function and kind, since a function may be profiled for both time and memory."""
         return (row.module, row.function, row.kind, row.site)
 
     def style(self, row: Profile, key: str) -> str:
-        """Failures, and the name."""
+        """Highlights failures and the name."""
         match key:
             case "function":
                 return "strong"

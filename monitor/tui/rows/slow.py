@@ -1,4 +1,4 @@
-"""The rows of the table of slow callbacks: the lines that blocked a loop."""
+"""The rows of the Slow screen: lines that blocked a loop."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
 
 
 class SlowRows(SearchedRows[BlockingLine]):
-    """The lines that blocked a loop."""
+    """Lines that blocked a loop."""
 
     columns = SLOW
     default_sort = "total"
 
     def choose(self) -> list[BlockingLine]:
-        """All lines that were blamed, or block a loop now."""
+        """All lines that blocked a loop or block one now."""
         return self.search(blocking_lines(self.store))
 
     def order(self, rows: list[BlockingLine]) -> list[BlockingLine]:
-        """What blocks a loop now comes first, whatever the order."""
+        """Puts lines that block a loop now first."""
         return sorted(super().order(rows), key=lambda row: row.now is None)
 
     def now(self, row: BlockingLine) -> BlockingLine:
-        """The row with what the line blocks now."""
+        """The line with the block that is going on."""
         return blocking_line(self.store, row.line) or row
 
     def key_of(self, row: BlockingLine) -> Hashable:
-        """A line; what could not be caught has a name of its own."""
+        """The line; blocks that were not caught in time share one key."""
         return row.line or "unknown"
 
     def style(self, row: BlockingLine, key: str) -> str:
-        """The line is what one came for."""
+        """Highlights the line and long blocks."""
         match key:
             case "line":
                 return "strong" if row.line is not None else "dim"

@@ -1,4 +1,4 @@
-"""The rows of the tables of live tasks: one by one, as a tree below their parents, by creation site."""
+"""The rows of live tasks: as a list, as a tree by parent, and grouped by creation site."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from monitor.store.column import Column
 from monitor.store.columns import GLYPHS, GROUPS, TASKS
 from monitor.store.groups import Group, groups
+from monitor.store.labels import called
 from monitor.store.lineage import awaiters
-from monitor.store.model import Site, Task
+from monitor.store.model import EndedTask, Site, Task
 from monitor.store.query import Predicate
 from monitor.store.store import Store
 from monitor.tui.base.paint import Part
@@ -31,8 +32,17 @@ OF_ENDED = {"state": f"{GLYPHS['ended']} ended", "age": "", "share": "", "idle":
 """What a row says of a task that ended since the rows were arranged: nothing that is of now, for it has none."""
 
 
+def with_coroutine(cells: list[Part], columns: Sequence[Column[Any]], row: Task | EndedTask) -> list[Part]:
+    """Names a task after its coroutine if asyncio named it and there is no room for the column of coroutines."""
+    keys = [column.key for column in columns]
+    if "name" in keys and "coro" not in keys:
+        number = keys.index("name")
+        cells[number] = (called(row.name, row.coro), cells[number][1])
+    return cells
+
+
 class TaskRows(Rows[Task]):
-    """Live tasks. One that ends stays, faint, until the rows are arranged again: nothing jumps between."""
+    """Live tasks. One that ends stays, faint, until the next `arrange`, so that rows do not jump."""
 
     columns = TASKS
     default_sort = "busy"
@@ -43,7 +53,7 @@ class TaskRows(Rows[Task]):
         super().__init__(store)
 
     def passes(self) -> Callable[[Task], bool] | None:
-        """The filter, or None when all tasks pass."""
+        """The filter, or None if all tasks match."""
         predicate, site, store = self.predicate, self.site, self.store
         if site is not None:
             only = site[0]
@@ -53,32 +63,33 @@ class TaskRows(Rows[Task]):
         return None
 
     def choose(self) -> list[Task]:
-        """The live tasks that pass the filter."""
+        """The live tasks that match the filter."""
         passes = self.passes()
         tasks = self.store.tasks.values()
         return list(tasks) if passes is None else [task for task in tasks if passes(task)]
 
     def key_of(self, row: Task) -> Hashable:
-        """A task is its id."""
+        """The id of the task."""
         return row.id
 
     def places(self) -> dict[Hashable, int]:
-        """As ever, but of a crowd."""
+        """As in the base class, but faster for many tasks."""
         return dict(zip(map(_ID, self.rows), range(len(self.rows)), strict=True))
 
     def now(self, row: Task) -> Task:
-        """A renamed task is another object under the same id."""
+        """Looks the task up again: a renamed task is a new object with the same id."""
         return self.store.tasks.get(row.id, row)
 
     def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
-        """One that has ended says so: its state is of a time before, and it grows no older."""
-        cells = super().cells(index, columns)
-        if self.rows[index].id in self.store.tasks:
+        """Marks an ended task, whose last state is no longer true."""
+        row = self.now(self.rows[index])
+        cells = with_coroutine(super().cells(index, columns), columns, row)
+        if row.id in self.store.tasks:
             return cells
         return [(OF_ENDED.get(column.key, text), style) for column, (text, style) in zip(columns, cells, strict=True)]
 
     def style(self, row: Task, key: str) -> str:
-        """By state and by load."""
+        """Colours by state and load."""
         if row.id not in self.store.tasks:
             return "faint"
         match key:
@@ -99,7 +110,7 @@ class TaskRows(Rows[Task]):
 
 
 class TreeRows(TaskRows):
-    """Live tasks under their parents. Ancestors of what passes the filter stay, faint, to show where it belongs."""
+    """Live tasks below their parents. Ancestors of matches stay, faint, to show where they belong."""
 
     columns = tuple(replace(column, width=TREE_NAME) if column.key == "name" else column for column in TASKS)
     default_sort = "id"
@@ -113,7 +124,7 @@ class TreeRows(TaskRows):
         super().__init__(store)
 
     def order(self, rows: list[Task]) -> list[Task]:
-        """Depth first, brothers by the column that was chosen."""
+        """Depth first, siblings by the chosen column."""
         tasks = self.store.tasks
         self.awaiters = awaiters(self.store)
         self._awaiting = frozenset(self.awaiters.values())
@@ -155,15 +166,15 @@ class TreeRows(TaskRows):
         return result
 
     def above(self, task: Task) -> int:
-        """The task that one stands below: its parent, or where that is not known one that awaits it; 0 for none."""
+        """The task shown above this one: its parent, or one that awaits it if the parent is unknown; 0 for none."""
         return self.awaiters.get(task.id, task.parent)
 
     def has_below(self, task_id: int) -> bool:
-        """Whether tasks stand below one."""
+        """Whether a task has others below it."""
         return task_id in self._awaiting or self.store.tasks.has_children(task_id)
 
     def _with_ancestors(self, rows: list[Task]) -> set[int]:
-        """The ids of tasks, and of all that they descend from."""
+        """The ids of tasks and all their ancestors."""
         kept = {task.id for task in rows}
         for task in rows:
             parent = self.store.tasks.get(self.above(task))
@@ -173,7 +184,7 @@ class TreeRows(TaskRows):
         return kept
 
     def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
-        """As in the flat table, the name indented and marked as folded or not."""
+        """Indents the name and marks it as folded or not."""
         cells = super().cells(index, columns)
         task = self.rows[index]
         for number, column in enumerate(columns):
@@ -191,13 +202,13 @@ class TreeRows(TaskRows):
         return " " * (INDENT * depth) + mark + " "
 
     def style(self, row: Task, key: str) -> str:
-        """Faint where it only shows the way to a match."""
+        """Ancestors that do not match are faint."""
         if self._matching is not None and row.id not in self._matching:
             return "faint"
         return super().style(row, key)
 
     def fold(self, task_id: int, folded: bool) -> bool:
-        """Hides or shows the children; says whether that changed anything."""
+        """Folds or unfolds a task; True if that changed anything."""
         if folded == (task_id in self.folded) or not self.has_below(task_id):
             return False
         if folded:
@@ -208,7 +219,7 @@ class TreeRows(TaskRows):
 
 
 class GroupRows(Rows[Group]):
-    """Live tasks by creation site, those too that have only short-lived ones."""
+    """Live tasks by creation site, including sites with only short-lived tasks."""
 
     columns = GROUPS
     default_sort = "tasks"
@@ -218,18 +229,18 @@ class GroupRows(Rows[Group]):
         super().__init__(store)
 
     def choose(self) -> list[Group]:
-        """The groups of the tasks that pass the filter."""
+        """The groups of the tasks that match the filter."""
         predicate = self.predicate
         if predicate is None:
             return groups(self.store)
         return groups(self.store, [task for task in self.store.tasks.values() if predicate(task, self.store)])
 
     def key_of(self, row: Group) -> Hashable:
-        """A group is its site; that of tasks without one has a name of its own."""
+        """The creation site; tasks without one share a key."""
         return row.site or "unknown"
 
     def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
-        """A group without a site says why it has none."""
+        """Labels the group without a creation site."""
         cells = super().cells(index, columns)
         if self.rows[index].site is None:
             return [
@@ -239,7 +250,7 @@ class GroupRows(Rows[Group]):
         return cells
 
     def style(self, row: Group, key: str) -> str:
-        """By load, and failures."""
+        """Colours by load and failures."""
         match key:
             case "share":
                 return load_style(row.share)

@@ -1,1 +1,1 @@
-"""What a person sees, one module a screen. All of it is read from the store."""
+"""The screens, one module each. They read the store only."""

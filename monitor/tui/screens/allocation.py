@@ -1,4 +1,4 @@
-"""One place that allocates."""
+"""The screen of one allocation site."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_ASKED = 300
 
 
 class AllocationScreen(PageScreen):
-    """A line, file or traceback: growth, source, and who runs there."""
+    """A line, file or traceback: its growth, source, and the tasks that run there."""
 
     SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "page", "allocation")
     BINDINGS: ClassVar[list[Any]] = bindings("allocation")
@@ -30,7 +30,7 @@ class AllocationScreen(PageScreen):
         self._asked = 0
 
     def on_mount(self) -> None:
-        """Asks for what only this page shows, once."""
+        """Requests the data that only this page shows."""
         self._ask()
 
     def _ask(self) -> None:
@@ -42,19 +42,19 @@ class AllocationScreen(PageScreen):
             self._tracer.look("traceback")
 
     def lines(self, cells: int) -> list[Line]:
-        """The page; looks go on while it is open."""
+        """Builds the page; snapshots continue while it is open."""
         if self.of_another_session:
-            return [line(("This line was of another session; Esc goes back.", "warn"))]
+            return [line(("This line belongs to another session; Esc goes back.", "warn"))]
         self._tracer.look_if_due()
         group, sources = self._tracer.group, self.looptop.sources
         return allocation_page(self.store, self.place, group, sources, cells, self._asked, self.unfolded)
 
     def wants(self) -> dict[str, Any]:
-        """What the process uses, so that it goes on being counted."""
+        """Keeps the memory figures coming."""
         return {"window": [], "detail": None, "memory": True}
 
     def action_look_now(self) -> None:
-        """Asks again."""
+        """Requests the data again."""
         self._ask()
         if not self._tracer.asking:
             self._tracer.look()

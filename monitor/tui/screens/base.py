@@ -1,4 +1,4 @@
-"""What every screen has: header, tabs, banner, hints. A screen reads the store and nothing else."""
+"""The base of all screens: header, tabs, banner and footer around a body."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ SMALLEST = (56, 12)
 
 
 class WholeScreen(Screen[None]):
-    """A screen that knows when it can be looked at."""
+    """A screen that knows when it is fully mounted."""
 
     @property
     def whole(self) -> bool:
-        """Whether all of it is there: mounted with everything in it, and not being removed."""
+        """Whether the screen and all its widgets are mounted, and it is not being removed."""
         return self.is_mounted and self.is_running and not self._pruning
 
 
 class LiveScreen(WholeScreen):
-    """A screen that looks at the store at every tick."""
+    """A screen that repaints from the store at every tick."""
 
     MODE = ""
     SCOPES: ClassVar[tuple[str, ...]] = ("app", "views")
@@ -53,11 +53,11 @@ class LiveScreen(WholeScreen):
 
     @property
     def store(self) -> Store:
-        """What is looked at: the live store, or the frozen one while paused."""
+        """The store to show: the live one, or the frozen copy during a pause."""
         return self.looptop.view
 
     def compose(self) -> ComposeResult:
-        """The frame around the body."""
+        """Builds the frame around the body."""
         palette = self.looptop.palette
         yield Lines(palette, id="header")
         yield Lines(palette, id="tabs")
@@ -70,13 +70,13 @@ class LiveScreen(WholeScreen):
         yield Static("", id="too-small", markup=False)
 
     def compose_body(self) -> ComposeResult:
-        """What is special to this screen."""
+        """Builds the widgets of this screen."""
         raise NotImplementedError
 
     # What a tick does
 
     def look(self) -> None:
-        """Looks at the store and repaints what changed; nothing before the screen is whole."""
+        """Repaints what changed in the store; does nothing before the screen is fully mounted."""
         if not self.whole:
             return
         app = self.looptop
@@ -98,23 +98,23 @@ class LiveScreen(WholeScreen):
         self.look_at_body()
 
     def look_at_body(self) -> None:
-        """Repaints what changed of the body."""
+        """Repaints what changed in the body."""
         raise NotImplementedError
 
     def wants(self) -> dict[str, Any]:
-        """What the source should know of what is in sight."""
+        """Returns the data that the source must send for this screen, as arguments of `Source.watch`."""
         return {"window": [], "detail": None}
 
     def about(self) -> tuple[Part, ...]:
-        """What stands at the right of the tabs: what is shown, and in which order."""
+        """The text right of the tabs: what is shown and how it is sorted."""
         return self.order()
 
     def order(self) -> tuple[Part, ...]:
-        """The part of it that a heading says, too: it makes room for the tabs first."""
+        """The part of that text that a column title shows, too; it is dropped first if space is short."""
         return ()
 
     def _about(self, shown: Sequence[Tab], cells: int) -> tuple[tuple[Part, ...], int]:
-        """As much as leaves room for the titles of the tabs, and that room."""
+        """Cuts that text so that the titles of the tabs fit; returns it and the cells left for the tabs."""
         about, order = self.about(), self.order()
         room = cells
         for parts in (about, about[: len(about) - len(order)], ()) if order else (about,):
@@ -138,12 +138,12 @@ class LiveScreen(WholeScreen):
         self.query_one("#tabs", Lines).show([spread(tuple(parts), about, cells)], [actions])
 
     def _calls(self, mode: str) -> bool:
-        """Whether there is something on that screen that one should know."""
+        """Whether the tab of a main screen is highlighted."""
         app = self.looptop
         return (mode == "slow" and blocked_lately(app.view)) or (mode == "findings" and bool(app.found()))
 
     def _look_at_hints(self, cells: int) -> None:
-        """As many hints as fit; help and quit always."""
+        """Shows as many hints as fit; help and quit always."""
         scopes = self.hint_scopes()
         parts: list[Part] = [(" ", "text")]
         actions: list[str | None] = [None]
@@ -164,16 +164,16 @@ class LiveScreen(WholeScreen):
         self.query_one("#hints", Lines).show([tuple(parts)], [actions])
 
     def hint_scopes(self) -> tuple[str, ...]:
-        """Whose keys the footer shows now."""
+        """The scopes whose keys the footer shows."""
         return self.scopes
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """Whose keys hold here."""
+        """The scopes whose keys apply on this screen."""
         return self.SCOPES if self.looptop.player is None else (*self.SCOPES, "player")
 
     def label(self, key_id: str, label: str) -> str:
-        """What the footer calls a key now."""
+        """The current label of a key in the footer."""
         player = self.looptop.player
         if key_id == "pause" and (self.looptop.paused or (player is not None and not player.playing)):
             return "Play " if player is not None else "Go on"
@@ -185,23 +185,23 @@ class LiveScreen(WholeScreen):
 
     @property
     def leads_back(self) -> bool:
-        """Whether Esc does something here."""
+        """Whether Esc does anything here."""
         return len(self.app.screen_stack) > 1
 
     def action_back(self) -> None:
-        """Back to the screen before; on a main screen nothing."""
+        """Closes a page; does nothing on a main screen."""
         if len(self.app.screen_stack) > 1:
             self.app.pop_screen()
 
     def forget_order(self) -> None:
-        """What is looked at has jumped to another moment."""
+        """Makes tables sort again after a jump in time."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's
-        """The keys of the player hold only where there is one, and not while something is typed."""
+        """Enables the keys of the player only in a recording, and not while typing."""
         return action != "player" or (self.looptop.player is not None and not isinstance(self.focused, Input))
 
     def action_player(self, verb: str, amount: float) -> None:
-        """What a key of the player does."""
+        """Runs a key of the player."""
         player = self.looptop.player
         if player is not None and verb == "ask":
             player.ask()
@@ -209,16 +209,16 @@ class LiveScreen(WholeScreen):
             player.do(verb, amount)
 
     def on_timeline_sought(self, message: Timeline.Sought) -> None:
-        """A click on the timeline."""
+        """Seeks to a clicked position."""
         if self.looptop.player is not None:
             self.looptop.player.seek_share(message.share)
 
     async def action_record(self) -> None:
-        """Begins or ends a recording."""
+        """Starts or stops a recording."""
         await self.looptop.recording.toggle()
 
     async def action_press(self, key_id: str) -> None:
-        """What a key does, for a click on its hint and for the command palette."""
+        """Runs the action of a key, for clicks on hints and the command palette."""
         action = by_id(key_id).action
         name = action.partition("(")[0]
         target = self if "." in name or self.focused is None else self.focused
@@ -227,11 +227,11 @@ class LiveScreen(WholeScreen):
         await self.app.run_action(action, target)
 
     def on_screen_resume(self) -> None:
-        """Comes into sight: looks at once."""
+        """Repaints when the screen becomes visible."""
         self.call_after_refresh(self.look)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Says in words when there is too little room."""
+        """Shows a message if the terminal is too small."""
         width, height = event.size
         small = width < SMALLEST[0] or height < SMALLEST[1]
         self.set_class(small, "-small")

@@ -1,4 +1,4 @@
-"""One line that blocked a loop."""
+"""The screen of one line that blocked a loop."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from monitor.tui.screens.page import PageScreen
 
 
 class BlockingLineScreen(PageScreen):
-    """One line: the stack with its source, and the last times."""
+    """The stack with its source, and the most recent blocks."""
 
     def __init__(self, site: Site | None) -> None:
         super().__init__()
         self.site = site
 
     def lines(self, cells: int) -> list[Line]:
-        """The page."""
+        """Builds the page."""
         group = blocking_line(self.store, self.site)
         if group is None or self.of_another_session:
-            return [line(("This line was of another session; Esc goes back.", "warn"))]
+            return [line(("This line belongs to another session; Esc goes back.", "warn"))]
         return blocking_line_page(self.store, group, self.looptop.sources, cells, self.unfolded)

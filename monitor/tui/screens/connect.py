@@ -1,4 +1,4 @@
-"""The connect screen: what runs, what was recorded, what can be tried; Enter opens it."""
+"""The connect screen: running programs, recordings and samples; Enter opens one."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ class Opener(Protocol):
 
 
 class ChoiceTable(LiveTable):
-    """A table whose order is that of its source: a tree, or the newest first."""
+    """A table in the order of its source, without sorting."""
 
     def action_sort_by(self, step: int) -> None:
-        """Nothing."""
+        """Does nothing: the order is fixed."""
 
     def action_reverse(self) -> None:
-        """Nothing."""
+        """Does nothing: the order is fixed."""
 
 
 class ConnectScreen(WholeScreen):
-    """Three lists under tabs, and what the cursor is on below them."""
+    """Three lists under tabs, with details of the selected row below."""
 
     SCOPES: ClassVar[tuple[str, ...]] = ("connect", "table")
     BINDINGS: ClassVar[list[Any]] = bindings("connect")
@@ -69,7 +69,7 @@ class ConnectScreen(WholeScreen):
     """
 
     def __init__(self, section: str = "programs", key: Hashable = None) -> None:
-        """`key`: what the cursor goes to, once it is there."""
+        """`key`: the row to select as soon as it is listed."""
         super().__init__()
         self._wanted = key
         self.lists = {one.key: ChoiceRows(one) for one in SECTIONS}
@@ -83,46 +83,46 @@ class ConnectScreen(WholeScreen):
 
     @property
     def table(self) -> ChoiceTable:
-        """The list in sight."""
+        """The visible list."""
         return self.query_one("#table", ChoiceTable)
 
     @property
     def filter_bar(self) -> FilterBar:
-        """The filter."""
+        """The filter of the visible list."""
         return self.query_one(FilterBar)
 
     @property
     def rows(self) -> ChoiceRows:
-        """What the list in sight shows."""
+        """The rows of the visible list."""
         return self.lists[self.chosen]
 
     def current(self) -> Choice | None:
-        """What the cursor is on."""
+        """The selected choice, or None."""
         place = self.rows.index(self.table.current)
         return None if place is None else self.rows.rows[place]
 
     def compose(self) -> ComposeResult:
-        """Title, tabs, message, list, what it is, hints."""
+        """Builds title, tabs, message, list, details and footer."""
         palette = self.connect.palette
         yield Lines(palette, id="title")
         yield Lines(palette, id="tabs")
         yield Lines(palette, id="said")
         with Vertical(id="body"):
             yield ChoiceTable(self.rows, palette, id="table")
-            yield FilterBar("words that must occur")
+            yield FilterBar("all of these words")
         yield Lines(palette, id="about")
         yield Lines(palette, id="hints")
         yield Static("", id="too-small", markup=False)
 
     def on_mount(self) -> None:
-        """The keys go to the list."""
+        """Focuses the list."""
         self.table.focus()
         self.call_after_refresh(self.look)
 
     # What is told
 
     def take(self, section: str, choices: list[Choice]) -> None:
-        """What there is now of one kind."""
+        """Updates one list."""
         self._loaded.add(section)
         rows = self.lists[section]
         if list(rows.all) == choices:
@@ -135,7 +135,7 @@ class ConnectScreen(WholeScreen):
         self.look()
 
     def _place_cursor(self) -> None:
-        """Once there is something: to what was opened before, else to the first that can be opened."""
+        """Selects the row opened before, or else the first one that can be opened."""
         if self._wanted is None and self.table.cursor_key is None:
             self._wanted = next((row.key for row in self.rows.rows if not row.why_not), None)
         if self._wanted is not None and self.rows.rows:
@@ -143,7 +143,7 @@ class ConnectScreen(WholeScreen):
             self._wanted = None
 
     def look(self) -> None:
-        """Paints what is around the list."""
+        """Repaints everything around the list."""
         if not self.whole:
             return
         app, cells = self.connect, self.size.width
@@ -164,7 +164,7 @@ class ConnectScreen(WholeScreen):
         if self.chosen not in self._loaded:
             return "Looking …"
         if self.rows.words:
-            return "Nothing has these words.\nEsc clears the filter."
+            return "No row with these words.\nEsc clears the filter."
         return self.rows.section.empty
 
     def _look_at_tabs(self, cells: int) -> None:
@@ -181,7 +181,7 @@ class ConnectScreen(WholeScreen):
         self.query_one("#tabs", Lines).show([spread(tuple(parts), found, cells)], [actions])
 
     def _about(self, cells: int) -> list[tuple[Part, ...]]:
-        """What the cursor is on, and what Enter does with it."""
+        """Details of the selected row, and what Enter does."""
         choice = self.current()
         rule: tuple[Part, ...] = (("─" * cells, "faint"),)
         if choice is None:
@@ -217,7 +217,7 @@ class ConnectScreen(WholeScreen):
     # What the person does
 
     def action_show_section(self, section: str) -> None:
-        """Another list. The filter goes: it was meant for the one before."""
+        """Shows another list and clears the filter."""
         if section == self.chosen:
             return
         self.filter_bar.clear()
@@ -230,7 +230,7 @@ class ConnectScreen(WholeScreen):
         self.look()
 
     def action_sideways(self, step: int) -> None:
-        """The list beside this one."""
+        """Shows the next or previous list."""
         keys = [one.key for one in SECTIONS]
         self.action_show_section(keys[(keys.index(self.chosen) + step) % len(keys)])
 
@@ -240,7 +240,7 @@ class ConnectScreen(WholeScreen):
         self.look()
 
     def action_back(self) -> None:
-        """Stops opening, or forgets the message, or clears the filter."""
+        """Cancels an opening, or clears the message and the filter."""
         if self.connect.stop_opening():
             return
         self.connect.message = None
@@ -250,7 +250,7 @@ class ConnectScreen(WholeScreen):
         self.look()
 
     async def action_press(self, key_id: str) -> None:
-        """What a key does, for a click on its hint and for the command palette."""
+        """Runs the action of a key, for clicks on hints and the command palette."""
         action = by_id(key_id).action
         target = self.focused if self.focused is not None and "." not in action else self
         if not hasattr(target, f"action_{action.partition('(')[0]}"):
@@ -263,12 +263,12 @@ class ConnectScreen(WholeScreen):
         self.table.rows_moved()
 
     def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
-        """Narrows the list as one types."""
+        """Filters the list while typing."""
         self._filter(message.text)
         self.look()
 
     def on_filter_bar_closed(self, message: FilterBar.Closed) -> None:
-        """Back to the list."""
+        """Returns to the list."""
         if not message.keep or not self.filter_bar.text:
             self.filter_bar.clear()
             self._filter("")
@@ -276,18 +276,18 @@ class ConnectScreen(WholeScreen):
         self.call_after_refresh(self.look)
 
     def on_live_table_cursor_moved(self) -> None:
-        """What was said of the row before holds no more."""
+        """Clears the message about the previous row."""
         self.connect.forget_message()
         self.look()
 
     def on_live_table_opened(self, message: LiveTable.Opened) -> None:
-        """Opens it, or says why not."""
+        """Opens the row, or shows why it cannot be opened."""
         choice = self.current()
         if choice is not None and choice.key == message.key:
             self.connect.choose(self.chosen, choice)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Says in words when there is too little room."""
+        """Shows a message if the terminal is too small."""
         small = event.size.width < SMALLEST[0] or event.size.height < SMALLEST[1]
         self.set_class(small, "-small")
         if small:

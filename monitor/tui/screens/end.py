@@ -1,4 +1,4 @@
-"""How one task ended."""
+"""The screen of one ended task."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ class EndScreen(PageScreen):
         self.ended = ended
 
     def lines(self, cells: int) -> list[Line]:
-        """The page."""
+        """Builds the page."""
         app = self.looptop
         return end_page(self.store, self.ended, app.sources, cells, app.subscription.locals_kept, self.unfolded)

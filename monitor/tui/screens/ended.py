@@ -1,4 +1,4 @@
-"""Tasks that ended, and how; and what the loops' exception handlers were called with."""
+"""The Ended screen: ended tasks, and calls of the loops' exception handlers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from monitor.tui.widgets.live_table import LiveTable
 
 
 class EndedScreen(TableScreen):
-    """The last 1,000 ends."""
+    """The last 1,000 ended tasks, the newest first."""
 
     MODE = "ended"
     SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "table", "ended")
@@ -26,24 +26,24 @@ class EndedScreen(TableScreen):
         return self.ends
 
     def apply_filter(self, text: str) -> None:
-        """Words."""
+        """Filters by words."""
         self.ends.words = tuple(text.lower().split())
 
     def about(self) -> tuple[Part, ...]:
-        """How many of all, and the order."""
+        """How many of all are kept, and the order."""
         total = self.store.ended_total
         kept = len(self.store.ended)
         text = f"the last {kept} of {total}  " if total > kept else ""
         return ((text, "dim"), *super().about())
 
     def empty_text(self) -> str:
-        """Why there is nothing."""
+        """Explains why the table is empty."""
         if self.ends.words:
             return "No ended task with these words.\nEsc clears the filter."
-        return "No task has ended since watching began.\nEnded tasks come here with their outcome and traceback."
+        return "No task has ended since watching began.\nEnded tasks appear here with their outcome and traceback."
 
     def on_live_table_opened(self, message: LiveTable.Opened) -> None:
-        """How it ended."""
+        """Opens the page of the row."""
         place = self.ends.index(message.key)
         if place is not None:
             self.app.push_screen(EndScreen(self.ends.rows[place]))

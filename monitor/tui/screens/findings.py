@@ -1,4 +1,4 @@
-"""Findings: what is wrong with the program, said by itself; and one of them."""
+"""The Findings screen, and the page of one finding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class FindingsScreen(TableScreen):
-    """The findings that are there now."""
+    """The current findings, the worst first."""
 
     MODE = "findings"
     SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "table", "findings")
@@ -33,41 +33,41 @@ class FindingsScreen(TableScreen):
         return self.found
 
     def look_at_body(self) -> None:
-        """What came or went is shown at once."""
+        """Shows new findings at once instead of with the next sort."""
         revision = self.looptop.findings.revision
         if revision != self._revision and not self.looptop.paused:
             self._revision, self._due = revision, True
         super().look_at_body()
 
     def apply_filter(self, text: str) -> None:
-        """Words."""
+        """Filters by words."""
         self.found.words = tuple(text.lower().split())
 
     def about(self) -> tuple[Part, ...]:
-        """How many are hidden, and the order."""
+        """How many are dismissed, and the order."""
         hidden = sum(finding.dismissed for finding in self.looptop.findings.found.values())
         text = f"{hidden} dismissed  " if hidden else ""
         return ((text, "dim"), *super().about())
 
     def empty_text(self) -> str:
-        """That nothing is found is good news; how long it takes is said too."""
+        """Explains why there are no findings."""
         if self.found.words:
             return "No finding with these words.\nEsc clears the filter."
         if self.store.read_only:
-            return "Not known: this program is read from outside.\nOnly a probe in it measures what could be wrong."
+            return "Not available: this program is read from outside.\nFindings need a probe in the program."
         return (
-            "Nothing is found to be wrong.\n"
-            "Blocked loops, deadlocks, leaks and lost exceptions come here by themselves,\n"
-            "after a few seconds of watching. looptop config prints what decides."
+            "No known problem pattern detected.\n"
+            "Blocked loops, deadlocks, leaks and lost exceptions appear here\n"
+            "after a few seconds. looptop config prints the thresholds."
         )
 
     def whole_row(self, cells: int) -> list[Line]:
-        """All of the text, and the path of the line."""
+        """The full text and the path of the selected finding."""
         finding = self._under_cursor()
         return [] if finding is None else whole_finding(self.store, finding, cells)
 
     def label(self, key_id: str, label: str) -> str:
-        """The keys say what they would do now."""
+        """Labels the keys with what they do to the selected finding."""
         if key_id == "dismissed" and self.found.dismissed_too:
             return "Hide"
         if key_id == "dismiss" and (finding := self._under_cursor()) is not None and finding.dismissed:
@@ -79,19 +79,19 @@ class FindingsScreen(TableScreen):
         return None if place is None else self.found.rows[place]
 
     def action_wave_off(self) -> None:
-        """Hides the finding under the cursor, or shows it again."""
+        """Dismisses the selected finding, or restores it."""
         finding = self._under_cursor()
         if finding is not None:
             self.looptop.dismiss(finding)
             self.rearrange_soon()
 
     def action_waved_off(self) -> None:
-        """Shows or hides those that were dismissed."""
+        """Shows or hides dismissed findings."""
         self.found.dismissed_too = not self.found.dismissed_too
         self.rearrange_soon()
 
     def on_live_table_opened(self, message: LiveTable.Opened) -> None:
-        """Its page."""
+        """Opens the page of the finding."""
         place = self.found.index(message.key)
         if place is not None:
             self.app.push_screen(FindingScreen(self.found.rows[place]))
@@ -110,9 +110,9 @@ class FindingScreen(PageScreen):
         self._shown: set[Hashable] = set()
 
     def lines(self, cells: int) -> list[Line]:
-        """The page; as it was, while paused."""
+        """Builds the page; during a pause it stays as it was."""
         if self.of_another_session:
-            return [line(("This finding was of another session; Esc goes back.", "warn"))]
+            return [line(("This finding belongs to another session; Esc goes back.", "warn"))]
         app, sign = self.looptop, self._finding.observed
         if not app.paused or not self._lines or self.unfolded != self._shown:
             self._shown = set(self.unfolded)
@@ -123,13 +123,13 @@ class FindingScreen(PageScreen):
         return self._lines
 
     def label(self, key_id: str, label: str) -> str:
-        """The key says what it would do now."""
+        """Labels the key with what it does."""
         if key_id == "page_dismiss" and self._finding.dismissed:
             return "Restore"
         return super().label(key_id, label)
 
     def action_wave_off(self) -> None:
-        """Hides it, or shows it again."""
+        """Dismisses this finding, or restores it."""
         self.looptop.dismiss(self._finding)
         self._lines = []
         self.look()

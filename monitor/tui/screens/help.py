@@ -1,4 +1,4 @@
-"""Help: every key, column and sign, from the tables that the program itself uses."""
+"""The help: all keys, columns and signs, from the tables that the dashboard itself uses."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ MOST_LINES = 6
 """For one text, in the narrowest window."""
 
 STATES = {
-    "running": "its code runs now",
-    "scheduled": "ready, waits for its turn",
-    "waiting": "suspended until what it waits on is there",
+    "running": "its code is running",
+    "scheduled": "ready, waiting for its turn",
+    "waiting": "suspended until what it waits on is ready",
     "done": "ended and returned",
     "cancelled": "ended by CancelledError",
     "failed": "ended by another exception",
-    "ended": "ended, and from outside nobody saw how (read-only)",
-    "unhandled": "what the loop's exception handler was called with",
+    "ended": "ended; the outcome is not visible from outside (read-only)",
+    "unhandled": "reported to the loop's exception handler",
 }
 SIGNS = (
-    ("≥ 12ms", "a lower bound: the task is older than the counting"),
-    ("–", "not known, and nobody can know"),
+    ("≥ 12ms", "a lower bound: the task is older than the measurement"),
+    ("–", "not known"),
     ("p90 ≈", "estimated from a histogram of powers of two"),
     ("▌ ›", "the cursor; a line that Enter opens"),
     ("▾ ▸", "a task with children, shown and folded"),
-    ("▼ ▲", "sorted by this column, largest or smallest first"),
+    ("▼ ▲", "sorted by this column, descending or ascending"),
 )
 FILTERS = (
     ("worker", "in the name, coroutine or creation site"),
@@ -65,7 +65,7 @@ TABLES: tuple[tuple[str, Sequence[Column[Any]]], ...] = (
 
 
 def help_lines(scopes: tuple[str, ...], only: bool = False) -> list[Line]:
-    """The keys that hold on a screen first, then the others, then columns and signs. `only`: nothing but the first."""
+    """The keys of the current screen first, then others, columns and signs. `only`: nothing but the first."""
     lines: list[Line] = []
     others = () if only else [scope for scope in SCOPES if scope not in (*scopes, *APART)]
     for scope in [*scopes, *others]:
@@ -78,7 +78,7 @@ def help_lines(scopes: tuple[str, ...], only: bool = False) -> list[Line]:
         lines.append(BLANK)
     if only:
         return lines[:-1]
-    lines.append(line(("Filters of tasks: all words must hold", "heading")))
+    lines.append(line(("Task filters: all words must match", "heading")))
     lines += [line((f"  {text:<18}", "key"), (meaning, "text")) for text, meaning in FILTERS]
     lines += [BLANK, line(("States", "heading"))]
     lines += [
@@ -94,7 +94,7 @@ def help_lines(scopes: tuple[str, ...], only: bool = False) -> list[Line]:
 
 
 class HelpScreen(ModalScreen[None]):
-    """The help."""
+    """Shows the help in a dialog."""
 
     BINDINGS: ClassVar[list[Any]] = [Binding("escape,question_mark,q,f1", "dismiss", "Back", show=False)]
 
@@ -104,22 +104,22 @@ class HelpScreen(ModalScreen[None]):
         self._palette = palette
 
     def compose(self) -> ComposeResult:
-        """One page."""
+        """Builds the one page of the help."""
         with Vertical(id="help") as box:
             box.border_title = "Help"
             box.border_subtitle = "Esc back  ↑↓ PgUp PgDn scroll"
             yield Page(self._palette, id="help-page")
 
     def on_mount(self) -> None:
-        """The keys go to the page."""
+        """Focuses the page."""
         self.query_one(Page).focus()
 
     def on_resize(self) -> None:
-        """Other lines are too long."""
+        """Wraps the lines again."""
         self.call_after_refresh(self._show)
 
     def _show(self) -> None:
-        """What is too long for a line goes on below its beginning."""
+        """Wraps lines that are too long."""
         page = self.query_one(Page)
         cells = page.cells_wide
         page.show([line(*parts) for one in self._lines for parts in wrapped(one.parts, cells, MOST_LINES) or [()]])

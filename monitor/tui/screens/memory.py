@@ -1,4 +1,4 @@
-"""Where memory grows: the lines whose blocks became more, live objects by type, and what the process uses."""
+"""The Memory screen: growth by line, live objects by type, and memory of the process."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ class MemoryScreen(TableScreen):
     BINDINGS: ClassVar[list[Any]] = bindings("memory")
 
     def first_rows(self) -> Rows[Any]:
-        """Growth."""
+        """Growth by line."""
         store = self.looptop.store
         self.tracer = Tracer(self.looptop)
         self.growth, self.types = MemoryRows(store), ObjectRows(store)
         return self.growth
 
     def compose_body(self) -> ComposeResult:
-        """The facts, then the table."""
+        """Puts the facts above the table."""
         box = Lines(self.looptop.palette, id="facts")
         box.styles.height = FACTS
         yield box
         yield from super().compose_body()
 
     def look_at_body(self) -> None:
-        """Asks for a look when one is due; the facts at every tick."""
+        """Takes a snapshot if one is due, and updates the facts."""
         self.tracer.look_if_due()
         shown = facts(self.store, self.options(), self.size.width)
         if self.size.height < ROOMY:
@@ -58,11 +58,11 @@ class MemoryScreen(TableScreen):
 
     @property
     def view(self) -> str:
-        """growth or objects."""
+        """`growth` or `objects`."""
         return "objects" if self.rows is self.types else "growth"
 
     def options(self) -> MemoryOptions:
-        """What is wanted, in words."""
+        """The options that the texts depend on."""
         tracer = self.tracer
         return MemoryOptions(
             self.view,
@@ -75,24 +75,26 @@ class MemoryScreen(TableScreen):
         )
 
     def wants(self) -> dict[str, Any]:
-        """What the process uses."""
+        """Keeps the memory figures coming."""
         return {"window": [], "detail": None, "memory": True}
 
     def apply_filter(self, text: str) -> None:
-        """Words."""
+        """Filters both tables by words."""
         self.growth.words = self.types.words = tuple(text.lower().split())
 
     def empty_text(self) -> str:
-        """Why there is nothing."""
+        """Explains why the table is empty."""
         searching = bool(self.growth.words)
         if self.store.read_only:
-            return "Not known: this program is read from outside.\nOnly a probe in it can look at its memory."
+            return (
+                "Not available: this program is read from outside.\nLooking at its memory needs a probe in the program."
+            )
         if self.view == "objects":
             return empty_objects(self.options(), searching)
         return empty_growth(self.store.memory, self.options(), searching)
 
     def label(self, key_id: str, label: str) -> str:
-        """What the keys do now."""
+        """Labels the keys with what they do now."""
         tracing = self.store.memory.tracing
         match key_id:
             case "trace" if tracing is not None and tracing.mine:
@@ -100,22 +102,22 @@ class MemoryScreen(TableScreen):
             case "memory_view":
                 return "Growth" if self.view == "objects" else "Objects"
             case "live" if self.tracer.live:
-                return "By hand"
+                return "Manual"
             case _:
                 return super().label(key_id, label)
 
     # What the person does
 
     def action_trace(self) -> None:
-        """Starts, with a question, or stops."""
+        """Starts tracing after a confirmation, or stops it."""
         self.tracer.toggle()
 
     def action_baseline(self) -> None:
-        """From here on."""
+        """Takes a baseline."""
         self.tracer.baseline()
 
     def action_look_now(self) -> None:
-        """A look by hand."""
+        """Takes a snapshot, or counts the objects."""
         if self.view == "objects":
             self.tracer.objects()
         else:
@@ -123,12 +125,12 @@ class MemoryScreen(TableScreen):
         self.looptop.look_soon()
 
     def action_live(self) -> None:
-        """Every two seconds, or by hand."""
+        """Switches between automatic and manual snapshots."""
         self.tracer.live = not self.tracer.live
         self.looptop.look_soon()
 
     def action_memory_view(self) -> None:
-        """Growth, or objects."""
+        """Switches between growth and live objects."""
         rows: Rows[Any] = self.growth if self.view == "objects" else self.types
         self.rows = rows
         rows.arrange(self.store)
@@ -143,30 +145,30 @@ class MemoryScreen(TableScreen):
         return session.capabilities if session is not None else frozenset()
 
     def action_group(self) -> None:
-        """Lines, files, tracebacks."""
+        """Switches between lines, files and tracebacks."""
         names = list(GROUPS)
         self.tracer.group = self.growth.group = names[(names.index(self.tracer.group) + 1) % len(names)]
         self._other_question()
 
     def action_against(self) -> None:
-        """The baseline, or the last look."""
+        """Switches between the baseline and the last snapshot."""
         names = list(AGAINST)
         self.tracer.against = names[(names.index(self.tracer.against) + 1) % len(names)]
         self._other_question()
 
     def action_hide(self, what: str) -> None:
-        """Hides or shows the lines of one kind."""
+        """Hides or shows lines of one kind."""
         self.tracer.hidden ^= {what}
         self._other_question()
 
     def _other_question(self) -> None:
-        """Asks at once where somebody can be asked: what is shown answers another question."""
+        """Takes a snapshot at once, since the shown one does not match the options any more."""
         if self.store.memory.tracing is not None and "memory" in self._capabilities():
             self.tracer.look()
         self.rearrange()
         self.look()
 
     def on_live_table_opened(self, message: LiveTable.Opened) -> None:
-        """The line, with its source and the tasks that run there."""
+        """Opens the page of the allocation site."""
         if self.view == "growth" and isinstance(message.key, tuple) and message.key:
             self.app.push_screen(AllocationScreen(message.key, self.tracer))

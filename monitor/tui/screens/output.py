@@ -1,4 +1,4 @@
-"""What the program printed, under `looptop run`."""
+"""The Output screen: what the program printed, under `looptop run`."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class OutputScreen(LiveScreen):
     SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "output")
 
     def compose_body(self) -> ComposeResult:
-        """The page."""
+        """Builds the page of output."""
         yield Page(self.looptop.palette, follow=True, id="page")
 
     def on_mount(self) -> None:
-        """The keys go to the page."""
+        """Focuses the page."""
         self._seen: tuple[int, int] = (-1, -1)
         self.query_one(Page).focus()
 
     def look_at_body(self) -> None:
-        """What is new."""
+        """Shows new lines."""
         page = self.query_one(Page)
         child = self.looptop.child
         cells = page.cells_wide - 1
@@ -36,15 +36,13 @@ class OutputScreen(LiveScreen):
             page.show(
                 [
                     line(""),
-                    line(" No output is captured here."),
+                    line(" No captured output."),
                     line((" The program was started elsewhere and prints there.", "dim")),
-                    line((" looptop run SCRIPT starts a program and shows here what it prints.", "dim")),
+                    line((" looptop run SCRIPT starts a program and shows its output here.", "dim")),
                 ]
             )
         elif not child.output.total:
-            page.show(
-                [line(""), line(" Nothing was printed so far."), line((" What the program prints comes here.", "dim"))]
-            )
+            page.show([line(""), line(" No output so far."), line((" Output of the program appears here.", "dim"))])
         elif (child.output.total, cells) != self._seen and not self.looptop.paused:
             self._seen = (child.output.total, cells)
             page.show(child.output.lines(cells))
@@ -52,7 +50,7 @@ class OutputScreen(LiveScreen):
             page.sync()
 
     def about(self) -> tuple[Part, ...]:
-        """How many lines are kept where these are not all, which the tab counts; and whether the end is followed."""
+        """The number of kept lines if some were dropped, and whether the end is followed."""
         child = self.looptop.child
         if child is None or not child.output.total:
             return ()
@@ -66,4 +64,4 @@ class OutputScreen(LiveScreen):
         if child is None or not child.output.total:
             return ()
         follows = self.query_one(Page).follow
-        return (("follows the end " if follows else "End follows again ", "dim" if follows else "accent"),)
+        return (("following " if follows else "End: follow again ", "dim" if follows else "accent"),)

@@ -1,4 +1,4 @@
-"""What the screens with one page share. Their lines are made by pure functions in `monitor.tui.pages`."""
+"""The base of screens with one page. Pure functions in `monitor.tui.pages` build the lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PageScreen(LiveScreen):
-    """One page, made again at every tick."""
+    """One page, built again at every tick."""
 
     SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "page")
 
@@ -26,34 +26,34 @@ class PageScreen(LiveScreen):
         self.unfolded: set[Hashable] = set()
 
     def compose_body(self) -> ComposeResult:
-        """The page."""
+        """Builds the page widget."""
         yield Page(self.looptop.palette, id="page")
 
     @property
     def page(self) -> Page:
-        """The page."""
+        """The page widget."""
         return self.query_one("#page", Page)
 
     def on_mount(self) -> None:
-        """The keys go to the page."""
+        """Focuses the page."""
         self.page.focus()
 
     def lines(self, cells: int) -> list[Line]:
-        """What the page says now."""
+        """Builds the lines of the page."""
         raise NotImplementedError
 
     def look_at_body(self) -> None:
-        """Makes the page again."""
+        """Builds the page again."""
         self.page.show(self.lines(self.page.cells_wide - 1))
 
     @property
     def of_another_session(self) -> bool:
-        """Whether the program that this page is about is no longer the one that is watched."""
+        """Whether the dashboard is connected to another program than when the page was opened."""
         session = self.looptop.store.session
         return session is not None and session.id != self._session
 
     def on_page_opened(self, message: Page.Opened) -> None:
-        """Goes to the task of the line, or shows and hides the frames that it stands for."""
+        """Opens the task of a line, or folds and unfolds frames."""
         match message.target:
             case ("task", int(task_id)):
                 self.looptop.open_task(task_id)

@@ -1,4 +1,4 @@
-"""Functions that the program has decorated with `probes.profile_time` or `probes.profile_memory`, and their calls."""
+"""The Profile screen: functions decorated with `profile_time` or `profile_memory`, and their calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CALLS = 1000
 
 
 class ProfilePoller:
-    """Asks for the profiles while a screen with them is in sight, one question at a time."""
+    """Requests the profiles while a screen shows them, one request at a time."""
 
     def __init__(self, app: Dashboard, calls: int) -> None:
         self._app, self._calls = app, calls
@@ -38,12 +38,12 @@ class ProfilePoller:
 
     @property
     def able(self) -> bool:
-        """Whether the probe knows profiles, and there is one."""
+        """Whether the probe supports profiles."""
         session = self._app.store.session
         return session is not None and "profile" in session.capabilities
 
     def look(self) -> None:
-        """Asks when it is time."""
+        """Sends a request if one is due."""
         app = self._app
         since = app.clock() - self._asked_at
         if (app.paused and self.answered) or not self.able or since < EVERY or (self._waits and since < PATIENCE):
@@ -57,7 +57,7 @@ class ProfilePoller:
 
 
 class ProfileScreen(TableScreen):
-    """What the decorators wrote down."""
+    """The profiled functions, the busiest first."""
 
     MODE = "profile"
 
@@ -68,37 +68,37 @@ class ProfileScreen(TableScreen):
         return self.functions
 
     def look_at_body(self) -> None:
-        """Asks, and shows what came."""
+        """Requests the profiles and shows them."""
         self.poller.look()
         super().look_at_body()
 
     def apply_filter(self, text: str) -> None:
-        """Words."""
+        """Filters by words."""
         self.functions.words = tuple(text.lower().split())
 
     def empty_text(self) -> str:
-        """How something comes here."""
+        """Explains how to profile a function."""
         if self.functions.words:
             return "No function with these words.\nEsc clears the filter."
         if self.looptop.player is not None:
-            return "No look at profiled functions was recorded up to here."
+            return "No profile was recorded up to this moment."
         if self.looptop.store.session is not None and not self.poller.able:
             if self.store.read_only:
-                return "Not known: this program is read from outside."
-            return "This probe knows no profiles."
+                return "Not available: this program is read from outside."
+            return "This probe does not support profiles."
         if not self.poller.answered:
             return "Asking …"
         if self.poller.problem:
-            return f"The probe did not say: {self.poller.problem}"
+            return f"The probe refused: {self.poller.problem}"
         return (
             "No function of this program is profiled.\n"
             "import probes, and put @probes.profile_time or @probes.profile_memory above a\n"
-            "function: each call of it is written down, with how long it took, how long\n"
-            "it was busy and what it allocated."
+            "function: each call is recorded with its elapsed time, its busy time\n"
+            "and the memory it allocated."
         )
 
     def on_live_table_opened(self, message: LiveTable.Opened) -> None:
-        """Its calls."""
+        """Opens the calls of the function."""
         if message.key is not None:
             self.app.push_screen(FunctionScreen(message.key))
 
@@ -116,16 +116,16 @@ class FunctionScreen(PageScreen):
         self.poller = ProfilePoller(self.looptop, CALLS)
 
     def lines(self, cells: int) -> list[Line]:
-        """The page."""
+        """Builds the page."""
         self.poller.look()
         rows = ProfileRows(self.store)
         profile = next((row for row in self.store.memory.profiles if rows.key_of(row) == self._key), None)
         if profile is None or self.of_another_session:
-            return [line(("This function is not profiled (any more); Esc goes back.", "warn"))]
+            return [line(("This function is not or no longer profiled; Esc goes back.", "warn"))]
         return profile_page(self.store, profile, self.looptop.sources, cells, self._order)
 
     def action_order(self) -> None:
-        """The calls in another order."""
+        """Sorts the calls differently."""
         names = list(ORDERS)
         self._order = names[(names.index(self._order) + 1) % len(names)]
         self.look()

@@ -1,4 +1,4 @@
-"""Slow callbacks, grouped by the line that blocked the loop."""
+"""The Slow screen: slow callbacks, grouped by the line that blocked the loop."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 class SlowScreen(TableScreen):
-    """Which lines block, how often and how long."""
+    """Lines that block a loop, how often and for how long."""
 
     MODE = "slow"
     SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "table", "slow")
     BINDINGS: ClassVar[list[Any]] = bindings("slow")
 
     def first_rows(self) -> Rows[Any]:
-        """The worst first."""
+        """The largest total first."""
         self.lines = SlowRows(self.looptop.store)
         return self.lines
 
     def apply_filter(self, text: str) -> None:
-        """Words."""
+        """Filters by words."""
         self.lines.words = tuple(text.lower().split())
 
     def about(self) -> tuple[Part, ...]:
@@ -38,21 +38,21 @@ class SlowScreen(TableScreen):
         return (("over ", "dim"), (f"{fmt.duration(self.looptop.subscription.slow)}  ", "text"), *super().about())
 
     def empty_text(self) -> str:
-        """That nothing blocked is good news."""
+        """Explains why the table is empty."""
         if self.lines.words:
             return "No line with these words.\nEsc clears the filter."
         if self.store.read_only:
-            return "Not known: this program is read from outside.\nOnly a probe in it catches what blocks a loop."
+            return "Not available: this program is read from outside.\nOnly a probe in it can catch blocking lines."
         threshold = fmt.duration(self.looptop.subscription.slow)
         return (
-            f"No slow callback so far: threshold {threshold}.\n"
-            "A step or callback that keeps the loop for longer is caught while it blocks,\n"
-            "and comes here by the line that it was at.\n"
-            "- and + change the threshold of this viewer."
+            f"No slow callback so far (threshold {threshold}).\n"
+            "A step or callback that runs longer is caught while it blocks the loop,\n"
+            "and appears here with the line that it was running.\n"
+            "- and + change the threshold for this viewer."
         )
 
     def action_threshold(self, step: int) -> None:
-        """The next threshold up or down, for this viewer."""
+        """Raises or lowers the threshold for this viewer."""
         now = self.looptop.subscription.slow
         able = [value for value in THRESHOLDS if (value > now + 1e-9 if step > 0 else value < now - 1e-9)]
         if able:
@@ -60,5 +60,5 @@ class SlowScreen(TableScreen):
         self.rearrange_soon()
 
     def on_live_table_opened(self, message: LiveTable.Opened) -> None:
-        """The line with its stack."""
+        """Opens the page of the line."""
         self.app.push_screen(BlockingLineScreen(message.key if isinstance(message.key, Site) else None))

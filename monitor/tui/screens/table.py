@@ -1,4 +1,4 @@
-"""What the screens with one table share: the slow clock of sorting, the filter, the way back."""
+"""The base of screens with one table: sorting once a second, filtering, and going back."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ HOLD_AFTER_MOVE = 2.0
 
 
 def session_id(store: Store) -> str | None:
-    """Which session a store is of."""
+    """The id of the session that a store shows."""
     return store.session.id if store.session is not None else None
 
 
 class TableScreen(LiveScreen):
-    """A table, painted at every tick and sorted once a second, not while the cursor moves."""
+    """A table, painted at every tick and sorted once a second, but not while the cursor moves."""
 
     SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "table")
-    PLACEHOLDER = "words that must occur"
+    PLACEHOLDER = "all of these words"
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,31 +43,31 @@ class TableScreen(LiveScreen):
         self._row_height = 0
 
     def compose_body(self) -> ComposeResult:
-        """The table, below it the row under the cursor in full where that is worth its place, and the filter."""
+        """Builds the table, the full text of the selected row if needed, and the filter."""
         yield LiveTable(self.rows, self.looptop.palette, id="table")
         yield Lines(self.looptop.palette, id="row")
         yield FilterBar(self.PLACEHOLDER)
 
     def first_rows(self) -> Rows[Any]:
-        """What the table shows first."""
+        """The rows shown first."""
         raise NotImplementedError
 
     @property
     def table(self) -> LiveTable:
-        """The table."""
+        """The table widget."""
         return self.query_one("#table", LiveTable)
 
     @property
     def filter_bar(self) -> FilterBar:
-        """The filter."""
+        """The filter widget."""
         return self.query_one(FilterBar)
 
     def on_mount(self) -> None:
-        """The keys go to the table."""
+        """Focuses the table."""
         self.table.focus()
 
     def look_at_body(self) -> None:
-        """Sorts when it is time, repaints what changed."""
+        """Sorts if due, and repaints what changed."""
         table = self.table
         if self._time_to_arrange():
             self.rearrange()
@@ -76,7 +76,7 @@ class TableScreen(LiveScreen):
         self._look_at_row()
 
     def whole_row(self, cells: int) -> list[Line]:  # noqa: ARG002 - what subclasses look at
-        """The row under the cursor as lines, where a table has no room for all that it says."""
+        """The full text of the selected row, for tables whose columns cut it."""
         return []
 
     def _look_at_row(self) -> None:
@@ -101,7 +101,7 @@ class TableScreen(LiveScreen):
         return now - self._arranged_at >= ARRANGE_EVERY and now - self._moved_at >= HOLD_AFTER_MOVE
 
     def rearrange(self) -> None:
-        """Chooses and sorts the rows now."""
+        """Selects and sorts the rows now."""
         self._due = False
         self.rows.arrange(self.store)
         self._arranged_at = self.looptop.clock()
@@ -111,56 +111,56 @@ class TableScreen(LiveScreen):
         self.tell_found()
 
     def forget_order(self) -> None:
-        """Sorts with the next look: another moment has other rows."""
+        """Sorts at the next repaint, since another moment has other rows."""
         self._due = True
 
     def rearrange_soon(self) -> None:
-        """With the next tick, whatever the clock says."""
+        """Sorts with the next tick, even if that is not due yet."""
         self._due = True
         self.looptop.look_soon()
 
     def apply_filter(self, text: str) -> None:
-        """Gives the filter to the rows."""
+        """Passes the filter to the rows."""
         raise NotImplementedError
 
     def clear_filter(self) -> None:
-        """All rows again."""
+        """Removes the filter."""
         self.filter_bar.clear()
         self.apply_filter("")
 
     def tell_found(self, error: str = "") -> None:
-        """Says beside the filter how many rows there are."""
+        """Shows the number of rows beside the filter."""
         self.filter_bar.say(f"{len(self.rows)} found", error)
 
     def empty_text(self) -> str:
-        """What an empty table says."""
+        """The text of an empty table."""
         return ""
 
     def order(self) -> tuple[Part, ...]:
-        """How it is sorted."""
+        """The sort column and direction."""
         column = by_key(tuple(self.rows.columns), self.rows.sort_key)
         title = column.title if column is not None else ""
         return (("by ", "dim"), (title, "accent"), (" ▼ " if self.rows.descending else " ▲ ", "accent"))
 
     def hint_scopes(self) -> tuple[str, ...]:
-        """While a filter is typed its own keys."""
+        """Only the keys of the filter while typing in it."""
         return ("filter",) if isinstance(self.focused, FilterInput) else self.scopes
 
     # What the person does
 
     def on_live_table_sort_wanted(self, message: LiveTable.SortWanted) -> None:
-        """Sorts by another column, or the other way round, and shows the top."""
+        """Sorts by another column, or reverses the order, and shows the top."""
         self.rows.sort_by(message.column, message.turn)
         self.rearrange()
         self.look()
 
     def on_live_table_cursor_moved(self) -> None:
-        """Nothing moves while the cursor does."""
+        """Holds the order for a while, so that rows do not move under the cursor."""
         self._moved_at = self.looptop.clock()
         self._look_at_row()
 
     def action_sideways(self, step: int) -> None:
-        """The arrow keys: the column that it is sorted by."""
+        """Sorts by the next or previous column."""
         self.table.action_sort_by(step)
 
     def action_filter(self) -> None:
@@ -169,12 +169,12 @@ class TableScreen(LiveScreen):
         self.look()
 
     def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
-        """Read at once, so that the last good one is known; the rows follow with the next tick."""
+        """Parses the filter at once, to know the last valid one; the rows follow with the next tick."""
         self.apply_filter(message.text)
         self.rearrange_soon()
 
     def on_filter_bar_closed(self, message: FilterBar.Closed) -> None:
-        """Back to the table."""
+        """Returns to the table."""
         if not message.keep or not self.filter_bar.text:
             self.clear_filter()
         self.table.focus()
@@ -182,7 +182,7 @@ class TableScreen(LiveScreen):
 
     @property
     def leads_back(self) -> bool:
-        """Also to the rows without the filter."""
+        """Also true with a filter, which Esc clears."""
         return self._filtered or super().leads_back
 
     @property
@@ -190,7 +190,7 @@ class TableScreen(LiveScreen):
         return bool(self.filter_bar.text) or self.filter_bar.has_class("-shown")
 
     def action_back(self) -> None:
-        """First the filter goes, then the screen."""
+        """Clears the filter, or closes the page."""
         if self._filtered:
             self.clear_filter()
             self.table.focus()

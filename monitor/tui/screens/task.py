@@ -1,4 +1,4 @@
-"""One task: facts, await stack, histograms, what it waits on, who waits for it, children."""
+"""The screen of one task: facts, await stack, histograms, waits, waiters and children."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class TaskScreen(PageScreen):
         self._late: float | None = None
 
     def lines(self, cells: int) -> list[Line]:
-        """The page, of the task as it was last seen."""
+        """Builds the page with the last known state."""
         if self.of_another_session:
-            return [line((f"Task {self.task_id} was of another session; Esc goes back.", "warn"))]
+            return [line((f"Task {self.task_id} belongs to another session; Esc goes back.", "warn"))]
         store, app = self.store, self.looptop
         task = store.tasks.get(self.task_id)
         if task is not None:
@@ -40,7 +40,7 @@ class TaskScreen(PageScreen):
             self._late = max(app.store.now - store.now, 0.0)
         self._asked = self._detail is None
         if self._last is None:
-            return [line((f"No task {self.task_id} is known (any more); Esc goes back.", "warn"))]
+            return [line((f"Task {self.task_id} is not known or no longer kept; Esc goes back.", "warn"))]
         alive = task is not None
         subject = Subject(
             self._last,
@@ -54,16 +54,16 @@ class TaskScreen(PageScreen):
         return task_page(store, subject, app.sources, cells, app.subscription.origins, app.subscription.slow)
 
     def wants(self) -> dict[str, Any]:
-        """The detail of this task."""
+        """Requests the details of this task."""
         return {"window": [], "detail": None if self.of_another_session else self.task_id}
 
     def action_cancel(self) -> None:
-        """Asks, then cancels."""
+        """Cancels the task after a confirmation."""
         self.looptop.control.cancel(self.task_id)
 
     def action_parent(self) -> None:
-        """Goes to the task that made this one."""
+        """Opens the task that created this one."""
         if self._last is not None and self._last.parent:
             self.looptop.open_task(self._last.parent)
         else:
-            self.looptop.say("this task has no parent: it was made outside a task")
+            self.looptop.say("this task has no parent: it was created outside any task")

@@ -1,4 +1,4 @@
-"""The tasks: flat, as a tree by parent, or in groups by creation site."""
+"""The Tasks screen: a list, a tree by parent, or groups by creation site."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FIELDS = frozenset((*query.TEXT_KEYS, *query.NUMBER_KEYS))
 
 
 class TasksScreen(TableScreen):
-    """Every live task."""
+    """All live tasks."""
 
     MODE = "tasks"
     SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "table", "tasks")
@@ -42,7 +42,7 @@ class TasksScreen(TableScreen):
     PLACEHOLDER = "state:waiting busy>0.5 name:worker-*   any word   -word: without it"
 
     def first_rows(self) -> Rows[Any]:
-        """Flat."""
+        """The flat list."""
         store = self.looptop.store
         self.flat_rows, self.tree_rows, self.group_rows = TaskRows(store), TreeRows(store), GroupRows(store)
         self.view_name = "flat"
@@ -53,7 +53,7 @@ class TasksScreen(TableScreen):
         return self.flat_rows
 
     def apply_filter(self, text: str) -> None:
-        """A filter that means nothing changes nothing: the last good one stays."""
+        """Applies a filter; an invalid one keeps the last valid one."""
         self._error = ""
         words = text.split()
         if words and words[-1] in FIELDS and not text.endswith(" ") and isinstance(self.focused, FilterInput):
@@ -65,7 +65,7 @@ class TasksScreen(TableScreen):
         self.flat_rows.predicate = self.tree_rows.predicate = self.group_rows.predicate = self._predicate
 
     def tell_found(self, error: str = "") -> None:
-        """How many of how many; beside a filter that means nothing, of the last good one."""
+        """How many tasks match; with an invalid filter, how many matched the last valid one."""
         error = error or self._error
         if self.view_name == "groups":
             found = f"{len(self.rows)} groups"
@@ -74,22 +74,22 @@ class TasksScreen(TableScreen):
         self.filter_bar.say(f"last good filter: {found}" if error else found, error)
 
     def empty_text(self) -> str:
-        """Why there is nothing to see."""
+        """Explains why the table is empty."""
         store = self.store
         if store.session is None:
             return f"No program yet.\n{status_text(self.looptop.source.status)}"
         if store.left:
             return f"Loading {store.left} tasks …"
         if store.tasks and (self._predicate is not None or self.flat_rows.site is not None):
-            return f"None of {len(store.tasks)} tasks passes the filter.\nEsc clears it."
+            return f"None of {len(store.tasks)} tasks matches the filter.\nEsc clears it."
         if not store.loops and (workers := self._workers()):
             return workers
         if not store.loops:
-            return "No event loop yet.\nTasks come into sight when the program starts one (asyncio.run)."
-        return "No live tasks.\nThe loop is there, but no task of it lives now.\nEnded tasks are on screen 3."
+            return "No event loop yet.\nTasks appear when the program starts one (asyncio.run)."
+        return "No live tasks.\nThe loop is running, but has no tasks now.\nEnded tasks are on screen 3."
 
     def _workers(self) -> str:
-        """Where the loops are, if child processes have them. Looked for every few seconds: it reads /proc."""
+        """Describes child processes that have event loops. Looks every few seconds, since it reads /proc."""
         app, session = self.looptop, self.store.session
         if session is None or app.loops_below is None or session.host != os.uname().nodename:
             return ""
@@ -99,7 +99,7 @@ class TasksScreen(TableScreen):
         return self._workers_text
 
     def about(self) -> tuple[Part, ...]:
-        """The view, whose tasks, and the order."""
+        """The view, the creation site and the order."""
         title = "tree of awaiters" if self.view_name == "tree" and self.tree_rows.awaiters else TITLES[self.view_name]
         parts: list[Part] = [(title, "text"), ("  ", "text")]
         if self.flat_rows.site is not None and self.view_name != "groups":
@@ -109,17 +109,17 @@ class TasksScreen(TableScreen):
         return (*parts, *super().about())
 
     def label(self, key_id: str, label: str) -> str:
-        """`t` says where it leads."""
+        """Labels `t` with the next view."""
         return NEXT[self.view_name] if key_id == "view" else super().label(key_id, label)
 
     def wants(self) -> dict[str, Any]:
-        """What the tasks in sight wait on."""
+        """Requests what the visible tasks wait on."""
         if self.view_name == "groups":
             return {"window": [], "detail": None}
         return {"window": self.table.keys_in_sight()[:MOST_WINDOW], "detail": None}
 
     def rearrange(self) -> None:
-        """In a tree, asks from time to time who awaits the tasks whose parents are not known."""
+        """In the tree, also requests the awaiters of tasks whose parents are unknown."""
         now = self.looptop.clock()
         if self.view_name == "tree" and now - self._asked_at >= ASK_EVERY and not self.looptop.paused:
             self._asked_at = now
@@ -131,7 +131,7 @@ class TasksScreen(TableScreen):
     # What the person does
 
     def show_view(self, name: str, site: tuple[Site | None] | None = None) -> None:
-        """Another view, or the tasks of one site."""
+        """Switches the view, or shows the tasks of one creation site."""
         self.view_name = name
         self.flat_rows.site = self.tree_rows.site = site
         by_name: dict[str, Rows[Any]] = {"flat": self.flat_rows, "tree": self.tree_rows, "groups": self.group_rows}
@@ -141,23 +141,23 @@ class TasksScreen(TableScreen):
         self.look()
 
     def action_next_view(self) -> None:
-        """Flat, tree, groups."""
+        """Switches between list, tree and groups."""
         self.show_view(VIEWS[(VIEWS.index(self.view_name) + 1) % len(VIEWS)])
 
     @property
     def leads_back(self) -> bool:
-        """Also from the tasks of one site to the groups."""
+        """Also true for the tasks of one creation site."""
         return self.flat_rows.site is not None or super().leads_back
 
     def action_back(self) -> None:
-        """The text of the filter goes first, then the site."""
+        """Clears the filter first, then returns to the groups."""
         if self.flat_rows.site is not None and not self.filter_bar.has_class("-shown"):
             self.show_view("groups")
         else:
             super().action_back()
 
     def on_live_table_opened(self, message: LiveTable.Opened) -> None:
-        """A task, or the tasks of a group."""
+        """Opens a task, or the tasks of a group."""
         if self.view_name == "groups":
             place = self.group_rows.index(message.key)
             if place is not None:
@@ -169,7 +169,7 @@ class TasksScreen(TableScreen):
             self.app.push_screen(TaskScreen(message.key))
 
     def action_fold(self, folded: bool) -> None:
-        """Hides or shows the children of the task under the cursor."""
+        """Hides or shows the children of the selected task."""
         task_id = self.table.current
         if self.view_name == "tree" and isinstance(task_id, int) and self.tree_rows.fold(task_id, folded):
             self.table.cursor_key = task_id
@@ -177,7 +177,7 @@ class TasksScreen(TableScreen):
             self.look()
 
     def action_sideways(self, step: int) -> None:
-        """In a tree the arrow keys fold and unfold; where there is nothing to fold, left goes to the parent."""
+        """Folds and unfolds in the tree; left on a folded task goes to its parent."""
         if self.view_name != "tree":
             super().action_sideways(step)
             return
@@ -193,7 +193,7 @@ class TasksScreen(TableScreen):
             self.action_fold(step < 0)
 
     def action_cancel(self) -> None:
-        """Asks, then cancels."""
+        """Cancels the selected task after a confirmation."""
         task_id = self.table.current
         if self.view_name != "groups" and isinstance(task_id, int):
             self.looptop.control.cancel(task_id)

@@ -1,1 +1,1 @@
-"""The terminal below the dashboard: keys typed ahead, a lost terminal, Ctrl+Z, captured output."""
+"""The terminal below the dashboard: type-ahead, a lost terminal, job control, captured output, crash reports."""

@@ -1,4 +1,4 @@
-"""What a program printed: the last 5,000 lines, colours kept, everything else of the escape sequences dropped."""
+"""Captured output of a program: the last 5,000 lines with their colours, without other escape sequences."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Printed:
 
 
 class Captured:
-    """Bounded. `total` counts what fell out, too."""
+    """A bounded list of lines. `total` also counts dropped ones."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -35,13 +35,13 @@ class Captured:
         return len(self._lines)
 
     def add(self, lines: list[str]) -> None:
-        """Takes new lines in."""
+        """Appends new lines."""
         self.total += len(lines)
         for text in lines[-MOST_LINES:]:
             self._lines.append(_Printed(_parts(text)))
 
     def lines(self, cells: int) -> list[Line]:
-        """All lines, folded to a width."""
+        """Returns all lines, broken to a width."""
         result: list[Line] = []
         for printed in self._lines:
             if printed.folded_for != cells:
@@ -74,7 +74,7 @@ def _parts(text: str) -> tuple[Part, ...]:
 
 
 def _fold(parts: tuple[Part, ...], cells: int) -> list[Line]:
-    """Cut hard at the edge: output is not prose."""
+    """Breaks a line hard at the edge, since output is not prose."""
     cells = max(cells, 8)
     if sum(width(text) for text, _ in parts) <= cells:
         return [Line(parts)]

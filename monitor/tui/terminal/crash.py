@@ -1,4 +1,4 @@
-"""A failure of the screens themselves: the terminal is restored, one line says so, a file has the traceback."""
+"""Crash reports: after an unexpected exception the traceback goes to a file, and one line to the terminal."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ MOST_CHARS = 200
 
 
 class CrashError(LooptopError):
-    """An exception that escaped from a screen, with where its traceback is."""
+    """An exception that escaped from a screen, with the path of its traceback."""
 
     status = BUG
 
 
 def crashed(error: BaseException) -> CrashError:
-    """Writes the traceback to a new private file and returns the line for the person."""
+    """Writes the traceback to a new private file and returns the error to show."""
     if isinstance(error, WorkerFailed):
         error = error.error
     text = str(error)
@@ -37,12 +37,12 @@ def crashed(error: BaseException) -> CrashError:
             file.write(_heading())
             file.writelines(traceback.format_exception(error))
     except OSError as problem:
-        return CrashError(what, f"its traceback could not be written: {problem}")
+        return CrashError(what, f"the traceback could not be written: {problem}")
     return CrashError(what, f"the traceback is in {file.name}")
 
 
 def _heading() -> str:
-    """What somebody needs who reads the traceback elsewhere."""
+    """Versions and terminal, for whoever reads the report."""
     packages = " ".join(f"{name} {_version(name)}" for name in ("looptop", "textual", "rich"))
     terminal = f"{os.environ.get('TERM', '')} {os.environ.get('COLORTERM', '')}".strip()
     return f"{packages}, Python {platform.python_version()}, {sys.platform}, TERM {terminal}\n\n"

@@ -1,4 +1,4 @@
-"""Ctrl+Z: to the shell, which brings back with `fg`."""
+"""Ctrl+Z: suspending to the shell and returning with `fg`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def shell_waits() -> bool:
-    """Whether there is a shell with job control above: who stops without one is never woken."""
+    """Whether a shell with job control could resume looptop."""
     import psutil  # type: ignore[import-untyped]  # no first screen needs it
 
     mine, session = os.getpgrp(), os.getsid(0)
@@ -25,12 +25,12 @@ def shell_waits() -> bool:
 
 
 def to_the_shell() -> None:
-    """Stops us and who runs with us, as a terminal does; Textual leaves the terminal as it was, and takes it again."""
+    """Stops the process group, as a terminal does. Textual restores the terminal, and takes it again later."""
     os.killpg(0, signal.SIGTSTP)
 
 
 def repaint(app: App[Any]) -> None:
-    """Paints all of the screen: a terminal that one comes back to is empty, and else only what changed is painted."""
+    """Repaints all widgets: after a suspension the terminal is empty, and Textual paints changes only."""
     for screen in app.screen_stack:
         for widget in screen.walk_children(with_self=True):
             widget.refresh()

@@ -1,4 +1,4 @@
-"""Keys that are typed faster than the screen follows: each is for who has the keys when its turn comes."""
+"""Type-ahead: keys typed faster than the screen follows go to the widget that has focus when they are handled."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Result = TypeVar("Result")
 
 
 class KeyQueueApp(App[Result], Generic[Result]):
-    """Textual aims a key when it comes. What is typed after `/` was aimed at the table: its `c` cancelled a task."""
+    """Corrects the target of queued keys."""
 
     _aims: ClassVar[WeakKeyDictionary[Key, Widget]] = WeakKeyDictionary()
 
     async def on_event(self, event: Event) -> None:
-        """Notes whom a key is aimed at."""
+        """Remembers the widget that Textual targets with a key."""
         if isinstance(event, Key) and not event.is_forwarded:
             self._aims[event] = self.focused or self.screen
         await super().on_event(event)
 
     async def _on_key(self, event: Key) -> None:
-        """A key that nobody took: the keys may have gone to somebody else since it was aimed."""
+        """Sends an unhandled key again if the focus moved after the key was queued."""
         aim = self._aims.pop(event, None)
         if aim is not None and aim is not (self.focused or self.screen):
             event.prevent_default()

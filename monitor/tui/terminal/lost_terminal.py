@@ -1,4 +1,4 @@
-"""A terminal that may go away: what is written to it then is lost, nobody waits for it, and the app ends.
+"""Survives a lost terminal: output is then dropped without blocking, and the app exits.
 
 Textual writes in a thread of its own, which ends at the first error; whoever writes after that waits for room in its
 queue, for good, and with it the end of the dashboard and of the program below it. It reads in another one, which finds
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Terminal:
-    """The file of a terminal, for the thread that writes."""
+    """The file of a terminal, for Textual's writer thread."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
         self.gone = False
 
     def write(self, text: str) -> None:
-        """Writes, as long as there is somebody to read it."""
+        """Writes, unless the terminal has gone."""
         if not self.gone:
             try:
                 self._file.write(text)
@@ -33,7 +33,7 @@ class Terminal:
                 self.gone = True
 
     def flush(self) -> None:
-        """Flushes, likewise."""
+        """Flushes, unless the terminal has gone."""
         if not self.gone:
             try:
                 self._file.flush()
@@ -41,12 +41,12 @@ class Terminal:
                 self.gone = True
 
     def fileno(self) -> int:
-        """That of the terminal."""
+        """The file descriptor of the terminal."""
         return self._file.fileno()
 
 
 def outlives_its_terminal(driver: type[Driver]) -> type[Driver]:
-    """The same driver, which ends well although its terminal is gone."""
+    """Makes a driver class that exits cleanly when its terminal has gone."""
 
     class Outlives(driver):  # type: ignore[misc, valid-type]
         def __init__(self, *arguments: Any, **settings: Any) -> None:
@@ -56,7 +56,7 @@ def outlives_its_terminal(driver: type[Driver]) -> type[Driver]:
                 self._file = Terminal(file)
 
         def _run_input_thread(self) -> None:
-            """A failure ends the app as any other does; Textual prints it with all its frames."""
+            """Makes the app report an exception of this thread; Textual would print it with all frames."""
             try:
                 self.run_input_thread()
             except Exception as error:  # noqa: BLE001 - the app tells it
@@ -64,7 +64,7 @@ def outlives_its_terminal(driver: type[Driver]) -> type[Driver]:
                     self._app.call_later(self._app._handle_exception, error)  # noqa: SLF001 - as Textual does
 
         def _sigcont_application(self, *_: Any) -> None:
-            """Textual 8.2 starts a second thread for keys when a program goes on that it has not suspended itself.
+            """Works around Textual 8.2, which starts a second input thread on a SIGCONT that it did not expect.
 
             The kernel sends SIGCONT with the SIGHUP of a closed terminal, too: that thread would outlive the app.
             """

@@ -1,1 +1,1 @@
-"""Pieces of screens. Each could be lifted out: none knows a screen or the app."""
+"""Widgets and line builders. None knows a screen or the app."""

@@ -1,4 +1,4 @@
-"""The banner: the one line that matters most now. Pure."""
+"""The banner: the one message that matters most now. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LONG_BLOCK = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that the dashboard itself has to say for a while."""
+    """A message of the dashboard itself, shown for a while."""
 
     text: str
     style: str
@@ -32,7 +32,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class BannerFacts:
-    """What the banner chooses from, beside the store. Times are Unix time by the clock of this machine."""
+    """What the banner depends on beside the store. Times are Unix time by the clock of this machine."""
 
     now: float
     status: Status
@@ -45,7 +45,7 @@ class BannerFacts:
 
 
 def banner(store: Store, facts: BannerFacts) -> tuple[str, str] | None:
-    """The text and its style, or None while all is well."""
+    """The text and its style, or None."""
     return (
         _end(facts)
         or _blocked(store, facts.slow)
@@ -66,18 +66,18 @@ def blocked_lately(store: Store) -> bool:
 
 
 def status_text(status: Status) -> str:
-    """What the source has to say."""
+    """The status of the source in words."""
     return safe(status.text) or f"{status.state} …"
 
 
 def _end(facts: BannerFacts) -> tuple[str, str] | None:
-    """The program has ended, or the connection broke: when, and what comes next."""
+    """The end of the program or of the connection: when, and what happens next."""
     status = facts.status
     since = fmt.age(max(facts.now - status.since, 0.0))
     if facts.ended_at is not None:
         ago = fmt.age(max(facts.now - facts.ended_at, 0.0))
         return (
-            f"the program {status_words(facts.exit_status)} {ago} ago; its last state stays; q leaves",
+            f"the program {status_words(facts.exit_status)} {ago} ago; showing its last state; q quits",
             "warn",
         )
     if status.state == "silent":
@@ -85,12 +85,12 @@ def _end(facts: BannerFacts) -> tuple[str, str] | None:
     if status.state == "lost":
         return (f"✗ lost {since} ago: {safe(status.text)}", "bad")
     if status.state == "ended":
-        return (f"■ ended {since} ago; q leaves; the last state stays: {safe(status.text)}", "bad")
+        return (f"■ ended {since} ago; showing the last state; q quits: {safe(status.text)}", "bad")
     return None
 
 
 def _blocked(store: Store, slow: float) -> tuple[str, str] | None:
-    """Who has been blocking a loop for a second and more, right now."""
+    """A loop that has been blocked for a second or more, and by what."""
     worst = max(store.loops.values(), key=lambda loop: loop.blocked, default=None)
     if worst is None or worst.blocked < max(LONG_BLOCK, slow):
         return None
@@ -105,11 +105,11 @@ def _blocked(store: Store, slow: float) -> tuple[str, str] | None:
 
 def _own(facts: BannerFacts) -> tuple[str, str] | None:
     if facts.leaving:
-        return ("stopping the program …; q again stops it harder", "warn")
+        return ("stopping the program …; press q again to force", "warn")
     if facts.notice is not None and facts.now - facts.notice.at < NOTICE_SECONDS:
         return (facts.notice.text, facts.notice.style)
     if facts.rate is not None:
-        return (f"ticks run late: {facts.rate:g} updates a second for now", "warn")
+        return (f"updates are late: reduced to {facts.rate:g} a second", "warn")
     return None
 
 
@@ -125,32 +125,32 @@ def _of_the_probe(store: Store) -> tuple[str, str] | None:
 
 
 def _from_outside(store: Store) -> tuple[str, str] | None:
-    """What is read from outside has few figures: why it is so stays in sight."""
+    """Why a read-only source has so few figures."""
     session = store.session
     if session is None or not session.read_only:
         return None
-    return (f"{safe(session.hooks)}; times and counts are not known", "warn")
+    return (f"{safe(session.hooks)}; times and counts are not available", "warn")
 
 
 def _known(store: Store, notice: model.Notice) -> bool:
-    """Whether a screen shows it anyway: looks come every two seconds, and who began to trace knows that."""
+    """Whether the Memory screen shows a notice anyway."""
     tracing = store.memory.tracing
     return bool(notice.duration) or (tracing is not None and tracing.mine)
 
 
 def _of_the_recording(status: Status) -> tuple[str, str] | None:
-    """What of a recording is damaged or missing stays in sight."""
+    """Damage or gaps of a recording."""
     return (safe(status.text), "warn") if status.state == "replay" and status.text else None
 
 
 def greeting(before: Session | None, hello: Hello, now: float) -> Notice | None:
-    """What is to be said when a program greets that was there before, or another one in its place."""
+    """The message after a reconnect, to the same session or another one."""
     if before is None:
         return None
     if before.id == hello.session:
-        return Notice("connected again to the same session", "good", now)
+        return Notice("reconnected to the same session", "good", now)
     was = f"{before.name or before.program} (pid {before.pid})"
-    text = f"this is another session: {hello.name or hello.program} (pid {hello.pid}); before it was {was}"
+    text = f"connected to another session: {hello.name or hello.program} (pid {hello.pid}); before: {was}"
     return Notice(text, "warn", now)
 
 

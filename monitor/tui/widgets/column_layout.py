@@ -1,4 +1,4 @@
-"""Which columns a width has room for, and how wide each is. Columns go by priority; nothing wraps. Pure.
+"""Chooses columns by priority and sets their widths. Nothing wraps. Pure.
 
 Which columns there are depends on the width only; how wide the texts are depends on what they say, too, so that none
 is cut beside a column with blanks to spare.
@@ -22,7 +22,7 @@ ESSENTIAL = 2  # columns up to this priority may squeeze the texts; others come 
 def lay_out(
     columns: Sequence[Column[Any]], cells: int, sorted_by: str = "", needs: Mapping[str, int] | None = None
 ) -> list[tuple[Column[Any], int]]:
-    """The columns that fit, in their order, with their widths. The one that is sorted by is always among them.
+    """The columns that fit, in their order, with their widths; always including the sort column.
 
     `needs`: by key the cells of the longest text of a column, where that is known.
     """
@@ -58,14 +58,14 @@ def _preferred(column: Column[Any]) -> int:
 
 
 def _smallest(column: Column[Any]) -> int:
-    """Figures keep their width, words have it at least; text may shrink to 60 %."""
+    """The minimal width: figures and words keep theirs, text may shrink to 60 %."""
     if column.right or column.key in FIXED:
         return column.width
     return max(int(_preferred(column) * 0.6), 8)
 
 
 def _grow(columns: Sequence[Column[Any]], widths: dict[str, int], left: int, goals: dict[str, int]) -> int:
-    """Gives cells evenly to the columns that are below their goal; returns what is left."""
+    """Distributes cells evenly among columns below their goal; returns the rest."""
     while left > 0:
         hungry = [column for column in columns if widths[column.key] < goals[column.key]]
         if not hungry:

@@ -1,4 +1,4 @@
-"""A view of lines, of which only those are painted that changed: what the table and the page have in common."""
+"""The base of table and page: a scrollable view of lines that repaints only those that changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class DiffView(ScrollView):
-    """Remembers what each line of the screen was painted from. Its owner calls `sync` when that may have changed."""
+    """Remembers what each screen line was painted from. The owner calls `sync` after changes."""
 
     DEFAULT_CSS = """
     DiffView { height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
@@ -25,36 +25,36 @@ class DiffView(ScrollView):
         self._painted: dict[int, object] = {}
 
     def sync(self) -> None:
-        """Looks at the lines in sight and repaints those that changed."""
+        """Repaints the visible lines that changed."""
         width = self.cells_wide
         for y in range(self.size.height):
             if self._painted.get(y) != self._signature(y):
                 self.refresh(Region(0, y, width, 1))
 
     def repaint(self, palette: Palette) -> None:
-        """Paints everything again in other colours."""
+        """Repaints everything with another palette."""
         self.palette = palette
         self._painted.clear()
         self.refresh()
 
     @property
     def cells_wide(self) -> int:
-        """What is left of the width beside the scrollbar, whether it shows or not: nothing jumps when it comes."""
+        """The width without the scrollbar, which is always reserved so that nothing jumps."""
         return self.scrollable_content_region.width
 
     def on_resize(self) -> None:
-        """Another size shows other lines."""
+        """Repaints everything."""
         self._painted.clear()
         self.virtual_size = self._whole_size()
         self.refresh()
 
     def _whole_size(self) -> Size:
-        """The size of all lines, in sight or not."""
+        """The size of all lines, visible or not."""
         return Size(self.cells_wide, self._line_count())
 
     def _line_count(self) -> int:
         raise NotImplementedError
 
     def _signature(self, y: int) -> object:
-        """Everything that can be seen of a line of the screen."""
+        """Everything that determines how a screen line looks."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The filter: typed below the table, which it narrows as one types. A bad one says so and changes nothing."""
+"""The filter below a table, applied while typing. An invalid filter shows an error and changes nothing."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 class FilterInput(Input):
-    """Where it is typed."""
+    """The text field of the filter."""
 
     BINDINGS: ClassVar[list[Any]] = bindings("filter")
 
     def action_done(self) -> None:
-        """Keeps the filter and goes back to the table."""
+        """Keeps the filter and returns to the table."""
         self.post_message(FilterBar.Closed(keep=True))
 
     def action_clear(self) -> None:
-        """Clears the filter."""
+        """Clears the filter and returns to the table."""
         self.post_message(FilterBar.Closed(keep=False))
 
 
 class FilterBar(Vertical):
-    """Hidden while there is no filter."""
+    """The filter with its count; hidden while empty."""
 
     DEFAULT_CSS = """
     FilterBar { height: auto; display: none; }
@@ -43,14 +43,14 @@ class FilterBar(Vertical):
     """
 
     class Changed(Message):
-        """Another text was typed."""
+        """Posted when the text has changed."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
     class Closed(Message):
-        """The person has done with it."""
+        """Posted when the user leaves the filter; `keep` is false if it is to be cleared."""
 
         def __init__(self, keep: bool) -> None:
             super().__init__()
@@ -61,7 +61,7 @@ class FilterBar(Vertical):
         self._placeholder = placeholder
 
     def compose(self) -> ComposeResult:
-        """An error above, the text and what it found below."""
+        """Builds the error line, the text field and the count."""
         yield Static("", id="filter-error", markup=False)
         with Horizontal():
             yield Static(" / ", id="filter-sign", markup=False)
@@ -72,27 +72,27 @@ class FilterBar(Vertical):
 
     @property
     def text(self) -> str:
-        """What is typed."""
+        """The text of the filter."""
         return self.query_one(FilterInput).value
 
     def open(self) -> None:
-        """Shows the bar and takes the keys."""
+        """Shows and focuses the filter."""
         self.add_class("-shown")
         self.screen.set_focus(self.query_one(FilterInput))  # at once: the next key may have come already
 
     def clear(self) -> None:
-        """Empties and hides it."""
+        """Empties and hides the filter."""
         self.query_one(FilterInput).value = ""
         self.remove_class("-shown")
         self.remove_class("-bad")
 
     def say(self, found: str, error: str = "") -> None:
-        """What was found, and what is wrong with the filter."""
+        """Shows the count, and an error if the filter is invalid."""
         self.query_one("#filter-found", Static).update(found)
         self.set_class(bool(error), "-bad")
         self.query_one("#filter-error", Static).update(" ✗ " + error if error else "")
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Passes on what is typed."""
+        """Posts the text."""
         event.stop()
         self.post_message(self.Changed(event.value))

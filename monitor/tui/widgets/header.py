@@ -1,4 +1,4 @@
-"""The header: three lines that are always there. Pure; every figure keeps its place and its width."""
+"""The header: three lines that are always there, each figure at a fixed place. Pure."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Situation:
 
 
 def header(store: Store, situation: Situation, cells: int) -> list[tuple[Part, ...]]:
-    """The three lines."""
+    """Builds the three lines."""
     wide = cells >= WIDE
     who, connection = _who(store, wide), _connection(store, situation)
     figures = _figures(store, wide)
@@ -73,7 +73,7 @@ def _cells(parts: Sequence[Part]) -> int:
 
 
 def _take(alerts: list[Part], room: int) -> tuple[tuple[Part, ...], list[Part]]:
-    """As many as there is room for, and the rest."""
+    """Splits alerts into those that fit and the rest."""
     taken: list[Part] = []
     while alerts and _cells(taken) + width(alerts[0][0]) + 2 <= room:
         taken += [alerts[0], ("  ", "text")]
@@ -114,7 +114,7 @@ def _connection(store: Store, situation: Situation) -> tuple[Part, ...]:
 
 
 def _worst(series: Sequence[Series]) -> list[float]:
-    """The worst of several loops at each of the newest moments."""
+    """The maximum over several loops for each of the newest moments."""
     longest = [one.last(64) for one in series]
     number = max(map(len, longest), default=0)
     padded = [[0.0] * (number - len(one)) + one for one in longest]
@@ -122,7 +122,7 @@ def _worst(series: Sequence[Series]) -> list[float]:
 
 
 def _health(store: Store, slow: float, cells: int, wide: bool) -> list[Part]:
-    """Lag and utilization of the worst loop; a callback that blocks right now takes the place of the lag."""
+    """Lag and utilization of the worst loop; while a loop is blocked, the block replaces the lag."""
     loops = list(store.loops.values())
     lags, loads = _worst([loop.lags for loop in loops]), _worst([loop.utilizations for loop in loops])
     lag = max((loop.lag for loop in loops if loop.lags.values), default=None)
@@ -147,7 +147,7 @@ def _health(store: Store, slow: float, cells: int, wide: bool) -> list[Part]:
 
 
 def _spark_cells(cells: int, wide: bool) -> int:
-    """What is left for each of the two sparklines."""
+    """The width of each of the two sparklines."""
     if wide:
         return min(max((cells - 98) // 2, 10), 40)
     return max(11 - max(80 - cells, 0) // 2, 0)
@@ -156,7 +156,7 @@ def _spark_cells(cells: int, wide: bool) -> int:
 def _coloured(
     values: Sequence[float], cells: int, share: Callable[[float], float], style: Callable[[float], str]
 ) -> list[Part]:
-    """A sparkline, each cell in the style of its value; neighbours of one style are one part."""
+    """A sparkline with each cell in the style of its value; neighbours of one style are merged."""
     shown = values[-cells:] if cells else []
     parts: list[Part] = [(" " * (cells - len(shown)), "text")]
     for value in shown:
@@ -206,7 +206,7 @@ def _sum(numbers: Sequence[int | None]) -> int | None:
 
 
 def _alerts(store: Store, situation: Situation, wide: bool) -> list[Part]:
-    """What was lost, what is still to come, what costs extra. Never silent; the worst first."""
+    """What was lost, is still loading, or costs extra; the worst first."""
     probe = store.probe
     alerts: list[Part] = []
     if situation.recording is not None:
@@ -232,7 +232,7 @@ def _alerts(store: Store, situation: Situation, wide: bool) -> list[Part]:
     if situation.origins:
         alerts.append((f"origins on ({situation.origins} frames)" if wide else "origins on", "warn"))
     if situation.keeps_locals:
-        alerts.append(("locals of failures are kept" if wide else "locals on", "warn"))
+        alerts.append(("locals of failures kept" if wide else "locals on", "warn"))
     if wide and probe.unnamed:
         alerts.append((f"{fmt.count(probe.unnamed)} ends without a name", "dim"))
     if probe.viewers > 1:

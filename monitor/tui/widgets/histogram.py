@@ -1,4 +1,4 @@
-"""Histograms by powers of two: percentiles estimated from the buckets, and a chart of a few lines. Pure."""
+"""Histograms by powers of two: a chart of a few lines, with percentiles estimated from the buckets. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PERCENTILES = (0.5, 0.9, 0.99)
 
 
 def bounds(bucket: int) -> tuple[float, float]:
-    """Of a bucket, in seconds: bucket n holds [2^(n-1), 2^n) µs, bucket 0 what is below 1 µs."""
+    """The range of a bucket in seconds: bucket n holds [2^(n-1), 2^n) µs, bucket 0 anything below 1 µs."""
     return (0.0 if bucket == 0 else 2.0 ** (bucket - 1) * 1e-6, 2.0**bucket * 1e-6)
 
 
 def percentile(counts: Sequence[int], share: float, longest: float | None = None) -> float | None:
-    """The duration that `share` of the counts stay below, by straight lines within a bucket."""
+    """Estimates a percentile by linear interpolation within its bucket."""
     total = sum(counts)
     if total == 0:
         return None
@@ -38,12 +38,12 @@ def percentile(counts: Sequence[int], share: float, longest: float | None = None
 def chart(
     title: str, counts: Sequence[int] | None, cells: int, longest: float | None = None, rows: int = 4
 ) -> list[Line]:
-    """A titled chart with its percentiles, `cells` wide: one column or more a bucket, a scale below."""
+    """A titled chart with percentiles, `cells` wide: at least one column per bucket, with a scale below."""
     if counts is None:
-        return _nothing(title, "not collected yet", rows)
+        return _nothing(title, "no data yet", rows)
     total = sum(counts)
     if total == 0:
-        return _nothing(title, "nothing was counted yet", rows)
+        return _nothing(title, "no data yet", rows)
     used = [number for number, count in enumerate(counts) if count]
     top = min(longest or bounds(used[-1])[1], bounds(used[-1])[1])
     first, last = max(used[0] - 1, 0), min(used[-1] + 1, len(counts) - 1)
@@ -58,12 +58,12 @@ def chart(
 
 
 def _nothing(title: str, why: str, rows: int) -> list[Line]:
-    """As high as a chart, so that nothing jumps when there is something."""
+    """An empty chart of the same height, so that nothing jumps when data comes."""
     return [line((title, "heading")), line((why, "dim")), *[BLANK] * (rows + 1)]
 
 
 def _bars(shown: Sequence[int], each: int, rows: int) -> list[Line]:
-    """From the top row down; anything counted shows at least the lowest block."""
+    """The bars from the top row down; a non-empty bucket shows at least the lowest block."""
     most = max(shown)
     heights = [0 if not count else max(round(count / most * rows * 8), 1) for count in shown]
     lines = []
@@ -78,7 +78,7 @@ def _bars(shown: Sequence[int], each: int, rows: int) -> list[Line]:
 
 
 def _scale(first: int, number: int, each: int) -> Line:
-    """Where the buckets begin, as many labels as fit without touching."""
+    """Labels for the lower bounds of buckets, as many as fit."""
     text = ""
     for offset in range(number):
         place = offset * each
@@ -89,7 +89,7 @@ def _scale(first: int, number: int, each: int) -> Line:
 
 
 def _short(seconds: float) -> str:
-    """A round figure for the scale: `16ms` for 16.384 ms."""
+    """A rounded label: `16ms` for 16.384 ms."""
     if seconds < 0.9e-3:
         return f"{seconds * 1e6:.0f}µs" if seconds else "0"
     return f"{seconds * 1e3:.0f}ms" if seconds < 0.9 else f"{seconds:.0f}s"

@@ -1,4 +1,4 @@
-"""A few lines at a fixed place, painted only where they changed: header, tabs, banner, footer."""
+"""A few lines at a fixed place, repainted only on change: header, tabs, banner, footer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Lines(Widget):
-    """Shows what it is told. `spots` of a line are (from cell, to cell, action): what a click on it does."""
+    """Paints the given lines. `spots` of a line are (from cell, to cell, action) for clicks."""
 
     def __init__(self, palette: Palette, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -28,7 +28,7 @@ class Lines(Widget):
         self._actions: list[Sequence[str | None]] = []
 
     def show(self, lines: Sequence[tuple[Part, ...]], actions: Sequence[Sequence[str | None]] = ()) -> None:
-        """Shows these lines. `actions` has for each line the action of each of its parts."""
+        """Sets the lines. `actions` holds for each line the action of each part."""
         before, self._lines = self._lines, list(lines)
         self._actions = list(actions)
         for y in range(max(len(before), len(self._lines))):
@@ -36,12 +36,12 @@ class Lines(Widget):
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def repaint(self, palette: Palette) -> None:
-        """Paints everything again in other colours."""
+        """Repaints everything with another palette."""
         self.palette = palette
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """One line."""
+        """Renders one line."""
         parts = self._lines[y] if y < len(self._lines) else ()
         return to_strip(parts, self.size.width, self.palette)
 

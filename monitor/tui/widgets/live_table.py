@@ -1,4 +1,4 @@
-"""A table over rows that live elsewhere. It draws only the lines in sight and repaints only those that changed.
+"""A table over rows that live elsewhere. It renders visible lines only and repaints only those that changed.
 
 Textual's DataTable costs 42 ms a repaint and seconds for churn; this one costs the lines on the screen. The cursor is
 a key, never a row number: where rows move, it stays on its row, and its row stays on its line of the screen. Until
@@ -37,28 +37,28 @@ GUTTER = 1  # where the cursor is marked, so that it is seen without colour
 
 
 class RowSource(Protocol):
-    """What a table shows. `cells` are (text, style name); texts need not be cleaned or cut."""
+    """The rows of a table. `cells` are (text, style name); texts may be unclean and too long."""
 
     columns: Sequence[Column[Any]]
     sort_key: str
     descending: bool
 
     def __len__(self) -> int:
-        """How many rows."""
+        """The number of rows."""
 
     def key(self, index: int) -> Hashable:
-        """What a row is called, whatever its place."""
+        """The key of a row, which stays the same when rows move."""
 
     def index(self, key: Hashable) -> int | None:
-        """The place of a key, or None when it is gone."""
+        """The index of a key, or None if the row has gone."""
 
     def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
-        """What the row shows now."""
+        """The current texts and styles of a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Signature:
-    """Everything that can be seen of a line."""
+    """Everything that determines how a line looks."""
 
     cells: tuple[Part, ...]
     widths: tuple[int, ...]
@@ -66,19 +66,19 @@ class _Signature:
 
 
 class LiveTable(DiffView, can_focus=True):
-    """The table. Its owner sorts the source and then calls `rows_moved`, and calls `sync` after every tick."""
+    """The table widget. The owner calls `rows_moved` after sorting, and `sync` after every tick."""
 
     BINDINGS: ClassVar[list[Any]] = bindings("table")
 
     class Opened(Message):
-        """Enter, or a double click, on a row."""
+        """Posted on Enter or a double click."""
 
         def __init__(self, key: Hashable) -> None:
             super().__init__()
             self.key = key
 
     class SortWanted(Message):
-        """A click on a column title, or a key: sort by this one; the same again turns the order round."""
+        """Posted to sort by a column; `turn` reverses the current order."""
 
         def __init__(self, column: Column[Any], turn: bool) -> None:
             super().__init__()
@@ -86,7 +86,7 @@ class LiveTable(DiffView, can_focus=True):
             self.turn = turn
 
     class CursorMoved(Message):
-        """The person moved the cursor."""
+        """Posted when the user moves the cursor."""
 
     def __init__(self, source: RowSource, palette: Palette, *, empty: str = "", id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(palette, id=id)
@@ -103,7 +103,7 @@ class LiveTable(DiffView, can_focus=True):
     # What the owner calls
 
     def show(self, source: RowSource) -> None:
-        """Shows other rows; the cursor goes to their top."""
+        """Shows other rows, with the cursor at the top."""
         self.source = source
         self.cursor_key, self._cursor_index = None, 0
         self._needs.clear()
@@ -111,7 +111,7 @@ class LiveTable(DiffView, can_focus=True):
         self.rows_moved()
 
     def rows_moved(self) -> None:
-        """The source has sorted its rows, or has others."""
+        """Follows the rows after they were sorted or replaced."""
         before = self._cursor_index
         number = len(self.source)
         if self.cursor_key is None:
@@ -132,7 +132,7 @@ class LiveTable(DiffView, can_focus=True):
         self.sync()
 
     def sync(self) -> None:
-        """Looks at the lines in sight and repaints those that changed."""
+        """Repaints the visible lines that changed."""
         self._cells.clear()
         super().sync()
 
@@ -143,7 +143,7 @@ class LiveTable(DiffView, can_focus=True):
             self._move_to(place)
 
     def repaint(self, palette: Palette) -> None:
-        """Paints everything again in other colours."""
+        """Repaints everything with another palette."""
         self._strips.clear()
         super().repaint(palette)
 
@@ -151,21 +151,21 @@ class LiveTable(DiffView, can_focus=True):
 
     @property
     def rows_in_sight(self) -> int:
-        """How many rows fit."""
+        """The number of rows that fit."""
         return max(self.size.height - 1, 0)
 
     @property
     def current(self) -> Hashable:
-        """The key of the row under the cursor, or None."""
+        """The key of the selected row, or None."""
         return self.source.key(self._cursor_index) if self._cursor_index < len(self.source) else None
 
     def keys_in_sight(self) -> list[Hashable]:
-        """The keys of the rows on the screen."""
+        """The keys of the visible rows."""
         top = round(self.scroll_y)
         return [self.source.key(row) for row in range(top, min(top + self.rows_in_sight, len(self.source)))]
 
     def layout_now(self) -> list[tuple[Column[Any], int]]:
-        """The columns that are shown, and their widths."""
+        """The visible columns with their widths."""
         wanted = (tuple(self.source.columns), self.cells_wide, self.source.sort_key, tuple(self._needs.values()))
         if wanted != self._layout_for:
             self._layout_for = wanted
@@ -176,7 +176,7 @@ class LiveTable(DiffView, can_focus=True):
         return self._layout
 
     def _measure(self) -> None:
-        """Looks how long the texts of the rows in sight are."""
+        """Notes the longest text of each column among the visible rows."""
         columns = [column for column in self.source.columns if not column.right]
         top = round(self.scroll_y)
         for row in range(top, min(top + (self.rows_in_sight or MOST_MEASURED), len(self.source))):
@@ -188,7 +188,7 @@ class LiveTable(DiffView, can_focus=True):
     # Painting
 
     def render_line(self, y: int) -> Strip:
-        """One line of the screen."""
+        """Renders the titles or one row."""
         signature = self._painted[y] = self._signature(y)
         if isinstance(signature, _Signature):
             strip = self._strips.get(signature)
@@ -269,50 +269,50 @@ class LiveTable(DiffView, can_focus=True):
         self.post_message(self.CursorMoved())
 
     def action_up(self) -> None:
-        """One row up."""
+        """Moves the cursor one row up."""
         self._move_to(self._cursor_index - 1)
 
     def action_down(self) -> None:
-        """One row down."""
+        """Moves the cursor one row down."""
         self._move_to(self._cursor_index + 1)
 
     def action_page_up(self) -> None:
-        """One screen up."""
+        """Moves the cursor one screen up."""
         self._move_to(self._cursor_index - max(self.rows_in_sight - 1, 1))
 
     def action_page_down(self) -> None:
-        """One screen down."""
+        """Moves the cursor one screen down."""
         self._move_to(self._cursor_index + max(self.rows_in_sight - 1, 1))
 
     def action_first(self) -> None:
-        """To the top; the cursor belongs to it from now on."""
+        """Moves the cursor to the top row, and keeps it there when rows are sorted."""
         self._move_to(0)
         self.cursor_key = None
 
     def action_last(self) -> None:
-        """To the last row."""
+        """Moves the cursor to the last row."""
         self._move_to(len(self.source) - 1)
 
     def action_open(self) -> None:
-        """Opens the row under the cursor."""
+        """Opens the selected row."""
         if self.current is not None or len(self.source):
             self.post_message(self.Opened(self.current))
 
     def action_sort_by(self, step: int) -> None:
-        """Sorts by the column beside the one that it is sorted by."""
+        """Sorts by the next or previous column."""
         able = [column for column in self.source.columns if column.sort is not None]
         keys = [column.key for column in able]
         here = keys.index(self.source.sort_key) if self.source.sort_key in keys else -step
         self.post_message(self.SortWanted(able[(here + step) % len(able)], turn=False))
 
     def action_reverse(self) -> None:
-        """Turns the order round."""
+        """Reverses the sort order."""
         for column in self.source.columns:
             if column.key == self.source.sort_key:
                 self.post_message(self.SortWanted(column, turn=True))
 
     def on_click(self, event: events.Click) -> None:
-        """A title sorts, a row is chosen, a row twice is opened."""
+        """Sorts by a clicked title, selects a clicked row, opens it on a double click."""
         if event.y > 0:
             row = round(self.scroll_y) + event.y - 1
             if row < len(self.source):

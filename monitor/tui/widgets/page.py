@@ -1,4 +1,4 @@
-"""A page of lines that is rebuilt at every tick: only lines that changed are painted, and the cursor stays put.
+"""A page of lines that is built again at every tick; the cursor stays on its target.
 
 The cursor goes from one line with a target to the next; between them, and past the last, the page scrolls.
 """
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 class Page(DiffView, can_focus=True):
-    """Lines to read. `follow` keeps the end in sight until the person scrolls up."""
+    """A scrollable page. With `follow` it keeps the end in sight until the user scrolls up."""
 
     BINDINGS: ClassVar[list[Any]] = bindings("page")
 
     class Opened(Message):
-        """Enter, or a click, on a line with a target."""
+        """Posted on Enter or a click on a line with a target."""
 
         def __init__(self, target: Hashable) -> None:
             super().__init__()
@@ -43,7 +43,7 @@ class Page(DiffView, can_focus=True):
         self._cursor: int | None = None
 
     def show(self, lines: Sequence[Line]) -> None:
-        """Shows these lines; the cursor stays on its target."""
+        """Sets the lines; the cursor stays on its target."""
         self.lines = lines
         if self.target is not None:
             near = self._cursor if self._cursor is not None else 0
@@ -60,12 +60,12 @@ class Page(DiffView, can_focus=True):
         self.sync()
 
     def _place_thumb(self) -> None:
-        """A scrollbar that comes only now has not been told where the page stands."""
+        """Sets the position of a scrollbar that has just appeared."""
         if self.show_vertical_scrollbar:
             self.vertical_scrollbar.position = self.scroll_y
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Scrolled up, a page stops following its end; scrolled down to it, it follows again."""
+        """Stops following the end when scrolled up, and resumes at the end."""
         super().watch_scroll_y(old_value, new_value)
         if self._sticky:
             self.follow = round(new_value) >= len(self.lines) - self.size.height
@@ -78,7 +78,7 @@ class Page(DiffView, can_focus=True):
         return (self.lines[row] if row < len(self.lines) else BLANK, row == self._cursor)
 
     def render_line(self, y: int) -> Strip:
-        """One line of the screen; what can be opened has a mark before it."""
+        """Renders one line, with a mark if it can be opened."""
         line, chosen = self._painted[y] = self._signature(y)
         mark = ("▌" if chosen else "›" if line.target is not None else " ", "accent")
         return to_strip((mark, *line.parts), self.cells_wide, self.palette, self.palette.cursor if chosen else None)
@@ -92,7 +92,7 @@ class Page(DiffView, can_focus=True):
         self.sync()
 
     def _step(self, by: int) -> None:
-        """To the next line with a target, if it is in sight or nearly; else the page moves by a line."""
+        """Moves to the next line with a target if it is near, else scrolls by a line."""
         top, height = round(self.scroll_y), self.size.height
         start = self._cursor if self._cursor is not None and top <= self._cursor < top + height else None
         place = start + by if start is not None else (top if by > 0 else top + height - 1)
@@ -107,27 +107,27 @@ class Page(DiffView, can_focus=True):
         self._scroll(by)
 
     def action_up(self) -> None:
-        """To the line before that can be opened, or a line up."""
+        """Moves to the previous line that can be opened, or scrolls up."""
         self._step(-1)
 
     def action_down(self) -> None:
-        """To the next line that can be opened, or a line down."""
+        """Moves to the next line that can be opened, or scrolls down."""
         self._step(1)
 
     def action_page_up(self) -> None:
-        """One screen up."""
+        """Scrolls one screen up."""
         self._scroll(-max(self.size.height - 1, 1))
 
     def action_page_down(self) -> None:
-        """One screen down."""
+        """Scrolls one screen down."""
         self._scroll(max(self.size.height - 1, 1))
 
     def action_first(self) -> None:
-        """To the top."""
+        """Scrolls to the top."""
         self._scroll(-len(self.lines))
 
     def action_last(self) -> None:
-        """To the end."""
+        """Scrolls to the end."""
         self._scroll(len(self.lines))
 
     def action_open(self) -> None:
@@ -136,7 +136,7 @@ class Page(DiffView, can_focus=True):
             self.post_message(self.Opened(self.target))
 
     def on_click(self, event: events.Click) -> None:
-        """Chooses a line that can be opened; a second click opens it."""
+        """Selects a line that can be opened; a second click opens it."""
         row = round(self.scroll_y) + event.y
         if row < len(self.lines) and self.lines[row].target is not None:
             self._cursor, self.target = row, self.lines[row].target

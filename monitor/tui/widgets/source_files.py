@@ -1,4 +1,4 @@
-"""Reads a source file that a watched program names. The name is not ours, so nothing of it is believed.
+"""Reads source files that a watched program names. The name is untrusted.
 
 Only a regular file is opened, without waiting for anything, and what was opened is looked at again; files of the kernel
 (/proc, /sys, /dev) are left alone, since reading one may wait, or take what it shows from others. Whoever is root sees
@@ -18,7 +18,7 @@ OF_THE_KERNEL = ("/proc/", "/sys/", "/dev/")
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """The lines of a file, or why there are none, and when it was changed (Unix time)."""
+    """The lines of a file, or why there are none, and its modification time (Unix time)."""
 
     lines: tuple[str, ...] | str
     changed: float = 0.0
@@ -26,7 +26,7 @@ class SourceFile:
 
 
 def read_source(path: str, owner: int | None = None, known: SourceFile | None = None) -> SourceFile:
-    """Reads a file; `known` comes back if it is that still. Never raises.
+    """Reads a file; returns `known` if it is unchanged. Never raises.
 
     `owner`: the user id of the program, where the system vouches for it. What root reads of the program of another user
     is what belongs to that user or what everybody may read.
@@ -34,7 +34,7 @@ def read_source(path: str, owner: int | None = None, known: SourceFile | None = 
     try:
         number = _open(path)
     except PermissionError:
-        return SourceFile("may not be read by you")
+        return SourceFile("is not readable by you")
     except (OSError, ValueError):
         return SourceFile("is not on this machine")
     if isinstance(number, str):
@@ -56,7 +56,7 @@ def read_source(path: str, owner: int | None = None, known: SourceFile | None = 
 
 
 def _open(path: str) -> int | str:
-    """A descriptor of a regular file, or why there is none: a device is not opened at all, a pipe is not waited for."""
+    """Opens a regular file, or returns why not. Never opens a device or waits for a pipe."""
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
     if not hasattr(os, "O_PATH"):
         return os.open(path, flags) if stat.S_ISREG(os.stat(path).st_mode) else "is not a regular file"  # noqa: PTH116
@@ -75,21 +75,21 @@ def _refused(number: int, path: str, facts: os.stat_result, owner: int | None) -
     if not stat.S_ISREG(facts.st_mode):
         return "is not a regular file"
     if facts.st_size > MOST_BYTES:
-        return "is too big to be read here"
+        return "is too large to show"
     if os.geteuid() != 0 or owner == 0 or facts.st_uid == owner:
         return ""
     if not facts.st_mode & stat.S_IROTH or not _searchable(_real(number, path)):
-        return "is not shown to root: the owner of the program might not be allowed to read it"
+        return "is not shown to root: the program's owner may not be allowed to read it"
     return ""
 
 
 def _searchable(path: str) -> bool:
-    """Whether everybody may go to a file. Its own bits are another question."""
+    """Whether everybody may traverse the folders of a file."""
     return all(os.stat(folder).st_mode & stat.S_IXOTH for folder in PurePosixPath(path).parents)  # noqa: PTH116
 
 
 def _real(number: int, path: str) -> str:
-    """Where an open file is, links resolved."""
+    """The path of an open file with links resolved."""
     try:
         return os.readlink(f"/proc/self/fd/{number}")  # noqa: PTH115
     except OSError:
@@ -97,7 +97,7 @@ def _real(number: int, path: str) -> str:
 
 
 def _read(number: int, size: int) -> bytes:
-    """As much as the file had when it was opened: it may grow."""
+    """Reads at most the size at opening, since the file may grow."""
     data = b""
     while len(data) < size:
         piece = os.read(number, size - len(data))

@@ -1,4 +1,4 @@
-"""Lines of source as they are on this machine. What is not here is said, never guessed."""
+"""Source lines as they are on this machine. If a file is missing, the reason is shown instead."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ READING = SourceFile("is being read …")
 
 
 class Sources:
-    """The files that were looked at. They are read in a thread of its own, which may hang where a disk does."""
+    """A cache of source files, read in a separate thread because a disk may hang."""
 
     def __init__(self, came: Callable[[], None] = lambda: None, owner: Callable[[], int | None] = lambda: None) -> None:
-        """`came` is called in the thread when there is something new to show; `owner` is that of the program."""
+        """`came` is called in that thread after a file was read; `owner` returns the user id of the program."""
         self._came, self._owner = came, owner
         self._files: dict[str, SourceFile] = {}
         self._looked: dict[str, float] = {}
@@ -33,15 +33,15 @@ class Sources:
 
     @property
     def reading(self) -> bool:
-        """Whether something is asked for that has not come."""
+        """Whether a file is being read."""
         return bool(self._asked)
 
     def lines(self, path: str) -> tuple[str, ...] | str:
-        """The lines of a file as they are known by now, or why there are none."""
+        """The lines of a file as far as it has been read, or why there are none."""
         if path.startswith("<"):
             return "has no source file"
         if not path.startswith("/") and ":" not in path[:3]:
-            return "its path is not known"
+            return "has an unknown path"
         if path not in self._asked and time.monotonic() - self._looked.get(path, float("-inf")) > FRESH:
             self._ask(path)
         return self._files.get(path, READING).lines
@@ -67,24 +67,24 @@ class Sources:
                 self._came()
 
     def changed_after(self, path: str, when: float) -> bool:
-        """Whether the file is newer than what runs, so that its line numbers may be others."""
+        """Whether a file is newer than `when`, so that its line numbers may not match."""
         known = self._files.get(path)
         return known is not None and known.changed > when
 
     def one(self, path: str, number: int) -> str | None:
-        """One line without its indentation, or None."""
+        """One line without indentation, or None."""
         lines = self.lines(path)
         if isinstance(lines, str) or not 0 < number <= len(lines):
             return None
         return lines[number - 1].strip()
 
     def around(self, path: str, number: int, before: int = 3, after: int = 3) -> list[Line]:
-        """The lines around a line, the line itself marked; or one that says why not."""
+        """The lines around a line, which is marked; or one line with the reason why not."""
         lines = self.lines(path)
         if isinstance(lines, str):
             return [line((f"    (source: {path} {lines})", "dim"))]
         if not 0 < number <= len(lines):
-            return [line((f"    (source: {path} has only {len(lines)} lines; it has changed)", "dim"))]
+            return [line((f"    (source: {path} has only {len(lines)} lines; it was changed)", "dim"))]
         first, last = max(number - before, 1), min(number + after, len(lines))
         shown = [lines[place - 1].expandtabs(4).rstrip() for place in range(first, last + 1)]
         while len(shown) > number - first + 1 and not shown[-1]:

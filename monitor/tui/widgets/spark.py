@@ -1,4 +1,4 @@
-"""Small charts in one line of text. Pure."""
+"""Charts in one line of text. Pure."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def level(share: float) -> int:
-    """0..7 of a share of 0..1."""
+    """The block height, 0 to 7, for a share of 0 to 1."""
     return min(max(int(share * 8), 0), 7)
 
 
 def lag_share(seconds: float) -> float:
-    """Lag by its logarithm, 1 ms to 1 s, so that the same height always means the same lag."""
+    """The lag on a fixed logarithmic scale from 1 ms to 1 s, so that heights are comparable."""
     if seconds <= 0.001:
         return 0.0
     return min(math.log10(seconds * 1000) / 3, 1.0)
 
 
 def line(shares: Sequence[float], cells: int) -> str:
-    """The newest shares as blocks, the newest at the right; cells without a value are empty."""
+    """The newest shares as blocks, right-aligned."""
     shown = shares[-cells:] if cells > 0 else []
     return "".join(BLOCKS[level(share)] for share in shown).rjust(cells)
 
 
 def bar(share: float, cells: int) -> str:
-    """A horizontal bar with eighths of a cell; anything above nothing shows at least one eighth."""
+    """A horizontal bar in eighths of a cell; a share above 0 shows at least one eighth."""
     eighths = round(min(max(share, 0.0), 1.0) * cells * 8)
     if share > 0 and eighths == 0:
         eighths = 1

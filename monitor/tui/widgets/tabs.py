@@ -1,4 +1,4 @@
-"""The line of tabs: the main screens with how much is on them, as long or as short as there is room. Pure."""
+"""The line of tabs: the main screens with their counts, shortened to fit. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Tab:
 
 
 def texts(tabs: Sequence[Tab], chosen: str, cells: int) -> list[str]:
-    """What each tab says, in the longest form that fits; the chosen one keeps its title and count longest."""
+    """The texts of all tabs in the longest form that fits; the current one is shortened last."""
     found: list[str] = []
     for form in _FORMS:
         found = [form(number, tab, tab.mode == chosen) for number, tab in enumerate(tabs, 1)]
@@ -30,7 +30,7 @@ def texts(tabs: Sequence[Tab], chosen: str, cells: int) -> list[str]:
 
 
 def named(tabs: Sequence[Tab], chosen: str, cells: int) -> bool:
-    """Whether there is room for the titles: a line of numbers alone tells nobody what is there."""
+    """Whether the titles fit: numbers alone would say nothing."""
     return sum(len(_bare(number, tab, tab.mode == chosen)) for number, tab in enumerate(tabs, 1)) <= cells
 
 

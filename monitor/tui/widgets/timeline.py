@@ -1,4 +1,4 @@
-"""The timeline of a recording: where it stands, what happened where. A click goes there."""
+"""The timeline of a recording: position and markers. A click seeks."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 KINDS = {"failed": ("✗", "bad"), "slow": ("▲", "warn"), "burst": ("✚", "accent"), "memory": ("◆", "good")}
 """Sign and style of a marker, the worst first: where several share a cell, that one is seen."""
 
-WORDS = {"failed": "failures", "slow": "slow callbacks", "burst": "task bursts", "memory": "looks at memory"}
+WORDS = {"failed": "failures", "slow": "slow callbacks", "burst": "task bursts", "memory": "memory snapshots"}
 LATELY = 3.0
 """Cells or seconds, whichever is more, for which the last marker is named."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A marker: seconds since the start, kind, what happened."""
+    """A marker: seconds since the start, kind and text."""
 
     at: float
     kind: str
@@ -37,7 +37,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Playing:
-    """How it stands with a recording."""
+    """The state of a replay."""
 
     start: float  # Unix time
     duration: float
@@ -49,7 +49,7 @@ class Playing:
 
 
 def offset(seconds: float) -> str:
-    """`4:03.2`, `1:04:03.2`: always as exact, so that it does not jump."""
+    """Formats as `4:03.2` or `1:04:03.2`, always with one decimal so that it does not jump."""
     minutes, rest = divmod(max(seconds, 0.0), 60)
     whole = int(rest * 10) / 10
     hours, minutes = divmod(int(minutes), 60)
@@ -57,7 +57,7 @@ def offset(seconds: float) -> str:
 
 
 def lines(state: Playing, cells: int) -> list[tuple[Part, ...]]:
-    """The bar with its markers, and below it what it says."""
+    """Builds the bar with markers, and the line of text below it."""
     where = _where(state)
     room = max(cells - sum(width(text) for text, _ in where) - 2, 0)
     return [_bar(state, cells), spread(where, crop(_what(state, cells), room), cells)]
@@ -113,10 +113,10 @@ def _where(state: Playing) -> tuple[Part, ...]:
 
 
 def _what(state: Playing, cells: int) -> tuple[Part, ...]:
-    """A gap; else the marker that was passed last, if that was lately; else what the signs mean."""
+    """A gap, or the marker that was just passed, or the legend."""
     gap = next((gap for gap in state.gaps if gap[0] < state.position < gap[1]), None)
     if gap is not None:
-        return ((f"╌ {fmt.duration(gap[1] - gap[0])} were not recorded ", "warn"),)
+        return ((f"╌ {fmt.duration(gap[1] - gap[0])} not recorded ", "warn"),)
     number = bisect_right(state.marks, state.position + 1e-4, key=lambda mark: mark.at) - 1
     if number >= 0:
         mark = state.marks[number]
@@ -135,18 +135,18 @@ def _what(state: Playing, cells: int) -> tuple[Part, ...]:
 
 
 class Timeline(Lines):
-    """The two lines, docked above the footer."""
+    """The two lines of the timeline, above the footer."""
 
     DEFAULT_CSS = "Timeline { height: 2; width: 100%; background: $background; }"
 
     class Sought(Message):
-        """A click on the bar: the share of the recording to go to."""
+        """Posted on a click: the share of the recording to seek to."""
 
         def __init__(self, share: float) -> None:
             super().__init__()
             self.share = share
 
     async def on_click(self, event: events.Click) -> None:
-        """Goes to where the mouse is."""
+        """Posts the clicked position."""
         if event.y == 0:
             self.post_message(self.Sought(min(max((event.x - 1) / max(self.size.width - 3, 1), 0.0), 1.0)))

@@ -217,7 +217,7 @@ async def test_what_was_given_up_is_closed_when_it_comes() -> None:
     async with connecting() as screen:
         await opening(screen)
         await screen.press("escape")
-        assert "given up" in screen.text()
+        assert "cancelled" in screen.text()
         screen.home.let_go.set()
         await screen.settled(lambda: screen.home.closed == [311])
         assert screen.app.is_running

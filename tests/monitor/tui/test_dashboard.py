@@ -414,7 +414,7 @@ async def test_local_names_are_kept_after_a_question_until_they_are_switched_off
     async with running(size=(100, 40), fed=with_locals()) as driver:
         driver.app.open_task(99)
         await driver.press("up")
-        assert "L keeps those of what fails from now on" in driver.text()
+        assert "press L to keep those of failing tasks" in driver.text()
         await driver.press("L")
         assert isinstance(driver.app.screen, ConfirmScreen)
         assert "masked" in driver.text()
@@ -423,7 +423,7 @@ async def test_local_names_are_kept_after_a_question_until_they_are_switched_off
         await driver.press("L", "y")
         assert driver.source.watched["locals"] is True
         assert "locals on" in driver.text()
-        assert "they are of what fails from now on" in driver.text()
+        assert "they are kept for tasks that fail from now on" in driver.text()
         driver.source.watched.clear()
         await driver.tick(*with_locals()[:1])  # the connection was lost: what was wanted is told again
         assert driver.source.watched["locals"] is True
@@ -436,8 +436,8 @@ async def test_local_names_are_kept_after_a_question_until_they_are_switched_off
     ("fed", "said"),
     [
         (everything(), "this probe does not allow control"),
-        (with_locals(locals=True), "the program itself keeps them"),
-        ([hello(capabilities=["read-only"]), *everything()[1:]], "how a task fails is not seen from outside"),
+        (with_locals(locals=True), "was started with local variables kept"),
+        ([hello(capabilities=["read-only"]), *everything()[1:]], "failures of tasks are not visible"),
     ],
 )
 async def test_where_local_names_can_not_be_switched_that_is_said(fed: list[frames.Frame], said: str) -> None:
@@ -473,7 +473,7 @@ async def test_cancel_without_the_capability_or_the_connection() -> None:
     async with running() as driver:
         driver.source.deaf = True
         await driver.press("c", "y")
-        await driver.until(lambda: "the connection is down" in driver.text())
+        await driver.until(lambda: "not connected to the program" in driver.text())
 
 
 # What happens to the program
@@ -487,7 +487,7 @@ async def test_a_lost_connection_keeps_the_last_state_and_comes_back() -> None:
         assert "worker-3" in driver.text()
         driver.source.status = Status("connected", "", driver.clock.now)
         await driver.tick(hello(at=80), static(), tick(90))
-        assert "connected again to the same session" in driver.text()
+        assert "reconnected to the same session" in driver.text()
         assert "worker-3" in driver.text()
         assert driver.source.watched["window"], "what is looked at is said again"
 
@@ -499,8 +499,8 @@ async def test_another_session_is_not_mixed_with_the_one_before() -> None:
         await driver.tick(
             hello(session="session-2", pid=77), frames.Static(loops=[LoopStaticRow(1, "uvloop", 1, "Main")])
         )
-        assert "this is another session: shop (pid 77)" in driver.text()
-        assert "was of another session" in driver.text()
+        assert "connected to another session: shop (pid 77)" in driver.text()
+        assert "belongs to another session" in driver.text()
         assert not driver.app.paused
         await driver.press("escape")
         assert "worker-3" not in driver.text()
@@ -511,7 +511,7 @@ async def test_the_program_ends_under_run() -> None:
     async with running(program=program) as driver:
         program.running, program.exit_status = False, 3
         await driver.tick()
-        assert "the program ended with status 3" in driver.text()
+        assert "the program exited with status 3" in driver.text()
         assert "worker-3" in driver.text()
         await driver.pilot.press("q")
         await driver.until(lambda: not driver.app.is_running)
@@ -666,7 +666,7 @@ async def test_a_loop_that_was_blocked_before_is_named_everywhere() -> None:
         await driver.press("enter")
         await driver.tick(blocked(32, 6.0, at_least=True, running=17, stack=[8, 14]), seconds=1.1)
         text = driver.text()
-        assert "blocks the loop now, for at least 6.00s  since before looptop watched, in handle()  task 17" in text
+        assert "blocks the loop now, for at least 6.00s  since before looptop attached, in handle()  task 17" in text
         assert "Stack while it blocks" in text and "now, outermost first" in text
         end = frames.Event(
             seq=100, at=START + 70_000_000, kind="slow_callback", loop=1, duration=6_100_000, at_least=True, task=17,

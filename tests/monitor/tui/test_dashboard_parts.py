@@ -193,12 +193,12 @@ def test_source_is_read_bounded_and_only_from_files(tmp_path: Path) -> None:
     link = tmp_path / "link.py"
     link.symlink_to("/proc/self/environ")
     for path, why in (
-        (str(fifo), "not a regular file"), ("/dev/zero", "not a regular file"), (str(big), "too big"),
+        (str(fifo), "not a regular file"), ("/dev/zero", "not a regular file"), (str(big), "too large"),
         (str(socket_path), "not a regular file"), (str(tmp_path), "not a regular file"),
         ("/proc/kmsg", "not a source file"), ("/proc/self/../self/cmdline", "not a source file"),
         (str(link), "not a source file"), ("/sys/kernel/uevent_seqnum", "not a source file"),
-        (str(tmp_path / "none.py"), "not on this machine"), ("<string>", "no source"), ("relative.py", "not known"),
-        ("/\0", "not on this machine"), ("", "not known"),
+        (str(tmp_path / "none.py"), "not on this machine"), ("<string>", "no source"), ("relative.py", "unknown path"),
+        ("/\0", "not on this machine"), ("", "unknown path"),
     ):  # fmt: skip
         assert why in known(sources, path), path
         assert why in str(sources.around(path, 1)[0].parts[0][0])
@@ -272,9 +272,9 @@ def test_output_keeps_colours_and_nothing_else() -> None:
 
 
 def test_how_a_program_ended() -> None:
-    assert status_words(0) == "ended well (status 0)"
-    assert status_words(3) == "ended with status 3"
-    assert status_words(-9) == "was ended by signal 9"
+    assert status_words(0) == "exited with status 0"
+    assert status_words(3) == "exited with status 3"
+    assert status_words(-9) == "was killed by signal 9"
     assert status_words(None) == "ended"
 
 

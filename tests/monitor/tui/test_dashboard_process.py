@@ -155,7 +155,7 @@ def test_what_escapes_is_one_line_and_a_file(where: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(("status", "expected"), [(3, 3), (-15, 143), (0, 0)])
 def test_the_status_of_the_program_is_passed_on(status: int, expected: int) -> None:
     terminal = Terminal("ended", str(status))
-    terminal.until(b"its last state stays")
+    terminal.until(b"showing its last state")
     os.write(terminal.master, b"q")
     assert terminal.end() == expected
 
@@ -214,6 +214,6 @@ def test_without_a_shell_nothing_is_stopped() -> None:
     terminal = Terminal()
     terminal.until(b"worker-3")
     os.write(terminal.master, b"\x1a")
-    terminal.until(b"there is no shell")
+    terminal.until(b"no shell with job control")
     os.write(terminal.master, b"q")
     assert terminal.end() == 0

@@ -128,11 +128,11 @@ async def test_a_connection_that_breaks_leaves_no_question_open() -> None:
 async def test_an_older_probe_and_a_deaf_one_say_so() -> None:
     async with running() as driver:
         await driver.press("5", "s")
-        assert "can not be asked to trace" in driver.text()
+        assert "cannot trace its memory" in driver.text()
     async with running(fed=able()) as driver:
         driver.source.deaf = True
         await driver.press("5", "t")
-        assert "nobody is there to ask" in driver.text()
+        assert "not connected to the program" in driver.text()
 
 
 async def test_the_page_of_a_line_asks_who_runs_there_and_opens_a_task() -> None:

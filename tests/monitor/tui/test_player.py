@@ -140,11 +140,11 @@ async def test_what_can_not_be_asked_of_a_recording_says_so() -> None:
     async with replaying() as driver:
         await driver.tick(seconds=2)
         await driver.press("r")
-        assert "this is a recording already" in driver.text()
+        assert "already watching a recording" in driver.text()
         await driver.press("c")
-        assert "nothing in it can be cancelled" in driver.text()
+        assert "not available in a recording" in driver.text()
         await driver.press("5", "s")
-        assert "nobody is there to be asked" in driver.text()
+        assert "not available in a recording" in driver.text()
 
 
 # Memory in a recording

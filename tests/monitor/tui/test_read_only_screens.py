@@ -37,7 +37,7 @@ async def test_tasks_have_no_figures_and_the_banner_says_why() -> None:
         await driver.tick(seconds=3)
         text = driver.text()
         assert "○ read-only" in text
-        assert f"{WHY}; times and counts are not known" in text
+        assert f"{WHY}; times and counts are not available" in text
         row = next(line for line in driver.screen() if "second" in line.partition("waiting")[0] and "waiting" in line)
         assert "0" not in row.partition("waiting")[2].replace("app.py", "")
         assert row.count("–") >= 6
@@ -58,10 +58,10 @@ async def test_the_page_of_a_task_claims_nothing() -> None:
         await driver.pilot.pause()
         await driver.tick(seconds=9)
         text = driver.text()
-        assert "not seen from outside" in text
+        assert "not visible from outside" in text
         assert "waiting for" not in text
         assert "≥" not in text
-        assert "nobody sees that from outside" in text
+        assert "not visible from outside" in text
 
 
 async def test_what_needs_a_probe_says_so() -> None:
@@ -69,10 +69,10 @@ async def test_what_needs_a_probe_says_so() -> None:
         for mode in ("slow", "memory", "profile"):
             await driver.app.action_show(mode)
             await driver.tick()
-            await driver.until(lambda: "Not known: this program is read from outside" in driver.text())
+            await driver.until(lambda: "Not available: this program is read from outside" in driver.text())
         await driver.app.action_show("tasks")
         await driver.press("c")
-        await driver.until(lambda: "nothing is in the program that could cancel" in driver.text())
+        await driver.until(lambda: "cancelling a task needs a probe" in driver.text())
 
 
 async def test_ends_are_told_without_how() -> None:
@@ -92,5 +92,5 @@ async def test_nothing_is_said_to_be_right() -> None:
     async with running((140, 40), fed=outside()) as driver:
         await driver.press("7")
         await driver.tick(seconds=9)
-        assert "Not known: this program is read from outside." in driver.text()
-        assert "Nothing is found to be wrong" not in driver.text()
+        assert "Not available: this program is read from outside." in driver.text()
+        assert "No known problem pattern detected" not in driver.text()

@@ -40,7 +40,7 @@ def _make_private(path: str) -> None:
         os.mkdir(path, 0o700)
     found = os.lstat(path)
     if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
-        raise OSError("not owned by this user")
+        raise OSError("not a directory of this user")
     if found.st_mode & 0o077:
         raise OSError("it is open to others; only a directory of mode 0700 is used")
     if not os.access(path, os.W_OK | os.X_OK):

@@ -27,6 +27,7 @@ MODES = {
     "no probe": ("plain", ""),
     "no viewer, C": ("born", ""),
     "one viewer, C": ("watched", ""),
+    "one viewer and step ring, C": ("traced", ""),
     "no viewer, Python": ("born", "1"),
     "one viewer, Python": ("watched", "1"),
 }
@@ -116,7 +117,9 @@ def _hook(mode: str) -> Any:
     sampler = Sampler(loops, tables, Events(Journal(1000), tables, Clock()))
     sampler._sweep_due = float("inf")
     loops.install()
-    if mode == "watched":
+    if mode in ("watched", "traced"):
+        if mode == "traced":
+            install.native_state.trace_start(4 << 20)
         sampler.start_counting()
         loops.watch()
         return sampler.look

@@ -32,6 +32,7 @@ from .serving.endpoints import Openings
 from .serving.facts import Facts
 from .serving.server import Server
 from .serving.task_control import TaskControl
+from .trace.ring import StepRing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +69,7 @@ class Probe:
         self.hush = Hush(self._threads)
         self.counting = Counting(self.registry, self.loops, self.sampler, self.watchdog, self.events, self.unawaited)
         self.history = History(self.loops, self.sampler, self.clock.unix)
+        self.ring = StepRing(settings.trace, tables, self.clock)
         self.tasks = TaskControl(settings, self.sampler)
         self.server = Server(self)
         self.demand = Demand(settings, self.server.viewers, self.watchdog)
@@ -144,6 +146,7 @@ class Probe:
         self._alive = False
         for part in (
             self.history.stop,
+            self.ring.stop,
             self._stop_counting,
             self.hush.end,
             self.registry.remove_all,
@@ -168,6 +171,7 @@ class Probe:
         self._alive = False
         install.state.watching = False
         self.history.stop()
+        self.ring.stop()
         self.hush.end()
         self.flames.forked()
         self.registry.remove_all()
@@ -185,11 +189,17 @@ class Probe:
             demand.apply()
             self.counting.attend(bool(demand.sessions()))
             self.counting.start()
+            self.ring.start()
             self.flames.adapt(*demand.flames())
             if demand.always_on:
                 self.history.start()
         else:
+            self.ring.stop()
             self._stop_counting()
+        if demand.wants_steps():
+            self.ring.begin_trace()
+        else:
+            self.ring.end_trace()
         if not demand.wants_findings():
             self.signs.stop()
         self.memory.viewers_changed(viewer.session for viewer in self.server.viewers)

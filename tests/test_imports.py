@@ -24,12 +24,14 @@ ALLOWED = {
     "probes.inspection": "probes.base probes.hooks probes.sampling",
     "probes.memory": "probes.base probes.sampling",
     "probes.history": "probes.base probes.hooks probes.sampling",
+    "probes.trace": "probes.base probes.hooks probes.sampling",
     "probes.serving": (
-        "probes.base probes.flame probes.hooks probes.sampling probes.inspection probes.memory probes.history"
+        "probes.base probes.flame probes.hooks probes.sampling probes.inspection probes.memory probes.history "
+        "probes.trace"
     ),
     "probes.probe": (
         "probes.base probes.flame probes.hooks probes.sampling probes.inspection probes.memory probes.history "
-        "probes.serving"
+        "probes.trace probes.serving"
     ),
     "probes.start": "probes.base probes.probe",
     "probes": "probes.decorators probes.probe probes.start",
@@ -54,7 +56,7 @@ ALLOWED = {
         "probes.base monitor.errors monitor.formatting monitor.guard monitor.parsing monitor.protocol "
         "monitor.store monitor.transport monitor.attach monitor.sources"
     ),
-    "monitor.trace": "monitor.store",
+    "monitor.trace": "monitor.protocol monitor.store monitor.recording",
     "monitor.fleet": "monitor.transport monitor.attach",
     "monitor.metrics": "monitor.errors monitor.store monitor.transport monitor.sources monitor.fleet",
     "monitor.tui.base": "monitor.formatting monitor.protocol monitor.store monitor.sources",
@@ -78,7 +80,7 @@ ALLOWED = {
     "monitor.plain": (
         "probes.base monitor.errors monitor.formatting monitor.terminal monitor.check monitor.guard "
         "monitor.protocol monitor.store monitor.transport monitor.findings monitor.attach monitor.recording "
-        "monitor.findings.rules monitor.samples"
+        "monitor.trace monitor.findings.rules monitor.samples"
     ),
     "monitor.tui.pages": (
         "monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base "
@@ -97,7 +99,8 @@ ALLOWED = {
     "monitor.cli": (
         "monitor.errors monitor.formatting monitor.terminal monitor.check monitor.guard monitor.parsing "
         "monitor.store monitor.transport monitor.findings monitor.attach monitor.sources monitor.recording "
-        "monitor.fleet monitor.metrics monitor.tui.base monitor.findings.rules monitor.samples monitor.plain monitor.tui"
+        "monitor.trace monitor.fleet monitor.metrics monitor.tui.base monitor.findings.rules monitor.samples "
+        "monitor.plain monitor.tui"
     ),
     "monitor.__main__": "monitor.cli",
 }

@@ -235,6 +235,25 @@ class ExceptionFacts(msgspec.Struct, frozen=True):
             raise ValueError("too many local names")
 
 
+class Places(msgspec.Struct, frozen=True):
+    """Sites that the events of a step ring refer to by number, from `from_` on."""
+
+    from_: Int = msgspec.field(name="from")
+    items: list[Int]
+
+
+class Steps(Frame, frozen=True, kw_only=True, tag="steps"):
+    """A piece of the step ring: the events in binary form (docs/protocol.md), and what they refer to."""
+
+    offset: Microseconds
+    from_: Int = msgspec.field(name="from")
+    to: Int
+    lost: Int = 0
+    undescribed: Int = 0
+    places: Places | None = None
+    events: bytes = b""
+
+
 class Event(Frame, frozen=True, kw_only=True, tag="event"):
     """Something that happened once; which fields are set depends on `kind`."""
 
@@ -297,7 +316,7 @@ class Error(Frame, frozen=True, kw_only=True, tag="error"):
     message: str
 
 
-_decoder = msgspec.json.Decoder(Hello | Static | Tick | Event | Reply | Challenge | Error)
+_decoder = msgspec.json.Decoder(Hello | Static | Tick | Steps | Event | Reply | Challenge | Error)
 _envelope = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -331,7 +350,7 @@ def _check_protocol_of(line: bytes) -> None:
     _check_version(protocol)
 
 
-_KNOWN = {"hello", "static", "tick", "event", "reply", "challenge", "error"}
+_KNOWN = {"hello", "static", "tick", "steps", "event", "reply", "challenge", "error"}
 
 
 def check_protocol(frame: Hello | Challenge) -> None:

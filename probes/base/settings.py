@@ -40,6 +40,7 @@ SETTINGS = (
         "whether viewers may cancel tasks, trace memory, see local names, and detach the probe",
     ),
     Setting("locals", False, "yes/no", "keep the local names of what fails, with what looks like a secret masked"),
+    Setting("trace", 4.0, "MiB", "memory for the newest steps and who woke them (hooks in C only); 0 for none"),
     Setting("skip", "", "paths, comma", "more files that are never a creation site, by a part of their path"),
     Setting(
         "history",
@@ -67,6 +68,7 @@ class Settings:
     ended: int
     control: bool
     locals: bool
+    trace: float
     skip: str
     history: bool
     expect: float
@@ -122,6 +124,7 @@ _WORDS = {"1": True, "yes": True, "true": True, "on": True, "0": False, "no": Fa
 
 def _bounded(settings: Settings) -> Settings:
     settings.slow = max(settings.slow, 0.01)
+    settings.trace = min(settings.trace, 1024.0)
     settings.ended = min(max(settings.ended, 1), 100_000)
     return settings
 

@@ -104,6 +104,8 @@ HANDLE_SLOTS = {
 """The slots that the `call_soon` hook fills in; if asyncio's Handle has others, the hook is not installed."""
 
 _native, _why = _learn()
+native_state = _native
+"""The state of the hooks in C; None where the hooks in Python are used."""
 HOOKS = "C" if _native is not None else f"pure Python ({_why})"
 """The backend in use, and the reason if it is not C; shown to users."""
 NATIVE = _native is not None

@@ -146,6 +146,7 @@ class LoopClock:
         "busy",
         "followed",  # True: asyncio's own code runs it, and its stop will be noticed
         "nested",  # time of eager first steps inside the step that runs
+        "number",  # of the loop: its id
         "started",  # start of the callback that runs now, or 0.0
         "steps",
     )
@@ -153,6 +154,7 @@ class LoopClock:
     busy: float
     followed: bool
     nested: float
+    number: int
     started: float
     steps: int
 
@@ -205,7 +207,7 @@ class LoopRecord(LoopClock):
 
     def __init__(self, loop: Loop, id: int, kind: str, clocked: bool) -> None:  # noqa: A002
         self.ref = weakref.ref(loop)
-        self.id = id
+        self.id = self.number = id
         self.kind = kind
         self.clocked = clocked
         self.cpu_before: float | None = None

@@ -73,6 +73,10 @@ class Demand:
         watches = [session.watch for session in self.sessions()]
         return max((watch.flame for watch in watches), default=0), any(watch.flame_wait for watch in watches)
 
+    def wants_steps(self) -> bool:
+        """Whether a viewer traces steps."""
+        return any(session.watch.steps is not None for session in self.sessions())
+
     def follow_details(self, record_of: Callable[[int | None], TaskRecord | None]) -> None:
         """Keeps a histogram for each task that a viewer has open, and drops it when the last one closes it."""
         wanted: dict[int, TaskRecord] = {}

@@ -25,6 +25,8 @@ def of(probe: Host) -> dict[str, Any]:
     capabilities += probe.memory.capabilities
     if probe.demand.always_on:
         capabilities.append("history")
+    if probe.ring.available:
+        capabilities.append("steps")
     return {
         "type": "hello",
         "protocol": protocol.PROTOCOL,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..sampling.rows import Clock
     from ..sampling.sampler import Sampler
     from ..sampling.watchdog import Watchdog
+    from ..trace.ring import StepRing
     from .demand import Demand
     from .endpoints import Openings
     from .facts import Facts
@@ -37,6 +38,7 @@ class Host(Protocol):
     memory: Memory
     signs: Signs
     watchdog: Watchdog
+    ring: StepRing
     tasks: TaskControl
     facts: Facts
     flames: Flames

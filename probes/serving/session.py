@@ -18,6 +18,7 @@ from ..hooks import loops
 from ..hooks.records import task_name
 from ..inspection import detail
 from ..sampling import rows
+from ..trace.ring import Reader
 from . import task_query
 from .encoder import PIECE, Encoder
 from .flame_rows import FlameRows
@@ -80,6 +81,7 @@ class Session:
         self.told_tracing = False
         self.flame = FlameRows(self.watch)
         self._signs_told = 0
+        self._steps: Reader | None = None
 
     # Input
 
@@ -91,6 +93,9 @@ class Session:
             self.watch.update(frame)
             self.watching = True
             self._probe.viewers_changed()
+            if "steps" in frame:
+                past = self.watch.steps == "past"
+                self._steps = Reader(self._probe.ring, past) if self.watch.steps is not None else None
             if before != (True, self.watch.filter, self.watch.rows):
                 self._begin()
             return []
@@ -155,11 +160,14 @@ class Session:
             return self._next_past()
         if self._backlog:
             return self._encoder.lines([self._rows(self._take_backlog())])
+        if self._steps is not None and self._steps.pending():
+            return self._encoder.lines(self._new_steps())
         return b""
 
     def wants_output(self) -> bool:
         """Whether there is something that does not wait for the next tick."""
-        return bool(self._replies or (self.watching and (self._backlog or self._past is not None)))
+        more = self._steps is not None and self._steps.pending()
+        return bool(self._replies or (self.watching and (self._backlog or self._past is not None or more)))
 
     def _next_past(self) -> bytes:
         """Figures of one thing from the time before, a frame at a time: the program gets its turn in between."""
@@ -168,6 +176,10 @@ class Session:
             self._past = None
             return b""
         return protocol.encode(frame)
+
+    def _new_steps(self) -> list[dict[str, Any]]:
+        frame = None if self._steps is None else self._steps.frame()
+        return [] if frame is None else [frame]
 
     def _take_backlog(self) -> list[TaskRecord]:
         backlog = self._backlog
@@ -222,7 +234,7 @@ class Session:
         self._events_cost = len(events)
         share = STREAM / self.watch.rate
         self._over = min(max(self._over + len(out) + len(events) - share, 0.0), share)
-        return out + events
+        return out + events + self._encoder.lines(self._new_steps())
 
     def _rows(self, records: list[TaskRecord]) -> dict[str, Any]:
         """A tick with the rows of some tasks; task facts that the viewer lacks are in its `static`."""

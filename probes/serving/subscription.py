@@ -34,6 +34,7 @@ class Watch:
         self.flame = 0
         self.flame_wait = False
         self.history = False
+        self.steps: str | None = None
 
     def update(self, frame: dict[str, Any]) -> None:
         """Applies the fields of a frame. Raises BadRequestError and changes nothing if one is invalid."""
@@ -79,6 +80,13 @@ def _first(frame: dict[str, Any], name: str) -> dict[str, Any]:
     return first
 
 
+def _steps(frame: dict[str, Any], name: str) -> str | None:
+    steps = frame[name]
+    if steps is not None and steps not in ("now", "past"):
+        raise BadRequestError(f'{name}: "now", "past" or null')
+    return None if steps is None else str(steps)
+
+
 _FIELDS: dict[str, Callable[[dict[str, Any], str], Any]] = {
     "rate": lambda frame, name: float(number(frame, name, 0.1, 20)),
     "slow": lambda frame, name: number(frame, name, 10_000, 3600_000_000) * 1e-6,
@@ -95,4 +103,5 @@ _FIELDS: dict[str, Callable[[dict[str, Any], str], Any]] = {
     "flame": _flame,
     "flame_wait": flag,
     "history": flag,
+    "steps": _steps,
 }

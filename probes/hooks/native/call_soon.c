@@ -90,6 +90,7 @@ PyObject *call_soon(PyObject *op, PyObject *const *args, size_t nargsf, PyObject
     State *state = hook->state;
     Py_ssize_t count = NARGS(nargsf);
     PyObject *context, *handle, *arguments, *result;
+    double moment;
     if (UNLIKELY(count == 3 && is_cancelled(state, args[1], args[2]) &&
                  note_cancel(state, args[0], args[1], args[2]) < 0))
         return NULL;
@@ -119,7 +120,9 @@ PyObject *call_soon(PyObject *op, PyObject *const *args, size_t nargsf, PyObject
     SLOT(handle, state, REPR) = Py_None;
     Py_INCREF(Py_None);
     SLOT(handle, state, SOURCE) = Py_None;
-    *(double *)((char *)handle + state->ready_offset) = now();
+    *(double *)((char *)handle + state->ready_offset) = moment = now();
+    if (state->ring != NULL)
+        trace_ready(state, args[0], args[1], count, WAKER(handle, state), moment);
     result = append_to_ready(state, args[0], handle);
     if (UNLIKELY(result == NULL)) {
         Py_DECREF(handle);
@@ -136,6 +139,7 @@ typedef struct {
     State *state;
     PyObject *callback, *arguments, *loop;
     double ready;
+    Waker waker;
 } Step;
 
 static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names) {
@@ -156,11 +160,14 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
     clock = (LoopClock *)clock_object;
     clock->nested = 0.0; /* of a step that was not timed */
     clock->callback = callback;
+    if (state->ring != NULL)
+        trace_begin(state, clock, callback, NULL, TRACE_STEP_SOON, &self->waker);
     clock->started = started = now();
     result = call_with(callback, self->arguments);
     elapsed = now() - started;
     clock->started = 0.0;
     clock->busy += elapsed;
+    clock->traced = NULL;
     if (result != NULL && account_step(state, clock_object, callback, self->ready, started, elapsed) < 0) {
         if (state->watching ? swallow(state, "run") < 0 : (PyErr_Clear(), 0))
             Py_CLEAR(result);
@@ -240,6 +247,9 @@ PyObject *foreign_call_soon(PyObject *op, PyObject *const *args, size_t nargsf, 
     step->loop = args[0];
     step->arguments = tuple_of(args + 2, count - 2);
     step->ready = now();
+    step->waker = (Waker){0, 0};
+    if (state->ring != NULL)
+        trace_ready(state, args[0], args[1], count, &step->waker, step->ready);
     PyObject_GC_Track((PyObject *)step);
     if (step->arguments == NULL) {
         Py_DECREF((PyObject *)step);

@@ -2,7 +2,7 @@
 #include "hot.h"
 
 /* The kind of file (sites.USER is 0) that a code object comes from, -1 with an error. Asked once for each code. */
-static int kind_of(State *state, PyObject *code) {
+int kind_of(State *state, PyObject *code) {
     Kind *kind = &state->kinds[((uintptr_t)code >> 5) % KINDS];
     PyObject *answer, *old;
     long number;
@@ -159,6 +159,8 @@ static int register_task(State *state, PyObject *loop, PyObject *task, PyObject 
             goto out;
     }
     result = state->closed ? 0 : records_put(state->records, record);
+    if (state->ring != NULL && result == 0)
+        trace_born(state, fields, coro);
 out:
     Py_DECREF(record);
     return result;

@@ -9,6 +9,7 @@
  * step.c         the hook of Handle._run: steps and ends of tasks
  * reraise.c      an exception of a callback, raised again in asyncio's own code
  * flame.c        samples of what the threads of loops run, read without the GIL
+ * trace.c       the step ring: what ran, when it had become ready, who made it ready
  * module.c       the state, its attributes, and learning where asyncio keeps what
  *
  * The stable ABI of 3.11: one file for every CPython from there on. Six functions are used beyond it, which every
@@ -39,6 +40,9 @@ BEYOND int PyContext_Enter(PyObject *context);
 BEYOND int PyContext_Exit(PyObject *context);
 BEYOND PyTypeObject PyContext_Type;
 BEYOND PyTypeObject PyMethod_Type;
+/* For the step ring only, which does without where one is missing. */
+BEYOND PyObject *PyMethod_Function(PyObject *method);
+BEYOND PyTypeObject PyCoro_Type, PyFrame_Type, PyFunction_Type;
 
 typedef PyObject *(*vectorcall)(PyObject *, PyObject *const *, size_t, PyObject *);
 #define OFFSET_FLAG ((size_t)1 << (8 * sizeof(size_t) - 1))
@@ -71,12 +75,20 @@ typedef struct {
     int32_t lasti;
     int32_t site;
     unsigned char outcome, dirty, eager, predates_probe;
+    uint32_t idle_since; /* the end of its last step by the clock of the step ring; 0: none */
 } Fields;
 
 extern Py_ssize_t fields_offset; /* of Fields in a record */
 extern Py_ssize_t referent_offset; /* of the pointer to the task in a weak reference */
 #define FIELDS(record) ((Fields *)((char *)(record) + fields_offset))
 #define REFERENT(record) (*(PyObject **)((char *)(record) + referent_offset))
+
+/* What made something ready: a kind of trace.c, and the id of a task or 0. */
+typedef struct {
+    uint32_t task, kind;
+} Waker;
+
+typedef struct Ring Ring;
 
 /* The part of a LoopRecord that every callback touches. */
 typedef struct {
@@ -85,6 +97,12 @@ typedef struct {
     int64_t steps;
     char followed; /* asyncio's own code runs the loop, and says when it stops */
     PyObject *callback; /* borrowed, and only read by flame.c: that of `started`, which is set after it */
+    /* For the step ring: */
+    char how, woke; /* what kind of handle runs now; whether it has made something ready */
+    Waker waker; /* of what runs now */
+    PyObject *traced, *handle; /* that run now, borrowed; NULL: none, or the ring is off */
+    int64_t running; /* the id of the task that runs now; 0: not looked up yet; -1: none */
+    int64_t number; /* of the loop */
 } LoopClock;
 
 typedef struct {
@@ -160,6 +178,7 @@ typedef struct State {
     int64_t last_id, lost;
     double slow_threshold;
     int origin_depth, named, most_named;
+    Ring *ring; /* NULL: steps are not recorded */
     char watching, closed; /* closed: the probe has left, and the tables stay empty: no collector looks into them */
 } State;
 
@@ -212,7 +231,42 @@ extern PyType_Spec step_spec;
 PyObject *call_soon(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names);
 PyObject *foreign_call_soon(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names);
 
+/* trace.c */
+enum {
+    TRACE_MARK, TRACE_STEP_TASK, TRACE_STEP_SELF, TRACE_STEP_BORN, TRACE_STEP_TIMER, TRACE_STEP_SOON,
+    TRACE_STEP_HANDLE, TRACE_STEP_OUTSIDE, TRACE_CALL_TIMER, TRACE_CALL_SOON, TRACE_CALL_HANDLE, TRACE_WAIT,
+    TRACE_BORN, TRACE_END, TRACE_GC
+};
+#define LONG_CALLBACK 50e-6
+#define WAKER(handle, state) ((Waker *)((char *)(handle) + (state)->ready_offset + sizeof(double)))
+void trace_ready(State *state, PyObject *loop, PyObject *callback, Py_ssize_t count, Waker *waker, double at);
+void trace_step(State *state, LoopClock *clock, Fields *fields, double ready, double started, double ended);
+void trace_callback(State *state, LoopClock *clock, PyObject *callback, double ready, double started, double ended);
+void trace_born(State *state, Fields *fields, PyObject *coro);
+void trace_end(State *state, Fields *fields);
+void trace_free(State *state);
+PyObject *trace_start(PyObject *op, PyObject *args);
+PyObject *trace_stop(PyObject *op, PyObject *unused);
+PyObject *trace_detail(PyObject *op, PyObject *on);
+PyObject *trace_mark(PyObject *op, PyObject *unused);
+PyObject *trace_read(PyObject *op, PyObject *args);
+PyObject *trace_places(PyObject *op, PyObject *number);
+PyObject *trace_stats(PyObject *op, PyObject *unused);
+PyObject *trace_gc(PyObject *op, PyObject *args);
+
+/* What runs now, for whoever it makes ready. */
+static inline void trace_begin(State *state, LoopClock *clock, PyObject *callback, PyObject *handle, int how,
+                               const Waker *waker) {
+    clock->traced = callback;
+    clock->handle = handle;
+    clock->running = 0;
+    clock->woke = 0;
+    clock->how = (char)how;
+    clock->waker = waker == NULL ? (Waker){0, 0} : *waker;
+}
+
 /* create_task.c */
+int kind_of(State *state, PyObject *code);
 PyObject *create_task(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names);
 
 /* flame.c */

@@ -258,6 +258,7 @@ static void state_dealloc(PyObject *op) {
     freefunc release = PyType_GetSlot(type, Py_tp_free);
     PyObject_GC_UnTrack(op);
     forget(self);
+    trace_free(self);
 #define DROP(name) Py_XDECREF((PyObject *)self->name);
     OBJECTS(DROP)
     release(op);
@@ -319,6 +320,14 @@ static PyMethodDef state_methods[] = {
     {"next_id", next_id, METH_NOARGS, "The next id of a task."},
     {"forget_loops", forget_loops, METH_NOARGS, "To be called whenever a loop leaves `loops`."},
     {"start_counting", start_counting, METH_O, "Sets a record to nothing counted yet, from now on."},
+    {"trace_start", trace_start, METH_VARARGS, "Begins to record steps, in so many bytes."},
+    {"trace_stop", trace_stop, METH_NOARGS, "Ends that and forgets them."},
+    {"trace_detail", trace_detail, METH_O, "Whether more waits are described, since a viewer traces."},
+    {"trace_mark", trace_mark, METH_NOARGS, "Where the ring is now."},
+    {"trace_read", trace_read, METH_VARARGS, "Events from a position on."},
+    {"trace_places", trace_places, METH_O, "Code objects and instructions from a number on."},
+    {"trace_stats", trace_stats, METH_NOARGS, "Events written, room for events, waits not described."},
+    {"trace_gc", trace_gc, METH_VARARGS, "For gc.callbacks."},
     {"footprint", footprint, METH_NOARGS, "Bytes of the tables."},
     {NULL},
 };

@@ -286,6 +286,7 @@ static PyMemberDef clock_members[] = {
     {"nested", T_DOUBLE, offsetof(LoopClock, nested), 0, NULL},
     {"steps", T_LONGLONG, offsetof(LoopClock, steps), 0, NULL},
     {"followed", T_BOOL, offsetof(LoopClock, followed), 0, NULL},
+    {"number", T_LONGLONG, offsetof(LoopClock, number), 0, NULL},
     {NULL},
 };
 

@@ -128,6 +128,8 @@ static int finish(State *state, PyObject *record, PyObject *task, double at) {
     Py_INCREF(record); /* the table may have the only reference */
     fields->ended = at;
     fields->outcome = failed ? FAILED : cancelled ? CANCELLED : DONE;
+    if (state->ring != NULL)
+        trace_end(state, fields);
     counts = NULL;
     if (failed || state->named >= state->most_named)
         counts = aggregates_find(state->site_aggregates, fields->code, fields->lasti);
@@ -200,10 +202,14 @@ int account_step(State *state, PyObject *loop, PyObject *callback, double ready,
     }
     if (record == NULL) {
         clock->nested = 0.0;
+        if (state->ring != NULL && step == NO_STEP && (clock->woke || elapsed >= LONG_CALLBACK))
+            trace_callback(state, clock, callback, ready, started, ended);
         return elapsed >= state->slow_threshold ? report_slow(state, loop, callback, NULL, started, elapsed) : 0;
     }
     Py_INCREF(record);
     fields = FIELDS(record);
+    if (state->ring != NULL)
+        trace_step(state, clock, fields, ready, started, ended);
     if (UNLIKELY(elapsed >= state->slow_threshold))
         failed = report_slow(state, loop, callback, record, started, elapsed);
     if (UNLIKELY(clock->nested != 0.0)) {
@@ -272,6 +278,10 @@ PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
     clock = (LoopClock *)clock_object;
     clock->nested = 0.0; /* of a step that was not timed */
     clock->callback = callback;
+    if (state->ring != NULL)
+        trace_begin(state, clock, callback, handle,
+                    type == state->timed_type ? TRACE_STEP_SOON : type == state->timer_type ? TRACE_STEP_TIMER : TRACE_STEP_HANDLE,
+                    type == state->timed_type ? WAKER(handle, state) : NULL);
     clock->started = started = now();
     /* A handle that was made in debug mode runs in asyncio's own `_run`: stacks are kept then, with its frame. */
     if (LIKELY(hook->asyncios && Py_TYPE(context) == &PyContext_Type && SLOT(handle, state, SOURCE) == Py_None)) {
@@ -292,6 +302,7 @@ PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
     elapsed = now() - started;
     clock->started = 0.0;
     clock->busy += elapsed;
+    clock->traced = NULL;
     if (LIKELY(result != NULL)) {
         if (UNLIKELY(account_step(state, clock_object, callback, ready, started, elapsed) < 0)) {
             if (state->watching ? swallow(state, "run") < 0 : (PyErr_Clear(), 0))

@@ -1,0 +1,468 @@
+/* The step ring: what ran, when it had become ready, and who made it ready; the newest events of a process.
+ *
+ * An event is 20 bytes (docs/protocol.md has the layout). Times are quarters of a microsecond of CLOCK_MONOTONIC, of
+ * which an event holds the lower 32 bits; marks hold the rest, so a reader starts at a mark. A wait is described when
+ * it ends, and only if it was long: its task is still suspended there, and the frame that ends it is running. Short
+ * waits are too many to pay for that. Code objects are numbered; names and lines are looked up by whoever asks.
+ */
+#include "hot.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define UNITS 4e6 /* a second */
+#define MARK_EVERY 4096
+#define MARK_AFTER ((uint64_t)1 << 29) /* 134 s, so that 32 bits are unambiguous in between */
+#define LONG_WAIT ((uint32_t)4000) /* 1 ms */
+#define LONGEST_LIMIT ((uint32_t)256000) /* 64 ms */
+/* To describe a wait takes 1 to 2 µs. So many are described in 0.1 s, less than half a percent of a core, and more while
+ * a viewer traces; where that is too few, only longer waits are from then on. */
+#define WINDOW ((uint64_t)400000)
+#define WAITS_A_WINDOW 200
+#define WAITS_TRACED 2000
+#define MOST_CODES 8192
+#define MOST_FRAMES 16
+#define MOST_DEPTH 24
+#define NOT_KNOWN 0x0FFFFFFFu
+#define LONGEST 0x0FFFFFFEu
+
+typedef struct {
+    uint32_t at, ran, queued, task, waker;
+} Event;
+
+typedef struct {
+    PyObject *code;
+    int32_t lasti;
+} Place;
+
+struct Ring {
+    Event *events;
+    uint64_t written, size, marked_at, window_began;
+    int64_t undescribed;
+    double gc_began;
+    uint32_t since_mark, described, most_described, limit, places_used;
+    Place places[MOST_CODES];
+    uint16_t slots[2 * MOST_CODES];
+};
+
+static PyObject *str_cr_await, *str_cr_frame, *str_code, *str_get_coro, *str_when, *str_generation;
+
+static uint64_t units(double at) { return at <= 0.0 ? 0 : (uint64_t)(at * UNITS); }
+
+static uint32_t clipped(uint64_t value) { return value < LONGEST ? (uint32_t)value : LONGEST; }
+
+static void put(Ring *ring, int kind, int loop, uint32_t at, uint32_t ran, uint32_t queued, uint32_t task,
+                uint32_t waker) {
+    Event *event = &ring->events[ring->written++ % ring->size];
+    event->at = at;
+    event->ran = ran | (uint32_t)kind << 28;
+    event->queued = queued | (uint32_t)loop << 28;
+    event->task = task;
+    event->waker = waker;
+}
+
+static void mark(Ring *ring, uint64_t now_units) {
+    ring->since_mark = 0;
+    ring->marked_at = now_units;
+    put(ring, TRACE_MARK, 0, (uint32_t)now_units, 0, 0, (uint32_t)(now_units >> 32), 0);
+}
+
+static void append(Ring *ring, int kind, int loop, uint64_t at, uint32_t ran, uint32_t queued, uint32_t task,
+                   uint32_t waker) {
+    if (UNLIKELY(++ring->since_mark >= MARK_EVERY || at > ring->marked_at + MARK_AFTER))
+        mark(ring, at);
+    put(ring, kind, loop, (uint32_t)at, ran, queued, task, waker);
+}
+
+/* The number of an instruction of a code object; 0 where there are too many. Holds the code object. */
+static uint32_t place_of(Ring *ring, PyObject *code, int lasti) {
+    uint32_t slot, number;
+    if (code == NULL)
+        return 0;
+    slot = (uint32_t)(((uintptr_t)code >> 4) * 31 + (uint32_t)lasti * 7) % (2 * MOST_CODES);
+    while ((number = ring->slots[slot]) != 0) {
+        if (ring->places[number].code == code && ring->places[number].lasti == lasti)
+            return number;
+        slot = (slot + 1) % (2 * MOST_CODES);
+    }
+    if (ring->places_used + 1 >= MOST_CODES)
+        return 0;
+    number = ++ring->places_used;
+    Py_INCREF(code);
+    ring->places[number].code = code;
+    ring->places[number].lasti = lasti;
+    ring->slots[slot] = (uint16_t)number;
+    return number;
+}
+
+static int loop_of(LoopClock *clock) {
+    int64_t number = clock->number;
+    return number > 0 && number < 15 ? (int)number : 15;
+}
+
+/* Who makes something ready now: a kind, and the id of a task or 0. Called for every call_soon. */
+static void find_waker(State *state, PyObject *loop, PyObject *callback, Waker *waker) {
+    LoopClock *clock = (LoopClock *)state->last_record;
+    PyObject *task, *made_ready, *record;
+    waker->task = 0;
+    waker->kind = TRACE_STEP_OUTSIDE;
+    if (UNLIKELY(loop != state->last_loop || clock->traced == NULL))
+        return;
+    if (clock->running == 0) { /* not asked yet since it began to run */
+        clock->running = -1;
+        if (step_of(state, clock->traced, &task) != NO_STEP) {
+            record = records_find(state->records, task);
+            if (record != NULL && REFERENT(record) == task)
+                clock->running = FIELDS(record)->id;
+        }
+    }
+    if (clock->running < 0) {
+        clock->woke = 1;
+        waker->kind = clock->how;
+        return;
+    }
+    waker->task = (uint32_t)clock->running;
+    waker->kind = TRACE_STEP_TASK;
+    if (Py_TYPE(callback) == state->first_step_type && step_of(state, callback, &made_ready) != NO_STEP &&
+        step_of(state, clock->traced, &task) != NO_STEP)
+        waker->kind = made_ready == task ? TRACE_STEP_SELF : TRACE_STEP_BORN;
+}
+
+static PyObject *attribute(PyObject *object, PyObject *name) {
+    PyObject *value = PyObject_GetAttr(object, name);
+    if (value == NULL)
+        PyErr_Clear();
+    return value;
+}
+
+/* Where a suspended task waits: its innermost coroutine, and the innermost that is the user's. */
+static void find_wait(State *state, PyObject *task, uint32_t *innermost, uint32_t *users) {
+    PyObject *coro = PyObject_CallMethodObjArgs(task, str_get_coro, NULL), *found[2] = {NULL, NULL};
+    uint32_t *numbers[2] = {innermost, users};
+    int depth, index;
+    *innermost = *users = 0;
+    if (coro == NULL)
+        PyErr_Clear();
+    for (depth = 0; coro != NULL && depth < MOST_DEPTH; depth++) {
+        PyObject *code, *next;
+        int kind;
+        if (Py_TYPE(coro) != &PyCoro_Type)
+            break;
+        code = attribute(coro, str_cr_code);
+        kind = code == NULL ? -1 : kind_of(state, code);
+        if (kind < 0)
+            PyErr_Clear();
+        Py_XDECREF(code);
+        for (index = 0; index < (kind == 0 ? 2 : 1); index++) {
+            Py_INCREF(coro);
+            Py_XDECREF(found[index]);
+            found[index] = coro;
+        }
+        next = attribute(coro, str_cr_await);
+        Py_DECREF(coro);
+        coro = next;
+    }
+    Py_XDECREF(coro);
+    for (index = 0; index < 2; index++) {
+        PyObject *frame = found[index] == NULL ? NULL : attribute(found[index], str_cr_frame);
+        if (frame != NULL && Py_TYPE(frame) == &PyFrame_Type) {
+            PyObject *code = (PyObject *)PyFrame_GetCode((PyFrameObject *)frame);
+            *numbers[index] = place_of(state->ring, code, PyFrame_GetLasti((PyFrameObject *)frame));
+            Py_DECREF(code);
+        }
+        Py_XDECREF(frame);
+        Py_XDECREF(found[index]);
+    }
+}
+
+/* The line that ends a wait: the innermost of the user's below the loop, else the innermost of all. */
+static uint32_t find_waking_line(State *state) {
+    PyFrameObject *frame = (PyFrameObject *)PyEval_GetFrame();
+    uint32_t innermost = 0, number = 0;
+    int depth;
+    Py_XINCREF((PyObject *)frame);
+    for (depth = 0; frame != NULL && depth < MOST_FRAMES; depth++) {
+        PyObject *code = (PyObject *)PyFrame_GetCode(frame);
+        PyFrameObject *back;
+        int kind = kind_of(state, code);
+        if (kind < 0)
+            PyErr_Clear();
+        if (kind == BOUNDARY || kind == RUNNER || kind < 0) {
+            Py_DECREF(code);
+            break;
+        }
+        if (kind == 0 || depth == 0)
+            number = place_of(state->ring, code, PyFrame_GetLasti(frame));
+        Py_DECREF(code);
+        if (depth == 0)
+            innermost = number;
+        if (kind == 0)
+            break;
+        back = PyFrame_GetBack(frame);
+        Py_DECREF((PyObject *)frame);
+        frame = back;
+        number = 0;
+    }
+    Py_XDECREF((PyObject *)frame);
+    return number != 0 ? number : innermost;
+}
+
+/* A task is made ready that was suspended: if it waited for long, where, and which line ends it. Never raises. */
+static void describe_wait(State *state, PyObject *task, double at) {
+    Ring *ring = state->ring;
+    PyObject *record = records_find(state->records, task);
+    uint64_t moment = units(at);
+    uint32_t since, innermost, users, line, number;
+    int loop;
+    if (record == NULL || REFERENT(record) != task)
+        return;
+    since = FIELDS(record)->idle_since;
+    if (LIKELY(since == 0 || (uint32_t)moment - since < LONG_WAIT))
+        return;
+    if (moment - ring->window_began > WINDOW) {
+        if (ring->described > ring->most_described && ring->limit < LONGEST_LIMIT)
+            ring->limit *= 2;
+        else if (ring->described < ring->most_described / 4 && ring->limit > LONG_WAIT)
+            ring->limit /= 2;
+        ring->window_began = moment;
+        ring->described = 0;
+    }
+    if ((uint32_t)moment - since < ring->limit || ++ring->described > ring->most_described) {
+        ring->undescribed++;
+        return;
+    }
+    number = (uint32_t)FIELDS(record)->id; /* now: what follows may run code of the program's */
+    loop = FIELDS(record)->loop == NULL ? 15 : loop_of((LoopClock *)FIELDS(record)->loop);
+    find_wait(state, task, &innermost, &users);
+    line = find_waking_line(state);
+    if (state->ring == ring)
+        append(ring, TRACE_WAIT, loop, moment, innermost, users, number, line);
+}
+
+/* Something was made ready on a loop, by `call_soon` with `count` arguments, the loop and the callback included. */
+void trace_ready(State *state, PyObject *loop, PyObject *callback, Py_ssize_t count, Waker *waker, double at) {
+    find_waker(state, loop, callback, waker);
+    if (count == 3 && Py_TYPE(callback) == &PyCFunction_Type && PyCFunction_GetFunction(callback) == state->wakeup &&
+        state->wakeup != NULL)
+        describe_wait(state, PyCFunction_GetSelf(callback), at);
+}
+
+/* A step has ended. */
+void trace_step(State *state, LoopClock *clock, Fields *fields, double ready, double started, double ended) {
+    uint64_t from = units(started), until = units(ended);
+    fields->idle_since = (uint32_t)until ? (uint32_t)until : 1;
+    append(state->ring, clock->waker.kind ? clock->waker.kind : TRACE_STEP_OUTSIDE, loop_of(clock), from,
+           clipped(until - from), ready != 0.0 ? clipped(from - units(ready)) : NOT_KNOWN, (uint32_t)fields->id,
+           clock->waker.task);
+}
+
+static uint32_t code_of_callback(State *state, PyObject *callback) {
+    PyObject *function = callback, *code;
+    if (Py_TYPE(callback) == &PyMethod_Type && PyMethod_Function != NULL)
+        function = PyMethod_Function(callback);
+    if (function == NULL || (void *)&PyFunction_Type == NULL || Py_TYPE(function) != &PyFunction_Type)
+        return 0;
+    code = attribute(function, str_code);
+    if (code == NULL)
+        return 0;
+    uint32_t number = place_of(state->ring, code, -1);
+    Py_DECREF(code);
+    return number;
+}
+
+/* When a timer was due; 0.0 where that cannot be. */
+static double due_of(PyObject *handle, double started) {
+    PyObject *value = handle == NULL ? NULL : attribute(handle, str_when);
+    double when = value != NULL && PyFloat_Check(value) ? PyFloat_AsDouble(value) : 0.0;
+    Py_XDECREF(value);
+    return when > started ? started : started - when < 600.0 ? when : 0.0;
+}
+
+/* A plain callback has ended that took long or made something ready. Never raises. */
+void trace_callback(State *state, LoopClock *clock, PyObject *callback, double ready, double started, double ended) {
+    uint64_t from = units(started);
+    int how = clock->how;
+    uint32_t waker = clock->waker.task, number = code_of_callback(state, callback);
+    if (how == TRACE_STEP_TIMER)
+        ready = due_of(clock->handle, started);
+    append(state->ring, how == TRACE_STEP_TIMER ? TRACE_CALL_TIMER : how == TRACE_STEP_SOON ? TRACE_CALL_SOON : TRACE_CALL_HANDLE,
+           loop_of(clock), from, clipped(units(ended) - from), ready != 0.0 ? clipped(from - units(ready)) : NOT_KNOWN,
+           number, waker);
+}
+
+/* A task was made. */
+void trace_born(State *state, Fields *fields, PyObject *coro) {
+    PyObject *code = Py_TYPE(coro) == &PyCoro_Type ? attribute(coro, str_cr_code) : NULL;
+    uint32_t made = place_of(state->ring, fields->code, fields->lasti), name = place_of(state->ring, code, -1);
+    Py_XDECREF(code);
+    append(state->ring, TRACE_BORN, fields->loop == NULL ? 15 : loop_of((LoopClock *)fields->loop), units(fields->born),
+           made, name, (uint32_t)fields->id, (uint32_t)fields->parent);
+}
+
+/* A task has ended. */
+void trace_end(State *state, Fields *fields) {
+    append(state->ring, TRACE_END, fields->loop == NULL ? 15 : loop_of((LoopClock *)fields->loop), units(fields->ended),
+           fields->outcome, 0, (uint32_t)fields->id, 0);
+}
+
+/* Control, from Python */
+
+void trace_free(State *state) {
+    Ring *ring = state->ring;
+    uint32_t index;
+    state->ring = NULL;
+    if (ring == NULL)
+        return;
+    for (index = 1; index <= ring->places_used; index++)
+        Py_DECREF(ring->places[index].code);
+    free(ring->events);
+    free(ring);
+}
+
+static int names_setup(void) {
+    static const struct {
+        PyObject **at;
+        const char *text;
+    } all[] = {
+        {&str_cr_await, "cr_await"}, {&str_cr_frame, "cr_frame"}, {&str_code, "__code__"},
+        {&str_get_coro, "get_coro"}, {&str_when, "_when"},        {&str_generation, "generation"},
+    };
+    size_t index;
+    for (index = 0; index < sizeof(all) / sizeof(all[0]); index++)
+        if (*all[index].at == NULL && (*all[index].at = PyUnicode_InternFromString(all[index].text)) == NULL)
+            return -1;
+    return 0;
+}
+
+/* trace_start(bytes): begins to keep events; False without memory for them, or where it cannot be done here. */
+PyObject *trace_start(PyObject *op, PyObject *args) {
+    State *state = (State *)op;
+    Py_ssize_t bytes;
+    Ring *ring;
+    if (!PyArg_ParseTuple(args, "n", &bytes))
+        return NULL;
+    if ((void *)&PyCoro_Type == NULL || (void *)&PyFrame_Type == NULL)
+        Py_RETURN_FALSE;
+    if (state->ring != NULL)
+        Py_RETURN_TRUE;
+    if (names_setup() < 0)
+        return NULL;
+    ring = calloc(1, sizeof(Ring));
+    if (ring == NULL)
+        Py_RETURN_FALSE;
+    ring->size = (uint64_t)bytes / sizeof(Event) < 2 * MARK_EVERY ? 2 * MARK_EVERY : (uint64_t)bytes / sizeof(Event);
+    ring->events = calloc((size_t)ring->size, sizeof(Event)); /* pages that nothing was written to yet cost nothing */
+    if (ring->events == NULL) {
+        free(ring);
+        Py_RETURN_FALSE;
+    }
+    ring->limit = LONG_WAIT;
+    ring->most_described = WAITS_A_WINDOW;
+    mark(ring, units(now()));
+    state->ring = ring;
+    Py_RETURN_TRUE;
+}
+
+/* trace_stop(): forgets it all. */
+PyObject *trace_stop(PyObject *op, PyObject *unused) {
+    trace_free((State *)op);
+    Py_RETURN_NONE;
+}
+
+/* trace_detail(on): whether a viewer traces, and more waits are described. */
+PyObject *trace_detail(PyObject *op, PyObject *on) {
+    Ring *ring = ((State *)op)->ring;
+    if (ring != NULL) {
+        ring->most_described = on == Py_True ? WAITS_TRACED : WAITS_A_WINDOW;
+        ring->limit = LONG_WAIT;
+    }
+    Py_RETURN_NONE;
+}
+
+/* trace_mark(): where the ring is now, after a mark: a reader that begins here misses nothing that follows. */
+PyObject *trace_mark(PyObject *op, PyObject *unused) {
+    State *state = (State *)op;
+    uint64_t position;
+    if (state->ring == NULL)
+        return PyLong_FromLong(0);
+    position = state->ring->written;
+    mark(state->ring, units(now()));
+    return PyLong_FromUnsignedLongLong(position);
+}
+
+/* trace_read(position, most): (events as bytes, the position of the first, the position to read on from, how many were
+ * overwritten before they were read). */
+PyObject *trace_read(PyObject *op, PyObject *args) {
+    State *state = (State *)op;
+    Ring *ring = state->ring;
+    unsigned long long position, most;
+    uint64_t oldest, count, first;
+    PyObject *bytes;
+    char *into;
+    if (!PyArg_ParseTuple(args, "KK", &position, &most))
+        return NULL;
+    if (ring == NULL)
+        return Py_BuildValue("(y#KKK)", "", (Py_ssize_t)0, 0ULL, 0ULL, 0ULL);
+    oldest = ring->written > ring->size ? ring->written - ring->size : 0;
+    first = position < oldest ? oldest : position > ring->written ? ring->written : position;
+    count = ring->written - first < most ? ring->written - first : most;
+    bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(count * sizeof(Event)));
+    if (bytes == NULL)
+        return NULL;
+    into = PyBytes_AsString(bytes);
+    if (count) {
+        uint64_t start = first % ring->size, whole = ring->size - start < count ? ring->size - start : count;
+        memcpy(into, &ring->events[start], whole * sizeof(Event));
+        memcpy(into + whole * sizeof(Event), ring->events, (count - whole) * sizeof(Event));
+    }
+    return Py_BuildValue("(NKKK)", bytes, (unsigned long long)first, (unsigned long long)(first + count),
+                         (unsigned long long)(first > position ? first - position : 0));
+}
+
+/* trace_places(from): the code objects and instructions that have numbers from there on. */
+PyObject *trace_places(PyObject *op, PyObject *number) {
+    Ring *ring = ((State *)op)->ring;
+    long index = PyLong_AsLong(number);
+    PyObject *list;
+    if (index == -1 && PyErr_Occurred())
+        return NULL;
+    list = PyList_New(0);
+    for (index = index < 1 ? 1 : index; list != NULL && ring != NULL && index <= (long)ring->places_used; index++) {
+        PyObject *place = Py_BuildValue("(Oi)", ring->places[index].code, (int)ring->places[index].lasti);
+        if (place == NULL || PyList_Append(list, place) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(place);
+    }
+    return list;
+}
+
+/* trace_stats(): events written, room for events, long waits that were too many to describe. */
+PyObject *trace_stats(PyObject *op, PyObject *unused) {
+    Ring *ring = ((State *)op)->ring;
+    if (ring == NULL)
+        return Py_BuildValue("(KKL)", 0ULL, 0ULL, 0LL);
+    return Py_BuildValue("(KKL)", (unsigned long long)ring->written, (unsigned long long)ring->size,
+                         (long long)ring->undescribed);
+}
+
+/* trace_gc(phase, info): for gc.callbacks. */
+PyObject *trace_gc(PyObject *op, PyObject *args) {
+    State *state = (State *)op;
+    Ring *ring = state->ring;
+    PyObject *phase, *info, *generation;
+    double at = now();
+    if (!PyArg_ParseTuple(args, "OO", &phase, &info))
+        return NULL;
+    if (ring == NULL || !PyUnicode_Check(phase))
+        Py_RETURN_NONE;
+    if (PyUnicode_CompareWithASCIIString(phase, "start") == 0)
+        ring->gc_began = at;
+    else if (ring->gc_began != 0.0) {
+        uint64_t from = units(ring->gc_began), took = units(at) - from;
+        ring->gc_began = 0.0;
+        generation = PyDict_Check(info) ? PyDict_GetItemWithError(info, str_generation) : NULL;
+        if (took >= 200) /* 50 µs */
+            append(ring, TRACE_GC, 0, from, clipped(took), 0,
+                   generation != NULL && PyLong_Check(generation) ? (uint32_t)PyLong_AsLong(generation) : 0, 0);
+    }
+    Py_RETURN_NONE;
+}

@@ -1,0 +1,130 @@
+"""The step ring of this process, and how far one viewer has read in it.
+
+The hooks in C write it (native/trace.c), as long as steps are counted; the hooks in Python do not. A viewer gets the
+events as they are, with numbers for lines and functions; names are looked up here, once for each number.
+"""
+
+from __future__ import annotations
+
+import gc
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+from ..hooks import install
+
+if TYPE_CHECKING:
+    from ..base.sites import Tables
+    from ..sampling.rows import Clock
+
+PIECE = 8000
+"""Events in one frame: 160 KB, 215 KB as text."""
+EVENT_SIZE = 20
+
+
+class StepRing:
+    """Switches recording on and off. Used by the probe's thread."""
+
+    def __init__(self, megabytes: float, tables: Tables, clock: Clock) -> None:
+        self._bytes = int(megabytes * (1 << 20))
+        self._tables = tables
+        self._clock = clock
+        self._collector: Any = None
+        self._places: list[int] = [0]
+        self.recording: Any = None
+        """What has `trace_read` and its like, while steps are recorded."""
+
+    @property
+    def available(self) -> bool:
+        """Whether steps can be recorded here."""
+        return bool(self._bytes) and install.native_state is not None
+
+    def start(self) -> None:
+        """Begins to record, if that is possible here. Steps must be counted."""
+        if self.recording is None and self.available:
+            self._places = [0]
+            if install.native_state.trace_start(self._bytes):
+                self.recording = install.native_state
+
+    def begin_trace(self) -> None:
+        """A viewer traces: garbage collections are recorded as well."""
+        if self.recording is not None and self._collector is None:
+            self._collector = self.recording.trace_gc  # one object, so that it is found again
+            gc.callbacks.append(self._collector)
+            self.recording.trace_detail(True)
+
+    def end_trace(self) -> None:
+        """The last viewer that traced has left: the callback at each collection goes."""
+        collector, self._collector = self._collector, None
+        if collector is not None and self.recording is not None:
+            self.recording.trace_detail(False)
+        for place, other in enumerate(gc.callbacks):
+            if other is collector:
+                del gc.callbacks[place]
+                break
+
+    def stop(self) -> None:
+        """Ends recording and forgets all of it."""
+        self.end_trace()
+        recording, self.recording = self.recording, None
+        if recording is not None:
+            recording.trace_stop()
+
+    def places(self) -> list[int]:
+        """Site numbers of the numbered places, from 0 on."""
+        if self.recording is not None:
+            for code, lasti in self.recording.trace_places(len(self._places)):
+                self._places.append(self._tables.site_at(code, lasti))
+        return self._places
+
+    def offset(self) -> int:
+        """Unix time minus the clock of the ring (µs)."""
+        return self._clock.unix(0.0)
+
+
+class Reader:
+    """How far one viewer has read."""
+
+    def __init__(self, ring: StepRing, past: bool) -> None:
+        """`past`: from the oldest event that is left, else from now on."""
+        self._ring = ring
+        self._recording = ring.recording
+        self._told = 0
+        self._skip = 0
+        self.overwritten = 0
+        self._position = 0
+        if self._recording is not None:
+            self._position = 0 if past else self._recording.trace_mark()
+            if past:
+                written, size, _ = self._recording.trace_stats()
+                self._position = max(written - size, 0)
+
+    def pending(self) -> bool:
+        """Whether more than one frame of events waits."""
+        return self._recording is not None and self._recording.trace_stats()[0] - self._position >= PIECE
+
+    def frame(self) -> dict[str, Any] | None:
+        """The next piece; None if nothing has happened."""
+        ring, recording = self._ring, self._ring.recording
+        if recording is None:
+            return None
+        if recording is not self._recording:  # it was off in between
+            self._recording, self._position, self._told = recording, 0, 0
+        data, first, after, lost = recording.trace_read(self._position, PIECE)
+        self._position = after
+        self.overwritten += lost
+        places = ring.places()
+        new = places[self._told :]
+        if not data and not new and not lost:
+            return None
+        frame = {
+            "type": "steps",
+            "offset": ring.offset(),
+            "from": first,
+            "to": after,
+            "lost": lost,
+            "undescribed": recording.trace_stats()[2],
+            "places": {"from": self._told, "items": new},
+            "events": b64encode(data).decode("ascii"),
+        }
+        self._told = len(places)
+        return frame

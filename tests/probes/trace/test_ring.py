@@ -1,0 +1,147 @@
+"""The step ring as a viewer gets it, decoded from docs/protocol.md alone."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from test_counting import source
+from watched import Program, Viewer
+
+STEPS = """
+    async def worker(lock):
+        async with lock:
+            await asyncio.sleep(0.01)
+
+    async def main():
+        await told("ready")
+        lock = asyncio.Lock()
+        tasks = [asyncio.create_task(worker(lock), name=f"worker {n}") for n in range(5)]
+        await asyncio.gather(*tasks)
+        for _ in range(int(sys.argv[1])):
+            await asyncio.sleep(0)
+        await told("over")
+
+    run(main())
+"""
+STEP = range(1, 8)
+WAIT, BORN, END = 11, 12, 13
+ROOM = 4 << 20
+
+
+def frames(viewer: Viewer) -> list[dict[str, Any]]:
+    return [frame for frame in viewer.frames if frame["type"] == "steps"]
+
+
+def events(viewer: Viewer) -> list[tuple[int, ...]]:
+    """Kind, loop, at (upper bits included), ran, queued, task, waker."""
+    found: list[tuple[int, ...]] = []
+    mark = None
+    for frame in frames(viewer):
+        for at, ran, queued, task, waker in struct.iter_unpack("<5I", base64.b64decode(frame["events"])):
+            if ran >> 28 == 0:
+                mark = task << 32 | at
+            elif mark is not None:
+                ahead = (at - mark) & 0xFFFFFFFF
+                at = mark + ahead - (1 << 32 if ahead >> 31 else 0)
+                found.append((ran >> 28, queued >> 28, at, ran & 0xFFFFFFF, queued & 0xFFFFFFF, task, waker))
+    return found
+
+
+def place(viewer: Viewer, number: int) -> tuple[str, int, str]:
+    numbers = [0]
+    for frame in frames(viewer):
+        numbers[frame["places"]["from"] :] = frame["places"]["items"]
+    file, line, function = viewer.sites[numbers[number]]
+    return Path(viewer.strings[file]).name, line, viewer.strings[function]
+
+
+def test_steps_wakes_births_and_ends_of_every_task(tmp_path: Path) -> None:
+    with Program(source(STEPS), "1000", folder=tmp_path) as program:
+        program.expect("ready")
+        with program.viewer(steps="now") as viewer:
+            assert "steps" in viewer.first["capabilities"]
+            viewer.until(lambda: frames(viewer), "the first mark")
+            program.say()
+            program.expect("over")
+            viewer.until(lambda: sum(event[0] == END for event in events(viewer)) >= 5, "five ends")
+            viewer.until(lambda: len(viewer.facts) >= 1, "facts")
+            found = events(viewer)
+            assert not any(frame["lost"] for frame in frames(viewer))
+            for before, after in pairwise(frames(viewer)):
+                assert after["from"] == before["to"]
+            workers = {event[5]: place(viewer, event[4])[2] for event in found if event[0] == BORN}
+            assert list(workers.values()).count("worker") == 5
+            mains = {event[6] for event in found if event[0] == BORN}
+            assert len(mains) == 1
+            main = mains.pop()
+            yields = [event for event in found if event[0] == 2 and event[5] == main]
+            assert 990 <= len(yields) <= 1001  # `sleep(0)`: each step makes the next one ready
+            assert all(event[4] < 4_000_000 for event in yields)
+            ends = {event[5]: event[3] for event in found if event[0] == END}
+            assert {ends[task] for task in workers} == {3}
+            # All but the first worker waited for the lock, and the one before released it.
+            waits = [event for event in found if event[0] == WAIT and event[5] in workers]
+            locks = [event for event in waits if place(viewer, event[3])[2] == "Lock.acquire"]
+            assert len(locks) == 4
+            lines = {place(viewer, event[4])[1:] for event in locks}
+            assert {function for _, function in lines} == {"worker"}
+            assert {place(viewer, event[6])[2] for event in locks} == {"worker"}
+            woken = [event for event in found if event[0] == 1 and event[5] in workers]
+            assert {event[6] for event in woken} <= set(workers)
+            assert len({(event[5], event[6]) for event in woken}) >= 4
+            steps = sorted(event for event in found if event[0] in STEP)
+            assert all(event[1] == 1 for event in steps)
+
+
+def test_what_was_overwritten_before_it_was_read_is_counted(tmp_path: Path) -> None:
+    number = 60_000
+    with Program(source(STEPS), str(number), folder=tmp_path, settings={"trace": 0.2}) as program:
+        program.expect("ready")
+        with program.viewer(steps="now") as viewer:
+            viewer.until(lambda: frames(viewer), "the first mark")
+            program.say()
+            program.expect("over")
+            viewer.until(lambda: frames(viewer)[-1]["to"] > number, "the last event")
+            lost = sum(frame["lost"] for frame in frames(viewer))
+            got = sum(len(base64.b64decode(frame["events"])) // 20 for frame in frames(viewer))
+            first = frames(viewer)[0]["from"]
+            assert got + lost == frames(viewer)[-1]["to"] - first + frames(viewer)[0]["lost"]
+
+
+def test_hooks_in_python_and_no_room_record_no_steps_and_say_so(tmp_path: Path) -> None:
+    for settings, pure in (({}, "1"), ({"trace": 0}, "")):
+        with Program(source(STEPS), "10", folder=tmp_path, settings=settings, env={"LOOPTOP_PURE": pure}) as program:
+            program.expect("ready")
+            with program.viewer(steps="now") as viewer:
+                assert "steps" not in viewer.first["capabilities"]
+                program.say()
+                program.expect("over")
+                viewer.until(lambda: len([f for f in viewer.frames if f["type"] == "tick"]) > 3, "ticks")
+                assert frames(viewer) == []
+
+
+def test_the_callback_of_collections_is_there_only_while_a_viewer_traces(tmp_path: Path) -> None:
+    script = """
+        async def main():
+            import gc
+            before = len(gc.callbacks)
+            await told("ready")
+            await told(len(gc.callbacks) - before)
+            while len(gc.callbacks) > before:
+                await asyncio.sleep(0.02)
+            await told("gone")
+
+        run(main())
+    """
+    with Program(source(script), folder=tmp_path) as program:
+        program.expect("ready")
+        with program.viewer(steps="now") as viewer:
+            viewer.until(lambda: frames(viewer), "the first mark")
+            program.say()
+            program.expect("1")
+        program.say()
+        program.expect("gone")

@@ -18,6 +18,7 @@ from monitor.cli.launching import run
 from monitor.cli.metrics import metrics
 from monitor.cli.output import print_programs
 from monitor.cli.recording import compare, export, record, replay
+from monitor.cli.tracing import trace, why
 from monitor.guard import guarded, say
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ _COMMANDS = (
     metrics,
     memory,
     profile,
+    why,
+    trace,
     record,
     compare,
     export,

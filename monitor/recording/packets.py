@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from monitor.recording import protobuf as pb
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from monitor.store.model import Site
 
 SEQUENCE = 1
@@ -42,9 +44,19 @@ class Events:
         self._keys = _Names(3)
 
     def packet(
-        self, kind: int, at: int, track: int, name: str, facts: dict[str, object], stack: tuple[Site, ...] = ()
+        self,
+        kind: int,
+        at: float,
+        track: int,
+        name: str,
+        facts: dict[str, object],
+        stack: tuple[Site, ...] = (),
+        flows: Sequence[int] = (),
+        ending: Sequence[int] = (),
     ) -> bytes:
-        """One of them: it begins a slice, or is an instant."""
+        """One of them: it begins a slice, or is an instant. An arrow leads from each of `flows` to the one of that
+        number in `ending` of another event.
+        """
         number, entries = self._names.of(name)
         said = []
         for key, value in facts.items():
@@ -56,6 +68,8 @@ class Events:
         if stack:
             sites = [pb.text(1, s.function) + pb.text(2, s.file) + pb.number(3, s.line) for s in stack]
             event.append(pb.data(55, b"".join(pb.data(1, site) for site in sites)))
+        event += [pb.fixed64(47, flow) for flow in flows]
+        event += [pb.fixed64(48, flow) for flow in ending]
         interned = pb.data(12, entries) if entries else b""
         return _packet(_at(at) + pb.data(11, b"".join(event)) + interned + pb.number(13, _NEEDED))
 
@@ -64,8 +78,9 @@ def _packet(content: bytes) -> bytes:
     return pb.data(1, content + pb.number(10, SEQUENCE))
 
 
-def _at(microseconds: int) -> bytes:
-    return pb.number(8, max(microseconds, 0) * 1000)
+def _at(microseconds: float) -> bytes:
+    whole = int(microseconds)
+    return pb.number(8, max(whole * 1000 + round((microseconds - whole) * 1000), 0))
 
 
 def first(at: int) -> bytes:
@@ -74,12 +89,12 @@ def first(at: int) -> bytes:
     return _packet(pb.data(6, clocks) + pb.number(13, _CLEARED) + pb.number(87, 1))
 
 
-def end(at: int, track: int) -> bytes:
+def end(at: float, track: int) -> bytes:
     """The end of the slice that is open on a track."""
     return _packet(_at(at) + pb.data(11, pb.number(9, _END) + pb.number(11, track)) + pb.number(13, _NEEDED))
 
 
-def value(at: int, track: int, value: float) -> bytes:
+def value(at: float, track: int, value: float) -> bytes:
     """The value of a counter."""
     event = pb.number(9, _COUNTER) + pb.number(11, track) + pb.double(44, float(value))
     return _packet(_at(at) + pb.data(11, event) + pb.number(13, _NEEDED))

@@ -28,6 +28,11 @@ def double(field: int, value: float) -> bytes:
     return varint(field << 3 | _DOUBLE) + struct.pack("<d", value)
 
 
+def fixed64(field: int, value: int) -> bytes:
+    """An unsigned integer of 8 bytes."""
+    return varint(field << 3 | _DOUBLE) + struct.pack("<Q", value)
+
+
 def data(field: int, value: bytes) -> bytes:
     """A message or bytes."""
     return varint(field << 3 | _BYTES) + varint(len(value)) + value

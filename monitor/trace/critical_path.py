@@ -86,14 +86,19 @@ def _walk(
         step = steps[index]
         before = steps[index - 1].end if index else (who.born if who.born is not None else step.start)
         before = min(before, step.start)
+        first = index == 0 and who.born is not None
         if step.end < cursor:
             add("unknown", step.end, cursor)
         add("ran", step.start, min(step.end, cursor), "", timeline.line_of(step))
         wake = wake_of(timeline, who, step, before)
-        if step.start > wake.queued_from:
-            behind = behind_of(timeline, step.loop, max(wake.queued_from, low), step.start, who.id)
+        since = before if first else wake.queued_from
+        if step.start > since:
+            behind = behind_of(timeline, step.loop, max(since, low), step.start, who.id)
             text = behind[0].name if behind else ""
-            add("queued", wake.queued_from, step.start, text, behind[0].at if behind else None)
+            add("queued", since, step.start, text, behind[0].at if behind else None)
+        if first:
+            cursor = before
+            break
         add("unknown", wake.waited_until, wake.queued_from)
         waker = timeline.lives.get(wake.by.task) if wake.by.task and wake.by.task != who.id else None
         start = max(before, low)

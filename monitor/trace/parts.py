@@ -17,6 +17,8 @@ RESTING = 100_000
 """Nanoseconds between two runs of a loop from which on it counts as having waited in its selector."""
 MOST_ROUND = 10_000
 """Runs that are looked at to find when a loop last rested."""
+IDLE = "the loop itself, or no processor"
+"""While this task was ready, nothing that is recorded ran."""
 MOST_BEHIND = 20
 """Entries of `behind` in one part; the rest is one entry."""
 
@@ -27,7 +29,7 @@ class Behind:
 
     task: int  # 0: a callback, or something else
     name: str
-    what: str  # step, callback, gc
+    what: str  # step, callback, gc, loop
     at: Site | None
     duration: int
 
@@ -69,13 +71,16 @@ def wake_of(timeline: Timeline, life: Life, step: Run, since: int) -> Wake:
         waker = timeline.lives.get(step.waker)
         name = "" if waker is None else waker.title
         return Wake(ready, ready, WokenBy("task", step.waker, name, line), ready)
+    if step.kind == Kind.STEP_OUTSIDE and step.ready is not None:  # a loop whose callbacks pass no hook
+        seen = max(min(_arrived(timeline, step.loop, ready), ready), since)
+        return Wake(seen, ready, WokenBy(by_callback(step.kind, wait), at=line), 0)
     until, kind, at = ready, step.kind, ready
     for _ in range(20):
         callback = timeline.running_at(step.loop, at)
         if callback is None or callback.task:
             break
         if callback.kind == Kind.CALL_HANDLE:
-            seen = _arrived(timeline, callback)
+            seen = _arrived(timeline, callback.loop, callback.start)
             by = WokenBy(by_callback(Kind.STEP_HANDLE, wait), at=line)
             return Wake(max(min(seen, until), since), min(max(callback.start, since), until), by, 0)
         began = callback.start if callback.ready is None else callback.ready
@@ -92,16 +97,23 @@ def wake_of(timeline: Timeline, life: Life, step: Run, since: int) -> Wake:
     return Wake(until, until, WokenBy(by_callback(kind, wait), at=line), 0)
 
 
-def _arrived(timeline: Timeline, callback: Run) -> int:
-    """The earliest moment at which what a descriptor's callback handles can have come.
+def _rested(before: Run, at: int) -> bool:
+    """Whether a loop waited in its selector between a run and a moment. What was slow is reported first."""
+    return at - before.end > max(RESTING, (before.end - before.start) // 20)
+
+
+def _arrived(timeline: Timeline, loop: int, at: int) -> int:
+    """The earliest moment at which what a callback from outside handles, begun at `at`, can have come.
 
     A loop looks at its descriptors between two rounds of callbacks. If it rested before this callback, that came when
     the rest was over; if it was busy, at any time since the round before began.
     """
-    runs = timeline.runs[callback.loop]
-    index = timeline.index_at(callback.loop, callback.start)
+    runs = timeline.runs.get(loop, [])
+    index = timeline.index_at(loop, at)
+    if index < 0 or _rested(runs[index], at):
+        return at
     first = index
-    while first > 0 and index - first < MOST_ROUND and runs[first].start - runs[first - 1].end <= RESTING:
+    while first > 0 and index - first < MOST_ROUND and not _rested(runs[first - 1], runs[first].start):
         first -= 1
     before = began = runs[first].start
     for run in runs[first + 1 : index + 1]:
@@ -135,38 +147,32 @@ def behind_of(timeline: Timeline, loop: int, start: int, end: int, own: int) -> 
                 found[key] = Behind(key[3], key[1], key[0], key[2], took)
             else:
                 entry.duration += took
+    rest = end - start - sum(entry.duration for entry in found.values())
+    if rest > 0:
+        found["loop", "", None, 0] = Behind(0, IDLE, "loop", None, rest)
     listed = sorted(found.values(), key=lambda entry: -entry.duration)
     if len(listed) > MOST_BEHIND:
-        rest = listed[MOST_BEHIND - 1 :]
-        total = sum(entry.duration for entry in rest)
-        listed[MOST_BEHIND - 1 :] = [Behind(0, f"{len(rest)} others", "step", None, total)]
+        others = listed[MOST_BEHIND - 1 :]
+        total = sum(entry.duration for entry in others)
+        listed[MOST_BEHIND - 1 :] = [Behind(0, f"{len(others)} others", "step", None, total)]
     return listed
 
 
 def parts_of(timeline: Timeline, life: Life, born: int | None = None, until: int | None = None) -> list[Part]:
     """The parts of a task's age, in order and without gaps. `until` (default: the end) matters for one that lives."""
     end = life.ended if life.ended is not None else (timeline.end if until is None else until)
-    began = life.born if life.born is not None else born
     steps = life.steps
-    if began is None:
-        began = (steps[0].ready or steps[0].start) if steps else end
-    parts: list[Part] = []
-    cursor = began
-    known = began
-    if life.born is None:
-        known = max(began, min(timeline.begin, end))
-        if steps:
-            # What the task did before its first recorded step is known to be a wait only if that wait was described.
-            first = steps[0]
-            ready = first.start if first.ready is None else first.ready
-            known = min(max(known, began), ready)
-    if known > began:
-        parts.append(Part("unknown", began, known))
-        cursor = known
+    began, cursor = _beginning(timeline, life, born, end)
+    parts = [Part("unknown", began, cursor)] if cursor > began else []
     for step in steps:
         if step.end <= cursor:
             continue
         start = max(step.start, cursor)
+        if step is steps[0] and life.born is not None:  # it has not waited for anything yet
+            behind = behind_of(timeline, step.loop, cursor, start, life.id)
+            if start > cursor:
+                parts.append(Part("queued", cursor, start, None, None, behind))
+            cursor = start
         wake = wake_of(timeline, life, step, cursor)
         wait = timeline.wait_that_ended(life, step.ready) if step.ready is not None else None
         by_end = bool(wake.by.task) and _ended_at(timeline, wake.by.task, wake.through)
@@ -192,6 +198,19 @@ def parts_of(timeline: Timeline, life: Life, born: int | None = None, until: int
         alive = life.ended is None and bool(steps)
         parts.append(Part("waited" if alive else "unknown", cursor, end))
     return parts
+
+
+def _beginning(timeline: Timeline, life: Life, born: int | None, end: int) -> tuple[int, int]:
+    """The birth of a task, and from when on it is known what it did."""
+    if life.born is not None:
+        return life.born, life.born
+    if not life.steps:
+        began = end if born is None else born
+        return began, max(began, min(timeline.begin, end))
+    first = life.steps[0]
+    ready = first.start if first.ready is None else first.ready
+    began = ready if born is None else min(born, ready)
+    return began, min(max(began, timeline.begin), ready)
 
 
 def _ended_at(timeline: Timeline, task: int, at: int) -> bool:

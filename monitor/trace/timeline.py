@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from monitor.trace.events import NOT_KNOWN, UNIT, Decoder, Event, Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_NUMBERED = re.compile(r"Task-\d+")
 OUTCOMES = {3: "done", 4: "cancelled", 5: "failed"}
 MOST_EVENTS = 2_000_000
 """Events that a timeline keeps; later ones are left out and counted."""
@@ -60,8 +62,10 @@ class Life:
 
     @property
     def title(self) -> str:
-        """Its name, or its coroutine where the name is not known."""
-        return self.name or self.coro or f"task {self.id}"
+        """Its name, if somebody gave it one; else its coroutine and id."""
+        if self.name and not _NUMBERED.fullmatch(self.name):
+            return self.name
+        return f"{self.coro.rpartition('.')[2]}#{self.id}" if self.coro else self.name or f"task {self.id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,7 +181,7 @@ def test_collection_is_told_apart_from_the_step_that_it_ran_in():
     ring.end(1, 32)
     timeline = ring.timeline()
     behind = parts_of(timeline, timeline.lives[1])[0].behind
-    assert [(entry.what, entry.duration / MS) for entry in behind] == [("gc", 20), ("step", 10)]
+    assert [(entry.what, entry.duration / MS) for entry in behind] == [("gc", 20), ("step", 10), ("loop", 1)]
 
 
 def test_what_was_overwritten_is_unknown():
@@ -262,5 +262,5 @@ def test_the_text_names_each_line_once():
     assert slowest(timeline, 5) == [timeline.lives[1]]
     text = text_of(explain(timeline, timeline.lives[1]))
     assert text[0] == "handler (task 1)  55 ms  done"
-    assert text[3] == "  waited      51 ms  51 ms lock at orders.py:17 handler ← refresh db.py:44"
+    assert text[3] == "  waited      51 ms  51 ms lock at orders.py:17 handler ← refresh#2 db.py:44"
     assert text[-1].strip().startswith("R.")

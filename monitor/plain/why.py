@@ -1,0 +1,165 @@
+"""`looptop why` and `looptop trace`: collects the step ring of a program for a while, and says what it shows."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from monitor.errors import ConnectError, UsageError
+from monitor.protocol import frames
+from monitor.trace.collect import Trace
+from monitor.trace.explain import explain, in_group, reason_object, slowest, text_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from monitor.trace.explain import Reason
+    from monitor.transport.connection import Connection
+
+RATE = 10
+SLOW = 20_000
+"""µs: stacks of what blocks for this long are caught while a trace is taken."""
+PATIENCE = 30.0
+
+
+@dataclass(slots=True)
+class Wanted:
+    """Which tasks are asked about."""
+
+    task: int | None = None
+    group: str = ""
+    slowest: int = 5
+    past: bool = False
+
+
+@dataclass(slots=True)
+class Why:
+    """The reasons, and what limits them."""
+
+    reasons: list[Reason]
+    notes: list[str] = field(default_factory=list)
+
+
+def check(connection: Connection) -> None:
+    """Raises UsageError for a program whose steps are not recorded."""
+    if "steps" not in connection.hello.capabilities:
+        hooks = connection.hello.hooks
+        why = "its setting `trace` is 0" if hooks == "C" else f"its hooks are {hooks}"
+        raise UsageError(f"steps of {connection.where} are not recorded", f"{why}; they need the hooks in C")
+
+
+def collect(connection: Connection, duration: float, past: bool = False) -> Trace:
+    """What a program does from now on for a while; `past`: with what its ring still holds. Closes the connection."""
+    check(connection)
+    trace = Trace()
+    trace.take(connection.hello)
+    with closing(connection):
+        connection.send(
+            {
+                "type": "watch",
+                "rate": RATE,
+                "slow": SLOW,
+                "events": True,
+                "steps": "past" if past else "now",
+                "first": {"sort": "age", "limit": 200},
+            }
+        )
+        heard = began = time.monotonic()
+        begun: float | None = None
+        while True:
+            now = time.monotonic()
+            # Two more ticks: what happened in the end comes with the next one, and events with the one after.
+            if begun is not None and now - begun >= duration + 2.5 / RATE:
+                break
+            came = connection.receive(0.1)
+            if came:
+                heard = now
+            elif now - heard > PATIENCE:
+                raise ConnectError(
+                    f"{connection.where} sends nothing", "one call of the program holds it up: try again"
+                )
+            for frame in came:
+                trace.take(frame)
+                if begun is None and isinstance(frame, frames.Tick):
+                    begun = time.monotonic()
+            if begun is None and now - began > PATIENCE:
+                raise ConnectError(f"{connection.where} did not begin to trace", "try again")
+    return trace
+
+
+def collected(path: Path) -> Trace:
+    """The same of a recording that was made with `--steps`. Raises UsageError for another."""
+    from monitor.recording.reader import Recording
+    from monitor.recording.replay_frames import walk
+
+    trace = Trace()
+    with Recording(path) as recording:
+        state, rest = walk(recording, None, None)
+        for frame in (*state, *rest):
+            trace.take(frame)
+    if not trace.pieces:
+        raise UsageError(f"{path} has no steps", "record with --steps")
+    return trace
+
+
+def why(trace: Trace, wanted: Wanted) -> Why:
+    """The reasons for what is asked about. Raises UsageError for a task that is not in the trace."""
+    trace.name_live_tasks()
+    timeline = trace.timeline
+    notes = notes_of(trace)
+    if wanted.task is not None:
+        life = timeline.lives.get(wanted.task & 0xFFFFFFFF)
+        if life is None or not (life.steps or life.ended or wanted.task in trace.store.tasks):
+            raise UsageError(f"task {wanted.task} did nothing meanwhile", "is it its id, and does it still live?")
+        return Why([explain(timeline, life, trace.born(wanted.task))], notes)
+    found = slowest(timeline, wanted.slowest, wanted.group)
+    if not found:
+        alive = [
+            life
+            for life in timeline.lives.values()
+            if life.ended is None and life.steps and (not wanted.group or in_group(life, wanted.group))
+        ]
+        alive.sort(key=lambda life: trace.born(life.id) or life.born or timeline.end)
+        found = alive[: wanted.slowest]
+        if found:
+            notes.append("no task began and ended meanwhile: these are live ones, the oldest first")
+        else:
+            notes.append("no task ran meanwhile" if not wanted.group else f"no task of {wanted.group} ran meanwhile")
+    return Why([explain(timeline, life, trace.born(life.id)) for life in found], notes)
+
+
+def notes_of(trace: Trace) -> list[str]:
+    """What a trace lacks, in sentences."""
+    timeline = trace.timeline
+    notes = []
+    if timeline.overwritten:
+        notes.append(f"{timeline.overwritten:,} events were overwritten before they could be read")
+    if timeline.left_out:
+        notes.append(f"{timeline.left_out:,} events beyond the first {timeline_limit():,} were left out")
+    if timeline.undescribed:
+        notes.append(f"{timeline.undescribed:,} long waits have no line: there were more than 5,000 a second")
+    return notes
+
+
+def timeline_limit() -> int:
+    """Events that are kept."""
+    from monitor.trace.timeline import MOST_EVENTS
+
+    return MOST_EVENTS
+
+
+def why_object(found: Why) -> dict[str, Any]:
+    """The JSON of `looptop why`."""
+    return {"tasks": [reason_object(reason) for reason in found.reasons], "notes": found.notes}
+
+
+def why_lines(found: Why, _width: int, _colour: bool) -> list[str]:
+    """The same for people."""
+    out: list[str] = []
+    for reason in found.reasons:
+        if out:
+            out.append("")
+        out += text_of(reason)
+    return out

@@ -1,0 +1,93 @@
+"""From the frames of a probe or a recording to a timeline with names: what `looptop why` and `looptop trace` read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from monitor.protocol.frames import Event, Static, Steps, Tick
+from monitor.store.model import blamed
+from monitor.store.store import Store
+from monitor.trace.timeline import Blocked, Timeline
+
+if TYPE_CHECKING:
+    from monitor.protocol.frames import Frame
+    from monitor.store.model import Site
+
+MOST_COUNTERS = 200_000
+
+
+class Trace:
+    """A timeline that grows with frames. Names and slow callbacks come from the other frames of the stream."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        """`store`: one that others feed with the same frames; without it this has its own."""
+        self.store = Store() if store is None else store
+        self._feeds = store is None
+        self._places: list[int] = [0]
+        self.timeline = Timeline(self._place)
+        self.counters: list[tuple[int, int, float, float | None]] = []
+        """Time (µs), loop, lag (s) and utilization, once a tick."""
+        self.pieces = 0
+
+    def _place(self, number: int) -> Site | None:
+        places = self._places
+        return self.store.tables.site(places[number]) if 0 < number < len(places) else None
+
+    def take(self, frame: Frame) -> None:
+        """Takes the next frame in."""
+        if self._feeds:
+            self.store.apply(frame)
+        match frame:
+            case Steps():
+                self._steps(frame)
+            case Event():
+                self._event(frame)
+            case Static():
+                for row in frame.tasks:
+                    self._name(row.id, row.name, self.store.tables.string(row.coro))
+            case Tick():
+                if frame.loops and len(self.counters) < MOST_COUNTERS:
+                    for loop in self.store.loops.values():
+                        utilization = loop.utilizations.values[-1] if loop.utilizations.values else None
+                        self.counters.append((frame.at, loop.id, loop.lag, utilization))
+
+    def _steps(self, frame: Steps) -> None:
+        self.pieces += 1
+        places = frame.places
+        if places is not None:
+            if places.from_ == 0:  # a reader that begins, or a ring that was emptied
+                self._places = [0]
+            del self._places[max(places.from_, 0) :]
+            self._places += places.items
+        self.timeline.undescribed = frame.undescribed
+        self.timeline.feed(frame.events, frame.offset * 1000, frame.lost)
+
+    def _name(self, task: int, name: str, coro: str) -> None:
+        life = self.timeline.life(task & 0xFFFFFFFF)
+        life.name, life.coro = name, coro or life.coro
+
+    def _event(self, event: Event) -> None:
+        if event.task is not None and event.kind == "task_ended":
+            self._name(event.task, event.name or "", event.coro)
+        elif event.kind == "slow_callback":
+            stack = self.store.tables.stack(event.stack)
+            line = blamed(stack, event.blame)
+            start = (event.at - event.duration) * 1000
+            self.timeline.blocked.append(Blocked(event.loop, event.task or 0, start, event.at * 1000, line, stack))
+
+    def name_live_tasks(self) -> None:
+        """Takes over the names of live tasks that the store knew before this began."""
+        for task in self.store.tasks.values():
+            self._name(task.id, task.name, task.coro)
+        for ended in self.store.ended:
+            self._name(ended.id, ended.name, ended.coro)
+
+    def born(self, task: int) -> int | None:
+        """When a live or ended task was born (ns), as far as the store knows."""
+        live = self.store.tasks.get(task)
+        if live is not None:
+            return None if live.born is None else round(live.born * 1e6) * 1000
+        for ended in self.store.ended:
+            if ended.id == task and ended.age is not None:
+                return round((ended.ended - ended.age) * 1e6) * 1000
+        return None

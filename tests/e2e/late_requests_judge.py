@@ -1,0 +1,120 @@
+"""Judges what `looptop why --json` says of the requests of late_requests.py.
+
+`python tests/e2e/late_requests_judge.py [SECONDS] [PYTHON] [asyncio|uvloop]` takes as many as fit into so many seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+PROGRAM = Path(__file__).with_name("late_requests.py")
+LINES = {
+    text.rpartition("  # ")[2]: number
+    for number, text in enumerate(PROGRAM.read_text().splitlines(), 1)
+    if "  # " in text and text.rpartition("  # ")[2].isidentifier()
+}
+WAITS = {
+    "lock": "lock",
+    "semaphore": "semaphore",
+    "queue": "queue",
+    "pool": "queue",
+    "executor": "executor",
+    "dns": "executor",
+    "peer": "socket",
+    "cancelled": "event",
+}
+BEHIND = ("blocking", "many", "collection")
+
+
+def objections(task: dict[str, Any]) -> list[str]:
+    """What is wrong with one answer, in sentences."""
+    kind = task["name"].partition(":")[0]
+    wrong = []
+    sums = sum(task[part] for part in ("ran", "queued", "waited", "unknown"))
+    of_parts = sum(part["duration"] for part in task["parts"])
+    for total in (sums, of_parts):
+        if abs(total - task["age"]) > max(0.001, task["age"] / 100):
+            wrong.append(f"{kind}: parts are {total}, the age is {task['age']}")
+    if not is_named(kind, task):
+        wrong.append(f"{kind}: the line is not named: {json.dumps(task['text'], indent=1, ensure_ascii=False)}")
+    return wrong
+
+
+def is_named(kind: str, task: dict[str, Any]) -> bool:
+    """Whether the cause is named, with the line that is marked."""
+    line = LINES[kind]
+    if kind == "cpu":
+        longest = max(task["parts"], key=lambda part: part["duration"])
+        # The innermost line of the user's is inside of what the marked line calls.
+        return longest["kind"] == "ran" and longest["at"] is not None and longest["at"]["function"] in ("spin", "cpu")
+    if kind in BEHIND:
+        behind = [entry for part in task["parts"] for entry in part["behind"]]
+        if not behind:
+            return False
+        if kind == "many":
+            return (
+                sum(entry["duration"] for entry in behind if "small" in entry["name"] or "others" in entry["name"])
+                > 0.02
+            )
+        longest = max(behind, key=lambda entry: entry["duration"])
+        if kind == "collection":
+            return bool(longest["what"] == "gc")
+        # uvloop's timers pass no hook: there the part is unknown, and what ran meanwhile stands with it.
+        return longest["at"] is not None and longest["at"]["line"] == line
+    waits = [part for part in task["parts"] if part["on"] is not None]
+    if not waits:
+        return False
+    part = max(waits, key=lambda part: part["duration"])
+    if part["on"]["kind"] != WAITS[kind]:
+        return False
+    site = part["at"] if kind in ("executor", "dns", "peer") else part["woken_by"]["at"]
+    return site is not None and site["line"] == line
+
+
+def unknown_share(tasks: list[dict[str, Any]]) -> float:
+    """How much of all ages is unknown."""
+    return sum(task["unknown"] for task in tasks) / sum(task["age"] for task in tasks)
+
+
+def main() -> None:
+    """Runs the program, asks for reasons, prints how many were right."""
+    seconds = sys.argv[1] if len(sys.argv) > 1 else "60"
+    python = sys.argv[2] if len(sys.argv) > 2 else sys.executable
+    loop = sys.argv[3] if len(sys.argv) > 3 else "asyncio"
+    program = subprocess.Popen([python, str(PROGRAM), loop], stdout=subprocess.PIPE)
+    assert program.stdout is not None
+    program.stdout.readline()
+    looptop = [sys.executable, "-m", "monitor", "why", str(program.pid), "--duration", seconds]
+    try:
+        root = str(Path(__file__).resolve().parents[2])
+        out = subprocess.run(
+            [*looptop, "--slowest", "1000", "--json"],
+            check=True,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": root},
+            cwd=root,
+        ).stdout
+    finally:
+        program.kill()
+        program.wait()
+    tasks = [task for task in json.loads(out)["tasks"] if task["name"] and ":" in task["name"]]
+    counts: Counter[str] = Counter()
+    for task in tasks:
+        kind = task["name"].partition(":")[0]
+        wrong = objections(task)
+        counts[f"{kind} {'wrong' if wrong else 'right'}"] += 1
+        if wrong and counts[f"{kind} wrong"] == 1:
+            print("\n".join(wrong))
+    print(dict(sorted(counts.items())))
+    right = sum(count for name, count in counts.items() if name.endswith("right"))
+    print(f"{right} of {len(tasks)} right, unknown {unknown_share(tasks):.2%}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Requests that are late for twelve reasons: `looptop why` names the line, and the parts sum up to the age."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from late_requests_judge import LINES, PROGRAM, objections, unknown_share
+from watched import environment
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture
+def late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
+    run = tmp_path / "run"
+    run.mkdir(mode=0o700)
+    monkeypatch.setenv("LOOPTOP_DIR", str(run))
+    settings = {"name": "late", "expect": 60.0}
+    env = environment(settings=settings, LOOPTOP_DIR=str(run))
+    with subprocess.Popen([sys.executable, str(PROGRAM)], stdout=subprocess.PIPE, env=env) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+        process.kill()
+
+
+def looptop(*command: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([sys.executable, "-m", "monitor", *command], cwd=ROOT, capture_output=True, timeout=120)
+
+
+@pytest.mark.timeout(180)
+def test_the_right_line_is_named_and_the_parts_sum_up(late: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    done = looptop("why", "@late", "--duration", "6", "--slowest", "1000", "--json")
+    assert done.returncode == 0, done.stderr
+    tasks = [task for task in json.loads(done.stdout)["tasks"] if task["name"] and ":" in task["name"]]
+    seen = Counter(task["name"].partition(":")[0] for task in tasks)
+    assert set(seen) == set(LINES)
+    wrong = {task["name"]: objections(task) for task in tasks if objections(task)}
+    assert len(wrong) <= len(tasks) // 20, wrong
+    assert all(sum(name.startswith(kind) for name in wrong) < count for kind, count in seen.items()), wrong
+    assert unknown_share(tasks) <= 0.05
+
+    # What the ring still holds, as a trace that the official schema reads.
+    file = tmp_path / "late.perfetto-trace"
+    done = looptop("trace", "@late", "--last", "3", "-o", str(file))
+    assert done.returncode == 0, done.stderr
+    check_trace(file)
+
+    text = looptop("why", "@late", "--past", "--duration", "0", "--group", "holds", "--slowest", "1").stdout.decode()
+    assert f"late_requests.py:{LINES['lock'] - 1} holds ← timer" in text
+
+
+def check_trace(file: Path) -> None:
+    trace_pb2 = pytest.importorskip("perfetto.protos.perfetto.trace.perfetto_trace_pb2")
+    trace = trace_pb2.Trace()
+    trace.ParseFromString(file.read_bytes())
+    tracks: dict[int, str] = {}
+    begun: set[int] = set()
+    ended: set[int] = set()
+    open_slices: Counter[int] = Counter()
+    times: dict[int, int] = {}
+    for packet in trace.packet:
+        if packet.HasField("track_descriptor"):
+            tracks[packet.track_descriptor.uuid] = packet.track_descriptor.name
+            continue
+        if not packet.HasField("track_event"):
+            continue
+        event = packet.track_event
+        assert event.track_uuid in tracks
+        assert packet.timestamp >= times.get(event.track_uuid, 0), tracks[event.track_uuid]
+        times[event.track_uuid] = packet.timestamp
+        open_slices[event.track_uuid] += {1: 1, 2: -1}.get(event.type, 0)
+        assert open_slices[event.track_uuid] >= 0
+        begun.update(event.flow_ids)
+        ended.update(event.terminating_flow_ids)
+    assert begun and begun == ended  # each arrow has both its ends
+    assert not any(open_slices.values())
+    names = set(tracks.values())
+    assert {"loop 1 lag", "loop 1 utilization %", "loop 1: slow callbacks", "tasks"} <= names
+    assert any(name.startswith("lock:") for name in names)

@@ -119,6 +119,12 @@ class Probe:
         elif get_ident() != self._thread:
             self._ended.acquire(timeout=2.0)
 
+    def stay(self) -> None:
+        """Keeps the probe in, remembering, when the last viewer leaves."""
+        self.demand.stay()
+        self.server.tell_that_it_stays()
+        self.viewers_changed()
+
     def stop_soon(self, why: str) -> None:
         """Makes the probe's thread, which calls this, end after its current turn."""
         self.notice(f"the probe leaves: {why}")

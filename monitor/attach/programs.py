@@ -54,6 +54,7 @@ class Program:
     depth: int = 0  # in the tree of those that are listed
     cpu: float | None = None  # share of one core since it started
     rss: int | None = None  # bytes
+    armed: bool = False  # its probe was put in by pid, and stays with nobody connected
 
     @property
     def watchable(self) -> bool:
@@ -130,6 +131,7 @@ class _Look:
             todo=way.todo,
             cpu=_cpu(process),
             rss=process.memory_info().rss,
+            armed=isinstance(announced, fd_passing.Door) and announced.stays,
         )
 
     def _way(self, pid: int, uid: int, mapped: Mapped, announced: Announcement | fd_passing.Door | None) -> Access:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.attaching import attach, detach, ps
+from monitor.cli.attaching import arm, attach, detach, disarm, ps
 from monitor.cli.catalogue import demo, samples
 from monitor.cli.checking import check
 from monitor.cli.config import config
@@ -57,6 +57,8 @@ _COMMANDS = (
     run,
     attach,
     detach,
+    arm,
+    disarm,
     ps,
     tasks,
     watch,

@@ -107,6 +107,18 @@ def _plan(pid: int, way: Way, read_only: bool) -> str:
 @token_option
 def detach(target: str, token_file: str | None) -> int:
     """Take the probe out of a program again."""
+    return _take_out(target, token_file)
+
+
+@click.command()
+@click.argument("target")
+@token_option
+def disarm(target: str, token_file: str | None) -> int:
+    """Take the probe out of an armed program; the same as detach."""
+    return _take_out(target, token_file)
+
+
+def _take_out(target: str, token_file: str | None) -> int:
     from contextlib import closing
 
     from monitor.attach.targets import NoProbe
@@ -123,6 +135,34 @@ def detach(target: str, token_file: str | None) -> int:
         if not reply.ok:
             raise LooptopError(f"the probe of process {connection.hello.pid} stays", reply.error)
     click.echo(f"the probe of process {connection.hello.pid} is out")
+    return 0
+
+
+@click.command()
+@click.argument("target")
+@click.option("--timeout", type=click.FloatRange(0.1, 60), default=5.0, metavar="S", help="Timeout for attaching (5).")
+@token_option
+def arm(target: str, timeout: float, token_file: str | None) -> int:
+    """Leave a probe in a running program, remembering, with nobody connected.
+
+    Whoever looks later finds the slow callbacks, failures and figures since now. `looptop disarm` takes it out.
+    """
+    from contextlib import closing
+
+    from monitor.attach.injection import Way
+    from monitor.plain.snapshot import replies
+    from monitor.store.store import Store
+
+    with closing(connect(target, token_file, Way("auto", timeout, False, True, say).enter)) as connection:
+        hello = connection.hello
+        connection.send({"type": "request", "id": 1, "op": "arm"})
+        reply = replies(connection, Store(), 1)
+        if not reply.ok:
+            raise LooptopError(f"the probe of process {hello.pid} cannot be armed", reply.error)
+    if hello.hooks == "C":
+        click.echo(f"process {hello.pid} is armed: what happens from now on is remembered")
+    else:
+        click.echo(f"process {hello.pid} keeps its probe, but remembers nothing with nobody connected: {hello.hooks}")
     return 0
 
 

@@ -86,6 +86,7 @@ def tasks(
     multiple=True,
     help="Nothing else; several times for several.",
 )
+@click.option("--past", is_flag=True, help="First what the probe remembers from before.")
 @read_only_option
 @at_option
 @locals_option
@@ -96,6 +97,7 @@ def watch(
     duration: float | None,
     slow: float | None,
     only: tuple[str, ...],
+    past: bool,
     read_only: bool,
     at: str | None,
     keep_locals: bool,
@@ -103,7 +105,7 @@ def watch(
 ) -> int:
     """Print findings, slow callbacks, ended tasks, exceptions and loop health, as they come.
 
-    What the probe still remembers from before comes first. Of a recording all of it is printed at once.
+    With --past what the probe remembers from before comes first. Of a recording all of it is printed at once.
     """
     from monitor.attach.injection import Way
     from monitor.attach.target_connection import Reach
@@ -118,7 +120,7 @@ def watch(
         things = stream.replayed(path, at, duration, slow, found)
     else:
         things = stream.watch(
-            Reach(target, token_file, Way(tell=say), read_only).first(), duration, slow, found, keep_locals
+            Reach(target, token_file, Way(tell=say), read_only).first(), duration, slow, found, keep_locals, past
         )
     for thing in things:
         if not stream.wanted(thing, only):

@@ -82,6 +82,6 @@ PROGRAMS: tuple[Heading[Program], ...] = (
     Heading("Listens", listens, priority=3),
     Heading("CPU", lambda p: "" if p.cpu is None else fmt.percent(p.cpu), right=True, priority=3),
     Heading("RSS", lambda p: "" if p.rss is None else fmt.size(p.rss), right=True, priority=3),
-    Heading("Watch", lambda p: p.how or "no"),
+    Heading("Watch", lambda p: "armed" if p.armed else p.how or "no"),
     Heading("Program", lambda p: branch(p) + p.title),
 )

@@ -47,6 +47,9 @@ ONLY: dict[str, tuple[str, ...]] = {
 }
 """What can be asked for alone, and the types of the objects that are it."""
 
+HAPPENED = ("slow_callback", "task_ended", "unhandled", "never_awaited")
+"""Types of objects that the probe remembers."""
+
 Entry = TypeVar("Entry")
 
 
@@ -215,8 +218,28 @@ def watch(
     slow: float | None,
     findings: Findings | None = None,
     keep_locals: bool = False,
+    past: bool = False,
 ) -> Iterator[Object]:
-    """The objects of a program until the time is over or the program has ended; then a notice says so."""
+    """The objects of a program until the time is over or the program has ended; then a notice says so.
+
+    `past`: first what the probe remembers from before, each with `"past": true`. Otherwise a probe that remembers from
+    the start of the program is not asked for that.
+    """
+    hello = connection.hello
+    began, remembers = hello.now * 1e-6, "history" in hello.capabilities
+    for thing in _watch(connection, duration, slow, findings, keep_locals):
+        if thing["type"] in HAPPENED and thing["time"] < began:
+            if past:
+                yield {**thing, "past": True}
+            elif not remembers:
+                yield thing
+        else:
+            yield thing
+
+
+def _watch(
+    connection: Connection, duration: float | None, slow: float | None, findings: Findings | None, keep_locals: bool
+) -> Iterator[Object]:
     stream = Stream(findings=findings or Findings())
     ordered = Ordered(stream)
     stream.store.apply(connection.hello)
@@ -288,7 +311,8 @@ def wanted(thing: Object, only: Collection[str]) -> bool:
 def line(thing: Object) -> str:
     """One line for a person."""
     kind = thing["type"]
-    return f"{_clock(thing['time'])}  {kind:<13}  {fmt.clean(_TEXTS[kind](thing))}"
+    mark = "past  " if thing.get("past") else ""
+    return f"{_clock(thing['time'])}  {kind:<13}  {mark}{fmt.clean(_TEXTS[kind](thing))}"
 
 
 def lines(thing: Object) -> list[str]:

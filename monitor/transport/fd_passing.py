@@ -31,6 +31,7 @@ class Door:
     name: str
     program: str
     python: str
+    stays: bool = False  # also with nobody connected
 
 
 def possible() -> bool:
@@ -75,7 +76,7 @@ def _read(pid: int, number: str) -> Door | None:
         told = read(file.read(LONGEST))
     if told.how != "started" or told.door is None:
         return None
-    return Door(pid, told.door, told.session, told.name, told.program, told.python)
+    return Door(pid, told.door, told.session, told.name, told.program, told.python, told.stays)
 
 
 def enter(pid: int, number: int, timeout: float) -> socket.socket:

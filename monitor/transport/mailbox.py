@@ -32,6 +32,7 @@ class Told:
     program: str = ""
     python: str = ""
     loops: int | None = None
+    stays: bool = False  # also with nobody connected
     told: tuple[str, ...] = ()
     refused: str = ""
     error: str = ""
@@ -52,6 +53,7 @@ def read(text: bytes) -> Told:
         socket=socket[:_MOST_TEXT] if isinstance(socket, str) else "",
         door=_number(told.get("door")),
         loops=_number(told.get("loops")),
+        stays=told.get("stays") == 1,
         told=tuple(_text(line) for line in lines[:_MOST_TEXTS]) if isinstance(lines, list) else (),
     )
 

@@ -50,6 +50,13 @@ class Demand:
             self._leave_at = self._when_to_leave()
         return self.always_on or bool(sessions) or monotonic() < self._expected_until
 
+    def stay(self) -> None:
+        """Keeps the probe in with nobody connected, and remembering where the hooks are in C."""
+        self._settings.leave = False
+        self._settings.history = True
+        self._leave_at = 0.0
+        self.always_on = install.NATIVE
+
     def _when_to_leave(self) -> float:
         if self._viewers:
             return 0.0

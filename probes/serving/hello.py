@@ -21,7 +21,7 @@ def of(probe: Host) -> dict[str, Any]:
     openings, settings = probe.openings, probe.settings
     capabilities = ["origins", "histograms"]
     if settings.control:
-        capabilities += ["detach", "cancel", "locals"]
+        capabilities += ["arm", "detach", "cancel", "locals"]
     capabilities += probe.memory.capabilities
     if probe.demand.always_on:
         capabilities.append("history")

@@ -63,5 +63,8 @@ class Host(Protocol):
     def notice(self, text: str) -> None:
         """Sends one line to every viewer."""
 
+    def stay(self) -> None:
+        """Keeps the probe in, remembering, when the last viewer leaves."""
+
     def stop_soon(self, why: str) -> None:
         """Takes the probe out after what its thread does now."""

@@ -358,6 +358,9 @@ class Session:
                 return []
             if operation == "cancel":
                 self._probe.tasks.cancel(frame.get("task"))
+            elif operation == "arm":
+                require_control(self._probe.settings)
+                self._probe.stay()
             elif operation == "detach":
                 require_control(self._probe.settings)
                 self._probe.stop_soon("a viewer asked for it")

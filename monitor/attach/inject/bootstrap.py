@@ -122,6 +122,7 @@ def facts(probe, how, told):
         "program": probe.openings.program,
         "python": sys.version.partition(" ")[0],
         "loops": None,
+        "stays": int(not probe.settings.leave),
         "told": told,
     }
 

@@ -1,9 +1,9 @@
-"""Getting the probe into a process that was started without it; `inject` is what the commands call.
+"""Injects the probe into a process that was started without it; commands call `inject`.
 
-Each module is one idea: `target` reads what can be known from outside, `room` whether a probe fits in, `elf` finds
-functions in its memory, `ptrace` stops and moves one thread, `waiting` says which, `thread_injector`, `remote_exec` and
-`gdb` are the ways in, `helper` is the process that does it, and `arrival` and `beside` are what runs on the other side.
-Standard library only, like the helper.
+Each module does one thing: `target` reads what is visible from outside, `resource_limits` checks whether a probe fits,
+`elf` finds functions in the process's memory, `ptrace` stops and moves one thread, `interruptible_threads` picks it,
+`thread_injector`, `remote_exec` and `gdb` are the methods, `helper` is the process that uses them, and `bootstrap`
+and `module_loader` run inside the target. Standard library only, like the helper.
 """
 
 from __future__ import annotations

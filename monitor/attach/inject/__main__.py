@@ -1,4 +1,4 @@
-"""`python -m monitor.attach.inject PID [--method M] [--dry-run] [--timeout S] [--force]`: one attach, told as JSON."""
+"""`python -m monitor.attach.inject PID [--method M] [--dry-run] [--timeout S] [--force]`: one attach, as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from monitor.errors import ConnectError
 
 
 def main() -> int:
-    """Attaches once; the probe leaves when nobody comes."""
+    """Attach once; the probe is removed if no viewer connects."""
     options = parser().parse_args()
     payload = make({"leave": True}, options.timeout)
     try:

@@ -1,24 +1,24 @@
-"""Runs in the watched program, in a thread of its own: finds its probe, or brings a new one in, and says so.
+"""Runs in the watched program, in its own thread: finds its probe or starts a new one, and reports the result.
 
-Sent as text (see `payload`), so that any Python can run it, and short, because compiling it holds the
+Sent as source text (see `payload`), so that any Python can run it, and short, because compiling it holds the
 GIL: the rest is `module_loader`, which is fetched like the modules of `probes`. Never imported.
 
-What is to be told goes into a memory file that the attacher finds by its name, never to stderr.
+Results go into a memory file that the attacher finds by its name, never to stderr.
 """
 
 # mypy: ignore-errors
-# Without annotations: those would need a module that the program may not have loaded, or be evaluated there.
+# No annotations: they would import a module that the program may not have loaded, or be evaluated.
 
 import posix
 import sys
 import time
 
 PATCHING = ("gevent", "eventlet")
-"""They replace functions of modules by their own, which make an event loop for each thread that calls them."""
+"""These patch modules so that an event loop is made for each thread that calls them."""
 
 
 def is_patched(module):
-    """Whether one of these has replaced something in a module."""
+    """Whether one of these has patched a module."""
     if not any(name in sys.modules for name in PATCHING):
         return False
     homes = [getattr(value, "__module__", None) for value in list(vars(module).values())]
@@ -27,18 +27,18 @@ def is_patched(module):
 
 if is_patched(time):
     imp = sys.modules["_imp"]
-    time = imp.create_builtin(sys.modules["_frozen_importlib"].ModuleSpec("time", None))  # a new copy
+    time = imp.create_builtin(sys.modules["_frozen_importlib"].ModuleSpec("time", None))  # a fresh copy
     imp.exec_builtin(time)
 
 PACKAGE = "_looptop"
 STARVED = 0.03
-"""Seconds of a read after which the GIL is taken as seldom as possible: a thread of the program holds it for long."""
-PATIENCE = 10.0  # seconds for which the answer is kept, and for an import of asyncio to end
-WANTED, GIVEN, TAKEN, PARTS_AT = b"parts?\n", b"parts!\n", b"taken!\n", 65536  # as in `answer`
+"""Seconds of one read after which to take the GIL as rarely as possible: a thread of the program holds it for long."""
+PATIENCE = 10.0  # seconds to keep the answer, and to wait for a running import of asyncio
+WANTED, GIVEN, TAKEN, PARTS_AT = b"parts?\n", b"parts!\n", b"taken!\n", 65536  # as in monitor.transport.mailbox
 
 
 class Parts:
-    """The modules of the bundle, which the attacher puts into a file of ours. Read one by one: see `payload`."""
+    """The modules of the bundle, which the attacher puts into our memory file. Read one by one: see `payload`."""
 
     def __init__(self, handle, until):
         posix.write(handle, WANTED)
@@ -47,7 +47,7 @@ class Parts:
                 raise Refused("the attacher has gone")
             time.sleep(0.001)
         self.handle = handle
-        self.whole = None  # all of them, where each look into the file costs a long wait for the GIL
+        self.whole = None  # all modules, if each read costs a long wait for the GIL
         self.external = sys.modules["_frozen_importlib_external"]
         length = int(posix.pread(handle, 8, PARTS_AT))
         self.begin = PARTS_AT + 8 + length
@@ -55,7 +55,7 @@ class Parts:
         self.is_our_python = magic == self.external.MAGIC_NUMBER
 
     def read(self, size, at):
-        """A piece of the file."""
+        """Read a piece of the file."""
         if self.whole is None:
             began = time.monotonic()
             piece = posix.pread(self.handle, size, self.begin + at)
@@ -66,7 +66,7 @@ class Parts:
         return self.whole[at : at + size]
 
     def code(self, name):
-        """Of a module: what was compiled for this Python, or its source compiled here."""
+        """The code of a module: precompiled for this Python, or compiled here from source."""
         file = f"<looptop>/{name.replace('.', '/')}.py"
         source_at, source_size, code_at, code_size = self.places[name]
         if not self.is_our_python:
@@ -77,12 +77,12 @@ class Parts:
         return code
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer
-    """There will be no probe; what is to be told instead."""
+class Refused(Exception):  # noqa: N818 - an answer, not an error
+    """No probe is started, for the given reason."""
 
 
 def asyncio_is_there(until):
-    """Whether the program has loaded asyncio, which it may be about to finish."""
+    """Whether the program has loaded asyncio, after waiting for an import in progress."""
     while time.time() < until:
         module = sys.modules.get("asyncio")
         if module is None:
@@ -94,7 +94,7 @@ def asyncio_is_there(until):
 
 
 def settle(bundle, handle):
-    """Gets a probe ready, or finds the one that is there. Returns what the attacher is told, and the new probe."""
+    """Prepare a new probe or find the existing one. Returns the answer and the new probe (None if found)."""
     probe = getattr(sys, "_looptop_probe", None)
     if probe is not None:
         return facts(probe, "found", []), None
@@ -102,7 +102,7 @@ def settle(bundle, handle):
         raise Refused("asyncio")
     parts = Parts(handle, bundle["until"])
     loader = {"__name__": f"{PACKAGE}.module_loader"}
-    exec(parts.code("module_loader"), loader)  # noqa: S102 - our own text
+    exec(parts.code("module_loader"), loader)  # noqa: S102 - our own code
     loader["time"] = time
     probe, told, loops = loader["bring_in"](bundle, parts, globals())
     if probe is None:
@@ -111,7 +111,7 @@ def settle(bundle, handle):
 
 
 def facts(probe, how, told):
-    """Where to find a probe, and what it is."""
+    """The answer: where to find a probe, and its session."""
     return {
         "how": how,
         "pid": posix.getpid(),
@@ -128,13 +128,13 @@ def facts(probe, how, told):
 
 
 def open_answer(name):
-    """A file that is nowhere on disk, with that name in /proc/PID/fd."""
+    """Create a file without a place on disk that has this name in /proc/PID/fd."""
     if hasattr(posix, "memfd_create"):
         try:
             return posix.memfd_create(name, posix.MFD_CLOEXEC)
         except OSError:
             pass
-    for folder in ("/dev/shm", "/tmp", "/var/tmp"):  # noqa: S108 - made exclusively, and gone at once
+    for folder in ("/dev/shm", "/tmp", "/var/tmp"):  # noqa: S108 - created exclusively, unlinked at once
         path = f"{folder}/{name}"
         try:
             handle = posix.open(path, posix.O_RDWR | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o600)
@@ -146,13 +146,13 @@ def open_answer(name):
 
 
 def answer(handle, told):
-    """Puts what is to be told into the file, in the place of all that was there."""
+    """Replace the content of the file with the answer."""
     posix.ftruncate(handle, 0)
     posix.pwrite(handle, as_json(told).encode() + b"\n", 0)
 
 
 def as_json(thing):
-    """Of texts, whole numbers, None, and lists and dicts of these: the program may not have loaded `json`."""
+    """JSON of strings, integers, None, lists and dicts: the program may not have loaded `json`."""
     if thing is None:
         return "null"
     if isinstance(thing, str):
@@ -165,7 +165,7 @@ def as_json(thing):
 
 
 def escaped(character):
-    """As it stands within a text of JSON."""
+    """A character escaped for a JSON string."""
     if " " <= character <= "~" and character not in '"\\':
         return character
     number = ord(character)
@@ -175,7 +175,7 @@ def escaped(character):
 
 
 def wait_until_read(handle):
-    """Keeps a file until the attacher has marked it as taken."""
+    """Keep the file open until the attacher has marked it as taken."""
     inode = posix.fstat(handle).st_ino
     try:
         until = time.monotonic() + PATIENCE
@@ -187,7 +187,7 @@ def wait_until_read(handle):
 
 
 def arrive(bundle):
-    """All of it, once: a text that comes late or twice does nothing. Where there is a new probe, this is its thread."""
+    """Run the whole bootstrap, once: late or repeated calls do nothing. This thread becomes the new probe's."""
     if time.time() > bundle["until"]:
         return
     nonces = vars(sys).setdefault("_looptop_arriving", {})
@@ -200,7 +200,7 @@ def arrive(bundle):
             told, probe = settle(bundle, handle)
         except Refused as refusal:
             told = {"refused": str(refusal)}
-        except BaseException as error:  # noqa: BLE001 - it is told, and nothing may get out
+        except BaseException as error:  # noqa: BLE001 - reported in the answer; nothing may escape
             told = {"error": f"{type(error).__name__}: {error}"}
         answer(handle, told)
         if probe is None:
@@ -209,6 +209,6 @@ def arrive(bundle):
             probe.server.keep(handle)  # other viewers find the probe by it
     finally:
         if vars(sys).get("_looptop_arriving") is nonces:
-            del sys._looptop_arriving  # noqa: SLF001 - our own mark
+            del sys._looptop_arriving  # noqa: SLF001 - set by us
         if probe is not None:
             probe.serve()

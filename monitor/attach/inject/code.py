@@ -1,8 +1,8 @@
-"""The few machine instructions (x86-64, System V) that run on the other side, and the page they lie in.
+"""The machine code (x86-64, System V) that runs in the target, and the page that holds it.
 
 A page is `stub | table | text`, mapped read-only and executable. The stub gets the address of the table, runs the
-text as Python and unmaps its own page by leaving through `munmap`, which returns to whoever called the stub. So
-nothing of it stays, and the caller gets 0 whatever happened.
+text as Python and unmaps its own page with a tail call of `munmap`, which returns to the stub's caller. So nothing
+of it stays, and the caller gets 0 in any case.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 
 CALLER = bytes.fromhex("ffd0cc")
-"""`call rax; int3`: a call from here comes back here, also where a shadow stack checks that (CET)."""
+"""`call rax; int3`: a call from here returns here even if a shadow stack (CET) checks that."""
 
 SYSCALL = b"\x0f\x05"
 
@@ -63,12 +63,12 @@ LIBC_NAMES = ("pthread_create", "pthread_self", "pthread_detach", "munmap", "sys
 
 
 def size_for(text: bytes) -> int:
-    """Bytes of whole pages that a text needs."""
+    """The length of a page for a text, in bytes of whole memory pages."""
     return (_TEXT_AT + len(text) + 1 + 4095) & ~4095
 
 
 def page(base: int, size: int, names: dict[str, int], text: bytes) -> bytes:
-    """What goes to the address `base`."""
+    """The content of the page at address `base`."""
     table = struct.pack(
         "<10Q",
         names["pthread_self"],
@@ -91,10 +91,10 @@ def page(base: int, size: int, names: dict[str, int], text: bytes) -> bytes:
 
 
 def thread_entry(base: int) -> tuple[int, int]:
-    """The function for a new thread, and its argument."""
+    """Function and argument for a new thread."""
     return base, base + _TABLE_AT
 
 
 def pending_entry(base: int) -> tuple[int, int]:
-    """The function for a pending call, and its argument."""
+    """Function and argument for a pending call."""
     return base + _PENDING_AT, base + _TABLE_AT

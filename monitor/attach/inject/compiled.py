@@ -1,8 +1,8 @@
-"""The modules of the probe as source and as code: a program that gets code that fits is spared compiling them.
+"""The probe's modules as source and as compiled code, so that the program need not compile them if the code fits.
 
-Compiling takes 50 ms of the program's CPU time, in pieces of up to 5 ms that keep the interpreter from it, and 2 MB
-that its malloc keeps; code takes little of either. Code fits one minor version: ours compiles it for its own, another
-one is compiled by the program's own interpreter where that may be run (see `interpreter`), and else by the program.
+Compiling takes 50 ms of the program's CPU time, in pieces of up to 5 ms during which it holds the GIL, and 2 MB that
+its malloc keeps; loading code takes little of either. Code fits one minor version: looptop's interpreter compiles for
+its own, the target's interpreter for others if we may run it (see `interpreter`); otherwise the target compiles.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE = 2.0
-"""Seconds that the other interpreter may take; it takes 0.1."""
+"""Seconds to wait for the other interpreter, which takes 0.1."""
 
 _EVERY_PYTHON = 2
-"""The form of marshal that each Python reads."""
+"""A marshal version that every Python reads."""
 
 _COMPILE = """
 import marshal, sys
@@ -36,9 +36,9 @@ marshal.dump((MAGIC_NUMBER, codes), sys.stdout.buffer, 2)
 
 
 def packed(files: Mapping[str, Path], pid: int) -> bytes:
-    """Those modules for a process: the length of a table in eight digits, the table, and the pieces.
+    """The modules packed for a process: length of the table in eight digits, the table, and the pieces.
 
-    The table says which Python the code is for, and of each module where source and code begin and how long they are.
+    The table gives the Python version of the code and, for each module, offset and length of source and code.
     """
     sources = {name: path.read_bytes() for name, path in files.items()}
     magic, codes = _by_its_own(pid, sources) or _by_ours(files)
@@ -55,17 +55,17 @@ def packed(files: Mapping[str, Path], pid: int) -> bytes:
 
 
 def _by_ours(files: Mapping[str, Path]) -> tuple[bytes, dict[str, bytes]]:
-    """Out of what Python has cached, if it has."""
+    """Compiled by this interpreter, from its cache if possible."""
     found = {name: SourceFileLoader(name, os.fspath(path)).get_code(name) for name, path in files.items()}
     return MAGIC_NUMBER, {name: marshal.dumps(code) for name, code in found.items()}
 
 
 def _by_its_own(pid: int, sources: dict[str, bytes]) -> tuple[bytes, dict[str, bytes]] | None:
-    """None where ours is of the same version, or its own may not be run or does not answer."""
+    """Compiled by the target's interpreter; None if its version is ours, it may not be run, or it does not answer."""
     interpreter = for_compiling(pid)
     if interpreter is None:
         return None
-    import subprocess  # only here: it takes a while to load
+    import subprocess  # slow to import
 
     try:
         done = subprocess.run(  # noqa: S603
@@ -76,7 +76,7 @@ def _by_its_own(pid: int, sources: dict[str, bytes]) -> tuple[bytes, dict[str, b
             timeout=PATIENCE,
             cwd="/",
         )
-        magic, codes = marshal.loads(done.stdout)  # noqa: S302 - what our own user's file says
+        magic, codes = marshal.loads(done.stdout)  # noqa: S302 - output of our own user's interpreter
     except (OSError, subprocess.SubprocessError, EOFError, ValueError, TypeError):
         return None
     return (magic, codes) if sources.keys() <= codes.keys() else None

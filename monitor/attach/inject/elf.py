@@ -1,9 +1,9 @@
-"""Functions in the memory of another process, by name: what the dynamic linker would look up, looked up from outside.
+"""Finds functions in the memory of another process by name, like the dynamic linker but from outside.
 
-Everything that is needed is mapped (ELF header, program headers, dynamic symbols and their hash table), so nothing
-is read from files: a stripped interpreter, one in a container and one whose file was replaced since are all the same.
+Everything needed is mapped (ELF header, program headers, dynamic symbols and their hash table), so no files are read:
+a stripped interpreter, one in a container and one whose file has been replaced since all work the same way.
 
-A program can map what it likes, under any name, so every table is read up to a bound that no real file reaches.
+A program can map anything under any name, so every table is read up to a bound that no real file reaches.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _LINE = re.compile(r"^([0-9a-f]+)-[0-9a-f]+ (\S{4}) ([0-9a-f]+) \S+ \d+ +(/.*|\[
 
 _MOST_SEGMENTS = 128
 _LARGEST_DYNAMIC = 1 << 16  # bytes
-_LONGEST_CHAIN = 512  # symbols of one hash
+_LONGEST_CHAIN = 512  # symbols in one hash chain
 _MOST_OBJECTS = 16  # files of one kind
 LONGEST_MAPS = 32 << 20
-"""Characters of /proc/PID/maps that are read: the kernel's default of 65,530 mappings has some 10 million."""
+"""Characters of /proc/PID/maps that are read: the kernel's default of 65,530 mappings takes some 10 million."""
 
 PYTHON = re.compile(r"/(?:libpython3\.\d+[a-z]*\.so|python\d*(?:\.\d+)?[a-z]*$|pypy)")
 LIBC = re.compile(r"/(?:libc[.-][^/]*so|libpthread[.-][^/]*so|ld-musl-[^/]*\.so|libc\.musl-[^/]*\.so)")
@@ -46,17 +46,17 @@ class Mapping:
 
 @dataclass(slots=True)
 class Object:
-    """One loaded ELF file and its tables."""
+    """A loaded ELF file and its tables."""
 
     memory: Memory
     base: int
     machine: int = 0
-    word: int = 0  # 1: 32 bits, 2: 64 bits
+    word: int = 0  # 1: 32-bit, 2: 64-bit
     bias: int = 0
     table: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what is no ELF file."""
+        """Raises ValueError if it is not an ELF file."""
         header = self.memory.read(self.base, 64)
         if header[:4] != b"\x7fELF":
             raise ValueError("no ELF file")
@@ -85,12 +85,12 @@ class Object:
         for tag, value in struct.iter_unpack("<QQ", entries):
             if tag == 0:
                 break
-            # glibc writes the loaded address into its tables, musl leaves the one of the file.
+            # glibc writes the loaded address into its tables, musl leaves the file's.
             if tag in (_HASH, _STRTAB, _SYMTAB, _GNU_HASH):
                 self.table[tag] = value if value >= self.base else value + self.bias
 
     def find(self, name: str) -> int | None:
-        """The address of a symbol that is defined here."""
+        """The address of a symbol defined here; None if there is none."""
         if not {_SYMTAB, _STRTAB} <= self.table.keys():
             return None
         if _GNU_HASH in self.table:
@@ -132,7 +132,7 @@ class Object:
             high = value & 0xF0000000
             value = (value ^ (high >> 24)) & ~high & 0xFFFFFFFF
         index = self._words(at + 8 + 4 * (value % buckets), 1)[0] if buckets else 0
-        for _ in range(_LONGEST_CHAIN):  # it may lead back to itself
+        for _ in range(_LONGEST_CHAIN):  # a forged chain may loop
             if not index:
                 break
             found = self._symbol(index, name)
@@ -153,7 +153,7 @@ class Object:
 
 
 def bounded(lines: Iterable[str]) -> Iterator[str]:
-    """The first lines of /proc/PID/maps."""
+    """The first LONGEST_MAPS characters of /proc/PID/maps, as lines."""
     left = LONGEST_MAPS
     for line in lines:
         left -= len(line)
@@ -163,7 +163,7 @@ def bounded(lines: Iterable[str]) -> Iterator[str]:
 
 
 def mappings(pid: int) -> list[Mapping]:
-    """The files that a process has mapped. Raises OSError where that may not be known."""
+    """The files that a process has mapped. Raises OSError if not permitted."""
     found: dict[str, Mapping] = {}
     with Path(f"/proc/{pid}/maps").open(encoding="utf-8", errors="surrogateescape") as lines:
         for line in bounded(lines):
@@ -174,7 +174,7 @@ def mappings(pid: int) -> list[Mapping]:
 
 
 def loaded(memory: Memory, mapped: list[Mapping], which: re.Pattern[str]) -> list[Object]:
-    """The loaded files whose path looks so."""
+    """The loaded files whose path matches."""
     objects = []
     for mapping in islice((one for one in mapped if which.search(one.path)), _MOST_OBJECTS):
         try:
@@ -185,13 +185,13 @@ def loaded(memory: Memory, mapped: list[Mapping], which: re.Pattern[str]) -> lis
 
 
 def find(objects: list[Object], *names: str) -> dict[str, int]:
-    """Where these symbols are, as far as they are found: the first file that has one gives it."""
+    """Addresses of the symbols that are found; the first file that defines one wins."""
     found: dict[str, int] = {}
     for name in names:
         for candidate in objects:
             try:
                 address = candidate.find(name)
-            except OSError:  # its tables lead to where nothing is mapped
+            except OSError:  # its tables point to unmapped memory
                 continue
             if address is not None:
                 found[name] = address

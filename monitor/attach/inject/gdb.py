@@ -1,7 +1,7 @@
 """The last resort: gdb, which stops the whole program for a quarter of a second or more.
 
-The main thread is called into only where it waits in a system call that is safe, else by a pending call. The text is
-put into memory of its own, since gdb's strings call the program's malloc.
+The main thread is called into only while it waits in a safe system call, otherwise through a pending call. The text
+is put into freshly mapped memory, because gdb's strings call the program's malloc.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OLDEST = 14
 
 
 def why_not() -> str:
-    """Why this way is closed; empty when it is open."""
+    """Why gdb cannot be used; empty if it can."""
     found = shutil.which("gdb")
     if found is None:
         return "gdb is not installed"
@@ -41,12 +41,12 @@ def why_not() -> str:
 
 
 def _hear() -> None:
-    """In the child: gdb waits for SIGCHLD, which the helper is deaf to; what would end it stays blocked."""
+    """In the child: unblock SIGCHLD, which gdb needs and the helper blocks; terminating signals stay blocked."""
     signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
 
 
 def run(target: Target, text: str) -> Done:
-    """Runs a text in the process. Raises InjectError."""
+    """Run a text in the process. Raises InjectError."""
     data = text.encode() + b"\0"
     direct = any(tid == target.pid for tid, _ in interruptible_threads.threads(target.pid))
     run_it = "((int (*)(const char *)) PyRun_SimpleString)"
@@ -70,7 +70,7 @@ def run(target: Target, text: str) -> Done:
         ]
         command = ["gdb", "-p", str(target.pid), "-batch", "-nx", "--readnever", "-iex", "set auto-load off"]
         began = time.monotonic()
-        # No time limit by killing it: in the middle of a call that would end the program.
+        # No timeout: killing gdb in the middle of a call would kill the program.
         done = subprocess.run(  # noqa: S603
             [*command, *(word for line in script for word in ("-ex", line))],
             capture_output=True,

@@ -1,9 +1,9 @@
-"""The process that goes in: alone, deaf to signals, for a fraction of a second; what happened is JSON on stdout.
+"""The helper process that injects: separate, with signals blocked, alive for a fraction of a second. Prints JSON.
 
-    helper PID --method auto|remote_exec|ptrace|gdb --timeout S [--force] [--dry-run]
+helper PID --method auto|remote_exec|ptrace|gdb --timeout S [--force] [--dry-run]
 
-It reads the name of the answer, the text and the parts from stdin. When stdin ends early, whoever asked has gone: it
-stops waiting, but never in the middle of something.
+It reads the name of the answer file, the text and the parts from stdin. If stdin closes early, its parent has gone:
+it stops waiting, but never in the middle of an operation on the target.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from monitor.transport.mailbox import Answer, Told
 
 METHODS = ("remote_exec", "ptrace", "gdb")
 LOADING = 4.0
-"""Seconds more for a probe that has begun to load."""
+"""Additional seconds for a probe that has begun to load."""
 
 _HOW_TO_RUN = "start it with: looptop run SCRIPT"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """What the process does."""
+    """Run the helper; its exit status."""
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     options = parser().parse_args(arguments)
     lengths = [int(word) for word in sys.stdin.buffer.readline().split()]
     pieces = [sys.stdin.buffer.read(length) for length in lengths]
     if [len(piece) for piece in pieces] != lengths or len(pieces) != 3:
-        return NO_CONNECTION  # whoever asked has ended in the middle of it
+        return NO_CONNECTION  # the parent ended while writing
     name, text, parts = pieces[0].decode(), pieces[1].decode(), pieces[2]
     gc.disable()
     began = time.monotonic()
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     made = argparse.ArgumentParser(prog="python -m monitor.attach.inject", description="Puts a probe into a process.")
     made.add_argument("pid", type=int)
     made.add_argument("--method", choices=("auto", *METHODS), default="auto")
@@ -81,7 +81,7 @@ def _cancelled() -> bool:
 def work(
     options: argparse.Namespace, name: str, text: str, parts: bytes, tried: list[dict[str, str]]
 ) -> dict[str, Any]:
-    """Goes in by the first way that is open. Raises ConnectError."""
+    """Inject by the first available method. Raises ConnectError."""
     target = look(options.pid)
     if target.remote_off and not options.force:
         raise ConnectError(
@@ -121,13 +121,13 @@ def _reasons(tried: list[dict[str, str]]) -> list[str]:
 
 
 def open_ways(target: Target, wanted: str, tried: list[dict[str, str]]) -> list[str]:
-    """The ways that may be tried, the best one first; why the others are closed goes to `tried`."""
+    """The available methods, best first; reasons against the others are appended to `tried`."""
     ways: list[str] = []
     for way in METHODS:
         if wanted not in ("auto", way):
             continue
         if way == "gdb" and ways and wanted == "auto":
-            continue  # asking gdb for its version takes longer than going in
+            continue  # asking gdb for its version takes longer than injecting
         closed = {"remote_exec": lambda: remote_exec.why_not(target), "gdb": gdb.why_not}.get(way, lambda: "")()
         if not closed and way != "ptrace" and wanted == "auto" and target.foreign:
             closed = "it opens files that another user's program names; --method allows it"
@@ -139,7 +139,7 @@ def open_ways(target: Target, wanted: str, tried: list[dict[str, str]]) -> list[
 
 
 def _plan(way: str, target: Target) -> str:
-    """What would be done, in a line."""
+    """One line on what a method would do."""
     if way == "remote_exec":
         return "its main thread runs the probe's text when it next looks up; if it waits in epoll, after a nudge"
     if way == "gdb":
@@ -158,14 +158,14 @@ def _go(way: str, target: Target, text: str, answer: Answer, deadline: float) ->
     if way == "gdb":
         return gdb.run(target, text)
     with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, -15)  # one of its threads stands still meanwhile
+        os.setpriority(os.PRIO_PROCESS, 0, -15)  # one thread of the target is stopped meanwhile
     return thread_injector.inject(target.pid, target.memory, target.names, text.encode(), deadline)
 
 
 def _wait(target: Target, answer: Answer, done: Done, deadline: float, timeout: float) -> Told:
     try:
         told = answer.wait(max(deadline, time.monotonic() + 0.05), _cancelled)
-        if told is None and answer.seen:  # it has begun, and waits for the GIL again and again
+        if told is None and answer.seen:  # it runs, and waits for the GIL repeatedly
             told = answer.wait(time.monotonic() + LOADING, _cancelled)
     except ProcessLookupError:
         raise ConnectError(f"process {target.pid} has ended while looptop attached to it", "") from None

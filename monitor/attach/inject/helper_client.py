@@ -1,4 +1,4 @@
-"""Has the helper do it, and waits for what it says. Never kills it: at the wrong moment that kills the target, too."""
+"""Runs the helper process and waits for its result. Never kills it: at the wrong moment that would kill the target."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[3]
 GRACE = 6.0
-"""Seconds that the helper may take beyond the time it was given."""
+"""Seconds that the helper may take beyond its timeout."""
 
 _START = "import sys; sys.path.insert(0, {root!r}); from monitor.attach.inject.helper import main; sys.exit(main())"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A probe that is in, or what would have been done (`dry run`)."""
+    """An injected probe, or the plan of a dry run."""
 
     pid: int
     python: str
     method: str  # remote_exec, ptrace or gdb
     how: str
-    pause_ms: float  # for so long one thread stood still; with gdb, all of them
+    pause_ms: float  # for which one thread was stopped; with gdb, all of them
     total_ms: float
-    tried: list[dict[str, str]] = field(default_factory=list)  # what was not possible, and why
-    found: bool = False  # a probe was there already
-    socket: str = ""  # where to connect, as a path that we can open; or else
-    door: int | None = None  # the descriptor that viewers come in by
+    tried: list[dict[str, str]] = field(default_factory=list)  # methods that were not possible, and why
+    found: bool = False  # a probe was already there
+    socket: str = ""  # path to connect to; or else `door`
+    door: int | None = None  # the descriptor through which viewers connect
     session: str = ""
-    loops: int | None = None  # that run now; None: not known
+    loops: int | None = None  # running event loops; None: not known
     told: list[str] = field(default_factory=list)  # warnings of the probe
 
 
@@ -54,9 +54,9 @@ def inject(
     dry_run: bool = False,
     meanwhile: Callable[[], None] | None = None,
 ) -> Result:
-    """Puts a probe into a running process. Raises ConnectError with what to do about it; the process is as it was.
+    """Inject a probe into a running process. Raises ConnectError with a hint; the process is then unchanged.
 
-    `meanwhile` is done while the helper works.
+    `meanwhile` is called while the helper works.
     """
     if pid == os.getpid():
         raise ConnectError(f"PID {pid} is looptop itself", "looptop ps lists what runs here")
@@ -89,7 +89,7 @@ def inject(
 def _run(
     pid: int, arguments: list[str], payload: Payload, seconds: float, meanwhile: Callable[[], None] | None
 ) -> dict[str, Any]:
-    """What the helper says."""
+    """Run the helper and parse its output."""
     import subprocess
 
     environ = {name: value for name, value in os.environ.items() if name != "PYTHON_DISABLE_REMOTE_DEBUG"}
@@ -99,7 +99,7 @@ def _run(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environ,
-        start_new_session=True,  # no Ctrl-C and no hang-up from the terminal
+        start_new_session=True,  # no SIGINT or SIGHUP from the terminal
     )
     assert helper.stdin is not None
     try:
@@ -112,7 +112,7 @@ def _run(
         return _read(helper, seconds)
     finally:
         with suppress(BrokenPipeError):
-            helper.stdin.close()  # it stops waiting when it sees that
+            helper.stdin.close()  # it stops waiting when stdin closes
         _end(helper)
 
 

@@ -1,6 +1,6 @@
-"""Which Python may read the memory of another, or compile for it: of its version, and one that we may well run.
+"""Picks the Python that reads the memory of another one or compiles for it: same version, and safe for us to run.
 
-The interpreter of a process is a file that its owner chose. Root must not run it, nor anybody else but the owner.
+The executable of a process is chosen by its owner. Root must not run it, nor any user but the owner.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import stat
 import sys
 
 FIRST = 14
-"""The minor version from which on Python can read another one."""
+"""The first minor version that can read another interpreter."""
 
 _NAME = re.compile(r"^python\d*(?:\.\d+)?[a-z]{0,2}$")
 
 
 def for_reading(pid: int, owner: int, minor: int) -> str | None:
-    """An interpreter of that minor version: ours, the process's own, one on PATH. None when there is none.
+    """An interpreter of that minor version: ours, the target's own, or one on PATH. None if there is none.
 
-    Whoever gets one has still to see that it works.
+    The caller has to check that it works.
     """
     if minor < FIRST:
         return None
@@ -30,7 +30,7 @@ def for_reading(pid: int, owner: int, minor: int) -> str | None:
 
 
 def for_compiling(pid: int) -> str | None:
-    """The process's own interpreter; None where ours is of its version, or it is not to be run."""
+    """The target's own interpreter; None if ours has its version, or we may not run it."""
     try:
         path = _its_own(pid, os.stat(f"/proc/{pid}").st_uid)  # noqa: PTH116 - as below
     except OSError:
@@ -40,13 +40,13 @@ def for_compiling(pid: int) -> str | None:
 
 
 def _its_own(pid: int, owner: int) -> str | None:
-    """The file that the process runs, if that is an interpreter in our file system that nobody else can write."""
+    """The executable of the process, if it is an interpreter in our file system that nobody else can write."""
     mine = os.geteuid()
     if owner != mine:
         return None
     try:
-        path = os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115 - compared below with what it leads to
-        facts, theirs = os.stat(path), os.stat(f"/proc/{pid}/exe")  # noqa: PTH116 - as the line before
+        path = os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115 - compared below with its target
+        facts, theirs = os.stat(path), os.stat(f"/proc/{pid}/exe")  # noqa: PTH116 - as above
     except OSError:
         return None
     same = (facts.st_dev, facts.st_ino) == (theirs.st_dev, theirs.st_ino)

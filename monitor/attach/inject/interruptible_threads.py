@@ -1,4 +1,4 @@
-"""Which threads of a process wait in a system call where they may be stopped, and what they see of it: nothing."""
+"""Finds threads that wait in a system call in which they can be stopped without the program noticing."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ WAITING |= {270: "pselect6"}
 SAFE = WAITING | {35: "nanosleep", 230: "clock_nanosleep", 202: "futex"}
 SAFE |= {61: "wait4", 247: "waitid", 34: "pause", 43: "accept", 288: "accept4", 42: "connect", 73: "flock", 72: "fcntl"}
 SAFE |= {45: "recvfrom", 47: "recvmsg", 0: "read"}
-"""Blocking system calls in which a thread holds no lock of the C library (x86-64 numbers), the best ones first. The
-last ones are where a program is stuck that blocks its loop: a child, a lock on a file, a socket, a pipe."""
+"""Blocking system calls in which a thread holds no lock of the C library (x86-64 numbers), best first. The last ones
+are where a program hangs that blocks its loop: a child process, a file lock, a socket, a pipe.
+"""
 
 PARTIAL = {1: "write", 20: "writev", 18: "pwrite64", 44: "sendto", 46: "sendmsg", 307: "sendmmsg", 40: "sendfile"}
 PARTIAL |= {296: "pwritev", 328: "pwritev2", 275: "splice", 326: "copy_file_range"}
-"""What returns early when it is interrupted, with a part of its work."""
+"""Calls that return early with partial results when interrupted."""
 
 FUTEX_WAIT_BITSET = 9
-"""How semaphores and conditions wait; the plain FUTEX_WAIT is that of malloc's locks, and never safe."""
+"""Used by semaphores and conditions; malloc's locks use the plain FUTEX_WAIT, which is never safe."""
 
 RESTARTABLE = (42, 43, 45, 47, 288)
-"""Calls that, where a socket has a time limit (SO_RCVTIMEO), say EINTR to the program when a tracer stops them. They
-can be begun again instead, as the kernel does by itself where there is none."""
+"""Calls that, on a socket with a timeout (SO_RCVTIMEO), fail with EINTR when a tracer stops them. They can be
+restarted instead, as the kernel itself does without a timeout.
+"""
 
 _READ, _FUTEX, _RECVFROM, _RECVMSG = 0, 202, 45, 47
 _MSG_WAITALL = 0x100
 
 
 def threads(pid: int) -> list[tuple[int, str]]:
-    """Threads in a safe system call, the best one first; read without stopping anything."""
+    """Threads in a safe system call, best first, found without stopping anything."""
     found = []
     order = list(SAFE)
     for tid in threads_of(pid):
@@ -47,7 +49,7 @@ def threads(pid: int) -> list[tuple[int, str]]:
 
 
 def _call(pid: int, tid: int) -> tuple[int, list[int]] | None:
-    """The system call that a thread waits in, and its first four arguments; None while it runs."""
+    """The system call a thread waits in, and its first four arguments; None while it runs."""
     try:
         words = Path(f"/proc/{pid}/task/{tid}/syscall").read_text().split()
     except OSError:
@@ -61,7 +63,7 @@ def is_safe(tid: int, number: int, arguments: Sequence[int]) -> bool:
     """Whether a thread may be borrowed in this call."""
     if number == _FUTEX:
         return arguments[1] & 0x7F == FUTEX_WAIT_BITSET
-    if number == _READ:  # not of a file: the dynamic loader does that, under its lock
+    if number == _READ:  # not of a file: the dynamic loader reads files under its lock
         return _is_pipe(tid, arguments[0])
     return number in SAFE and not _is_partial(number, arguments)
 
@@ -69,7 +71,7 @@ def is_safe(tid: int, number: int, arguments: Sequence[int]) -> bool:
 def _is_pipe(tid: int, handle: int) -> bool:
     """Whether a descriptor is a pipe, a socket or a terminal."""
     try:
-        mode = os.stat(f"/proc/{tid}/fd/{handle & 0xFFFFFFFF}").st_mode  # noqa: PTH116 - of what it leads to
+        mode = os.stat(f"/proc/{tid}/fd/{handle & 0xFFFFFFFF}").st_mode  # noqa: PTH116 - the link's target
     except OSError:
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
@@ -84,7 +86,7 @@ def _is_partial(number: int, arguments: Sequence[int]) -> bool:
 
 
 def would_be_cut_short(pid: int, tid: int) -> str:
-    """The name of the call that a thread waits in, if to stop it would end that with a part of its work."""
+    """The name of a thread's system call, if stopping the thread would end it with partial results."""
     call = _call(pid, tid)
     if call is None or not _is_partial(*call):
         return ""

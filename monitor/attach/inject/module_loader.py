@@ -1,12 +1,12 @@
-"""Runs in the watched program: loads the modules of the probe beside everything, and gets it ready.
+"""Runs in the watched program: loads the probe's modules in isolation and prepares the probe.
 
 Fetched and called by `bootstrap`; never imported. Nothing is left in `sys.modules`, `sys.path` or `__main__`: the
-probe's modules live in `ModuleLoader`, and so do modules of the standard library that the program has not loaded, or
-shadows with a file of its own (a `json.py`, say).
+probe's modules live in `ModuleLoader`, and so do modules of the standard library that the program has not loaded or
+shadows with its own file (a `json.py`, for example).
 """
 
 # mypy: ignore-errors
-# Without annotations, as in `bootstrap`.
+# No annotations, as in `bootstrap`.
 
 import builtins
 import posix
@@ -18,20 +18,20 @@ NATIVE = "hooks._native"
 
 
 class ModuleLoader:
-    """Modules that only know each other."""
+    """Modules that can only import each other."""
 
     def __init__(self, parts, native, bootstrap):
         self.parts, self.native = parts, native
         self.is_patched = bootstrap["is_patched"]
         self.packages = {"", *(name.rpartition(".")[0] for name in parts.places)}
-        self.modules = {name: type(sys)(f"{PACKAGE}.{name}".rstrip(".")) for name in self.packages}  # of the bundle
-        self.others = {}  # of the standard library
+        self.modules = {name: type(sys)(f"{PACKAGE}.{name}".rstrip(".")) for name in self.packages}  # from the bundle
+        self.others = {}  # from the standard library
         self.made = [
             bootstrap,
             globals(),
             *map(vars, self.modules.values()),
-        ]  # the namespaces that would not be there without us
-        if "typing" not in sys.modules:  # asyncio does without from 3.14 on, and so can annotations
+        ]  # namespaces that exist only because of us
+        if "typing" not in sys.modules:  # asyncio does without typing from 3.14 on, and annotations can, too
             self.others["typing"] = typing = type(sys)("typing")
             self.made.append(vars(typing))
             typing.TYPE_CHECKING, typing.Any, typing.__getattr__ = False, object, lambda name: Stand
@@ -41,7 +41,7 @@ class ModuleLoader:
         self.stdlib = asyncio.rpartition("/asyncio/")[0]
 
     def bring(self, name, globals=None, locals=None, fromlist=(), level=0):  # noqa: A002, ARG002 - as in __import__
-        """What `import` calls in these modules."""
+        """The `__import__` of these modules."""
         package = (globals or {}).get("__package__")
         if level and package is not None and f"{package}.".startswith(f"{PACKAGE}."):
             base = package.split(".")[1:]
@@ -63,7 +63,7 @@ class ModuleLoader:
         return module if fromlist else self.other(top)
 
     def load(self, name):
-        """A module of the bundle."""
+        """Load a module of the bundle."""
         if name in self.modules:
             return self.modules[name]
         if name == NATIVE:
@@ -74,14 +74,14 @@ class ModuleLoader:
         module.__file__ = f"<looptop>/{name.replace('.', '/')}.py"
         module.__builtins__ = self.builtins
         self.made.append(vars(module))
-        exec(self.parts.code(name), vars(module))  # noqa: S102 - our own text
+        exec(self.parts.code(name), vars(module))  # noqa: S102 - our own code
         setattr(self.modules[package], leaf, module)
         if self.parts.whole is None:
-            time.sleep(0)  # lets the program have the interpreter
+            time.sleep(0)  # let the program take the GIL
         return module
 
     def load_native(self):
-        """The hooks in C: out of the very file that the attacher has. Raises ImportError in a few words why not."""
+        """Load the C hooks from the attacher's own file. Raises ImportError with a short reason."""
         facts, imp = self.native, sys.modules["_imp"]
         if "why" in facts:
             raise ImportError(facts["why"])
@@ -94,16 +94,16 @@ class ModuleLoader:
         spec = sys.modules["_frozen_importlib"].ModuleSpec(f"{PACKAGE}.{NATIVE}", None, origin=facts["file"])
         module = imp.create_dynamic(spec)
         imp.exec_dynamic(module)
-        if getattr(module, "BUILD", "") != facts["build"]:  # the loader goes by names
+        if getattr(module, "BUILD", "") != facts["build"]:  # the dynamic loader identifies files by name
             raise ImportError("another build is loaded already")
         self.modules[NATIVE] = module
         self.made.append(vars(module))
         return module
 
     def is_genuine(self, top):
-        """Whether the program has loaded this module, and it is that of the standard library."""
+        """Whether the program has loaded this module, and it is the standard library's."""
         module = sys.modules.get(top)
-        if module is not None and top != "os" and self.is_patched(module):  # of `os`, only what makes processes
+        if module is not None and top != "os" and self.is_patched(module):  # of `os`, only process creation matters
             return False
         spec = getattr(module, "__spec__", None)
         origin = getattr(spec, "origin", None)
@@ -114,7 +114,7 @@ class ModuleLoader:
         return isinstance(file, str) and file.startswith(self.stdlib + "/") and "-packages/" not in file
 
     def other(self, name):
-        """A module of the standard library, loaded for us alone."""
+        """Load a private copy of a standard library module."""
         if name in self.others:
             return self.others[name]
         parent = self.other(name.rpartition(".")[0]) if "." in name else None
@@ -131,7 +131,7 @@ class ModuleLoader:
         known = name in sys.modules
         module = (create(spec) if create is not None else None) or type(sys)(name)
         if not known:
-            sys.modules.pop(name, None)  # some modules of C put themselves there
+            sys.modules.pop(name, None)  # some C modules register themselves
         module.__spec__, module.__package__ = spec, name if spec.submodule_search_locations else name.rpartition(".")[0]
         self.others[name] = module
         if spec.submodule_search_locations:
@@ -153,7 +153,7 @@ class ModuleLoader:
 
 
 def read_through(facts):
-    """Makes sure that a file is the one that is meant, and in memory: loading it keeps the interpreter from others."""
+    """Check that a file is the expected one, and read it into the page cache, because loading it holds the GIL."""
     try:
         handle = posix.open(facts["file"], posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
@@ -171,7 +171,7 @@ def read_through(facts):
 
 
 class Stand:
-    """In the place of what `typing` has: a TypeVar, a base class."""
+    """Replaces an object of `typing`: a TypeVar, a base class."""
 
     def __init__(self, *_, **__):
         pass
@@ -181,12 +181,12 @@ class Stand:
 
 
 class RowMaker:
-    """Makes a named tuple of a class with an instance of this as its base, whose annotations are texts.
+    """Makes a named tuple from a class that has an instance of this as its base and strings as annotations.
 
-    That instance stands in the place of `typing.NamedTuple`: a class statement calls the type of its base.
+    That instance replaces `typing.NamedTuple`: a class statement calls the type of its base.
     """
 
-    def __new__(cls, name, bases, members):  # noqa: ARG004, D102 - as `type` has it
+    def __new__(cls, name, bases, members):  # noqa: ARG004, D102 - the signature of `type`
         fields = members.pop("__annotations__", {})
         defaults = [members.pop(field) for field in fields if field in members]
         module = members.get("__module__")
@@ -198,9 +198,9 @@ class RowMaker:
 
 
 def bring_in(bundle, parts, bootstrap):
-    """A new probe that is ready, what it has warned about, and how many loops run; no probe where nobody could come.
+    """Prepare a new probe. Returns it with its warnings and the number of running loops; None if it cannot serve.
 
-    `bootstrap` is the namespace that this was brought by. Whatever is raised, nothing of the probe is in.
+    `bootstrap` is the namespace of the caller. If this raises, nothing of the probe stays in the program.
     """
     try:
         loader, probe, told = begin(bundle, parts, bundle["native"], bootstrap)
@@ -214,13 +214,13 @@ def bring_in(bundle, parts, bootstrap):
     made, teardown, start_thread = loader.made, parts.code("teardown"), loader.bring("_thread").start_new_thread
 
     def leave():
-        """The probe is out: what it was made of goes, too."""
+        """Free the probe's modules after it was removed."""
         try:
             alone = {"__name__": f"{PACKAGE}.teardown"}
-            exec(teardown, alone)  # noqa: S102 - our own text
+            exec(teardown, alone)  # noqa: S102 - our own code
             alone["time"] = time
             start_thread(alone["leave"], (list(made),))
-        except Exception:  # noqa: BLE001, S110 - then the program's collector does it
+        except Exception:  # noqa: BLE001, S110 - the program's collector frees them later
             pass
 
     probe.on_gone = leave
@@ -233,7 +233,7 @@ def bring_in(bundle, parts, bootstrap):
 
 
 def begin(bundle, parts, native, bootstrap):
-    """Loads a probe and gets it ready, with these hooks."""
+    """Load a probe and prepare it, with the given C hooks."""
     loader = ModuleLoader(parts, native, bootstrap)
     told = []
     loader.load("base.settings").warn = lambda text: told.append(text) if len(told) < 20 else None
@@ -245,5 +245,5 @@ def begin(bundle, parts, native, bootstrap):
     finally:
         if not ready:
             probe.server.stop()
-            probe.serve()  # takes out what is in
+            probe.serve()  # removes what was installed
     return loader, probe if ready else None, told

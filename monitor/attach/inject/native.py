@@ -1,7 +1,7 @@
-"""The hooks in C for a program that is attached to: the file that is installed here, if the program sees the same one.
+"""The C hooks for an attached program: the file installed here, if the program sees the same one.
 
-The dynamic loader maps a file once per process, whatever the number of attaches, and never lets go of it. So no copy
-is sent, which would be another one each time.
+The dynamic loader maps a file once per process, however often a probe is injected, and never unmaps it. So no copy is
+sent, because each one would be mapped anew.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 
 
 def file() -> dict[str, Any]:
-    """What the program has to know of it to load it, or `why` it gets the hooks in Python."""
+    """What the program needs to load the C hooks, or `why` it gets those in Python."""
     if os.environ.get("LOOPTOP_PURE", "") not in ("", "0"):
         return {"why": "LOOPTOP_PURE is set"}
     try:
-        module: Any = import_module("probes.hooks._native")  # so it is whole, and for this machine
+        module: Any = import_module("probes.hooks._native")  # proves that it is complete and fits this machine
         path = Path(module.__file__).resolve()
         found = path.stat()
         build = module.BUILD
-        sources = sorted((path.parent / "native").glob("*.[ch]"))  # only where it is developed
+        sources = sorted((path.parent / "native").glob("*.[ch]"))  # only in a development tree
         if sources and build != sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]:
             return {"why": "built of older sources"}
     except ModuleNotFoundError:
@@ -42,7 +42,7 @@ def file() -> dict[str, Any]:
 
 
 def why_not(pid: int) -> str:
-    """Why a program would get the hooks in Python, as far as it can be told from outside; nothing: those in C."""
+    """Why a program would get the hooks in Python, as far as visible from outside; empty if it gets those in C."""
     facts = file()
     if "why" in facts:
         return str(facts["why"])

@@ -1,10 +1,10 @@
 """What is sent into a program: a text that runs in any Python from 3.11 on, and the files of `probes` that it loads.
 
 The text is one statement that cannot raise and binds no name, because it runs in the program's `__main__`: it starts
-a thread and returns at once, so whoever runs it (a new thread, or the main thread of the program) is free again.
+a thread and returns at once, so that its caller (a new thread, or the main thread of the program) is free again.
 
-The files are the parts: the text fetches them one by one, so that the program never needs room for all of them at once
-(its malloc keeps what was large once).
+The text fetches the files one by one, so that the program never needs memory for all of them at once: its malloc keeps
+large blocks.
 """
 
 from __future__ import annotations
@@ -32,27 +32,28 @@ _START = (
     "__import__('_frozen_importlib').ModuleSpec('_thread', None))).start_new_thread)"
     "(__import__('_thread').start_new_thread, __import__('_imp'))"
 )
-"""Evaluates to the function that starts a thread. gevent and eventlet put their own in its place, which starts none;
-then it is taken from a new copy of the module."""
+"""Evaluates to the function that starts a thread. gevent and eventlet replace it with one that starts no thread; then a
+new copy of the module provides the original.
+"""
 _LEFT_OUT = ("__init__", "__main__", "sitecustomize")
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What is sent, and the name of the file that the answer comes in."""
+    """The data to send, and the name of the answer file."""
 
     text: str
     files: Mapping[str, Path]
     answer: str
 
     def for_helper(self, pid: int) -> bytes:
-        """All of it, as the helper for that process reads it. Takes a moment, in which the helper can start."""
+        """The helper's input for that process. Takes a moment, in which the helper can start."""
         pieces = [self.answer.encode(), self.text.encode(), packed(self.files, pid)]
         return b" ".join(b"%d" % len(piece) for piece in pieces) + b"\n" + b"".join(pieces)
 
 
 def sources() -> dict[str, Path]:
-    """The files of the probe and of what brings it in and out, by the names of their modules."""
+    """The files of the probe, bootstrap and teardown, by module name."""
     found = (path for path in sorted(PROBES.rglob("*.py")) if path.stem not in _LEFT_OUT)
     files = {".".join(path.relative_to(PROBES).with_suffix("").parts): path for path in found}
     return {**files, **{path.stem: path for path in FETCHED}}
@@ -73,7 +74,7 @@ def make(settings: Mapping[str, Any], timeout: float) -> Payload:
     bootstrap = (
         BOOTSTRAP.read_text(encoding="utf-8") + "\n\ntry:\n    arrive(bundle)\nexcept BaseException:\n    pass\n"
     )
-    # Under a name of ours, so that what it allocates is known to be the probe's.
+    # A distinctive file name, so that its allocations are attributed to the probe.
     begin = "exec(compile(globals().pop('bootstrap'), '<looptop>/bootstrap.py', 'exec', dont_inherit=True))"
     begin = f"try:\n {begin}\nexcept BaseException:\n pass\n"
     names = f"{{'__name__': '_looptop', 'bootstrap': {bootstrap!a}, 'bundle': {bundle!a}}}"

@@ -1,7 +1,7 @@
-"""One thread of another process: seized, stopped, read, moved and let go (ptrace(2), Linux on x86-64).
+"""One thread of another process: seized, stopped, read, moved and released (ptrace(2), Linux on x86-64).
 
 The kernel ties a seized thread to the OS thread that seized it, so all calls come from one thread of the helper.
-Nothing here waits for ever: a thread that does not stop in time is a `StuckError`.
+Nothing here waits forever: a thread that does not stop in time raises `StuckError`.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ SECCOMP_GET_FILTER = 0x420C
 EVENT_STOP = 128
 TRACE_SYSGOOD = 1
 NT_X86_XSTATE = 0x202
-WALL = 0x40000000  # of waitpid: threads too (wait(2))
+WALL = 0x40000000  # for waitpid: include threads (wait(2))
 MOST_XSTATE = 1 << 15
 
 SYNCHRONOUS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
-"""Blocking one of these makes the kernel reset its handler when it comes; so they stay open."""
+"""If one of these is blocked when it occurs, the kernel resets its handler; so they stay unblocked."""
 
 
 class PtraceError(OSError):
-    """The kernel refused."""
+    """The kernel refused the request."""
 
 
 class StuckError(Exception):
-    """The thread did not get where it was sent in time."""
+    """The thread did not stop in time."""
 
 
 class GoneError(Exception):
@@ -65,7 +65,7 @@ class Registers(ctypes.Structure):
     eflags: int
 
     def copy(self) -> Registers:
-        """The same values once more."""
+        """A copy with the same values."""
         return Registers.from_buffer_copy(self)
 
 
@@ -91,15 +91,15 @@ def _ptrace(request: int, tid: int, address: object = None, data: object = None)
 
 
 class Memory:
-    """The memory of a process, as /proc shows it to whoever may trace it."""
+    """The memory of a process, through /proc."""
 
     def __init__(self, pid: int) -> None:
-        """Raises OSError where tracing is not allowed."""
+        """Raises OSError if we may not trace the process."""
         self._handle = os.open(f"/proc/{pid}/mem", os.O_RDWR | os.O_CLOEXEC)
 
     def read(self, address: int, size: int) -> bytes:
-        """What is there. Raises OSError for what is not mapped."""
-        if not 0 <= address < 1 << 63:  # pread(2) takes no higher one
+        """Read memory. Raises OSError if it is not mapped."""
+        if not 0 <= address < 1 << 63:  # pread(2) takes no larger offset
             raise OSError(errno.EIO, f"nothing is mapped at {address:#x}")
         data = os.pread(self._handle, size, address)
         if len(data) != size:
@@ -107,27 +107,27 @@ class Memory:
         return data
 
     def write(self, address: int, data: bytes) -> None:
-        """Puts bytes there, whatever the protection of the page."""
+        """Write memory, whatever the protection of the page."""
         done = 0
         while done < len(data):
             done += os.pwrite(self._handle, data[done:], address + done)
 
     def close(self) -> None:
-        """Lets go of it."""
+        """Close the file."""
         os.close(self._handle)
 
 
 class Thread:
-    """A seized thread. Left as it was found when `let_go` is called, or when this process ends while it runs."""
+    """A seized thread. Unchanged after `let_go`, or if this process dies while the thread runs."""
 
     def __init__(self, tid: int) -> None:
-        """Seizes it, without stopping it. Raises PtraceError, GoneError."""
+        """Seize the thread without stopping it. Raises PtraceError, GoneError."""
         self.tid = tid
         self.stopped = False
         _ptrace(SEIZE, tid, None, TRACE_SYSGOOD)
 
     def stop(self, deadline: float) -> None:
-        """Stops this thread and no other."""
+        """Stop this thread and no other."""
         _ptrace(INTERRUPT, self.tid)
         while True:
             status = self.wait(deadline)
@@ -136,14 +136,14 @@ class Thread:
             self.go_on(_signal_of(status))
 
     def interrupt_in_place(self, deadline: float) -> None:
-        """Turns a stop of any kind into one on the way back to the program, without running a line of it."""
+        """Turn any stop into one on the way back to user space, without executing an instruction of the program."""
         _ptrace(INTERRUPT, self.tid)
         self.go_on()
         while self.wait(deadline) >> 16 != EVENT_STOP:
             self.go_on()
 
     def wait(self, deadline: float) -> int:
-        """The next stop of it, as waitpid's status."""
+        """Wait for the next stop; waitpid's status."""
         pause = 0.00002
         while True:
             try:
@@ -161,46 +161,46 @@ class Thread:
             pause = min(pause * 1.5, 0.001)
 
     def go_on(self, sig: int = 0, how: int = CONT) -> None:
-        """Lets it run, with a signal that came for it."""
+        """Let the thread run, and deliver a signal that arrived for it."""
         self.stopped = False
         _ptrace(how, self.tid, None, sig)
 
     def registers(self) -> Registers:
-        """Its general registers."""
+        """The general-purpose registers."""
         found = Registers()
         _ptrace(GETREGS, self.tid, None, ctypes.byref(found))
         return found
 
     def set_registers(self, registers: Registers) -> None:
-        """Puts it somewhere else."""
+        """Set the general-purpose registers."""
         _ptrace(SETREGS, self.tid, None, ctypes.byref(registers))
 
     def extended(self) -> bytes:
-        """Its vector and floating point registers, all that this CPU has."""
+        """The vector and floating point registers, all that this CPU has."""
         buffer = ctypes.create_string_buffer(MOST_XSTATE)
         vector = _Vector(ctypes.addressof(buffer), MOST_XSTATE)
         _ptrace(GETREGSET, self.tid, NT_X86_XSTATE, ctypes.byref(vector))
         return buffer.raw[: vector.length]
 
     def set_extended(self, state: bytes) -> None:
-        """Restores what `extended` gave."""
+        """Restore the state from `extended`."""
         buffer = ctypes.create_string_buffer(state, len(state))
         vector = _Vector(ctypes.addressof(buffer), len(state))
         _ptrace(SETREGSET, self.tid, NT_X86_XSTATE, ctypes.byref(vector))
 
     def mask(self) -> int:
-        """The signals that it blocks, bit 0 for signal 1."""
+        """The blocked signals, bit 0 for signal 1."""
         mask = ctypes.c_uint64()
         _ptrace(GETSIGMASK, self.tid, 8, ctypes.byref(mask))
         return mask.value
 
     def set_mask(self, mask: int) -> None:
-        """Blocks these signals and no others."""
+        """Block exactly these signals."""
         value = ctypes.c_uint64(mask)
         _ptrace(SETSIGMASK, self.tid, 8, ctypes.byref(value))
 
     def filters(self) -> list[bytes]:
-        """Its seccomp filters, as `struct sock_filter`. Raises PtraceError where that is not allowed."""
+        """The seccomp filters, as `struct sock_filter`. Raises PtraceError if not permitted."""
         found: list[bytes] = []
         while True:
             try:
@@ -214,7 +214,7 @@ class Thread:
             found.append(buffer.raw)
 
     def let_go(self, deadline: float) -> None:
-        """Ends the seizure; a thread that runs is stopped for a moment first, since the kernel wants it so."""
+        """Release the thread. A running thread is stopped briefly first, as the kernel requires."""
         try:
             if not self.stopped:
                 self.stop(deadline)
@@ -225,7 +225,7 @@ class Thread:
 
 
 def everything_blocked() -> int:
-    """A signal mask of all signals but those that a thread sends itself by a fault."""
+    """A signal mask of all signals except those that a fault raises in the thread itself."""
     mask = (1 << 64) - 1
     for number in SYNCHRONOUS:
         mask &= ~(1 << (number - 1))
@@ -233,7 +233,7 @@ def everything_blocked() -> int:
 
 
 def threads_of(pid: int) -> list[int]:
-    """The ids of the threads of a process, the main thread first."""
+    """The ids of a process's threads, main thread first."""
     found = [int(path.name) for path in Path(f"/proc/{pid}/task").iterdir() if path.name.isdigit()]
     return sorted(found, key=lambda tid: (tid != pid, tid))
 

@@ -1,7 +1,7 @@
-"""The interpreter's own door, from Python 3.14 on: it runs a file when its main thread next looks up.
+"""Injection by the interpreter's own means, from Python 3.14 on: its main thread runs a file at its next check.
 
-A main thread that waits in `epoll_wait` does not look up, so it is interrupted once, by a stop that nobody else sees.
-One that sleeps in C does not even then: the request is taken back, and something else must be tried.
+A main thread that waits in `epoll_wait` does not check, so it is interrupted once, by a stop that the program does not
+notice. One that sleeps in C does not check even then: the request is withdrawn, and another method is tried.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from monitor.transport.mailbox import Answer
 
 AT_ONCE = 0.03
-"""Seconds in which a busy program gets there, most of the time."""
+"""Seconds within which a busy program usually runs the file."""
 
 IN_TIME = 0.25
-"""Seconds more for one that is in a call, or was nudged."""
+"""Additional seconds for one that is in a call, or was nudged."""
 
 AT_MOST = 1.5
-"""Seconds more while a thread of it runs, or waits for a processor to run on: on a busy machine that takes its time."""
+"""Additional seconds while a thread of it runs or waits for a CPU, which takes time on a busy machine."""
 
 _HOPELESS = set(interruptible_threads.SAFE.values()) - set(interruptible_threads.WAITING.values())
-"""System calls that C code or the kernel goes on with after a nudge."""
+"""System calls that resume after a nudge without returning to Python."""
 
 
 def why_not(target: Target) -> str:
-    """Why this way is closed; empty when it is open."""
+    """Why this method cannot be used; empty if it can."""
     ours = sys.version_info[:2]
     if target.version < (3, 14):
         return f"Python {target.python} has no sys.remote_exec (3.14 has)"
@@ -50,10 +50,10 @@ def why_not(target: Target) -> str:
 
 
 def run(target: Target, text: str, answer: Answer, nudge: bool) -> Done:
-    """Asks for the text to be run and waits a moment. Raises InjectError when it was not."""
+    """Request that the text is run, and wait a moment. Raises InjectError if it was not."""
     folder = Path(tempfile.mkdtemp(prefix="looptop-"))
     try:
-        folder.chmod(0o755)  # the other user must read it, and nobody write it
+        folder.chmod(0o755)  # the other user must be able to read it, and nobody to write it
         script = folder / "attach.py"
         script.write_text(text, encoding="utf-8")
         script.chmod(0o644)
@@ -70,11 +70,11 @@ def run(target: Target, text: str, answer: Answer, nudge: bool) -> Done:
                 pause = _nudge(target.pid)
             if _wait(target.pid, answer):
                 return Done("sys.remote_exec and a nudge" if pause else "sys.remote_exec", pause)
-        # It would complain about a script that is gone; a later request takes the place of an earlier one.
+        # An empty script, because a missing one is reported; a later request replaces an earlier one.
         sys.remote_exec(target.pid, os.devnull)  # type: ignore[attr-defined, unused-ignore]
         if answer.wait(time.monotonic() + 0.02) is not None:
             return Done("sys.remote_exec", pause)
-        raise InjectError("its main thread does not look up (it sleeps or waits in C)")
+        raise InjectError("its main thread does not get back to the interpreter (it sleeps or waits in C)")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -89,7 +89,7 @@ def _wait(pid: int, answer: Answer) -> bool:
 
 
 def _runs(pid: int) -> bool:
-    """Whether a thread of a process could go on now."""
+    """Whether a thread of a process is running or ready to run."""
     for tid in threads_of(pid):
         try:
             state = Path(f"/proc/{pid}/task/{tid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -101,7 +101,7 @@ def _runs(pid: int) -> bool:
 
 
 def _nudge(pid: int) -> float:
-    """Stops and resumes the main thread, which ends a wait in epoll."""
+    """Stop and resume the main thread, which ends a wait in epoll."""
     began = time.monotonic()
     try:
         thread = Thread(pid)

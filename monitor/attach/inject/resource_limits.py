@@ -1,6 +1,6 @@
-"""Whether a process has room for a probe: descriptors, address space, memory and threads. Reads /proc and /sys.
+"""Checks whether a process has descriptors, address space, memory and threads for a probe. Reads /proc and /sys.
 
-A program at its limits is left alone: what it asks for next would fail, or the kernel would end it.
+A program at its limits is left alone: its next allocation would fail, or the kernel would kill it.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ SPARE_FILES = 12
 """Descriptors that a probe needs."""
 
 MEMORY = 16 << 20
-"""Bytes that a probe may come to need of the memory of its group: the first time it is about 10 MB."""
+"""Bytes of its control group's memory that a probe may need: at first about 10 MB."""
 
 THREADS = 3
-"""Of a probe at a time: the one that comes in, its own, and the one that clears up."""
+"""Threads of a probe at a time: bootstrap, probe and teardown."""
 
 GROUPS = Path("/sys/fs/cgroup")
 _UNLIMITED = 1 << 21 | 1 << 24
-"""CAP_SYS_ADMIN and CAP_SYS_RESOURCE: to who has one of them the number of threads is not limited."""
+"""CAP_SYS_ADMIN and CAP_SYS_RESOURCE: a process with either has no limit on threads."""
 
-_STACKS = 2  # of threads of a probe, each as large as the limit says
+_STACKS = 2  # threads of a probe, each with a stack of the limit's size
 _V1, _V2 = ("memory.limit_in_bytes", "memory.usage_in_bytes"), ("memory.max", "memory.current")
 
 
 def check(pid: int, status: dict[str, str]) -> None:
-    """Raises ConnectError for a process without the room. `status`: of its /proc/PID/status."""
+    """Raise ConnectError if a process lacks resources. `status` is the content of /proc/PID/status."""
     try:
         limits = Path(f"/proc/{pid}/limits").read_text()
-        files = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - many entries, and only their number
+        files = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - many entries, and only their number is needed
     except OSError:
         return
     most = _limit(limits, "Max open files")
@@ -52,7 +52,7 @@ def check(pid: int, status: dict[str, str]) -> None:
 
 
 def _limit(limits: str, name: str) -> int | None:
-    """A soft limit; None where there is none."""
+    """A soft limit; None if unlimited."""
     found = re.search(rf"^{name}\s+(\d+)", limits, re.MULTILINE)
     return None if found is None else int(found[1])
 
@@ -67,12 +67,12 @@ def _check_address_space(pid: int, limits: str, status: dict[str, str]) -> None:
 
 
 def _check_threads_of_user(pid: int, limits: str, status: dict[str, str]) -> None:
-    """The limit of setrlimit(2), RLIMIT_NPROC: of all threads of the real user, but not for who may exceed it."""
+    """Check RLIMIT_NPROC, which counts all threads of the real user and does not apply to privileged processes."""
     most = _limit(limits, "Max processes")
     user = status.get("Uid", "0").split()[0]
     if most is None or user == "0" or int(status.get("CapEff", "0"), 16) & _UNLIMITED:
         return
-    # Counting takes a while, and the kernel says in a moment how many there are of all users.
+    # Counting is slow, while the kernel reports the number of all users' threads at once.
     if _threads_of_all() + THREADS <= most:
         return
     used = _threads_of(user)
@@ -98,7 +98,7 @@ def _threads_of(user: str) -> int:
 
 
 def groups(listed: Path, resource: str, root: Path = GROUPS) -> Iterator[Path]:
-    """The folders of the groups of a process, for `memory` or `pids`, as far as they are seen, the innermost first."""
+    """The visible control group directories of a process, for `memory` or `pids`, innermost first."""
     try:
         lines = listed.read_text().splitlines()
     except OSError:
@@ -122,7 +122,7 @@ def _check_memory(pid: int, folder: Path) -> None:
         except (OSError, ValueError):  # no such group, or "max"
             continue
         cached = re.search(r"^(?:total_)?inactive_file (\d+)", facts, re.MULTILINE)
-        used -= int(cached[1]) if cached is not None else 0  # the kernel takes it back before it ends anybody
+        used -= int(cached[1]) if cached is not None else 0  # the kernel reclaims its cache before it kills a process
         if used + MEMORY > most:
             text = f"PID {pid} is in a group that uses {_mb(used)} of at most {_mb(most)} MiB of memory"
             raise ConnectError(text, f"a probe may need {_mb(MEMORY)} MiB more, and the kernel would end the program")

@@ -1,8 +1,8 @@
-"""Whether a program's seccomp filters kill it for what a probe does, found out without doing any of it.
+"""Finds out whether a program's seccomp filters would kill it for the probe's system calls, without making them there.
 
 Root can read the filters of a stopped thread (`PTRACE_SECCOMP_GET_FILTER`) and evaluate them: they are classic BPF
-(linux/filter.h) over the number and the arguments of a call. In a container, where nobody can, a program usually has
-exactly the filters that looptop has, too: then a child of ours makes the calls, and is killed instead.
+(linux/filter.h) over the number and arguments of a call. In a container, where that is not permitted, a program
+usually has exactly the filters that looptop has, too: then a child of looptop makes the calls, and is killed instead.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ARCH = 0xC000003E  # AUDIT_ARCH_X86_64
 _FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO
 _NO_FILE, _CWD = (1 << 64) - 1, (1 << 64) - 100
 _EXIT, _CLONE, _CLONE3 = 60, 56, 435
-_TRAP, _ERRNO, _ALLOW = 0x30000, 0x50000, 0x7FFF0000  # what is lower than the first kills at once
+_TRAP, _ERRNO, _ALLOW = 0x30000, 0x50000, 0x7FFF0000  # actions below the first kill immediately
 
 CALLS: tuple[tuple[str, int, tuple[int, ...]], ...] = (
     ("mmap", 9, (0, 4096, 5, 0x22, _NO_FILE, 0)),
@@ -76,11 +76,11 @@ CALLS: tuple[tuple[str, int, tuple[int, ...]], ...] = (
     ("recvmsg", 47, (_NO_FILE, 0, 0x40000000)),
     ("exit", _EXIT, (0,)),
 )
-"""What `strace` saw a probe do from its arrival to its end, on x86-64; with arguments that have no effect."""
+"""System calls that `strace` saw a probe make from start to end on x86-64, with arguments that have no effect."""
 
 
 def why_not(target: Target) -> tuple[str, str]:
-    """Why the filters of a process forbid to go in, and what to do; two empty texts if they do not."""
+    """Why the filters of a process forbid an injection, and a hint; two empty strings if they do not."""
     groups: dict[tuple[int, int], list[int]] = {}
     for tid in threads_of(target.pid):
         groups.setdefault(_state(target.pid, tid), []).append(tid)
@@ -98,7 +98,7 @@ def why_not(target: Target) -> tuple[str, str]:
 
 
 def _state(pid: int, tid: int) -> tuple[int, int]:
-    """Mode of seccomp and number of filters of a thread."""
+    """Seccomp mode and number of filters of a thread."""
     try:
         text = Path(f"/proc/{pid}/task/{tid}/status").read_text(errors="replace")
     except OSError:
@@ -108,7 +108,7 @@ def _state(pid: int, tid: int) -> tuple[int, int]:
 
 
 def _filters(target: Target, tids: list[int]) -> list[bytes]:
-    """Those of the first of these threads that can be stopped unharmed. Raises PtraceError, StuckError, GoneError."""
+    """Filters of the first of these threads that can be stopped safely. Raises PtraceError, StuckError, GoneError."""
     order = [tid for tid, _ in interruptible_threads.threads(target.pid) if tid in tids]
     order += [tid for tid in tids if tid not in order and not interruptible_threads.would_be_cut_short(target.pid, tid)]
     if not order:
@@ -124,13 +124,13 @@ def _without_reading(pid: int, number: int, why: str) -> tuple[str, str]:
     if _like_ours(pid, number):
         if _child_lives():
             return "", ""
-        return "has a seccomp filter like that of looptop itself, which kills a process for what a probe does", ""
+        return "has a seccomp filter like that of looptop itself, which kills a process for system calls of a probe", ""
     hint = "as root, outside of its container, looptop can find out"
-    return f"has a seccomp filter, which may kill it for what a probe does, and cannot be read ({why})", hint
+    return f"has a seccomp filter, which may kill it for system calls of a probe, and cannot be read ({why})", hint
 
 
 def _like_ours(pid: int, number: int) -> bool:
-    """Whether a process and looptop are in one container, with as many filters: those of the container."""
+    """Whether a process and looptop share a container and have equally many filters: the container's."""
     own = os.getpid()
     try:
         spaces = [os.readlink(f"/proc/{one}/ns/pid") for one in (pid, own)]  # noqa: PTH115 - "pid:[…]" is no path
@@ -151,22 +151,22 @@ def _child_lives() -> bool:
             thread = threading.Thread(target=int)
             thread.start()
             thread.join()
-        except Exception:  # noqa: BLE001 - what is refused with an error kills nobody
+        except Exception:  # noqa: BLE001 - a call refused with an error kills nobody
             os._exit(0)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def killed_for(filters: Iterable[bytes]) -> list[str]:
-    """The names of the calls of `CALLS` for which these filters kill."""
+    """Names of the calls in `CALLS` for which these filters kill."""
     programs = [list(struct.iter_unpack("=HBBI", program)) for program in filters]
     found: list[str] = []
     refused = False
     for name, number, arguments in CALLS:
         if number == _CLONE and not refused:
-            continue  # only called where clone3 is not to be had
+            continue  # only called if clone3 is not available
         data = struct.pack("=iIQ6Q", number, _ARCH, 0, *arguments, *(0,) * (6 - len(arguments)))
-        # The strictest one decides: as a signed number, the lowest.
+        # The strictest action wins: the lowest as a signed number.
         action = min((_signed(run(program, data) & 0xFFFF0000) for program in programs), default=_ALLOW)
         refused = number == _CLONE3 and action == _ERRNO
         if action <= _TRAP and name not in found:
@@ -179,7 +179,7 @@ def _signed(value: int) -> int:
 
 
 def run(program: list[tuple[int, ...]], data: bytes) -> int:
-    """What a filter returns for a call. It cannot loop: all jumps go forwards."""
+    """The value that a filter returns for a call. It terminates, because all jumps go forwards."""
     a = x = at = 0
     kept = [0] * 16
     while at < len(program):

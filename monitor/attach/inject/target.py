@@ -1,4 +1,4 @@
-"""What can be known of a process before it is touched, and the reasons to leave it alone. Reads /proc, runs nothing."""
+"""Facts about a process before it is touched, and the reasons not to attach. Only reads /proc."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from monitor.errors import ConnectError
 
 OLDEST = (3, 11)
 OURS = 1.0
-"""Seconds for which another looptop that is just getting in is waited for; it takes a tenth of one."""
+"""Seconds to wait for another looptop that is just attaching, which takes a tenth of a second."""
 
 YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
 _CAP_SYS_PTRACE = 1 << 19
@@ -34,18 +34,18 @@ class Target:
     version: tuple[int, ...]
     names: dict[str, int] = field(default_factory=dict)
     machine: int = elf.X86_64
-    same_files: bool = True  # whether its paths are ours
+    same_files: bool = True  # whether its paths are valid for us
     remote_off: str = ""  # how remote debugging was disabled
-    foreign: bool = False  # whether it is a program of another user
+    foreign: bool = False  # whether it belongs to another user
 
     @property
     def python(self) -> str:
-        """Its version as people write it."""
+        """The version as people write it."""
         return ".".join(str(part) for part in self.version)
 
 
 def look(pid: int) -> Target:
-    """The facts about a process. Raises ConnectError with the reason why it is left alone, and what to do."""
+    """Inspect a process. Raises ConnectError with the reason not to attach, and a hint."""
     until = time.monotonic() + OURS
     status = _status(pid)
     while _is_ours(int(status.get("TracerPid", "0") or 0)) and time.monotonic() < until:
@@ -65,7 +65,7 @@ def look(pid: int) -> Target:
     try:
         try:
             target = _python(pid, memory, mapped)
-        except OSError:  # what it has mapped leads nowhere
+        except OSError:  # its mappings point to unmapped memory
             raise ConnectError(f"PID {pid} is not a CPython process", _LIST) from None
         target.foreign = {int(uid) for uid in status.get("Uid", "").split()} != {os.geteuid()}
         resource_limits.check(pid, status)
@@ -101,7 +101,7 @@ def _check_state(pid: int, status: dict[str, str]) -> None:
 
 
 def _is_ours(tracer: int) -> bool:
-    """Whether it is the helper of another looptop that traces a process."""
+    """Whether the tracer of a process is the helper of another looptop."""
     try:
         return bool(tracer) and b"monitor.attach.inject.helper" in Path(f"/proc/{tracer}/cmdline").read_bytes()
     except OSError:
@@ -116,7 +116,7 @@ def _name(pid: int) -> str:
 
 
 def denied(pid: int, status: dict[str, str], error: OSError) -> ConnectError:
-    """Why the kernel does not let us at a process."""
+    """The error for a process that the kernel does not let us trace."""
     if error.errno not in (errno.EACCES, errno.EPERM):
         return ConnectError(f"process {pid} cannot be read", error.strerror or str(error))
     uids = {int(uid) for uid in status.get("Uid", "").split()[:3]}
@@ -142,13 +142,13 @@ def denied(pid: int, status: dict[str, str], error: OSError) -> ConnectError:
 
 
 def capable(status: str) -> bool:
-    """Whether /proc/self/status shows the right to trace any process."""
+    """Whether /proc/self/status shows CAP_SYS_PTRACE."""
     found = re.search(r"^CapEff:\s*([0-9a-f]+)", status, re.MULTILINE)
     return found is not None and bool(int(found[1], 16) & _CAP_SYS_PTRACE)
 
 
 def ptrace_scope() -> int:
-    """What yama allows; 0 where it is not there."""
+    """Yama's ptrace_scope; 0 without yama."""
     try:
         return int(YAMA.read_text())
     except (OSError, ValueError):
@@ -186,7 +186,7 @@ def _python(pid: int, memory: Memory, mapped: list[elf.Mapping]) -> Target:
 
 
 def _version(memory: Memory, names: dict[str, int], mapped: list[elf.Mapping]) -> tuple[int, ...]:
-    """Of the constant that Python has had since 3.11, else of the names of its files."""
+    """The version from the constant that Python has had since 3.11, else from file names."""
     if "Py_Version" in names:
         number = int.from_bytes(memory.read(names["Py_Version"], 8), "little")
         return (number >> 24 & 0xFF, number >> 16 & 0xFF, number >> 8 & 0xFF)
@@ -198,7 +198,7 @@ def _version(memory: Memory, names: dict[str, int], mapped: list[elf.Mapping]) -
 
 
 def _remote_off(pid: int, version: tuple[int, ...]) -> str:
-    """How the operator disabled remote debugging, as far as it can be seen from outside."""
+    """How remote debugging was disabled, as far as visible from outside; empty if it was not."""
     if version < (3, 14):
         return ""
     try:

@@ -1,15 +1,16 @@
-"""Runs in the watched program when its probe has gone: takes apart what is left of it, so that its memory is free.
+"""Runs in the watched program after its probe was removed: breaks up its objects, so that their memory is freed.
 
-Modules are cycles (function, namespace, function). The program's own collector would find them some day, in an idle
-program never; asking it to look now would stop a program with a large heap. So this does what the collector does, for
-our own objects alone: it counts the references among them, and what nobody else holds is emptied. As long as anybody
-holds something (a step of the program is inside a hook, or keeps a hook that it found), nothing is touched.
+Modules are reference cycles (function, namespace, function). The program's own collector would free them at some
+point, but in an idle program never, and forcing a collection would pause a program with a large heap. So this does
+what the collector does, for our own objects alone: it counts the references among them, and clears those that nobody
+else holds. As long as anybody holds one (a step of the program is inside a hook, or it kept a hook that it found),
+nothing is touched.
 
-Fetched with `module_loader` and run in a thread of its own, in a namespace that it empties last. Never imported.
+Fetched with `module_loader` and run in its own thread, in a namespace that it clears last. Never imported.
 """
 
 # mypy: ignore-errors
-# Without annotations, as in `arrival`.
+# No annotations, as in `bootstrap`.
 
 import sys
 import time
@@ -20,20 +21,20 @@ MODULE = type(sys)
 CELL = type((lambda cell: lambda: cell)(0).__closure__[0])
 OWN_MODULE = type.__dict__["__module__"].__get__
 ENTERED = {"builtins", "collections", "weakref", "_weakref", "functools", "itertools", "types"}
-"""Modules of the types whose instances are looked into, beside our own."""
+"""Modules whose types' instances are searched, besides our own."""
 
 NATIVE = "_looptop.hooks._native"
 OF_C = {"probes.hooks._native", "probes.hooks.records"}
-"""What the types of that module say where they are from. Records are not tracked, but lead to our objects."""
+"""Module names of the C types. Records are not tracked by the collector, but lead to our objects."""
 
 NEVER = {"code", "coroutine", "generator", "async_generator"}
-MOST = 300_000  # objects; with more than that, the program's collector may do it
-PATIENCE = 4.0  # seconds in which the program may let go
-LEAST = 8  # tries, where a busy program takes those seconds
+MOST = 300_000  # objects; above that, leave it to the program's collector
+PATIENCE = 4.0  # seconds to wait for the program to release our objects
+LEAST = 8  # tries, even if a busy program makes them take longer
 
 
 def leave(namespaces):
-    """Empties all that can be reached from these namespaces, as soon as nobody else holds any of it."""
+    """Clear everything reachable from these namespaces, as soon as nobody else holds any of it."""
     try:
         until, pause, tries = time.monotonic() + PATIENCE, 0.005, 1
         while not take_apart(namespaces) and (time.monotonic() < until or tries < LEAST):
@@ -44,7 +45,7 @@ def leave(namespaces):
 
 
 def take_apart(namespaces):
-    """Whether it could be done: False, and nothing is touched, while somebody holds one of the namespaces."""
+    """Try once. False if somebody still holds one of the namespaces; then nothing is touched."""
     found, inside = reached(namespaces)
     held = living(found, inside)
     if held is None or any(id(namespace) in held for namespace in namespaces):
@@ -60,16 +61,16 @@ def take_apart(namespaces):
 
 
 def reached(namespaces):
-    """What can be reached by way of our own objects, by id, and how many references to it were met, if not one."""
+    """Objects reachable through our own, by id, and the number of references to each, if not one."""
     owned = {id(namespace) for namespace in namespaces}
     names = {namespace.get("__name__") for namespace in namespaces}
     if NATIVE in names:
         names |= OF_C
     found = {id(namespace): namespace for namespace in namespaces}
-    inside = {}  # to those of the list, it is the list's
+    inside = {}  # references from the list itself
     todo = list(namespaces)
     for kind in type.__subclasses__(object):
-        if home(kind) in names:  # made in a function that has ended, and not collected yet
+        if home(kind) in names:  # created in a function that has returned, and not yet collected
             found[id(kind)] = kind
             inside[id(kind)] = 0
             todo.append(kind)
@@ -88,7 +89,7 @@ def reached(namespaces):
 
 
 def is_ours(thing, owned, names):
-    """Whether to look into a thing. A wrong yes costs time, a wrong no leaves the work to the collector."""
+    """Whether to search an object. A wrong yes costs time, a wrong no leaves it to the collector."""
     kind = type(thing)
     if kind is FUNCTION:
         return id(thing.__globals__) in owned
@@ -100,7 +101,7 @@ def is_ours(thing, owned, names):
 
 
 def home(kind):
-    """The name of the module of a class, without running anybody's code."""
+    """The module name of a class, without running any of its code."""
     try:
         name = OWN_MODULE(kind)
     except AttributeError:
@@ -109,7 +110,7 @@ def home(kind):
 
 
 def living(found, inside):
-    """The ids of what somebody else holds, and of what that leads to; None when it was too much to look at."""
+    """Ids of objects that somebody else holds, and of all they lead to; None if there are too many."""
     if len(found) >= MOST:
         return None
     ((_, usual),) = references({0: []}, {0: 0})
@@ -125,16 +126,16 @@ def living(found, inside):
 
 
 def references(found, inside):
-    """Each, and how many references there are to it beside those from inside."""
+    """Each object, and the number of references to it from outside."""
     for key in found:
         thing = found[key]
         yield thing, sys.getrefcount(thing) - inside.get(key, 1)
 
 
 def empty(things, end_type):
-    """Cuts what leads from one to the other. `end_type` ends a type at once, where there are hooks in C."""
+    """Cut the references between the objects. `end_type` clears a C type at once, if the C hooks are loaded."""
     types = [thing for thing in things if isinstance(thing, type)]
-    # A class is emptied by way of itself: what it has found in its dictionary before, it does not look up again.
+    # A class is cleared through itself, because it caches what it has looked up in its dictionary.
     owned = {id(inner) for thing in types for inner in get_referents(vars(thing))}
     for thing in things:
         kind = type(thing)
@@ -147,14 +148,14 @@ def empty(things, end_type):
                 thing.clear()
             elif hasattr(thing, "__dict__") and kind is not FUNCTION and kind is not MODULE:
                 vars(thing).clear()
-        except Exception:  # noqa: BLE001, S112 - what cannot be cut waits for the collector
+        except Exception:  # noqa: BLE001, S112 - left to the collector
             continue
     del things[:]
     for thing in types:
         for name in list(vars(thing)):
             try:
                 delattr(thing, name)
-            except Exception:  # noqa: BLE001, S112 - as above; some are not to be had out
+            except Exception:  # noqa: BLE001, S112 - as above; some cannot be deleted
                 continue
     if end_type is not None:
         while types:

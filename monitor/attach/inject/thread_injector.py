@@ -1,9 +1,9 @@
-"""Runs a text in another Python process: a new thread of it takes the GIL by itself, or its main thread calls us back.
+"""Runs a text in another Python process, in a new thread that takes the GIL, or through a pending call.
 
-One thread is borrowed for about a millisecond, while it sits in a system call where it holds no lock of the C library;
-from there `pthread_create` is as safe as from anywhere. Nobody waits for the GIL meanwhile, so a program that hogs it
-only delays the text, not itself. A program that never sits still has its main thread stopped wherever it is, for
-`Py_AddPendingCall`, which needs neither the GIL nor memory.
+One thread is borrowed for about a millisecond, while it waits in a system call in which it holds no lock of the C
+library; there `pthread_create` is as safe as anywhere. Nobody waits for the GIL meanwhile, so a program that hogs it
+delays only the text, not itself. If no thread of a program ever waits, its main thread is stopped wherever it is, to
+call `Py_AddPendingCall`, which needs neither the GIL nor memory.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from monitor.attach.inject.ptrace import (
 
 TRIES = 3
 UNDISTURBED = 1.0
-"""Seconds for which a main thread is awaited that must not be stopped in the call where it is."""
+"""Seconds to wait for a main thread that must not be stopped in its current call."""
 STEP = 2.0  # seconds for one stop
 TAKEN = 0.5
-"""Seconds for which a thread is asked for that somebody else traces: another looptop may have come between our look at
-the process and this, and has it for some milliseconds."""
+"""Seconds to retry a thread that somebody else traces: another looptop may have come between our inspection of the
+process and this, and holds it for some milliseconds.
+"""
 _MMAP, _MUNMAP = 9, 11
 _READ_EXEC, _PRIVATE_ANONYMOUS = 5, 0x22
 _NO_CALL = (1 << 64) - 1
@@ -41,19 +42,19 @@ _TRAP = 5
 
 
 class InjectError(Exception):
-    """It cannot be done; the process is as it was."""
+    """Injection is not possible; the process is unchanged."""
 
 
 @dataclass(slots=True)
 class Done:
-    """How it went."""
+    """How the injection went."""
 
     how: str
-    pause: float  # seconds that one thread stood still
+    pause: float  # seconds for which one thread was stopped
 
 
 def inject(pid: int, memory: Memory, names: dict[str, int], text: bytes, deadline: float) -> Done:
-    """Makes the process run a text, soon. Raises InjectError, PtraceError."""
+    """Make the process run a text soon. Raises InjectError, PtraceError."""
     until = min(deadline, time.monotonic() + TAKEN)
     while True:
         try:
@@ -123,10 +124,10 @@ def _by_pending_call(pid: int, memory: Memory, names: dict[str, int], text: byte
 
 
 class Borrowed:
-    """A stopped thread, what it was, and calls made in its name."""
+    """A stopped thread with its saved state, and calls made on it."""
 
     def __init__(self, tid: int, memory: Memory, names: dict[str, int]) -> None:
-        """Stops it. Raises GoneError, StuckError, PtraceError."""
+        """Stop the thread. Raises GoneError, StuckError, PtraceError."""
         self._memory = memory
         self.pause = 0.0
         self._pages: list[tuple[int, int]] = []
@@ -145,12 +146,12 @@ class Borrowed:
         except BaseException:
             self._thread.let_go(self._since + 2 * STEP)
             raise
-        # Below the red zone, aligned as a function expects it, with room for a result above.
+        # Below the red zone, aligned as the ABI requires, with room for a result above.
         self.scratch = ((self._registers.rsp - 1024) & ~63) + 64
         self._stack = self.scratch - 64
 
     def in_safe_call(self) -> bool:
-        """Whether the thread still is in a system call where it may be borrowed."""
+        """Whether the thread is still in a system call in which it may be borrowed."""
         number = self._registers.orig_rax
         found = self._registers
         arguments = (found.rdi, found.rsi, found.rdx, found.r10)
@@ -168,7 +169,7 @@ class Borrowed:
         return self._memory.read(address, 2) == code.SYSCALL
 
     def _find_gate(self, names: dict[str, int]) -> int:
-        """Where there is a `syscall` instruction: in the thread's own code, or in libc's `syscall`."""
+        """Find a `syscall` instruction: at the thread's own position, or in libc's `syscall`."""
         before = self._registers.rip - 2
         if self._registers.orig_rax < 1000 and self._at_gate(before):
             return before
@@ -178,7 +179,7 @@ class Borrowed:
         return names["syscall"] + found
 
     def place(self, names: dict[str, int], text: bytes) -> int:
-        """Maps what is needed; returns the address of the page with the text."""
+        """Map the pages needed; returns the address of the one with the text."""
         self._call_page = self._map(4096)
         self._memory.write(self._call_page, code.CALLER)
         size = code.size_for(text)
@@ -187,7 +188,7 @@ class Borrowed:
         return base
 
     def unplace(self) -> None:
-        """Unmaps the page with the text, which nobody is going to run."""
+        """Unmap the page with the text, which will not be run."""
         self._system_call(_MUNMAP, *self._pages.pop())
 
     def _map(self, size: int) -> int:
@@ -201,7 +202,7 @@ class Borrowed:
         if not self._moved:
             self._moved = True
             self._thread.set_mask(everything_blocked())
-        registers.orig_rax = _NO_CALL  # or the kernel would restart the call that was interrupted
+        registers.orig_rax = _NO_CALL  # or the kernel would restart the interrupted call
         self._thread.set_registers(registers)
 
     def _system_call(self, number: int, *arguments: int) -> int:
@@ -212,17 +213,17 @@ class Borrowed:
             setattr(registers, name, value)
         self._begin(registers)
         deadline = time.monotonic() + STEP
-        for _ in range(2):  # in, and out
+        for _ in range(2):  # entry and exit
             self._run_until(_TRAP | 0x80, deadline, SYSCALL)
         return self._thread.registers().rax
 
     def call(self, function: int, *arguments: int) -> int:
-        """Calls a function and returns what it returned."""
+        """Call a function and return its result."""
         registers = self._registers.copy()
         registers.rip = self._call_page
         registers.rax = function
         registers.rsp = self._stack
-        registers.eflags &= ~0x500  # no single steps, strings go up
+        registers.eflags &= ~0x500  # clear the single-step and direction flags
         for name, value in zip(("rdi", "rsi", "rdx", "rcx"), arguments, strict=False):
             setattr(registers, name, value)
         self._begin(registers)
@@ -244,10 +245,10 @@ class Borrowed:
             if stop < 0x80 and stop != _TRAP:
                 if stop in (4, 7, 8, 11):
                     raise InjectError(f"a call into it failed with signal {stop}")
-                sig = stop  # SIGSTOP, SIGKILL: nothing else passes the mask
+                sig = stop  # SIGSTOP or SIGKILL: nothing else passes the mask
 
     def restore(self) -> None:
-        """Puts the thread where it was and lets it go."""
+        """Restore the thread's state and release it."""
         deadline = time.monotonic() + STEP
         try:
             if self._moved:
@@ -262,8 +263,8 @@ class Borrowed:
             self._thread.stop(deadline)
         if self._pages:
             with suppress(InjectError, PtraceError):
-                self._system_call(_MUNMAP, *self._pages[0])  # that of the call; the other unmaps itself
-        # Only after a stop like this does the kernel restart what it interrupted.
+                self._system_call(_MUNMAP, *self._pages[0])  # the call page; the text page unmaps itself
+        # The kernel restarts the interrupted call only after a stop like this.
         self._thread.interrupt_in_place(deadline)
         self._thread.set_registers(self._registers)
         self._thread.set_extended(self._extended)

@@ -45,7 +45,7 @@ def test_remote_exec(version: str, state: str, tmp_path: Path, runtime_dir: Path
     with Running(python, state, tmp_path) as target:
         before, threads, files = target.state(), target.threads(), target.files()
         result = result_of(attached(python, target.pid))
-        # A main thread that sleeps in C does not look up, not even after a nudge: then it is ptrace.
+        # A main thread that sleeps in C does not get back to the interpreter even after a nudge: then ptrace is used.
         if state == "cpu":  # on a busy machine it may not look up in time either
             assert result.method in ("remote_exec", "ptrace")
         else:

@@ -1,1 +1,1 @@
-"""Finding watched programs, and starting them."""
+"""Finds watched programs, starts new ones and attaches to running ones."""

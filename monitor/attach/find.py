@@ -1,4 +1,4 @@
-"""Probes that announce themselves: the files that they leave in the runtime directories of a user."""
+"""Finds probes by the announcement files in a user's runtime directories."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LARGEST = 64 << 10
 """Bytes of the largest announcement that is read."""
 
 SLACK = 2.0
-"""Seconds by which two readings of the start of one process may differ: the clock may have been set."""
+"""Seconds by which two readings of a process's start time may differ: the clock may have been set."""
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -38,10 +38,10 @@ class _File(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """A probe that says where it can be reached."""
+    """An announced probe and its address."""
 
     pid: int
-    started: float  # the process, Unix time
+    started: float  # of the process, Unix time
     name: str
     session: str
     program: str
@@ -53,22 +53,22 @@ class Announcement:
 
 @dataclass(slots=True)
 class Found:
-    """The probes of one user, and what stood in the way of finding more."""
+    """The probes of one user, and problems met while searching."""
 
     probes: list[Announcement] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def of_pid(self, pid: int) -> Announcement | None:
-        """The probe of a process."""
+        """The probe of the process with this pid."""
         return next((probe for probe in self.probes if probe.pid == pid), None)
 
     def of_name(self, name: str) -> list[Announcement]:
-        """The probes of that name."""
+        """The probes with this name."""
         return [probe for probe in self.probes if probe.name == name]
 
 
 def probes(environ: Mapping[str, str] | None = None, uid: int | None = None) -> Found:
-    """The probes of a user (this one) that are alive. Stale files are removed on the way if they are our own."""
+    """The live probes of a user (default: this one). Stale files are removed if they are our own."""
     mine = os.geteuid()
     if environ is None:
         environ = os.environ if uid in (None, mine) else {}
@@ -83,14 +83,14 @@ def probes(environ: Mapping[str, str] | None = None, uid: int | None = None) -> 
             if process_started(announced.pid, announced.started):
                 seen.add(announced.session)
                 found.probes.append(announced)
-            elif owner == mine:  # root changes nothing where another user may put a link in the way
+            elif owner == mine:  # root does not write where another user may have placed a link
                 _tidy(file)
     found.probes.sort(key=lambda probe: probe.pid)
     return found
 
 
 def process_started(pid: int, started: float) -> bool:
-    """Whether the process of that pid is the one that started then (0.0: its probe could not find out)."""
+    """Whether the process with this pid started at that time (0.0: its probe could not find out)."""
     import psutil  # type: ignore[import-untyped]
 
     try:
@@ -103,7 +103,7 @@ def process_started(pid: int, started: float) -> bool:
 
 
 def _files(directory: Path, owner: int, problems: list[str]) -> list[Path]:
-    """The announcements in a directory that nobody else could have written to."""
+    """The announcements in a directory that only its owner can write to."""
     try:
         facts = directory.lstat()
     except OSError:
@@ -123,7 +123,7 @@ def _files(directory: Path, owner: int, problems: list[str]) -> list[Path]:
 
 
 def _read(path: Path, owner: int) -> Announcement | None:
-    """The announcement of a file; None when it is none (half written, or of somebody else)."""
+    """Parse an announcement; None if it is incomplete or belongs to somebody else."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(handle, "rb") as file:
@@ -136,7 +136,7 @@ def _read(path: Path, owner: int) -> Announcement | None:
         return None
     if str(said.pid) != path.stem:
         return None
-    foreign = owner != os.geteuid()  # then what it names is not opened
+    foreign = owner != os.geteuid()  # do not open the paths it names
     return Announcement(
         pid=said.pid,
         started=said.started,
@@ -151,7 +151,7 @@ def _read(path: Path, owner: int) -> Announcement | None:
 
 
 def _tidy(path: Path) -> None:
-    """Removes what a process left that ended without tidying; not what somebody still serves (in a container, say)."""
+    """Remove the files of a process that ended without cleanup, unless they still serve one (in a container)."""
     served = path.with_suffix(".sock")
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(0.2)
@@ -166,12 +166,12 @@ def _tidy(path: Path) -> None:
     for leftover in (path, served, path.with_suffix(".token")):
         try:
             leftover.unlink()
-        except OSError:  # somebody else was faster, or it is not ours to remove
+        except OSError:  # somebody else was faster, or we may not remove it
             continue
 
 
 def user_name(uid: int) -> str:
-    """The name of a user, or the number of one without a name."""
+    """The name of a user, or the numeric id if there is none."""
     import pwd
 
     try:

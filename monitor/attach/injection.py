@@ -1,6 +1,6 @@
-"""Getting a probe into a program that was started without one: what the commands ask, and where to connect then.
+"""Injects a probe into a running program for a command, and returns its address.
 
-What it takes to get in is loaded when it is used: most programs have their probe already.
+The injection code is imported on first use: most programs already have a probe.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How to get in, and whether to stay when nobody looks any more."""
+    """Options of an injection: method, timeout, and whether the probe stays when its last viewer leaves."""
 
     method: str = "auto"
     timeout: float = 5.0
     force: bool = False
     stay: bool = False
-    tell: Callable[[str], None] | None = None  # is given what a person should know of a probe that is in
-    meanwhile: Callable[[], None] | None = None  # is done while it takes its time
+    tell: Callable[[str], None] | None = None  # receives what the user should know about the injected probe
+    meanwhile: Callable[[], None] | None = None  # called while the injection runs
 
     def enter(self, pid: int) -> Address:
-        """Puts a probe into a process and says where it listens. Raises ConnectError; the process is as it was."""
+        """Inject a probe and return its address. Raises ConnectError; the process is then unchanged."""
         entered = self._inject(pid, dry_run=False)
         for text in self._news(entered):
             if self.tell is not None:
@@ -36,7 +36,7 @@ class Way:
         return Address(path=entered.socket, pid=pid, door=entered.door)
 
     def plan(self, pid: int) -> str:
-        """What `enter` would do, and why so, in lines."""
+        """What `enter` would do, and why, as lines of text."""
         from monitor.attach.inject import native
 
         plan = self._inject(pid, dry_run=True)

@@ -1,4 +1,4 @@
-"""Starting a program under the probe: which interpreter, which environment, and becoming it."""
+"""Starts a program with the probe: picks the interpreter, sets the environment, and executes it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 BOOT = Path(protocol.__file__).parent.parent / "boot"
-"""Holds the `sitecustomize` that lets the probe in and removes every trace of itself."""
+"""Directory of the `sitecustomize` that starts the probe and removes every trace of itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the probe is told; None leaves it to its environment variables and defaults."""
+    """Settings passed to the probe; None leaves one to its environment variable or default."""
 
     name: str | None = None
     listen: str | None = None
@@ -36,13 +36,13 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A program to start: the interpreter with its arguments, and the settings of the probe."""
+    """A program to start: interpreter, arguments, and settings of the probe."""
 
     argv: tuple[str, ...]
     settings: Settings
 
     def environment(self, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The environment that lets the probe in."""
+        """The environment that makes the interpreter start the probe."""
         environ = os.environ if environ is None else environ
         before = environ.get("PYTHONPATH")
         settings = {
@@ -62,14 +62,14 @@ class Launch:
         }
 
     def become(self) -> NoReturn:
-        """Replaces this process by the program: status, signals and streams are its own."""
+        """Replace this process by the program, so that status, signals and streams are its own."""
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
-        # Python ignores these two for itself, and what is ignored stays so in a program that takes our place.
+        # Python ignores these two itself, and execve(2) would pass that on to the program.
         ours = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGPIPE, signal.SIGXFSZ)}
         try:
-            os.execve(self.argv[0], self.argv, self.environment())  # noqa: S606 - no shell is wanted
+            os.execve(self.argv[0], self.argv, self.environment())  # noqa: S606 - no shell wanted
         except OSError as error:
             for number, handler in ours.items():
                 signal.signal(number, handler)
@@ -77,7 +77,7 @@ class Launch:
 
 
 def command(python: str | None, words: Sequence[str]) -> tuple[str, ...]:
-    """The command line of `SCRIPT [ARG…]` or `-m MODULE [ARG…]`. Raises UsageError for what cannot be run."""
+    """The command line for `SCRIPT [ARG…]` or `-m MODULE [ARG…]`. Raises UsageError for what cannot be run."""
     if not words:
         raise UsageError("nothing to run", "looptop run SCRIPT [ARG…], or looptop run -m MODULE [ARG…]")
     first = words[0]
@@ -99,7 +99,7 @@ def command(python: str | None, words: Sequence[str]) -> tuple[str, ...]:
 
 
 def interpreter(chosen: str | None, environ: Mapping[str, str] | None = None) -> str:
-    """The Python that runs the program: the chosen one, else that of the active environment, else ours."""
+    """The Python that runs the program: the chosen one, else the active environment's, else our own."""
     environ = os.environ if environ is None else environ
     if chosen:
         found = _which(chosen, environ)
@@ -121,7 +121,7 @@ def _which(name: str, environ: Mapping[str, str]) -> str | None:
 
 
 def check_listen(address: str | None) -> None:
-    """Raises UsageError if the address is not a HOST:PORT to listen on."""
+    """Raise UsageError unless the address is a HOST:PORT to listen on."""
     if address is None:
         return
     place = host_port(address)
@@ -130,12 +130,12 @@ def check_listen(address: str | None) -> None:
 
 
 def exit_status(returncode: int) -> int:
-    """What a shell would call it: 128 and the signal for a program that was killed by one."""
+    """The exit status as a shell reports it: 128 plus the signal number for a killed program."""
     return 128 - returncode if returncode < 0 else returncode
 
 
 def describe_status(returncode: int) -> str:
-    """How a program ended, for a person."""
+    """How a program ended, in words."""
     if returncode >= 0:
         return f"the program ended with status {returncode}"
     try:

@@ -1,4 +1,4 @@
-"""What the names of the files tell that a process has mapped: which Python it is, and what it has loaded."""
+"""Infers from the names of mapped files which Python a process runs and which libraries it has loaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FULL = re.compile(r"/(?:versions|cpython-|python-)/?(3\.\d+\.\d+(?:[ab]\d+|rc\d
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What the files tell that a process has in memory."""
+    """What the mapped files reveal about a process."""
 
     python: str | None
     asyncio: bool | None
@@ -34,7 +34,7 @@ NOTHING_SEEN = Mapped(None, None, False)
 
 
 def read_maps(process: psutil.Process) -> Mapped:
-    """What a process has mapped, without a word to it. Where that may not be seen, nothing but the name tells."""
+    """Inspect a process from outside. If its maps are not readable, only its name is used."""
     try:
         return judge_maps(_mapped_files(process), foreign=process.uids().effective != os.geteuid())
     except FileNotFoundError:
@@ -44,9 +44,9 @@ def read_maps(process: psutil.Process) -> Mapped:
 
 
 def judge_maps(files: set[str], foreign: bool = False) -> Mapped:
-    """The version of Python, and whether asyncio and uvloop are loaded, by the names of mapped files.
+    """Infer the Python version and whether asyncio and uvloop are loaded from the names of mapped files.
 
-    `foreign`: of another user's program. Then no folder is opened that the program may have named.
+    `foreign` is for a program of another user: no directory is opened whose name it may have chosen.
     """
     minor = full = None
     asyncio: bool | None = False
@@ -72,7 +72,7 @@ def judge_maps(files: set[str], foreign: bool = False) -> Mapped:
 
 
 def _asyncio_is_built_in(core: str, minor: str | None, foreign: bool) -> bool:
-    """Whether that Python has no module file of asyncio that could be seen mapped, as far as it may be looked for."""
+    """Whether this Python has asyncio without an extension module that the maps would show, as far as we can check."""
     prefix = Path(core).parent.parent
     prefixes = [Path("/usr")] if foreign and prefix != Path("/usr/local") else [prefix, Path("/usr")]
     folders = [one / f"lib/python{minor}/lib-dynload" for one in prefixes]
@@ -87,7 +87,7 @@ def _has_asyncio(folder: Path) -> bool:
 
 
 def _mapped_files(process: psutil.Process) -> set[str]:
-    """Raises PermissionError where the kernel lets nobody look, and psutil.Error."""
+    """The mapped files. Raises PermissionError if the kernel denies access, and psutil.Error."""
     maps = Path(f"/proc/{process.pid}/maps")
     if Path("/proc/self/maps").exists():
         files = set(_lines_of(maps))

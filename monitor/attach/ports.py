@@ -1,4 +1,4 @@
-"""Where a process listens: TCP addresses, by the sockets among its descriptors. Tables are read once a look."""
+"""The TCP addresses on which a process listens, from the sockets among its descriptors. Tables are cached per scan."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import psutil  # type: ignore[import-untyped]
 
 _LISTEN = "0A"
 _SOCKET = re.compile(r"socket:\[(\d+)\]$")
-_ANY = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
+_ANY = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
 
 
 class Ports:
-    """The listening sockets of each network namespace that was asked for."""
+    """Listening sockets by network namespace."""
 
     def __init__(self) -> None:
         self._tables: dict[str, dict[int, str]] = {}
 
     def of(self, process: psutil.Process) -> tuple[str, ...] | None:
-        """Where it listens, as HOST:PORT (`*:PORT`: on all addresses), in order of port; None: not to be seen."""
+        """Listening addresses as HOST:PORT (`*:PORT`: all interfaces), ordered by port; None if not readable."""
         pid = process.pid
         if not Path("/proc/net/tcp").exists():
             return _of_psutil(process)
@@ -29,7 +29,7 @@ class Ports:
             folder = f"/proc/{pid}/fd"
             links = [os.readlink(f"{folder}/{entry}") for entry in os.listdir(folder)]  # noqa: PTH115, PTH208 - thousands
             table = self._table(pid)
-        except FileNotFoundError:  # it has just closed one
+        except FileNotFoundError:  # it was closed meanwhile
             return _of_psutil(process)
         except OSError:
             return None
@@ -39,14 +39,14 @@ class Ports:
         return _sorted({table[inode] for inode in inodes if inode in table})
 
     def _table(self, pid: int) -> dict[int, str]:
-        """Addresses by inode, of the network that the process sees."""
-        namespace = os.readlink(f"/proc/{pid}/ns/net")  # noqa: PTH115 - "net:[…]" is no path
+        """Listening addresses by socket inode, in the network namespace of the process."""
+        namespace = os.readlink(f"/proc/{pid}/ns/net")  # noqa: PTH115 - "net:[…]" is not a path
         if namespace not in self._tables:
             found: dict[int, str] = {}
             for name in ("tcp", "tcp6"):
                 try:
                     lines = Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]
-                except OSError:  # there is no IPv6
+                except OSError:  # without IPv6
                     continue
                 for line in lines:
                     fields = line.split(None, 10)
@@ -57,7 +57,7 @@ class Ports:
 
 
 def _address(text: str) -> str:
-    """HOST:PORT of the kernel's hexadecimal."""
+    """HOST:PORT from the kernel's hexadecimal form."""
     host, _, port = text.partition(":")
     raw = b"".join(bytes.fromhex(host[i : i + 8])[::-1] for i in range(0, len(host), 8))
     family = socket.AF_INET if len(raw) == 4 else socket.AF_INET6

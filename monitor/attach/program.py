@@ -1,4 +1,4 @@
-"""A program that runs below the dashboard: in a pseudo-terminal of its own, its output kept, and stopped in the end."""
+"""Runs a program under the dashboard: in its own pseudo-terminal, with its output kept, stopped at the end."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MOST_CHARACTERS = 4_000_000
 LONGEST_LINE = 10_000
 LAST_LINES = 40
 GRACE = 5.0
-"""Seconds that the program has to end after each signal, before the next, harder one."""
+"""Seconds for the program to end after each signal, before the next, harder one."""
 
 
 class Output:
-    """What a program prints, by lines, its ANSI kept. At most 5,000 lines wait to be taken: the oldest are dropped."""
+    """Output of a program as lines, with its ANSI codes. At most 5,000 lines are buffered; the oldest are dropped."""
 
     def __init__(self) -> None:
-        self.printed = 0  # lines ever
+        self.printed = 0  # lines in total
         self._waiting: deque[str] = deque()
         self._characters = 0
         self._last: deque[str] = deque(maxlen=LAST_LINES)
@@ -37,7 +37,7 @@ class Output:
         self._lock = threading.Lock()
 
     def add(self, data: bytes, final: bool = False) -> None:
-        """Takes in what was read from the terminal."""
+        """Add bytes read from the terminal."""
         with self._lock:
             *lines, self._open = (self._open + self._decode(data, final)).split("\n")
             for line in lines:
@@ -50,7 +50,7 @@ class Output:
                 self._open = ""
 
     def take(self) -> list[str]:
-        """The lines that were not taken yet."""
+        """Lines added since the last call."""
         with self._lock:
             lines = list(self._waiting)
             self._waiting.clear()
@@ -73,12 +73,12 @@ class Output:
 
 
 def _seen(line: str) -> str:
-    """What a terminal would show of a line that was written over: the last writing."""
+    """The visible text of a line that was overwritten with carriage returns."""
     return line.rstrip("\r").rpartition("\r")[2]
 
 
 class PtyProgram:
-    """A program in a pseudo-terminal. It has no stdin, and it is hung up on when we end, whatever the way."""
+    """A program in a pseudo-terminal. It has no stdin, and receives SIGHUP when looptop ends, however that happens."""
 
     def __init__(self, launch: Launch, rows: int = 40, columns: int = 120) -> None:
         self._output = Output()
@@ -101,7 +101,7 @@ class PtyProgram:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the program has not ended yet."""
         return not self._ended.is_set()
 
     @property
@@ -110,19 +110,19 @@ class PtyProgram:
         return self._status if self._ended.is_set() else None
 
     def how_it_ended(self) -> str | None:
-        """One line for a person, None while it runs."""
+        """How the program ended, in words; None while it runs."""
         return describe_status(self._status) if self._ended.is_set() else None
 
     def output(self) -> list[str]:
-        """What it printed since the last call, stdout and stderr as they came, with their ANSI codes."""
+        """Output since the last call, stdout and stderr interleaved, with ANSI codes."""
         return self._output.take()
 
     def last_output(self) -> list[str]:
-        """The last lines that it printed."""
+        """The last lines of output."""
         return self._output.last()
 
     def stop(self) -> None:
-        """Asks it to end, as Ctrl-C would, then more firmly: after some seconds, or when asked again. Does not wait."""
+        """Send SIGINT, like Ctrl+C, then harder signals after some seconds or on the next call. Does not wait."""
         if not self.running:
             return
         self._asked.release()
@@ -131,11 +131,11 @@ class PtyProgram:
             threading.Thread(target=self._stop, name="looptop-stop", daemon=True).start()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits for the end; False when it did not come in time."""
+        """Wait for the end; False on timeout."""
         return self._ended.wait(timeout)
 
     def close(self) -> None:
-        """Ends it if it still runs, and takes in the last that it printed."""
+        """Stop the program if it still runs, and read its remaining output."""
         if self.running:
             self.stop()
         self.wait(3 * GRACE)
@@ -155,11 +155,11 @@ class PtyProgram:
         self._asked.release()
 
     def _read(self) -> None:
-        """Until the last process that has the terminal open has ended."""
+        """Read until the last process that has the terminal open has ended."""
         while True:
             try:
                 data = os.read(self._master, 65536)
-            except OSError:  # EIO: nobody has the other end any more
+            except OSError:  # EIO: no process has the other end open
                 data = b""
             if not data:
                 break
@@ -168,10 +168,10 @@ class PtyProgram:
 
 
 def _spawn(launch: Launch, terminal: str) -> int:
-    """Starts a program as the leader of a session of its own, which is hung up on when we die. Raises OSError.
+    """Start a program as the leader of its own session, which gets SIGHUP when looptop ends. Raises OSError.
 
-    The first terminal that such a leader opens controls its session. None of our code runs in the child, as a
-    `preexec_fn` would: the dashboard has threads, and one of them may hold a lock at that moment.
+    The first terminal that a session leader opens becomes its controlling terminal. No Python code runs in the child,
+    as a `preexec_fn` would: the dashboard has threads, and one of them may hold a lock at that moment.
     """
     return os.posix_spawn(
         launch.argv[0],
@@ -183,5 +183,5 @@ def _spawn(launch: Launch, terminal: str) -> int:
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
         setsid=True,
-        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these two for itself
+        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python itself ignores these two
     )

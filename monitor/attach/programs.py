@@ -1,4 +1,4 @@
-"""The Python programs on this machine: what they are, and how they can be watched. Reads, never runs anything."""
+"""The Python programs on this machine and how each can be watched. Read-only."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 _PYTHON = re.compile(r"^(?:python|pypy)\d*(?:\.\d+)?[a-z]{0,2}$")
 _PYTHON_ONLY = re.compile(r"(?:.*/)?(?:gunicorn|uvicorn|hypercorn|daphne|celery)\b")
-"""Where another user's executable may not be seen, its title still tells."""
+"""Titles that only Python programs have, used where another user's executable is not readable."""
 
 READER = "/monitor/attach/unwinder.py"
-"""In the command of the process that reads another one from outside: it is looptop's own, and never listed."""
+"""Marks the command line of looptop's own read-only reader process, which is never listed."""
 
 _LOOPTOP = re.compile(r"(?:looptop|-m monitor)(?: |$)")
 _HELPER = "monitor.attach.inject.helper"
@@ -36,58 +36,58 @@ _RANK = {PROBE: 0, ATTACH: 1, READ_ONLY: 2, None: 3}
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A process that runs Python. What cannot be told from outside is None."""
+    """A Python process. Facts that are not visible from outside are None."""
 
     pid: int
-    parent: int | None  # the nearest ancestor that is listed
+    parent: int | None  # the nearest ancestor in the list
     owner: str
     command: str
     started: float | None  # Unix time
     python: str | None
     asyncio: bool | None  # whether it is loaded
-    loop: str | None  # asyncio or uvloop, by what is loaded
-    ports: tuple[str, ...] | None  # where it listens
+    loop: str | None  # asyncio or uvloop, whichever is loaded
+    ports: tuple[str, ...] | None  # on which it listens
     name: str | None  # of its probe
     how: str | None  # probe, attach or read-only
-    reason: str | None  # why not in a better way
-    todo: str  # the next step: how to watch it, or how to come to that
-    depth: int = 0  # in the tree of those that are listed
+    reason: str | None  # why no better way is possible
+    todo: str  # the next step: how to watch it, or how to make that possible
+    depth: int = 0  # in the tree of listed programs
     cpu: float | None = None  # share of one core since it started
     rss: int | None = None  # bytes
     armed: bool = False  # its probe was put in by pid, and stays with nobody connected
 
     @property
     def watchable(self) -> bool:
-        """Whether there is a way."""
+        """Whether there is any way to watch it."""
         return self.how is not None
 
     @property
     def title(self) -> str:
-        """The command without what every Python has: interpreter, its options, folders of scripts."""
+        """The command without interpreter, its options and script directories."""
         return short_command(self.command)
 
     @property
     def is_looptop(self) -> bool:
-        """Whether it is a looptop itself: a dashboard, say."""
+        """Whether this is a looptop process, such as a dashboard."""
         return _LOOPTOP.match(self.title) is not None or _HELPER in self.command
 
 
 class _Look:
-    """One look at all of them: what several programs share is read once."""
+    """One scan of all processes: data that several programs share is read once."""
 
     def __init__(self) -> None:
         self.ports = Ports()
         self._found: dict[int, Found] = {}
 
     def probe(self, pid: int, uid: int) -> Announcement | fd_passing.Door | None:
-        """The probe of a process, of whomever we may ask: one that announces itself, or one that was put in."""
+        """The announced or injected probe of a process, if we may connect to it."""
         owner = uid if os.geteuid() == 0 else os.geteuid()
         if owner not in self._found:
             self._found[owner] = probes(uid=owner)
         return self._found[owner].of_pid(pid) or (fd_passing.find(pid) if mine(uid) else None)
 
     def program(self, process: psutil.Process) -> Program | None:
-        """What is known of a process; None for one that is gone or no Python."""
+        """Facts about a process; None if it is gone or does not run Python."""
         try:
             with process.oneshot():
                 return self._program(process)
@@ -141,9 +141,9 @@ class _Look:
 
 
 def programs(everything: bool = False) -> list[Program]:
-    """The Python programs that one may see, each below its parent; trees with one that can be watched come first.
+    """The visible Python programs, each below its parent; trees with one that can be watched come first.
 
-    Those of looptop itself are left out, unless `everything` is wanted.
+    Looptop's own processes are left out unless `everything` is set.
     """
     look_now = _Look()
     parents: dict[int, int] = {}
@@ -165,7 +165,7 @@ def _cpu(process: psutil.Process) -> float | None:
 
 
 def workers(pid: int) -> list[Program]:
-    """The child processes, of any depth, that have loaded asyncio: where a server with workers has its loops."""
+    """Descendant processes that have loaded asyncio: where a multi-process server runs its loops."""
     try:
         children = psutil.Process(pid).children(recursive=True)
     except psutil.Error:
@@ -180,14 +180,14 @@ def workers_text(found: Sequence[Program]) -> str:
 
 
 def where_loops_are(pid: int) -> str:
-    """For a dashboard on a process without a loop: which child processes have one. Empty where none has."""
+    """For the dashboard of a process without a loop: which child processes have one; empty if none."""
     found = workers(pid)
     pids = " or ".join(str(program.pid) for program in found[:8])
     return f"No event loop in this process.\n{workers_text(found)}:\nlooptop attach {pids}" if found else ""
 
 
 def look(pid: int) -> Program | None:
-    """What is known of one process; None for one that is gone or no Python."""
+    """Facts about one process; None if it is gone or does not run Python."""
     try:
         return _Look().program(psutil.Process(pid))
     except psutil.Error:
@@ -195,7 +195,7 @@ def look(pid: int) -> Program | None:
 
 
 def _adopted(listed: Iterable[Program], parents: dict[int, int]) -> list[Program]:
-    """Each with the nearest ancestor that is listed, past shells and the like."""
+    """Map each listed process to its nearest listed ancestor, skipping shells and the like."""
     here = {program.pid: program for program in listed}
     adopted = []
     for program in here.values():
@@ -209,7 +209,7 @@ def _adopted(listed: Iterable[Program], parents: dict[int, int]) -> list[Program
 
 
 def as_tree(listed: Sequence[Program]) -> list[Program]:
-    """Each after its parent, with its depth; the best to watch first, then the oldest."""
+    """Each program after its parent, with its depth; the best to watch first, then the oldest."""
     children: dict[int | None, list[Program]] = {}
     for program in listed:
         children.setdefault(program.parent, []).append(program)
@@ -235,7 +235,7 @@ def as_tree(listed: Sequence[Program]) -> list[Program]:
 
 
 def is_python_name(process: psutil.Process) -> bool:
-    """Whether a process runs a file that is called like an interpreter, or is called as only Python programs are."""
+    """Whether a process's executable is named like an interpreter, or its title is one only Python programs have."""
     try:
         executable = process.exe()
     except psutil.Error:
@@ -257,7 +257,7 @@ def short_command(command: str) -> str:
     """`gunicorn app:app` of `/srv/venv/bin/python -u /srv/venv/bin/gunicorn app:app`."""
     words = command.split(" ")
     name = words[0].rpartition("/")[2]
-    if _LOADER.match(name):  # the dynamic loader was called by hand: the interpreter comes after its options
+    if _LOADER.match(name):  # started through the dynamic loader: the interpreter follows the loader's options
         words = _without_options(words[1:])
         name = words[0].rpartition("/")[2] if words else ""
     if not _PYTHON.match(name):
@@ -278,7 +278,7 @@ def short_command(command: str) -> str:
 
 
 def _without_options(words: list[str]) -> list[str]:
-    """What follows the options of an interpreter; -m and -c are no options, for they say what runs."""
+    """The words after the interpreter's options; -m and -c are kept, because they name what runs."""
     place = 0
     while place < len(words):
         word = words[place]

@@ -1,7 +1,7 @@
-"""A look from outside at a program that nothing may be put into: the frames of a probe, made by `unwinder` elsewhere.
+"""Watches a program from outside, without a probe: `unwinder` runs in another process and sends a probe's frames.
 
-Only for CPython 3.14 and newer, with an interpreter of the same minor version: it can read what another one knows of
-its tasks, without stopping it. The rest (times, counts, who created a task) is not known, and is null.
+Only for CPython 3.14 and newer, with an interpreter of the same minor version: it can read another interpreter's
+tasks without stopping it. Everything else (times, counts, creation sites) is unknown, and null.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CAPABILITY = "read-only"
 
 
 class ReadOnlyConnection(Connection):
-    """A connection to the process that reads. Closing it ends that."""
+    """A connection to the reader process. Closing it ends the reader."""
 
     def __init__(self, sock: socket.socket, where: str, reader: subprocess.Popen[bytes], owner: int) -> None:
         super().__init__(sock, where)
@@ -41,22 +41,22 @@ class ReadOnlyConnection(Connection):
 
     @property
     def owner(self) -> int:
-        """The user id of the process that is read; the one that reads is ours."""
+        """The user id of the process that is read; the reader itself has ours."""
         return self._owner
 
     def close(self) -> None:
-        """Ends the reading."""
+        """Stop the reader."""
         super().close()
         try:
             self._reader.wait(0.5)
-        except subprocess.TimeoutExpired:  # it is in the middle of a look: nobody minds
+        except subprocess.TimeoutExpired:  # it is in the middle of a scan and ends after it
             self._reader.kill()
             self._reader.wait()
         if self._reader.stderr is not None:
             self._reader.stderr.close()
 
     def complaint(self) -> str:
-        """What it said before it gave up."""
+        """What the reader printed before it gave up."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._reader.wait(1.0)
         if self._reader.poll() is None or self._reader.stderr is None:
@@ -65,7 +65,7 @@ class ReadOnlyConnection(Connection):
 
 
 def open_readonly(pid: int, why: str = "as asked") -> Connection:
-    """Reads a process from outside. `why` is told on the screen. Raises ConnectError where that cannot be done."""
+    """Read a process from outside; `why` is shown on the screen. Raises ConnectError if that is not possible."""
     process, program, interpreter = _preflight(pid)
     ours, theirs = socket.socketpair()
     with theirs:
@@ -74,7 +74,7 @@ def open_readonly(pid: int, why: str = "as asked") -> Connection:
         argv = [interpreter, "-I", "-S", str(UNWINDER), str(theirs.fileno()), json.dumps(facts)]
         environ = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         try:
-            reader = subprocess.Popen(  # noqa: S603 - ours, the owner's own, or the person's PATH
+            reader = subprocess.Popen(  # noqa: S603 - our own interpreter, the owner's, or one on PATH
                 argv, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE, env=environ, start_new_session=True,
             )  # fmt: skip
@@ -91,7 +91,7 @@ def open_readonly(pid: int, why: str = "as asked") -> Connection:
 
 
 def why_not(pid: int) -> str | None:
-    """Why a process cannot be read from outside; None when it can, as far as that is seen beforehand."""
+    """Why a process cannot be read from outside; None if no obstacle is visible beforehand."""
     try:
         _preflight(pid)
     except ConnectError as error:
@@ -139,7 +139,7 @@ def _first(connection: ReadOnlyConnection, pid: int) -> Hello:
 
 
 def _hello(process: psutil.Process, program: programs.Program, why: str) -> dict[str, object]:
-    """What `hello` says of a process that says nothing itself."""
+    """The hello of a process that has no probe to send one."""
     with process.oneshot():
         try:
             folder = process.cwd()

@@ -1,4 +1,4 @@
-"""The way to a TARGET: through its probe, by putting one in, or from outside where nothing may be put in."""
+"""Connects to a TARGET: through its probe, by injecting one, or read-only from outside if that is not possible."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 ASKED = "as asked"
 TRIES = 4
 PAUSE = 0.15
-"""Seconds between two: a probe that another viewer takes out meanwhile has gone by then, and a new one is put in."""
+"""Seconds between two tries: a probe that another viewer is removing has gone by then, and a new one is injected."""
 
 
 @dataclass(slots=True)
 class Reach:
-    """A target and how to get to it: at first, and again when the connection breaks."""
+    """A target and how to connect to it, at first and after the connection breaks."""
 
     target: str
     token_file: str | None = None
-    way: Way | None = None  # None: only a program that has a probe
+    way: Way | None = None  # None: only if it already has a probe
     read_only: bool = False
-    _outside: str | None = field(default=None, init=False)  # why it is read from outside, once that is so
+    _outside: str | None = field(default=None, init=False)  # why it is read from outside, once it is
 
     def first(self) -> Connection:
-        """Opens the connection. A probe is put in only here: one that was taken out again stays out.
+        """Open the connection. Only this injects a probe: one that was removed later stays out.
 
-        Where nothing can be put in, the tasks are read from outside if that is possible. Raises LooptopError.
+        If nothing can be injected, the tasks are read from outside if possible. Raises LooptopError.
         """
         if self.read_only:
             return self._read(self._pid(), ASKED)
@@ -49,7 +49,7 @@ class Reach:
             return self._read(int(self.target), refused.message)
 
     def again(self) -> Connection:
-        """Opens it once more, the same way."""
+        """Reconnect the same way."""
         if self._outside is not None:
             return self._read(self._pid(), self._outside)
         try:
@@ -57,7 +57,7 @@ class Reach:
         except NoProbe as left:
             if self.way is None:
                 raise
-            # Taken out by somebody, or gone with the program when that executed another one under its pid.
+            # Removed by somebody, or gone because the program executed another one under the same pid.
             raise NoProbe(f"{self.target} has no probe any more", f"q, then looptop attach {self.target}") from left
 
     def _connect(self, enter: bool) -> Connection:
@@ -82,7 +82,7 @@ class Reach:
         return connection
 
     def _pid(self) -> int:
-        """The process of the target. Raises UsageError for a target that is not a process of this machine."""
+        """The pid of the target. Raises UsageError if the target is not a process on this machine."""
         from monitor.attach.targets import resolve
 
         if self.target.isascii() and self.target.isdigit():
@@ -94,7 +94,7 @@ class Reach:
 
 
 def why_not_read(pid: int) -> str | None:
-    """Why a process cannot be read from outside; None when it can, as far as that is seen beforehand."""
+    """Why a process cannot be read from outside; None if no obstacle is visible beforehand."""
     from monitor.attach.readonly import why_not
 
     return why_not(pid)

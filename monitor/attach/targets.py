@@ -1,4 +1,4 @@
-"""What a person may call a running program, and where that leads: a pid, `@NAME`, `unix:PATH`, `HOST:PORT`."""
+"""Resolves what the user types for a running program: a pid, `@NAME`, `unix:PATH` or `HOST:PORT`."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 FORMS = "a TARGET is a pid, unix:PATH, HOST:PORT, @NAME or a recording"
 RUNNING = "name one that runs: a pid, unix:PATH, HOST:PORT or @NAME"
-_LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
+_LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound
 
 
-class Gone(ConnectError):  # noqa: N818 - it is what happened to the process
+class Gone(ConnectError):  # noqa: N818 - names the event
     """The process of a target does not exist (any more); retrying cannot help."""
 
 
-class NoProbe(ConnectError):  # noqa: N818 - it is what is missing
-    """The process of a target could be watched, but has no probe."""
+class NoProbe(ConnectError):  # noqa: N818 - names what is missing
+    """The process could be watched, but has no probe."""
 
 
 def resolve(
     text: str, environ: Mapping[str, str] | None = None, enter: Callable[[int], Address] | None = None
 ) -> Address:
-    """Where a target is. `enter` gets a probe into a process that has none; without it that is an error.
+    """The address of a target. `enter` injects a probe into a process without one; if None, that is an error.
 
     Raises ConnectError, or UsageError if the text is not a target.
     """
@@ -49,9 +49,9 @@ def resolve(
 
 
 def recording(text: str) -> Path | None:
-    """The file, or the folder of a flight recorder, that a target names; None for a program that runs.
+    """The file or flight-recorder directory that a target names; None for a running program.
 
-    A file that is called like a pid is `./4242`.
+    A file whose name looks like a pid is written `./4242`.
     """
     if not text or text.startswith(("unix:", "@")) or (text.isascii() and text.isdigit()):
         return None
@@ -116,7 +116,7 @@ def _of_pid(pid: int, environ: Mapping[str, str], enter: Callable[[int], Address
 
 
 def _without_probe(pid: int, environ: Mapping[str, str], enter: Callable[[int], Address] | None) -> Address:
-    """Finds the probe of another user's process or puts one in, or raises for the reason why there is none."""
+    """Find the probe of another user's process or inject one; raises with the reason if neither is possible."""
     import psutil  # type: ignore[import-untyped]
 
     from monitor.attach import find, programs, watchability

@@ -1,10 +1,10 @@
-"""What a probe says, said from outside: reads the tasks of another process and speaks the protocol, touching nothing.
+"""Reads the tasks of another process and speaks the probe's protocol, without touching the process.
 
-    python -I -S unwinder.py FD JSON
+python -I -S unwinder.py FD JSON
 
-Run by a Python (3.14+) of the same minor version as that of the process, which need know nothing of looptop: standard
-library only, one file. FD is a connected socket; JSON has `pid`, `protocol`, `kind` of loops, and what `hello` says.
-What cannot be known from outside is null; `parent` is the task that awaits, for nothing tells who created a task.
+Runs under a Python (3.14+) of the same minor version as the process, which need not have looptop installed: standard
+library only, one file. FD is a connected socket; JSON has `pid`, `protocol`, `kind` of loops, and fields of `hello`.
+What is not visible from outside is null; `parent` is the awaiting task, because the creator is not recorded.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from typing import Any
 RUNNING, SCHEDULED, WAITING = range(3)
 BORN_BEFORE = 1
 PIECE = 400
-"""Tasks in one frame, which may have 1 MiB."""
+"""Tasks per frame, which may have 1 MiB."""
 
 SHARE = 4
-"""Times that it rests as long as a look took: it takes at most a fifth of a core."""
+"""Rest this many times as long as a scan took, to use at most a fifth of a core."""
 
 MISSES = 2
-"""Looks in a row that a task must be missing from: a list that changes while it is read may lack some."""
+"""Consecutive scans that a task must be missing from: a list that changes while it is read may lack some."""
 
 STUCK = 5.0
-"""Seconds without one good look, after which it gives up."""
+"""Seconds without a successful scan after which to give up."""
 
 LONGEST_NAME, DEEPEST, MOST_SITES = 1000, 100, 100_000
 _TRANSIENT = (RuntimeError, OSError, UnicodeDecodeError, MemoryError)
@@ -51,7 +51,7 @@ _KINDS = {
 
 
 class Task:
-    """One task as it was seen last. `frames` are (file, line, function), innermost first."""
+    """A task as last seen. `frames` are (file, line, function), innermost first."""
 
     __slots__ = ("address", "awaited_by", "awaits", "coro", "frames", "id", "loop", "misses", "name", "sent", "state")
 
@@ -65,7 +65,7 @@ class Task:
 
 
 class Process:
-    """The process that is read, and its tasks by their address."""
+    """The process that is read, and its tasks by address."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -76,14 +76,14 @@ class Process:
         self._births = 0
 
     def alive(self) -> bool:
-        """Whether it is still the process that it was."""
+        """Whether the pid still belongs to the same process."""
         return self._start() == self.started
 
     def look(self) -> None:
-        """Reads all tasks. Raises what the interpreter raises."""
+        """Read all tasks. Raises whatever the interpreter raises."""
         from _remote_debugging import RemoteUnwinder  # type: ignore[import-not-found]
 
-        unwinder = RemoteUnwinder(self.pid)  # a new one each time: an old one trusts code that may have gone
+        unwinder = RemoteUnwinder(self.pid)  # a new one each time: an old one keeps pointers to freed code
         seen = [(group.thread_id, info) for group in unwinder.get_all_awaited_by() for info in group.awaited_by]
         try:
             running = {group.awaited_by[0].task_id for group in unwinder.get_async_stack_trace() if group.awaited_by}
@@ -105,7 +105,7 @@ class Process:
         coro = frames[-1][2] if frames else ""
         task = self.tasks.get(address)
         if task is not None and coro and task.coro not in ("?", coro):
-            self.ended.append(self.tasks.pop(address))  # its place in memory is another's now
+            self.ended.append(self.tasks.pop(address))  # its address now belongs to another task
             task = None
         if task is None:
             self._births += 1
@@ -124,7 +124,7 @@ class Process:
                 self.ended.append(self.tasks.pop(address))
 
     def _link(self, seen: list[tuple[int, Any]]) -> None:
-        """Who waits for whom, once every task has its number."""
+        """Set who awaits whom, once every task has a number."""
         for task in self.tasks.values():
             task.awaits = []
         for _, info in seen:
@@ -136,7 +136,7 @@ class Process:
                     self.tasks[address].awaits.append(task.id)
 
     def hidden_loops(self) -> int:
-        """Loops in other threads than the main one, which 3.14 does not show."""
+        """Loops in threads other than the main one, which 3.14 does not expose."""
         from _remote_debugging import RemoteUnwinder
 
         if sys.version_info >= (3, 15):
@@ -149,7 +149,7 @@ class Process:
         return sum(any(_runs_loop(frame) for frame in thread.frame_info) for thread in others)
 
     def usage(self) -> dict[str, int | None]:
-        """What it uses, where /proc tells."""
+        """Resource usage, as far as /proc exposes it."""
         found: dict[str, int | None] = {"rss": None, "cpu": None, "threads": None, "fds": None}
         try:
             fields = _stat(self.pid)
@@ -170,18 +170,18 @@ class Process:
 
 
 def _stat(pid: int) -> list[str]:
-    """What the kernel says of a process, from its state on."""
+    """Fields of /proc/PID/stat, from the state on."""
     return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
 def _line(frame: Any) -> int:
-    """Its line: 3.15 has moved it."""
+    """The line number of a frame; 3.15 moved the attribute."""
     location = getattr(frame, "location", None)
     return int(getattr(frame, "lineno", 0) if location is None else location.lineno) or 0
 
 
 def _runs_loop(frame: Any) -> bool:
-    """Whether a frame is one that runs a loop: of asyncio's own, or of `asyncio.run` and `uvloop.run`."""
+    """Whether a frame runs a loop: asyncio's own, `asyncio.run` or `uvloop.run`."""
     return frame.funcname in ("BaseEventLoop.run_forever", "Runner.run") and _of_asyncio(frame.filename)
 
 
@@ -198,7 +198,7 @@ def _of_stdlib(file: str) -> bool:
 
 
 def waits_on(task: Task, names: dict[int, str]) -> tuple[str | None, str | None]:
-    """The kind of thing that a task waits on, by the place where it is suspended, and a short text."""
+    """The kind of object a task waits on, inferred from where it is suspended, and a short description."""
     if task.state != WAITING:
         return None, None
     if task.awaits:
@@ -215,7 +215,7 @@ def waits_on(task: Task, names: dict[int, str]) -> tuple[str | None, str | None]
 
 
 class Session:
-    """The one viewer, and what it has been told."""
+    """The one viewer, and what has been sent to it."""
 
     def __init__(self, sock: socket.socket, process: Process, facts: dict[str, Any]) -> None:
         self._socket, self._process, self._facts = sock, process, facts
@@ -226,7 +226,7 @@ class Session:
         self.rate, self.detail, self.watched, self._opened = 4.0, 0, False, _now()
 
     def hello(self) -> None:
-        """Who is read."""
+        """Send the hello of the process that is read."""
         facts = self._facts["hello"]
         protocol, now = self._facts["protocol"], self._opened
         self._send(
@@ -234,7 +234,7 @@ class Session:
         )
 
     def tick(self) -> None:
-        """What changed since the last tick, in pieces."""
+        """Send what changed since the last tick, in pieces."""
         tasks = list(self._process.tasks.values())
         names = {task.id: task.name for task in tasks}
         changed = []
@@ -270,7 +270,7 @@ class Session:
         self._send(tick)
 
     def _tell_ends(self) -> None:
-        """How a task ended cannot be seen from outside; that it did can."""
+        """Report ended tasks. How a task ended is not visible from outside."""
         ended, self._process.ended = self._process.ended, []
         for task in ended:
             self._seq += 1
@@ -278,12 +278,12 @@ class Session:
             self._send({"type": "event", "seq": self._seq, "at": _now(), "kind": "task_ended", **facts})
 
     def notice(self, text: str) -> None:
-        """Something that the person should know."""
+        """Send a notice for the user."""
         self._seq += 1
         self._send({"type": "event", "seq": self._seq, "at": _now(), "kind": "notice", "text": text})
 
     def take(self, frame: dict[str, Any]) -> None:
-        """What the viewer says."""
+        """Handle a frame from the viewer."""
         if frame.get("type") == "watch":
             self.watched = True
             self.rate = min(max(float(frame.get("rate", self.rate)), 0.1), 20.0)
@@ -332,7 +332,7 @@ class Session:
         return self._sites.setdefault(frame, len(self._sites))
 
     def _send_static(self, tasks: list[Any]) -> None:
-        """Facts before anything that refers to them."""
+        """Send static facts before the rows that refer to them."""
         sites = list(self._sites)[self._told_sites :]
         site_rows = [[self._string(file), line, self._string(function)] for file, line, function in sites]
         strings = list(self._strings)[self._told_strings :]
@@ -368,8 +368,8 @@ def _now() -> int:
 
 
 def main() -> int:
-    """Serves the one viewer until it leaves or the process ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the viewer hears it, and leaves when it wants to
+    """Serve the one viewer until it leaves or the process ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the viewer receives Ctrl+C, too, and leaves when it wants to
     facts = json.loads(sys.argv[2])
     process = Process(facts["pid"])
     with socket.socket(fileno=int(sys.argv[1])) as sock:
@@ -385,7 +385,7 @@ def main() -> int:
 
 
 def first(process: Process) -> None:
-    """The first look, which may fail a few times while the process changes what is read. Raises what it failed with."""
+    """The first scan, retried a few times while the process changes. Raises the last error."""
     for left in (4, 3, 2, 1, 0):
         try:
             process.look()
@@ -398,7 +398,7 @@ def first(process: Process) -> None:
 
 
 def serve(sock: socket.socket, process: Process, session: Session) -> None:
-    """Looks at its own pace, and reads what the viewer says between looks."""
+    """Scan at our own pace, and read the viewer's frames between scans."""
     rest, due, good = b"", 0.0, time.monotonic()
     while True:
         wait = max(due - time.monotonic(), 0.0) if session.watched else None
@@ -433,7 +433,7 @@ if __name__ == "__main__":
         sys.exit(main())
     except (BrokenPipeError, ConnectionResetError):
         sys.exit(0)
-    except Exception as error:  # noqa: BLE001 - one line is all that the viewer shows of it
+    except Exception as error:  # noqa: BLE001 - the viewer shows it as one line
         cause: BaseException = error
         while cause.__context__ is not None:
             cause = cause.__context__

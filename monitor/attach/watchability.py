@@ -1,4 +1,4 @@
-"""How a program can be watched, or the reason why not and what to do. Reads /proc, touches nothing."""
+"""How a program can be watched, or why not and what to do about it. Only reads /proc."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ PROBE, ATTACH, READ_ONLY = "probe", "attach", "read-only"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """`how` is one of the three ways, or None; `reason` is why it is not a better one."""
+    """`how` is one of the three ways, or None; `reason` is why no better way is possible."""
 
     how: str | None
     reason: str | None
-    todo: str  # the next step; empty where there is none
+    todo: str  # the next step; may be empty
     python: str | None = None
 
 
 def mine(uid: int) -> bool:
-    """Whether a process of that user may be looked into."""
+    """Whether we may inspect processes of that user."""
     return os.geteuid() in (0, uid)
 
 
 def denied(uid: int) -> Access:
-    """For a process of another user."""
+    """Access to a process of another user."""
     owner = user_name(uid)
     return Access(None, f"belongs to {owner}", as_whom(uid))
 
 
 def as_whom(uid: int) -> str:
-    """Who may look into the processes of a user."""
+    """Which user may inspect the processes of `uid`."""
     return f"run looptop as {user_name(uid)} or as root" if uid else "run looptop as root"
 
 
@@ -72,7 +72,7 @@ def access(pid: int, uid: int, mapped: Mapped) -> Access:
 
 
 def why_not_read(pid: int, uid: int, minor: int) -> str | None:
-    """Why the tasks of a process cannot be read from outside; None when they can."""
+    """Why the tasks of a process cannot be read from outside; None if they can."""
     if minor < FIRST:
         return f"Python 3.{minor} cannot be read from outside (3.{FIRST} can)"
     if not _same_files(pid):
@@ -87,7 +87,7 @@ def why_not_read(pid: int, uid: int, minor: int) -> str | None:
 
 
 def minor_of(python: str | None) -> int | None:
-    """The 12 of 3.12.1."""
+    """The minor version, 12 for 3.12.1."""
     return int(python.split(".")[1]) if python else None
 
 

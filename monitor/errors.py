@@ -1,4 +1,4 @@
-"""What can go wrong on the person's side, each with the next step to take and an exit status."""
+"""Errors of looptop itself, each with an exit status and the next step to take."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ BUG = 70
 
 
 class LooptopError(Exception):
-    """One line for a person: what is wrong, and what to do about it."""
+    """An error shown to the user as one line: what is wrong, and a hint what to do about it."""
 
     status = 1
 
@@ -22,18 +22,18 @@ class LooptopError(Exception):
 
 
 class UsageError(LooptopError):
-    """The command line, a filter or a setting is wrong."""
+    """A bad command line, filter or setting."""
 
     status = USAGE
 
 
 class ConnectError(LooptopError):
-    """The program asked for could not be reached."""
+    """The program could not be reached."""
 
     status = NO_CONNECTION
 
 
-class Left(ConnectError):  # noqa: N818 - it is what the probe has done
+class Left(ConnectError):  # noqa: N818 - names the event
     """The probe of a process has gone since it was found."""
 
     def __init__(self, pid: int) -> None:

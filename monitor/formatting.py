@@ -1,11 +1,11 @@
-"""Durations, sizes, counts and paths for people. Pure; shared by tables and screens."""
+"""Formats durations, sizes, counts and paths for people. Pure functions, shared by tables and screens."""
 
 from __future__ import annotations
 
 import unicodedata
 
 UNKNOWN = "–"
-"""What a person sees for a value that nobody can know."""
+"""Shown for a value that is not known."""
 
 
 def duration(seconds: float | None) -> str:
@@ -34,12 +34,12 @@ def duration(seconds: float | None) -> str:
 
 
 def bound(seconds: float | None, at_least: bool) -> str:
-    """As `duration`; a lower bound is shown as one."""
+    """As `duration`, prefixed with `≥` for a lower bound."""
     return f"{'≥' if at_least else ''}{duration(seconds)}"
 
 
 def age(seconds: float | None) -> str:
-    """As `duration`, in whole seconds from one second on: what grows while one looks at it must not flicker."""
+    """As `duration`, but in whole seconds from one second on, so that a growing value does not flicker."""
     if seconds is None:
         return UNKNOWN
     if seconds < 0.95:
@@ -84,7 +84,7 @@ def rate(number: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share of 0..1: `0%`, `3.2%`, `87%`."""
+    """A share between 0 and 1: `0%`, `3.2%`, `87%`."""
     if share is None:
         return UNKNOWN
     value = share * 100
@@ -92,7 +92,7 @@ def percent(share: float | None) -> str:
 
 
 def clean(text: str) -> str:
-    """Text as one printable line: control characters and what would reorder the line become visible."""
+    """Text as one printable line: control and bidirectional characters are escaped."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == " " else _visible(c) for c in text)
@@ -110,13 +110,13 @@ def _visible(char: str) -> str:
 
 
 def place(path: str, line: int | None, function: str | None = None, roots: tuple[str, ...] = ()) -> str:
-    """`app.py:12 spawn`. Line 0 stands for one that is not known, and is left out."""
+    """`app.py:12 spawn`. Line 0 means unknown and is left out."""
     where = f"{short_path(path, roots)}:{line}" if line else short_path(path, roots)
     return f"{where} {function}" if function else where
 
 
 def short_path(path: str, roots: tuple[str, ...] = ()) -> str:
-    """A file path relative to the first root that holds it, else with its last two parts."""
+    """A file path relative to the first root that contains it, else its last two parts."""
     for root in roots:
         base = root.rstrip("/") + "/"
         if path.startswith(base):

@@ -1,4 +1,4 @@
-"""All that can go wrong in a command becomes one line on stderr and an exit status: here, and nowhere else."""
+"""Turns every failure of a command into one line on stderr and an exit status. Nothing else does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 _SPELT = dict(zip("µ≥–…·×→▶▷✓✗⊘■├└─│", "u>-~.x>>>+x/#||-|", strict=True))
-"""How the signs that we print are told where the output has no letters for them: `?s` would be no unit."""
+"""ASCII replacements for the symbols we print, where the output's encoding lacks them: `?s` would not be a unit."""
 
 
 def _spell(error: UnicodeError) -> tuple[str, int]:
@@ -37,17 +37,17 @@ codecs.register_error("looptop", _spell)
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """Runs a command; the exit status. With LOOPTOP_DEBUG=1 a bug shows its traceback."""
+    """Run a command and return its exit status. With LOOPTOP_DEBUG=1 a bug shows its traceback."""
     _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal has no letters for is no failure
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot encode must not fail the command
             stream.reconfigure(errors="looptop")
     status = _status(command)
     return _flush() or status
 
 
 def say(text: str) -> None:
-    """One line of our own, beside the output."""
+    """Print one line to stderr, prefixed with `looptop:`."""
     from monitor.formatting import clean
 
     with contextlib.suppress(OSError):
@@ -71,12 +71,12 @@ def _status(command: Callable[[], int]) -> int:
         return INTERRUPTED
     except OSError as error:
         return _unwritten(error) if error.errno in _FULL and error.filename is None else _bug(error)
-    except Exception as error:  # noqa: BLE001 - it is told
+    except Exception as error:  # noqa: BLE001 - it is reported
         return _bug(error)
 
 
 def _bug(error: Exception) -> int:
-    """A failure of ours. With LOOPTOP_DEBUG=1 it is raised."""
+    """Report a bug in looptop, or raise it with LOOPTOP_DEBUG=1."""
     if os.environ.get("LOOPTOP_DEBUG") == "1":
         raise error
     _complain(f"looptop itself failed with {type(error).__name__}: {error}", "LOOPTOP_DEBUG=1 shows where")
@@ -84,25 +84,25 @@ def _bug(error: Exception) -> int:
 
 
 def _unwritten(error: OSError) -> int:
-    """Stdout takes nothing more: the disk is full, say. What is left of it goes nowhere."""
+    """Report that stdout cannot be written (a full disk, for example) and discard the remaining output."""
     _broken_pipe()
     _complain(f"the output cannot be written: {error.strerror}", "")
     return UNWRITTEN
 
 
 def _open_what_is_closed() -> None:
-    """Gives stdin, stdout and stderr a number again where the shell has closed them: our own files must not get it."""
+    """Open /dev/null for stdin, stdout or stderr if the shell closed it, so that no file of looptop gets its number."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     if sys.stdout is None:
-        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - for as long as we live
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - open until the process ends
 
 
 def _help_of(error: click.ClickException) -> str:
-    """The help of the command that was typed."""
+    """The `--help` command to suggest for a usage error."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     return f"{context.command_path if context is not None else 'looptop'} --help"
 
@@ -113,7 +113,7 @@ def _complain(message: str, hint: str) -> None:
 
 
 def _broken_pipe() -> int:
-    """Nobody reads any more: no reason to say anything, or to fail while Python flushes."""
+    """Nobody reads stdout any more: discard the rest, so that flushing at exit does not fail."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)
@@ -121,7 +121,7 @@ def _broken_pipe() -> int:
 
 
 def _flush() -> int:
-    """What is still to be printed; a status where that fails."""
+    """Flush stdout; the exit status if that fails, else 0."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

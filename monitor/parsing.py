@@ -1,6 +1,6 @@
-"""What a person types, as numbers: durations, sizes, times of day and `HOST:PORT`.
+"""Parses durations, sizes, times of day and `HOST:PORT` typed by the user.
 
-Commands, filters, forms and conditions all read these here, so that `90s` means the same everywhere.
+Commands, filters, forms and conditions all use these functions, so that `90s` means the same everywhere.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def quantity(text: str, units: Mapping[str, float]) -> float | None:
 
 
 def duration(text: str, example: str = "10m", least: float = 0.0, most: float = float("inf")) -> float:
-    """`600`, `10m`, `500ms` or `1h` in seconds. Raises UsageError, also for 0 and outside of the limits."""
+    """`600`, `10m`, `500ms` or `1h` in seconds. Raises UsageError for anything else, 0, and values out of bounds."""
     seconds = quantity(text, DURATIONS)
     if not seconds or not least <= seconds <= most:
         raise UsageError(f"{text!r} is not a duration", f"for example {example}")
@@ -49,9 +49,9 @@ def size(text: str) -> float | None:
 
 
 def host_port(text: str) -> tuple[str, int] | None:
-    """The host (IPv6 without its brackets, may be empty) and port of `HOST:PORT`; None for anything else.
+    """The host (IPv6 without brackets, may be empty) and port of `HOST:PORT`; None for anything else.
 
-    The port may be 0 or too large: callers say what is wrong with it.
+    The port may be 0 or too large: callers report that themselves.
     """
     match = _HOST_PORT.fullmatch(text)
     return None if match is None else (match["six"] or match["host"], int(match["port"]))

@@ -1,4 +1,4 @@
-"""What there is to draw on: decided once, here. Nothing else asks whether something is a terminal."""
+"""Detects once whether there is a terminal and what it can do. No other module asks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 POOR = ("", "dumb", "unknown")
-"""Values of TERM that promise no cursor."""
+"""Values of TERM without cursor control."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +26,19 @@ class Streams:
 
 @dataclass(frozen=True, slots=True)
 class Tui:
-    """A terminal that a person sits at: the dashboard may have it."""
+    """An interactive terminal: the dashboard can run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """Output that goes into a file or a pipe: text, without colour or cursor codes."""
+    """Output goes to a file or a pipe: plain text, without colour or cursor codes."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """There is a terminal, but not one that the dashboard could work on."""
+    """There is a terminal, but the dashboard cannot run on it."""
 
     reason: str
 
@@ -47,7 +47,7 @@ Decision = Tui | Plain | Refuse
 
 
 def decide(streams: Streams, environ: Mapping[str, str], platform: str) -> Decision:
-    """Whether there is a terminal for the dashboard. Textual draws on stderr, on POSIX, and needs keys from stdin."""
+    """Decide what to draw on. Textual draws on stderr on POSIX, and reads keys from stdin."""
     if not streams.stdout:
         return Plain("stdout is not a terminal")
     if not streams.stdin:
@@ -62,32 +62,32 @@ def decide(streams: Streams, environ: Mapping[str, str], platform: str) -> Decis
 
 
 def colour(streams: Streams, environ: Mapping[str, str]) -> bool:
-    """Whether plain output may have colour."""
+    """Whether plain output may use colour."""
     return streams.stdout and not environ.get("NO_COLOR") and environ.get("TERM", "") not in POOR
 
 
 def here() -> Streams:
-    """The streams of this process; one that is closed is no terminal."""
+    """The standard streams of this process; a closed one is not a terminal."""
     return Streams(_is_terminal(sys.stdin), _is_terminal(sys.stdout), _is_terminal(sys.stderr))
 
 
 def decide_here() -> Decision:
-    """The decision for this process."""
+    """`decide` for this process."""
     return decide(here(), os.environ, sys.platform)
 
 
 def colour_here() -> bool:
-    """Whether plain output of this process may have colour."""
+    """`colour` for this process."""
     return colour(here(), os.environ)
 
 
 def can_rewrite(streams: Streams, environ: Mapping[str, str]) -> bool:
-    """Whether a line on stderr can be written again and again."""
+    """Whether a line on stderr can be rewritten in place."""
     return streams.stderr and environ.get("TERM", "") not in POOR
 
 
 def width_here(default: int = 120) -> int:
-    """Cells in a line: COLUMNS, else those of the terminal, else the default."""
+    """Line width in cells: COLUMNS, else the terminal's width, else the default."""
     chosen = os.environ.get("COLUMNS", "")
     if chosen.isdigit() and int(chosen):
         return int(chosen)
@@ -100,7 +100,7 @@ def width_here(default: int = 120) -> int:
 
 
 def hung_up(number: int) -> bool:
-    """Whether the other end of a terminal was closed."""
+    """Whether the other end of a terminal has been closed."""
     if not hasattr(select, "poll"):
         return False
     poll = select.poll()
@@ -111,5 +111,5 @@ def hung_up(number: int) -> bool:
 def _is_terminal(stream: Any) -> bool:
     try:
         return stream is not None and bool(stream.isatty())
-    except ValueError:  # it was closed
+    except ValueError:  # the stream is closed
         return False

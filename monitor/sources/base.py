@@ -1,4 +1,4 @@
-"""What every source of frames is: a live connection, a recording, a fixture of a test."""
+"""The interface of every source of frames: a live connection, a recording, a test fixture."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from monitor.protocol.frames import Frame
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How it stands with a source, for the header."""
+    """State of a source, for the header."""
 
-    state: str  # connecting, connected, silent (nothing comes), lost (tries again), ended (will not), or replay
-    text: str  # one line for a person: what happened and what comes next; empty while all is well
+    state: str  # connecting, connected, silent (no data), lost (retrying), ended (for good) or replay
+    text: str  # one line: what happened and what comes next; empty while all is well
     since: float  # Unix time
 
 
 class Source(Protocol):
-    """Yields frames; is told what the viewer looks at. No call blocks but `start` and `close`."""
+    """Yields frames for the viewer's current selection. Only `start` and `close` may block."""
 
     status: Status
     owner: int | None
-    """The user id of the program, where the system vouches for it."""
+    """The user id of the program, if the kernel vouches for it."""
 
     def start(self) -> None:
-        """Begins. A live source connects in a thread of its own; what fails is in `status`."""
+        """Start. A live source connects in its own thread; failures appear in `status`."""
 
     def frames(self) -> list[Frame]:
-        """What came since the last call."""
+        """Frames received since the last call."""
 
     def watch(self, **what: Any) -> None:
-        """Says what the viewer looks at (fields of the `watch` frame); said again after a reconnect."""
+        """Set what the viewer looks at (fields of the `watch` frame); sent again after a reconnect."""
 
     def request(self, op: str, **arguments: Any) -> int:
-        """Asks for something; the number comes back in the `id` of the reply. 0 when nobody is there to ask."""
+        """Send a request; its id comes back in the reply. 0 if not connected."""
 
     def close(self) -> None:
-        """Ends the connection."""
+        """End the connection."""

@@ -1,4 +1,4 @@
-"""A live connection as a source for the dashboard: in a thread of its own, connecting again when it breaks."""
+"""A live connection as a frame source, served by its own thread that reconnects when the connection breaks."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from monitor.transport.silence import SILENT, why
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 5.0
 MOST_WAITING = 4 << 20
-"""Bytes of frames that wait for the screen. Above that nothing is read, so that the probe merges instead."""
+"""Bytes of frames waiting for the screen. Above that nothing is read, so that the probe merges frames instead."""
 
 FIRST_WAITING = 128 << 10
-"""The same until anybody has taken any: the screens are being loaded then, and to read takes their time."""
+"""As MOST_WAITING, before the first frames are taken: reading competes with loading the screens."""
 
 MOST_ASKED = 1000
-"""Requests that wait to be sent."""
+"""Requests waiting to be sent."""
 
 FAREWELL = 1.5
 """Seconds to find out whether a program that closed its connection has ended."""
 
 NEWS = 15.0
-"""Seconds for which it is told that the program is another one."""
+"""Seconds for which a restart of the program is reported."""
 
 Connect = Callable[[], Connection]
 
 
 class LiveSource:
-    """Frames of a running program. Nothing here blocks the screen."""
+    """Frames of a running program. No method but `close` blocks the screen."""
 
     def __init__(
         self,
@@ -49,10 +49,10 @@ class LiveSource:
         ended: Callable[[], str | None] = lambda: None,
         eager: bool = False,
     ) -> None:
-        """`connect` opens a connection or raises LooptopError; `first` is one that is open already.
+        """`connect` opens a connection or raises LooptopError; `first` is one that is already open.
 
-        `ended` says how the program ended, once it has; then nothing is tried any more. `eager` is for a program
-        that is just starting: the pauses stay short until it is there.
+        `ended` describes how the program ended, or returns None while it runs; after the end there are no retries.
+        `eager` is for a program that is just starting: retry in short intervals until it answers.
         """
         self.status = Status("connecting", "", time.time())
         self.owner: int | None = None
@@ -74,15 +74,15 @@ class LiveSource:
         self._wake_write.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="looptop-source", daemon=True)
 
-    # What the screen calls
+    # Called by the screen
 
     def start(self) -> None:
-        """Begins to connect, unless it has begun before: screens take longer to load than this does to connect."""
+        """Start connecting. May be called early, because screens take longer to load than this takes to connect."""
         if self._thread.ident is None:
             self._thread.start()
 
     def frames(self) -> list[frames.Frame]:
-        """What came since the last call."""
+        """Frames received since the last call."""
         with self._lock:
             came = [frame for batch, _ in self._frames for frame in batch]
             self._frames.clear()
@@ -92,7 +92,7 @@ class LiveSource:
         return came
 
     def watch(self, **what: Any) -> None:
-        """Says what the viewer looks at; said again after a reconnect."""
+        """Set what the viewer looks at; sent again after a reconnect."""
         with self._lock:
             self._watched.update(what)
             if self._connected and self._outgoing and self._outgoing[-1]["type"] == "watch":
@@ -102,7 +102,7 @@ class LiveSource:
         self._wake()
 
     def request(self, op: str, **arguments: Any) -> int:
-        """Asks for something; 0 when nobody is there to ask."""
+        """Send a request and return its id; 0 if not connected."""
         with self._lock:
             if not self._connected or len(self._outgoing) >= MOST_ASKED:
                 return 0
@@ -113,13 +113,13 @@ class LiveSource:
         return number
 
     def close(self) -> None:
-        """Ends the connection and the thread."""
+        """End the connection and the thread."""
         self._closing = True
         self._wake()
         if self._thread.is_alive():
             self._thread.join(2.0)
 
-    # What the thread does
+    # Run in the thread
 
     def _run(self) -> None:
         pause = FIRST_PAUSE
@@ -141,7 +141,7 @@ class LiveSource:
             self._wake_read.close()
 
     def _try(self, pause: float) -> Connection | None:
-        """A connection, or None and the reason in the status."""
+        """Open a connection; on failure set the status and return None."""
         first, self._first = self._first, None
         if first is not None:
             return first
@@ -158,7 +158,7 @@ class LiveSource:
         return None
 
     def _serve(self, connection: Connection) -> None:
-        """Reads and writes until the connection ends."""
+        """Read and write until the connection ends."""
         another = self._session is not None and self._session != connection.hello.session
         self._session = connection.hello.session
         self.owner = connection.owner
@@ -208,7 +208,7 @@ class LiveSource:
             self._forget_news()
 
     def _report_stall(self, connection: Connection, seconds: float) -> None:
-        """Says that what is shown is old, as long as nothing comes although ticks are due."""
+        """Report in the status that the data is old while ticks are overdue."""
         if seconds >= max(SILENT, 3 / float(self._watched.get("rate", 4))):
             self._say("silent", why(connection.hello), seconds)
         elif self.status.state == "silent":
@@ -232,7 +232,7 @@ class LiveSource:
             connection.send(frame)
 
     def _tell_end(self, patience: float) -> bool:
-        """Whether the program has ended, after some patience; then the status says so for good."""
+        """Whether the program ended within `patience` seconds; if so, the status says so for good."""
         until = time.monotonic() + patience
         while True:
             how = self._ended()

@@ -1,1 +1,1 @@
-"""Connections to a probe: addresses, descriptors passed between processes, sockets. Knows frames, no store."""
+"""Connections to a probe: addresses, sockets, and descriptors passed between processes. Knows frames but no store."""

@@ -1,4 +1,4 @@
-"""Where a probe listens."""
+"""The address at which a probe listens."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A Unix socket, a host and port, or the door of a process (see `monitor.transport.fd_passing`)."""
+    """A Unix socket, a host and port, or a process whose probe accepts passed descriptors (see `fd_passing`)."""
 
     path: str = ""
     host: str = ""
     port: int = 0
-    token_file: str | None = None  # where the local announcement says that the token is
+    token_file: str | None = None  # from the local announcement
     pid: int | None = None  # of the process that is known to listen there
     door: int | None = None
 

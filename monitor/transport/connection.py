@@ -1,4 +1,4 @@
-"""One connection to a probe: opened, greeted and checked, then lines in and out. Blocks, but never for ever."""
+"""One connection to a probe: connect, authenticate, check the hello, exchange lines. Calls block, with timeouts."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 GREETING = 10.0
-"""Seconds that a probe has to say who it is: one C call of the program may hold its thread up for as long."""
+"""Seconds to wait for the hello: one C call of the program may hold up the probe's thread for that long."""
 
 PATIENCE = 1.0
-"""Seconds without an answer after which one looks whether the process is stopped."""
+"""Seconds without an answer after which to check whether the process is stopped."""
 
 PIECE = 256 << 10
 LONGEST_TOKEN = 4096
 _ENDED = "the program has ended, or let go of it"
 
 
-class Closed(ConnectError):  # noqa: N818 - it need not be an error
+class Closed(ConnectError):  # noqa: N818 - not always an error
     """The other side closed the connection."""
 
 
-class Unreachable(ConnectError):  # noqa: N818 - it is a state of the network
-    """The other side does not answer: nothing says whether a probe is there."""
+class Unreachable(ConnectError):  # noqa: N818 - a state of the network
+    """The other side does not answer, so it is unknown whether a probe is there."""
 
 
 class Lines:
-    """Cuts a stream of bytes into lines, none longer than a frame may be."""
+    """Splits a stream of bytes into lines, none longer than a frame may be."""
 
     def __init__(self, limit: int = protocol.MAX_FRAME) -> None:
         self._limit = limit
@@ -49,7 +49,7 @@ class Lines:
         self._searched = 0
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The lines that are complete now. Raises ConnectError for a line that is too long."""
+        """Add bytes and return the lines that are now complete. Raises ConnectError for a line that is too long."""
         self._rest += data
         end = self._rest.rfind(b"\n", self._searched)
         if end < 0:
@@ -70,12 +70,12 @@ class Lines:
 
     @property
     def half(self) -> bool:
-        """Whether a line has begun that has not ended."""
+        """Whether an incomplete line is buffered."""
         return bool(self._rest)
 
 
 class Connection:
-    """What `connect` returns: a probe that has said hello in a protocol that we speak."""
+    """An open connection to a probe that sent a hello in a supported protocol version."""
 
     def __init__(self, sock: socket.socket, where: str) -> None:
         self.where = where
@@ -87,17 +87,17 @@ class Connection:
         self._early: list[frames.Frame] = []
 
     def fileno(self) -> int:
-        """The socket, to wait on."""
+        """The socket's descriptor, for polling."""
         return self._socket.fileno()
 
     @property
     def by_network(self) -> bool:
-        """Whether something may be between that breaks: a cable, a tunnel."""
+        """Whether the connection crosses a network, where a cable or a tunnel may break."""
         return self._socket.family != socket.AF_UNIX
 
     @property
     def owner(self) -> int | None:
-        """The user id of the program, as the kernel has it; None over a network, or where it does not say."""
+        """The user id of the program, from the kernel; None over a network or if the kernel does not expose it."""
         if self.by_network or not hasattr(socket, "SO_PEERCRED"):
             return None
         _, user, _ = struct.unpack("iII", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
@@ -105,11 +105,11 @@ class Connection:
 
     @property
     def pending(self) -> bool:
-        """Whether `receive` has something to give, or to raise, that the socket does not show."""
+        """Whether `receive` has buffered frames or an error to deliver that polling the socket does not show."""
         return bool(self._early) or self._problem is not None
 
     def send(self, frame: dict[str, object], timeout: float = GREETING) -> None:
-        """Sends one frame. Raises Closed."""
+        """Send one frame. Raises Closed."""
         line = protocol.encode(frame)
         if len(line) > protocol.MAX_REQUEST:
             raise ConnectError(f"a request of {len(line)} bytes", f"at most {protocol.MAX_REQUEST} are taken")
@@ -124,9 +124,9 @@ class Connection:
             raise Closed(f"the connection to {self.where} broke", error.strerror or str(error)) from None
 
     def receive(self, timeout: float) -> list[frames.Frame]:
-        """The frames that came; waits for the first one, and returns none when none came in time.
+        """Wait for frames and return them; empty on timeout.
 
-        Raises Closed at the end, and ConnectError for what is no frame, after what came before it.
+        Raises Closed at the end, and ConnectError for an invalid frame, after the frames before it were delivered.
         """
         if self._early:
             early, self._early = self._early, []
@@ -138,7 +138,7 @@ class Connection:
                 data = self._socket.recv(PIECE)
             except (TimeoutError, BlockingIOError):
                 return []
-            except ConnectionResetError:  # it closed before it had read all that we said
+            except ConnectionResetError:  # the peer closed without reading all that we sent
                 self._problem = Closed(f"{self.where} closed the connection", _ENDED)
                 break
             except OSError as error:
@@ -170,11 +170,11 @@ class Connection:
         return came
 
     def give_back(self, came: list[frames.Frame]) -> None:
-        """What came too early is received again."""
+        """Put frames back that were received too early; `receive` returns them first."""
         self._early = came + self._early
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Close the connection."""
         self._socket.close()
 
 
@@ -184,7 +184,7 @@ def connect(
     environ: Mapping[str, str] | None = None,
     timeout: float = GREETING,
 ) -> Connection:
-    """A connection whose probe has said hello. Raises ConnectError with what to do about it."""
+    """Connect and wait for the probe's hello. Raises ConnectError with a hint."""
     deadline = time.monotonic() + timeout
     connection = Connection(_open(address, timeout), str(address))
     try:
@@ -197,7 +197,7 @@ def connect(
         if not isinstance(first, frames.Hello):
             raise ConnectError(f"{address} does not say hello", "is it a probe that listens there?")
         _check(first, connection.where)
-        # In a container it is another number: the one that was asked for is what a person knows, and what /proc has.
+        # In a container the pid differs: keep the requested one, which the user knows and /proc has.
         connection.hello = first if address.pid is None else msgspec.structs.replace(first, pid=address.pid)
     except BaseException:
         connection.close()
@@ -206,7 +206,7 @@ def connect(
 
 
 def find_token(address: Address, token_file: str | None, environ: Mapping[str, str]) -> str:
-    """The token: of the file that was named, of LOOPTOP_TOKEN, or of the file that the local probe announces."""
+    """The token: from the given file, from LOOPTOP_TOKEN, or from the file that the local probe announces."""
     named = token_file or environ.get("LOOPTOP_TOKEN_FILE")
     if not named and environ.get("LOOPTOP_TOKEN"):
         return environ["LOOPTOP_TOKEN"].strip()
@@ -232,7 +232,7 @@ def find_token(address: Address, token_file: str | None, environ: Mapping[str, s
 
 
 def first_frame(connection: Connection, deadline: float, pid: int | None = None) -> frames.Frame:
-    """The next frame alone; those that came with it are kept for `receive`. `pid`: a process that may be stopped."""
+    """The next frame; frames received with it are kept for `receive`. `pid` is checked for being stopped."""
     while True:
         left = deadline - time.monotonic()
         came = connection.receive(min(left, PATIENCE)) if left > 0 else []
@@ -275,7 +275,7 @@ def _open(address: Address, timeout: float) -> socket.socket:
         raise Unreachable(f"no host is called {address.host}", error.strerror or str(error)) from None
     except ConnectionRefusedError:
         raise ConnectError(f"nobody serves {address}", "was the program started with --listen there?") from None
-    except ConnectionResetError:  # closed before we saw that it was open
+    except ConnectionResetError:  # closed before we noticed that it was open
         raise Closed(f"{address} closed the connection", _ENDED) from None
     except TimeoutError:
         raise Unreachable(f"{address} does not answer", "is the host right, and no firewall between?") from None
@@ -288,9 +288,9 @@ def _open(address: Address, timeout: float) -> socket.socket:
 
 
 def _notice_silence(sock: socket.socket) -> None:
-    """Has the system ask the other machine whether it is still there: a cable that was pulled says nothing."""
+    """Enable TCP keepalive, because a pulled cable reports nothing."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):  # seconds, seconds, times
+    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):  # seconds, seconds, probes
         if hasattr(socket, name):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 

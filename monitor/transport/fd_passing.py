@@ -1,7 +1,7 @@
-"""The way to a probe that was put into a program: a descriptor of that program, taken by who may trace it.
+"""Connects to an injected probe through a descriptor of its process, taken by a user who may trace it.
 
-Nothing has a name in a file system or a network namespace. The probe holds a file in memory that says which descriptor
-it is (`/proc/PID/fd` shows it); through that a viewer sends one end of a socket pair. Linux from 5.6 on.
+Nothing has a name in a file system or a network namespace. The probe holds a memory file whose name gives the number
+of a descriptor (visible in `/proc/PID/fd`); through it a viewer sends one end of a socket pair. Needs Linux 5.6.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from monitor.errors import ConnectError, Left
 from monitor.transport import memory_file
 from monitor.transport.mailbox import LONGEST, read
 
-_PIDFD_GETFD = 438  # of all machines (pidfd_getfd(2))
+_PIDFD_GETFD = 438  # pidfd_getfd(2), the same on all architectures
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Of the probe in a process."""
+    """The descriptor of a process through which its probe accepts viewers."""
 
     pid: int
     number: int  # of the descriptor
@@ -35,7 +35,7 @@ class Door:
 
 
 def possible() -> bool:
-    """Whether this kernel lets us take descriptors at all: tried on ourselves."""
+    """Whether this kernel lets us take descriptors at all, tried on our own process."""
     try:
         own = os.pidfd_open(os.getpid())
     except (AttributeError, OSError):
@@ -50,7 +50,7 @@ def possible() -> bool:
 
 
 def find(pid: int) -> Door | None:
-    """The door of the probe in a process, as far as we may know of it."""
+    """The door of the probe in a process, or None if there is none or it may not be inspected."""
     try:
         numbers = memory_file.numbers(pid)
     except OSError:
@@ -65,13 +65,13 @@ def find(pid: int) -> Door | None:
 
 
 def everywhere() -> list[Door]:
-    """The doors of all processes that we may look into."""
+    """The doors of all processes that we may inspect."""
     pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208 - only names are needed
     return [found for pid in pids if (found := find(pid)) is not None]
 
 
 def _read(pid: int, number: str) -> Door | None:
-    """Raises OSError for what is no file of a probe."""
+    """Read a door from its memory file. Raises OSError if it is not a probe's file."""
     with memory_file.MemoryFile(pid, number) as file:
         told = read(file.read(LONGEST))
     if told.how != "started" or told.door is None:
@@ -80,7 +80,7 @@ def _read(pid: int, number: str) -> Door | None:
 
 
 def enter(pid: int, number: int, timeout: float) -> socket.socket:
-    """A connection through the door. Raises ConnectError."""
+    """Open a connection through the door. Raises ConnectError."""
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -118,20 +118,21 @@ def _send(door: socket.socket, pid: int, timeout: float) -> socket.socket:
 
 
 def _is_of(door: socket.socket, pid: int) -> bool:
-    """Whether a socket is one of a pair that the process made. What is sent bears our identity, so nobody else gets it:
-    not the service of root's, say, that the process has connected the socket to."""
+    """Whether a socket is one of a pair that the process made. Messages carry our credentials, so they must not reach
+    another service, such as one of root's to which the process has connected the socket.
+    """
     if (door.family, door.type) != (socket.AF_UNIX, socket.SOCK_DGRAM):
         return False
     try:
         named = door.getpeername() or door.getsockname()
         maker, _, _ = struct.unpack("3i", door.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
-    except OSError:  # it leads nowhere
+    except OSError:  # it points nowhere
         return False
     return not named and maker == pid
 
 
 def _take(process: int, number: int) -> int:
-    """pidfd_getfd(2). Raises OSError."""
+    """Duplicate a descriptor of another process with pidfd_getfd(2). Raises OSError."""
     syscall = ctypes.CDLL(None, use_errno=True).syscall
     syscall.restype = ctypes.c_long
     handle = int(syscall(ctypes.c_long(_PIDFD_GETFD), ctypes.c_long(process), ctypes.c_long(number), ctypes.c_long(0)))

@@ -1,4 +1,4 @@
-"""What is exchanged with the text on the other side, by a file in the process that only has a name there."""
+"""Exchanges data with the injected code through a memory file of the target, which only has a name in /proc/PID/fd."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST = 1 << 16
-"""Bytes of an answer. The parts lie behind them."""
+"""Bytes of the longest answer. The parts follow it in the file."""
 
 WANTED, GIVEN, TAKEN = b"parts?\n", b"parts!\n", b"taken!\n"
 _MOST_TEXT, _MOST_TEXTS = 1000, 20
@@ -22,7 +22,7 @@ _MOST_TEXT, _MOST_TEXTS = 1000, 20
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What an answer says. The program may have chosen all of it, so each value is of its type and bounded."""
+    """The injected code's answer. The program may have forged it, so each value is type-checked and bounded."""
 
     how: str = ""  # started or found
     door: int | None = None
@@ -39,7 +39,7 @@ class Told:
 
 
 def read(text: bytes) -> Told:
-    """What an answer says; an error for what is none."""
+    """Parse an answer. Raises ValueError if it is not one."""
     try:
         told = json.loads(text)
     except (ValueError, RecursionError):
@@ -59,7 +59,7 @@ def read(text: bytes) -> Told:
 
 
 def _text(value: Any) -> str:
-    """Without what steers a terminal."""
+    """The text without terminal control characters."""
     text = value[:_MOST_TEXT] if isinstance(value, str) else ""
     return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
@@ -69,20 +69,20 @@ def _number(value: Any) -> int | None:
 
 
 class Answer:
-    """Looked for in /proc/PID/fd and taken once; marked as taken where the other side waits for that, to close it.
+    """Waits for the answer in /proc/PID/fd and reads it once; marks it as taken where the target waits for that.
 
-    A new probe asks for its parts first, in the same file.
+    A new probe first requests its modules through the same file.
     """
 
     def __init__(self, pid: int, name: str, parts: bytes) -> None:
         self._pid = pid
         self._name = name
         self._parts = parts
-        self.seen = False  # whether the text runs on the other side
+        self.seen = False  # whether the injected code runs
         self.told: Told | None = None
 
     def wait(self, until: float, cancelled: Callable[[], bool] = lambda: False) -> Told | None:
-        """The answer; None when it did not come in time. Raises ProcessLookupError when the process has ended."""
+        """Wait for the answer; None on timeout. Raises ProcessLookupError when the process has ended."""
         pause = 0.001
         while not self.look():
             if time.monotonic() > until or cancelled():
@@ -92,7 +92,7 @@ class Answer:
         return self.told
 
     def look(self) -> bool:
-        """Whether it is there."""
+        """Check once whether the answer is complete."""
         if self.told is not None:
             return True
         try:
@@ -120,6 +120,6 @@ class Answer:
             file.write((LONGEST, self._parts), (0, GIVEN))
             return
         told = read(text)
-        if told.how != "started":  # else the probe keeps it, for other viewers
+        if told.how != "started":  # otherwise the probe keeps the file for other viewers
             file.write((0, TAKEN))
         self.told = told

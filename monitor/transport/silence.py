@@ -1,4 +1,4 @@
-"""Why a program says nothing, as far as its process tells: stopped, traced, or held up by one call."""
+"""Explains why a program is silent, from its process state: stopped, traced, or held up by one call."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 from monitor.protocol.frames import Hello
 
 SILENT = 3.0
-"""Seconds without a tick from which on the screen says so: what it shows is old."""
+"""Seconds without a tick after which the screen shows that its data is old."""
 
 _STATES = {
     "stopped": "it is stopped by a signal: kill -CONT {pid} lets it go on",
@@ -15,28 +15,28 @@ _STATES = {
     "disk-sleep": "it waits for a disk",
     "zombie": "it has ended, and its parent has not asked how",
 }
-"""By the words of psutil."""
+"""Explanations by psutil's process status."""
 
 _HALTED = ("stopped", "tracing-stop", "zombie")
 _SAME = 2.0
-"""Seconds by which two clocks may differ on when a process began."""
+"""Seconds by which two readings of a process's start time may differ."""
 
 
 def halted(pid: int | None) -> str | None:
-    """One line where a process of this machine can not answer, however long one waits; None where it may yet."""
+    """Why a local process cannot answer until someone acts; None if it may still answer."""
     state = "" if pid is None else _state(pid)
     return None if state not in _HALTED else _STATES[state].format(pid=pid)
 
 
 def why(hello: Hello) -> str:
-    """One line: what the process is in. Of another machine, or out of another pid namespace, that cannot be known."""
+    """One line that explains the silence. Generic for a process on another machine or in another pid namespace."""
     state = _state(hello.pid, hello.started * 1e-6) if hello.host == socket.gethostname() else ""
     held_up = "one call of it keeps the interpreter lock, or its machine has no time for it"
     return _STATES.get(state, held_up).format(pid=hello.pid)
 
 
 def _state(pid: int, began: float | None = None) -> str:
-    """Of a process of this machine, in psutil's word; empty where there is none, or it `began` at another time."""
+    """psutil's status of a local process; empty if it does not exist or its start time is not `began`."""
     import psutil  # type: ignore[import-untyped]
 
     try:

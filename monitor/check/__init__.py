@@ -1,1 +1,1 @@
-"""The static look: old-style and risky asyncio in source text, without running it."""
+"""Static analysis: finds outdated and risky asyncio in source text, without running it."""

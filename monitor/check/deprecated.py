@@ -1,4 +1,4 @@
-"""LT01 to LT09: what asyncio once had, or has in a better form now."""
+"""LT01 to LT09: deprecated or removed asyncio interfaces."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TASK_METHODS = frozenset({"asyncio.Task.all_tasks", "asyncio.Task.current_task"
 
 
 def look(walk: Walk) -> Iterator[Finding]:
-    """Finds them: (node, code, what)."""
+    """Yield findings as (node, code, what)."""
     dotted = walk.source.dotted
     for node in walk.outer:
         if isinstance(node, ast.FunctionDef):
@@ -61,7 +61,7 @@ def _yield_from(walk: Walk, node: ast.YieldFrom) -> Iterator[Finding]:
     around = walk.function(node)
     names = {walk.source.dotted(d) for d in around.decorator_list} if isinstance(around, ast.FunctionDef) else set()
     if names & {"asyncio.coroutine", "types.coroutine"}:
-        return  # said at the decorator
+        return  # reported at the decorator
     if walk.makes_coroutine(node.value):
         yield node, "LT02", f"yield from {short(node.value)}"
 
@@ -96,7 +96,7 @@ def _waited(walk: Walk, node: ast.Call) -> Iterator[Finding]:
 
 
 def _assigned(function: ast.AST, name: str, before: int) -> ast.expr | None:
-    """The value that a local name was given last before a line."""
+    """The value last assigned to a local name before a line."""
     last: ast.Assign | None = None
     for node in ast.walk(function):
         if not isinstance(node, ast.Assign) or not (last.lineno if last is not None else 0) < node.lineno < before:

@@ -1,4 +1,4 @@
-"""What a rule found: where, and in which words."""
+"""A finding: its location and text."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ class Found:
     column: int
     code: str
     what: str
-    """The thing that was found, in a few words: `self.total`, `work()`."""
+    """The offending expression, shortened: `self.total`, `work()`."""
     end_line: int
     end_column: int
     text: str
-    """The line of source."""
+    """The source line."""
 
     @property
     def rule(self) -> Rule:
-        """The rule that found it."""
+        """The rule that was violated."""
         return RULES[self.code]
 
 
 def found(path: str, lines: list[str], node: ast.expr | ast.stmt, code: str, what: str) -> Found:
-    """A finding at a node of the tree."""
+    """A finding at a node of the syntax tree."""
     line, end = node.lineno, node.end_lineno or node.lineno
     column, end_column = _column(lines, line, node.col_offset), _column(lines, end, node.end_col_offset or 0)
     return Found(path, line, column, code, what, end, end_column, lines[line - 1].strip() if line <= len(lines) else "")
 
 
 def _column(lines: list[str], line: int, offset: int) -> int:
-    """The column in characters; the tree has it in bytes of UTF-8, from 0."""
+    """The column in characters, from 1; the tree has it in UTF-8 bytes, from 0."""
     text = lines[line - 1] if line <= len(lines) else ""
     return len(text.encode("utf-8", "replace")[:offset].decode("utf-8", "replace")) + 1

@@ -1,4 +1,4 @@
-"""LT10 and LT11: tasks that nobody keeps, and coroutines that nobody awaits."""
+"""LT10 and LT11: tasks without a reference, and coroutines that are never awaited."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAKE_TASKS = frozenset({"asyncio.create_task", "asyncio.ensure_future"})
 
 
 def look(walk: Walk) -> Iterator[Finding]:
-    """Finds them: (node, code, what)."""
+    """Yield findings as (node, code, what)."""
     for node in walk.outer:
         if isinstance(node, ast.Expr):
             yield from _dropped(walk, node.value)
@@ -38,7 +38,7 @@ def _dropped(walk: Walk, value: ast.expr) -> Iterator[Finding]:
 
 
 def _assigned(walk: Walk, node: ast.Assign, name: str) -> Iterator[Finding]:
-    """A local name that nothing ever reads keeps a task until the function ends, and a coroutine for nothing."""
+    """A local name that is never read keeps a task until the function returns, but does not await a coroutine."""
     function = walk.function(node)
     if function is None:
         return
@@ -48,7 +48,7 @@ def _assigned(walk: Walk, node: ast.Assign, name: str) -> Iterator[Finding]:
 
 
 def _tested(walk: Walk, test: ast.expr) -> Iterator[Finding]:
-    """A coroutine is always true."""
+    """A coroutine tested for truth, which is always true."""
     operands = test.values if isinstance(test, ast.BoolOp) else [test]
     for operand in operands:
         inner = operand.operand if isinstance(operand, ast.UnaryOp) else operand
@@ -69,4 +69,4 @@ def _makes_task(walk: Walk, node: ast.expr) -> bool:
     name = receiver.attr if isinstance(receiver, ast.Attribute) else getattr(receiver, "id", "")
     names = walk.names(walk.function(node) or walk.source.tree)
     is_loop = name in _LOOP_NAMES or not _LOOPS.isdisjoint(names.classes.get(name, ()))
-    return is_loop and name not in names.entered  # a group of tasks keeps its tasks, whatever somebody called it
+    return is_loop and name not in names.entered  # a task group keeps its tasks, whatever its name

@@ -1,4 +1,4 @@
-"""Which expressions are locks: by what the file makes them of, else by their name."""
+"""Decides which expressions are locks: from assignments in the file, else from their names."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 _LOCK_WORDS = ("lock", "mutex", "condition")
 _LOCKS = frozenset({"asyncio.Lock", "asyncio.Condition"})
 _SEMAPHORES = frozenset({"asyncio.Semaphore", "asyncio.BoundedSemaphore"})
-"""A lock, if they are made for one."""
+"""Locks, if created with a value of one."""
 
 
 def named_locks(walk: Walk) -> frozenset[str]:
-    """Names and attributes of the file that are given a lock of asyncio, whatever they are called."""
+    """Names and attributes in the file to which an asyncio lock is assigned."""
     found: set[str] = set()
     for node in walk.outer:
         if isinstance(node, ast.Assign | ast.AnnAssign) and _makes_lock(walk, node.value):
@@ -43,6 +43,6 @@ def _last_name(node: ast.expr) -> str:
 
 
 def is_lock(node: ast.expr, named: frozenset[str]) -> bool:
-    """Whether an expression is a lock that keeps other tasks out; `named` are those of `named_locks`."""
+    """Whether an expression is a mutual-exclusion lock; `named` comes from `named_locks`."""
     name = _last_name(node)
     return name in named or any(word in name.lower() for word in _LOCK_WORDS)

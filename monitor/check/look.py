@@ -1,4 +1,4 @@
-"""The static look at files and folders: which files, what is found in them, what is left out."""
+"""Runs the static analysis on files and folders: which files, which rules, what is left out."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 _NOT_OURS = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "env", "build", "dist", "_build"})
 _REQUIRES = re.compile(r"requires-python\s*=\s*[\"'][^\"']*?(?:>=|==|~=|>)\s*3\.(\d+)")
 MOST_BYTES = 10_000_000
-"""Of one file: no source is that large, and a file may be anything."""
+"""Largest file that is read: no source is that large, and a file may be anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a person asked for."""
+    """Options of `looptop check`."""
 
     python: Version | None = None
     """None: what `pyproject.toml` requires, else the Python that runs this."""
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    """Patterns as of `Path.match`: `tests/*`, `*_pb2.py`."""
+    """Patterns as for `Path.match`: `tests/*`, `*_pb2.py`."""
 
     def rules(self) -> frozenset[str]:
-        """The rules that are looked for. Raises UsageError for a code that there is not."""
+        """The selected rules. Raises UsageError for an unknown code."""
         for code in (*self.select, *self.ignore):
             if not _codes(code):
                 raise UsageError(
@@ -49,17 +49,17 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What came of it."""
+    """The result of a run."""
 
     found: list[Found]
     files: int
     python: Version
     notes: list[str]
-    """What could not be looked at, a line each."""
+    """Files that could not be read, one line each."""
 
 
 def check(paths: Sequence[str], wanted: Wanted) -> Looked:
-    """Looks at files and folders. Raises UsageError for a path that is not there."""
+    """Check files and folders. Raises UsageError for a path that does not exist."""
     rules = wanted.rules()
     given = [Path(path) for path in paths]
     for path in given:
@@ -83,7 +83,7 @@ def check(paths: Sequence[str], wanted: Wanted) -> Looked:
 
 
 def look(content: bytes, shown: str) -> list[Found]:
-    """What is found in the bytes of one file, in the order of its lines."""
+    """The findings in one file, in the order of its lines."""
     try:
         source = parse(content, shown)
         return sorted(set(_look(source)))
@@ -105,7 +105,7 @@ def _look(source: Source) -> Iterator[Found]:
 
 
 def required(paths: Iterable[Path]) -> Version | None:
-    """The oldest Python that the project of the first path says it runs on."""
+    """The oldest Python that the project of the first path supports."""
     for path in paths:
         for folder in (path.resolve(), *path.resolve().parents):
             project = folder / "pyproject.toml"
@@ -118,7 +118,7 @@ def required(paths: Iterable[Path]) -> Version | None:
 def _files(paths: Iterable[Path], exclude: Sequence[str]) -> Iterator[Path]:
     for path in paths:
         if not path.is_dir():
-            yield path  # named by a person: looked at, whatever it is called
+            yield path  # named on the command line: checked whatever its suffix
             continue
         for folder, folders, names in os.walk(path):
             folders[:] = sorted(name for name in folders if _looked_into(Path(folder, name), exclude))
@@ -139,6 +139,6 @@ def _excluded(path: Path, exclude: Sequence[str]) -> bool:
 
 
 def _codes(given: str) -> list[str]:
-    """`LT1` stands for LT10, LT11 and LT12, as ruff has it; ruff's own codes are understood."""
+    """Expand prefixes as ruff does, `LT1` to LT10, LT11 and LT12; ruff's own codes are understood."""
     wanted = given.strip().upper()
     return [code for code, rule in RULES.items() if code.startswith(wanted) or (rule.ruff and rule.ruff == wanted)]

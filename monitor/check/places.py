@@ -1,4 +1,4 @@
-"""What a coroutine function shares with other tasks, by name: `self.total`, `cache[key]`, a global."""
+"""Names the state that a coroutine function shares with other tasks: `self.total`, `cache[key]`, a global."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 class Places:
-    """The shared things of one function. One that is local has no name here."""
+    """The shared state of one function. Local state has no name here."""
 
     def __init__(self, walk: Walk, function: Function) -> None:
         self._outside = _outside_names(walk, function)
         self._given = _given_names(function)
 
     def of(self, node: ast.expr) -> str | None:
-        """The name of a shared thing, or None where it is a local one."""
+        """The name of shared state, or None if it is local."""
         if isinstance(node, ast.Attribute):
             if isinstance(node.value, ast.Name) and node.value.id in self._given:
                 return f"{node.value.id}.{node.attr}"
@@ -31,7 +31,7 @@ class Places:
         return None
 
     def looked_at(self, node: ast.AST) -> str | None:
-        """What shared thing an expression looks at: `self.d.get(key)` looks at `self.d[key]`."""
+        """The shared state that an expression inspects: `self.d.get(key)` inspects `self.d[key]`."""
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
@@ -46,14 +46,14 @@ class Places:
 
 
 def _given_names(function: Function) -> frozenset[str]:
-    """Arguments that are what they were given: what they refer to may be known to other tasks, too."""
+    """Arguments that are never reassigned: other tasks may know the objects they refer to."""
     arguments = {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}
     stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
     return frozenset({"self", "cls"} | (arguments - stored))
 
 
 def _outside_names(walk: Walk, function: Function) -> frozenset[str]:
-    """Names that the function shares with others: declared global or nonlocal, or given a value by the module."""
+    """Names shared with other functions: global, nonlocal, or assigned in the module."""
     declared: set[str] = set()
     local = {argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg)}
     for node in ast.walk(function):

@@ -1,4 +1,4 @@
-"""What is known at one point of a coroutine function: which looks at shared state are in use, and how old they are."""
+"""The analysis state at one point of a coroutine function: reads of shared state in use, and how old they are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Read:
-    """One look at shared state whose result is still in use."""
+    """One read of shared state whose result is still in use."""
 
     node: ast.expr
     stale: bool = False
@@ -21,33 +21,33 @@ class Read:
 
 @dataclass(slots=True)
 class State:
-    """What is known at one point of a function."""
+    """The analysis state at one point of a function."""
 
     carried: dict[str, dict[str, Read]] = field(default_factory=dict)
-    """Local name → shared thing → the read that its value comes from."""
+    """Local name → shared state → the read that its value comes from."""
     asked: dict[str, Read] = field(default_factory=dict)
-    """Shared thing → the question about it on whose answer this point depends."""
+    """Shared state → the test on whose result this point depends."""
     guards: int = 0
 
     def awaits(self) -> None:
-        """Other tasks may run here."""
+        """Record an await, at which other tasks may run."""
         for read in self._reads():
             read.stale = read.stale or not read.guarded
 
     def unguard(self) -> None:
-        """A lock is let go of: what was read under it may be old from the next await on."""
+        """Record that a lock is released: reads made under it become stale at the next await."""
         self.guards -= 1
         if not self.guards:
             for read in self._reads():
                 read.guarded = False
 
     def fresh(self, place: str) -> None:
-        """The thing is looked at anew: what was carried of it has been compared, or is out of use."""
+        """Record a new read: earlier reads were compared with it, or are no longer in use."""
         for reads in self.carried.values():
             reads.pop(place, None)
 
     def join(self, other: State) -> None:
-        """Two branches meet: what is stale in one is stale."""
+        """Merge another branch: what is stale in one is stale."""
         for name, reads in other.carried.items():
             mine = self.carried.setdefault(name, {})
             for place, read in reads.items():
@@ -58,7 +58,7 @@ class State:
                 self.asked[place] = read
 
     def copy(self) -> State:
-        """A state for a branch."""
+        """A copy for a branch."""
         new = {id(read): replace(read) for read in self._reads()}
         carried = {name: {at: new[id(read)] for at, read in reads.items()} for name, reads in self.carried.items()}
         return State(carried, {at: new[id(read)] for at, read in self.asked.items()}, self.guards)

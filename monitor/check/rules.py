@@ -1,7 +1,6 @@
-"""The rules of the static look, as one table: what is said, why, and what to write instead on which Python.
+"""The rules of the static analysis as one table: message, reason, and the replacement for each Python version.
 
-Versions are those of the "What's new" pages and of the deprecation notes in asyncio's documentation.
-"""
+Versions are those of the "What's new" pages and of the deprecation notes in asyncio's documentation."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 Version = tuple[int, int]
 
 OLDEST: Version = (3, 5)
-"""Before it there is no `async def`, and nothing that could be written instead."""
+"""Earlier versions have no `async def`, so there is nothing to suggest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +20,18 @@ class Rule:
     name: str
     why: str
     fixes: tuple[tuple[Version, str], ...]
-    """What to write, from which Python on; the last that fits is taken."""
+    """Replacements by the first Python version that supports them; the last that applies is used."""
     gone: Version | None = None
-    """From this Python on the line raises an error, wherever it is reached."""
+    """The Python version in which the line started to raise an error when executed."""
     ruff: str = ""
-    """The rule of ruff that says the same."""
+    """The equivalent rule of ruff."""
 
     def fix(self, python: Version) -> str:
-        """What to write on that Python."""
+        """The replacement on that Python."""
         return next((text for since, text in reversed(self.fixes) if since <= python), self.fixes[0][1])
 
     def level(self, python: Version) -> str:
-        """`error` where that Python refuses the line, else `warning`."""
+        """`error` if that Python rejects the line, else `warning`."""
         return "error" if self.gone is not None and python >= self.gone else "warning"
 
 

@@ -1,4 +1,4 @@
-"""Findings as SARIF 2.1.0, the form that code hosts show beside the lines (OASIS, sarif-v2.1.0-os)."""
+"""Findings as SARIF 2.1.0, the format that code hosts display beside the lines (OASIS, sarif-v2.1.0-os)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 
 
 def log(looked: Looked, version: str) -> dict[str, Any]:
-    """One log with one run. Paths are relative to the folder that the command ran in, where they lie below it."""
+    """A log with one run. Paths below the working directory are relative to it."""
     codes = list(RULES)
     return {
         "$schema": SCHEMA,

@@ -1,4 +1,4 @@
-"""One file of source: its text, its tree, what its names mean, and which lines ask to be left alone."""
+"""One source file: text, syntax tree, imported names, and suppressed lines."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _ASYNC_NAME = re.compile(r"\basync\b(?!\s+(?:def|for|with)\b)")
 _NOQA = re.compile(r"#\s*noqa(?P<codes>:\s*[A-Z]+[0-9]+(?:[,\s]+[A-Z]+[0-9]+)*)?", re.IGNORECASE)
 
 STAND_IN = "asyn_"
-"""In the place of the name `async`, as long as it, so that a file from before 3.7 can be read at all."""
+"""Replaces the name `async`, with the same length, so that files from before 3.7 can be parsed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file that could be read."""
+    """A parsed file."""
 
     path: str
     lines: list[str]
     tree: ast.Module
     names: dict[str, str] = field(default_factory=dict)
-    """What a name at the top of the file stands for: `aio` → `asyncio`, `sleep` → `asyncio.sleep`."""
+    """What a module-level name refers to: `aio` → `asyncio`, `sleep` → `asyncio.sleep`."""
 
     def dotted(self, node: ast.AST) -> str | None:
-        """The full name of an expression like `aio.Task.all_tasks`, or None where it is no plain name."""
+        """The full name of an expression like `aio.Task.all_tasks`, or None if it is not a dotted name."""
         parts: list[str] = []
         while isinstance(node, ast.Attribute):
             parts.append(node.attr)
@@ -41,7 +41,7 @@ class Source:
         return ".".join(reversed(parts))
 
     def quiet(self, line: int, codes: tuple[str, ...]) -> bool:
-        """Whether a `noqa` on that line covers one of the codes."""
+        """Whether a `noqa` comment on that line covers one of the codes."""
         text = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
         found = _NOQA.search(text)
         if found is None:
@@ -51,12 +51,12 @@ class Source:
 
 
 def read(path: Path, shown: str) -> Source:
-    """Reads a file. Raises SyntaxError for what is no Python, OSError for what cannot be read."""
+    """Read a file. Raises SyntaxError if it is not Python, OSError if it cannot be read."""
     return parse(path.read_bytes(), shown)
 
 
 def parse(content: bytes, shown: str) -> Source:
-    """Takes the bytes of a file. Raises SyntaxError for what is no Python."""
+    """Parse the bytes of a file. Raises SyntaxError if they are not Python."""
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
         text = io.TextIOWrapper(io.BytesIO(content), encoding).read()

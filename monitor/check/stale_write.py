@@ -1,18 +1,17 @@
 """LT12: shared state that is read before an await and written after it, without a lock.
 
 Each coroutine function is followed statement by statement, in the order of evaluation. A read of shared state is
-fresh until the function awaits; what is then written from it may undo what another task wrote meanwhile:
+fresh until the function awaits; a write based on it afterwards may undo another task's update:
 
 * `self.total += await cost()`: the old value is read first;
 * `total = self.total`, an await, `self.total = total + 1`: a local name carries the old value over;
-* `if key not in self.cache:`, an await, `self.cache[key] = …`: the answer to the question is old.
+* `if key not in self.cache:`, an await, `self.cache[key] = …`: the result of the test is stale.
 
-Shared is what other tasks can reach: attributes of `self`, `cls` and other arguments, global and nonlocal names, and
-their items.
-Within `async with` of a lock, and between `acquire()` and `release()`, nothing is said. A new read or a new question
-after the await makes it fresh again. A constant that follows a question (`self.closed = True`) loses nobody's update
-and is left out, and so is what a `finally` puts back as it was (`self.shield = before`).
-"""
+Shared state is what other tasks can reach: attributes of `self`, `cls` and other arguments, global and nonlocal names,
+and their items.
+Nothing is reported within `async with` on a lock, or between `acquire()` and `release()`. A new read or test after the
+await makes the state fresh again. A constant written after a test (`self.closed = True`) loses no update and is not
+reported, nor is a value restored in a `finally` (`self.shield = before`)."""
 
 from __future__ import annotations
 
@@ -28,13 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _DEEP = 4
-"""Loops in loops that are followed twice each."""
+"""Nesting depth down to which a loop body is followed twice."""
 _TAKES = frozenset({"pop", "popleft", "popitem", "remove"})
-"""Methods that take something out: after an old answer to "is it there?" they raise, or take another's."""
+"""Methods that remove an item: after a stale "is it there?" test they raise, or take another task's item."""
 
 
 def look(walk: Walk) -> Iterator[Finding]:
-    """Finds them: (node, code, what)."""
+    """Yield findings as (node, code, what)."""
     locks = named_locks(walk)
     for node in walk.outer:
         if isinstance(node, ast.AsyncFunctionDef):
@@ -52,14 +51,14 @@ class _Follow:
         self._found: dict[tuple[int, int], Finding] = {}
 
     def run(self) -> Iterator[Finding]:
-        """Every write that may undo another task's."""
+        """Yield every write that may undo another task's."""
         self._block(self._function.body, State())
         return iter(self._found.values())
 
     # Statements
 
     def _block(self, body: Sequence[ast.stmt], state: State) -> bool:
-        """Follows statements; whether the end of them is reached."""
+        """Follow statements; returns whether their end is reached."""
         return all(self._statement(statement, state) for statement in body)
 
     def _statement(self, node: ast.stmt, state: State) -> bool:
@@ -88,7 +87,7 @@ class _Follow:
                 for target in node.targets:
                     self._delete(target, state)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                pass  # followed by itself
+                pass  # followed separately
             case _:
                 self._parts(node, state)
         return True
@@ -109,13 +108,13 @@ class _Follow:
             state.join(other)
             state.asked = {place: read for place, read in state.asked.items() if place in before}
         elif through_other:
-            self._become(state, other)  # the question decided that this point is reached at all
+            self._become(state, other)  # the test decides that this point is reached
         return through or through_other
 
     def _loop(self, node: ast.While | ast.For | ast.AsyncFor, state: State) -> None:
         before = dict(state.asked)
         self._depth += 1
-        for _ in range(2 if self._depth <= _DEEP else 1):  # the second time with what the end of the body leaves
+        for _ in range(2 if self._depth <= _DEEP else 1):  # the second time with the state at the end of the body
             if isinstance(node, ast.While):
                 self._question(node.test, state)
             else:
@@ -140,13 +139,13 @@ class _Follow:
             if asynchronous and is_lock(item.context_expr, self._locks):
                 guards += 1
                 state.guards += 1
-                state.asked.clear()  # who asks before the lock to save the way asks again under it
+                state.asked.clear()  # double-checked locking repeats the test under the lock
             if item.optional_vars is not None:
                 self._write(item.optional_vars, {}, None, state)
         through = self._block(node.body, state)
         for _ in range(guards):
             state.unguard()
-        if asynchronous and guards < len(node.items):  # releasing a lock does not wait
+        if asynchronous and guards < len(node.items):  # releasing a lock does not suspend
             state.awaits()
         return through
 
@@ -182,7 +181,7 @@ class _Follow:
     # Expressions
 
     def _question(self, test: ast.expr, state: State) -> dict[str, Read]:
-        """Follows the test of an `if`: what is looked at anew in it makes older looks at the same thing good."""
+        """Follow the test of an `if`: state it inspects anew becomes fresh."""
         reads = self._value(test, state)
         for place, read in reads.items():
             if not read.stale:
@@ -190,7 +189,7 @@ class _Follow:
         return reads
 
     def _value(self, node: ast.expr, state: State) -> dict[str, Read]:
-        """Follows an expression in the order of evaluation: the reads that its value depends on."""
+        """Follow an expression in the order of evaluation; returns the reads on which its value depends."""
         reads: dict[str, Read] = {}
         self._follow(node, state, reads)
         return reads
@@ -240,14 +239,14 @@ class _Follow:
         return True
 
     def _taken(self, node: ast.Call, state: State) -> None:
-        """`self.jobs.pop(key)`: a write, where the answer to "is it there?" is old."""
+        """`self.jobs.pop(key)`: a write, if the "is it there?" test is stale."""
         if not isinstance(node.func, ast.Attribute) or node.func.attr not in _TAKES or len(node.args) > 1:
             return
         container = self._places.of(node.func.value)
         if container is None:
             return
         places = [f"{container}[{ast.unparse(argument)}]" for argument in node.args]
-        if node.func.attr != "remove":  # that asks for one thing, not whether there is anything
+        if node.func.attr != "remove":  # `remove` names an item, so a test for emptiness says nothing about it
             places.append(container)
         for place in places:
             asked = state.asked.get(place)

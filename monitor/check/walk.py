@@ -1,4 +1,4 @@
-"""A walk through the functions of a file: who is inside whom, and which calls are known to make coroutines."""
+"""Walks the functions of a file: their nesting, and which calls are known to create coroutines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 Finding: TypeAlias = tuple[ast.expr | ast.stmt, str, str]
-"""Where, the code of the rule, and what in a few words."""
+"""Node, code of the rule, and a short description."""
 Scope: TypeAlias = Function | ast.Lambda | ast.ClassDef | ast.Module
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
@@ -33,24 +33,24 @@ COROUTINES = frozenset(
 """Coroutine functions of asyncio."""
 
 _KEEPS_KIND = frozenset({"staticmethod", "classmethod", "abc.abstractmethod", "typing.override", "typing.final"})
-"""Decorators below which a coroutine function stays one. Of others nothing is known: they may run it."""
+"""Decorators that leave a coroutine function one. Others are unknown, and may run it."""
 
 
 @dataclass(slots=True)
 class Names:
-    """What a function, with the functions inside it, does with its names."""
+    """How a function, including the functions nested in it, uses its names."""
 
     loaded: set[str] = field(default_factory=set)
     shared: set[str] = field(default_factory=set)
     """Declared global or nonlocal."""
     classes: dict[str, set[str]] = field(default_factory=dict)
-    """Of each name that is given a value: what is called for it, or annotates it, by full name; "" is anything else."""
+    """For each assigned name, the full names of calls or annotations of its values; "" is anything else."""
     entered: set[str] = field(default_factory=set)
-    """Given a value by `async with`."""
+    """Assigned by `async with`."""
 
     @classmethod
     def of(cls, scope: ast.AST, source: Source) -> Names:
-        """Reads a function, or a whole file, once."""
+        """Analyse a function, or a whole file, once."""
         names = cls()
         made: dict[ast.AST, str] = {}
         for node in ast.walk(scope):
@@ -72,14 +72,14 @@ class Names:
 
 
 class Walk:
-    """The scopes of one file, from the outside in, and what is known of the functions in them."""
+    """The scopes of one file, outermost first, and facts about its functions."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.outer: dict[ast.AST, tuple[Scope, ...]] = {}
-        """Of every node: the scopes around it, the outermost first."""
+        """For every node, the scopes around it, outermost first."""
         self.module_values: set[str] = set()
-        """Names that are given a value at the top of the file."""
+        """Names assigned at module level."""
         self._coroutines: dict[Scope, dict[str, bool]] = {}
         self._names: dict[ast.AST, Names] = {}
         self._classes = {node.name: node for node in source.tree.body if isinstance(node, ast.ClassDef)}
@@ -89,7 +89,7 @@ class Walk:
 
     def _mark(self, node: ast.AST, scopes: tuple[Scope, ...]) -> None:
         pending: list[tuple[ast.AST, tuple[Scope, ...]]] = [(node, scopes)]
-        while pending:  # no recursion: a file may be nested deeper than Python's stack
+        while pending:  # not recursive: a file may nest deeper than Python's stack
             here, around = pending.pop()
             for child in ast.iter_child_nodes(here):
                 self.outer[child] = around
@@ -115,7 +115,7 @@ class Walk:
                 known[alias.asname or alias.name.partition(".")[0]] = False
 
     def function(self, node: ast.AST) -> Function | ast.Lambda | None:
-        """The function that a node is in."""
+        """The innermost function that contains a node."""
         for scope in reversed(self.outer.get(node, ())):
             if isinstance(scope, ast.ClassDef | ast.Module):
                 return None
@@ -123,7 +123,7 @@ class Walk:
         return None
 
     def makes_coroutine(self, node: ast.AST) -> bool:
-        """Whether an expression is a call that certainly makes a coroutine (or an asynchronous generator)."""
+        """Whether an expression is a call that certainly creates a coroutine (or an asynchronous generator)."""
         if not isinstance(node, ast.Call):
             return False
         scopes = self.outer.get(node, ())
@@ -144,13 +144,13 @@ class Walk:
         return False
 
     def names(self, scope: ast.AST) -> Names:
-        """What a function, or the whole file, does with its names."""
+        """The uses of names in a function, or in the whole file."""
         if scope not in self._names:
             self._names[scope] = Names.of(scope, self.source)
         return self._names[scope]
 
     def _class_of(self, name: ast.Name) -> ast.ClassDef | None:
-        """The class of this file that a local name is certainly an instance of: made of it, or annotated with it."""
+        """The class in this file of which a local name is certainly an instance, by creation or annotation."""
         function = self.function(name)
         classes = set() if function is None else self.names(function).classes.get(name.id, set())
         return self._classes.get(next(iter(classes))) if len(classes) == 1 else None
@@ -160,6 +160,6 @@ class Walk:
 
 
 def short(node: ast.expr) -> str:
-    """An expression in a few words."""
+    """An expression as short text."""
     text = ast.unparse(node).split("\n")[0]
     return text if len(text) <= 60 else text[:59] + "…"

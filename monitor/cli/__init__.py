@@ -1,4 +1,4 @@
-"""The commands. Imports nothing that a command does not need before it runs: `looptop --help` is as fast as Python."""
+"""The commands. Each imports what it needs when it runs, so that `looptop --help` starts fast."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 YOUNG_OBJECTS = 10_000
-"""New objects after which Python looks for garbage among them."""
+"""Young objects that trigger a garbage collection while a command runs."""
 
 
 class Commands(click.Group):
-    """Lists each command with its whole first sentence; click cuts it at the end of the line."""
+    """Lists each command with its whole first sentence, which click would cut at the end of the line."""
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
-        """Wraps what is too long."""
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the list of commands, wrapping long sentences."""
         rows = [(name, command.get_short_help_str(1000)) for name, command in sorted(self.commands.items())]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
@@ -82,7 +82,7 @@ for _command in _COMMANDS:
 
 
 def start() -> int:
-    """`looptop` alone: the connect screen; without a terminal, what runs and what to do."""
+    """`looptop` alone: the connect screen; without a terminal, the running programs and a hint."""
     from monitor import terminal
 
     if isinstance(terminal.decide_here(), terminal.Tui):
@@ -99,14 +99,17 @@ def start() -> int:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """The command `looptop`: its exit status. Without arguments this process is its own, and collects less garbage."""
+    """Entry point of the command `looptop`; returns the exit status.
+
+    Without `args` looptop owns the process, and tunes the garbage collector.
+    """
     if args is not None:
         return guarded(lambda: _invoke(list(args)))
-    gc.set_threshold(YOUNG_OBJECTS)  # at the usual 700 a fifteenth of the start goes into collections of what stays
+    gc.set_threshold(YOUNG_OBJECTS)  # at the default of 700, collections take a fifteenth of the start-up time
     try:
         return guarded(lambda: _invoke(sys.argv[1:]))
     finally:
-        gc.freeze()  # Python collects once more when it ends: 30 ms for what its memory goes back with anyway
+        gc.freeze()  # skips the collection at exit: 30 ms for memory that the process returns anyway
 
 
 def _invoke(args: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""`looptop attach`, `detach` and `ps`: programs that run already."""
+"""`looptop attach`, `detach` and `ps`: programs that are already running."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def attach(
 ) -> int:
     """Open the dashboard on a running program, whether it was started with looptop or not.
 
-    The probe is injected, and removed when the last viewer leaves. Where none can be put in, its
-    tasks are read from outside if its Python allows that; --read-only wants no more than that.
+    The probe is injected, and removed when the last viewer leaves. If injection is not possible, the
+    tasks are read from outside, if the program's Python allows that; --read-only does only that.
     """
     from dataclasses import replace
 
@@ -70,12 +70,12 @@ def attach(
 
 
 def _load_screens() -> None:
-    """Importing Textual takes longer than getting in."""
-    import monitor.tui.app  # noqa: F401 - for later
+    """Import Textual, which takes longer than the injection that runs meanwhile."""
+    import monitor.tui.app  # noqa: F401 - used later
 
 
 def _plan(pid: int, way: Way, read_only: bool) -> str:
-    """What would be done, and why; where nothing can be put in, whether the tasks would be read from outside."""
+    """Print how looptop would attach, and why; or whether it would read the tasks from outside."""
     from monitor.attach.target_connection import why_not_read
     from monitor.attach.targets import Gone, resolve
     from monitor.transport.address import Address
@@ -92,7 +92,7 @@ def _plan(pid: int, way: Way, read_only: bool) -> str:
         return Address(pid=entered)
 
     try:
-        resolve(str(pid), enter=plan)  # refuses what would be refused
+        resolve(str(pid), enter=plan)  # raises the errors of a real attach
     except Gone:
         raise
     except ConnectError as refused:
@@ -106,7 +106,7 @@ def _plan(pid: int, way: Way, read_only: bool) -> str:
 @click.argument("target")
 @token_option
 def detach(target: str, token_file: str | None) -> int:
-    """Take the probe out of a program again."""
+    """Remove the probe from a program."""
     return _take_out(target, token_file)
 
 
@@ -170,7 +170,7 @@ def arm(target: str, timeout: float, token_file: str | None) -> int:
 @click.option("--all", "everything", is_flag=True, help="The dashboards and commands of looptop itself, too.")
 @json_option
 def ps(everything: bool, as_json: bool) -> int:
-    """List the Python programs on this machine, and for each whether and how it can be watched."""
+    """List the Python programs on this machine, and whether and how each can be watched."""
     from dataclasses import asdict
 
     from monitor.attach.programs import programs

@@ -57,7 +57,7 @@ def samples_run(name: str, headless: bool, record: str | None, arguments: tuple[
     from sample_apps.catalogue import LOOKED_AT
 
     if not headless and isinstance(terminal.decide_here(), terminal.Tui):
-        arguments = ("--seconds", f"{LOOKED_AT:g}", *arguments)  # of two, the last one holds
+        arguments = ("--seconds", f"{LOOKED_AT:g}", *arguments)  # the last of two --seconds wins
     return watch_program(sample_launch(name, arguments), headless, record)
 
 
@@ -68,9 +68,9 @@ def samples_run(name: str, headless: bool, record: str | None, arguments: tuple[
 @json_option
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 def samples_check(names: tuple[str, ...], jobs: int | None, again: int, seconds: float | None, as_json: bool) -> int:
-    """Run samples under the probe and tell which expectations are met: of all samples, or of these.
+    """Run samples under the probe and check their expectations: all samples, or the named ones.
 
-    Exit status 1 if one is missed.
+    Exit status 1 if an expectation is missed.
     """
     from monitor import terminal
     from monitor.plain.sample_objects import check_object
@@ -101,7 +101,7 @@ def samples_check(names: tuple[str, ...], jobs: int | None, again: int, seconds:
 @samples.command("show")
 @click.argument("name")
 def samples_show(name: str) -> int:
-    """Print the source of a sample, with the lines that something is expected of."""
+    """Print the source of a sample, with the lines marked that expectations refer to."""
     from monitor import terminal
     from monitor.plain.samples import source
 
@@ -115,7 +115,7 @@ def _list_samples(as_json: bool) -> int:
     listed = _catalogue()
 
     def lines(width: int, colour: bool) -> list[str]:
-        from monitor.plain.samples import listing  # tables are drawn with Rich, and JSON is not
+        from monitor.plain.samples import listing  # imports Rich, which JSON does not need
 
         return listing(listed, width, colour)
 
@@ -145,7 +145,7 @@ def _find(name: str) -> Sample:
 
 
 def sample_launch(name: str, arguments: Sequence[str], settings: Any = None) -> Launch:
-    """A sample, by our own interpreter."""
+    """Launch a sample with looptop's own interpreter."""
     from monitor.attach.launch import Launch, Settings
     from monitor.samples.observe import argv_of
 

@@ -1,4 +1,4 @@
-"""`looptop check`: the static look, in the way of a linter."""
+"""`looptop check`: static analysis, used like a linter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from monitor.check.rules import Version
 
 FOUND = 1
-"""The exit status when there is at least one finding."""
+"""Exit status if there is at least one finding."""
 
 
 @click.command()

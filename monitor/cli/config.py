@@ -1,4 +1,4 @@
-"""`looptop config`: what decides which findings are told, as a file to begin from."""
+"""`looptop config`: prints the thresholds of findings as a configuration file to start from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from monitor.cli.output import print_lines
 
 @click.command()
 def config() -> int:
-    """Print the thresholds of findings as they hold here, as a configuration file."""
+    """Print the current thresholds of findings as a configuration file."""
     from pathlib import Path
 
     from monitor.findings import thresholds

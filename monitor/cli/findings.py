@@ -1,4 +1,4 @@
-"""`looptop findings`: what is wrong with a program, after watching it for a while."""
+"""`looptop findings`: watches a program for a while and prints detected problems."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from monitor.errors import ConnectError
 from monitor.guard import say
 
 FOUND = 1
-"""The exit status when something is found."""
+"""Exit status if there is at least one finding."""
 
 
 @click.command()

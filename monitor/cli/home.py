@@ -1,4 +1,4 @@
-"""The connect screen: what it lists, what opening one of it means, and the way back to it from a dashboard."""
+"""The connect screen: what it lists, how an entry is opened, and the way back to it from a dashboard."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from monitor.tui.base.choices import Choice, Opened
 
 FIRST_MOMENT = 0.4
-"""Seconds that a sample has to fail before the dashboard opens on it."""
+"""Seconds for a sample to fail before the dashboard opens on it."""
 
 LONGEST_FOLDER = 30
 
@@ -31,12 +31,12 @@ WAYS = {
 
 
 def connect_screen(section: str = "programs") -> int:
-    """The connect screen and the dashboards that are opened from it, until the person leaves for good."""
+    """Run the connect screen and the dashboards opened from it, until the user quits."""
     from monitor.attach.programs import where_loops_are
     from monitor.findings import thresholds
     from monitor.tui import run_connect, run_dashboard
 
-    thresholds.load()  # what is wrong with it is told before anything opens
+    thresholds.load()  # reports an invalid file before the screen opens
     home = Listed()
     while True:
         status, opened = run_connect(home, section, home.key, home.where())
@@ -46,7 +46,7 @@ def connect_screen(section: str = "programs") -> int:
             left = run_dashboard(
                 opened.source, program=opened.program, home=home.go_to, asks=False, loops_below=where_loops_are
             )
-            told = opened.program is None or opened.program.running  # else it is only how the sample ended
+            told = opened.program is None or opened.program.running  # or it says how the sample ended
         finally:
             opened.close()
         if left and told:
@@ -55,16 +55,16 @@ def connect_screen(section: str = "programs") -> int:
 
 
 class Listed:
-    """What there is on this machine, in this folder and in the catalogue."""
+    """Lists the programs on this machine, the recordings in this folder, and the samples."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = Path.cwd() if folder is None else folder
-        self.section = "programs"  # of what was opened last
+        self.section = "programs"  # the last one from which something was opened
         self.key: Hashable = None
         self._samples: list[Choice] | None = None
 
     def where(self) -> str:
-        """Where one is: user, machine, folder."""
+        """User, machine and folder, for the header."""
         import socket
 
         from monitor.attach.find import user_name
@@ -77,7 +77,7 @@ class Listed:
         return f"{user_name(os.geteuid())}@{socket.gethostname()}  {short}"
 
     def programs(self) -> list[Choice]:
-        """As `looptop ps`."""
+        """The same list as `looptop ps`."""
         from monitor.attach.find import user_name
         from monitor.attach.programs import programs
 
@@ -86,7 +86,7 @@ class Listed:
         return [of_program(program, now, owner=bool(others)) for program in listed]
 
     def recordings(self) -> list[Choice]:
-        """Of this folder, the newest first."""
+        """The recordings in this folder, newest first."""
         from monitor.recording.metadata import in_folder
 
         now = time.time()
@@ -110,12 +110,12 @@ class Listed:
         return self._samples
 
     def go_to(self, section: str) -> int:
-        """The section that is shown next, where a person left a dashboard for it."""
+        """Show this section next, because the user left a dashboard for it."""
         self.section, self.key = section, None
         return 0
 
     def open(self, section: str, key: Hashable) -> Opened:
-        """Connects, or raises LooptopError."""
+        """Connect, or raise LooptopError."""
         self.section, self.key = section, key
         opener: Any = {"programs": _program, "recordings": _recording, "samples": _sample}[section]
         opened: Opened = opener(key)
@@ -123,7 +123,7 @@ class Listed:
 
 
 def of_program(program: Program, now: float, owner: bool) -> Choice:
-    """A program as a row; `owner`: with whose it is."""
+    """A program as a row; `owner` adds whose it is."""
     from monitor.plain.programs import branch, listens, loop_kind
     from monitor.tui.base.choices import Choice
 

@@ -1,4 +1,4 @@
-"""`looptop tasks`, `watch`, `memory` and `profile`: what a screen shows, printed."""
+"""`looptop tasks`, `watch`, `memory` and `profile`: the screens' content as text or JSON."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def tasks(
     reach = Reach(target, token_file, Way(tell=say), read_only)
     try:
         return print_tasks(reach.first(), wanted, as_json)
-    except Closed:  # another viewer took the probe out meanwhile; or the program has ended, and that is said now
+    except Closed:  # another viewer removed the probe meanwhile, or the program has ended: then this reports it
         if not target.isdigit():
             raise
         return print_tasks(reach.first(), wanted, as_json)
@@ -166,7 +166,7 @@ def memory(
     """Print which lines of a program make its memory grow.
 
     Traces its allocations for a while (tracemalloc), which slows the program's steps several times meanwhile.
-    Of a recording: the newest look that was taken while it was recorded and in which something had grown.
+    From a recording: the newest memory snapshot in it that shows growth.
     """
     from monitor.attach.injection import Way
     from monitor.plain import memory as plain
@@ -206,7 +206,7 @@ def profile(target: str, calls: int, as_json: bool, at: str | None, token_file: 
 
 
 def _only_live(*names: str) -> None:
-    """Raises UsageError for options that a recording has no answer to."""
+    """Raise UsageError if options were given that do not apply to a recording."""
     context = click.get_current_context()
     for name in names:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
@@ -214,7 +214,7 @@ def _only_live(*names: str) -> None:
 
 
 def print_tasks(connection: Connection, wanted: Wanted, as_json: bool) -> int:
-    """Looks once, prints the tasks. The program is asked first: what it takes to show them is loaded meanwhile."""
+    """Fetch the task list once and print it. The request is sent before the code that prints is imported."""
     from monitor.plain.wanted import ask
 
     with closing(connection), nothing_collected():
@@ -230,7 +230,7 @@ def print_tasks(connection: Connection, wanted: Wanted, as_json: bool) -> int:
 
 
 def _refuse_parent(seen: Look) -> None:
-    """Raises ConnectError for a program without a loop whose child processes have some."""
+    """Raise ConnectError for a program that has no loop itself but child processes with loops."""
     from monitor.attach.programs import workers, workers_text
 
     session = seen.store.session
@@ -244,7 +244,7 @@ def _refuse_parent(seen: Look) -> None:
 
 @contextmanager
 def nothing_collected() -> Iterator[None]:
-    """Without the garbage collector: a command that lists very many tasks keeps all it makes, and then ends."""
+    """Disable the garbage collector: a command that lists many tasks keeps all objects until it exits."""
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -255,7 +255,7 @@ def nothing_collected() -> Iterator[None]:
 
 
 def print_seen(seen: Look, as_json: bool) -> int:
-    """Prints what was seen."""
+    """Print a task list as a table or JSON."""
     if as_json:
         from monitor.plain.objects import dump, snapshot
 

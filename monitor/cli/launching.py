@@ -1,4 +1,4 @@
-"""`looptop run`: a program that we start."""
+"""`looptop run`: starts a program under the probe."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from monitor.recording.detached_recorder import Beside
 
 COUNTED = 10.0
-"""Seconds for which a program counts although its recorder is not there yet."""
+"""Seconds for which the probe counts before its recorder has connected."""
 
 FAREWELL = 5.0
-"""Seconds that the recorder has to finish its file after the program has ended."""
+"""Seconds for the recorder to finish its file after the program has ended."""
 
 
 class ProgramCommand(click.Command):
-    """A command whose options end where the program begins: all that follows belongs to the program."""
+    """A command whose options end at the program: everything after it is the program's."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Splits the line, and parses the part that is ours."""
+        """Split the command line and parse looptop's part."""
         where = self._program_begins(args)
         ctx.meta["looptop.program"] = args[where:][1:] if args[where : where + 1] == ["--"] else args[where:]
         return super().parse_args(ctx, args[:where])
@@ -82,7 +82,7 @@ def run(
 
 
 def watch_program(launch: Launch, headless: bool, record: str | None = None) -> int:
-    """A program under the dashboard, or in our place; `record`: a file that all of it is recorded to."""
+    """Run a program under the dashboard, or in place of this process; `record` names a recording to make."""
     from monitor import terminal
 
     decision = terminal.decide_here()
@@ -98,7 +98,7 @@ def watch_program(launch: Launch, headless: bool, record: str | None = None) -> 
     from monitor.cli.run_dashboard import run_below
     from monitor.findings import thresholds
 
-    thresholds.load()  # what is wrong with it is told before anything runs
+    thresholds.load()  # reports an invalid file before anything runs
     begin = None if recorder is None else recorder.begin
     status = run_below(launch, started=begin, home=None if recorder is not None else connect_screen)
     if record is not None:
@@ -107,7 +107,7 @@ def watch_program(launch: Launch, headless: bool, record: str | None = None) -> 
 
 
 def _recorder(record: str, slow: float | None, quiet: bool) -> Beside:
-    """The process that records: made before there is a thread here."""
+    """Start the recorder process, which has to happen before this process has threads."""
     from monitor.recording.detached_recorder import Beside
     from monitor.recording.record import Wanted, check
 
@@ -119,7 +119,7 @@ def _recorder(record: str, slow: float | None, quiet: bool) -> Beside:
 
 
 def _tell_recorded(path: Path) -> None:
-    """What became of a recording whose recorder could not say so below a dashboard."""
+    """Report the result of a recording that ran under a dashboard, where the recorder could not print it."""
     from monitor import formatting as fmt
     from monitor.recording.metadata import about
 

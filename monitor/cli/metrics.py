@@ -22,7 +22,7 @@ TICK = 0.25
 FIRST_LOOK = 5.0
 """Seconds for which `--once` waits for all workers to answer."""
 SETTLED = 1.5
-"""Seconds over which `--once` takes rates."""
+"""Seconds over which `--once` measures rates."""
 
 
 @click.command()
@@ -48,7 +48,7 @@ def metrics(
     once: bool,
     token_file: str | None,
 ) -> int:
-    """Give loop and task metrics of many programs to Prometheus or OpenTelemetry.
+    """Export loop and task metrics of many programs to Prometheus or OpenTelemetry.
 
     The pid of a parent means its workers. Without --otlp, --prometheus is 127.0.0.1:9464.
     """
@@ -139,7 +139,7 @@ def _run(collector: Collector, push: Callable[[Collector], None] | None, interva
 def _once(collector: Collector, may_be_none: bool) -> int:
     from monitor.metrics import prometheus
 
-    prometheus.text(list)  # a missing library is reported before anything is attached
+    prometheus.text(list)  # reports a missing library before attaching to anything
     until = time.monotonic() + FIRST_LOOK
     settled = 0.0
     while time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""What a command prints: JSON where it is asked, else lines as wide and as coloured as the terminal is."""
+"""Prints the result of a command: JSON if requested, else lines that fit the terminal's width and colours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead
 
 
 def print_object(as_json: bool, thing: Callable[[], Any], lines: Callable[[int, bool], Sequence[str]]) -> None:
-    """One thing as JSON, or as lines for (width, colour)."""
+    """Print one object as JSON, or as `lines(width, colour)`."""
     if as_json:
         from monitor.plain.objects import dump
 
@@ -27,7 +27,7 @@ def print_object(as_json: bool, thing: Callable[[], Any], lines: Callable[[int, 
 
 
 def print_look(seen: Any) -> None:
-    """The tasks of one look as a table."""
+    """Print a task list as a table."""
     from monitor import terminal
     from monitor.plain.reports import tasks as report
 
@@ -35,7 +35,7 @@ def print_look(seen: Any) -> None:
 
 
 def print_programs(listed: Any) -> None:
-    """The programs that were found as a table."""
+    """Print the programs found as a table."""
     from monitor import terminal
     from monitor.plain.programs import programs as report
 
@@ -43,6 +43,6 @@ def print_programs(listed: Any) -> None:
 
 
 def print_lines(lines: Sequence[str]) -> None:
-    """Lines, at once."""
+    """Print lines and flush."""
     sys.stdout.write("".join(line + "\n" for line in lines))
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""`looptop record`, and recordings made of a program that we start."""
+"""`looptop record`, and commands on recordings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since clic
     name = "duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ARG002
-        """Raises UsageError."""
+        """Raises UsageError for anything else."""
         from monitor.parsing import duration
 
         return value if isinstance(value, float) else duration(str(value))
@@ -62,7 +62,7 @@ def record(
 ) -> int:
     """Record a program, to replay, compare or export it.
 
-    Ctrl-C ends it and finishes the file. If the program has no probe, one is injected, and
+    Ctrl-C stops and finishes the file. If the program has no probe, one is injected, and
     removed afterwards.
     """
     from monitor.attach.injection import Way
@@ -98,7 +98,7 @@ def record(
 @click.option("--speed", type=click.FloatRange(0.25, 64), default=1.0, metavar="X", help="0.25 to 64 times (1).")
 @click.option("--from", "begin", metavar="T", help="Seconds since its start (90, 2m) or a clock time.")
 def replay(recording: str, speed: float, begin: str | None) -> int:
-    """Open the dashboard on a recording: every screen works, at any time of it."""
+    """Open the dashboard on a recording, at any point in time."""
     from monitor import terminal
     from monitor.recording.source import open_recording
 
@@ -132,7 +132,7 @@ def replay(recording: str, speed: float, begin: str | None) -> int:
 @click.option("--skip", type=Duration(), default=0.0, metavar="T", help="Skip the first T of both (warm-up).")
 @json_option
 def compare(a: str, b: str, conditions: tuple[str, ...], skip: float, as_json: bool) -> int:
-    """Compare two recordings, A before and B after: what got worse comes first."""
+    """Compare two recordings, A before and B after; regressions come first."""
     from monitor.plain import compare as plain
     from monitor.recording.compare import compare as compare_figures
     from monitor.recording.compare import condition, failing
@@ -249,7 +249,7 @@ def _pieces(found: Recording, kind: str, table: str, span: tuple[int, int]) -> I
 
 
 def told(outcome: Outcome) -> int:
-    """Says what became of a recording; 1 when it could not be written to its end."""
+    """Report the result of a recording; the exit status is 1 if it could not be written to the end."""
     for line in outcome.lines():
         say(line)
     return 1 if outcome.problem is not None else 0

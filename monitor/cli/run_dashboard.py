@@ -1,4 +1,4 @@
-"""`looptop run` with the dashboard: the program below it, its end and its status passed on."""
+"""`looptop run` with the dashboard: runs the program under it and passes its exit status on."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FIRST_MOMENT = 0.5
-"""Seconds that a program has to fail before the dashboard opens: then its output is all there is to show."""
+"""Seconds for a program to fail before the dashboard opens; if it does, only its output is shown."""
 
 EXPECT = 10.0
-"""Seconds for which the probe counts although the dashboard is not there yet."""
+"""Seconds for which the probe counts before the dashboard has connected."""
 
 
 def run_below(
     launch: Launch, started: Callable[[int], None] | None = None, home: Callable[[str], int] | None = None
 ) -> int:
-    """Runs a program under the dashboard; `started` is told its pid. The status is that of the program.
+    """Run a program under the dashboard; `started` is called with its pid. Returns the program's exit status.
 
-    A person who leaves for a section of the connect screen comes to `home` when the program has been stopped.
+    If the user leaves for a section of the connect screen, `home` is called with it once the program has been stopped.
     """
     program, source = start_below(launch)
     gone_to: list[str] = []
@@ -47,7 +47,7 @@ def run_below(
         from monitor.tui import run_dashboard
 
         left = run_dashboard(source, program=program, home=None if home is None else go, loops_below=where_loops_are)
-        if left and program.running:  # by a signal, or because it failed: that is what is to be known
+        if left and program.running:  # by a signal, or because it failed: the user should know
             return left
     finally:
         program.close()
@@ -60,7 +60,7 @@ def run_below(
 
 
 def start_below(launch: Launch) -> tuple[PtyProgram, LiveSource]:
-    """A program in a pseudo-terminal, and the source of its frames. Raises UsageError when it cannot be started."""
+    """Start a program in a pseudo-terminal and create its frame source. Raises UsageError if it cannot be started."""
     launch = replace(launch, settings=replace(launch.settings, announce=False, expect=EXPECT))
     rows, columns = _size()
     program = PtyProgram(launch, rows, columns)
@@ -72,15 +72,15 @@ def start_below(launch: Launch) -> tuple[PtyProgram, LiveSource]:
 
 
 def _ended_at_once(program: PtyProgram) -> bool:
-    """Whether the program ends before anything can be seen of it. Meanwhile Textual is loaded."""
+    """Whether the program ends within FIRST_MOMENT. Imports Textual meanwhile."""
     until = time.monotonic() + FIRST_MOMENT
-    import monitor.tui.app  # noqa: F401 - for 0.3 s: what the program has to fail in costs nothing extra
+    import monitor.tui.app  # noqa: F401 - 0.3 s, in parallel with the program's start
 
     return program.wait(max(until - time.monotonic(), 0.0))
 
 
 def _print_all(program: PtyProgram) -> int:
-    """All that a short program printed, as if it had not run in a terminal of its own."""
+    """Print all output of a short program, as if it had not run in its own terminal."""
     program.close()
     sys.stdout.write("".join(line + "\n" for line in program.output()))
     sys.stdout.flush()
@@ -89,19 +89,19 @@ def _print_all(program: PtyProgram) -> int:
 
 
 def _status(program: PtyProgram) -> int:
-    """The status to pass on; 1 where not even SIGKILL ended it: then it hangs in the kernel."""
+    """The status to pass on; 1 if not even SIGKILL ended the program, because it hangs in the kernel."""
     return 1 if program.exit_status is None else exit_status(program.exit_status)
 
 
 def _tell(program: PtyProgram) -> None:
-    """What the program said last, and how it ended."""
+    """Print the last output of the program, and how it ended."""
     lines = program.last_output()
     sys.stderr.write("".join(line + "\n" for line in lines) + f"looptop: {program.how_it_ended()}\n")
     sys.stderr.flush()
 
 
 def _size() -> tuple[int, int]:
-    """Rows and columns of the terminal that the output will be shown in."""
+    """Rows and columns of the terminal in which the output will be shown."""
     try:
         columns, rows = os.get_terminal_size()
     except OSError:

@@ -1,4 +1,4 @@
-"""A TARGET of a command: its options, the connection to it, the dashboard on it."""
+"""The TARGET argument of commands: its options, connecting to it, and opening the dashboard on it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ at_option = click.option("--at", metavar="T", help="Of a recording: seconds sinc
 
 
 def recording_of(target: str, at: str | None = None) -> Path | None:
-    """The recording that a TARGET names; None for a program that runs. Raises UsageError for one with a time."""
+    """The recording that a TARGET names; None for a running program. Raises UsageError if `at` is given for one."""
     from monitor.attach.targets import recording
 
     path = recording(target)
@@ -42,7 +42,7 @@ locals_option = click.option(
 
 
 def connect(target: str, token_file: str | None, enter: Callable[[int], Address] | None = None) -> Connection:
-    """The connection to a TARGET; `enter` puts a probe into a pid that has none. Raises LooptopError."""
+    """Connect to a TARGET; `enter` injects a probe into a pid that has none. Raises LooptopError."""
     from monitor.attach.targets import resolve
     from monitor.transport.connection import connect
 
@@ -50,18 +50,18 @@ def connect(target: str, token_file: str | None, enter: Callable[[int], Address]
 
 
 def open_dashboard(reach: Reach, keep_locals: bool = False) -> int:
-    """The dashboard on a running program; what is wrong with the target is told before it opens."""
+    """Open the dashboard on a running program; problems with the target are reported before it opens."""
     from monitor.cli.home import connect_screen
     from monitor.findings import thresholds
     from monitor.sources.live import LiveSource
 
-    thresholds.load()  # what is wrong with it is told before a probe is put in
+    thresholds.load()  # reports an invalid file before a probe is injected
 
     from monitor.tui import FIRST_WATCH, run_dashboard
 
     source = LiveSource(reach.again, first=reach.first())
     source.watch(**FIRST_WATCH)
-    source.start()  # what the program tells first has come when the screens are loaded
+    source.start()  # the first frames arrive while the screens are loading
     from monitor.attach.programs import where_loops_are
 
     return run_dashboard(source, home=connect_screen, keep_locals=keep_locals, loops_below=where_loops_are)

@@ -1,4 +1,4 @@
-"""`looptop why` and `looptop trace`: every step of a program, who woke it, and what made a task late."""
+"""`looptop why` and `looptop trace`: every step of a program, what woke it, and what made tasks late."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Tables, JSON and NDJSON for people's scripts."""
+"""Output without a screen: tables, JSON and NDJSON, for people and scripts."""

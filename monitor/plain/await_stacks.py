@@ -1,4 +1,4 @@
-"""Tasks with their await stacks as text, as `python -m asyncio pstree` prints them; frames of libraries folded."""
+"""Tasks with their await stacks as text, like `python -m asyncio pstree`; library frames are folded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from monitor.store.store import Store
 
 DEEPEST = 60
-"""Levels that are indented further."""
+"""Deeper levels are not indented further."""
 
 
 @dataclass(slots=True)
@@ -28,9 +28,9 @@ class _Branch:
 
 
 def lines(store: Store, tasks: Sequence[Task], depths: dict[int, int], width: int) -> list[str]:
-    """The tasks in their order, each with its await stack, what is below it in a tree under its innermost frame."""
+    """The tasks in order, each with its await stack and the tasks below it as a tree under its innermost frame."""
     roots: list[_Branch] = []
-    above: list[list[_Branch]] = [roots]  # where a task of that depth belongs
+    above: list[list[_Branch]] = [roots]  # the parents for a task at each depth
     for task in tasks:
         depth = min(depths.get(task.id, 0), len(above) - 1)
         branch = _Branch(_task(task, store))
@@ -52,7 +52,7 @@ def _task(task: Task, store: Store) -> str:
 
 
 def _frames(task: Task, store: Store) -> Iterator[str]:
-    """Its own frames: the await stack goes on into a task that it awaits, which is printed below it."""
+    """The task's own frames: its await stack continues into a task that it awaits, which is printed below it."""
     detail = store.details.get(task.id)
     if detail is None:
         return

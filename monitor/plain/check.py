@@ -1,4 +1,4 @@
-"""Findings of the static look: lines for a person, objects for JSON."""
+"""Output of `looptop check`: lines for people, objects for JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BOLD, _DIM, _RED, _YELLOW, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m
 
 
 def lines(looked: Looked, colour: bool) -> Iterator[str]:
-    """A finding in four lines, and one line at the end that says how many there are."""
+    """Four lines per finding, and a last line with their number."""
     for one in looked.found:
         yield from _finding(one, looked.python, colour)
         yield ""
@@ -25,7 +25,7 @@ def lines(looked: Looked, colour: bool) -> Iterator[str]:
 
 
 def total(looked: Looked) -> str:
-    """How many findings in how many files, for which Python."""
+    """The number of findings and files, and the Python version."""
     among = f"{looked.files} {_plural('file', looked.files)} for Python {looked.python[0]}.{looked.python[1]}"
     if not looked.found:
         return f"no findings in {among}"
@@ -46,7 +46,7 @@ def _finding(one: Found, python: Version, colour: bool) -> Iterator[str]:
 
 
 def objects(looked: Looked) -> dict[str, Any]:
-    """Everything, for JSON."""
+    """The whole report, for JSON."""
     return {
         "python": f"{looked.python[0]}.{looked.python[1]}",
         "files": looked.files,
@@ -74,7 +74,7 @@ def _object(one: Found, python: Version) -> dict[str, Any]:
 
 
 def rules() -> Iterator[str]:
-    """The rules, one below the other."""
+    """The rules, one after another."""
     for rule in RULES.values():
         yield f"{rule.code} {rule.name}" + (f" (ruff: {rule.ruff})" if rule.ruff else "")
         yield f"    why:   {rule.why}"
@@ -82,7 +82,7 @@ def rules() -> Iterator[str]:
 
 
 def fixes(rule: Rule) -> list[str]:
-    """What to write, each with the Python from which on it is to be had."""
+    """The fixes, each with the first Python version that supports it."""
     return [text if since == OLDEST else f"{text} (from {since[0]}.{since[1]} on)" for since, text in rule.fixes]
 
 

@@ -1,4 +1,4 @@
-"""What `looptop compare` prints."""
+"""Output of `looptop compare`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from monitor.recording.figures import Figures, Place, Slow
 
 MOST = 15
-"""Sites and lines that are printed; JSON has them all."""
+"""Sites and lines that are printed; JSON contains all."""
 
 
 def comparison_object(found: Comparison, failed: Sequence[Condition]) -> Object:
-    """What `looptop compare --json` prints."""
+    """The object that `looptop compare --json` prints."""
     return {
         "a": _recording_object(found.a),
         "b": _recording_object(found.b),
@@ -87,8 +87,8 @@ def _blocking_object(line: Blocking) -> Object:
 
 
 def comparison_lines(found: Comparison, width: int, colour: bool) -> list[str]:
-    """What `looptop compare` prints for a person: what got worse first."""
-    from monitor.plain.tables import Heading, table  # loads Rich, which JSON does without
+    """The lines that `looptop compare` prints, regressions first."""
+    from monitor.plain.tables import Heading, table  # imports Rich, which JSON does not need
 
     lines = [_head("A", found.a), _head("B", found.b)]
     for mark, figures in (("A", found.a), ("B", found.b)):

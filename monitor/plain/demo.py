@@ -1,4 +1,4 @@
-"""`looptop demo` where there is no terminal: the sample in the background, one look at its tasks, and its end."""
+"""`looptop demo` without a terminal: runs the sample in the background, prints its tasks once, and stops it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 START = 30.0
-"""Seconds that the program has to start: the machine may be a busy one."""
+"""Seconds for the program to start, on a busy machine."""
 
 LIFE = 2.5
-"""Seconds of life after which there is something to see."""
+"""Seconds to let the sample run before printing its tasks."""
 
 
 def one_look(launch: Launch, show: Callable[[Look], None]) -> int:
-    """Starts the program, shows it once, ends it."""
-    process = subprocess.Popen(  # noqa: S603 - our own sample
+    """Start the program, show its tasks once, and stop it."""
+    process = subprocess.Popen(  # noqa: S603 - looptop's own sample
         launch.argv,
         env=launch.environment(),
         stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""`looptop export --to ndjson|csv`: a recording for people's own tools."""
+"""`looptop export --to ndjson|csv`: a recording for other tools."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "cancelled_by",
     ),
 }
-"""The columns of each CSV table. Of several loops `ticks` has the worst lag and the highest utilization."""
+"""The columns of each CSV table. With several loops, `ticks` has the worst lag and the highest utilization."""
 
 
 def ndjson(recording: Recording, begin: int | None = None, end: int | None = None) -> Iterator[str]:
-    """A line for the session, then for each tick, the facts of new tasks, each task that changed, each event."""
+    """One line for the session, then one for each tick, new task, changed task and event."""
     for thing in things(recording, begin, end):
         yield dump(thing) + "\n"
 
 
 def csv_lines(table: str, recording: Recording, begin: int | None = None, end: int | None = None) -> Iterator[str]:
-    """One table as CSV, its heading first."""
+    """One table as CSV, heading first."""
     row = {"ticks": "tick", "tasks": "task", "slow": "slow_callback", "ended": "task_ended"}[table]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -65,14 +65,14 @@ def csv_lines(table: str, recording: Recording, begin: int | None = None, end: i
 
 
 def _cell(value: Any) -> Any:
-    """A spreadsheet must not take a name for a formula."""
+    """A CSV cell; escaped where a spreadsheet would take a name for a formula."""
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + value
     return "" if value is None else value
 
 
 def things(recording: Recording, begin: int | None, end: int | None) -> Iterator[Object]:
-    """What is exported, as objects with a `type`."""
+    """The exported objects, each with a `type`."""
     stream = Stream()
     store = stream.store
     state, rest = walk(recording, begin, end)
@@ -151,7 +151,7 @@ def _tick(store: Store) -> Object:
 
 
 def _flat(thing: Object) -> Object:
-    """An event, with what its CSV columns need beside what `looptop watch --json` prints."""
+    """An event with the fields that its CSV columns need in addition to `looptop watch --json`."""
     if thing["type"] == "slow_callback":
         where = thing["line"] or {}
         return {**thing, "file": where.get("file"), "line": where.get("line"), "function": where.get("function")}

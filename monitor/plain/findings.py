@@ -1,4 +1,4 @@
-"""Findings as objects for `--json` and as lines for a person."""
+"""Findings as objects for `--json` and as lines for people."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST_LINES = 12
-"""Lines printed of one finding; of a longer stack the innermost."""
+"""Lines printed for one finding; of a longer stack the innermost."""
 
 
 def change_object(change: Change) -> Object:
-    """A finding that has come or has gone, as `looptop watch --json` prints it."""
+    """A finding that appeared or disappeared, as `looptop watch --json` prints it."""
     return {"type": change.what, "time": objects.seconds(change.at), **finding_object(change.finding)}
 
 
@@ -53,12 +53,12 @@ def finding_object(finding: Finding) -> Object:
 
 
 def finding_text(thing: Object) -> str:
-    """One line: what it is, where, and the figures."""
+    """One line: kind, place and figures."""
     return f"{thing['title']}: {thing['text']}{_where(thing)}"
 
 
 def gone_text(thing: Object) -> str:
-    """One line: what is over, and how long it was."""
+    """One line: what has ended, and how long it lasted."""
     lasted = fmt.duration(max(thing["seen"] - thing["since"], 0.0))
     return f"{thing['title']} is over after {lasted}: {thing['text']}{_where(thing)}"
 
@@ -70,32 +70,32 @@ def _where(thing: Object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was found while one watched: as objects, those that are over by the end marked so."""
+    """Findings collected over a period, as objects; those that ended before its end are marked."""
 
     found: list[Object]
     notes: list[str]
 
 
 def watched(things: Iterable[Object], findings: Findings) -> Seen:
-    """Takes all that a stream yields; `findings` is what looks at it."""
+    """Consume a whole stream; `findings` is its detector."""
     over: list[Object] = []
     notes: list[str] = []
     for thing in things:
         if thing["type"] == "finding_gone":
             over.append({key: value for key, value in thing.items() if key not in ("type", "time")} | {"over": True})
-        elif thing["type"] == "notice" and "about" not in thing:  # what is about ends, which are not printed here
+        elif thing["type"] == "notice" and "about" not in thing:  # `about`: of ends, not printed here
             notes.append(thing["text"])
     there = [finding_object(finding) | {"over": False} for finding in findings.all()]
     return Seen([*there, *over], notes)
 
 
 def seen_object(seen: Seen) -> Object:
-    """What `looptop findings --json` prints."""
+    """The object that `looptop findings --json` prints."""
     return {"findings": seen.found}
 
 
 def seen_lines(seen: Seen, width: int, colour: bool) -> list[str]:
-    """What `looptop findings` prints: each with its lines, why it matters and what to do."""
+    """The lines that `looptop findings` prints: each finding with its evidence, why it matters and what to do."""
     if not seen.found:
         return ["no known problem pattern detected"]
     bold, plain = ("\x1b[1m", "\x1b[0m") if colour else ("", "")
@@ -118,7 +118,7 @@ def _paragraph(text: str, width: int) -> list[str]:
 
 
 def _evidence(lines: list[Object]) -> list[str]:
-    """The lines of a finding: of a stack the user's own frames, what lies between them in one line each."""
+    """The evidence lines of a finding: of a stack the user's own frames, with others between them folded."""
     frames = [one for one in lines if "file" in one and not one["text"] and one["name"] is None]
     parts = folded([one["file"] for one in frames])
     texts = [f"… {part.text}" if isinstance(part, Fold) else _line(frames[part]) for part in parts]

@@ -1,4 +1,4 @@
-"""`looptop memory` and `looptop profile`: what grew between two moments, and what decorated functions wrote down."""
+"""`looptop memory` and `looptop profile`: growth between two snapshots, and the measurements of decorated functions."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 RATE = 4
 TICKS = 3
-"""Of a tracing, until both rates are known that its cost is computed of."""
+"""Ticks of tracing until both rates are known from which its cost is computed."""
 
 BEFORE = 1.3
-"""Seconds for which the program is watched before it is traced: what a step costs without tracing."""
+"""Seconds to watch the program before tracing, to measure the cost of a step without it."""
 
 MARGIN = 60.0
-"""Seconds for which tracing stays on at most after the time that was asked for, should this viewer hang."""
+"""Seconds by which tracing may outlast the requested duration if this viewer hangs."""
 
 NEAR_THE_LIMIT = 0.9
 GROUPS = ("lineno", "filename", "traceback")
@@ -43,7 +43,7 @@ class Wanted:
     """What to trace, and what to print of it."""
 
     duration: float = 10.0
-    frames: int = 0  # as many as lead to a line of the user's
+    frames: int = 0  # 0: as many as it takes to reach a line of the user's code
     group: str = "lineno"
     limit: int = 20
     hide: tuple[str, ...] = ("probe",)
@@ -51,7 +51,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Two looks and what tracing cost."""
+    """Two snapshots, and what tracing cost."""
 
     store: Store
     baseline: Look
@@ -66,7 +66,7 @@ class Growth:
 
 
 class _Asker:
-    """Requests of one connection, whose replies are applied to a store."""
+    """Sends requests on one connection and applies the replies to a store."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -75,7 +75,7 @@ class _Asker:
         self._number = 0
 
     def ask(self, op: str, **arguments: object) -> frames.Reply:
-        """The last piece of the reply. Raises LooptopError for a refusal."""
+        """Send a request and return the last piece of its reply. Raises LooptopError if it is refused."""
         self._number += 1
         self.connection.send({"type": "request", "id": self._number, "op": op, **arguments})
         reply = replies(self.connection, self.store, self._number)
@@ -84,7 +84,7 @@ class _Asker:
         return reply
 
     def wait(self, length: float) -> None:
-        """Takes in what comes for so long; returns early when tracing ends, or is about to."""
+        """Receive for that many seconds; returns early when tracing ends or nears its memory limit."""
         until = time.monotonic() + length
         while (left := until - time.monotonic()) > 0:
             for frame in self.connection.receive(min(left, PATIENCE)):
@@ -97,7 +97,7 @@ class _Asker:
 
 
 def measure(connection: Connection, wanted: Wanted) -> Growth:
-    """Traces a program for a while and closes the connection. Ctrl-C ends the wait; what there is is returned."""
+    """Trace a program for a while and close the connection. Ctrl-C returns the result so far."""
     if "memory" not in connection.hello.capabilities:
         connection.close()
         raise LooptopError(
@@ -105,7 +105,7 @@ def measure(connection: Connection, wanted: Wanted) -> Growth:
         )
     asker = _Asker(connection)
     store = asker.store
-    with closing(connection):  # whatever happens: when the viewer who asked leaves, tracing is off
+    with closing(connection):  # in any case: tracing stops when the viewer who asked for it leaves
         connection.send({"type": "watch", "rate": RATE, "rows": False, "events": False, "memory": True})
         asker.wait(BEFORE)
         duration = round((wanted.duration + MARGIN) * 1e6)
@@ -114,7 +114,7 @@ def measure(connection: Connection, wanted: Wanted) -> Growth:
         interrupted = False
         try:
             asker.wait(wanted.duration)
-            if store.memory.cost() is None:  # so short that the ticks that tell it are still to come
+            if store.memory.cost() is None:  # so short that the ticks with the cost are still to come
                 asker.wait(TICKS / RATE)
         except KeyboardInterrupt:
             interrupted = True
@@ -135,7 +135,7 @@ def measure(connection: Connection, wanted: Wanted) -> Growth:
 
 
 def recorded(store: Store, group: str | None = None, limit: int = 20) -> Growth:
-    """The same of a recording: the newest look that was taken up to then. Raises LooptopError."""
+    """As `measure`, from a recording: its newest snapshot up to that time. Raises LooptopError."""
     memory = store.memory
     look = memory.look if group is None else memory.looks.get(group)
     if memory.look is not None and look is None:
@@ -151,11 +151,11 @@ def recorded(store: Store, group: str | None = None, limit: int = 20) -> Growth:
 
 
 def recorded_growth(path: Path, at: str | None, group: str | None = None, limit: int = 20) -> Growth:
-    """The newest look of a recording up to a time; where nothing had grown, the one before that in which something had.
+    """The newest snapshot of a recording up to a time; if it shows no growth, the last one before it that does.
 
-    A look right after a new baseline is of no use. Raises LooptopError.
+    A snapshot right after a new baseline shows nothing. Raises LooptopError.
     """
-    from monitor.recording.reader import Recording, store_at  # of no use to a program that runs
+    from monitor.recording.reader import Recording, store_at  # not needed for a running program
     from monitor.recording.replay_frames import walk
 
     newest = recorded(store_at(path, at), group, limit)
@@ -181,7 +181,7 @@ def _has_grown(row: MemoryRow) -> bool:
 
 
 def growth_object(growth: Growth) -> Object:
-    """What `looptop memory --json` prints."""
+    """The object that `looptop memory --json` prints."""
     baseline, look = growth.baseline, growth.look
     return {
         "duration": seconds(growth.duration),
@@ -193,7 +193,7 @@ def growth_object(growth: Growth) -> Object:
 
 
 def row_object(row: MemoryRow, group: str) -> Object:
-    """A line, file or traceback that grew. What tracemalloc does not know (the function) is null."""
+    """A line, file or traceback that grew. What tracemalloc does not record (the function) is null."""
     lines = []
     for site in row.place:
         line = site_object(site) or {}
@@ -209,8 +209,8 @@ def row_object(row: MemoryRow, group: str) -> Object:
 
 
 def growth_lines(growth: Growth, width: int, colour: bool) -> list[str]:
-    """What `looptop memory` prints."""
-    from monitor.plain.tables import of_columns, table  # loads Rich, which JSON does without
+    """The lines that `looptop memory` prints."""
+    from monitor.plain.tables import of_columns, table  # imports Rich, which JSON does not need
 
     baseline, look, store = growth.baseline, growth.look, growth.store
     cost = "–" if growth.cost is None else f"{growth.cost:.1f}×"
@@ -245,7 +245,7 @@ def _signed(size: int) -> str:
 
 
 def profiles(connection: Connection, calls: int) -> Store:
-    """Asks for what the decorators wrote down, and closes the connection."""
+    """Fetch the measurements of decorated functions, and close the connection."""
     if "profile" not in connection.hello.capabilities:
         connection.close()
         raise LooptopError("this probe knows no profiles", "is it of an older version?")
@@ -256,12 +256,12 @@ def profiles(connection: Connection, calls: int) -> Store:
 
 
 def profiles_object(store: Store) -> Object:
-    """What `looptop profile --json` prints."""
+    """The object that `looptop profile --json` prints."""
     return {"functions": [profile_object(profile) for profile in store.memory.profiles]}
 
 
 def profile_object(profile: Profile) -> Object:
-    """A decorated function, with its newest calls, oldest first."""
+    """A decorated function with its newest calls, oldest first."""
     return {
         "function": profile.function,
         "module": profile.module,
@@ -299,8 +299,8 @@ def _call_object(call: ProfiledCall, key_type: str | None) -> Object:
 
 
 def profiles_lines(store: Store, width: int, colour: bool) -> list[str]:
-    """What `looptop profile` prints."""
-    from monitor.plain.tables import of_columns, table  # loads Rich, which JSON does without
+    """The lines that `looptop profile` prints."""
+    from monitor.plain.tables import of_columns, table  # imports Rich, which JSON does not need
 
     found = store.memory.profiles
     if not found:

@@ -1,4 +1,4 @@
-"""What the `--json` commands print, as DESIGN says: read from the store, seconds as float, unknown as null."""
+"""The objects that `--json` commands print, from the store: durations in seconds as float, unknown values as null."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 _STEERING = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_DIGITS = 6  # the wire counts microseconds; further digits are noise of the conversion
+_DIGITS = 6  # the protocol counts microseconds; more digits are conversion noise
 
 
 def dump(value: Object | list[Object]) -> str:
-    """One line of JSON. What could steer a terminal is escaped, as is all that the output has no letters for."""
+    """One line of JSON. Terminal control characters are escaped, and characters that the output cannot encode."""
     ascii_only = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
     try:
         text = _dumped(value, ascii_only) if ascii_only else _encoded(value)
-    except UnicodeEncodeError:  # a half of a surrogate pair, which only Python's own encoder takes
+    except UnicodeEncodeError:  # a lone surrogate, which only the standard library's encoder accepts
         text = _dumped(value, ascii_only)
     return (
         text if text.isascii() and text.isprintable() else _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
@@ -45,7 +45,7 @@ def dump(value: Object | list[Object]) -> str:
 
 
 def _encoded(value: Object | list[Object]) -> str:
-    """Four times as fast as Python's own: of 100,000 tasks there are 50 MB."""
+    """Encode with msgspec, four times as fast as `json`: 100,000 tasks make 50 MB."""
     return msgspec.json.format(msgspec.json.encode(value), indent=0).decode()
 
 
@@ -54,7 +54,7 @@ def _dumped(value: Object | list[Object], ascii_only: bool) -> str:
 
 
 def snapshot(store: Store, tasks: Iterable[Task], ended: Iterable[EndedTask] = ()) -> Object:
-    """What `looptop tasks --json` prints."""
+    """The object that `looptop tasks --json` prints."""
     listed = [task_object(task, store) for task in tasks]
     listed += [ended_object(task) for task in ended]
     return {
@@ -66,7 +66,7 @@ def snapshot(store: Store, tasks: Iterable[Task], ended: Iterable[EndedTask] = (
 
 
 def session_object(store: Store) -> Object | None:
-    """Who is watched."""
+    """The session: which program is watched, and by which probe."""
     session = store.session
     if session is None:
         return None
@@ -90,7 +90,7 @@ def session_object(store: Store) -> Object | None:
 
 
 def loop_object(loop: Loop) -> Object:
-    """How one event loop does."""
+    """State and figures of one event loop."""
     known = loop.busy is not None
     return {
         "id": loop.id,
@@ -111,7 +111,7 @@ def loop_object(loop: Loop) -> Object:
 
 
 def process_object(store: Store) -> Object:
-    """The watched process, and what watching it costs and lost."""
+    """The watched process, and the cost and losses of watching it."""
     process, probe = store.process, store.probe
     return {
         "rss": process.rss,
@@ -128,7 +128,7 @@ def process_object(store: Store) -> Object:
 
 
 def task_object(task: Task, store: Store) -> Object:
-    """A live task. Where it was not counted from its birth, the figures are lower bounds, or null for none."""
+    """A live task. If it was not counted from its start, the figures are lower bounds, or null if there are none."""
     detail = store.details.get(task.id)
     counted = task.counted is None or task.steps > 0
     return {
@@ -189,12 +189,12 @@ def ended_object(task: EndedTask) -> Object:
 
 
 def _outcome(task: EndedTask) -> str | None:
-    """How it ended; from outside that cannot be seen."""
+    """How a task ended; null if it was read from outside, where that is not visible."""
     return None if task.outcome == "ended" else task.outcome
 
 
 def holder_object(holder: GilHolder | None) -> Object | None:
-    """Which thread had the GIL, and where; null where it is not known."""
+    """The thread that held the GIL, and where; null if not known."""
     if holder is None:
         return None
     return {
@@ -206,7 +206,7 @@ def holder_object(holder: GilHolder | None) -> Object | None:
 
 
 def slow_callback_object(slow: SlowCallback) -> Object:
-    """A slow callback, with the code that blocked, outermost first."""
+    """A slow callback with the blocking code, outermost frame first."""
     return {
         "type": "slow_callback",
         "time": seconds(slow.at),
@@ -225,7 +225,7 @@ def slow_callback_object(slow: SlowCallback) -> Object:
 
 
 def task_ended_object(task: EndedTask) -> Object:
-    """A task that ended."""
+    """An ended task, as an event."""
     return {
         "type": "task_ended",
         "time": seconds(task.ended),
@@ -244,7 +244,7 @@ def task_ended_object(task: EndedTask) -> Object:
 
 
 def canceller_object(by: CancelledBy | None) -> Object | None:
-    """Who cancelled a task; null: it was not cancelled, or it is not known."""
+    """The canceller of a task; null if it was not cancelled, or the canceller is not known."""
     if by is None:
         return None
     through = {"task": by.through, "name": by.through_name}
@@ -260,7 +260,7 @@ def canceller_object(by: CancelledBy | None) -> Object | None:
 
 
 def unhandled_object(unhandled: Unhandled) -> Object:
-    """What the loop's exception handler was called with."""
+    """A call of the loop's exception handler."""
     return {
         "type": "unhandled",
         "time": seconds(unhandled.at),
@@ -274,7 +274,7 @@ def unhandled_object(unhandled: Unhandled) -> Object:
 
 
 def failure_object(failure: Failure | None) -> Object | None:
-    """An exception with where it was raised."""
+    """An exception and where it was raised."""
     if failure is None:
         return None
     where = {"traceback": stack(failure.traceback), "locals": locals_object(failure)}
@@ -282,7 +282,7 @@ def failure_object(failure: Failure | None) -> Object | None:
 
 
 def locals_object(failure: Failure | None) -> list[Object | None] | None:
-    """For each frame of the traceback its names with their values; null where they are not kept."""
+    """Local variables by frame of the traceback; null if they were not kept."""
     if failure is None or failure.locals is None:
         return None
     return [None if names is None else dict(names) for names in failure.locals]
@@ -300,27 +300,27 @@ def wait_object(detail: TaskDetail) -> Object | None:
 
 
 def _known_wait(task: Task) -> Object | None:
-    """The little that is known of a task which nobody looked at, in a recording."""
+    """The limited facts about the wait of a task in a recording that nobody inspected."""
     return None if task.wait_kind is None else {"kind": task.wait_kind, "repr": task.wait_text or ""}
 
 
 def site_object(site: Site | None) -> Object | None:
-    """A line of code."""
+    """A line of code: file, line, function."""
     return None if site is None else {"file": site.file, "line": site.line, "function": site.function}
 
 
 def stack(sites: Iterable[Site]) -> list[Object | None]:
-    """Lines of code, in the order that they came in."""
+    """Lines of code, in the same order."""
     return [site_object(site) for site in sites]
 
 
 def stack_or_none(sites: Iterable[Site] | None) -> list[Object | None] | None:
-    """The same of a stack that may not be known."""
+    """As `stack`, for a stack that may be unknown."""
     return None if sites is None else stack(sites)
 
 
 def seconds(value: float | None) -> float | None:
-    """Seconds, a moment or a share, always as float."""
+    """A duration, a point in time or a share, always as float."""
     return None if value is None else round(float(value), _DIGITS)
 
 

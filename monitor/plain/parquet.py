@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from monitor.recording.reader import Recording
 
 TABLES = {"ticks": "tick", "tasks": "task", "slow_callbacks": "slow_callback", "ended": "task_ended"}
-"""Tables, and the `type` of the objects that are their rows."""
+"""The tables, and the `type` of the objects that become their rows."""
 SHARED = {"host": "VARCHAR", "program": "VARCHAR", "pid": "BIGINT", "worker": "INTEGER"}
-"""Columns of every table beside its own: which recording a row is from."""
+"""Columns of every table that identify a row's recording."""
 _TYPES = {
     "time": "DOUBLE",
     "task": "BIGINT",
@@ -44,9 +44,9 @@ PIECE = 1 << 20
 
 
 def export(recordings: Sequence[Recording], folder: Path, *, overwrite: bool = False) -> list[tuple[Path, int]]:
-    """Writes one file a table into a folder; returns the files with their sizes.
+    """Write one file per table into a folder; returns the files and their sizes.
 
-    The recordings are the workers 0, 1, … in their order. Raises LooptopError where DuckDB is missing.
+    The recordings are the workers 0, 1, … in order. Raises LooptopError if DuckDB is not installed.
     """
     try:
         import duckdb
@@ -57,7 +57,7 @@ def export(recordings: Sequence[Recording], folder: Path, *, overwrite: bool = F
     except OSError as error:
         raise UsageError(f"{folder} is not a folder", error.strerror or str(error)) from None
     written = []
-    with tempfile.TemporaryDirectory(prefix="looptop-") as scratch:  # 0700, by tempfile
+    with tempfile.TemporaryDirectory(prefix="looptop-") as scratch:  # mode 0700
         _rows(recordings, Path(scratch))
         connection = duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False})
         for table in TABLES:
@@ -101,7 +101,7 @@ def _copy(table: str, scratch: Path, made: Path) -> str:
     types = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in found.items()) + "}"
     shown = ", ".join("to_timestamp(time) AS time" if name == "time" else f'"{name}"' for name in found)
     source = f"read_json({_quoted(scratch / f'{table}.ndjson')}, columns = {types}, format = 'newline_delimited')"
-    return f"COPY (SELECT {shown} FROM {source}) TO {_quoted(made)} (FORMAT parquet, COMPRESSION zstd)"  # noqa: S608 - no input
+    return f"COPY (SELECT {shown} FROM {source}) TO {_quoted(made)} (FORMAT parquet, COMPRESSION zstd)"  # noqa: S608 - no user input
 
 
 def _quoted(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What `looptop ps` prints: the programs of this machine as a tree, and why some of them cannot be watched."""
+"""Output of `looptop ps`: the programs on this machine as a tree, and why some cannot be watched."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def programs(listed: Sequence[Program], width: int, colour: bool) -> list[str]:
-    """What `looptop ps` prints: the programs as a tree, and below them why some cannot be watched, or not fully."""
+    """The lines of `looptop ps`: the tree, and below it why some programs cannot be watched, or only partly."""
     if not listed:
         return ["no Python programs visible to you"]
     used = [heading for heading in PROGRAMS if any(heading.text(program) for program in listed)]
@@ -33,7 +33,7 @@ def programs(listed: Sequence[Program], width: int, colour: bool) -> list[str]:
 
 
 def by_reason(listed: Sequence[Program]) -> list[tuple[str, list[Program]]]:
-    """What keeps programs from being watched, or from being watched fully, and which ones each time."""
+    """Reasons why programs cannot be watched, or only partly, each with the programs it applies to."""
     found: dict[str, list[Program]] = {}
     for program in listed:
         if program.reason is not None:
@@ -42,7 +42,7 @@ def by_reason(listed: Sequence[Program]) -> list[tuple[str, list[Program]]]:
 
 
 def reason_of(program: Program) -> str:
-    """Why a program cannot be watched, or not fully, and what to do. Empty for one that can."""
+    """Why a program cannot be watched, or only partly, and a hint; empty if it can."""
     if program.reason is None:
         return ""
     known = "read-only, because: " if program.how == READ_ONLY else ""
@@ -51,25 +51,25 @@ def reason_of(program: Program) -> str:
 
 
 def _pids(those: Sequence[Program]) -> str:
-    """At most a dozen pids: a machine may have hundreds of the same kind."""
+    """At most a dozen pids, because hundreds of programs may share a reason."""
     shown = ", ".join(str(program.pid) for program in those[:12])
     return shown if len(those) <= 12 else f"{shown} and {len(those) - 12} more"
 
 
 def loop_kind(program: Program) -> str:
-    """Which loop, by what is loaded."""
+    """The loop implementation that is loaded."""
     return program.loop or ("none" if program.asyncio is False else fmt.UNKNOWN)
 
 
 def listens(program: Program) -> str:
-    """Where it listens."""
+    """The addresses on which it listens."""
     if program.ports is None:
         return fmt.UNKNOWN
     return " ".join(port.removeprefix("*") for port in program.ports[:3]) + (" …" if len(program.ports) > 3 else "")
 
 
 def branch(program: Program) -> str:
-    """How deep in the tree, drawn."""
+    """The tree branch drawn before a program."""
     return "  " * (min(program.depth, 8) - 1) + "└ " if program.depth else ""
 
 

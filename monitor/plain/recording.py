@@ -1,4 +1,4 @@
-"""What `looptop record` shows while it runs: one line that is written again where there is a terminal."""
+"""The status line of `looptop record`, rewritten in place on a terminal."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from monitor.recording.record import Progress, Wanted
 
 EVERY = 0.5
-"""Seconds between two writings of the line."""
+"""Seconds between two updates of the line."""
 
 _CLEAR = "\r\x1b[K"
 
 
 class StatusLine:
-    """On stderr. Where that is no terminal: one line at the start, and one for each file that was finished."""
+    """A status line on stderr. Without a terminal: one line at the start and one for each finished file."""
 
     def __init__(self, hello: frames.Hello, wanted: Wanted) -> None:
         from monitor import terminal
@@ -44,7 +44,7 @@ class StatusLine:
             sys.stderr.flush()
 
     def show(self, now: Progress) -> None:
-        """Shows how it stands, twice a second at most."""
+        """Show the progress, at most twice a second."""
         if len(now.finished) > self._finished:
             for path, why in now.finished[self._finished :]:
                 self._say(f"{path}: {why}")
@@ -62,7 +62,7 @@ class StatusLine:
         sys.stderr.flush()
 
     def line(self, now: Progress) -> str:
-        """How it stands."""
+        """The progress as one line."""
         parts = [
             f"● {_clock(now.seconds)}",
             f"{now.tasks} tasks",
@@ -93,7 +93,7 @@ def _clock(seconds: float) -> str:
 
 
 def terminal_width() -> int:
-    """Cells of the line that is written again."""
+    """Cells available for the line."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns or 80
     except (OSError, ValueError):

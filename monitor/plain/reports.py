@@ -1,4 +1,4 @@
-"""What the one-shot commands print for people: lines of text from the store."""
+"""Output of one-shot commands as lines of text, from the store."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from monitor.store.model import Loop
 
 LITTLE = 0.1
-"""Seconds: a loop that is blocked for less is not said to be."""
+"""Seconds; a loop blocked for less is not reported."""
 
 
 def tasks(look: Look, width: int, colour: bool) -> list[str]:
-    """What `looptop tasks` prints."""
+    """The lines that `looptop tasks` prints."""
     store = look.store
     headings = of_columns(TASKS, store)
     if look.depths:
@@ -63,7 +63,7 @@ def _indented(text: Callable[[Task], str], depths: dict[int, int]) -> Callable[[
 
 
 def heading_lines(store: Store) -> list[str]:
-    """Who is watched, and how its loops do."""
+    """The watched program, and a line for each loop."""
     session = store.session
     lines = []
     if session is not None:

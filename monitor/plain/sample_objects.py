@@ -1,4 +1,4 @@
-"""What `looptop samples --json` prints: the list, and what became of each expectation."""
+"""The objects of `looptop samples --json`: the list, and the results of a check."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def listing_object(listed: Sequence[Sample]) -> Object:
-    """What `looptop samples list --json` prints."""
+    """The object that `looptop samples list --json` prints."""
     fixes = fixes_of(listed)
     return {
         "samples": [
@@ -39,7 +39,7 @@ def listing_object(listed: Sequence[Sample]) -> Object:
 
 
 def fixes_of(listed: Iterable[Sample]) -> dict[str, list[str]]:
-    """For each sample that is a fix: the samples it fixes."""
+    """For each sample that is a fix, the samples that it fixes."""
     found: dict[str, list[str]] = {}
     for sample in listed:
         if sample.fix is not None:
@@ -48,7 +48,7 @@ def fixes_of(listed: Iterable[Sample]) -> dict[str, list[str]]:
 
 
 def expectation_object(expectation: Expectation) -> Object:
-    """An expectation as data: its word, its fields, and the sentence."""
+    """An expectation as data: type, fields and sentence."""
     if isinstance(expectation, NotSeenYet):
         what = expectation.what
         inner = {"word": None, "sentence": what} if isinstance(what, str) else expectation_object(what)
@@ -58,7 +58,7 @@ def expectation_object(expectation: Expectation) -> Object:
 
 
 def check_object(results: Sequence[Result]) -> Object:
-    """What `looptop samples check --json` prints."""
+    """The object that `looptop samples check --json` prints."""
     counts: Counter[str] = sum((result.counts for result in results), Counter())
     return {
         "good": all(result.good for result in results),

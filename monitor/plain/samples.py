@@ -1,4 +1,4 @@
-"""What `looptop samples` prints for people: the list, the table of a check, a source with its marked lines."""
+"""Output of `looptop samples` for people: the list, the results of a check, a source with its marked lines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _INDENT = 11
 
 
 def listing(listed: Sequence[Sample], width: int, colour: bool) -> list[str]:
-    """What `looptop samples list` prints: by topic, each with what it shows and what it is paired with."""
+    """The lines of `looptop samples list`, by topic, each with what it shows and its counterpart."""
     fixes = fixes_of(listed)
     column = max((len(sample.name) for sample in listed), default=0) + 4
     lines: list[str] = []
@@ -48,11 +48,11 @@ def _pair(sample: Sample, fixes: dict[str, list[str]]) -> str:
     return f"(fixes {', '.join(wrong)})" if wrong else ""
 
 
-# -- the table of a check --
+# -- results of a check --
 
 
 def result_lines(result: Result, width: int, colour: bool) -> list[str]:
-    """One sample of `looptop samples check`: a line of its own, then one for each expectation."""
+    """One sample of `looptop samples check`: a heading, then a line for each expectation."""
     counts = result.counts
     sample = result.sample
     if result.skipped:
@@ -110,7 +110,7 @@ def summary(results: Sequence[Result]) -> str:
 
 
 def _busy() -> str:
-    """That the machine is the reason, where it may be: on one that is too busy everything is late."""
+    """A hint that the machine is busy, if that may explain missed expectations."""
     cores = os.cpu_count() or 1
     load = os.getloadavg()[0]
     return f" (the machine is busy, a load of {load:.0f} on {cores} cores: try --jobs 1)" if load > 3 * cores else ""
@@ -120,7 +120,7 @@ def _busy() -> str:
 
 
 def source(sample: Sample, colour: bool) -> list[str]:
-    """The source of a sample with its marked lines made visible, then what is expected of each."""
+    """The source of a sample with its marked lines highlighted, then the expectations for each."""
     marked = {number: marker for marker, number in marked_lines(sample.path).items()}
     lines = []
     for number, text in enumerate(sample.path.read_text(encoding="utf-8").splitlines(), 1):

@@ -1,4 +1,4 @@
-"""One look at a program: lets everything come, asks for what is to be printed, and leaves."""
+"""One task list of a program: waits until the state is complete, requests details, and disconnects."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MOMENT = 0.3
-"""Seconds after which the second tick is not waited for any more."""
+"""Seconds to wait for the second tick."""
 
 SHORT = 0.01
-"""Seconds: what runs for less is not waited for, to see whether it blocks the loop."""
+"""Seconds; a callback that has run for less may not be blocking the loop."""
 
 PATIENCE = 30.0
 """Seconds without any frame after which a program counts as stuck."""
 
 LONGEST = 60.0
-"""Seconds that a look, or one reply, takes at most: a probe that keeps talking must not keep us for ever."""
+"""Seconds for the whole state, or for one reply: a probe that keeps sending must not keep us forever."""
 
 PIECE = 2000
 """Task ids in one request, which may have 64 KiB."""
 MOST_LOOKED_AT = 10_000
-"""Tasks whose await stacks are asked for: to read one takes the program several times as long as its figures."""
+"""Tasks whose await stacks are requested: reading one costs the program several times as much as its figures."""
 
 
 @dataclass(slots=True)
 class Look:
-    """The store, and those of its tasks that were asked for, in order."""
+    """The store, and the selected tasks in order."""
 
     store: Store
     tasks: list[Task]
     ended: list[EndedTask]
     depths: dict[int, int]  # of the tree; empty without one
-    of_awaiters: bool = False  # the tree: some tasks stand below one that awaits them, since who made them is not known
+    of_awaiters: bool = False  # tree: some tasks are below one that awaits them, because their parents are unknown
     stacks: bool = False  # printed with their await stacks
-    passed: int = 0  # live tasks that pass the filter, those beyond the limit included
+    passed: int = 0  # live tasks that match the filter, including those beyond the limit
 
 
 def sort_order(key: str) -> tuple[Column[Task], bool]:
-    """The column of a `--sort`, and whether the largest comes first. `-KEY` turns the usual order round.
+    """The column of a `--sort`, and whether the largest comes first; `-KEY` reverses the column's usual order.
 
     Raises UsageError.
     """
@@ -66,13 +66,13 @@ def sort_order(key: str) -> tuple[Column[Task], bool]:
 
 
 def validate(wanted: Wanted) -> None:
-    """Raises UsageError for an order or a filter that means nothing, before anything is asked of a program."""
+    """Raise UsageError for an invalid order or filter, before the program is asked for anything."""
     sort_order(wanted.sort)
     query.parse(wanted.filter)
 
 
 def look(connection: Connection, wanted: Wanted) -> Look:
-    """Takes one look through a connection, whose probe was asked for it, and closes it."""
+    """Receive one task list on a connection on which `ask` was called, and close it."""
     store = Store()
     store.apply(connection.hello)
     store.tasks.share_over = 0.8 / RATE
@@ -91,13 +91,13 @@ def look(connection: Connection, wanted: Wanted) -> Look:
 
 
 def look_back(store: Store, wanted: Wanted) -> Look:
-    """The same of a recording: what its store knows."""
+    """The task list from the store of a recording."""
     validate(wanted)
     return chosen(store, wanted)
 
 
 def load(connection: Connection, store: Store) -> None:
-    """Receives until every live task is known and the loops have been watched for a moment."""
+    """Receive until every live task is known and the loops have been measured for a moment."""
     heard = began = time.monotonic()
     measured: float | None = None
     loaded = False
@@ -120,21 +120,21 @@ def load(connection: Connection, store: Store) -> None:
                 loaded = frame.left == 0
                 whole += bool(frame.loops)
                 if measured is None:
-                    # From outside nothing is measured.
+                    # Nothing is measured from outside.
                     measured = time.monotonic() + (0.0 if store.read_only else MOMENT)
 
 
 def _may_be_blocked(store: Store) -> bool:
-    """Whether a loop is in a callback that is not long enough yet to be told where it is."""
+    """Whether a loop is in a callback that has not run long enough for its line to be reported."""
     return any(loop.blocked > SHORT and loop.block is None for loop in store.loops.values())
 
 
 def details(connection: Connection, store: Store, ids: list[int]) -> None:
-    """Asks for await stacks, waits and who awaits, of these tasks."""
+    """Request await stacks, waits and awaiters of these tasks."""
     pieces = [ids[start : start + PIECE] for start in range(0, len(ids), PIECE)]
     asked = 0
     for answered in range(len(pieces)):
-        while asked < min(answered + 2, len(pieces)):  # the next one waits there when the one before is answered
+        while asked < min(answered + 2, len(pieces)):  # keep one request queued, so that the probe never idles
             request = {"type": "request", "id": asked + 1, "op": "tasks", "ids": pieces[asked]}
             connection.send({**request, "limit": len(pieces[asked])})
             asked += 1
@@ -145,7 +145,7 @@ def details(connection: Connection, store: Store, ids: list[int]) -> None:
 
 
 def replies(connection: Connection, store: Store, number: int) -> frames.Reply:
-    """Receives until the last piece of the reply to a request; applies everything that comes meanwhile."""
+    """Receive until the last piece of the reply to a request; applies all other frames meanwhile."""
     until = time.monotonic() + LONGEST
     while True:
         came = connection.receive(min(PATIENCE, max(until - time.monotonic(), 0.0)))
@@ -172,9 +172,9 @@ def chosen(store: Store, wanted: Wanted) -> Look:
 
 
 def as_tree(tasks: list[Task], awaited_by: Mapping[int, int] | None = None) -> tuple[list[Task], dict[int, int]]:
-    """The same tasks, each below its parent (where that is among them), and how deep each is.
+    """The same tasks, each below its parent (if that is listed), and the depth of each.
 
-    `awaited_by`: what those stand below whose parent is not known.
+    `awaited_by` gives the awaiting task, used where the parent is unknown.
     """
     others = awaited_by or {}
     here = {task.id for task in tasks}
@@ -192,12 +192,12 @@ def as_tree(tasks: list[Task], awaited_by: Mapping[int, int] | None = None) -> t
         depths[task.id] = depth
         flat.append(task)
         stack += [(child, depth + 1) for child in reversed(below.get(task.id, []))]
-    flat += [task for task in tasks if task.id not in depths]  # parents in a ring: only a broken probe says so
+    flat += [task for task in tasks if task.id not in depths]  # parents in a cycle, which only a broken probe sends
     return flat, depths
 
 
 def choose_ended(store: Store, wanted: Wanted) -> list[EndedTask]:
-    """The ended tasks to print: by the order asked for, where they have that column, else the last one first."""
+    """The ended tasks to print: in the requested order if they have that column, else newest first."""
     predicate = query.parse(wanted.filter)
     tasks = [task for task in reversed(store.ended) if predicate(_as_live(task, store), store)]
     column = by_key(ENDED, wanted.sort.removeprefix("-"))
@@ -207,7 +207,7 @@ def choose_ended(store: Store, wanted: Wanted) -> list[EndedTask]:
 
 
 def _as_live(task: EndedTask, store: Store) -> Task:
-    """An ended task in the shape that filters know."""
+    """An ended task converted for filters, which expect live ones."""
     return Task(
         id=task.id,
         name=task.name,

@@ -1,4 +1,4 @@
-"""`looptop watch`: what happens in a program, one line each, as it comes."""
+"""`looptop watch`: prints events of a program as they happen, one line each."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ RATE = 4
 """Ticks per second: how soon a line is printed."""
 
 PATIENCE = 1.0
-"""Seconds without a tick after which what was held back is printed."""
+"""Seconds without a tick after which held-back events are printed."""
 
 MISSED_EVERY = 10.0
-"""Seconds between two lines that say how many events were lost: a busy server loses some at every tick."""
+"""Seconds between two reports of lost events: a busy server loses some at every tick."""
 
 ONLY: dict[str, tuple[str, ...]] = {
     "slow": ("slow_callback",),
@@ -45,7 +45,7 @@ ONLY: dict[str, tuple[str, ...]] = {
     "loop": ("loop",),
     "finding": ("finding", "finding_gone"),
 }
-"""What can be asked for alone, and the types of the objects that are it."""
+"""Values of `--only`, and the types of the objects that each selects."""
 
 HAPPENED = ("slow_callback", "task_ended", "unhandled", "never_awaited")
 """Types of objects that the probe remembers."""
@@ -55,7 +55,7 @@ Entry = TypeVar("Entry")
 
 @dataclass(slots=True)
 class _Second:
-    """What a loop did since it was last told of."""
+    """What a loop did since it was last reported."""
 
     at: float
     busy: float | None
@@ -65,18 +65,18 @@ class _Second:
 
 @dataclass(slots=True)
 class Stream:
-    """Turns frames into the objects that are printed, by way of the store."""
+    """Turns frames into the objects to print, using a store."""
 
     store: Store = field(default_factory=Store)
     findings: Findings = field(default_factory=Findings)
     _told: dict[int, _Second] = field(default_factory=dict)
-    _missed: int = 0  # that were told
-    _missed_told: float | None = None  # when
-    _unnamed: int | None = None  # ends without a name that were told; None: the probe has not said how many there were
-    _unnamed_told: float = 0.0  # when
+    _missed: int = 0  # already reported
+    _missed_told: float | None = None  # time of that report
+    _unnamed: int | None = None  # unnamed ends already reported; None: no total received yet
+    _unnamed_told: float = 0.0  # time of that report
 
     def take(self, frame: frames.Frame) -> list[Object]:
-        """The objects that a frame gives rise to."""
+        """The objects that result from a frame."""
         store = self.store
         before = (_last(store.slow.entries), _last(store.ended), _last(store.unhandled), _last(store.notices))
         store.apply(frame)
@@ -104,7 +104,7 @@ class Stream:
         return came
 
     def before(self) -> list[Object]:
-        """What the store has of the time before the first frame."""
+        """Objects for what happened before the first frame, from the store."""
         store = self.store
         return sorted(
             [
@@ -117,14 +117,14 @@ class Stream:
         )
 
     def losses(self, every: float = MISSED_EVERY) -> Iterator[Object]:
-        """How many events were lost since that was last said, if so many seconds ago."""
+        """The number of events lost since the last report, if that was at least `every` seconds ago."""
         now, missed = self.store.now, self.store.missed_events - self._missed
         if missed and (self._missed_told is None or now - self._missed_told >= every):
             yield _notice(now, f"{missed} events were dropped")
             self._missed, self._missed_told = self.store.missed_events, now
         if self.store.probe.cpu_total is None:
             return
-        if self._unnamed is None:  # what was before this viewer is not its own
+        if self._unnamed is None:  # losses before this viewer connected are not its own
             self._unnamed, self._unnamed_told = self.store.probe.unnamed, now
         unnamed = self.store.probe.unnamed - self._unnamed
         if unnamed and now - self._unnamed_told >= every:
@@ -133,16 +133,16 @@ class Stream:
             self._unnamed, self._unnamed_told = self.store.probe.unnamed, now
 
     def _findings(self, tick: frames.Tick) -> Iterator[Object]:
-        """What came to be wrong, and what is over. A piece of a tick is not the whole picture."""
+        """Findings that appeared or ended. Skipped for a piece of a tick, which is incomplete."""
         if tick.loops:
             for change in self.findings.evaluate(self.store):
                 yield plain_findings.change_object(change)
 
     def _loops(self) -> Iterator[Object]:
-        """Each loop once a second, with its worst lag and its mean utilization since the last time."""
+        """Each loop once a second, with its worst lag and mean utilization since the last report."""
         now = self.store.now
         for loop in self.store.loops.values():
-            if loop.busy is None:  # nothing has been measured: so it stays where a program is read from outside
+            if loop.busy is None:  # never measured when read from outside
                 continue
             told = self._told.get(loop.id)
             if told is None:
@@ -156,17 +156,17 @@ class Stream:
 
 @dataclass(slots=True)
 class Ordered:
-    """What a stream yields, in the order of time: the watchdog reports a slow callback after what followed it.
+    """Sorts a stream's objects by time, because the watchdog reports a slow callback after later events.
 
-    So what has come is held back until two later ticks are here.
+    Objects are held back until two later ticks have arrived.
     """
 
     stream: Stream
     _held: list[Object] = field(default_factory=list)
-    _ticks: deque[float] = field(default_factory=lambda: deque([-math.inf] * 3, maxlen=3))  # times of the last ones
+    _ticks: deque[float] = field(default_factory=lambda: deque([-math.inf] * 3, maxlen=3))  # times of the last ticks
 
     def take(self, frame: frames.Frame) -> list[Object]:
-        """Takes a frame in; the objects that nothing earlier can follow any more."""
+        """Add a frame; returns the objects that nothing earlier can follow any more."""
         self._held += self.stream.take(frame)
         if isinstance(frame, keyframes.Keyframe):
             return self.rest()
@@ -176,7 +176,7 @@ class Ordered:
         return []
 
     def rest(self) -> list[Object]:
-        """All that was held back: nothing comes any more, or not for a while."""
+        """All objects held back, when nothing more comes, at least for a while."""
         return self._until(math.inf)
 
     def _until(self, at: float) -> list[Object]:
@@ -220,7 +220,7 @@ def watch(
     keep_locals: bool = False,
     past: bool = False,
 ) -> Iterator[Object]:
-    """The objects of a program until the time is over or the program has ended; then a notice says so.
+    """The objects of a program until the duration has passed or it has ended; then a notice says so.
 
     `past`: first what the probe remembers from before, each with `"past": true`. Otherwise a probe that remembers from
     the start of the program is not asked for that.
@@ -280,7 +280,7 @@ def _watch(
 def replayed(
     path: Path, at: str | None, duration: float | None, slow: float | None, findings: Findings | None = None
 ) -> Iterator[Object]:
-    """The objects of a recording, all at once: from a time, for so many of its seconds; then what is wrong with it."""
+    """The objects of a recording, all at once, from a time for a number of seconds; then its findings."""
     stream = Stream(findings=findings or Findings())
     with Recording(path) as recording:
         begin = recording.start if at is None else recording.moment(at)
@@ -299,7 +299,7 @@ def replayed(
 
 
 def wanted(thing: Object, only: Collection[str]) -> bool:
-    """Whether an object is of what was asked for alone. What looptop itself has to say mostly is."""
+    """Whether an object was selected by `--only`. Most of looptop's own notices always are."""
     if not only:
         return True
     if thing["type"] == "notice":
@@ -309,14 +309,14 @@ def wanted(thing: Object, only: Collection[str]) -> bool:
 
 
 def line(thing: Object) -> str:
-    """One line for a person."""
+    """An object as one line."""
     kind = thing["type"]
     mark = "past  " if thing.get("past") else ""
     return f"{_clock(thing['time'])}  {kind:<13}  {mark}{fmt.clean(_TEXTS[kind](thing))}"
 
 
 def lines(thing: Object) -> list[str]:
-    """The same, and below it the names and values of each frame of what failed, where they were kept."""
+    """As `line`, followed by the local variables of a failure's frames, if they were kept."""
     found = [line(thing)]
     for site, names in zip(thing.get("traceback") or [], thing.get("locals") or [], strict=False):
         if names is not None:
@@ -329,7 +329,7 @@ def _clock(at: float) -> str:
     try:
         second, milliseconds = divmod(round(at * 1000), 1000)
         return f"{time.strftime('%H:%M:%S', time.localtime(second))}.{milliseconds:03}"
-    except (OverflowError, ValueError, OSError):  # no time that a calendar knows
+    except (OverflowError, ValueError, OSError):  # outside the calendar's range
         return f"{at:.3f}"
 
 
@@ -341,7 +341,7 @@ def _slow(thing: Object) -> str:
 
 
 def _gil(thing: Object) -> str:
-    """How much of it was waiting for the GIL, and who had that."""
+    """The share of time spent waiting for the GIL, and the thread that held it."""
     if not thing["gil"]:
         return ""
     holder = thing["held_by"]

@@ -1,4 +1,4 @@
-"""Tables for a terminal or a file: the columns of the store, as many as fit, names as text and never as markup."""
+"""Tables for a terminal or a file: as many columns as fit, with names as text, never as markup."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 GAP = 2
 WIDEST = 60
-"""Characters of the widest cell, but for the last column: a name may have ten thousand."""
+"""Characters of the widest cell, except in the last column: a name may have ten thousand."""
 
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 @dataclass(frozen=True, slots=True)
 class Heading(Generic[Row]):
-    """One column of a plain table: what is needed of a `Column`, for tables that have no store."""
+    """A column of a plain table: the part of `Column` that needs no store."""
 
     title: str
     text: Callable[[Row], str]
     right: bool = False
     priority: int = 1
     without: tuple[str, Callable[[Row], str]] | None = None
-    """The title of a column, and what the cells of this one say where there is no room for that one."""
+    """Title of another column, and the cell text to use instead if that column does not fit."""
 
 
 def of_columns(columns: Sequence[Column[Row]], store: Store) -> list[Heading[Row]]:
-    """The columns of the store, for rows of the store. A name stands for the coroutine where that has no room."""
+    """The store's columns, for rows of the store. The name column shows the coroutine where its column does not fit."""
     coroutine = next((c.title for c in columns if c.key == "coro"), None)
     alone = None if coroutine is None else (coroutine, _called)
     return [
@@ -53,7 +53,7 @@ def _reader(column: Column[Row], store: Store) -> Callable[[Row], str]:
 
 
 def table(rows: Sequence[Row], headings: Sequence[Heading[Row]], width: int, colour: bool = False) -> list[str]:
-    """The lines of a table, its heading first, none wider than `width`."""
+    """The lines of a table, heading first, none wider than `width`."""
     most = [WIDEST] * (len(headings) - 1) + [max(width, WIDEST)]
     cells = [[cell(heading.text(row), limit) for heading, limit in zip(headings, most, strict=True)] for row in rows]
     widths = _widths(headings, cells)
@@ -79,7 +79,7 @@ def _widths(headings: Sequence[Heading[Any]], cells: Sequence[Sequence[str]]) ->
 
 
 def fit(widths: Sequence[int], priorities: Sequence[int], width: int) -> list[int]:
-    """Which columns are shown: the highest priority number goes first, while even narrow columns do not fit."""
+    """The columns to show: drops the highest priority number first while even shrunken columns do not fit."""
     shown = list(range(len(widths)))
 
     def needed() -> int:
@@ -94,7 +94,7 @@ def fit(widths: Sequence[int], priorities: Sequence[int], width: int) -> list[in
 
 
 def shrink(widths: list[int], shown: Sequence[int], right: Sequence[bool], width: int) -> None:
-    """Makes the widest columns of text narrower until the line fits; figures are cut only when nothing else is left."""
+    """Narrow the widest text columns until the line fits; figures are cut only as a last resort."""
     excess = sum(widths[i] + GAP for i in shown) - GAP - width
     for kept in (8, 1):
         while excess > 0:
@@ -114,7 +114,7 @@ def cell(text: str, most: int = WIDEST) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """Text in exactly so many cells; what was cut off shows as `…`."""
+    """Text in exactly that many cells; `…` marks a cut."""
     if cell_len(text) > width:
         return set_cell_size(text, width - 1) + "…" if width > 1 else set_cell_size(text, width)
     return set_cell_size(text, width)

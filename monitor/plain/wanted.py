@@ -1,4 +1,4 @@
-"""What a look at the tasks is to show, and how a probe is told. Needs no store: it is told before that is loaded."""
+"""Options of a task list, and the request for it, which is sent before the store is imported."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from monitor.transport.connection import Connection
 
 RATE = 10
-"""Ticks per second that are asked for: utilization, and the share of each task, are of the tenth of a second between
-the first two. A person who waits for a list notices a longer one."""
+"""Ticks per second to request: utilization and each task's share are measured over the tenth of a second between the
+first two. A longer wait would be noticeable."""
 
 DEFAULT_SORT = "busy"
 
@@ -26,16 +26,16 @@ class Wanted:
     tree: bool = False
     stacks: bool = False
     locals: bool = False
-    """Have the probe keep the local names of what fails meanwhile."""
+    """Have the probe keep local variables of failures meanwhile."""
 
     @property
     def usual(self) -> bool:
-        """Whether there is nothing in it that could mean nothing."""
+        """Whether sort and filter are the defaults, which need no validation."""
         return self.sort == DEFAULT_SORT and not self.filter
 
 
 def ask(connection: Connection, wanted: Wanted) -> None:
-    """Has a probe tell all tasks, and two ticks a moment apart."""
+    """Request all tasks, and two ticks a moment apart."""
     connection.send(
         {
             "type": "watch",

@@ -1,4 +1,4 @@
-"""`looptop why` and `looptop trace`: collects the step ring of a program for a while, and says what it shows."""
+"""`looptop why` and `looptop trace`: collects the step ring of a program for a while and explains it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 RATE = 10
 SLOW = 20_000
-"""µs: stacks of what blocks for this long are caught while a trace is taken."""
+"""µs: while a trace is taken, stacks are captured of callbacks that run this long."""
 PATIENCE = 30.0
 
 
 @dataclass(slots=True)
 class Wanted:
-    """Which tasks are asked about."""
+    """Which tasks to explain."""
 
     task: int | None = None
     group: str = ""
@@ -36,14 +36,14 @@ class Wanted:
 
 @dataclass(slots=True)
 class Why:
-    """The reasons, and what limits them."""
+    """Why tasks were late, and the limits of what is known."""
 
     reasons: list[Reason]
     notes: list[str] = field(default_factory=list)
 
 
 def check(connection: Connection) -> None:
-    """Raises UsageError for a program whose steps are not recorded."""
+    """Raise UsageError if the program's steps are not recorded."""
     if "steps" not in connection.hello.capabilities:
         hooks = connection.hello.hooks
         why = "its setting `trace` is 0" if hooks == "C" else f"its hooks are {hooks}"
@@ -51,7 +51,7 @@ def check(connection: Connection) -> None:
 
 
 def collect(connection: Connection, duration: float, past: bool = False) -> Trace:
-    """What a program does from now on for a while; `past`: with what its ring still holds. Closes the connection."""
+    """Trace a program for a while and close the connection; `past` includes what its ring still holds."""
     check(connection)
     trace = Trace()
     trace.take(connection.hello)
@@ -70,7 +70,7 @@ def collect(connection: Connection, duration: float, past: bool = False) -> Trac
         begun: float | None = None
         while True:
             now = time.monotonic()
-            # Two more ticks: what happened in the end comes with the next one, and events with the one after.
+            # Two more ticks: the last steps come with the next one, and their events with the one after.
             if begun is not None and now - begun >= duration + 2.5 / RATE:
                 break
             came = connection.receive(0.1)
@@ -90,7 +90,7 @@ def collect(connection: Connection, duration: float, past: bool = False) -> Trac
 
 
 def collected(path: Path) -> Trace:
-    """The same of a recording that was made with `--steps`. Raises UsageError for another."""
+    """The trace in a recording that was made with `--steps`. Raises UsageError for another."""
     from monitor.recording.reader import Recording
     from monitor.recording.replay_frames import walk
 
@@ -105,7 +105,7 @@ def collected(path: Path) -> Trace:
 
 
 def why(trace: Trace, wanted: Wanted) -> Why:
-    """The reasons for what is asked about. Raises UsageError for a task that is not in the trace."""
+    """Why the selected tasks were late. Raises UsageError for a task that is not in the trace."""
     trace.name_live_tasks()
     timeline = trace.timeline
     notes = notes_of(trace)
@@ -131,7 +131,7 @@ def why(trace: Trace, wanted: Wanted) -> Why:
 
 
 def notes_of(trace: Trace) -> list[str]:
-    """What a trace lacks, in sentences."""
+    """Sentences on what is missing from a trace."""
     timeline = trace.timeline
     notes = []
     if timeline.overwritten:
@@ -144,19 +144,19 @@ def notes_of(trace: Trace) -> list[str]:
 
 
 def timeline_limit() -> int:
-    """Events that are kept."""
+    """The number of events that the timeline keeps."""
     from monitor.trace.timeline import MOST_EVENTS
 
     return MOST_EVENTS
 
 
 def why_object(found: Why) -> dict[str, Any]:
-    """The JSON of `looptop why`."""
+    """The object that `looptop why --json` prints."""
     return {"tasks": [reason_object(reason) for reason in found.reasons], "notes": found.notes}
 
 
 def why_lines(found: Why, _width: int, _colour: bool) -> list[str]:
-    """The same for people."""
+    """The lines that `looptop why` prints."""
     out: list[str] = []
     for reason in found.reasons:
         if out:

@@ -1,1 +1,1 @@
-"""The samples as an executable specification: each is run under the probe, and what was seen is judged."""
+"""The samples as an executable specification: each is run under the probe and checked against its expectations."""

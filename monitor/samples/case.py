@@ -1,4 +1,4 @@
-"""What was seen of a sample, and its source: how lines, names and figures of the two are compared."""
+"""The observation of a sample together with its source, and comparisons of lines, names and figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The marked lines of a source. With `anywhere`, every line is every marked one: see `differs`."""
+    """The marked lines of a source. With `anywhere`, any line matches any marker: see `differs`."""
 
     path: Path
     numbers: dict[str, int]
@@ -38,7 +38,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What was seen, and the source it is about."""
+    """An observation, and the source it is about."""
 
     seen: Observation
     lines: Lines
@@ -51,7 +51,7 @@ def within(value: float, of: object) -> bool:
 
 
 def is_named(name: str | None, pattern: str | None) -> bool:
-    """Whether a name is as the pattern of an expectation says."""
+    """Whether a name matches the pattern of an expectation."""
     return name is not None and pattern is not None and fnmatchcase(name, pattern)
 
 

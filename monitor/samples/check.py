@@ -1,4 +1,4 @@
-"""`looptop samples check`: many samples, several at a time, each run under the probe and judged."""
+"""`looptop samples check`: runs several samples at a time under the probe and judges each."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     from sample_apps.catalogue import Sample
 
 JOBS = max(4 * (os.cpu_count() or 1), 2)
-"""Samples at a time: most of them wait most of the time."""
+"""Samples at a time; most are idle most of the time."""
 
 
 @dataclass(slots=True)
 class Result:
-    """One sample: what became of each of its expectations."""
+    """The verdicts on one sample."""
 
     sample: Sample
     verdicts: list[Verdict] = field(default_factory=list)
     trouble: str = ""  # it did not run as it should have
     skipped: str = ""  # it cannot run here
-    unlike: bool | None = None  # its fix looks different; None: the fix was not run, or there is none
+    unlike: bool | None = None  # whether its fix behaves differently; None: the fix was not run, or there is none
     attempts: int = 1
 
     @property
     def counts(self) -> Counter[str]:
-        """Verdicts by outcome."""
+        """The number of verdicts by outcome."""
         return Counter(verdict.outcome for verdict in self.verdicts)
 
     @property
@@ -53,10 +53,10 @@ def check(
     run: Callable[[Sample], Observation] = observe,
     stop: threading.Event | None = None,
 ) -> Iterator[Result]:
-    """The results, each as soon as it is there.
+    """Yield the results as they become available.
 
-    A sample that misses something is run `again` so many times, alone: others may have had the processor. `stop` is set
-    when the reader has had enough.
+    A sample that misses something is run up to `again` more times, alone, because others may have used the CPU.
+    `stop` is set when the caller wants no more results.
     """
     seen: dict[str, Observation] = {}
     late: list[Result] = []
@@ -95,7 +95,7 @@ def check(
 
 
 def _ready(held: dict[str, Result], wrong: dict[str, Sample], seen: dict[str, Observation]) -> Iterator[Result]:
-    """The results that wait for nothing: a wrong sample waits for what is seen of its fix."""
+    """The results that can be reported: a sample with a fix waits for the observation of the fix."""
     for name, result in list(held.items()):
         sample = wrong.get(name)
         if sample is not None and not result.skipped:

@@ -1,4 +1,4 @@
-"""Expectations against what was seen: one function a word of the vocabulary, and what was seen instead."""
+"""Compares expectations with an observation: one function per type, which also describes what was seen."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from monitor.store.model import EndedTask, Site, SlowCallback, Wait
 
 ONE_THING = ("barrier", "condition", "event", "lock", "queue", "semaphore")
-"""Kinds of waits whose text tells one thing from another; the tasks of other kinds wait for one each."""
+"""Kinds of waits whose text identifies an object; tasks in other kinds of waits share none."""
 
 LONG_ENOUGH = 0.5
-"""Seconds that a task has to live before its steps a second mean anything."""
+"""Seconds that a task has to live before its steps per second are meaningful."""
 
 Checked = tuple[bool, str]
 
 
 @singledispatch
 def check(expectation: object, case: Case) -> Checked:
-    """Whether it was met, and in words what was seen."""
+    """Whether the expectation was met, and what was seen, in words."""
     raise TypeError(f"no word of the vocabulary: {expectation!r}, about {case.lines.path}")
 
 
@@ -65,7 +65,7 @@ def _slow(expected: words.SlowCallback, case: Case) -> Checked:
 
 @check.register
 def _no_slow(expected: words.NoSlowCallback, case: Case) -> Checked:
-    # What got no processor did not block: on a busy machine every callback takes long now and then.
+    # Time without a CPU is not blocking: on a busy machine every callback occasionally takes long.
     found = [slow for slow in case.seen.slow.values() if slow.duration - slow.starved >= expected.over]
     texts = (f"{_slow_text(slow, case.lines)} for {fmt.duration(slow.duration)}" for slow in found)
     return not found, few(texts, "none")
@@ -170,7 +170,7 @@ def _loops(expected: words.Loops, case: Case) -> Checked:
     return within(len(case.seen.loops), expected), f"{len(case.seen.loops)} loops"
 
 
-# -- looks --
+# -- snapshots of waits --
 
 
 def _waits(look: Look, seen: Observation, expected: words.Waiting) -> list[tuple[str, Wait]]:
@@ -233,7 +233,7 @@ def _tasks(expected: words.Tasks, case: Case) -> Checked:
 def _growing(expected: words.TasksGrowing, case: Case) -> Checked:
     site = words.Tasks(site=expected.site)
     counts = [(look.at, _count(look, site, case.seen, case.lines)) for look in case.seen.looks]
-    steps = list(zip(counts, counts[2:], strict=False))  # a second apart: two looks
+    steps = list(zip(counts, counts[2:], strict=False))  # two snapshots, about a second apart
     if not steps:
         return False, f"{len(counts)} looks are too few"
     grows = all(later[1] > earlier[1] for earlier, later in steps)

@@ -1,4 +1,4 @@
-"""Where the findings engine joins in: `finder` makes what looks at the store after every tick of a sample."""
+"""Connects the samples with the findings engine: `finder` makes a detector that runs after every tick of a sample."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SeenFinding:
-    """A finding as an expectation knows it: `kind` is one of `sample_apps.vocabulary.Problem`."""
+    """A finding reduced to what expectations compare: `kind` is one of `sample_apps.vocabulary.Problem`."""
 
     kind: str
-    tasks: tuple[str, ...] = ()  # the names of those it is about
+    tasks: tuple[str, ...] = ()  # the names of the tasks involved
     lines: tuple[Site, ...] = ()
     text: str = ""
 
 
 class Finder(Protocol):
-    """Called with the store after every tick, by the clock `store.now`; says what it finds then."""
+    """Called with the store after every tick, with `store.now` as the clock; returns the current findings."""
 
     def __call__(self, store: Store) -> Iterable[SeenFinding]:
-        """The findings of this moment."""
+        """The findings at this moment."""
 
 
 def finder() -> Finder | None:
-    """A new finder, for one run of one sample, with the default thresholds whatever the user's file says."""
+    """A new finder for one run of a sample, with default thresholds whatever the user's file says."""
     findings = Findings()
 
     def find(store: Store) -> list[SeenFinding]:

@@ -1,4 +1,4 @@
-"""The verdict on a sample: which of its expectations were met or missed, and which cannot be told yet."""
+"""The verdict on a sample: which of its expectations were met or missed, and which cannot be decided yet."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ Outcome = Literal["met", "missed", "not seen yet"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One expectation of a sample, and what was seen."""
+    """The verdict on one expectation."""
 
     expectation: words.Expectation
     outcome: Outcome
     seen: str  # in words
-    because: str = ""  # of what is not seen yet
+    because: str = ""  # reason for "not seen yet"
 
 
 def judge(sample: Sample, seen: Observation, path: Path | None = None) -> list[Verdict]:
-    """Every expectation of a sample. `path` is its source, where that is a copy."""
+    """Judge every expectation of a sample. `path` is its source if that is a copy."""
     path = path or sample.path
     lines = Lines(path, marked_lines(path))
     return [_verdict(expectation, seen, lines) for expectation in sample.expectations]
 
 
 def differs(wrong: Sample, seen_of_fix: Observation) -> bool:
-    """Whether what was seen of the fix misses anything that is expected of the wrong one, whatever the lines."""
+    """Whether the fix misses any expectation of the broken sample, whatever the lines."""
     lines = Lines(wrong.path, {}, anywhere=True)
     verdicts = [_verdict(expectation, seen_of_fix, lines) for expectation in wrong.expectations]
     return any(verdict.outcome == "missed" for verdict in verdicts)

@@ -1,4 +1,4 @@
-"""What was seen of one run of a sample, kept long enough to be judged. Filled from the store alone."""
+"""The record of one run of a sample, filled from the store and kept until it has been judged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Life:
-    """One task, as long as it was seen alive. Times are Unix time, the others seconds and counts since its birth."""
+    """One task while it was seen alive. Times are Unix time; others are seconds and counts since its start."""
 
     name: str
     site: Site | None
@@ -28,7 +28,7 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One answer: the tasks that live, by id, and what each waits for."""
+    """One snapshot: the live tasks by id, and what each waits for."""
 
     at: float
     tasks: frozenset[int]
@@ -50,7 +50,7 @@ class LoopFigures:
 
 @dataclass(slots=True)
 class Observation:
-    """Everything that an expectation may ask for."""
+    """Everything that expectations refer to."""
 
     lives: dict[int, Life] = field(default_factory=dict)
     looks: list[Look] = field(default_factory=list)
@@ -58,22 +58,22 @@ class Observation:
     slow: dict[int, SlowCallback] = field(default_factory=dict)  # by sequence number
     ended: dict[int, EndedTask] = field(default_factory=dict)  # by task
     unhandled: list[Unhandled] = field(default_factory=list)
-    findings: list[SeenFinding] | None = None  # None: nobody looked
+    findings: list[SeenFinding] | None = None  # None: not collected
     memory: MemoryLook | None = None
-    memory_seconds: float = 0.0  # between the two looks that `memory` compares
-    files: list[tuple[float, int]] = field(default_factory=list)  # how many were open, and when
-    missed: int = 0  # events that were dropped
+    memory_seconds: float = 0.0  # between the two snapshots that `memory` compares
+    files: list[tuple[float, int]] = field(default_factory=list)  # the number of open files, and when
+    missed: int = 0  # dropped events
     first: float = 0.0  # when the first loop was seen
     last: float = 0.0
-    trouble: str = ""  # why it ended otherwise than it should have
+    trouble: str = ""  # why it ended in another way than expected
 
     @property
     def seconds(self) -> float:
-        """How long it was watched."""
+        """Seconds for which it was watched."""
         return max(self.last - self.first, 0.001)
 
     def take(self, store: Store) -> None:
-        """What the store knows now."""
+        """Record the current state of the store."""
         now = self.last = store.now
         self.first = self.first or now
         for number, task in store.tasks.items():
@@ -96,7 +96,7 @@ class Observation:
         self.missed = store.missed_events + store.probe.dropped
 
     def take_events(self, store: Store) -> None:
-        """The events that the store has now; those that it has had are known."""
+        """Record the store's new events; known ones are skipped."""
         for slow in store.slow.entries:
             self.slow.setdefault(slow.seq, slow)
         for task in store.ended:
@@ -105,7 +105,7 @@ class Observation:
         self.unhandled = list(store.unhandled)
 
     def look(self, store: Store) -> None:
-        """One answer, details included: they have just been asked for."""
+        """Record a snapshot, including details that have just been requested."""
         self.looks.append(Look(store.now, frozenset(store.tasks), dict(store.details)))
 
     def name(self, task: int) -> str:

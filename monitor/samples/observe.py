@@ -1,4 +1,4 @@
-"""Runs one sample under the probe, watches it for as long as its expectations are about, and ends it with SIGINT."""
+"""Runs one sample under the probe, observes it as long as its expectations require, and stops it with SIGINT."""
 
 from __future__ import annotations
 
@@ -28,42 +28,42 @@ if TYPE_CHECKING:
     from sample_apps.catalogue import Sample
 
 RATE = 10
-"""Ticks per second: half a dozen tasks are born and gone between two looks otherwise."""
+"""Ticks per second: at lower rates half a dozen tasks start and end between two snapshots."""
 
 EVERY = (0.4, 0.6)
-"""Seconds between looks at what all tasks wait for: ever others of these, so that nothing that comes again and again
-is always missed."""
+"""Bounds of the seconds between snapshots of all waits, which vary so that no periodic state is always missed."""
 
 GOLDEN = 0.618034
-"""Multiples of it, modulo 1, lie evenly and never where one lay before."""
+"""Multiples of it, modulo 1, are evenly distributed and never repeat."""
 
 MOST_LOOKED_AT = 2000
-"""Tasks in one look."""
+"""Tasks in one snapshot."""
 
 START = 30.0
-"""Seconds that a sample has to start: the machine may be a busy one."""
+"""Seconds for a sample to start, on a busy machine."""
 
 PROMPT = 10.0
 """Seconds from SIGINT to the end; the longest step of a sample is much shorter."""
 
 WARM = 0.7
-"""Seconds before memory is compared: what a program makes as it starts does not grow."""
+"""Seconds before the memory baseline: allocations during start-up are not growth."""
 
 ORPHANED = 120
-"""Seconds after which a sample ends by itself beyond those that it is watched, should nobody be there to end it."""
+"""Seconds after which a sample ends by itself, beyond the time it is observed, if nobody stops it."""
 
 
 def argv_of(sample: Sample, *arguments: str) -> tuple[str, ...]:
-    """A sample, by our own interpreter: `-P`, so that a folder of the same name in the current one is not taken."""
+    """The command line of a sample with looptop's own interpreter; `-P` ignores a package of that name in the working
+    directory."""
     return (sys.executable, "-P", "-m", f"sample_apps.{sample.name}", *arguments)
 
 
 def observe(
     sample: Sample, argv: Sequence[str] = (), seconds: float | None = None, stop: Event | None = None
 ) -> Observation:
-    """What is seen of one run, of `sample.watch` seconds unless said, or until `stop`.
+    """Observe one run for `sample.watch` seconds unless given, or until `stop` is set.
 
-    Never raises for what the sample does: that is in `trouble`.
+    Never raises because of what the sample does: that is in `trouble`.
     """
     seconds = seconds or sample.watch
     launch = Launch(
@@ -72,13 +72,13 @@ def observe(
     )
     seen = Observation()
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(  # noqa: S603 - our own sample
+        process = subprocess.Popen(  # noqa: S603 - looptop's own sample
             launch.argv,
             env=launch.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            start_new_session=True,  # Ctrl-C is for us; who is ended by it ends the samples
+            start_new_session=True,  # Ctrl-C goes to looptop only, which then stops the samples
         )
         try:
             connection = _wait(process)
@@ -111,7 +111,7 @@ def _wait(process: subprocess.Popen[bytes]) -> Connection:
 
 
 class _Watcher:
-    """One connection, its store, and when what is to be asked next."""
+    """One connection, its store, and when to make the next requests."""
 
     def __init__(self, connection: Connection, seen: Observation) -> None:
         self.connection = connection
@@ -124,7 +124,7 @@ class _Watcher:
             seen.findings = []
 
     def receive(self, seconds: float) -> list[frames.Frame]:
-        """Takes in what comes within so long."""
+        """Receive frames for up to that many seconds."""
         came = self.connection.receive(max(seconds, 0.0))
         for frame in came:
             self.store.apply(frame)
@@ -139,12 +139,12 @@ class _Watcher:
         return came
 
     def until(self, when: float) -> None:
-        """Takes in what comes until then."""
+        """Receive frames until that time."""
         while (left := when - time.monotonic()) > 0:
             self.receive(left)
 
     def ask(self, op: str, **arguments: Any) -> None:
-        """Asks, and takes in all that comes until the answer is there."""
+        """Send a request and receive frames until its reply is complete."""
         self._number += 1
         self.connection.send({"type": "request", "id": self._number, "op": op, **arguments})
         until = time.monotonic() + START
@@ -157,7 +157,7 @@ class _Watcher:
         raise LooptopError(f"{op} is not answered", f"waited for {START:g} s")
 
     def look(self) -> None:
-        """What every task waits for now."""
+        """Take a snapshot of what every task waits for."""
         ids = sorted(self.store.tasks)[:MOST_LOOKED_AT]
         self.store.details.clear()
         if ids:
@@ -171,7 +171,7 @@ def _watch(connection: Connection, sample: Sample, seconds: float, seen: Observa
     trace = any(isinstance(expectation, MemoryGrowth) for expectation in sample.expectations)
     connection.send({"type": "watch", "rate": RATE, "rows": True, "events": True, "findings": True, "memory": trace})
     try:
-        while not seen.first and not stop.is_set():  # until a loop runs: what comes before it is the start of Python
+        while not seen.first and not stop.is_set():  # until a loop runs: before that, Python is starting
             watcher.receive(0.5)
         begin = time.monotonic()
         end, next_look, baseline = begin + seconds, begin + EVERY[0] / 2, begin + WARM if trace else None
@@ -193,11 +193,11 @@ def _watch(connection: Connection, sample: Sample, seconds: float, seen: Observa
             if memory.look is not None and memory.baseline is not None:
                 seen.memory_seconds = memory.look.at - memory.baseline.at
     except Closed:
-        return  # it has ended by itself: how, its status says
+        return  # it has ended by itself; its status says how
 
 
 def _end(process: subprocess.Popen[bytes]) -> str | None:
-    """Ends it as a person would; returns what is wrong with how it ended."""
+    """Stop it as a user would; returns what was wrong with how it ended."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
     try:

@@ -28,7 +28,7 @@ _BY_NAME = ("getattr(asyncio, 'async')", f"getattr(asyncio, '{STAND_IN}')")
 _TASK_METHODS = frozenset({"asyncio.Task.all_tasks", "asyncio.Task.current_task"})
 
 
-def look(walk: Walk) -> Iterator[Finding]:
+def inspect(walk: Walk) -> Iterator[Finding]:
     """Yield findings as (node, code, what)."""
     dotted = walk.source.dotted
     for node in walk.outer:

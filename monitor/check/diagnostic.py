@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Found:
+class Diagnostic:
     """One finding. Lines and columns count from 1, columns in characters."""
 
     path: str
@@ -32,11 +32,13 @@ class Found:
         return RULES[self.code]
 
 
-def found(path: str, lines: list[str], node: ast.expr | ast.stmt, code: str, what: str) -> Found:
+def diagnostic(path: str, lines: list[str], node: ast.expr | ast.stmt, code: str, what: str) -> Diagnostic:
     """A finding at a node of the syntax tree."""
     line, end = node.lineno, node.end_lineno or node.lineno
     column, end_column = _column(lines, line, node.col_offset), _column(lines, end, node.end_col_offset or 0)
-    return Found(path, line, column, code, what, end, end_column, lines[line - 1].strip() if line <= len(lines) else "")
+    return Diagnostic(
+        path, line, column, code, what, end, end_column, lines[line - 1].strip() if line <= len(lines) else ""
+    )
 
 
 def _column(lines: list[str], line: int, offset: int) -> int:

@@ -17,7 +17,7 @@ _LOOP_NAMES = frozenset({"loop", "_loop", "event_loop", "_event_loop", "ioloop"}
 _MAKE_TASKS = frozenset({"asyncio.create_task", "asyncio.ensure_future"})
 
 
-def look(walk: Walk) -> Iterator[Finding]:
+def inspect(walk: Walk) -> Iterator[Finding]:
     """Yield findings as (node, code, what)."""
     for node in walk.outer:
         if isinstance(node, ast.Expr):

@@ -40,43 +40,43 @@ _ALL = (
         "LT00",
         "syntax-error",
         "not valid syntax for this Python",
-        ((OLDEST, "correct it, or run looptop with the Python that the file is for"),),
+        ((OLDEST, "fix it, or run looptop with the Python version that the file is for"),),
         gone=OLDEST,
     ),
     Rule(
         "LT01",
         "asyncio-coroutine-decorator",
         "@asyncio.coroutine is deprecated since 3.8 and gone since 3.11",
-        ((OLDEST, "async def, with await in the place of yield from"),),
+        ((OLDEST, "async def, with await instead of yield from"),),
         gone=(3, 11),
     ),
     Rule(
         "LT02",
         "generator-coroutine",
-        "a generator is made to wait as a coroutine: asyncio cannot name it, and `yield from` of a coroutine is a "
-        "TypeError outside @types.coroutine",
-        ((OLDEST, "async def, with await in the place of yield from"),),
+        "a generator is used as a coroutine: asyncio shows no name for it, and `yield from` of a coroutine is a "
+        "TypeError outside of @types.coroutine",
+        ((OLDEST, "async def, with await instead of yield from"),),
     ),
     Rule(
         "LT03",
         "loop-argument",
         "the argument loop= is deprecated since 3.8 and gone since 3.10",
-        ((OLDEST, "leave it out: the running loop is taken"),),
+        ((OLDEST, "omit it: the running loop is used"),),
         gone=(3, 10),
     ),
     Rule(
         "LT04",
         "ensure-future-of-coroutine",
-        "ensure_future is for things that may be a future already; of a coroutine it is a create_task that hides it, "
-        "and outside a running loop it takes whichever loop is set",
+        "ensure_future is for objects that may already be futures; for a coroutine it is an obscure create_task, and "
+        "outside a running loop it uses whichever loop is set",
         ((OLDEST, "loop.create_task(…)"), ((3, 7), "asyncio.create_task(…)")),
     ),
     Rule(
         "LT05",
         "get-event-loop-outside-coroutine",
-        "where no loop runs, get_event_loop is deprecated since 3.12, and a RuntimeError since 3.14",
+        "without a running loop, get_event_loop is deprecated since 3.12 and a RuntimeError since 3.14",
         (
-            (OLDEST, "asyncio.new_event_loop() once, and hand the loop on"),
+            (OLDEST, "asyncio.new_event_loop() once, and pass the loop on"),
             ((3, 7), "asyncio.run(main()) at the top, asyncio.get_running_loop() below it"),
             (
                 (3, 11),
@@ -88,11 +88,11 @@ _ALL = (
         "LT06",
         "wait-on-coroutines",
         "asyncio.wait takes tasks and futures; coroutines are deprecated since 3.8 and a TypeError since 3.11, "
-        "and what it returned for them could not be found in `done`",
+        "and the coroutines themselves never appear in `done`",
         (
             (OLDEST, "asyncio.wait([loop.create_task(one()), …])"),
             ((3, 7), "asyncio.wait([asyncio.create_task(one()), …])"),
-            ((3, 11), "asyncio.wait([asyncio.create_task(one()), …]), or a TaskGroup where all are waited for"),
+            ((3, 11), "asyncio.wait([asyncio.create_task(one()), …]), or a TaskGroup to wait for all"),
         ),
         gone=(3, 11),
     ),
@@ -100,28 +100,31 @@ _ALL = (
         "LT07",
         "task-class-methods",
         "Task.all_tasks and Task.current_task are deprecated since 3.7 and gone since 3.9",
-        ((OLDEST, "Task.all_tasks(loop), with the loop said"), ((3, 7), "asyncio.all_tasks(), asyncio.current_task()")),
+        (
+            (OLDEST, "Task.all_tasks(loop), with an explicit loop"),
+            ((3, 7), "asyncio.all_tasks(), asyncio.current_task()"),
+        ),
         gone=(3, 9),
     ),
     Rule(
         "LT08",
         "coroutine-wrapper",
         "sys.set_coroutine_wrapper is deprecated since 3.7 and gone since 3.8",
-        ((OLDEST, "leave it out"), ((3, 7), "sys.set_coroutine_origin_tracking_depth(depth), or asyncio's debug mode")),
+        ((OLDEST, "remove it"), ((3, 7), "sys.set_coroutine_origin_tracking_depth(depth), or asyncio's debug mode")),
         gone=(3, 8),
     ),
     Rule(
         "LT09",
         "asyncio-async",
-        "asyncio.async is deprecated since 3.4.4; `async` is a keyword since 3.7, so the file cannot even be read",
+        "asyncio.async is deprecated since 3.4.4; `async` is a keyword since 3.7, so the file cannot even be parsed",
         ((OLDEST, "asyncio.ensure_future(…)"), ((3, 7), "asyncio.create_task(…)")),
         gone=(3, 7),
     ),
     Rule(
         "LT10",
         "task-not-kept",
-        "nobody keeps the task: a loop holds its tasks weakly, so it may be collected before it ends, and its "
-        "exception is heard of late or never",
+        "nothing references the task: a loop holds its tasks weakly, so it may be garbage-collected before it ends, "
+        "and its exception is reported late or never",
         (
             (OLDEST, "keep it in a set until it is done: tasks.add(task); task.add_done_callback(tasks.discard)"),
             ((3, 11), "async with asyncio.TaskGroup() as group, or keep it in a set until it is done"),
@@ -131,15 +134,15 @@ _ALL = (
     Rule(
         "LT11",
         "coroutine-not-awaited",
-        "the coroutine is made and not awaited: nothing of it runs",
-        ((OLDEST, "await it, or make a task of it and keep the task"),),
+        "the coroutine is created but never awaited, so it does not run",
+        ((OLDEST, "await it, or create a task from it and keep the task"),),
     ),
     Rule(
         "LT12",
         "lost-update",
-        "shared state is read before an await and written after it, without a lock: what other tasks wrote in "
-        "between is lost",
-        ((OLDEST, "async with a lock around both, or read it again after the await"),),
+        "shared state is read before an await and written after it, without a lock: updates that other tasks made "
+        "in between are lost",
+        ((OLDEST, "hold a lock around both (async with), or read it again after the await"),),
     ),
 )
 

@@ -9,13 +9,13 @@ from urllib.parse import quote
 from monitor.check.rules import RULES, Rule, Version
 
 if TYPE_CHECKING:
-    from monitor.check.diagnostic import Found
-    from monitor.check.look import Looked
+    from monitor.check.analysis import Report
+    from monitor.check.diagnostic import Diagnostic
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
-def log(looked: Looked, version: str) -> dict[str, Any]:
+def log(report: Report, version: str) -> dict[str, Any]:
     """A log with one run. Paths below the working directory are relative to it."""
     codes = list(RULES)
     return {
@@ -28,16 +28,16 @@ def log(looked: Looked, version: str) -> dict[str, Any]:
                         "name": "looptop",
                         "semanticVersion": version,
                         "informationUri": "https://pypi.org/project/looptop/",
-                        "rules": [_rule(rule, looked.python) for rule in RULES.values()],
+                        "rules": [_rule(rule, report.python) for rule in RULES.values()],
                     }
                 },
                 "columnKind": "unicodeCodePoints",
-                "results": [_result(one, codes.index(one.code), looked.python) for one in looked.found],
+                "results": [_result(one, codes.index(one.code), report.python) for one in report.found],
                 "invocations": [
                     {
                         "executionSuccessful": True,
                         "toolExecutionNotifications": [
-                            {"level": "warning", "message": {"text": note}} for note in looked.notes
+                            {"level": "warning", "message": {"text": note}} for note in report.notes
                         ],
                     }
                 ],
@@ -60,7 +60,7 @@ def _rule(rule: Rule, python: Version) -> dict[str, Any]:
     return described
 
 
-def _result(one: Found, index: int, python: Version) -> dict[str, Any]:
+def _result(one: Diagnostic, index: int, python: Version) -> dict[str, Any]:
     region: dict[str, Any] = {"startLine": one.line, "startColumn": one.column}
     region |= {"endLine": one.end_line, "endColumn": one.end_column}
     return {

@@ -32,7 +32,7 @@ _TAKES = frozenset({"pop", "popleft", "popitem", "remove"})
 """Methods that remove an item: after a stale "is it there?" test they raise, or take another task's item."""
 
 
-def look(walk: Walk) -> Iterator[Finding]:
+def inspect(walk: Walk) -> Iterator[Finding]:
     """Yield findings as (node, code, what)."""
     locks = named_locks(walk)
     for node in walk.outer:

@@ -24,7 +24,7 @@ FOUND = 1
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Not these files or folders, for example tests.")
 @json_option
 @click.option("--sarif", is_flag=True, help="SARIF 2.1.0, for code hosts.")
-@click.option("--rules", "only_rules", is_flag=True, help="Print the rules, and look at nothing.")
+@click.option("--rules", "only_rules", is_flag=True, help="Print the rules, and check nothing.")
 def check(
     paths: tuple[str, ...],
     python: str | None,
@@ -39,8 +39,8 @@ def check(
 
     The exit status is 1 if something is found. A line that ends with `# noqa: LT10` (or ruff's own code) is left alone.
     """
-    from monitor.check.look import Wanted
-    from monitor.check.look import check as look
+    from monitor.check.analysis import CheckOptions
+    from monitor.check.analysis import check as analyse
     from monitor.errors import UsageError
     from monitor.plain import check as plain
 
@@ -48,11 +48,11 @@ def check(
         _print_rules(as_json)
         return 0
     if not paths:
-        raise UsageError("nothing to look at", "looptop check PATH…, for example looptop check .")
+        raise UsageError("nothing to check", "looptop check PATH…, for example looptop check .")
     if as_json and sarif:
         raise UsageError("--json and --sarif", "choose one of them")
-    looked = look(paths, Wanted(_version(python), _codes(select), _codes(ignore), exclude))
-    for note in looked.notes:
+    report = analyse(paths, CheckOptions(_version(python), _codes(select), _codes(ignore), exclude))
+    for note in report.notes:
         say(note)
     if as_json or sarif:
         from importlib.metadata import version
@@ -60,12 +60,12 @@ def check(
         from monitor.check.sarif import log
         from monitor.plain.objects import dump
 
-        click.echo(dump(log(looked, version("looptop")) if sarif else plain.objects(looked)))
+        click.echo(dump(log(report, version("looptop")) if sarif else plain.objects(report)))
     else:
         from monitor import terminal
 
-        print_lines(list(plain.lines(looked, terminal.colour_here())))
-    return FOUND if looked.found else 0
+        print_lines(list(plain.lines(report, terminal.colour_here())))
+    return FOUND if report.found else 0
 
 
 def _print_rules(as_json: bool) -> None:

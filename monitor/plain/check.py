@@ -10,30 +10,30 @@ from monitor.check.rules import OLDEST, RULES, Rule, Version
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitor.check.diagnostic import Found
-    from monitor.check.look import Looked
+    from monitor.check.analysis import Report
+    from monitor.check.diagnostic import Diagnostic
 
 _BOLD, _DIM, _RED, _YELLOW, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
 
-def lines(looked: Looked, colour: bool) -> Iterator[str]:
+def lines(report: Report, colour: bool) -> Iterator[str]:
     """Four lines per finding, and a last line with their number."""
-    for one in looked.found:
-        yield from _finding(one, looked.python, colour)
+    for one in report.found:
+        yield from _finding(one, report.python, colour)
         yield ""
-    yield total(looked)
+    yield total(report)
 
 
-def total(looked: Looked) -> str:
+def total(report: Report) -> str:
     """The number of findings and files, and the Python version."""
-    among = f"{looked.files} {_plural('file', looked.files)} for Python {looked.python[0]}.{looked.python[1]}"
-    if not looked.found:
+    among = f"{report.files} {_plural('file', report.files)} for Python {report.python[0]}.{report.python[1]}"
+    if not report.found:
         return f"no findings in {among}"
-    touched = len({one.path for one in looked.found})
-    return f"{len(looked.found)} {_plural('finding', len(looked.found))} in {touched} of {among}"
+    touched = len({one.path for one in report.found})
+    return f"{len(report.found)} {_plural('finding', len(report.found))} in {touched} of {among}"
 
 
-def _finding(one: Found, python: Version, colour: bool) -> Iterator[str]:
+def _finding(one: Diagnostic, python: Version, colour: bool) -> Iterator[str]:
     bold, dim, plain = (_BOLD, _DIM, _PLAIN) if colour else ("", "", "")
     mark = (_RED if one.rule.level(python) == "error" else _YELLOW) if colour else ""
     place = f"{fmt.clean(one.path)}:{one.line}:{one.column}"
@@ -45,17 +45,17 @@ def _finding(one: Found, python: Version, colour: bool) -> Iterator[str]:
     yield f"    {dim}write:{plain} {one.rule.fix(python)}{known}"
 
 
-def objects(looked: Looked) -> dict[str, Any]:
+def objects(report: Report) -> dict[str, Any]:
     """The whole report, for JSON."""
     return {
-        "python": f"{looked.python[0]}.{looked.python[1]}",
-        "files": looked.files,
-        "notes": looked.notes,
-        "found": [_object(one, looked.python) for one in looked.found],
+        "python": f"{report.python[0]}.{report.python[1]}",
+        "files": report.files,
+        "notes": report.notes,
+        "found": [_object(one, report.python) for one in report.found],
     }
 
 
-def _object(one: Found, python: Version) -> dict[str, Any]:
+def _object(one: Diagnostic, python: Version) -> dict[str, Any]:
     return {
         "file": one.path,
         "line": one.line,

@@ -1,11 +1,11 @@
-"""Each rule of the static look: lines that it is for, marked, and lines beside them that are right."""
+"""Each rule of the static analysis: lines that it is for, marked, and lines beside them that are right."""
 
 import re
 import textwrap
 
 import pytest
 
-from monitor.check.look import look
+from monitor.check.analysis import check_source
 from monitor.check.rules import RULES
 
 MARK = re.compile(r"#:\s*(LT\d\d(?:\s+LT\d\d)*)")
@@ -16,7 +16,7 @@ def marked(text):
 
 
 def seen(text):
-    return sorted((one.line, one.code) for one in look(text.encode(), "x.py"))
+    return sorted((one.line, one.code) for one in check_source(text.encode(), "x.py"))
 
 
 CASES = {

@@ -67,8 +67,8 @@ def test_sarif_has_what_the_standard_requires(source):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["nowhere"], "nowhere is not there"),
-        ([], "nothing to look at"),
+        (["nowhere"], "no such file or folder: nowhere"),
+        ([], "nothing to check"),
         ([".", "--python", "three"], "write it as 3.11"),
         ([".", "--select", "LT99"], "no such rule: LT99"),
         ([".", "--json", "--sarif"], "choose one of them"),

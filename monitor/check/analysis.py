@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitor.check import deprecated, dropped, stale_write
-from monitor.check.diagnostic import Found, found
+from monitor.check.diagnostic import Diagnostic, diagnostic
 from monitor.check.rules import RULES, Version
 from monitor.check.source import Source, parse
 from monitor.check.walk import Walk
@@ -19,14 +19,14 @@ from monitor.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-_NOT_OURS = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "env", "build", "dist", "_build"})
+_SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "env", "build", "dist", "_build"})
 _REQUIRES = re.compile(r"requires-python\s*=\s*[\"'][^\"']*?(?:>=|==|~=|>)\s*3\.(\d+)")
 MOST_BYTES = 10_000_000
 """Largest file that is read: no source is that large, and a file may be anything."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CheckOptions:
     """Options of `looptop check`."""
 
     python: Version | None = None
@@ -41,67 +41,69 @@ class Wanted:
         for code in (*self.select, *self.ignore):
             if not _codes(code):
                 raise UsageError(
-                    f"no such rule: {code}", f"there are {min(RULES)} to {max(RULES)}: looptop check --rules"
+                    f"no such rule: {code}", f"the rules are {min(RULES)} to {max(RULES)}: looptop check --rules"
                 )
         chosen = {code for given in self.select for code in _codes(given)} or set(RULES)
         return frozenset(chosen - {code for given in self.ignore for code in _codes(given)})
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class Report:
     """The result of a run."""
 
-    found: list[Found]
+    found: list[Diagnostic]
     files: int
     python: Version
     notes: list[str]
     """Files that could not be read, one line each."""
 
 
-def check(paths: Sequence[str], wanted: Wanted) -> Looked:
+def check(paths: Sequence[str], options: CheckOptions) -> Report:
     """Check files and folders. Raises UsageError for a path that does not exist."""
-    rules = wanted.rules()
+    rules = options.rules()
     given = [Path(path) for path in paths]
     for path in given:
         if not path.exists():
-            raise UsageError(f"{path} is not there", "name a Python file, or a folder with Python files")
-    python = wanted.python or required(given) or sys.version_info[:2]
-    result = Looked([], 0, python, [])
+            raise UsageError(f"no such file or folder: {path}", "name a Python file, or a folder with Python files")
+    python = options.python or required(given) or sys.version_info[:2]
+    result = Report([], 0, python, [])
     files = 0
-    for path in dict.fromkeys(_files(given, wanted.exclude)):
+    for path in dict.fromkeys(_files(given, options.exclude)):
         try:
             if path.stat().st_size > MOST_BYTES:
-                result.notes.append(f"{path} is left out: more than {MOST_BYTES // 1_000_000} MB")
+                result.notes.append(f"{path} was skipped: larger than {MOST_BYTES // 1_000_000} MB")
                 continue
             content = path.read_bytes()
         except OSError as error:
             result.notes.append(f"{path} cannot be read: {error.strerror or error}")
             continue
         files += 1
-        result.found.extend(one for one in look(content, str(path)) if one.code in rules)
-    return Looked(result.found, files, python, result.notes)
+        result.found.extend(one for one in check_source(content, str(path)) if one.code in rules)
+    return Report(result.found, files, python, result.notes)
 
 
-def look(content: bytes, shown: str) -> list[Found]:
+def check_source(content: bytes, shown: str) -> list[Diagnostic]:
     """The findings in one file, in the order of its lines."""
     try:
         source = parse(content, shown)
-        return sorted(set(_look(source)))
+        return sorted(set(_diagnostics(source)))
     except SyntaxError as error:
         line, column = error.lineno or 1, error.offset or 1
         text = (error.text or "").strip()
-        return [Found(shown, max(line, 1), max(column, 1), "LT00", error.msg, max(line, 1), max(column, 1) + 1, text)]
+        return [
+            Diagnostic(shown, max(line, 1), max(column, 1), "LT00", error.msg, max(line, 1), max(column, 1) + 1, text)
+        ]
     except RecursionError:
-        return [Found(shown, 1, 1, "LT00", "it is nested too deeply to be followed", 1, 2, "")]
+        return [Diagnostic(shown, 1, 1, "LT00", "nested too deeply to analyse", 1, 2, "")]
 
 
-def _look(source: Source) -> Iterator[Found]:
+def _diagnostics(source: Source) -> Iterator[Diagnostic]:
     walk = Walk(source)
-    for rules in (deprecated.look, dropped.look, stale_write.look):
+    for rules in (deprecated.inspect, dropped.inspect, stale_write.inspect):
         for node, code, what in rules(walk):
             ruff = RULES[code].ruff
             if not source.quiet(node.lineno, (code, ruff) if ruff else (code,)):
-                yield found(source.path, source.lines, node, code, what)
+                yield diagnostic(source.path, source.lines, node, code, what)
 
 
 def required(paths: Iterable[Path]) -> Version | None:
@@ -121,15 +123,15 @@ def _files(paths: Iterable[Path], exclude: Sequence[str]) -> Iterator[Path]:
             yield path  # named on the command line: checked whatever its suffix
             continue
         for folder, folders, names in os.walk(path):
-            folders[:] = sorted(name for name in folders if _looked_into(Path(folder, name), exclude))
+            folders[:] = sorted(name for name in folders if _is_searched(Path(folder, name), exclude))
             for name in sorted(names):
                 file = Path(folder, name)
                 if name.endswith((".py", ".pyi", ".pyw")) and not _excluded(file, exclude):
                     yield file
 
 
-def _looked_into(folder: Path, exclude: Sequence[str]) -> bool:
-    if folder.name in _NOT_OURS or folder.name.startswith("."):
+def _is_searched(folder: Path, exclude: Sequence[str]) -> bool:
+    if folder.name in _SKIPPED or folder.name.startswith("."):
         return False
     return not (folder / "pyvenv.cfg").exists() and not _excluded(folder, exclude)
 

@@ -1,16 +1,16 @@
-"""The words of an expectation: what a monitor must see of a sample, as data that reads like a sentence.
+"""The vocabulary of expectations: what a monitor must observe of a sample, as data that reads like a sentence.
 
-They are true of the first `Sample.watch` seconds of every run that is watched from its start, whatever the seed;
-"the whole run" below is that time. `looptop samples check` runs each sample under the probe, looks at its tasks
-twice a second, and tells which were met and what was seen instead.
+Expectations hold for the first `Sample.watch` seconds of every run that is watched from its start, with any seed;
+"the whole run" below is that time. `looptop samples check` runs each sample under the probe, takes a snapshot of its
+tasks twice a second, and reports which expectations were met and what was observed instead.
 
-* Tasks are named by a pattern as in `fnmatch.fnmatchcase`: `worker-*` is each of them, together.
-* Lines are named by a comment at the end of a line, `# expect: burns`, so that no line number is written
-  down. A line may serve several expectations; a statement of several lines is known by its first.
-* Durations are seconds, sizes are bytes, bounds are inclusive, and a bound that is None is none.
-* What cannot be told yet is `NotSeenYet(expectation, because="…")`: it is listed, and fails nothing.
+* Tasks are selected by a pattern for `fnmatch.fnmatchcase`: `worker-*` is all of them together.
+* Lines are marked by a trailing comment, `# expect: burns`, so that no line number is written down. A line may serve
+  several expectations; a statement of several lines is marked at its first.
+* Durations are seconds, sizes are bytes, bounds are inclusive, and None means unbounded.
+* What looptop cannot observe yet is `NotSeenYet(expectation, because="…")`: it is listed, and fails nothing.
 
-To add a word: a class here with a `sentence`, its place in `Expectation`, and a function of
+To add a type: a class here with a `sentence`, an entry in `Expectation`, and a function in
 `monitor.samples.expectations`.
 """
 
@@ -59,9 +59,9 @@ Problem = Literal[
 
 @dataclass(frozen=True, slots=True)
 class SlowCallback:
-    """`times` slow callbacks or more that have this line in their stack and are as long as said.
+    """At least `times` slow callbacks with this line in their stack and a duration within the bounds.
 
-    `task` is the task whose step it was; None says that it was a plain callback, of no task.
+    `task` is the task whose step it was; None means a plain callback.
     """
 
     task: str | None
@@ -72,31 +72,31 @@ class SlowCallback:
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         whose = "a plain callback" if self.task is None else self.task
         return f"{whose} blocks the loop at {_line(self.line)} for {_bounds(self, 's')}{_times(self.times)}"
 
 
 @dataclass(frozen=True, slots=True)
 class NoSlowCallback:
-    """Not one slow callback in the whole run: of the default threshold, or longer than `over` seconds.
+    """No slow callback of `over` seconds or more in the whole run.
 
-    Time for which the loop's thread got no processor does not count: the program is not to blame for that.
+    Time for which the loop's thread had no CPU does not count, because the program is not to blame for it.
     """
 
     over: float = 0.1
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         return f"nothing blocks the loop for {self.over:g} s or more"
 
 
 @dataclass(frozen=True, slots=True)
 class TaskEnded:
-    """`times` tasks or more of this name that ended so, at an age as said.
+    """At least `times` tasks of this name that ended with this outcome, at an age within the bounds.
 
-    A failed one with this type of exception, a cancelled one `by` a task of this name, at this line.
+    If failed, with this type of exception; if cancelled, `by` a task of this name, at this line.
     """
 
     task: str
@@ -110,7 +110,7 @@ class TaskEnded:
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         end = {"done": "is done", "failed": "fails", "cancelled": "is cancelled"}[self.outcome]
         end += (f" by {self.by}" if self.by else "") + (f" at {_line(self.line)}" if self.line else "")
         age = "" if self.at_least is None and self.at_most is None else f" at an age of {_bounds(self, 's')}"
@@ -119,21 +119,21 @@ class TaskEnded:
 
 @dataclass(frozen=True, slots=True)
 class NoTaskEnded:
-    """No task of this name ends so in the whole run; None is any outcome."""
+    """No task of this name ends with this outcome in the whole run; None means any outcome."""
 
     task: str
     outcome: Outcome | None = None
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         end = {None: "ends", "done": "is done", "failed": "fails", "cancelled": "is cancelled"}[self.outcome]
         return f"no {self.task} {end}"
 
 
 @dataclass(frozen=True, slots=True)
 class Unhandled:
-    """`times` calls or more of the loop's exception handler, with `message` in their message."""
+    """At least `times` calls of the loop's exception handler, with `message` in their message."""
 
     message: str
     exception: str | None = None
@@ -141,9 +141,9 @@ class Unhandled:
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         of = f" of {self.exception}" if self.exception else ""
-        return f"the exception handler hears {self.message!r}{of}{_times(self.times)}"
+        return f"the exception handler receives {self.message!r}{of}{_times(self.times)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +152,8 @@ class NoUnhandled:
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
-        return "the exception handler hears nothing"
+        """The expectation in words."""
+        return "the exception handler is not called"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ class LoopLag:
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         return f"the worst loop lag is {_bounds(self, 's')}"
 
 
@@ -178,7 +178,7 @@ class Utilization:
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         return f"the utilization is {_bounds(self)}"
 
 
@@ -191,7 +191,7 @@ class Timers:
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         return f"the loop has {_bounds(self, 'timers')}"
 
 
@@ -204,19 +204,19 @@ class Loops:
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         return f"{_bounds(self)} event loops run"
 
 
-# -- what `looptop tasks` must print, asked twice a second --
+# -- what `looptop tasks` must print, in snapshots twice a second --
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """At least so many tasks at once, in one answer at least, that wait for one and the same thing.
+    """At least that many tasks that wait for the same object at the same time, in at least one snapshot.
 
-    (Where each has its own, as with a `sleep`, a `socket` or a `subprocess`: for a thing of that kind.)
-    `at_most` holds for every answer. `holder` is the task that has the lock they wait for.
+    (For kinds where each task has its own, such as `sleep`, `socket` and `subprocess`: for any object of that kind.)
+    `at_most` applies to every snapshot. `holder` is the task that holds the lock they wait for.
     """
 
     kind: Kind
@@ -227,18 +227,18 @@ class Waiting:
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         things = {"lock": "one lock", "queue": "one queue", "event": "one event", "condition": "one condition"}
         thing = things.get(self.kind, f"{'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}")
-        held = f" that {self.holder} has" if self.holder else ""
+        held = f" that {self.holder} holds" if self.holder else ""
         return f"{_bounds(self)} of {self.task} wait for {thing}{held}"
 
 
 @dataclass(frozen=True, slots=True)
 class Tasks:
-    """So many living tasks at once, made at this line or of this name or both.
+    """That many live tasks at once, created at this line, with this name, or both.
 
-    `at_least` in one answer at least, `at_most` in every one.
+    `at_least` applies to at least one snapshot, `at_most` to every one.
     """
 
     site: str | None = None
@@ -248,27 +248,27 @@ class Tasks:
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
-        made = f" made at {_line(self.site)}" if self.site else ""
-        return f"{_bounds(self)} living tasks{f' {self.task}' if self.task else ''}{made}"
+        """The expectation in words."""
+        made = f" created at {_line(self.site)}" if self.site else ""
+        return f"{_bounds(self)} live tasks{f' {self.task}' if self.task else ''}{made}"
 
 
 @dataclass(frozen=True, slots=True)
 class TasksGrowing:
-    """More living tasks made at this line in each second than in the one before: by `per_second` or more."""
+    """The number of live tasks created at this line grows every second, by `per_second` or more."""
 
     site: str
     per_second: float
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
-        return f"the tasks made at {_line(self.site)} grow by {self.per_second:g} a second or more"
+        """The expectation in words."""
+        return f"the number of tasks created at {_line(self.site)} grows by {self.per_second:g} a second or more"
 
 
 @dataclass(frozen=True, slots=True)
 class StepRate:
-    """Steps a second of each task of this name that lives for half a second: a busy loop has very many."""
+    """Steps a second of each task of this name that lives for half a second; a busy loop makes very many."""
 
     task: str
     at_least: float | None = None
@@ -276,13 +276,13 @@ class StepRate:
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         return f"{self.task} makes {_bounds(self, 'steps')} a second"
 
 
 @dataclass(frozen=True, slots=True)
 class BusyShare:
-    """The share of the run's time that the tasks of this name keep their loop, together, 0 to 1."""
+    """The share of the run's time for which the tasks of this name together occupy their loop, 0 to 1."""
 
     task: str
     at_least: float | None = None
@@ -290,70 +290,70 @@ class BusyShare:
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
-        return f"{self.task} keeps the loop for {_bounds(self)} of the time"
+        """The expectation in words."""
+        return f"{self.task} occupies the loop for {_bounds(self)} of the time"
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitStack:
-    """An await stack of this task, in one answer at least, that passes these lines from the outside in."""
+    """An await stack of this task, in at least one snapshot, that contains these lines, outermost first."""
 
     task: str
     through: tuple[str, ...]
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         return f"{self.task} waits at {', '.join(_line(marker) for marker in self.through)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A task of this name whose parent is the other, in one answer at least."""
+    """A task of this name whose parent is the other, in at least one snapshot."""
 
     task: str
     parent: str
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         return f"{self.task} is a child of {self.parent}"
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitedBy:
-    """A living task of this name that the other waits for, in one answer at least."""
+    """A live task of this name that the other awaits, in at least one snapshot."""
 
     task: str
     by: str
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         return f"{self.task} is awaited by {self.by}"
 
 
 @dataclass(frozen=True, slots=True)
 class LeftAlone:
-    """A living task of this name that nobody waits for, whose parent has ended; in one answer at least."""
+    """A live task of this name that no task awaits and whose parent has ended, in at least one snapshot."""
 
     task: str
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
-        return f"{self.task} goes on after its parent has ended, and nobody waits for it"
+        """The expectation in words."""
+        return f"{self.task} continues after its parent has ended, and no task awaits it"
 
 
 @dataclass(frozen=True, slots=True)
 class Eager:
-    """A task of this name that took its first step while it was made (Python 3.12 and newer)."""
+    """A task of this name that ran its first step during its creation (Python 3.12 and newer)."""
 
     task: str
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         return f"{self.task} is eager"
 
 
@@ -362,9 +362,9 @@ class Eager:
 
 @dataclass(frozen=True, slots=True)
 class MemoryGrowth:
-    """Bytes a second by which the traced memory grows: of this line, or of all lines where it is None.
+    """Growth of traced memory in bytes per second: allocated at this line, or anywhere if it is None.
 
-    A sample that says this is watched with tracemalloc on, which makes it several times slower.
+    A sample with this expectation runs with tracemalloc on, which makes it several times slower.
     """
 
     line: str | None = None
@@ -373,8 +373,8 @@ class MemoryGrowth:
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
-        where = f"made at {_line(self.line)}" if self.line else "of the program"
+        """The expectation in words."""
+        where = f"allocated at {_line(self.line)}" if self.line else "of the program"
         return f"the memory {where} grows by {_bounds(self, 'bytes')} a second"
 
 
@@ -386,16 +386,16 @@ class FilesGrowing:
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         return f"the open files grow by {self.per_second:g} a second or more"
 
 
-# -- what the dashboard must say by itself --
+# -- what the dashboard must detect --
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A finding of this kind, about this task and this line where they are named."""
+    """A finding of this kind; if given, about this task and at this line."""
 
     kind: Problem
     task: str | None = None
@@ -403,33 +403,33 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         of = f" of {self.task}" if self.task else ""
         return f"the finding {self.kind}{of}{f' at {_line(self.line)}' if self.line else ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class NoFinding:
-    """No finding of this kind in the whole run; None is no finding at all."""
+    """No finding of this kind in the whole run; None means no finding at all."""
 
     kind: Problem | None = None
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         return f"no finding {self.kind}" if self.kind else "no finding at all"
 
 
 @dataclass(frozen=True, slots=True)
 class NotSeenYet:
-    """What should be seen, and cannot be told yet: an expectation, or words where there is none for it."""
+    """An expectation that looptop cannot check yet, or text if no type expresses it."""
 
     what: "Expectation | str"
     because: str
 
     @property
     def sentence(self) -> str:
-        """What is expected, for a person."""
+        """The expectation in words."""
         return self.what if isinstance(self.what, str) else self.what.sentence
 
 
@@ -460,7 +460,7 @@ Expectation = (
     | NoFinding
     | NotSeenYet
 )
-LINE_FIELDS = ("line", "site", "through")  # the fields above that name lines
+LINE_FIELDS = ("line", "site", "through")  # the fields above that refer to marked lines
 WORDS = {word.__name__: word for word in get_args(Expectation)}
 
 

@@ -62,7 +62,7 @@ def test_a_missed_expectation_is_status_1_and_says_what_was_seen(monkeypatch, ca
     out = capsys.readouterr().out
     assert out.splitlines()[0] == "MISSED   task_leak  0 met, 1 missed"
     words = " ".join(out.split())  # a line is folded where the terminal ends
-    assert "MISSED the tasks made at `starts` grow by 10 a second or more; seen instead: 0 to 0" in words
+    assert "MISSED the number of tasks created at `starts` grows by 10 a second or more; seen instead: 0 to 0" in words
     assert "; look at task_leak" in out.splitlines()[-1]
 
 

@@ -87,7 +87,10 @@ class Events:
         # Also tasks that no viewer knows. The hooks leave the name out beyond their own limit.
         named = [record for record in ended if record.failure is not None or record.name is not None]
         if len(named) > MOST_ENDS_A_TICK:
-            failed = [record for record in named if record.outcome == protocol.FAILED][-MOST_ENDS_A_TICK:]
+            failed = [record for record in named if record.outcome == protocol.FAILED]
+            # Those whose traceback was read go last, so that they are kept.
+            failed = sorted(failed, key=lambda record: record.failure is not None and record.failure.read)
+            failed = failed[-MOST_ENDS_A_TICK:]
             others = [record for record in named if record.outcome != protocol.FAILED]
             named = failed + others[: MOST_ENDS_A_TICK - len(failed)]
         if len(named) < len(ended):

@@ -128,8 +128,11 @@ def test_workers_are_killed_and_no_counter_falls(tmp_path: Path) -> None:
             'looptop_worker_up{worker="1"}',
         }
         assert scrapes > 5
-        created = [value for key, value in before.items() if key.startswith("asyncio_tasks_created_total")]
-        assert sum(created) > 100
+
+        def created() -> float:
+            return sum(value for key, value in scrape(url).items() if key.startswith("asyncio_tasks_created_total"))
+
+        wait_until(lambda: created() > 100, "tasks that were created")
 
 
 @pytest.mark.skipif(shutil.which("prometheus") is None, reason="Prometheus is not on this machine (Debian: prometheus)")

@@ -57,6 +57,7 @@ ALLOWED = {
         "monitor.store monitor.transport monitor.attach monitor.sources"
     ),
     "monitor.trace": "monitor.protocol monitor.store monitor.recording",
+    "monitor.flame": "monitor.errors monitor.protocol monitor.store monitor.recording",
     "monitor.fleet": "monitor.transport monitor.attach",
     "monitor.metrics": "monitor.errors monitor.store monitor.transport monitor.sources monitor.fleet",
     "monitor.tui.base": "monitor.formatting monitor.protocol monitor.store monitor.sources",
@@ -80,7 +81,7 @@ ALLOWED = {
     "monitor.plain": (
         "probes.base monitor.errors monitor.formatting monitor.terminal monitor.check monitor.guard "
         "monitor.protocol monitor.store monitor.transport monitor.findings monitor.attach monitor.recording "
-        "monitor.trace monitor.findings.rules monitor.samples"
+        "monitor.trace monitor.flame monitor.findings.rules monitor.samples"
     ),
     "monitor.tui.pages": (
         "monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base "
@@ -99,7 +100,7 @@ ALLOWED = {
     "monitor.cli": (
         "monitor.errors monitor.formatting monitor.terminal monitor.check monitor.guard monitor.parsing "
         "monitor.store monitor.transport monitor.findings monitor.attach monitor.sources monitor.recording "
-        "monitor.trace monitor.fleet monitor.metrics monitor.tui.base monitor.findings.rules monitor.samples "
+        "monitor.trace monitor.flame monitor.fleet monitor.metrics monitor.tui.base monitor.findings.rules monitor.samples "
         "monitor.plain monitor.tui"
     ),
     "monitor.__main__": "monitor.cli",
@@ -114,7 +115,7 @@ THIRD_PARTY = {
     "duckdb": "monitor.plain",
     "opentelemetry": "monitor.metrics",
     "prometheus_client": "monitor.metrics",
-    "msgspec": "monitor.attach monitor.findings monitor.plain monitor.protocol monitor.recording monitor.store monitor.transport",
+    "msgspec": "monitor.attach monitor.findings monitor.flame monitor.plain monitor.protocol monitor.recording monitor.store monitor.transport",
     "psutil": "monitor.attach monitor.recording monitor.transport monitor.tui.terminal",
     "rich": "monitor.plain monitor.tui.base monitor.tui.terminal monitor.tui.widgets",
     "textual": "monitor.tui",

@@ -13,6 +13,7 @@ from monitor.cli.catalogue import demo, samples
 from monitor.cli.checking import check
 from monitor.cli.config import config
 from monitor.cli.findings import findings
+from monitor.cli.flame import flame
 from monitor.cli.inspect import memory, profile, tasks, watch
 from monitor.cli.launching import run
 from monitor.cli.metrics import metrics
@@ -68,6 +69,7 @@ _COMMANDS = (
     profile,
     why,
     trace,
+    flame,
     record,
     compare,
     export,

@@ -16,8 +16,13 @@ from monitor.guard import say
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from monitor.flame.tree import Change
+    from monitor.recording.compare import Comparison
     from monitor.recording.reader import Recording
     from monitor.recording.record import Outcome
+
+FLAME_HZ = 100
+"""Samples per second of what loops run, in recordings."""
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2 only
@@ -48,6 +53,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since clic
 @click.option(
     "--after", type=Duration(), metavar="T", help="With --on: keep recording to the file for T afterwards (30s)."
 )
+@click.option("--flame", is_flag=True, help="Record samples for flame graphs, 100 a second.")
 @token_option
 def record(
     target: str,
@@ -58,6 +64,7 @@ def record(
     ring: float | None,
     on: tuple[str, ...],
     after: float | None,
+    flame: bool,
     token_file: str | None,
 ) -> int:
     """Record a program, to replay, compare or export it.
@@ -76,6 +83,7 @@ def record(
         slow=slow,
         ring=ring,
         on=on,
+        flame=FLAME_HZ if flame else 0,
         **{name: value for name, value in what.items() if value is not None},
     )
     check(wanted, named=output is not None)
@@ -141,8 +149,11 @@ def compare(a: str, b: str, conditions: tuple[str, ...], skip: float, as_json: b
     parsed = [condition(text) for text in conditions]
     found = compare_figures(figures(a, skip), figures(b, skip))
     failed, unknown = failing(parsed, found)
+    frames = _frames(found)
     print_object(
-        as_json, lambda: plain.comparison_object(found, failed), lambda *how: plain.comparison_lines(found, *how)
+        as_json,
+        lambda: plain.comparison_object(found, failed, frames),
+        lambda width, colour: plain.comparison_lines(found, width, colour, frames),
     )
     for one in unknown:
         say(f"--fail-if {one.text}: {one.figure.key} is not known in both")
@@ -150,6 +161,17 @@ def compare(a: str, b: str, conditions: tuple[str, ...], skip: float, as_json: b
         line = next(line for line in found.lines if line.figure is one.figure)
         say(f"failed: {one.text} ({one.figure.text(line.a)} → {one.figure.text(line.b)})")
     return 1 if failed or unknown else 0
+
+
+def _frames(found: Comparison) -> list[Change]:
+    """Functions by how much more of the time they ran on the loop in B, if both recordings have samples."""
+    from monitor.flame.load import from_recording, has_samples
+    from monitor.flame.tree import changes
+
+    if not (has_samples(found.a.path) and has_samples(found.b.path)):
+        return []
+    before, after = (from_recording(one.path, begin=round(one.start * 1e6)) for one in (found.a, found.b))
+    return changes(before.stacks, after.stacks, (found.a.duration, found.b.duration))
 
 
 @click.command()

@@ -12,15 +12,19 @@ from monitor.plain.objects import rounded
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from monitor.flame.tree import Change
     from monitor.plain.objects import Object
     from monitor.recording.compare import Blocking, Comparison, Condition, Line, Site
     from monitor.recording.figures import Figures, Place, Slow
+
+LEAST_FRAME = 0.01
+"""Share of the time that a function has at least to be printed."""
 
 MOST = 15
 """Sites and lines that are printed; JSON contains all."""
 
 
-def comparison_object(found: Comparison, failed: Sequence[Condition]) -> Object:
+def comparison_object(found: Comparison, failed: Sequence[Condition], frames: Sequence[Change] = ()) -> Object:
     """The object that `looptop compare --json` prints."""
     return {
         "a": _recording_object(found.a),
@@ -28,6 +32,14 @@ def comparison_object(found: Comparison, failed: Sequence[Condition]) -> Object:
         "figures": [_line_object(line) for line in found.lines],
         "busy_by_site": [_site_object(site) for site in found.sites],
         "slow_by_line": [_blocking_object(line) for line in found.blocking],
+        "frames": [
+            {
+                "site": {"file": one.site.file, "line": one.site.line, "function": one.site.function},
+                "own": {"a": _exact(one.own[0]), "b": _exact(one.own[1])},
+                "total": {"a": _exact(one.total[0]), "b": _exact(one.total[1])},
+            }
+            for one in frames
+        ],
         "failed": [condition.text for condition in failed],
     }
 
@@ -86,7 +98,7 @@ def _blocking_object(line: Blocking) -> Object:
     }
 
 
-def comparison_lines(found: Comparison, width: int, colour: bool) -> list[str]:
+def comparison_lines(found: Comparison, width: int, colour: bool, frames: Sequence[Change] = ()) -> list[str]:
     """The lines that `looptop compare` prints, regressions first."""
     from monitor.plain.tables import Heading, table  # imports Rich, which JSON does not need
 
@@ -123,6 +135,17 @@ def comparison_lines(found: Comparison, width: int, colour: bool) -> list[str]:
             Heading("B", lambda row: f"{fmt.rate(row.born[1])}/s", right=True),
         ]
         lines += ["", *table(sites[:MOST], site_headings, width, colour), *_more(sites)]
+    grown = [one for one in frames if max(*one.own, *one.total) >= LEAST_FRAME]
+    if grown:
+        frame_headings: list[Heading[Change]] = [
+            Heading("", lambda row: _mark(*row.own, 0.01)),
+            Heading("On the loop, by function", lambda row: f"{row.site.function} {fmt.place(row.site.file, None)}"),
+            Heading("Itself A", lambda row: fmt.percent(row.own[0]), right=True),
+            Heading("B", lambda row: fmt.percent(row.own[1]), right=True),
+            Heading("In all A", lambda row: fmt.percent(row.total[0]), right=True),
+            Heading("B", lambda row: fmt.percent(row.total[1]), right=True),
+        ]
+        lines += ["", *table(grown[:MOST], frame_headings, width, colour), *_more(grown)]
     return lines
 
 

@@ -18,6 +18,7 @@ from monitor.protocol.rows import (
     LoopRow,
     LoopStaticRow,
     Microseconds,
+    OnLoopRow,
     QueueRow,
     Row,
     SemaphoreRow,
@@ -28,6 +29,7 @@ from monitor.protocol.rows import (
     TaskStaticRow,
     Text,
     TimersRow,
+    WaitingRow,
     WaitRow,
 )
 from probes.base.protocol import PROTOCOL
@@ -199,6 +201,18 @@ class SyncScan(msgspec.Struct, frozen=True, kw_only=True):
     gil: list[GilRow] = []
 
 
+class Flame(msgspec.Struct, frozen=True, kw_only=True):
+    """Samples for flame graphs since the tick before that had some."""
+
+    samples: Int = 0
+    idle: Microseconds = 0
+    on_loop: list[OnLoopRow] = []
+    waiting: list[WaitingRow] = []
+    late: Int = 0
+    lost: Int = 0
+    why_not: Text = ""
+
+
 class Tick(Frame, frozen=True, kw_only=True, tag="tick"):
     """What changed, by one clock."""
 
@@ -214,6 +228,7 @@ class Tick(Frame, frozen=True, kw_only=True, tag="tick"):
     probe: Probe | None = None
     memory: MemoryTick | None = None
     signs: SyncScan | None = None
+    flame: Flame | None = None
     left: Int = 0
 
 

@@ -250,3 +250,26 @@ class CallRow(Row, frozen=True):
     size_diff: Int | None
     outcome: Text
     rows: list[CallMemoryRow]
+
+
+FlameStack = Annotated[list[Int], msgspec.Meta(max_length=250)]
+"""Numbers of sites, outermost first. A probe sends at most 191."""
+
+
+class OnLoopRow(Row, frozen=True):
+    """What a loop ran since the row before: `task` 0 stands for callbacks, `group` is a string."""
+
+    task: Int
+    group: Int
+    stack: FlameStack
+    time: Microseconds
+    samples: Int
+
+
+class WaitingRow(Row, frozen=True):
+    """Where tasks of a group waited: the time of all of them together, and how many wait there now."""
+
+    group: Int
+    stack: FlameStack
+    time: Microseconds
+    tasks: Int

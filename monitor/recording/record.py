@@ -40,6 +40,7 @@ class Wanted:
     slow: float | None = None  # seconds
     ring: float | None = None  # seconds
     on: Sequence[str] = ()
+    flame: int = 0  # samples per second for flame graphs
     afterwards: float = AFTERWARDS  # seconds of what follows that belong to a file that --on finishes
 
 
@@ -201,6 +202,8 @@ def _listen(
     slow = min((s for s in (wanted.slow, triggers.slow if triggers else None) if s is not None), default=None)
     if slow is not None:
         watch["slow"] = max(round(slow * 1e6), 10_000)
+    if wanted.flame:
+        watch |= {"flame": wanted.flame, "flame_wait": True}
     connection.send(watch)
     whole = False
     while recorder.running:

@@ -10,6 +10,7 @@ from monitor.protocol import frames
 from monitor.protocol.rows import SECOND, WaitRow
 from monitor.store import convert
 from monitor.store.ends import Ends
+from monitor.store.flame import FlameSamples
 from monitor.store.memory import Memory
 from monitor.store.model import Loop, NeverAwaited, Notice, Probe, Process, Session, SiteStats, TaskDetail, Unhandled
 from monitor.store.series import Series
@@ -54,6 +55,7 @@ class State:
         self.process = Process()
         self.probe = Probe()
         self.memory = Memory()
+        self.flame = FlameSamples()
         self.left = 0
         self.missed_events = 0
         self.last_event: int | None = None  # number of the newest event
@@ -141,6 +143,7 @@ class State:
             "process": replace(self.process),
             "probe": replace(self.probe),
             "memory": self.memory.frozen(),
+            "flame": self.flame.frozen(),
         }
         vars(twin).update(copied)
 

@@ -158,6 +158,8 @@ class Store(State):
             self.add_detail(tick.detail)
         if tick.signs is not None:
             self.add_scan(self.now_us, tick.signs)
+        if tick.flame is not None:
+            self.flame.apply(tick.flame, self.now, self.tables)
         if tick.memory is not None:
             self.memory.apply_tick(tick.memory)
         if tick.process is not None:

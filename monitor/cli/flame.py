@@ -1,0 +1,130 @@
+"""`looptop flame`: where the time of the loop goes below a step, and where tasks wait."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor.cli.output import json_option, print_object
+from monitor.cli.target import connect, recording_of, token_option
+from monitor.errors import LooptopError, UsageError
+from monitor.guard import say
+
+if TYPE_CHECKING:
+    from monitor.flame.load import Profile
+
+BINARY = ("pprof",)
+
+
+@click.command()
+@click.argument("targets", metavar="TARGET", nargs=-1, required=True)
+@click.option("--duration", type=click.FloatRange(0.1, 86_400), default=10.0, metavar="S", help="How long (10).")
+@click.option("--hz", type=click.IntRange(10, 1000), default=100, metavar="N", help="Samples per second (100).")
+@click.option("--wait", is_flag=True, help="Where tasks wait, weighted by time, rather than what the loop runs.")
+@click.option("--group", default="", metavar="G", help="Only tasks of this group: the name of a coroutine.")
+@click.option("--diff", is_flag=True, help="Compare two recordings, or two files written with --json: A B.")
+@click.option("-o", "--output", metavar="FILE", help="Write to a file; - is stdout.")
+@click.option(
+    "--to",
+    "kind",
+    type=click.Choice(["speedscope", "collapsed", "pprof", "html"]),
+    help="Write a format of another tool, or a page for a browser.",
+)
+@json_option
+@token_option
+def flame(
+    targets: tuple[str, ...],
+    duration: float,
+    hz: int,
+    wait: bool,
+    group: str,
+    diff: bool,
+    output: str | None,
+    kind: str | None,
+    as_json: bool,
+    token_file: str | None,
+) -> int:
+    """Print a flame graph that knows tasks: what the loop runs, or where tasks wait.
+
+    TARGET is a program, or a recording made with record --flame.
+    """
+    if as_json and kind is not None:
+        raise UsageError("--json and --to are two formats", "leave one of them out")
+    if diff:
+        return _print_difference(targets, group, output, kind, as_json, wait=wait)
+    if len(targets) != 1:
+        raise UsageError("only --diff takes two", "looptop flame TARGET")
+    profile = _profile(targets[0], duration, hz, token_file, wait=wait)
+    from monitor.plain import flame as plain
+
+    profile.stacks = plain.only(profile.stacks, group)
+    if group and not len(profile.stacks):
+        raise UsageError(f"no samples of {group}", "its name is that of a coroutine, see the tree without --group")
+    for note in profile.notes:
+        say(note)
+    title = f"{targets[0]}: {plain.TITLES.get(profile.kind, 'slow callbacks')}"
+    if kind is not None:
+        return _write(plain.converted(profile, kind, title), kind, output)
+    if output not in (None, "-"):
+        from monitor.plain.objects import dump
+
+        text = dump(plain.profile_object(profile)) if as_json else "\n".join(plain.profile_lines(profile, 200))
+        return _write(f"{text}\n".encode("utf-8", "replace"), "json" if as_json else "text", output)
+    print_object(as_json, lambda: plain.profile_object(profile), lambda *how: plain.profile_lines(profile, *how))
+    return 0
+
+
+def _profile(target: str, duration: float, hz: int, token_file: str | None, *, wait: bool) -> Profile:
+    path = recording_of(target)
+    if path is not None:
+        from monitor.flame.load import from_recording
+
+        return from_recording(path, wait=wait)
+    from monitor.attach.injection import Way
+    from monitor.plain import flame as plain
+
+    return plain.measure(connect(target, token_file, Way(tell=say).enter), duration, hz, wait=wait)
+
+
+def _print_difference(
+    targets: tuple[str, ...], group: str, output: str | None, kind: str | None, as_json: bool, *, wait: bool
+) -> int:
+    from monitor.flame.load import from_file
+    from monitor.plain import flame as plain
+
+    if len(targets) != 2:
+        raise UsageError("--diff compares two files", "looptop flame --diff A B")
+    if kind not in (None, "html"):
+        raise UsageError(f"--diff cannot be written as {kind}", "--to html, or --json")
+    before, after = (from_file(Path(target), wait=wait) for target in targets)
+    if before.kind != after.kind:
+        raise UsageError(f"{targets[0]} is {before.kind}, {targets[1]} is {after.kind}", "compare two of one kind")
+    for profile in (before, after):
+        profile.stacks = plain.only(profile.stacks, group)
+    if kind == "html":
+        return _write(plain.difference_page(before, after, f"{targets[0]} → {targets[1]}"), kind, output)
+    print_object(
+        as_json,
+        lambda: plain.difference_object(before, after),
+        lambda *how: plain.difference_lines(before, after, *how),
+    )
+    return 0
+
+
+def _write(data: bytes, kind: str, output: str | None) -> int:
+    if output in (None, "-"):
+        if kind in BINARY and sys.stdout.isatty():
+            raise UsageError(f"{kind} is not text", "write it to a file: -o FILE")
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return 0
+    path = Path(str(output))
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise LooptopError(f"{path} cannot be written", error.strerror or str(error)) from None
+    say(f"{path}: {len(data):,} bytes")
+    return 0

@@ -1,0 +1,151 @@
+"""Profiles from files: a recording with samples, or what `looptop flame --json` printed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from monitor.errors import UsageError
+from monitor.protocol.frames import Event, Sites, Static, Strings, Tick
+from monitor.protocol.rows import SECOND
+from monitor.recording.file_format import Damaged
+from monitor.recording.reader import Recording
+from monitor.store.flame import CALLBACKS, FlameSamples, Stacks
+from monitor.store.model import Site
+from monitor.store.tables import Tables
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from monitor.protocol.frames import Frame
+
+ON_LOOP, WAITING, SLOW = "on_loop", "waiting", "slow_callbacks"
+
+
+@dataclass(slots=True)
+class Profile:
+    """Stacks of one kind. `samples` is None where none were taken one by one."""
+
+    kind: str
+    stacks: Stacks
+    samples: int | None = None
+    idle: float | None = None  # seconds in which loops ran no callback
+    lost: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+class Collector:
+    """Takes frames in and keeps what flame graphs are made of; cheaper than a store."""
+
+    def __init__(self) -> None:
+        self.samples = FlameSamples()
+        self.slow = Stacks()
+        self.tables = Tables()
+
+    def apply(self, frame: Frame) -> None:
+        """Takes one frame in."""
+        match frame:
+            case Static():
+                self.tables.add(frame.strings, frame.sites)
+            case Tick(flame=flame) if flame is not None:
+                self.samples.apply(flame, frame.at * SECOND, self.tables)
+            case Event(kind="slow_callback") if frame.stack:
+                group = frame.callback if frame.task else CALLBACKS
+                self.slow.add(group, self.tables.stack(frame.stack), frame.duration * SECOND)
+            case _:
+                pass
+
+    def profile(self, *, wait: bool) -> Profile:
+        """What was collected; stacks of slow callbacks if what loops ran could not be sampled."""
+        samples = self.samples
+        if wait:
+            return Profile(WAITING, samples.waiting, lost=samples.lost)
+        if samples.why_not and not len(samples.on_loop):
+            note = f"{samples.why_not}: these are the stacks of slow callbacks only"
+            return Profile(SLOW, self.slow, notes=[note])
+        return Profile(ON_LOOP, samples.on_loop, samples.samples, samples.idle, samples.lost)
+
+
+def from_recording(path: Path, *, wait: bool = False, begin: int = 0, end: int | None = None) -> Profile:
+    """The samples of a recording, between two times in Unix microseconds. Raises UsageError if it has none."""
+    found = Collector()
+    with Recording(path) as recording:
+        number = 0
+        while number < recording.blocks:
+            try:
+                keyframe, decoded = recording.keyframe(number), recording.decoded(number)
+            except Damaged:
+                recording.leave_out(number)
+                continue
+            found.tables = Tables()
+            found.tables.add(Strings(0, keyframe.strings), Sites(0, keyframe.sites))
+            for frame in decoded.frames:
+                if not isinstance(frame, Tick | Event) or (frame.at >= begin and (end is None or frame.at <= end)):
+                    found.apply(frame)
+            number += 1
+        problems = list(recording.problems)
+    profile = found.profile(wait=wait)
+    if not len(profile.stacks) and not wait and len(found.slow):
+        profile = Profile(SLOW, found.slow, notes=["no samples were recorded: these are the stacks of slow callbacks"])
+    if not len(profile.stacks):
+        raise UsageError(f"{path} has no samples for a flame graph", "record with --flame")
+    profile.notes += problems
+    return profile
+
+
+def has_samples(path: Path) -> bool:
+    """Whether a recording was made with samples of what loops run: by its first blocks, without reading the rest."""
+    with Recording(path) as recording:
+        for number in range(min(recording.blocks, 3)):
+            try:
+                frames = recording.decoded(number).frames
+            except Damaged:
+                continue
+            if any(isinstance(frame, Tick) and frame.flame is not None and frame.flame.on_loop for frame in frames):
+                return True
+    return False
+
+
+class _Frame(msgspec.Struct):
+    file: str
+    line: int
+    function: str
+
+
+class _Stack(msgspec.Struct):
+    group: str
+    frames: list[_Frame]
+    seconds: float
+
+
+class _Saved(msgspec.Struct):
+    kind: str
+    stacks: list[_Stack]
+    samples: int | None = None
+    idle: float | None = None
+
+
+def from_file(path: Path, *, wait: bool = False) -> Profile:
+    """The profile of a recording, or of a file that `looptop flame --json` wrote. Raises UsageError."""
+    if not path.is_dir():
+        try:
+            with path.open("rb") as file:
+                is_object = file.read(1) == b"{"
+                data = file.read() if is_object else b""
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read", error.strerror or str(error)) from None
+        if is_object:
+            try:
+                saved = msgspec.json.decode(b"{" + data, type=_Saved)
+            except msgspec.DecodeError as error:
+                raise UsageError(
+                    f"{path} is not a profile: {error}", "use the output of looptop flame --json"
+                ) from None
+            rows = (
+                (row.group, tuple(Site(one.file, one.line, one.function) for one in row.frames), row.seconds)
+                for row in saved.stacks
+            )
+            return Profile(saved.kind, Stacks.of(rows), saved.samples, saved.idle)
+    return from_recording(path, wait=wait)

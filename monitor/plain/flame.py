@@ -1,0 +1,151 @@
+"""`looptop flame`: samples of a program for a while, as text, JSON, or what other tools read."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from monitor import formatting as fmt
+from monitor.flame import formats, page, tree
+from monitor.flame.load import ON_LOOP, WAITING, Collector, Profile
+from monitor.plain.objects import rounded
+from monitor.store.flame import Stacks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.flame.tree import Node
+    from monitor.plain.objects import Object
+    from monitor.transport.connection import Connection
+
+RATE = 4
+LEAST_SHARE = 0.01
+"""Of all time: what has less is left out of the text."""
+MOST_LINES = 60
+TITLES = {ON_LOOP: "on the loop", WAITING: "waiting"}
+
+
+def measure(connection: Connection, duration: float, hz: int, *, wait: bool) -> Profile:
+    """Samples a program for so many seconds and closes the connection. Ctrl-C ends it early."""
+    found = Collector()
+    with closing(connection):
+        watch = {"flame_wait": True} if wait else {"flame": hz}
+        connection.send({"type": "watch", "rate": RATE, "rows": False, "events": not wait, **watch})
+        until = time.monotonic() + duration + 1 / RATE  # the last tick comes when the time is over
+        try:
+            while (left := until - time.monotonic()) > 0:
+                for frame in connection.receive(min(left, 0.25)):
+                    found.apply(frame)
+        except KeyboardInterrupt:
+            pass
+    return found.profile(wait=wait)
+
+
+def only(stacks: Stacks, group: str) -> Stacks:
+    """The stacks of one group."""
+    return Stacks.of(row for row in stacks if tree.is_group(row[0], group)) if group else stacks
+
+
+def profile_object(profile: Profile) -> Object:
+    """What `looptop flame --json` prints."""
+    ordered = sorted(profile.stacks, key=lambda row: -row[2])
+    return {
+        "kind": profile.kind,
+        "samples": profile.samples,
+        "seconds": rounded(profile.stacks.seconds),
+        "idle": None if profile.idle is None else rounded(profile.idle),
+        "stacks": [
+            {
+                "group": group,
+                "frames": [{"file": site.file, "line": site.line, "function": site.function} for site in stack],
+                "seconds": rounded(seconds),
+            }
+            for group, stack, seconds in ordered
+        ],
+    }
+
+
+def difference_object(before: Profile, after: Profile) -> Object:
+    """What `looptop flame --diff A B --json` prints: functions by how much their own share of the time grew."""
+    return {
+        "kind": after.kind,
+        "before": {"seconds": rounded(before.stacks.seconds), "samples": before.samples},
+        "after": {"seconds": rounded(after.stacks.seconds), "samples": after.samples},
+        "functions": [
+            {
+                "site": {"file": change.site.file, "line": change.site.line, "function": change.site.function},
+                "own": {"before": rounded(change.own[0]), "after": rounded(change.own[1])},
+                "total": {"before": rounded(change.total[0]), "after": rounded(change.total[1])},
+            }
+            for change in tree.changes(before.stacks, after.stacks)
+        ],
+    }
+
+
+def converted(profile: Profile, kind: str, title: str) -> bytes:
+    """The profile in the format of another tool."""
+    if kind == "collapsed":
+        return formats.collapsed(profile.stacks).encode("utf-8", "replace")
+    if kind == "speedscope":
+        return formats.speedscope(profile.stacks, title).encode("utf-8", "replace")
+    if kind == "pprof":
+        return formats.pprof(profile.stacks, "wall" if profile.kind == ON_LOOP else "waiting")
+    return page.page(tree.build(profile.stacks), title).encode("utf-8", "replace")
+
+
+def difference_page(before: Profile, after: Profile, title: str) -> bytes:
+    """An HTML page that shows what grew and what shrank."""
+    root = tree.difference(before.stacks, after.stacks)
+    return page.page(root, title, is_difference=True).encode("utf-8", "replace")
+
+
+def profile_lines(profile: Profile, width: int, colour: bool = False) -> list[str]:  # noqa: ARG001 - plain everywhere
+    """The profile as a text tree."""
+    root = tree.build(profile.stacks)
+    kind = TITLES.get(profile.kind, "in slow callbacks")
+    head = f"{fmt.duration(root.seconds)} {kind}"
+    if profile.samples is not None:
+        head += f", {profile.samples:,} samples"
+    if profile.idle is not None:
+        head += f", idle {fmt.duration(profile.idle)}"
+    lines = [head, *_tree_lines(root, width, compared=False)]
+    return lines if root.seconds else [head, "no stacks: no task was found at work or waiting"]
+
+
+def difference_lines(before: Profile, after: Profile, width: int, colour: bool = False) -> list[str]:  # noqa: ARG001
+    """Both profiles as one text tree, and the functions that grew most."""
+    root = tree.difference(before.stacks, after.stacks)
+    grown = [one for one in tree.changes(before.stacks, after.stacks) if abs(one.own[1] - one.own[0]) >= LEAST_SHARE]
+    lines = ["change of the share of each function itself:"]
+    lines += [
+        fmt.clean(f"  {_signed(one.own[1] - one.own[0])}  {one.site.function}  {_place(one.site.file, one.site.line)}")
+        for one in grown[:15]
+    ]
+    lines = lines if grown else ["no function changed by more than a hundredth of the time"]
+    return [line[:width] for line in [*lines, "", *_tree_lines(root, width, compared=True)]]
+
+
+def _tree_lines(root: Node, width: int, *, compared: bool) -> Iterator[str]:
+    least = max(root.seconds, root.before) * LEAST_SHARE
+    shown = 0
+    for depth, node in root.walk(-1):
+        if depth < 0 or max(node.seconds, node.before) < least or not node.name:
+            continue
+        shown += 1
+        if shown > MOST_LINES:
+            yield f"… ({MOST_LINES} lines are shown; --to html has all)"
+            return
+        share = node.seconds / root.seconds if root.seconds else 0.0
+        change = f" {_signed((node.seconds - node.before) / root.seconds)}" if compared and root.seconds else ""
+        name = node.name if node.site is None else f"{node.name}  {_place(node.site.file, node.line)}"
+        text = f"{100 * share:5.1f} %{change} {'  ' * min(depth, 30)}{name}"
+        yield fmt.clean(text)[:width]
+
+
+def _place(file: str, line: int) -> str:
+    return f"{file.rpartition('/')[2]}:{line}" if file else ""
+
+
+def _signed(share: float) -> str:
+    return f"{100 * share:+6.1f}".replace("-", "−")

@@ -1,0 +1,192 @@
+"""Flame graphs of a real program: live, from a recording, compared, and as a page in a real browser."""
+
+import gzip
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from waiting import wait_until
+from watched import Program, wait_for_socket
+
+PROGRAM = """
+    import asyncio, json, os, pathlib, sys, time
+
+    def burn(seconds):
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            pass
+
+    def parse(times):
+        burn(0.001 * times)
+
+    def render(times):
+        burn(0.001 * times)
+
+    spent = {"parse": 0.0, "render": 0.0}
+
+    async def handle():
+        told = time.perf_counter()
+        while True:
+            began = time.perf_counter()
+            parse(int(sys.argv[1]))
+            between = time.perf_counter()
+            render(int(sys.argv[2]))
+            ended = time.perf_counter()
+            spent["parse"] += between - began
+            spent["render"] += ended - between
+            if ended > told + 0.1:
+                told = ended
+                pathlib.Path("spent.new").write_text(json.dumps(spent))
+                os.replace("spent.new", "spent.json")
+            await asyncio.sleep(0.001)
+
+    async def reader():
+        await asyncio.Event().wait()
+
+    async def main():
+        task = asyncio.create_task(handle(), name="[/b]<script>")
+        readers = [asyncio.create_task(reader()) for _ in range(5)]
+        print("ready", flush=True)
+        await task
+
+    asyncio.run(main())
+"""
+
+
+def looptop(*args, status=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "monitor", *map(str, args)],
+        capture_output=True,
+        timeout=90,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == status, done.stderr.decode()
+    return done.stdout
+
+
+class Spent:
+    """What the program itself measures: on a busy machine the times are not what it planted."""
+
+    def __init__(self, folder):
+        self.path = folder / "spent.json"
+        self.before = wait_until(self.read, "the program's own figures")
+
+    def read(self):
+        try:
+            return json.loads(self.path.read_text())
+        except FileNotFoundError:
+            return None
+
+    def share(self, function):
+        """Of the time since this was made."""
+        spent = {name: seconds - self.before[name] for name, seconds in self.read().items()}
+        return spent[function] / sum(spent.values())
+
+
+def share(profile, function):
+    inside = sum(s["seconds"] for s in profile["stacks"] if any(f["function"] == function for f in s["frames"]))
+    return inside / profile["seconds"]
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """Two recordings of the same program, in the second of which `render` takes more: (folder, before, after)."""
+    folder = tmp_path_factory.mktemp("flames")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("LOOPTOP_DIR", str(folder / "run"))
+    for name, times in (("before", ("3", "1")), ("after", ("1", "3"))):
+        with Program(PROGRAM, *times, folder=folder) as program:
+            program.expect("ready")
+            wait_for_socket(program.socket_path, program.process).close()
+            target = f"unix:{program.socket_path}"
+            looptop("record", target, "--flame", "--duration", "3", "-o", folder / f"{name}.looptop")
+            if name == "after":
+                spent = Spent(folder)
+                live = json.loads(looptop("flame", target, "--duration", "3", "--json"))
+                assert live["kind"] == "on_loop"
+                assert live["samples"] > 50
+                assert share(live, "render") == pytest.approx(spent.share("render"), abs=0.1)
+                assert {stack["group"] for stack in live["stacks"]} <= {"handle", "(callbacks)", "main"}
+                text = looptop("flame", target, "--duration", "1", "--wait", "--group", "reader").decode()
+                assert re.search(r"100.0 % reader\n.*reader  program.py:\d+\n.*Event.wait  locks.py", text), text
+    patch.undo()
+    return folder, folder / "before.looptop", folder / "after.looptop"
+
+
+def test_a_recording_has_samples(recordings):
+    _, before, after = recordings
+    profile = json.loads(looptop("flame", before, "--json"))
+    assert share(profile, "parse") > 0.5
+    stack = max(profile["stacks"], key=lambda stack: stack["seconds"])
+    assert [frame["function"] for frame in stack["frames"]][:2] == ["handle", "parse"]
+    assert 1.0 < profile["seconds"] + profile["idle"] < 5.0
+    waiting = json.loads(looptop("flame", after, "--wait", "--json"))
+    assert waiting["kind"] == "waiting"
+    assert waiting["samples"] is None
+    assert share(waiting, "Event.wait") > 0.6
+
+
+def test_formats_of_other_tools(recordings):
+    folder, before, _ = recordings
+    lines = looptop("flame", before, "--to", "collapsed").decode().splitlines()
+    assert any(re.fullmatch(r"handle;handle \(.*program.py:\d+\);parse .*burn .* \d+", line) for line in lines)
+    scope = json.loads(looptop("flame", before, "--to", "speedscope"))
+    profile = scope["profiles"][0]
+    assert sum(profile["weights"]) == pytest.approx(profile["endValue"])
+    assert max(max(sample) for sample in profile["samples"]) < len(scope["shared"]["frames"])
+    looptop("flame", before, "--to", "pprof", "-o", folder / "p.pb.gz")
+    raw = gzip.decompress((folder / "p.pb.gz").read_bytes())
+    assert b"nanoseconds" in raw and b"handle" in raw
+    if shutil.which("go") is not None:
+        shown = subprocess.run(
+            ["go", "tool", "pprof", "-top", folder / "p.pb.gz"], capture_output=True, text=True, timeout=60
+        )
+        assert "burn" in shown.stdout, shown.stderr
+
+
+def test_a_difference_names_what_grew(recordings):
+    folder, before, after = recordings
+    (folder / "before.json").write_bytes(looptop("flame", before, "--json"))
+    found = json.loads(looptop("flame", "--diff", folder / "before.json", after, "--json"))
+    total = {f["site"]["function"]: f["total"] for f in found["functions"]}
+    assert total["render"]["after"] - total["render"]["before"] > 0.3
+    assert total["parse"]["after"] - total["parse"]["before"] < -0.3
+    text = looptop("flame", "--diff", before, after).decode()
+    assert re.search(r"\+\s*\d\d\.\d .*render", text), text
+    assert re.search(r"−\d\d\.\d .*parse", text), text
+    compared = looptop("compare", before, after).decode()
+    assert re.search(r"render", compared), compared
+
+
+def test_the_page_works_in_a_browser(recordings):
+    folder, before, after = recordings
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on this machine: the page was not opened")
+    looptop("flame", "--diff", before, after, "--to", "html", "-o", folder / "diff.html")
+    looptop("flame", before, "--to", "html", "-o", folder / "page.html")
+    page = (folder / "page.html").read_text()
+    assert "http" not in page.replace("http-equiv", "")
+    clicked = page.replace(
+        "draw();\n</script>",
+        "draw();\n"
+        "const pick = name => [...document.querySelectorAll('.frame')].find(b => b.textContent === name);\n"
+        "const before = pick('parse').offsetWidth; pick('parse').click();\n"
+        "const after = pick('parse').offsetWidth;\n"
+        "search.value = 'render'; draw(); const hits = found.textContent;\n"
+        "document.title = `${before < after} ${pick('parse') !== undefined} ${hits}`;\n</script>",
+    )
+    assert clicked != page
+    (folder / "clicked.html").write_text(clicked)
+    for name, expected in (("clicked.html", "<title>true true 0 frames</title>"), ("diff.html", "+ render")):
+        done = subprocess.run(
+            [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", f"file://{folder}/{name}"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert expected in done.stdout, done.stdout[-2000:] + done.stderr[-500:]

@@ -199,7 +199,7 @@ def test_ps(run, runtime_dir):
         ours = next(program for program in programs if program["pid"] == child.pid)
         assert list(ours) == [
             "pid", "parent", "owner", "command", "started", "python", "asyncio", "loop", "ports", "name", "how",
-            "reason", "todo", "depth", "cpu", "rss",
+            "reason", "todo", "depth", "cpu", "rss", "armed",
         ]  # fmt: skip
         assert (ours["name"], ours["how"], ours["reason"]) == ("api", "probe", None)
         status, out, err = run()

@@ -1,7 +1,7 @@
-"""A socket that is accepted in `__aenter__`: the body of the `async with` begins when somebody has called.
+"""A socket that is accepted in `__aenter__`: the body of the `async with` begins when a client has connected.
 
 What you see: `host` waits for a socket in `__aenter__`, at the line that accepts, and then inside the body, at
-the line that receives; the await stack tells the two apart.
+the line that receives; the await stack shows the difference.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Scheduling onto another thread's loop, the right way: `run_coroutine_threadsafe` wakes it.
 
-What you see: `order-*` tasks that are done as soon as they are made.
+What you see: `order-*` tasks that are done as soon as they are created.
 
 This is the fix for `across_threads_unsafe`.
 """

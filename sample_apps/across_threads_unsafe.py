@@ -1,11 +1,11 @@
 """Scheduling onto another thread's loop without waking it: `create_task` and `call_soon` are not thread-safe.
 
-What happens: `order-*` tasks are ready but not run, because the loop that should run them sleeps in `select` and
-nobody wakes it: not until its own clock ticks, up to half a second later, does it notice them. On a busy loop
-that goes unseen, and once in a while it corrupts a queue.
+What happens: `order-*` tasks are ready but do not run, because their loop sleeps in `select` and is not woken:
+it notices them when its own timer fires, up to half a second later. On a busy loop
+that goes unnoticed, and occasionally it corrupts a queue.
 
-What you see: tasks that need no time at all are 1 to 25 ms old when they end. They are not as old as unwatched,
-since the probe wakes the loop 40 times a second to measure its lag.
+What you see: tasks that need no time at all are 1 to 25 ms old when they end. They are younger than unwatched,
+because the probe wakes the loop 40 times a second to measure its lag.
 
 The fix: `run_coroutine_threadsafe` and `call_soon_threadsafe`, which wake it (`across_threads`).
 """
@@ -39,7 +39,7 @@ async def order(number: int) -> None:
 
 
 def phone(loop: asyncio.AbstractEventLoop, stopped: threading.Event) -> None:
-    """Take orders, in a thread of its own, and pass them on."""
+    """Take orders in another thread and pass them on."""
     for number in range(1_000_000):
         if stopped.wait(0.33):
             return
@@ -47,7 +47,7 @@ def phone(loop: asyncio.AbstractEventLoop, stopped: threading.Event) -> None:
 
 
 async def main(_: Options) -> None:
-    """Look up twice a second; the loop sleeps in between."""
+    """Wake twice a second; the loop sleeps in between."""
     stopped = threading.Event()
     threading.Thread(target=phone, args=(asyncio.get_running_loop(), stopped), name="phone", daemon=True).start()
     try:

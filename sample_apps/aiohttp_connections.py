@@ -1,9 +1,9 @@
-"""A hundred connections at once: an aiohttp client without a limit, and a server that takes half a second for a page.
+"""A hundred connections at once: an aiohttp client without a limit, and a server that takes half a second per page.
 
 What you see: a hundred `fetch-*` tasks that wait together for half a second and end together; as many
 handlers of the server that sleep in the meantime; and a loop that is hardly used. Waiting costs a loop
-nothing. (Is it your server? Others may not like it; a limit is then what you want, see `aiohttp_limit` for
-what it looks like.)
+nothing. (Only do this to your own server; for others set a limit, see `aiohttp_limit` for what it looks
+like.)
 """
 
 from __future__ import annotations

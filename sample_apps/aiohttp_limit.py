@@ -1,11 +1,11 @@
-"""A connection limit that is reached: the fetches of `aiohttp_connections`, and ten connections for the hundred.
+"""A connection limit that is reached: the fetches of `aiohttp_connections`, with ten connections for the hundred.
 
 What you see: a hundred `fetch-*` tasks again, of which ten wait for the server and ninety wait on a future of
-the connection pool; their ages tell: some are done after half a second, the last after five. The server is
-not slow, the loop is not busy, and still everything takes ten times as long. aiohttp's own limit is 100 (and
-a page of a server that hangs holds one of them until its timeout).
+the connection pool; their ages differ: some are done after half a second, the last after five. The server is
+not slow, the loop is not busy, and still everything takes ten times as long. aiohttp's default limit is 100 (and
+a request to a hanging server holds a connection until its timeout).
 
-The fix: a limit that fits (`aiohttp_connections`), and a timeout for those that hang (`aiohttp_timeouts`).
+The fix: a suitable limit (`aiohttp_connections`), and a timeout for requests that hang (`aiohttp_timeouts`).
 """
 
 from sample_apps.aiohttp_connections import rounds

@@ -1,8 +1,8 @@
-"""An aiohttp server and its clients: one handler is fast, one awaits, and one blocks everybody.
+"""An aiohttp server and its clients: one handler is fast, one awaits, and one blocks all others.
 
-What you see: slow callbacks at the line that renders, in aiohttp's task of whichever connection asked for
-the report, while the `client-*` tasks of the other handlers wait for answers that take a millisecond
-otherwise. In a server all connections share one loop, so that one bad handler makes every page slow.
+What you see: slow callbacks at the rendering line, in aiohttp's task for the connection that requested
+the report, while the `client-*` tasks of the other handlers wait for answers that otherwise take a
+millisecond. In a server all connections share one loop, so one bad handler slows down every page.
 
 The fix is that of `cpu_bound`: render in a process pool. (Needs aiohttp; try `--uvloop` as well.)
 """
@@ -40,7 +40,7 @@ PAGES = ("/fast", "/fast", "/fast", "/slow", "/slow")
 
 def application() -> web.Application:
     """The pages."""
-    from aiohttp import web  # here, so that the catalogue can be read without it
+    from aiohttp import web  # here, so that the catalogue works without it
 
     routes = web.RouteTableDef()
 
@@ -50,7 +50,7 @@ def application() -> web.Application:
 
     @routes.get("/slow")
     async def slow(_: web.Request) -> web.Response:
-        await asyncio.sleep(0.2)  # slow for its client, and for nobody else
+        await asyncio.sleep(0.2)  # slow for its client, but for no other
         return web.Response(text="after a while\n")
 
     @routes.get("/report")
@@ -73,14 +73,14 @@ async def get(session: ClientSession, page: str) -> float:
 
 
 async def client(session: ClientSession, rng: random.Random) -> None:
-    """Look at one page after the other."""
+    """Request one page after another."""
     while True:
         await get(session, rng.choice(PAGES))
         await asyncio.sleep(rng.uniform(0.05, 0.2))
 
 
 async def manager(session: ClientSession) -> None:
-    """Want the report, twice a second, and complain about the page that should be fast."""
+    """Request the report twice a second, and complain about the page that should be fast."""
     while True:
         _, took = await asyncio.gather(get(session, "/report"), get(session, "/fast"))
         print(f"/fast took {took:.3f} s")

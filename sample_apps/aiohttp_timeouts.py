@@ -1,9 +1,9 @@
-"""Timeouts of aiohttp: one for the session, which is everybody's, and another one for a request that takes long.
+"""Timeouts of aiohttp: a default for the session, and another one for a request that takes long.
 
 What you see: `quick-*` and `patient-*` tasks that are done, and `impatient-*` tasks that fail with
-`TimeoutError` after 0.3 s: they get the same page as the patient ones, which takes 0.6 s, but with the
-timeout of the session. Without any, a server that hangs keeps its clients for five minutes, which is
-aiohttp's own limit.
+`TimeoutError` after 0.3 s: they request the same page as the patient ones, which takes 0.6 s, but with the
+session's timeout. Without any, a hanging server would hold its clients for five minutes, aiohttp's
+default.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ SAMPLE = Sample(
 
 
 async def page(request: web.Request) -> web.Response:
-    """A page that takes as long as it is asked to."""
-    from aiohttp import web  # here, so that the catalogue can be read without it
+    """A page that takes as long as requested."""
+    from aiohttp import web  # here, so that the catalogue works without it
 
     await asyncio.sleep(float(request.query["takes"]))
     return web.Response(text="here you are\n")
 
 
 async def get(session: ClientSession, takes: float, timeout: ClientTimeout | None = None) -> str:
-    """Get a page. Raises TimeoutError when it takes longer than the timeout, which is the session's unless told."""
+    """Get a page. Raises TimeoutError after the timeout, by default the session's."""
     from aiohttp.helpers import sentinel
 
     async with session.get("/", params={"takes": str(takes)}, timeout=timeout or sentinel) as response:
@@ -54,7 +54,7 @@ async def get(session: ClientSession, takes: float, timeout: ClientTimeout | Non
 
 
 async def main(_: Options) -> None:
-    """Start the server, and get pages."""
+    """Start the server, and request pages."""
     from aiohttp import ClientSession, ClientTimeout, web
 
     application = web.Application()

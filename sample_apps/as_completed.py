@@ -1,7 +1,7 @@
-"""`asyncio.as_completed`, with a timeout: results as they come, the fastest first, and not for ever.
+"""`asyncio.as_completed`, with a timeout: results in the order of completion, fastest first.
 
-What you see: `race` waits for a queue or an event inside as_completed (that is how it is made), with fewer
-`runner-*` each time; those who have not come in after 0.5 s are cancelled.
+What you see: `race` waits for a queue or an event inside as_completed (which is implemented that way), with fewer
+`runner-*` each time; those that have not finished after 0.5 s are cancelled.
 """
 
 import asyncio
@@ -35,14 +35,14 @@ async def runner(seconds: float) -> float:
 
 
 async def race(rng: random.Random) -> None:
-    """Race after race: one in two runners is faster than the time allows."""
+    """Race after race: one in two runners is fast enough."""
     while True:
         times = [rng.uniform(0.1, 0.4) for _ in range(4)] + [rng.uniform(0.6, 0.9) for _ in range(4)]
         runners = [asyncio.create_task(runner(time), name=f"runner-{i}") for i, time in enumerate(times)]
         came: list[float] = []
         try:
             for first in asyncio.as_completed(runners, timeout=0.5):
-                came.append(await first)  # noqa: PERF401 - each as it comes  # expect: comes
+                came.append(await first)  # noqa: PERF401 - each as it completes  # expect: comes
         except TimeoutError:
             print("came in after", ", ".join(f"{time:.2f} s" for time in came))
         finally:

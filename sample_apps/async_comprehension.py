@@ -1,7 +1,7 @@
-"""Async comprehensions: a list of an async generator, and a list of awaits, each inside a task's one line.
+"""Async comprehensions: a list from an async generator, and a list of awaits, each in a single line of a task.
 
 What you see: `collector` waits in the comprehension, whose line is in the await stack together with that of the
-generator; one after another, since a comprehension awaits in order.
+generator; in sequence, because a comprehension awaits in order.
 """
 
 import asyncio

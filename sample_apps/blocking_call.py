@@ -1,11 +1,11 @@
-"""Blocking calls in coroutines: a sleep, a socket, a file and a name server, each of which takes its time.
+"""Blocking calls in coroutines: a sleep, a socket, a file and a name server, all of them slow.
 
 What you see: slow callbacks of `napper`, `client`, `reader` and `resolver` at four lines, although none of
-them computes anything: the busy time of a task is the time it keeps the loop, and the process uses hardly any
-CPU. `heartbeat` is late. (The file is a named pipe that somebody else writes slowly, as on a network drive;
-the name server is on loopback. `socket.getaddrinfo`, and with it `requests.get`, does what `resolve` does.)
+them computes anything: the busy time of a task is the time for which it occupies the loop, and the process
+uses hardly any CPU. `heartbeat` is late. (The file is a named pipe with a slow writer, like a network drive;
+the name server is on loopback. `socket.getaddrinfo`, and therefore `requests.get`, does what `resolve` does.)
 
-The fix: an asynchronous API where there is one (`asyncio.sleep`, streams, `loop.getaddrinfo`), else a thread
+The fix: an asynchronous API if there is one (`asyncio.sleep`, streams, `loop.getaddrinfo`), else a thread
 (`blocking_call_thread`).
 """
 
@@ -44,7 +44,7 @@ SAMPLE = Sample(
 Address = tuple[str, int]
 
 
-# -- what is slow, each in a thread, since it is not ours --
+# -- slow services, each in its own thread --
 
 
 def slow_server() -> Address:
@@ -65,12 +65,12 @@ def slow_server() -> Address:
 
 
 def slow_file(folder: Path) -> Path:
-    """Make a file that takes 0.2 s to be read; returns its path."""
+    """Create a file that takes 0.2 s to read; returns its path."""
     path = folder / f"config-{time.monotonic_ns()}"
     os.mkfifo(path)
 
     def write() -> None:
-        with path.open("w") as file:  # opens when somebody reads it
+        with path.open("w") as file:  # blocks until a reader opens it
             time.sleep(0.2)
             file.write("colour = blue\n")
 
@@ -79,7 +79,7 @@ def slow_file(folder: Path) -> Path:
 
 
 def slow_name_server() -> Address:
-    """Start a name server on loopback that takes 0.2 s, and knows one address for all names; returns its own."""
+    """Start a name server on loopback that takes 0.2 s and knows one address for all names; returns its own address."""
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("127.0.0.1", 0))
 
@@ -100,19 +100,19 @@ def slow_name_server() -> Address:
 
 
 def nap() -> None:
-    """Sleep, and the thread with us."""
+    """Sleep, and block the thread."""
     time.sleep(0.25)  # expect: sleeps
 
 
 def ask(address: Address) -> bytes:
-    """Send a question to a server and block until the answer is there."""
+    """Send a question to a server and block until the answer arrives."""
     with socket.create_connection(address) as connection:
         connection.sendall(b"what time is it?\n")
         return connection.recv(100)  # expect: receives
 
 
 def read_config(folder: Path) -> str:
-    """Read a file from a drive that is slow today."""
+    """Read a file from a slow drive."""
     path = slow_file(folder)
     text = path.read_text()  # expect: reads
     path.unlink()
@@ -120,14 +120,14 @@ def read_config(folder: Path) -> str:
 
 
 def resolve(name: str, server: Address) -> str:
-    """Ask a name server for the address of a name and block until the answer is there."""
+    """Ask a name server for the address of a name and block until the answer arrives."""
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.sendto(struct.pack("!6H", 17, 0x0100, 1, 0, 0, 0) + labels + struct.pack("!BHH", 0, 1, 1), server)
         return socket.inet_ntoa(sock.recv(512)[-4:])  # expect: resolves
 
 
-# -- those who make them --
+# -- the tasks that make them --
 
 
 async def napper() -> None:
@@ -152,14 +152,14 @@ async def reader(folder: Path) -> None:
 
 
 async def resolver(server: Address) -> None:
-    """Look a name up now and then."""
+    """Resolve a name now and then."""
     while True:
         resolve("www.example.org", server)
         await asyncio.sleep(0.4)
 
 
 async def main(_: Options) -> None:
-    """Start what is slow, and those who block."""
+    """Start the slow services and the tasks that block on them."""
     with tempfile.TemporaryDirectory() as folder:
         async with asyncio.TaskGroup() as group:
             group.create_task(heartbeat(), name="heartbeat")

@@ -1,8 +1,8 @@
-"""Blocking calls in threads: the calls of `blocking_call`, and the loop stays free.
+"""Blocking calls in threads: the calls of `blocking_call`, while the loop stays free.
 
 What you see: `napper`, `client`, `reader` and `resolver` wait, each on an executor; no slow callback, and
-`heartbeat` is on time. (The executor of `to_thread` has a few threads more than the machine has processors:
-see `executor_small` for what it looks like when they are all taken.)
+`heartbeat` is on time. (The executor of `to_thread` has a few more threads than the machine has CPUs:
+see `executor_small` for what happens when all are busy.)
 """
 
 import asyncio

@@ -1,10 +1,10 @@
-"""A busy loop: a task asks again and again whether a job is done, with `sleep(0)` in between.
+"""A busy loop: a task checks in a loop whether a job is done, with `sleep(0)` in between.
 
 What you see: `waiter` with a hundred thousand steps a second or more, each of a microsecond, and never waiting; the
-program uses a whole processor for a question (most of it in the loop's own turns, which is why the utilization is
-not near 1). There is no slow callback, since others do get their turn.
+program uses a whole CPU core for that (most of it in the loop itself, which is why the utilization is not near 1).
+There is no slow callback, because other tasks do get to run.
 
-The fix: have the one who knows tell the one who waits: a future (`busy_loop_future`) or an event.
+The fix: have the job notify the waiter, by a future (`busy_loop_future`) or an event.
 """
 
 import asyncio
@@ -36,12 +36,12 @@ class Job:
         self.result: int | None = None
 
     def finish(self, result: int) -> None:
-        """Note the result."""
+        """Set the result."""
         self.result = result
 
 
 async def waiter(rng: random.Random) -> None:
-    """Have one job after the other done, and look whether it is."""
+    """Start one job after another, and check until it is done."""
     while True:
         job = Job()
         asyncio.get_running_loop().call_later(rng.uniform(0.5, 1.5), job.finish, rng.randrange(100))
@@ -53,7 +53,7 @@ async def waiter(rng: random.Random) -> None:
 
 
 async def main(options: Options) -> None:
-    """Start the one who cannot wait."""
+    """Start the waiter."""
     await asyncio.create_task(waiter(random.Random(options.seed)), name="waiter")
 
 

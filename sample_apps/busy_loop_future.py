@@ -1,4 +1,4 @@
-"""Waiting for a future: the jobs of `busy_loop`, and whoever finishes a job resolves its future.
+"""Waiting for a future: the jobs of `busy_loop`, but finishing a job resolves its future.
 
 What you see: `waiter` waits on a future, with a step or two a second, and the loop is idle.
 """
@@ -26,7 +26,7 @@ SAMPLE = Sample(
 
 
 async def waiter(rng: random.Random) -> None:
-    """Have one job after the other done, and wait for it."""
+    """Start one job after another, and await it."""
     loop = asyncio.get_running_loop()
     while True:
         job: asyncio.Future[int] = loop.create_future()
@@ -35,7 +35,7 @@ async def waiter(rng: random.Random) -> None:
 
 
 async def main(options: Options) -> None:
-    """Start the one who waits."""
+    """Start the waiter."""
     await asyncio.create_task(waiter(random.Random(options.seed)), name="waiter")
 
 

@@ -1,6 +1,6 @@
-"""A cache with a bound: the pages of `cache_unbounded`, of which the eight that were used last are remembered.
+"""A bounded cache: the pages of `cache_unbounded`, of which only the eight most recently used are kept.
 
-What you see: memory goes up for a moment and then stays, whoever comes.
+What you see: memory grows for a moment and then stays constant.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ cached_page = functools.lru_cache(maxsize=8)(page)
 
 
 async def main(options: Options) -> None:
-    """Show pages, a few of which are remembered."""
+    """Render pages and cache a few of them."""
     await asyncio.create_task(visits(cached_page, random.Random(options.seed)), name="visits")
 
 

@@ -1,10 +1,10 @@
-"""A cache without a bound: every page is remembered for ever, under an address that never comes again.
+"""A cache without a bound: every page is kept forever, under a key that never recurs.
 
-What you see: memory goes up, a megabyte or more a second, all of it made at the line that renders, and hardly
-any look into the cache finds something: each address has the number of its visitor in it. Nothing is slow; a
-cache makes things quick, until there is no memory left.
+What you see: memory grows by a megabyte or more a second, all of it allocated at the line that renders, and hardly
+any cache lookup succeeds: each key contains the number of its visitor. Nothing is slow; a cache makes
+things fast, until there is no memory left.
 
-The fix: a bound (`cache_bounded`), and a key without what differs each time.
+The fix: a bound (`cache_bounded`), and a key without the part that always differs.
 """
 
 import asyncio

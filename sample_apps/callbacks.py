@@ -1,7 +1,7 @@
 """Callbacks by `call_soon`, `call_later` and `call_at`: plain functions that the loop runs, without any task.
 
-What you see: timers, a little utilization and steps on the loop, and hardly a task: callbacks belong to nobody.
-A list of tasks alone would say that this program does nothing.
+What you see: timers, a little utilization and steps on the loop, and hardly any task: callbacks do not belong
+to tasks. A list of tasks alone would suggest that this program does nothing.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ SAMPLE = Sample(
 
 
 class Clockwork:
-    """Wheels that turn each other."""
+    """Wheels that drive each other."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -34,22 +34,22 @@ class Clockwork:
         self.start = loop.time()
 
     def wheel(self, every: float) -> None:
-        """Turn, tell the pointer at once, and turn again after a while."""
+        """Turn, move the pointer at once, and turn again after a while."""
         self.loop.call_soon(self.pointer)
         self.loop.call_later(every, self.wheel, every)
 
     def pointer(self) -> None:
-        """Move on."""
+        """Advance the pointer."""
         self.turns += 1
 
     def strike(self, hour: int) -> None:
-        """Strike on the dot: the next time is counted from the start, so that nothing drifts."""
+        """Strike on time: the next time is computed from the start, so that nothing drifts."""
         print(f"{hour}: {self.turns} turns")
         self.loop.call_at(self.start + (hour + 1) * 0.5, self.strike, hour + 1)
 
 
 async def main(_: Options) -> None:
-    """Wind it up, and let it run."""
+    """Start the clockwork."""
     clockwork = Clockwork(asyncio.get_running_loop())
     for number in range(20):
         clockwork.wheel(0.05 + number * 0.01)

@@ -1,8 +1,8 @@
-"""Cancelling many tasks: whoever finds the answer first ends the search of all others.
+"""Cancelling many tasks: the first to find the answer ends the search of all others.
 
 What you see: twenty `search-*` tasks at a time; of each round one is done and nineteen are cancelled, at the same
-moment, all by one line. The finding says what that costs: of all that is begun, nearly all is thrown away. Whether
-that is worth it, only who wrote it knows.
+moment, all by one line. The finding shows the cost: nearly all work is started in vain. Whether that is
+worthwhile, only the author can decide.
 """
 
 import asyncio
@@ -30,13 +30,13 @@ MANY = 20
 
 
 async def search(place: int, rng: random.Random) -> int:
-    """Look in one place, for as long as it takes."""
+    """Search one place, for as long as it takes."""
     await asyncio.sleep(rng.uniform(0.2, 1.0))
     return place
 
 
 async def first_found(rng: random.Random) -> int:
-    """Where it is: the first answer. The others are cancelled, and waited for."""
+    """The first place with an answer. The other searches are cancelled and awaited."""
     tasks = [asyncio.create_task(search(place, rng), name=f"search-{place}") for place in range(MANY)]  # expect: starts
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

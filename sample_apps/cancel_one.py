@@ -1,7 +1,7 @@
-"""Cancelling one task: the user has closed the window, and its download ends; the others go on.
+"""Cancelling one task: the user closes the window, and its download ends; the others continue.
 
-What you see: `download-*` tasks among the ended, one in three as cancelled, after it has cleaned up, by its window and
-with the line that did it. Who cancels what it has made itself is right: there is no finding.
+What you see: `download-*` tasks among the ended, one in three as cancelled, after it has cleaned up, by its window,
+with the line that cancelled it. Cancelling one's own tasks is right, so there is no finding.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""Shielding from cancellation: the guest leaves, but the payment that has begun is carried through.
+"""Shielding from cancellation: the guest leaves, but a payment that has begun is completed.
 
-What you see: `guest-*` tasks that are cancelled, and `payment-*` tasks, made by them, that are done nonetheless,
-later than the guest has gone. While both live, the guest waits for a task behind a shield.
+What you see: `guest-*` tasks that are cancelled, and their child tasks `payment-*`, which are done nonetheless,
+after the guest has gone. While both live, the guest waits for a task behind a shield.
 """
 
 import asyncio

@@ -1,13 +1,13 @@
-"""A cancellation that takes others along: a janitor cancels old queries, and the reports that await them die, too.
+"""A cancellation that spreads: a janitor cancels old queries, and the reports that await them are cancelled, too.
 
-What happens: `query-*` is shared by whoever needs its answer. When the janitor cancels it, the CancelledError comes
-out of `await query` in every `report-*`, which ends as cancelled though nobody has cancelled it: no result, no
+What happens: several tasks share a `query-*`. When the janitor cancels it, the CancelledError comes
+out of `await query` in every `report-*`, which ends as cancelled although nobody cancelled it: no result, no
 exception, no line in any log.
 
-What you see: `report-*` tasks among the ended, as cancelled, and a finding that says with which query, who cancelled
-that, and at which line.
+What you see: `report-*` tasks among the ended, as cancelled, and a finding that shows which query took them along,
+what cancelled that, and at which line.
 
-The fix: who shares a task catches its cancellation and says what it means to them (`cancelled_along_caught`).
+The fix: catch the cancellation of the shared task and handle it as a failed query (`cancelled_along_caught`).
 """
 
 import asyncio
@@ -33,18 +33,18 @@ SAMPLE = Sample(
 
 
 async def query(number: int) -> str:
-    """One of three takes long."""
+    """Run a query; one in three is slow."""
     await asyncio.sleep(2.0 if number % 3 == 0 else 0.1)
     return f"answer {number}"
 
 
 async def report(number: int, asked: asyncio.Task[str]) -> None:
-    """Wait for the answer, and print it."""
+    """Wait for the answer and print it."""
     print(f"report {number}: {await asked}")
 
 
 async def janitor(queries: dict[asyncio.Task[str], float]) -> None:
-    """Cancel what takes longer than 0.3 s."""
+    """Cancel queries that take longer than 0.3 s."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(0.1)

@@ -1,7 +1,7 @@
-"""A shared task that may be cancelled, and those who await it: they know the difference, and go on.
+"""A shared task that may be cancelled: tasks that await it distinguish that from their own cancellation, and continue.
 
-What you see: `query-*` tasks that are cancelled by the janitor, and `report-*` tasks that are all done: a report whose
-query was cancelled says so.
+What you see: `query-*` tasks that are cancelled by the janitor, and `report-*` tasks that are all done: the report
+of a cancelled query says so.
 
 This is the fix for `cancelled_along`.
 """
@@ -29,23 +29,23 @@ SAMPLE = Sample(
 
 
 async def query(number: int) -> str:
-    """One of three takes long."""
+    """Run a query; one in three is slow."""
     await asyncio.sleep(2.0 if number % 3 == 0 else 0.1)
     return f"answer {number}"
 
 
 async def report(number: int, asked: asyncio.Task[str]) -> None:
-    """Wait for the answer, and print it, or that there is none."""
+    """Wait for the answer, and print it or that there is none."""
     try:
         print(f"report {number}: {await asked}")
     except asyncio.CancelledError:
         if not asked.cancelled():
-            raise  # it was this task that somebody cancelled
+            raise  # this task itself was cancelled
         print(f"report {number}: the query took too long")
 
 
 async def janitor(queries: dict[asyncio.Task[str], float]) -> None:
-    """Cancel what takes longer than 0.3 s."""
+    """Cancel queries that take longer than 0.3 s."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(0.1)

@@ -1,10 +1,10 @@
-"""What a sample declares, and finding the samples.
+"""The declaration of a sample, and the search for all samples.
 
 A sample is a module of this package with a module-level `SAMPLE`: adding one is adding one file. Its
-expectations are data, in the words of `sample_apps.vocabulary`, beside the code that causes them.
+expectations are data, in the vocabulary of `sample_apps.vocabulary`, beside the code that causes them.
 
-    looptop samples check NAME     runs it under the probe and tells which expectations were met
-    looptop samples show NAME      its source, with the lines that something is expected of
+    looptop samples check NAME     runs it under the probe and reports which expectations were met
+    looptop samples show NAME      prints its source, with the lines marked that expectations refer to
 """
 
 import difflib

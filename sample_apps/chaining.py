@@ -1,7 +1,7 @@
-"""Chaining: coroutines that await each other, one task in all, and its await stack is the chain.
+"""Chaining: coroutines that await each other in a single task, whose await stack is the chain.
 
-What you see: `pipeline` waits, and its await stack passes the four lines of the chain from the outside in:
-refine, parse, fetch, and the sleep at its end. `consumer` awaits another task, and the stack goes on into that.
+What you see: `pipeline` waits, and its await stack passes the four lines of the chain, outermost first:
+refine, parse, fetch, and the sleep at its end. `consumer` awaits another task, and its stack continues into that.
 """
 
 import asyncio

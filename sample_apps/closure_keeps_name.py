@@ -1,7 +1,7 @@
-"""A callback that keeps a name: the uploads of `closure_keeps_request`, and timers that hold nothing else of them.
+"""A callback that keeps only a name: the uploads of `closure_keeps_request`, with timers that hold nothing else.
 
-What you see: as many timers as before, and memory that stays: `call_later(when, remind, request.name)` looks
-the name up now and keeps it, where a lambda keeps the request to look it up later.
+What you see: as many timers as before, and constant memory: `call_later(when, remind, request.name)` reads
+the name now and keeps only that, while a lambda keeps the request to read the name later.
 """
 
 import asyncio

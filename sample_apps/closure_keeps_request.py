@@ -1,10 +1,10 @@
 """A closure that keeps a request alive: a reminder for next week needs a name, and holds the whole upload.
 
-What you see: memory goes up, a megabyte or more a second, all of it made at the line that receives the body
+What you see: memory grows by a megabyte or more a second, all of it allocated at the line that receives the body
 of a request. The requests are done, no list keeps them, and no task is left. The loop has more and more
 timers; each holds a lambda, the lambda the variables it mentions, and one of these is the request.
 
-The fix: hand the callback what it needs, and nothing else (`closure_keeps_name`).
+The fix: pass the callback what it needs, and nothing else (`closure_keeps_name`).
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""Tasks that are kept for as long as they live: a set has them, and lets go of each when it is done.
+"""Tasks that are kept while they run: a set references them, and drops each when it is done.
 
-What you see: `audit-*` tasks that are done, and nobody complains.
+What you see: `audit-*` tasks that are done, and no unhandled exceptions.
 
 This is the fix for `collected_pending`.
 """

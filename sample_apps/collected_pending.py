@@ -1,9 +1,9 @@
-"""A task that is collected while it is pending: nobody keeps it, and what it waits for is kept by it alone.
+"""A task that is garbage-collected while pending: only the future it waits for references it, and vice versa.
 
 What you see: `audit-*` tasks that vanish without ending, and for each a "Task was destroyed but it is pending!"
-among the unhandled, whenever the garbage collector comes by. The loop holds its tasks weakly.
+among the unhandled exceptions when the garbage collector runs. The loop holds its tasks weakly.
 
-The fix: keep a task for as long as it lives (`collected_kept`).
+The fix: keep a reference to a task while it runs (`collected_kept`).
 """
 
 import asyncio
@@ -31,15 +31,15 @@ SAMPLE = Sample(
 async def audit() -> None:
     """Wait for a confirmation."""
     confirmed = asyncio.get_running_loop().create_future()
-    await confirmed  # nobody else has it: this future and this task keep only each other alive
+    await confirmed  # nothing else references this future, so it and the task only keep each other alive
 
 
 async def main(_: Options) -> None:
-    """Start audits, and keep none."""
+    """Start audits without keeping them."""
     for number in itertools.count():
         asyncio.create_task(audit(), name=f"audit-{number}")
         await asyncio.sleep(0.2)
-        print(f"{gc.collect()} objects collected")  # sooner or later the collector would come by itself
+        print(f"{gc.collect()} objects collected")  # sooner or later the collector would run anyway
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Awaiting concurrently: all pages are asked for, and then all are waited for.
+"""Awaiting concurrently: all pages are requested first, and then all are awaited.
 
 What you see: `report-*` tasks that take as long as one page, with five children at a time.
 
@@ -37,7 +37,7 @@ async def report() -> int:
 
 
 async def main(_: Options) -> None:
-    """Write one report after the other."""
+    """Write one report after another."""
     for number in itertools.count():
         length = await asyncio.create_task(report(), name=f"report-{number}")
         print(f"report {number} has {length} letters")

@@ -1,6 +1,6 @@
-"""A condition: who needs three pieces waits until there are so many, under a lock that is free meanwhile.
+"""A condition: a buyer of three pieces waits until there are enough, under a lock that is released meanwhile.
 
-What you see: six `buyer-*` tasks that wait for one condition; each delivery wakes them all, and those for whom
+What you see: six `buyer-*` tasks that wait for one condition; each delivery wakes them all, and those for which
 there is not enough wait again.
 """
 

@@ -1,6 +1,6 @@
-"""Waiting for a condition with `Condition.wait_for`: who makes it true tells, and who waits sleeps until then.
+"""Waiting with `Condition.wait_for`: the task that makes the condition true notifies, and the waiter sleeps until then.
 
-What you see: `waiter` waits for a condition, with a step for each litre at most.
+What you see: `waiter` waits for a condition, with at most one step per litre.
 
 This is the fix for `condition_polled`.
 """
@@ -28,7 +28,7 @@ SAMPLE = Sample(
 
 
 async def fill(tank: Tank, changed: asyncio.Condition) -> None:
-    """Pour twenty litres a second, and tell."""
+    """Pour twenty litres a second, and notify."""
     while True:
         await asyncio.sleep(0.05)
         async with changed:
@@ -46,7 +46,7 @@ async def waiter(tank: Tank, changed: asyncio.Condition) -> None:
 
 
 async def main(_: Options) -> None:
-    """Fill, and wait."""
+    """Start both tasks."""
     tank, changed = Tank(), asyncio.Condition()
     async with asyncio.TaskGroup() as group:
         group.create_task(fill(tank, changed), name="tap")

@@ -1,8 +1,8 @@
-"""Waiting for a condition by asking again and again: is it true now? Now? With a sleep that is too short.
+"""Waiting for a condition by polling: checking again and again, with a sleep that is too short.
 
-What you see: `waiter` with hundreds of steps a second, for a thing that happens twice a second.
+What you see: `waiter` with hundreds of steps a second, for something that happens twice a second.
 
-The fix: let who makes it true wake who waits for it (`condition_awaited`).
+The fix: have the task that makes it true wake the waiter (`condition_awaited`).
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""The request of the moment in a context variable, which each task has for itself and hands on to its callbacks.
+"""The current request in a context variable: each task has its own value and passes it on to its callbacks.
 
-What you see: requests that end well, and no call of the exception handler: `call_soon`, `call_later`,
-`create_task` and `to_thread` copy the context at the moment they are called, so the callback finds the
-request that scheduled it, whatever came since.
+What you see: requests that succeed, and no call of the exception handler: `call_soon`, `call_later`,
+`create_task` and `to_thread` copy the context when they are called, so the callback finds the
+request that scheduled it, whatever came later.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""The request of the moment in a global variable: while one request waits, the next one overwrites it.
+"""The current request in a global variable: while one request waits, the next one overwrites it.
 
-What you see: requests that end well, and calls of the loop's exception handler: `WrongRequest` in the
-callback `write_log`, which runs a while later and finds a request that is not its own. A thread-local
+What you see: requests that succeed, and calls of the loop's exception handler: `WrongRequest` in the
+callback `write_log`, which runs later and finds another request than its own. A thread-local
 variable would be no better: all tasks of a loop are in one thread.
 
 The fix: a `contextvars.ContextVar` (`context_callbacks`).
@@ -30,8 +30,8 @@ SAMPLE = Sample(
 current = 0
 
 
-class WrongRequest(Exception):  # noqa: N818 - reads as what is the matter
-    """A callback found another request than the one it was scheduled by."""
+class WrongRequest(Exception):  # noqa: N818 - describes the problem
+    """A callback found another request than the one that scheduled it."""
 
 
 def write_log(scheduled_by: int) -> None:
@@ -41,7 +41,7 @@ def write_log(scheduled_by: int) -> None:
 
 
 async def handle(number: int, rng: random.Random) -> None:
-    """Handle a request: say which one it is, and have lines written for it later."""
+    """Handle a request: make it the current one, and schedule log lines for it."""
     global current
     current = number
     loop = asyncio.get_running_loop()

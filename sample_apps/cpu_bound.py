@@ -1,8 +1,8 @@
-"""CPU-bound work in tasks: three workers compute, and nothing else of the loop gets its turn.
+"""CPU-bound work in tasks: three workers compute, and nothing else on the loop gets to run.
 
 What you see: `worker-0` to `worker-2` with nearly all the busy time between them, one slow callback after
-another at the line that burns, a utilization close to 1, and a loop lag of as long as the workers
-compute. `heartbeat` wants to beat twice a second and tells how late it is.
+another at the line that burns, a utilization close to 1, and a loop lag as long as the workers
+compute. `heartbeat` tries to beat twice a second and prints how late it is.
 
 The fix: compute in another process (`cpu_bound_pool`). A thread does not help: it needs the same GIL.
 """
@@ -46,7 +46,7 @@ async def worker(rng: random.Random) -> None:
 
 
 async def heartbeat() -> None:
-    """Beat twice a second, and tell how late each beat is."""
+    """Beat twice a second, and print how late each beat is."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + 0.5
@@ -55,7 +55,7 @@ async def heartbeat() -> None:
 
 
 async def main(options: Options) -> None:
-    """Start the workers and the heart."""
+    """Start the workers and the heartbeat."""
     rng = random.Random(options.seed)
     async with asyncio.TaskGroup() as group:
         group.create_task(heartbeat(), name="heartbeat")

@@ -31,7 +31,7 @@ SAMPLE = Sample(
 
 
 async def worker(pool: ProcessPoolExecutor, rng: random.Random) -> None:
-    """Have it computed, with short rests."""
+    """Compute in the pool, with short rests."""
     loop = asyncio.get_running_loop()
     while True:
         await loop.run_in_executor(pool, burn, rng.uniform(0.2, 0.4))
@@ -39,21 +39,21 @@ async def worker(pool: ProcessPoolExecutor, rng: random.Random) -> None:
 
 
 def warm(pool: ProcessPoolExecutor) -> None:
-    """Have the processes started, and wait until they are."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # they inherit it: Ctrl+C is for us
+    """Start the processes and wait until they run."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # they inherit it: Ctrl+C is handled here
     for future in [pool.submit(burn, 0.05) for _ in range(2)]:
         future.result()
 
 
 async def main(options: Options) -> None:
-    """Start the pool, the workers and the heart."""
+    """Start the pool, the workers and the heartbeat."""
     rng = random.Random(options.seed)
     pool = ProcessPoolExecutor(
         max_workers=2,
-        mp_context=multiprocessing.get_context("spawn"),  # a forked child would inherit our loop
+        mp_context=multiprocessing.get_context("spawn"),  # a forked child would inherit the running loop
     )
     try:
-        await asyncio.to_thread(warm, pool)  # to start a process takes a while, and whoever submits does it
+        await asyncio.to_thread(warm, pool)  # starting a process is slow and happens in the submitting thread
         async with asyncio.TaskGroup() as group:
             group.create_task(heartbeat(), name="heartbeat")
             for number in range(3):

@@ -1,8 +1,8 @@
-"""A crawler as an async generator, over a site of 10,000 pages that it brings along.
+"""A crawler as an async generator, over a built-in site of 10,000 pages.
 
-What you see: `reader`, which takes one page after the other from the generator (`async for page in crawl(…)`), and
-eight `fetch-*` workers inside of it, which get a page, put it into a queue, and take a short rest for politeness. The
-queue has a bound: when the reader is slow, the workers wait, and a site of any size takes the same memory. Where the
+What you see: `reader`, which takes one page after another from the generator (`async for page in crawl(…)`), and
+eight `fetch-*` workers inside it, which get a page, put it into a queue, and rest briefly for politeness. The
+queue is bounded: when the reader is slow, the workers wait, and a site of any size takes the same memory. If the
 reader stops early, `aclose` ends the workers. The server is `http_protocol`, in the same loop.
 """
 

@@ -1,9 +1,9 @@
-"""A deadlock of two locks: each of two tasks has one, and wants the other's.
+"""A deadlock of two locks: each of two tasks holds one, and waits for the other's.
 
-What you see: `ann-to-bob` waits for a lock that `bob-to-ann` has, and the other way round; neither will ever go
-on. Others come and wait behind them. Nothing is busy, nothing fails, nothing is said.
+What you see: `ann-to-bob` waits for a lock that `bob-to-ann` holds, and vice versa; neither will ever
+continue. Others queue behind them. Nothing is busy, nothing fails, nothing is logged.
 
-The fix: take locks in the same order everywhere (`deadlock_ordered`).
+The fix: acquire locks in the same order everywhere (`deadlock_ordered`).
 """
 
 import asyncio

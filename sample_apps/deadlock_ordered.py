@@ -1,4 +1,4 @@
-"""Locks that are taken in one order: by the name of the account, whoever gives and whoever takes.
+"""Locks acquired in a fixed order: by account name, whatever the direction of the transfer.
 
 What you see: transfers that are done one after another, all of them.
 
@@ -30,17 +30,17 @@ SAMPLE = Sample(
 
 
 async def transfer(accounts: dict[str, Account], giver: str, taker: str, amount: int) -> None:
-    """Move money, with both accounts locked: the one whose name comes first, first."""
+    """Move money with both accounts locked, the alphabetically first one first."""
     first, second = sorted((giver, taker))
     async with accounts[first].lock:
-        await asyncio.sleep(0.1)  # a look at the limits
+        await asyncio.sleep(0.1)  # check the limits
         async with accounts[second].lock:
             accounts[giver].money -= amount
             accounts[taker].money += amount
 
 
 async def main(options: Options) -> None:
-    """Transfers in both directions at once, again and again."""
+    """Transfer in both directions at once, repeatedly."""
     rng = random.Random(options.seed)
     accounts = {"ann": Account(100), "bob": Account(100)}
     while True:

@@ -1,18 +1,18 @@
-"""A program that does many things wrong at once, so that every screen of the dashboard has much to show.
+"""A program that does many things wrong at once, to fill every screen of the dashboard.
 
 What you see, within five seconds:
 
 * tasks that are busy (`cpu-burner`), that block (`config-reader`), that step very often (`poller`), and
-  many that wait: for a lock that `holder` has, on queues, streams, a subprocess, an executor, a sleep
-* slow callbacks at three lines: two in tasks, one in a plain callback (`compact`) that no task owns
+  many that wait: for a lock held by `holder`, on queues, streams, a subprocess, an executor, a sleep
+* slow callbacks at three lines: two in tasks, one in a plain callback (`compact`)
 * `report-*`: await stacks through a TaskGroup, gather, wait_for, shield and an async generator
-* what grows: `audit-*`, a leak of four tasks a second from one line, up to 400; a cache, up to 25 MB; a queue
-  that `intake` fills quicker than `clerk` empties it; pictures that wait for two threads
-* what hangs: `ann-to-bob` and `bob-to-ann`, a deadlock; `stubborn`, which swallows its cancellation
+* growth: `audit-*`, a leak of four tasks a second from one line, up to 400; a cache, up to 25 MB; a queue
+  that `intake` fills faster than `clerk` empties it; pictures that wait for two threads
+* hangs: `ann-to-bob` and `bob-to-ann`, a deadlock; `stubborn`, which swallows its cancellation
 * `order-*` among the ended: done, failed (with the exception) and cancelled; `forgotten-*`, whose
-  exceptions nobody retrieves, and a callback that raises; a coroutine that is never awaited, and a task that is
-  collected while it waits
-* what `order` and `chapters` take, on the Profile screen: they are decorated
+  exceptions are never retrieved, and a callback that raises; a coroutine that is never awaited, and a task that
+  is collected while it waits
+* the times of `order` and `chapters` on the Profile screen: they are decorated
 
 For the fix of each, see the sample that shows it alone: `looptop samples list`.
 """
@@ -90,25 +90,25 @@ SAMPLE = Sample(
 ENOUGH = 400  # leaked tasks, and entries in the cache
 
 
-# -- what keeps the loop --
+# -- tasks that occupy the loop --
 
 
 async def cpu_burner(rng: random.Random) -> None:
-    """Compute."""
+    """Compute repeatedly."""
     while True:
         burn(rng.uniform(0.15, 0.25))  # expect: burns
         await asyncio.sleep(0.8)
 
 
 async def config_reader() -> None:
-    """Read a file from a network drive that is slow today, with a call that blocks."""
+    """Read a file from a slow network drive, with a blocking call."""
     while True:
         time.sleep(0.25)  # expect: blocks
         await asyncio.sleep(1.3)
 
 
 def compact(rng: random.Random) -> None:
-    """Compute also, but in a plain callback."""
+    """Compute in a plain callback."""
     end = time.perf_counter() + rng.uniform(0.12, 0.18)
     while time.perf_counter() < end:
         sum(range(20_000))  # expect: compacts
@@ -116,12 +116,12 @@ def compact(rng: random.Random) -> None:
 
 
 async def poller(queue: asyncio.Queue[int]) -> None:
-    """Ask every few milliseconds whether the queue is full, rather than wait."""
+    """Ask every few milliseconds whether the queue is full instead of waiting."""
     while not queue.full():
         await asyncio.sleep(0.002)
 
 
-# -- what waits for another --
+# -- tasks that wait for others --
 
 
 async def consumer(queue: asyncio.Queue[int]) -> None:
@@ -149,7 +149,7 @@ async def echo_client(connection: socket.socket) -> None:
 
 
 async def converter() -> None:
-    """Run a program, and wait for it."""
+    """Run a program and wait for it."""
     while True:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", "import time; time.sleep(5)", start_new_session=True
@@ -163,12 +163,12 @@ async def converter() -> None:
 
 
 async def archiver() -> None:
-    """Have a thread do what blocks, as it should be."""
+    """Run blocking work in a thread, as it should be."""
     while True:
         await asyncio.to_thread(time.sleep, 0.5)
 
 
-# -- what grows --
+# -- growth --
 
 
 async def audit(confirmed: asyncio.Event) -> None:
@@ -177,7 +177,7 @@ async def audit(confirmed: asyncio.Event) -> None:
 
 
 async def requests() -> None:
-    """Start an audit for each request, and let go of it."""
+    """Start an audit for each request, and drop it."""
     confirmed = asyncio.Event()
     for number in range(ENOUGH):
         asyncio.create_task(audit(confirmed), name=f"audit-{number}")  # expect: leaks
@@ -186,7 +186,7 @@ async def requests() -> None:
 
 
 async def cache(rng: random.Random) -> None:
-    """Remember every answer, and never forget one."""
+    """Cache every answer forever."""
     answers: dict[int, bytes] = {}
     for number in range(ENOUGH):
         answers[number] = rng.randbytes(64 * 1024)
@@ -206,16 +206,16 @@ async def pictures() -> None:
 
 
 async def shrink(number: int, pool: ThreadPoolExecutor) -> None:
-    """Have one picture after the other made small."""
+    """Shrink one picture after another."""
     while True:
         await asyncio.get_running_loop().run_in_executor(pool, executor_small.shrink, number)
 
 
-# -- what hangs --
+# -- hangs --
 
 
 async def canceller() -> None:
-    """Cancel a task that will not have it."""
+    """Cancel a task that swallows it."""
     stopped = asyncio.Event()
     stubborn = asyncio.create_task(swallowed_cancel.poller(stopped), name="stubborn")
     try:
@@ -226,11 +226,11 @@ async def canceller() -> None:
         stopped.set()
 
 
-# -- what ends, and how --
+# -- ends --
 
 
 async def order(pieces: int) -> int:
-    """Take an order of so many pieces, which share its price; nothing has no share."""
+    """Take an order that is split among the pieces; zero pieces raise an exception."""
     await asyncio.sleep(0.3)
     return 100 // pieces
 
@@ -247,7 +247,7 @@ async def shop(order: Callable[[int], Coroutine[Any, Any, int]]) -> None:
 
 
 async def forgetful() -> None:
-    """Call a coroutine without await, and let go of a task that waits; the collector finds it."""
+    """Call a coroutine without await, and drop a waiting task, which the collector finds."""
     while True:
         never_awaited.Document().save()  # type: ignore[unused-coroutine]
         asyncio.create_task(collected_pending.audit(), name="let-go")
@@ -256,28 +256,28 @@ async def forgetful() -> None:
 
 
 def average(items: list[int]) -> None:
-    """Raise an exception in a callback: nothing has no average."""
+    """Raise an exception in a callback, if there are no items."""
     asyncio.get_running_loop().call_later(5, average, items)
     print(sum(items) / len(items))
 
 
 def complain(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Print what nobody handled on one line rather than with its traceback."""
+    """Print unhandled exceptions on one line instead of with their traceback."""
     print(f"unhandled: {context['message']}: {context.get('exception')!r}")
 
 
-# -- what awaits through many hands --
+# -- deep await stacks --
 
 
 async def report(chapters: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Write one report after the other: a TaskGroup whose task gathers others."""
+    """Write one report after another: a TaskGroup whose task gathers others."""
     while True:
         async with asyncio.TaskGroup() as group:
             group.create_task(chapters(), name="report-chapters")
 
 
 async def chapters() -> None:
-    """Gather what the chapters consist of."""
+    """Gather the parts of the chapters."""
     await asyncio.gather(
         asyncio.create_task(part("report-text"), name="report-text"),
         asyncio.create_task(part("report-figures"), name="report-figures"),
@@ -306,15 +306,15 @@ async def pages() -> AsyncIterator[str]:
 
 
 async def clock() -> None:
-    """Tell the time, and how many we are."""
+    """Print the time, and the number of tasks."""
     while True:
         print(f"{time.strftime('%H:%M:%S')} {len(asyncio.all_tasks())} tasks")
         await asyncio.sleep(1)
 
 
 async def main(options: Options) -> None:
-    """Start all of it."""
-    from probes import profile_time  # here, so that the catalogue can be read without it
+    """Start all tasks."""
+    from probes import profile_time  # here, so that the catalogue works without it
 
     rng = random.Random(options.seed)
     loop = asyncio.get_running_loop()

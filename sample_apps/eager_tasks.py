@@ -1,7 +1,7 @@
-"""Eager tasks (Python 3.12 and newer): a task takes its first step while it is made, and may be done with it.
+"""Eager tasks (Python 3.12 and newer): a task runs its first step while it is created, and may be done afterwards.
 
 What you see: `lookup-*` tasks that are eager. Those that find their answer in the cache end without the loop ever
-having run them; those that do not wait like all others.
+running them; the others wait like all tasks.
 """
 
 import asyncio

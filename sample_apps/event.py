@@ -1,6 +1,6 @@
-"""An event: many wait for one thing to happen, and all of them go on when it does.
+"""An event: many tasks wait for one thing to happen, and all continue when it does.
 
-What you see: ten `runner-*` tasks that wait for one event, the gun, and then run, all at once.
+What you see: ten `runner-*` tasks that wait for one event, the starting gun, and then run, all at once.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ SAMPLE = Sample(
 
 
 async def runner(gun: asyncio.Event, rng: random.Random) -> None:
-    """Wait for the gun, and run."""
+    """Wait for the starting gun, then run."""
     await gun.wait()  # expect: waits
     await asyncio.sleep(rng.uniform(0.4, 0.8))
 
 
 async def main(options: Options) -> None:
-    """One race after the other: a new event for each, since one that is set stays so."""
+    """One race after another: a new event for each, because an event stays set."""
     rng = random.Random(options.seed)
     while True:
         gun = asyncio.Event()

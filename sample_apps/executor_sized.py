@@ -1,8 +1,8 @@
-"""An executor that is large enough, and a semaphore before it: what does not fit waits where it is seen.
+"""An executor that is large enough, behind a semaphore: excess work waits where it is visible.
 
 What you see: about six `thumbnail-*` tasks at any time, all waiting for work that is running; each is done after
-the 0.3 s that it takes. Should more come than the eight threads take, the rest would wait for a semaphore, and
-the one who makes them with it.
+the 0.3 s that it takes. If more arrived than the eight threads can take, the producer would wait for a
+semaphore.
 
 This is the fix for `executor_small`.
 """
@@ -34,7 +34,7 @@ THREADS = 8
 
 
 async def thumbnail(picture: int, pool: ThreadPoolExecutor, free: asyncio.Semaphore) -> None:
-    """Have a picture made small, and then let the next one in."""
+    """Create a thumbnail in the pool, then release the slot."""
     asked = time.monotonic()
     try:
         small = await asyncio.get_running_loop().run_in_executor(pool, shrink, picture)
@@ -45,7 +45,7 @@ async def thumbnail(picture: int, pool: ThreadPoolExecutor, free: asyncio.Semaph
 
 
 async def main(_: Options) -> None:
-    """Take in twenty pictures a second, as far as there is room."""
+    """Accept up to twenty pictures a second, as long as there are free slots."""
     print("eight threads for twenty pictures a second")
     free = asyncio.Semaphore(THREADS)
     with ThreadPoolExecutor(THREADS, "shrink") as pool:

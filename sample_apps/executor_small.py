@@ -1,10 +1,10 @@
-"""A saturated executor: blocking work goes to threads, as it should, but two threads are too few for it.
+"""A saturated executor: blocking work runs in threads, as it should, but two threads are too few.
 
-What you see: more and more `thumbnail-*` tasks that wait for an executor, though only two of them for work that is
-running: the others stand in a queue that no loop shows. Nothing blocks, nothing is busy, and every answer takes
-longer than the one before.
+What you see: more and more `thumbnail-*` tasks that wait for an executor, although only two have work that is
+running: the others are in a queue that the loop does not know. Nothing blocks, nothing is busy, and every answer
+takes longer than the one before.
 
-The fix: an executor of the right size, and no more work at a time than it takes (`executor_sized`).
+The fix: an executor of the right size, and no more work at a time than it can take (`executor_sized`).
 """
 
 import asyncio
@@ -33,13 +33,13 @@ LIMIT = 1000  # a sample may be left running
 
 
 def shrink(picture: int) -> int:
-    """Make a picture small: a call that blocks for 0.3 s."""
+    """Shrink a picture: a call that blocks for 0.3 s."""
     time.sleep(0.3)
     return picture // 10
 
 
 async def thumbnail(picture: int, pool: ThreadPoolExecutor) -> None:
-    """Have a picture made small."""
+    """Create a thumbnail in the pool."""
     asked = time.monotonic()
     small = await asyncio.get_running_loop().run_in_executor(pool, shrink, picture)
     if picture % 5 == 0:
@@ -47,7 +47,7 @@ async def thumbnail(picture: int, pool: ThreadPoolExecutor) -> None:
 
 
 async def main(_: Options) -> None:
-    """Take in twenty pictures a second."""
+    """Accept twenty pictures a second."""
     print("two threads for twenty pictures a second")
     pool = ThreadPoolExecutor(2, "shrink")
     tasks: set[asyncio.Task[None]] = set()

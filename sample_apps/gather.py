@@ -1,7 +1,7 @@
-"""`asyncio.gather`: several awaitables at once, their results in the order that they were given.
+"""`asyncio.gather`: several awaitables at once, with their results in the order of the arguments.
 
-What you see: `dinner` waits for a gather of three; the coroutines that it was given became tasks whose parent it
-is and whose creation site is the line of the gather.
+What you see: `dinner` waits for a gather of three; its coroutines became child tasks of `dinner`, with the line of
+the gather as their creation site.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""`asyncio.gather` with `return_exceptions=True`: every result is waited for, and an exception is one of them.
+"""`asyncio.gather` with `return_exceptions=True`: all results are awaited, and exceptions are among them.
 
 What you see: `check-*` tasks that fail, and `round-*` tasks that are done nonetheless, as late as the slowest
-check; nobody complains about an exception.
+check; there is no unhandled exception.
 """
 
 import asyncio

@@ -1,10 +1,10 @@
-"""`asyncio.gather` with one that fails: the gather is over, but the others go on, and nobody waits for them.
+"""`asyncio.gather` with one failure: the gather ends, but the others continue, and nothing awaits them.
 
-What you see: `cook-*` tasks that live on after the `dinner-*` that made them has failed, made by a parent that is
-no more; of several dinners at a time. What they do then (here: burn) is nobody's concern.
+What you see: `cook-*` tasks that outlive the failed `dinner-*` task that created them; several dinners' worth at a
+time. Nobody notices what they do from then on (here: burn).
 
-The fix: a TaskGroup, which cancels the others and waits for them (`taskgroup_one_fails`), or to want the
-exceptions as results (`gather_exceptions`).
+The fix: a TaskGroup, which cancels the others and waits for them (`taskgroup_one_fails`), or exceptions as results
+(`gather_exceptions`).
 """
 
 import asyncio

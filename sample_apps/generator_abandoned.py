@@ -1,7 +1,7 @@
-"""An async generator that is left in the middle: its clean-up runs later, in a task that the loop makes, or never.
+"""An async generator that is abandoned halfway: its clean-up runs later, in a task created by the loop, or never.
 
-What you see: tasks called `Task-*` that nobody in this source has made, whose coroutine is the `aclose` of a
-generator: when a generator is collected, the loop closes it in a task of its own, and until then its connection
+What you see: tasks called `Task-*` that nothing in this source creates, whose coroutine is the `aclose` of a
+generator: when a generator is collected, the loop closes it in a new task, and until then its connection
 is open.
 
 The fix: `contextlib.aclosing` (`generator_closed`).

@@ -1,6 +1,6 @@
-"""An async generator that is closed by who reads it, at once and in the same task: `contextlib.aclosing`.
+"""An async generator that its reader closes, at once and in the same task: `contextlib.aclosing`.
 
-What you see: `reader`, now and then in the clean-up of the generator, and no task that the loop had to make.
+What you see: `reader`, now and then in the clean-up of the generator, and no task created by the loop.
 
 This is the fix for `generator_abandoned`.
 """

@@ -1,8 +1,8 @@
-"""A thread that keeps the GIL: the loop waits for it at lines that do next to nothing.
+"""A thread that holds the GIL: the loop waits for it at lines that do next to nothing.
 
 What you see: `reader` reads a small file now and then, and its steps are slow, mostly waiting for the GIL. The thread
-`crunch` computes in one call of C that gives the GIL to nobody until it is over; the line is named. The line of
-`reader` is innocent, and moved to a thread it would wait as long.
+`crunch` computes in one C call that does not release the GIL until it returns; the finding shows its line. The line
+of `reader` is innocent, and in a thread it would wait just as long.
 
 The fix: compute in another process (`cpu_bound_pool`).
 """
@@ -32,7 +32,7 @@ SAMPLE = Sample(
 
 
 def exploding() -> str:
-    """A text on which the pattern below needs 0.2 s."""
+    """A text for which the pattern below needs 0.2 s."""
     for length in range(16, 40):
         text = "a" * length + "b"
         began = time.thread_time()
@@ -43,17 +43,17 @@ def exploding() -> str:
 
 
 def crunch(text: str) -> None:
-    """Match, each time in one call of C."""
+    """Match repeatedly, each time in one C call."""
     while True:
         re.match("(a+)+$", text)  # expect: holds
 
 
 async def reader(rng: random.Random) -> None:
-    """Read a small file some times, with rests."""
+    """Read a small file a few times, with rests."""
     while True:
         for _ in range(3):
             Path(__file__).read_bytes()
-            time.sleep(0)  # gives the GIL away, as reading a larger file does
+            time.sleep(0)  # releases the GIL, as reading a larger file does
         await asyncio.sleep(rng.uniform(0.01, 0.03))
 
 

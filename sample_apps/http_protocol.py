@@ -1,9 +1,9 @@
-"""An HTTP server as a Protocol: bytes come in, a request is cut out of them, an answer goes out. No task, no stream.
+"""An HTTP server as a Protocol: it parses requests from received bytes and sends answers, without tasks or streams.
 
-What you see: `browser-*` tasks that wait on their sockets for answers, and nothing on the server's side but
-callbacks: some hundred requests a second, and the list of tasks shows none of it. The connections stay open
-(`keep-alive`), and a request that comes in two pieces, or two that come in one, are cut right; what is no
-HTTP is answered with 400 and hung up on.
+What you see: `browser-*` tasks that wait on their sockets for answers, and only callbacks on the server's
+side: some hundred requests a second of which the task list shows nothing. Connections stay open
+(`keep-alive`), and requests that arrive in two pieces, or two in one, are split correctly; anything that is
+not HTTP gets a 400 and is disconnected.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ SAMPLE = Sample(
     ),
 )
 LONGEST_HEAD = 16 * 1024  # bytes
-Site = Callable[[str], str | None]  # the page of a path, or None where there is none
+Site = Callable[[str], str | None]  # returns the page of a path, or None
 
 
 class HttpServer(asyncio.Protocol):
@@ -44,11 +44,11 @@ class HttpServer(asyncio.Protocol):
         self.received = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way to answer."""
+        """Keep the transport for the answers."""
         self.transport = cast("asyncio.WriteTransport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come, which may be half a request, or three."""
+        """Process received data, which may be half a request, or three."""
         self.received += data
         while not self.transport.is_closing():
             head, end, rest = self.received.partition(b"\r\n\r\n")
@@ -60,7 +60,7 @@ class HttpServer(asyncio.Protocol):
             self.answer("431 Request Header Fields Too Large", "too long", close=True)
 
     def request(self, head: str) -> None:
-        """Answer one request, of which the head is all there is: a GET has no body."""
+        """Answer one request, which is only a head: a GET has no body."""
         method, _, rest = head.partition(" ")
         path, _, version = rest.partition("\r\n")[0].partition(" ")
         if not version.startswith("HTTP/1."):
@@ -73,7 +73,7 @@ class HttpServer(asyncio.Protocol):
             self.answer(*(("404 Not Found", "no such page") if page is None else ("200 OK", page)), close=close)
 
     def answer(self, status: str, page: str, close: bool) -> None:
-        """Send a page; hang up after it when told to."""
+        """Send a page; `close` disconnects afterwards."""
         body = page.encode()
         connection = "close" if close else "keep-alive"
         head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: {connection}\r\n\r\n"
@@ -83,14 +83,14 @@ class HttpServer(asyncio.Protocol):
 
 
 class Browser:
-    """A connection to an HTTP server, for one request after the other."""
+    """A connection to an HTTP server, for sequential requests."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
 
     async def get(self, path: str) -> str:
-        """Get a page. Raises LookupError when there is none."""
+        """Get a page. Raises LookupError for a missing one."""
         self.writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         length = int(head.lower().partition("content-length:")[2].partition("\r\n")[0])
@@ -106,7 +106,7 @@ def weather(path: str) -> str | None:
 
 
 async def browse(port: int, rng: random.Random) -> None:
-    """Look at one page after the other; one in ten is not there."""
+    """Request one page after another; one in ten does not exist."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     with contextlib.closing(writer):
         browser = Browser(reader, writer)

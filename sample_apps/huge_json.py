@@ -1,10 +1,10 @@
-"""One huge JSON: a report of 400,000 rows becomes one string in one call, and nobody else has a turn meanwhile.
+"""One huge JSON document: a report of 400,000 rows becomes one string in one call, during which no other task runs.
 
 What you see: slow callbacks of `exporter` at the line with `json.dumps`, a few tenths of a second each, and a
-`heartbeat` that is late; after some seconds a finding that one task keeps the loop busy. It is one call into C
-that keeps the GIL all the time, so a thread would not help: the loop would stand as still.
+late `heartbeat`; after some seconds a finding that one task keeps the loop busy. It is one call into C
+that holds the GIL all the time, so a thread would not help: the loop would stop just the same.
 
-The fix: rows that are written one by one, with turns for others in between (`huge_json_lines`); or another
+The fix: write the rows one by one and let other tasks run in between (`huge_json_lines`); or use another
 process.
 """
 
@@ -34,7 +34,7 @@ SAMPLE = Sample(
 
 
 def report(rng: random.Random) -> list[dict[str, Any]]:
-    """A report of 400,000 rows, of which 1,000 differ, for the sake of memory."""
+    """A report of 400,000 rows, of which only 1,000 differ, to save memory."""
     rows = [
         {"order": rng.randrange(10**6), "name": "Ada", "tags": ["a", "b"], "price": rng.random()} for _ in range(1000)
     ]
@@ -42,7 +42,7 @@ def report(rng: random.Random) -> list[dict[str, Any]]:
 
 
 async def exporter(rows: list[dict[str, Any]]) -> None:
-    """Export it, again and again."""
+    """Export the report repeatedly."""
     while True:
         await asyncio.sleep(0.2)
         text = json.dumps(rows)  # expect: dumps
@@ -50,7 +50,7 @@ async def exporter(rows: list[dict[str, Any]]) -> None:
 
 
 async def main(options: Options) -> None:
-    """Start the exporter and the heart."""
+    """Start the exporter and the heartbeat."""
     rows = report(random.Random(options.seed))
     async with asyncio.TaskGroup() as group:
         group.create_task(heartbeat(), name="heartbeat")

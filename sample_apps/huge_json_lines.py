@@ -1,8 +1,8 @@
-"""A huge report as lines of JSON: the rows of `huge_json`, five hundred at a time, with turns for others in between.
+"""A huge report as lines of JSON: the rows of `huge_json`, five hundred at a time, with pauses for other tasks.
 
 What you see: no slow callback and a `heartbeat` that is on time, although the loop is about as busy as
-before: `exporter` takes its time in slices of a few milliseconds. What reads it can start with the first row,
-and neither side needs room for all of it.
+before: `exporter` works in slices of a few milliseconds. The reader can start with the first row,
+and neither side needs memory for all of it.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ SAMPLE = Sample(
 
 
 async def exporter(rows: list[dict[str, Any]]) -> None:
-    """Export it, again and again."""
+    """Export the report repeatedly."""
     while True:
         await asyncio.sleep(0.4)
         characters = 0
@@ -44,7 +44,7 @@ async def exporter(rows: list[dict[str, Any]]) -> None:
 
 
 async def main(options: Options) -> None:
-    """Start the exporter and the heart."""
+    """Start the exporter and the heartbeat."""
     rows = report(random.Random(options.seed))
     async with asyncio.TaskGroup() as group:
         group.create_task(heartbeat(), name="heartbeat")

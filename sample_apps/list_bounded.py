@@ -1,7 +1,7 @@
-"""A list with a bound: the requests of `list_grows`, of which the last eight answers are kept.
+"""A bounded list: the requests of `list_grows`, of which only the last eight answers are kept.
 
-What you see: memory goes up for a moment and then stays. As many bytes are made as before, at the same
-line; what is not kept is gone, and does not show. `collections.deque(maxlen=…)` drops the oldest by itself.
+What you see: memory grows for a moment and then stays constant. As much is allocated as before, at the same
+line; what has been freed does not show. `collections.deque(maxlen=…)` drops the oldest automatically.
 """
 
 import asyncio

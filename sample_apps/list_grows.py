@@ -1,10 +1,10 @@
-"""A list that grows: everything that was ever served is kept, for a report that nobody asks for.
+"""A list that grows: every answer ever sent is kept, for a report that nobody requests.
 
-What you see: memory goes up, two to three megabytes a second, and never down; with tracing on (`looptop
-memory`, or the Memory screen) nearly all of it comes from one line, the one that makes what the list keeps.
-Look there for who keeps it: the line that allocates is rarely the line that is wrong. Nothing is slow.
+What you see: memory grows by two to three megabytes a second, and never shrinks; with tracing on (`looptop
+memory`, or the Memory screen) nearly all of it comes from one line, which allocates the list's items.
+Look there for what keeps them: the line that allocates is rarely the line that is wrong. Nothing is slow.
 
-The fix: keep what is needed, which here is the last eight (`list_bounded`).
+The fix: keep only what is needed, here the last eight (`list_bounded`).
 """
 
 import asyncio

@@ -1,10 +1,10 @@
-"""A lock convoy: one slow holder keeps a lock over an await, and everybody queues behind it.
+"""A lock convoy: a slow task holds a lock across an await, and all others queue behind it.
 
-What you see: `holder` sleeps and has the lock; `waiter-0` to `waiter-7` all wait on that one lock.
-Nothing is busy, the loop is idle, and still nobody gets anywhere: not twenty things are sold in
-a second.
+What you see: `holder` sleeps and holds the lock; `waiter-0` to `waiter-7` all wait on that one lock.
+Nothing is busy, the loop is idle, and still there is little progress: fewer than twenty sales a
+second.
 
-The fix: hold a lock for the update only, not for what comes before it (`lock_convoy_brief`).
+The fix: hold a lock for the update only, not for the slow part before it (`lock_convoy_brief`).
 """
 
 import asyncio
@@ -31,7 +31,7 @@ SAMPLE = Sample(
 
 
 class Stock:
-    """What all of them count, and the lock that guards it."""
+    """The shared stock, and the lock that guards it."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
@@ -39,15 +39,15 @@ class Stock:
 
 
 async def holder(stock: Stock) -> None:
-    """Take the lock, and only then do what takes long."""
+    """Take the lock, and only then do the slow part."""
     while True:
         async with stock.lock:
-            await asyncio.sleep(0.7)  # a slow answer from somewhere
+            await asyncio.sleep(0.7)  # a slow service
             stock.sold += 1
 
 
 async def waiter(stock: Stock, rng: random.Random) -> None:
-    """Need the lock for a moment, now and then."""
+    """Take the lock briefly, now and then."""
     while True:
         async with stock.lock:
             stock.sold += 1
@@ -55,7 +55,7 @@ async def waiter(stock: Stock, rng: random.Random) -> None:
 
 
 async def report(stock: Stock) -> None:
-    """Tell once a second how far they got."""
+    """Print the progress once a second."""
     while True:
         before = stock.sold
         await asyncio.sleep(1)
@@ -63,7 +63,7 @@ async def report(stock: Stock) -> None:
 
 
 async def main(options: Options) -> None:
-    """Start the one who holds and those who wait."""
+    """Start the holder and the waiters."""
     stock, rng = Stock(), random.Random(options.seed)
     async with asyncio.TaskGroup() as group:
         group.create_task(holder(stock), name="holder")

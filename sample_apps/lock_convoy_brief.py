@@ -1,6 +1,6 @@
-"""A lock held briefly: the tasks of `lock_convoy`, but the slow part comes before the lock, not under it.
+"""A lock held briefly: the tasks of `lock_convoy`, but the slow part comes before the lock.
 
-What you see: hardly anybody waits on the lock, the waiters sleep and step, and ten times as much is sold.
+What you see: hardly any task waits on the lock, the waiters sleep and step, and ten times as much is sold.
 """
 
 import asyncio
@@ -27,9 +27,9 @@ SAMPLE = Sample(
 
 
 async def holder(stock: Stock) -> None:
-    """Do what takes long, and only then take the lock."""
+    """Do the slow part, and only then take the lock."""
     while True:
-        await asyncio.sleep(0.7)  # a slow answer from somewhere
+        await asyncio.sleep(0.7)  # a slow service
         async with stock.lock:
             stock.sold += 1
 

@@ -1,9 +1,9 @@
-"""A long-running callback: a plain function that `call_later` runs, and that computes for 0.2 to 0.4 s.
+"""A long-running callback: a plain function, run by `call_later`, that computes for 0.2 to 0.4 s.
 
-What you see: slow callbacks that belong to no task, at the line that rebuilds. No task has any busy time
-to speak of, and yet `heartbeat` is late: a list of tasks alone would not tell why.
+What you see: slow callbacks without a task, at the line that rebuilds. No task has notable busy time,
+and yet `heartbeat` is late: a list of tasks alone would not show why.
 
-The fix: do it in slices and let the loop have its turn between them (`long_callback_sliced`), or in a
+The fix: split it into slices, with turns for the loop in between (`long_callback_sliced`), or use another
 process.
 """
 
@@ -28,13 +28,13 @@ SAMPLE = Sample(
 
 
 def rebuild_index(rng: random.Random) -> None:
-    """Rebuild it all in one go, and again in half a second."""
+    """Rebuild everything at once, and again in half a second."""
     burn(rng.uniform(0.2, 0.4))  # expect: rebuilds
     asyncio.get_running_loop().call_later(0.5, rebuild_index, rng)
 
 
 async def main(options: Options) -> None:
-    """Have the index rebuilt for ever, beside a heart that beats."""
+    """Rebuild the index forever, beside a heartbeat."""
     asyncio.get_running_loop().call_soon(rebuild_index, random.Random(options.seed))
     await asyncio.create_task(heartbeat(), name="heartbeat")
 

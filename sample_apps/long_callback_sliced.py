@@ -1,7 +1,7 @@
 """A long computation in slices: the work of `long_callback`, in callbacks of 10 ms each.
 
 What you see: no slow callback, a loop lag of about a slice, and a `heartbeat` that is on time. The loop
-is as much used as before; it is only never kept.
+is as busy as before, but never blocked.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ def rebuild_index(rng: random.Random, left: float) -> None:
 
 
 async def main(options: Options) -> None:
-    """Have the index rebuilt for ever, beside a heart that beats."""
+    """Rebuild the index forever, beside a heartbeat."""
     rng = random.Random(options.seed)
     asyncio.get_running_loop().call_soon(rebuild_index, rng, rng.uniform(0.2, 0.4))
     await asyncio.create_task(heartbeat(), name="heartbeat")

@@ -1,7 +1,7 @@
-"""A loop in a child process: what must not share the interpreter's lock gets a process and a loop of its own.
+"""A loop in a child process: work that must not share the GIL gets its own process and loop.
 
-What you see: `manager` waits for lines of a subprocess, and is idle. The tasks of the child are not here: another
-process is another program, with a probe of its own (`looptop ps` lists it).
+What you see: `manager` waits for lines of a subprocess, and is idle. The tasks of the child are not shown: another
+process is another program, with its own probe (`looptop ps` lists it).
 """
 
 import asyncio

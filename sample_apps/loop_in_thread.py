@@ -1,7 +1,7 @@
 """A loop in a second thread: the first asks, the second answers, and neither waits for the other's tasks.
 
-What you see: two loops, each with tasks of its own. `asker-*` live in the first and wait for futures that the
-second fulfils, where an `answer` runs for each.
+What you see: two loops, each with its own tasks. `asker-*` live in the first and wait for futures that are
+resolved in the second, where an `answer` task runs for each.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ SAMPLE = Sample(
 
 
 async def answer(question: int) -> int:
-    """Think, in the other loop."""
+    """Compute the answer, in the other loop."""
     thinking = asyncio.create_task(asyncio.sleep(0.2, question * 2), name="thinking")  # expect: answers
     return await thinking
 
@@ -44,7 +44,7 @@ async def asker(question: int, elsewhere: asyncio.AbstractEventLoop) -> None:
 
 @contextlib.contextmanager
 def another_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """A loop that runs in a thread of its own, ended with all of its tasks."""
+    """A loop in its own thread, stopped with all its tasks."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="answers", daemon=True)
     thread.start()

@@ -1,7 +1,7 @@
-"""A lost update: what was read before an await is written after it, and what happened meanwhile is undone.
+"""A lost update: a value read before an await is written after it, and undoes updates made in between.
 
-What you see: nothing. `deposit-*` tasks come and go, all is fast, nobody waits for a lock, and money vanishes:
-the last line of each round says how much. That nobody ever waits for a lock here is what a monitor can say.
+What you see: nothing. `deposit-*` tasks come and go, all is fast, nothing waits for a lock, and money vanishes:
+the last line of each round prints how much. A monitor can only show that nothing ever waits for a lock here.
 
 The fix: a lock around the read and the write (`lost_update_locked`). `looptop check` finds the pattern in the
 source.
@@ -32,17 +32,17 @@ SAMPLE = Sample(
 
 
 class Account:
-    """So much money."""
+    """An account balance."""
 
     def __init__(self) -> None:
         self.money = 0
 
 
 async def deposit(account: Account) -> None:
-    """Pay in one."""
+    """Deposit 1."""
     money = account.money
     await asyncio.sleep(0.2)  # expect: awaits
-    account.money = money + 1  # wrong: it may not be what it was
+    account.money = money + 1  # wrong: the balance may have changed since
 
 
 async def main(_: Options) -> None:

@@ -28,7 +28,7 @@ SAMPLE = Sample(
 
 
 async def deposit(account: Account, lock: asyncio.Lock) -> None:
-    """Pay in one."""
+    """Deposit 1."""
     async with lock:  # expect: locks
         money = account.money
         await asyncio.sleep(0.1)

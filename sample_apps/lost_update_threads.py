@@ -1,7 +1,7 @@
-"""A lost update between threads of an executor: an asyncio.Lock would not help here, since no await is in between.
+"""A lost update between threads of an executor: an asyncio.Lock would not help, because there is no await in between.
 
-What you see: `deposit-*` tasks that wait for an executor, all at once, and are done when the slowest thread is.
-The balance is wrong, which no monitor sees; that they all run at once is what it can say.
+What you see: `deposit-*` tasks that all wait for an executor, and are done when the slowest thread is.
+The balance is wrong, which no monitor can see; it can show that they all run at once.
 
 The fix: a threading.Lock around the read and the write (`lost_update_threads_locked`), or one thread for all of
 them.
@@ -31,20 +31,20 @@ SAMPLE = Sample(
 
 
 class Account:
-    """So much money."""
+    """An account balance."""
 
     def __init__(self) -> None:
         self.money = 0
 
     def deposit(self) -> None:
-        """Pay in one, in a thread."""
+        """Deposit 1, in a thread."""
         money = self.money
         time.sleep(0.2)
-        self.money = money + 1  # wrong: it may not be what it was
+        self.money = money + 1  # wrong: the balance may have changed since
 
 
 async def deposit(account: Account) -> None:
-    """Have a thread pay in one."""
+    """Deposit 1 in a thread, and wait for it."""
     await asyncio.to_thread(account.deposit)  # expect: threads
 
 

@@ -1,7 +1,7 @@
 """The same deposits with a threading.Lock around the read and the write: the threads take turns, and none is lost.
 
 What you see: `deposit-*` tasks that wait for an executor; the last of four is as old as all of them together
-take. Which thread has the lock is not seen: the loop knows of executors only that they are not done.
+take. The thread that holds the lock is not visible: the loop only knows that the executor's futures are pending.
 
 This is the fix for `lost_update_threads`.
 """

@@ -1,7 +1,7 @@
-"""A coroutine that is never awaited: the call makes a coroutine and runs nothing of it.
+"""A coroutine that is never awaited: the call creates a coroutine object but runs nothing.
 
-What you see: no `save` ever runs and no task of it is there; Python warns "coroutine 'save' was never awaited" on
-stderr, once for each line, and the finding tells the line that made it.
+What you see: no `save` ever runs and there is no task for it; Python warns "coroutine 'save' was never awaited" on
+stderr, once for each line, and the finding shows the line that created it.
 
 The fix: await it (`never_awaited_awaited`).
 """
@@ -28,7 +28,7 @@ SAMPLE = Sample(
 
 
 class Document:
-    """Has versions, of which some are saved."""
+    """A document whose versions are sometimes saved."""
 
     def __init__(self) -> None:
         self.version = 0
@@ -41,7 +41,7 @@ class Document:
 
 
 async def main(_: Options) -> None:
-    """Edit, and believe to save."""
+    """Edit, and forget to await the save."""
     document = Document()
     for document.version in itertools.count(1):
         document.save()  # type: ignore[unused-coroutine]  # expect: forgets

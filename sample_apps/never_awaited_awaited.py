@@ -1,4 +1,4 @@
-"""The coroutine is awaited: what was called is also done.
+"""The coroutine is awaited, so it runs.
 
 What you see: `save-*` tasks that are done, each awaited by `main`.
 

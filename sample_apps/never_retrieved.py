@@ -1,10 +1,10 @@
-"""An exception that is never retrieved: a task fails, and nobody awaits it.
+"""An exception that is never retrieved: a task fails, and nothing awaits it.
 
 What you see: `order-*` tasks that ended as failed, and for each a "Task exception was never retrieved"
-among the unhandled exceptions, long after the fact and far from who started the task. The program goes on
-as if nothing were.
+among the unhandled exceptions, long after the fact and far from the code that started the task. The program
+continues as if nothing had happened.
 
-The fix: await what you start (`never_retrieved_awaited`).
+The fix: await the tasks you start (`never_retrieved_awaited`).
 """
 
 import asyncio

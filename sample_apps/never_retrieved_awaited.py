@@ -1,7 +1,7 @@
-"""Exceptions that are retrieved: the orders of `never_retrieved`, awaited by who started them.
+"""Exceptions that are retrieved: the orders of `never_retrieved`, awaited by the task that started them.
 
 What you see: the same `order-*` tasks fail, one in four, but there are no unhandled exceptions, and the
-program says itself what was wrong.
+program itself reports what was wrong.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ SAMPLE = Sample(
 
 
 async def main(options: Options) -> None:
-    """Start some orders, and wait for what becomes of them."""
+    """Start some orders, and wait for their results."""
     rng = random.Random(options.seed)
     number = 0
     while True:

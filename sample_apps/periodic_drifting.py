@@ -1,10 +1,10 @@
 """A periodic job that drifts: it works, and then sleeps for a whole period.
 
-What you see: `metronome` is asked to tick five times a second, and ticks less than three times: what it does
-between two ticks comes on top of the period. Nothing is slow and nobody complains; the job is just late, and
+What you see: `metronome` should tick five times a second, and ticks less than three times: its work between two
+ticks is added to the period. Nothing is slow and there is no error; the job is just late, and
 later each time.
 
-The fix: sleep until the next time that it is due (`periodic_steady`).
+The fix: sleep until the next time it is due (`periodic_steady`).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""A periodic job that does not drift: each time it sleeps until the next time that it is due.
+"""A periodic job that does not drift: it sleeps until the next time it is due.
 
 What you see: `metronome` ticks five times a second, however long its work takes. This one is a background job of an
-aiohttp server: made in `on_startup`, cancelled and awaited in `on_cleanup`. (Needs aiohttp.)
+aiohttp server: created in `on_startup`, cancelled and awaited in `on_cleanup`. (Needs aiohttp.)
 
 This is the fix for `periodic_drifting`.
 """

@@ -1,4 +1,4 @@
-"""A queue that is waited for: the consumers of `queue_polling`, with `await queue.get()`.
+"""A queue that is awaited: the consumers of `queue_polling`, with `await queue.get()`.
 
 What you see: `consumer-0` and `consumer-1` wait on a queue, with some ten steps a second each, and the
 loop is idle.
@@ -34,7 +34,7 @@ async def consumer(queue: asyncio.Queue[int]) -> None:
 
 
 async def main(options: Options) -> None:
-    """Start both sides of the queue."""
+    """Start the producer and the consumers."""
     queue: asyncio.Queue[int] = asyncio.Queue()
     async with asyncio.TaskGroup() as group:
         group.create_task(producer(queue, random.Random(options.seed)), name="producer")

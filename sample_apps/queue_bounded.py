@@ -1,8 +1,8 @@
-"""A queue with a bound: the producer and the consumer of `queue_growing`, and room for ten jobs.
+"""A bounded queue: the producer and the consumer of `queue_growing`, with room for ten jobs.
 
 What you see: `producer` waits on the queue (`put … 10 of 10`) most of the time, no job is older than a second
-or two, and memory stays what it is. The consumer is as slow as before: now it is told to the one who can do
-something about it.
+or two, and memory is constant. The consumer is as slow as before, but now the producer has to wait for it, and
+can react.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ SAMPLE = Sample(
 
 
 async def main(options: Options) -> None:
-    """Start both sides of a queue with a bound."""
+    """Start both sides of a bounded queue."""
     await both_sides(asyncio.Queue(maxsize=10), options)
 
 

@@ -1,11 +1,11 @@
-"""A queue that only grows: what is put is more than what is got, and nobody stops the producer.
+"""A queue that only grows: more is put than is taken, and nothing stops the producer.
 
 What you see: `producer` puts a hundred jobs a second and never waits on the queue; `consumer` does ten. Both
-look healthy, the loop rests, and `closer`, who waits until all is done, shows the size of the queue: it only
-goes up. So does the memory, and so does the age of the job that is done now.
+look healthy, the loop rests, and `closer`, which waits until all is done, shows the size of the queue: it only
+grows. So does the memory, and so does the age of the job being processed.
 
-The fix: a queue with a bound (`queue_bounded`). The producer then waits, and whoever feeds the producer
-learns that it is too much.
+The fix: a bounded queue (`queue_bounded`). The producer then has to wait, and its callers notice the
+overload.
 """
 
 import asyncio

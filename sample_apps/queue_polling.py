@@ -1,8 +1,8 @@
-"""A queue that is polled: the consumers ask `get_nowait` again and again, with `sleep(0)` in between.
+"""A polled queue: the consumers call `get_nowait` in a loop, with `sleep(0)` in between.
 
 What you see: `consumer-0` and `consumer-1` with very many steps, each of them short, and a high
-utilization, all for twenty items a second. There is no slow callback: a busy loop is seen by its steps,
-not by its delays.
+utilization, all for twenty items a second. There is no slow callback: a busy loop shows in its steps,
+not in delays.
 
 The fix: wait for the item with `await queue.get()` (`queue_blocking`).
 """
@@ -37,7 +37,7 @@ async def producer(queue: asyncio.Queue[int], rng: random.Random) -> None:
 
 
 async def consumer(queue: asyncio.Queue[int]) -> None:
-    """Ask for an item until there is one."""
+    """Poll the queue for items."""
     while True:
         try:
             item = queue.get_nowait()
@@ -48,13 +48,13 @@ async def consumer(queue: asyncio.Queue[int]) -> None:
 
 
 def consume(item: int) -> None:
-    """Do with an item what is to be done."""
+    """Process an item."""
     if item % 20 == 0:
         print(f"item {item} is a find")
 
 
 async def main(options: Options) -> None:
-    """Start both sides of the queue."""
+    """Start the producer and the consumers."""
     queue: asyncio.Queue[int] = asyncio.Queue()
     async with asyncio.TaskGroup() as group:
         group.create_task(producer(queue, random.Random(options.seed)), name="producer")

@@ -1,11 +1,11 @@
-"""A regular expression that explodes: one of its inputs takes it twice as long for each character more.
+"""Catastrophic backtracking: for some inputs, a regular expression takes twice as long for each additional character.
 
 What you see: slow callbacks of `validator` at the line with `match`, though most inputs take microseconds. It
-is one call into C that keeps the GIL: no thread helps, no timeout fires before it is over, and Ctrl+C waits
-as well.
+is one call into C that holds the GIL: no thread helps, no timeout fires before it is over, and Ctrl+C has to
+wait as well.
 
-The fix: an expression that can match in one way only (`regex_linear`), and a bound on the length of what
-strangers send.
+The fix: an expression that can match in one way only (`regex_linear`), and a limit on the length of untrusted
+input.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ SAMPLE = Sample(
     ),
     watch=6.0,
 )
-TITLE = re.compile(r"(\w+\s?)*")  # each letter may end a word or not: 2 to the power of their number
+TITLE = re.compile(r"(\w+\s?)*")  # each letter may end a word or not: exponentially many ways
 GOOD, EVIL = "A tale of two cities", "a" * 23 + "!"
 
 
 async def validator(rng: random.Random) -> None:
-    """Look whether what comes is a title; one in ten is made to hurt."""
+    """Validate titles; one in ten is malicious."""
     checked = 0
     while True:
         text = EVIL if checked % 10 == 5 else GOOD
@@ -45,7 +45,7 @@ async def validator(rng: random.Random) -> None:
 
 
 async def main(options: Options) -> None:
-    """Start the validator and the heart."""
+    """Start the validator and the heartbeat."""
     async with asyncio.TaskGroup() as group:
         group.create_task(heartbeat(), name="heartbeat")
         group.create_task(validator(random.Random(options.seed)), name="validator")

@@ -1,7 +1,7 @@
-r"""A regular expression that matches in one way only: the inputs of `regex_explodes`, and no explosion.
+r"""A regular expression that matches in one way only: the inputs of `regex_explodes`, without backtracking.
 
-What you see: no slow callback. `\w+(\s\w+)*` wants a space between two words, so that there is only one way
-to cut a text into words; and what is longer than a title can be is not even looked at.
+What you see: no slow callback. `\w+(\s\w+)*` requires a space between two words, so that there is only one way
+to split a text into words; and input longer than any title is not even matched.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ LONGEST = 200
 
 
 async def validator(rng: random.Random) -> None:
-    """Look whether what comes is a title; one in ten is made to hurt."""
+    """Validate titles; one in ten is malicious."""
     checked = 0
     while True:
         text = EVIL if checked % 10 == 5 else GOOD
@@ -43,7 +43,7 @@ async def validator(rng: random.Random) -> None:
 
 
 async def main(options: Options) -> None:
-    """Start the validator and the heart."""
+    """Start the validator and the heartbeat."""
     async with asyncio.TaskGroup() as group:
         group.create_task(heartbeat(), name="heartbeat")
         group.create_task(validator(random.Random(options.seed)), name="validator")

@@ -1,11 +1,11 @@
-"""A server that runs commands, and its client, both as Protocols: `data_received` is called, nobody awaits.
+"""A server that runs commands, and its client, both as Protocols: `data_received` is called, nothing awaits.
 
-What you see: `command-*` tasks, each waiting on a future until the whole answer to its command is there; on
-the server's side no task at all: a connection, the subprocess that it starts and the answer are callbacks of
-two protocols.
+What you see: `command-*` tasks, each waiting on a future until the complete answer to its command has arrived;
+on the server's side no task at all: a connection, the subprocess that it starts and the answer are callbacks
+of two protocols.
 
-A server that runs what it is sent is a hole. This one runs what is in its table, on loopback only, with no
-shell; what is not in the table is refused. (`ssh_commands` is how to do it across a network.)
+A server that runs whatever it is sent is a security hole. This one only runs commands in its table, on loopback,
+without a shell, and refuses anything else. (`ssh_commands` shows how to do it across a network.)
 """
 
 import asyncio
@@ -48,34 +48,34 @@ LONGEST_LINE = 1000  # bytes
 
 
 class Command(asyncio.SubprocessProtocol):
-    """A command that runs: collects what it prints, and sends it when it has ended."""
+    """A running command: collects its output, and sends it when the command has ended."""
 
     def __init__(self, connection: asyncio.WriteTransport) -> None:
         self.connection = connection
         self.output = bytearray()
 
     def pipe_data_received(self, _: int, data: bytes) -> None:
-        """Keep what it has printed."""
+        """Keep the output."""
         self.output += data
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Answer: it has ended, and all its pipes are closed."""
+        """Answer: the command has ended, and all its pipes are closed."""
         reply(self.connection, output=self.output.decode())
 
 
 class Server(asyncio.Protocol):
-    """A connection: cuts what comes into lines, each of which names a command."""
+    """A connection: splits its input into lines, each of which names a command."""
 
     def __init__(self) -> None:
         self.received = bytearray()
         self.running: set[asyncio.Task[object]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way to answer."""
+        """Keep the transport for the answers."""
         self.transport = cast("asyncio.WriteTransport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come, which may be half a line, or three."""
+        """Process received data, which may be half a line, or three."""
         self.received += data
         *lines, rest = self.received.split(b"\n")
         self.received = bytearray(rest)
@@ -85,21 +85,21 @@ class Server(asyncio.Protocol):
             self.start(line.decode(errors="replace"))
 
     def start(self, name: str) -> None:
-        """Start a command, if there is one of this name."""
+        """Start the command of this name, if there is one."""
         if name not in COMMANDS:
             reply(self.transport, refused=f"there is no command {name!r}")
             return
         starting = asyncio.get_running_loop().subprocess_exec(
             lambda: Command(self.transport), *COMMANDS[name], stdin=None, stderr=None, start_new_session=True
         )
-        task = asyncio.ensure_future(starting)  # starting one is a coroutine, so it takes a task after all
+        task = asyncio.ensure_future(starting)  # starting one is a coroutine, so it takes a task
         task.set_name(f"start-{name}")
         self.running.add(task)
         task.add_done_callback(self.running.discard)
 
 
 def reply(connection: asyncio.WriteTransport, **answer: str) -> None:
-    """Send an answer, unless the other side has hung up."""
+    """Send an answer, unless the connection has been closed."""
     if not connection.is_closing():
         connection.write(json.dumps(answer).encode() + b"\n")
 
@@ -108,18 +108,18 @@ def reply(connection: asyncio.WriteTransport, **answer: str) -> None:
 
 
 class Client(asyncio.Protocol):
-    """Sends one command at a time, and resolves a future when the answer is there."""
+    """Sends one command at a time, and resolves a future with its answer."""
 
     def __init__(self) -> None:
         self.received = bytearray()
         self.answer: asyncio.Future[bytes] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way to ask."""
+        """Keep the transport for the commands."""
         self.transport = cast("asyncio.WriteTransport", transport)
 
     async def ask(self, command: str) -> str:
-        """Have a command run, and return what it printed. Raises PermissionError when it is refused."""
+        """Run a command and return its output. Raises PermissionError when it is refused."""
         self.answer = asyncio.get_running_loop().create_future()
         self.transport.write(command.encode() + b"\n")
         answer = json.loads(await self.answer)  # expect: waits
@@ -128,7 +128,7 @@ class Client(asyncio.Protocol):
         return str(answer["output"])
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come, until it is a whole line."""
+        """Collect received data until the line is complete."""
         self.received += data
         line, end, rest = self.received.partition(b"\n")
         if end and self.answer is not None and not self.answer.done():
@@ -136,13 +136,13 @@ class Client(asyncio.Protocol):
             self.answer.set_result(bytes(line))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the one who waits."""
+        """Fail the pending command."""
         if self.answer is not None and not self.answer.done():
             self.answer.set_exception(exc or ConnectionResetError("the server has hung up"))
 
 
 async def command(name: str, port: int) -> str:
-    """Connect, have one command run, hang up."""
+    """Connect, run one command, disconnect."""
     transport, client = await asyncio.get_running_loop().create_connection(Client, "127.0.0.1", port)
     try:
         return await client.ask(name)  # expect: asks
@@ -151,7 +151,7 @@ async def command(name: str, port: int) -> str:
 
 
 async def main(options: Options) -> None:
-    """Start the server, and have commands run, four at a time."""
+    """Start the server, and run commands, four at a time."""
     rng = random.Random(options.seed)
     server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

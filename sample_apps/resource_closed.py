@@ -1,6 +1,6 @@
 """A resource that is closed: an async context manager opens it, and closes it whatever happens in between.
 
-What you see: hardly ever more than one `guest-*` task of the server, and many that are done.
+What you see: rarely more than one `guest-*` task of the server alive, and many that are done.
 
 This is the fix for `resource_leaked`.
 """
@@ -28,7 +28,7 @@ SAMPLE = Sample(
 
 
 class Connection:
-    """A connection that is open inside of `async with`, and nowhere else."""
+    """A connection that is open only inside `async with`."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -45,7 +45,7 @@ class Connection:
 
 
 async def visit(port: int) -> bytes:
-    """Come in, be greeted, and close the door."""
+    """Connect, read the greeting, disconnect."""
     async with Connection(port) as connection:
         return await connection.reader.readline()
 

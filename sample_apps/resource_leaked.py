@@ -1,7 +1,7 @@
 """A resource that is not closed: each visit opens a connection and forgets it.
 
-What you see: the server keeps a `guest-*` task for every connection, all made at one line, all waiting for a line
-that never comes; more each second, and open files with them.
+What you see: the server keeps a `guest-*` task for every connection, all created at one line, all waiting for a line
+that never arrives; more each second, and open files with them.
 
 The fix: `async with` (`resource_closed`).
 """

@@ -1,7 +1,7 @@
 """The restaurant: one loop that greets, serves, cooks and pours.
 
-Its people are tasks and take turns: while a dish is in the oven, the cook waits, and so everybody else
-can work. All goes well until `chef-1` flambés: he does not wait but stands there and keeps the loop for
+Its people are tasks and take turns: while a dish is in the oven, the cook waits, and everybody else
+can work. All goes well until `chef-1` flambés: he does not wait but stands there and blocks the loop for
 0.7 s, and in that time no door opens, no glass is filled and no guest is served.
 
 What you see: guests who wait for one of four tables (a semaphore), `waiter-*` and `bartender` who wait on

@@ -1,7 +1,7 @@
-"""The restaurant when all goes well: the flames are somebody else's, and nobody has to hold their breath.
+"""The restaurant when all goes well: the flames are in another thread, and nobody has to wait for them.
 
-What you see: the people of `restaurant`, and no slow callback: doors open, glasses are filled and guests are
-served while a dish is in flames, because `chef-1` has a thread stand in the flames.
+What you see: the tasks of `restaurant`, and no slow callback: doors open, glasses are filled and guests are
+served while a dish is in flames, because `chef-1` runs the flames in a thread.
 """
 
 import asyncio
@@ -32,12 +32,12 @@ SAMPLE = Sample(
 
 
 async def in_a_thread() -> None:
-    """Stand in the flames where nobody has to wait for it."""
+    """Flambé in a thread, where nobody has to wait for it."""
     await asyncio.to_thread(restaurant.burn_off)
 
 
 async def main(options: Options) -> None:
-    """Open the house."""
+    """Open the restaurant."""
     await restaurant.open_house(options, flambe=in_a_thread)
 
 

@@ -1,11 +1,11 @@
-"""Calls that nobody will answer: the connection of `rpc_json` is lost, and those who wait are not told.
+"""Calls that will never be answered: the connection of `rpc_json` is lost, and the waiting tasks are not notified.
 
 What you see: after a second `reader` and `connection-*` are gone, and `caller-0` to `caller-4` wait on
-futures, for ever: no step, no timer, nothing slow, nothing that fails. A future that nobody is left to
-resolve looks just like one that takes long; what gives it away is that no task is left that could do it.
+futures forever: no step, no timer, nothing slow, no failure. A future that will never be resolved
+looks just like one that takes long; the difference is that no task is left that could resolve it.
 
-The fix: whoever ends the reading tells all who wait (`lost` in `rpc_json`), and a timeout around what comes
-from elsewhere.
+The fix: when reading ends, fail all pending calls (`lost` in `rpc_json`), and use a timeout for answers from
+outside.
 """
 
 import asyncio
@@ -33,10 +33,10 @@ SAMPLE = Sample(
 
 
 class Forgetful(Client):
-    """A client that does not think of those who wait."""
+    """A client that does not fail its pending calls."""
 
     def lost(self) -> None:
-        """Tell nobody."""
+        """Notify nobody."""
         print("the connection is lost")
 
 

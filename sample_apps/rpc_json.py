@@ -1,13 +1,13 @@
-"""Remote procedure calls over TCP: a line of JSON for each call, another one for its answer.
+"""Remote procedure calls over TCP: one line of JSON for each call, and one for its answer.
 
-What you see: `caller-*` tasks that each wait on a future until the answer to their call is there; one
+What you see: `caller-*` tasks that each wait on a future until their call has been answered; one
 `reader` that waits on the socket for all of them, `connection-*` on the other side, and short `call-*` tasks,
-one for each call, so that a slow call does not hold up a quick one: answers come in another order than the
-calls, and are told apart by their number.
+one for each call, so that a slow call does not delay a fast one: answers may arrive in another order than the
+calls, and are matched by number.
 
-JSON, never pickle: who can send you a pickle can run what they want in your process. Methods are looked up in
-a table, never by name in a module. A call that fails over there raises `RemoteError` here. When the
-connection is lost, all who wait are told so, rather than left waiting (`rpc_forgotten` does not).
+JSON, never pickle: anyone who can send you a pickle can run code in your process. Methods are looked up in
+a table, never by name in a module. A call that fails remotely raises `RemoteError` locally. When the
+connection is lost, all pending calls fail instead of waiting forever (`rpc_forgotten` omits that).
 """
 
 import asyncio

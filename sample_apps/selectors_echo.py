@@ -1,8 +1,8 @@
 """An echo server on the loop's selector: `add_reader` and `add_writer` call a plain function when a socket is ready.
 
-What you see: `client-*` tasks that get their echo, and no task at all that sends it: the server consists of
-callbacks, which a list of tasks does not show. Its time is in the utilization of the loop, and if one of them
-took long, it would be a slow callback of no task. This is what transports and streams are made of.
+What you see: `client-*` tasks that get their echo, and no task that sends it: the server consists of
+callbacks, which a list of tasks does not show. Its time is part of the loop's utilization, and a long
+callback would be a slow callback without a task. Transports and streams are implemented this way.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ SAMPLE = Sample(
         NoFinding(),
     ),
 )
-BUFFER = 64 * 1024  # bytes that are kept for a client that does not read; then it is not listened to
+BUFFER = 64 * 1024  # bytes buffered for a client that does not read, before we stop reading from it
 
 
 class Echo:
-    """One connection, and what is still to be sent to it."""
+    """One connection, and the data still to be sent to it."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
@@ -43,7 +43,7 @@ class Echo:
         self.loop.add_reader(connection, self.receive)
 
     def receive(self) -> None:
-        """Take what has come, which does not block: the selector has said that there is something."""
+        """Receive data, without blocking: the selector has reported that there is some."""
         try:
             received = self.connection.recv(4096)
         except OSError:
@@ -57,7 +57,7 @@ class Echo:
             self.loop.remove_reader(self.connection)
 
     def send(self) -> None:
-        """Send what the socket has room for."""
+        """Send as much as the socket accepts."""
         try:
             del self.unsent[: self.connection.send(self.unsent)]
         except OSError:
@@ -68,7 +68,7 @@ class Echo:
             self.loop.add_reader(self.connection, self.receive)
 
     def close(self) -> None:
-        """Hang up; the second time, do nothing."""
+        """Close the connection, once."""
         if self.connection.fileno() < 0:
             return
         self.loop.remove_reader(self.connection)
@@ -77,8 +77,8 @@ class Echo:
 
 
 def accept(listener: socket.socket, connections: set[Echo]) -> None:
-    """Take the connection that has come."""
-    with contextlib.suppress(OSError):  # it may be gone again
+    """Accept a connection."""
+    with contextlib.suppress(OSError):  # it may already be gone
         connection, _ = listener.accept()
         connection.setblocking(False)
         connections.add(Echo(connection))

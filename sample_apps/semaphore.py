@@ -1,7 +1,7 @@
-"""A semaphore that limits how much is done at once: thirty downloads, four at a time.
+"""A semaphore that limits concurrency: thirty downloads, four at a time.
 
-What you see: `download-*` tasks, all made at once, of which four are under way and the others wait for one
-semaphore; with each that is done another begins.
+What you see: `download-*` tasks, all created at once, of which four are in progress and the others wait for one
+semaphore; whenever one is done, another begins.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ SAMPLE = Sample(
 
 
 async def download(at_once: asyncio.Semaphore, rng: random.Random) -> None:
-    """Wait for a turn, and fetch something."""
+    """Wait for a slot, and download something."""
     async with at_once:
         await asyncio.sleep(rng.uniform(0.1, 0.3))  # expect: downloads
 
 
 async def main(options: Options) -> None:
-    """Thirty downloads, and thirty more."""
+    """Thirty downloads, repeatedly."""
     rng = random.Random(options.seed)
     while True:
         at_once = asyncio.Semaphore(4)

@@ -1,7 +1,7 @@
 """A bounded semaphore: three tables, and never more than three guests at them.
 
-What you see: up to nine `guest-*` tasks that wait for one semaphore and three that eat; nobody gives back more
-than was taken, since `async with` gives back once.
+What you see: up to nine `guest-*` tasks that wait for one semaphore and three that eat; nothing is released more
+often than acquired, because `async with` releases exactly once.
 
 This is the fix for `semaphore_released_too_often`.
 """
@@ -38,7 +38,7 @@ async def guest(tables: asyncio.BoundedSemaphore) -> None:
 
 
 async def main(_: Options) -> None:
-    """Keep the house full."""
+    """Keep the restaurant full."""
     tables = asyncio.BoundedSemaphore(3)
     names = (f"guest-{number}" for number in itertools.count())
     guests: set[asyncio.Task[None]] = set()

@@ -1,10 +1,10 @@
-"""A semaphore that is released too often: who gives up waiting gives back what it never had.
+"""A semaphore that is released too often: a task that gives up waiting releases what it never acquired.
 
 What you see: `guest-*` tasks that fail with ValueError, "BoundedSemaphore released too many times", as soon as
-the house is empty enough; and in the hall that has a plain semaphore, which says nothing, more than three
-`visitor-*` at work: soon the limit is none.
+the restaurant is empty enough; and in the hall with a plain semaphore, which does not check, more than three
+`visitor-*` at work: soon there is no limit.
 
-The fix: `async with`, which gives back what it took, once (`semaphore_bounded`).
+The fix: `async with`, which releases exactly once (`semaphore_bounded`).
 """
 
 import asyncio

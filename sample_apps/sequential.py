@@ -1,9 +1,9 @@
-"""Awaiting one after another what could be awaited at once: each page is asked for when the one before is there.
+"""Awaiting in sequence what could run concurrently: each page is requested only when the one before has arrived.
 
-What you see: `report-*` tasks that take half a second, and never more than one page asked for at a time. Nothing
+What you see: `report-*` tasks that take half a second, and never more than one page requested at a time. Nothing
 is slow and the loop is idle: the time is lost in the order of the awaits.
 
-The fix: ask for all of them, then wait for all (`concurrent`).
+The fix: request all of them, then await all (`concurrent`).
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""A shutdown on SIGTERM (or SIGINT): cancel all, wait for all, then close what they need.
+"""A shutdown on SIGTERM (or SIGINT): cancel all tasks, await all of them, then close what they use.
 
-What you see: `worker-*` tasks that end as cancelled, each a moment after it was told to, and not one that fails.
+What you see: `worker-*` tasks that end as cancelled, each a moment after the request, and none that fails.
 
 This is the fix for `shutdown_hurried`.
 """

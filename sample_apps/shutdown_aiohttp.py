@@ -1,7 +1,7 @@
-"""A shutdown of an aiohttp server: SIGTERM, then `on_shutdown` for who still listens, then `on_cleanup`.
+"""A shutdown of an aiohttp server: SIGTERM, then `on_shutdown` for the open requests, then `on_cleanup`.
 
-What you see: `listener-*` clients whose requests hang for as long as the server runs; when it is told to stop
-(here by itself, once a second) it lets go of them, waits, and cleans up; each listener is done rather than
+What you see: `listener-*` clients whose requests hang for as long as the server runs; when it is stopped
+(here by itself, once a second) it ends their requests, waits, and cleans up; each listener is done rather than
 failed. (Needs aiohttp.)
 """
 
@@ -36,7 +36,7 @@ SAMPLE = Sample(
 
 
 def application() -> web.Application:
-    """One page that has no end before the server has one."""
+    """One page that does not end until the server stops."""
     from aiohttp import web
 
     closing = asyncio.Event()
@@ -65,7 +65,7 @@ def application() -> web.Application:
 
 
 async def listener(port: int) -> None:
-    """Ask for news, and wait as long as it takes."""
+    """Request news, and wait as long as it takes."""
     from aiohttp import ClientSession
 
     async with ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as response:
@@ -73,7 +73,7 @@ async def listener(port: int) -> None:
 
 
 async def serve() -> None:
-    """Serve until SIGTERM, then stop in good order."""
+    """Serve until SIGTERM, then shut down in order."""
     from aiohttp import web
 
     stopping = told_to_stop()
@@ -93,7 +93,7 @@ async def serve() -> None:
 
 
 async def main(_: Options) -> None:
-    """Serve, be stopped, serve again."""
+    """Start the server again whenever it has been stopped."""
     while True:
         async with asyncio.TaskGroup() as group:
             group.create_task(send_sigterm_soon(), name="init")

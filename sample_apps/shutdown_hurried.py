@@ -1,9 +1,9 @@
-"""A hurried shutdown: on SIGTERM everything is cancelled, and nobody waits until it has cleaned up.
+"""A hurried shutdown: on SIGTERM all tasks are cancelled, but their clean-up is not awaited.
 
-What you see: `worker-*` tasks that do not end as cancelled but as failed: their clean-up finds the ledger closed
-that they want to write to. The program gets its SIGTERM from itself, once a second, and starts again.
+What you see: `worker-*` tasks that end as failed instead of cancelled: the ledger that their clean-up writes to
+is already closed. The program sends itself SIGTERM once a second, and starts again.
 
-The fix: cancel all, wait for all, and only then close what they need (`shutdown`).
+The fix: cancel all, await all, and only then close what they use (`shutdown`).
 """
 
 import asyncio

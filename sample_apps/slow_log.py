@@ -1,10 +1,10 @@
-"""Logging to a slow handler: every line is sent to a log server, which takes 0.15 s to say that it has it.
+"""Logging to a slow handler: every line is sent to a log server, which takes 0.15 s to acknowledge it.
 
 What you see: slow callbacks of `request-*` at the line that logs. It looks like the most harmless line of the
-handler; the rest of the stack shows `logging`, and at the end the socket that it waits for. `heartbeat` is
-late whenever somebody logs.
+handler; the rest of the stack shows `logging`, and at its end the socket that it waits for. `heartbeat` is
+late whenever a line is logged.
 
-The fix: loggers put the line into a queue, and a thread hands it to the slow handler (`slow_log_queue`).
+The fix: loggers put the line into a queue, and a thread passes it to the slow handler (`slow_log_queue`).
 """
 
 import asyncio
@@ -37,20 +37,20 @@ log = logging.getLogger(__name__)
 
 
 class ServerHandler(logging.Handler):
-    """Sends each line to a log server, and waits until it says that it has it."""
+    """Sends each line to a log server, and waits for the acknowledgement."""
 
     def __init__(self, connection: socket.socket) -> None:
         super().__init__()
         self.connection = connection
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send the line, and wait."""
+        """Send the line, and wait for the acknowledgement."""
         self.connection.sendall(self.format(record).encode() + b"\n")
         self.connection.recv(1)  # expect: waits
 
 
 def log_server() -> socket.socket:
-    """Start a server, in a thread, that takes 0.15 s for a line; returns the connection to it."""
+    """Start a server in a thread that takes 0.15 s per line; returns the connection to it."""
     here, there = socket.socketpair()
 
     def serve() -> None:

@@ -1,8 +1,8 @@
-"""Logging through a queue: the requests of `slow_log`, whose lines a thread hands to the slow server.
+"""Logging through a queue: the requests of `slow_log`, whose lines are passed to the slow server by a thread.
 
 What you see: no slow callback, and a `heartbeat` that is on time. `QueueHandler` puts the line into a queue,
 which takes microseconds; `QueueListener` has a thread that waits for the server. At the end the listener is
-stopped, which writes what is still in the queue.
+stopped, which writes the remaining lines.
 """
 
 import asyncio

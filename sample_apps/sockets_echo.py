@@ -1,8 +1,8 @@
-"""An echo server on raw sockets: `sock_accept`, `sock_recv` and `sock_sendall` of the loop, and nothing around them.
+"""An echo server on raw sockets: only the loop's `sock_accept`, `sock_recv` and `sock_sendall`.
 
 What you see: `acceptor` waits on its listening socket, an `echo-*` task for each connection on its own, and
-the clients of `streams_echo` notice no difference. Raw sockets give all control and no comfort: no buffer, no
-lines, no limit; what `streams_echo` does in three lines, TLS for one, is not to be had.
+the clients of `streams_echo` notice no difference. Raw sockets give full control and no comfort: no buffer, no
+lines, no limits; what `streams_echo` does in three lines, such as TLS, is not available.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ SAMPLE = Sample(
 
 
 async def echo(connection: socket.socket) -> None:
-    """Send back what comes, until the other side hangs up."""
+    """Echo data until the other side disconnects."""
     loop = asyncio.get_running_loop()
     with connection:
         while received := await loop.sock_recv(connection, 4096):  # expect: receives
@@ -42,7 +42,7 @@ async def echo(connection: socket.socket) -> None:
 
 
 async def acceptor(listener: socket.socket) -> None:
-    """Take one connection after the other, each in a task of its own."""
+    """Accept connections, and start a task for each."""
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as connections:
         while True:
@@ -54,7 +54,7 @@ async def main(options: Options) -> None:
     """Start the server and its clients."""
     rng = random.Random(options.seed)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setblocking(False)  # the loop waits, not the call
+        listener.setblocking(False)  # required by the loop's sock_* methods
         async with asyncio.TaskGroup() as group:
             group.create_task(acceptor(listener), name="acceptor")
             for number in range(8):

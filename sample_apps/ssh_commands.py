@@ -1,9 +1,9 @@
-"""Commands over SSH: asyncssh's client and a server of its own on loopback, with keys that are made for this run.
+"""Commands over SSH: asyncssh's client and its server on loopback, with keys generated for this run.
 
-What you see: `command-*` tasks that wait for what their command prints, and `session-*` tasks on the server's
-side; each connection opens as many sessions as it likes. `stranger-*` tasks fail with `PermissionDenied`:
-their key is not known. The handshake computes for some milliseconds in the loop. The server runs nothing of
-this machine: it answers what is in its table. (Needs asyncssh.)
+What you see: `command-*` tasks that wait for the output of their command, and `session-*` tasks on the server's
+side; each connection opens as many sessions as it needs. `stranger-*` tasks fail with `PermissionDenied`,
+because their key is unknown. The handshake computes for some milliseconds in the loop. The server runs no
+programs: it answers from a table. (Needs asyncssh.)
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ async def session(process: SSHServerProcess[str]) -> None:
 
 
 async def command(connection: SSHClientConnection, rng: random.Random) -> str:
-    """Run a command over there; returns what it has printed."""
+    """Run a command on the server; returns its output."""
     done = await connection.run(rng.choice((*COMMANDS, "format the disk")))
     return f"{str(done.stdout).strip()} (exit status {done.exit_status})"
 
 
 async def main(options: Options) -> None:
-    """Make the keys, start the server, connect to it, run commands, and have a stranger try."""
+    """Generate keys, start the server, connect, run commands, and let a client with an unknown key try."""
     import asyncssh
 
     rng = random.Random(options.seed)

@@ -1,6 +1,6 @@
-"""A state machine with `asend`: an async generator that is told what happened, and says in which state it is then.
+"""A state machine with `asend`: an async generator that receives events, and yields its new state.
 
-What you see: `crossing` waits through `asend` in the generator, at the line of the state that it is in.
+What you see: `crossing` waits through `asend` in the generator, at the line of its current state.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """An echo server on streams, and eight clients that talk to it over loopback.
 
 What you see: an `echo-*` task for each connection that waits on its stream most of the time, `client-*`
-tasks that sleep between their lines, and a loop with nothing to complain about. This is what a healthy
+tasks that sleep between their lines, and a loop without problems. This is what a healthy
 server looks like.
 """
 

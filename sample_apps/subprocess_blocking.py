@@ -1,4 +1,4 @@
-"""A subprocess that is waited for with a call that blocks: `subprocess.run` in a coroutine.
+"""A subprocess awaited with a blocking call: `subprocess.run` in a coroutine.
 
 What you see: slow callbacks of `converter` at the line that runs the program, and a `heartbeat` that is late by as
 long.
@@ -30,7 +30,7 @@ PROGRAM = (sys.executable, "-S", "-E", "-c", "import time; time.sleep(0.3)")
 
 
 async def converter() -> None:
-    """Have a program convert something, now and then."""
+    """Run a converter program now and then."""
     while True:
         subprocess.run(PROGRAM, check=False)  # expect: runs
         print("converted")
@@ -38,7 +38,7 @@ async def converter() -> None:
 
 
 async def main(_: Options) -> None:
-    """Convert, and show that nothing else gets its turn."""
+    """Convert, while a heartbeat shows that nothing else runs."""
     async with asyncio.TaskGroup() as group:
         group.create_task(heartbeat(), name="heartbeat")
         group.create_task(converter(), name="converter")

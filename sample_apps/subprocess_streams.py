@@ -1,8 +1,8 @@
-"""Subprocesses over streams: three tasks talk with a program each, a line at a time, until it has ended.
+"""Subprocesses over streams: three tasks each talk to a program, a line at a time, until it has ended.
 
 What you see: `talk-*` tasks that wait on a subprocess, for a line of its output or for its exit, and end
-soon; as many start as end. Each writes a line, reads the answer, and at last closes the program's input,
-reads what is left and waits for its exit, in this order.
+soon; as many start as end. Each writes a line, reads the answer, and finally closes the program's input,
+reads the rest of the output and waits for its exit, in this order.
 """
 
 import asyncio

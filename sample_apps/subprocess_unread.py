@@ -1,9 +1,9 @@
-"""A subprocess that nobody reads: its output fills the pipe, it stops, and we wait for its end for ever.
+"""A subprocess whose output is not read: it fills the pipe and stalls, and the program waits forever for its end.
 
 What you see: more and more `convert-*` tasks, each waiting for the exit of a subprocess, and none that ends.
 The subprocesses are not busy: they wait to write into a pipe that holds 64 KiB. Nothing is slow.
 
-The fix: read what comes while you wait (`subprocess_streams`, or `process.communicate()`).
+The fix: read the output while you wait (`subprocess_streams`, or `process.communicate()`).
 """
 
 import asyncio
@@ -33,20 +33,20 @@ LIMIT = 8  # a sample may be left running; so many processes at once are enough
 
 
 async def start(program: str) -> Process:
-    """Start a Python that runs this program, with pipes. Ctrl+C is for us, who then end it."""
+    """Start a Python that runs this program, with pipes, and shielded from Ctrl+C, on which it is stopped below."""
     arguments = (sys.executable, "-S", "-c", program)
     return await asyncio.create_subprocess_exec(*arguments, stdin=PIPE, stdout=PIPE, start_new_session=True)
 
 
 async def end(process: Process) -> None:
-    """End a process if it has not ended by itself, and let go of its pipes."""
+    """Stop a process that has not ended, and close its pipes."""
     with contextlib.suppress(ProcessLookupError):
         process.kill()
     await process.communicate()  # and read what it left, else its pipes stay open
 
 
 async def convert(document: str) -> None:
-    """Have a document converted: write it to a subprocess, wait for its end, and only then read."""
+    """Convert a document: write it to a subprocess, wait for its end, and only then read."""
     process = await start(PROGRAM)
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -58,7 +58,7 @@ async def convert(document: str) -> None:
 
 
 async def main(_: Options) -> None:
-    """Start a conversion every 0.6 s, and tell how many are on their way."""
+    """Start a conversion every 0.6 s, and print how many are in progress."""
     async with asyncio.TaskGroup() as group:
         for number in range(LIMIT):
             group.create_task(convert(f"document-{number}"), name=f"convert-{number}")  # expect: starts

@@ -1,9 +1,9 @@
-"""A coroutine that swallows CancelledError: it is cancelled, says nothing, and goes on.
+"""A coroutine that swallows CancelledError: it is cancelled, but continues silently.
 
-What you see: `poller-*` tasks that are cancelled after 0.2 s and are still there, more of them every
-second; not one shows up among the ended. A shutdown that waits for them would wait for ever.
+What you see: `poller-*` tasks that are cancelled after 0.2 s and are still alive, more of them every
+second; none appears among the ended. A shutdown that waits for them would wait forever.
 
-The fix: clean up, and raise the CancelledError again (`swallowed_cancel_raised`).
+The fix: clean up, and re-raise the CancelledError (`swallowed_cancel_raised`).
 """
 
 import asyncio
@@ -27,17 +27,17 @@ LIMIT = 100  # pollers, if the sample is left running
 
 
 async def poller(stopped: asyncio.Event) -> None:
-    """Ask a service that takes its time, and never mind what happens meanwhile."""
+    """Query a slow service, and ignore cancellation."""
     while not stopped.is_set():
         try:
             await asyncio.sleep(5)
         except asyncio.CancelledError:
-            continue  # wrong: whoever cancelled us is not told that we go on
+            continue  # wrong: the canceller does not learn that this continues
 
 
 async def main(_: Options) -> None:
     """Start one poller after the other, and cancel each."""
-    stopped = asyncio.Event()  # without it, even the end of the program would wait for ever
+    stopped = asyncio.Event()  # without it, even the end of the program would wait forever
     alive: set[asyncio.Task[None]] = set()
     try:
         while True:

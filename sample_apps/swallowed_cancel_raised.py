@@ -1,6 +1,6 @@
-"""A coroutine that cleans up and raises CancelledError again: the pollers of `swallowed_cancel`, done right.
+"""A coroutine that cleans up and re-raises CancelledError: the corrected pollers of `swallowed_cancel`.
 
-What you see: `poller-*` tasks that end as cancelled, one after the other, and never more than one alive.
+What you see: `poller-*` tasks that end as cancelled, one after another, and never more than one alive.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ SAMPLE = Sample(
 
 
 async def poller() -> None:
-    """Ask a service that takes its time, and hang up when cancelled."""
+    """Query a slow service, and disconnect when cancelled."""
     while True:
         try:
             await asyncio.sleep(5)
@@ -35,7 +35,7 @@ async def poller() -> None:
 
 
 async def main(_: Options) -> None:
-    """Start one poller after the other, and cancel each."""
+    """Start one poller after another, and cancel each."""
     for number in itertools.count():
         task = asyncio.create_task(poller(), name=f"poller-{number}")  # expect: starts
         await asyncio.sleep(0.2)

@@ -1,9 +1,9 @@
-"""A leak of tasks: each request starts an audit that nobody keeps, awaits or ends.
+"""A task leak: each request starts an audit that nothing keeps, awaits or ends.
 
-What you see: more and more `audit-*` tasks, all made at one line, all waiting, none ever ending. Nothing
+What you see: more and more `audit-*` tasks, all created at one line, all waiting, none ever ending. Nothing
 is slow; memory grows.
 
-The fix: an owner that awaits them, and an end to their patience (`task_leak_bounded`).
+The fix: an owner that awaits them, and a timeout (`task_leak_bounded`).
 """
 
 import asyncio
@@ -30,7 +30,7 @@ LIMIT = 1000  # a sample may be left running; a leak has no limit
 
 
 async def audit(confirmed: asyncio.Event) -> None:
-    """Wait for a confirmation, for ever."""
+    """Wait forever for a confirmation."""
     await confirmed.wait()
 
 

@@ -1,6 +1,6 @@
 """Tasks with an owner and an end: the audits of `task_leak`, in a TaskGroup, each with a timeout of 0.3 s.
 
-What you see: `audit-*` tasks come and go; there are never more than about ten, and each shows up among
+What you see: `audit-*` tasks come and go; there are never more than about ten, and each appears among
 the ended.
 """
 

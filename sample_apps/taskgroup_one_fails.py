@@ -1,7 +1,7 @@
-"""A TaskGroup with one child that fails: the others are cancelled and waited for, then the group fails.
+"""A TaskGroup with one child that fails: the others are cancelled and awaited, then the group fails.
 
 What you see: of each dinner one `cook-*` failed and two cancelled, all gone by the time that `dinner-*` fails
-with an ExceptionGroup: at no time are there more than three.
+with an ExceptionGroup: there are never more than three.
 
 This is the fix for `gather_one_fails`.
 """

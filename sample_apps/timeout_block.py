@@ -1,7 +1,7 @@
-"""A timeout with `asyncio.timeout`: a block of statements that together have 0.3 s.
+"""A timeout with `asyncio.timeout`: a block of statements that together may take 0.3 s.
 
-What you see: `visit-*` tasks that are done after 0.3 s at the latest, those included that were cut short: the
-timeout is handled inside the task, which then goes on. A timer is there for each.
+What you see: `visit-*` tasks that are done after 0.3 s at the latest, including those that were cut short: the
+task itself handles the timeout and continues. Each has a timer.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ SAMPLE = Sample(
 
 
 async def visit(rng: random.Random) -> int:
-    """Ask three servers one after another, as far as the time allows; returns how many answered."""
+    """Ask three servers in sequence until the time is up; returns how many answered."""
     answers = 0
     try:
         async with asyncio.timeout(0.3):

@@ -1,6 +1,6 @@
-"""No timeout: a server that sometimes says nothing is waited for, for ever.
+"""No timeout: the program waits forever for a server that sometimes does not answer.
 
-What you see: more and more `ask-*` tasks, all made at one line, all waiting for the answer; the oldest as old as
+What you see: more and more `ask-*` tasks, all created at one line, all waiting for the answer; the oldest as old as
 the program. Nothing is slow.
 
 The fix: `asyncio.wait_for` (`timeout_wait_for`) or `asyncio.timeout` (`timeout_block`).
@@ -31,7 +31,7 @@ LIMIT = 500  # a sample may be left running
 
 
 async def answer(rng: random.Random) -> str:
-    """What a server does: answer at once, or never."""
+    """A server's answer: at once, or never."""
     await asyncio.sleep(rng.choice((0.05, 1_000_000)))  # expect: waits
     return "yes"
 

@@ -1,4 +1,4 @@
-"""A timeout with `asyncio.wait_for`: who is not answered within 0.3 s gives up.
+"""A timeout with `asyncio.wait_for`: a task gives up if there is no answer within 0.3 s.
 
 What you see: `ask-*` tasks that are done or fail with TimeoutError, none older than the timeout, and no more than a
 few at a time.
@@ -37,7 +37,7 @@ async def ask(rng: random.Random) -> str:
 
 
 async def main(options: Options) -> None:
-    """Ask ten times a second, and see to every answer."""
+    """Ask ten times a second, and handle every answer."""
     rng = random.Random(options.seed)
     tasks: set[asyncio.Task[str]] = set()
     number = gone = 0

@@ -1,6 +1,6 @@
-"""Timers that are taken back: each is cancelled as soon as the request is answered.
+"""Timers that are cancelled: each as soon as its request has been answered.
 
-What you see: as many timers as there are requests under way; the loop throws the cancelled ones away by and by.
+What you see: as many timers as there are requests in progress; the loop gradually discards the cancelled ones.
 
 This is the fix for `timers_piling_up`.
 """
@@ -42,7 +42,7 @@ async def serve() -> None:
 
 
 async def main(_: Options) -> None:
-    """Serve."""
+    """Run the server."""
     await asyncio.create_task(serve(), name="server")
 
 

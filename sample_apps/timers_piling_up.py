@@ -1,9 +1,9 @@
-"""Timers that pile up: every request sets an alarm for an hour from now, and nobody takes it back.
+"""Timers that pile up: every request sets an alarm for an hour from now, and none is cancelled.
 
-What you see: hardly a task, nothing slow, and more and more timers on the loop: a hundred more each second. Each
-keeps what its callback refers to alive for an hour.
+What you see: hardly any tasks, nothing slow, and more and more timers on the loop: a hundred more each second. Each
+keeps everything its callback references alive for an hour.
 
-The fix: cancel a timer that is not needed any more (`timers_cancelled`), or use `asyncio.timeout`, which does.
+The fix: cancel timers that are no longer needed (`timers_cancelled`), or use `asyncio.timeout`, which does.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ LIMIT = 100_000  # a sample may be left running
 
 
 def alarm(request: bytes) -> None:
-    """Tell that a request was never answered."""
+    """Report that a request was never answered."""
     print("not answered:", len(request))
 
 
@@ -38,14 +38,14 @@ async def serve() -> None:
     loop = asyncio.get_running_loop()
     for number in range(LIMIT):
         request = bytes(1000)
-        loop.call_later(3600, alarm, request)  # wrong: it stays there when the request is answered
+        loop.call_later(3600, alarm, request)  # wrong: it stays when the request has been answered
         await asyncio.sleep(0.01)
         if number % 100 == 0:
             print(f"{number} requests are answered")
 
 
 async def main(_: Options) -> None:
-    """Serve."""
+    """Run the server."""
     await asyncio.create_task(serve(), name="server")
 
 

@@ -1,9 +1,9 @@
-"""TLS: the echo of `streams_echo`, encrypted, with a certificate that is made for this run.
+"""TLS: the echo of `streams_echo`, encrypted, with a certificate that is generated for this run.
 
 What you see: `echo-*` and `client-*` tasks as in `streams_echo`, and `stranger-*` tasks that fail with
-`SSLCertVerificationError`: they do not know who has signed the certificate, and that is what a certificate is
-for. A handshake is a millisecond of computing in the loop; a server that gets hundreds a second notices.
-(Needs cryptography, to make the certificate.)
+`SSLCertVerificationError`, because they do not trust the certificate's issuer. A handshake is a millisecond
+of computing in the loop, which a server notices at hundreds a second. (Needs cryptography, to create the
+certificate.)
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SAMPLE = Sample(
 
 
 def certificate() -> tuple[bytes, bytes]:
-    """A certificate for 127.0.0.1 that is its own authority, for a day, and its key; both as PEM."""
+    """A self-signed certificate for 127.0.0.1, valid for a day, and its key; both as PEM."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -63,21 +63,21 @@ def certificate() -> tuple[bytes, bytes]:
 
 
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """How the server shows who it is, and how a client that trusts it looks."""
+    """The TLS contexts of the server, and of a client that trusts it."""
     public, private = certificate()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.TemporaryDirectory() as folder:  # the ssl module reads keys from files only
+    with tempfile.TemporaryDirectory() as folder:  # the ssl module only reads keys from files
         chain = Path(folder, "chain.pem")
         chain.touch(mode=0o600)
         chain.write_bytes(private + public)
         server.load_cert_chain(chain)
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # `create_default_context` also reads all that the system trusts
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # `create_default_context` also loads the system's certificates
     client.load_verify_locations(cadata=public.decode())
     return server, client
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send back what comes, a line at a time, until the other side hangs up."""
+    """Echo lines until the other side disconnects."""
     with contextlib.suppress(ConnectionError, ssl.SSLError), contextlib.closing(writer):
         while line := await reader.readline():
             writer.write(line)
@@ -85,7 +85,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 async def client(port: int, trust: ssl.SSLContext, rng: random.Random) -> None:
-    """Say something now and then, and check that it comes back."""
+    """Send something now and then, and check the echo."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
     with contextlib.closing(writer):
         while True:
@@ -97,16 +97,16 @@ async def client(port: int, trust: ssl.SSLContext, rng: random.Random) -> None:
 
 
 async def stranger(port: int, doubt: ssl.SSLContext) -> None:
-    """Connect, and see that nobody vouches for this server. Raises ssl.SSLError."""
+    """Connect without trusting the server. Raises ssl.SSLError."""
     _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=doubt)
     writer.close()
 
 
 async def main(options: Options) -> None:
-    """Start the server, its clients, and a stranger now and then."""
+    """Start the server, its clients, and an untrusting client now and then."""
     rng = random.Random(options.seed)
     ours, trust = await asyncio.to_thread(contexts)
-    doubt = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; made once, as all contexts should be
+    doubt = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; contexts should be created once
     async with asyncio.TaskGroup() as group:
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

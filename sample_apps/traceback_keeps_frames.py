@@ -1,10 +1,10 @@
-"""A future's traceback that keeps frames alive: failed jobs are kept, and with them all they had in their hands.
+"""A traceback that keeps frames alive: failed jobs are kept, and with them all their local variables.
 
-What you see: `job-*` that fail, and memory that goes up, a megabyte or more a second, all of it made at the
-line that loads a document. The documents are in nobody's list: a failed task keeps its exception, the
-exception its traceback, the traceback the frames, and these the local variables, the document among them.
+What you see: `job-*` tasks that fail, and memory that grows by a megabyte or more a second, all of it allocated
+at the line that loads a document. No list holds the documents: a failed task keeps its exception, the
+exception its traceback, the traceback the frames, and these the local variables, including the document.
 
-The fix: keep what you want to tell of the failure, as text (`traceback_told`).
+The fix: keep the details of the failure as text (`traceback_told`).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""Failures that are told: the jobs of `traceback_keeps_frames`, of which a line of text is kept.
+"""Failures kept as text: the jobs of `traceback_keeps_frames`, of which only one line is kept.
 
-What you see: as many `job-*` that fail, and memory that stays. (Where the exception itself is needed, let go
-of the frames' variables with `traceback.clear_frames`, and of the traceback with
+What you see: as many `job-*` tasks that fail, and constant memory. (If the exception itself is needed, clear
+the frames' variables with `traceback.clear_frames`, and the traceback with
 `error.with_traceback(None)`.)
 """
 

@@ -1,9 +1,9 @@
-"""UDP: questions and answers as datagrams, some of which are lost, which nobody is told.
+"""UDP: questions and answers as datagrams, some of which are lost without notice.
 
 What you see: `asker-*` tasks that wait on a future inside a timeout; four of five questions are answered
-within milliseconds, the others take another 0.2 s, because only the timeout tells that something was lost.
-The server is a `DatagramProtocol`: one socket for all, callbacks only. An answer that comes twice or too late
-is known by its number, and ignored.
+within milliseconds, the others take another 0.2 s, because only the timeout reveals that something was lost.
+The server is a `DatagramProtocol`: one socket for all, callbacks only. An answer that arrives twice or too late
+is recognized by its number, and ignored.
 """
 
 import asyncio

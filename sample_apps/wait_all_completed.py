@@ -1,7 +1,7 @@
-"""`asyncio.wait` until all are done, with a timeout: who is late is not cancelled, only told apart.
+"""`asyncio.wait` for all, with a timeout: late tasks are not cancelled, only returned separately.
 
-What you see: `bus-*` waits for its `rider-*` for 0.4 s at most, and leaves; the riders who are late live on, are
-awaited by nobody, and are done later. (With gather or wait_for they would have been cancelled.)
+What you see: `bus-*` waits for its `rider-*` tasks for at most 0.4 s, and leaves; late riders live on, nothing
+awaits them, and they are done later. (With gather or wait_for they would have been cancelled.)
 """
 
 import asyncio
@@ -30,12 +30,12 @@ SAMPLE = Sample(
 
 
 async def rider(minutes: float) -> None:
-    """Come to the stop."""
+    """Walk to the stop."""
     await asyncio.sleep(minutes)
 
 
 async def bus(riders: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
-    """Wait for all, for a while; returns who is still on the way."""
+    """Wait for all riders, for a limited time; returns those still on the way."""
     done, late = await asyncio.wait(riders, timeout=0.4, return_when=asyncio.ALL_COMPLETED)  # expect: waits
     print(f"{len(done)} riders on board, {len(late)} are late")
     return late

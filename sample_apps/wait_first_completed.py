@@ -1,4 +1,4 @@
-"""`asyncio.wait` until the first is done: two sources, and whatever comes first is handled while the other goes on.
+"""`asyncio.wait` for the first of two sources: its result is handled while the other wait continues.
 
 What you see: `listener` waits for two tasks, `mail` and `phone`; after each wait at least one of them is still
 the same.
@@ -29,13 +29,13 @@ SAMPLE = Sample(
 
 
 async def source(name: str, seconds: float) -> str:
-    """Something comes."""
+    """Wait for a message."""
     await asyncio.sleep(seconds)
     return name
 
 
 async def listener(rng: random.Random) -> None:
-    """Listen to both."""
+    """Listen to both sources."""
     pending: set[asyncio.Task[str]] = set()
     wanted = ["mail", "phone"]
     while True:
@@ -48,7 +48,7 @@ async def listener(rng: random.Random) -> None:
 
 
 async def main(options: Options) -> None:
-    """Listen."""
+    """Start the listener."""
     await asyncio.create_task(listener(random.Random(options.seed)), name="listener")
 
 

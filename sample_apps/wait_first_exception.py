@@ -1,4 +1,4 @@
-"""`asyncio.wait` until the first exception: as long as all goes well it waits for all, and stops at once when not.
+"""`asyncio.wait` until the first exception: it waits for all tasks, but returns as soon as one fails.
 
 What you see: `shift-*` tasks that end when the first `machine-*` fails, after 0.2 s rather than the second that
 the others would take; those are cancelled by the shift.

@@ -1,4 +1,4 @@
-"""A chat over websockets that closes gracefully: when the server stops, it says goodbye to each member first.
+"""A chat over websockets that closes gracefully: when the server stops, it first sends each member a close frame.
 
 What you see: `hall-*` tasks that wait on the socket of their member, and, twice in five seconds, `member-*`
 tasks that are all done: they got a close frame with a code (1001, going away) and a reason, and answered it.

@@ -1,10 +1,10 @@
-"""A chat over websockets whose server stops as it stands: the handlers are cancelled, the lines are cut.
+"""A chat over websockets whose server stops abruptly: the handlers are cancelled, the connections are cut.
 
 What you see: `hall-*` tasks that wait on the socket of their member, then, twice in five seconds, `member-*`
-tasks that all fail with `ConnectionResetError`: they were not told, and cannot know whether what they said
-last was heard.
+tasks that all fail with `ConnectionResetError`: they got no close frame, and cannot know whether their last
+message arrived.
 
-The fix: when the server stops, say goodbye on each socket first (`websocket_chat`).
+The fix: when the server stops, close each socket properly first (`websocket_chat`).
 """
 
 from __future__ import annotations

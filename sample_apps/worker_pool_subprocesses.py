@@ -1,6 +1,6 @@
-"""A worker pool of subprocesses: each worker is a task that talks to a process of its own, line by line.
+"""A worker pool of subprocesses: each worker is a task that talks to its own process, line by line.
 
-What you see: three `worker-*` tasks that wait for a subprocess each while it computes; the loop is idle, the
+What you see: three `worker-*` tasks that each wait for a subprocess while it computes; the loop is idle, but the
 machine is not.
 """
 

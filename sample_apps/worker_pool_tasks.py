@@ -1,4 +1,4 @@
-"""A worker pool of tasks, as a context manager: so many workers take jobs from one queue, until the pool is closed.
+"""A worker pool of tasks, as a context manager: a number of workers take jobs from one queue until the pool is closed.
 
 What you see: four `worker-*` tasks, some at work and the others waiting for one queue; `client` waits for the
 answers. The pool is an `async with`: at its end the workers are cancelled and awaited.
@@ -34,7 +34,7 @@ Submit = Callable[[int], Awaitable[int]]
 
 
 async def worker(jobs: asyncio.Queue[Job], rng: random.Random) -> None:
-    """Do one job after the other."""
+    """Do one job after another."""
     while True:
         number, result = await jobs.get()
         await asyncio.sleep(rng.uniform(0.05, 0.2))  # expect: works
@@ -44,7 +44,7 @@ async def worker(jobs: asyncio.Queue[Job], rng: random.Random) -> None:
 
 @asynccontextmanager
 async def pool(size: int, rng: random.Random) -> AsyncIterator[Submit]:
-    """So many workers; what is yielded gives them a job and awaits its result."""
+    """A pool of workers; yields a function that submits a job and awaits its result."""
     jobs: asyncio.Queue[Job] = asyncio.Queue()
     workers = [asyncio.create_task(worker(jobs, rng), name=f"worker-{number}") for number in range(size)]
 
@@ -62,7 +62,7 @@ async def pool(size: int, rng: random.Random) -> AsyncIterator[Submit]:
 
 
 async def client(rng: random.Random) -> None:
-    """Open a pool, have it compute for a while, close it."""
+    """Open a pool, compute for a while, close it."""
     while True:
         async with pool(4, rng) as submit:
             for _ in range(6):
@@ -71,7 +71,7 @@ async def client(rng: random.Random) -> None:
 
 
 async def main(options: Options) -> None:
-    """Compute."""
+    """Start the client."""
     await asyncio.create_task(client(random.Random(options.seed)), name="client")
 
 

@@ -1,6 +1,7 @@
 """The rules of the static analysis as one table: message, reason, and the replacement for each Python version.
 
-Versions are those of the "What's new" pages and of the deprecation notes in asyncio's documentation."""
+Versions are those of the "What's new" pages and of the deprecation notes in asyncio's documentation.
+"""
 
 from __future__ import annotations
 

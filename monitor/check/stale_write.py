@@ -11,7 +11,8 @@ Shared state is what other tasks can reach: attributes of `self`, `cls` and othe
 and their items.
 Nothing is reported within `async with` on a lock, or between `acquire()` and `release()`. A new read or test after the
 await makes the state fresh again. A constant written after a test (`self.closed = True`) loses no update and is not
-reported, nor is a value restored in a `finally` (`self.shield = before`)."""
+reported, nor is a value restored in a `finally` (`self.shield = before`).
+"""
 
 from __future__ import annotations
 

@@ -54,7 +54,8 @@ ORPHANED = 120
 
 def argv_of(sample: Sample, *arguments: str) -> tuple[str, ...]:
     """The command line of a sample with looptop's own interpreter; `-P` ignores a package of that name in the working
-    directory."""
+    directory.
+    """
     return (sys.executable, "-P", "-m", f"sample_apps.{sample.name}", *arguments)
 
 

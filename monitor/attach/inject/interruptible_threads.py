@@ -18,8 +18,7 @@ SAFE = WAITING | {35: "nanosleep", 230: "clock_nanosleep", 202: "futex"}
 SAFE |= {61: "wait4", 247: "waitid", 34: "pause", 43: "accept", 288: "accept4", 42: "connect", 73: "flock", 72: "fcntl"}
 SAFE |= {45: "recvfrom", 47: "recvmsg", 0: "read"}
 """Blocking system calls in which a thread holds no lock of the C library (x86-64 numbers), best first. The last ones
-are where a program hangs that blocks its loop: a child process, a file lock, a socket, a pipe.
-"""
+are where a program hangs that blocks its loop: a child process, a file lock, a socket, a pipe."""
 
 PARTIAL = {1: "write", 20: "writev", 18: "pwrite64", 44: "sendto", 46: "sendmsg", 307: "sendmmsg", 40: "sendfile"}
 PARTIAL |= {296: "pwritev", 328: "pwritev2", 275: "splice", 326: "copy_file_range"}
@@ -30,8 +29,7 @@ FUTEX_WAIT_BITSET = 9
 
 RESTARTABLE = (42, 43, 45, 47, 288)
 """Calls that, on a socket with a timeout (SO_RCVTIMEO), fail with EINTR when a tracer stops them. They can be
-restarted instead, as the kernel itself does without a timeout.
-"""
+restarted instead, as the kernel itself does without a timeout."""
 
 _READ, _FUTEX, _RECVFROM, _RECVMSG = 0, 202, 45, 47
 _MSG_WAITALL = 0x100

@@ -33,8 +33,7 @@ _START = (
     "(__import__('_thread').start_new_thread, __import__('_imp'))"
 )
 """Evaluates to the function that starts a thread. gevent and eventlet replace it with one that starts no thread; then a
-new copy of the module provides the original.
-"""
+new copy of the module provides the original."""
 _LEFT_OUT = ("__init__", "__main__", "sitecustomize")
 
 

@@ -32,8 +32,7 @@ UNDISTURBED = 1.0
 STEP = 2.0  # seconds for one stop
 TAKEN = 0.5
 """Seconds to retry a thread that somebody else traces: another looptop may have come between our inspection of the
-process and this, and holds it for some milliseconds.
-"""
+process and this, and holds it for some milliseconds."""
 _MMAP, _MUNMAP = 9, 11
 _READ_EXEC, _PRIVATE_ANONYMOUS = 5, 0x22
 _NO_CALL = (1 << 64) - 1

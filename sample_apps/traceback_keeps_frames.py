@@ -4,7 +4,7 @@ What you see: `job-*` tasks that fail, and memory that grows by a megabyte or mo
 at the line that loads a document. No list holds the documents: a failed task keeps its exception, the
 exception its traceback, the traceback the frames, and these the local variables, including the document.
 
-The fix: keep the details of the failure as text (`traceback_told`).
+The fix: keep the details of the failure as text (`traceback_as_text`).
 """
 
 import asyncio
@@ -26,7 +26,7 @@ SAMPLE = Sample(
     name="traceback_keeps_frames",
     topic="memory",
     sentence="Failed tasks are kept for a report, and keep the documents that they failed on.",
-    fix="traceback_told",
+    fix="traceback_as_text",
     expectations=(
         MemoryGrowth(line="loads", at_least=500_000),
         TaskEnded(task="job-*", outcome="failed", exception="ValueError", times=20),

@@ -15,7 +15,7 @@ from sample_apps.traceback_keeps_frames import LIMIT, job
 from sample_apps.vocabulary import MemoryGrowth, NoFinding, NoSlowCallback, NoUnhandled, TaskEnded, Utilization
 
 SAMPLE = Sample(
-    name="traceback_told",
+    name="traceback_as_text",
     topic="memory",
     sentence="Of a failed task a line of text is kept, and the document is gone.",
     fix=None,

@@ -31,6 +31,7 @@ __all__ = [
     "break_before",
     "break_on_error",
     "install",
+    "label",
     "profile_memory",
     "profile_time",
     "uninstall",
@@ -97,6 +98,13 @@ def uninstall() -> None:
     there = getattr(sys, "_looptop_probe", None)
     if there is not None:
         there.stop()
+
+
+def label(text: str) -> None:
+    """Names what the current task is working on, as in `probes.label("GET /orders")`. Does nothing without a probe."""
+    there = getattr(sys, "_looptop_probe", None)
+    if there is not None:
+        there.labels.name_current(text)
 
 
 @contextmanager

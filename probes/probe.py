@@ -20,6 +20,7 @@ from .hooks.loops import Loops
 from .hooks.registry import Registry
 from .hooks.unawaited import Unawaiteds
 from .inspection.sync_scan import Signs
+from .labels.labels import Labels
 from .memory.requests import Memory
 from .sampling import watchdog
 from .sampling.counting import Counting
@@ -63,6 +64,7 @@ class Probe:
         self.loops.on_unhandled = self.events.unhandled
         self.sampler = Sampler(self.loops, tables, self.events)
         self.signs = Signs(self.loops, tables, self.watchdog)
+        self.labels = Labels(self.notice)
         self.unawaited = Unawaiteds()
         self.memory = Memory(settings, self.clock, self.journal, tables)
         self.flames = Flames(tables)
@@ -100,6 +102,7 @@ class Probe:
         install.state.closed = False
         install.state.on_error = self.registry.fail
         install.state.on_slow = self.watchdog.book
+        self.labels.install()
         self.loops.install()
         self.unawaited.install(self.registry)
         self.openings.open(self.server)

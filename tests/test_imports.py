@@ -22,16 +22,17 @@ ALLOWED = {
     "probes.sampling": "probes.base probes.hooks",
     "probes.flame": "probes.base probes.hooks probes.sampling",
     "probes.inspection": "probes.base probes.hooks probes.sampling",
+    "probes.labels": "probes.base probes.hooks",
     "probes.memory": "probes.base probes.sampling",
     "probes.history": "probes.base probes.hooks probes.sampling",
     "probes.trace": "probes.base probes.hooks probes.sampling",
     "probes.serving": (
-        "probes.base probes.flame probes.hooks probes.sampling probes.inspection probes.memory probes.history "
-        "probes.trace"
+        "probes.base probes.flame probes.hooks probes.sampling probes.inspection probes.labels probes.memory "
+        "probes.history probes.trace"
     ),
     "probes.probe": (
-        "probes.base probes.flame probes.hooks probes.sampling probes.inspection probes.memory probes.history "
-        "probes.trace probes.serving"
+        "probes.base probes.flame probes.hooks probes.sampling probes.inspection probes.labels probes.memory "
+        "probes.history probes.trace probes.serving"
     ),
     "probes.start": "probes.base probes.probe",
     "probes": "probes.decorators probes.probe probes.start",

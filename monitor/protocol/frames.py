@@ -12,6 +12,7 @@ from monitor.protocol.rows import (
     AwaitsRow,
     BlockedRow,
     ExecutorRow,
+    GroupRow,
     Int,
     LockRow,
     LongBlockRow,
@@ -213,6 +214,13 @@ class Flame(msgspec.Struct, frozen=True, kw_only=True):
     why_not: Text = ""
 
 
+class GroupsTick(msgspec.Struct, frozen=True, kw_only=True):
+    """The groups that changed."""
+
+    since: Microseconds
+    rows: list[GroupRow] = []
+
+
 class Tick(Frame, frozen=True, kw_only=True, tag="tick"):
     """What changed, by one clock."""
 
@@ -229,6 +237,7 @@ class Tick(Frame, frozen=True, kw_only=True, tag="tick"):
     memory: MemoryTick | None = None
     signs: SyncScan | None = None
     flame: Flame | None = None
+    groups: GroupsTick | None = None
     left: Int = 0
 
 
@@ -297,6 +306,7 @@ class Event(Frame, frozen=True, kw_only=True, tag="event"):
     steps: Int | None = None
     max_step: Microseconds | None = None
     site: Int = 0
+    label: Text | None = None
     parent: Int = 0
     message: Text = ""
     text: Text = ""

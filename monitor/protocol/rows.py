@@ -127,6 +127,49 @@ class WaitRow(FlatRow, frozen=True):
     at: Int = 0  # a site
 
 
+class SlowestRow(FlatRow, frozen=True):
+    """One of the slowest tasks of a group that have ended."""
+
+    task: Int
+    age: Microseconds
+    ended: Microseconds
+    state: Int
+    at: Int
+
+
+class OldestRow(FlatRow, frozen=True):
+    """The oldest live task of a group."""
+
+    task: Int
+    age: Microseconds
+    at: Int
+
+
+Buckets = Annotated[list[Int], msgspec.Meta(max_length=1300)]
+"""A histogram: bucket and count in turn. A probe has 608 buckets at most."""
+
+
+class GroupRow(Row, frozen=True):
+    """The tasks of one coroutine and label since counting began."""
+
+    number: Int
+    coro: Int
+    label: Int  # 0: none
+    site: Int
+    live: Int
+    ended: Int
+    failed: Int
+    cancelled: Int
+    gone: Int
+    sums: Annotated[list[Int], msgspec.Meta(max_length=8)]  # age, ran, queued, waited: microseconds
+    age: Buckets
+    ran: Buckets
+    queued: Buckets
+    waited: Buckets
+    slowest: Annotated[list[SlowestRow], msgspec.Meta(max_length=20)] = []
+    oldest: OldestRow | None = None
+
+
 class WaiterRow(FlatRow, frozen=True):
     """A task that waits for a lock, and the line at which it waits."""
 

@@ -11,6 +11,7 @@ from monitor.protocol.rows import SECOND, WaitRow
 from monitor.store import convert
 from monitor.store.ends import Ends
 from monitor.store.flame import FlameSamples
+from monitor.store.label_groups import LabelGroups
 from monitor.store.memory import Memory
 from monitor.store.model import Loop, NeverAwaited, Notice, Probe, Process, Session, SiteStats, TaskDetail, Unhandled
 from monitor.store.series import Series
@@ -50,6 +51,7 @@ class State:
         self.scan: tuple[int, frames.SyncScan] | None = None  # what `signs` was made from, and when it came
         self.loops: dict[int, Loop] = {}
         self.sites: dict[int, SiteStats] = {}
+        self.label_groups = LabelGroups()
         self.details: dict[int, TaskDetail] = {}
         self._in_details = 0  # since they were last forgotten
         self.process = Process()
@@ -139,6 +141,7 @@ class State:
             "steps": self.steps.copy(),
             "task_counts": self.task_counts.copy(),
             "sites": {number: replace(stats) for number, stats in self.sites.items()},
+            "label_groups": self.label_groups.frozen(),
             "details": dict(self.details),
             "process": replace(self.process),
             "probe": replace(self.probe),

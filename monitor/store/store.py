@@ -160,6 +160,8 @@ class Store(State):
             self.add_scan(self.now_us, tick.signs)
         if tick.flame is not None:
             self.flame.apply(tick.flame, self.now, self.tables)
+        if tick.groups is not None:
+            self.label_groups.apply(tick.groups, self.tables, self.now)
         if tick.memory is not None:
             self.memory.apply_tick(tick.memory)
         if tick.process is not None:

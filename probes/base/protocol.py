@@ -72,6 +72,28 @@ and failures a second, resident memory (KiB), thousandths of a core, the longest
 HISTORY_LOOP = {"lag": "max", "utilization": "mean", "ready": "max", "steps": "mean"}
 """The same of a loop: worst lag (us), thousandths of the time, ready handles, steps a second."""
 
+GROUP_ROW = (
+    "number",
+    "coro",
+    "label",
+    "site",
+    "live",
+    "ended",
+    "failed",
+    "cancelled",
+    "gone",
+    "sums",
+    "age",
+    "ran",
+    "queued",
+    "waited",
+    "slowest",
+    "oldest",
+)
+"""A group since counting began. `coro` and `label` are strings (label 0: none), `site` is where the coroutine is
+defined; `gone`: collected without an end. `sums`: age, ran, queued, waited. `age` to `waited`: a histogram each, bucket
+and count in turn. `slowest`: task, age, end, state, line; `oldest` of the live ones: task, age, line, or null."""
+
 UNITS = {
     "born": "us",
     "counted": "us",
@@ -91,6 +113,7 @@ SCHEMA: dict[str, tuple[str, ...] | dict[str, str]] = {
     "blocked_row": BLOCKED_ROW,
     "site_row": SITE_ROW,
     "wait_row": WAIT_ROW,
+    "group_row": GROUP_ROW,
     "states": STATES,
     "units": UNITS,
 }

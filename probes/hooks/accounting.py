@@ -15,6 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol
+from . import groups
 from .backend import FREE_THREADED, MOST_CHANGED, MOST_NAMED, shared
 from .records import (
     Failure,
@@ -229,8 +230,27 @@ def adopt(task: AnyTask, loop: LoopRecord | None, predates_probe: bool = False) 
         if not state.closed:
             records[record.key] = record
             if state.watching:
+                enter_group(record, task)
                 add_changed(record)
     return record
+
+
+def enter_group(record: TaskRecord, task: Any) -> None:
+    """Counts a task that bypassed the hooks, or is older than the counting, in the group of its coroutine."""
+    try:
+        coro = task.get_coro()
+        if coro is not None:
+            groups.enter(record, coro)
+    except Exception as error:
+        state.on_error("groups", error)
+
+
+def leave_group(record: TaskRecord) -> None:
+    """Counts the end of a task in its group."""
+    try:
+        groups.leave(record)
+    except Exception as error:
+        state.on_error("groups", error)
 
 
 def add_changed(record: TaskRecord) -> None:
@@ -251,6 +271,8 @@ def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
     record.outcome = (
         protocol.FAILED if error is not None else protocol.CANCELLED if is_cancelled(task) else protocol.DONE
     )
+    if not FREE_THREADED:
+        leave_group(record)
     counts = site_aggregates.get(record.code, record.lasti)
     if state.named < MOST_NAMED if error is None else counts is None or counts.flood != id(type(error)):
         state.named += 1
@@ -306,6 +328,7 @@ def forget_all() -> None:
     state.forget_loops()
     changed.clear()
     site_aggregates.clear()
+    groups.groups.forget()
 
 
 def new_table() -> dict[int, TaskRecord]:

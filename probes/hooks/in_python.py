@@ -13,7 +13,8 @@ from time import monotonic
 from types import MethodType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ..base import sites
+from ..base import protocol, sites
+from . import groups
 from .accounting import (
     State,
     _current,
@@ -75,6 +76,7 @@ def hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., An
     by_function = tasks.create_task.__code__
     free_threaded = FREE_THREADED
     not_yet = NOT_YET
+    enter_group = groups.enter
     current = _current.get if _current is not None else current_task_of
     not_plain = hook_any_create_task(original, True, 2)
 
@@ -122,6 +124,8 @@ def hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., An
                 # It is queued for the sampler after its first step, or by the sweep within a second.
                 record.origin = sites.stack_of(getframe(1), shared.origin_depth) if shared.origin_depth else None
                 record.histogram = not_yet
+                record.group = record.label = record.source = None
+                enter_group(record, coro)
                 if free_threaded:
                     begin(record)  # now: later the sampler might do it at the same time
                 table[key] = record
@@ -129,6 +133,7 @@ def hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., An
                 table[key] = record
                 if shared.watching:  # another thread has switched counting on in between
                     start_counting(record)
+                    enter_group(record, coro)
         except Exception as error:
             shared.on_error("create_task", error)
         return task
@@ -198,6 +203,8 @@ def _register(loop: Any, task: AnyTask, coro: Any, born: float, caller: Any, nes
     records[record.key] = record
     if state.watching and getattr(record, "steps_reported", None) is None:
         start_counting(record)
+    if state.watching:
+        groups.enter(record, coro)
     if state.watching and record.eager and not is_done(task):
         add_changed(record)
 
@@ -480,11 +487,21 @@ def _ended_unseen(record: TaskRecord, task: AnyTask, elapsed: float) -> bool:
         counts.steps += 1
         if asyncios_cancelled(task):
             counts.cancelled += 1
+        _count_unseen(record, task, elapsed)
         if record.loop is not None:
             record.loop.steps += 1
         del records[record.key]
         return True
     return False
+
+
+def _count_unseen(record: TaskRecord, task: AnyTask, elapsed: float) -> None:
+    """Counts the end of a task that ended in its first step in its group: what it did not run, it was queued."""
+    record.ended = monotonic()
+    record.outcome = protocol.CANCELLED if asyncios_cancelled(task) else protocol.DONE
+    record.busy, record.counted = elapsed, None
+    record.scheduled = 0.0 if record.born is None else max(record.ended - record.born - elapsed, 0.0)
+    groups.leave(record)
 
 
 def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]:  # noqa: C901

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
 
+    from .groups import GroupCounts
+
     AnyTask = asyncio.Task[Any]
     Loop = asyncio.AbstractEventLoop
 
@@ -62,9 +64,11 @@ class TaskRecord(weakref.ref["AnyTask"]):
         "eager",
         "ended",
         "failure",
+        "group",  # the GroupCounts in which it is counted; None while nothing is
         "histogram",  # of steps and of scheduled times, while a viewer looks at the task
         "id",
         "key",  # id(task)
+        "label",  # what it works on, as people call it; None: not known (yet)
         "lasti",
         "loop",
         "max_step",
@@ -75,6 +79,7 @@ class TaskRecord(weakref.ref["AnyTask"]):
         "predates_probe",  # made before the probe was installed
         "scheduled",
         "site",  # number of its creation site; set by the sampler
+        "source",  # what its label is read from (probes/labels), dropped at its end
         "steps",
         "steps_reported",  # steps that the sampler has added to the loop's; -1 while it does not know the task
     )
@@ -88,9 +93,11 @@ class TaskRecord(weakref.ref["AnyTask"]):
     eager: bool
     ended: float
     failure: Failure | None
+    group: GroupCounts | None
     histogram: Histogram | None
     id: int
     key: int
+    label: str | None
     lasti: int
     loop: LoopRecord | None
     max_step: float
@@ -101,6 +108,7 @@ class TaskRecord(weakref.ref["AnyTask"]):
     parent: int
     scheduled: float
     site: int
+    source: Any
     steps: int
     steps_reported: int
 
@@ -110,6 +118,7 @@ def _start_counting(record: TaskRecord) -> None:
     record.busy = record.scheduled = record.max_step = record.ended = 0.0
     record.steps = record.outcome = record.site = 0
     record.coro = record.failure = record.histogram = record.name = record.origin = None
+    record.group = record.label = record.source = None
     record.counted = monotonic()
     record.steps_reported = -1
     record.dirty = False

@@ -119,6 +119,7 @@ class Events:
             site=record.site,
             parent=record.parent,
             loop=record.loop.id if record.loop else 0,
+            label=record.label,
             **cancellation.facts(accounting.settled.pop(record.id, None), self._tables),
         )
 

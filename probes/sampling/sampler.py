@@ -11,8 +11,9 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol
-from ..hooks import cancellation, install, loops
+from ..hooks import accounting, cancellation, install, loops
 from ..hooks.backend import MOST_NAMED
+from ..hooks.groups import groups
 from ..hooks.records import LoopRecord, SiteCounts, TaskRecord, begin, is_done, start_counting, tracebacks
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Sampler:
     def start_counting(self) -> None:
         """Resets all counts and takes in the tasks that exist; called before the step hooks are installed."""
         install.changed.clear()
+        groups.clear()
         # First of all: a task that is created without seeing this is in the records already, and is found below.
         install.state.watching = True
         self.site_counts.clear()
@@ -102,6 +104,7 @@ class Sampler:
                 start_counting(record)
             else:
                 start_counting(record)
+                accounting.enter_group(record, task)
                 self._book(record, known)  # not as a change: a new viewer gets all tasks anyway
         del record, task
         for loop, loop_record in self._loops.all():

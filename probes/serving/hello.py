@@ -19,7 +19,7 @@ _MOST_TEXT = 1000
 def of(probe: Host) -> dict[str, Any]:
     """The `hello` frame of the protocol."""
     openings, settings = probe.openings, probe.settings
-    capabilities = ["origins", "histograms"]
+    capabilities = ["origins", "histograms", "groups"]
     if settings.control:
         capabilities += ["arm", "detach", "cancel", "locals"]
     capabilities += probe.memory.capabilities

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ..history.recorder import History
     from ..hooks.loops import Loops
     from ..inspection.sync_scan import Signs
+    from ..labels.labels import Labels
     from ..memory.requests import Memory
     from ..sampling.counting import Counting
     from ..sampling.journal import Journal
@@ -35,6 +36,7 @@ class Host(Protocol):
     sampler: Sampler
     journal: Journal
     history: History
+    labels: Labels
     memory: Memory
     signs: Signs
     watchdog: Watchdog

@@ -22,6 +22,7 @@ from ..trace.ring import Reader
 from . import task_query
 from .encoder import PIECE, Encoder
 from .flame_rows import FlameRows
+from .group_rows import GroupRows
 from .subscription import Watch
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Session:
         self.detailed: TaskRecord | None = None
         self.told_tracing = False
         self.flame = FlameRows(self.watch)
+        self._groups = GroupRows(probe)
         self._signs_told = 0
         self._steps: Reader | None = None
 
@@ -213,6 +215,9 @@ class Session:
         flame = self.flame.rows(self._probe.flames.why_not)
         if flame is not None:
             tick["flame"] = flame
+        found = self._groups.rows(now) if self.watch.groups else None
+        if found is not None:
+            tick["groups"] = found
         second = now >= self._process_due
         if second:
             self._process_due = now + 1.0

@@ -31,6 +31,7 @@ class Watch:
         self.locals = False
         self.memory = False
         self.findings = False
+        self.groups = False
         self.flame = 0
         self.flame_wait = False
         self.history = False
@@ -100,6 +101,7 @@ _FIELDS: dict[str, Callable[[dict[str, Any], str], Any]] = {
     "locals": flag,
     "memory": flag,
     "findings": flag,
+    "groups": flag,
     "flame": _flame,
     "flame_wait": flag,
     "history": flag,

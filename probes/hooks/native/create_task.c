@@ -158,6 +158,8 @@ static int register_task(State *state, PyObject *loop, PyObject *task, PyObject 
         if (UNLIKELY(state->watching && state->origin_depth) && add_origin(state, record, frame) < 0)
             goto out;
     }
+    if (state->watching && UNLIKELY(group_enter(state, record, coro) < 0 && swallow(state, "groups") < 0))
+        goto out;
     result = state->closed ? 0 : records_put(state->records, record);
     if (state->ring != NULL && result == 0)
         trace_born(state, fields, coro);

@@ -2,6 +2,7 @@
  * the same tests.
  *
  * record.c       TaskRecord, the C part of LoopRecord, and SiteCounts
+ * group.c        tasks of one coroutine and label, counted at birth and end
  * table.c        records by task, the queue of changed records, counts of short-lived tasks by site
  * hook.c         the Hook type, which replaces a function, and handling of a hook that raises
  * create_task.c  the hooks of create_task: records of tasks, their creation sites and parents
@@ -55,7 +56,7 @@ enum { DONE = 3, CANCELLED = 4, FAILED = 5 }; /* indices of protocol.STATES; ins
 
 /* What a record rarely has; made when the first of them is set. */
 typedef struct {
-    PyObject *coro, *failure, *histogram, *name, *origin;
+    PyObject *coro, *failure, *histogram, *label, *name, *origin, *source;
 } Extra;
 
 /* The fields of a TaskRecord, behind those of the weak reference that it is. Seconds of CLOCK_MONOTONIC; NAN: None.
@@ -66,6 +67,7 @@ typedef struct {
     PyObject *code;
     PyObject *loop;
     Extra *extra;
+    PyObject *group; /* a GroupCounts; NULL while nothing is counted */
     int64_t key; /* address of the task */
     int64_t id;
     int64_t parent;
@@ -154,6 +156,9 @@ typedef struct {
     int at, lasti;
 } Site;
 
+#define GROUPS 512 /* in the cache of those by code, and how many places are looked at */
+#define GROUP_PROBES 4
+
 /* Slots of asyncio's Handle. */
 enum { CALLBACK, ARGS, CANCEL, LOOP, SOURCE, REPR, CONTEXT, SLOTS };
 
@@ -173,12 +178,16 @@ typedef struct State {
     PyObject *loops, *last_loop, *last_record, *last_keywords, *one; /* last_loop is borrowed: it is a key of `loops` */
     PyObject *current_tasks, *current_task, *tasks_module_dict;
     PyObject *on_loop, *on_slow, *on_error, *on_cancel, *adopt, *report_end, *kind_of, *site_of, *stack_of;
+    PyObject *coroutine_type, *on_group, *on_source, *on_label;
+    PyTypeObject *group_type;
+    PyObject *groups[GROUPS];
     Kind kinds[KINDS];
     Site sites[KINDS];
     int64_t last_id, lost;
     double slow_threshold;
     int origin_depth, named, most_named;
     Ring *ring; /* NULL: steps are not recorded */
+    char labels_all; /* every task may have a label: ask for that of each at its end */
     char watching, closed; /* closed: the probe has left, and the tables stay empty: no collector looks into them */
 } State;
 
@@ -205,6 +214,17 @@ PyObject *record_new(State *state, PyObject *task);
 void record_start_counting(PyObject *record, double counted);
 int record_is_of(PyObject *record, PyObject *task);
 PyObject *start_counting(PyObject *module, PyObject *record);
+
+/* group.c */
+extern PyType_Spec group_spec;
+int group_enter(State *state, PyObject *record, PyObject *coro);
+int group_leave(State *state, PyObject *record);
+void group_drop(PyObject *record);
+void groups_forget(State *state);
+PyObject *learn_groups(PyObject *state, PyObject *args);
+PyObject *enter_group(PyObject *state, PyObject *args);
+PyObject *leave_group(PyObject *state, PyObject *record);
+PyObject *forget_groups(PyObject *state, PyObject *unused);
 
 /* table.c */
 extern PyType_Spec records_spec, changed_spec, aggregates_spec;

@@ -225,7 +225,8 @@ static PyObject *footprint(PyObject *op, PyObject *unused) {
     X(record_type) X(clock_type) X(counts_type) X(hook_type) X(step_type) X(reraising_type) X(timed_type)                \
     X(handle_type) X(timer_type) X(task_type) X(future_type) X(first_step_type) X(deque_type) X(records) X(changed) X(site_aggregates)   \
     X(loops) X(last_record) X(last_keywords) X(one) X(current_tasks) X(current_task) X(tasks_module_dict) X(on_loop) X(on_slow) X(on_error) X(on_cancel)   \
-    X(adopt) X(report_end) X(kind_of) X(site_of) X(stack_of)
+    X(adopt) X(report_end) X(kind_of) X(site_of) X(stack_of) X(coroutine_type) X(on_group) X(on_source) X(on_label)  \
+    X(group_type)
 
 static int state_traverse(PyObject *op, visitproc visit, void *arg) {
     State *self = (State *)op;
@@ -239,6 +240,8 @@ static int state_traverse(PyObject *op, visitproc visit, void *arg) {
         Py_VISIT(self->sites[index].made);
         Py_VISIT(self->sites[index].code);
     }
+    for (index = 0; index < GROUPS; index++)
+        Py_VISIT(self->groups[index]);
     return 0;
 }
 
@@ -246,6 +249,7 @@ static int state_traverse(PyObject *op, visitproc visit, void *arg) {
 static int state_clear(PyObject *op) {
     State *self = (State *)op;
     forget(self);
+    groups_forget(self);
     Py_CLEAR(self->on_slow);
     Py_CLEAR(self->on_error);
     Py_CLEAR(self->on_cancel);
@@ -259,6 +263,7 @@ static void state_dealloc(PyObject *op) {
     PyObject_GC_UnTrack(op);
     forget(self);
     trace_free(self);
+    groups_forget(self);
 #define DROP(name) Py_XDECREF((PyObject *)self->name);
     OBJECTS(DROP)
     release(op);
@@ -267,6 +272,7 @@ static void state_dealloc(PyObject *op) {
 
 static PyMemberDef state_members[] = {
     {"watching", T_BOOL, offsetof(State, watching), 0, NULL},
+    {"labels_all", T_BOOL, offsetof(State, labels_all), 0, NULL},
     {"closed", T_BOOL, offsetof(State, closed), 0, NULL},
     {"slow_threshold", T_DOUBLE, offsetof(State, slow_threshold), 0, NULL},
     {"origin_depth", T_INT, offsetof(State, origin_depth), 0, NULL},
@@ -319,6 +325,10 @@ static PyMethodDef state_methods[] = {
     {"hook", make_hook, METH_VARARGS, "What takes the place of a function."},
     {"next_id", next_id, METH_NOARGS, "The next id of a task."},
     {"forget_loops", forget_loops, METH_NOARGS, "To be called whenever a loop leaves `loops`."},
+    {"learn_groups", learn_groups, METH_VARARGS, "Type of coroutines; what makes a group, finds a source, reads a label."},
+    {"enter_group", enter_group, METH_VARARGS, "Counts a record in the group of its coroutine."},
+    {"leave_group", leave_group, METH_O, "Counts the end of a record in its group."},
+    {"forget_groups", forget_groups, METH_NOARGS, "Empties the cache of groups."},
     {"start_counting", start_counting, METH_O, "Sets a record to nothing counted yet, from now on."},
     {"trace_start", trace_start, METH_VARARGS, "Begins to record steps, in so many bytes."},
     {"trace_stop", trace_stop, METH_NOARGS, "Ends that and forgets them."},
@@ -379,7 +389,7 @@ static PyObject *make_state(PyObject *module, PyObject *args) {
     Py_ssize_t most_changed;
     int most_named;
     State *self = NULL;
-    static PyTypeObject *clock_type, *counts_type, *records_type, *changed_type, *aggregates_type;
+    static PyTypeObject *clock_type, *counts_type, *records_type, *changed_type, *aggregates_type, *group_type;
     if (!PyArg_ParseTuple(args, "ni", &most_changed, &most_named))
         return NULL;
     if (record_setup(&base) < 0 || strings_setup() < 0 || (state_type = PyType_FromSpec(&state_spec)) == NULL)
@@ -392,11 +402,12 @@ static PyObject *make_state(PyObject *module, PyObject *args) {
     self->record_type = make_type(&record_spec, base);
     self->clock_type = make_type_once(&clock_type, &clock_spec);
     self->counts_type = make_type_once(&counts_type, &counts_spec);
+    self->group_type = make_type_once(&group_type, &group_spec);
     self->hook_type = make_type(&hook_spec, NULL);
     self->step_type = make_type(&step_spec, NULL);
     self->reraising_type = make_type(&reraising_spec, NULL);
     self->loops = PyDict_New();
-    if (!self->record_type || !self->clock_type || !self->counts_type || !self->hook_type || !self->step_type ||
+    if (!self->record_type || !self->clock_type || !self->counts_type || !self->group_type || !self->hook_type || !self->step_type ||
         !self->reraising_type || !self->loops)
         goto failed;
     if (make_type_once(&records_type, &records_spec) && make_type_once(&changed_type, &changed_spec) &&
@@ -408,7 +419,8 @@ static PyObject *make_state(PyObject *module, PyObject *args) {
     if (!self->records || !self->changed || !self->site_aggregates ||
         PyModule_AddObjectRef(module, "TaskRecord", (PyObject *)self->record_type) < 0 ||
         PyModule_AddObjectRef(module, "LoopClock", (PyObject *)self->clock_type) < 0 ||
-        PyModule_AddObjectRef(module, "SiteCounts", (PyObject *)self->counts_type) < 0)
+        PyModule_AddObjectRef(module, "SiteCounts", (PyObject *)self->counts_type) < 0 ||
+        PyModule_AddObjectRef(module, "GroupCounts", (PyObject *)self->group_type) < 0)
         goto failed;
 #ifdef __linux__
     static PyTypeObject *sampler_type;

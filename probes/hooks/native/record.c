@@ -16,10 +16,10 @@ typedef struct {
 } Place;
 
 #define PLACES(X)                                                                                                     \
-    X(born, DOUBLE_OR_NONE) X(busy, DOUBLE) X(code, OBJECT) X(counted, DOUBLE_OR_NONE) X(dirty, FLAG) X(eager, FLAG)  \
+    X(born, DOUBLE_OR_NONE) X(busy, DOUBLE) X(code, OBJECT) X(counted, DOUBLE_OR_NONE) X(dirty, FLAG) X(eager, FLAG) X(group, OBJECT) \
     X(ended, DOUBLE) X(id, LONG) X(key, LONG) X(lasti, INT) X(loop, OBJECT) X(max_step, DOUBLE) X(predates_probe, FLAG)        \
     X(outcome, SMALL) X(parent, LONG) X(scheduled, DOUBLE) X(site, INT) X(steps, LONG) X(steps_reported, LONG)
-#define EXTRAS(X) X(coro) X(failure) X(histogram) X(name) X(origin)
+#define EXTRAS(X) X(coro) X(failure) X(histogram) X(label) X(name) X(origin) X(source)
 
 #define PLACE(name, kind) static Place place_##name = {kind, offsetof(Fields, name)};
 PLACES(PLACE)
@@ -112,6 +112,7 @@ static int field_set(PyObject *self, PyObject *value, void *closure) {
 void record_start_counting(PyObject *record, double counted) {
     Fields *fields = FIELDS(record);
     Extra *extra = fields->extra;
+    group_drop(record);
     fields->busy = fields->scheduled = fields->max_step = fields->ended = 0.0;
     fields->steps = 0;
     fields->outcome = 0;
@@ -125,7 +126,9 @@ void record_start_counting(PyObject *record, double counted) {
         Py_XDECREF(extra->failure);
         Py_XDECREF(extra->histogram);
         Py_XDECREF(extra->name);
+        Py_XDECREF(extra->label);
         Py_XDECREF(extra->origin);
+        Py_XDECREF(extra->source);
         PyMem_Free(extra);
     }
 }
@@ -206,7 +209,9 @@ static int record_traverse(PyObject *self, visitproc visit, void *arg) {
         Py_VISIT(extra->failure);
         Py_VISIT(extra->histogram);
         Py_VISIT(extra->name);
+        Py_VISIT(extra->label);
         Py_VISIT(extra->origin);
+        Py_VISIT(extra->source);
     }
     return reference_traverse(self, visit, arg);
 }

@@ -130,6 +130,8 @@ static int finish(State *state, PyObject *record, PyObject *task, double at) {
     fields->outcome = failed ? FAILED : cancelled ? CANCELLED : DONE;
     if (state->ring != NULL)
         trace_end(state, fields);
+    if (UNLIKELY(group_leave(state, record) < 0) && swallow(state, "groups") < 0)
+        result = -1;
     counts = NULL;
     if (failed || state->named >= state->most_named)
         counts = aggregates_find(state->site_aggregates, fields->code, fields->lasti);

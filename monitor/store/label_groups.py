@@ -1,0 +1,201 @@
+"""Groups: tasks of one coroutine and label, with counts and distributions as the probe takes them. Seconds."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from monitor.protocol.rows import SECOND, GroupRow
+from probes.base import protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from monitor.protocol.frames import GroupsTick
+    from monitor.store.model import Site
+    from monitor.store.tables import Tables
+
+PARTS = 16
+"""Parts of an octave of a histogram, as the probe has them."""
+MOST = 10_000
+RATE_OVER = 10.0
+"""Seconds over which rates are taken, once somebody has watched for so long."""
+
+
+def middle(bucket: int) -> float:
+    """The middle of a bucket, in seconds: within 3.1 % of everything in it."""
+    octave, part = divmod(bucket, PARTS)
+    if octave <= 0:
+        return max(bucket, 0) * SECOND
+    if octave > 60:
+        return math.inf
+    width = 1 << (octave - 1)
+    return ((PARTS + part) * width + (width - 1) / 2) * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """How long something took, by buckets."""
+
+    buckets: tuple[int, ...] = ()
+    counts: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, flat: Sequence[int]) -> Distribution:
+        """From buckets and counts in turn; what cannot be is left out."""
+        pairs = [(bucket, count) for bucket, count in zip(flat[::2], flat[1::2], strict=False) if count > 0]
+        pairs.sort()
+        return cls(tuple(bucket for bucket, _ in pairs), tuple(count for _, count in pairs))
+
+    @property
+    def total(self) -> int:
+        """How many were counted."""
+        return sum(self.counts)
+
+    def at(self, share: float) -> float | None:
+        """The value (s) that this share of all does not exceed: 0.99 for p99; None where nothing was counted."""
+        total = self.total
+        if not total:
+            return None
+        rank, seen = max(math.ceil(share * total), 1), 0
+        for bucket, count in self:
+            seen += count
+            if seen >= rank:
+                return middle(bucket)
+        return middle(self.buckets[-1])
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Buckets with their counts."""
+        return zip(self.buckets, self.counts, strict=True)
+
+    def minus(self, before: Distribution) -> Distribution:
+        """What was counted since."""
+        known = dict(before)
+        return Distribution.of([n for bucket, count in self for n in (bucket, count - known.get(bucket, 0))])
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """One of the slowest tasks of a group."""
+
+    task: int
+    age: float
+    ended: float | None  # None: it lives
+    outcome: str
+    at: Site | None  # the line at which it was seen waiting
+
+
+@dataclass(slots=True)
+class LabelGroup:
+    """The tasks of one coroutine and label."""
+
+    number: int
+    coro: str
+    label: str | None
+    site: Site | None  # where the coroutine is defined
+    live: int = 0
+    ended: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    gone: int = 0
+    sums: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)  # age, ran, queued, waited
+    age: Distribution = Distribution()
+    ran: Distribution = Distribution()
+    queued: Distribution = Distribution()
+    waited: Distribution = Distribution()
+    slowest: tuple[Exemplar, ...] = ()
+    oldest: Exemplar | None = None
+    marks: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=64))
+    """Time, ends and failures by then, once a second."""
+    version: int = 0
+
+    @property
+    def name(self) -> str:
+        """As people call it: its label, else its coroutine."""
+        return f"{self.coro} {self.label}" if self.label else self.coro
+
+    @property
+    def started(self) -> int:
+        """Tasks that were born, or known to be of this group."""
+        return self.live + self.ended + self.gone
+
+    def maximum(self) -> float | None:
+        """The age of the slowest that has ended."""
+        return max((one.age for one in self.slowest), default=None)
+
+    def rate(self, now: float) -> float | None:
+        """Ends per second, of the last seconds."""
+        if not self.marks:
+            return None
+        first = next((mark for mark in self.marks if mark[0] >= now - RATE_OVER), self.marks[-1])
+        elapsed = now - first[0]
+        return max(self.ended - first[1], 0) / elapsed if elapsed >= 0.5 else None
+
+    def parts(self) -> tuple[float, float, float]:
+        """Shares of ran, queued and waited in what is known of the ages; zeros where nothing is."""
+        _, ran, queued, waited = self.sums
+        whole = ran + queued + waited
+        return (ran / whole, queued / whole, waited / whole) if whole > 0.0 else (0.0, 0.0, 0.0)
+
+
+class LabelGroups(dict[int, LabelGroup]):
+    """All groups of a program, by number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.since: float | None = None
+        """When counting began; None while nothing came."""
+        self.looks = 0
+
+    def apply(self, tick: GroupsTick, tables: Tables, now: float) -> None:
+        """Takes the rows that changed."""
+        since = tick.since * SECOND
+        if self.since is not None and abs(since - self.since) > 1e-3:
+            self.clear()  # counting began anew
+        self.since = since
+        self.looks += 1
+        for row in tick.rows:
+            if row.number in self or len(self) < MOST:
+                self._take(row, tables)
+        for group in self.values():
+            if not group.marks or now - group.marks[-1][0] >= 0.5:
+                group.marks.append((now, group.ended, group.failed))
+
+    def _take(self, row: GroupRow, tables: Tables) -> None:
+        group = self.get(row.number)
+        if group is None:
+            label = tables.string(row.label) if row.label else None
+            group = LabelGroup(row.number, tables.string(row.coro), label, tables.site(row.site))
+            self[row.number] = group
+        group.version += 1
+        group.live, group.ended, group.failed = row.live, row.ended, row.failed
+        group.cancelled, group.gone = row.cancelled, row.gone
+        group.sums = tuple(number * SECOND for number in [*row.sums, 0, 0, 0, 0][:4])
+        group.age, group.ran = Distribution.of(row.age), Distribution.of(row.ran)
+        group.queued, group.waited = Distribution.of(row.queued), Distribution.of(row.waited)
+        group.slowest = tuple(
+            sorted(
+                (
+                    Exemplar(one.task, one.age * SECOND, one.ended * SECOND, _outcome(one.state), tables.site(one.at))
+                    for one in row.slowest
+                ),
+                key=lambda one: -one.age,
+            )
+        )
+        oldest = row.oldest
+        group.oldest = (
+            None if oldest is None else Exemplar(oldest.task, oldest.age * SECOND, None, "", tables.site(oldest.at))
+        )
+
+    def frozen(self) -> LabelGroups:
+        """A copy that stays as it is."""
+        twin = LabelGroups()
+        twin.since, twin.looks = self.since, self.looks
+        twin.update({number: replace(group, marks=group.marks.copy()) for number, group in self.items()})
+        return twin
+
+
+def _outcome(state: int) -> str:
+    return protocol.STATES[state] if 0 <= state < len(protocol.STATES) else "done"

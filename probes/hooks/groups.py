@@ -1,0 +1,244 @@
+"""Groups: tasks of one coroutine and label, counted at the birth and at the end of each, so that none is missed.
+
+Births and ends are counted in the program's threads. With the hooks in C that is done by native/group.c, which asks
+here for what it does not know: the group of a code that it has not seen, and labels.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from ..base import protocol
+from .backend import FREE_THREADED, native, shared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .records import TaskRecord
+
+PARTS = 16
+"""Parts of an octave: the middle of a bucket is within 3.1 % of everything in it."""
+SLOWEST = 5
+MOST_GROUPS = 2000
+"""Most coroutines that have a group of their own."""
+MOST_LABELS = 500
+"""Most labels of one coroutine."""
+MOST_LABELLED = 3000
+OTHERS = "(others)"
+"""The coroutine, or the label, of all beyond the bounds."""
+AGE, RAN, QUEUED, WAITED = range(4)
+_NAN = float("nan")
+
+
+def bucket_of(seconds: float) -> int:
+    """The bucket of a duration: microseconds up to 15, then a sixteenth of an octave each."""
+    whole = min(int(seconds * 1e6), 200_000_000_000) if seconds > 0.0 else 0
+    if whole < PARTS:
+        return whole
+    octave = whole.bit_length() - 4
+    return octave * PARTS + ((whole >> (octave - 1)) & (PARTS - 1))
+
+
+class GroupCounts:
+    """What is counted of the tasks of one coroutine and label."""
+
+    __slots__ = (
+        "_buckets",
+        "_slowest",
+        "adapter",  # name of what reads the labels of its tasks (probes/labels); None: nothing does
+        "cancelled",
+        "coro",  # name of the coroutine
+        "ended",
+        "failed",
+        "gone",  # collected without an end
+        "key",  # code of the coroutine, or the type of what is none
+        "label",
+        "live",
+        "number",
+        "site",  # number of the coroutine's first line; -1 until somebody looks
+        "sums",  # seconds: age, ran, queued, waited
+    )
+
+    def __init__(self, number: int, key: Any, coro: str, label: str | None = None) -> None:
+        self.number = number
+        self.key = key
+        self.coro = coro
+        self.label = label
+        self.adapter: str | None = None
+        self.site = 0
+        self.live = self.ended = self.failed = self.cancelled = self.gone = 0
+        self.sums: tuple[float, ...] = (0.0,) * 4
+        self._buckets: tuple[dict[int, int], ...] = ({}, {}, {}, {})
+        self._slowest: list[tuple[int, float, float, int]] = []
+
+    def add(self, task: int, outcome: int, ended: float, age: float, ran: float, queued: float) -> None:
+        """Counts an end. NaN: `age` of a task whose birth was not seen, `ran` of one whose steps were not all."""
+        self.ended += 1
+        self.failed += outcome == protocol.FAILED
+        self.cancelled += outcome == protocol.CANCELLED
+        if age != age:
+            return
+        slowest = self._slowest
+        if len(slowest) < SLOWEST or age > slowest[-1][1]:
+            slowest.append((task, age, ended, outcome))
+            slowest.sort(key=lambda one: -one[1])
+            del slowest[SLOWEST:]
+        values = (age,) if ran != ran else (age, ran, queued, max(age - ran - queued, 0.0))
+        for counts, value in zip(self._buckets, values, strict=False):
+            bucket = bucket_of(value)
+            counts[bucket] = counts.get(bucket, 0) + 1
+        padded = (*values, 0.0, 0.0, 0.0)
+        self.sums = tuple(before + value for before, value in zip(self.sums, padded, strict=False))
+
+    def histogram(self, which: int) -> list[int]:
+        """Buckets that hold something, and how much, in turn."""
+        return [number for pair in sorted(self._buckets[which].items()) for number in pair]
+
+    def slowest(self) -> list[tuple[int, float, float, int]]:
+        """Id, age, end and outcome of the slowest."""
+        return list(self._slowest)
+
+
+if native is not None and not TYPE_CHECKING:
+    GroupCounts = native.GroupCounts
+
+
+def _no_source(group: GroupCounts, coro: Any) -> Any:  # noqa: ARG001
+    return None
+
+
+def _label_known(record: TaskRecord) -> str | None:
+    return record.label
+
+
+class Groups:
+    """All groups of a process. New ones are made in the program's threads, under the GIL."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[Any, GroupCounts] = {}
+        self.by_label: dict[tuple[Any, str], GroupCounts] = {}
+        self.all: list[GroupCounts] = []
+        self.on_made: Callable[[GroupCounts, Any], None] | None = None
+        """Called with a new group and a coroutine: may set `adapter`."""
+        self.source_of: Callable[[GroupCounts, Any], Any] = _no_source
+        """What the label of a task of a group with an adapter is read from; None: nothing."""
+        self.label_of: Callable[[TaskRecord], str | None] = _label_known
+        self.since = monotonic()
+        self.version = 0
+        """Grows when all groups are forgotten."""
+
+    def make(self, key: Any, coro: Any) -> GroupCounts:
+        """The group of a code that the hooks have not seen, or have forgotten."""
+        known = self.by_key.get(key)
+        if known is not None:
+            return known
+        if len(self.by_key) >= MOST_GROUPS:
+            group = self.by_key.get(None) or self._add(None, OTHERS)
+            self.by_key[None] = group
+            return group
+        name = getattr(coro, "__qualname__", None)
+        group = self._add(key, name if isinstance(name, str) else type(coro).__qualname__)
+        if self.on_made is not None:
+            self.on_made(group, coro)
+        self.by_key[key] = group
+        return group
+
+    def labelled(self, record: TaskRecord) -> GroupCounts | None:
+        """The group in which the end of a record counts; None: that of its coroutine."""
+        label = self.label_of(record)
+        record.source = None
+        base = record.group
+        if label is None or base is None:
+            return None
+        record.label = label
+        return self.of(base, label)
+
+    def of(self, base: GroupCounts, label: str) -> GroupCounts:
+        """The group of a coroutine and a label."""
+        key = (base.number, label)
+        group = self.by_label.get(key)
+        if group is None:
+            if len(self.by_label) >= MOST_LABELLED or sum(of == base.number for of, _ in self.by_label) >= MOST_LABELS:
+                if label == OTHERS:
+                    return base
+                return self.of(base, OTHERS)
+            group = self.by_label[key] = self._add(base.key, base.coro, label)
+        return group
+
+    def _add(self, key: Any, coro: str, label: str | None = None) -> GroupCounts:
+        group = GroupCounts(len(self.all) + 1, key, coro, label)
+        self.all.append(group)
+        return group
+
+    def forget(self) -> None:
+        """Forgets every group, and who reads labels: the probe leaves."""
+        self.clear()
+        self.on_made, self.source_of, self.label_of = None, _no_source, _label_known
+        ask_all(False)
+
+    def clear(self) -> None:
+        """Forgets every group; records that are still in one count into the void."""
+        if shared is not None:
+            shared.forget_groups()
+        self.by_key.clear()
+        self.by_label.clear()
+        self.all = []
+        self.since = monotonic()
+        self.version += 1
+
+
+groups = Groups()
+
+
+def _enter(record: TaskRecord, coro: Any) -> None:
+    """Counts a record in the group of its coroutine, and finds what its label is read from."""
+    key: Any = coro.cr_code if type(coro) is CoroutineType else type(coro)
+    group = groups.by_key.get(key)
+    if group is None:
+        group = groups.make(key, coro)
+    if not FREE_THREADED:
+        group.live += 1
+    record.group = group
+    if group.adapter is not None:
+        record.source = groups.source_of(group, coro)
+
+
+def _leave(record: TaskRecord) -> None:
+    """Counts the end of a record."""
+    group = record.group
+    if group is None:
+        return
+    group.live -= 1
+    if labels_all() or record.label is not None or record.source is not None:
+        labelled = groups.labelled(record)
+        if labelled is not None:
+            record.group = group = labelled
+    age = _NAN if record.born is None else record.ended - record.born
+    group.add(
+        record.id, record.outcome, record.ended, age, record.busy if record.counted is None else _NAN, record.scheduled
+    )
+
+
+_labels_all = False
+
+
+def labels_all() -> bool:
+    """Whether every task may have a label, so that it is asked for at the end of each."""
+    return _labels_all if shared is None else shared.labels_all
+
+
+def ask_all(wanted: bool) -> None:
+    """Has the label of every task asked for at its end, not only of those that an adapter knows."""
+    global _labels_all
+    _labels_all = wanted
+    if shared is not None:
+        shared.labels_all = wanted
+
+
+enter: Callable[[TaskRecord, Any], None] = _enter
+leave: Callable[[TaskRecord], None] = _leave
+if shared is not None:
+    shared.learn_groups(CoroutineType, groups.make, lambda group, coro: groups.source_of(group, coro), groups.labelled)
+    enter, leave = shared.enter_group, shared.leave_group

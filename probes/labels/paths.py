@@ -1,0 +1,27 @@
+"""Paths without a route: their ids are folded, so that `/items/17` and `/items/18` have one label."""
+
+from __future__ import annotations
+
+import re
+
+MOST_LABEL = 200
+_ID = re.compile(
+    r"\d+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|(?=[^/]*\d)[0-9a-fA-F]{8,}|(?=[^/]*\d)[\w=~%.-]{22,}|[0-9A-HJKMNP-TV-Z]{26}"
+)
+_MOST_SEGMENTS = 12
+_METHOD = re.compile(r"[A-Z]{1,12}")
+
+
+def folded(path: str) -> str:
+    """The path with `*` for each segment that looks like an id, without a query, cut to a bounded length."""
+    segments = path[:2000].partition("?")[0].split("/")
+    cut = ["*" if _ID.fullmatch(segment) else segment for segment in segments[:_MOST_SEGMENTS]]
+    if len(segments) > _MOST_SEGMENTS:
+        cut.append("…")
+    return "/".join(cut)[:MOST_LABEL]
+
+
+def label(method: object, path: str) -> str:
+    """`GET /items/{id}`; a method is what a client sends, so only what looks like one is taken."""
+    text = method if isinstance(method, str) and _METHOD.fullmatch(method) else "?"
+    return f"{text} {path}"[:MOST_LABEL]

@@ -1,0 +1,118 @@
+"""Rows of groups for one viewer that wants them: once a second, those that changed since they were last sent."""
+
+from __future__ import annotations
+
+from time import monotonic
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+from ..hooks.groups import AGE, QUEUED, RAN, WAITED, GroupCounts, groups, labels_all
+from ..inspection import detail
+from ..sampling.rows import microseconds
+
+if TYPE_CHECKING:
+    from ..hooks.records import TaskRecord
+    from .host import Host
+
+MOST_ROWS = 200
+"""Most groups in one tick; the others come in the next."""
+MOST_READ = 20_000
+"""Live tasks whose labels are read in one second."""
+MOST_OLDEST = 50
+"""Groups whose oldest task is looked at in one second."""
+_SLICE = 200
+
+
+class GroupRows:
+    """What one viewer has received of the groups."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._due = 0.0
+        self._sent: dict[int, tuple[int, ...]] = {}
+        self._version = -1
+        self._lines: dict[int, int] = {}  # by task: the line at which it was last seen waiting
+
+    def rows(self, now: float) -> dict[str, Any] | None:
+        """The `groups` of a tick; None if it is not time yet."""
+        if now < self._due:
+            return None
+        self._due = now + 1.0
+        if self._version != groups.version:
+            self._version = groups.version
+            self._sent.clear()
+        live, oldest = self._look_at_live()
+        changed = []
+        for group in groups.all[:]:
+            shown = group.live + live.get(group.number, 0)
+            state = (shown, group.ended, group.gone)
+            if self._sent.get(group.number, (0, 0, 0)) != state or group.number in oldest:
+                changed.append((self._sent.get(group.number) is not None, group, state))
+        changed.sort(key=lambda one: one[0])  # those that the viewer does not know first
+        rows = []
+        for number, (_, group, state) in enumerate(changed[:MOST_ROWS]):
+            if number % 10 == 9:
+                detail.yield_gil_if_due()
+            self._sent[group.number] = state
+            rows.append(self._row(group, state[0], oldest.get(group.number)))
+        return {"since": self._host.clock.unix(groups.since), "rows": rows}
+
+    def _look_at_live(self) -> tuple[dict[int, int], dict[int, TaskRecord]]:
+        """By number of a group: how many live tasks count there by their label, and the oldest of each."""
+        live: dict[int, int] = {}
+        oldest: dict[int, TaskRecord] = {}
+        every = labels_all()
+        for number, record in enumerate(list(self._host.sampler.by_id.values())[:MOST_READ]):
+            if number % _SLICE == _SLICE - 1:
+                detail.yield_gil_if_due()
+            group = record.group
+            if group is None or record.outcome:
+                continue
+            if every or record.label is not None or record.source is not None:
+                label = self._host.labels.of(record)
+                if label is not None:
+                    base, group = group, groups.of(group, label)
+                    live[group.number] = live.get(group.number, 0) + 1
+                    live[base.number] = live.get(base.number, 0) - 1
+            if record.born is not None:
+                known = oldest.get(group.number)
+                if known is None or known.born is None or known.born > record.born:
+                    oldest[group.number] = record
+        return live, oldest
+
+    def _row(self, group: GroupCounts, live: int, oldest: TaskRecord | None) -> list[Any]:
+        """The protocol.GROUP_ROW of a group."""
+        tables = self._host.sampler.tables
+        code = group.key
+        site = tables.site(code, code.co_firstlineno) if isinstance(code, CodeType) else 0
+        slowest = [
+            [task, microseconds(age), self._host.clock.unix(ended), outcome, self._lines.get(task, 0)]
+            for task, age, ended, outcome in group.slowest()
+        ]
+        return [
+            group.number,
+            tables.string(group.coro[:300]),
+            0 if group.label is None else tables.string(group.label),
+            site,
+            max(live, 0),
+            group.ended,
+            group.failed,
+            group.cancelled,
+            group.gone,
+            [microseconds(seconds) for seconds in group.sums],
+            *(group.histogram(which) for which in (AGE, RAN, QUEUED, WAITED)),
+            slowest,
+            None if oldest is None else self._oldest(oldest),
+        ]
+
+    def _oldest(self, record: TaskRecord) -> list[int] | None:
+        task = record()
+        if task is None or record.born is None:
+            return None
+        age = monotonic() - record.born
+        at = detail.wait_row(record, task, self._host.sampler.tables)[3]
+        if at and age >= 0.1:
+            if len(self._lines) >= 1000:
+                self._lines.clear()
+            self._lines[record.id] = at
+        return [record.id, microseconds(age), at]

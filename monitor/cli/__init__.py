@@ -14,6 +14,7 @@ from monitor.cli.checking import check
 from monitor.cli.config import config
 from monitor.cli.findings import findings
 from monitor.cli.flame import flame
+from monitor.cli.groups import groups
 from monitor.cli.inspect import memory, profile, tasks, watch
 from monitor.cli.launching import run
 from monitor.cli.metrics import metrics
@@ -67,6 +68,7 @@ _COMMANDS = (
     metrics,
     memory,
     profile,
+    groups,
     why,
     trace,
     flame,

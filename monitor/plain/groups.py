@@ -1,0 +1,127 @@
+"""`looptop groups`: tasks by coroutine and label, printed."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from monitor import formatting as fmt
+from monitor.errors import ConnectError, UsageError
+from monitor.plain.objects import Object, rounded, seconds, site_object
+from monitor.plain.tables import of_columns, table
+from monitor.protocol import frames
+from monitor.store.column import by_key, ordered
+from monitor.store.group_columns import LABEL_GROUPS
+from monitor.store.store import Store
+
+if TYPE_CHECKING:
+    from monitor.store.column import Column
+    from monitor.store.label_groups import Distribution, LabelGroup
+    from monitor.transport.connection import Connection
+
+DEFAULT_SORT = "total"
+PATIENCE = 30.0
+_SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+
+
+def sort_order(key: str) -> tuple[Column[LabelGroup], bool]:
+    """The column of a `--sort`, and whether the largest comes first. Raises UsageError."""
+    column = by_key(LABEL_GROUPS, key.removeprefix("-"))
+    if column is None or column.sort is None:
+        known = ", ".join(column.key for column in LABEL_GROUPS if column.sort is not None)
+        raise UsageError(f"cannot sort by {key.removeprefix('-')!r}", f"try one of {known}")
+    return column, column.descending ^ key.startswith("-")
+
+
+def watched(connection: Connection, duration: float) -> Store:
+    """The store after so many seconds of watching the groups."""
+    store = Store()
+    store.apply(connection.hello)
+    if store.read_only:
+        raise ConnectError(f"{connection.where} is read from outside", "groups are counted by a probe")
+    with closing(connection):
+        connection.send({"type": "watch", "rate": 4, "rows": False, "events": False, "groups": True})
+        heard = began = time.monotonic()
+        while time.monotonic() - began < duration or store.label_groups.looks < 2:
+            came = connection.receive(0.25)
+            for frame in came:
+                store.apply(frame)
+            if came:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > PATIENCE:
+                raise ConnectError(
+                    f"{connection.where} sends nothing", "one call of the program holds it up: try again"
+                )
+            if store.label_groups.looks == 0 and any(isinstance(frame, frames.Tick) for frame in came):
+                _refuse_old(store)
+    return store
+
+
+def _refuse_old(store: Store) -> None:
+    """Raises ConnectError for a probe that counts no groups."""
+    if store.session is not None and "groups" not in store.session.capabilities:
+        raise ConnectError("the probe counts no groups", "it is older than this looptop: detach it, attach again")
+
+
+def chosen(store: Store, sort: str) -> list[LabelGroup]:
+    """The groups to print, in order: those in which something happened."""
+    column, descending = sort_order(sort)
+    rows = [group for group in store.label_groups.values() if group.started]
+    return ordered(rows, column, store, descending)
+
+
+def groups_object(store: Store, sort: str) -> Object:
+    """What `looptop groups --json` prints."""
+    return {
+        "since": seconds(store.label_groups.since),
+        "groups": [group_object(group, store) for group in chosen(store, sort)],
+    }
+
+
+def group_object(group: LabelGroup, store: Store) -> Object:
+    """A group. Percentiles are null where nothing was counted."""
+    return {
+        "group": group.name,
+        "coro": group.coro,
+        "label": group.label,
+        "site": site_object(group.site),
+        "live": group.live,
+        "started": group.started,
+        "ended": group.ended,
+        "failed": group.failed,
+        "cancelled": group.cancelled,
+        "rate": rounded(group.rate(store.now)),
+        "age": {**_percentiles(group.age), "max": seconds(group.maximum())},
+        "ran": {**_percentiles(group.ran), "max": seconds(group.ran.at(1.0))},
+        "queued": {**_percentiles(group.queued), "max": seconds(group.queued.at(1.0))},
+        "waited": {**_percentiles(group.waited), "max": seconds(group.waited.at(1.0))},
+        "total": dict(zip(("age", "ran", "queued", "waited"), map(seconds, group.sums), strict=True)),
+        "slowest": [
+            {
+                "task": one.task,
+                "age": seconds(one.age),
+                "ended": seconds(one.ended),
+                "outcome": one.outcome,
+                "at": site_object(one.at),
+            }
+            for one in group.slowest
+        ],
+        "oldest": None
+        if group.oldest is None
+        else {"task": group.oldest.task, "age": seconds(group.oldest.age), "at": site_object(group.oldest.at)},
+    }
+
+
+def _percentiles(distribution: Distribution) -> Object:
+    return {name: seconds(distribution.at(share)) for name, share in _SHARES.items()}
+
+
+def group_lines(store: Store, sort: str, width: int, colour: bool) -> list[str]:
+    """A table, and a line that says since when."""
+    rows = chosen(store, sort)
+    if not rows:
+        return ["No tasks yet."]
+    since = store.label_groups.since
+    note = f"{len(rows)} groups" + ("" if since is None else f", counted for {fmt.age(store.now - since)}")
+    return [*table(rows, of_columns(LABEL_GROUPS, store), width, colour), "", f"{note}; █ ran ▓ queued ░ waited"]

@@ -1,0 +1,132 @@
+"""Groups of real servers under load: their counts and percentiles are those that a client measured."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from groups_client import Client, percentile
+from waiting import wait_until
+from watched import Program
+
+APP = """
+import asyncio
+
+async def work(seconds):
+    await asyncio.sleep(seconds)
+
+def fastapi():
+    from fastapi import FastAPI
+    app = FastAPI()
+
+    @app.get("/items/{item_id}")
+    async def item(item_id: int):
+        await work(0.02)
+        return {"item": item_id}
+
+    part = FastAPI()
+
+    @part.get("/{slow_id}/part")
+    async def slow(slow_id: str):
+        await work(0.1)
+        return "slow"
+
+    app.mount("/slow", part)
+    return app
+
+def by_uvicorn(port):
+    import uvicorn
+    uvicorn.run(fastapi(), port=port, log_level="warning")
+
+def by_hypercorn(port):
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+    config = Config()
+    config.keep_alive_max_requests = 1_000_000
+    config.bind = [f"127.0.0.1:{port}"]
+    asyncio.run(serve(fastapi(), config))
+
+def by_aiohttp(port):
+    from aiohttp import web
+
+    async def item(request):
+        await work(0.02)
+        return web.json_response({"item": request.match_info["item_id"]})
+
+    async def slow(request):
+        await work(0.1)
+        return web.Response(text="slow")
+
+    app = web.Application()
+    app.router.add_get("/items/{item_id}", item)
+    app.router.add_get("/slow/{slow_id}/part", slow)
+    web.run_app(app, host="127.0.0.1", port=port, print=None)
+
+import sys
+globals()["by_" + sys.argv[1]](int(sys.argv[2]))
+"""
+
+LABELS = {
+    "/items/{}": "GET /items/{item_id}",
+    "/slow/{}/part": "GET /slow/{slow_id}/part",
+    "/nope/{}": "GET /nope/*",
+}
+SLACK = 0.03
+"""Seconds by which a client may see an answer later than its task ended, on a machine that does other things too."""
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+def groups_of(pid: int, *options: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "monitor", "groups", str(pid), "--json", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "aiohttp"])
+def test_groups_agree_with_a_client(server: str, tmp_path: Path) -> None:
+    pytest.importorskip(server, reason=f"{server} is not installed")
+    if server != "aiohttp":
+        pytest.importorskip("fastapi", reason="fastapi is not installed")
+    script = tmp_path / "server.py"
+    script.write_text(APP)
+    port = free_port()
+    with Program(script, server, str(port), folder=tmp_path) as program:
+        wait_until(lambda: answers(port), f"{server} listens", 30)
+        with program.viewer(rate=4, groups=True, rows=False) as viewer:
+            viewer.ticks(1)
+            client = Client(port)
+            asyncio.run(client.run(5.0))
+            rates = {group["label"]: group["rate"] for group in groups_of(program.pid, "--duration", "0")["groups"]}
+            assert set(LABELS.values()) <= set(rates)
+            groups = {group["label"]: group for group in groups_of(program.pid)["groups"]}
+        for path, label in LABELS.items():
+            taken, group = client.taken[path], groups[label]
+            assert (group["started"], group["ended"], group["failed"]) == (len(taken), len(taken), 0)
+            for name, share in (("p50", 0.5), ("p99", 0.99)):
+                measured, seen = percentile(taken, share), group["age"][name]
+                assert measured * 0.95 - 0.001 - SLACK <= seen <= measured * 1.05 + 0.001, (label, name)
+            total = group["total"]
+            assert abs(total["ran"] + total["queued"] + total["waited"] - total["age"]) <= 1e-3 * group["ended"]
+            assert group["age"]["max"] <= max(taken) + 0.001
+        slow, fast = groups[LABELS["/slow/{}/part"]], groups[LABELS["/nope/{}"]]
+        assert slow["total"]["waited"] >= 0.8 * 0.1 * slow["ended"]
+        assert fast["total"]["waited"] <= 0.5 * fast["total"]["age"]

@@ -54,6 +54,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since clic
     "--after", type=Duration(), metavar="T", help="With --on: keep recording to the file for T afterwards (30s)."
 )
 @click.option("--flame", is_flag=True, help="Record samples for flame graphs, 100 a second.")
+@click.option("--steps", is_flag=True, help="Every step and who woke it, for looptop why and trace.")
 @token_option
 def record(
     target: str,
@@ -65,6 +66,7 @@ def record(
     on: tuple[str, ...],
     after: float | None,
     flame: bool,
+    steps: bool,
     token_file: str | None,
 ) -> int:
     """Record a program, to replay, compare or export it.
@@ -84,10 +86,14 @@ def record(
         ring=ring,
         on=on,
         flame=FLAME_HZ if flame else 0,
+        steps=steps,
         **{name: value for name, value in what.items() if value is not None},
     )
     check(wanted, named=output is not None)
     connection = connect(target, token_file, Way(tell=say).enter)
+    if steps and "steps" not in connection.hello.capabilities:
+        connection.close()
+        raise UsageError(f"steps of {target} are not recorded", f"its hooks are {connection.hello.hooks}; needs C")
     if output is None:
         import time
         from dataclasses import replace

@@ -44,7 +44,7 @@ _light = msgspec.json.Decoder(Light)
 _ends = msgspec.json.Decoder(list[tuple[Int, Event]])
 _keyframe = msgspec.json.Decoder(Keyframe)
 _history = msgspec.json.Decoder(History)
-_frames = msgspec.json.Decoder(frames.Static | frames.Tick | frames.Reply)
+_frames = msgspec.json.Decoder(frames.Static | frames.Tick | frames.Steps | frames.Reply)
 Decoded = TypeVar("Decoded")
 encode = _encoder.encode
 

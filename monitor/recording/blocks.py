@@ -23,6 +23,9 @@ LONGEST = 10.0
 MOST_ROWS = 20_000
 """Rows after which a block ends early, but for programs with more than 5,000 tasks: so that a seek stays short."""
 
+STEP_BYTES = 200
+"""Bytes of step events that count as a row: ten steps."""
+
 MOST_MARKERS = 20
 """Markers of a kind in a block: the first ones."""
 
@@ -81,6 +84,7 @@ class Collector:
         self._usual: float | None = None
         self._last_tick: int | None = None
         self._numbers = 0
+        self._places: list[int] = []  # what the events of a step ring refer to: each block begins with all of them
         self.block: Block | None = None
         self._note_series()
 
@@ -88,6 +92,9 @@ class Collector:
         """A new block, from what the store is now. `segment`: the first of a file, with all the store's history."""
         keyframe = self._store.keyframe(history=segment)
         self.block = Block(keyframe, self._numbers, segment, jump, dropped, end=keyframe.at)
+        if self._places:
+            places = frames.Places(0, list(self._places))
+            self.block.recorded.append(frames.Steps(offset=0, from_=0, to=0, places=places))
         self._numbers += 1
         self._note_series()
 
@@ -123,6 +130,12 @@ class Collector:
             case frames.Event():
                 block.rows += 1
                 self._add_event(block, frame)
+            case frames.Steps():
+                if frame.places is not None:
+                    del self._places[max(frame.places.from_, 0) :]
+                    self._places += frame.places.items
+                block.rows += len(frame.events) // STEP_BYTES
+                block.recorded.append(frame)
             case frames.Static() | frames.Reply():
                 if isinstance(frame, frames.Reply) and not _tells(frame):
                     return False

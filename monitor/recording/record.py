@@ -41,6 +41,7 @@ class Wanted:
     ring: float | None = None  # seconds
     on: Sequence[str] = ()
     flame: int = 0  # samples per second for flame graphs
+    steps: bool = False  # every step with who woke it
     afterwards: float = AFTERWARDS  # seconds of what follows that belong to a file that --on finishes
 
 
@@ -204,6 +205,8 @@ def _listen(
         watch["slow"] = max(round(slow * 1e6), 10_000)
     if wanted.flame:
         watch |= {"flame": wanted.flame, "flame_wait": True}
+    if wanted.steps:
+        watch["steps"] = "now"
     connection.send(watch)
     whole = False
     while recorder.running:

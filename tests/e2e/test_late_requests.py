@@ -52,6 +52,16 @@ def test_the_right_line_is_named_and_the_parts_sum_up(late: subprocess.Popen[byt
     assert done.returncode == 0, done.stderr
     check_trace(file)
 
+    # The same of a recording, whose later blocks begin with what the events refer to.
+    recording = tmp_path / "late.looptop"
+    done = looptop("record", "@late", "--steps", "--slow", "0.02", "--duration", "4", "-o", str(recording))
+    assert done.returncode == 0, done.stderr
+    done = looptop("why", str(recording), "--slowest", "1000", "--json")
+    assert done.returncode == 0, done.stderr
+    tasks = [task for task in json.loads(done.stdout)["tasks"] if task["name"] and ":" in task["name"]]
+    assert len(tasks) >= len(LINES)
+    assert sum(bool(objections(task)) for task in tasks) <= len(tasks) // 8 + 1
+
     text = looptop("why", "@late", "--past", "--duration", "0", "--group", "holds", "--slowest", "1").stdout.decode()
     assert f"late_requests.py:{LINES['lock'] - 1} holds ← timer" in text
 

@@ -71,7 +71,7 @@ ALLOWED = {
         "monitor.attach monitor.findings.rules"
     ),
     "monitor.tui.controllers": (
-        "monitor.errors monitor.formatting monitor.parsing monitor.protocol monitor.store monitor.findings "
+        "monitor.trace monitor.errors monitor.formatting monitor.parsing monitor.protocol monitor.store monitor.findings "
         "monitor.recording monitor.tui.base monitor.findings.rules monitor.tui.dialogs monitor.tui.terminal "
         "monitor.tui.widgets"
     ),
@@ -85,11 +85,11 @@ ALLOWED = {
         "monitor.trace monitor.flame monitor.findings.rules monitor.samples"
     ),
     "monitor.tui.pages": (
-        "monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base "
+        "monitor.trace monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base "
         "monitor.tui.widgets monitor.tui.rows"
     ),
     "monitor.tui.screens": (
-        "monitor.errors monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base "
+        "monitor.trace monitor.errors monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base "
         "monitor.findings.rules monitor.tui.widgets monitor.tui.controllers monitor.tui.rows "
         "monitor.tui.pages"
     ),

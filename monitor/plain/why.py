@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.errors import ConnectError, UsageError
 from monitor.protocol import frames
-from monitor.trace.collect import Trace
+from monitor.trace.collect import Trace, of_recording
 from monitor.trace.explain import explain, in_group, reason_object, slowest, text_of
 
 if TYPE_CHECKING:
@@ -91,14 +91,7 @@ def collect(connection: Connection, duration: float, past: bool = False) -> Trac
 
 def collected(path: Path) -> Trace:
     """The trace in a recording that was made with `--steps`. Raises UsageError for another."""
-    from monitor.recording.reader import Recording
-    from monitor.recording.replay_frames import walk
-
-    trace = Trace()
-    with Recording(path) as recording:
-        state, rest = walk(recording, None, None)
-        for frame in (*state, *rest):
-            trace.take(frame)
+    trace = of_recording(path)
     if not trace.pieces:
         raise UsageError(f"{path} has no steps", "record with --steps")
     return trace

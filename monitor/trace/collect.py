@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from monitor.protocol.frames import Event, Static, Steps, Tick
 from monitor.store.model import blamed
 from monitor.store.store import Store
-from monitor.trace.timeline import Blocked, Timeline
+from monitor.trace.timeline import MOST_EVENTS, Blocked, Timeline
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from monitor.protocol.frames import Frame
     from monitor.store.model import Site
 
@@ -19,12 +21,12 @@ MOST_COUNTERS = 200_000
 class Trace:
     """A timeline that grows with frames. Names and slow callbacks come from the other frames of the stream."""
 
-    def __init__(self, store: Store | None = None) -> None:
+    def __init__(self, store: Store | None = None, most: int = MOST_EVENTS) -> None:
         """`store`: one that others feed with the same frames; without it this has its own."""
         self.store = Store() if store is None else store
         self._feeds = store is None
         self._places: list[int] = [0]
-        self.timeline = Timeline(self._place)
+        self.timeline = Timeline(self._place, most)
         self.counters: list[tuple[int, int, float, float | None]] = []
         """Time (µs), loop, lag (s) and utilization, once a tick."""
         self.pieces = 0
@@ -91,3 +93,16 @@ class Trace:
             if ended.id == task and ended.age is not None:
                 return round((ended.ended - ended.age) * 1e6) * 1000
         return None
+
+
+def of_recording(path: Path) -> Trace:
+    """The steps of a recording that was made with `--steps`; of another one there are no pieces."""
+    from monitor.recording.reader import Recording
+    from monitor.recording.replay_frames import walk
+
+    trace = Trace()
+    with Recording(path) as recording:
+        state, rest = walk(recording, None, None)
+        for frame in (*state, *rest):
+            trace.take(frame)
+    return trace

@@ -92,8 +92,9 @@ class Collection:
 class Timeline:
     """Events in, then questions. Events of a loop come in the order of their ends."""
 
-    def __init__(self, place: Callable[[int], Site | None] = lambda _number: None) -> None:
-        """`place` looks up a numbered place of the probe: a site, or None."""
+    def __init__(self, place: Callable[[int], Site | None] = lambda _number: None, most: int = MOST_EVENTS) -> None:
+        """`place` looks up a numbered place of the probe: a site, or None. `most`: how many events are kept."""
+        self._most = most
         self.lives: dict[int, Life] = {}
         self.runs: dict[int, list[Run]] = {}
         self.collections: list[Collection] = []
@@ -117,7 +118,7 @@ class Timeline:
 
     def add(self, event: Event) -> None:
         """Takes one event in."""
-        if self._count >= MOST_EVENTS:
+        if self._count >= self._most:
             self.left_out += 1
             return
         self._count += 1

@@ -29,6 +29,7 @@ from monitor.tui.base.tick_rate import TickRate
 from monitor.tui.base_app import BaseApp
 from monitor.tui.controllers.child_program import ChildProgram
 from monitor.tui.controllers.recording import RecordingControl
+from monitor.tui.controllers.step_trace import StepTrace
 from monitor.tui.controllers.subscription import Subscription
 from monitor.tui.controllers.task_control import TaskControl, ask_to_stop
 from monitor.tui.main_screens import MAIN, TabCounts, tabs
@@ -100,6 +101,7 @@ class Looptop(BaseApp[int]):
         self.findings = Findings(thresholds or Thresholds())
         self.player = self._player(source)
         self.subscription = Subscription(self, keep_locals)
+        self.steps = StepTrace(self)
         self.tick_rate = TickRate(hz)
         self._pause: Pause | None = None
         self._ticking = False
@@ -197,6 +199,7 @@ class Looptop(BaseApp[int]):
         if self.paused:
             self.view.take_answer(frame, self.store)
         self.recording.take(frame)
+        self.steps.take(frame)
         if isinstance(frame, Hello) or session is None:
             self.subscription.greet(self.store.session, first=session is None)
         if isinstance(frame, Reply) and not frame.more:
@@ -213,6 +216,11 @@ class Looptop(BaseApp[int]):
     def replaying(self) -> bool:
         """Whether the source is a recording: nothing can be requested of it."""
         return self.player is not None
+
+    @property
+    def recording_path(self) -> Path | None:
+        """The recording that is played; None for a program that runs."""
+        return None if self.player is None else self.player.path
 
     def request(self, op: str, answer: Callable[[Reply], None], **arguments: object) -> bool:
         """Sends a request to the probe; `answer` gets the last piece of the reply. False without a connection."""
@@ -289,6 +297,19 @@ class Looptop(BaseApp[int]):
                 from monitor.tui.screens.end import EndScreen
 
                 self.push_screen(EndScreen(ended))
+
+    def open_why(self, task_id: int) -> None:
+        """Opens the page that explains why a task, live or ended, was late."""
+        if len(self.screen_stack) > DEEPEST_STACK:
+            self.say("too many open pages; Esc goes back")
+            return
+        from monitor.tui.screens.why import WhyScreen
+
+        task = self.view.tasks.get(task_id)
+        ended = next((entry for entry in reversed(self.view.ended) if entry.id == task_id), None)
+        found = task or ended
+        title = f"task {task_id}" if found is None else f"{found.name} {found.coro}"
+        self.push_screen(WhyScreen(task_id, title))
 
     # What the person does
 

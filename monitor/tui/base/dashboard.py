@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from textual.screen import Screen
 
@@ -49,6 +50,10 @@ class Dashboard(Protocol):
     @property
     def replaying(self) -> bool:
         """Whether the source is a recording: nothing can be requested of it."""
+
+    @property
+    def recording_path(self) -> Path | None:
+        """The recording that is played; None for a program that runs."""
 
     @property
     def live_screen(self) -> VisibleScreen | None:

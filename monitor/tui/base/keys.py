@@ -137,6 +137,7 @@ KEYS: tuple[Key, ...] = (
     Key("fold", "minus", "-", "fold(True)", "Fold", "tree: hide the children", "tasks"),
     Key("unfold", "plus,equals_sign", "+", "fold(False)", "Unfold", "tree: show the children", "tasks"),
     Key("cancel", "c", "c", "cancel", "Cancel", "cancel the task under the cursor; asks first", "tasks", 10),
+    Key("why", "w", "w", "why", "Why", "why it was late: what it queued behind and waited for", "tasks", 11),
     # Pages
     Key("page_line_up", "up,k", "↑ k", "up", "Up", "up to the previous line that can be opened", "page"),
     Key("page_line_down", "down,j", "↓ j", "down", "Down", "down to the next line that can be opened", "page"),
@@ -146,6 +147,7 @@ KEYS: tuple[Key, ...] = (
     Key("page_last", "end,G", "End G", "last", "Last", "to the end", "page"),
     Key("page_open", "enter", "Enter", "open", "Open", "go to the task of this line, or unfold its frames", "page", 4),
     Key("task_cancel", "c", "c", "cancel", "Cancel", "cancel this task; asks first", "task", 7),
+    Key("task_why", "w", "w", "why", "Why", "why it was late: what it queued behind and waited for", "task", 10),
     Key("parent", "p", "p", "parent", "Parent", "go to the task that created this one", "task", 8),
     Key(
         "origins",
@@ -161,6 +163,7 @@ KEYS: tuple[Key, ...] = (
     Key("lower", "minus", "-", "threshold(-1)", "Threshold", "a lower threshold", "slow", 7, hint="- +"),
     Key("higher", "plus,equals_sign", "+", "threshold(1)", "Threshold", "a higher threshold", "slow"),
     # Ended
+    Key("ended_why", "w", "w", "why", "Why", "why it was late: what it queued behind and waited for", "ended", 10),
     Key(
         "locals",
         "L",

@@ -14,6 +14,8 @@ from monitor.tui.dialogs.form import Field, FormScreen
 from monitor.tui.widgets.timeline import Mark, Playing, offset
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from monitor.findings.thresholds import Thresholds
     from monitor.recording.player import RecordingSource
     from monitor.tui.base.dashboard import Dashboard
@@ -62,6 +64,11 @@ class Player:
     def playing(self) -> bool:
         """Whether the replay is running."""
         return self._source.playing
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._source.recording.path
 
     def title(self) -> str:
         """The text for the header: when the recording was made, and whether it is cut off."""

@@ -43,6 +43,8 @@ class Subscription:
             "slow": round(self.slow * 1e6),
             "origins": self.origins,
         }
+        if "steps" in self._told:
+            wants.setdefault("steps", None)
         if self.locals or "locals" in self._told:
             wants["locals"] = self.locals
         if app.tick_rate.hz:

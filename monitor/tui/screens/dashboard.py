@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from monitor.tui.controllers.child_program import ChildProgram
     from monitor.tui.controllers.player import Player
     from monitor.tui.controllers.recording import RecordingControl
+    from monitor.tui.controllers.step_trace import StepTrace
     from monitor.tui.controllers.subscription import Subscription
     from monitor.tui.controllers.task_control import TaskControl
     from monitor.tui.widgets.header import Situation
@@ -49,6 +50,13 @@ class ScreensDashboard(Dashboard, Protocol):
     @property
     def child(self) -> ChildProgram | None:
         """The program that looptop started."""
+
+    def open_why(self, task_id: int) -> None:
+        """Opens the page that explains why a task was late."""
+
+    @property
+    def steps(self) -> StepTrace:
+        """The steps of the program, while a page needs them."""
 
     @property
     def player(self) -> Player | None:

@@ -25,3 +25,8 @@ class EndScreen(PageScreen):
         """Builds the page."""
         app = self.looptop
         return end_page(self.store, self.ended, app.sources, cells, app.subscription.locals_kept, self.unfolded)
+
+    def action_why(self) -> None:
+        """Explains why this task was late."""
+        if self.ended.id:
+            self.looptop.open_why(self.ended.id)

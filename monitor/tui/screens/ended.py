@@ -47,3 +47,9 @@ class EndedScreen(TableScreen):
         place = self.ends.index(message.key)
         if place is not None:
             self.app.push_screen(EndScreen(self.ends.rows[place]))
+
+    def action_why(self) -> None:
+        """Explains why the selected task was late."""
+        place = self.ends.index(self.table.current) if self.table.current is not None else None
+        if place is not None and self.ends.rows[place].id:
+            self.looptop.open_why(self.ends.rows[place].id)

@@ -57,6 +57,10 @@ class TaskScreen(PageScreen):
         """Requests the details of this task."""
         return {"window": [], "detail": None if self.of_another_session else self.task_id}
 
+    def action_why(self) -> None:
+        """Explains why this task was late."""
+        self.looptop.open_why(self.task_id)
+
     def action_cancel(self) -> None:
         """Cancels the task after a confirmation."""
         self.looptop.control.cancel(self.task_id)

@@ -192,6 +192,12 @@ class TasksScreen(TableScreen):
         else:
             self.action_fold(step < 0)
 
+    def action_why(self) -> None:
+        """Explains why the selected task was late."""
+        task_id = self.table.current
+        if self.view_name != "groups" and isinstance(task_id, int):
+            self.looptop.open_why(task_id)
+
     def action_cancel(self) -> None:
         """Cancels the selected task after a confirmation."""
         task_id = self.table.current

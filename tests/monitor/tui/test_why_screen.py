@@ -1,0 +1,60 @@
+"""`w`: the page that explains why a task was late, from the steps that the probe sends while it is open."""
+
+from __future__ import annotations
+
+from driver import running
+from scene import SECOND, START, everything, hello, static, tick
+
+from monitor.protocol import frames
+from monitor.trace.events import EVENT, UNIT, Kind
+
+MS = 1_000_000
+
+
+def units(at_ms: float) -> int:
+    return round(at_ms * MS / UNIT)
+
+
+def steps() -> frames.Steps:
+    """Worker 3 waits 50 ms at line 2 of the sites, ended by task 2; then it queues 20 ms behind worker 4."""
+    data = EVENT.pack(0, 0, 0, 0, 0)
+    for kind, at, ran, queued, task, waker in (
+        (Kind.STEP_TIMER, 0, units(1), 0, 3, 0),
+        (Kind.WAIT, 51, 11, 2, 3, 3),
+        (Kind.STEP_TIMER, 50, units(2), 0, 2, 0),
+        (Kind.STEP_TASK, 52, units(19), 0, 4, 2),
+        (Kind.STEP_TASK, 71, units(2), units(20), 3, 2),
+    ):
+        data += EVENT.pack(units(at), ran | kind << 28, queued | 1 << 28, task, waker)
+    places = frames.Places(0, list(range(15)))
+    return frames.Steps(offset=START + 61 * SECOND, from_=0, to=6, places=places, events=data)
+
+
+async def test_w_explains_a_task_from_the_list_and_its_page() -> None:
+    capable = [hello(capabilities=["cancel", "steps"]), static(), *(tick(step) for step in range(1, 5))]
+    async with running((100, 30), fed=capable) as driver:
+        driver.app.open_task(3)
+        await driver.look()
+        assert "steps" not in driver.source.watched
+        await driver.press("w")
+        assert driver.source.watched["steps"] == "past"
+        assert "No step of this task is recorded" in driver.text()
+        await driver.tick(steps(), tick(6), seconds=2)
+        text = driver.text()
+        assert "Why was worker-1" in text
+        assert "waited      50 ms  50 ms future at scene_app.py:18 serve ← worker-0 scene_app.py:12" in text
+        assert "queued      20 ms  behind worker-2, 19 ms" in text
+        assert "R ran   q queued   . waited   ? unknown" in text
+        await driver.press("escape")
+        await driver.look()
+        assert driver.source.watched["steps"] is None
+        assert driver.app.steps.trace is None
+        await driver.press("escape")
+        await driver.press("w")
+        assert "Why was" in driver.text()
+
+
+async def test_a_program_whose_steps_are_not_recorded_says_so() -> None:
+    async with running(fed=everything()) as driver:
+        await driver.press("w")
+        assert "Steps are not recorded in this program: its hooks are pure Python." in driver.text()

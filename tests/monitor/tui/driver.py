@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 THUMB = re.compile(r"(?<![▁-█])[▁-█]{1,2}$")
+THUMB_IN_A_BOX = re.compile(r"(?<![▁-█])[▁-█]{1,2}(?= *│$)")
 
 
 @dataclass
@@ -73,8 +74,19 @@ class Driver:
         lines = []
         for strip in self.app.screen._compositor.render_strips():
             text = "".join(segment.text for segment in strip).rstrip()
+            text = THUMB_IN_A_BOX.sub(lambda thumb: " " * len(thumb.group()), text)
             lines.append(THUMB.sub("", text).rstrip() if cell_len(text) > last else text)
         return lines
+
+    async def settled(self) -> None:
+        """Waits until what is painted stays the same: a dialog and what is behind it are painted one after the other."""
+        before = ""
+        for _ in range(50):
+            for _ in range(3):
+                await self.pilot.pause()
+            before, now = self.text(), before
+            if now == before:
+                return
 
     def text(self) -> str:
         return "\n".join(self.screen()) + "\n"

@@ -318,6 +318,7 @@ async def test_screen(name: str, size: tuple[int, int]) -> None:
     program = None if printed is None else FakeProgram(list(printed))  # type: ignore[call-overload]
     async with running(size, program=program, **facts) as driver:  # type: ignore[arg-type]
         await act(driver)
+        await driver.settled()
         check(name, size, driver)
 
 
@@ -325,4 +326,5 @@ async def test_screen(name: str, size: tuple[int, int]) -> None:
 async def test_screen_of_a_recording(name: str, size: tuple[int, int]) -> None:
     async with recording_scene.replaying(size, cut=name == "player_cut", gap=name == "player_gap") as driver:
         await recording_scene.SCREENS[name](driver)
+        await driver.settled()
         check(name, size, driver)

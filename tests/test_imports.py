@@ -59,8 +59,8 @@ ALLOWED = {
     ),
     "monitor.trace": "monitor.protocol monitor.store monitor.recording",
     "monitor.flame": "monitor.errors monitor.protocol monitor.store monitor.recording",
-    "monitor.fleet": "monitor.transport monitor.attach",
-    "monitor.metrics": "monitor.errors monitor.store monitor.transport monitor.sources monitor.fleet",
+    "monitor.fleet": "monitor.errors monitor.protocol monitor.store monitor.transport monitor.attach monitor.sources",
+    "monitor.metrics": "monitor.errors monitor.store monitor.transport monitor.fleet",
     "monitor.tui.base": "monitor.formatting monitor.protocol monitor.store monitor.sources",
     "monitor.findings.rules": "monitor.formatting monitor.protocol monitor.store monitor.findings monitor.recording",
     "monitor.tui.dialogs": "monitor.errors monitor.tui.base",
@@ -82,7 +82,7 @@ ALLOWED = {
     "monitor.plain": (
         "probes.base monitor.errors monitor.formatting monitor.terminal monitor.check monitor.guard "
         "monitor.protocol monitor.store monitor.transport monitor.findings monitor.attach monitor.recording "
-        "monitor.trace monitor.flame monitor.findings.rules monitor.samples"
+        "monitor.trace monitor.flame monitor.findings.rules monitor.samples monitor.fleet"
     ),
     "monitor.tui.pages": (
         "monitor.trace monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base "

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from typing import TYPE_CHECKING
+
 import click
 
 from monitor.cli.output import json_option, print_object
-from monitor.cli.target import at_option, recording_of, token_option
+from monitor.cli.target import (
+    Connector,
+    at_option,
+    only_recorded,
+    recording_of,
+    set_of,
+    targets_argument,
+    token_option,
+)
 from monitor.errors import ConnectError
 from monitor.guard import say
+
+if TYPE_CHECKING:
+    from monitor.fleet.members import Members
+    from monitor.plain.findings import Seen
+
+DURATION = 10.0
+"""Seconds for which a program is watched unless it is said."""
 
 FOUND = 1
 """Exit status if there is at least one finding."""
 
 
 @click.command()
-@click.argument("target")
+@targets_argument
 @click.option("--duration", type=click.FloatRange(0.5, 86_400), metavar="S", help="How long (10; of a recording: all).")
 @json_option
 @at_option
 @token_option
-def findings(target: str, duration: float | None, as_json: bool, at: str | None, token_file: str | None) -> int:
-    """Watch a program for a while and print what is wrong with it, why it matters and what to do.
+def findings(
+    targets: tuple[str, ...], duration: float | None, as_json: bool, at: str | None, token_file: str | None
+) -> int:
+    """Watch a program, or all workers of a service, and print what is wrong, why it matters and what to do.
 
     Exits with 1 if something was found, also if it was over before the end.
     """
@@ -32,20 +52,43 @@ def findings(target: str, duration: float | None, as_json: bool, at: str | None,
     from monitor.plain import stream
 
     found = Findings(thresholds.load())
-    path = recording_of(target, at)
+    members = set_of(targets)
+    path = None if members is not None else recording_of(targets[0], at)
+    if members is not None:
+        only_recorded(at)
+        seen = _watch_all(members, Connector(token_file), duration or DURATION)
+        print_object(as_json, lambda: plain.seen_object(seen), lambda *how: plain.seen_lines(seen, *how))
+        return FOUND if seen.found else 0
     if path is not None:
         things = stream.replayed(path, at, duration, None, found)
     else:
-        connection = Reach(target, token_file, Way(tell=say)).first()
+        connection = Reach(targets[0], token_file, Way(tell=say)).first()
         if "read-only" in connection.hello.capabilities:
             connection.close()
             raise ConnectError(
                 f"nothing can be found in process {connection.hello.pid}: {connection.hello.hooks}",
                 "findings need a probe in it",
             )
-        things = stream.watch(connection, duration or 10.0, None, found)
+        things = stream.watch(connection, duration or DURATION, None, found)
     seen = plain.watched(things, found)
     for note in seen.notes:
         say(note)
     print_object(as_json, lambda: plain.seen_object(seen), lambda *how: plain.seen_lines(seen, *how))
     return FOUND if seen.found else 0
+
+
+def _watch_all(members: Members, connect: Connector, duration: float) -> Seen:
+    """What is found in the processes of a set. Raises ConnectError if none could be watched."""
+    from monitor.findings import thresholds
+    from monitor.fleet.fleet import Fleet
+    from monitor.plain.findings import watched_all
+    from monitor.plain.many_stream import Watch, asked
+
+    with closing(Fleet(members, connect, asked(None))) as fleet:
+        watch = Watch(fleet, thresholds.load())
+        seen = watched_all(watch.run(duration), watch.findings)
+    for note in seen.notes:
+        say(note)
+    if not watch.joined:
+        raise ConnectError("no process of the set could be watched", "looptop ps lists what runs here")
+    return seen

@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 import gc
-import os
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from monitor.cli.output import json_option, print_look, print_object
-from monitor.cli.target import at_option, connect, locals_option, read_only_option, recording_of, token_option
-from monitor.errors import ConnectError, UsageError
+from monitor.cli.target import (
+    Connector,
+    at_option,
+    connect,
+    locals_option,
+    only_recorded,
+    read_only_option,
+    recording_of,
+    set_of,
+    targets_argument,
+    token_option,
+)
+from monitor.errors import NO_CONNECTION, UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from monitor.fleet.members import Member, Members
+    from monitor.plain.objects import Object
     from monitor.plain.snapshot import Look
     from monitor.plain.wanted import Wanted
     from monitor.transport.connection import Connection
 
+Result = TypeVar("Result")
+
 
 @click.command()
-@click.argument("target")
+@targets_argument
 @json_option
 @click.option("--tree", is_flag=True, help="Each task below its parent.")
 @click.option("--stacks", is_flag=True, help="Print await stacks as text; JSON always has them.")
@@ -36,7 +50,7 @@ if TYPE_CHECKING:
 @locals_option
 @token_option
 def tasks(
-    target: str,
+    targets: tuple[str, ...],
     as_json: bool,
     tree: bool,
     stacks: bool,
@@ -49,7 +63,11 @@ def tasks(
     keep_locals: bool,
     token_file: str | None,
 ) -> int:
-    """Print the tasks of a program, once; of a recording: as they were at its end, or at a time."""
+    """Print the tasks of a program, or of all workers of a service, once.
+
+    Several TARGETs, a name that several programs have, and the pid of a parent (a server with workers) mean all of
+    them. Of a recording: the tasks as they were at its end, or at a time.
+    """
     from monitor.attach.injection import Way
     from monitor.attach.target_connection import Reach
     from monitor.plain.wanted import Wanted
@@ -60,6 +78,11 @@ def tasks(
         from monitor.plain.snapshot import validate
 
         validate(wanted)
+    members = set_of(targets)
+    if members is not None:
+        only_recorded(at)
+        return _print_tasks_of_all(members, Connector(token_file, read_only), wanted, as_json)
+    (target,) = targets
     path = recording_of(target, at)
     if path is not None:
         from monitor.plain.snapshot import look_back
@@ -76,13 +99,13 @@ def tasks(
 
 
 @click.command()
-@click.argument("target")
+@targets_argument
 @json_option
 @click.option("--duration", type=click.FloatRange(0), metavar="S", help="Leave after so many seconds.")
 @click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
 @click.option(
     "--only",
-    type=click.Choice(["slow", "ended", "failed", "loop", "finding"]),
+    type=click.Choice(["slow", "ended", "failed", "loop", "finding", "worker"]),
     multiple=True,
     help="Nothing else; several times for several.",
 )
@@ -92,7 +115,7 @@ def tasks(
 @locals_option
 @token_option
 def watch(
-    target: str,
+    targets: tuple[str, ...],
     as_json: bool,
     duration: float | None,
     slow: float | None,
@@ -105,22 +128,29 @@ def watch(
 ) -> int:
     """Print findings, slow callbacks, ended tasks, exceptions and loop health, as they come.
 
-    With --past what the probe remembers from before comes first. Of a recording all of it is printed at once.
+    With --past what the probe remembers from before comes first. Of a recording all of it is printed at once. Of
+    several programs (or all workers of a service) everything has its worker, and the end of a worker is reported, too.
     """
     from monitor.attach.injection import Way
     from monitor.attach.target_connection import Reach
     from monitor.findings import thresholds
     from monitor.findings.rules.engine import Findings
-    from monitor.plain import stream
+    from monitor.plain import many_stream, stream
     from monitor.plain.objects import dump
 
     found = Findings(thresholds.load())
-    path = recording_of(target, at)
-    if path is not None:
+    members = set_of(targets)
+    path = None if members is not None else recording_of(targets[0], at)
+    if members is not None:
+        only_recorded(at)
+        things = _watch_all(
+            members, Connector(token_file, read_only), duration, many_stream.asked(slow, keep_locals), past
+        )
+    elif path is not None:
         things = stream.replayed(path, at, duration, slow, found)
     else:
         things = stream.watch(
-            Reach(target, token_file, Way(tell=say), read_only).first(), duration, slow, found, keep_locals, past
+            Reach(targets[0], token_file, Way(tell=say), read_only).first(), duration, slow, found, keep_locals, past
         )
     for thing in things:
         if not stream.wanted(thing, only):
@@ -131,6 +161,18 @@ def watch(
             text = dump(thing) if as_json else "\n".join(stream.lines(thing))
             print(text, flush=True)  # noqa: T201 - this is the output
     return 0
+
+
+def _watch_all(
+    members: Members, connect: Connector, duration: float | None, asked: dict[str, object], past: bool
+) -> Iterator[Object]:
+    """The objects of all processes of a set."""
+    from monitor.findings import thresholds
+    from monitor.fleet.fleet import Fleet
+    from monitor.plain.many_stream import Watch
+
+    with closing(Fleet(members, connect, asked)) as fleet:
+        yield from Watch(fleet, thresholds.load(), past).run(duration)
 
 
 @click.command()
@@ -222,24 +264,37 @@ def print_tasks(connection: Connection, wanted: Wanted, as_json: bool) -> int:
         from monitor.plain.snapshot import MOST_LOOKED_AT, look
 
         seen = look(connection, wanted)
-        if not seen.store.loops:
-            _refuse_parent(seen)
         if len(seen.tasks) > MOST_LOOKED_AT:
             say(f"what they wait on is of the first {MOST_LOOKED_AT:,}: --limit, --filter and --sort choose others")
         return print_seen(seen, as_json)
 
 
-def _refuse_parent(seen: Look) -> None:
-    """Raise ConnectError for a program that has no loop itself but child processes with loops."""
-    from monitor.attach.programs import workers, workers_text
+def _print_tasks_of_all(members: Members, connect: Connector, wanted: Wanted, as_json: bool) -> int:
+    """Looks once at each process of a set, at all of them together. The status is 3 if none could be looked at."""
+    from monitor.fleet.each import each
+    from monitor.plain import many
 
-    session = seen.store.session
-    if session is None or session.host != os.uname().nodename:
-        return
-    found = workers(session.pid)
-    if found:
-        pids = ", ".join(str(program.pid) for program in found[:12])
-        raise ConnectError(f"process {session.pid} has no event loop; {workers_text(found)}", f"use a pid of {pids}")
+    def look_at(member: Member) -> Look:
+        return again_if_closed(lambda: many.look_at(connect.first(member.target), member.worker, wanted))
+
+    with nothing_collected():
+        there = members.look()
+        found = each(there, look_at, busy=lambda member: connect.entering(member.target))
+        seen = many.merged(wanted, there, found)
+        for worker, problem in seen.problems.items():
+            say(f"worker {worker}: {problem}")
+        print_object(as_json, lambda: many.looks_object(seen), lambda *how: many.looks_lines(seen, *how))
+    return 0 if seen.looks else NO_CONNECTION
+
+
+def again_if_closed(work: Callable[[], Result]) -> Result:
+    """Tries once more if the connection ends: another viewer took the probe out meanwhile, or the program has ended."""
+    from monitor.transport.connection import Closed
+
+    try:
+        return work()
+    except Closed:
+        return work()
 
 
 @contextmanager

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.target import token_option
+from monitor.cli.target import Connector, token_option
 from monitor.errors import UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor.attach.target_connection import Reach
     from monitor.metrics.collector import Collector
-    from monitor.transport.connection import Connection
 
 TICK = 0.25
 FIRST_LOOK = 5.0
@@ -58,7 +56,7 @@ def metrics(
     wanted = (*targets, *(f"@{name}" for name in names))
     if not wanted:
         raise UsageError("no TARGET", "give a pid, @NAME or HOST:PORT, or --match NAME")
-    collector = Collector(Members(wanted), _connector(token_file), top)
+    collector = Collector(Members(wanted), Connector(token_file), top)
     stops: list[Callable[[], None]] = [collector.close]
     try:
         if once:
@@ -73,24 +71,6 @@ def metrics(
         for stop in reversed(stops):
             stop()
     return 0
-
-
-def _connector(token_file: str | None) -> Callable[[str], Connection]:
-    from monitor.attach.injection import Way
-    from monitor.attach.target_connection import Reach
-
-    reaches: dict[str, Reach] = {}
-
-    def connect(target: str) -> Connection:
-        reach = reaches.get(target)
-        if reach is not None:
-            return reach.again()
-        reach = Reach(target, token_file, Way(tell=say))
-        connection = reach.first()
-        reaches[target] = reach
-        return connection
-
-    return connect
 
 
 def _serve(where: str, collector: Collector, stops: list[Callable[[], None]]) -> None:

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.errors import UsageError
+from monitor.guard import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from monitor.attach.injection import Way
     from monitor.attach.target_connection import Reach
+    from monitor.fleet.members import Members
     from monitor.transport.address import Address
     from monitor.transport.connection import Connection
 
 
+targets_argument = click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
 token_option = click.option("--token-file", metavar="FILE", help="File with the token, for a program on TCP.")
 read_only_option = click.option(
     "--read-only", is_flag=True, help="Put nothing into it: only read its tasks, from outside (Python 3.14+)."
@@ -24,6 +28,30 @@ read_only_option = click.option(
 
 
 at_option = click.option("--at", metavar="T", help="Of a recording: seconds since its start (90, 2m) or a clock time.")
+
+
+def set_of(targets: Sequence[str]) -> Members | None:
+    """The processes that TARGETs mean, if they are several programs; None for one program, or one recording.
+
+    Raises UsageError for a recording among several.
+    """
+    from monitor.attach.targets import recording
+    from monitor.fleet.members import Members, is_set
+
+    if len(targets) == 1 and recording(targets[0]) is not None:
+        return None
+    if not is_set(targets):
+        return None
+    for target in targets:
+        if recording(target) is not None:
+            raise UsageError(f"{target} is a recording", "a set is of programs that run")
+    return Members(targets)
+
+
+def only_recorded(at: str | None) -> None:
+    """Raises UsageError for an option that only a recording has an answer to."""
+    if at is not None:
+        raise UsageError("--at is for a recording", "these are programs that run")
 
 
 def recording_of(target: str, at: str | None = None) -> Path | None:
@@ -47,6 +75,50 @@ def connect(target: str, token_file: str | None, enter: Callable[[int], Address]
     from monitor.transport.connection import connect
 
     return connect(resolve(target, enter=enter), token_file)
+
+
+class Connector:
+    """Opens the connections to the processes of a set, from any thread; a probe is put in where there is none."""
+
+    def __init__(self, token_file: str | None = None, read_only: bool = False) -> None:
+        self._token_file = token_file
+        self._read_only = read_only
+        self._reaches: dict[str, Reach] = {}
+        self._entered: set[str] = set()
+
+    def __call__(self, target: str) -> Connection:
+        """The connection to one of them, now or again. A probe is put in the first time only. Raises LooptopError."""
+        reach = self._reaches.get(target)
+        return self.first(target) if reach is None else reach.again()
+
+    def first(self, target: str) -> Connection:
+        """The connection to one of them; a probe is put in if there is none now."""
+        from monitor.attach.target_connection import Reach
+
+        reach = Reach(target, self._token_file, _way(self._entered), self._read_only)
+        connection = reach.first()
+        self._reaches[target] = reach
+        return connection
+
+    def entering(self, target: str) -> bool:
+        """Whether a probe is being put into it just now: that is not to be left half done."""
+        return target in self._entered
+
+
+def _way(entered: set[str]) -> Way:
+    from monitor.attach.injection import Way
+
+    class Entering(Way):
+        """Notes which processes are being entered."""
+
+        def enter(self, pid: int) -> Address:
+            entered.add(str(pid))
+            try:
+                return super().enter(pid)
+            finally:
+                entered.discard(str(pid))
+
+    return Entering(tell=say)
 
 
 def open_dashboard(reach: Reach, keep_locals: bool = False) -> int:

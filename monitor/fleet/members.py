@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from monitor.attach.worker_processes import WorkerProcesses
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -25,7 +27,7 @@ class Members:
     def __init__(self, targets: Sequence[str], expand: Callable[[str], Sequence[str]] | None = None) -> None:
         """`expand` names the processes that a TARGET means now, each as a TARGET of its own."""
         self._targets = tuple(targets)
-        self._expand = processes_of if expand is None else expand
+        self._expand = Processes().of if expand is None else expand
         self._slots: dict[int, tuple[str, str]] = {}  # slot -> TARGET as given, TARGET of the process
         self._free: dict[str, list[int]] = {}  # slots of processes that have gone, by the TARGET as given
 
@@ -60,36 +62,59 @@ def _pid(target: str) -> int | None:
     return int(target) if target.isascii() and target.isdigit() else None
 
 
-def processes_of(target: str) -> list[str]:
-    """The processes that a TARGET means: the workers of a parent, all of a shared name, or the TARGET itself.
-
-    Workers are in the order in which they were started.
-    """
+def is_set(targets: Sequence[str]) -> bool:
+    """Whether TARGETs mean several programs: more than one, a shared name, or the pid of a parent with workers."""
+    if len(targets) != 1:
+        return True
+    (target,) = targets
     if target.isascii() and target.isdigit():
-        from monitor.attach.programs import workers
-
-        found = workers(int(target))
-        if found and not _has_probe(int(target)):
-            ordered = sorted(found, key=lambda program: (program.started or 0.0, program.pid))
-            return [str(program.pid) for program in ordered]
-        return [target] if _alive(int(target)) else []
-    if target.startswith("@"):
-        from monitor.attach.find import probes
-        from monitor.transport import fd_passing
-
-        announced = probes().of_name(target[1:])
-        pids = {probe.pid: probe.started for probe in announced}
-        for door in fd_passing.everywhere() if fd_passing.possible() else ():
-            if door.name == target[1:]:
-                pids.setdefault(door.pid, 0.0)
-        return [str(pid) for pid in sorted(pids, key=lambda pid: (pids[pid], pid))]
-    return [target]
+        return Processes().of(target) not in ([], [target])
+    return target.startswith("@") and len(Processes().of(target)) > 1
 
 
-def _has_probe(pid: int) -> bool:
+class Processes:
+    """Which processes a TARGET means now. Remembers what it has seen of each: it is asked every second."""
+
+    def __init__(self) -> None:
+        self._workers: dict[int, WorkerProcesses] = {}
+        self._parents: set[int] = set()
+
+    def of(self, target: str) -> list[str]:
+        """The workers of a parent, all of a shared name, or the TARGET itself; in the order in which they started.
+
+        A process that has an event loop means itself, unless its child processes serve its sockets.
+        """
+        if target.isascii() and target.isdigit():
+            return self._of_pid(int(target))
+        if target.startswith("@"):
+            return _of_name(target[1:])
+        return [target]
+
+    def _of_pid(self, pid: int) -> list[str]:
+        from monitor.attach.worker_processes import WorkerProcesses, children
+
+        if pid in self._parents or children(pid):
+            found = self._workers.setdefault(pid, WorkerProcesses()).of(pid)
+            if found:
+                self._parents.add(pid)
+            if pid in self._parents:  # one without workers for a moment is still a parent
+                return [str(worker) for worker in found]
+        return [str(pid)] if _alive(pid) else []
+
+
+def _of_name(name: str) -> list[str]:
     from monitor.attach.find import probes
+    from monitor.attach.worker_processes import has_loop
+    from monitor.transport import fd_passing
 
-    return probes().of_pid(pid) is not None
+    pids = {probe.pid: probe.started for probe in probes().of_name(name)}
+    for door in fd_passing.everywhere() if fd_passing.possible() else ():
+        if door.name == name:
+            pids.setdefault(door.pid, 0.0)
+    if len(pids) > 1:  # a parent that was started with a probe has the name, too
+        with_loop = {pid: started for pid, started in pids.items() if has_loop(pid) is not False}
+        pids = with_loop or pids
+    return [str(pid) for pid in sorted(pids, key=lambda pid: (pids[pid], pid))]
 
 
 def _alive(pid: int) -> bool:
@@ -97,6 +122,6 @@ def _alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except (PermissionError, OverflowError):
         return True
     return True

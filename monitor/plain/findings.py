@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.findings.columns import GLYPHS
-from monitor.findings.kinds import BY_KEY
+from monitor.findings.kinds import BY_KEY, KINDS
 from monitor.findings.model import Finding
 from monitor.findings.rules.engine import Change, Findings
 from monitor.plain import objects
@@ -16,7 +16,7 @@ from monitor.plain.objects import Object
 from monitor.store.folding import Fold, folded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 MOST_LINES = 12
 """Lines printed for one finding; of a longer stack the innermost."""
@@ -89,6 +89,14 @@ def watched(things: Iterable[Object], findings: Findings) -> Seen:
     return Seen([*there, *over], notes)
 
 
+def watched_all(things: Iterable[Object], there: Callable[[], list[Object]]) -> Seen:
+    """The same of several programs; `there` are the findings at the end, those of ended processes included."""
+    first = watched(things, Findings())
+    kinds = [kind.key for kind in KINDS]
+    found = [*there(), *first.found]
+    return Seen(sorted(found, key=lambda one: (one["over"], kinds.index(one["kind"]), one["since"])), first.notes)
+
+
 def seen_object(seen: Seen) -> Object:
     """The object that `looptop findings --json` prints."""
     return {"findings": seen.found}
@@ -100,10 +108,10 @@ def seen_lines(seen: Seen, width: int, colour: bool) -> list[str]:
         return ["no known problem pattern detected"]
     bold, plain = ("\x1b[1m", "\x1b[0m") if colour else ("", "")
     lines: list[str] = []
-    for thing in seen.found:
+    for thing, workers in by_worker(seen.found):
         kind = BY_KEY[thing["kind"]]
         state = "over" if thing["over"] else f"seen for {fmt.age(max(thing['seen'] - thing['since'], 0.0))}"
-        lines.append(f"{bold}{GLYPHS[kind.weight]} {kind.title}{plain}  ({state})")
+        lines.append(f"{bold}{GLYPHS[kind.weight]} {kind.title}{plain}  ({state}){workers}")
         lines += _paragraph(f"{thing['text']}{_where(thing)}", width)
         lines += [f"      {fmt.clean(text)}" for text in _evidence(thing["lines"])]
         lines += [*_paragraph(kind.why, width), *_paragraph(kind.advice, width)]
@@ -111,6 +119,23 @@ def seen_lines(seen: Seen, width: int, colour: bool) -> list[str]:
             lines.append(f"    looptop samples show {kind.fix}")
         lines.append("")
     return lines[:-1]
+
+
+def by_worker(found: Iterable[Object]) -> list[tuple[Object, str]]:
+    """Each finding with the workers that have it: one of several workers at one line is listed once."""
+    same: dict[object, list[Object]] = {}
+    for thing in found:
+        site = thing["site"] if "worker" in thing else None
+        which = (thing.get("pid"), thing["id"]) if site is None else (site["file"], site["line"])
+        same.setdefault((thing["kind"], thing["over"], which), []).append(thing)
+    return [(things[0], _workers(things)) for things in same.values()]
+
+
+def _workers(things: list[Object]) -> str:
+    slots = sorted({thing["worker"] for thing in things if "worker" in thing})
+    if not slots:
+        return ""
+    return f"  {'worker' if len(slots) == 1 else 'workers'} {', '.join(map(str, slots))}"
 
 
 def _paragraph(text: str, width: int) -> list[str]:

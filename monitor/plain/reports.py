@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from monitor import formatting as fmt
 from monitor.plain import await_stacks
@@ -12,13 +12,14 @@ from monitor.plain.tables import Heading, of_columns, table
 from monitor.store.blocked import blocker, lasted
 from monitor.store.columns import ENDED, TASKS
 from monitor.store.labels import site_text
-from monitor.store.model import Task
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.store.model import Loop
+
+Row = TypeVar("Row")
 
 LITTLE = 0.1
 """Seconds; a loop blocked for less is not reported."""
@@ -29,7 +30,8 @@ def tasks(look: Look, width: int, colour: bool) -> list[str]:
     store = look.store
     headings = of_columns(TASKS, store)
     if look.depths:
-        headings = [_in_tree(heading, look.depths) if heading.title == "Name" else heading for heading in headings]
+        depth = lambda task: look.depths.get(task.id, 0)  # noqa: E731 - it is given to another function
+        headings = [in_tree(heading, depth) if heading.title == "Name" else heading for heading in headings]
     lines = heading_lines(store)
     if look.of_awaiters:
         lines.append("tasks older than the probe stand below a task that awaits them: who made them is not known")
@@ -53,13 +55,14 @@ def _nothing(store: Store) -> str:
     return "no task passes the filter" if store.tasks else "no tasks"
 
 
-def _in_tree(name: Heading[Task], depths: dict[int, int]) -> Heading[Task]:
-    without = name.without and (name.without[0], _indented(name.without[1], depths))
-    return replace(name, text=_indented(name.text, depths), without=without)
+def in_tree(name: Heading[Row], depth: Callable[[Row], int]) -> Heading[Row]:
+    """The heading of the names, which are indented by how deep in the tree each row is."""
+    without = name.without and (name.without[0], _indented(name.without[1], depth))
+    return replace(name, text=_indented(name.text, depth), without=without)
 
 
-def _indented(text: Callable[[Task], str], depths: dict[int, int]) -> Callable[[Task], str]:
-    return lambda task: "  " * min(depths.get(task.id, 0), 20) + text(task)
+def _indented(text: Callable[[Row], str], depth: Callable[[Row], int]) -> Callable[[Row], str]:
+    return lambda row: "  " * min(depth(row), 20) + text(row)
 
 
 def heading_lines(store: Store) -> list[str]:

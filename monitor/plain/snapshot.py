@@ -71,9 +71,10 @@ def validate(wanted: Wanted) -> None:
     query.parse(wanted.filter)
 
 
-def look(connection: Connection, wanted: Wanted) -> Look:
-    """Receive one task list on a connection on which `ask` was called, and close it."""
+def look(connection: Connection, wanted: Wanted, worker: int | None = None) -> Look:
+    """Receive one task list on a connection on which `ask` was called, and close it. `worker`: its slot in a set."""
     store = Store()
+    store.worker = worker
     store.apply(connection.hello)
     store.tasks.share_over = 0.8 / RATE
     with closing(connection):

@@ -44,6 +44,7 @@ ONLY: dict[str, tuple[str, ...]] = {
     "failed": ("task_ended", "unhandled"),
     "loop": ("loop",),
     "finding": ("finding", "finding_gone"),
+    "worker": ("worker_started", "worker_ended"),
 }
 """Values of `--only`, and the types of the objects that each selects."""
 
@@ -228,13 +229,16 @@ def watch(
     hello = connection.hello
     began, remembers = hello.now * 1e-6, "history" in hello.capabilities
     for thing in _watch(connection, duration, slow, findings, keep_locals):
-        if thing["type"] in HAPPENED and thing["time"] < began:
-            if past:
-                yield {**thing, "past": True}
-            elif not remembers:
-                yield thing
-        else:
-            yield thing
+        dated = mark_past(thing, began, past or (None if remembers else False))
+        if dated is not None:
+            yield dated
+
+
+def mark_past(thing: Object, began: float, past: bool | None) -> Object | None:
+    """An object that happened before `began` with `"past": true` if `past`, unchanged if False; None to drop it."""
+    if thing["type"] not in HAPPENED or thing["time"] >= began or past is False:
+        return thing
+    return {**thing, "past": True} if past else None
 
 
 def _watch(
@@ -312,7 +316,8 @@ def line(thing: Object) -> str:
     """An object as one line."""
     kind = thing["type"]
     mark = "past  " if thing.get("past") else ""
-    return f"{_clock(thing['time'])}  {kind:<13}  {mark}{fmt.clean(_TEXTS[kind](thing))}"
+    whose = f"{thing['worker']} ({thing['pid']})  " if "worker" in thing else ""
+    return f"{_clock(thing['time'])}  {kind:<13}  {mark}{whose}{fmt.clean(_TEXTS[kind](thing))}"
 
 
 def lines(thing: Object) -> list[str]:
@@ -388,6 +393,8 @@ _TEXTS: dict[str, Callable[[Object], str]] = {
     "loop": _loop_text,
     "finding": plain_findings.finding_text,
     "finding_gone": plain_findings.gone_text,
+    "worker_started": lambda thing: "joined",
+    "worker_ended": lambda thing: f"has gone: {thing['reason'] or 'how it ended is not known'}",
     "notice": lambda thing: str(thing["text"]),
 }
 

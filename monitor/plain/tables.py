@@ -35,17 +35,26 @@ class Heading(Generic[Row]):
     """Title of another column, and the cell text to use instead if that column does not fit."""
 
 
-def of_columns(columns: Sequence[Column[Row]], store: Store) -> list[Heading[Row]]:
-    """The store's columns, for rows of the store. The name column shows the coroutine where its column does not fit."""
+def of_columns(
+    columns: Sequence[Column[Row]], store: Store, named: Callable[[Row], Any] = lambda row: row
+) -> list[Heading[Row]]:
+    """The store's columns, for rows of the store. The name column shows the coroutine where its column does not fit.
+
+    `named`: what has the name and the coroutine of a row.
+    """
     coroutine = next((c.title for c in columns if c.key == "coro"), None)
-    alone = None if coroutine is None else (coroutine, _called)
+    alone = None if coroutine is None else (coroutine, _called(named))
     return [
         Heading(c.title, _reader(c, store), c.right, c.priority, alone if c.key == "name" else None) for c in columns
     ]
 
 
-def _called(row: Any) -> str:
-    return called(row.name, row.coro)
+def _called(named: Callable[[Row], Any]) -> Callable[[Row], str]:
+    def text(row: Row) -> str:
+        thing = named(row)
+        return called(thing.name, thing.coro)
+
+    return text
 
 
 def _reader(column: Column[Row], store: Store) -> Callable[[Row], str]:

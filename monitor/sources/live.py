@@ -112,11 +112,11 @@ class LiveSource:
         self._wake()
         return number
 
-    def close(self) -> None:
-        """End the connection and the thread."""
+    def close(self, *, wait: bool = True) -> None:
+        """End the connection and the thread; without `wait`, do not wait until the thread has ended."""
         self._closing = True
         self._wake()
-        if self._thread.is_alive():
+        if wait and self._thread.is_alive():
             self._thread.join(2.0)
 
     # Run in the thread

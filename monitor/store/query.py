@@ -1,4 +1,4 @@
-"""Filters as a person types them: `state:waiting busy>0.5 name:worker-* parse`. All words must hold."""
+"""Filters as a person types them: `state:waiting busy>0.5 name:worker-* parse worker:3`. All words must hold."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ def _term(word: str) -> Predicate:
     if match is None or (match["op"] == ":" and match["value"].startswith("//")):  # a URL
         return _anywhere(word)
     key, op, value = match["key"], match["op"], match["value"]
+    if key == "worker":
+        return _worker(op, value, word)
     if key not in TEXT_KEYS and key not in NUMBER_KEYS:
         raise _unknown_column(key, op, word)
     if op == ":" and key in TEXT_KEYS:
@@ -59,6 +61,13 @@ def _unknown_column(key: str, op: str, word: str) -> UsageError:
     return UsageError(
         f"no such column in a filter: {key}", f"try one of {', '.join(keys)}; for a name with a colon name:{word}"
     )
+
+
+def _worker(op: str, value: str, word: str) -> Predicate:
+    """Which process of a set: its slot."""
+    if op not in (":", "=") or not value.isdecimal():
+        raise UsageError(f"not a worker in a filter: {word}", "for example worker:3")
+    return lambda task, store: store.worker == int(value)
 
 
 def _anywhere(word: str) -> Predicate:

@@ -31,10 +31,11 @@ class State:
 
     def __init__(self) -> None:
         self.revision = 0
+        self.worker: int | None = None  # its slot, if it is one process of a set; set by the owner of the store
         self.clear()
 
     def clear(self) -> None:
-        """Forgets everything but the revision."""
+        """Forgets everything but the revision and the slot."""
         self.session: Session | None = None
         self.now = 0.0  # Unix time of the last frame, by the clock of the watched program
         self.now_us = 0

@@ -91,7 +91,7 @@ def test_tasks_over_tcp(run, runtime_dir, probe_on_tcp, tmp_path, monkeypatch):
         (["tasks", "unix:/nowhere"], NO_CONNECTION, "there is no socket /nowhere"),
         (["tasks", "x y"], USAGE, "'x y' is not a target"),
         (["tasks", "old.looptop"], USAGE, "there is no file old.looptop"),
-        (["tasks"], USAGE, "Missing argument 'TARGET': looptop tasks --help"),
+        (["tasks"], USAGE, "Missing argument 'TARGET...': looptop tasks --help"),
         (["tasks", "@a", "--sort", "size"], USAGE, "cannot sort by 'size': try one of id"),
         (["tasks", "@a", "--filter", "busy>x"], USAGE, "not a number in a filter: busy>x"),
         (["tasks", "@a", "--limit", "-1"], USAGE, "-1"),

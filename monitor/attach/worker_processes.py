@@ -1,0 +1,151 @@
+"""The worker processes of a server: those below its parent that have an event loop. Cheap to ask often."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+from monitor.attach import programs
+
+_POLL = "anon_inode:[eventpoll]"
+_INODE = re.compile(r"^tfd:.* ino:([0-9a-f]+)", re.M)
+_YOUNG = 10.0
+"""Seconds for which a process may be about to load asyncio or to execute a program: it is looked at every time."""
+_EVERY = 5.0
+"""Seconds between two looks at one that has had the time to."""
+
+
+def loops(pid: int) -> set[frozenset[int]] | None:
+    """For each event loop of a process (asyncio's and uvloop's have an epoll descriptor) the inodes that it waits for.
+
+    None if that cannot be seen.
+    """
+    folder = f"/proc/{pid}/fd"
+    found = set()
+    try:
+        for number in os.listdir(folder):  # noqa: PTH208 - there may be thousands
+            if _link(f"{folder}/{number}") == _POLL:
+                text = Path(f"/proc/{pid}/fdinfo/{number}").read_text("ascii")
+                found.add(frozenset(int(inode, 16) for inode in _INODE.findall(text)))
+    except OSError:
+        return None
+    return found
+
+
+def has_loop(pid: int, parent: int | None = None) -> bool | None:
+    """Whether a process has an event loop of its own, not that of `parent` before a fork. None: cannot be seen."""
+    found = loops(pid)
+    if not found:
+        return None if found is None else False
+    return parent is None or bool(found - (loops(parent) or set()))
+
+
+def serves_for(worker: int, parent: int) -> bool:
+    """Whether a loop of `worker` waits for a socket that `parent` keeps open and leaves to it.
+
+    So has gunicorn an event loop in its parent, too, which serves something else.
+    """
+    watched = set().union(*(loops(worker) or ())) - set().union(*(loops(parent) or ()))
+    folder = f"/proc/{parent}/fd"
+    try:
+        held = {_link(f"{folder}/{number}") for number in os.listdir(folder)}  # noqa: PTH208 - likewise
+    except OSError:
+        return False
+    return any(f"socket:[{inode}]" in held for inode in watched)
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)  # noqa: PTH115 - thousands of them
+    except FileNotFoundError:
+        return ""
+
+
+def children(pid: int) -> list[int]:
+    """The child processes of all threads of a process, oldest first."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - only names are needed
+        found = [Path(f"/proc/{pid}/task/{thread}/children").read_text("ascii") for thread in threads]
+    except OSError:
+        return _children_elsewhere(pid)
+    return sorted(int(one) for part in found for one in part.split())
+
+
+def _children_elsewhere(pid: int) -> list[int]:
+    """The same where the kernel does not list them."""
+    try:
+        return sorted(child.pid for child in psutil.Process(pid).children())
+    except psutil.Error:
+        return []
+
+
+@dataclass(slots=True)
+class _Known:
+    started: float
+    asyncio: bool
+    looked: float
+    counted: bool = False  # as a worker: it stays one, so that a server that starts does not lose them for a moment
+
+
+class WorkerProcesses:
+    """Finds the workers of a process; remembers what it has seen of each, so that only new ones are read."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, _Known] = {}
+
+    def of(self, pid: int) -> list[int]:
+        """The pids of the workers below a process, in the order in which they were started.
+
+        The topmost process with an event loop counts, not what it started itself (a process pool, say). If no loop
+        can be seen, those count that have loaded asyncio and have no such process below them. A process that has a
+        loop itself has no workers, unless it leaves its sockets to them.
+        """
+        found = self._below(pid)
+        if found and loops(pid) and not any(serves_for(worker, pid) for worker in found):
+            return []
+        return found
+
+    def _below(self, pid: int) -> list[int]:
+        workers: list[int] = []
+        loaded: list[int] = []
+        seen: set[int] = set()
+        pending = [(child, pid) for child in reversed(children(pid))]
+        while pending:
+            child, parent = pending.pop()
+            if child in seen or child == os.getpid():
+                continue
+            seen.add(child)
+            loop = has_loop(child, parent)
+            asyncio = self._has_asyncio(child, loop is True)
+            if asyncio and (loop is not False or self._known[child].counted):
+                workers.append(child)
+                continue
+            if asyncio:
+                loaded.append(child)
+            pending += [(one, child) for one in reversed(children(child))]
+        self._known = {child: known for child, known in self._known.items() if child in seen}
+        found = workers or [one for one in loaded if not any(other in loaded for other in children(one))]
+        for one in found:
+            self._known[one].counted = True
+        return sorted(found, key=lambda child: (self._known[child].started, child))
+
+    def _has_asyncio(self, pid: int, loop: bool) -> bool:
+        """Whether it is Python with asyncio loaded. What has no loop is read again: it may execute another."""
+        now = time.time()
+        known = self._known.get(pid)
+        try:
+            started = psutil.Process(pid).create_time()
+        except psutil.Error:
+            return False
+        if known is None or known.started != started:
+            known = self._known[pid] = _Known(started, False, 0.0)
+        if not (known.asyncio and loop) and (now - started < _YOUNG or now - known.looked > _EVERY):
+            known.looked = now
+            program = programs.look(pid)
+            known.asyncio = program is not None and bool(program.asyncio)
+        return known.asyncio

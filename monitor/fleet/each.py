@@ -1,0 +1,79 @@
+"""Asks all processes of a set at once; one that hangs does not hold up the others."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from monitor.errors import ConnectError, LooptopError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from monitor.fleet.members import Member
+
+Result = TypeVar("Result")
+
+PATIENCE = 3.0
+"""Seconds after which those that have not answered are not waited for, once another one has."""
+LONGEST = 60.0
+"""Seconds for which the first answer is waited for."""
+POLL = 0.05
+
+
+class _One(Generic[Result]):
+    """The question to one process, in a thread of its own."""
+
+    def __init__(self, member: Member, ask: Callable[[Member], Result]) -> None:
+        self.member = member
+        self.result: Result | None = None
+        self.error: Exception | None = None
+        self._ask = ask
+        self.thread = threading.Thread(target=self._run, name=f"looptop-{member.worker}", daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.result = self._ask(self.member)
+        except Exception as error:  # noqa: BLE001 - raised again, or told, by who asked
+            self.error = error
+
+
+def each(
+    members: Sequence[Member],
+    ask: Callable[[Member], Result],
+    takes: float = 0.0,
+    busy: Callable[[Member], bool] = lambda member: False,
+) -> dict[int, Result | LooptopError]:
+    """The answer of each member by its slot, or why there is none.
+
+    `takes`: seconds that an answer takes at least. A member that is `busy`, while a probe is put in, is waited for.
+    """
+    asked = [_One(member, ask) for member in members]
+    began = time.monotonic()
+    for wait in iter(lambda: _wait(asked, began, takes, busy), 0.0):
+        time.sleep(wait)
+    found: dict[int, Result | LooptopError] = {}
+    for one in asked:
+        if one.result is not None:
+            found[one.member.worker] = one.result
+        elif one.error is None or isinstance(one.error, LooptopError):
+            found[one.member.worker] = one.error or ConnectError(
+                f"{one.member.target} does not answer", "one call of the program holds it up"
+            )
+        else:
+            raise one.error
+    return found
+
+
+def _wait(asked: list[_One[Result]], began: float, takes: float, busy: Callable[[Member], bool]) -> float:
+    """Seconds until one should look again; 0.0 if nobody is waited for any more."""
+    pending = [one for one in asked if one.thread.is_alive()]
+    if not pending:
+        return 0.0
+    passed = time.monotonic() - began - takes
+    answered = any(one.result is not None for one in asked)
+    if passed < PATIENCE or any(busy(one.member) for one in pending):
+        return POLL
+    return POLL if not answered and passed < LONGEST else 0.0

@@ -1,0 +1,78 @@
+"""How a process of this machine ended, as far as somebody can know who is not its parent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import struct
+from pathlib import Path
+
+_GET_INFO = 0xC040FF0B  # PIDFD_GET_INFO with a struct of 64 bytes
+_EXIT = 1 << 3  # PIDFD_INFO_EXIT, from Linux 6.15 on
+_LONG = 52
+"""Fields of /proc/PID/stat; the last one is the exit status of a process whose parent has not asked yet."""
+
+
+class End:
+    """Holds on to a process from its start, so that its exit status can be read when it has ended."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._handle: int | None = None
+        with contextlib.suppress(AttributeError, OSError):
+            self._handle = os.pidfd_open(pid)
+
+    def text(self) -> str | None:
+        """How it ended: `exited with status 1`, `killed by SIGKILL`; None if it runs, or nobody can say."""
+        status = self._from_kernel()
+        if status is None:
+            status = self._from_zombie()
+        if status is None:
+            return None
+        if os.WIFSIGNALED(status):
+            return f"killed by {_signal(os.WTERMSIG(status))}"
+        return f"exited with status {os.WEXITSTATUS(status)}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended, reaped or not."""
+        try:
+            state = Path(f"/proc/{self._pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
+        except (OSError, IndexError):
+            return True
+        return state in "ZX"
+
+    def close(self) -> None:
+        """Lets go of it."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def _from_kernel(self) -> int | None:
+        import fcntl
+
+        if self._handle is None:
+            return None
+        answer = bytearray(struct.pack("Q56x", _EXIT))
+        try:
+            fcntl.ioctl(self._handle, _GET_INFO, answer)
+        except OSError:  # an older kernel, or one whose parent has not asked yet
+            return None
+        mask, status = struct.unpack("Q52xi", answer)
+        return int(status) if mask & _EXIT else None
+
+    def _from_zombie(self) -> int | None:
+        try:
+            fields = Path(f"/proc/{self._pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        except OSError:
+            return None
+        whole = len(fields) == _LONG - 2 and fields[0] == "Z"
+        return int(fields[-1]) if whole else None
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,151 @@
+"""A set of programs that is watched: a connection and a store for each process, as they come and go."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor.fleet.ends import End
+from monitor.protocol.frames import Hello
+from monitor.sources.live import LiveSource
+from monitor.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from monitor.fleet.members import Member, Members
+    from monitor.protocol.frames import Frame
+    from monitor.transport.connection import Connection
+
+LOOK = 0.5
+"""Seconds between two looks for processes that have come or gone."""
+MOST_CHANGES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A process that has joined a slot, or has gone from it."""
+
+    joined: bool
+    at: float
+    worker: int
+    pid: int | None
+    reason: str | None  # why it has gone, if that is known
+
+
+class Worker:
+    """One process of the set: its connection, and the store that its frames are applied to."""
+
+    def __init__(self, member: Member, connect: Callable[[str], Connection], watched: Mapping[str, object]) -> None:
+        self.member = member
+        self.store = Store()
+        self.store.worker = member.worker
+        self.pid = member.pid
+        self.end = None if member.pid is None else End(member.pid)
+        self.source = LiveSource(lambda: connect(member.target))
+        self.source.watch(**watched)
+        self.source.start()
+
+    @property
+    def slot(self) -> int:
+        """Which worker it is: a number that the next process in its place gets, too."""
+        return self.member.worker
+
+    @property
+    def up(self) -> bool:
+        """Whether it answers."""
+        return self.source.status.state == "connected"
+
+    @property
+    def problem(self) -> str | None:
+        """Why it does not answer."""
+        return None if self.up else self.source.status.text or self.source.status.state
+
+    def close(self) -> None:
+        """Ends the connection, soon: its thread may be in a call that takes a while."""
+        self.source.close(wait=False)
+        if self.end is not None:
+            self.end.close()
+
+
+class Fleet:
+    """All processes of a set. `step` and `take` are called again and again, by one thread."""
+
+    def __init__(self, members: Members, connect: Callable[[str], Connection], watched: Mapping[str, object]) -> None:
+        """`connect` opens the connection to the TARGET of one member; `watched` is what each probe is asked for."""
+        self.workers: dict[int, Worker] = {}  # by slot
+        self.changes: deque[Change] = deque(maxlen=MOST_CHANGES)  # the newest last
+        self._members = members
+        self._connect = connect
+        self._watched = dict(watched)
+        self._due = 0.0
+        self._farewell: list[tuple[Worker, list[Frame]]] = []  # what processes sent before they went
+        self._seen: dict[int, str] = {}  # the session that has joined each slot
+        self._changed: list[Change] = []
+
+    def step(self) -> list[Change]:
+        """Looks for processes that have come or gone, when it is time to; what has changed since the last call."""
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + LOOK
+            self._look()
+        changed, self._changed = self._changed, []
+        self.changes += changed
+        return changed
+
+    def take(self) -> Iterator[tuple[Worker, list[Frame]]]:
+        """The frames that came since the last call, by worker. The caller applies them to `worker.store`."""
+        farewell, self._farewell = self._farewell, []
+        yield from farewell
+        for worker in list(self.workers.values()):
+            came = worker.source.frames()
+            if came:
+                self._hear(worker, came)
+                yield worker, came
+
+    def watch(self, **what: object) -> None:
+        """Changes what each probe is asked for."""
+        self._watched.update(what)
+        for worker in self.workers.values():
+            worker.source.watch(**what)
+
+    def close(self) -> None:
+        """Ends all connections."""
+        for worker in self.workers.values():
+            worker.close()
+        for worker in self.workers.values():
+            if worker.up:
+                worker.source.close()
+        self.workers.clear()
+
+    def _look(self) -> None:
+        found = {member.worker: member for member in self._members.look()}
+        for slot, worker in list(self.workers.items()):
+            member = found.get(slot)
+            if member is None or member.target != worker.member.target:
+                self._let_go(self.workers.pop(slot))
+        for slot, member in found.items():
+            if slot not in self.workers:
+                self.workers[slot] = Worker(member, self._connect, self._watched)
+
+    def _let_go(self, worker: Worker) -> None:
+        came = worker.source.frames()
+        if came:
+            self._hear(worker, came)
+            self._farewell.append((worker, came))
+        reason = None if worker.end is None else worker.end.text()
+        self._changed.append(Change(False, time.time(), worker.slot, worker.pid, reason))
+        self._seen.pop(worker.slot, None)
+        worker.close()
+
+    def _hear(self, worker: Worker, came: list[Frame]) -> None:
+        """Notes a process that says hello for the first time, or another one that answers in its place."""
+        for frame in came:
+            if isinstance(frame, Hello) and self._seen.get(worker.slot) != frame.session:
+                if worker.slot in self._seen:
+                    self._changed.append(Change(False, time.time(), worker.slot, worker.pid, None))
+                self._seen[worker.slot] = frame.session
+                worker.pid = frame.pid
+                self._changed.append(Change(True, time.time(), worker.slot, worker.pid, None))

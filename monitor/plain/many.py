@@ -1,0 +1,164 @@
+"""What `looptop tasks` prints of several programs: one table, one object."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from monitor import formatting as fmt
+from monitor.errors import LooptopError
+from monitor.plain import objects
+from monitor.plain.snapshot import Look, look, sort_order
+from monitor.plain.wanted import Wanted, ask
+from monitor.store.across import Of, across, process_text
+from monitor.store.column import Column, by_key, ordered
+from monitor.store.columns import ENDED, TASKS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from monitor.fleet.members import Member
+    from monitor.plain.objects import Object
+    from monitor.store.model import EndedTask, Task
+    from monitor.store.store import Store
+    from monitor.transport.connection import Connection
+
+
+@dataclass(slots=True)
+class Looks:
+    """One look at each process of a set, by slot, and the tasks of all in one order."""
+
+    wanted: Wanted
+    members: list[Member]
+    looks: dict[int, Look] = field(default_factory=dict)
+    problems: dict[int, LooptopError] = field(default_factory=dict)
+    tasks: list[Of[Task]] = field(default_factory=list)
+    ended: list[Of[EndedTask]] = field(default_factory=list)
+
+    @property
+    def passed(self) -> int:
+        """Live tasks that pass the filter, those beyond the limit included."""
+        return sum(look.passed for look in self.looks.values())
+
+
+def look_at(connection: Connection, worker: int, wanted: Wanted) -> Look:
+    """One look at one of them. Closes the connection."""
+    with closing(connection):
+        ask(connection, wanted)
+        return look(connection, wanted, worker)
+
+
+def merged(wanted: Wanted, members: Sequence[Member], found: dict[int, Look | LooptopError]) -> Looks:
+    """All looks together: the tasks in the order that was asked for, at most as many as were asked for."""
+    all_looks = Looks(wanted, list(members))
+    for worker, one in sorted(found.items()):
+        if isinstance(one, LooptopError):
+            all_looks.problems[worker] = one
+        else:
+            all_looks.looks[worker] = one
+    looks = all_looks.looks.values()
+    column, descending = sort_order(wanted.sort)
+    tasks = [Of(one.store, task) for one in looks for task in one.tasks]
+    if not wanted.tree and tasks:
+        tasks = ordered(tasks, _of(across(TASKS), column.key), tasks[0].store, descending)
+    all_looks.tasks = tasks[: wanted.limit]
+    ended = [Of(one.store, task) for one in looks for task in one.ended]
+    if ended:
+        key = wanted.sort.removeprefix("-")
+        by = _of(across(ENDED), key if by_key(ENDED, key) else "ended")
+        ended = ordered(ended, by, ended[0].store, by.descending ^ wanted.sort.startswith("-"))
+    all_looks.ended = ended[: wanted.limit]
+    return all_looks
+
+
+def _of(columns: Sequence[Column[Of[Any]]], key: str) -> Column[Of[Any]]:
+    column = by_key(tuple(columns), key)
+    assert column is not None
+    return column
+
+
+def looks_object(seen: Looks) -> Object:
+    """What `looptop tasks --json` prints of a set."""
+    listed = [{**_whose(of.store), **objects.task_object(of.row, of.store)} for of in seen.tasks]
+    listed += [{**_whose(of.store), **objects.ended_object(of.row)} for of in seen.ended]
+    return {"processes": [_process_object(seen, member) for member in seen.members], "tasks": listed}
+
+
+def _whose(store: Store) -> Object:
+    return {"pid": store.session.pid if store.session is not None else None, "worker": store.worker}
+
+
+def _process_object(seen: Looks, member: Member) -> Object:
+    problem = seen.problems.get(member.worker)
+    if problem is not None:
+        nothing: Object = {"session": None, "loops": [], "process": None}
+        return {"pid": member.pid, "worker": member.worker, "problem": str(problem), **nothing}
+    store = seen.looks[member.worker].store
+    return {
+        **_whose(store),
+        "problem": None,
+        "session": objects.session_object(store),
+        "loops": [objects.loop_object(loop) for loop in store.loops.values()],
+        "process": objects.process_object(store),
+    }
+
+
+def looks_lines(seen: Looks, width: int, colour: bool) -> list[str]:
+    """What `looptop tasks` prints of a set: a line a process, then the tasks of all."""
+    from monitor.plain import await_stacks
+    from monitor.plain.reports import in_tree
+    from monitor.plain.tables import of_columns, table
+
+    lines = [fmt.clean(_process_line(seen, member)) for member in seen.members]
+    if seen.tasks and seen.wanted.stacks:
+        for one in seen.looks.values():
+            tasks = [of.row for of in seen.tasks if of.store is one.store]
+            if tasks:
+                lines += ["", f"worker {process_text(one.store)}"]
+                lines += await_stacks.lines(one.store, tasks, one.depths, width)
+    elif seen.tasks:
+        headings = of_columns(across(TASKS), seen.tasks[0].store, _row)
+        if seen.wanted.tree:
+            depths = {id(one.store): one.depths for one in seen.looks.values()}
+            headings = [
+                in_tree(heading, lambda of: depths[id(of.store)].get(of.row.id, 0))
+                if heading.title == "Name"
+                else heading
+                for heading in headings
+            ]
+        lines += ["", *table(seen.tasks, headings, width, colour)]
+    elif not seen.passed:
+        lines += ["", "no task passes the filter" if seen.wanted.filter else "no tasks"]
+    if seen.ended:
+        lines += ["", *table(seen.ended, of_columns(across(ENDED), seen.ended[0].store, _row), width, colour)]
+    left_out = seen.passed - len(seen.tasks)
+    if left_out > 0:
+        lines += ["", f"{left_out} more live task{'' if left_out == 1 else 's'}"]
+    for one in seen.looks.values():
+        lines += [f"note: worker {one.store.worker}: {fmt.clean(notice.text)}" for notice in one.store.notices]
+    return lines
+
+
+def _row(of: Of[Any]) -> Any:
+    return of.row
+
+
+def _process_line(seen: Looks, member: Member) -> str:
+    problem = seen.problems.get(member.worker)
+    if problem is not None:
+        return f"worker {member.worker}  {member.target}: {problem}"
+    store = seen.looks[member.worker].store
+    loops = store.loops.values()
+    lag = max((loop.lag for loop in loops if loop.busy is not None), default=None)
+    utilization = max((loop.utilization for loop in loops if loop.utilization is not None), default=None)
+    number = len(store.tasks)
+    figures = [
+        f"worker {process_text(store)}",
+        f"{number} task{'' if number == 1 else 's'}",
+        f"lag {fmt.duration(lag)}",
+        f"utilization {fmt.percent(utilization)}",
+        f"{fmt.rate(store.steps_per_s())} steps/s",
+        f"rss {fmt.size(store.process.rss)}",
+    ]
+    return "  ".join(figures) if store.loops else f"{figures[0]}  no event loop has run yet"

@@ -1,0 +1,67 @@
+"""Rows of several stores in one table: each with the worker that it is of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from monitor.store.column import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from monitor.store.store import Store
+
+Thing = TypeVar("Thing")
+
+
+@dataclass(frozen=True, slots=True)
+class Of(Generic[Thing]):
+    """A row, and the store that it is from."""
+
+    store: Store
+    row: Thing
+
+
+def process_text(store: Store) -> str:
+    """`2 (4711)`: the slot of a process in its set, and its pid."""
+    return f"{store.worker} ({store.session.pid})" if store.session is not None else str(store.worker)
+
+
+def process_column() -> Column[Of[Any]]:
+    """The column that tells of which process a row is."""
+    return Column(
+        "process",
+        "Process",
+        11,
+        "worker: its slot, and the pid of the process in it",
+        lambda of, s: process_text(of.store),
+        lambda of, s: of.store.worker,
+        descending=False,
+    )
+
+
+def across(columns: Sequence[Column[Thing]]) -> tuple[Column[Of[Thing]], ...]:
+    """The columns of a table for rows of several stores; the first one tells the process."""
+    return (process_column(), *map(_across, columns))
+
+
+def _across(column: Column[Thing]) -> Column[Of[Thing]]:
+    sort = column.sort
+    key: Callable[[Of[Thing], Store], object] | None = None
+    if sort is not None:
+        take = sort
+        key = lambda of, s: take(of.row, of.store)  # noqa: E731 - a lambda like all others of columns
+    return Column(
+        column.key,
+        column.title,
+        column.width,
+        column.help,
+        lambda of, s: column.text(of.row, of.store),
+        key,
+        column.unit,
+        column.right,
+        column.priority,
+        column.descending,
+    )

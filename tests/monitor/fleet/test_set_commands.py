@@ -1,0 +1,101 @@
+"""`looptop tasks`, `watch` and `findings` on the workers of real servers, of which some are killed, stopped and replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from servers import GRANIAN, GUNICORN, HYPERCORN, UVICORN, Watching, looptop, serving
+from waiting import wait_until
+from watched import Program
+
+
+def seen(*words: str) -> dict:
+    done = looptop("tasks", *words, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_pid_of_a_parent_means_its_workers(tmp_path: Path) -> None:
+    with serving(UVICORN, tmp_path) as server:
+        pids = server.workers()
+        found = seen(str(server.pid), "--filter", "name:bg-*")
+        assert [(one["worker"], one["pid"]) for one in found["processes"]] == list(enumerate(pids))
+        assert all(one["problem"] is None and len(one["loops"]) == 1 for one in found["processes"])
+        assert sorted((one["worker"], one["pid"], one["name"]) for one in found["tasks"]) == [
+            (worker, pid, f"bg-{number}") for worker, pid in enumerate(pids) for number in range(3)
+        ]
+        # A TARGET among several is a worker itself, and a filter names one of them.
+        found = seen(str(pids[1]), str(pids[2]), "--filter", "worker:1 name:bg", "--limit", "2")
+        assert [(one["worker"], one["pid"]) for one in found["tasks"]] == [(1, pids[2])] * 2
+        done = looptop("tasks", str(server.pid), "--tree", "--sort", "steps")
+        assert f"worker 2 ({pids[2]})  5 tasks" in done.stdout, done.stdout + done.stderr
+        assert f"2 ({pids[2]})" in done.stdout.split("Process", 1)[1]
+
+        watching = Watching(str(server.pid))
+        try:
+            wait_until(lambda: len(watching.objects("worker_started")) == 3, "three workers", 30)
+            slow = wait_until(lambda: server.get("/block") and watching.objects("slow_callback"), "a slow callback", 30)
+            assert slow[0]["pid"] == pids[slow[0]["worker"]]
+            assert slow[0]["line"]["file"].endswith("app.py")
+            os.kill(pids[0], signal.SIGKILL)
+            (end,) = wait_until(lambda: watching.objects("worker_ended"), "the end of one", 20)
+            assert (end["worker"], end["pid"], end["reason"]) in [
+                (0, pids[0], "killed by SIGKILL"),
+                (0, pids[0], None),  # an older kernel, and the parent was faster
+            ]
+            new = wait_until(lambda: watching.objects("worker_started")[3:], "the one in its place", 30)
+            assert new[0]["worker"] == 0
+            assert new[0]["pid"] in server.workers()
+            wait_until(lambda: {one["worker"] for one in watching.objects("loop")} == {0, 1, 2}, "all loops")
+        finally:
+            said = watching.close()
+        assert "trying again" not in said, "the end of a worker is an event"
+
+        os.kill(pids[1], signal.SIGSTOP)
+        began = time.monotonic()
+        done = looptop("tasks", str(server.pid), "--json")
+        assert time.monotonic() - began < 10
+        assert done.returncode == 0, done.stderr
+        found = {one["pid"]: one for one in json.loads(done.stdout)["processes"]}
+        assert "stopped" in found[pids[1]]["problem"]
+        assert found[pids[1]]["session"] is None
+        assert found[pids[2]]["session"]["pid"] == pids[2]
+        assert "stopped" in done.stderr
+        done = looptop("findings", str(server.pid), "--duration", "1", "--json")
+        assert done.stdout, done.stderr
+        assert (done.returncode, json.loads(done.stdout)) == (0, {"findings": []}), done.stderr
+        assert looptop("tasks", str(server.pid), str(tmp_path / "no.looptop")).returncode == 2
+
+
+@pytest.mark.parametrize("command", [GUNICORN, HYPERCORN, GRANIAN], ids=lambda command: command[0])
+def test_servers_and_their_workers(command: tuple[str, ...], tmp_path: Path) -> None:
+    pytest.importorskip(command[0], reason=f"{command[0]} is not installed: pip install '.[dev]'")
+    with serving(command, tmp_path, workers=2) as server:
+        pids = server.workers()
+        found = seen(str(server.pid), "--filter", "name:bg-*")
+        assert [(one["worker"], one["pid"]) for one in found["processes"]] == list(enumerate(pids))
+        assert len(found["tasks"]) == 6
+
+
+def test_a_program_with_a_loop_is_no_parent(tmp_path: Path) -> None:
+    body = """
+    import asyncio, subprocess, sys
+    async def main():
+        child = "import asyncio; asyncio.run(asyncio.sleep(60))"
+        process = await asyncio.create_subprocess_exec(sys.executable, "-S", "-c", child)
+        print("ready", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        process.kill()
+        await process.wait()
+    asyncio.run(main())
+    """
+    with Program(body, folder=tmp_path) as program:
+        program.expect("ready")
+        assert seen(str(program.pid))["session"]["pid"] == program.pid
+        program.say()
+        assert program.end() == 0

@@ -67,7 +67,7 @@ HISTORY_PROCESS = {
     "gc": "max",
 }
 """Columns of the process in a `history` frame, and how ten rows of a second become one: tasks by state, births, ends
-and failures a second, resident memory (KiB), thousandths of a core, the longest pause of the garbage collector (us)."""
+and failures a second, resident memory (KiB), thousandths of a core, collections of the oldest garbage."""
 
 HISTORY_LOOP = {"lag": "max", "utilization": "mean", "ready": "max", "steps": "mean"}
 """The same of a loop: worst lag (us), thousandths of the time, ready handles, steps a second."""

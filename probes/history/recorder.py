@@ -6,13 +6,13 @@ hours. With the process and MOST_LOOPS loops that is at most LIMIT bytes.
 
 from __future__ import annotations
 
+import gc
 from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..base import process, protocol
 from ..hooks import install, loops
-from .pauses import Pauses
 from .series import UNKNOWN, Series
 
 if TYPE_CHECKING:
@@ -75,25 +75,23 @@ class History:
         self._loops = all_loops
         self._sampler = sampler
         self._unix = unix
-        self._pauses = Pauses()
         self._process = _Figures(protocol.HISTORY_PROCESS)
         self._by_loop: dict[int, _Figures] = {}
         self._lags: dict[int, float] = {}
         self._before: dict[int, tuple[float, int]] = {}  # busy and steps of each loop at the last row
         self._totals = (0, 0, 0)
         self._cpu = 0.0
+        self._full = 0
         self._at = 0.0  # of the last row; 0.0: none yet
         self.rows = 0
 
     def start(self) -> None:
         """Begins to measure; what is known already stays."""
         if not self._at:
-            self._pauses.on()
             self._note(monotonic())
 
     def stop(self) -> None:
-        """Takes the callback of the collector out."""
-        self._pauses.off()
+        """Ends measuring."""
         self._at = 0.0
 
     def look(self, now: float, changes: Changes) -> None:
@@ -105,6 +103,7 @@ class History:
     def _note(self, now: float) -> None:
         self._at = now
         self._cpu = process.cpu_time()
+        self._full = _full_collections()
         self._totals = self._sampler.totals()
         self._before = {record.id: (loops.busy_of(record, now), record.steps) for _, record in self._loops.all()}
         self._lags.clear()
@@ -132,6 +131,7 @@ class History:
             for total, before in zip(self._sampler.totals(), self._totals, strict=True)
         )
         rss = process.resident()
+        full = _full_collections()
         cpu = (process.cpu_time() - self._cpu) / elapsed
         row = [
             running,
@@ -142,7 +142,7 @@ class History:
             failures,
             UNKNOWN if rss is None else rss >> 10,
             round(cpu * 1000),
-            round(self._pauses.take() * 1e6),
+            full - self._full,
         ]
         for slot in slots:
             self._process.put(slot, row)
@@ -188,6 +188,13 @@ class History:
         """Bytes of all figures."""
         known = [self._process, *self._by_loop.values()]
         return sum(figures.fine.size() + figures.coarse.size() for figures in known)
+
+
+def _full_collections() -> int:
+    """How often the garbage collector went through the oldest objects. A callback that times it would be seen by the
+    program in `gc.callbacks`.
+    """
+    return int(gc.get_stats()[-1]["collections"])
 
 
 def _ready_steps(loop: Any) -> int | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
-import sys
-from time import monotonic, sleep
+from time import sleep
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..base.stacks import StackFrame, frames_of
+from ..base.turns import turns
 from ..hooks import install
 from ..hooks.records import is_done
 from . import library_waits, waits
@@ -35,16 +35,9 @@ def yield_gil_if_due() -> None:
     If the program releases a frame or a task while this thread still refers to it, this thread deallocates it, outside
     the program's context (seen: the `finally` of an async generator). A thread that waits for the GIL gets it after 5
     ms (`sys.setswitchinterval`), counted anew whenever the GIL is given up. So more than half of that remains for the
-    next read, and reading one task takes 0.05 ms. Not done for each task: a sleep of 0 takes four times as long as the
-    read (timer slack, prctl(2)).
+    next read, and reading one task takes 0.05 ms.
     """
-    global _undisturbed_since
-    if not 0.0 <= monotonic() - _undisturbed_since < sys.getswitchinterval() * 0.3:
-        sleep(0)
-        _undisturbed_since = monotonic()
-
-
-_undisturbed_since = 0.0
+    turns.give()
 
 
 def number_of(task: Any) -> int | None:

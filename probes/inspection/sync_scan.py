@@ -10,12 +10,13 @@ import asyncio
 import gc
 import sys
 import weakref
-from time import monotonic, sleep, thread_time
+from time import monotonic, thread_time
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..base.stacks import frames_of
+from ..base.turns import turns
 from ..hooks import cancellation, install
 from ..hooks.records import is_done
 from ..sampling import gil_wait
@@ -102,7 +103,7 @@ class Signs:
         try:
             while monotonic() - turn < _TURN:
                 next(self._under_way)
-                sleep(0)  # see `detail.yield_gil_if_due`
+                turns.give()
         except StopIteration as ended:
             self.facts = ended.value
             self.number += 1

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from time import monotonic, sleep
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol
+from ..base.turns import turns
 from ..hooks import accounting, cancellation, install, loops
 from ..hooks.backend import MOST_NAMED
 from ..hooks.groups import groups
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 MOST_SITES = 10_000
 _NAMES_A_SECOND = 300.0
-_SLICE = 1000
+_FIRST = 1000
+"""Records whose creation sites are looked up before all others, so that short lives there are counted at once."""
+_SLICE = 64
 _PRUNED = 10_000
 """Records that are processed, or only pruned, before giving up the GIL for a moment."""
 _BLOCKED = 0.25
@@ -88,7 +91,7 @@ class Sampler:
         record = task = None
         # Make the sites of existing records known, even if the tasks have ended: from now on the hooks count
         # short-lived tasks there, while those of unknown sites are processed one by one below.
-        for record in list(install.records.values())[:_SLICE]:
+        for record in list(install.records.values())[:_FIRST]:
             self._know(record)
         self.prune()
         known = Changes()
@@ -96,7 +99,7 @@ class Sampler:
             if number % _SLICE == _SLICE - 1:
                 known.live.clear()
                 task = None  # hold no task while the program runs: this thread might drop the last reference
-                sleep(0)
+                turns.give()
             task = record()
             if task is None or is_done(task):
                 # It ended while nothing was counted, and the program still refers to it.
@@ -122,7 +125,7 @@ class Sampler:
         for number, ref in enumerate(tasks):
             if number % _SLICE == _SLICE - 1:
                 task = None
-                sleep(0)
+                turns.give()
             task = ref()
             if task is None or is_done(task):
                 continue
@@ -136,7 +139,7 @@ class Sampler:
         """Takes what the hooks recorded since the last look."""
         now = monotonic()
         if now >= self._sweep_due:
-            sleep(0)
+            turns.give()
             self._sweep(now)
             # Many tasks are swept less often: never more than 2 % of a core, or 0.05 % with nobody connected.
             least, share = (1.0, 50) if self.watched else (5.0, 2000)
@@ -153,7 +156,7 @@ class Sampler:
         take = install.changed.popleft
         for number in range(len(install.changed)):
             if number % _SLICE == _SLICE - 1:
-                sleep(0)
+                turns.give()
             record = take()
             record.dirty = False
             self._book(record, changes)
@@ -248,7 +251,7 @@ class Sampler:
         self.prune_if_grown()
         for number, task_record in enumerate(list(self.by_id.values())):
             if number % _SLICE == _SLICE - 1:
-                sleep(0)
+                turns.give()
             if task_record() is None:
                 if install.records.get(task_record.key) is task_record:
                     del install.records[task_record.key]
@@ -269,7 +272,7 @@ class Sampler:
         """
         for number, record in enumerate(list(install.records.values())):
             if number % _SLICE == _SLICE - 1:
-                sleep(0)
+                turns.give()
             if _is_unknown(record) and record() is not None:
                 install.add_changed(record)
 
@@ -282,7 +285,7 @@ class Sampler:
         """Removes the records of collected tasks: about a millisecond for 100,000, in slices."""
         start = install.prune(0, _PRUNED)
         while start:
-            sleep(0)
+            turns.give()
             start = install.prune(start, _PRUNED)
         self._pruned = max(len(install.records), 500)
 
@@ -290,7 +293,7 @@ class Sampler:
         for number, record in enumerate(list(self.by_id.values())[:20_000]):
             if number % _SLICE == _SLICE - 1:
                 task = None
-                sleep(0)
+                turns.give()
             task = record() if record.loop is loop and not record.dirty else None
             if task is not None and loops.state_of(record, task, None) == protocol.SCHEDULED:
                 install.add_changed(record)

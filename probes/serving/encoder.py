@@ -11,7 +11,7 @@ from ..inspection import detail
 if TYPE_CHECKING:
     from ..base.sites import Tables
 
-PIECE = 500
+PIECE = 250
 """Most tasks, or strings, in one frame."""
 
 

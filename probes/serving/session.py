@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import protocol, sites
 from ..base.id_bitset import Ids
+from ..base.turns import turns
 from ..base.validation import BadRequestError, integer, require_control, text
 from ..hooks import loops
 from ..hooks.records import task_name
@@ -108,11 +109,11 @@ class Session:
     def _begin(self) -> None:
         """Queues all tasks: those of the first screen first, then the rest in pieces."""
         everything = task_query.counted() if self.watch.rows else []
-        records = [record for record in everything if self._wanted(record)]
+        records = [record for record in turns.over(everything) if self._wanted(record)]
         sort, limit = task_query.order(self.watch.first)
         first = task_query.first(records, sort, min(limit, PIECE))
         chosen = {record.id for record in first}
-        self._backlog = [record for record in reversed(records) if record.id not in chosen]
+        self._backlog = [record for record in turns.over(reversed(records)) if record.id not in chosen]
         self._backlog += reversed(first)
         self._dirty.clear()
         counted = list(self._sampler.site_counts.values())
@@ -244,7 +245,11 @@ class Session:
     def _rows(self, records: list[TaskRecord]) -> dict[str, Any]:
         """A tick with the rows of some tasks; task facts that the viewer lacks are in its `static`."""
         found, facts = [], []
-        for record in records:
+        task = None
+        for number, record in enumerate(records):
+            if number % AT_ONCE == AT_ONCE - 1:
+                task = None  # nothing of the program is held while it has its turn
+                turns.give()
             row = rows.row_of(record)
             if row is None:
                 continue
@@ -404,7 +409,7 @@ class Session:
             found_of = map(self._probe.tasks.record_of, dict.fromkeys(wanted))
             records = [record for record in found_of if record is not None]
         if named is not None:
-            records = [record for record in records if task_query.named(record, named)]
+            records = [record for record in turns.over(records) if task_query.named(record, named)]
         total = len(records)
         chosen = task_query.first(records, sort, offset + limit)[offset:]
         for start in range(0, len(chosen), DETAILS):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from heapq import nlargest
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from ..base.turns import turns
 from ..base.validation import choice, integer
 from ..hooks import install
 from ..hooks.records import begin, coro_name, task_name
@@ -23,13 +25,14 @@ def order(frame: dict[str, Any]) -> tuple[str, int]:
 def first(records: list[TaskRecord], sort: str, limit: int) -> list[TaskRecord]:
     """The first records by a column, descending (oldest first for age)."""
     if sort == "age":
-        return nlargest(limit, records, key=lambda record: -(record.born or 0.0))
-    return nlargest(limit, records, key=lambda record: getattr(record, sort))
+        return nlargest(limit, turns.over(records), key=lambda record: -(record.born or 0.0))
+    return nlargest(limit, turns.over(records), key=attrgetter(sort))
 
 
 def counted() -> list[TaskRecord]:
     """The records that have counts: all but those still being made."""
-    return [record for record in list(install.records.values()) if hasattr(record, "steps_reported") or begin(record)]
+    everything = list(install.records.values())
+    return [record for record in turns.over(everything) if hasattr(record, "steps_reported") or begin(record)]
 
 
 def named(record: TaskRecord, text: str) -> bool:

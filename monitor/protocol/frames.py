@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -34,6 +34,9 @@ from monitor.protocol.rows import (
     WaitRow,
 )
 from probes.base.protocol import PROTOCOL
+
+MOST_COLUMNS, MOST_ROWS = 40, 4000
+"""Of a `history` frame. A probe sends 9 columns of 2,160 rows."""
 
 MOST_NAMES, MOST_LOCALS = 1000, 32_000
 """Local names of one exception, and their characters. A probe keeps 20 of 20 frames, and 8,000 characters."""
@@ -70,6 +73,7 @@ class Hello(Frame, frozen=True, kw_only=True, tag="hello"):
     implementation: str = ""
     probe: str = ""
     hooks: str = ""
+    counted: Microseconds | None = None
     capabilities: list[str] = []
     settings: Settings = Settings()
     paths: dict[str, list[str]] = {}
@@ -328,6 +332,17 @@ class Reply(Frame, frozen=True, kw_only=True, tag="reply"):
     profiles: list[Profile] | None = None
 
 
+class HistoryRows(Frame, frozen=True, kw_only=True, tag="history"):
+    """Figures of the process (`loop` is 0) or of a loop at equal steps of time, from before this viewer or new."""
+
+    loop: Int
+    step: Microseconds
+    from_: Microseconds = msgspec.field(name="from")
+    columns: Annotated[
+        dict[Text, Annotated[list[Int], msgspec.Meta(max_length=MOST_ROWS)]], msgspec.Meta(max_length=MOST_COLUMNS)
+    ]
+
+
 class Challenge(Frame, frozen=True, kw_only=True, tag="challenge"):
     """What a probe on TCP says first."""
 
@@ -341,7 +356,7 @@ class Error(Frame, frozen=True, kw_only=True, tag="error"):
     message: str
 
 
-_decoder = msgspec.json.Decoder(Hello | Static | Tick | Steps | Event | Reply | Challenge | Error)
+_decoder = msgspec.json.Decoder(Hello | Static | Tick | HistoryRows | Steps | Event | Reply | Challenge | Error)
 _envelope = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -375,7 +390,7 @@ def _check_protocol_of(line: bytes) -> None:
     _check_version(protocol)
 
 
-_KNOWN = {"hello", "static", "tick", "steps", "event", "reply", "challenge", "error"}
+_KNOWN = {"hello", "static", "tick", "history", "steps", "event", "reply", "challenge", "error"}
 
 
 def check_protocol(frame: Hello | Challenge) -> None:

@@ -49,6 +49,7 @@ class Session:
     probe: str
     hooks: str
     capabilities: frozenset[str]
+    counted: float | None  # since when steps are counted, whoever is connected; None: since a viewer came
     settings: Settings
     paths: dict[str, list[str]]
 

@@ -21,6 +21,11 @@ class Series:
         self.values.append(value)
         self.total += 1
 
+    def prepend(self, values: list[float]) -> None:
+        """Puts older values before the others, as many as there is room for."""
+        room = LENGTH - len(self.values)
+        self.values.extendleft(reversed(values[-room:] if room else []))
+
     def copy(self) -> Series:
         """The same values, which stay."""
         twin = Series()

@@ -14,6 +14,7 @@ from monitor.store.flame import FlameSamples
 from monitor.store.label_groups import LabelGroups
 from monitor.store.memory import Memory
 from monitor.store.model import Loop, NeverAwaited, Notice, Probe, Process, Session, SiteStats, TaskDetail, Unhandled
+from monitor.store.past import Past
 from monitor.store.series import Series
 from monitor.store.slow_log import SlowLog
 from monitor.store.sync_scan import SyncScan, scan_of
@@ -59,6 +60,7 @@ class State:
         self.probe = Probe()
         self.memory = Memory()
         self.flame = FlameSamples()
+        self.past = Past()
         self.left = 0
         self.missed_events = 0
         self.last_event: int | None = None  # number of the newest event
@@ -148,6 +150,7 @@ class State:
             "probe": replace(self.probe),
             "memory": self.memory.frozen(),
             "flame": self.flame.frozen(),
+            "past": self.past.copy(),
         }
         vars(twin).update(copied)
 

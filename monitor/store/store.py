@@ -8,6 +8,8 @@ from monitor.protocol import frames, keyframes
 from monitor.protocol.rows import SECOND
 from monitor.store import convert, keyframe, rates
 from monitor.store.model import Loop, Notice, SiteStats
+from monitor.store.past import FINE
+from monitor.store.series import LENGTH
 from monitor.store.state import State
 from probes.base import protocol
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from monitor.protocol.rows import SiteRow
 
 MOST_LOOPS = 5000
+FEW = 8
+"""Values of a sparkline before which the past is put."""
 
 
 class Store(State):
@@ -33,6 +37,8 @@ class Store(State):
                 for detail in frame.details:
                     self.add_detail(detail)
                 self.memory.apply_reply(frame, self.tables)
+            case frames.HistoryRows():
+                self._apply_history(frame)
             case frames.Hello():
                 self.begin(frame)
             case keyframes.Keyframe():
@@ -99,6 +105,15 @@ class Store(State):
         self.revision += 1
 
     # What the frames say
+
+    def _apply_history(self, frame: frames.HistoryRows) -> None:
+        """Keeps the figures. The first of a loop fill its sparklines, which have next to nothing yet."""
+        self.past.apply(frame)
+        loop, figures = self.loops.get(frame.loop), self.past.of(frame.loop, FINE)
+        if loop is None or figures is None or len(loop.lags.values) > FEW:
+            return
+        for series, column, scale in ((loop.lags, "lag", 1e-6), (loop.utilizations, "utilization", 1e-3)):
+            series.prepend([value * scale for value in figures.columns.get(column, ())[-LENGTH:] if value >= 0])
 
     def _apply_static(self, static: frames.Static) -> None:
         self.tables.add(static.strings, static.sites)

@@ -335,6 +335,13 @@ class Looptop(BaseApp[int]):
         """Ends a pause: the screens show the live store again."""
         self.view, self._pause = self.store, None
 
+    def action_past(self) -> None:
+        """Opens the figures from before this viewer."""
+        from monitor.tui.screens.past import PastScreen
+
+        if not isinstance(self.screen, PastScreen):
+            self.push_screen(PastScreen())
+
     def action_help(self) -> None:
         """Shows keys, columns and signs."""
         from monitor.tui.screens.help import HelpScreen

@@ -32,6 +32,7 @@ SCOPES = {
     "page": "In a page (a task, a slow line, an ended task)",
     "task": "A task",
     "slow": "Slow callbacks",
+    "past": "The past",
     "ended": "Ended, an ended task",
     "output": "Output",
     "memory": "Memory",
@@ -57,6 +58,7 @@ KEYS: tuple[Key, ...] = (
     Key("memory", "5", "5", "app.show('memory')", "Memory", "where memory grows, what the process uses", "app"),
     Key("profile", "6", "6", "app.show('profile')", "Profile", "functions that the program decorates", "app"),
     Key("findings", "7", "7", "app.show('findings')", "Findings", "problems that looptop detected", "app"),
+    Key("past", "T", "T", "app.past", "Past", "figures and events of the last ten minutes or six hours", "app"),
     Key("pause", "space", "space", "app.pause", "Pause", "freeze this viewer; in a recording, play or pause", "app", 3),
     Key("back", "escape", "Esc", "back", "Back", "clear the filter, or go back", "views", 6),
     Key("help", "question_mark,f1", "?", "app.help", "Help", "keys, columns and signs", "app", 1),
@@ -162,6 +164,8 @@ KEYS: tuple[Key, ...] = (
     # Slow callbacks
     Key("lower", "minus", "-", "threshold(-1)", "Threshold", "a lower threshold", "slow", 7, hint="- +"),
     Key("higher", "plus,equals_sign", "+", "threshold(1)", "Threshold", "a higher threshold", "slow"),
+    # The past
+    Key("span", "d", "d", "span", "6 hours", "ten minutes or six hours", "past", 3),
     # Ended
     Key("ended_why", "w", "w", "why", "Why", "why it was late: what it queued behind and waited for", "ended", 10),
     Key(

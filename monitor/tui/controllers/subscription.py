@@ -39,6 +39,7 @@ class Subscription:
         wants = {
             "memory": False,
             "findings": True,
+            "history": True,
             **screen.wants(),
             "slow": round(self.slow * 1e6),
             "origins": self.origins,

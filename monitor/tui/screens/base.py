@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.containers import Vertical
@@ -108,6 +109,12 @@ class LiveScreen(WholeScreen):
     def about(self) -> tuple[Part, ...]:
         """The text right of the tabs: what is shown and how it is sorted."""
         return self.order()
+
+    def since(self) -> Part:
+        """Since when the probe remembers what the table shows, if that is from before this viewer."""
+        session = self.store.session
+        at = session.counted if session is not None else None
+        return ("" if at is None else f"since {time.strftime('%H:%M', time.localtime(at))}  ", "dim")
 
     def order(self) -> tuple[Part, ...]:
         """The part of that text that a column title shows, too; it is dropped first if space is short."""

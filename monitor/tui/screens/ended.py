@@ -34,7 +34,7 @@ class EndedScreen(TableScreen):
         total = self.store.ended_total
         kept = len(self.store.ended)
         text = f"the last {kept} of {total}  " if total > kept else ""
-        return ((text, "dim"), *super().about())
+        return (self.since(), (text, "dim"), *super().about())
 
     def empty_text(self) -> str:
         """Explains why the table is empty."""

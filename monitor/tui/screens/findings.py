@@ -47,7 +47,7 @@ class FindingsScreen(TableScreen):
         """How many are dismissed, and the order."""
         hidden = sum(finding.dismissed for finding in self.looptop.findings.found.values())
         text = f"{hidden} dismissed  " if hidden else ""
-        return ((text, "dim"), *super().about())
+        return (self.since(), (text, "dim"), *super().about())
 
     def empty_text(self) -> str:
         """Explains why there are no findings."""

@@ -35,7 +35,8 @@ class SlowScreen(TableScreen):
 
     def about(self) -> tuple[Part, ...]:
         """The threshold and the order."""
-        return (("over ", "dim"), (f"{fmt.duration(self.looptop.subscription.slow)}  ", "text"), *super().about())
+        over = fmt.duration(self.looptop.subscription.slow)
+        return (self.since(), ("over ", "dim"), (f"{over}  ", "text"), *super().about())
 
     def empty_text(self) -> str:
         """Explains why the table is empty."""

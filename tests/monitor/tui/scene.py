@@ -94,6 +94,25 @@ def hello(*, session: str = "session-1", at: float = 60.0, pid: int = 4242, **ch
     return frames.Hello(**{**facts, **changes})
 
 
+def history() -> list[frames.Frame]:
+    """What the probe remembers of the time before this viewer: two minutes of each second."""
+    lags = [200 + 150 * (second % 7) for second in range(120)]
+    lags[30], lags[90] = 400_000, 1_300_000
+    process = {
+        "waiting": [20 + second // 4 for second in range(120)],
+        "ends": [second % 5 for second in range(120)],
+        "failures": [int(second == 60) for second in range(120)],
+        "cpu": [100 + second for second in range(120)],
+        "rss": [(40 << 10) + 64 * second for second in range(120)],
+    }
+    of_loop = {"lag": lags, "utilization": [8 * second % 1000 for second in range(120)]}
+    start = START - 60 * SECOND
+    return [
+        frames.HistoryRows(loop=0, step=SECOND, from_=start, columns=process),
+        frames.HistoryRows(loop=1, step=SECOND, from_=start, columns=of_loop),
+    ]
+
+
 def static() -> frames.Static:
     """Strings, sites, loops and all tasks."""
     tasks: list[Any] = [(MAIN, "main", 2, 1, START + SECOND, None, 0, 0, protocol.BORN_BEFORE_ATTACH)]

@@ -14,11 +14,15 @@ import pytest
 import recording_scene
 from driver import Driver, running
 from scene import (
+    SECOND,
+    START,
     FakeProgram,
     detail_of_sleeper,
     detail_of_worker,
     events,
+    everything,
     hello,
+    history,
     rows,
     static,
     tick,
@@ -269,6 +273,17 @@ SCREENS: dict[str, Scene] = {
     "finding": (finding, {}),
     "finding_lost": (finding_lost, {}),
     "finding_gone": (finding_gone, {}),
+    "past": (
+        keys("T"),
+        {
+            "fed": [
+                hello(capabilities=["history"], hooks="C", counted=START - 60 * SECOND),
+                *everything()[1:],
+                *history(),
+            ]
+        },
+    ),
+    "past_none": (keys("T"), {}),
     "help": (keys("question_mark"), {}),
     "cancel": (keys("c"), {}),
     "quit": (keys("q"), {"program": PRINTED}),
@@ -278,7 +293,7 @@ SCREENS: dict[str, Scene] = {
 
 
 NARROW_ONLY = {
-    "findings_none", "findings_row", "findings_dismissed", "finding_gone", "finding_lost",  # variants that differ in a line or two; the screen itself is seen in both sizes
+    "past_none", "findings_none", "findings_row", "findings_dismissed", "finding_gone", "finding_lost",  # variants that differ in a line or two; the screen itself is seen in both sizes
     "tasks_tree_folded", "tasks_sorted", "tasks_bad_filter", "tasks_lost", "tasks_another_session", "tasks_nothing_yet",
     "tasks_no_loop", "tasks_none_live", "task_end", "slow_line_uncaught", "slow_line_hostile", "slow_none",
     "ended_none", "ended_hostile", "output_top", "output_silent", "quit", *memory_scene.NARROW_ONLY,

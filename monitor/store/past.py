@@ -1,0 +1,90 @@
+"""What the probe remembers from before this viewer: figures at equal steps of time, of the process and of each loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor.protocol.rows import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor.protocol import frames
+
+FINE, COARSE = 1.0, 10.0
+"""Seconds of a row."""
+ROWS = {FINE: 600, COARSE: 2160}
+MOST = 100
+"""Things with figures that are kept; a probe remembers 32 loops and the process."""
+PROCESS = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Columns of equal length; -1 stands for a figure that is not known."""
+
+    start: float  # Unix time at which the first row begins
+    step: float  # seconds of a row
+    columns: dict[str, tuple[int, ...]]
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(next(iter(self.columns.values()), ()))
+
+    @property
+    def end(self) -> float:
+        """Unix time at which the last row ends."""
+        return self.start + self.rows * self.step
+
+    def fold(self, column: str, begin: float, cells: int, seconds: float, by: Callable[..., int]) -> list[int | None]:
+        """A column in cells of so many seconds from a time on; None where nothing is known."""
+        values = self.columns.get(column, ())
+        found: list[int | None] = []
+        for cell in range(cells):
+            first = round((begin + cell * seconds - self.start) / self.step)
+            last = max(round((begin + (cell + 1) * seconds - self.start) / self.step), first + 1)
+            known = [value for value in values[max(first, 0) : max(last, 0)] if value >= 0]
+            found.append(by(known) if known else None)
+        return found
+
+
+class Past:
+    """Figures by loop (PROCESS: the whole process) and step. Replaced and never changed, so a copy is cheap."""
+
+    def __init__(self) -> None:
+        self._figures: dict[tuple[int, float], Figures] = {}
+
+    def copy(self) -> Past:
+        """The same figures, which stay."""
+        twin = Past()
+        twin._figures = dict(self._figures)
+        return twin
+
+    def of(self, loop: int, step: float) -> Figures | None:
+        """The figures of a loop or of the process."""
+        return self._figures.get((loop, step))
+
+    def loops(self) -> list[int]:
+        """The loops with figures."""
+        return sorted({loop for loop, _ in self._figures if loop != PROCESS})
+
+    def apply(self, frame: frames.HistoryRows) -> None:
+        """Takes rows in that go on where those before end; after a gap they begin anew."""
+        step, start = frame.step * SECOND, frame.from_ * SECOND
+        key = frame.loop, step
+        before = self._figures.get(key)
+        columns = {name: tuple(values) for name, values in frame.columns.items()}
+        if step not in ROWS or len({len(column) for column in columns.values()}) != 1:
+            return
+        if before is not None and before.columns.keys() == columns.keys():
+            kept = round((start - before.start) / step)
+            if 0 < kept <= before.rows:
+                columns = {name: before.columns[name][:kept] + column for name, column in columns.items()}
+                start = before.start
+        elif before is None and len(self._figures) >= 2 * MOST:
+            return
+        over = max(len(next(iter(columns.values()))) - ROWS[step], 0)
+        columns = {name: column[over:] for name, column in columns.items()}
+        self._figures[key] = Figures(start + over * step, step, columns)

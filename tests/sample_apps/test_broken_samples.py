@@ -34,7 +34,10 @@ BROKEN = [
     Broken("lock_convoy", "await asyncio.sleep(0.7)", "await asyncio.sleep(0)", {"Waiting"}),
     Broken("swallowed_cancel", "continue  # wrong", "raise  #", {"TasksGrowing"}),
     Broken(
-        "task_leak", 'for ever."""\n    await confirmed.wait()', '"""\n    await asyncio.sleep(0.1)', {"TasksGrowing"}
+        "task_leak",
+        'for a confirmation."""\n    await confirmed.wait()',
+        '"""\n    await asyncio.sleep(0.1)',
+        {"TasksGrowing"},
     ),
     Broken("executor_small", "ThreadPoolExecutor(2,", "ThreadPoolExecutor(16,", {"Waiting", "TasksGrowing"}),
     Broken(
@@ -47,7 +50,10 @@ BROKEN = [
     Broken("timeout_missing", "answer(rng), name", "asyncio.wait_for(answer(rng), 0.2), name", {"TasksGrowing"}),
     Broken("gather_one_fails", "in dishes))", "in dishes), return_exceptions=True)", {"TaskEnded"}),
     Broken(
-        "collected_pending", "await confirmed  # nobody", "await asyncio.sleep(0.1)  # ", {"Unhandled", "NoTaskEnded"}
+        "collected_pending",
+        "await confirmed  # nothing else",
+        "await asyncio.sleep(0.1)  # ",
+        {"Unhandled", "NoTaskEnded"},
     ),
     Broken("generator_abandoned", "break  # wrong", "pass  #", {"TaskEnded"}),
     Broken("condition_polled", "sleep(0.001)", "sleep(0.1)", {"StepRate"}),

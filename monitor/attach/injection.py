@@ -48,7 +48,7 @@ class Way:
 
     @staticmethod
     def _news(entered: Result) -> list[str]:
-        news = list(entered.told)
+        news = list(entered.warnings)
         if entered.loops == 0:
             news.append(f"no event loop runs in process {entered.pid} yet: it is watched from when one starts")
         return news

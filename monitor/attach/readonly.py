@@ -109,8 +109,8 @@ def _preflight(pid: int) -> tuple[psutil.Process, programs.Program, str]:
     if program is None:
         raise ConnectError(f"process {pid} is no Python program", "looptop ps lists those that are")
     if not watchability.mine(uid):
-        told = watchability.denied(uid)
-        raise ConnectError(f"process {pid} {told.reason}", told.todo)
+        access = watchability.denied(uid)
+        raise ConnectError(f"process {pid} {access.reason}", access.todo)
     if program.asyncio is False:
         raise ConnectError(f"process {pid} has not loaded asyncio", "there is no event loop to watch")
     minor = watchability.minor_of(read_maps(process).python)

@@ -73,10 +73,10 @@ def everywhere() -> list[Door]:
 def _read(pid: int, number: str) -> Door | None:
     """Read a door from its memory file. Raises OSError if it is not a probe's file."""
     with memory_file.MemoryFile(pid, number) as file:
-        told = read(file.read(LONGEST))
-    if told.how != "started" or told.door is None:
+        result = read(file.read(LONGEST))
+    if result.how != "started" or result.door is None:
         return None
-    return Door(pid, told.door, told.session, told.name, told.program, told.python, told.stays)
+    return Door(pid, result.door, result.session, result.name, result.program, result.python, result.stays)
 
 
 def enter(pid: int, number: int, timeout: float) -> socket.socket:

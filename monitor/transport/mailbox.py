@@ -21,7 +21,7 @@ _MOST_TEXT, _MOST_TEXTS = 1000, 20
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class BootstrapResult:
     """The injected code's answer. The program may have forged it, so each value is type-checked and bounded."""
 
     how: str = ""  # started or found
@@ -33,28 +33,28 @@ class Told:
     python: str = ""
     loops: int | None = None
     stays: bool = False  # also with nobody connected
-    told: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     refused: str = ""
     error: str = ""
 
 
-def read(text: bytes) -> Told:
+def read(text: bytes) -> BootstrapResult:
     """Parse an answer. Raises ValueError if it is not one."""
     try:
-        told = json.loads(text)
+        fields = json.loads(text)
     except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
-        return Told(error="it answered nonsense")
-    texts = {key: _text(told.get(key)) for key in ("how", "session", "name", "program", "python", "refused", "error")}
-    lines, socket = told.get("told"), told.get("socket")
-    return Told(
+        fields = None
+    if not isinstance(fields, dict):
+        return BootstrapResult(error="it answered nonsense")
+    texts = {key: _text(fields.get(key)) for key in ("how", "session", "name", "program", "python", "refused", "error")}
+    lines, socket = fields.get("warnings"), fields.get("socket")
+    return BootstrapResult(
         **texts,
         socket=socket[:_MOST_TEXT] if isinstance(socket, str) else "",
-        door=_number(told.get("door")),
-        loops=_number(told.get("loops")),
-        stays=told.get("stays") == 1,
-        told=tuple(_text(line) for line in lines[:_MOST_TEXTS]) if isinstance(lines, list) else (),
+        door=_number(fields.get("door")),
+        loops=_number(fields.get("loops")),
+        stays=fields.get("stays") == 1,
+        warnings=tuple(_text(line) for line in lines[:_MOST_TEXTS]) if isinstance(lines, list) else (),
     )
 
 
@@ -79,9 +79,9 @@ class Answer:
         self._name = name
         self._parts = parts
         self.seen = False  # whether the injected code runs
-        self.told: Told | None = None
+        self.result: BootstrapResult | None = None
 
-    def wait(self, until: float, cancelled: Callable[[], bool] = lambda: False) -> Told | None:
+    def wait(self, until: float, cancelled: Callable[[], bool] = lambda: False) -> BootstrapResult | None:
         """Wait for the answer; None on timeout. Raises ProcessLookupError when the process has ended."""
         pause = 0.001
         while not self.look():
@@ -89,11 +89,11 @@ class Answer:
                 return None
             time.sleep(pause)
             pause = min(pause * 1.3, 0.02)
-        return self.told
+        return self.result
 
     def look(self) -> bool:
         """Check once whether the answer is complete."""
-        if self.told is not None:
+        if self.result is not None:
             return True
         try:
             numbers = memory_file.numbers(self._pid)
@@ -108,7 +108,7 @@ class Answer:
                         self._take(file)
                 except OSError:
                     continue
-                return self.told is not None
+                return self.result is not None
         return False
 
     def _take(self, file: MemoryFile) -> None:
@@ -119,7 +119,7 @@ class Answer:
         if text == WANTED:
             file.write((LONGEST, self._parts), (0, GIVEN))
             return
-        told = read(text)
-        if told.how != "started":  # otherwise the probe keeps the file for other viewers
+        result = read(text)
+        if result.how != "started":  # otherwise the probe keeps the file for other viewers
             file.write((0, TAKEN))
-        self.told = told
+        self.result = result

@@ -104,13 +104,13 @@ def settle(bundle, handle):
     loader = {"__name__": f"{PACKAGE}.module_loader"}
     exec(parts.code("module_loader"), loader)  # noqa: S102 - our own code
     loader["time"] = time
-    probe, told, loops = loader["bring_in"](bundle, parts, globals())
+    probe, warnings, loops = loader["bring_in"](bundle, parts, globals())
     if probe is None:
-        raise Refused("; ".join(told) or "it cannot make a socket")
-    return {**facts(probe, "started", told), "loops": loops}, probe
+        raise Refused("; ".join(warnings) or "it cannot make a socket")
+    return {**facts(probe, "started", warnings), "loops": loops}, probe
 
 
-def facts(probe, how, told):
+def facts(probe, how, warnings):
     """The answer: where to find a probe, and its session."""
     return {
         "how": how,
@@ -123,7 +123,7 @@ def facts(probe, how, told):
         "python": sys.version.partition(" ")[0],
         "loops": None,
         "stays": int(not probe.settings.leave),
-        "told": told,
+        "warnings": warnings,
     }
 
 
@@ -145,10 +145,10 @@ def open_answer(name):
     raise OSError("nowhere to write")
 
 
-def answer(handle, told):
+def answer(handle, result):
     """Replace the content of the file with the answer."""
     posix.ftruncate(handle, 0)
-    posix.pwrite(handle, as_json(told).encode() + b"\n", 0)
+    posix.pwrite(handle, as_json(result).encode() + b"\n", 0)
 
 
 def as_json(thing):
@@ -197,12 +197,12 @@ def arrive(bundle):
     try:
         handle = open_answer(bundle["name"])
         try:
-            told, probe = settle(bundle, handle)
+            result, probe = settle(bundle, handle)
         except Refused as refusal:
-            told = {"refused": str(refusal)}
+            result = {"refused": str(refusal)}
         except BaseException as error:  # noqa: BLE001 - reported in the answer; nothing may escape
-            told = {"error": f"{type(error).__name__}: {error}"}
-        answer(handle, told)
+            result = {"error": f"{type(error).__name__}: {error}"}
+        answer(handle, result)
         if probe is None:
             wait_until_read(handle)
         else:

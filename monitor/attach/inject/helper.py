@@ -25,7 +25,7 @@ from monitor.attach.inject.ptrace import GoneError, PtraceError, StuckError
 from monitor.attach.inject.target import Target, look
 from monitor.attach.inject.thread_injector import Done, InjectError
 from monitor.errors import NO_CONNECTION, ConnectError
-from monitor.transport.mailbox import Answer, Told
+from monitor.transport.mailbox import Answer, BootstrapResult
 
 METHODS = ("remote_exec", "ptrace", "gdb")
 LOADING = 4.0
@@ -104,8 +104,9 @@ def work(
         except (InjectError, PtraceError) as error:
             tried.append({"method": way, "why": str(error)})
             continue
-        told = _wait(target, answer, done, deadline, options.timeout)
-        return {**facts, "method": way, "how": done.how, "pause_ms": round(done.pause * 1e3, 3), "answer": asdict(told)}
+        result = _wait(target, answer, done, deadline, options.timeout)
+        pause = round(done.pause * 1e3, 3)
+        return {**facts, "method": way, "how": done.how, "pause_ms": pause, "answer": asdict(result)}
     raise ConnectError(f"there is no way into PID {target.pid} ({'; '.join(_reasons(tried))})", _HOW_TO_RUN)
 
 
@@ -162,29 +163,29 @@ def _go(way: str, target: Target, text: str, answer: Answer, deadline: float) ->
     return thread_injector.inject(target.pid, target.memory, target.names, text.encode(), deadline)
 
 
-def _wait(target: Target, answer: Answer, done: Done, deadline: float, timeout: float) -> Told:
+def _wait(target: Target, answer: Answer, done: Done, deadline: float, timeout: float) -> BootstrapResult:
     try:
-        told = answer.wait(max(deadline, time.monotonic() + 0.05), _cancelled)
-        if told is None and answer.seen:  # it runs, and waits for the GIL repeatedly
-            told = answer.wait(time.monotonic() + LOADING, _cancelled)
+        result = answer.wait(max(deadline, time.monotonic() + 0.05), _cancelled)
+        if result is None and answer.seen:  # it runs, and waits for the GIL repeatedly
+            result = answer.wait(time.monotonic() + LOADING, _cancelled)
     except ProcessLookupError:
         raise ConnectError(f"process {target.pid} has ended while looptop attached to it", "") from None
-    if told is None and _cancelled():
+    if result is None and _cancelled():
         raise ConnectError(f"attaching to PID {target.pid} was cancelled", "a probe that still comes leaves by itself")
-    if told is None and answer.seen:
+    if result is None and answer.seen:
         text = f"the probe of PID {target.pid} is still loading after {timeout:g} s"
         raise ConnectError(text, "threads of the program hold the GIL most of the time: try a longer --timeout")
-    if told is None and "pending" in done.how:
+    if result is None and "pending" in done.how:
         text = f"the main thread of PID {target.pid} has not reached a safe point after {timeout:g} s"
         raise ConnectError(text, "it is in one long call: try again, or with a longer --timeout")
-    if told is None:
+    if result is None:
         text = f"PID {target.pid} has not started the probe after {timeout:g} s"
         raise ConnectError(text, "one call of it keeps the interpreter: try again, or with a longer --timeout")
-    if told.refused:
-        if told.refused == "asyncio":
+    if result.refused:
+        if result.refused == "asyncio":
             text = f"no asyncio loop is running in PID {target.pid}"
             raise ConnectError(text, "it is Python but has not loaded asyncio")
-        raise ConnectError(f"the probe cannot work in PID {target.pid}", told.refused)
-    if told.error:
-        raise ConnectError(f"the probe did not start in PID {target.pid}", told.error)
-    return told
+        raise ConnectError(f"the probe cannot work in PID {target.pid}", result.refused)
+    if result.error:
+        raise ConnectError(f"the probe did not start in PID {target.pid}", result.error)
+    return result

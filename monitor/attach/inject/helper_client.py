@@ -42,7 +42,7 @@ class Result:
     door: int | None = None  # the descriptor through which viewers connect
     session: str = ""
     loops: int | None = None  # running event loops; None: not known
-    told: list[str] = field(default_factory=list)  # warnings of the probe
+    warnings: list[str] = field(default_factory=list)
 
 
 def inject(
@@ -65,8 +65,8 @@ def inject(
     said = _run(pid, arguments, payload, timeout + GRACE, meanwhile)
     if not said.get("ok"):
         raise ConnectError(said.get("message", "attaching failed"), said.get("hint", ""))
-    told = said.get("answer") or {}
-    socket = told.get("socket", "")
+    answer = said.get("answer") or {}
+    socket = answer.get("socket", "")
     if socket and not said["same_files"]:
         socket = f"/proc/{pid}/root{socket}"
     return Result(
@@ -77,12 +77,12 @@ def inject(
         said["pause_ms"],
         said["total_ms"],
         said["tried"],
-        told.get("how") == "found",
+        answer.get("how") == "found",
         socket,
-        told.get("door"),
-        told.get("session", ""),
-        told.get("loops"),
-        list(told.get("told", ())),
+        answer.get("door"),
+        answer.get("session", ""),
+        answer.get("loops"),
+        list(answer.get("warnings", ())),
     )
 
 

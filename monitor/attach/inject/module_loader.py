@@ -203,14 +203,14 @@ def bring_in(bundle, parts, bootstrap):
     `bootstrap` is the namespace of the caller. If this raises, nothing of the probe stays in the program.
     """
     try:
-        loader, probe, told = begin(bundle, parts, bundle["native"], bootstrap)
+        loader, probe, warnings = begin(bundle, parts, bundle["native"], bootstrap)
     except Exception as error:
         if "why" in bundle["native"]:
             raise
         why = f"those in C failed: {type(error).__name__}: {error}"[:200]
-        loader, probe, told = begin(bundle, parts, {"why": why}, bootstrap)
+        loader, probe, warnings = begin(bundle, parts, {"why": why}, bootstrap)
     if probe is None:
-        return None, told, 0
+        return None, warnings, 0
     made, teardown, start_thread = loader.made, parts.code("teardown"), loader.bring("_thread").start_new_thread
 
     def leave():
@@ -227,16 +227,16 @@ def bring_in(bundle, parts, bootstrap):
     loops = len(loader.load("hooks.install").loops)
     if not loops:
         probe.notice("no event loop runs in this program yet: it is watched from when one starts")
-    for text in told:
+    for text in warnings:
         probe.notice(text)
-    return probe, told, loops
+    return probe, warnings, loops
 
 
 def begin(bundle, parts, native, bootstrap):
     """Load a probe and prepare it, with the given C hooks."""
     loader = ModuleLoader(parts, native, bootstrap)
-    told = []
-    loader.load("base.settings").warn = lambda text: told.append(text) if len(told) < 20 else None
+    warnings = []
+    loader.load("base.settings").warn = lambda text: warnings.append(text) if len(warnings) < 20 else None
     probe = loader.load("start").make(bundle["settings"], bundle["door"])
     ready = False
     try:
@@ -246,4 +246,4 @@ def begin(bundle, parts, native, bootstrap):
         if not ready:
             probe.server.stop()
             probe.serve()  # removes what was installed
-    return loader, probe if ready else None, told
+    return loader, probe if ready else None, warnings

@@ -33,8 +33,8 @@ class ConnectError(LooptopError):
     status = NO_CONNECTION
 
 
-class Left(ConnectError):  # noqa: N818 - names the event
+class ProbeGone(ConnectError):  # noqa: N818 - names the event
     """The probe of a process has gone since it was found."""
 
     def __init__(self, pid: int) -> None:
-        super().__init__(f"the probe of process {pid} has left", "looptop attach puts one in again")
+        super().__init__(f"process {pid} has no probe any more", "looptop attach injects one again")

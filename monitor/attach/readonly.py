@@ -20,7 +20,7 @@ import psutil  # type: ignore[import-untyped]
 from monitor.attach import programs, watchability
 from monitor.attach.inject.interpreter import for_reading
 from monitor.attach.memory_maps import read_maps
-from monitor.attach.targets import Gone
+from monitor.attach.targets import ProcessGone
 from monitor.errors import ConnectError
 from monitor.transport.connection import GREETING, Closed, Connection, first_frame
 from probes.base import protocol
@@ -105,7 +105,7 @@ def _preflight(pid: int) -> tuple[psutil.Process, programs.Program, str]:
         uid = process.uids().effective
         program = programs.look(pid)
     except (psutil.Error, OverflowError):
-        raise Gone(f"no process has the pid {pid}", "looptop ps lists what runs here") from None
+        raise ProcessGone(f"no process has the pid {pid}", "looptop ps lists what runs here") from None
     if program is None:
         raise ConnectError(f"process {pid} is no Python program", "looptop ps lists those that are")
     if not watchability.mine(uid):
@@ -129,7 +129,7 @@ def _first(connection: ReadOnlyConnection, pid: int) -> Hello:
     except Closed:
         said = connection.complaint()
         if not psutil.pid_exists(pid):
-            raise Gone(f"no process has the pid {pid}", "it has just ended") from None
+            raise ProcessGone(f"no process has the pid {pid}", "it has just ended") from None
         raise ConnectError(f"process {pid} cannot be read", said or "the reader ended without a word") from None
     from monitor.protocol.frames import Hello
 

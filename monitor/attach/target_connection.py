@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from monitor.attach.targets import Gone, NoProbe
-from monitor.errors import ConnectError, Left, UsageError
+from monitor.attach.targets import NoProbe, ProcessGone
+from monitor.errors import ConnectError, ProbeGone, UsageError
 
 if TYPE_CHECKING:
     from monitor.attach.injection import Way
@@ -38,7 +38,7 @@ class Reach:
             return self._read(self._pid(), ASKED)
         try:
             return self._connect(enter=True)
-        except (Gone, UsageError):
+        except (ProcessGone, UsageError):
             raise
         except ConnectError as refused:
             if self.way is None or self.way.method != "auto" or not self.target.isdigit():
@@ -68,7 +68,7 @@ class Reach:
         for tries_left in reversed(range(TRIES)):
             try:
                 return connect(resolve(self.target, enter=way), self.token_file)
-            except (Closed, Left):
+            except (Closed, ProbeGone):
                 if way is None or not tries_left:
                     raise
                 time.sleep(PAUSE)

@@ -18,7 +18,7 @@ RUNNING = "name one that runs: a pid, unix:PATH, HOST:PORT or @NAME"
 _LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound
 
 
-class Gone(ConnectError):  # noqa: N818 - names the event
+class ProcessGone(ConnectError):  # noqa: N818 - names the event
     """The process of a target does not exist (any more); retrying cannot help."""
 
 
@@ -128,7 +128,7 @@ def _without_probe(pid: int, environ: Mapping[str, str], enter: Callable[[int], 
         if process.status() == psutil.STATUS_ZOMBIE:
             raise psutil.NoSuchProcess(pid)
     except (psutil.Error, OverflowError):
-        raise Gone(f"no process has the pid {pid}", "looptop ps lists what runs here") from None
+        raise ProcessGone(f"no process has the pid {pid}", "looptop ps lists what runs here") from None
     if not watchability.mine(owner):
         user = find.user_name(owner)
         raise ConnectError(f"process {pid} ({name}) belongs to {user}", watchability.as_whom(owner))

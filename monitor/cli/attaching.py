@@ -77,7 +77,7 @@ def _load_screens() -> None:
 def _plan(pid: int, way: Way, read_only: bool) -> str:
     """Print how looptop would attach, and why; or whether it would read the tasks from outside."""
     from monitor.attach.target_connection import why_not_read
-    from monitor.attach.targets import Gone, resolve
+    from monitor.attach.targets import ProcessGone, resolve
     from monitor.transport.address import Address
 
     if read_only:
@@ -93,7 +93,7 @@ def _plan(pid: int, way: Way, read_only: bool) -> str:
 
     try:
         resolve(str(pid), enter=plan)  # raises the errors of a real attach
-    except Gone:
+    except ProcessGone:
         raise
     except ConnectError as refused:
         if way.method != "auto" or why_not_read(pid) is not None:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.attach.targets import Gone
+from monitor.attach.targets import ProcessGone
 from monitor.errors import LooptopError
 from monitor.recording.writer import ANOTHER
 from monitor.transport.connection import Closed, Unreachable
@@ -73,7 +73,7 @@ def way_back(
         pause = min(pause * 1.5, LONGEST_PAUSE)
         try:
             found = again()
-        except Gone:
+        except ProcessGone:
             return ENDED
         except (Unreachable, Closed):
             patience = AWAY

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from monitor.attach.targets import Gone
+from monitor.attach.targets import ProcessGone
 from monitor.errors import LooptopError
 from monitor.protocol import frames
 from monitor.sources.base import Status
@@ -147,7 +147,7 @@ class LiveSource:
             return first
         try:
             return self._connect()
-        except Gone as error:
+        except ProcessGone as error:
             if not self._eager:
                 self._say("ended", f"the program has ended ({error.message})")
         except LooptopError as error:

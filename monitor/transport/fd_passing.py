@@ -14,7 +14,7 @@ import struct
 from contextlib import suppress
 from dataclasses import dataclass
 
-from monitor.errors import ConnectError, Left
+from monitor.errors import ConnectError, ProbeGone
 from monitor.transport import memory_file
 from monitor.transport.mailbox import LONGEST, read
 
@@ -91,7 +91,7 @@ def enter(pid: int, number: int, timeout: float) -> socket.socket:
         door = socket.socket(fileno=_take(process, number))
     except OSError as error:
         if error.errno in (errno.EBADF, errno.ENOTSOCK):
-            raise Left(pid) from None
+            raise ProbeGone(pid) from None
         text = f"the probe of process {pid} can not be reached"
         raise ConnectError(text, f"{error.strerror or error}: run looptop as who has put it in, or as root") from None
     finally:
@@ -102,7 +102,7 @@ def enter(pid: int, number: int, timeout: float) -> socket.socket:
 
 def _send(door: socket.socket, pid: int, timeout: float) -> socket.socket:
     if not _is_of(door, pid):
-        raise Left(pid)
+        raise ProbeGone(pid)
     ours, theirs = socket.socketpair()
     try:
         with theirs:
@@ -110,7 +110,7 @@ def _send(door: socket.socket, pid: int, timeout: float) -> socket.socket:
             socket.send_fds(door, [b"."], [theirs.fileno()])
     except ConnectionError:
         ours.close()
-        raise Left(pid) from None
+        raise ProbeGone(pid) from None
     except OSError as error:
         ours.close()
         raise ConnectError(f"the probe of process {pid} takes nobody in", error.strerror or str(error)) from None

@@ -13,7 +13,7 @@ from monitor.attach import find, targets, watchability
 from monitor.attach.find import Announcement, Found
 from monitor.attach.injection import Way
 from monitor.attach.target_connection import Reach
-from monitor.attach.targets import Gone, NoProbe, recording, resolve
+from monitor.attach.targets import NoProbe, ProcessGone, recording, resolve
 from monitor.errors import NO_CONNECTION, USAGE, ConnectError, UsageError
 from monitor.transport import fd_passing
 
@@ -130,7 +130,7 @@ def test_a_name_that_two_have(runtime_dir, child):
 
 def test_a_pid_that_does_not_exist(runtime_dir):
     for pid in ("4194304", "99999999999999999999"):
-        assert failure(pid, Gone) == f"no process has the pid {pid}: looptop ps lists what runs here"
+        assert failure(pid, ProcessGone) == f"no process has the pid {pid}: looptop ps lists what runs here"
 
 
 def test_what_is_no_python(runtime_dir, child):

@@ -25,7 +25,7 @@ from waiting import wait_until
 
 from monitor.attach import find
 from monitor.attach.inject import helper, inject, payload
-from monitor.errors import ConnectError, Left
+from monitor.errors import ConnectError, ProbeGone
 from monitor.transport import fd_passing, memory_file
 from monitor.transport.mailbox import Answer
 
@@ -195,7 +195,7 @@ def test_a_door_that_leads_to_somebody_else_is_not_used(tmp_path: Path) -> None:
         service.setblocking(False)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hostile:
             hostile.connect(str(tmp_path / "service"))
-            with pytest.raises(Left):
+            with pytest.raises(ProbeGone):
                 fd_passing.enter(os.getpid(), hostile.fileno(), 1.0)
         with pytest.raises(BlockingIOError):
             service.recv(10)
@@ -206,7 +206,7 @@ def test_a_door_that_leads_to_somebody_else_is_not_used(tmp_path: Path) -> None:
             time.sleep(60)
             os._exit(0)
         try:  # it has the pair, and has not made it
-            with pytest.raises(Left):
+            with pytest.raises(ProbeGone):
                 fd_passing.enter(child, ours.fileno(), 1.0)
         finally:
             os.kill(child, 9)

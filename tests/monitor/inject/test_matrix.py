@@ -92,7 +92,7 @@ def test_nothing_has_a_name_and_others_find_it_all_the_same(tmp_path: Path, runt
             first.ask("detach")
             first.until_end()
         wait_until(lambda: fd_passing.find(target.pid) is None, "the end of the probe")
-        with pytest.raises(ConnectError, match=r"the probe of process \d+ has left"):
+        with pytest.raises(ConnectError, match=r"process \d+ has no probe any more"):
             fd_passing.enter(target.pid, result.door or 0, 1.0)
 
 

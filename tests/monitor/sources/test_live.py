@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from fake_probe import SESSION, eventually, hello, serve, static, tick
 
-from monitor.attach.targets import Gone
+from monitor.attach.targets import ProcessGone
 from monitor.errors import ConnectError
 from monitor.protocol import frames
 from monitor.sources import live
@@ -130,7 +130,7 @@ def test_a_program_that_is_gone_is_not_tried_again(tmp_path, probe_at, source_of
     first = to(tmp_path / "s")()
 
     def gone():
-        raise Gone("no process has the pid 4242", "x")
+        raise ProcessGone("no process has the pid 4242", "x")
 
     source = source_of(gone, first=first)
     taken(source, frames.Hello)

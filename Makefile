@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check native asan refcheck bench docs picture env clean
+.PHONY: demo test check native asan refcheck bench soak arrival docs picture env clean
 
 demo: env
 	@$(BIN)/looptop demo
@@ -29,6 +29,14 @@ refcheck: env
 
 bench: env
 	$(BIN)/python -m benchmarks
+
+# Ten minutes with a probe that remembers and nobody connected: nothing grows.
+soak: env
+	$(BIN)/python -m benchmarks.soak
+
+# Worst delay of a timer in a program for each of ten arrivals of a viewer.
+arrival: env
+	$(BIN)/python -m benchmarks.arrival
 
 docs: env
 	$(BIN)/python docs/generate.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -59,13 +60,22 @@ def width(text: str) -> int:
     return len(text) if text.isascii() else cell_len(text)
 
 
+_IN_FOLDERS = re.compile(r"\S*/(?=[^/\s]+\.py:\d)")
+
+
 @lru_cache(maxsize=16384)
 def fit(text: str, cells: int, right: bool = False) -> str:
-    """Cleans a text and cuts or pads it to exactly that many cells; a cut text ends with an ellipsis."""
+    """Cleans a text and cuts or pads it to exactly that many cells; a cut text ends with an ellipsis.
+
+    A line of code loses its folders first: the number of the line says more.
+    """
     if cells <= 0:
         return ""
     text = safe(text)
     length = width(text)
+    if length > cells and (place := _IN_FOLDERS.match(text)):
+        text = text[place.end() :]
+        length = width(text)
     if length > cells:
         return set_cell_size(text, cells - 1) + "…"
     pad = " " * (cells - length)

@@ -12,20 +12,20 @@ from sample_apps.vocabulary import NotSeenYet
 _HEAD = """# The samples
 
 Made by `make docs` from `sample_apps/`. {number} small programs that each show one behaviour of asyncio, wrong or
-right; each says what a monitor must see of it, and `looptop samples check` finds out whether it does.
-[sample_apps/README.md](../sample_apps/README.md) says how to add one.
+right; each declares what a monitor must see of it, and `looptop samples check` checks whether it does.
+[sample_apps/README.md](../sample_apps/README.md) explains how to add one.
 
-    looptop samples list             what there is, and which is the fix for which
+    looptop samples list             all samples, and which is the fix for which
     looptop samples run NAME         the dashboard on one of them
-    looptop samples show NAME        its source, with the lines that something is expected of
-    looptop samples check [NAME…]    runs them under the probe: is what they cause seen?
+    looptop samples show NAME        its source, with the lines marked that expectations refer to
+    looptop samples check [NAME…]    runs them under the probe and checks their expectations
 """
 
 _GAPS = """
 ## Not seen yet
 
-What a sample does and looptop can not tell, with the reason. `looptop samples check` lists these and says so when
-one of them is seen after all.
+Behaviour of samples that looptop cannot observe, with the reason. `looptop samples check` lists these, and reports
+when one of them is seen after all.
 
 | sample | what should be seen | why it is not |
 |---|---|---|
@@ -33,7 +33,7 @@ one of them is seen after all.
 
 
 def page() -> str:
-    """The page."""
+    """The page in Markdown."""
     listed = samples()
     fixes = fixes_of(listed)
     text = _HEAD.format(number=len(listed))

@@ -16,7 +16,7 @@ from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, Tasks,
 SAMPLE = Sample(
     name="accept_in_aenter",
     topic="generators",
-    sentence="An async context manager accepts a connection as it is entered, and closes it as it is left.",
+    sentence="An async context manager accepts a connection on entry, and closes it on exit.",
     fix=None,
     expectations=(
         Waiting(kind="socket", task="host", at_least=1),

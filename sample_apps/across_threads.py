@@ -16,7 +16,7 @@ from sample_apps.vocabulary import NoFinding, NoSlowCallback, TaskEnded
 SAMPLE = Sample(
     name="across_threads",
     topic="loops",
-    sentence="A thread makes tasks of another thread's loop by run_coroutine_threadsafe, which wakes it.",
+    sentence="A thread creates tasks on another thread's loop with run_coroutine_threadsafe, which wakes it.",
     fix=None,
     expectations=(
         TaskEnded(task="order-*", outcome="done", at_most=0.1, times=4),

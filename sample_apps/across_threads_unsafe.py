@@ -20,7 +20,7 @@ from sample_apps.vocabulary import NoSlowCallback, NotSeenYet, TaskEnded
 SAMPLE = Sample(
     name="across_threads_unsafe",
     topic="loops",
-    sentence="A thread makes tasks of another thread's loop, which sleeps on and runs them late.",
+    sentence="A thread creates tasks on another thread's loop, which sleeps on and runs them late.",
     fix="across_threads",
     expectations=(
         TaskEnded(task="order-*", outcome="done", at_least=0.001, times=4),

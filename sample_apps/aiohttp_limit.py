@@ -32,7 +32,7 @@ SAMPLE = Sample(
         TaskEnded(task="fetch-*", outcome="done", times=10, at_least=1.4),
         NotSeenYet(
             "90 of fetch-* wait for one connection pool",
-            because="aiohttp gives each a future of its own, which does not say whose it is",
+            because="aiohttp creates a future for each, which does not reveal its purpose",
         ),
         Utilization(at_most=0.5),
         NoSlowCallback(over=0.4),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SAMPLE = Sample(
     name="aiohttp_timeouts",
     topic="networks",
-    sentence="A client waits 0.3 s for a page, unless it is told that this one takes longer.",
+    sentence="A client waits 0.3 s for a page, unless the request has a longer timeout of its own.",
     fix=None,
     expectations=(
         TaskEnded(task="quick-*", outcome="done", times=2),

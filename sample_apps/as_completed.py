@@ -14,7 +14,7 @@ from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, NoUnha
 SAMPLE = Sample(
     name="as_completed",
     topic="tasks",
-    sentence="Eight runners come in one by one, as as_completed tells it, until the time is over.",
+    sentence="Eight runners finish one by one, in the order of as_completed, until the time is up.",
     fix=None,
     expectations=(
         AwaitStack(task="race", through=("comes",)),

@@ -14,7 +14,7 @@ from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, Tasks,
 SAMPLE = Sample(
     name="async_comprehension",
     topic="generators",
-    sentence="A task builds lists by comprehension: of an async generator, and of awaits.",
+    sentence="A task builds lists by comprehension: from an async generator, and from awaits.",
     fix=None,
     expectations=(
         AwaitStack(task="collector", through=("lists", "measures")),

@@ -19,7 +19,7 @@ from sample_apps.vocabulary import LoopLag, NoFinding, NoSlowCallback, Waiting
 SAMPLE = Sample(
     name="blocking_call_thread",
     topic="slowness",
-    sentence="Coroutines leave their blocking calls to threads, and the loop stays free.",
+    sentence="Coroutines run their blocking calls in threads, and the loop stays free.",
     fix=None,
     expectations=(
         NoSlowCallback(),

@@ -15,7 +15,7 @@ from sample_apps.vocabulary import MemoryGrowth, NoFinding, NoSlowCallback, Util
 SAMPLE = Sample(
     name="cache_bounded",
     topic="memory",
-    sentence="A cache remembers the eight pages that were used last.",
+    sentence="A cache keeps the eight most recently used pages.",
     fix=None,
     expectations=(
         MemoryGrowth(at_most=400_000),

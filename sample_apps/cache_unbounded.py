@@ -19,7 +19,7 @@ from sample_apps.vocabulary import Finding, MemoryGrowth, NoSlowCallback, Utiliz
 SAMPLE = Sample(
     name="cache_unbounded",
     topic="memory",
-    sentence="A cache remembers the page of every visitor, and never forgets one.",
+    sentence="A cache keeps the page of every visitor forever.",
     fix="cache_bounded",
     expectations=(
         MemoryGrowth(line="renders", at_least=500_000),

@@ -13,7 +13,7 @@ from sample_apps.vocabulary import LoopLag, NoFinding, NoSlowCallback, Tasks, Ti
 SAMPLE = Sample(
     name="callbacks",
     topic="loops",
-    sentence="Plain functions run by call_soon, call_later and call_at, and hardly a task is there.",
+    sentence="Plain functions run by call_soon, call_later and call_at, with hardly any task.",
     fix=None,
     expectations=(
         Timers(at_least=20),

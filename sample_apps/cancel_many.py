@@ -15,7 +15,7 @@ from sample_apps.vocabulary import Finding, NoSlowCallback, NoUnhandled, TaskEnd
 SAMPLE = Sample(
     name="cancel_many",
     topic="tasks",
-    sentence="Twenty tasks search; as soon as one has found it, the other nineteen are cancelled.",
+    sentence="Twenty tasks search; as soon as one succeeds, the other nineteen are cancelled.",
     fix=None,
     expectations=(
         Tasks(site="starts", at_least=20, at_most=20),

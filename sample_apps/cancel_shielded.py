@@ -23,7 +23,7 @@ from sample_apps.vocabulary import (
 SAMPLE = Sample(
     name="cancel_shielded",
     topic="tasks",
-    sentence="Guests are cancelled while they pay; the payments are shielded and carried through.",
+    sentence="Guests are cancelled while they pay; the payments are shielded and completed.",
     fix=None,
     expectations=(
         TaskEnded(task="guest-*", outcome="cancelled", at_most=0.3, times=3),

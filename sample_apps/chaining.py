@@ -13,7 +13,7 @@ from sample_apps.vocabulary import AwaitedBy, AwaitStack, NoFinding, NoSlowCallb
 SAMPLE = Sample(
     name="chaining",
     topic="tasks",
-    sentence="A coroutine awaits one that awaits one that awaits one: the await stack of one task.",
+    sentence="Coroutines that await each other, four deep: the await stack of one task.",
     fix=None,
     expectations=(
         AwaitStack(task="pipeline", through=("refines", "parses", "fetches")),

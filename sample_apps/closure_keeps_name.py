@@ -15,7 +15,7 @@ from sample_apps.vocabulary import MemoryGrowth, NoFinding, NoSlowCallback, Task
 SAMPLE = Sample(
     name="closure_keeps_name",
     topic="memory",
-    sentence="A timer for next week holds the name that it needs, and the upload is gone.",
+    sentence="A timer for next week holds only the name it needs, and the upload is freed.",
     fix=None,
     expectations=(
         MemoryGrowth(at_most=400_000),

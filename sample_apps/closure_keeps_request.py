@@ -18,7 +18,7 @@ from sample_apps.vocabulary import Finding, MemoryGrowth, NoSlowCallback, TaskEn
 SAMPLE = Sample(
     name="closure_keeps_request",
     topic="memory",
-    sentence="A timer for next week holds a lambda, which holds a request with all that was uploaded.",
+    sentence="A timer for next week holds a lambda, which holds a request with its whole upload.",
     fix="closure_keeps_name",
     expectations=(
         MemoryGrowth(line="receives", at_least=500_000),

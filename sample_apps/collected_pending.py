@@ -17,7 +17,7 @@ from sample_apps.vocabulary import Finding, NoSlowCallback, NoTaskEnded, Unhandl
 SAMPLE = Sample(
     name="collected_pending",
     topic="tasks",
-    sentence="Tasks wait for futures that nobody else knows, and are collected before they end.",
+    sentence="Tasks wait for futures that nothing else references, and are collected before they end.",
     fix="collected_kept",
     expectations=(
         Unhandled(message="Task was destroyed but it is pending!", times=5),

@@ -16,7 +16,7 @@ from sample_apps.vocabulary import Child, NoFinding, NoSlowCallback, TaskEnded, 
 SAMPLE = Sample(
     name="concurrent",
     topic="tasks",
-    sentence="A report asks for five pages at once, and takes as long as the slowest of them.",
+    sentence="A report requests five pages at once, and takes as long as the slowest of them.",
     fix=None,
     expectations=(
         TaskEnded(task="report-*", outcome="done", at_least=0.1, at_most=0.4, times=5),

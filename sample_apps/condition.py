@@ -14,7 +14,7 @@ from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, StepRa
 SAMPLE = Sample(
     name="condition",
     topic="synchronization",
-    sentence="Six buyers wait for a condition, that there are three pieces in stock, and a supplier notifies them.",
+    sentence="Six buyers wait for a condition, three pieces in stock, and a supplier notifies them.",
     fix=None,
     expectations=(
         Waiting(kind="condition", task="buyer-*", at_least=4),

@@ -15,7 +15,7 @@ from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, StepRa
 SAMPLE = Sample(
     name="condition_awaited",
     topic="tasks",
-    sentence="A task waits until the tank is full, and is woken by who fills it.",
+    sentence="A task waits until the tank is full, and is woken by the task that fills it.",
     fix=None,
     expectations=(
         Waiting(kind="condition", task="waiter", at_least=1),

@@ -14,7 +14,7 @@ from sample_apps.vocabulary import NoSlowCallback, StepRate, Waiting
 SAMPLE = Sample(
     name="condition_polled",
     topic="tasks",
-    sentence="A task asks every millisecond whether the tank is full, which it is twice a second.",
+    sentence="A task checks every millisecond whether the tank is full, which it is twice a second.",
     fix="condition_awaited",
     expectations=(
         StepRate(task="waiter", at_least=150),

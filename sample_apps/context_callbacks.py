@@ -18,7 +18,7 @@ from sample_apps.vocabulary import NoFinding, NoSlowCallback, NoUnhandled, TaskE
 SAMPLE = Sample(
     name="context_callbacks",
     topic="communication",
-    sentence="Callbacks, tasks and threads find the request that they belong to in a context variable.",
+    sentence="Callbacks, tasks and threads find their request in a context variable.",
     fix=None,
     expectations=(
         NoUnhandled(),

@@ -18,7 +18,7 @@ from sample_apps.vocabulary import NoSlowCallback, TaskEnded, Unhandled, Utiliza
 SAMPLE = Sample(
     name="context_global",
     topic="communication",
-    sentence="Callbacks read a global variable to know whose they are, and find somebody else's request in it.",
+    sentence="Callbacks look up their request in a global variable, and find another one.",
     fix="context_callbacks",
     expectations=(
         Unhandled(message="Exception in callback write_log", exception="WrongRequest", times=3),

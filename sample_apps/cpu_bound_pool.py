@@ -18,7 +18,7 @@ from sample_apps.vocabulary import LoopLag, NoFinding, NoSlowCallback, Utilizati
 SAMPLE = Sample(
     name="cpu_bound_pool",
     topic="slowness",
-    sentence="Three tasks have other processes compute for them, and the loop stays free.",
+    sentence="Three tasks compute in other processes, and the loop stays free.",
     fix=None,
     expectations=(
         NoSlowCallback(),

@@ -15,7 +15,7 @@ from sample_apps.vocabulary import AwaitStack, Finding, NoSlowCallback, NoTaskEn
 SAMPLE = Sample(
     name="deadlock",
     topic="synchronization",
-    sentence="Two transfers take the locks of two accounts in opposite order, and wait for each other for ever.",
+    sentence="Two transfers acquire the locks of two accounts in opposite order, and wait for each other forever.",
     fix="deadlock_ordered",
     expectations=(
         Waiting(kind="lock", task="ann-to-bob", at_least=1, holder="bob-to-ann"),

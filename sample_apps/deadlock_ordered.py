@@ -16,7 +16,7 @@ from sample_apps.vocabulary import NoFinding, NoSlowCallback, TaskEnded, Waiting
 SAMPLE = Sample(
     name="deadlock_ordered",
     topic="synchronization",
-    sentence="Transfers in both directions take the locks of two accounts in the same order, and all are done.",
+    sentence="Transfers in both directions acquire the locks of two accounts in the same order, and all are done.",
     fix=None,
     expectations=(
         TaskEnded(task="ann-to-bob", outcome="done", at_most=1.5, times=4),

@@ -14,7 +14,7 @@ from sample_apps.vocabulary import Eager, NoFinding, NoSlowCallback, TaskEnded, 
 SAMPLE = Sample(
     name="eager_tasks",
     topic="tasks",
-    sentence="Tasks start while they are made; most find their answer in a cache and end at once.",
+    sentence="Tasks start while they are created; most find their answer in a cache and end at once.",
     fix=None,
     expectations=(
         Eager(task="lookup-*"),

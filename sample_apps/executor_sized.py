@@ -19,7 +19,7 @@ from sample_apps.vocabulary import NoFinding, NoSlowCallback, TaskEnded, Tasks, 
 SAMPLE = Sample(
     name="executor_sized",
     topic="loops",
-    sentence="Twenty jobs a second are given to an executor of eight threads, at most eight at a time.",
+    sentence="Twenty jobs a second run in an executor of eight threads, at most eight at a time.",
     fix=None,
     expectations=(
         Waiting(kind="executor", task="thumbnail-*", at_least=3, at_most=8),

@@ -18,7 +18,7 @@ from sample_apps.vocabulary import Finding, NoSlowCallback, TasksGrowing, Utiliz
 SAMPLE = Sample(
     name="executor_small",
     topic="loops",
-    sentence="Twenty jobs a second are given to an executor whose two threads do seven.",
+    sentence="Twenty jobs a second are submitted to an executor whose two threads can do seven.",
     fix="executor_sized",
     expectations=(
         Waiting(kind="executor", task="thumbnail-*", at_least=10),

@@ -17,7 +17,7 @@ from sample_apps.vocabulary import LeftAlone, NoSlowCallback, TaskEnded, Tasks
 SAMPLE = Sample(
     name="gather_one_fails",
     topic="tasks",
-    sentence="One of three gathered tasks fails; the gather is over, and the other two go on by themselves.",
+    sentence="One of three gathered tasks fails; the gather ends, and the other two continue unattended.",
     fix="taskgroup_one_fails",
     expectations=(
         TaskEnded(task="dinner-*", outcome="failed", exception="OutOfEggsError", at_most=0.4, times=3),

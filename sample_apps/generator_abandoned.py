@@ -17,7 +17,7 @@ from sample_apps.vocabulary import NoSlowCallback, TaskEnded
 SAMPLE = Sample(
     name="generator_abandoned",
     topic="generators",
-    sentence="A reader breaks out of async generators, and the loop has to close them in tasks of its own.",
+    sentence="A reader breaks out of async generators, and the loop has to close them in new tasks.",
     fix="generator_closed",
     expectations=(
         TaskEnded(task="Task-*", outcome="done", at_least=0.01, times=3),

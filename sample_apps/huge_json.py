@@ -21,7 +21,7 @@ from sample_apps.vocabulary import Finding, LoopLag, SlowCallback
 SAMPLE = Sample(
     name="huge_json",
     topic="slowness",
-    sentence="A task turns 400,000 rows into JSON in one call, and the loop stands still for it.",
+    sentence="A task turns 400,000 rows into JSON in one call, during which the loop stands still.",
     fix="huge_json_lines",
     expectations=(
         SlowCallback(task="exporter", line="dumps", at_least=0.11),

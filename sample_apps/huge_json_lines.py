@@ -19,7 +19,7 @@ from sample_apps.vocabulary import LoopLag, NoFinding, NoSlowCallback, StepRate,
 SAMPLE = Sample(
     name="huge_json_lines",
     topic="slowness",
-    sentence="A task turns 400,000 rows into JSON, five hundred lines at a time, and others have their turn.",
+    sentence="A task turns 400,000 rows into JSON, five hundred lines at a time, and other tasks run in between.",
     fix=None,
     expectations=(
         NoSlowCallback(),

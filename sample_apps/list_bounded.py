@@ -16,7 +16,7 @@ from sample_apps.vocabulary import MemoryGrowth, NoFinding, NoSlowCallback, Util
 SAMPLE = Sample(
     name="list_bounded",
     topic="memory",
-    sentence="A deque keeps the last eight answers, and forgets the older ones.",
+    sentence="A deque keeps the last eight answers, and drops older ones.",
     fix=None,
     expectations=(
         MemoryGrowth(at_most=400_000),

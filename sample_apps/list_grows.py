@@ -17,7 +17,7 @@ from sample_apps.vocabulary import Finding, MemoryGrowth, NoSlowCallback, Utiliz
 SAMPLE = Sample(
     name="list_grows",
     topic="memory",
-    sentence="A list keeps everything that was ever served, a megabyte or more a second.",
+    sentence="A list keeps every answer ever sent, a megabyte or more a second.",
     fix="list_bounded",
     expectations=(
         MemoryGrowth(line="serves", at_least=500_000),

@@ -17,7 +17,7 @@ from sample_apps.vocabulary import Finding, NoSlowCallback, StepRate, Utilizatio
 SAMPLE = Sample(
     name="lock_convoy",
     topic="synchronization",
-    sentence="Eight tasks wait for a lock that one slow holder keeps while it sleeps.",
+    sentence="Eight tasks wait for a lock that a slow task holds while it sleeps.",
     fix="lock_convoy_brief",
     expectations=(
         Waiting(kind="lock", task="waiter-*", at_least=6, holder="holder"),

@@ -14,7 +14,7 @@ from sample_apps.vocabulary import NoFinding, NoSlowCallback, StepRate, Utilizat
 SAMPLE = Sample(
     name="lock_convoy_brief",
     topic="synchronization",
-    sentence="Nine tasks share a lock, each for a moment only, and none of them waits for long.",
+    sentence="Nine tasks share a lock, each holds it only briefly, and none of them waits for long.",
     fix=None,
     expectations=(
         Waiting(kind="lock", task="waiter-*", at_most=2),

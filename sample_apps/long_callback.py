@@ -18,7 +18,7 @@ from sample_apps.vocabulary import LoopLag, SlowCallback
 SAMPLE = Sample(
     name="long_callback",
     topic="slowness",
-    sentence="A plain callback, which no task owns, keeps the loop for 0.2 to 0.4 s.",
+    sentence="A plain callback, without a task, blocks the loop for 0.2 to 0.4 s.",
     fix="long_callback_sliced",
     expectations=(
         SlowCallback(task=None, line="rebuilds", at_least=0.18, at_most=0.8, times=3),

@@ -15,7 +15,7 @@ from sample_apps.vocabulary import LoopLag, NoFinding, NoSlowCallback, Utilizati
 SAMPLE = Sample(
     name="long_callback_sliced",
     topic="slowness",
-    sentence="A plain callback does its work in slices of 10 ms, and others have their turn between them.",
+    sentence="A plain callback works in slices of 10 ms, and others run in between.",
     fix=None,
     expectations=(
         NoSlowCallback(over=0.25),

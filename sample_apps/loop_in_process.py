@@ -14,7 +14,7 @@ from sample_apps.vocabulary import AwaitStack, Loops, NoFinding, NoSlowCallback,
 SAMPLE = Sample(
     name="loop_in_process",
     topic="loops",
-    sentence="A child process has a loop of its own that computes, and the parent's loop rests.",
+    sentence="A child process computes in its own loop, and the parent's loop rests.",
     fix=None,
     expectations=(
         Loops(at_least=1, at_most=1),
@@ -23,7 +23,7 @@ SAMPLE = Sample(
         Utilization(at_most=0.2),
         NotSeenYet(
             "the tasks worker-0 and worker-1 of the child, beside those of the parent",
-            because="a probe sees one process: looptop attach CHILD shows them, in a dashboard of their own",
+            because="a probe sees one process: looptop attach CHILD opens a dashboard for the other",
         ),
         NoSlowCallback(),
         NoFinding(),

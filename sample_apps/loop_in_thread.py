@@ -16,7 +16,7 @@ from sample_apps.vocabulary import AwaitStack, Loops, NoFinding, NoSlowCallback,
 SAMPLE = Sample(
     name="loop_in_thread",
     topic="loops",
-    sentence="A second thread has an event loop of its own, and answers what the first one asks.",
+    sentence="A second thread has its own event loop, and answers questions from the first.",
     fix=None,
     expectations=(
         Loops(at_least=2, at_most=2),

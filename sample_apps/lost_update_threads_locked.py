@@ -17,14 +17,14 @@ from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, NotSee
 SAMPLE = Sample(
     name="lost_update_threads_locked",
     topic="synchronization",
-    sentence="Four executor threads read a balance, wait, and write it back under a lock of threads.",
+    sentence="Four executor threads read a balance, wait, and write it back under a threading.Lock.",
     fix=None,
     expectations=(
         Waiting(kind="executor", task="deposit-*", at_least=2),
         AwaitStack(task="deposit-*", through=("threads",)),
         TaskEnded(task="deposit-*", outcome="done", at_least=0.7, times=1),
         NotSeenYet(
-            "which thread has the lock", because="a threading.Lock does not know who has it, and no task waits for it"
+            "which thread has the lock", because="a threading.Lock does not record its owner, and no task waits for it"
         ),
         NoSlowCallback(),
         NoFinding(),

@@ -16,7 +16,7 @@ from sample_apps.vocabulary import Finding, NoSlowCallback, NoTaskEnded, Tasks
 SAMPLE = Sample(
     name="never_awaited",
     topic="tasks",
-    sentence="A coroutine function is called without await, so that nothing is ever saved.",
+    sentence="A coroutine function is called without await, so nothing is ever saved.",
     fix="never_awaited_awaited",
     expectations=(
         Finding("never_awaited", line="forgets"),

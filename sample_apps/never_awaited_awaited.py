@@ -16,7 +16,7 @@ from sample_apps.vocabulary import NoFinding, NoSlowCallback, NoUnhandled, TaskE
 SAMPLE = Sample(
     name="never_awaited_awaited",
     topic="tasks",
-    sentence="Every save is awaited, as a task of its own that somebody keeps.",
+    sentence="Every save is awaited, in a task that is kept.",
     fix=None,
     expectations=(
         TaskEnded(task="save-*", outcome="done", at_least=0.04, times=5),

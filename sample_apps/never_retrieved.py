@@ -17,7 +17,7 @@ from sample_apps.vocabulary import Finding, TaskEnded, Unhandled
 SAMPLE = Sample(
     name="never_retrieved",
     topic="tasks",
-    sentence="Tasks fail and nobody asks for their exception, so asyncio complains about each.",
+    sentence="Tasks fail and their exceptions are never retrieved, so asyncio reports each.",
     fix="never_retrieved_awaited",
     expectations=(
         TaskEnded(task="order-*", outcome="failed", exception="ValueError", times=3),

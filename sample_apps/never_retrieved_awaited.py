@@ -15,7 +15,7 @@ from sample_apps.vocabulary import NoFinding, NoUnhandled, TaskEnded
 SAMPLE = Sample(
     name="never_retrieved_awaited",
     topic="tasks",
-    sentence="Tasks fail and their starter awaits them, so that each exception is dealt with.",
+    sentence="Tasks fail and are awaited by the task that started them, so each exception is handled.",
     fix=None,
     expectations=(
         TaskEnded(task="order-*", outcome="failed", exception="ValueError", times=3),

@@ -24,7 +24,7 @@ SAMPLE = Sample(
         NoSlowCallback(),
         NotSeenYet(
             "that the job is due more often than it comes",
-            because="nobody tells the loop when a job is due: the period is in the head of who wrote it",
+            because="the loop does not know when a job is due: only its author knows the period",
         ),
     ),
 )

@@ -18,7 +18,7 @@ from sample_apps.vocabulary import Finding, NoSlowCallback, Utilization, Waiting
 SAMPLE = Sample(
     name="queue_growing",
     topic="communication",
-    sentence="A producer puts a hundred jobs a second into a queue, a consumer gets ten of them.",
+    sentence="A producer puts a hundred jobs a second into a queue, a consumer takes ten of them.",
     fix="queue_bounded",
     expectations=(
         Waiting(kind="queue", task="closer", at_least=1),

@@ -17,7 +17,7 @@ from sample_apps.vocabulary import Finding, NoSlowCallback, StepRate, Utilizatio
 SAMPLE = Sample(
     name="queue_polling",
     topic="communication",
-    sentence="Two consumers poll a queue without ever waiting, and keep the loop busy for nothing.",
+    sentence="Two consumers poll a queue without ever waiting, and waste the loop's time.",
     fix="queue_blocking",
     expectations=(
         StepRate(task="consumer-*", at_least=1000),

@@ -17,7 +17,7 @@ from sample_apps.vocabulary import LoopLag, NoFinding, NoSlowCallback, StepRate,
 SAMPLE = Sample(
     name="regex_linear",
     topic="slowness",
-    sentence="A regular expression has one way to match a title, whatever strangers send.",
+    sentence="A regular expression has one way to match a title, whatever the input.",
     fix=None,
     expectations=(
         NoSlowCallback(),

@@ -22,7 +22,7 @@ from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, NoUnha
 SAMPLE = Sample(
     name="remote_commands",
     topic="networks",
-    sentence="Four tasks have commands run by a server, and both sides are Protocols.",
+    sentence="Four tasks run commands on a server, and both sides are Protocols.",
     fix=None,
     expectations=(
         Waiting(kind="future", task="command-*", at_least=1),

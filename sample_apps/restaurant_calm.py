@@ -14,7 +14,7 @@ from sample_apps.vocabulary import LoopLag, NoFinding, NoSlowCallback, NoUnhandl
 SAMPLE = Sample(
     name="restaurant_calm",
     topic="programs",
-    sentence="One loop greets, serves, cooks and pours, and all of it in short turns.",
+    sentence="One loop greets, serves, cooks and pours, all of it in short steps.",
     fix=None,
     expectations=(
         NoSlowCallback(),

@@ -19,7 +19,7 @@ from sample_apps.vocabulary import NoSlowCallback, NoUnhandled, StepRate, TaskEn
 SAMPLE = Sample(
     name="rpc_forgotten",
     topic="communication",
-    sentence="A connection is lost, and the five tasks that wait for answers over it are never told.",
+    sentence="A connection is lost, and the five tasks that wait for answers over it are never notified.",
     fix="rpc_json",
     expectations=(
         Waiting(kind="future", task="caller-*", at_least=1),

@@ -25,7 +25,7 @@ from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, NoUnha
 SAMPLE = Sample(
     name="rpc_json",
     topic="communication",
-    sentence="Five tasks call procedures of a server, all over one connection, as lines of JSON.",
+    sentence="Five tasks call procedures of a server, over one connection, as lines of JSON.",
     fix=None,
     expectations=(
         Waiting(kind="future", task="caller-*", at_least=1),

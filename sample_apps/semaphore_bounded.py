@@ -16,7 +16,7 @@ from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, NoTask
 SAMPLE = Sample(
     name="semaphore_bounded",
     topic="synchronization",
-    sentence="Twelve guests share three tables by a bounded semaphore, and each gives back what it took.",
+    sentence="Twelve guests share three tables by a bounded semaphore, and each release matches an acquire.",
     fix=None,
     expectations=(
         Waiting(kind="semaphore", task="guest-*", at_least=6),

@@ -17,7 +17,7 @@ from sample_apps.vocabulary import Finding, NoSlowCallback, TaskEnded, Waiting
 SAMPLE = Sample(
     name="semaphore_released_too_often",
     topic="synchronization",
-    sentence="Releases without an acquire: a bounded semaphore raises, and a plain one lets everybody in.",
+    sentence="Releases without an acquire: a bounded semaphore raises, and a plain one loses its limit.",
     fix="semaphore_bounded",
     expectations=(
         TaskEnded(task="guest-*", outcome="failed", exception="ValueError", times=2),

@@ -15,7 +15,7 @@ from sample_apps.vocabulary import Child, NoFinding, NoSlowCallback, NoTaskEnded
 SAMPLE = Sample(
     name="shutdown",
     topic="loops",
-    sentence="On SIGTERM all tasks are cancelled and waited for, so that each cleans up in peace.",
+    sentence="On SIGTERM all tasks are cancelled and awaited, so that each can clean up.",
     fix=None,
     expectations=(
         TaskEnded(task="worker-*", outcome="cancelled", times=3),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SAMPLE = Sample(
     name="shutdown_aiohttp",
     topic="loops",
-    sentence="An aiohttp server is told to stop, lets go of those who listen, waits and cleans up.",
+    sentence="An aiohttp server is stopped, ends its open requests, waits and cleans up.",
     fix=None,
     expectations=(
         Waiting(kind="event", task="*", at_least=3),

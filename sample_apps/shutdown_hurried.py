@@ -17,7 +17,7 @@ from sample_apps.vocabulary import NoSlowCallback, TaskEnded
 SAMPLE = Sample(
     name="shutdown_hurried",
     topic="loops",
-    sentence="On SIGTERM all tasks are cancelled, but not waited for: their clean-up fails.",
+    sentence="On SIGTERM all tasks are cancelled, but not awaited: their clean-up fails.",
     fix="shutdown",
     expectations=(
         TaskEnded(task="worker-*", outcome="failed", exception="ClosedError", times=3),

@@ -23,7 +23,7 @@ from sample_apps.vocabulary import Finding, LoopLag, SlowCallback, TaskEnded
 SAMPLE = Sample(
     name="slow_log",
     topic="slowness",
-    sentence="Every line of the log waits for a server that takes 0.15 s, and everybody waits with it.",
+    sentence="Every log line waits for a server that takes 0.15 s, and the whole loop waits with it.",
     fix="slow_log_queue",
     expectations=(
         SlowCallback(task="request-*", line="logs", at_least=0.13, at_most=0.6, times=3),

@@ -19,7 +19,7 @@ from sample_apps.vocabulary import LoopLag, NoFinding, NoSlowCallback, TaskEnded
 SAMPLE = Sample(
     name="slow_log_queue",
     topic="slowness",
-    sentence="A thread waits for the slow log server, and nobody else does.",
+    sentence="A thread waits for the slow log server, and the loop does not.",
     fix=None,
     expectations=(
         NoSlowCallback(),

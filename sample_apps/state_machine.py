@@ -13,7 +13,7 @@ from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, Tasks
 SAMPLE = Sample(
     name="state_machine",
     topic="generators",
-    sentence="A traffic light is an async generator: asend tells it who has come, and it yields its colour.",
+    sentence="A traffic light is an async generator: asend passes it an event, and it yields its colour.",
     fix=None,
     expectations=(
         AwaitStack(task="crossing", through=("tells", "clears")),

@@ -16,7 +16,7 @@ from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, Waitin
 SAMPLE = Sample(
     name="subprocess_awaited",
     topic="loops",
-    sentence="A coroutine starts a program and awaits its end, and the others go on.",
+    sentence="A coroutine starts a program and awaits its end, while other tasks run.",
     fix=None,
     expectations=(
         Waiting(kind="subprocess", task="converter", at_least=1),

@@ -18,7 +18,7 @@ from sample_apps.vocabulary import Finding, LoopLag, SlowCallback
 SAMPLE = Sample(
     name="subprocess_blocking",
     topic="loops",
-    sentence="A coroutine runs a program with subprocess.run, and all others wait for it, too.",
+    sentence="A coroutine runs a program with subprocess.run, and all other tasks wait for it, too.",
     fix="subprocess_awaited",
     expectations=(
         SlowCallback(task="converter", line="runs", at_least=0.28, at_most=2.0, times=2),

@@ -17,7 +17,7 @@ from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, NoUnha
 SAMPLE = Sample(
     name="subprocess_streams",
     topic="communication",
-    sentence="Tasks talk with subprocesses over streams, read all they say, and then wait for them.",
+    sentence="Tasks talk to subprocesses over streams, read all their output, and then wait for them.",
     fix=None,
     expectations=(
         Waiting(kind="subprocess", task="talk-*", at_least=1),

@@ -18,7 +18,7 @@ from sample_apps.vocabulary import NoSlowCallback, StepRate, TasksGrowing, Utili
 SAMPLE = Sample(
     name="subprocess_unread",
     topic="communication",
-    sentence="Tasks wait for subprocesses to end, which wait for somebody to read what they write.",
+    sentence="Tasks wait for subprocesses to end, which wait for their output to be read.",
     fix="subprocess_streams",
     expectations=(
         Waiting(kind="subprocess", task="convert-*", at_least=1),

@@ -15,7 +15,7 @@ from sample_apps.vocabulary import Finding, NoSlowCallback, TasksGrowing
 SAMPLE = Sample(
     name="swallowed_cancel",
     topic="tasks",
-    sentence="Tasks catch their own cancellation and go on, so that none of them ever ends.",
+    sentence="Tasks catch their own cancellation and continue, so that none of them ever ends.",
     fix="swallowed_cancel_raised",
     expectations=(
         TasksGrowing(site="starts", per_second=1),

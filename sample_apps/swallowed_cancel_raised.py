@@ -13,7 +13,7 @@ from sample_apps.vocabulary import NoFinding, NoSlowCallback, TaskEnded, Tasks
 SAMPLE = Sample(
     name="swallowed_cancel_raised",
     topic="tasks",
-    sentence="Tasks clean up when they are cancelled and pass it on, so that each ends at once.",
+    sentence="Tasks clean up when they are cancelled and re-raise, so that each ends at once.",
     fix=None,
     expectations=(
         TaskEnded(task="poller-*", outcome="cancelled", times=5),

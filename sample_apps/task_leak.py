@@ -16,7 +16,7 @@ from sample_apps.vocabulary import Finding, NoSlowCallback, TasksGrowing, Utiliz
 SAMPLE = Sample(
     name="task_leak",
     topic="tasks",
-    sentence="Every request starts a task that waits for what never comes, twenty a second.",
+    sentence="Every request starts a task that waits forever, twenty a second.",
     fix="task_leak_bounded",
     expectations=(
         TasksGrowing(site="starts", per_second=10),

@@ -16,7 +16,7 @@ from sample_apps.vocabulary import AwaitStack, Finding, NoSlowCallback, TaskEnde
 SAMPLE = Sample(
     name="timeout_missing",
     topic="tasks",
-    sentence="Every second question is never answered, and is waited for without a timeout.",
+    sentence="Every second question is never answered, and awaited without a timeout.",
     fix="timeout_wait_for",
     expectations=(
         TasksGrowing(site="starts", per_second=3),

@@ -15,7 +15,7 @@ from sample_apps.vocabulary import NoFinding, NoSlowCallback, Tasks, Timers
 SAMPLE = Sample(
     name="timers_cancelled",
     topic="loops",
-    sentence="Every request sets a timer for an hour from now, and cancels it when it is answered.",
+    sentence="Every request sets a timer for an hour from now, and cancels it when it has been answered.",
     fix=None,
     expectations=(
         Timers(at_least=1, at_most=250),

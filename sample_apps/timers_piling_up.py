@@ -15,7 +15,7 @@ from sample_apps.vocabulary import Finding, NoSlowCallback, Tasks, Timers
 SAMPLE = Sample(
     name="timers_piling_up",
     topic="loops",
-    sentence="Every request sets a timer for an hour from now and leaves it there, a hundred a second.",
+    sentence="Every request sets a timer for an hour from now and never cancels it, a hundred a second.",
     fix="timers_cancelled",
     expectations=(
         Timers(at_least=300),

@@ -25,7 +25,7 @@ from sample_apps.vocabulary import NoFinding, NoSlowCallback, NoUnhandled, TaskE
 SAMPLE = Sample(
     name="tls_echo",
     topic="networks",
-    sentence="A server on TLS echoes the lines of those who trust its certificate, and strangers are warned.",
+    sentence="A TLS server echoes the lines of clients that trust its certificate; others refuse to connect.",
     fix=None,
     expectations=(
         Waiting(kind="socket", task="echo-*", at_least=2),

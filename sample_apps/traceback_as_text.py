@@ -17,7 +17,7 @@ from sample_apps.vocabulary import MemoryGrowth, NoFinding, NoSlowCallback, NoUn
 SAMPLE = Sample(
     name="traceback_as_text",
     topic="memory",
-    sentence="Of a failed task a line of text is kept, and the document is gone.",
+    sentence="A failed task leaves one line of text, and its document is freed.",
     fix=None,
     expectations=(
         MemoryGrowth(at_most=400_000),

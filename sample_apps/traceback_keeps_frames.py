@@ -25,7 +25,7 @@ from sample_apps.vocabulary import (
 SAMPLE = Sample(
     name="traceback_keeps_frames",
     topic="memory",
-    sentence="Failed tasks are kept for a report, and keep the documents that they failed on.",
+    sentence="Failed tasks are kept for a report, and keep the documents they failed on.",
     fix="traceback_as_text",
     expectations=(
         MemoryGrowth(line="loads", at_least=500_000),

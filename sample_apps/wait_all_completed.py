@@ -14,7 +14,7 @@ from sample_apps.vocabulary import AwaitedBy, AwaitStack, NoFinding, NoSlowCallb
 SAMPLE = Sample(
     name="wait_all_completed",
     topic="tasks",
-    sentence="A bus waits for all of its riders, but not longer than 0.4 s; who is late takes the next one.",
+    sentence="A bus waits for all of its riders, but at most 0.4 s; late riders take the next one.",
     fix=None,
     expectations=(
         Waiting(kind="gather", task="bus-*", at_least=1),

@@ -14,7 +14,7 @@ from sample_apps.vocabulary import AwaitedBy, AwaitStack, NoFinding, NoSlowCallb
 SAMPLE = Sample(
     name="wait_first_completed",
     topic="tasks",
-    sentence="A task waits for whichever of two sources is first, handles it, and waits again.",
+    sentence="A task waits for the first of two sources, handles its result, and waits again.",
     fix=None,
     expectations=(
         Waiting(kind="gather", task="listener", at_least=1),

@@ -14,7 +14,7 @@ from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, NoUnha
 SAMPLE = Sample(
     name="wait_first_exception",
     topic="tasks",
-    sentence="A shift waits for three machines, and stops the others at the first that breaks.",
+    sentence="A shift waits for three machines, and stops the others when the first one breaks.",
     fix=None,
     expectations=(
         TaskEnded(task="machine-*", outcome="failed", exception="RuntimeError", times=3),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SAMPLE = Sample(
     name="websocket_chat",
     topic="communication",
-    sentence="A chat server says goodbye before it stops, and every member of the chat leaves content.",
+    sentence="A chat server closes each connection properly before it stops, and every member is done.",
     fix=None,
     expectations=(
         TaskEnded(task="member-*", outcome="done", times=5),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SAMPLE = Sample(
     name="websocket_chat_abrupt",
     topic="communication",
-    sentence="A chat server stops without a word, and every member of the chat fails.",
+    sentence="A chat server stops abruptly, and every member of the chat fails.",
     fix="websocket_chat",
     expectations=(
         TaskEnded(task="member-*", outcome="failed", exception="ConnectionResetError", times=5),

@@ -15,7 +15,7 @@ from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, Tasks,
 SAMPLE = Sample(
     name="worker_pool_subprocesses",
     topic="generators",
-    sentence="Three tasks have a process each, and give it one job after the other over its pipes.",
+    sentence="Three tasks each have a process, and send it one job after another over its pipes.",
     fix=None,
     expectations=(
         Tasks(task="worker-*", at_least=3, at_most=3),

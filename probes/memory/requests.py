@@ -15,8 +15,8 @@ from ..base.validation import BadRequestError, choice, integer, require_control
 from . import objects, traces, usage
 from .reach import frames_to_own_line
 from .step_rates import Rates
-from .time_slicing import Look, Looks
-from .traces import Diff, Groups, Lines, Wanted, tracer
+from .time_slicing import SlicedJob, SlicedJobs
+from .traces import Diff, DiffOptions, Groups, Lines, tracer
 from .tracing import Tracing
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Memory:
         self._tables = tables
         self._tracing: Tracing | None = None
         self._ended: Frame | None = None
-        self._looks = Looks()
+        self._looks = SlicedJobs()
         self._kept: dict[Requester, Kept] = {}
         self._rates = Rates()
         self._usage = usage.Usage()
@@ -98,11 +98,11 @@ class Memory:
         operation = frame["op"]
         if operation == "profile":
             calls = integer(frame, "calls", 100, 0, MOST_CALLS)
-            self._looks.begin(Look(session, self._profiles(calls, answer), answer, refuse))
+            self._looks.begin(SlicedJob(session, self._profiles(calls, answer), answer, refuse))
             return
         if operation == "objects_look":
             limit = integer(frame, "limit", 50, 1, MOST_ROWS)
-            self._looks.begin(Look(session, self._objects(self._kept_of(session), limit), answer, refuse))
+            self._looks.begin(SlicedJob(session, self._objects(self._kept_of(session), limit), answer, refuse))
             return
         if tracer is None:
             raise BadRequestError("this Python has no tracemalloc")
@@ -168,8 +168,8 @@ class Memory:
         kept = self._kept_of(session)
         if against == BASELINE and kept.baseline is None:
             raise BadRequestError("there is no baseline to compare with: memory_baseline comes first")
-        wanted = Wanted(group, frozenset(traces.HIDDEN.index(name) for name in hide), limit)
-        self._looks.begin(Look(session, self._traces(tracing, kept, baseline, against, wanted), answer, refuse))
+        wanted = DiffOptions(group, frozenset(traces.HIDDEN.index(name) for name in hide), limit)
+        self._looks.begin(SlicedJob(session, self._traces(tracing, kept, baseline, against, wanted), answer, refuse))
 
     def _kept_of(self, session: Requester) -> Kept:
         """The earlier looks of a viewer, fetched at the request: it may leave before its look is done."""
@@ -177,7 +177,7 @@ class Memory:
 
     # Looks, in slices
 
-    def _traces(self, tracing: Tracing, kept: Kept, baseline: bool, against: str, wanted: Wanted) -> Steps:
+    def _traces(self, tracing: Tracing, kept: Kept, baseline: bool, against: str, wanted: DiffOptions) -> Steps:
         started = monotonic()
         now = Groups()
         now.at = self._clock.unix()

@@ -26,7 +26,7 @@ FAREWELL = 1.0
 MOST_LOOKS = 8
 
 
-class Look:
+class SlicedJob:
     """A running look of one viewer."""
 
     __slots__ = ("answer", "refuse", "session", "steps")
@@ -40,14 +40,14 @@ class Look:
         self.refuse = refuse
 
 
-class Looks:
+class SlicedJobs:
     """The queue of looks, at most one per viewer, done one after the other."""
 
     def __init__(self) -> None:
-        self._pending: deque[Look] = deque()
+        self._pending: deque[SlicedJob] = deque()
         self._next_slice = 0.0
 
-    def begin(self, look: Look) -> None:
+    def begin(self, look: SlicedJob) -> None:
         """Queues a look. Raises BadRequestError if its viewer, or too many viewers, are waiting for one already."""
         if any(other.session is look.session for other in self._pending) or len(self._pending) >= MOST_LOOKS:
             raise BadRequestError("a look is under way: wait for its reply")

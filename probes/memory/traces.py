@@ -180,7 +180,7 @@ def trim(groups: Groups) -> Steps:
     groups.by_key = kept
 
 
-class Wanted:
+class DiffOptions:
     """What a viewer wants a look to show."""
 
     __slots__ = ("group", "hide", "limit")
@@ -204,7 +204,7 @@ class Diff:
         self.others = [0, 0, 0, 0]  # sums of the groups that the older look did not keep one by one
 
 
-def compare(diff: Diff, now: Groups, before: Groups | None, wanted: Wanted, lines: Lines) -> Steps:
+def compare(diff: Diff, now: Groups, before: Groups | None, options: DiffOptions, lines: Lines) -> Steps:
     """Fills `diff` with the changes between two looks; with `before` None with all groups, without differences."""
     sums: dict[Key, list[int]] = {}
     old = before.by_key if before is not None else {}
@@ -216,12 +216,12 @@ def compare(diff: Diff, now: Groups, before: Groups | None, wanted: Wanted, line
         if partial and key not in old:
             _add(diff.others, size, count, 0, 0)
         else:
-            _add(_sum_of(diff, sums, key, wanted, lines), size, count, old_size, old_count)
+            _add(_sum_of(diff, sums, key, options, lines), size, count, old_size, old_count)
         if number % CHUNK == CHUNK - 1:
             yield
     for number, (key, (size, count)) in enumerate(old.items()):
         if key not in now.by_key:
-            _add(_sum_of(diff, sums, key, wanted, lines), 0, 0, size, count)
+            _add(_sum_of(diff, sums, key, options, lines), 0, 0, size, count)
         if number % CHUNK == CHUNK - 1:
             yield
     diff.groups = len(sums)
@@ -231,23 +231,23 @@ def compare(diff: Diff, now: Groups, before: Groups | None, wanted: Wanted, line
         best.append(((abs(size_diff), size, abs(count_diff), count), key, figures))
         for at, figure in enumerate(figures):
             diff.total[at] += figure
-        if len(best) > wanted.limit + 2 * CHUNK:
+        if len(best) > options.limit + 2 * CHUNK:
             best.sort(reverse=True)
-            del best[wanted.limit :]
+            del best[options.limit :]
         if number % CHUNK == CHUNK - 1:
             yield
     best.sort(reverse=True)
-    diff.rows = [(key, figures) for _, key, figures in best[: wanted.limit]]
+    diff.rows = [(key, figures) for _, key, figures in best[: options.limit]]
 
 
-def _sum_of(diff: Diff, sums: dict[Key, list[int]], key: Key, wanted: Wanted, lines: Lines) -> list[int]:
+def _sum_of(diff: Diff, sums: dict[Key, list[int]], key: Key, options: DiffOptions, lines: Lines) -> list[int]:
     """The group of a traceback: its innermost line of user code, if there is one."""
     line = next((line for line in key if lines.kind(line) == USER), key[0] if key else 0)
-    if lines.kind(line) in wanted.hide:
+    if lines.kind(line) in options.hide:
         return diff.hidden
-    if wanted.group == LINENO:
+    if options.group == LINENO:
         key = (line,)
-    elif wanted.group == FILENAME:
+    elif options.group == FILENAME:
         key = (lines.file_of[line],)
     figures = sums.get(key)
     if figures is None:

@@ -14,7 +14,7 @@ from sample_apps.vocabulary import AwaitStack, NoFinding, NoSlowCallback, NoTask
 SAMPLE = Sample(
     name="timeout_block",
     topic="tasks",
-    sentence="A block of three awaits is limited to 0.3 s by asyncio.timeout, and what is not done by then is skipped.",
+    sentence="A block of three awaits is limited to 0.3 s by asyncio.timeout, and the rest is skipped.",
     fix=None,
     expectations=(
         TaskEnded(task="visit-*", outcome="done", at_least=0.28, at_most=0.6, times=3),

@@ -107,7 +107,7 @@ def _preflight(pid: int) -> tuple[psutil.Process, programs.Program, str]:
     except (psutil.Error, OverflowError):
         raise ProcessGone(f"no process has the pid {pid}", "looptop ps lists what runs here") from None
     if program is None:
-        raise ConnectError(f"process {pid} is no Python program", "looptop ps lists those that are")
+        raise ConnectError(f"process {pid} is not a Python program", "looptop ps lists Python programs")
     if not watchability.mine(uid):
         access = watchability.denied(uid)
         raise ConnectError(f"process {pid} {access.reason}", access.todo)
@@ -130,7 +130,7 @@ def _first(connection: ReadOnlyConnection, pid: int) -> Hello:
         said = connection.complaint()
         if not psutil.pid_exists(pid):
             raise ProcessGone(f"no process has the pid {pid}", "it has just ended") from None
-        raise ConnectError(f"process {pid} cannot be read", said or "the reader ended without a word") from None
+        raise ConnectError(f"process {pid} cannot be read", said or "the reader ended without a message") from None
     from monitor.protocol.frames import Hello
 
     if not isinstance(frame, Hello):

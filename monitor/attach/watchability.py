@@ -82,7 +82,7 @@ def why_not_read(pid: int, uid: int, minor: int) -> str | None:
     except OSError as error:
         return f"its memory cannot be read ({error.strerror})"
     if for_reading(pid, uid, minor) is None:
-        return f"there is no Python 3.{minor} on PATH to read it with"
+        return f"no Python 3.{minor} on PATH to read it with"
     return None
 
 

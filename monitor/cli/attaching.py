@@ -53,7 +53,7 @@ def attach(
     from monitor import terminal
     from monitor.attach.injection import Way
     from monitor.attach.target_connection import Reach
-    from monitor.plain.wanted import Wanted
+    from monitor.plain.task_options import TaskOptions
 
     way = Way(method, timeout, force, stay, say)
     if dry_run:
@@ -65,7 +65,7 @@ def attach(
     if not isinstance(decision, terminal.Tui):
         say(f"{decision.reason}: printing a table instead")
         reach = Reach(target, token_file, way, read_only)
-        return print_tasks(reach.first(), Wanted(), as_json=False)
+        return print_tasks(reach.first(), TaskOptions(), as_json=False)
     return open_dashboard(Reach(target, token_file, replace(way, meanwhile=_load_screens), read_only), keep_locals)
 
 
@@ -83,7 +83,7 @@ def _plan(pid: int, way: Way, read_only: bool) -> str:
     if read_only:
         why = why_not_read(pid)
         if why is not None:
-            raise ConnectError(why, "without --read-only a probe would be put in")
+            raise ConnectError(why, "without --read-only a probe would be injected")
         return "would be watched read-only, from outside: as asked"
     plans: list[str] = []
 

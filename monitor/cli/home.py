@@ -46,10 +46,10 @@ def connect_screen(section: str = "programs") -> int:
             left = run_dashboard(
                 opened.source, program=opened.program, home=home.go_to, asks=False, loops_below=where_loops_are
             )
-            told = opened.program is None or opened.program.running  # or it says how the sample ended
+            reports_end = opened.program is None or opened.program.running  # or it says how the sample ended
         finally:
             opened.close()
-        if left and told:
+        if left and reports_end:
             return left
         section = home.section
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from monitor.fleet.members import Member, Members
     from monitor.plain.objects import Object
-    from monitor.plain.snapshot import Look
-    from monitor.plain.wanted import Wanted
+    from monitor.plain.snapshot import TaskList
+    from monitor.plain.task_options import TaskOptions
     from monitor.transport.connection import Connection
 
 Result = TypeVar("Result")
@@ -70,10 +70,12 @@ def tasks(
     """
     from monitor.attach.injection import Way
     from monitor.attach.target_connection import Reach
-    from monitor.plain.wanted import Wanted
+    from monitor.plain.task_options import TaskOptions
     from monitor.transport.connection import Closed
 
-    wanted = Wanted(sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree, stacks=stacks, locals=keep_locals)
+    wanted = TaskOptions(
+        sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree, stacks=stacks, locals=keep_locals
+    )
     if not wanted.usual:
         from monitor.plain.snapshot import validate
 
@@ -85,10 +87,10 @@ def tasks(
     (target,) = targets
     path = recording_of(target, at)
     if path is not None:
-        from monitor.plain.snapshot import look_back
+        from monitor.plain.snapshot import recorded_tasks
         from monitor.recording.reader import store_at
 
-        return print_seen(look_back(store_at(path, at), wanted), as_json)
+        return print_seen(recorded_tasks(store_at(path, at), wanted), as_json)
     reach = Reach(target, token_file, Way(tell=say), read_only)
     try:
         return print_tasks(reach.first(), wanted, as_json)
@@ -187,7 +189,7 @@ def _watch_all(
 @click.option(
     "--group",
     type=click.Choice(["lineno", "filename", "traceback"]),
-    help="What a row is (lineno; of a recording: what was looked at last).",
+    help="What a row is (lineno; of a recording: as in its last snapshot).",
 )
 @click.option("--limit", type=click.IntRange(1, 500), default=20, metavar="N", help="Limit to N rows (20).")
 @click.option("--hide", type=click.Choice(["stdlib", "packages"]), multiple=True, help="Leave these files out.")
@@ -218,7 +220,7 @@ def memory(
         _only_live("duration", "frames", "hide")
         growth = plain.recorded_growth(path, at, group, limit)
     else:
-        wanted = plain.Wanted(duration, frames or 0, group or "lineno", limit, ("probe", *hide))
+        wanted = plain.TracingOptions(duration, frames or 0, group or "lineno", limit, ("probe", *hide))
         growth = plain.measure(connect(target, token_file, Way(tell=say).enter), wanted)
     for note in growth.notes:
         say(note)
@@ -252,29 +254,29 @@ def _only_live(*names: str) -> None:
     context = click.get_current_context()
     for name in names:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise UsageError(f"--{name} is for a program that runs", "a recording has what was looked at then")
+            raise UsageError(f"--{name} is for a running program", "a recording only has the snapshots taken then")
 
 
-def print_tasks(connection: Connection, wanted: Wanted, as_json: bool) -> int:
+def print_tasks(connection: Connection, wanted: TaskOptions, as_json: bool) -> int:
     """Fetch the task list once and print it. The request is sent before the code that prints is imported."""
-    from monitor.plain.wanted import ask
+    from monitor.plain.task_options import ask
 
     with closing(connection), nothing_collected():
         ask(connection, wanted)
-        from monitor.plain.snapshot import MOST_LOOKED_AT, look
+        from monitor.plain.snapshot import MOST_DETAILED, receive_tasks
 
-        seen = look(connection, wanted)
-        if len(seen.tasks) > MOST_LOOKED_AT:
-            say(f"what they wait on is of the first {MOST_LOOKED_AT:,}: --limit, --filter and --sort choose others")
+        seen = receive_tasks(connection, wanted)
+        if len(seen.tasks) > MOST_DETAILED:
+            say(f"what they wait on is of the first {MOST_DETAILED:,}: --limit, --filter and --sort choose others")
         return print_seen(seen, as_json)
 
 
-def _print_tasks_of_all(members: Members, connect: Connector, wanted: Wanted, as_json: bool) -> int:
-    """Looks once at each process of a set, at all of them together. The status is 3 if none could be looked at."""
+def _print_tasks_of_all(members: Members, connect: Connector, wanted: TaskOptions, as_json: bool) -> int:
+    """Print the tasks of all processes of a set in one table. The status is 3 if none could be read."""
     from monitor.fleet.each import each
     from monitor.plain import many
 
-    def look_at(member: Member) -> Look:
+    def look_at(member: Member) -> TaskList:
         return again_if_closed(lambda: many.look_at(connect.first(member.target), member.worker, wanted))
 
     with nothing_collected():
@@ -309,7 +311,7 @@ def nothing_collected() -> Iterator[None]:
             gc.enable()
 
 
-def print_seen(seen: Look, as_json: bool) -> int:
+def print_seen(seen: TaskList, as_json: bool) -> int:
     """Print a task list as a table or JSON."""
     if as_json:
         from monitor.plain.objects import dump, snapshot

@@ -109,11 +109,11 @@ def watch_program(launch: Launch, headless: bool, record: str | None = None) -> 
 def _recorder(record: str, slow: float | None, quiet: bool) -> Beside:
     """Start the recorder process, which has to happen before this process has threads."""
     from monitor.recording.detached_recorder import Beside
-    from monitor.recording.record import Wanted, check
+    from monitor.recording.record import RecordOptions, check
 
-    wanted = Wanted(Path(record), slow=slow)
-    check(wanted)
-    recorder = Beside(wanted, quiet)
+    options = RecordOptions(Path(record), slow=slow)
+    check(options)
+    recorder = Beside(options, quiet)
     say(f"recording to {record}")
     return recorder
 

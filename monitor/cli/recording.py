@@ -75,11 +75,11 @@ def record(
     removed afterwards.
     """
     from monitor.attach.injection import Way
-    from monitor.recording.record import Wanted, check, default_path
+    from monitor.recording.record import RecordOptions, check, default_path
     from monitor.recording.record import record as run_recorder
 
     what = {"rate": rate, "afterwards": after}
-    wanted = Wanted(
+    wanted = RecordOptions(
         path=Path(output or ""),
         duration=duration,
         slow=slow,
@@ -104,7 +104,7 @@ def record(
 
     with StatusLine(connection.hello, wanted) as line:
         outcome = run_recorder(connection, wanted, tell=line.show, again=lambda: connect(target, token_file))
-    return told(outcome)
+    return report(outcome)
 
 
 @click.command()
@@ -120,13 +120,13 @@ def replay(recording: str, speed: float, begin: str | None) -> int:
     decision = terminal.decide_here()
     if not isinstance(decision, terminal.Tui):
         from monitor.cli.inspect import print_seen
-        from monitor.plain.snapshot import look_back
-        from monitor.plain.wanted import Wanted
+        from monitor.plain.snapshot import recorded_tasks
+        from monitor.plain.task_options import TaskOptions
         from monitor.recording.reader import store_at
 
         source.close()
         say(f"{decision.reason}: printing a table instead")
-        return print_seen(look_back(store_at(recording, begin), Wanted()), as_json=False)
+        return print_seen(recorded_tasks(store_at(recording, begin), TaskOptions()), as_json=False)
     from monitor.cli.home import connect_screen
     from monitor.tui import run_dashboard
 
@@ -276,7 +276,7 @@ def _pieces(found: Recording, kind: str, table: str, span: tuple[int, int]) -> I
     return (line.encode("utf-8", "replace") for line in lines)
 
 
-def told(outcome: Outcome) -> int:
+def report(outcome: Outcome) -> int:
     """Report the result of a recording; the exit status is 1 if it could not be written to the end."""
     for line in outcome.lines():
         say(line)

@@ -48,7 +48,7 @@ def why(
         trace = plain.collected(path)
     else:
         trace = plain.collect(_connect(target, token_file), 5.0 if duration is None else duration, past)
-    found = plain.why(trace, plain.Wanted(task, group, slowest or 5))
+    found = plain.why(trace, plain.WhyOptions(task, group, slowest or 5))
     for note in found.notes:
         say(note)
     print_object(as_json, lambda: plain.why_object(found), lambda *how: plain.why_lines(found, *how))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from monitor.attach.launch import Launch, describe_status
 from monitor.attach.targets import resolve
 from monitor.errors import ConnectError, LooptopError
-from monitor.plain.snapshot import Look, look
-from monitor.plain.wanted import Wanted, ask
+from monitor.plain.snapshot import TaskList, receive_tasks
+from monitor.plain.task_options import TaskOptions, ask
 from monitor.transport.connection import Connection, connect
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ LIFE = 2.5
 """Seconds to let the sample run before printing its tasks."""
 
 
-def one_look(launch: Launch, show: Callable[[Look], None]) -> int:
+def one_look(launch: Launch, show: Callable[[TaskList], None]) -> int:
     """Start the program, show its tasks once, and stop it."""
     process = subprocess.Popen(  # noqa: S603 - looptop's own sample
         launch.argv,
@@ -35,8 +35,8 @@ def one_look(launch: Launch, show: Callable[[Look], None]) -> int:
     try:
         connection = _wait(process)
         time.sleep(max(LIFE - (connection.hello.now - connection.hello.opened) * 1e-6, 0.0))
-        ask(connection, Wanted())
-        show(look(connection, Wanted()))
+        ask(connection, TaskOptions())
+        show(receive_tasks(connection, TaskOptions()))
     finally:
         _end(process)
     return 0

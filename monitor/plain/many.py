@@ -1,4 +1,4 @@
-"""What `looptop tasks` prints of several programs: one table, one object."""
+"""Output of `looptop tasks` for several programs: one table, one object."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from monitor import formatting as fmt
 from monitor.errors import LooptopError
 from monitor.plain import objects
-from monitor.plain.snapshot import Look, look, sort_order
-from monitor.plain.wanted import Wanted, ask
+from monitor.plain.snapshot import TaskList, receive_tasks, sort_order
+from monitor.plain.task_options import TaskOptions, ask
 from monitor.store.across import Of, across, process_text
 from monitor.store.column import Column, by_key, ordered
 from monitor.store.columns import ENDED, TASKS
@@ -26,32 +26,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Looks:
-    """One look at each process of a set, by slot, and the tasks of all in one order."""
+class TaskLists:
+    """The task lists of all processes of a set, by slot, and all their tasks in one order."""
 
-    wanted: Wanted
+    wanted: TaskOptions
     members: list[Member]
-    looks: dict[int, Look] = field(default_factory=dict)
+    looks: dict[int, TaskList] = field(default_factory=dict)
     problems: dict[int, LooptopError] = field(default_factory=dict)
     tasks: list[Of[Task]] = field(default_factory=list)
     ended: list[Of[EndedTask]] = field(default_factory=list)
 
     @property
     def passed(self) -> int:
-        """Live tasks that pass the filter, those beyond the limit included."""
+        """Live tasks that match the filter, including those beyond the limit."""
         return sum(look.passed for look in self.looks.values())
 
 
-def look_at(connection: Connection, worker: int, wanted: Wanted) -> Look:
-    """One look at one of them. Closes the connection."""
+def look_at(connection: Connection, worker: int, wanted: TaskOptions) -> TaskList:
+    """The task list of one process. Closes the connection."""
     with closing(connection):
         ask(connection, wanted)
-        return look(connection, wanted, worker)
+        return receive_tasks(connection, wanted, worker)
 
 
-def merged(wanted: Wanted, members: Sequence[Member], found: dict[int, Look | LooptopError]) -> Looks:
-    """All looks together: the tasks in the order that was asked for, at most as many as were asked for."""
-    all_looks = Looks(wanted, list(members))
+def merged(wanted: TaskOptions, members: Sequence[Member], found: dict[int, TaskList | LooptopError]) -> TaskLists:
+    """All task lists merged, in the requested order and up to the requested limit."""
+    all_looks = TaskLists(wanted, list(members))
     for worker, one in sorted(found.items()):
         if isinstance(one, LooptopError):
             all_looks.problems[worker] = one
@@ -78,8 +78,8 @@ def _of(columns: Sequence[Column[Of[Any]]], key: str) -> Column[Of[Any]]:
     return column
 
 
-def looks_object(seen: Looks) -> Object:
-    """What `looptop tasks --json` prints of a set."""
+def looks_object(seen: TaskLists) -> Object:
+    """The object that `looptop tasks --json` prints for a set."""
     listed = [{**_whose(of.store), **objects.task_object(of.row, of.store)} for of in seen.tasks]
     listed += [{**_whose(of.store), **objects.ended_object(of.row)} for of in seen.ended]
     return {"processes": [_process_object(seen, member) for member in seen.members], "tasks": listed}
@@ -89,7 +89,7 @@ def _whose(store: Store) -> Object:
     return {"pid": store.session.pid if store.session is not None else None, "worker": store.worker}
 
 
-def _process_object(seen: Looks, member: Member) -> Object:
+def _process_object(seen: TaskLists, member: Member) -> Object:
     problem = seen.problems.get(member.worker)
     if problem is not None:
         nothing: Object = {"session": None, "loops": [], "process": None}
@@ -104,8 +104,8 @@ def _process_object(seen: Looks, member: Member) -> Object:
     }
 
 
-def looks_lines(seen: Looks, width: int, colour: bool) -> list[str]:
-    """What `looptop tasks` prints of a set: a line a process, then the tasks of all."""
+def looks_lines(seen: TaskLists, width: int, colour: bool) -> list[str]:
+    """The lines that `looptop tasks` prints for a set: one for each process, then all tasks."""
     from monitor.plain import await_stacks
     from monitor.plain.reports import in_tree
     from monitor.plain.tables import of_columns, table
@@ -144,7 +144,7 @@ def _row(of: Of[Any]) -> Any:
     return of.row
 
 
-def _process_line(seen: Looks, member: Member) -> str:
+def _process_line(seen: TaskLists, member: Member) -> str:
     problem = seen.problems.get(member.worker)
     if problem is not None:
         return f"worker {member.worker}  {member.target}: {problem}"

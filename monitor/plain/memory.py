@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from monitor.plain.objects import Object
     from monitor.protocol import frames
-    from monitor.store.memory import Look, MemoryRow, Profile, ProfiledCall
+    from monitor.store.memory import MemoryRow, MemorySnapshot, Profile, ProfiledCall
     from monitor.transport.connection import Connection
 
 RATE = 4
@@ -39,7 +39,7 @@ HIDDEN = ("stdlib", "packages", "probe")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TracingOptions:
     """What to trace, and what to print of it."""
 
     duration: float = 10.0
@@ -54,8 +54,8 @@ class Growth:
     """Two snapshots, and what tracing cost."""
 
     store: Store
-    baseline: Look
-    look: Look
+    baseline: MemorySnapshot
+    look: MemorySnapshot
     cost: float | None
     notes: tuple[str, ...]
 
@@ -96,7 +96,7 @@ class _Asker:
                 return
 
 
-def measure(connection: Connection, wanted: Wanted) -> Growth:
+def measure(connection: Connection, options: TracingOptions) -> Growth:
     """Trace a program for a while and close the connection. Ctrl-C returns the result so far."""
     if "memory" not in connection.hello.capabilities:
         connection.close()
@@ -108,18 +108,18 @@ def measure(connection: Connection, wanted: Wanted) -> Growth:
     with closing(connection):  # in any case: tracing stops when the viewer who asked for it leaves
         connection.send({"type": "watch", "rate": RATE, "rows": False, "events": False, "memory": True})
         asker.wait(BEFORE)
-        duration = round((wanted.duration + MARGIN) * 1e6)
-        asker.ask("memory_start", frames=wanted.frames, duration=min(duration, 24 * 3600_000_000))
+        duration = round((options.duration + MARGIN) * 1e6)
+        asker.ask("memory_start", frames=options.frames, duration=min(duration, 24 * 3600_000_000))
         asker.ask("memory_baseline")
         interrupted = False
         try:
-            asker.wait(wanted.duration)
+            asker.wait(options.duration)
             if store.memory.cost() is None:  # so short that the ticks with the cost are still to come
                 asker.wait(TICKS / RATE)
         except KeyboardInterrupt:
             interrupted = True
         cost, tracing = store.memory.cost(), store.memory.tracing
-        asker.ask("memory_look", group=wanted.group, limit=wanted.limit, hide=list(wanted.hide))
+        asker.ask("memory_look", group=options.group, limit=options.limit, hide=list(options.hide))
         baseline, look = store.memory.baseline, store.memory.look
         asker.ask("memory_stop")
     if baseline is None or look is None:

@@ -12,7 +12,7 @@ from monitor.guard import say
 
 if TYPE_CHECKING:
     from monitor.protocol import frames
-    from monitor.recording.record import Progress, Wanted
+    from monitor.recording.record import Progress, RecordOptions
 
 EVERY = 0.5
 """Seconds between two updates of the line."""
@@ -23,7 +23,7 @@ _CLEAR = "\r\x1b[K"
 class StatusLine:
     """A status line on stderr. Without a terminal: one line at the start and one for each finished file."""
 
-    def __init__(self, hello: frames.Hello, wanted: Wanted) -> None:
+    def __init__(self, hello: frames.Hello, options: RecordOptions) -> None:
         from monitor import terminal
 
         self._terminal = terminal.can_rewrite(terminal.here(), os.environ)
@@ -31,8 +31,8 @@ class StatusLine:
         self._finished = 0
         self._lost = 0.0
         name = f"@{hello.name}" if hello.name else fmt.clean(hello.program)[:60]
-        kept = "" if wanted.ring is None else f", the last {fmt.duration(wanted.ring)}"
-        self._head = f"{name} (pid {hello.pid}) → {wanted.path}{kept}"
+        kept = "" if options.ring is None else f", the last {fmt.duration(options.ring)}"
+        self._head = f"{name} (pid {hello.pid}) → {options.path}{kept}"
 
     def __enter__(self) -> StatusLine:
         say(f"recording {self._head}; Ctrl-C ends it")

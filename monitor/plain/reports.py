@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from monitor import formatting as fmt
 from monitor.plain import await_stacks
-from monitor.plain.snapshot import Look
+from monitor.plain.snapshot import TaskList
 from monitor.plain.tables import Heading, of_columns, table
 from monitor.store.blocked import blocker, lasted
 from monitor.store.columns import ENDED, TASKS
@@ -25,7 +25,7 @@ LITTLE = 0.1
 """Seconds; a loop blocked for less is not reported."""
 
 
-def tasks(look: Look, width: int, colour: bool) -> list[str]:
+def tasks(look: TaskList, width: int, colour: bool) -> list[str]:
     """The lines that `looptop tasks` prints."""
     store = look.store
     headings = of_columns(TASKS, store)
@@ -34,7 +34,7 @@ def tasks(look: Look, width: int, colour: bool) -> list[str]:
         headings = [in_tree(heading, depth) if heading.title == "Name" else heading for heading in headings]
     lines = heading_lines(store)
     if look.of_awaiters:
-        lines.append("tasks older than the probe stand below a task that awaits them: who made them is not known")
+        lines.append("tasks older than the probe are below a task that awaits them: their parents are not known")
     if look.tasks and look.stacks:
         lines += ["", *await_stacks.lines(store, look.tasks, look.depths, width)]
     elif look.tasks:
@@ -74,7 +74,7 @@ def heading_lines(store: Store) -> list[str]:
         python = f"{session.implementation} {session.python}"
         lines.append(fmt.clean(f"{_short(session.program)}{name}  pid {session.pid}  {python}"))
         if session.read_only:
-            lines.append(fmt.clean(f"{session.hooks}; times and counts are not known, a tree is of who awaits whom"))
+            lines.append(fmt.clean(f"{session.hooks}; times and counts are not known, the tree is of awaiting tasks"))
     counts = store.tasks.states()
     states = "  ".join(f"{number} {state}" for state, number in sorted(counts.items(), key=lambda pair: -pair[1]))
     number = len(store.tasks)

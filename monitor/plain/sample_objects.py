@@ -53,8 +53,8 @@ def expectation_object(expectation: Expectation) -> Object:
         what = expectation.what
         inner = {"word": None, "sentence": what} if isinstance(what, str) else expectation_object(what)
         return {**inner, "not_seen_yet": expectation.because}
-    told = {field.name: getattr(expectation, field.name) for field in fields(expectation)}
-    return {"word": type(expectation).__name__, "fields": told, "sentence": expectation.sentence}
+    values = {field.name: getattr(expectation, field.name) for field in fields(expectation)}
+    return {"word": type(expectation).__name__, "fields": values, "sentence": expectation.sentence}
 
 
 def check_object(results: Sequence[Result]) -> Object:

@@ -58,11 +58,11 @@ def result_lines(result: Result, width: int, colour: bool) -> list[str]:
     if result.skipped:
         return [_heading(sample.name, "skipped", _YELLOW, colour), *_wrapped("", result.skipped, width)]
     word, tint = ("ok", _GREEN) if result.good else ("MISSED", _RED)
-    told = f"{counts['met']} met"
-    told += f", {counts['missed']} missed" if counts["missed"] else ""
-    told += f", {counts['not seen yet']} not seen yet" if counts["not seen yet"] else ""
-    told += f" (run {result.attempts})" if result.attempts > 1 else ""
-    lines = [f"{_heading(sample.name, word, tint, colour)}  {told}"]
+    summary_line = f"{counts['met']} met"
+    summary_line += f", {counts['missed']} missed" if counts["missed"] else ""
+    summary_line += f", {counts['not seen yet']} not seen yet" if counts["not seen yet"] else ""
+    summary_line += f" (run {result.attempts})" if result.attempts > 1 else ""
+    lines = [f"{_heading(sample.name, word, tint, colour)}  {summary_line}"]
     if result.trouble:
         lines += _wrapped("", f"trouble: {result.trouble}", width)
     for verdict in result.verdicts:
@@ -103,10 +103,10 @@ def summary(results: Sequence[Result]) -> str:
     missed = [result.sample.name for result in results if not result.good]
     skipped = sum(bool(result.skipped) for result in results)
     samples = "1 sample" if len(results) == 1 else f"{len(results)} samples"
-    told = f"{samples}: {counts['met']} expectations met, {counts['missed']} missed"
-    told += f", {counts['not seen yet']} not seen yet" if counts["not seen yet"] else ""
-    told += f", {skipped} samples skipped" if skipped else ""
-    return told + (f"; look at {', '.join(missed)}{_busy()}" if missed else "")
+    summary_line = f"{samples}: {counts['met']} expectations met, {counts['missed']} missed"
+    summary_line += f", {counts['not seen yet']} not seen yet" if counts["not seen yet"] else ""
+    summary_line += f", {skipped} samples skipped" if skipped else ""
+    return summary_line + (f"; look at {', '.join(missed)}{_busy()}" if missed else "")
 
 
 def _busy() -> str:

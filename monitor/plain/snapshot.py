@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor.errors import ConnectError, UsageError
-from monitor.plain.wanted import DEFAULT_SORT, RATE, Wanted
+from monitor.plain.task_options import DEFAULT_SORT, RATE, TaskOptions
 from monitor.protocol import frames
 from monitor.store import query
 from monitor.store.column import Column, by_key, ordered
@@ -36,12 +36,12 @@ LONGEST = 60.0
 
 PIECE = 2000
 """Task ids in one request, which may have 64 KiB."""
-MOST_LOOKED_AT = 10_000
+MOST_DETAILED = 10_000
 """Tasks whose await stacks are requested: reading one costs the program several times as much as its figures."""
 
 
 @dataclass(slots=True)
-class Look:
+class TaskList:
     """The store, and the selected tasks in order."""
 
     store: Store
@@ -65,13 +65,13 @@ def sort_order(key: str) -> tuple[Column[Task], bool]:
     return column, column.descending ^ key.startswith("-")
 
 
-def validate(wanted: Wanted) -> None:
+def validate(options: TaskOptions) -> None:
     """Raise UsageError for an invalid order or filter, before the program is asked for anything."""
-    sort_order(wanted.sort)
-    query.parse(wanted.filter)
+    sort_order(options.sort)
+    query.parse(options.filter)
 
 
-def look(connection: Connection, wanted: Wanted, worker: int | None = None) -> Look:
+def receive_tasks(connection: Connection, options: TaskOptions, worker: int | None = None) -> TaskList:
     """Receive one task list on a connection on which `ask` was called, and close it. `worker`: its slot in a set."""
     store = Store()
     store.worker = worker
@@ -79,22 +79,22 @@ def look(connection: Connection, wanted: Wanted, worker: int | None = None) -> L
     store.tasks.share_over = 0.8 / RATE
     with closing(connection):
         load(connection, store)
-        waits_matter = "waiting_on" in wanted.filter or wanted.sort.endswith("waiting_on")
+        waits_matter = "waiting_on" in options.filter or options.sort.endswith("waiting_on")
         if waits_matter:
             details(connection, store, list(store.tasks))
-        elif wanted.tree:
+        elif options.tree:
             orphans = [task.id for task in store.tasks.values() if is_orphan(task)]
-            details(connection, store, orphans[:MOST_LOOKED_AT])
-        found = chosen(store, wanted)
+            details(connection, store, orphans[:MOST_DETAILED])
+        found = chosen(store, options)
         if not waits_matter:
-            details(connection, store, [task.id for task in found.tasks[:MOST_LOOKED_AT]])
+            details(connection, store, [task.id for task in found.tasks[:MOST_DETAILED]])
     return found
 
 
-def look_back(store: Store, wanted: Wanted) -> Look:
+def recorded_tasks(store: Store, options: TaskOptions) -> TaskList:
     """The task list from the store of a recording."""
-    validate(wanted)
-    return chosen(store, wanted)
+    validate(options)
+    return chosen(store, options)
 
 
 def load(connection: Connection, store: Store) -> None:
@@ -114,7 +114,7 @@ def load(connection: Connection, store: Store) -> None:
         elif not loaded and time.monotonic() >= limit:
             raise ConnectError(f"{connection.where} sends nothing", "one call of the program holds it up: try again")
         if time.monotonic() - began > LONGEST:
-            raise ConnectError(f"{connection.where} did not tell all of its tasks in {LONGEST:g} s", "try again")
+            raise ConnectError(f"{connection.where} did not send all of its tasks in {LONGEST:g} s", "try again")
         for frame in came:
             store.apply(frame)
             if isinstance(frame, frames.Tick):
@@ -160,16 +160,16 @@ def replies(connection: Connection, store: Store, number: int) -> frames.Reply:
                 return frame
 
 
-def chosen(store: Store, wanted: Wanted) -> Look:
+def chosen(store: Store, options: TaskOptions) -> TaskList:
     """The tasks to print, in order."""
-    column, descending = sort_order(wanted.sort)
-    tasks = ordered(query.matching(store, wanted.filter), column, store, descending)
+    column, descending = sort_order(options.sort)
+    tasks = ordered(query.matching(store, options.filter), column, store, descending)
     depths: dict[int, int] = {}
-    above = awaiters(store) if wanted.tree else {}
-    if wanted.tree:
+    above = awaiters(store) if options.tree else {}
+    if options.tree:
         tasks, depths = as_tree(tasks, above)
-    ended = choose_ended(store, wanted) if wanted.ended else []
-    return Look(store, tasks[: wanted.limit], ended, depths, bool(above), wanted.stacks, passed=len(tasks))
+    ended = choose_ended(store, options) if options.ended else []
+    return TaskList(store, tasks[: options.limit], ended, depths, bool(above), options.stacks, passed=len(tasks))
 
 
 def as_tree(tasks: list[Task], awaited_by: Mapping[int, int] | None = None) -> tuple[list[Task], dict[int, int]]:
@@ -197,14 +197,14 @@ def as_tree(tasks: list[Task], awaited_by: Mapping[int, int] | None = None) -> t
     return flat, depths
 
 
-def choose_ended(store: Store, wanted: Wanted) -> list[EndedTask]:
+def choose_ended(store: Store, options: TaskOptions) -> list[EndedTask]:
     """The ended tasks to print: in the requested order if they have that column, else newest first."""
-    predicate = query.parse(wanted.filter)
+    predicate = query.parse(options.filter)
     tasks = [task for task in reversed(store.ended) if predicate(_as_live(task, store), store)]
-    column = by_key(ENDED, wanted.sort.removeprefix("-"))
-    if column is not None and wanted.sort != DEFAULT_SORT:
-        tasks = ordered(tasks, column, store, column.descending ^ wanted.sort.startswith("-"))
-    return tasks[: wanted.limit]
+    column = by_key(ENDED, options.sort.removeprefix("-"))
+    if column is not None and options.sort != DEFAULT_SORT:
+        tasks = ordered(tasks, column, store, column.descending ^ options.sort.startswith("-"))
+    return tasks[: options.limit]
 
 
 def _as_live(task: EndedTask, store: Store) -> Task:

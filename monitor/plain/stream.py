@@ -70,11 +70,11 @@ class Stream:
 
     store: Store = field(default_factory=Store)
     findings: Findings = field(default_factory=Findings)
-    _told: dict[int, _Second] = field(default_factory=dict)
+    _reported: dict[int, _Second] = field(default_factory=dict)
     _missed: int = 0  # already reported
-    _missed_told: float | None = None  # time of that report
+    _missed_at: float | None = None  # time of that report
     _unnamed: int | None = None  # unnamed ends already reported; None: no total received yet
-    _unnamed_told: float = 0.0  # time of that report
+    _unnamed_at: float = 0.0  # time of that report
 
     def take(self, frame: frames.Frame) -> list[Object]:
         """The objects that result from a frame."""
@@ -82,7 +82,7 @@ class Stream:
         before = (_last(store.slow.entries), _last(store.ended), _last(store.unhandled), _last(store.notices))
         store.apply(frame)
         if isinstance(frame, keyframes.Keyframe):
-            self._told.clear()
+            self._reported.clear()
             self._missed = store.missed_events
             return []
         if isinstance(frame, frames.Tick):
@@ -120,18 +120,18 @@ class Stream:
     def losses(self, every: float = MISSED_EVERY) -> Iterator[Object]:
         """The number of events lost since the last report, if that was at least `every` seconds ago."""
         now, missed = self.store.now, self.store.missed_events - self._missed
-        if missed and (self._missed_told is None or now - self._missed_told >= every):
+        if missed and (self._missed_at is None or now - self._missed_at >= every):
             yield _notice(now, f"{missed} events were dropped")
-            self._missed, self._missed_told = self.store.missed_events, now
+            self._missed, self._missed_at = self.store.missed_events, now
         if self.store.probe.cpu_total is None:
             return
         if self._unnamed is None:  # losses before this viewer connected are not its own
-            self._unnamed, self._unnamed_told = self.store.probe.unnamed, now
+            self._unnamed, self._unnamed_at = self.store.probe.unnamed, now
         unnamed = self.store.probe.unnamed - self._unnamed
-        if unnamed and now - self._unnamed_told >= every:
-            text = f"{unnamed} more tasks ended well: too many to tell each by name"
+        if unnamed and now - self._unnamed_at >= every:
+            text = f"{unnamed} more tasks ended well: too many to list by name"
             yield {**_notice(now, text), "about": "ended"}
-            self._unnamed, self._unnamed_told = self.store.probe.unnamed, now
+            self._unnamed, self._unnamed_at = self.store.probe.unnamed, now
 
     def _findings(self, tick: frames.Tick) -> Iterator[Object]:
         """Findings that appeared or ended. Skipped for a piece of a tick, which is incomplete."""
@@ -145,14 +145,14 @@ class Stream:
         for loop in self.store.loops.values():
             if loop.busy is None:  # never measured when read from outside
                 continue
-            told = self._told.get(loop.id)
-            if told is None:
-                self._told[loop.id] = _Second(now, loop.busy, loop.steps)
+            second = self._reported.get(loop.id)
+            if second is None:
+                self._reported[loop.id] = _Second(now, loop.busy, loop.steps)
                 continue
-            told.lag = max(told.lag, loop.lag)
-            if now - told.at >= 0.99:
-                yield _loop(loop, told, now)
-                self._told[loop.id] = _Second(now, loop.busy, loop.steps)
+            second.lag = max(second.lag, loop.lag)
+            if now - second.at >= 0.99:
+                yield _loop(loop, second, now)
+                self._reported[loop.id] = _Second(now, loop.busy, loop.steps)
 
 
 @dataclass(slots=True)
@@ -191,17 +191,17 @@ def _last(entries: Reversible[Entry]) -> Entry | None:
     return next(iter(reversed(entries)), None)
 
 
-def _loop(loop: Loop, told: _Second, now: float) -> Object:
-    elapsed = now - told.at
+def _loop(loop: Loop, second: _Second, now: float) -> Object:
+    elapsed = now - second.at
     utilization = steps_per_s = None
-    if loop.busy is not None and told.busy is not None and loop.busy >= told.busy:
-        utilization = min((loop.busy - told.busy) / elapsed, 1.0)
-        steps_per_s = max(loop.steps - told.steps, 0) / elapsed
+    if loop.busy is not None and second.busy is not None and loop.busy >= second.busy:
+        utilization = min((loop.busy - second.busy) / elapsed, 1.0)
+        steps_per_s = max(loop.steps - second.steps, 0) / elapsed
     return {
         "type": "loop",
         "time": objects.seconds(now),
         "loop": loop.id,
-        "lag": objects.seconds(told.lag),
+        "lag": objects.seconds(second.lag),
         "utilization": objects.seconds(utilization),
         "ready": loop.ready,
         "timers": loop.timers,
@@ -248,7 +248,7 @@ def _watch(
     ordered = Ordered(stream)
     stream.store.apply(connection.hello)
     if connection.hello.hooks.startswith("read-only"):
-        yield _notice(time.time(), f"{connection.hello.hooks}: only ends of tasks can be told, and not how they ended")
+        yield _notice(time.time(), f"{connection.hello.hooks}: only ends of tasks are visible, not how they ended")
     what: dict[str, object] = {"type": "watch", "rate": RATE, "rows": True, "events": True, "findings": True}
     if keep_locals:
         what["locals"] = True

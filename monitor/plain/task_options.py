@@ -16,7 +16,7 @@ DEFAULT_SORT = "busy"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TaskOptions:
     """What to print of the tasks."""
 
     sort: str = DEFAULT_SORT
@@ -34,15 +34,15 @@ class Wanted:
         return self.sort == DEFAULT_SORT and not self.filter
 
 
-def ask(connection: Connection, wanted: Wanted) -> None:
+def ask(connection: Connection, options: TaskOptions) -> None:
     """Request all tasks, and two ticks a moment apart."""
     connection.send(
         {
             "type": "watch",
             "rate": RATE,
-            "events": wanted.ended,
+            "events": options.ended,
             "rows": True,
-            "locals": wanted.locals,
+            "locals": options.locals,
             "first": {"sort": "busy", "limit": 1000},
         }
     )

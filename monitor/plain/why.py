@@ -25,7 +25,7 @@ PATIENCE = 30.0
 
 
 @dataclass(slots=True)
-class Wanted:
+class WhyOptions:
     """Which tasks to explain."""
 
     task: int | None = None
@@ -97,29 +97,29 @@ def collected(path: Path) -> Trace:
     return trace
 
 
-def why(trace: Trace, wanted: Wanted) -> Why:
+def why(trace: Trace, options: WhyOptions) -> Why:
     """Why the selected tasks were late. Raises UsageError for a task that is not in the trace."""
     trace.name_live_tasks()
     timeline = trace.timeline
     notes = notes_of(trace)
-    if wanted.task is not None:
-        life = timeline.lives.get(wanted.task & 0xFFFFFFFF)
-        if life is None or not (life.steps or life.ended or wanted.task in trace.store.tasks):
-            raise UsageError(f"task {wanted.task} did nothing meanwhile", "is it its id, and does it still live?")
-        return Why([explain(timeline, life, trace.born(wanted.task))], notes)
-    found = slowest(timeline, wanted.slowest, wanted.group)
+    if options.task is not None:
+        life = timeline.lives.get(options.task & 0xFFFFFFFF)
+        if life is None or not (life.steps or life.ended or options.task in trace.store.tasks):
+            raise UsageError(f"task {options.task} did nothing meanwhile", "is it its id, and does it still live?")
+        return Why([explain(timeline, life, trace.born(options.task))], notes)
+    found = slowest(timeline, options.slowest, options.group)
     if not found:
         alive = [
             life
             for life in timeline.lives.values()
-            if life.ended is None and life.steps and (not wanted.group or in_group(life, wanted.group))
+            if life.ended is None and life.steps and (not options.group or in_group(life, options.group))
         ]
         alive.sort(key=lambda life: trace.born(life.id) or life.born or timeline.end)
-        found = alive[: wanted.slowest]
+        found = alive[: options.slowest]
         if found:
             notes.append("no task began and ended meanwhile: these are live ones, the oldest first")
         else:
-            notes.append("no task ran meanwhile" if not wanted.group else f"no task of {wanted.group} ran meanwhile")
+            notes.append("no task ran meanwhile" if not options.group else f"no task of {options.group} ran meanwhile")
     return Why([explain(timeline, life, trace.born(life.id)) for life in found], notes)
 
 

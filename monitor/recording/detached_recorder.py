@@ -17,7 +17,7 @@ from monitor.errors import ConnectError, LooptopError
 from monitor.recording.writer import File
 
 if TYPE_CHECKING:
-    from monitor.recording.record import Outcome, Wanted
+    from monitor.recording.record import Outcome, RecordOptions
     from monitor.transport.connection import Connection
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5
@@ -29,14 +29,14 @@ _MOST_FILES = 4096
 class Beside:
     """The recorder. Made before any thread is; told later which program it is for."""
 
-    def __init__(self, wanted: Wanted, quiet: bool = False) -> None:
-        """`quiet`: not even what went wrong is said. Raises UsageError for a file that can not be written."""
-        file = File(wanted.path, rate=wanted.rate)
+    def __init__(self, options: RecordOptions, quiet: bool = False) -> None:
+        """`quiet`: not even what went wrong is said. Raises UsageError for a file that cannot be written."""
+        file = File(options.path, rate=options.rate)
         reading, self._writing = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(self._writing)
-            _leave(wanted, file, reading, quiet)
+            _leave(options, file, reading, quiet)
         os.close(reading)
         os.waitpid(child, 0)
 
@@ -47,7 +47,7 @@ class Beside:
         os.close(self._writing)
 
 
-def _leave(wanted: Wanted, file: File, reading: int, quiet: bool) -> None:
+def _leave(options: RecordOptions, file: File, reading: int, quiet: bool) -> None:
     """What the child does; does not return."""
     try:
         os.setsid()
@@ -56,9 +56,9 @@ def _leave(wanted: Wanted, file: File, reading: int, quiet: bool) -> None:
                 signal.signal(number, signal.SIG_IGN if number == signal.SIGPIPE else signal.SIG_DFL)
             _close_all_but(file.fileno(), reading, quiet)
             try:
-                _record(wanted, file, reading)
+                _record(options, file, reading)
             except Exception as error:  # noqa: BLE001 - nobody else is there to hear of it
-                _give_up(wanted, file, error)
+                _give_up(options, file, error)
     finally:
         os._exit(0)
 
@@ -74,7 +74,7 @@ def _close_all_but(file: int, reading: int, quiet: bool) -> None:
         before = number
 
 
-def _record(wanted: Wanted, file: File, reading: int) -> None:
+def _record(options: RecordOptions, file: File, reading: int) -> None:
     from monitor.guard import say
     from monitor.recording.record import record
 
@@ -84,25 +84,25 @@ def _record(wanted: Wanted, file: File, reading: int) -> None:
     if connection is None:
         file.finish("the program ended before it could be recorded")
         if word:
-            say(f"{wanted.path}: nothing is recorded: the program ended before its probe was there")
+            say(f"{options.path}: nothing is recorded: the program ended before its probe was there")
         return
     try:
-        outcome = record(connection, wanted, file=file)
+        outcome = record(connection, options, file=file)
     except LooptopError as error:
-        say(f"{wanted.path}: {error}")
+        say(f"{options.path}: {error}")
         return
     for line in _troubles(outcome):
         say(line)
 
 
-def _give_up(wanted: Wanted, file: File, error: Exception) -> None:
+def _give_up(options: RecordOptions, file: File, error: Exception) -> None:
     """Nobody would see a traceback, and an empty file must not look like a recording."""
     from monitor.guard import say
 
     if not file.written:
         with contextlib.suppress(OSError):
             file.finish("the recorder failed")
-    say(f"{wanted.path}: the recorder failed: {type(error).__name__}: {error}")
+    say(f"{options.path}: the recorder failed: {type(error).__name__}: {error}")
 
 
 def _troubles(outcome: Outcome) -> list[str]:

@@ -36,7 +36,7 @@ def write(path: Path, pieces: Iterable[bytes], *, overwrite: bool = False) -> in
     except FileExistsError:
         raise _exists(path) from None
     except OSError as error:
-        raise LooptopError(f"{path} can not be written", error.strerror or str(error)) from None
+        raise LooptopError(f"{path} cannot be written", error.strerror or str(error)) from None
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)

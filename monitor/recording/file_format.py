@@ -149,7 +149,7 @@ class Head:
 
 
 def read_heading(file: BinaryIO, path: Path) -> dict[str, Any]:
-    """The facts of the first two lines. Raises UsageError for what this version can not read."""
+    """The facts of the first two lines. Raises UsageError for what this version cannot read."""
     first = file.readline(64)
     if not first:
         raise UsageError(f"{path} is empty", "nothing was recorded")

@@ -38,7 +38,7 @@ class About:
     duration: float | None = None  # seconds
     whole: bool = False  # it was finished; else it is readable up to its last whole block
     dropped: int = 0  # ticks that are missing
-    problem: str = ""  # why it can not be read; then nothing but `path` and `size` is known
+    problem: str = ""  # why it cannot be read; then nothing but `path` and `size` is known
 
 
 def about(path: str | Path) -> About | None:

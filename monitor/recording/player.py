@@ -213,5 +213,5 @@ class RecordingSource:
 
 
 def _silent(hello: Hello) -> Hello:
-    """What a recorded program could be asked for, it can not be asked for any more."""
+    """What a recorded program could be asked for, it cannot be asked for any more."""
     return msgspec.structs.replace(hello, capabilities=[])

@@ -39,5 +39,5 @@ def data(field: int, value: bytes) -> bytes:
 
 
 def text(field: int, value: str) -> bytes:
-    """A string. What UTF-8 can not hold becomes `?`."""
+    """A string. What UTF-8 cannot hold becomes `?`."""
     return data(field, value.encode("utf-8", "replace"))

@@ -100,7 +100,7 @@ class Recording:
             self._budget += file_format.BUDGET * size
             facts = file_format.read_heading(file, path)
         except OSError as error:
-            raise UsageError(f"{path} can not be read", error.strerror or str(error)) from None
+            raise UsageError(f"{path} cannot be read", error.strerror or str(error)) from None
         if self.facts and facts.get("session") != self.facts.get("session"):
             self.problems.append(f"{path.name} is of another session and left out")
             return
@@ -333,7 +333,7 @@ def _segments(path: Path) -> list[Path]:
         if not path.is_file():
             raise UsageError(f"{path} is no file", "a recording is one")
     except OSError as error:
-        raise UsageError(f"{path} can not be read", error.strerror or str(error)) from None
+        raise UsageError(f"{path} cannot be read", error.strerror or str(error)) from None
     return [path]
 
 

@@ -31,7 +31,7 @@ _LOOK = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RecordOptions:
     """What to record, and where."""
 
     path: Path
@@ -95,17 +95,17 @@ class Outcome:
         return [*lines, f"{readable.path}: {facts}; {self.reason}"]
 
 
-def check(wanted: Wanted, named: bool = True) -> None:
-    """Raises UsageError for what can not be done, before anything is asked of a program."""
-    if wanted.ring is None and wanted.on:
+def check(options: RecordOptions, named: bool = True) -> None:
+    """Raises UsageError for what cannot be done, before anything is asked of a program."""
+    if options.ring is None and options.on:
         raise UsageError("--on is for the flight recorder", "say --ring 10m, too")
-    Triggers(wanted.on, wanted.ring or 0.0)
-    if named and os.path.lexists(wanted.path) and not wanted.path.is_dir():
-        raise UsageError(f"{wanted.path} exists", "name another file, or remove it")
-    if named and (wanted.path.is_dir() or not wanted.path.parent.is_dir()):
-        raise UsageError(f"{wanted.path} can not be written", "name a file in a folder that is there")
+    Triggers(options.on, options.ring or 0.0)
+    if named and os.path.lexists(options.path) and not options.path.is_dir():
+        raise UsageError(f"{options.path} exists", "name another file, or remove it")
+    if named and (options.path.is_dir() or not options.path.parent.is_dir()):
+        raise UsageError(f"{options.path} cannot be written", "name a file in a folder that is there")
     if not named and not os.access(".", os.W_OK):
-        raise UsageError("this folder can not be written to", "name a file in another one: -o FILE")
+        raise UsageError("this folder cannot be written to", "name a file in another one: -o FILE")
 
 
 LAST_TICK = 3.0
@@ -114,7 +114,7 @@ LAST_TICK = 3.0
 
 def record(
     connection: Connection,
-    wanted: Wanted,
+    options: RecordOptions,
     *,
     stop: threading.Event | None = None,
     tell: Callable[[Progress], None] = lambda _: None,
@@ -124,16 +124,16 @@ def record(
     """Records until the time is over, the program ends, a signal comes, or `stop` is set. Closes the connection.
 
     `tell` is called several times a second; `file` is one that is open already. A connection that breaks is opened
-    once more by `again`: what was missed is a gap in the recording. Raises UsageError for what can not be written.
+    once more by `again`: what was missed is a gap in the recording. Raises UsageError for what cannot be written.
     """
     stop = threading.Event() if stop is None else stop
     gaps: list[float] = []
     with contextlib.ExitStack() as opened:
         opened.enter_context(_signals(stop))
         opened.enter_context(contextlib.closing(connection))
-        triggers = None if wanted.ring is None else Triggers(wanted.on, wanted.ring, wanted.afterwards)
-        ring = None if wanted.ring is None else Ring(wanted.path, wanted.ring, rate=wanted.rate)
-        sink = ring or file or File(wanted.path, rate=wanted.rate)
+        triggers = None if options.ring is None else Triggers(options.on, options.ring, options.afterwards)
+        ring = None if options.ring is None else Ring(options.path, options.ring, rate=options.rate)
+        sink = ring or file or File(options.path, rate=options.rate)
         store = Store()
         recorder = Recorder(store, sink, segment=None if ring is None else ring.segment, triggers=triggers)
         begin = connection.hello.now * 1e-6
@@ -157,11 +157,11 @@ def record(
             )
 
         reason, lost = "the recorder was ended", None
-        until = None if wanted.duration is None else time.monotonic() + wanted.duration
+        until = None if options.duration is None else time.monotonic() + options.duration
         try:
             while True:
                 try:
-                    reason = _listen(connection, wanted, store, recorder, stop, until, triggers, look)
+                    reason = _listen(connection, options, store, recorder, stop, until, triggers, look)
                     break
                 except Closed as broke:
                     back = way_back(connection, broke, again, stop, until, look)
@@ -174,7 +174,7 @@ def record(
             recorder.close(reason)
         look(lost)
     return Outcome(
-        path=wanted.path,
+        path=options.path,
         ticks=recorder.ticks,
         dropped=recorder.dropped,
         reason=recorder.ended or reason,
@@ -187,7 +187,7 @@ def record(
 
 def _listen(
     connection: Connection,
-    wanted: Wanted,
+    options: RecordOptions,
     store: Store,
     recorder: Recorder,
     stop: threading.Event,
@@ -197,15 +197,15 @@ def _listen(
 ) -> str:
     """Why it ended. Raises Closed."""
     facts, waits = Facts(), Waits()
-    last_tick = min(1.0 / wanted.rate + _LOOK, LAST_TICK)
+    last_tick = min(1.0 / options.rate + _LOOK, LAST_TICK)
     _tell(store, recorder, connection.hello)
-    watch: dict[str, object] = {"type": "watch", "rate": wanted.rate, "rows": True, "events": True, "findings": True}
-    slow = min((s for s in (wanted.slow, triggers.slow if triggers else None) if s is not None), default=None)
+    watch: dict[str, object] = {"type": "watch", "rate": options.rate, "rows": True, "events": True, "findings": True}
+    slow = min((s for s in (options.slow, triggers.slow if triggers else None) if s is not None), default=None)
     if slow is not None:
         watch["slow"] = max(round(slow * 1e6), 10_000)
-    if wanted.flame:
-        watch |= {"flame": wanted.flame, "flame_wait": True}
-    if wanted.steps:
+    if options.flame:
+        watch |= {"flame": options.flame, "flame_wait": True}
+    if options.steps:
         watch["steps"] = "now"
     connection.send(watch)
     whole = False
@@ -248,7 +248,7 @@ def _tell(store: Store, recorder: Recorder, frame: frames.Frame) -> None:
 
 @contextlib.contextmanager
 def _signals(stop: threading.Event) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP end a recording well; where signals can not be had, nothing is changed."""
+    """SIGINT, SIGTERM and SIGHUP end a recording well; where signals cannot be had, nothing is changed."""
     before = {}
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

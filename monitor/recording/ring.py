@@ -60,7 +60,7 @@ class Ring:
         try:
             self._make_directory(path)
         except OSError as error:
-            raise UsageError(f"{self.directory} can not be made", error.strerror or str(error)) from None
+            raise UsageError(f"{self.directory} cannot be made", error.strerror or str(error)) from None
 
     def _make_directory(self, path: Path) -> None:
         if os.path.lexists(self.directory):

@@ -66,7 +66,7 @@ class File:
             raise UsageError(f"{path} exists", "name another file, or remove it") from None
         except OSError as error:
             reason = error.strerror or str(error)
-            raise UsageError(f"{path} can not be written ({reason})", "name another place with -o FILE") from None
+            raise UsageError(f"{path} cannot be written ({reason})", "name another place with -o FILE") from None
 
     def fileno(self) -> int:
         """Of the open file."""
@@ -140,7 +140,7 @@ class File:
         if self._places:
             index = file_format.Index(places=self._places, dropped=self._dropped, reason=reason)
             self._append(file_format.ending(index, self.written))
-        with contextlib.suppress(OSError):  # a pipe or a terminal can not be synced
+        with contextlib.suppress(OSError):  # a pipe or a terminal cannot be synced
             os.fsync(self._fd)
 
     def _append(self, data: bytes) -> None:

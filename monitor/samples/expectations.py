@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitor.samples.findings import SeenFinding
-    from monitor.samples.observation import Life, Look, Observation
+    from monitor.samples.observation import Life, Observation, WaitSnapshot
     from monitor.store.model import EndedTask, Site, SlowCallback, Wait
 
 ONE_THING = ("barrier", "condition", "event", "lock", "queue", "semaphore")
@@ -173,7 +173,7 @@ def _loops(expected: words.Loops, case: Case) -> Checked:
 # -- snapshots of waits --
 
 
-def _waits(look: Look, seen: Observation, expected: words.Waiting) -> list[tuple[str, Wait]]:
+def _waits(look: WaitSnapshot, seen: Observation, expected: words.Waiting) -> list[tuple[str, Wait]]:
     return [
         (seen.name(number), detail.waiting_on)
         for number, detail in look.details.items()
@@ -207,7 +207,7 @@ def _is_held(wait: Wait, expected: words.Waiting, seen: Observation) -> bool:
     return isinstance(holder, int) and is_named(seen.name(holder), expected.holder)
 
 
-def _count(look: Look, expected: words.Tasks, seen: Observation, lines: Lines) -> int:
+def _count(look: WaitSnapshot, expected: words.Tasks, seen: Observation, lines: Lines) -> int:
     return sum(
         (expected.task is None or is_named(life.name, expected.task))
         and (expected.site is None or lines.match(life.site, expected.site))
@@ -219,7 +219,7 @@ def _count(look: Look, expected: words.Tasks, seen: Observation, lines: Lines) -
 def _tasks(expected: words.Tasks, case: Case) -> Checked:
     counts = [_count(look, expected, case.seen, case.lines) for look in case.seen.looks]
     if not counts:
-        return False, "nobody looked"
+        return False, "no snapshot was taken"
     met = (expected.at_least is None or max(counts) >= expected.at_least) and (
         expected.at_most is None or max(counts) <= expected.at_most
     )
@@ -307,7 +307,7 @@ def _awaited(expected: words.AwaitedBy, case: Case) -> Checked:
         if is_named(case.seen.name(number), expected.task)
         for other in detail.awaited_by
     }
-    return any(is_named(name, expected.by) for name in awaiting), f"awaited by {few(sorted(awaiting), 'nobody')}"
+    return any(is_named(name, expected.by) for name in awaiting), f"awaited by {few(sorted(awaiting), 'no task')}"
 
 
 @check.register
@@ -338,7 +338,7 @@ def _eager(expected: words.Eager, case: Case) -> Checked:
 @check.register
 def _memory(expected: words.MemoryGrowth, case: Case) -> Checked:
     if case.seen.memory is None or case.seen.memory_seconds <= 0:
-        return False, "memory was not looked at"
+        return False, "no memory snapshot was taken"
     if expected.line is None:
         grown = float(case.seen.memory.total[1])
     else:
@@ -356,7 +356,7 @@ def _memory(expected: words.MemoryGrowth, case: Case) -> Checked:
 @check.register
 def _files(expected: words.FilesGrowing, case: Case) -> Checked:
     if len(case.seen.files) < 2:
-        return False, "nobody counted"
+        return False, "open files were not counted"
     (first_at, first), (last_at, last) = case.seen.files[0], case.seen.files[-1]
     rate = (last - first) / max(last_at - first_at, 0.001)
     return rate >= expected.per_second, f"{first} to {last}, {rate:.1f} a second"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from monitor.samples.findings import SeenFinding
-    from monitor.store.memory import Look as MemoryLook
+    from monitor.store.memory import MemorySnapshot
     from monitor.store.model import EndedTask, Site, SlowCallback, TaskDetail, Unhandled
     from monitor.store.store import Store
 
@@ -27,7 +27,7 @@ class Life:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class WaitSnapshot:
     """One snapshot: the live tasks by id, and what each waits for."""
 
     at: float
@@ -53,13 +53,13 @@ class Observation:
     """Everything that expectations refer to."""
 
     lives: dict[int, Life] = field(default_factory=dict)
-    looks: list[Look] = field(default_factory=list)
+    looks: list[WaitSnapshot] = field(default_factory=list)
     loops: dict[int, LoopFigures] = field(default_factory=dict)
     slow: dict[int, SlowCallback] = field(default_factory=dict)  # by sequence number
     ended: dict[int, EndedTask] = field(default_factory=dict)  # by task
     unhandled: list[Unhandled] = field(default_factory=list)
     findings: list[SeenFinding] | None = None  # None: not collected
-    memory: MemoryLook | None = None
+    memory: MemorySnapshot | None = None
     memory_seconds: float = 0.0  # between the two snapshots that `memory` compares
     files: list[tuple[float, int]] = field(default_factory=list)  # the number of open files, and when
     missed: int = 0  # dropped events
@@ -106,7 +106,7 @@ class Observation:
 
     def look(self, store: Store) -> None:
         """Record a snapshot, including details that have just been requested."""
-        self.looks.append(Look(store.now, frozenset(store.tasks), dict(store.details)))
+        self.looks.append(WaitSnapshot(store.now, frozenset(store.tasks), dict(store.details)))
 
     def name(self, task: int) -> str:
         """The name of a task that was seen, alive or ended."""

@@ -52,7 +52,7 @@ class MemoryRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class MemorySnapshot:
     """One look at what is traced."""
 
     at: float
@@ -131,9 +131,9 @@ class Memory:
     ended: memory_frames.TracingEnd | None = None
     usage: memory_frames.Usage | None = None
     collector: memory_frames.Collector | None = None
-    baseline: Look | None = None
-    look: Look | None = None
-    looks: dict[str, Look] = field(default_factory=dict)  # the newest by `group`
+    baseline: MemorySnapshot | None = None
+    look: MemorySnapshot | None = None
+    looks: dict[str, MemorySnapshot] = field(default_factory=dict)  # the newest by `group`
     objects: Objects | None = None
     profiles: tuple[Profile, ...] = ()
     revision: int = 0
@@ -196,7 +196,7 @@ class Memory:
             place = tables.stack(row.place)
             growth = self._growth(place, at, row.size, against_at, row.size_diff)
             rows.append(MemoryRow(place, row.size, row.size_diff, row.count, row.count_diff, growth))
-        look = Look(
+        look = MemorySnapshot(
             at=at,
             blocks=found.blocks,
             pause=found.pause * SECOND,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from monitor.protocol import frames, keyframes, memory_frames, rows
 from monitor.protocol.rows import SECOND, us, us_or_none
-from monitor.store.memory import LOOKS, Look, Memory, Objects, Profile, ProfiledCall
+from monitor.store.memory import LOOKS, Memory, MemorySnapshot, Objects, Profile, ProfiledCall
 
 if TYPE_CHECKING:
     from monitor.store.tables import TableEncoder, Tables
@@ -53,14 +53,14 @@ def restore(memory: Memory, state: keyframes.MemoryState, tables: Tables) -> Non
         memory.apply_reply(reply, tables)
 
 
-def _rows(look: Look, numbers: TableEncoder) -> list[rows.MemoryRow]:
+def _rows(look: MemorySnapshot, numbers: TableEncoder) -> list[rows.MemoryRow]:
     return [
         rows.MemoryRow(numbers.stack(row.place), row.size, row.size_diff, row.count, row.count_diff)
         for row in look.rows
     ]
 
 
-def _look(look: Look, placed: list[rows.MemoryRow] | None) -> memory_frames.MemoryLook:
+def _look(look: MemorySnapshot, placed: list[rows.MemoryRow] | None) -> memory_frames.MemoryLook:
     """A baseline has no rows."""
     return memory_frames.MemoryLook(
         at=us(look.at),

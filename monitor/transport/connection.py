@@ -214,7 +214,7 @@ def find_token(address: Address, token_file: str | None, environ: Mapping[str, s
     if not path:
         raise ConnectError(
             f"{address} asks for a token",
-            "give --token-file FILE or LOOPTOP_TOKEN; the program said where its token is",
+            "give --token-file FILE or LOOPTOP_TOKEN; the program printed the path of its token file",
         )
     try:
         with Path(path).expanduser().open(encoding="utf-8") as file:
@@ -222,12 +222,12 @@ def find_token(address: Address, token_file: str | None, environ: Mapping[str, s
             open_to_others = stat.S_ISREG(facts.st_mode) and bool(facts.st_mode & 0o077)
             token = file.read(LONGEST_TOKEN).strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConnectError(f"the token file {path} can not be read", reason or str(error)) from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConnectError(f"the token file {path} cannot be read", reason or str(error)) from None
     if open_to_others:
         raise ConnectError(f"others may read the token file {path}", f"chmod 600 {path}")
     if not token:
-        raise ConnectError(f"the token file {path} is empty", "one line with the token is wanted")
+        raise ConnectError(f"the token file {path} is empty", "it should contain one line, the token")
     return token
 
 
@@ -274,15 +274,15 @@ def _open(address: Address, timeout: float) -> socket.socket:
     except socket.gaierror as error:
         raise Unreachable(f"no host is called {address.host}", error.strerror or str(error)) from None
     except ConnectionRefusedError:
-        raise ConnectError(f"nobody serves {address}", "was the program started with --listen there?") from None
+        raise ConnectError(f"nothing listens on {address}", "was the program started with --listen there?") from None
     except ConnectionResetError:  # closed before we noticed that it was open
         raise Closed(f"{address} closed the connection", _ENDED) from None
     except TimeoutError:
         raise Unreachable(f"{address} does not answer", "is the host right, and no firewall between?") from None
     except OSError as error:
-        raise Unreachable(f"{address} can not be reached", error.strerror or str(error)) from None
+        raise Unreachable(f"{address} cannot be reached", error.strerror or str(error)) from None
     except (OverflowError, UnicodeError) as error:
-        raise Unreachable(f"{address} can not be reached", str(error)) from None
+        raise Unreachable(f"{address} cannot be reached", str(error)) from None
     _notice_silence(sock)
     return sock
 
@@ -309,13 +309,13 @@ def _open_path(path: str, timeout: float) -> socket.socket:
 def _why_not(path: str, error: OSError) -> tuple[str, str]:
     match error:
         case FileNotFoundError():
-            return f"there is no socket {path}", "looptop ps lists what can be watched"
+            return f"no such socket: {path}", "looptop ps lists what can be watched"
         case ConnectionRefusedError() if Path(path).is_socket():
-            return f"nobody serves {path}", "the program has ended or become another; looptop ps lists what runs"
+            return f"nothing listens on {path}", "the program has ended or executed another; looptop ps lists what runs"
         case ConnectionRefusedError():
-            return f"{path} is no socket", "looptop ps lists what can be watched"
+            return f"{path} is not a socket", "looptop ps lists what can be watched"
         case PermissionError():
             return f"no permission for {path}", "run looptop as the user that the program belongs to"
         case TimeoutError() | BlockingIOError():
-            return f"{path} does not answer", "too many wait for it, or one call of the program holds it up: try again"
-    return f"{path} can not be reached", error.strerror or str(error)
+            return f"{path} does not answer", "its queue is full, or one call of the program holds it up: try again"
+    return f"{path} cannot be reached", error.strerror or str(error)

@@ -86,14 +86,16 @@ def enter(pid: int, number: int, timeout: float) -> socket.socket:
     except ProcessLookupError:
         raise ConnectError(f"process {pid} has ended", "looptop ps lists what runs here") from None
     except OSError as error:
-        raise ConnectError(f"process {pid} can not be reached", error.strerror or str(error)) from None
+        raise ConnectError(f"process {pid} cannot be reached", error.strerror or str(error)) from None
     try:
         door = socket.socket(fileno=_take(process, number))
     except OSError as error:
         if error.errno in (errno.EBADF, errno.ENOTSOCK):
             raise ProbeGone(pid) from None
-        text = f"the probe of process {pid} can not be reached"
-        raise ConnectError(text, f"{error.strerror or error}: run looptop as who has put it in, or as root") from None
+        text = f"the probe of process {pid} cannot be reached"
+        raise ConnectError(
+            text, f"{error.strerror or error}: run looptop as the user who injected it, or root"
+        ) from None
     finally:
         os.close(process)
     with door:
@@ -113,7 +115,7 @@ def _send(door: socket.socket, pid: int, timeout: float) -> socket.socket:
         raise ProbeGone(pid) from None
     except OSError as error:
         ours.close()
-        raise ConnectError(f"the probe of process {pid} takes nobody in", error.strerror or str(error)) from None
+        raise ConnectError(f"the probe of process {pid} accepts no viewers", error.strerror or str(error)) from None
     return ours
 
 

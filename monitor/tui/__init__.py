@@ -30,7 +30,7 @@ def run_dashboard(
 ) -> int:
     """Shows the dashboard until the user quits; returns the exit status to use.
 
-    Starts the source and closes it, whatever happens. Raises UsageError for a configuration file that can not be taken,
+    Starts the source and closes it, whatever happens. Raises UsageError for a configuration file that cannot be taken,
     CrashError when the dashboard itself fails. The caller has made sure that there is a terminal. The status is that of
     the program where looptop runs one and it has ended, 128+n after a signal, else 0. With `home` the person may leave
     for a section of the connect screen: then it is called, and its status is returned. `asks`: whether to leave a

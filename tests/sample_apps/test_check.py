@@ -1,4 +1,4 @@
-"""`looptop samples check` on real samples, and what it says of those that miss something or can not run."""
+"""`looptop samples check` on real samples, and what it says of those that miss something or cannot run."""
 
 import importlib.util
 import json
@@ -104,14 +104,14 @@ def test_a_wrong_sample_that_looks_like_its_fix_is_not_good():
 def convoy():
     """What a lock convoy looks like: eight tasks wait for one lock that another holds."""
     from monitor.samples.findings import SeenFinding
-    from monitor.samples.observation import Life, Look, LoopFigures
+    from monitor.samples.observation import Life, LoopFigures, WaitSnapshot
     from monitor.store.model import TaskDetail, Wait
 
     lives = {1: Life("holder", None, 0, False, 0.0, 3.0, 5, 0.0)}
     lives |= {number: Life(f"waiter-{number}", None, 0, False, 0.0, 3.0, 6, 0.0) for number in range(2, 10)}
     wait = Wait("lock", "Lock(locked, 8 waiting)", {"holder": 1})
     details = {number: TaskDetail(number, (), (), wait, (), None, None, None) for number in range(2, 10)}
-    looks = [Look(float(at), frozenset(lives), details) for at in range(3)]
+    looks = [WaitSnapshot(float(at), frozenset(lives), details) for at in range(3)]
     return Observation(
         lives,
         looks,

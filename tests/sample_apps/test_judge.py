@@ -8,9 +8,8 @@ import pytest
 
 from monitor.samples.findings import SeenFinding
 from monitor.samples.judge import judge
-from monitor.samples.observation import Life, Look, LoopFigures, Observation
-from monitor.store.memory import Look as MemoryLook
-from monitor.store.memory import MemoryRow
+from monitor.samples.observation import Life, LoopFigures, Observation, WaitSnapshot
+from monitor.store.memory import MemoryRow, MemorySnapshot
 from monitor.store.model import CancelledBy, EndedTask, Failure, Site, SlowCallback, TaskDetail, Unhandled, Wait
 from sample_apps import vocabulary as words
 from sample_apps.catalogue import Sample
@@ -39,14 +38,16 @@ def life(name, parent=0, site=HERE, steps=30, busy=0.1, eager=False, first=0.0, 
 
 def look(at, *details, tasks=None):
     by_id = {one.id: one for one in details}
-    return Look(at, frozenset(by_id if tasks is None else tasks), by_id)
+    return WaitSnapshot(at, frozenset(by_id if tasks is None else tasks), by_id)
 
 
 def memory(size_diff, site=HERE):
     row = MemoryRow((site,), size_diff, size_diff, 1, 1, None)
     nothing = (0, 0, 0, 0)
     total = (size_diff, size_diff, 1, 1)
-    return MemoryLook(3.0, 1, 0.0, 0.0, 1, 1, 0, None, "baseline", 1.0, "lineno", 1, 1, (row,), total, nothing, nothing)
+    return MemorySnapshot(
+        3.0, 1, 0.0, 0.0, 1, 1, 0, None, "baseline", 1.0, "lineno", 1, 1, (row,), total, nothing, nothing
+    )
 
 
 def growing(*counts):
@@ -165,7 +166,7 @@ CASES = [
         words.AwaitedBy("w", "boss"),
         {"lives": {1: life("boss"), 2: life("w")}, "looks": [look(1, detail(2, awaited_by=[1]))]},
         {"lives": {1: life("boss"), 2: life("w")}, "looks": [look(1, detail(2))]},
-        "nobody",
+        "no task",
     ),
     (
         words.LeftAlone("w"),
@@ -180,7 +181,7 @@ CASES = [
         {"memory": memory(4000, THERE), "memory_seconds": 2.0},
         "it.py:2 by 3.9KiB",
     ),
-    (words.MemoryGrowth(at_most=1000), {"memory": memory(400), "memory_seconds": 2.0}, {}, "not looked at"),
+    (words.MemoryGrowth(at_most=1000), {"memory": memory(400), "memory_seconds": 2.0}, {}, "no memory snapshot"),
     (words.FilesGrowing(5), {"files": [(0, 3), (2, 13)]}, {"files": [(0, 3), (2, 4)]}, "3 to 4, 0.5 a second"),
     (
         words.Finding("deadlock", "a", "here"),

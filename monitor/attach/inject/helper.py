@@ -171,7 +171,7 @@ def _wait(target: Target, answer: Answer, done: Done, deadline: float, timeout: 
     except ProcessLookupError:
         raise ConnectError(f"process {target.pid} has ended while looptop attached to it", "") from None
     if result is None and _cancelled():
-        raise ConnectError(f"attaching to PID {target.pid} was cancelled", "a probe that still comes leaves by itself")
+        raise ConnectError(f"attaching to PID {target.pid} was cancelled", "a probe that still arrives removes itself")
     if result is None and answer.seen:
         text = f"the probe of PID {target.pid} is still loading after {timeout:g} s"
         raise ConnectError(text, "threads of the program hold the GIL most of the time: try a longer --timeout")

@@ -127,7 +127,7 @@ def denied(pid: int, status: dict[str, str], error: OSError) -> ConnectError:
         )
     scope = ptrace_scope()
     if scope == 3:
-        text = "kernel.yama.ptrace_scope=3 lets nobody attach to any process"
+        text = "kernel.yama.ptrace_scope=3 forbids attaching to any process"
         return ConnectError(text, f"it stays so until the next boot; {_INSTRUMENT}")
     if scope and not capable(Path("/proc/self/status").read_text()):
         what = "to processes that are not your children" if scope == 1 else "at all"

@@ -23,7 +23,7 @@ class Choice:
     cells: Mapping[str, str]
     about: tuple[str, ...] = ()  # what is below the table while the cursor is on it
     hint: str = ""  # what Enter does
-    why_not: str = ""  # why it can not be opened, and what to do; empty: it can
+    why_not: str = ""  # why it cannot be opened, and what to do; empty: it can
 
 
 @dataclass(slots=True)

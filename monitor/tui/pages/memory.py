@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.protocol import memory_frames
-    from monitor.store.memory import Look, Memory
+    from monitor.store.memory import Memory, MemorySnapshot
     from monitor.store.store import Store
 
 DEAR = 1.5
@@ -174,7 +174,7 @@ def _look(store: Store, options: MemoryOptions) -> list[Parts]:
     return pieces
 
 
-def _total(store: Store, look: Look) -> list[Parts]:
+def _total(store: Store, look: MemorySnapshot) -> list[Parts]:
     if look.against_at is None:
         return [(("none yet: press b ", "dim"),)] if look.against == "nothing" else []
     _, size_diff, _, count_diff = look.total

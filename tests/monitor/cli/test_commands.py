@@ -88,7 +88,7 @@ def test_tasks_over_tcp(run, runtime_dir, probe_on_tcp, tmp_path, monkeypatch):
     [
         (["tasks", "4194304"], NO_CONNECTION, "no process has the pid 4194304: looptop ps lists what runs here"),
         (["tasks", "@nobody"], NO_CONNECTION, "no program is called @nobody"),
-        (["tasks", "unix:/nowhere"], NO_CONNECTION, "there is no socket /nowhere"),
+        (["tasks", "unix:/nowhere"], NO_CONNECTION, "no such socket: /nowhere"),
         (["tasks", "x y"], USAGE, "'x y' is not a target"),
         (["tasks", "old.looptop"], USAGE, "there is no file old.looptop"),
         (["tasks"], USAGE, "Missing argument 'TARGET...': looptop tasks --help"),

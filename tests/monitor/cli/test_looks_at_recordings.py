@@ -99,7 +99,7 @@ def test_memory_and_profile_are_what_was_looked_at(run, recorded, tmp_path):
     status, out, _ = run("memory", path, "--json", "--limit", "1", "--group", "lineno")
     assert (status, len(json.loads(out)["diff"])) == (0, 1)
     status, _, err = run("memory", path, "--frames", "3")
-    assert (status, "--frames is for a program that runs" in err) == (2, True)
+    assert (status, "--frames is for a running program" in err) == (2, True)
     status, _, err = run("memory", path, "--group", "traceback")
     assert (status, "no snapshot by traceback" in err) == (1, True)
     status, _, err = run("memory", recorded.path)

@@ -14,7 +14,7 @@ from watched import Program
 from monitor.errors import UsageError
 from monitor.recording.metadata import about
 from monitor.recording.reader import Recording, store_at
-from monitor.recording.record import Wanted, check
+from monitor.recording.record import RecordOptions, check
 
 BUSY = """
     import asyncio, time
@@ -56,8 +56,8 @@ def ended(process):
 
 def test_a_folder_that_can_not_be_written_to_is_said_before_a_probe_is_put_in(monkeypatch):
     monkeypatch.setattr("os.access", lambda *_: False)
-    with pytest.raises(UsageError, match="this folder can not be written to: name a file in another one: -o FILE"):
-        check(Wanted(path=Path()), named=False)
+    with pytest.raises(UsageError, match="this folder cannot be written to: name a file in another one: -o FILE"):
+        check(RecordOptions(path=Path()), named=False)
 
 
 def test_for_a_while(busy, tmp_path):
@@ -129,7 +129,7 @@ def test_a_full_disk_is_told_and_what_there_is_can_be_read(busy, tmp_path):
     ("args", "said"),
     [
         (["-o", "there"], "there exists: name another file, or remove it"),
-        (["-o", "none/x"], "none/x can not be written: name a file in a folder that is there"),
+        (["-o", "none/x"], "none/x cannot be written: name a file in a folder that is there"),
         (["--on", "failed"], "--on is for the flight recorder: say --ring 10m, too"),
         (["--ring", "1m", "--on", "rain"], "--on rain is not a trigger: one of slow:1s, failed, growth:100MB"),
         (["--ring", "soon"], "'soon' is not a duration: for example 10m"),

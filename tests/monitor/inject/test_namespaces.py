@@ -136,7 +136,7 @@ def test_a_plain_user_goes_into_a_program_of_their_own(tmp_path: Path) -> None:
     [
         ("1", "kernel.yama.ptrace_scope=1 lets only root attach to processes that are not your children", "use sudo"),
         ("2", "kernel.yama.ptrace_scope=2 lets only root attach at all", "use sudo"),
-        ("3", "kernel.yama.ptrace_scope=3 lets nobody attach to any process", "until the next boot"),
+        ("3", "kernel.yama.ptrace_scope=3 forbids attaching to any process", "until the next boot"),
         ("0", "no permission to attach to PID 4242", "not dumpable"),
     ],
 )

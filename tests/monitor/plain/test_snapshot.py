@@ -5,8 +5,8 @@ from fake_probe import NOW, event, hello, serve, static, tick
 
 from monitor.errors import ConnectError, UsageError
 from monitor.plain import snapshot
-from monitor.plain.snapshot import as_tree, look, sort_order, validate
-from monitor.plain.wanted import Wanted, ask
+from monitor.plain.snapshot import as_tree, receive_tasks, sort_order, validate
+from monitor.plain.task_options import TaskOptions, ask
 from monitor.transport.address import Address
 from monitor.transport.connection import connect
 
@@ -17,8 +17,8 @@ def look_at(tmp_path, probe_at):
         path = tmp_path / "s"
         probe_at(path, behave) if behave else probe_at(path)
         connection = connect(Address(path=str(path)))
-        ask(connection, Wanted(**wanted))
-        return look(connection, Wanted(**wanted))
+        ask(connection, TaskOptions(**wanted))
+        return receive_tasks(connection, TaskOptions(**wanted))
 
     return take
 
@@ -100,14 +100,14 @@ def test_many_tasks_come_in_pieces_and_are_asked_for_in_pieces(look_at):
 
 
 def test_the_first_ten_thousand_are_looked_at(look_at, monkeypatch):
-    monkeypatch.setattr(snapshot, "MOST_LOOKED_AT", 2)
+    monkeypatch.setattr(snapshot, "MOST_DETAILED", 2)
     seen = look_at(sort="id")
     assert names(seen) == ["main", "worker-1", "worker-2"]
     assert set(seen.store.details) == {1, 2}
 
 
 def test_a_filter_of_waits_looks_at_all(look_at, monkeypatch):
-    monkeypatch.setattr(snapshot, "MOST_LOOKED_AT", 0)
+    monkeypatch.setattr(snapshot, "MOST_DETAILED", 0)
     assert names(look_at(filter="waiting_on:lock")) == ["main"]
 
 
@@ -169,11 +169,11 @@ def test_ended_tasks(look_at):
 
     seen = look_at(behave, ended=True)
     assert [(task.name, task.outcome) for task in seen.ended] == [("b", "failed"), ("a", "done")]
-    wanted = Wanted(ended=True, filter="state:failed")
+    wanted = TaskOptions(ended=True, filter="state:failed")
     assert [task.name for task in snapshot.choose_ended(seen.store, wanted)] == ["b"]
-    wanted = Wanted(ended=True, sort="name", limit=1)
+    wanted = TaskOptions(ended=True, sort="name", limit=1)
     assert [task.name for task in snapshot.choose_ended(seen.store, wanted)] == ["a"]
-    wanted = Wanted(ended=True, filter="age>1.5 steps=2 job")
+    wanted = TaskOptions(ended=True, filter="age>1.5 steps=2 job")
     assert len(snapshot.choose_ended(seen.store, wanted)) == 2
 
 
@@ -190,4 +190,4 @@ def test_orders_that_mean_nothing():
         with pytest.raises(UsageError, match="cannot sort by"):
             sort_order(key)
     with pytest.raises(UsageError, match="no such column"):
-        validate(Wanted(filter="size>1"))
+        validate(TaskOptions(filter="size>1"))

@@ -9,9 +9,9 @@ from rich.cells import cell_len
 from monitor.attach.programs import Program
 from monitor.plain.programs import programs
 from monitor.plain.reports import heading_lines, tasks
-from monitor.plain.snapshot import Look, chosen
+from monitor.plain.snapshot import TaskList, chosen
 from monitor.plain.tables import Heading, cut, fit, table
-from monitor.plain.wanted import Wanted
+from monitor.plain.task_options import TaskOptions
 from monitor.protocol import frames
 from monitor.protocol.rows import TaskStaticRow
 from monitor.store.columns import TASKS
@@ -60,7 +60,7 @@ def hostile():
 @pytest.mark.parametrize("width", [1, 20, 40, 80, 120, 400])
 @pytest.mark.parametrize("tree", [False, True])
 def test_hostile_names(hostile, width, tree):
-    look = chosen(hostile, Wanted(sort="id", tree=tree))
+    look = chosen(hostile, TaskOptions(sort="id", tree=tree))
     lines = tasks(look, width, colour=False)
     assert len([line for line in lines if "waiting" in line]) <= len(HOSTILE) + 1
     body = lines[len(heading_lines(hostile)) + 1 :]
@@ -73,7 +73,7 @@ def test_hostile_names(hostile, width, tree):
 
 
 def test_names_are_not_markup(hostile):
-    look = chosen(hostile, Wanted(sort="id"))
+    look = chosen(hostile, TaskOptions(sort="id"))
     text = "\n".join(tasks(look, 200, colour=True))
     for name in ("[/x]", "[@click=app.quit]b[/]", "[bold red]no[/bold red]"):
         assert name in text
@@ -81,13 +81,13 @@ def test_names_are_not_markup(hostile):
 
 
 def test_no_codes_without_colour(hostile):
-    look = chosen(hostile, Wanted())
+    look = chosen(hostile, TaskOptions())
     assert "\x1b" not in "\n".join(tasks(look, 80, colour=False))
 
 
 def test_columns_go_by_priority():
     store = apply(Store(), hello(), static(), tick())
-    look = chosen(store, Wanted(sort="id"))
+    look = chosen(store, TaskOptions(sort="id"))
     titles = {}
     for width in (40, 80, 120, 200):
         heading = tasks(look, width, colour=False)[len(heading_lines(store)) + 1]
@@ -99,7 +99,7 @@ def test_columns_go_by_priority():
 
 def test_what_is_not_known_is_a_dash_and_a_lower_bound_says_so():
     store = apply(Store(), hello(), static(), tick())
-    look = chosen(store, Wanted(sort="id"))
+    look = chosen(store, TaskOptions(sort="id"))
     lines = tasks(look, 200, colour=False)[-3:]
     assert "≥" not in lines[0]
     assert "≥40µs" in lines[1]
@@ -109,7 +109,7 @@ def test_what_is_not_known_is_a_dash_and_a_lower_bound_says_so():
 
 def test_a_tree_is_indented():
     store = apply(Store(), hello(), static(), tick())
-    look = chosen(store, Wanted(sort="name", tree=True))
+    look = chosen(store, TaskOptions(sort="name", tree=True))
     assert [(task.name, look.depths[task.id]) for task in look.tasks] == [("main", 0), ("worker-1", 1), ("worker-2", 0)]
     lines = tasks(look, 120, colour=False)
     assert any("   worker-1" in line for line in lines)
@@ -117,17 +117,17 @@ def test_a_tree_is_indented():
 
 def test_no_tasks_and_no_loop():
     store = apply(Store(), hello())
-    assert tasks(Look(store, [], [], {}), 80, colour=False)[-1] == "no event loop has run yet"
+    assert tasks(TaskList(store, [], [], {}), 80, colour=False)[-1] == "no event loop has run yet"
     apply(store, static(tasks=[]))
-    assert tasks(Look(store, [], [], {}), 80, colour=False)[-1] == "no tasks"
+    assert tasks(TaskList(store, [], [], {}), 80, colour=False)[-1] == "no tasks"
 
 
 def test_tasks_beyond_the_limit_are_counted_and_those_that_do_not_pass_the_filter_are_not():
     store = apply(Store(), hello(), static(), tick())
-    assert "worker-2" in tasks(chosen(store, Wanted(filter="worker", sort="id")), 80, colour=False)[-1]
-    assert tasks(chosen(store, Wanted(filter="worker", limit=1)), 80, colour=False)[-1] == "1 more live task"
-    assert tasks(chosen(store, Wanted(limit=0)), 80, colour=False)[-1] == "3 more live tasks"
-    assert tasks(chosen(store, Wanted(filter="nobody")), 80, colour=False)[-1] == "no task passes the filter"
+    assert "worker-2" in tasks(chosen(store, TaskOptions(filter="worker", sort="id")), 80, colour=False)[-1]
+    assert tasks(chosen(store, TaskOptions(filter="worker", limit=1)), 80, colour=False)[-1] == "1 more live task"
+    assert tasks(chosen(store, TaskOptions(limit=0)), 80, colour=False)[-1] == "3 more live tasks"
+    assert tasks(chosen(store, TaskOptions(filter="nobody")), 80, colour=False)[-1] == "no task passes the filter"
 
 
 def test_a_line_that_is_not_known():
@@ -188,7 +188,7 @@ def test_the_coroutine_stands_for_a_name_of_asyncio_where_it_has_no_column(tree)
     facts = static()
     facts["tasks"][0][1] = "Task-1"
     store = apply(Store(), hello(), facts, tick())
-    look = chosen(store, Wanted(tree=tree))
+    look = chosen(store, TaskOptions(tree=tree))
     for width, name, other in ((60, "main()", "Task-1"), (200, "Task-1", "main()")):
         text = "\n".join(tasks(look, width, colour=False))
         assert name in text

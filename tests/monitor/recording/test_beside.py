@@ -13,13 +13,13 @@ FAILING = """
 import os, sys
 from pathlib import Path
 from monitor.recording import detached_recorder
-from monitor.recording.record import Wanted
+from monitor.recording.record import RecordOptions
 
 def fail(pid):
     raise FileNotFoundError(2, "no such thing", "/somewhere")
 
 detached_recorder._reach = fail
-recorder = detached_recorder.Beside(Wanted(Path(sys.argv[1])))
+recorder = detached_recorder.Beside(RecordOptions(Path(sys.argv[1])))
 assert Path(sys.argv[1]).exists()
 recorder.begin(os.getpid())
 """

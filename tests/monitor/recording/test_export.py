@@ -206,7 +206,7 @@ def test_csv(run, recorded, table, rows, tmp_path):
     [
         (["--to", "ndjson", "--table", "slow"], "--table is for CSV"),
         (["--to", "csv", "--from", "20", "--until", "10"], "nothing is between --from and --until"),
-        (["--to", "csv", "-o", "/nowhere/x"], "/nowhere/x can not be written"),
+        (["--to", "csv", "-o", "/nowhere/x"], "/nowhere/x cannot be written"),
         (["--to", "xml"], "'xml' is not one of"),
     ],
 )

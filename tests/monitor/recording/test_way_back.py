@@ -17,7 +17,7 @@ from monitor.errors import ConnectError
 from monitor.recording import reconnect as module
 from monitor.recording.reader import Recording
 from monitor.recording.reconnect import way_back
-from monitor.recording.record import Wanted, record
+from monitor.recording.record import RecordOptions, record
 from monitor.recording.writer import File, Recorder
 from monitor.store.store import Store
 from monitor.transport.address import Address
@@ -88,7 +88,7 @@ class Running:
             self.progress = progress
 
         def run():
-            self.outcome = record(reach(), Wanted(path, rate=10.0), stop=self.stop, tell=tell, again=reach)
+            self.outcome = record(reach(), RecordOptions(path, rate=10.0), stop=self.stop, tell=tell, again=reach)
 
         self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()

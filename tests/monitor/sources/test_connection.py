@@ -75,11 +75,11 @@ def test_a_wrong_token(probe_on_tcp):
 def test_no_token(probe_on_tcp, tmp_path):
     address = Address(host="127.0.0.1", port=probe_on_tcp(behind_token("a secret")).port)
     assert "asks for a token: give --token-file FILE or LOOPTOP_TOKEN" in refusal(address)
-    assert "can not be read: No such file" in refusal(address, token_file=str(tmp_path / "none"))
+    assert "cannot be read: No such file" in refusal(address, token_file=str(tmp_path / "none"))
     (tmp_path / "empty").touch(mode=0o600)
     assert "is empty" in refusal(address, token_file=str(tmp_path / "empty"))
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    assert "it is no text" in refusal(address, token_file=str(tmp_path / "binary"))
+    assert "it is not text" in refusal(address, token_file=str(tmp_path / "binary"))
     (tmp_path / "open").write_text("a secret")
     (tmp_path / "open").chmod(0o644)
     assert "others may read the token file" in refusal(address, token_file=str(tmp_path / "open"))
@@ -171,7 +171,7 @@ def test_a_request_that_is_too_long_is_not_sent(tmp_path, probe_at):
 
 
 def test_no_socket_there(tmp_path):
-    assert "there is no socket" in refusal(Address(path=str(tmp_path / "none")))
+    assert "no such socket" in refusal(Address(path=str(tmp_path / "none")))
 
 
 def test_nobody_serves_the_socket(tmp_path):
@@ -179,16 +179,16 @@ def test_nobody_serves_the_socket(tmp_path):
     left = socket.socket(socket.AF_UNIX)
     left.bind(str(path))
     left.close()
-    assert f"nobody serves {path}: the program has ended or become another" in refusal(Address(path=str(path)))
+    assert f"nothing listens on {path}: the program has ended or executed another" in refusal(Address(path=str(path)))
 
 
 def test_a_file_that_is_no_socket(tmp_path):
     (tmp_path / "s").touch()
-    assert "is no socket" in refusal(Address(path=str(tmp_path / "s")))
+    assert "is not a socket" in refusal(Address(path=str(tmp_path / "s")))
 
 
 def test_a_path_that_is_too_long_for_a_socket():
-    assert "can not be reached" in refusal(Address(path="/tmp/" + "x" * 200))
+    assert "cannot be reached" in refusal(Address(path="/tmp/" + "x" * 200))
 
 
 def test_no_permission(tmp_path, monkeypatch):
@@ -204,7 +204,7 @@ def test_nobody_listens_on_the_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    assert f"nobody serves 127.0.0.1:{port}: was the program started with --listen" in refusal(
+    assert f"nothing listens on 127.0.0.1:{port}: was the program started with --listen" in refusal(
         Address(host="127.0.0.1", port=port)
     )
 

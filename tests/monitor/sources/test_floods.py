@@ -171,7 +171,7 @@ def test_a_look_at_a_probe_that_never_ends_its_first_screen_ends(
     monkeypatch.setattr(snapshot, "LONGEST", 1.0)
     probe_at(tmp_path / "s", floods(never_whole))
     status, out, err = run("tasks", f"unix:{tmp_path}/s", "--json")
-    assert status == NO_CONNECTION and out == "" and "did not tell all of its tasks in 1 s" in err
+    assert status == NO_CONNECTION and out == "" and "did not send all of its tasks in 1 s" in err
 
 
 def test_a_reply_that_never_ends_is_given_up(

@@ -76,7 +76,7 @@ def test_nobody_there_to_ask(tmp_path, source_of):
     source = source_of(to(tmp_path / "none"))
     assert source.request("ping") == 0
     lost = eventually(lambda: source.status.state == "lost" and source.status)
-    assert lost.text.startswith(f"there is no socket {tmp_path / 'none'}")
+    assert lost.text.startswith(f"no such socket: {tmp_path / 'none'}")
     assert lost.text.endswith("; next try in 0.02 s")
 
 

@@ -172,7 +172,7 @@ def test_watch_from_outside_says_what_it_can_not_tell(target, run):
     process = target("busy")
     status, out, err = run("watch", str(process.pid), "--read-only", "--duration", "1", "--json")
     assert status == 0
-    assert "read-only: as asked: only ends of tasks can be told" in err
+    assert "read-only: as asked: only ends of tasks are visible" in err
     things = [json.loads(line) for line in out.splitlines()]
     assert {thing["type"] for thing in things} == {"task_ended"}
     assert {thing["outcome"] for thing in things} == {None}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 COLUMNS = [
     "work",
     "A/A control",
-    "no viewer",
+    "always on",
     "target",
     "one viewer",
     "target",
@@ -30,7 +30,7 @@ COLUMNS = [
 METHOD = """\
 Ratios of CPU time to the same program without a probe: median and, in brackets, quartiles over the rounds.
 Each workload runs in five processes on one core, which take turns in slices of 60 ms, in shuffled order: two without a
-probe (the A/A control: differences by chance), one with a probe and no viewer, one with a probe and a viewer
+probe (the A/A control: differences by chance), one with a probe that is always on, one with a probe and a viewer
 at the default rate of 4 ticks per second of its running time, and the same with the hooks in Python (`LOOPTOP_PURE=1`;
 all others use those in C). Ratios below 1: the hooks in C do in one call what asyncio does in several Python calls.
 The CPU time of the whole process is counted, including the

@@ -41,7 +41,7 @@ RATE = 4.0
 """Ticks per second that a viewer asks for by default."""
 SLICES = 4
 """Slices of each worker in a round; together they are longer than the time between two ticks."""
-PLAIN, CONTROL, UNWATCHED, WATCHED, PURE = MODES = ("plain", "control", "no viewer", "one viewer", "pure, one viewer")
+PLAIN, CONTROL, UNWATCHED, WATCHED, PURE = MODES = ("plain", "control", "always on", "one viewer", "pure, one viewer")
 BESIDE = (PLAIN, CONTROL, UNWATCHED, WATCHED, *peers.ALL)
 """What is measured when the peers are."""
 

@@ -156,12 +156,12 @@ def _plain(function: Callable[[int], Awaitable[None]]) -> Callable[[], Any]:
 WORKS = {
     work.name: work
     for work in (
-        Work("tasks", "create and await empty tasks", _plain(tasks), 1.08, 1.10, 1.6, arrival=45),
+        Work("tasks", "create and await empty tasks", _plain(tasks), 1.03, 1.10, 1.6, arrival=45),
         Work("steps", "bare steps, `sleep(0)`", _plain(steps), 1.00, 1.00, 1.30),
         Work("queue", "queue hand-over", _plain(queue), 1.00, 1.02, 1.25),
         Work("call_soon", "`call_soon` callbacks", _plain(call_soon), 1.00, 0.95, 1.30),
         Work("streams", "streams echo over loopback", Echo, 1.00, 1.02, 1.10),
-        Work("aiohttp", "aiohttp requests", Http, 1.01, 1.02, 1.04, remote=True),
-        Work("uvloop", "aiohttp requests on uvloop", Http, 1.01, 1.05, 1.10, remote=True, uvloop=True),
+        Work("aiohttp", "aiohttp requests", Http, 1.00, 1.02, 1.04, remote=True),
+        Work("uvloop", "aiohttp requests on uvloop", Http, 1.03, 1.05, 1.10, remote=True, uvloop=True),
     )
 }

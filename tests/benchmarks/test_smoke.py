@@ -52,11 +52,11 @@ def test_the_page_says_what_is_not_met() -> None:
     assert "Python 3.11.7: bare steps, `sleep(0)`, one viewer: 1.500 instead of 1" in page
     assert "≤ 1.02: met" in page
     assert "queue" not in "".join(report.missed(results))
-    assert report.as_json(results)["results"][0]["works"][0]["rounds"]["no viewer"] == [0.99] * 4
+    assert report.as_json(results)["results"][0]["works"][0]["rounds"]["always on"] == [0.99] * 4
     assert "not met" in report.text(results)
 
 
 def test_a_round_compares_with_both_plain_workers() -> None:
     ratios = turns.Ratios(WORKS["steps"], 100)
     ratios.add({turns.PLAIN: 1.0, turns.CONTROL: 1.2, turns.UNWATCHED: 1.1, turns.WATCHED: 2.2})
-    assert ratios.per_round == {"control": [1.2], "no viewer": [1.1 / 1.1], "one viewer": [2.2 / 1.1]}
+    assert ratios.per_round == {"control": [1.2], "always on": [1.1 / 1.1], "one viewer": [2.2 / 1.1]}

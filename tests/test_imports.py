@@ -65,7 +65,7 @@ ALLOWED = {
     "monitor.findings.rules": "monitor.formatting monitor.protocol monitor.store monitor.findings monitor.recording",
     "monitor.tui.dialogs": "monitor.errors monitor.tui.base",
     "monitor.tui.terminal": "monitor.errors monitor.terminal monitor.tui.base",
-    "monitor.tui.widgets": "monitor.formatting monitor.protocol monitor.store monitor.sources monitor.tui.base",
+    "monitor.tui.widgets": "monitor.flame monitor.formatting monitor.protocol monitor.store monitor.sources monitor.tui.base",
     "monitor.samples": (
         "monitor.errors monitor.formatting monitor.protocol monitor.store monitor.transport monitor.findings "
         "monitor.attach monitor.findings.rules"
@@ -89,7 +89,7 @@ ALLOWED = {
         "monitor.tui.widgets monitor.tui.rows"
     ),
     "monitor.tui.screens": (
-        "monitor.trace monitor.errors monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base "
+        "monitor.trace monitor.flame monitor.errors monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base "
         "monitor.findings.rules monitor.tui.widgets monitor.tui.controllers monitor.tui.rows "
         "monitor.tui.pages"
     ),

@@ -70,6 +70,12 @@ class Stacks:
         twin._rows, twin._frames, twin.revision = dict(self._rows), self._frames, self.revision
         return twin
 
+    def since(self, before: Stacks) -> Stacks:
+        """What was added after a copy was made."""
+        known = before._rows
+        rows = ((*key, seconds - known.get(key, 0.0)) for key, seconds in self._rows.items())
+        return Stacks.of(row for row in rows if row[2] > 1e-9)
+
     @classmethod
     def of(cls, rows: Iterable[tuple[str, Stack, float]]) -> Stacks:
         """Of group, stack and seconds."""

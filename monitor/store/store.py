@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from monitor.protocol import frames, keyframes
 from monitor.protocol.rows import SECOND
 from monitor.store import convert, keyframe, rates
+from monitor.store.flame import FlameSamples
 from monitor.store.model import Loop, Notice, SiteStats
 from monitor.store.past import FINE
 from monitor.store.series import LENGTH
@@ -42,6 +43,7 @@ class Store(State):
             case frames.Hello():
                 self.begin(frame)
             case keyframes.Keyframe():
+                self.flame = FlameSamples()  # a keyframe has none: they count from where a recording is entered
                 keyframe.restore(self, frame)
             case _:
                 return

@@ -321,6 +321,14 @@ class Looptop(BaseApp[int]):
             await self.pop_screen()
         self.call_after_refresh(self.look_now)
 
+    async def action_flame(self) -> None:
+        """The flame graph, above the main screen."""
+        from monitor.tui.screens.flame import FlameScreen
+
+        if not isinstance(self.screen, FlameScreen):
+            await self.push_screen(FlameScreen())
+            self.call_after_refresh(self.look_now)
+
     def action_pause(self) -> None:
         """Freezes all figures, or resumes."""
         if self.player is not None:

@@ -613,18 +613,20 @@ def test_every_action_of_the_key_table_exists() -> None:
     from monitor.tui.screens.connect import ConnectScreen
     from monitor.tui.screens.ended import EndedScreen
     from monitor.tui.screens.findings import FindingScreen, FindingsScreen
+    from monitor.tui.screens.flame import FlameScreen
     from monitor.tui.screens.memory import MemoryScreen
     from monitor.tui.screens.output import OutputScreen
     from monitor.tui.screens.profile import FunctionScreen
     from monitor.tui.screens.slow import SlowScreen
     from monitor.tui.widgets.filter_bar import FilterInput
+    from monitor.tui.widgets.icicle import Icicle
 
     owners = {
         "app": Looptop, "views": LiveScreen, "table": LiveTable, "tasks": TasksScreen, "page": Page,
         "task": TaskScreen, "slow": SlowScreen, "output": OutputScreen, "filter": FilterInput,
         "player": LiveScreen, "memory": MemoryScreen, "allocation": AllocationScreen, "profile": FunctionScreen,
         "connect": ConnectScreen, "findings": FindingsScreen, "finding": FindingScreen,
-        "ended": EndedScreen,
+        "ended": EndedScreen, "flame": Icicle,
     }  # fmt: skip
     assert set(owners) == set(SCOPES)
     for key in KEYS:
@@ -633,7 +635,7 @@ def test_every_action_of_the_key_table_exists() -> None:
         if name.startswith("app."):
             owner = Connect if key.scope == "connect" else Looptop
         elif name.startswith("screen."):
-            owner = TasksScreen
+            owner = FlameScreen if key.scope == "flame" else TasksScreen
         assert hasattr(owner, "action_" + name.rpartition(".")[2]), key
         assert by_id(key.id) is key
 

@@ -1,0 +1,206 @@
+"""Where the time of the loop goes below a step, and where tasks wait: a flame graph from the top down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from monitor import formatting as fmt
+from monitor.flame.tree import Node, build, difference
+from monitor.store.flame import Stacks
+from monitor.tui.base.keys import bindings
+from monitor.tui.screens.base import LiveScreen
+from monitor.tui.widgets.filter_bar import FilterBar, FilterInput
+from monitor.tui.widgets.icicle import Icicle
+from monitor.tui.widgets.lines import Lines
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from monitor.tui.base.paint import Part
+
+HZ = 100
+EVERY = 1.0
+"""Seconds between two arrangements: a profile that moves all the time cannot be read."""
+SOURCE = 6
+ROOMY = 18
+
+
+class FlameScreen(LiveScreen):
+    """What loops run, or what tasks wait for; since the screen was opened, or since a baseline."""
+
+    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "flame")
+    BINDINGS: ClassVar[list[Any]] = bindings("views", "player")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = False
+        self.by_group = True
+        self.baseline: dict[bool, Stacks] = {}  # by `waits`
+        self.compared = False
+        self._shown: tuple[object, ...] = ()
+        self._arranged_at = float("-inf")
+
+    def compose_body(self) -> ComposeResult:
+        """What is shown, the frames, and the source of the one under the cursor."""
+        facts, source = Lines(self.looptop.palette, id="facts"), Lines(self.looptop.palette, id="source")
+        facts.styles.height = 1
+        yield facts
+        yield Icicle(self.looptop.palette, id="icicle")
+        source.styles.height = SOURCE
+        yield source
+        yield FilterBar("a function or a file")
+
+    def on_mount(self) -> None:
+        """The keys go to the frames."""
+        self.icicle.focus()
+
+    @property
+    def icicle(self) -> Icicle:
+        """The frames."""
+        return self.query_one("#icicle", Icicle)
+
+    @property
+    def filter_bar(self) -> FilterBar:
+        """What is searched for."""
+        return self.query_one(FilterBar)
+
+    def wants(self) -> dict[str, Any]:
+        """Samples of the kind that is shown."""
+        return {"window": [], "detail": None, "flame": 0 if self.waits else HZ, "flame_wait": self.waits}
+
+    def _stacks(self) -> Stacks:
+        flame = self.store.flame
+        return flame.waiting if self.waits else flame.on_loop
+
+    def look_at_body(self) -> None:
+        """Takes new samples in once a second."""
+        stacks, now = self._stacks(), self.looptop.clock()
+        question = (self.waits, self.by_group, self.compared, id(self.store))
+        if self._shown[:4] != question or (self._shown[4:] != (stacks.revision,) and now - self._arranged_at >= EVERY):
+            self._shown, self._arranged_at = (*question, stacks.revision), now
+            self.icicle.show(self._tree(stacks), compared=self.compared)
+        self._look_at_facts(stacks)
+        self._look_at_source()
+
+    def _tree(self, stacks: Stacks) -> Node:
+        base = self.baseline.get(self.waits)
+        since = stacks if base is None else stacks.since(base)
+        if self.compared and base is not None:
+            return difference(self._rows(base), self._rows(since))
+        return build(self._rows(since))
+
+    def _rows(self, stacks: Stacks) -> Stacks:
+        return stacks if self.by_group else Stacks.of(("all tasks", stack, time) for _, stack, time in stacks)
+
+    def _look_at_facts(self, stacks: Stacks) -> None:
+        flame = self.store.flame
+        parts: list[Part] = [(" Waiting" if self.waits else " On the loop", "strong")]
+        if self.compared:
+            parts.append(("  since the baseline against before: + more, − less", "accent"))
+        elif self.waits in self.baseline:
+            parts.append(("  since the baseline", "accent"))
+        parts.append((f"  {fmt.duration(self.icicle.root.seconds)}", "text"))
+        if not self.waits:
+            parts.append((f"  {flame.samples:,} samples, idle {fmt.duration(flame.idle)}", "dim"))
+        if not len(stacks):
+            parts = [(f" {self._why_empty()}", "dim")]
+        self.query_one("#facts", Lines).show([tuple(parts)])
+
+    def _why_empty(self) -> str:
+        if self.store.read_only:
+            return "Not known: this program is read from outside."
+        if self.store.flame.why_not and not self.waits:
+            return f"No samples: {self.store.flame.why_not}."
+        if self.looptop.player is not None:
+            return "No samples in this part of the recording (record --flame)."
+        return "No samples yet."
+
+    def _look_at_source(self) -> None:
+        box, node = self.query_one("#source", Lines), self.icicle.chosen
+        roomy = self.size.height >= ROOMY
+        box.styles.height = SOURCE if roomy else 1
+        share = node.seconds / self.icicle.root.seconds if self.icicle.root.seconds else 0.0
+        name = node.name if node.site is None else node.site.function
+        head: list[Part] = [(f" {name}", "strong"), (f"  {100 * share:.1f}%", "text")]
+        head.append((f"  {fmt.duration(node.seconds)}, itself {fmt.duration(node.own)}", "dim"))
+        if self.compared and self.icicle.root.seconds:
+            change = (node.seconds - node.before) / self.icicle.root.seconds
+            head.append((f"  {self.icicle.sign(node)}{abs(100 * change):.1f} points", "accent"))
+        lines: list[tuple[Part, ...]] = []
+        if node.site is not None:
+            head.append((f"  {fmt.place(node.site.file, node.line, None, self.store.roots)}", "dim"))
+            if roomy and node.line:
+                lines = [one.parts for one in self.looptop.sources.around(node.site.file, node.line, 2, 2)]
+        box.show([tuple(head), *lines])
+
+    def hint_scopes(self) -> tuple[str, ...]:
+        """While a text is typed its own keys."""
+        return ("filter",) if isinstance(self.focused, FilterInput) else self.scopes
+
+    def label(self, key_id: str, label: str) -> str:
+        """What the keys do now."""
+        if key_id == "flame_kind":
+            return "On loop" if self.waits else "Waiting"
+        if key_id == "flame_by":
+            return "All" if self.by_group else "Groups"
+        return super().label(key_id, label)
+
+    # What the person does
+
+    def on_icicle_moved(self) -> None:
+        """The source follows the cursor."""
+        self._look_at_source()
+
+    def action_flame_kind(self) -> None:
+        """What loops run, or what tasks wait for."""
+        self.waits = not self.waits
+        self.compared = self.compared and self.waits in self.baseline
+        self.looptop.tick_soon()
+        self.look()
+
+    def action_flame_by(self) -> None:
+        """Below their groups, or all together."""
+        self.by_group = not self.by_group
+        self.look()
+
+    def action_flame_baseline(self) -> None:
+        """From here on."""
+        self.baseline[self.waits] = self._stacks().copy()
+        self._shown = ()
+        self.looptop.say("baseline taken: what is shown is since now; x compares with what was before")
+        self.look()
+
+    def action_flame_difference(self) -> None:
+        """Since the baseline against before it."""
+        if self.waits not in self.baseline:
+            self.looptop.say("take a baseline first: b")
+            return
+        self.compared = not self.compared
+        self.look()
+
+    def action_filter(self) -> None:
+        """Opens the search."""
+        self.filter_bar.open()
+
+    def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
+        """Marks what is found as one types."""
+        found = self.icicle.search(message.text)
+        self.filter_bar.say(f"{found} frames in sight" if message.text else "")
+
+    def on_filter_bar_closed(self, message: FilterBar.Closed) -> None:
+        """Back to the frames."""
+        if not message.keep or not self.filter_bar.text:
+            self._clear_search()
+        self.icicle.focus()
+
+    def _clear_search(self) -> None:
+        self.filter_bar.clear()
+        self.icicle.search("")
+
+    def action_back(self) -> None:
+        """First the search goes, then the zoom, then the screen."""
+        if self.filter_bar.has_class("-shown"):
+            self._clear_search()
+            self.icicle.focus()
+        elif not self.icicle.zoom_out():
+            super().action_back()

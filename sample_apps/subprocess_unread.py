@@ -13,7 +13,7 @@ from asyncio.subprocess import PIPE, Process
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import NoSlowCallback, StepRate, TasksGrowing, Utilization, Waiting
+from sample_apps.vocabulary import Finding, NoSlowCallback, StepRate, TasksGrowing, Utilization, Waiting
 
 SAMPLE = Sample(
     name="subprocess_unread",
@@ -22,14 +22,16 @@ SAMPLE = Sample(
     fix="subprocess_streams",
     expectations=(
         Waiting(kind="subprocess", task="convert-*", at_least=1),
+        Finding("subprocess_stuck", task="convert-*", line="waits"),
         TasksGrowing(site="starts", per_second=0.8),
         StepRate(task="convert-*", at_most=20),
         Utilization(at_most=0.3),
         NoSlowCallback(over=0.5),
     ),
+    watch=8.0,
 )
 PROGRAM = "import sys; print(sys.stdin.readline().upper() * 20_000)"
-LIMIT = 8  # a sample may be left running; so many processes at once are enough
+LIMIT = 16  # a sample may be left running; so many processes at once are enough
 
 
 async def start(program: str) -> Process:
@@ -51,7 +53,7 @@ async def convert(document: str) -> None:
     assert process.stdin is not None and process.stdout is not None
     try:
         process.stdin.write(f"{document}\n".encode())
-        await process.wait()
+        await process.wait()  # expect: waits
         print(f"{document}: {len(await process.stdout.read())} bytes")  # this is never reached
     finally:
         await end(process)

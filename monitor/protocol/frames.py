@@ -12,6 +12,7 @@ from monitor.protocol.rows import (
     AwaitsRow,
     BlockedRow,
     ExecutorRow,
+    FailedRow,
     GroupRow,
     Int,
     LockRow,
@@ -25,6 +26,7 @@ from monitor.protocol.rows import (
     SemaphoreRow,
     SiteRow,
     Stack,
+    StuckRow,
     SwallowedCancelRow,
     TaskRow,
     TaskStaticRow,
@@ -204,6 +206,8 @@ class SyncScan(msgspec.Struct, frozen=True, kw_only=True):
     timers: list[TimersRow] = []
     blocked: list[LongBlockRow] = []
     gil: list[GilRow] = []
+    stuck: list[StuckRow] = []
+    failed: list[FailedRow] = []
 
 
 class Flame(msgspec.Struct, frozen=True, kw_only=True):

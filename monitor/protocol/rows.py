@@ -229,6 +229,64 @@ class ExecutorRow(FlatRow, frozen=True):
     waited: Microseconds
 
 
+class HolderRow(FlatRow, frozen=True):
+    """A task that has in hand what others wait for: `how` is 1 inside `async with`, 2 in a variable.
+
+    `moves`: its code calls what would move the others on. `waits`: what it waits for itself, as text.
+    """
+
+    task: Int
+    how: Int
+    site: Int
+    cancelling: Int
+    moves: bool
+    waits: Text
+
+
+class EndedHolderRow(FlatRow, frozen=True):
+    """A failed task whose frames refer to what others wait for; `site` is the line that raised."""
+
+    name: Text
+    coro: Text
+    exception: Text
+    message: Text
+    site: Int
+
+
+class StuckRow(Row, frozen=True):
+    """An object at which no waiting task has moved for a while.
+
+    `size` and `most` are the items and the limit of a queue, the value and bound of a semaphore, the bytes that nobody
+    reads of a subprocess. `feeds_itself`: the code that waits also does what would move it on, as users of a pool do.
+    """
+
+    number: Int
+    kind: Text
+    op: Text
+    label: Text
+    still: Microseconds
+    waiting: Int
+    waiters: list[WaiterRow]
+    holders: list[HolderRow]
+    ended: list[EndedHolderRow]
+    size: Int
+    most: Int
+    pid: Int
+    feeds_itself: bool
+
+
+class FailedRow(FlatRow, frozen=True):
+    """A failed task that something refers to and whose exception nobody has asked for."""
+
+    number: Int
+    task: Int
+    name: Text
+    coro: Text
+    exception: Text
+    message: Text
+    site: Int
+
+
 class SwallowedCancelRow(FlatRow, frozen=True):
     """A task that was cancelled and went on."""
 

@@ -10,7 +10,7 @@ from monitor.store.convert import CANCELLED_BY, GIL_HOLDER
 from monitor.store.model import CancelledBy, GilHolder, Site, blamed
 
 if TYPE_CHECKING:
-    from monitor.protocol import frames
+    from monitor.protocol import frames, rows
     from monitor.store.tables import Tables
 
 
@@ -74,6 +74,62 @@ class SwallowedCancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """A task that has in hand what others wait for: `entered` by `async with`, or in a variable."""
+
+    task: int
+    entered: bool
+    site: Site | None
+    cancelling: int
+    moves: bool  # its code calls what would move the others on
+    waits: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed task: its name, the exception, and the line that raised."""
+
+    name: str
+    coro: str
+    exception: str
+    message: str
+    site: Site | None
+
+    @property
+    def text(self) -> str:
+        """The exception with its message."""
+        return f"{self.exception}: {self.message}" if self.message else self.exception
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """An object at which no waiting task has moved for `still` seconds. The figures depend on its kind."""
+
+    number: int
+    kind: str
+    op: str
+    label: str
+    still: float
+    waiting: int
+    waiters: tuple[tuple[int, Site | None], ...]
+    holders: tuple[Holder, ...]
+    ended: tuple[Failure, ...]
+    size: int
+    most: int
+    pid: int
+    feeds_itself: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A failed task that something refers to and whose exception nobody has asked for. `task` is 0 if unknown."""
+
+    number: int
+    task: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
 class LoopTimers:
     """The timers of a loop, and what a sample of them calls, the most first."""
 
@@ -118,6 +174,8 @@ class SyncScan:
     went_on: tuple[SwallowedCancel, ...] = ()
     timers: tuple[LoopTimers, ...] = ()
     blocked: tuple[BlockedNow, ...] = ()
+    stuck: tuple[Stuck, ...] = ()
+    failed: tuple[Failed, ...] = ()
 
 
 def scan_of(scan: frames.SyncScan, at: float, tables: Tables) -> SyncScan:
@@ -168,4 +226,30 @@ def scan_of(scan: frames.SyncScan, at: float, tables: Tables) -> SyncScan:
             )
             for row in scan.blocked
         ),
+        stuck=tuple(_stuck(row, tables) for row in scan.stuck),
+        failed=tuple(
+            Failed(row.number, row.task, Failure(row.name, row.coro, row.exception, row.message, site(row.site)))
+            for row in scan.failed
+        ),
+    )
+
+
+def _stuck(row: rows.StuckRow, tables: Tables) -> Stuck:
+    site = tables.site
+    return Stuck(
+        row.number,
+        row.kind,
+        row.op,
+        row.label,
+        row.still * SECOND,
+        row.waiting,
+        tuple((waiter.task, site(waiter.site)) for waiter in row.waiters),
+        tuple(
+            Holder(one.task, one.how == 1, site(one.site), one.cancelling, one.moves, one.waits) for one in row.holders
+        ),
+        tuple(Failure(one.name, one.coro, one.exception, one.message, site(one.site)) for one in row.ended),
+        row.size,
+        row.most,
+        row.pid,
+        row.feeds_itself,
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from time import sleep
-from types import FunctionType, MethodType
+from types import AsyncGeneratorType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
@@ -16,7 +17,6 @@ from . import library_waits, waits
 from .awaiters import awaited_by
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterator
 
     from ..base.sites import Tables
@@ -162,6 +162,17 @@ def entered(coro: Any) -> Iterator[Any]:
         elif type(before) is FunctionType and getattr(type(held), "__aexit__", None) is before:
             yield held  # 3.14 keeps the function and the object there, not a bound method
         before = held
+
+
+def held_locks(coro: Any) -> Iterator[Any]:
+    """The locks whose `async with` block a coroutine is inside, also through an `@asynccontextmanager`."""
+    for owner in entered(coro):
+        yield owner
+        inner = getattr(owner, "_lock", None) if issubclass(type(owner), asyncio.Condition) else None
+        if inner is not None:
+            yield inner
+        if type(owner).__module__ == "contextlib" and isinstance(getattr(owner, "gen", None), AsyncGeneratorType):
+            yield from held_locks(owner.gen)
 
 
 def _holds(task: asyncio.Task[Any], lock: Any) -> bool:

@@ -108,10 +108,10 @@ class Things:
                     self._add(value, f"{name} of {module}", code, line)
         frame = names = None
         for variable in gc.get_referents(coro):
-            held = _in_cell(variable) if type(variable) is CellType else variable
+            held = in_cell(variable) if type(variable) is CellType else variable
             if _is_thing(held):
                 self._add(held, f"of {code.co_qualname}()", code, line)
-            elif _may_hold(held):
+            elif may_hold(held):
                 self._search_object(held, code, line)
 
     def _search_object(self, owner: Any, code: CodeType, line: int) -> None:
@@ -196,7 +196,8 @@ def _gets_and_puts(code: CodeType) -> bool:
     return bool(names & {"get", "get_nowait"} and names & {"put", "put_nowait"})
 
 
-def _in_cell(cell: CellType) -> Any:
+def in_cell(cell: CellType) -> Any:
+    """The content of a cell; None if it is empty."""
     try:
         return cell.cell_contents
     except ValueError:  # it is empty
@@ -207,7 +208,7 @@ def _is_thing(value: Any) -> bool:
     return issubclass(type(value), (asyncio.Queue, asyncio.Semaphore))
 
 
-def _may_hold(value: Any) -> bool:
+def may_hold(value: Any) -> bool:
     """Whether the class of an object is user code, so that its attributes are worth searching."""
     kind = type(value)
     if issubclass(kind, (type, ModuleType)) or kind.__module__ == "builtins":

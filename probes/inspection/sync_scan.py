@@ -11,7 +11,6 @@ import gc
 import sys
 import weakref
 from time import monotonic, thread_time
-from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
@@ -22,8 +21,9 @@ from ..hooks.records import is_done
 from ..sampling import gil_wait
 from ..sampling.watchdog import describe, stack_of
 from . import executors, waits
-from .detail import entered, number_of
+from .detail import held_locks, number_of
 from .queues import MOST_ROWS, MOST_TEXT, Numbers, Things, chain, of_each
+from .stuck import Stuck
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -85,6 +85,7 @@ class Signs:
         self._tables = tables
         self._numbers = Numbers()
         self._things = Things(self._numbers, tables)
+        self._stuck = Stuck(self._numbers, tables)
         self._queued: dict[int, tuple[weakref.ref[Any], float]] = {}
         self._calm: dict[int, tuple[int, list[int] | None]] = {}  # by task: its steps, and the tasks it awaits
         self._under_way: Generator[None, None, dict[str, Any]] | None = None
@@ -115,6 +116,7 @@ class Signs:
     def stop(self) -> None:
         """Drops all results: no viewer asks for findings any more."""
         self._things.clear()
+        self._stuck.clear()
         self._queued.clear()
         self._calm.clear()
         self._under_way = None
@@ -124,11 +126,13 @@ class Signs:
     def _look(self) -> Generator[None, None, dict[str, Any]]:
         """A look in slices, which keeps no object of the program alive in between."""
         seen = _Seen()
+        self._stuck.begin()
         records = list(install.records.values())[:MOST_TASKS]
         yield from self._read_tasks(records, seen)
         if seen.locks:
             yield from self._find_holders(records, seen.locks)
         yield from self._things.search(records)
+        yield from self._stuck.search(records)
         rows = sorted(seen.locks.values(), key=lambda lock: -len(lock.tasks))[:MOST_ROWS]
         return {
             "locks": [[one.number, len(one.tasks), one.holder, one.site, one.waiters] for one in rows],
@@ -140,6 +144,7 @@ class Signs:
             "blocked": self._blocked(),
             "gil": self._waits_for_the_gil(),
             **self._things.sizes(),
+            **self._stuck.facts(),
         }
 
     # Tasks
@@ -157,6 +162,7 @@ class Signs:
             if known is not None and known[0] == record.steps and (record.id + self.number) % _AGAIN:
                 # It has not stepped since it was found to wait for nothing of interest.
                 calm[record.id] = known
+                self._stuck.keep(record)
                 if known[1] is not None:
                     seen.awaits[record.id] = known[1]
                 continue
@@ -171,6 +177,7 @@ class Signs:
             except Exception:  # the task changed while it was read
                 continue
         self._calm, self._queued = calm, seen.queued
+        self._stuck.settle()
 
     def _read_task(self, task: Any, record: TaskRecord, seen: _Seen) -> bool:
         """Reads the wait of one task; True if it cannot change without a step of the task."""
@@ -188,6 +195,7 @@ class Signs:
             seen.cancellers += [
                 [record.id, by] for by in cancellation.facts(cancellation.of(record, task), self._tables).values()
             ]
+        self._stuck.meet(record, wait, frames, self._line(frames))
         if wait.kind == "lock":
             self._add_waiter(wait.waited, record.id, self._line(frames), seen.locks)
             return False
@@ -230,7 +238,7 @@ class Signs:
     def _find_held(self, task: Any, number: int, locks: dict[int, _Lock]) -> None:
         waits_for = {key for key, lock in locks.items() if number in lock.tasks}
         for coro in chain(task.get_coro()):
-            for lock in _held(coro):
+            for lock in held_locks(coro):
                 if id(lock) in waits_for:
                     waits_for.discard(id(lock))  # a task waiting in `async with` has `__aexit__` on its stack, too
                     continue
@@ -288,17 +296,6 @@ class Signs:
             if wait is not None:
                 rows.append([record.id, *gil_wait.facts(wait, self._tables).values()])
         return rows
-
-
-def _held(coro: Any) -> Iterator[Any]:
-    """The locks whose `async with` block a coroutine is inside, also through an `@asynccontextmanager`."""
-    for owner in entered(coro):
-        yield owner
-        inner = getattr(owner, "_lock", None) if issubclass(type(owner), asyncio.Condition) else None
-        if inner is not None:
-            yield inner
-        if type(owner).__module__ == "contextlib" and isinstance(getattr(owner, "gen", None), AsyncGeneratorType):
-            yield from _held(owner.gen)
 
 
 def _on_its_way(leaf: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor.findings.model import Observation
-from monitor.findings.rules import cancelled, events, growth, load, shared
+from monitor.findings.rules import cancelled, events, growth, load, shared, stuck
 from monitor.findings.thresholds import Thresholds
 from monitor.store.store import Store
 
@@ -31,6 +31,8 @@ def rules() -> list[Callable[[Store, Thresholds], Iterator[Observation]]]:
         cancelled.mass,
         shared.deadlocks,
         shared.convoys,
+        stuck.stuck,
+        stuck.failures,
         shared.executors,
         shared.swallowed_cancels,
         shared.Semaphores(),

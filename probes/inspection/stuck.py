@@ -1,0 +1,400 @@
+"""What tasks wait for without moving, and the tasks and failures that refer to it. Nothing is hooked.
+
+`sync_scan` reports the wait of each task. Once nothing has moved at an object for a while, the variables of the other
+tasks, and the frames that the exceptions of ended tasks keep, are searched for it: what has it in hand could move it,
+or should have. `gc.get_referents` visits variables without side effects; no code of the program runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from array import array
+from asyncio import tasks as asyncio_tasks
+from time import monotonic
+from types import CellType, FrameType, MethodType
+from typing import TYPE_CHECKING, Any
+
+from ..base import sites
+from ..hooks import install
+from ..hooks.records import coro_name, is_done, task_name
+from .detail import held_locks, wait_of
+from .queues import MOST_TEXT, chain, in_cell, may_hold, of_each
+
+try:
+    import fcntl
+    import termios
+except ImportError:  # not on this system
+    HAS_IOCTL = False
+else:
+    HAS_IOCTL = True
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import CodeType
+
+    from ..base.sites import Tables
+    from ..base.stacks import StackFrame
+    from ..hooks.records import TaskRecord
+    from .queues import Numbers
+    from .waits import Wait
+
+KINDS = {"event", "condition", "future", "queue", "lock", "semaphore", "subprocess"}
+MOST_OBJECTS = 2_000
+MOST_REPORTED = 20
+MOST_LISTED = 20
+"""Most waiters, holders and ended tasks of one object."""
+MOST_ENDED = 5_000
+STILL = 4.0
+"""Seconds without any movement after which an object is reported."""
+_EVERY = 4
+"""Number of looks between two searches for those that have an object in hand."""
+_SLICE = 50
+_ROOM = 100
+"""Most attributes of an object, or items of a container, that are examined."""
+_DEPTH = 3
+
+ENTERED, NAMED = 1, 2
+"""How a task has an object in hand: inside `async with`, or in a variable or an attribute of one."""
+
+_MOVES: dict[tuple[str, str], frozenset[str]] = {
+    ("event", ""): frozenset({"set"}),
+    ("condition", ""): frozenset({"notify", "notify_all"}),
+    ("future", ""): frozenset({"set_result", "set_exception", "cancel"}),
+    ("queue", "get"): frozenset({"put", "put_nowait"}),
+    ("queue", "put"): frozenset({"get", "get_nowait"}),
+    ("queue", "join"): frozenset({"task_done"}),
+    ("lock", ""): frozenset({"release"}),
+    ("semaphore", ""): frozenset({"release"}),
+}
+"""The methods that move the tasks on, by kind and operation."""
+
+
+class _Waiter:
+    """A task that waits, and since when it has not made a step, as far as the probe knows."""
+
+    __slots__ = ("key", "line", "look", "since", "steps")
+
+    def __init__(self, key: int, steps: int, line: int, look: int) -> None:
+        self.key = key
+        self.steps = steps
+        self.line = line
+        self.look = look
+        self.since = monotonic()
+
+
+class _Object:
+    """An object that tasks wait for. Held weakly."""
+
+    __slots__ = ("ended", "facts", "holders", "kind", "label", "moved", "moves", "number", "op", "ref", "self_feeding")
+
+    def __init__(self, ref: weakref.ref[Any], number: int, wait: Wait) -> None:
+        self.ref = ref
+        self.number = number
+        self.kind = wait.kind
+        self.op = str(wait.facts.get("op") or "")
+        self.moved = monotonic()
+        self.moves = set(_MOVES.get((self.kind, self.op if self.kind == "queue" else ""), ()))
+        self.label = ""
+        self.self_feeding = False
+        self.facts = [0, 0, 0]  # what it has, its limit, a pid
+        self.holders: dict[int, list[Any]] = {}  # by task
+        self.ended: list[list[Any]] = []
+
+
+class Stuck:
+    """The objects that tasks wait for, by what moved there since the look before."""
+
+    def __init__(self, numbers: Numbers, tables: Tables) -> None:
+        self._numbers = numbers
+        self._tables = tables
+        self._waiters: dict[int, _Waiter] = {}  # by task
+        self._objects: dict[int, _Object] = {}  # by id()
+        self._failed: list[list[Any]] = []
+        self._look = 0
+
+    def clear(self) -> None:
+        """Forgets all of them."""
+        self._waiters.clear()
+        self._objects.clear()
+        self._failed.clear()
+
+    def begin(self) -> None:
+        """A new look begins."""
+        self._look += 1
+
+    def keep(self, record: TaskRecord) -> None:
+        """A task that has made no step since it was read: it still waits for the same."""
+        waiter = self._waiters.get(record.id)
+        if waiter is not None and waiter.steps == record.steps:
+            waiter.look = self._look
+
+    def meet(self, record: TaskRecord, wait: Wait, frames: list[StackFrame], line: int) -> None:
+        """Takes in what a task waits for."""
+        waited = wait.waited
+        if wait.kind not in KINDS or waited is None:
+            return
+        key = id(waited)
+        known = self._objects.get(key)
+        if known is None or known.ref() is not waited:
+            if len(self._objects) >= MOST_OBJECTS:
+                return
+            try:
+                known = self._objects[key] = _Object(weakref.ref(waited), self._numbers.of(waited), wait)
+            except TypeError:  # it cannot be referred to weakly
+                return
+            known.label, known.self_feeding = _label(waited, frames, known.moves)
+        waiter = self._waiters.get(record.id)
+        if waiter is None or waiter.key != key or waiter.steps != record.steps:
+            if waiter is not None and waiter.key == key:
+                known.moved = monotonic()  # it was woken, and waits again
+            waiter = self._waiters[record.id] = _Waiter(key, record.steps, line, self._look)
+        waiter.look = self._look
+
+    def settle(self) -> None:
+        """All tasks are read: those that were not met again wait no more."""
+        now = monotonic()
+        for number, waiter in list(self._waiters.items()):
+            if waiter.look != self._look:
+                del self._waiters[number]
+                if waiter.key in self._objects:
+                    self._objects[waiter.key].moved = now
+        used = {waiter.key for waiter in self._waiters.values()}
+        self._objects = {key: one for key, one in self._objects.items() if key in used and one.ref() is not None}
+
+    def search(self, records: list[TaskRecord]) -> Iterator[None]:
+        """Searches for those that have in hand what does not move; and for failures that nobody has asked for."""
+        if self._look % _EVERY:
+            return
+        ended = _ended_tasks()
+        still = {key: self._objects[key] for key, _ in self._still()[:MOST_REPORTED]}
+        for one in still.values():
+            one.holders, one.ended = {}, []
+        self._failed = []
+        yield from self._search_ended(ended, still)
+        if still:
+
+            def search(task: Any, number: int) -> None:
+                self._search_task(task, number, still)
+
+            yield from of_each(records, _SLICE, search)
+
+    def _still(self) -> list[tuple[int, list[int]]]:
+        """The objects at which nothing has moved for a while, with the tasks that wait; those with most first."""
+        now = monotonic()
+        tasks: dict[int, list[int]] = {}
+        for number, waiter in self._waiters.items():
+            tasks.setdefault(waiter.key, []).append(number)
+        found = [
+            (key, waiting)
+            for key, waiting in tasks.items()
+            if key in self._objects and now - self._since(self._objects[key], waiting) >= STILL
+        ]
+        return sorted(found, key=lambda entry: -len(entry[1]))
+
+    def _since(self, one: _Object, waiting: list[int]) -> float:
+        """Since when nothing has moved: later arrivals do not count, what left does."""
+        return max(one.moved, min(self._waiters[number].since for number in waiting))
+
+    # Who has it in hand
+
+    def _search_task(self, task: Any, number: int, still: dict[int, _Object]) -> None:
+        waiter = self._waiters.get(number)
+        own = 0 if waiter is None else waiter.key
+        for coro in chain(task.get_coro()):
+            frame = getattr(coro, "cr_frame", None) or getattr(coro, "ag_frame", None)
+            if frame is None or sites.is_stdlib(frame.f_code.co_filename):
+                continue
+            code, line = frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno
+            frame = None
+            found = dict.fromkeys((id(lock) for lock in held_locks(coro) if id(lock) in still), ENTERED)
+            for key in _reached(gc.get_referents(coro), still):
+                found.setdefault(key, NAMED)
+            for key, how in found.items():
+                if key != own:
+                    self._add_holder(still[key], task, number, how, code, line)
+
+    def _add_holder(self, one: _Object, task: Any, number: int, how: int, code: CodeType, line: int) -> None:
+        moves = not one.moves.isdisjoint(code.co_names)
+        known = one.holders.get(number)
+        if known is not None:
+            known[1] = min(known[1], how)
+            known[4] = known[4] or moves
+        elif len(one.holders) < MOST_LISTED:
+            wait = wait_of(task, named=False)
+            text = "" if wait is None else f"{wait.kind} {wait.text}"[:MOST_TEXT]
+            one.holders[number] = [number, how, self._tables.site(code, line), task.cancelling(), moves, text]
+
+    def _search_ended(self, ended: list[weakref.ref[Any]], still: dict[int, _Object]) -> Iterator[None]:
+        """Ended tasks that something still refers to: their failures, and what the frames of these refer to."""
+        task: Any = None
+        for place, ref in enumerate(ended):
+            if place % _SLICE == 0:
+                task = None
+                yield
+            task = ref()
+            if task is None or not is_done(task):
+                continue
+            try:
+                # `_exception` is a plain read: `exception()` would mark it as retrieved.
+                error = task._exception
+                if error is not None:
+                    self._read_failure(task, error, still)
+            except Exception:
+                continue
+            finally:
+                error = None
+
+    def _read_failure(self, task: Any, error: BaseException, still: dict[int, _Object]) -> None:
+        site, keys = 0, set()
+        traceback = error.__traceback__
+        for _ in range(_ROOM):
+            if traceback is None:
+                break
+            frame, line = traceback.tb_frame, traceback.tb_lineno
+            if sites.plumbing[frame.f_code.co_filename] == sites.USER:
+                site = self._tables.site(frame.f_code, line)
+                keys.update(_reached(gc.get_referents(frame), still))
+            traceback = traceback.tb_next
+        row = [task_name(task), coro_name(task), type(error).__qualname__, _message(error), site]
+        for key in keys:
+            if len(still[key].ended) < MOST_LISTED:
+                still[key].ended.append(row)
+        if task._log_traceback and len(self._failed) < MOST_LISTED:
+            record = install.record_of(task)
+            self._failed.append([self._numbers.of(task), 0 if record is None else record.id, *row])
+
+    # Rows
+
+    def facts(self) -> dict[str, Any]:
+        """The rows `stuck` and `failed` of a tick."""
+        now = monotonic()
+        rows = []
+        for key, waiting in self._still()[:MOST_REPORTED]:
+            one = self._objects[key]
+            thing = one.ref()
+            if thing is None:
+                continue
+            try:
+                size, limit, pid = _figures(one.kind, thing)
+            except Exception:  # a class of the program keeps it elsewhere
+                size = limit = pid = 0
+            listed = [[number, self._waiters[number].line] for number in sorted(waiting)[:MOST_LISTED]]
+            since = round((now - self._since(one, waiting)) * 1e6)
+            holders = list(one.holders.values())
+            row = [one.number, one.kind, one.op, one.label, since, len(waiting), listed, holders, one.ended]
+            rows.append([*row, size, limit, pid, one.self_feeding])
+        return {"stuck": rows, "failed": list(self._failed)}
+
+
+def _label(waited: Any, frames: list[StackFrame], moves: set[str]) -> tuple[str, bool]:
+    """The class of an object, with the attribute and the class that have it; adds the methods of that class that move.
+
+    And whether the code that waits also does the opposite, as those do that take from a pool and give back.
+    """
+    kind = type(waited).__qualname__
+    own = False
+    for code, _, frame in reversed(frames):
+        if sites.plumbing[code.co_filename] != sites.USER:
+            continue
+        own = own or not moves.isdisjoint(code.co_names)
+        for held in gc.get_referents(frame):
+            held = in_cell(held) if type(held) is CellType else held
+            if not may_hold(held):
+                continue
+            for name, value in _attributes(held):
+                if value is waited:
+                    owner = type(held)
+                    found = f"{kind} {name} of {owner.__qualname__}"[:MOST_TEXT]
+                    methods = {
+                        method
+                        for method, function in list(vars(owner).items())
+                        if not moves.isdisjoint(getattr(getattr(function, "__code__", None), "co_names", ()))
+                    }
+                    own = own or any(not methods.isdisjoint(one.co_names) for one, _, _ in frames)
+                    moves |= methods
+                    return found, own
+    return kind[:MOST_TEXT], own
+
+
+def _attributes(owner: Any) -> Iterator[tuple[str, Any]]:
+    """The attributes in the dictionary of an object, read without creating the dictionary where it is inline."""
+    for held in gc.get_referents(owner)[:_ROOM]:
+        if type(held) is dict:
+            for name, value in list(held.items())[:_ROOM]:
+                if type(name) is str:
+                    yield name, value
+        else:
+            yield "", held
+
+
+def _reached(start: Iterable[Any], wanted: dict[int, _Object]) -> set[int]:
+    """The keys of those wanted objects that are among these objects, or in attributes and items of them."""
+    found: set[int] = set()
+    pending = [(held, 0) for held in start]
+    left = 4 * _ROOM
+    while pending and left:
+        left -= 1
+        held, depth = pending.pop()
+        key = id(held)
+        if key in wanted:
+            if wanted[key].ref() is held:
+                found.add(key)
+            continue
+        kind = type(held)
+        if depth >= _DEPTH or kind is FrameType:
+            continue
+        if kind is CellType:
+            pending.append((in_cell(held), depth))
+        elif kind in (list, tuple, set, dict, MethodType) or may_hold(held):
+            deeper = depth if kind is dict else depth + 1
+            pending += [(inner, deeper) for inner in gc.get_referents(held)[:_ROOM]]
+    return found
+
+
+def _ended_tasks() -> list[weakref.ref[Any]]:
+    """The ended tasks that something refers to, as far as asyncio lists them: 3.14 does not."""
+    refs: list[weakref.ref[Any]] = []
+    for name in ("_all_tasks", "_scheduled_tasks"):
+        data = getattr(getattr(asyncio_tasks, name, None), "data", None)
+        if isinstance(data, set):
+            refs = list(data)  # in one piece: it runs no code of Python
+            break
+    return refs[:MOST_ENDED]
+
+
+def _message(error: BaseException) -> str:
+    """The message of an exception if it is text: `str` might run code of the program."""
+    text = error.args[0] if len(error.args) == 1 else ""
+    return text[:MOST_TEXT] if type(text) is str else ""
+
+
+def _figures(kind: str, thing: Any) -> tuple[int, int, int]:
+    """Size and limit of a queue, value and bound of a semaphore, unread bytes and pid of a subprocess."""
+    if kind == "queue":
+        return len(thing._queue), max(thing._maxsize, 0), 0
+    if kind == "semaphore":
+        return max(thing._value, 0), getattr(thing, "_bound_value", 0), 0
+    if kind == "subprocess" and not isinstance(thing, (asyncio.StreamReader, asyncio.StreamWriter)):
+        # `Process.wait` waits in its transport.
+        transport = thing._transport if isinstance(thing, asyncio.subprocess.Process) else thing  # type: ignore[attr-defined]
+        unread = 0  # the wait does not end before the pipes are read, even if the process has ended
+        for reader in (transport._protocol.stdout, transport._protocol.stderr):
+            if reader is not None and reader._paused and reader._waiter is None:
+                unread += len(reader._buffer) + _in_pipe(reader._transport)
+        return unread, 0, transport.get_pid()
+    return 0, 0, 0
+
+
+def _in_pipe(transport: Any) -> int:
+    """The bytes in the pipe that a transport reads."""
+    fd = getattr(transport, "_fileno", None)
+    if not HAS_IOCTL or type(fd) is not int or fd < 0:
+        return 0
+    number = array("i", [0])
+    try:
+        fcntl.ioctl(fd, termios.FIONREAD, number, True)
+    except OSError:
+        return 0
+    return number[0]

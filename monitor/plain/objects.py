@@ -215,6 +215,7 @@ def slow_callback_object(slow: SlowCallback) -> Object:
         "starved": seconds(slow.starved),
         "gil": seconds(slow.gil),
         "held_by": holder_object(slow.held_by),
+        "reasons": {name: seconds(part) for name, part in slow.reasons.items()},
         "loop": slow.loop,
         "task": slow.task,
         "name": slow.name,

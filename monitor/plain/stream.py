@@ -20,7 +20,7 @@ from monitor.plain.objects import Object
 from monitor.protocol import frames, keyframes
 from monitor.recording.reader import Recording
 from monitor.recording.replay_frames import walk
-from monitor.store.labels import who
+from monitor.store.labels import reasons_text, who
 from monitor.store.model import Loop
 from monitor.store.store import Store
 from monitor.transport.connection import Closed, Connection
@@ -342,7 +342,15 @@ def _slow(thing: Object) -> str:
     whose = _who(thing, thing["callback"])
     where = thing["line"] or (thing["stack"][-1] if thing["stack"] else None)
     at = _place(where) if where else "over before it was caught"
-    return f"{fmt.bound(thing['duration'], thing['at_least'])}  {at}  in {whose}{_gil(thing)}"
+    return f"{fmt.bound(thing['duration'], thing['at_least'])}  {at}  in {whose}{_why(thing)}{_gil(thing)}"
+
+
+def _why(thing: Object) -> str:
+    """Where the time went, unless it was the code's own or the wait that is told anyway."""
+    reasons = {name: part for name, part in thing["reasons"].items() if part}
+    if not reasons.keys() & {"io", "gc", "import"}:
+        return ""
+    return f"  {reasons_text(reasons)}"
 
 
 def _gil(thing: Object) -> str:

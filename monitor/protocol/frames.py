@@ -298,6 +298,9 @@ class Event(Frame, frozen=True, kw_only=True, tag="event"):
     starved: Microseconds = 0
     gil: Microseconds = 0
     held_by: GilHolder | None = None
+    io: Microseconds = 0
+    gc: Microseconds = 0
+    importing: Microseconds = 0
     task: Int | None = None
     name: Text | None = None
     callback: Text = ""

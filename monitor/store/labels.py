@@ -66,3 +66,20 @@ def line_text(site: Site, store: Store) -> str:
 def canceller_text(by: CancelledBy | None, store: Store) -> str:
     """`by window-3 at app.py:42`; empty where it is not known."""
     return "" if by is None else words(by, store.roots)
+
+
+REASONS = {
+    "own": "own code",
+    "io": "blocking calls",
+    "gc": "garbage collection",
+    "gil": "waiting for the GIL",
+    "cpu": "waiting for a processor",
+    "import": "an import",
+}
+
+
+def reasons_text(reasons: dict[str, float]) -> str:
+    """Where the time of a slow callback went, the largest part first; parts below 2 % are left out."""
+    whole = sum(reasons.values())
+    parts = sorted(reasons.items(), key=lambda part: -part[1])
+    return ", ".join(f"{REASONS[name]} {fmt.duration(took)}" for name, took in parts if took > whole / 50)

@@ -213,6 +213,21 @@ class SlowCallback:
     gil: float = 0.0  # and for the GIL, which other threads had
     at_least: bool = False  # True: it began before the probe counted, so the duration is a lower bound
     held_by: GilHolder | None = None  # who had it; None also if that could not be seen
+    io: float = 0.0  # and asleep in the kernel for something else: blocking calls, page faults
+    gc: float = 0.0  # and for garbage collection
+    importing: float = 0.0  # and for imports
+
+    @property
+    def reasons(self) -> dict[str, float]:
+        """Where the time went (s): the parts sum up to the duration."""
+        others = {
+            "io": self.io,
+            "gc": self.gc,
+            "gil": self.gil,
+            "cpu": self.starved,
+            "import": self.importing,
+        }
+        return {"own": max(self.duration - sum(others.values()), 0.0), **others}
 
     @property
     def own(self) -> float:

@@ -153,6 +153,7 @@ class Events:
             stack=[self._tables.site(code, line) for code, line in stack],
             blame=sites.blamed(list(stack)),
             samples=len(slow.samples),
+            **{name: microseconds(seconds) for name, seconds in slow.reasons().items() if seconds},
             **gil_wait.facts(slow.waited, self._tables),
         )
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ..base import process, sites
 from ..hooks import install, loops
 from ..hooks.records import UnseenCallback, coro_name, task_name
-from . import unseen_callbacks
+from . import gc_pauses, unseen_callbacks
 from .cpu_wait import NOTHING, Starved
 from .gil_wait import Gil
 
@@ -50,7 +50,19 @@ REST_UNWATCHED = 2.0
 class SlowCallback:
     """A callback longer than the threshold, recorded in the program's thread; it becomes an event."""
 
-    __slots__ = ("at_least", "callback", "duration", "ended", "loop", "name", "samples", "starved", "task", "waited")
+    __slots__ = (
+        "asleep",
+        "at_least",
+        "callback",
+        "duration",
+        "ended",
+        "loop",
+        "name",
+        "samples",
+        "starved",
+        "task",
+        "waited",
+    )
 
     def __init__(
         self,
@@ -70,6 +82,7 @@ class SlowCallback:
         self.duration = duration
         self.samples = samples
         self.starved = 0.0  # part of the duration spent waiting for a CPU
+        self.asleep = 0.0  # part of the duration spent asleep in the kernel, waits for the GIL included
         self.waited: Wait | None = None  # its wait for the GIL
         self.at_least = False  # True: it began before the hooks were installed
 
@@ -87,6 +100,28 @@ class SlowCallback:
             return (), 0.0
         key = max(weight, key=lambda key: weight[key])
         return stacks[key], weight[key]
+
+    def reasons(self) -> dict[str, float]:
+        """What else took the time (s): blocking calls, garbage collection, imports. The rest is the code's own.
+
+        `io` is sleep in the kernel that was no wait for the GIL: reading, waiting for another thread, page faults.
+        """
+        gil = self.waited.seconds if self.waited is not None else 0.0
+        rest = max(self.duration - self.starved - gil, 0.0)
+        io = min(max(self.asleep - gil, 0.0), rest)
+        collecting = min(gc_pauses.within(self.ended - self.duration, self.ended), rest - io)
+        whole = sum(seconds for _, seconds in self.samples)
+        importing = sum(seconds for stack, seconds in self.samples if any(_is_import(code) for code, _ in stack))
+        share = importing / whole if whole else 0.0  # of what the import did itself, reading included
+        return {
+            "io": io * (1 - share),
+            "gc": collecting,
+            "importing": share * (rest - collecting),
+        }
+
+
+def _is_import(code: Any) -> bool:
+    return bool(code.co_filename == "<frozen importlib._bootstrap>")
 
 
 class Watchdog:
@@ -411,7 +446,7 @@ class Watchdog:
         ended = started + elapsed
         moment = self.gil.see(frames=True) if self._is_late(ended) else None
         spent = self.starved.of(record, started, record.busy - elapsed, ended)
-        slow.starved = spent.starved
+        slow.starved, slow.asleep = spent.starved, spent.asleep
         slow.waited = self.gil.over(record, started, spent, moment)
         self.caught.append(slow)
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import gc
 from base64 import b64encode
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..hooks import install
+from ..sampling import gc_pauses
 
 if TYPE_CHECKING:
     from ..base.sites import Tables
@@ -29,6 +31,7 @@ class StepRing:
         self._tables = tables
         self._clock = clock
         self._collector: Any = None
+        self._collecting = 0.0
         self._places: list[int] = [0]
         self.recording: Any = None
         """What has `trace_read` and its like, while steps are recorded."""
@@ -48,9 +51,21 @@ class StepRing:
     def begin_trace(self) -> None:
         """A viewer traces: garbage collections are recorded as well."""
         if self.recording is not None and self._collector is None:
-            self._collector = self.recording.trace_gc  # one object, so that it is found again
+            self._collector = self._collected  # one object, so that it is found again
             gc.callbacks.append(self._collector)
             self.recording.trace_detail(True)
+
+    def _collected(self, phase: str, info: dict[str, Any]) -> None:
+        """In `gc.callbacks`: runs in whichever thread collects."""
+        recording = self.recording
+        if recording is not None:
+            recording.trace_gc(phase, info)
+        now = monotonic()
+        if phase == "start":
+            self._collecting = now
+        elif self._collecting:
+            gc_pauses.note(self._collecting, now)
+            self._collecting = 0.0
 
     def end_trace(self) -> None:
         """The last viewer that traced has left: the callback at each collection goes."""

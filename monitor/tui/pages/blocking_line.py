@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
-from monitor.store.labels import holder_text, line_text, when, who
+from monitor.store.labels import holder_text, line_text, reasons_text, when, who
 from monitor.store.model import SlowCallback
 from monitor.store.slow_log import BlockingLine
 from monitor.store.store import Store
@@ -59,6 +59,8 @@ def blocking_line_page(
     lines += _waited_for_the_gil(store, group, sources, cells)
     worst = max(group.callbacks, key=lambda slow: slow.duration, default=None)
     last = group.callbacks[-1] if group.callbacks else None
+    if worst is not None and (worst.io or worst.gc or worst.importing):
+        lines += [line(("The worst one: ", "dim"), (reasons_text(worst.reasons), "text")), BLANK]
     shown = last if last is not None and last.stack else worst
     if group.now is not None and group.now.block.stack:
         lines.append(heading("Stack while it blocks", cells, "now, outermost first"))

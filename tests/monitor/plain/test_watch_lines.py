@@ -61,6 +61,7 @@ def test_a_slow_callback():
         "starved": 0.0,
         "gil": 0.0,
         "held_by": None,
+        "reasons": {"own": 0.25, "io": 0.0, "gc": 0.0, "gil": 0.0, "cpu": 0.0, "import": 0.0},
         "loop": 1,
         "task": 2,
         "name": "[/x]",
@@ -81,6 +82,15 @@ def test_a_slow_callback_that_waited_for_the_gil():
     assert made["gil"] == 0.2
     assert (made["held_by"]["thread"], made["held_by"]["line"]["line"]) == ("crunch", 42)
     assert "in [/x] (task 2)  waited 200ms for the GIL: thread crunch had it at /srv/app.py:42 worker" in line(made)
+
+
+def test_where_the_time_of_a_slow_callback_went():
+    (made,) = stream_of({**SLOW, "starved": 10_000, "io": 180_000, "gc": 30_000, "importing": 2_000})
+    assert sum(made["reasons"].values()) == pytest.approx(0.25)
+    assert made["reasons"]["own"] == pytest.approx(0.028)
+    assert line(made).endswith(
+        "blocking calls 180ms, garbage collection 30.0ms, own code 28.0ms, waiting for a processor 10.0ms"
+    )
 
 
 def test_a_slow_callback_that_began_before_anybody_watched():

@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> int:
-    """The command: its exit status. Ctrl-C is no error of ours either while our modules are loaded."""
+    """Run the command; its exit status. Ctrl-C is not an error even while modules are being imported."""
     try:
         from monitor.cli import main as command
     except KeyboardInterrupt:

@@ -28,7 +28,7 @@ SAMPLE = Sample(
 
 
 async def bounded_audit(confirmed: asyncio.Event) -> None:
-    """Wait for a confirmation, but not for ever."""
+    """Wait for a confirmation, but not forever."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(0.3):
             await audit(confirmed)

@@ -1,4 +1,4 @@
-"""The worker processes of a server: those below its parent that have an event loop. Cheap to ask often."""
+"""The worker processes of a server: its descendants with an event loop. Cheap enough to call often."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from monitor.attach import programs
 _POLL = "anon_inode:[eventpoll]"
 _INODE = re.compile(r"^tfd:.* ino:([0-9a-f]+)", re.M)
 _YOUNG = 10.0
-"""Seconds for which a process may be about to load asyncio or to execute a program: it is looked at every time."""
+"""Seconds for which a new process may still load asyncio or execute a program: it is inspected every time."""
 _EVERY = 5.0
-"""Seconds between two looks at one that has had the time to."""
+"""Seconds between two inspections of an older process."""
 
 
 def loops(pid: int) -> set[frozenset[int]] | None:
@@ -38,7 +38,7 @@ def loops(pid: int) -> set[frozenset[int]] | None:
 
 
 def has_loop(pid: int, parent: int | None = None) -> bool | None:
-    """Whether a process has an event loop of its own, not that of `parent` before a fork. None: cannot be seen."""
+    """Whether a process has its own event loop, not one inherited by a fork from `parent`. None if not visible."""
     found = loops(pid)
     if not found:
         return None if found is None else False
@@ -77,7 +77,7 @@ def children(pid: int) -> list[int]:
 
 
 def _children_elsewhere(pid: int) -> list[int]:
-    """The same where the kernel does not list them."""
+    """The child processes, on kernels that do not list them."""
     try:
         return sorted(child.pid for child in psutil.Process(pid).children())
     except psutil.Error:

@@ -114,7 +114,7 @@ def detach(target: str, token_file: str | None) -> int:
 @click.argument("target")
 @token_option
 def disarm(target: str, token_file: str | None) -> int:
-    """Take the probe out of an armed program; the same as detach."""
+    """Remove the probe from an armed program; the same as detach."""
     return _take_out(target, token_file)
 
 

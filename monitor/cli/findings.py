@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from monitor.plain.findings import Seen
 
 DURATION = 10.0
-"""Seconds for which a program is watched unless it is said."""
+"""Seconds for which a program is watched by default."""
 
 FOUND = 1
 """Exit status if there is at least one finding."""
@@ -78,7 +78,7 @@ def findings(
 
 
 def _watch_all(members: Members, connect: Connector, duration: float) -> Seen:
-    """What is found in the processes of a set. Raises ConnectError if none could be watched."""
+    """Findings in the processes of a set. Raises ConnectError if none could be watched."""
     from monitor.findings import thresholds
     from monitor.fleet.fleet import Fleet
     from monitor.plain.findings import watched_all

@@ -290,7 +290,7 @@ def _print_tasks_of_all(members: Members, connect: Connector, wanted: TaskOption
 
 
 def again_if_closed(work: Callable[[], Result]) -> Result:
-    """Tries once more if the connection ends: another viewer took the probe out meanwhile, or the program has ended."""
+    """Retry once if the connection ends: another viewer removed the probe meanwhile, or the program has ended."""
     from monitor.transport.connection import Closed
 
     try:

@@ -31,7 +31,7 @@ at_option = click.option("--at", metavar="T", help="Of a recording: seconds sinc
 
 
 def set_of(targets: Sequence[str]) -> Members | None:
-    """The processes that TARGETs mean, if they are several programs; None for one program, or one recording.
+    """The set of processes that TARGETs name; None for a single program or recording.
 
     Raises UsageError for a recording among several.
     """
@@ -49,7 +49,7 @@ def set_of(targets: Sequence[str]) -> Members | None:
 
 
 def only_recorded(at: str | None) -> None:
-    """Raises UsageError for an option that only a recording has an answer to."""
+    """Raise UsageError for an option that only applies to a recording."""
     if at is not None:
         raise UsageError("--at is for a recording", "these are programs that run")
 
@@ -78,7 +78,7 @@ def connect(target: str, token_file: str | None, enter: Callable[[int], Address]
 
 
 class Connector:
-    """Opens the connections to the processes of a set, from any thread; a probe is put in where there is none."""
+    """Opens the connections to the processes of a set, from any thread; injects a probe where there is none."""
 
     def __init__(self, token_file: str | None = None, read_only: bool = False) -> None:
         self._token_file = token_file
@@ -87,12 +87,12 @@ class Connector:
         self._entered: set[str] = set()
 
     def __call__(self, target: str) -> Connection:
-        """The connection to one of them, now or again. A probe is put in the first time only. Raises LooptopError."""
+        """Connect to one of them, now or again. A probe is injected only the first time. Raises LooptopError."""
         reach = self._reaches.get(target)
         return self.first(target) if reach is None else reach.again()
 
     def first(self, target: str) -> Connection:
-        """The connection to one of them; a probe is put in if there is none now."""
+        """Connect to one of them; a probe is injected if there is none."""
         from monitor.attach.target_connection import Reach
 
         reach = Reach(target, self._token_file, _way(self._entered), self._read_only)
@@ -101,7 +101,7 @@ class Connector:
         return connection
 
     def entering(self, target: str) -> bool:
-        """Whether a probe is being put into it just now: that is not to be left half done."""
+        """Whether a probe is being injected into it right now, which must not be interrupted."""
         return target in self._entered
 
 
@@ -109,7 +109,7 @@ def _way(entered: set[str]) -> Way:
     from monitor.attach.injection import Way
 
     class Entering(Way):
-        """Notes which processes are being entered."""
+        """Tracks the processes with an injection in progress."""
 
         def enter(self, pid: int) -> Address:
             entered.add(str(pid))

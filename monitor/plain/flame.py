@@ -1,4 +1,4 @@
-"""`looptop flame`: samples of a program for a while, as text, JSON, or what other tools read."""
+"""Output of `looptop flame`: samples a program for a while; text, JSON, or formats of other tools."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 RATE = 4
 LEAST_SHARE = 0.01
-"""Of all time: what has less is left out of the text."""
+"""Share of the total below which functions are omitted from the text."""
 MOST_LINES = 60
 TITLES = {ON_LOOP: "on the loop", WAITING: "waiting"}
 
 
 def measure(connection: Connection, duration: float, hz: int, *, wait: bool) -> Profile:
-    """Samples a program for so many seconds and closes the connection. Ctrl-C ends it early."""
+    """Sample a program for that many seconds and close the connection. Ctrl-C ends it early."""
     found = Collector()
     with closing(connection):
         watch = {"flame_wait": True} if wait else {"flame": hz}
@@ -48,7 +48,7 @@ def only(stacks: Stacks, group: str) -> Stacks:
 
 
 def profile_object(profile: Profile) -> Object:
-    """What `looptop flame --json` prints."""
+    """The object that `looptop flame --json` prints."""
     ordered = sorted(profile.stacks, key=lambda row: -row[2])
     return {
         "kind": profile.kind,

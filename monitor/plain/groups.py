@@ -1,4 +1,4 @@
-"""`looptop groups`: tasks by coroutine and label, printed."""
+"""Output of `looptop groups`: tasks by coroutine and label."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def sort_order(key: str) -> tuple[Column[LabelGroup], bool]:
 
 
 def watched(connection: Connection, duration: float) -> Store:
-    """The store after so many seconds of watching the groups."""
+    """The store after watching the groups for that many seconds."""
     store = Store()
     store.apply(connection.hello)
     if store.read_only:
@@ -59,7 +59,7 @@ def watched(connection: Connection, duration: float) -> Store:
 
 
 def _refuse_old(store: Store) -> None:
-    """Raises ConnectError for a probe that counts no groups."""
+    """Raise ConnectError if the probe does not count groups."""
     if store.session is not None and "groups" not in store.session.capabilities:
         raise ConnectError("the probe counts no groups", "it is older than this looptop: detach it, attach again")
 
@@ -72,7 +72,7 @@ def chosen(store: Store, sort: str) -> list[LabelGroup]:
 
 
 def groups_object(store: Store, sort: str) -> Object:
-    """What `looptop groups --json` prints."""
+    """The object that `looptop groups --json` prints."""
     return {
         "since": seconds(store.label_groups.since),
         "groups": [group_object(group, store) for group in chosen(store, sort)],

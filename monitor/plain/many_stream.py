@@ -1,4 +1,4 @@
-"""`looptop watch` and `findings` of several programs: what happens in all of them, each object with its worker."""
+"""`looptop watch` and `findings` of several programs: the objects of all of them, each with its worker."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from monitor.protocol.frames import Frame
 
 PAUSE = 0.1
-"""Seconds between two looks at what has come."""
+"""Seconds between two polls for new objects."""
 FIRST = 15.0
-"""Seconds for which the first process is waited for; then the duration begins."""
+"""Seconds to wait for the first process; the duration starts when it has joined."""
 EMPTY = 3.0
 """Seconds without any process after which the set counts as ended."""
 
 
 def asked(slow: float | None, keep_locals: bool = False) -> dict[str, object]:
-    """What each probe is asked for."""
+    """The `watch` fields requested from each probe."""
     what: dict[str, object] = {"rate": RATE, "rows": True, "events": True, "findings": True}
     if keep_locals:
         what["locals"] = True
@@ -48,7 +48,7 @@ class _Watched:
         self._ticked = time.monotonic()
 
     def take(self, came: list[Frame]) -> list[Object]:
-        """The objects of frames that came, with the worker."""
+        """The objects that result from frames, with the worker."""
         before = self.worker.store.now
         found = [thing for frame in came for thing in self._ordered.take(frame)]
         if self.worker.store.now != before:
@@ -56,15 +56,15 @@ class _Watched:
         return self._own(found)
 
     def held(self) -> list[Object]:
-        """What was held back, if no tick has come for a while."""
+        """Objects that were held back, if no tick has come for a while."""
         return self.rest() if time.monotonic() - self._ticked >= PATIENCE else []
 
     def rest(self) -> list[Object]:
-        """All that was held back."""
+        """All objects that were held back."""
         return self._own(self._ordered.rest())
 
     def losses(self) -> list[Object]:
-        """What was lost and is not reported yet."""
+        """Losses that have not been reported yet."""
         return self._own(list(self.stream.losses(0)))
 
     def _own(self, things: list[Object]) -> list[Object]:
@@ -75,16 +75,16 @@ class _Watched:
         return [{**thing, "pid": pid, "worker": slot} for thing in dated if thing is not None]
 
     def findings(self) -> list[Object]:
-        """What is wrong with it now."""
+        """Its current findings."""
         whose = {"pid": self.worker.pid, "worker": self.worker.slot}
         return [{**plain_findings.finding_object(one), **whose} for one in self.stream.findings.all()]
 
 
 class Watch:
-    """The objects of all processes of a set, in the order in which they come, those of one batch by time."""
+    """The objects of all processes of a set in order of arrival, sorted by time within a batch."""
 
     def __init__(self, fleet: Fleet, thresholds: Thresholds, past: bool = False) -> None:
-        """`past`: first what the probes remember from before."""
+        """`past`: start with what the probes remember from before."""
         self._fleet = fleet
         self._began, self._past = time.time(), past
         self._thresholds = thresholds
@@ -95,7 +95,7 @@ class Watch:
         """How many processes have answered so far."""
 
     def run(self, duration: float | None) -> Iterator[Object]:
-        """Until the time is over, which begins when the first process has joined, or no process is left."""
+        """Run for the duration, which starts when the first process has joined, or until no process is left."""
         began = seen = time.monotonic()
         until = None if duration is None else began + FIRST
         waits = duration is not None
@@ -116,7 +116,7 @@ class Watch:
         yield from self._rest()
 
     def findings(self) -> list[Object]:
-        """What is wrong with each process now, and what was with those that have gone."""
+        """The current findings of each process, and the last ones of processes that have gone."""
         now = [{**one, "over": False} for watched in self._watched.values() for one in watched.findings()]
         return [*now, *self._ended]
 
@@ -134,7 +134,7 @@ class Watch:
         yield from self._new_problems()
 
     def _new_problems(self) -> Iterator[Object]:
-        """Why workers do not answer, each once. The end of one is an event of its own."""
+        """Why workers do not answer, each reported once. The end of a worker is a separate event."""
         for slot, worker in self._fleet.workers.items():
             known = worker.source.status.state == "connecting" or (worker.end is not None and worker.end.ended)
             problem = "" if known or worker.problem is None else worker.problem.partition(";")[0]

@@ -244,7 +244,7 @@ def test_hooks_that_were_covered_stay_and_are_told_and_never_count_twice(tmp_pat
 
         asyncio.run(main())
     """
-    with Program(written(body), folder=tmp_path, python=python) as program:
+    with Program(written(body), folder=tmp_path, python=python, settings={"history": False}) as program:
         program.expect("ready")
         with program.viewer() as viewer:
             viewer.ticks(1)

@@ -12,6 +12,7 @@ from .base import sites
 from .base.owned_fds import LostError
 from .base.settings import Settings, text_of, warn
 from .base.sites import Tables
+from .blackbox.box import Box
 from .flame.flames import Flames
 from .history.recorder import History
 from .hooks import install
@@ -75,6 +76,7 @@ class Probe:
         self.tasks = TaskControl(settings, self.sampler)
         self.server = Server(self)
         self.demand = Demand(settings, self.server.viewers, self.watchdog)
+        self.box = Box(self)
         self.facts = Facts(self.counting, self.events, self.registry, self.server.viewers)
 
     def _threads(self) -> tuple[list[int], int]:
@@ -107,6 +109,8 @@ class Probe:
         self.unawaited.install(self.registry)
         self.openings.open(self.server)
         self.viewers_changed()
+        if self.demand.always_on:
+            self.box.open()
         self._alive = True
         if self.settings.announce:
             self.openings.announce()
@@ -161,6 +165,7 @@ class Probe:
             self.registry.remove_all,
             self.server.close,
             self.memory.close,
+            self.box.close,
             self.openings.close,
             self.counting.forget,
             self._forget_itself,
@@ -186,6 +191,7 @@ class Probe:
         self.registry.remove_all()
         self.server.close()
         self.memory.close(forked=True)
+        self.box.forked()
         self.counting.forget()
         self._forget_itself()
 
@@ -225,8 +231,8 @@ class Probe:
     def next_look(self) -> float:
         """When the thread must look at the hooks although no viewer is due, in seconds of the monotonic clock."""
         times = [*self.demand.deadlines(), self.counting.due()]
-        memory = self.memory.due()
-        return min(times if memory is None else [*times, memory])
+        times += [due for due in (self.memory.due(), self.box.due()) if due is not None]
+        return min(times)
 
     def look_if_due(self, now: float) -> None:
         """Collects what the hooks recorded, if some viewer is due or counting goes on without one."""
@@ -244,6 +250,7 @@ class Probe:
             self._look(now, sessions)
             if self.demand.wants_findings():
                 self.signs.look(now)
+        self.box.feed(now)
 
     def look_last(self, now: float) -> None:
         """Collects what happened since the last look, before the probe leaves."""
@@ -257,6 +264,7 @@ class Probe:
         self.history.look(now, changes)
         for session in sessions:
             session.merge(changes)
+        self.box.merge(changes)
         drained, waits = self.flames.collect(now, changes)
         for session in sessions:
             session.flame.take(drained, waits, self.flames.waiting.late)

@@ -30,9 +30,10 @@ ALLOWED = {
         "probes.base probes.flame probes.hooks probes.sampling probes.inspection probes.labels probes.memory "
         "probes.history probes.trace"
     ),
+    "probes.blackbox": "probes.base probes.sampling probes.serving",
     "probes.probe": (
-        "probes.base probes.flame probes.hooks probes.sampling probes.inspection probes.labels probes.memory "
-        "probes.history probes.trace probes.serving"
+        "probes.base probes.blackbox probes.flame probes.hooks probes.sampling probes.inspection probes.labels "
+        "probes.memory probes.history probes.trace probes.serving"
     ),
     "probes.start": "probes.base probes.probe",
     "probes": "probes.decorators probes.probe probes.start",

@@ -19,6 +19,7 @@ from monitor.cli.inspect import memory, profile, tasks, watch
 from monitor.cli.launching import run
 from monitor.cli.metrics import metrics
 from monitor.cli.output import print_programs
+from monitor.cli.postmortem import postmortem
 from monitor.cli.recording import compare, export, record, replay
 from monitor.cli.tracing import trace, why
 from monitor.guard import guarded, say
@@ -76,6 +77,7 @@ _COMMANDS = (
     compare,
     export,
     replay,
+    postmortem,
     check,
     config,
     demo,

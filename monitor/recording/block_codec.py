@@ -16,6 +16,8 @@ from monitor.recording.file_format import Damaged
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from monitor.recording.blocks import Block
+
 BEFORE = -1
 """The place of what happened before the keyframe of its block: the block that it belonged to was dropped."""
 
@@ -52,6 +54,20 @@ encode = _encoder.encode
 def encode_frames(recorded: Iterable[Frame]) -> bytes:
     """Frames, one a line."""
     return _encoder.encode_lines(recorded)
+
+
+def parts(block: Block) -> dict[str, bytes]:
+    """A block as the parts that a file has of it."""
+    keyframe = Keyframe(
+        **{name: getattr(block.keyframe, name) for name in block.keyframe.__struct_fields__ if name != "history"}
+    )
+    return {
+        "keyframe": encode(keyframe),
+        "light": encode(block.light()),
+        "ends": encode(block.ends) if block.ends else b"",
+        "frames": encode_frames(block.recorded),
+        "history": encode(block.keyframe.history) if block.begins_segment else b"",
+    }
 
 
 def light(data: bytes) -> Light:

@@ -5,6 +5,7 @@ A directory is read as one recording, too: the segments of a flight recorder.
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
+from monitor.attach import boxes
 from monitor.errors import UsageError
 from monitor.protocol.frames import Event, Frame
 from monitor.protocol.keyframes import History, Keyframe
-from monitor.recording import block_codec, prior_state
+from monitor.recording import black_box, block_codec, prior_state
 from monitor.recording import file_format as file_format
 from monitor.recording.block_codec import Light, LightTick
 from monitor.recording.file_format import Damaged, Marker, Place, Summary
@@ -94,9 +96,14 @@ class Recording:
 
     def _open(self, path: Path) -> None:
         try:
-            file = path.open("rb")
+            if boxes.is_box(path):
+                file = black_box.converted(path)
+                size = file.seek(0, os.SEEK_END)
+                file.seek(0)
+            else:
+                file = path.open("rb")
+                size = path.stat().st_size
             self._files.append(file)
-            size = path.stat().st_size
             self._budget += file_format.BUDGET * size
             facts = file_format.read_heading(file, path)
         except OSError as error:

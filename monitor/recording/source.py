@@ -10,7 +10,7 @@ from monitor.recording.reader import Recording
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["RecordingSource", "open_recording"]
+__all__ = ["RecordingSource", "open_end", "open_recording"]
 
 
 def open_recording(path: str | Path, *, speed: float = 1.0, at: str | None = None) -> RecordingSource:
@@ -22,3 +22,9 @@ def open_recording(path: str | Path, *, speed: float = 1.0, at: str | None = Non
         recording.close()
         raise
     return RecordingSource(recording, speed=speed, position=position)
+
+
+def open_end(path: str | Path) -> RecordingSource:
+    """The player of a file, standing at its end. Raises LooptopError."""
+    recording = Recording(path)
+    return RecordingSource(recording, position=recording.duration, playing=False)

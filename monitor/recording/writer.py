@@ -17,7 +17,7 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 from monitor.errors import LooptopError, UsageError
-from monitor.protocol import frames, keyframes
+from monitor.protocol import frames
 from monitor.recording import block_codec
 from monitor.recording import file_format as file_format
 from monitor.recording.blocks import Block, Collector, facts
@@ -81,18 +81,8 @@ class File:
         """Appends a block."""
         if not self._places:
             self._append(file_format.heading(facts(block.keyframe, self._rate)))
-        keyframe = keyframes.Keyframe(
-            **{name: getattr(block.keyframe, name) for name in block.keyframe.__struct_fields__ if name != "history"}
-        )
         summary = block.summary()
-        parts = {
-            "keyframe": block_codec.encode(keyframe),
-            "light": block_codec.encode(block.light()),
-            "ends": block_codec.encode(block.ends) if block.ends else b"",
-            "frames": block_codec.encode_frames(block.recorded),
-            "history": block_codec.encode(block.keyframe.history) if block.begins_segment else b"",
-        }
-        self.append(file_format.block(summary, parts), summary)
+        self.append(file_format.block(summary, block_codec.parts(block)), summary)
 
     def append(self, data: bytes, summary: file_format.Summary) -> None:
         """Appends the bytes of a block."""

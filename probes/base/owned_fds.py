@@ -47,7 +47,7 @@ class OwnSocket:
 
 
 class OwnFile:
-    """A descriptor that is only kept open, for others to find, with the inode that identifies it."""
+    """A descriptor of a file, with the inode that identifies it."""
 
     __slots__ = ("_handle", "_inode")
 
@@ -64,6 +64,15 @@ class OwnFile:
                     os.pwrite(self._handle, new, place)
         except OSError:
             return
+
+    def check(self) -> None:
+        """Raises LostError if the descriptor is not this file any more."""
+        try:
+            if _inode(self._handle) == self._inode:
+                return
+        except OSError:
+            pass
+        raise LostError
 
     def close(self) -> None:
         """Closes the descriptor, unless its number belongs to another file by now."""

@@ -159,6 +159,29 @@ def runtime_dirs(environ: Mapping[str, str], uid: int) -> list[str]:
     return dirs
 
 
+# The file of a black box; docs/blackbox.md.
+
+BOX_MAGIC = b"looptop-box 1\n"
+BOX_HEADING = 4096
+"""Bytes before the first segment: the magic, a line of JSON, zeros."""
+BOX_END = 3072
+"""Where in the heading the program notes how it ended, if it can."""
+BOX_SEGMENT = b"LTBS"
+BOX_SUFFIX = ".box"
+
+
+def box_name(name: str, pid: int, session: str) -> str:
+    """The name of the file of a black box."""
+    safe = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "_" for letter in name)
+    return f"{safe[:40].lstrip('.') or '_'}-{pid}-{session[:8]}{BOX_SUFFIX}"
+
+
+def name_of_box(file: str) -> str | None:
+    """The name of the program in the name of a box's file; None for any other file."""
+    parts = file.removesuffix(BOX_SUFFIX).rsplit("-", 2)
+    return parts[0] if file.endswith(BOX_SUFFIX) and len(parts) == 3 and parts[1].isdigit() else None
+
+
 def describe(frame: dict[str, object]) -> str:
     """A short name for a frame in an error message."""
     kind = frame.get("type")

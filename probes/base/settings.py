@@ -48,6 +48,13 @@ SETTINGS = (
         "yes/no",
         "count and remember from the start, with nobody connected; needs the hooks in C",
     ),
+    Setting(
+        "box",
+        "8MiB",
+        "size or path, comma",
+        "size of the black box, which outlives a killed program, and its folder if not the runtime directory; `off`",
+    ),
+    Setting("keep_box", False, "yes/no", "keep the black box of a program that ends by itself, too"),
     Setting("expect", 0.0, "s", "count from the start, for so long, although no viewer is there yet"),
     Setting("leave", False, "yes/no", "take the probe out when its last viewer has left, or none came in 10 s"),
     Setting("announce", False, "yes/no", "say on stderr, in one line, where to connect"),
@@ -71,6 +78,8 @@ class Settings:
     trace: float
     skip: str
     history: bool
+    box: str
+    keep_box: bool
     expect: float
     leave: bool
     announce: bool

@@ -106,6 +106,22 @@ class Session:
             return self._request(frame)
         return []  # a newer viewer may send types that this probe does not know
 
+    def begin_unasked(self, last_event: int, most: int) -> None:
+        """Begins for the black box: with the events after a number, and at most so many tasks."""
+        self.watching = True
+        self._last_event = last_event
+        self._begin()
+        del self._backlog[:-most]
+
+    def drop_backlog(self) -> None:
+        """Gives up sending the tasks that are still to be sent."""
+        self._backlog.clear()
+
+    @property
+    def last_event(self) -> int:
+        """The number of the newest event that was sent."""
+        return self._last_event
+
     def _begin(self) -> None:
         """Queues all tasks: those of the first screen first, then the rest in pieces."""
         everything = task_query.counted() if self.watch.rows else []

@@ -1,0 +1,170 @@
+"""Black boxes: the files of programs that are no more, and what their headings say. Every file is checked."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import msgspec
+
+from monitor.errors import UsageError
+from probes.base import protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LARGEST = (256 << 20) + protocol.BOX_HEADING
+"""Bytes of the largest box that is read."""
+MOST_BOXES = 1000
+"""Files of a folder that are looked at."""
+LONGEST = 7 * 86_400
+"""Seconds for which a dead program is listed; the next probe of the same user removes its box then."""
+
+
+class Heading(msgspec.Struct, frozen=True):
+    """The heading of a box. Times are Unix time."""
+
+    session: str
+    segments: int
+    segment: int  # bytes of one
+    pid: int = 0
+    started: float = 0.0  # the process
+    opened: float = 0.0  # its probe
+    name: str = ""
+    program: str = ""
+    python: str = ""
+    host: str = ""
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """The note that a program leaves in its box at its end, if it can."""
+
+    at: float
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A black box on disk."""
+
+    path: Path
+    heading: Heading
+    alive: bool  # its program still writes it
+    size: int  # bytes in use
+    changed: float  # when it was last written to
+    noted: Ended | None
+
+    @property
+    def ended(self) -> float | None:
+        """When the program ended: noted by itself, else when the box was last written to. None while it runs."""
+        if self.alive:
+            return None
+        return self.noted.at if self.noted is not None else self.changed
+
+    @property
+    def how(self) -> str:
+        """How it ended, as far as can be known."""
+        if self.alive:
+            return "still running"
+        if self.noted is not None:
+            return self.noted.how
+        return "killed, crashed or left by os._exit: no exit handler ran"
+
+
+def is_box(path: Path) -> bool:
+    """Whether a file is a black box, by its first bytes. Does not raise."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(protocol.BOX_MAGIC)) == protocol.BOX_MAGIC
+    except OSError:
+        return False
+
+
+def dead(environ: Mapping[str, str] | None = None) -> list[Box]:
+    """The boxes of programs of this user that are no more, the last one first."""
+    environ = os.environ if environ is None else environ
+    found = []
+    for folder in _folders(environ):
+        try:
+            paths = [path for path, _ in zip(sorted(folder.iterdir()), range(MOST_BOXES), strict=False)]
+        except OSError:
+            continue
+        for path in paths:
+            if protocol.name_of_box(path.name) is not None:
+                with suppress(OSError, UsageError):
+                    found.append(look(path, owner=os.geteuid()))
+    dead = {box.heading.session: box for box in found if not box.alive}
+    return sorted(dead.values(), key=lambda box: -(box.ended or 0.0))
+
+
+def _folders(environ: Mapping[str, str]) -> list[Path]:
+    folders = [Path(path) for path in protocol.runtime_dirs(environ, os.geteuid())]
+    folders += [Path(part.strip()) for part in environ.get("LOOPTOP_BOX", "").split(",") if "/" in part]
+    return list(dict.fromkeys(folders))
+
+
+def find(target: str, environ: Mapping[str, str] | None = None) -> Box:
+    """The box of `@NAME` (the newest), of a pid, or a file. Raises UsageError."""
+    path = Path(target)
+    if not target.startswith("@") and not re.fullmatch(r"[0-9]+", target):
+        try:
+            return look(path)
+        except OSError as error:
+            hint = "a pid, @NAME or a file is expected: looptop postmortem lists them"
+            raise UsageError(f"{target} cannot be read: {error.strerror or error}", hint) from None
+    boxes = dead(environ)
+    for box in boxes:
+        if target in (f"@{box.heading.name}", str(box.heading.pid)):
+            return box
+    names = ", ".join(dict.fromkeys(f"@{box.heading.name}" for box in boxes))
+    raise UsageError(f"no black box of {target}", f"there is {names}" if names else "no program left one")
+
+
+def look(path: Path, owner: int | None = None) -> Box:
+    """What a box is. Raises UsageError for what is none, or belongs to another owner; OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_NOFOLLOW if owner is not None else 0))
+    with os.fdopen(handle, "rb") as file:
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode) or (owner is not None and facts.st_uid != owner):
+            raise UsageError(f"{path} is not a black box", "looptop postmortem lists them")
+        heading, noted = read_heading(file, path, facts.st_size)
+        return Box(path, heading, _locked(handle), facts.st_blocks * 512, facts.st_mtime, noted)
+
+
+def read_heading(file: BinaryIO, path: Path, size: int) -> tuple[Heading, Ended | None]:
+    """Heading and end. Raises UsageError for what is no box, or none that can be read."""
+    data = file.read(protocol.BOX_HEADING)
+    if not data.startswith(protocol.BOX_MAGIC):
+        raise UsageError(f"{path} is not a black box", "looptop postmortem lists them")
+    if size > LARGEST:
+        raise UsageError(f"{path} is larger than any black box", "it cannot be read")
+    text = data[len(protocol.BOX_MAGIC) : protocol.BOX_END].partition(b"\n")[0]
+    try:
+        heading = msgspec.json.decode(text, type=Heading)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        heading = None
+    if heading is None or not 0 < heading.segments <= 1000 or not 0 < heading.segment <= LARGEST:
+        raise UsageError(f"the heading of {path} is damaged", "nothing of it can be read")
+    noted: Ended | None = None
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        noted = msgspec.json.decode(data[protocol.BOX_END :].partition(b"\n")[0], type=Ended)
+    return heading, noted
+
+
+def _locked(handle: int) -> bool:
+    """Whether the program still has the file open (flock(2)): that is known across containers, too."""
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    fcntl.flock(handle, fcntl.LOCK_UN)
+    return False

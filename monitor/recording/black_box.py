@@ -1,0 +1,174 @@
+"""A black box read as a recording: its frames go through a store once, and become the blocks of a file in memory."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import TYPE_CHECKING, BinaryIO
+
+from monitor.attach import boxes
+from monitor.errors import LooptopError, UsageError
+from monitor.protocol import frames
+from monitor.recording import block_codec, file_format
+from monitor.recording.blocks import Block, Collector, facts
+from monitor.recording.file_format import Marker
+from monitor.store.store import Store
+from probes.base import protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MOST_ENTRY = 16 << 20
+"""Bytes of one entry, decompressed."""
+LEAST_BUDGET, BUDGET = 64 << 20, 40
+"""Bytes of all entries, decompressed: so many, and so many times the bytes of the file. Real ones have 3 to 10."""
+LEVEL = 1
+"""Of the compression of blocks that are read again at once."""
+
+_SEGMENT = struct.Struct("<4sIQ")
+_ENTRY = struct.Struct("<II")
+
+
+class _Budget:
+    def __init__(self, size: int) -> None:
+        self.left = LEAST_BUDGET + BUDGET * size
+
+
+def converted(path: Path) -> BinaryIO:
+    """The recording that a box is. Raises UsageError for what cannot be read; OSError."""
+    box = boxes.look(path)
+    with path.open("rb") as file:
+        data = file.read(boxes.LARGEST)
+    output = _Output()
+    reader = _Reader(output)
+    budget = _Budget(len(data))
+    for number, start in _segments(data, box.heading):
+        end = min(start + box.heading.segment, len(data))
+        try:
+            for lines in _entries(data, start, end, number, budget):
+                reader.take(lines)
+        except LooptopError:
+            continue  # damaged; the next segment begins anew
+    reader.finish(None if box.ended is None else box)
+    if not output.places:
+        raise UsageError(f"{path} holds nothing yet", "its program ended before the first tick")
+    return output.finish(box.how)
+
+
+def _segments(data: bytes, heading: boxes.Heading) -> list[tuple[int, int]]:
+    """Number and first byte of each segment, the oldest first."""
+    found = []
+    for place in range(heading.segments):
+        start = protocol.BOX_HEADING + place * heading.segment
+        if start + _SEGMENT.size > len(data):
+            break
+        magic, crc, number = _SEGMENT.unpack_from(data, start)
+        if magic == protocol.BOX_SEGMENT and crc == zlib.crc32(number.to_bytes(8, "little")):
+            found.append((number, start))
+    return sorted(found)
+
+
+def _entries(data: bytes, start: int, end: int, number: int, budget: _Budget) -> Iterator[bytes]:
+    """The whole entries of a segment: what follows the first that is not whole is older. Raises LooptopError."""
+    at = start + _SEGMENT.size
+    while at + _ENTRY.size <= end:
+        length, crc = _ENTRY.unpack_from(data, at)
+        at += _ENTRY.size
+        content = data[at : at + length]
+        if not 0 < length <= end - at or zlib.crc32(content, number & 0xFFFFFFFF) != crc:
+            return
+        at += length
+        if content.startswith(b"{"):
+            lines = content
+        else:
+            unpacker = zlib.decompressobj()
+            try:
+                lines = unpacker.decompress(content, min(MOST_ENTRY, max(budget.left, 1)))
+            except zlib.error:
+                raise LooptopError("an entry is damaged") from None
+            if not unpacker.eof:
+                raise LooptopError("an entry is larger than any that is written")
+        budget.left -= len(lines)
+        if budget.left < 0:
+            raise LooptopError("the box holds more than any that is written")
+        yield lines
+
+
+class _Output:
+    """A recording in memory, as `writer.File` writes it to disk."""
+
+    def __init__(self) -> None:
+        self._file = io.BytesIO()
+        self.places: list[file_format.Place] = []
+
+    def write(self, block: Block) -> None:
+        if not self.places:
+            self._file.write(file_format.heading(facts(block.keyframe, None)))
+        summary = block.summary()
+        data = file_format.block(summary, block_codec.parts(block), LEVEL)
+        self.places.append(file_format.Place(offset=self._file.tell(), size=len(data), summary=summary))
+        self._file.write(data)
+
+    def finish(self, reason: str) -> BinaryIO:
+        index = file_format.Index(places=self.places, reason=reason)
+        self._file.write(file_format.ending(index, self._file.tell()))
+        self._file.seek(0)
+        return self._file
+
+
+class _Reader:
+    """Applies frames to a store, and cuts them into blocks."""
+
+    def __init__(self, output: _Output) -> None:
+        self._output = output
+        self._store = Store()
+        self._collector = Collector(self._store)
+        self._waits = False  # for all tasks, which a later segment begins with
+        self._first = True
+
+    def take(self, lines: bytes) -> None:
+        for line in lines.splitlines():
+            if len(line) > protocol.MAX_FRAME:
+                raise LooptopError("a frame is larger than any that is written")
+            frame = frames.decode(line)
+            if frame is not None:
+                self._take(frame)
+
+    def _take(self, frame: frames.Frame) -> None:
+        session = self._store.session
+        if isinstance(frame, frames.Hello):
+            if session is not None and session.id != frame.session:
+                raise LooptopError("a segment is of another program")
+            self._cut()
+            self._store.apply(frame)
+            self._waits = True
+            return
+        if session is None:
+            raise LooptopError("a segment does not begin with hello")
+        self._store.apply(frame)
+        if self._waits:
+            if isinstance(frame, frames.Tick) and frame.loops and not frame.left:
+                self._waits = False
+                self._collector.begin(segment=self._first, jump=not self._first)
+                self._first = False
+            return
+        if self._collector.add(frame):
+            self._cut()
+            self._collector.begin()
+
+    def _cut(self) -> None:
+        block = self._collector.block
+        if block is not None:
+            self._output.write(block)
+            self._collector.block = None
+
+    def finish(self, dead: boxes.Box | None) -> None:
+        """Writes the last block; with the end of the program as a marker."""
+        if self._waits and self._store.session is not None:
+            self._collector.begin(segment=self._first, jump=not self._first)
+        block = self._collector.block
+        if block is not None and dead is not None:
+            block.markers.append(Marker(max(block.end, block.keyframe.at), "end", f"the program ended: {dead.how}"))
+        self._cut()

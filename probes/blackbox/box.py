@@ -1,0 +1,191 @@
+"""Writes the black box: the frames of a viewer without a socket, a tick a second, into the ring of a file.
+
+Each segment of the ring begins as a viewer's connection does, with `hello` and all tasks, so that it can be read
+without those before it. Used by the probe's thread only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from math import inf
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from ..base import process, protocol
+from ..base.settings import text_of, warn
+from ..serving import discovery, hello
+from ..serving.session import Session
+from . import old_boxes
+from .ring import Full, LostError, Ring
+from .wanted import Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..sampling.sampler import Changes
+    from ..serving.host import Host
+
+EVERY = 1.0
+"""Seconds between two ticks."""
+TASK_BYTES = 100
+"""Bytes of a task in the first ticks of a segment, compressed and estimated from above; that decides how many tasks
+are taken in."""
+MOST_WAITS = 60
+"""Tasks whose waits are read for a tick, in turn."""
+
+
+class Box:
+    """The black box of a probe. What goes wrong with it is one line on stderr, and then there is none."""
+
+    def __init__(self, probe: Host) -> None:
+        self._probe = probe
+        self._ring: Ring | None = None
+        self._session: Session | None = None
+        self._waits: Iterator[int] = iter(())
+        self._due = 0.0
+
+    @property
+    def on(self) -> bool:
+        """Whether there is one."""
+        return self._ring is not None
+
+    def open(self) -> None:
+        """Creates the file, and removes boxes that are too old or too many. Never raises."""
+        probe = self._probe
+        wanted = Wanted(probe.settings.box)
+        if not wanted.size or probe.settings.leave:
+            return
+        try:
+            directory = wanted.folder or discovery.runtime_dir()
+        except discovery.NoDirectoryError:
+            return  # reported by the endpoints, which need it more
+        openings = probe.openings
+        facts = {
+            "pid": openings.pid,
+            "started": process.started(),
+            "opened": probe.opened,
+            "name": openings.name,
+            "program": openings.program[:1000],
+            "session": probe.session_id,
+            "python": process.python(),
+            "host": os.uname().nodename,
+        }
+        try:
+            old_boxes.remove(directory, time())
+            path = f"{directory}/{protocol.box_name(openings.name, openings.pid, probe.session_id)}"
+            self._ring = Ring(path, wanted.size, facts)
+        except Exception as error:
+            warn(f"no black box, the program goes on: {text_of(error)}; LOOPTOP_BOX names another folder, or off")
+
+    def merge(self, changes: Changes) -> None:
+        """Takes in what one look at the hooks brought."""
+        if self._session is not None:
+            self._session.merge(changes)
+
+    def due(self) -> float | None:
+        """When `feed` must be called, in seconds of the monotonic clock; None without a box."""
+        if self._ring is None:
+            return None
+        if self._session is not None and self._session.wants_output():
+            return 0.0
+        return self._due
+
+    def hurry(self) -> None:
+        """Makes a tick due now: a loop is blocked."""
+        self._due = 0.0
+
+    def feed(self, now: float) -> None:
+        """Writes what is due. Never raises."""
+        ring, session = self._ring, self._session
+        if ring is None or not (now >= self._due or (session is not None and session.wants_output())):
+            return
+        try:
+            if session is None:
+                session = self._begin(ring, 0)
+            if now >= self._due:
+                self._due = int(now) + EVERY
+                session.due = now
+                session.watch.window = self._next_waits()
+            self._write(ring, session, now)
+        except Exception as error:
+            self._fail(error)
+
+    def _write(self, ring: Ring, session: Session, now: float) -> None:
+        last_event = session.last_event
+        try:
+            _append(ring, session, now)
+        except Full:
+            # What did not fit is in the next segment, which begins with everything.
+            session = self._begin(ring, last_event)
+            session.due = now
+            try:
+                _append(ring, session, now)
+            except Full:
+                session.drop_backlog()
+
+    def _begin(self, ring: Ring, last_event: int) -> Session:
+        """Begins a segment, with all tasks and with the events after a number."""
+        ring.begin()
+        ring.append(protocol.encode(hello.of(self._probe)))
+        self._session = session = Session(self._probe)
+        session.begin_unasked(last_event, ring.segment_size // TASK_BYTES)
+        return session
+
+    def _next_waits(self) -> list[int]:
+        """The tasks whose waits are read for the next tick: each has its turn."""
+        found: list[int] = []
+        for number in self._waits:
+            found.append(number)
+            if len(found) == MOST_WAITS:
+                return found
+        self._waits = iter([record.id for record in list(self._probe.sampler.by_id.values())])
+        seen = set(found)
+        for number in self._waits:
+            if number in seen or len(found) == MOST_WAITS:
+                break
+            found.append(number)
+        return found
+
+    def _fail(self, error: Exception) -> None:
+        why = "the program closed its file" if isinstance(error, LostError) else text_of(error)
+        warn(f"the black box ends, the program goes on: {why}")
+        self._drop(remove=not isinstance(error, LostError))
+
+    def _drop(self, remove: bool) -> None:
+        ring, self._ring, self._session = self._ring, None, None
+        self._waits = iter(())
+        if ring is not None:
+            ring.close(remove)
+
+    def close(self) -> None:
+        """The probe leaves: removes the file, unless the program failed or the settings keep it."""
+        if self._ring is None:
+            return
+        failed = _failure()
+        keep = bool(failed) or self._probe.settings.keep_box
+        try:
+            if keep:
+                self._ring.end(failed or "exited")
+        except (OSError, LostError):
+            keep = True
+        self._drop(remove=not keep)
+
+    def forked(self) -> None:
+        """Closes the file in a child after a fork; it stays the parent's."""
+        self._drop(remove=False)
+
+
+def _append(ring: Ring, session: Session, now: float) -> None:
+    output = session.next_output(now)
+    session.due = inf  # the box says when
+    if output:
+        ring.append(output)
+
+
+def _failure() -> str:
+    """The exception that ends the interpreter now; empty if there is none, or a person interrupted it."""
+    error: Any = getattr(sys, "last_value", None)
+    if error is None or isinstance(error, (KeyboardInterrupt, SystemExit)) or hasattr(sys, "ps1"):
+        return ""
+    return f"unhandled {text_of(error)}"

@@ -1,0 +1,55 @@
+"""Removes black boxes of programs that are no more: the last of a name are kept, for a week, up to a size in all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+
+from ..base import protocol
+
+OF_A_NAME = 5
+LONGEST = 7 * 86_400
+LARGEST = 100 << 20
+MOST_LOOKED_AT = 1000
+
+
+def remove(directory: str, now: float) -> None:
+    """Removes what is too old, too much of one name, or too much in all. The oldest goes first."""
+    found = []
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry, _ in zip(entries, range(MOST_LOOKED_AT), strict=False):
+            name = protocol.name_of_box(entry.name)
+            if name is None:
+                continue
+            facts = entry.stat(follow_symlinks=False)
+            if stat.S_ISREG(facts.st_mode) and facts.st_uid == os.getuid():
+                found.append((facts.st_mtime, name, entry.path, facts.st_blocks * 512))
+    found.sort(reverse=True)
+    counts: dict[str, int] = {}
+    total = 0
+    for changed, name, path, size in found:
+        if _in_use(path):
+            continue
+        counts[name] = counts.get(name, 0) + 1
+        total += size
+        # The program that begins now may leave one, too.
+        if counts[name] >= OF_A_NAME or now - changed > LONGEST or total > LARGEST:
+            with suppress(OSError):
+                os.unlink(path)
+
+
+def _in_use(path: str) -> bool:
+    try:
+        import fcntl
+
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (ImportError, OSError):
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False

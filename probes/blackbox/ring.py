@@ -1,0 +1,129 @@
+"""The file of a black box: a heading, then segments that are overwritten in turn. docs/blackbox.md specifies it.
+
+It is written with `pwrite`, not through a mapping: the system keeps what was written when the process is killed, just
+as well, and a file that is full or was truncated by somebody is an error here, while it would be a SIGBUS there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from binascii import crc32
+from time import time
+from typing import Any
+
+from ..base import protocol
+from ..base.owned_fds import LostError, OwnFile
+
+try:
+    from zlib import compress
+except ImportError:  # a Python that was built without it; readers see by the first byte whether lines are compressed
+
+    def compress(data: bytes, level: int = -1) -> bytes:  # type: ignore[misc]  # noqa: ARG001
+        """The bytes as they are."""
+        return data
+
+
+SEGMENTS = 4
+LEAST, MOST = 256 << 10, 256 << 20
+"""Bytes of a file."""
+
+_SEGMENT = struct.Struct("<4sIQ")
+_ENTRY = struct.Struct("<II")
+_NOTHING = bytes(_ENTRY.size)
+_LEVEL = 1
+
+
+class Full(OSError):  # noqa: N818 - it is what happened to the segment
+    """An entry does not fit into what is left of its segment."""
+
+
+class Ring:
+    """One file, open for writing and locked: it belongs to a program that lives."""
+
+    def __init__(self, path: str, size: int, facts: dict[str, Any]) -> None:
+        """Creates the file. Raises OSError."""
+        self.path = path
+        self.segment_size = (size - protocol.BOX_HEADING) // SEGMENTS
+        self._number = 0
+        self._at = self._end = 0
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            self._own = OwnFile(self._handle)
+            _lock(self._handle)
+            facts = {**facts, "segments": SEGMENTS, "segment": self.segment_size}
+            self._put(_heading(facts), 0)
+        except BaseException:
+            self._own.close()
+            os.unlink(path)
+            raise
+
+    @property
+    def begun(self) -> bool:
+        """Whether a segment was begun."""
+        return self._number > 0
+
+    @property
+    def room(self) -> int:
+        """Bytes left in the segment."""
+        return self._end - self._at
+
+    def begin(self) -> None:
+        """Begins the next segment, in the place of the oldest. Raises OSError, LostError."""
+        place = protocol.BOX_HEADING + self._number % SEGMENTS * self.segment_size
+        self._number += 1
+        number = self._number.to_bytes(8, "little")
+        self._put(_SEGMENT.pack(protocol.BOX_SEGMENT, crc32(number), self._number) + _NOTHING, place)
+        self._at, self._end = place + _SEGMENT.size, place + self.segment_size
+
+    def append(self, lines: bytes) -> None:
+        """Appends an entry of whole lines. Raises Full if it does not fit into the segment; OSError, LostError."""
+        data = compress(lines, _LEVEL)
+        if self._at + 2 * _ENTRY.size + len(data) > self._end:
+            raise Full
+        # The number of the segment is part of the checksum, so an entry of an earlier lap is never taken for a new one.
+        self._put(_ENTRY.pack(len(data), crc32(data, self._number & 0xFFFFFFFF)) + data + _NOTHING, self._at)
+        self._at += _ENTRY.size + len(data)
+
+    def end(self, how: str) -> None:
+        """Notes how the program ended. Raises OSError, LostError."""
+        text = json.dumps({"at": time(), "how": how[:300]}).encode() + b"\n"
+        self._put(text[: protocol.BOX_HEADING - protocol.BOX_END], protocol.BOX_END)
+
+    def close(self, remove: bool) -> None:
+        """Closes the file, and removes it unless it is to stay."""
+        self._own.close()
+        if remove:
+            try:
+                os.unlink(self.path)
+            except OSError:
+                return
+
+    def _put(self, data: bytes, place: int) -> None:
+        self._own.check()
+        left = memoryview(data)
+        while left:
+            written = os.pwrite(self._handle, left, place)
+            left, place = left[written:], place + written
+
+
+def _heading(facts: dict[str, Any]) -> bytes:
+    most = protocol.BOX_END - len(protocol.BOX_MAGIC) - 1
+    text = json.dumps(facts).encode()
+    if len(text) > most:
+        text = json.dumps({**facts, "program": "", "name": facts["name"][:100]}).encode()
+    return (protocol.BOX_MAGIC + text + b"\n").ljust(protocol.BOX_HEADING, b"\0")
+
+
+def _lock(handle: int) -> None:
+    """Locks the file as long as this process, or a child that took it over, has it open. Readers ask for the lock."""
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):  # a file system without locks
+        return
+
+
+__all__ = ["LEAST", "MOST", "SEGMENTS", "Full", "LostError", "Ring"]

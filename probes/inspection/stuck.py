@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from ..base.sites import Tables
-    from ..base.stacks import StackFrame
     from ..hooks.records import TaskRecord
     from .queues import Numbers
     from .waits import Wait
@@ -54,6 +53,9 @@ _SLICE = 50
 _ROOM = 100
 """Most attributes of an object, or items of a container, that are examined."""
 _DEPTH = 3
+
+_OUTSIDE = {"future", "queue", "socket"}
+"""Kinds of waits of tasks that serve: they go on when something comes, and may then call any method they name."""
 
 ENTERED, NAMED = 1, 2
 """How a task has an object in hand: inside `async with`, or in a variable or an attribute of one."""
@@ -87,7 +89,19 @@ class _Waiter:
 class _Object:
     """An object that tasks wait for. Held weakly."""
 
-    __slots__ = ("ended", "facts", "holders", "kind", "label", "moved", "moves", "number", "op", "ref", "self_feeding")
+    __slots__ = (
+        "ended",
+        "holders",
+        "kind",
+        "label",
+        "methods",
+        "moved",
+        "moves",
+        "number",
+        "op",
+        "ref",
+        "self_feeding",
+    )
 
     def __init__(self, ref: weakref.ref[Any], number: int, wait: Wait) -> None:
         self.ref = ref
@@ -95,10 +109,10 @@ class _Object:
         self.kind = wait.kind
         self.op = str(wait.facts.get("op") or "")
         self.moved = monotonic()
-        self.moves = set(_MOVES.get((self.kind, self.op if self.kind == "queue" else ""), ()))
+        self.moves = _MOVES.get((self.kind, self.op if self.kind == "queue" else ""), frozenset())
+        self.methods: set[str] = set()  # those of its owner that call one of `moves`
         self.label = ""
         self.self_feeding = False
-        self.facts = [0, 0, 0]  # what it has, its limit, a pid
         self.holders: dict[int, list[Any]] = {}  # by task
         self.ended: list[list[Any]] = []
 
@@ -130,7 +144,7 @@ class Stuck:
         if waiter is not None and waiter.steps == record.steps:
             waiter.look = self._look
 
-    def meet(self, record: TaskRecord, wait: Wait, frames: list[StackFrame], line: int) -> None:
+    def meet(self, record: TaskRecord, wait: Wait, coro: Any, line: int) -> None:
         """Takes in what a task waits for."""
         waited = wait.waited
         if wait.kind not in KINDS or waited is None:
@@ -144,7 +158,7 @@ class Stuck:
                 known = self._objects[key] = _Object(weakref.ref(waited), self._numbers.of(waited), wait)
             except TypeError:  # it cannot be referred to weakly
                 return
-            known.label, known.self_feeding = _label(waited, frames, known.moves)
+            known.label, known.self_feeding = _label(waited, coro, known)
         waiter = self._waiters.get(record.id)
         if waiter is None or waiter.key != key or waiter.steps != record.steps:
             if waiter is not None and waiter.key == key:
@@ -216,13 +230,16 @@ class Stuck:
                     self._add_holder(still[key], task, number, how, code, line)
 
     def _add_holder(self, one: _Object, task: Any, number: int, how: int, code: CodeType, line: int) -> None:
+        wait = wait_of(task, named=False)
         moves = not one.moves.isdisjoint(code.co_names)
+        if wait is not None and wait.kind in _OUTSIDE and wait.facts.get("op") != "serve":
+            # What comes next may make it call a method that moves; a task that only started others does not wait so.
+            moves = moves or not one.methods.isdisjoint(code.co_names)
         known = one.holders.get(number)
         if known is not None:
             known[1] = min(known[1], how)
             known[4] = known[4] or moves
         elif len(one.holders) < MOST_LISTED:
-            wait = wait_of(task, named=False)
             text = "" if wait is None else f"{wait.kind} {wait.text}"[:MOST_TEXT]
             one.holders[number] = [number, how, self._tables.site(code, line), task.cancelling(), moves, text]
 
@@ -288,34 +305,34 @@ class Stuck:
         return {"stuck": rows, "failed": list(self._failed)}
 
 
-def _label(waited: Any, frames: list[StackFrame], moves: set[str]) -> tuple[str, bool]:
-    """The class of an object, with the attribute and the class that have it; adds the methods of that class that move.
+def _label(waited: Any, coro: Any, one: _Object) -> tuple[str, bool]:
+    """The class of an object, with the attribute and the class that have it; sets the `methods` of that class.
 
     And whether the code that waits also does the opposite, as those do that take from a pool and give back.
     """
     kind = type(waited).__qualname__
     own = False
-    for code, _, frame in reversed(frames):
+    label = kind
+    for outer in chain(coro):
+        code = getattr(outer, "cr_code", None) or outer.ag_code
         if sites.plumbing[code.co_filename] != sites.USER:
             continue
-        own = own or not moves.isdisjoint(code.co_names)
-        for held in gc.get_referents(frame):
-            held = in_cell(held) if type(held) is CellType else held
+        own = own or not one.moves.isdisjoint(code.co_names)
+        for variable in gc.get_referents(outer):
+            held = in_cell(variable) if type(variable) is CellType else variable
             if not may_hold(held):
                 continue
             for name, value in _attributes(held):
                 if value is waited:
                     owner = type(held)
-                    found = f"{kind} {name} of {owner.__qualname__}"[:MOST_TEXT]
-                    methods = {
+                    label = f"{kind} {name} of {owner.__qualname__}".replace("  ", " ")
+                    one.methods = {
                         method
                         for method, function in list(vars(owner).items())
-                        if not moves.isdisjoint(getattr(getattr(function, "__code__", None), "co_names", ()))
+                        if not one.moves.isdisjoint(getattr(getattr(function, "__code__", None), "co_names", ()))
                     }
-                    own = own or any(not methods.isdisjoint(one.co_names) for one, _, _ in frames)
-                    moves |= methods
-                    return found, own
-    return kind[:MOST_TEXT], own
+                    break
+    return label[:MOST_TEXT], own
 
 
 def _attributes(owner: Any) -> Iterator[tuple[str, Any]]:

@@ -195,7 +195,7 @@ class Signs:
             seen.cancellers += [
                 [record.id, by] for by in cancellation.facts(cancellation.of(record, task), self._tables).values()
             ]
-        self._stuck.meet(record, wait, frames, self._line(frames))
+        self._stuck.meet(record, wait, coro, self._line(frames))
         if wait.kind == "lock":
             self._add_waiter(wait.waited, record.id, self._line(frames), seen.locks)
             return False

@@ -60,7 +60,10 @@ ALLOWED = {
     ),
     "monitor.trace": "monitor.protocol monitor.store monitor.recording",
     "monitor.flame": "monitor.errors monitor.protocol monitor.store monitor.recording",
-    "monitor.fleet": "monitor.errors monitor.protocol monitor.store monitor.transport monitor.attach monitor.sources",
+    "monitor.fleet": (
+        "monitor.errors monitor.formatting monitor.protocol monitor.store monitor.transport monitor.attach "
+        "monitor.sources monitor.findings monitor.findings.rules"
+    ),
     "monitor.metrics": "monitor.errors monitor.store monitor.transport monitor.fleet",
     "monitor.tui.base": "monitor.formatting monitor.protocol monitor.store monitor.sources",
     "monitor.findings.rules": "monitor.formatting monitor.protocol monitor.store monitor.findings monitor.recording",
@@ -77,7 +80,7 @@ ALLOWED = {
         "monitor.tui.widgets"
     ),
     "monitor.tui.rows": (
-        "monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base monitor.findings.rules "
+        "monitor.fleet monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base monitor.findings.rules "
         "monitor.tui.widgets"
     ),
     "monitor.plain": (
@@ -90,12 +93,12 @@ ALLOWED = {
         "monitor.tui.widgets monitor.tui.rows"
     ),
     "monitor.tui.screens": (
-        "monitor.trace monitor.flame monitor.errors monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base "
+        "monitor.fleet monitor.trace monitor.flame monitor.errors monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base "
         "monitor.findings.rules monitor.tui.widgets monitor.tui.controllers monitor.tui.rows "
         "monitor.tui.pages"
     ),
     "monitor.tui": (
-        "monitor.errors monitor.formatting monitor.terminal monitor.protocol monitor.store monitor.findings "
+        "monitor.fleet monitor.errors monitor.formatting monitor.terminal monitor.protocol monitor.store monitor.findings "
         "monitor.sources monitor.recording monitor.tui.base monitor.findings.rules monitor.tui.terminal "
         "monitor.tui.widgets monitor.tui.controllers monitor.tui.screens"
     ),

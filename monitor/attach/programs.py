@@ -182,8 +182,7 @@ def workers_text(found: Sequence[Program]) -> str:
 def where_loops_are(pid: int) -> str:
     """For the dashboard of a process without a loop: which child processes have one; empty if none."""
     found = workers(pid)
-    pids = " or ".join(str(program.pid) for program in found[:8])
-    return f"No event loop in this process.\n{workers_text(found)}:\nlooptop attach {pids}" if found else ""
+    return f"No event loop in this process.\n{workers_text(found)}:\nlooptop attach {pid}" if found else ""
 
 
 def look(pid: int) -> Program | None:

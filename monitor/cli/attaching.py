@@ -6,19 +6,29 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.inspect import print_tasks
+from monitor.cli.inspect import print_tasks, print_tasks_of_all
 from monitor.cli.output import json_option, print_programs
-from monitor.cli.target import connect, locals_option, open_dashboard, read_only_option, token_option
+from monitor.cli.target import (
+    Connector,
+    connect,
+    locals_option,
+    open_dashboard,
+    read_only_option,
+    set_of,
+    targets_argument,
+    token_option,
+)
 from monitor.errors import ConnectError, LooptopError, UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
     from monitor.attach.injection import Way
+    from monitor.fleet.members import Members
     from monitor.transport.address import Address
 
 
 @click.command()
-@click.argument("target")
+@targets_argument
 @click.option(
     "--method",
     type=click.Choice(("auto", "remote_exec", "ptrace", "gdb")),
@@ -33,7 +43,7 @@ if TYPE_CHECKING:
 @locals_option
 @token_option
 def attach(
-    target: str,
+    targets: tuple[str, ...],
     method: str,
     timeout: float,
     dry_run: bool,
@@ -47,6 +57,7 @@ def attach(
 
     The probe is injected, and removed when the last viewer leaves. If injection is not possible, the
     tasks are read from outside, if the program's Python allows that; --read-only does only that.
+    Of several programs (several TARGETs, a shared name, the pid of a server with workers) it shows all first.
     """
     from dataclasses import replace
 
@@ -56,6 +67,12 @@ def attach(
     from monitor.plain.task_options import TaskOptions
 
     way = Way(method, timeout, force, stay, say)
+    members = None if dry_run else set_of(targets)
+    if members is not None:
+        return _attach_all(targets, members, token_file, way, read_only)
+    (target, *others) = targets
+    if others:
+        raise UsageError("--dry-run is for one pid", "looptop attach PID --dry-run")
     if dry_run:
         if not target.isdigit():
             raise UsageError("--dry-run is for a pid", "looptop attach PID --dry-run")
@@ -67,6 +84,22 @@ def attach(
         reach = Reach(target, token_file, way, read_only)
         return print_tasks(reach.first(), TaskOptions(), as_json=False)
     return open_dashboard(Reach(target, token_file, replace(way, meanwhile=_load_screens), read_only), keep_locals)
+
+
+def _attach_all(targets: tuple[str, ...], members: Members, token_file: str | None, way: Way, read_only: bool) -> int:
+    """Show all programs of a set; without a terminal print their tasks."""
+    from dataclasses import replace
+
+    from monitor import terminal
+    from monitor.plain.task_options import TaskOptions
+
+    decision = terminal.decide_here()
+    if not isinstance(decision, terminal.Tui):
+        say(f"{decision.reason}: printing a table instead")
+        return print_tasks_of_all(members, Connector(token_file, read_only, way), TaskOptions(), as_json=False)
+    from monitor.cli.service import open_service
+
+    return open_service(members, Connector(token_file, read_only, replace(way, tell=None)), " ".join(targets))
 
 
 def _load_screens() -> None:

@@ -83,7 +83,7 @@ def tasks(
     members = set_of(targets)
     if members is not None:
         only_recorded(at)
-        return _print_tasks_of_all(members, Connector(token_file, read_only), wanted, as_json)
+        return print_tasks_of_all(members, Connector(token_file, read_only), wanted, as_json)
     (target,) = targets
     path = recording_of(target, at)
     if path is not None:
@@ -271,7 +271,7 @@ def print_tasks(connection: Connection, wanted: TaskOptions, as_json: bool) -> i
         return print_seen(seen, as_json)
 
 
-def _print_tasks_of_all(members: Members, connect: Connector, wanted: TaskOptions, as_json: bool) -> int:
+def print_tasks_of_all(members: Members, connect: Connector, wanted: TaskOptions, as_json: bool) -> int:
     """Print the tasks of all processes of a set in one table. The status is 3 if none could be read."""
     from monitor.fleet.each import each
     from monitor.plain import many

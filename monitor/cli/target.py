@@ -80,8 +80,10 @@ def connect(target: str, token_file: str | None, enter: Callable[[int], Address]
 class Connector:
     """Opens the connections to the processes of a set, from any thread; injects a probe where there is none."""
 
-    def __init__(self, token_file: str | None = None, read_only: bool = False) -> None:
+    def __init__(self, token_file: str | None = None, read_only: bool = False, way: Way | None = None) -> None:
+        """`way`: how a probe is put in; without it as usual, and what a person should know of it is printed."""
         self._token_file = token_file
+        self._way = way
         self._read_only = read_only
         self._reaches: dict[str, Reach] = {}
         self._entered: set[str] = set()
@@ -95,7 +97,7 @@ class Connector:
         """Connect to one of them; a probe is injected if there is none."""
         from monitor.attach.target_connection import Reach
 
-        reach = Reach(target, self._token_file, _way(self._entered), self._read_only)
+        reach = Reach(target, self._token_file, _noting(self._way, self._entered), self._read_only)
         connection = reach.first()
         self._reaches[target] = reach
         return connection
@@ -105,7 +107,7 @@ class Connector:
         return target in self._entered
 
 
-def _way(entered: set[str]) -> Way:
+def _noting(way: Way | None, entered: set[str]) -> Way:
     from monitor.attach.injection import Way
 
     class Entering(Way):
@@ -118,7 +120,9 @@ def _way(entered: set[str]) -> Way:
             finally:
                 entered.discard(str(pid))
 
-    return Entering(tell=say)
+    if way is None:
+        return Entering(tell=say)
+    return Entering(way.method, way.timeout, way.force, way.stay, way.tell)
 
 
 def open_dashboard(reach: Reach, keep_locals: bool = False) -> int:

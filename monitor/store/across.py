@@ -22,6 +22,7 @@ class Of(Generic[Thing]):
 
     store: Store
     row: Thing
+    whose: str = ""  # what the column Process says of a row that is of several
 
 
 def process_text(store: Store) -> str:
@@ -36,7 +37,7 @@ def process_column() -> Column[Of[Any]]:
         "Process",
         11,
         "worker: its slot, and the pid of the process in it",
-        lambda of, s: process_text(of.store),
+        lambda of, s: of.whose or process_text(of.store),
         lambda of, s: of.store.worker,
         descending=False,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from monitor.fleet.service import Service
     from monitor.sources.base import Source
     from monitor.tui.base.choices import Home, Opened
     from monitor.tui.base.program import Program
@@ -27,6 +28,7 @@ def run_dashboard(
     asks: bool = True,
     keep_locals: bool = False,
     loops_below: Callable[[int], str] | None = None,
+    among: bool = False,
 ) -> int:
     """Shows the dashboard until the user quits; returns the exit status to use.
 
@@ -35,6 +37,8 @@ def run_dashboard(
     the program where looptop runs one and it has ended, 128+n after a signal, else 0. With `home` the person may leave
     for a section of the connect screen: then it is called, and its status is returned. `asks`: whether to leave a
     program that runs takes a question. `keep_locals`: whether the local names of what fails are kept from the start.
+    `among`: it is one worker of a service, to whose screen the person may go back: `home` is called with `service`,
+    `previous` or `next`.
     `loops_below` says in lines which child processes of a process have loops; empty where none has.
     """
     from monitor.findings.thresholds import load
@@ -50,6 +54,7 @@ def run_dashboard(
             asks=asks,
             keep_locals=keep_locals,
             loops_below=loops_below,
+            among=among,
             no_color="NO_COLOR" in os.environ,
         )
         app.show()
@@ -72,3 +77,14 @@ def run_connect(home: Home, section: str, key: Hashable, where: str) -> tuple[in
     app = Connect(home, section=section, key=key, where=where, no_color="NO_COLOR" in os.environ)
     opened = app.show()
     return app.return_code or 0, opened
+
+
+def run_service(
+    service: Service, open_worker: Callable[[int], Opened], slot: int | None = None, message: str = ""
+) -> tuple[int, tuple[int, Opened] | None]:
+    """Show all workers until one is opened or the user quits; return exit status, and slot and source of it."""
+    from monitor.tui.service import ServiceApp
+
+    app = ServiceApp(service, open_worker, slot=slot, message=message, no_color="NO_COLOR" in os.environ)
+    chosen = app.show()
+    return app.return_code or 0, chosen

@@ -83,6 +83,7 @@ class Looptop(BaseApp[int]):
         asks: bool = True,
         keep_locals: bool = False,
         loops_below: Callable[[int], str] | None = None,
+        among: bool = False,
         no_color: bool = False,
     ) -> None:
         super().__init__(no_color=no_color)
@@ -94,6 +95,7 @@ class Looptop(BaseApp[int]):
         self.home = home  # whether there is a connect screen to go to
         self.asks = asks
         self.loops_below = loops_below
+        self.among = among  # whether it is one worker of a service, whose screen is there to go back to
         self.wanted = ""  # the section of it that the person left for
         self.control = TaskControl(self)
         self.recording = RecordingControl(self)
@@ -410,10 +412,15 @@ class Looptop(BaseApp[int]):
         live = self.live_screen
         for key in commands(*(live.scopes if live is not None else ("app",))):
             yield SystemCommand(f"{key.label}  ({key.shown})", key.help, partial(self._press, key.id))
-        if self.home:
+        if self.home and not self.among:
             yield SystemCommand("Samples", "start a small sample program", partial(self._go, "samples"))
             yield SystemCommand("Connect", "other programs, and recordings", partial(self._go, "programs"))
         yield SystemCommand("Theme", "choose another colour theme", self.action_change_theme)
+
+    def action_worker(self, where: str) -> None:
+        """Go to the screen of the service, or to the worker before or after this one."""
+        if self.among:
+            self._go(where)
 
     def _go(self, section: str) -> None:
         """Quits to a section of the connect screen."""

@@ -42,9 +42,11 @@ SCOPES = {
     "findings": "Findings",
     "finding": "A finding",
     "filter": "While typing a filter",
+    "worker": "In the dashboard of one worker of a service",
+    "service": "Service: all workers",
     "connect": "Connect screen",
 }
-APART = ("connect",)
+APART = ("connect", "service", "worker")
 """Scopes that the help of the dashboard need not have."""
 
 SORTING = ("sort_left", "sort_right", "left", "right", "reverse")
@@ -258,6 +260,45 @@ KEYS: tuple[Key, ...] = (
     # Filter
     Key("filter_done", "enter,down", "Enter", "done", "Keep", "keep the filter, back to the table", "filter", 1),
     Key("filter_clear", "escape", "Esc", "clear", "Clear", "clear the filter", "filter", 2),
+    # One worker of a service
+    Key("worker_before", "left_square_bracket", "[", "app.worker('previous')", "Worker", "the worker before", "worker"),
+    Key(
+        "worker_after",
+        "right_square_bracket",
+        "]",
+        "app.worker('next')",
+        "Worker",
+        "the worker after; Esc: all",
+        "worker",
+        6,
+        hint="[ ]",
+    ),
+    # Service
+    Key(
+        "workers",
+        "1",
+        "1",
+        "show_view('service')",
+        "Service",
+        "a row for each worker, the worst on top",
+        "service",
+    ),
+    Key("tasks_of_all", "2", "2", "show_view('tasks')", "Tasks", "the tasks of all workers", "service"),
+    Key(
+        "slow_of_all",
+        "3",
+        "3",
+        "show_view('slow')",
+        "Slow",
+        "lines that blocked a loop, and in which workers",
+        "service",
+    ),
+    Key("ended_of_all", "4", "4", "show_view('ended')", "Ended", "tasks of all workers that ended", "service"),
+    Key("findings_of_all", "5", "5", "show_view('findings')", "Findings", "problems in all workers", "service"),
+    Key("service_back", "escape", "Esc", "back", "Back", "clear the filter, or go back to the workers", "service", 7),
+    Key("service_help", "question_mark,f1", "?", "app.connect_help", "Help", "the keys", "service", 1),
+    Key("service_suspend", "ctrl+z", "Ctrl+Z", "app.suspend", "Suspend", "suspend; `fg` resumes", "service"),
+    Key("service_quit", "q,ctrl+q,ctrl+c", "q", "app.leave", "Quit", "quit looptop", "service", 2),
     # Connect screen
     Key("programs", "1", "1", "show_section('programs')", "Programs", "Python programs running here", "connect"),
     Key("recordings", "2", "2", "show_section('recordings')", "Recordings", "recordings in this folder", "connect"),

@@ -45,7 +45,7 @@ class LiveScreen(WholeScreen):
 
     MODE = ""
     SCOPES: ClassVar[tuple[str, ...]] = ("app", "views")
-    BINDINGS: ClassVar[list[Any]] = bindings("views", "player")
+    BINDINGS: ClassVar[list[Any]] = bindings("views", "player", "worker")
 
     @property
     def looptop(self) -> ScreensDashboard:
@@ -177,7 +177,8 @@ class LiveScreen(WholeScreen):
     @property
     def scopes(self) -> tuple[str, ...]:
         """The scopes whose keys apply on this screen."""
-        return self.SCOPES if self.looptop.player is None else (*self.SCOPES, "player")
+        more = ("player",) if self.looptop.player is not None else ("worker",) if self.looptop.among else ()
+        return (*self.SCOPES, *more)
 
     def label(self, key_id: str, label: str) -> str:
         """The current label of a key in the footer."""
@@ -193,12 +194,14 @@ class LiveScreen(WholeScreen):
     @property
     def leads_back(self) -> bool:
         """Whether Esc does anything here."""
-        return len(self.app.screen_stack) > 1
+        return len(self.app.screen_stack) > 1 or self.looptop.among
 
     def action_back(self) -> None:
-        """Closes a page; does nothing on a main screen."""
+        """Closes a page; on a main screen, goes back to the workers if it is one of a service."""
         if len(self.app.screen_stack) > 1:
             self.app.pop_screen()
+        else:
+            self.call_later(self.app.run_action, "app.worker('service')")
 
     def forget_order(self) -> None:
         """Makes tables sort again after a jump in time."""

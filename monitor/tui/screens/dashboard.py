@@ -75,6 +75,10 @@ class ScreensDashboard(Dashboard, Protocol):
         """Requests that change the program."""
 
     @property
+    def among(self) -> bool:
+        """Whether it is one worker of a service, whose screen is there to go back to."""
+
+    @property
     def loops_below(self) -> Callable[[int], str] | None:
         """Describes the child processes of a pid that have event loops."""
 

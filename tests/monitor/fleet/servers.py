@@ -36,6 +36,11 @@ async def app(scope, receive, send):
         return
     if scope["path"] == "/block":
         time.sleep(0.3)
+    if scope["path"] == "/busy":
+        until = time.monotonic() + 6
+        while time.monotonic() < until:
+            time.sleep(0.03)
+            await asyncio.sleep(0)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
     await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
 """

@@ -617,7 +617,9 @@ def test_every_action_of_the_key_table_exists() -> None:
     from monitor.tui.screens.memory import MemoryScreen
     from monitor.tui.screens.output import OutputScreen
     from monitor.tui.screens.profile import FunctionScreen
+    from monitor.tui.screens.service import ServiceScreen
     from monitor.tui.screens.slow import SlowScreen
+    from monitor.tui.service import ServiceApp
     from monitor.tui.widgets.filter_bar import FilterInput
     from monitor.tui.widgets.icicle import Icicle
 
@@ -626,14 +628,14 @@ def test_every_action_of_the_key_table_exists() -> None:
         "task": TaskScreen, "slow": SlowScreen, "output": OutputScreen, "filter": FilterInput,
         "player": LiveScreen, "memory": MemoryScreen, "allocation": AllocationScreen, "profile": FunctionScreen,
         "connect": ConnectScreen, "findings": FindingsScreen, "finding": FindingScreen,
-        "ended": EndedScreen, "flame": Icicle,
+        "ended": EndedScreen, "flame": Icicle, "worker": Looptop, "service": ServiceScreen,
     }  # fmt: skip
     assert set(owners) == set(SCOPES)
     for key in KEYS:
         name = key.action.partition("(")[0]
         owner = owners[key.scope]
         if name.startswith("app."):
-            owner = Connect if key.scope == "connect" else Looptop
+            owner = {"connect": Connect, "service": ServiceApp}.get(key.scope, Looptop)
         elif name.startswith("screen."):
             owner = FlameScreen if key.scope == "flame" else TasksScreen
         assert hasattr(owner, "action_" + name.rpartition(".")[2]), key

@@ -1,0 +1,113 @@
+"""The Service screen on a set of programs, the dashboards of its workers, and the way back."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+from monitor.errors import ConnectError, LooptopError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.cli.target import Connector
+    from monitor.fleet.members import Members
+    from monitor.fleet.service import Service
+    from monitor.tui.base.choices import Opened
+
+PAUSE = 0.25
+STEPS = {"service": 0, "previous": -1, "next": 1}
+"""Where a person goes from the dashboard of a worker, and how many slots further that is."""
+
+
+def open_service(members: Members, connect: Connector, title: str) -> int:
+    """Show all workers until the user quits. Returns the exit status."""
+    from monitor.cli.home import connect_screen
+    from monitor.findings import thresholds
+    from monitor.fleet.fleet import Fleet
+    from monitor.fleet.service import ASKED, Service
+
+    limits = thresholds.load()
+    with closing(Fleet(members, connect, ASKED)) as fleet:
+        service = Service(fleet, limits, title)
+        service.step()  # workers are being connected to while the screens are loaded
+        status, section = _until_left(service, connect)
+    return connect_screen(section) if section else status
+
+
+def _until_left(service: Service, connect: Connector) -> tuple[int, str]:
+    """The exit status, and the section of the connect screen that the person left for."""
+    from monitor.tui import run_service
+
+    def open_worker(slot: int) -> Opened:
+        return _opened(service, connect, slot)
+
+    slot: int | None = None
+    message = ""
+    while True:
+        status, chosen = run_service(service, open_worker, slot, message)
+        if chosen is None:
+            return status, ""
+        message = ""
+        while chosen is not None:
+            slot, opened = chosen
+            chosen = None
+            status, where = _look_into(service, opened)
+            if status or where not in STEPS:
+                return status, where
+            beside = service.beside(slot, STEPS[where]) if STEPS[where] else None
+            if beside is not None:
+                slot = beside
+                try:
+                    chosen = beside, open_worker(beside)
+                except LooptopError as error:
+                    message = f"worker {beside}: {error}"
+
+
+def _look_into(service: Service, opened: Opened) -> tuple[int, str]:
+    """The dashboard of one worker: its exit status, and where the person went."""
+    from monitor.tui import run_dashboard
+
+    gone_to: list[str] = []
+
+    def go(where: str) -> int:
+        gone_to.append(where)
+        return 0
+
+    with _stepping(service):
+        status = run_dashboard(opened.source, home=go, among=True)
+    return status, gone_to[0] if gone_to else ""
+
+
+def _opened(service: Service, connect: Connector, slot: int) -> Opened:
+    """The dashboard's own connection to a worker. Raises LooptopError."""
+    from monitor.sources.live import LiveSource
+    from monitor.tui import FIRST_WATCH
+    from monitor.tui.base.choices import Opened
+
+    target = service.target(slot)
+    if target is None:
+        raise ConnectError("it has gone", "the one that takes its place is joined within a second")
+    source = LiveSource(lambda: connect(target), first=connect(target))
+    source.watch(**FIRST_WATCH)
+    source.start()
+    return Opened(source)
+
+
+@contextmanager
+def _stepping(service: Service) -> Iterator[None]:
+    """Keep taking in what comes while another screen is shown."""
+    done = threading.Event()
+
+    def run() -> None:
+        while not done.wait(PAUSE):
+            service.step()
+
+    thread = threading.Thread(target=run, name="looptop-service", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

@@ -1,0 +1,239 @@
+"""All workers of a service: their stores and findings, a row for each, and all of them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from monitor import formatting as fmt
+from monitor.findings.rules.engine import Findings
+from monitor.store.across import Of
+from monitor.store.blocked import blocking_lines
+from monitor.store.column import Column, figure
+from monitor.store.slow_log import BlockingLine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from monitor.findings.model import Finding
+    from monitor.findings.thresholds import Thresholds
+    from monitor.fleet.fleet import Change, Fleet, Worker
+    from monitor.store.model import EndedTask, Site, Task
+    from monitor.store.store import Store
+
+RATE = 2.0
+"""Ticks per second of each worker."""
+ASKED: dict[str, object] = {"rate": RATE, "rows": True, "events": True, "findings": True}
+MINUTE = round(60 * RATE)
+"""Ticks over which the percentile of the lag is taken."""
+BLOCKS = "▁▂▃▄▅▆▇█"
+SPARK = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRow:
+    """How one worker does. What is not known is None."""
+
+    worker: int
+    pid: int | None
+    problem: str | None  # why it does not answer
+    lag: float | None  # of its worst loop, the 99th percentile of the last minute; while it is blocked, for how long
+    lags: tuple[float, ...]  # the newest last
+    utilization: float | None  # of its busiest loop
+    tasks: int | None
+    steps_per_s: float | None
+    failed: int | None  # tasks, since watching began
+    rss: int | None
+    cpu: float | None
+    finding: str | None  # its worst one
+    broken: bool  # whether that is of the bad kind
+
+    @property
+    def trouble(self) -> tuple[bool, float]:
+        """How much is wrong: one that does not answer first, then late and busy ones, then findings."""
+        late = min(max((self.lag or 0.0) * 10, 0.0), 10.0)  # the threshold of slow callbacks counts as a busy loop
+        found = 0.0 if self.finding is None else (1.0 if self.broken else 0.5)
+        return self.problem is not None, late + (self.utilization or 0.0) + found
+
+
+def row_of(worker: Worker, findings: Findings) -> ServiceRow:
+    """The row of a worker, from its store."""
+    store = worker.store
+    up = worker.up and store.session is not None
+    if not up:
+        problem = worker.problem or "connecting"
+        return ServiceRow(worker.slot, worker.pid, problem, None, (), None, None, None, None, None, None, None, False)
+    loops = store.loops.values()
+    measured = [loop for loop in loops if loop.busy is not None]
+    newest = [loop.lags.last(MINUTE) for loop in measured]
+    worst = max(newest, key=lambda lags: max(lags, default=0.0), default=[])
+    ordered = sorted(worst)
+    p99 = ordered[int(0.99 * (len(ordered) - 1))] if ordered else None
+    blocked = max((loop.blocked for loop in measured), default=0.0)
+    shown = findings.shown()
+    return ServiceRow(
+        worker.slot,
+        worker.pid,
+        None,
+        None if p99 is None else max(p99, blocked),
+        tuple(worst[-SPARK:]),
+        max((loop.utilization for loop in loops if loop.utilization is not None), default=None),
+        len(store.tasks),
+        store.steps_per_s(),
+        sum(stats.failed for stats in store.sites.values()),
+        store.process.rss,
+        store.process.cpu,
+        shown[0].kind.title if shown else None,
+        bool(shown) and shown[0].kind.weight == "bad",
+    )
+
+
+def spark(lags: Iterable[float]) -> str:
+    """Lags as blocks, on a logarithmic scale from 1 ms to 1 s."""
+    import math
+
+    shares = (0.0 if lag <= 0.001 else min(math.log10(lag * 1000) / 3, 1.0) for lag in lags)
+    return "".join(BLOCKS[min(int(share * 8), 7)] for share in shares).rjust(SPARK)
+
+
+def _trouble(row: ServiceRow, _store: Store) -> str:
+    if row.problem is not None:
+        return f"✗ {row.problem}"
+    return "" if row.finding is None else f"{'✗' if row.broken else '!'} {row.finding}"
+
+
+SERVICE: tuple[Column[ServiceRow], ...] = (
+    figure("worker", "Worker", 6, "the slot; the next process in its place has the same", str, lambda r, s: r.worker),
+    figure("pid", "PID", 7, "the process in it", lambda pid: "" if pid is None else str(pid), lambda r, s: r.pid,
+           priority=2),
+    figure("lag", "Lag p99", 7, "99th percentile of the lag of its worst loop over the last minute; while a loop is "
+           "blocked, for how long", fmt.duration, lambda r, s: r.lag, unit="s"),
+    Column("lags", "Lag", SPARK, "its lag over the last seconds, 1 ms to 1 s", lambda r, s: spark(r.lags), priority=2),
+    figure("utilization", "Util", 5, "share of the last second that its busiest loop ran callbacks", fmt.percent,
+           lambda r, s: r.utilization, unit="0..1"),
+    figure("tasks", "Tasks", 6, "its live tasks", fmt.count, lambda r, s: r.tasks),
+    figure("steps_per_s", "Steps/s", 7, "steps per second of all its loops", fmt.rate, lambda r, s: r.steps_per_s),
+    figure("failed", "Failed", 6, "tasks that failed since watching began", fmt.count, lambda r, s: r.failed,
+           priority=2),
+    figure("rss", "RSS", 8, "its resident memory", fmt.size, lambda r, s: r.rss, unit="bytes", priority=2),
+    figure("cpu", "CPU", 5, "share of one core", fmt.percent, lambda r, s: r.cpu, unit="0..1", priority=3),
+    Column("trouble", "Trouble", 0, "why it does not answer, or its worst finding; sorts by all that is wrong: late, "
+           "busy, findings", _trouble, lambda r, s: r.trouble),
+)  # fmt: skip
+
+
+class Service:
+    """The workers of a set with their findings. `step` is called by one thread at a time."""
+
+    def __init__(self, fleet: Fleet, thresholds: Thresholds, title: str = "") -> None:
+        self._title = title
+        self._fleet = fleet
+        self._thresholds = thresholds
+        self._findings: dict[int, tuple[Worker, Findings]] = {}
+
+    @property
+    def title(self) -> str:
+        """What was asked for, after the name if all workers have the same."""
+        names = {store.session.name for store in self.stores() if store.session is not None}
+        name = names.pop() if len(names) == 1 else ""
+        return self._title if self._title == f"@{name}" else " ".join(filter(None, (name, self._title)))
+
+    def step(self) -> list[Change]:
+        """Take in what came; return which workers have joined and gone."""
+        changes = self._fleet.step()
+        for worker, came in self._fleet.take():
+            for frame in came:
+                worker.store.apply(frame)
+            if self._fleet.workers.get(worker.slot) is worker:
+                self._engine(worker).evaluate(worker.store)
+        return [*changes, *self._fleet.step()]
+
+    def _engine(self, worker: Worker) -> Findings:
+        known = self._findings.get(worker.slot)
+        if known is None or known[0] is not worker:
+            known = self._findings[worker.slot] = worker, Findings(self._thresholds)
+        return known[1]
+
+    def rows(self) -> list[ServiceRow]:
+        """One row for each worker, by slot."""
+        return [row_of(worker, self._engine(worker)) for _, worker in sorted(self._fleet.workers.items())]
+
+    def stores(self) -> list[Store]:
+        """The stores of the workers that have answered, by slot."""
+        workers = sorted(self._fleet.workers.items())
+        return [worker.store for _, worker in workers if worker.store.session is not None]
+
+    def tasks(self) -> list[Of[Task]]:
+        """The live tasks of all."""
+        return [Of(store, task) for store in self.stores() for task in store.tasks.values()]
+
+    def ended(self) -> list[Of[EndedTask]]:
+        """The tasks of all that have ended."""
+        return [Of(store, task) for store in self.stores() for task in store.ended]
+
+    def slow(self) -> list[Of[BlockingLine]]:
+        """The lines that blocked a loop; one that blocked several workers is one row, with how often in each."""
+        lines: dict[Site | None, list[tuple[Store, BlockingLine]]] = {}
+        for store in self.stores():
+            for line in blocking_lines(store):
+                lines.setdefault(line.line, []).append((store, line))
+        return [_merged(found) for found in lines.values()]
+
+    def findings(self) -> list[Of[Finding]]:
+        """The findings of all, the worst of each worker first."""
+        return [
+            Of(worker.store, finding)
+            for _, worker in sorted(self._fleet.workers.items())
+            for finding in self._engine(worker).shown()
+        ]
+
+    def target(self, slot: int) -> str | None:
+        """The TARGET that leads to the process in a slot."""
+        worker = self._fleet.workers.get(slot)
+        return None if worker is None else worker.member.target
+
+    def beside(self, slot: int, step: int) -> int | None:
+        """The next slot that has a process, or the one before; None if there is none."""
+        slots = sorted(self._fleet.workers)
+        if not slots:
+            return None
+        if slot not in slots:
+            return slots[0]
+        return slots[(slots.index(slot) + step) % len(slots)]
+
+    def close(self) -> None:
+        """End all connections."""
+        self._fleet.close()
+
+
+def _merged(found: list[tuple[Store, BlockingLine]]) -> Of[BlockingLine]:
+    store, newest = max(found, key=lambda pair: (pair[1].now is not None, pair[1].last))
+    whole = BlockingLine(newest.line, now=newest.now)
+    for _, line in found:
+        whole.count += line.count
+        whole.total += line.total
+        whole.gil += line.gil
+        whole.worst = max(whole.worst, line.worst)
+        whole.last = max(whole.last, line.last)
+    whole.callbacks.extend(newest.callbacks)
+    counts = ", ".join(f"{one.worker}: {line.count + (line.now is not None)}" for one, line in found)
+    return Of(store, whole, counts)
+
+
+def total(rows: list[ServiceRow]) -> dict[str, Any]:
+    """All workers together: sums, and the worst lag."""
+
+    def add(value: Callable[[ServiceRow], float | None]) -> float | None:
+        known = [found for row in rows if (found := value(row)) is not None]
+        return sum(known) if known else None
+
+    return {
+        "workers": len(rows),
+        "answering": sum(row.problem is None for row in rows),
+        "lag": max((row.lag for row in rows if row.lag is not None), default=None),
+        "tasks": add(lambda row: row.tasks),
+        "steps_per_s": add(lambda row: row.steps_per_s),
+        "failed": add(lambda row: row.failed),
+        "rss": add(lambda row: row.rss),
+        "cpu": add(lambda row: row.cpu),
+    }

@@ -1,0 +1,114 @@
+"""The app of the Service screen: steps the set at every tick, opens a worker and exits with it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from monitor.errors import LooptopError
+from monitor.tui.base.paint import safe
+from monitor.tui.base_app import BaseApp
+from monitor.tui.screens.help import HelpScreen
+from monitor.tui.screens.service import ServiceScreen
+from monitor.tui.terminal.job_control import repaint, shell_waits, to_the_shell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.screen import Screen
+
+    from monitor.fleet.fleet import Change
+    from monitor.fleet.service import Service
+    from monitor.tui.base.choices import Opened
+
+SAID_FOR = 15.0
+"""Seconds for which the end of a worker stays above the table."""
+
+
+class ServiceApp(BaseApp[tuple[int, "Opened"]]):
+    """Exits with the slot that was chosen and its open source, or None. With `hz=0` the caller runs the ticks."""
+
+    def __init__(
+        self,
+        service: Service,
+        open_worker: Callable[[int], Opened],
+        *,
+        slot: int | None = None,
+        message: str = "",
+        hz: float = 4.0,
+        clock: Callable[[], float] = time.monotonic,
+        no_color: bool = False,
+    ) -> None:
+        super().__init__(no_color=no_color)
+        self.service = service
+        self.clock = clock
+        self.message: tuple[str, str] | None = (f"✗ {message}", "bad") if message else None
+        self.table = ServiceScreen(service, slot)
+        self._open_worker = open_worker
+        self._hz = hz
+        self._opening: int | None = None
+        self._said_at = clock()
+
+    def get_default_screen(self) -> Screen[Any]:
+        """Return the only screen."""
+        return self.table
+
+    def on_mount(self) -> None:
+        """Start the ticks."""
+        self.app_resume_signal.subscribe(self, lambda _: repaint(self))
+        if self._hz:
+            self.end_with_others()
+            self.set_interval(1 / self._hz, self.tick)
+
+    def tick(self) -> None:
+        """Take in what came and repaint."""
+        for change in self.service.step():
+            if not change.joined:
+                self.say(_ended(change), "warn")
+        if self.message is not None and self.clock() - self._said_at > SAID_FOR and self._opening is None:
+            self.message = None
+        self.look_now()
+
+    def look_now(self) -> None:
+        """Repaint the screen."""
+        self.table.look()
+
+    def say(self, text: str, style: str) -> None:
+        """Show a message above the table."""
+        self.message, self._said_at = (safe(text), style), self.clock()
+
+    def choose(self, slot: int) -> None:
+        """Connect to a worker in a thread, then exit with it."""
+        if self._opening is None:
+            self._opening = slot
+            self.say(f"opening worker {slot} …", "accent")
+            self.run_worker(self._open(slot), exclusive=False)
+
+    async def _open(self, slot: int) -> None:
+        try:
+            opened = await asyncio.to_thread(self._open_worker, slot)
+        except LooptopError as error:
+            self.say(f"✗ worker {slot}: {error}", "bad")
+        else:
+            self.exit((slot, opened))
+        finally:
+            self._opening = None
+
+    def action_connect_help(self) -> None:
+        """Show the keys."""
+        self.push_screen(HelpScreen(("service", "table"), self.palette, only=True))
+
+    def action_suspend(self) -> None:
+        """Suspend to the shell."""
+        if shell_waits():
+            to_the_shell()
+
+    def action_leave(self) -> None:
+        """Quit."""
+        self.exit(None)
+
+
+def _ended(change: Change) -> str:
+    pid = "" if change.pid is None else f" ({change.pid})"
+    return f"worker {change.worker}{pid} has gone: {change.reason or 'how it ended is not known'}"

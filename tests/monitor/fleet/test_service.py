@@ -1,0 +1,61 @@
+"""The rows of the Service screen on a real server: the busy worker comes on top, one that is stopped holds up nobody."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from servers import GUNICORN, serving
+from waiting import wait_until
+
+from monitor.cli.target import Connector
+from monitor.findings.thresholds import Thresholds
+from monitor.fleet.fleet import Fleet
+from monitor.fleet.members import Members
+from monitor.fleet.service import ASKED, Service
+
+
+def test_the_busy_worker_is_on_top_and_a_stopped_one_holds_up_nobody(tmp_path: Path) -> None:
+    pytest.importorskip("gunicorn", reason="gunicorn is not installed: pip install '.[dev]'")
+    connect = Connector()
+    with (
+        serving(GUNICORN, tmp_path, workers=3) as server,
+        closing(Fleet(Members([str(server.pid)]), connect, ASKED)) as fleet,
+    ):
+        service = Service(fleet, Thresholds(), "shop")
+
+        def rows() -> list:
+            service.step()
+            return sorted(service.rows(), key=lambda row: row.trouble, reverse=True)
+
+        def stepped(seconds: float) -> list:
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:
+                rows()
+                time.sleep(0.1)
+            return rows()
+
+        wait_until(lambda: len(found := rows()) == 3 and all(row.tasks for row in found), "three workers", 30)
+        busy = threading.Thread(target=server.get, args=("/busy",), daemon=True)
+        busy.start()
+        began = time.monotonic()
+        top = wait_until(lambda: (row := rows()[0]).utilization and row.utilization > 0.8 and row, "a busy one", 10)
+        assert time.monotonic() - began < 5  # 1.5 s with nothing else running
+        stepped(0.5)
+        other = next(pid for pid in server.workers() if pid != top.pid)
+        os.kill(other, signal.SIGSTOP)
+        stopped = wait_until(lambda: (row := rows()[0]).pid == other and row, "the stopped one on top", 20)
+        assert "stopped" in stopped.problem
+        before = {store.worker: store.now for store in service.stores()}
+        stepped(1.5)
+        gone_on = [store.worker for store in service.stores() if store.now > before[store.worker]]
+        assert sorted([*gone_on, stopped.worker]) == [0, 1, 2]
+        os.kill(other, signal.SIGCONT)
+        wait_until(lambda: all(row.problem is None for row in rows()), "all of them again", 20)
+        assert {of.store.worker for of in service.tasks()} == {0, 1, 2}
+        busy.join(20)

@@ -616,6 +616,7 @@ def test_every_action_of_the_key_table_exists() -> None:
     from monitor.tui.screens.flame import FlameScreen
     from monitor.tui.screens.memory import MemoryScreen
     from monitor.tui.screens.output import OutputScreen
+    from monitor.tui.screens.past import PastScreen
     from monitor.tui.screens.profile import FunctionScreen
     from monitor.tui.screens.service import ServiceScreen
     from monitor.tui.screens.slow import SlowScreen
@@ -629,6 +630,7 @@ def test_every_action_of_the_key_table_exists() -> None:
         "player": LiveScreen, "memory": MemoryScreen, "allocation": AllocationScreen, "profile": FunctionScreen,
         "connect": ConnectScreen, "findings": FindingsScreen, "finding": FindingScreen,
         "ended": EndedScreen, "flame": Icicle, "worker": Looptop, "service": ServiceScreen,
+        "past": PastScreen,
     }  # fmt: skip
     assert set(owners) == set(SCOPES)
     for key in KEYS:

@@ -226,4 +226,5 @@ def _as_live(task: EndedTask, store: Store) -> Task:
         busy=task.busy or 0.0,
         scheduled=task.scheduled,
         max_step=task.max_step or 0.0,
+        label=task.label,
     )

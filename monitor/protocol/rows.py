@@ -72,6 +72,7 @@ class TaskRow(FlatRow, frozen=True):
     busy: Microseconds
     scheduled: Microseconds | None
     max_step: Microseconds
+    label: Int = 0  # a string; 0: none
 
 
 class LoopStaticRow(FlatRow, frozen=True):

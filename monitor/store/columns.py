@@ -112,6 +112,16 @@ TASKS: tuple[Column[Task], ...] = (
     ),
     Column("name", "Name", 18, "name of the task", lambda t, s: t.name, Attribute("name"), descending=False),
     Column(
+        "label",
+        "Label",
+        18,
+        "what it works on, as people call it: a route, an RPC method",
+        lambda t, s: t.label or "",
+        Attribute("label"),
+        priority=6,
+        descending=False,
+    ),
+    Column(
         "state",
         "State",
         11,
@@ -129,7 +139,7 @@ TASKS: tuple[Column[Task], ...] = (
         fmt.percent,
         _share,
         unit="0..1",
-        priority=2,
+        priority=3,
     ),
     Column(
         "busy",
@@ -191,7 +201,7 @@ TASKS: tuple[Column[Task], ...] = (
         "what it waits on, for visible rows",
         wait_text,
         wait_text,
-        priority=2,
+        priority=3,
         descending=False,
     ),
     Column(
@@ -201,7 +211,7 @@ TASKS: tuple[Column[Task], ...] = (
         "the line of your code at which it waits, of the rows in sight",
         _waits_at,
         _waits_at,
-        priority=7,
+        priority=2,
         descending=False,
     ),
     Column(
@@ -221,7 +231,7 @@ TASKS: tuple[Column[Task], ...] = (
         "line of your code that created it",
         lambda t, s: site_text(t.site, s),
         Attribute("site", site_text),
-        priority=3,
+        priority=5,
         descending=False,
     ),
 )
@@ -377,6 +387,16 @@ ENDED: tuple[Column[EndedTask], ...] = (
         "the exception, or what cancelled the task",
         lambda e, s: e.failure.text if e.failure else canceller_text(e.cancelled_by, s),
         lambda e, s: e.failure.type if e.failure else canceller_text(e.cancelled_by, s),
+        descending=False,
+    ),
+    Column(
+        "label",
+        "Label",
+        18,
+        "what it worked on, as people call it: a route, an RPC method",
+        lambda e, s: e.label or "",
+        lambda e, s: e.label or "",
+        priority=6,
         descending=False,
     ),
     Column(

@@ -10,7 +10,7 @@ from monitor.store.column import Attribute, Column, figure
 if TYPE_CHECKING:
     from monitor.store.label_groups import LabelGroup
 
-BAR = 10
+BAR = 8
 _LETTERS = "█▓░"
 """Ran, queued, waited; also told apart by their order."""
 
@@ -33,7 +33,7 @@ LABEL_GROUPS: tuple[Column[LabelGroup], ...] = (
     Column(
         "group",
         "Group",
-        24,
+        0,
         "what its tasks work on, as people call it (a route, an RPC method), else their coroutine",
         lambda g, s: g.label or g.coro,
         lambda g, s: g.label or g.coro,
@@ -57,13 +57,13 @@ LABEL_GROUPS: tuple[Column[LabelGroup], ...] = (
     Column(
         "time",
         "Time",
-        BAR,
+        BAR + 2,
         "where the time of the ended ones went: ran █, queued ▓, waited ░",
         lambda g, s: bar(g),
         None,
         priority=2,
     ),
-    figure("ended", "Ended", 6, "tasks that ended", fmt.count, lambda g, s: g.ended, priority=2),
+    figure("ended", "Ended", 6, "tasks that ended", fmt.count, lambda g, s: g.ended, priority=3),
     Column(
         "coro", "Coroutine", 20, "their coroutine", lambda g, s: g.coro, Attribute("coro"), priority=6, descending=False
     ),

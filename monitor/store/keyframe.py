@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from monitor.protocol import frames, keyframes
 from monitor.protocol.rows import SECOND, us
 from monitor.store import convert, memory_keyframe
-from monitor.store.codec import conversion, hints
+from monitor.store.codec import Conversion, conversion, hints
 from monitor.store.model import Loop, Task
 from monitor.store.slow_log import BlockingLine
 from monitor.store.tables import TableEncoder, Tables
@@ -119,6 +119,11 @@ def _column_of(name: str) -> tuple[Callable[[Task], Any], Any]:
     special: dict[str, Callable[[Task], Any]] = {"flags": _flags, "unmeasured": _unmeasured}
     if name in special:
         return special[name], conversion(int, int)
+    if name == "label":  # 0: none, which no string's number can be
+        return attrgetter(name), Conversion(
+            lambda label, numbers: 0 if label is None else numbers.string(label) + 1,
+            lambda number, tables: tables.string(number - 1) if number else None,
+        )
     [kind] = get_args(hints(keyframes.TaskColumns)[name])
     return attrgetter(name), conversion(hints(Task)[name], kind)
 

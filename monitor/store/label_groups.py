@@ -11,10 +11,10 @@ from monitor.protocol.rows import SECOND, GroupRow
 from probes.base import protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from monitor.protocol.frames import GroupsTick
-    from monitor.store.model import Site
+    from monitor.store.model import EndedTask, Site, Task
     from monitor.store.tables import Tables
 
 PARTS = 16
@@ -120,6 +120,14 @@ class LabelGroup:
     def started(self) -> int:
         """Tasks that were born, or known to be of this group."""
         return self.live + self.ended + self.gone
+
+    def holds(self, task: Task | EndedTask) -> bool:
+        """Whether a task is of this group, as far as its label is known."""
+        return task.coro == self.coro and task.label == self.label
+
+    def live_tasks(self, tasks: Iterable[Task]) -> Iterator[Task]:
+        """Its live tasks."""
+        return filter(self.holds, tasks)
 
     def maximum(self) -> float | None:
         """The age of the slowest that has ended."""

@@ -83,6 +83,7 @@ class Task:
     share: float = 0.0  # of the last second spent in steps
     wait_kind: str | None = None  # known only for tasks in the window
     wait_text: str | None = None
+    label: str | None = None  # what it works on, as people call it
     at: Site | None = None  # the innermost line of the user's code on its await stack
     version: int = 0  # grows with every change that can be seen
     measured: float = 0.0  # when `share` was last taken; 0.0: no row has come
@@ -177,6 +178,7 @@ class EndedTask:
     parent: int
     loop: int
     failure: Failure | None
+    label: str | None = None
     cancelled_by: CancelledBy | None = None  # None: not cancelled, or not known
 
 

@@ -17,7 +17,7 @@ Predicate = Callable[[Task, Store], bool]
 
 _TERM = re.compile(r"^(?P<key>[a-z_]+)(?P<op>:|>=|<=|>|<|=)(?P<value>.*)$")
 _UNITS = DURATIONS | {"%": 0.01, "k": 1e3}
-TEXT_KEYS = ("name", "coro", "state", "creation_site", "waiting_on", "loop", "parent")
+TEXT_KEYS = ("name", "coro", "label", "group", "state", "creation_site", "waiting_on", "loop", "parent")
 NUMBER_KEYS = ("id", "age", "share", "busy", "scheduled", "idle", "steps", "max_step", "parent", "loop")
 
 
@@ -76,6 +76,8 @@ def _anywhere(word: str) -> Predicate:
     def holds(task: Task, _store: Store) -> bool:
         if needle in task.name.lower() or needle in task.coro.lower():
             return True
+        if task.label is not None and needle in task.label.lower():
+            return True
         return task.site is not None and needle in f"{task.site.file}:{task.site.line} {task.site.function}".lower()
 
     return holds
@@ -84,15 +86,19 @@ def _anywhere(word: str) -> Predicate:
 def _text(key: str, value: str) -> Predicate:
     if key in ("parent", "loop"):
         return lambda task, store: str(getattr(task, key)) == value
-    column = by_key(TASKS, key)
-    assert column is not None
     if key == "state":
         return lambda task, store: task.state_name.startswith(value.lower())
+    column = by_key(TASKS, key)
+    text = _group_of if column is None else column.text
     if any(char in value for char in "*?["):
         matches = re.compile(translate(value.lower())).match
-        return lambda task, store: matches(column.text(task, store).lower()) is not None
+        return lambda task, store: matches(text(task, store).lower()) is not None
     needle = value.lower()
-    return lambda task, store: needle in column.text(task, store).lower()
+    return lambda task, store: needle in text(task, store).lower()
+
+
+def _group_of(task: Task, _store: Store) -> str:
+    return f"{task.coro} {task.label}" if task.label else task.coro
 
 
 def _number(key: str, op: str, value: str, word: str) -> Predicate:

@@ -146,7 +146,7 @@ class Store(State):
             if row.state >= protocol.ENDED:
                 self.forget(row.id)
             elif row.state >= 0:
-                self.tasks.apply_row(row, self.now)
+                self.tasks.apply_row(row, self.now, self.tables)
         if tick.loops:
             self.tasks.measure(self.now)
         for task_id in tick.gone:

@@ -142,7 +142,7 @@ class Tasks(dict[int, Task]):
             task = replace(old, **facts, version=old.version + 1)
         self.add(task)
 
-    def apply_row(self, row: TaskRow, now: float) -> None:
+    def apply_row(self, row: TaskRow, now: float, tables: Tables) -> None:
         """What changed of one that has not ended."""
         task = self.get(row.id)
         if task is None:
@@ -164,6 +164,7 @@ class Tasks(dict[int, Task]):
         if seconds > task.measured_busy:
             self._sharing.add(row.id)
         task.take_row(row)
+        task.label = tables.string(row.label) if row.label else None
         task.version += 1
 
     def apply_wait(self, row: WaitRow, tables: Tables) -> None:

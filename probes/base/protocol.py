@@ -35,9 +35,9 @@ TASK_STATIC = ("id", "name", "coro", "loop", "born", "counted", "parent", "site"
 time since which its steps are counted, null for since birth.
 """
 
-TASK_ROW = ("id", "state", "steps", "busy", "scheduled", "max_step")
+TASK_ROW = ("id", "state", "steps", "busy", "scheduled", "max_step", "label")
 """Figures of a task that change, as absolute values. `scheduled` is null if the loop implementation does not expose
-it."""
+it. `label` is a string, 0 for none (yet)."""
 
 LOOP_STATIC = ("id", "kind", "thread", "name")
 LOOP_ROW = ("id", "lag", "busy", "ready", "timers", "steps", "running", "blocked")

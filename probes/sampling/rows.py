@@ -45,8 +45,8 @@ def static_of(record: TaskRecord, task: Any, tables: Tables, clock: Clock) -> li
     ]
 
 
-def row_of(record: TaskRecord) -> list[Any] | None:
-    """The protocol.TASK_ROW of a task as it is now; None for one that was collected without having ended."""
+def row_of(record: TaskRecord, label: int = 0) -> list[Any] | None:
+    """The protocol.TASK_ROW of a task as it is now; None for one collected before its end. `label`: a string."""
     loop = record.loop
     busy, longest = record.busy, record.max_step
     if record.outcome:
@@ -64,7 +64,7 @@ def row_of(record: TaskRecord) -> list[Any] | None:
             busy += open_interval
             longest = max(longest, open_interval)
     scheduled = None if loop is None or not loop.schedules else microseconds(record.scheduled)
-    return [record.id, state, record.steps, microseconds(busy), scheduled, microseconds(longest)]
+    return [record.id, state, record.steps, microseconds(busy), scheduled, microseconds(longest), label]
 
 
 def site_row(counts: SiteCounts) -> list[Any]:

@@ -16,6 +16,7 @@ from ..base.id_bitset import Ids
 from ..base.turns import turns
 from ..base.validation import BadRequestError, integer, require_control, text
 from ..hooks import loops
+from ..hooks.groups import groups
 from ..hooks.records import task_name
 from ..inspection import detail
 from ..sampling import rows
@@ -266,7 +267,7 @@ class Session:
             if number % AT_ONCE == AT_ONCE - 1:
                 task = None  # nothing of the program is held while it has its turn
                 turns.give()
-            row = rows.row_of(record)
+            row = rows.row_of(record, self._label_of(record))
             if row is None:
                 continue
             if row[1] >= protocol.ENDED:  # also if no hook has seen the end; sent once in any case
@@ -288,6 +289,14 @@ class Session:
             "left": len(self._backlog),
             "static": facts,
         }
+
+    def _label_of(self, record: TaskRecord) -> int:
+        """The string that is the label of a task; 0 for none. Bounded: labels are those of groups."""
+        if not self._probe.labels.used or record.group is None:
+            return 0
+        text = self._probe.labels.of(record)
+        label = None if text is None else groups.of(record.group, text).label
+        return 0 if label is None else self._sampler.tables.string(label)
 
     def _static_of(self, record: TaskRecord, task: Any) -> list[Any]:
         return rows.static_of(record, task, self._sampler.tables, self._probe.clock)

@@ -118,6 +118,11 @@ def test_groups_agree_with_a_client(server: str, tmp_path: Path) -> None:
             rates = {group["label"]: group["rate"] for group in groups_of(program.pid, "--duration", "0")["groups"]}
             assert set(LABELS.values()) <= set(rates)
             groups = {group["label"]: group for group in groups_of(program.pid)["groups"]}
+        command = ["tasks", str(program.pid), "--json", "--ended", "--filter", "label:/items/{item_id}"]
+        listed = subprocess.run(
+            [sys.executable, "-m", "monitor", *command], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert {task["label"] for task in json.loads(listed.stdout)["tasks"]} == {"GET /items/{item_id}"}
         for path, label in LABELS.items():
             taken, group = client.taken[path], groups[label]
             assert (group["started"], group["ended"], group["failed"]) == (len(taken), len(taken), 0)

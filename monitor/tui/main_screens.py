@@ -74,6 +74,12 @@ def _profile() -> LiveScreen:
     return ProfileScreen()
 
 
+def _groups() -> LiveScreen:
+    from monitor.tui.screens.groups import GroupsScreen
+
+    return GroupsScreen()
+
+
 def _findings() -> LiveScreen:
     from monitor.tui.screens.findings import FindingsScreen
 
@@ -92,6 +98,7 @@ MAIN = (
     MainScreen("memory", _memory, "Memory", "Mem"),
     MainScreen("profile", _profile, "Profile", "Prof"),
     MainScreen("findings", _findings, "Findings", "Find", lambda of: fmt.count(of.findings)),
+    MainScreen("groups", _groups, "Groups", "Grp"),
 )
 
 

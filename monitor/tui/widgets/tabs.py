@@ -31,7 +31,7 @@ def texts(tabs: Sequence[Tab], chosen: str, cells: int) -> list[str]:
 
 def named(tabs: Sequence[Tab], chosen: str, cells: int) -> bool:
     """Whether the titles fit: numbers alone would say nothing."""
-    return sum(len(_bare(number, tab, tab.mode == chosen)) for number, tab in enumerate(tabs, 1)) <= cells
+    return sum(len(_tight(number, tab, tab.mode == chosen)) for number, tab in enumerate(tabs, 1)) <= cells
 
 
 def _long(number: int, tab: Tab, _chosen: bool) -> str:
@@ -46,8 +46,12 @@ def _bare(number: int, tab: Tab, chosen: bool) -> str:
     return _long(number, tab, True) if chosen else f" {number} {tab.short} "
 
 
+def _tight(number: int, tab: Tab, chosen: bool) -> str:
+    return _bare(number, tab, True) if chosen else f" {number} {tab.short}"
+
+
 def _numbers(number: int, tab: Tab, chosen: bool) -> str:
     return _long(number, tab, True) if chosen else f" {number} "
 
 
-_FORMS: tuple[Callable[[int, Tab, bool], str], ...] = (_long, _shorter, _bare, _numbers)
+_FORMS: tuple[Callable[[int, Tab, bool], str], ...] = (_long, _shorter, _bare, _tight, _numbers)

@@ -42,7 +42,7 @@ def flame(**of) -> frames.Tick:
 
 async def test_zoom_search_kinds_and_difference() -> None:
     async with running(fed=[*everything(), facts()], no_color=True) as driver:
-        await driver.press("8")
+        await driver.press("9")
         assert "No samples yet" in driver.text()
         assert driver.source.watched["flame"] == 100
         await driver.tick(flame(parse=3.0, render=1.0), seconds=2)

@@ -1,0 +1,43 @@
+"""The rows of the Groups screen: tasks by coroutine and label."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from monitor.store.group_columns import LABEL_GROUPS
+from monitor.store.label_groups import LabelGroup
+from monitor.tui.rows.base import SearchedRows
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+
+class GroupRows(SearchedRows[LabelGroup]):
+    """Groups in which something happened."""
+
+    columns = LABEL_GROUPS
+    default_sort = "total"
+
+    def choose(self) -> list[LabelGroup]:
+        """All groups with a task."""
+        return self.search([group for group in self.store.label_groups.values() if group.started])
+
+    def now(self, row: LabelGroup) -> LabelGroup:
+        """The group as it is now."""
+        return self.store.label_groups.get(row.number) or row
+
+    def key_of(self, row: LabelGroup) -> Hashable:
+        """The number of the group."""
+        return row.number
+
+    def style(self, row: LabelGroup, key: str) -> str:
+        """Highlights labels and failures."""
+        match key:
+            case "group":
+                return "strong" if row.label else "text"
+            case "failed":
+                return "bad" if row.failed else "dim"
+            case "time":
+                return "bar"
+            case _:
+                return "text"

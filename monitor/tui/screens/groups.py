@@ -1,0 +1,69 @@
+"""The Groups screen: tasks by coroutine and label; Enter opens a group."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from monitor.tui.base.paint import Line, line
+from monitor.tui.pages.group import group_page
+from monitor.tui.rows.base import Rows
+from monitor.tui.rows.groups import GroupRows
+from monitor.tui.screens.page import PageScreen
+from monitor.tui.screens.table import TableScreen
+from monitor.tui.widgets.live_table import LiveTable
+
+
+class GroupsScreen(TableScreen):
+    """What endpoints, jobs and coroutines do: rate, failures, percentiles, where the time goes."""
+
+    MODE = "groups"
+    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "table")
+
+    def first_rows(self) -> Rows[Any]:
+        """The largest total first."""
+        self.groups = GroupRows(self.looptop.store)
+        return self.groups
+
+    def wants(self) -> dict[str, Any]:
+        """Requests the groups."""
+        return {"window": [], "detail": None, "groups": True}
+
+    def apply_filter(self, text: str) -> None:
+        """Filters by words."""
+        self.groups.words = tuple(text.lower().split())
+
+    def empty_text(self) -> str:
+        """Explains why the table is empty."""
+        if self.groups.words:
+            return "No group with these words.\nEsc clears the filter."
+        if self.store.read_only:
+            return "Not available: this program is read from outside.\nOnly a probe in it counts groups."
+        if self.looptop.replaying:
+            return "This recording has no groups: they were not recorded."
+        return "No tasks yet.\nGroups are the tasks of one coroutine and label (a route, an RPC method)."
+
+    def on_live_table_opened(self, message: LiveTable.Opened) -> None:
+        """Opens the page of the group."""
+        if isinstance(message.key, int):
+            self.app.push_screen(GroupScreen(message.key))
+
+
+class GroupScreen(PageScreen):
+    """One group: how long its tasks take, the slowest, the failed, where live ones are."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def wants(self) -> dict[str, Any]:
+        """Requests the groups, and where its live tasks wait."""
+        group = self.looptop.store.label_groups.get(self.number)
+        window = [] if group is None else [task.id for task in group.live_tasks(self.looptop.store.tasks.values())]
+        return {"window": window[:100], "detail": None, "groups": True}
+
+    def lines(self, cells: int) -> list[Line]:
+        """Builds the page."""
+        group = self.store.label_groups.get(self.number)
+        if group is None or self.of_another_session:
+            return [line(("This group belongs to another session; Esc goes back.", "warn"))]
+        return group_page(self.store, group, cells)

@@ -111,6 +111,7 @@ class Probe:
         self.viewers_changed()
         if self.demand.always_on:
             self.box.open()
+            self.watchdog.on_blocked = self._loop_is_blocked
         self._alive = True
         if self.settings.announce:
             self.openings.announce()
@@ -165,7 +166,7 @@ class Probe:
             self.registry.remove_all,
             self.server.close,
             self.memory.close,
-            self.box.close,
+            self._close_box,
             self.openings.close,
             self.counting.forget,
             self._forget_itself,
@@ -179,6 +180,10 @@ class Probe:
     def _forget_itself(self) -> None:
         if getattr(sys, "_looptop_probe", None) is self:
             del sys._looptop_probe  # type: ignore[attr-defined]
+
+    def _close_box(self) -> None:
+        self.watchdog.on_blocked = bool
+        self.box.close()
 
     def forked(self) -> None:
         """Called in a child after a fork, which has no thread of the probe: removes hooks and copied sockets."""
@@ -251,6 +256,12 @@ class Probe:
             if self.demand.wants_findings():
                 self.signs.look(now)
         self.box.feed(now)
+
+    def _loop_is_blocked(self) -> None:
+        """Called by the watchdog: the black box must have it before the program is killed for it."""
+        if self.box.on:
+            self.box.hurry()
+            self.server.wake()
 
     def look_last(self, now: float) -> None:
         """Collects what happened since the last look, before the probe leaves."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli.inspect import print_tasks, print_tasks_of_all
-from monitor.cli.output import json_option, print_programs
+from monitor.cli.output import json_option, print_lines, print_object, print_programs
 from monitor.cli.target import (
     Connector,
     connect,
@@ -203,16 +203,25 @@ def arm(target: str, timeout: float, token_file: str | None) -> int:
 @click.option("--all", "everything", is_flag=True, help="The dashboards and commands of looptop itself, too.")
 @json_option
 def ps(everything: bool, as_json: bool) -> int:
-    """List the Python programs on this machine, and whether and how each can be watched."""
+    """List the Python programs on this machine, whether and how each can be watched, and those that died."""
     from dataclasses import asdict
 
+    from monitor.attach import boxes
     from monitor.attach.programs import programs
 
     listed = programs(everything)
+    dead = boxes.dead()
     if as_json:
         from monitor.plain.objects import dump
+        from monitor.plain.postmortem import listing_object
 
-        click.echo(dump({"programs": [asdict(program) for program in listed]}))
+        known = {"programs": [asdict(program) for program in listed], "dead": listing_object(dead)["boxes"]}
+        click.echo(dump(known))
         return 0
     print_programs(listed)
+    if dead:
+        from monitor.plain.dead_programs import listing
+
+        print_lines(["", "Died, with a black box (looptop postmortem @NAME):"])
+        print_object(False, dict, lambda *how: listing(dead, *how))
     return 0

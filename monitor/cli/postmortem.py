@@ -28,7 +28,13 @@ def postmortem(target: str | None, as_json: bool) -> int:
 
     if target is None:
         found = boxes.dead()
-        print_object(as_json, lambda: plain.listing_object(found), lambda *how: plain.listing(found, *how))
+
+        def lines(width: int, colour: bool) -> list[str]:
+            from monitor.plain.dead_programs import listing  # tables are drawn with Rich, and JSON is not
+
+            return listing(found, width, colour)
+
+        print_object(as_json, lambda: plain.listing_object(found), lines)
         return 0
     box = boxes.find(target)
     if as_json:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from monitor import formatting as fmt
 from monitor.plain import objects
-from monitor.plain.tables import Heading, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,33 +44,6 @@ def box_object(box: Box) -> Object:
 def ended_object(box: Box) -> Object | None:
     """When and how a program ended; null while it runs."""
     return None if box.ended is None else {"time": objects.seconds(box.ended), "how": box.how}
-
-
-def listing(boxes: Sequence[Box], width: int, colour: bool) -> list[str]:
-    """What `looptop postmortem` prints."""
-    if not boxes:
-        return ["no program left a black box"]
-    return table(boxes, HEADINGS, width, colour)
-
-
-def _when(box: Box) -> str:
-    return "" if box.ended is None else f"{fmt.age(max(time.time() - box.ended, 0.0))} ago"
-
-
-HEADINGS: tuple[Heading[Box], ...] = (
-    Heading("PID", lambda box: str(box.heading.pid), right=True),
-    Heading("Name", lambda box: f"@{box.heading.name}"),
-    Heading("Ended", _when, right=True),
-    Heading("Ran", lambda box: _lasted(box), priority=3, right=True),
-    Heading("How", lambda box: box.how, priority=2),
-    Heading("Size", lambda box: fmt.size(box.size), priority=4, right=True),
-    Heading("File", lambda box: str(box.path), priority=3),
-)
-
-
-def _lasted(box: Box) -> str:
-    began = box.heading.started or box.heading.opened
-    return "" if box.ended is None else fmt.age(max(box.ended - began, 0.0))
 
 
 def last_object(box: Box, store: Store, things: Iterable[Object], findings: Findings) -> Object:

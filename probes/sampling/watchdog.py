@@ -130,6 +130,7 @@ class Watchdog:
     def __init__(self) -> None:
         self.caught: deque[SlowCallback] = deque(maxlen=1000)
         self.threshold = 0.1
+        self.on_blocked: Callable[[], object] = bool  # called once when a step exceeds the threshold; it must not raise
         self.watched = True  # by somebody: then it looks closely, also while the loops rest
         self._pace = 0.025  # seconds from the last look to the next, as planned
         self.starting = 0  # threads that were started and have not run yet
@@ -334,6 +335,8 @@ class Watchdog:
         if record.started != started:
             return  # it ended meanwhile, so the stack may be that of the next callback
         _keep(record.samples, (stack, now - before, now))
+        if before - started < self.threshold <= now - started:
+            self.on_blocked()
 
     def _sample_unclocked(self, record: LoopRecord, now: float, stack: Stack) -> None:
         """Samples a loop whose callbacks start unseen, somewhere between the last look and this one."""

@@ -45,7 +45,7 @@ async def main() -> None:
         os.execv("/bin/sleep", ["sleep", "60"])
     if how == "closes":
         os.closerange(3, 1024)
-        await asyncio.sleep(2.5)
+        time.sleep(2.5)
         print("still here", flush=True)
         os._exit(0)
 

@@ -73,15 +73,13 @@ class Labels:
     def source_of(self, group: GroupCounts, coro: Any) -> Any:
         """What the label of a new task is read from."""
         name = group.adapter
-        adapter = self._on.get(name) if name is not None else None
-        if name is None or adapter is None:
-            group.adapter = None
-            return None
         try:
-            return adapter.source(coro)
+            return self._on[name].source(coro)  # type: ignore[index]
         except Exception as error:
-            self._switch_off(name, error)
-            return None
+            if name in self._on:
+                self._switch_off(str(name), error)
+            group.adapter = None
+        return None
 
     def of(self, record: TaskRecord) -> str | None:
         """The label of a task as far as it is known now."""

@@ -21,7 +21,17 @@ def folded(path: str) -> str:
     return "/".join(cut)[:MOST_LABEL]
 
 
+_labels: dict[tuple[object, str], str] = {}
+_MOST_KEPT = 2000
+
+
 def label(method: object, path: str) -> str:
     """`GET /items/{id}`; a method is what a client sends, so only what looks like one is taken."""
-    text = method if isinstance(method, str) and _METHOD.fullmatch(method) else "?"
-    return f"{text} {path}"[:MOST_LABEL]
+    key = (method, path)
+    found = _labels.get(key)
+    if found is None:
+        text = method if isinstance(method, str) and _METHOD.fullmatch(method) else "?"
+        if len(_labels) >= _MOST_KEPT:
+            _labels.clear()
+        found = _labels[key] = f"{text} {path}"[:MOST_LABEL]
+    return found

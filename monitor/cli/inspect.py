@@ -178,7 +178,7 @@ def _watch_all(
 
 
 @click.command()
-@click.argument("target")
+@targets_argument
 @click.option("--duration", type=click.FloatRange(0.1, 86_400), default=10.0, metavar="S", help="How long (10).")
 @click.option(
     "--frames",
@@ -197,7 +197,7 @@ def _watch_all(
 @at_option
 @token_option
 def memory(
-    target: str,
+    targets: tuple[str, ...],
     duration: float,
     frames: int | None,
     group: str | None,
@@ -215,13 +215,28 @@ def memory(
     from monitor.attach.injection import Way
     from monitor.plain import memory as plain
 
-    path = recording_of(target, at)
+    members = set_of(targets)
+    if members is not None:
+        from monitor.cli.each_worker import print_each
+
+        only_recorded(at)
+        options = plain.TracingOptions(duration, frames or 0, group or "lineno", limit, ("probe", *hide))
+        return print_each(
+            members,
+            Connector(token_file),
+            lambda connection: plain.measure(connection, options),
+            duration + plain.BEFORE,
+            as_json,
+            plain.growth_object,
+            plain.growth_lines,
+        )
+    path = recording_of(targets[0], at)
     if path is not None:
         _only_live("duration", "frames", "hide")
         growth = plain.recorded_growth(path, at, group, limit)
     else:
         wanted = plain.TracingOptions(duration, frames or 0, group or "lineno", limit, ("probe", *hide))
-        growth = plain.measure(connect(target, token_file, Way(tell=say).enter), wanted)
+        growth = plain.measure(connect(targets[0], token_file, Way(tell=say).enter), wanted)
     for note in growth.notes:
         say(note)
     print_object(as_json, lambda: plain.growth_object(growth), lambda *how: plain.growth_lines(growth, *how))

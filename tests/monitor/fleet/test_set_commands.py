@@ -36,6 +36,14 @@ def test_the_pid_of_a_parent_means_its_workers(tmp_path: Path) -> None:
         assert f"worker 2 ({pids[2]})  5 tasks" in done.stdout, done.stdout + done.stderr
         assert f"2 ({pids[2]})" in done.stdout.split("Process", 1)[1]
 
+        for command in (["groups", "--duration", "0.5"], ["memory", "--duration", "0.3"]):
+            done = looptop(command[0], str(server.pid), *command[1:], "--json")
+            listed = json.loads(done.stdout)["processes"]
+            assert [(one["worker"], one["pid"], one["problem"]) for one in listed] == [
+                (worker, pid, None) for worker, pid in enumerate(pids)
+            ], done.stderr
+            assert all("groups" in one or "diff" in one for one in listed)
+
         watching = Watching(str(server.pid))
         try:
             wait_until(lambda: len(watching.objects("worker_started")) == 3, "three workers", 30)

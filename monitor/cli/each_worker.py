@@ -1,0 +1,64 @@
+"""Commands that print a section for each process of a set: they are asked at once, and printed in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from monitor.errors import NO_CONNECTION, LooptopError
+from monitor.guard import say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from monitor.cli.target import Connector
+    from monitor.fleet.members import Members
+    from monitor.transport.connection import Connection
+
+Result = TypeVar("Result")
+
+
+def print_each(
+    members: Members,
+    connect: Connector,
+    ask: Callable[[Connection], Result],
+    takes: float,
+    as_json: bool,
+    thing: Callable[[Result], dict[str, Any]],
+    lines: Callable[[Result, int, bool], Sequence[str]],
+) -> int:
+    """Ask each process through a connection of its own; `takes` is how long an answer takes at least, in seconds.
+
+    JSON is `{"processes": [{"pid", "worker", "problem", …}]}` with the keys of `thing`. Status 3: none answered.
+    """
+    from monitor.cli.output import print_object
+    from monitor.fleet.each import each
+
+    there = members.look()
+    found = each(there, lambda one: ask(connect.first(one.target)), takes, lambda one: connect.entering(one.target))
+    answered = {slot: one for slot, one in found.items() if not isinstance(one, LooptopError)}
+    for member in there:
+        if member.worker not in answered:
+            say(f"worker {member.worker}: {found[member.worker]}")
+
+    def objects() -> dict[str, Any]:
+        listed = []
+        for member in there:
+            good = member.worker in answered
+            problem = None if good else str(found[member.worker])
+            facts = thing(answered[member.worker]) if good else {}
+            listed.append({"pid": member.pid, "worker": member.worker, "problem": problem, **facts})
+        return {"processes": listed}
+
+    def sections(width: int, colour: bool) -> list[str]:
+        texts: list[str] = []
+        for member in there:
+            if member.worker in answered:
+                texts += [
+                    f"worker {member.worker} ({member.target})",
+                    *lines(answered[member.worker], width, colour),
+                    "",
+                ]
+        return texts[:-1]
+
+    print_object(as_json, objects, sections)
+    return 0 if answered else NO_CONNECTION

@@ -76,6 +76,10 @@ class Seen:
     notes: list[str]
 
 
+SLOW = 10.0
+"""Seconds: kinds that must last for this long are mentioned if they are observed and have not yet."""
+
+
 def watched(things: Iterable[Object], findings: Findings) -> Seen:
     """Consume a whole stream; `findings` is its detector."""
     over: list[Object] = []
@@ -85,6 +89,11 @@ def watched(things: Iterable[Object], findings: Findings) -> Seen:
             over.append({key: value for key, value in thing.items() if key not in ("type", "time")} | {"over": True})
         elif thing["type"] == "notice" and "about" not in thing:  # `about`: of ends, not printed here
             notes.append(thing["text"])
+    notes += [
+        f"not reported yet: {title} must last for {after:g} s (see --duration)"
+        for title, after in findings.unripe()
+        if after >= SLOW
+    ]
     there = [finding_object(finding) | {"over": False} for finding in findings.all()]
     return Seen([*there, *over], notes)
 

@@ -49,7 +49,7 @@ STILL = 4.0
 """Seconds without any movement after which an object is reported."""
 _EVERY = 4
 """Number of looks between two searches for those that have an object in hand."""
-_SLICE = 50
+_SLICE = 10
 _ROOM = 100
 """Most attributes of an object, or items of a container, that are examined."""
 _DEPTH = 3

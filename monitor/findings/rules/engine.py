@@ -83,6 +83,11 @@ class Findings:
             self.found.values(), key=lambda one: (one.dismissed, _ORDER[one.observed.kind], one.since, one.id)
         )
 
+    def unripe(self) -> list[tuple[str, float]]:
+        """The kinds that are observed but have not lasted long enough, with how long each must last (s)."""
+        kinds = {kind for kind, _ in self._pending}
+        return [(kind.title, self.thresholds.after(kind.key)) for kind in KINDS if kind.key in kinds]
+
     def dismiss(self, finding: Finding, dismissed: bool = True) -> None:
         """Hides a finding for the rest of the session, also if it reappears; or shows it again."""
         finding.dismissed = dismissed

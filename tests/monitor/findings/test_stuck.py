@@ -89,3 +89,9 @@ def test_a_failed_task_that_nobody_asked():
     world = World()
     assert world.seconds(12, signs(failed=failed)) == ["failed_unnoticed"]
     assert world.only.name == "warm-up"
+
+
+def test_what_has_not_lasted_for_long_enough_is_known():
+    world, kinds = found(row("event", still=4 * SECOND))
+    assert kinds == []
+    assert world.findings.unripe() == [("tasks wait for one thing that does not come", 30.0)]

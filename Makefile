@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check native asan refcheck bench soak arrival docs picture env clean
+.PHONY: demo test check native asan refcheck bench soak kills arrival docs picture env clean
 
 demo: env
 	@$(BIN)/looptop demo
@@ -29,6 +29,10 @@ refcheck: env
 
 bench: env
 	$(BIN)/python -m benchmarks
+
+# Kills a server under load a hundred times and reads its black box.
+kills: env
+	$(BIN)/python tests/e2e/kill_server.py
 
 # Ten minutes with a probe that remembers and nobody connected: nothing grows.
 soak: env

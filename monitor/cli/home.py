@@ -14,6 +14,7 @@ from monitor.errors import LooptopError
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from monitor.attach.boxes import Box
     from monitor.attach.programs import Program
     from monitor.recording.metadata import About
     from monitor.tui.base.choices import Choice, Opened
@@ -86,11 +87,15 @@ class Listed:
         return [of_program(program, now, owner=bool(others)) for program in listed]
 
     def recordings(self) -> list[Choice]:
-        """The recordings in this folder, newest first."""
+        """The programs that died with a black box, then the recordings in this folder, newest first."""
+        from monitor.attach import boxes
         from monitor.recording.metadata import in_folder
 
         now = time.time()
-        return [of_recording(one, now) for one in in_folder(self.folder)]
+        return [
+            *(of_box(box, now) for box in boxes.dead()),
+            *(of_recording(one, now) for one in in_folder(self.folder)),
+        ]
 
     def samples(self) -> list[Choice]:
         """The catalogue."""
@@ -147,6 +152,22 @@ def of_program(program: Program, now: float, owner: bool) -> Choice:
     return Choice(program.pid, cells, (program.command, facts), hint)
 
 
+def of_box(box: Box, now: float) -> Choice:
+    """A program that died, as a row."""
+    from monitor.tui.base.choices import Choice
+
+    ended = box.ended or box.changed
+    cells = {
+        "file": box.path.name,
+        "program": box.heading.program or box.heading.name,
+        "when": time.strftime("%Y-%m-%d %H:%M", time.localtime(ended)),
+        "length": "",
+        "size": fmt.size(box.size),
+    }
+    facts = f"pid {box.heading.pid}  died {fmt.age(max(now - ended, 0.0))} ago: {box.how}"
+    return Choice(str(box.path), cells, (str(box.path), facts), "opens its last minutes")
+
+
 def of_recording(one: About, now: float) -> Choice:
     """A recording as a row."""
     from monitor.tui.base.choices import Choice
@@ -181,10 +202,11 @@ def _program(key: Hashable) -> Opened:
 
 
 def _recording(key: Hashable) -> Opened:
-    from monitor.recording.source import open_recording
+    from monitor.attach.boxes import is_box
+    from monitor.recording.source import open_end, open_recording
     from monitor.tui.base.choices import Opened
 
-    return Opened(open_recording(str(key)))
+    return Opened((open_end if is_box(Path(str(key))) else open_recording)(str(key)))
 
 
 def _sample(key: Hashable) -> Opened:

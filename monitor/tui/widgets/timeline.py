@@ -18,10 +18,22 @@ if TYPE_CHECKING:
 
     from textual import events
 
-KINDS = {"failed": ("✗", "bad"), "slow": ("▲", "warn"), "burst": ("✚", "accent"), "memory": ("◆", "good")}
+KINDS = {
+    "end": ("■", "bad"),
+    "failed": ("✗", "bad"),
+    "slow": ("▲", "warn"),
+    "burst": ("✚", "accent"),
+    "memory": ("◆", "good"),
+}
 """Sign and style of a marker, the worst first: where several share a cell, that one is seen."""
 
-WORDS = {"failed": "failures", "slow": "slow callbacks", "burst": "task bursts", "memory": "memory snapshots"}
+WORDS = {
+    "end": "the program's end",
+    "failed": "failures",
+    "slow": "slow callbacks",
+    "burst": "task bursts",
+    "memory": "memory snapshots",
+}
 LATELY = 3.0
 """Cells or seconds, whichever is more, for which the last marker is named."""
 

@@ -193,13 +193,17 @@ groups = Groups()
 
 
 def _enter(record: TaskRecord, coro: Any) -> None:
-    """Counts a record in the group of its coroutine, and finds what its label is read from."""
+    """Counts a record in the group of its coroutine, and finds what its label is read from.
+
+    Not in free-threaded builds: without the GIL, counts of several threads would be lost.
+    """
+    if FREE_THREADED:
+        return
     key: Any = coro.cr_code if type(coro) is CoroutineType else type(coro)
     group = groups.by_key.get(key)
     if group is None:
         group = groups.make(key, coro)
-    if not FREE_THREADED:
-        group.live += 1
+    group.live += 1
     record.group = group
     if group.adapter is not None:
         record.source = groups.source_of(group, coro)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import process, protocol, sites
 from ..hooks import install
+from ..hooks.backend import FREE_THREADED
 
 if TYPE_CHECKING:
     from .host import Host
@@ -19,7 +20,9 @@ _MOST_TEXT = 1000
 def of(probe: Host) -> dict[str, Any]:
     """The `hello` frame of the protocol."""
     openings, settings = probe.openings, probe.settings
-    capabilities = ["origins", "histograms", "groups"]
+    capabilities = ["origins", "histograms"]
+    if not FREE_THREADED:
+        capabilities.append("groups")
     if settings.control:
         capabilities += ["arm", "detach", "cancel", "locals"]
     capabilities += probe.memory.capabilities

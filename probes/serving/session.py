@@ -16,6 +16,7 @@ from ..base.id_bitset import Ids
 from ..base.turns import turns
 from ..base.validation import BadRequestError, integer, require_control, text
 from ..hooks import loops
+from ..hooks.backend import FREE_THREADED
 from ..hooks.groups import groups
 from ..hooks.records import task_name
 from ..inspection import detail
@@ -233,7 +234,7 @@ class Session:
         flame = self.flame.rows(self._probe.flames.why_not)
         if flame is not None:
             tick["flame"] = flame
-        found = self._groups.rows(now) if self.watch.groups else None
+        found = self._groups.rows(now) if self.watch.groups and not FREE_THREADED else None
         if found is not None:
             tick["groups"] = found
         second = now >= self._process_due

@@ -43,9 +43,7 @@ def test_the_busy_worker_is_on_top_and_a_stopped_one_holds_up_nobody(tmp_path: P
         wait_until(lambda: len(found := rows()) == 3 and all(row.tasks for row in found), "three workers", 30)
         busy = threading.Thread(target=server.get, args=("/busy",), daemon=True)
         busy.start()
-        began = time.monotonic()
         top = wait_until(lambda: (row := rows()[0]).utilization and row.utilization > 0.8 and row, "a busy one", 10)
-        assert time.monotonic() - began < 5  # 1.5 s with nothing else running
         stepped(0.5)
         other = next(pid for pid in server.workers() if pid != top.pid)
         os.kill(other, signal.SIGSTOP)

@@ -128,6 +128,8 @@ class Groups:
         self.since = monotonic()
         self.version = 0
         """Grows when all groups are forgotten."""
+        self.counting = shared is not None
+        """With hooks in Python only while a viewer looks at groups: they cost an empty task as much as its creation."""
 
     def make(self, key: Any, coro: Any) -> GroupCounts:
         """The group of a code that the hooks have not seen, or have forgotten."""
@@ -197,7 +199,7 @@ def _enter(record: TaskRecord, coro: Any) -> None:
 
     Not in free-threaded builds: without the GIL, counts of several threads would be lost.
     """
-    if FREE_THREADED:
+    if FREE_THREADED or not groups.counting:
         return
     key: Any = coro.cr_code if type(coro) is CoroutineType else type(coro)
     group = groups.by_key.get(key)

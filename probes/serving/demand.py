@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..base import local_values
 from ..hooks import install
+from ..hooks.groups import groups
 from ..hooks.records import Histogram
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Demand:
         install.state.origin_depth = max((session.watch.origins for session in sessions), default=0)
         requested = self._settings.control and any(session.watch.locals for session in sessions)
         local_values.wanted = self._settings.locals or requested
+        groups.counting = install.NATIVE or any(session.watch.groups for session in sessions)
 
     def wants_findings(self) -> bool:
         """Whether a viewer asked for the observations behind findings."""

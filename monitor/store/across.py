@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from monitor.store.store import Store
 
 Thing = TypeVar("Thing")
+Thing_co = TypeVar("Thing_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Of(Generic[Thing]):
+class Of(Generic[Thing_co]):
     """A row, and the store that it is from."""
 
     store: Store
-    row: Thing
+    row: Thing_co
     whose: str = ""  # what the column Process says of a row that is of several
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from monitor.store.store import Store
 
 Row = TypeVar("Row")
+Row_contra = TypeVar("Row_contra", contravariant=True)  # a column of a wider type suits narrower rows
 
 
 class Attribute:
@@ -40,15 +41,15 @@ class Attribute:
 
 
 @dataclass(frozen=True, slots=True)
-class Column(Generic[Row]):
+class Column(Generic[Row_contra]):
     """One column of a table of `Row`s."""
 
     key: str  # as in the JSON, and in filters
     title: str
     width: int  # cells; 0: takes what is left
     help: str
-    text: Callable[[Row, Store], str]  # what the cell shows, not cleaned or cut
-    sort: Callable[[Row, Store], Any] | None = None  # what it sorts by; None sorts last
+    text: Callable[[Row_contra, Store], str]  # what the cell shows, not cleaned or cut
+    sort: Callable[[Row_contra, Store], Any] | None = None  # what it sorts by; None sorts last
     unit: str = ""
     right: bool = False
     priority: int = 1  # 1 is always shown; the highest goes first where the screen is narrow

@@ -10,8 +10,9 @@ from monitor.store.labels import canceller_text, site_text, when, who
 from probes.base import protocol
 
 if TYPE_CHECKING:
+    from monitor.store.end_rows import EndRow
     from monitor.store.groups import Group
-    from monitor.store.model import EndedTask, Task
+    from monitor.store.model import Task
     from monitor.store.slow_log import BlockingLine
     from monitor.store.store import Store
 
@@ -355,7 +356,7 @@ SLOW: tuple[Column[BlockingLine], ...] = (
     ),
 )
 
-ENDED: tuple[Column[EndedTask], ...] = (
+ENDED: tuple[Column[EndRow], ...] = (
     Column(
         "ended",
         "Ended",

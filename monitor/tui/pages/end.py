@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.store.columns import GLYPHS
+from monitor.store.end_rows import UNHANDLED, UnhandledRow
 from monitor.store.labels import called, canceller_text, site_text, when
-from monitor.store.model import EndedTask
+from monitor.store.model import EndedTask, Unhandled
 from monitor.store.store import Store
 from monitor.tui.base.paint import BLANK, Line, Part, line
 from monitor.tui.base.theme import STATE_STYLES
@@ -22,38 +23,31 @@ EXPLAINED = {
     "done": "it returned",
     "cancelled": "it was cancelled",
     "failed": "it raised",
-    "unhandled": "the loop's exception handler was called",
+    UNHANDLED: "the loop's exception handler was called",
 }
 
 
 def end_page(
     store: Store,
-    ended: EndedTask,
+    end: EndedTask | Unhandled,
     sources: Sources,
     cells: int,
     locals_kept: bool | None = None,
     unfolded: Container[Hashable] = (),
 ) -> list[Line]:
     """Builds the page. `locals_kept`: whether local variables are kept now; None if they cannot be."""
-    clock = time.strftime("%H:%M:%S", time.localtime(ended.ended))
-    ago = "" if store.stale else f"{when(ended.ended, store)} "
-    unhandled = ended.outcome == "unhandled"  # then there is a message in the place of a coroutine
-    name = ended.name or ended.coro if unhandled else called(ended.name or "", ended.coro)
-    title: list[Part] = [(f"{GLYPHS.get(ended.outcome, '■')} {ended.outcome}", STATE_STYLES.get(ended.outcome, "text"))]
+    row = UnhandledRow(end) if isinstance(end, Unhandled) else end
+    clock = time.strftime("%H:%M:%S", time.localtime(row.ended))
+    ago = "" if store.stale else f"{when(row.ended, store)} "
+    name = row.name or row.coro if isinstance(row, UnhandledRow) else called(row.name or "", row.coro)
+    title: list[Part] = [(f"{GLYPHS.get(row.outcome, '■')} {row.outcome}", STATE_STYLES.get(row.outcome, "text"))]
     title += [("  ", "text"), (name, "strong")]
-    if ended.id:
-        title.append((f"  task {ended.id}", "dim"))
-    lines = [line(*title), line((f"{EXPLAINED.get(ended.outcome, '')}, {ago}at {clock}", "dim")), BLANK]
-    if unhandled:
-        lines.append(line((f"{'message':<14}", "dim"), (ended.coro, "text")))
-        if ended.id:
-            lines.append(
-                line((f"{'task':<14}", "dim"), (f"{ended.name or ''} {ended.id}", "text"), target=("task", ended.id))
-            )
-    else:
-        lines += _facts(store, ended)
+    if row.id:
+        title.append((f"  task {row.id}", "dim"))
+    lines = [line(*title), line((f"{EXPLAINED.get(row.outcome, '')}, {ago}at {clock}", "dim")), BLANK]
+    lines += _call(row.entry) if isinstance(row, UnhandledRow) else _facts(store, row)
     lines.append(BLANK)
-    failure = ended.failure
+    failure = row.failure
     if failure is None:
         return lines
     lines.append(heading("Exception", cells))
@@ -72,6 +66,15 @@ def end_page(
     lines += changed_note(failure.traceback, store, sources)
     marked = innermost_own(failure.traceback, store)
     return lines + stack(failure.traceback, store, sources, cells, marked, failure.locals or (), unfolded)
+
+
+def _call(entry: Unhandled) -> list[Line]:
+    """The message, and the task that the call names."""
+    lines = [line((f"{'message':<14}", "dim"), (entry.message, "text"))]
+    if entry.task:
+        text = f"{entry.name or ''} {entry.task}"
+        lines.append(line((f"{'task':<14}", "dim"), (text, "text"), target=("task", entry.task)))
+    return lines
 
 
 def _facts(store: Store, ended: EndedTask) -> list[Line]:

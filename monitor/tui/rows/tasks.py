@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.store.column import Column
 from monitor.store.columns import GLYPHS, GROUPS, TASKS
+from monitor.store.end_rows import EndRow
 from monitor.store.groups import Group, groups
 from monitor.store.labels import called
 from monitor.store.lineage import awaiters
-from monitor.store.model import EndedTask, Site, Task
+from monitor.store.model import Site, Task
 from monitor.store.query import Predicate
 from monitor.store.store import Store
 from monitor.tui.base.paint import Part
@@ -32,7 +33,7 @@ OF_ENDED = {"state": f"{GLYPHS['ended']} ended", "age": "", "share": "", "idle":
 """What a row says of a task that ended since the rows were arranged: nothing that is of now, for it has none."""
 
 
-def with_coroutine(cells: list[Part], columns: Sequence[Column[Any]], row: Task | EndedTask) -> list[Part]:
+def with_coroutine(cells: list[Part], columns: Sequence[Column[Any]], row: Task | EndRow) -> list[Part]:
     """Names a task after its coroutine if asyncio named it and there is no room for the column of coroutines."""
     keys = [column.key for column in columns]
     if "name" in keys and "coro" not in keys:

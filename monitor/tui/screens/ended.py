@@ -46,7 +46,7 @@ class EndedScreen(TableScreen):
         """Opens the page of the row."""
         place = self.ends.index(message.key)
         if place is not None:
-            self.app.push_screen(EndScreen(self.ends.rows[place]))
+            self.app.push_screen(EndScreen(self.ends.entry(place)))
 
     def action_why(self) -> None:
         """Explains why the selected task was late."""

@@ -8,7 +8,7 @@ from fake_probe import event, hello, static, tick
 
 from monitor.protocol import frames
 from monitor.store.columns import TASKS
-from monitor.store.model import Failure
+from monitor.store.model import Failure, Unhandled
 from monitor.store.store import Store
 from monitor.tui.rows.ended import EndedRows
 from monitor.tui.rows.tasks import TaskRows
@@ -74,6 +74,33 @@ def test_a_message_without_an_exception_stands_alone():
     rows.arrange(store)
     (column,) = (column for column in rows.columns if column.key == "exception")
     assert rows.cells(0, [column])[0][0] == "Task was destroyed but it is pending!"
+
+
+def test_tasks_that_ended_and_calls_of_the_exception_handler_share_a_table():
+    store = Store()
+    facts = [
+        event(1, "task_ended", task=2, name="job", coro="work", outcome="failed"),
+        event(2, "unhandled", message="never retrieved", task=2, name="job"),
+        event(3, "unhandled", message="Exception in callback x()"),
+    ]
+    for frame in (hello(), static(), tick(), *facts):
+        store.apply(frames.decode(msgspec.json.encode(frame)))
+    rows = EndedRows(store)
+    rows.arrange(store)
+    assert {id(rows.entry(index)) for index in range(len(rows))} == set(map(id, [*store.ended, *store.unhandled]))
+    for column in rows.columns:
+        rows.sort_by(column, turn=False)
+        rows.arrange(store)
+        assert len({rows.key(index) for index in range(len(rows))}) == 3
+        for index in range(len(rows)):
+            entry = rows.entry(index)
+            cells = dict(zip((c.key for c in rows.columns), rows.cells(index, rows.columns), strict=True))
+            if isinstance(entry, Unhandled):
+                assert cells["outcome"] == ("! unhandled", "bad")
+                assert cells["coro"][0] == cells["exception"][0] == entry.message
+                assert cells["id"][0] == ("2" if entry.task else "–")
+            else:
+                assert (cells["outcome"], cells["coro"][0], cells["id"][0]) == (("✗ failed", "bad"), "work", "2")
 
 
 @pytest.mark.parametrize(

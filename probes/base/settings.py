@@ -29,35 +29,45 @@ SETTINGS = (
     Setting("listen", "", "HOST:PORT", "also listen on TCP; loopback unless another host is named; needs a token"),
     Setting("token_file", "", "path", "file with the token for TCP, readable by its owner only; default: one is made"),
     Setting(
-        "token", "", "text", "the token itself, 16 characters or more; a file is safer: others may see an environment"
+        "token",
+        "",
+        "text",
+        "the token itself, at least 16 characters; prefer a file: others may be able to read the environment",
     ),
-    Setting("slow", 0.1, "s", "threshold of slow callbacks while no viewer says otherwise, at least 0.01"),
+    Setting("slow", 0.1, "s", "threshold of slow callbacks unless a viewer sets its own; at least 0.01"),
     Setting("ended", 1000, "count", "how many ended tasks are kept"),
     Setting(
         "control",
         True,
         "yes/no",
-        "whether viewers may cancel tasks, trace memory, see local names, and detach the probe",
+        "let viewers cancel tasks, trace memory, read local variables and detach the probe",
     ),
-    Setting("locals", False, "yes/no", "keep the local names of what fails, with what looks like a secret masked"),
-    Setting("trace", 4.0, "MiB", "memory for the newest steps and who woke them (hooks in C only); 0 for none"),
-    Setting("skip", "", "paths, comma", "more files that are never a creation site, by a part of their path"),
+    Setting(
+        "locals", False, "yes/no", "keep local variables of failing tasks; values that look like secrets are masked"
+    ),
+    Setting("trace", 4.0, "MiB", "memory for the most recent steps and what woke them (C hooks only); 0 for none"),
+    Setting(
+        "skip",
+        "",
+        "paths, comma",
+        "further files never taken as a creation site, each as a part of its path",
+    ),
     Setting(
         "history",
         True,
         "yes/no",
-        "count and remember from the start, with nobody connected; needs the hooks in C",
+        "count and keep history from the start, before any viewer connects (C hooks only)",
     ),
     Setting(
         "box",
         "8MiB",
         "size or path, comma",
-        "size of the black box, which outlives a killed program, and its folder if not the runtime directory; `off`",
+        "size of the black box, which survives a kill, and its folder (default: runtime directory); `off`: none",
     ),
-    Setting("keep_box", False, "yes/no", "keep the black box of a program that ends by itself, too"),
-    Setting("expect", 0.0, "s", "count from the start, for so long, although no viewer is there yet"),
-    Setting("leave", False, "yes/no", "take the probe out when its last viewer has left, or none came in 10 s"),
-    Setting("announce", False, "yes/no", "say on stderr, in one line, where to connect"),
+    Setting("keep_box", False, "yes/no", "keep the black box after a normal exit, too"),
+    Setting("expect", 0.0, "s", "count from the start for this long, even if no viewer has connected"),
+    Setting("leave", False, "yes/no", "remove the probe when its last viewer leaves, or if none connects within 10 s"),
+    Setting("announce", False, "yes/no", "print one line on stderr that says where to connect"),
 )
 """`docs/config.md` is made from this."""
 
@@ -103,7 +113,7 @@ def from_environment(environ: Mapping[str, str], given: Mapping[str, Any]) -> Se
         try:
             chosen[name] = _convert(value, setting.default)
         except (ValueError, TypeError):
-            warn(f"{source}={value!r} is no {setting.unit}; {setting.default!r} is taken")
+            warn(f"{source}={value!r} is not valid ({setting.unit}); using {setting.default!r}")
     unknown = sorted(set(given) - {setting.name for setting in SETTINGS})
     if unknown:
         warn(f"no such setting: {', '.join(unknown)}")
@@ -143,7 +153,7 @@ def text_of(error: BaseException) -> str:
     try:
         return f"{error.__class__.__name__}: {error}"
     except Exception:
-        return "an exception that has no text"
+        return "an exception without text"
 
 
 def warn(text: str) -> None:

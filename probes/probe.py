@@ -13,6 +13,7 @@ from .base.owned_fds import LostError
 from .base.settings import Settings, text_of, warn
 from .base.sites import Tables
 from .blackbox.box import Box
+from .dump.on_signal import DumpSignal
 from .flame.flames import Flames
 from .history.recorder import History
 from .hooks import install
@@ -77,6 +78,7 @@ class Probe:
         self.server = Server(self)
         self.demand = Demand(settings, self.server.viewers, self.watchdog)
         self.box = Box(self)
+        self.dump_signal = DumpSignal(settings.dump_signal, self.loops)
         self.facts = Facts(self.counting, self.events, self.registry, self.server.viewers)
 
     def _threads(self) -> tuple[list[int], int]:
@@ -112,6 +114,7 @@ class Probe:
         if self.demand.always_on:
             self.box.open()
             self.watchdog.on_blocked = self._loop_is_blocked
+        self.dump_signal.start(self.server.listen_to)
         self._alive = True
         if self.settings.announce:
             self.openings.announce()
@@ -159,6 +162,7 @@ class Probe:
     def _take_out(self) -> None:
         self._alive = False
         for part in (
+            self.dump_signal.stop,
             self.history.stop,
             self.ring.stop,
             self._stop_counting,
@@ -189,6 +193,7 @@ class Probe:
         """Called in a child after a fork, which has no thread of the probe: removes hooks and copied sockets."""
         self._alive = False
         install.state.watching = False
+        self.dump_signal.stop()
         self.history.stop()
         self.ring.stop()
         self.hush.end()

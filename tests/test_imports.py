@@ -30,9 +30,10 @@ ALLOWED = {
         "probes.base probes.flame probes.hooks probes.sampling probes.inspection probes.labels probes.memory "
         "probes.history probes.trace"
     ),
+    "probes.dump": "probes.base probes.hooks probes.inspection probes.sampling",
     "probes.blackbox": "probes.base probes.sampling probes.serving",
     "probes.probe": (
-        "probes.base probes.blackbox probes.flame probes.hooks probes.sampling probes.inspection probes.labels "
+        "probes.base probes.blackbox probes.dump probes.flame probes.hooks probes.sampling probes.inspection probes.labels "
         "probes.memory probes.history probes.trace probes.serving"
     ),
     "probes.start": "probes.base probes.probe",

@@ -65,6 +65,13 @@ SETTINGS = (
         "size of the black box, which survives a kill, and its folder (default: runtime directory); `off`: none",
     ),
     Setting("keep_box", False, "yes/no", "keep the black box after a normal exit, too"),
+    Setting(
+        "dump_signal",
+        "",
+        "signal",
+        "write the tasks to stderr as a tree at this signal (`SIGUSR1`, `SIGUSR2` or `SIGQUIT`); "
+        "refused if the program handles or ignores it",
+    ),
     Setting("expect", 0.0, "s", "count from the start for this long, even if no viewer has connected"),
     Setting("leave", False, "yes/no", "remove the probe when its last viewer leaves, or if none connects within 10 s"),
     Setting("announce", False, "yes/no", "print one line on stderr that says where to connect"),
@@ -90,6 +97,7 @@ class Settings:
     history: bool
     box: str
     keep_box: bool
+    dump_signal: str
     expect: float
     leave: bool
     announce: bool

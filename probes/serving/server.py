@@ -20,6 +20,8 @@ from ..base.owned_fds import LostError, OwnFile, OwnSocket
 from .connection import Proof, Viewer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .host import Host
 
 MOST_VIEWERS = 32
@@ -102,6 +104,10 @@ class Server:
         for kept in self._kept:
             kept.replace(b'"stays": 0', b'"stays": 1')
 
+    def listen_to(self, sock: socket.socket, call: Callable[[], None]) -> None:
+        """Calls something in the server's thread whenever a socket is readable."""
+        self._selector.register(sock, selectors.EVENT_READ, call)
+
     def _add_listener(self, sock: socket.socket) -> None:
         own = OwnSocket(sock)
         self._listeners.append(own)
@@ -144,8 +150,10 @@ class Server:
                 self._drain_wake()
             elif isinstance(key.data, OwnSocket):
                 (self._let_in if key.data is self._door else self._accept)(key.data)
-            else:
+            elif isinstance(key.data, Viewer):
                 key.data.serve(events)
+            else:
+                key.data()
         now = monotonic()
         if self._accept_paused_until and now >= self._accept_paused_until:
             self._resume_accepting()

@@ -21,6 +21,7 @@ from monitor.cli.metrics import metrics
 from monitor.cli.output import print_programs
 from monitor.cli.postmortem import postmortem
 from monitor.cli.recording import compare, export, record, replay
+from monitor.cli.threads import threads
 from monitor.cli.tracing import trace, why
 from monitor.guard import guarded, say
 
@@ -70,6 +71,7 @@ _COMMANDS = (
     memory,
     profile,
     groups,
+    threads,
     why,
     trace,
     flame,

@@ -35,6 +35,7 @@ from monitor.protocol.rows import (
     WaitingRow,
     WaitRow,
 )
+from monitor.protocol.thread_frames import ThreadsLook
 from probes.base.protocol import PROTOCOL
 
 MOST_COLUMNS, MOST_ROWS = 40, 4000
@@ -337,6 +338,7 @@ class Reply(Frame, frozen=True, kw_only=True, tag="reply"):
     memory: MemoryLook | None = None
     objects: ObjectsLook | None = None
     profiles: list[Profile] | None = None
+    threads: ThreadsLook | None = None
 
 
 class HistoryRows(Frame, frozen=True, kw_only=True, tag="history"):

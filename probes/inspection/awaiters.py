@@ -9,8 +9,8 @@ from ..base.stacks import callbacks_of, closure_of
 from . import library_waits
 
 
-def awaited_by(task: asyncio.Task[Any]) -> list[asyncio.Task[Any]]:
-    """The tasks that wait for a task. Only its own done-callbacks are read, so the cost does not grow with the tasks.
+def awaited_by(task: asyncio.Future[Any]) -> list[asyncio.Task[Any]]:
+    """The tasks that wait for a task or a future. Only its own done-callbacks are read: the number of tasks is no cost.
 
     Known are wakeups of tasks, and callbacks of gather, shield, wait, wait_for, as_completed and TaskGroup.
     """

@@ -106,7 +106,7 @@ class Gil:
             return Moment(at, self._ran(), None)
         found = loops.frames_of_others()
         self._known = at
-        self._clocks = {ident: clock for ident in list(found)[:MOST_THREADS] if (clock := _clock(ident)) is not None}
+        self._clocks = {ident: clock for ident in list(found)[:MOST_THREADS] if (clock := clock_of(ident)) is not None}
         return Moment(at, self._ran(), found if frames else None)
 
     def look(
@@ -199,7 +199,7 @@ class Gil:
         """The state of a loop's thread; a change while this call gave up the GIL does not count."""
         if moment is None:
             return UNKNOWN
-        state, before = self._asleep_in(record.thread_native), moment.ran.get(record.thread)
+        state, before = self.asleep_in(record.thread_native), moment.ran.get(record.thread)
         if state == BLOCKED and before is not None:
             try:
                 return RUNNING if clock_gettime(self._clocks[record.thread]) > before else BLOCKED
@@ -207,7 +207,8 @@ class Gil:
                 return UNKNOWN
         return state
 
-    def _asleep_in(self, native: int) -> str:
+    def asleep_in(self, native: int) -> str:
+        """What a thread does, by what it sleeps in."""
         try:
             file = os.open(f"/proc/self/task/{native}/syscall", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -249,7 +250,7 @@ def _name(ident: int) -> str:
     return str(getattr(known, "_name", ""))[:100]
 
 
-def _clock(ident: int) -> int | None:
+def clock_of(ident: int) -> int | None:
     """The CPU clock of a thread that has a Python frame. Crashes for a thread that has ended."""
     from time import pthread_getcpuclockid  # not on every platform
 

@@ -20,7 +20,7 @@ _MOST_TEXT = 1000
 def of(probe: Host) -> dict[str, Any]:
     """The `hello` frame of the protocol."""
     openings, settings = probe.openings, probe.settings
-    capabilities = ["origins", "histograms"]
+    capabilities = ["origins", "histograms", "threads"]
     if not FREE_THREADED:
         capabilities.append("groups")
     if settings.control:

@@ -19,7 +19,7 @@ from ..hooks import loops
 from ..hooks.backend import FREE_THREADED
 from ..hooks.groups import groups
 from ..hooks.records import task_name
-from ..inspection import detail
+from ..inspection import detail, threads
 from ..sampling import rows
 from ..trace.ring import Reader
 from . import task_query
@@ -388,6 +388,12 @@ class Session:
                 if not self.watching:
                     raise BadRequestError("nothing is counted yet: send a watch frame first")
                 self._replies.append(self._tasks(number, frame))
+                return []
+            if operation == "threads":
+                gil = self._probe.watchdog.gil
+                own = gil.own | self._probe.flames.on_loop.own
+                found = threads.read(own, gil.asleep_in, self._sampler.tables)
+                self.answer({"type": "reply", "id": number, "ok": True, "threads": found})
                 return []
             if operation in self._probe.memory.operations:
                 self._probe.memory.request(self, number, frame, self.answer)

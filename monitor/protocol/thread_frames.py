@@ -1,0 +1,48 @@
+"""The reply to the request `threads`: the threads of a program at one moment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from monitor.protocol.rows import Int, Microseconds, Stack, Text
+
+
+class AskedBy(msgspec.Struct, frozen=True):
+    """The task that waits for the job of an executor."""
+
+    id: Int | None = None
+    name: Text = ""
+    coro: Text = ""
+
+
+class ThreadJob(msgspec.Struct, frozen=True):
+    """The job that a thread of an executor runs."""
+
+    function: Text
+    site: Int = 0
+    task: AskedBy | None = None
+
+
+class ThreadFacts(msgspec.Struct, frozen=True):
+    """A thread; `cpu` is all it used so far, `at` the place of the innermost line of user code in its stack."""
+
+    native: Int
+    read: Microseconds
+    cpu: Microseconds
+    state: Text
+    name: Text = ""
+    ident: Int | None = None
+    daemon: bool | None = None
+    stack: Stack = []
+    at: Int = -1
+    job: ThreadJob | None = None
+
+
+class ThreadsLook(msgspec.Struct, frozen=True):
+    """The threads at one moment of a clock that never goes back; `more` of them were left out."""
+
+    at: Microseconds
+    rows: Annotated[list[ThreadFacts], msgspec.Meta(max_length=10_000)]
+    more: Int = 0

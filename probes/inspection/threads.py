@@ -1,0 +1,200 @@
+"""The threads of the program: CPU time, state, stack, and the job of an executor with the task that asked for it.
+
+Only while the GIL is held are frames looked at, and none is kept when it is given up: a thread that let go of the last
+reference to something of the program would run its finalizers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from _thread import get_native_id
+from functools import partial
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+from ..base import sites
+from ..base.stacks import closure_of
+from ..base.turns import PAUSE, turns
+from ..base.validation import BadRequestError
+from ..hooks import loops
+from ..hooks.backend import FREE_THREADED
+from ..hooks.records import coro_name, task_name
+from ..sampling.gil_wait import GIL, clock_of
+from .awaiters import awaited_by
+from .detail import number_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..base.sites import Tables
+
+MOST_THREADS = 500
+MOST_FRAMES = 100
+MOST_TEXT = 300
+AT_ONCE = 10
+"""Threads whose stacks are read before giving up the GIL for a moment."""
+
+_TASKS = "/proc/self/task"
+_STATES = {"R": "running", "S": "sleeping", "D": "uninterruptible", "T": "stopped", "t": "stopped"}
+_WORK_ITEM, _ANYIO = "_WorkItem.run", "WorkerThread.run"
+
+
+def read(own: set[int], doing: Callable[[int], str], tables: Tables) -> dict[str, Any]:
+    """The `threads` of a reply. `own`: identities of the probe's threads; `doing`: see `Gil.asleep_in`."""
+    try:
+        natives = sorted(int(name) for name in os.listdir(_TASKS))
+    except OSError:
+        raise BadRequestError("threads are read from /proc, which is not there") from None
+    threads = _natives(own)
+    mine = {get_native_id(), *(native for ident, native in threads.items() if ident in own)}
+    found: dict[int, dict[str, Any]] = {}
+    theirs = [native for native in natives if native not in mine]
+    for native in theirs[:MOST_THREADS]:
+        row = _from_kernel(native, doing)
+        if row is not None:
+            found[native] = row
+    shown = [(ident, native) for ident, native in threads.items() if native in found]
+    for start in range(0, len(shown), AT_ONCE):
+        _look(shown[start : start + AT_ONCE], found, tables)
+        turns.give()
+    rows = list(found.values())
+    return {"at": round(monotonic() * 1e6), "rows": rows, "more": max(len(theirs) - MOST_THREADS, 0)}
+
+
+def _natives(own: set[int]) -> dict[int, int]:
+    """The number that the kernel has for each thread with Python frames.
+
+    For those that `threading` does not know it is in the number of their CPU clock, which may only be asked for while
+    the thread cannot end: without giving up the GIL.
+    """
+    known, main = _known(), getattr(sys.modules.get("threading"), "_main_thread", None)
+    found: dict[int, int] = {}
+    unknown = []
+    for ident in loops.frames_of_others():
+        thread = known.get(ident)
+        native = os.getpid() if thread is not None and thread is main else getattr(thread, "_native_id", None)
+        if type(native) is int:
+            found[ident] = native
+        elif ident in own or not FREE_THREADED:
+            unknown.append(ident)
+    if unknown:
+        sleep(PAUSE)  # from now on the GIL is ours for 5 ms
+        for ident in loops.frames_of_others():
+            clock = clock_of(ident) if ident in unknown else None
+            if clock is not None:
+                found[ident] = ~(clock >> 3)
+    return found
+
+
+def _known() -> dict[int, Any]:
+    """The threads that `threading` knows, by identity."""
+    found: dict[int, Any] = getattr(sys.modules.get("threading"), "_active", {})
+    return found
+
+
+def _from_kernel(native: int, doing: Callable[[int], str]) -> dict[str, Any] | None:
+    """What the kernel knows of a thread; None if it has ended."""
+    stat = _text(native, "stat")
+    name, _, rest = stat.partition("(")[2].rpartition(")")
+    words = rest.split()
+    if len(words) < 13:
+        return None
+    try:
+        spent = int(_text(native, "schedstat").split()[0]) // 1000
+    except (IndexError, ValueError):
+        spent = round((int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK") * 1e6)
+    state = _STATES.get(words[0], "ended")
+    if state == "sleeping" and doing(native) == GIL:
+        state = "running"  # it is this thread that it waits for, or another one that runs Python
+    row: dict[str, Any] = {"native": native, "ident": None, "name": name[:MOST_TEXT], "daemon": None}
+    row |= {"cpu": spent, "read": round(monotonic() * 1e6), "state": state}
+    return row | {"stack": [], "at": -1, "job": None}
+
+
+def _text(native: int, name: str) -> str:
+    try:
+        file = os.open(f"{_TASKS}/{native}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(file, 1000).decode(errors="replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(file)
+
+
+def _look(threads: list[tuple[int, int]], found: dict[int, dict[str, Any]], tables: Tables) -> None:
+    """Adds what the interpreter knows of some threads. Keeps nothing of the program."""
+    frames = loops.frames_of_others()
+    known = _known()
+    for ident, native in threads:
+        frame = frames.get(ident)
+        if frame is None:
+            continue
+        row = found[native]
+        row["ident"] = ident
+        thread = known.get(ident)
+        name, daemon = getattr(thread, "_name", None), getattr(thread, "_daemonic", None)
+        if type(name) is str:
+            row["name"] = name[:MOST_TEXT]
+        row["daemon"] = daemon if type(daemon) is bool else None
+        if FREE_THREADED:  # frames of a thread that runs meanwhile cannot be read
+            continue
+        stack: list[tuple[Any, int]] = []
+        while frame is not None:
+            code = frame.f_code
+            if len(stack) < MOST_FRAMES:
+                stack.append((code, frame.f_lineno or 0))
+            if row["job"] is None and code.co_qualname in (_WORK_ITEM, _ANYIO):
+                row["job"] = _job(frame, tables)
+            frame = frame.f_back
+        stack.reverse()
+        row["stack"] = [tables.site(code, line) for code, line in stack]
+        row["at"] = sites.blamed(stack)
+
+
+def _job(frame: Any, tables: Tables) -> dict[str, Any] | None:
+    """The job that runs in a frame of an executor (concurrent.futures, anyio); None if it is none."""
+    file, values = frame.f_code.co_filename, frame.f_locals
+    if frame.f_code.co_qualname == _ANYIO:
+        if "/anyio/" not in file:
+            return None
+        function, waited = values.get("func"), values.get("future")
+    elif file.endswith("/concurrent/futures/thread.py"):
+        item = values.get("self")
+        work = getattr(item, "task", None)  # since 3.14 a tuple
+        function = work[0] if isinstance(work, tuple) and work else getattr(item, "fn", None)
+        waited = _asked_by(getattr(item, "future", None))
+    else:
+        return None
+    for _ in range(10):
+        if type(function) is partial:
+            inner = function.args[0] if getattr(function.func, "__name__", "") == "run" and function.args else None
+            function = inner if callable(inner) else function.func  # asyncio.to_thread: partial(context.run, function)
+        else:
+            break
+    function = getattr(function, "__func__", function)
+    code = getattr(function, "__code__", None)
+    name = getattr(function, "__qualname__", None)
+    job: dict[str, Any] = {
+        "function": name[:MOST_TEXT] if type(name) is str else type(function).__name__,
+        "site": tables.site(code, code.co_firstlineno) if isinstance(code, type(frame.f_code)) else 0,
+        "task": None,
+    }
+    tasks = awaited_by(waited) if isinstance(waited, asyncio.Future) else []
+    if tasks:
+        number = number_of(tasks[0])
+        job["task"] = {"id": number, "name": task_name(tasks[0])[:MOST_TEXT], "coro": coro_name(tasks[0])[:MOST_TEXT]}
+    return job
+
+
+def _asked_by(future: Any) -> Any:
+    """The future of asyncio that gets the result of one of concurrent.futures."""
+    for callback in list(getattr(future, "_done_callbacks", None) or ()):
+        found = closure_of(callback).get("destination")
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,55 @@
+"""`looptop threads` as text: shares from two looks, and who asked for a job."""
+
+import msgspec
+import pytest
+from fake_probe import hello, static
+
+from monitor.plain.threads import compared, thread_lines, threads_object
+from monitor.protocol import frames
+from monitor.store.store import Store
+
+
+def thread(native, cpu, read, **more):
+    return {"native": native, "ident": native * 10, "name": f"t{native}", "cpu": cpu, "read": read, **more}
+
+
+def look(at, *rows, more=0):
+    told = {"type": "reply", "id": 1, "ok": True, "threads": {"at": at, "rows": rows, "more": more}}
+    return frames.decode(msgspec.json.encode(told)).threads
+
+
+@pytest.fixture
+def found():
+    store = Store()
+    strings = ["", "/app/shop.py", "crunch", "run"]
+    told = static(strings={"from": 0, "items": strings}, sites={"from": 0, "items": [[0, 0, 0], [1, 7, 2], [1, 3, 3]]})
+    for frame in (hello(), told):
+        store.apply(frames.decode(msgspec.json.encode(frame)))
+    job = {"function": "crunch", "site": 1, "task": {"id": 9, "name": "asker", "coro": "ask"}}
+    before = look(0, thread(1, 0, 0, state="sleeping"), thread(2, 100, 0, state="running"), thread(3, 5, 0, state="x"))
+    after = look(
+        1_000_000,
+        thread(1, 10_000, 1_000_000, state="sleeping"),
+        thread(2, 900_100, 1_000_000, state="running", stack=[2, 1], at=1, job=job),
+        {**thread(3, 7, 1_000_000, state="sleeping"), "ident": 77},  # another thread that got the number
+        more=2,
+    )
+    return compared(store, before, after)
+
+
+def test_text(found):
+    lines = thread_lines(found, 120, False)
+    assert lines[0].split() == ["Thread", "Id", "CPU", "State", "At", "Job"]
+    assert lines[1].split()[:2] == ["t2", "2"]
+    assert "running" in lines[1]
+    assert "shop.py:7 crunch" in lines[1]
+    assert "for asker" in lines[1]
+    assert lines[-1] == "3 threads, 2 more are not shown; CPU 91.0 % over 1.00 s"
+
+
+def test_objects(found):
+    told = threads_object(found)
+    assert [row["cpu"] for row in told["threads"]] == [pytest.approx(0.9), pytest.approx(0.01), None]
+    assert [line["line"] for line in told["threads"][0]["stack"]] == [3, 7]
+    assert told["threads"][0]["job"]["task"] == {"id": 9, "name": "asker", "coro": "ask"}
+    assert told["threads"][1]["job"] is None

@@ -100,6 +100,11 @@ def is_stdlib(file: str) -> bool:
     return file.startswith(_stdlib) and "/site-packages/" not in file and "/dist-packages/" not in file
 
 
+def is_own(file: str) -> bool:
+    """Whether a file is one of the probe's."""
+    return file.startswith(_own)
+
+
 def is_package(file: str) -> bool:
     """Whether a file was installed into a site-packages folder."""
     return "/site-packages/" in file or "/dist-packages/" in file

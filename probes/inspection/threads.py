@@ -144,13 +144,17 @@ def _look(threads: list[tuple[int, int]], found: dict[int, dict[str, Any]], tabl
         if FREE_THREADED:  # frames of a thread that runs meanwhile cannot be read
             continue
         stack: list[tuple[Any, int]] = []
+        outermost = ""
         while frame is not None:
             code = frame.f_code
             if len(stack) < MOST_FRAMES:
                 stack.append((code, frame.f_lineno or 0))
             if row["job"] is None and code.co_qualname in (_WORK_ITEM, _ANYIO):
                 row["job"] = _job(frame, tables)
-            frame = frame.f_back
+            outermost, frame = code.co_filename, frame.f_back
+        if thread is None and (outermost.startswith("<looptop>/") or sites.is_own(outermost)):
+            del found[native]  # one of this probe, or of an earlier one, that just began or leaves
+            continue
         stack.reverse()
         row["stack"] = [tables.site(code, line) for code, line in stack]
         row["at"] = sites.blamed(stack)

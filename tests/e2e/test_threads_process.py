@@ -27,7 +27,7 @@ PROGRAM = """
         await asyncio.get_running_loop().run_in_executor(pool, crunch, 120)
 
     async def hand_over():
-        await asyncio.wait_for(asyncio.to_thread(nap, 120), 120)
+        await asyncio.to_thread(nap, 120)
 
     async def main():
         threading.Thread(target=nap, args=(120,), name="[b]idler", daemon=True).start()

@@ -44,7 +44,7 @@ def test_text(found):
     assert "running" in lines[1]
     assert "shop.py:7 crunch" in lines[1]
     assert "for asker" in lines[1]
-    assert lines[-1] == "3 threads, 2 more are not shown; CPU 91.0 % over 1.00 s"
+    assert lines[-1] == "3 threads, 2 more are not shown; CPU 91% over 1.00s"
 
 
 def test_objects(found):

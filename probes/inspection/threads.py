@@ -10,8 +10,10 @@ import asyncio
 import os
 import sys
 from _thread import get_native_id
+from contextvars import Context
 from functools import partial
 from time import monotonic, sleep
+from types import BuiltinFunctionType, BuiltinMethodType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
@@ -175,17 +177,20 @@ def _job(frame: Any, tables: Tables) -> dict[str, Any] | None:
     else:
         return None
     for _ in range(10):
-        if type(function) is partial:
-            inner = function.args[0] if getattr(function.func, "__name__", "") == "run" and function.args else None
-            function = inner if callable(inner) else function.func  # asyncio.to_thread: partial(context.run, function)
-        else:
+        if type(function) is not partial:
             break
-    function = getattr(function, "__func__", function)
-    code = getattr(function, "__code__", None)
-    name = getattr(function, "__qualname__", None)
+        inner, made = function.func, function.args
+        # What asyncio.to_thread makes: partial(context.run, function).
+        to_thread = type(inner) is BuiltinMethodType and type(inner.__self__) is Context and made
+        function = made[0] if to_thread else inner
+    if type(function) is MethodType:
+        function = function.__func__
+    code = function.__code__ if type(function) is FunctionType else None
+    # Of any other object nothing is read but its type: an attribute may be code of the program.
+    name = function.__qualname__ if type(function) in (FunctionType, BuiltinFunctionType) else None
     job: dict[str, Any] = {
         "function": name[:MOST_TEXT] if type(name) is str else type(function).__name__,
-        "site": tables.site(code, code.co_firstlineno) if isinstance(code, type(frame.f_code)) else 0,
+        "site": tables.site(code, code.co_firstlineno) if code is not None else 0,
         "task": None,
     }
     tasks = awaited_by(waited) if isinstance(waited, asyncio.Future) else []

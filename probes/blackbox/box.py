@@ -148,8 +148,8 @@ class Box:
         return found
 
     def _fail(self, error: Exception) -> None:
-        why = "the program closed its file" if isinstance(error, LostError) else text_of(error)
-        warn(f"the black box ends, the program goes on: {why}")
+        if not isinstance(error, LostError):  # a program that closes all descriptors did not ask for a line of ours
+            warn(f"the black box ends, the program goes on: {text_of(error)}")
         self._drop(remove=not isinstance(error, LostError))
 
     def _drop(self, remove: bool) -> None:

@@ -304,7 +304,7 @@ def test_a_viewer_that_leaves_in_the_middle_of_a_look_leaves_nothing(tmp_path: P
     asyncio.run(main())
     """
     )
-    with Program(body, folder=tmp_path) as program:
+    with Program(body, folder=tmp_path, env={"LOOPTOP_BOX": "off"}) as program:
         program.expect("ready")
 
         def sessions() -> str:

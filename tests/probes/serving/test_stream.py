@@ -253,7 +253,7 @@ def test_nothing_of_a_viewer_outlives_it(tmp_path: Path) -> None:
                 await told(f"{sorted(found)} {len(sys._looptop_probe.server.viewers)}")
         run(main())
     """
-    with Program(source(body), folder=tmp_path) as program:
+    with Program(source(body), folder=tmp_path, env={"LOOPTOP_BOX": "off"}) as program:
         program.expect("ready")
 
         def found() -> str:

@@ -8,7 +8,7 @@ raises is switched off and reported.
 from __future__ import annotations
 
 from asyncio import current_task
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..base.settings import text_of
 from ..hooks import accounting
@@ -18,26 +18,28 @@ from . import aiohttp_web, asgi
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
+    from typing import Protocol
 
     from ..hooks.groups import GroupCounts
     from ..hooks.records import TaskRecord
 
+    # For typing only: a Protocol class is held by typing's own caches, so the probe could not take itself apart.
+    class Adapter(Protocol):
+        """What reads the labels of one library's tasks."""
+
+        NAME: str
+
+        def matches(self, code: CodeType, /) -> bool:
+            """Whether tasks of this code are known."""
+
+        def source(self, coro: Any, /) -> Any:
+            """What the label of a task is read from; None: nothing."""
+
+        def read(self, source: Any, /) -> str | None:
+            """The label; None: not known."""
+
+
 MOST_LABEL = 200
-
-
-class Adapter(Protocol):
-    """What reads the labels of one library's tasks."""
-
-    NAME: str
-
-    def matches(self, code: CodeType, /) -> bool:
-        """Whether tasks of this code are known."""
-
-    def source(self, coro: Any, /) -> Any:
-        """What the label of a task is read from; None: nothing."""
-
-    def read(self, source: Any, /) -> str | None:
-        """The label; None: not known."""
 
 
 ADAPTERS: tuple[Adapter, ...] = (aiohttp_web, asgi)

@@ -570,7 +570,7 @@ def test_loops_that_are_over_leave_nothing(tmp_path: Path) -> None:
         after = kept()
         print([name for name in after if after[name] - before.get(name, 0) >= 10], len(after) > 10, flush=True)
     """
-    with Program(source(body), folder=tmp_path) as program:
+    with Program(source(body), folder=tmp_path, env={"LOOPTOP_BOX": "off"}) as program:
         program.expect("ready")
         with program.viewer() as viewer:
             viewer.ticks(1)

@@ -38,11 +38,6 @@ class Histogram:
         self.counts[bisect_left(DELAY_BOUNDS, seconds)] += 1
         self.sum += seconds
 
-    def merge(self, other: Histogram) -> None:
-        """Adds what another one has counted."""
-        self.counts = [one + more for one, more in zip(self.counts, other.counts, strict=True)]
-        self.sum += other.sum
-
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -91,7 +86,7 @@ class Worker:
         self._seen_unhandled = 0.0
         self._lags: dict[int, int] = {}  # of the series of each loop: how many values were counted
         self._idle: dict[int, tuple[float, float]] = {}  # of each loop: time and busy time when it was last seen
-        self._sites: set[Labels] = set()
+        self._sites: set[str] = set()
 
     def observe(self, store: Store) -> None:
         """Takes in what a store knows now; called again and again with the store of the process in the slot."""
@@ -167,11 +162,10 @@ class Worker:
     def _site(self, stats: SiteStats) -> str:
         """The label of a site. The first `top` sites of a slot keep theirs, so that no counter changes its label."""
         text = line_of(stats.site)
-        key = (text,)
-        if key in self._sites:
+        if text in self._sites:
             return text
         if len(self._sites) < self._top:
-            self._sites.add(key)
+            self._sites.add(text)
             return text
         return OTHER
 

@@ -31,7 +31,7 @@ LOOPTOP = [sys.executable, "-m", "monitor"]
 
 
 def alone(_pid: int) -> None:
-    """Nobody comes."""
+    """Do nothing: the control without a viewer."""
     time.sleep(SPAN)
 
 
@@ -41,7 +41,7 @@ def tasks(pid: int) -> None:
 
 
 def watch(pid: int) -> None:
-    """`looptop watch PID`."""
+    """Run `looptop watch PID` until its first lines are out."""
     command = [*LOOPTOP, "watch", str(pid), "--json", "--duration", str(SPAN)]
     subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
 
@@ -100,7 +100,7 @@ def _measure(number: int, ways: list[str], times: int, folder: str) -> dict[str,
 
 
 def main() -> None:
-    """Prints a table."""
+    """Measure every kind of arrival and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.arrival", description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", type=int, action="append", help="live tasks (20,000 and 100,000)")
     parser.add_argument("--way", action="append", choices=list(WAYS), help="one way to look; may be given again")

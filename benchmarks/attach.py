@@ -216,7 +216,7 @@ def _row(cells: list[Any]) -> str:
 
 
 def main() -> None:
-    """Prints the rows."""
+    """Measure attaching on every Python and print a row for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", choices=("times", "cpu", []), help="both unless one is named")
     parser.add_argument("--python", action="append", metavar="PATH", help="may be given again")

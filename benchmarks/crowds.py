@@ -78,7 +78,7 @@ class Sizes:
 
 
 class App:
-    """A running `crowd_app`."""
+    """A running `crowd_app` process and its measured CPU time."""
 
     def __init__(self, setup: Setup, live: int, active: int = 0, churn: int = 0, probe: bool = True) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="bench-")
@@ -102,7 +102,7 @@ class App:
 
     @property
     def pid(self) -> int:
-        """Of the program."""
+        """The pid of the program."""
         return self._process.pid
 
     @property

@@ -30,7 +30,7 @@ class Connection(asyncio.Protocol):
         self._batch: Batch | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keeps the transport."""
+        """Keep the transport to write to."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 

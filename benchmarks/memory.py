@@ -129,7 +129,7 @@ class Watched:
         return self.say("snapshot")
 
     def close(self) -> None:
-        """Ends the program."""
+        """End the program and its viewer."""
         self._connection.close()
         self._process.kill()
         self._process.wait()

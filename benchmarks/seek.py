@@ -36,7 +36,7 @@ MODES = ("tasks", "slow", "ended")
 
 
 def hour(path: Path, seconds: int = SECONDS) -> None:
-    """Writes the recording."""
+    """Write a recording of `seconds` seconds to `path`."""
     rng = random.Random(1)
     store = Store()
     recorder = Recorder(store, File(path))

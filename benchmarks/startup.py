@@ -49,11 +49,11 @@ class Watched(Protocol):
 
     @property
     def pid(self) -> int:
-        """Of the program."""
+        """The pid of the program."""
 
     @property
     def directory(self) -> str:
-        """LOOPTOP_DIR."""
+        """The program's own LOOPTOP_DIR."""
 
 
 class Dashboard:
@@ -107,11 +107,11 @@ class Dashboard:
         return time.monotonic() - started
 
     def press(self, key: bytes) -> None:
-        """Presses a key."""
+        """Send a key to the terminal."""
         os.write(self._terminal, key)
 
     def close(self) -> None:
-        """Leaves it."""
+        """Kill the dashboard and close its terminal."""
         os.kill(self._pid, 9)
         os.waitpid(self._pid, 0)
         os.close(self._terminal)

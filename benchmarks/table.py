@@ -122,7 +122,7 @@ class Crowd:
         return 0
 
     def close(self) -> None:
-        """Ends the ticks."""
+        """Stop the ticks."""
         self._stop.set()
 
 
@@ -195,7 +195,7 @@ def percentiles(seconds: list[float]) -> str:
 
 
 def measure(tasks: int, quick: int, slow: int) -> None:
-    """Types, waits, prints."""
+    """Type keys into tables of `tasks` rows and print the repaint times."""
     dice = random.Random(3)
     terminal = Terminal(tasks)
     if terminal.wait(60, FIRST_ROW) is None:
@@ -247,7 +247,7 @@ def _rss(pid: int) -> int:
 
 
 def main() -> None:
-    """The command."""
+    """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tasks", type=int, default=50_000)
     parser.add_argument("--quick", action="store_true", help="fewer presses")

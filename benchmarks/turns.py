@@ -143,7 +143,7 @@ class Worker:
         return spent
 
     def end(self) -> None:
-        """Ends both processes."""
+        """End both processes."""
         end(self._process)
         if self._viewer is not None:
             end(self._viewer)

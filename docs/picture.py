@@ -40,7 +40,7 @@ class Picture:
 
     @property
     def path(self) -> Path:
-        """Where it lies."""
+        """The file to which the picture is written."""
         return DOCS / f"{self.name}.svg" if self.name else DOCS / SYMPTOMS / f"{self.sample}.svg"
 
 

@@ -89,7 +89,7 @@ class AtFork:
         self._at_exit = at_exit
 
     def listen(self) -> None:
-        """Registers for forks."""
+        """Register the handlers for forks."""
         try:
             logging._register_at_fork_reinit_lock(self)  # type: ignore[attr-defined]
         except Exception:

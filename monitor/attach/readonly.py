@@ -45,7 +45,7 @@ class ReadOnlyConnection(Connection):
         return self._owner
 
     def close(self) -> None:
-        """Stop the reader."""
+        """End the reader process."""
         super().close()
         try:
             self._reader.wait(0.5)

@@ -21,7 +21,7 @@ STAND_IN = "asyn_"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A parsed file."""
+    """A parsed file: its path, lines, tree and imported names."""
 
     path: str
     lines: list[str]
@@ -92,6 +92,6 @@ def _imported(tree: ast.Module) -> dict[str, str]:
 
 
 def _without_submodule(name: str) -> str:
-    """`asyncio.tasks.sleep` is `asyncio.sleep`."""
+    """Return the public name: `asyncio.tasks.sleep` is `asyncio.sleep`."""
     parts = name.split(".")
     return f"asyncio.{parts[2]}" if parts[0] == "asyncio" and len(parts) == 3 and parts[1].islower() else name

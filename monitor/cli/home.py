@@ -98,7 +98,7 @@ class Listed:
         ]
 
     def samples(self) -> list[Choice]:
-        """The catalogue."""
+        """The sample programs of the catalogue, as rows of the connect screen."""
         if self._samples is None:
             from monitor.tui.base.choices import Choice
             from sample_apps.catalogue import samples

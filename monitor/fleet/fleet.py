@@ -55,7 +55,7 @@ class Worker:
 
     @property
     def up(self) -> bool:
-        """Whether it answers."""
+        """Whether the worker is connected and answers."""
         return self.source.status.state == "connected"
 
     @property
@@ -112,7 +112,7 @@ class Fleet:
             worker.source.watch(**what)
 
     def close(self) -> None:
-        """Ends all connections."""
+        """Close the connections to all workers."""
         for worker in self.workers.values():
             worker.close()
         for worker in self.workers.values():

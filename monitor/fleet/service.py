@@ -202,7 +202,7 @@ class Service:
         return slots[(slots.index(slot) + step) % len(slots)]
 
     def close(self) -> None:
-        """End all connections."""
+        """Close the connections to all workers."""
         self._fleet.close()
 
 

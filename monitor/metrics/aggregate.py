@@ -34,7 +34,7 @@ class Histogram:
     sum: float = 0.0
 
     def add(self, seconds: float) -> None:
-        """Counts one value."""
+        """Count one value in its bucket and in the sum."""
         self.counts[bisect_left(DELAY_BOUNDS, seconds)] += 1
         self.sum += seconds
 

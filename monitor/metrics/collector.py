@@ -47,7 +47,7 @@ class Collector:
                     worker_now.gone()
 
     def points(self) -> list[Point]:
-        """All values now."""
+        """The current value of every metric of all workers."""
         with self._lock:
             return self._aggregate.points()
 
@@ -66,5 +66,5 @@ class Collector:
         ]
 
     def close(self) -> None:
-        """Ends all connections."""
+        """Close the connections to all workers."""
         self._fleet.close()

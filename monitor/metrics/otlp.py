@@ -43,7 +43,7 @@ class Exporter:
         return bool(result == self._export.MetricExportResult.SUCCESS)
 
     def close(self) -> None:
-        """Ends the exporter."""
+        """Export what is pending and shut the exporter down."""
         self._exporter.shutdown()
 
     def _data(self, points: Sequence[Point]) -> Any:

@@ -75,7 +75,7 @@ class _Watched:
         return [{**thing, "pid": pid, "worker": slot} for thing in dated if thing is not None]
 
     def findings(self) -> list[Object]:
-        """Its current findings."""
+        """The current findings of the process, as JSON objects."""
         whose = {"pid": self.worker.pid, "worker": self.worker.slot}
         return [{**plain_findings.finding_object(one), **whose} for one in self.stream.findings.all()]
 

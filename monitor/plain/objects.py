@@ -293,7 +293,7 @@ def locals_object(failure: Failure | None) -> list[Object | None] | None:
 
 
 def exception_object(failure: Failure | None) -> Object | None:
-    """An exception."""
+    """Return an exception as a JSON object: type, message and place."""
     return None if failure is None else {"type": failure.type, "message": failure.message}
 
 
@@ -329,5 +329,5 @@ def seconds(value: float | None) -> float | None:
 
 
 def rounded(value: float | None) -> float | None:
-    """A rate."""
+    """Round a rate to what JSON shows; None stays None."""
     return None if value is None else round(value, 3)

@@ -25,7 +25,7 @@ def listing_object(boxes: Sequence[Box]) -> Object:
 
 
 def box_object(box: Box) -> Object:
-    """One dead program."""
+    """Return one dead program and its black box as a JSON object."""
     heading = box.heading
     return {
         "pid": heading.pid,

@@ -58,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hello(Frame, frozen=True, kw_only=True, tag="hello"):
-    """Who is watched."""
+    """The first frame of a probe: which process it watches and what it can do."""
 
     protocol: Int
     session: str

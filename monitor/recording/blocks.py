@@ -53,11 +53,11 @@ class Block:
     finish: str | None = None  # why a file is to be finished after it (flight recorder)
 
     def light(self) -> Light:
-        """Its light part."""
+        """The decoded part without rows: counters and events."""
         return Light(ticks=self.ticks, notes=self.notes)
 
     def summary(self) -> Summary:
-        """Its summary."""
+        """The decoded summary: times, largest lag and counts of the block."""
         kinds = [event.kind for _, event in self.notes]
         return Summary(
             start=self.keyframe.at,

@@ -35,7 +35,7 @@ class Figure:
     help: str
 
     def text(self, value: float | None) -> str:
-        """For a person."""
+        """Format a value in the unit of this figure."""
         return _TEXTS[self.unit](value)
 
 
@@ -89,12 +89,12 @@ class Line:
 
     @property
     def difference(self) -> float | None:
-        """B less A."""
+        """B minus A, in the unit of the figure; None if either is missing."""
         return None if self.a is None or self.b is None else self.b - self.a
 
     @property
     def change(self) -> float | None:
-        """Relative to A."""
+        """The difference relative to A; None if A is zero or missing."""
         if self.a is None or self.b is None:
             return None
         if self.b == self.a:
@@ -142,7 +142,7 @@ class Blocking:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two recordings."""
+    """The figures of two recordings side by side."""
 
     a: Figures
     b: Figures

@@ -79,7 +79,7 @@ class RecordingSource:
         return 0
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the recording."""
         self.recording.close()
 
     # The player
@@ -91,7 +91,7 @@ class RecordingSource:
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """Length of the recording in seconds."""
         return self.recording.duration
 
     @property
@@ -117,7 +117,7 @@ class RecordingSource:
         self._playing = True
 
     def pause(self) -> None:
-        """Stands still."""
+        """Stop playing; the position stays."""
         self._playing = False
 
     def faster(self, steps: int = 1) -> float:

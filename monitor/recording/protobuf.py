@@ -24,7 +24,7 @@ def number(field: int, value: int) -> bytes:
 
 
 def double(field: int, value: float) -> bytes:
-    """A double."""
+    """Encode a double field (wire type 1)."""
     return varint(field << 3 | _DOUBLE) + struct.pack("<d", value)
 
 

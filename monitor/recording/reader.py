@@ -82,7 +82,7 @@ class Recording:
             raise
 
     def close(self) -> None:
-        """Closes the files."""
+        """Close the recording's files."""
         for file in self._files:
             file.close()
 
@@ -133,12 +133,12 @@ class Recording:
 
     @property
     def start(self) -> int:
-        """When it begins."""
+        """Time of the first tick, in microseconds since the epoch."""
         return self._blocks[0].summary.start
 
     @property
     def end(self) -> int:
-        """When it ends."""
+        """Time of the last tick, in microseconds since the epoch."""
         return max(self._blocks[-1].summary.end, self.start)
 
     @property
@@ -153,7 +153,7 @@ class Recording:
 
     @property
     def summaries(self) -> list[Summary]:
-        """Of all blocks."""
+        """The summaries of all blocks, in order of time."""
         return [block.summary for block in self._blocks]
 
     def markers(self) -> list[Marker]:
@@ -199,7 +199,7 @@ class Recording:
         return len(self._blocks)
 
     def summary(self, number: int) -> Summary:
-        """Of a block."""
+        """Return the summary of block `number`."""
         return self._blocks[number].summary
 
     def carried(self, number: int) -> list[Event]:

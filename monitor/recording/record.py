@@ -75,7 +75,7 @@ class Outcome:
     gaps: list[float] = field(default_factory=list)  # seconds of each time that the connection was lost
 
     def lines(self) -> list[str]:
-        """For a person."""
+        """The result of the recording as lines of text."""
         from monitor import formatting as fmt
 
         lines = []

@@ -78,7 +78,7 @@ class File:
         return self._places[0].summary.start if self._places else None
 
     def write(self, block: Block) -> None:
-        """Appends a block."""
+        """Append a block to the file."""
         if not self._places:
             self._append(file_format.heading(facts(block.keyframe, self._rate)))
         summary = block.summary()
@@ -175,7 +175,7 @@ class Recorder:
 
     @property
     def written(self) -> int:
-        """Bytes so far."""
+        """Bytes written so far."""
         return self._sink.written
 
     @property

@@ -37,4 +37,4 @@ class Source(Protocol):
         """Send a request; its id comes back in the reply. 0 if not connected."""
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection or file behind the source."""

@@ -29,12 +29,12 @@ class Ends:
         self._number = 0
 
     def append(self, end: EndedTask) -> None:
-        """Adds the newest."""
+        """Add the task that ended last."""
         self._number += 1
         (self._failed if end.outcome == "failed" else self._others).append((self._number, end))
 
     def clear(self) -> None:
-        """Forgets all."""
+        """Remove all ended tasks."""
         self._failed.clear()
         self._others.clear()
 

@@ -126,7 +126,7 @@ class LabelGroup:
         return task.coro == self.coro and task.label == self.label
 
     def live_tasks(self, tasks: Iterable[Task]) -> Iterator[Task]:
-        """Its live tasks."""
+        """Yield the live tasks of this group."""
         return filter(self.holds, tasks)
 
     def maximum(self) -> float | None:

@@ -52,14 +52,14 @@ def when(at: float, store: Store) -> str:
 
 
 def site_text(site: Site | None, store: Store) -> str:
-    """`app.py:12 spawn`."""
+    """Format a site with its function: `app.py:12 spawn`."""
     if site is None:
         return fmt.UNKNOWN
     return fmt.place(site.file, site.line, site.function.rpartition(".")[2], store.roots)
 
 
 def line_text(site: Site, store: Store) -> str:
-    """`app.py:12`."""
+    """Format a site as file and line: `app.py:12`."""
     return fmt.place(site.file, site.line, roots=store.roots)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def signed(size: float | None) -> str:
-    """A difference: `+1.5KiB`."""
+    """Format a difference in bytes with its sign: `+1.5KiB`."""
     return f"+{fmt.size(size)}" if size is not None and size > 0 else fmt.size(size)
 
 

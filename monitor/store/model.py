@@ -298,7 +298,7 @@ class Block:
 
 @dataclass(slots=True)
 class Loop:
-    """One event loop."""
+    """One event loop of the program and its figures as last reported."""
 
     id: int
     kind: str

@@ -21,7 +21,7 @@ class Census:
         self._sites: dict[int, tuple[Site | None, list[int]]] = {}
 
     def came(self, task: Task) -> None:
-        """One more."""
+        """Count a task that has appeared."""
         self._states[task.state] += 1
         known = self._sites.get(id(task.site))
         if known is None:
@@ -30,7 +30,7 @@ class Census:
             known[1][0] += 1
 
     def left(self, task: Task) -> None:
-        """One less."""
+        """Stop counting a task that has gone."""
         self._states[task.state] -= 1
         number = self._sites[id(task.site)][1]
         number[0] -= 1

@@ -100,7 +100,7 @@ class Tasks(dict[int, Task]):
             self._sharing.add(task.id)
 
     def clear(self) -> None:
-        """Forgets all."""
+        """Remove all tasks."""
         super().clear()
         self._letters = 0
         self._children.clear()

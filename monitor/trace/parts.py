@@ -48,7 +48,7 @@ class Part:
 
     @property
     def duration(self) -> int:
-        """Nanoseconds."""
+        """Length of the part in nanoseconds."""
         return self.end - self.start
 
 

@@ -174,7 +174,7 @@ class Connection:
         self._early = came + self._early
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the socket."""
         self._socket.close()
 
 

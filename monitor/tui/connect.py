@@ -96,7 +96,7 @@ class Connect(BaseApp[Opened]):
         self.lists.take(section, found)
 
     def look_now(self) -> None:
-        """Repaints the screen."""
+        """Repaint the screen with the current lists."""
         self.lists.look()
 
     # Messages

@@ -55,7 +55,7 @@ class ServiceApp(BaseApp[tuple[int, "Opened"]]):
         return self.table
 
     def on_mount(self) -> None:
-        """Start the ticks."""
+        """Start the ticks and open the Service screen."""
         self.app_resume_signal.subscribe(self, lambda _: repaint(self))
         if self._hz:
             self.end_with_others()
@@ -71,7 +71,7 @@ class ServiceApp(BaseApp[tuple[int, "Opened"]]):
         self.look_now()
 
     def look_now(self) -> None:
-        """Repaint the screen."""
+        """Repaint the top screen with the newest figures."""
         self.table.look()
 
     def say(self, text: str, style: str) -> None:
@@ -96,7 +96,7 @@ class ServiceApp(BaseApp[tuple[int, "Opened"]]):
             self._opening = None
 
     def action_connect_help(self) -> None:
-        """Show the keys."""
+        """Show the keys of this dashboard."""
         self.push_screen(HelpScreen(("service", "table"), self.palette, only=True))
 
     def action_suspend(self) -> None:
@@ -105,7 +105,7 @@ class ServiceApp(BaseApp[tuple[int, "Opened"]]):
             to_the_shell()
 
     def action_leave(self) -> None:
-        """Quit."""
+        """Quit the dashboard; the workers run on."""
         self.exit(None)
 
 

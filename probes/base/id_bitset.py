@@ -21,7 +21,7 @@ class Ids:
         self._pages: dict[int, int] = {}
 
     def add(self, number: int) -> None:
-        """Adds an id."""
+        """Add an id to the set."""
         page = number >> _BITS
         self._pages[page] = self._pages.get(page, 0) | 1 << (number & _LOW)
 
@@ -35,7 +35,7 @@ class Ids:
             self._pages.pop(page, None)
 
     def difference_update(self, numbers: Iterable[int]) -> None:
-        """Removes several ids."""
+        """Remove every id in `numbers`."""
         for number in numbers:
             self.discard(number)
 

@@ -47,7 +47,7 @@ def text(frame: Frame, name: str) -> str | None:
 
 
 def flag(frame: Frame, name: str) -> bool:
-    """True or false."""
+    """Return a field that must be true or false; BadRequestError otherwise."""
     value = frame[name]
     if not isinstance(value, bool):
         raise BadRequestError(f"{name}: true or false")

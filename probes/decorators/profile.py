@@ -125,16 +125,16 @@ class Call:
         self.rows: list[Any] | None = None
 
     def enter(self) -> None:
-        """A step begins."""
+        """Note the start of a step."""
         self._entered = monotonic()
 
     def leave(self) -> None:
-        """A step ends."""
+        """Add the time of the step to the call."""
         self.busy += monotonic() - self._entered
         self.steps += 1
 
     def __enter__(self) -> Self:
-        """The call itself."""
+        """Note the start of a call."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
@@ -160,7 +160,7 @@ class _Tracer:
         self._ours = False
 
     def acquire(self) -> None:
-        """A call begins."""
+        """Start tracing for a call, unless another call does already."""
         with self._lock:
             self._users += 1
             if self._users == 1 and not tracer.is_tracing():
@@ -197,7 +197,7 @@ class MemoryCall(Call):
             self.begun = monotonic()
 
     def enter(self) -> None:
-        """A step begins."""
+        """Note the start of a step."""
         super().enter()
         if tracer is not None:
             self._before = tracer.get_traced_memory()[0] if tracer.is_tracing() else -1

@@ -17,13 +17,13 @@ class Call(Protocol):
     """One call while it runs."""
 
     def enter(self) -> None:
-        """A step begins."""
+        """Called before every step of the coroutine or generator."""
 
     def leave(self) -> None:
-        """A step ends."""
+        """Called after every step, also one that raised."""
 
     def __enter__(self) -> Self:
-        """The call itself."""
+        """Called before the whole call."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         """The call is over; what was raised goes on."""
@@ -52,7 +52,7 @@ class _Steps:
         return self.send(None)
 
     def send(self, value: Any) -> Any:
-        """Runs one step."""
+        """Run one step between `enter` and `leave`."""
         self._call.enter()
         try:
             return self._iterator.send(value)

@@ -91,7 +91,7 @@ class History:
             self._note(monotonic())
 
     def stop(self) -> None:
-        """Ends measuring."""
+        """Stop measuring; what is recorded stays readable."""
         self._at = 0.0
 
     def look(self, now: float, changes: Changes) -> None:

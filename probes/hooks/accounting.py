@@ -66,7 +66,7 @@ class SiteAggregates:
         return list(self.by_site.values())
 
     def clear(self) -> None:
-        """Removes every site."""
+        """Remove the figures of every site."""
         self.by_site.clear()
         self._codes.clear()
 

@@ -91,7 +91,7 @@ def refill() -> None:
 
 
 def clear() -> None:
-    """Forgets every cancellation."""
+    """Remove every noted cancellation."""
     cancellers.clear()
     settled.clear()
 

@@ -100,7 +100,7 @@ class Starved:
         return min(max(_at(readings, end) - _at(readings, begin), 0.0), end - begin)
 
     def forget(self) -> None:
-        """Forgets all readings."""
+        """Drop all readings."""
         self._last.clear()
         self._baselines.clear()
         self._unclocked.clear()

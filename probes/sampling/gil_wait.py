@@ -150,7 +150,7 @@ class Gil:
         return wait if wait is not None and wait.started == started and wait.seconds else None
 
     def forget(self) -> None:
-        """Forgets all waits."""
+        """Drop all waits."""
         self._waits = {}
         self._clocks = {}
         self._known = 0.0

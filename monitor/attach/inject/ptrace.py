@@ -113,7 +113,7 @@ class Memory:
             done += os.pwrite(self._handle, data[done:], address + done)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close /proc/PID/mem."""
         os.close(self._handle)
 
 
@@ -166,7 +166,7 @@ class Thread:
         _ptrace(how, self.tid, None, sig)
 
     def registers(self) -> Registers:
-        """The general-purpose registers."""
+        """The general-purpose registers of the stopped thread."""
         found = Registers()
         _ptrace(GETREGS, self.tid, None, ctypes.byref(found))
         return found

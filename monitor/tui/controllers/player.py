@@ -67,7 +67,7 @@ class Player:
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The path of the recording."""
         return self._source.recording.path
 
     def title(self) -> str:

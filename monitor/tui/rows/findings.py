@@ -34,7 +34,7 @@ class FindingRows(SearchedRows[Finding]):
         return row.id
 
     def style(self, row: Finding, key: str) -> str:
-        """Colours by weight."""
+        """Color a finding by its severity."""
         if row.dismissed or row is not self.findings.found.get((row.observed.kind, row.observed.subject)):
             return "faint"  # one that went stays until the rows are arranged again
         match key:

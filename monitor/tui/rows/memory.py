@@ -72,7 +72,7 @@ class MemoryRows(SearchedRows[MemoryRow]):
         return row.place
 
     def style(self, row: MemoryRow, key: str) -> str:
-        """Highlights growth."""
+        """Highlight lines and types that have grown."""
         match key:
             case "size_diff" | "growth":
                 figure = row.size_diff if key == "size_diff" else row.growth or 0
@@ -108,7 +108,7 @@ class ObjectRows(SearchedRows[ObjectsRow]):
         return row.name
 
     def style(self, row: ObjectsRow, key: str) -> str:
-        """Highlights growth."""
+        """Highlight lines and types that have grown."""
         match key:
             case "count_diff":
                 return "warn" if row.count_diff > 0 else "good" if row.count_diff < 0 else "faint"
@@ -119,7 +119,7 @@ class ObjectRows(SearchedRows[ObjectsRow]):
 
 
 class ProfileRows(SearchedRows[Profile]):
-    """Profiled functions."""
+    """The functions that `@probes.profile_time` and `profile_memory` measure."""
 
     columns = PROFILES
     default_sort = "busy"

@@ -53,7 +53,7 @@ class WorkerRows(SearchedRows[ServiceRow]):
         return self.search(self.refresh())
 
     def key_of(self, row: ServiceRow) -> Hashable:
-        """The slot."""
+        """The slot of the worker."""
         return row.worker
 
     def slot(self, index: int) -> int:
@@ -180,19 +180,19 @@ class SlowOfAll(AcrossRows[BlockingLine]):
         return [of for of in rows if self.worker is None or f" {self.worker}:" in f" {of.whose}"]
 
     def all(self) -> list[Of[Any]]:
-        """All lines."""
+        """The blocking lines of all workers, each line once."""
         return list(self.service.slow())
 
     def key_of(self, row: Of[BlockingLine]) -> Hashable:
-        """The line."""
+        """The blocking line, whichever worker reported it."""
         return row.row.line or "unknown"
 
     def key_in(self, row: BlockingLine) -> Hashable:
-        """The line."""
+        """The blocking line within one worker."""
         return row.line
 
     def style(self, row: Of[BlockingLine], key: str) -> str:  # noqa: ARG002 - as in the base class
-        """Colour long blocks."""
+        """Color blocks by their length."""
         return {"process": "accent", "line": "strong", "worst": "warn", "last": "dim"}.get(key, "text")
 
 
@@ -211,7 +211,7 @@ class EndedOfAll(AcrossRows[EndedTask]):
         return row.outcome, row.id, row.ended
 
     def style(self, row: Of[EndedTask], key: str) -> str:
-        """Colour by outcome."""
+        """Color ended tasks by their outcome."""
         if key == "outcome":
             return STATE_STYLES.get(row.row.outcome, "text")
         return {"process": "accent", "name": "strong", "exception": "bad"}.get(key, "text")
@@ -232,7 +232,7 @@ class FindingsOfAll(AcrossRows[Finding]):
         return row.id
 
     def style(self, row: Of[Finding], key: str) -> str:
-        """Colour by weight."""
+        """Color findings by their severity."""
         if key == "kind":
             return str(row.row.kind.weight)
         return {"process": "accent", "site": "accent", "since": "dim"}.get(key, "text")

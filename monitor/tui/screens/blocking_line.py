@@ -17,7 +17,7 @@ class BlockingLineScreen(PageScreen):
         self.site = site
 
     def lines(self, cells: int) -> list[Line]:
-        """Builds the page."""
+        """Build the page: the line, its source, its stacks and when it blocked."""
         group = blocking_line(self.store, self.site)
         if group is None or self.of_another_session:
             return [line(("This line belongs to another session; Esc goes back.", "warn"))]

@@ -83,7 +83,7 @@ class ConnectScreen(WholeScreen):
 
     @property
     def table(self) -> ChoiceTable:
-        """The visible list."""
+        """The table of the selected tab."""
         return self.query_one("#table", ChoiceTable)
 
     @property
@@ -115,14 +115,14 @@ class ConnectScreen(WholeScreen):
         yield Static("", id="too-small", markup=False)
 
     def on_mount(self) -> None:
-        """Focuses the list."""
+        """Give the list the keyboard focus."""
         self.table.focus()
         self.call_after_refresh(self.look)
 
     # What is told
 
     def take(self, section: str, choices: list[Choice]) -> None:
-        """Updates one list."""
+        """Show `choices` in the list of `section`."""
         self._loaded.add(section)
         rows = self.lists[section]
         if list(rows.all) == choices:
@@ -235,7 +235,7 @@ class ConnectScreen(WholeScreen):
         self.action_show_section(keys[(keys.index(self.chosen) + step) % len(keys)])
 
     def action_filter(self) -> None:
-        """Opens the filter."""
+        """Open the filter bar."""
         self.filter_bar.open()
         self.look()
 

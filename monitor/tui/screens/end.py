@@ -22,7 +22,7 @@ class EndScreen(PageScreen):
         self.end = end
 
     def lines(self, cells: int) -> list[Line]:
-        """Builds the page."""
+        """Build the page: how the task ended, its traceback and its last figures."""
         app = self.looptop
         return end_page(self.store, self.end, app.sources, cells, app.subscription.locals_kept, self.unfolded)
 

@@ -21,12 +21,12 @@ class EndedScreen(TableScreen):
     BINDINGS: ClassVar[list[Any]] = bindings("ended")
 
     def first_rows(self) -> Rows[Any]:
-        """The newest first."""
+        """Start with the newest task on top."""
         self.ends = EndedRows(self.looptop.store)
         return self.ends
 
     def apply_filter(self, text: str) -> None:
-        """Filters by words."""
+        """Show the tasks that contain all words of `text`."""
         self.ends.words = tuple(text.lower().split())
 
     def about(self) -> tuple[Part, ...]:

@@ -27,7 +27,7 @@ class FindingsScreen(TableScreen):
     BINDINGS: ClassVar[list[Any]] = bindings("findings")
 
     def first_rows(self) -> Rows[Any]:
-        """The worst first."""
+        """Start with the worst finding on top."""
         self.found = FindingRows(self.looptop.store, self.looptop.findings)
         self._revision = -1
         return self.found
@@ -40,7 +40,7 @@ class FindingsScreen(TableScreen):
         super().look_at_body()
 
     def apply_filter(self, text: str) -> None:
-        """Filters by words."""
+        """Show the findings that contain all words of `text`."""
         self.found.words = tuple(text.lower().split())
 
     def about(self) -> tuple[Part, ...]:

@@ -56,7 +56,7 @@ class FlameScreen(LiveScreen):
 
     @property
     def icicle(self) -> Icicle:
-        """The frames."""
+        """The widget that draws the frames."""
         return self.query_one("#icicle", Icicle)
 
     @property
@@ -164,7 +164,7 @@ class FlameScreen(LiveScreen):
         self.look()
 
     def action_flame_baseline(self) -> None:
-        """From here on."""
+        """Take the samples so far as the baseline."""
         self.baseline[self.waits] = self._stacks().copy()
         self._shown = ()
         self.looptop.say("baseline taken: what is shown is since now; x compares with what was before")
@@ -179,7 +179,7 @@ class FlameScreen(LiveScreen):
         self.look()
 
     def action_filter(self) -> None:
-        """Opens the search."""
+        """Open the search bar."""
         self.filter_bar.open()
 
     def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:

@@ -25,11 +25,11 @@ class GroupsScreen(TableScreen):
         return self.groups
 
     def wants(self) -> dict[str, Any]:
-        """Requests the groups."""
+        """What this screen subscribes to: the groups."""
         return {"window": [], "detail": None, "groups": True}
 
     def apply_filter(self, text: str) -> None:
-        """Filters by words."""
+        """Show the groups that contain all words of `text`."""
         self.groups.words = tuple(text.lower().split())
 
     def empty_text(self) -> str:
@@ -62,7 +62,7 @@ class GroupScreen(PageScreen):
         return {"window": window[:100], "detail": None, "groups": True}
 
     def lines(self, cells: int) -> list[Line]:
-        """Builds the page."""
+        """Build the page of one group: durations, waits and live tasks."""
         group = self.store.label_groups.get(self.number)
         if group is None or self.of_another_session:
             return [line(("This group belongs to another session; Esc goes back.", "warn"))]

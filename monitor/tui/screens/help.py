@@ -111,7 +111,7 @@ class HelpScreen(ModalScreen[None]):
             yield Page(self._palette, id="help-page")
 
     def on_mount(self) -> None:
-        """Focuses the page."""
+        """Give the page the keyboard focus."""
         self.query_one(Page).focus()
 
     def on_resize(self) -> None:

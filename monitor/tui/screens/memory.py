@@ -32,7 +32,7 @@ class MemoryScreen(TableScreen):
     BINDINGS: ClassVar[list[Any]] = bindings("memory")
 
     def first_rows(self) -> Rows[Any]:
-        """Growth by line."""
+        """Start with growth by line."""
         store = self.looptop.store
         self.tracer = Tracer(self.looptop)
         self.growth, self.types = MemoryRows(store), ObjectRows(store)
@@ -58,7 +58,7 @@ class MemoryScreen(TableScreen):
 
     @property
     def view(self) -> str:
-        """`growth` or `objects`."""
+        """The selected view: `growth` or `objects`."""
         return "objects" if self.rows is self.types else "growth"
 
     def options(self) -> MemoryOptions:
@@ -113,7 +113,7 @@ class MemoryScreen(TableScreen):
         self.tracer.toggle()
 
     def action_baseline(self) -> None:
-        """Takes a baseline."""
+        """Take the current memory as the baseline."""
         self.tracer.baseline()
 
     def action_look_now(self) -> None:

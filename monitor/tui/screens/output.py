@@ -23,12 +23,12 @@ class OutputScreen(LiveScreen):
         yield Page(self.looptop.palette, follow=True, id="page")
 
     def on_mount(self) -> None:
-        """Focuses the page."""
+        """Give the page the keyboard focus."""
         self._seen: tuple[int, int] = (-1, -1)
         self.query_one(Page).focus()
 
     def look_at_body(self) -> None:
-        """Shows new lines."""
+        """Show the lines that the program has printed since the last tick."""
         page = self.query_one(Page)
         child = self.looptop.child
         cells = page.cells_wide - 1

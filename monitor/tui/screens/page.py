@@ -31,11 +31,11 @@ class PageScreen(LiveScreen):
 
     @property
     def page(self) -> Page:
-        """The page widget."""
+        """The widget that shows the lines."""
         return self.query_one("#page", Page)
 
     def on_mount(self) -> None:
-        """Focuses the page."""
+        """Give the page the keyboard focus."""
         self.page.focus()
 
     def lines(self, cells: int) -> list[Line]:

@@ -21,7 +21,7 @@ class PastScreen(PageScreen):
         self._span = SPANS[0]
 
     def lines(self, cells: int) -> list[Line]:
-        """Builds the page."""
+        """Build the time axis with its slow callbacks and failures."""
         return past_page(self.store, self._span, self.looptop.subscription.slow, cells)
 
     def action_span(self) -> None:

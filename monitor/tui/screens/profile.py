@@ -62,7 +62,7 @@ class ProfileScreen(TableScreen):
     MODE = "profile"
 
     def first_rows(self) -> Rows[Any]:
-        """The busiest first."""
+        """Start with the busiest function on top."""
         self.functions = ProfileRows(self.looptop.store)
         self.poller = ProfilePoller(self.looptop, 0)
         return self.functions
@@ -73,7 +73,7 @@ class ProfileScreen(TableScreen):
         super().look_at_body()
 
     def apply_filter(self, text: str) -> None:
-        """Filters by words."""
+        """Show the functions that contain all words of `text`."""
         self.functions.words = tuple(text.lower().split())
 
     def empty_text(self) -> str:
@@ -104,7 +104,7 @@ class ProfileScreen(TableScreen):
 
 
 class FunctionScreen(PageScreen):
-    """One profiled function."""
+    """One profiled function: its calls, times and memory."""
 
     SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "page", "profile")
     BINDINGS: ClassVar[list[Any]] = bindings("profile")
@@ -116,7 +116,7 @@ class FunctionScreen(PageScreen):
         self.poller = ProfilePoller(self.looptop, CALLS)
 
     def lines(self, cells: int) -> list[Line]:
-        """Builds the page."""
+        """Build the page: calls, percentiles and the source of the function."""
         self.poller.look()
         rows = ProfileRows(self.store)
         profile = next((row for row in self.store.memory.profiles if rows.key_of(row) == self._key), None)

@@ -90,7 +90,7 @@ class ServiceScreen(WholeScreen):
 
     @property
     def table(self) -> LiveTable:
-        """The visible table."""
+        """The table of the selected tab."""
         return self.query_one("#table", LiveTable)
 
     @property
@@ -112,7 +112,7 @@ class ServiceScreen(WholeScreen):
         yield Static("", id="too-small", markup=False)
 
     def on_mount(self) -> None:
-        """Focus the table."""
+        """Give the table the keyboard focus."""
         self.table.focus()
         self.call_after_refresh(self.look)
 
@@ -189,7 +189,7 @@ class ServiceScreen(WholeScreen):
         self.table.action_sort_by(step)
 
     def action_filter(self) -> None:
-        """Open the filter."""
+        """Open the filter bar."""
         self.filter_bar.open()
         self.look()
 
@@ -222,7 +222,7 @@ class ServiceScreen(WholeScreen):
             self.filter_bar.say("", "")
 
     def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
-        """Filter while typing."""
+        """Apply the filter while it is typed."""
         self._filter(message.text)
         self.look(again=True)
 

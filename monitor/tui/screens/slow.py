@@ -30,7 +30,7 @@ class SlowScreen(TableScreen):
         return self.lines
 
     def apply_filter(self, text: str) -> None:
-        """Filters by words."""
+        """Show the callbacks that contain all words of `text`."""
         self.lines.words = tuple(text.lower().split())
 
     def about(self) -> tuple[Part, ...]:

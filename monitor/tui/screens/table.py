@@ -54,16 +54,16 @@ class TableScreen(LiveScreen):
 
     @property
     def table(self) -> LiveTable:
-        """The table widget."""
+        """The table of this screen."""
         return self.query_one("#table", LiveTable)
 
     @property
     def filter_bar(self) -> FilterBar:
-        """The filter widget."""
+        """The filter bar below the table."""
         return self.query_one(FilterBar)
 
     def on_mount(self) -> None:
-        """Focuses the table."""
+        """Give the table the keyboard focus."""
         self.table.focus()
 
     def look_at_body(self) -> None:
@@ -124,7 +124,7 @@ class TableScreen(LiveScreen):
         raise NotImplementedError
 
     def clear_filter(self) -> None:
-        """Removes the filter."""
+        """Empty the filter and show all rows."""
         self.filter_bar.clear()
         self.apply_filter("")
 
@@ -164,7 +164,7 @@ class TableScreen(LiveScreen):
         self.table.action_sort_by(step)
 
     def action_filter(self) -> None:
-        """Opens the filter."""
+        """Open the filter bar."""
         self.filter_bar.open()
         self.look()
 

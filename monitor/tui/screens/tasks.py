@@ -34,7 +34,7 @@ FIELDS = frozenset((*query.TEXT_KEYS, *query.NUMBER_KEYS))
 
 
 class TasksScreen(TableScreen):
-    """All live tasks."""
+    """The live tasks, as a list, a tree or groups."""
 
     MODE = "tasks"
     SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "table", "tasks")
@@ -42,7 +42,7 @@ class TasksScreen(TableScreen):
     PLACEHOLDER = "state:waiting busy>0.5 name:worker-*   any word   -word: without it"
 
     def first_rows(self) -> Rows[Any]:
-        """The flat list."""
+        """Start with the flat list."""
         store = self.looptop.store
         self.flat_rows, self.tree_rows, self.group_rows = TaskRows(store), TreeRows(store), GroupRows(store)
         self.view_name = "flat"

@@ -30,7 +30,7 @@ class WhyScreen(PageScreen):
         self._looked = float("-inf")
 
     def on_mount(self) -> None:
-        """Requests the steps."""
+        """Request the steps of the task from the probe."""
         super().on_mount()
         self.looptop.steps.begin()
 
@@ -43,7 +43,7 @@ class WhyScreen(PageScreen):
         return {"window": [], "detail": None, "steps": "past"}
 
     def lines(self, cells: int) -> list[Line]:
-        """Builds the page."""
+        """Build the page: the parts of the task's age and the critical path."""
         app = self.looptop
         now = app.clock()
         trace = app.steps.trace

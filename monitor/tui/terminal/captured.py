@@ -35,7 +35,7 @@ class Captured:
         return len(self._lines)
 
     def add(self, lines: list[str]) -> None:
-        """Appends new lines."""
+        """Append lines; the oldest go when the limit is reached."""
         self.total += len(lines)
         for text in lines[-MOST_LINES:]:
             self._lines.append(_Printed(_parts(text)))

@@ -43,7 +43,7 @@ class DiffView(ScrollView):
         return self.scrollable_content_region.width
 
     def on_resize(self) -> None:
-        """Repaints everything."""
+        """Repaint every line at the new size."""
         self._painted.clear()
         self.virtual_size = self._whole_size()
         self.refresh()

@@ -93,6 +93,6 @@ class FilterBar(Vertical):
         self.query_one("#filter-error", Static).update(" ✗ " + error if error else "")
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Posts the text."""
+        """Post the text to the screen."""
         event.stop()
         self.post_message(self.Changed(event.value))

@@ -41,7 +41,7 @@ class Lines(Widget):
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """Renders one line."""
+        """Render line `y` of the visible part."""
         parts = self._lines[y] if y < len(self._lines) else ()
         return to_strip(parts, self.size.width, self.palette)
 

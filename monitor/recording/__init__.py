@@ -1,1 +1,1 @@
-"""Recordings: the frames of a program in a file, and everything that is done with one. See docs/recording.md."""
+"""Writes, reads, plays, compares and exports recordings: files with the frames of a program. See docs/recording.md."""

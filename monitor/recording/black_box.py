@@ -1,4 +1,4 @@
-"""A black box read as a recording: its frames go through a store once, and become the blocks of a file in memory."""
+"""Converts a black box to a recording in memory: applies its frames to a store and cuts them into blocks."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_ENTRY = 16 << 20
-"""Bytes of one entry, decompressed."""
+"""Limit of one entry, decompressed, in bytes."""
 LEAST_BUDGET, BUDGET = 64 << 20, 40
-"""Bytes of all entries, decompressed: so many, and so many times the bytes of the file. Real ones have 3 to 10."""
+"""Limit of all entries together, decompressed: the larger of a number of bytes and a multiple of the file's size
+(real boxes decompress to 3 to 10 times their size)."""
 LEVEL = 1
-"""Of the compression of blocks that are read again at once."""
+"""Compression level: low, since the blocks are read again at once."""
 
 _SEGMENT = struct.Struct("<4sIQ")
 _ENTRY = struct.Struct("<II")
@@ -37,7 +38,7 @@ class _Budget:
 
 
 def converted(path: Path) -> BinaryIO:
-    """The recording that a box is. Raises UsageError for what cannot be read; OSError."""
+    """Return a box as a recording. Raises UsageError if it cannot be read, and OSError."""
     box = boxes.look(path)
     with path.open("rb") as file:
         data = file.read(boxes.LARGEST)
@@ -58,7 +59,7 @@ def converted(path: Path) -> BinaryIO:
 
 
 def _segments(data: bytes, heading: boxes.Heading) -> list[tuple[int, int]]:
-    """Number and first byte of each segment, the oldest first."""
+    """Return the number and offset of each segment, oldest first."""
     found = []
     for place in range(heading.segments):
         start = protocol.BOX_HEADING + place * heading.segment
@@ -71,7 +72,10 @@ def _segments(data: bytes, heading: boxes.Heading) -> list[tuple[int, int]]:
 
 
 def _entries(data: bytes, start: int, end: int, number: int, budget: _Budget) -> Iterator[bytes]:
-    """The whole entries of a segment: what follows the first that is not whole is older. Raises LooptopError."""
+    """Yield the entries of a segment up to the first incomplete one; what follows is left from an older lap.
+
+    Raises LooptopError if the entries exceed the budget.
+    """
     at = start + _SEGMENT.size
     while at + _ENTRY.size <= end:
         length, crc = _ENTRY.unpack_from(data, at)
@@ -97,7 +101,7 @@ def _entries(data: bytes, start: int, end: int, number: int, budget: _Budget) ->
 
 
 class _Output:
-    """A recording in memory, as `writer.File` writes it to disk."""
+    """A recording in memory, with the interface of `writer.File`."""
 
     def __init__(self) -> None:
         self._file = io.BytesIO()
@@ -119,7 +123,7 @@ class _Output:
 
 
 class _Reader:
-    """Applies frames to a store, and cuts them into blocks."""
+    """Applies frames to a store and cuts them into blocks."""
 
     def __init__(self, output: _Output) -> None:
         self._output = output
@@ -165,7 +169,7 @@ class _Reader:
             self._collector.block = None
 
     def finish(self, dead: boxes.Box | None) -> None:
-        """Writes the last block; with the end of the program as a marker."""
+        """Write the last block, with a marker at the end of the program."""
         if self._waits and self._store.session is not None:
             self._collector.begin(segment=self._first, jump=not self._first)
         block = self._collector.block

@@ -1,4 +1,4 @@
-"""What the parts of a block hold, and how that becomes bytes and frames again."""
+"""Encodes the parts of a block as bytes, and decodes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from monitor.recording.blocks import Block
 
 BEFORE = -1
-"""The place of what happened before the keyframe of its block: the block that it belonged to was dropped."""
+"""The `place` of an event from before the block's keyframe: its own block was dropped."""
 
 
 class LightTick(msgspec.Struct, frozen=True, array_like=True):
@@ -35,7 +35,10 @@ class LightTick(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Light(msgspec.Struct, frozen=True, kw_only=True):
-    """What the whole file is read for. Events stand with how many frames of the block came before them."""
+    """The part that is read of every block when a file is opened.
+
+    An event's place is the number of frames before it.
+    """
 
     ticks: list[LightTick] = []
     notes: list[tuple[Int, Event]] = []
@@ -52,12 +55,12 @@ encode = _encoder.encode
 
 
 def encode_frames(recorded: Iterable[Frame]) -> bytes:
-    """Frames, one a line."""
+    """Encode frames as JSON, one per line."""
     return _encoder.encode_lines(recorded)
 
 
 def parts(block: Block) -> dict[str, bytes]:
-    """A block as the parts that a file has of it."""
+    """Encode a block as the named parts of a file."""
     keyframe = Keyframe(
         **{name: getattr(block.keyframe, name) for name in block.keyframe.__struct_fields__ if name != "history"}
     )
@@ -71,22 +74,22 @@ def parts(block: Block) -> dict[str, bytes]:
 
 
 def light(data: bytes) -> Light:
-    """Raises Damaged, as all of these."""
+    """Decode a `light` part. Like the other decoders here, raises Damaged if the bytes do not fit the schema."""
     return _decoded(_light.decode, data) if data else Light()
 
 
 def ends(data: bytes) -> list[tuple[int, Event]]:
-    """Events of tasks that ended, with their places."""
+    """Decode the events of ended tasks, with their places."""
     return _decoded(_ends.decode, data) if data else []
 
 
 def history(data: bytes) -> History:
-    """What was before the first block of a file."""
+    """Decode what happened before the first block of a file."""
     return _decoded(_history.decode, data) if data else History()
 
 
 def keyframe(data: bytes) -> Keyframe:
-    """A keyframe whose columns fit together."""
+    """Decode a keyframe and check that its columns have the same length."""
     found = _decoded(_keyframe.decode, data)
     columns = found.tasks
     count = len(columns.seen)
@@ -99,7 +102,7 @@ def keyframe(data: bytes) -> Keyframe:
 
 
 def recorded_frames(data: bytes) -> list[Frame]:
-    """The frames of a block, but for the events. Types of frames that this version does not know are left out."""
+    """Decode the frames of a block without its events. Skips frame types that this version does not know."""
     try:
         return [*_frames.decode_lines(data)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,7 +1,7 @@
 """Collects the frames of a program into blocks, each with the keyframe of the store that it begins with.
 
-The store itself is the mirror of what is live: whoever records applies each frame first. So nothing is kept twice, a
-keyframe is exact by construction, and a block that has to be dropped costs its ticks and nothing else.
+The recorder applies each frame to its store first, so the store mirrors the live program: nothing is kept twice, a
+keyframe is exact by construction, and dropping a block loses its ticks only.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from monitor.store.store import Store
 from probes.base import protocol
 
 LONGEST = 10.0
-"""Seconds of a block. The first ones are shorter: what is killed early has something to show, too."""
+"""Longest block in seconds. The first ones are shorter, so that a program killed early leaves something, too."""
 
 MOST_ROWS = 20_000
-"""Rows after which a block ends early, but for programs with more than 5,000 tasks: so that a seek stays short."""
+"""Rows after which a block ends early, to keep seeking fast (not for programs with more than 5,000 tasks)."""
 
 STEP_BYTES = 200
-"""Bytes of step events that count as a row: ten steps."""
+"""Bytes of step events that count as one row: ten steps."""
 
 MOST_MARKERS = 20
-"""Markers of a kind in a block: the first ones."""
+"""Limit of markers of one kind per block; the first ones are kept."""
 
 MOST_CARRIED = 2000
 BURST = 100.0
-"""Births per second that are a burst, when they are also four times what was usual."""
+"""Births per second from which on a tick is a burst, if they are also four times the usual rate."""
 
 
 @dataclass(slots=True)
 class Block:
-    """One block, being collected or to be written."""
+    """One block while it is collected, until it is written."""
 
     keyframe: keyframes.Keyframe
     number: int
@@ -50,7 +50,7 @@ class Block:
     markers: list[Marker] = field(default_factory=list)
     rows: int = 0
     end: int = 0
-    finish: str | None = None  # why a file is to be finished after it (flight recorder)
+    finish: str | None = None  # reason to finish a file after this block (flight recorder)
 
     def light(self) -> Light:
         """The decoded part without rows: counters and events."""
@@ -75,7 +75,7 @@ class Block:
 
 
 class Collector:
-    """Is told each frame after the store has applied it; says when a block is complete."""
+    """Collects each frame after the store has applied it, and reports when a block is complete."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -84,12 +84,15 @@ class Collector:
         self._usual: float | None = None
         self._last_tick: int | None = None
         self._numbers = 0
-        self._places: list[int] = []  # what the events of a step ring refer to: each block begins with all of them
+        self._places: list[int] = []  # names that step events refer to; each block begins with all of them
         self.block: Block | None = None
         self._note_series()
 
     def begin(self, *, segment: bool = False, jump: bool = False, dropped: int = 0) -> None:
-        """A new block, from what the store is now. `segment`: the first of a file, with all the store's history."""
+        """Begin a block with a keyframe of the store.
+
+        `segment`: it is the first of a file and gets the store's history.
+        """
         keyframe = self._store.keyframe(history=segment)
         self.block = Block(keyframe, self._numbers, segment, jump, dropped, end=keyframe.at)
         if self._places:
@@ -99,7 +102,7 @@ class Collector:
         self._note_series()
 
     def carry(self, dropped: Block) -> None:
-        """Takes the events and figures of a block that was dropped into the one that has just begun."""
+        """Move the events and figures of a dropped block into the one that has just begun."""
         block = self.block
         assert block is not None
         block.ticks[:0] = [
@@ -110,14 +113,14 @@ class Collector:
         block.markers[:0] = dropped.markers[: 3 * MOST_MARKERS]
 
     def add_missed(self, events: list[frames.Event]) -> None:
-        """Adds what happened before the block began, while nothing could be recorded."""
+        """Add events from before this block, when nothing could be recorded."""
         block = self.block
         assert block is not None
         for event in events[-MOST_CARRIED:]:
             self._add_event(block, event, BEFORE)
 
     def add(self, frame: frames.Frame) -> bool:
-        """Adds a frame; whether the block is to end here."""
+        """Add a frame. True if the block should end here."""
         block = self.block
         if block is None:
             return False
@@ -212,12 +215,12 @@ class Collector:
 
 
 def _tells(reply: frames.Reply) -> bool:
-    """Whether a reply says something that a screen shows."""
+    """Whether a reply contains anything that a screen shows."""
     return bool(reply.details or reply.memory or reply.tracing or reply.objects or reply.profiles is not None)
 
 
 def facts(keyframe: keyframes.Keyframe, rate: float | None) -> dict[str, object]:
-    """What the heading of a file says."""
+    """Return the facts for the heading of a file."""
     hello = keyframe.hello
     return {
         "protocol": protocol.PROTOCOL,

@@ -1,4 +1,4 @@
-"""Two recordings side by side: what got worse, worst first; and conditions that somebody's CI can fail on."""
+"""Compares two recordings: what got worse, worst first, and conditions on which CI can fail."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
 SAME = 0.05
-"""Changes below this share are called the same: no two runs of a program are equal."""
+"""Relative changes below this count as the same: no two runs of a program are equal."""
 CHANCE = 0.05
-"""Events come in random numbers: a difference that chance alone makes more often than this is no change."""
+"""Significance level for counts of events: a difference that is more likely by chance alone is no change."""
 FROM_NONE = 3
-"""Events after which something that never happened before counts as a change."""
+"""Events from which on something that never happened before counts as a change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the comparison. `worse`: +1 where more is worse, -1 where less is, 0 where it only says what was."""
+    """One figure of the comparison. `worse`: +1 if more is worse, -1 if less is worse, 0 if it is neither."""
 
     key: str
     title: str
     unit: str  # s, bytes, 0..1, 1/s, 1/min, bytes/min or nothing
     worse: int
-    least: float  # a difference below this is none, whatever the share
+    least: float  # smaller differences count as the same, whatever the share
     help: str
 
     def text(self, value: float | None) -> str:
@@ -80,12 +80,12 @@ _BY_KEY = {figure.key: figure for figure in FIGURES}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One figure of both. `change` is the relative one: None where nothing can be said, infinite from nothing."""
+    """One figure of both recordings. `change` is relative to A: None if unknown, infinite if A is zero."""
 
     figure: Figure
     a: float | None
     b: float | None
-    chance: bool = False  # whether so few events are behind it that the difference may be chance
+    chance: bool = False  # the difference may be chance: too few events
 
     @property
     def difference(self) -> float | None:
@@ -103,7 +103,7 @@ class Line:
 
     @property
     def verdict(self) -> str:
-        """worse, better, same, or nothing for a figure that is neither."""
+        """`worse`, `better`, `same`, or empty for a figure that is neither good nor bad."""
         change, difference = self.change, self.difference
         if change is None or difference is None or not self.figure.worse:
             return ""
@@ -113,7 +113,7 @@ class Line:
 
     @property
     def order(self) -> tuple[int, float]:
-        """What got worse first, by how much; then the same, then what got better."""
+        """Sort key: what got worse first, by how much; then the same; then what got better."""
         rank = {"worse": 0, "same": 1, "better": 2, "": 3}[self.verdict]
         weight = 0.0 if self.verdict in ("same", "") else _doublings(self.a, self.b)
         return (rank, -weight if rank == 0 else weight)
@@ -121,7 +121,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A creation site in both: busy share of one core and births per second; None where it is not."""
+    """A creation site: busy share of one core and births per second in A and B; None where it does not occur."""
 
     a: Place | None
     b: Place | None
@@ -131,13 +131,13 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Blocking:
-    """A line that blocks, in one or both."""
+    """A line that blocks the loop in A, B or both."""
 
     a: Place | None
     b: Place | None
     slow: tuple[Slow, Slow]
     blocked: tuple[float, float]  # share of the time
-    chance: bool = False  # as of a figure
+    chance: bool = False  # as in Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class Comparison:
 
 
 def compare(a: Figures, b: Figures) -> Comparison:
-    """What got worse first, in each part."""
+    """Compare two recordings; in each part, what got worse comes first."""
     blocking = [
         Blocking(
             left,
@@ -200,7 +200,7 @@ def _all(slow: Iterable[Slow]) -> Slow:
 
 
 def _blocked_by_chance(a: Slow, b: Slow, share: float) -> bool:
-    """Whether they only differ in number, and that by chance: each takes about as long as before."""
+    """Whether only the number of blocks differs, and that by chance, while each takes about as long as before."""
     if not a.count or not b.count:
         return by_chance(a.count, b.count, share)
     means = a.total / a.count, b.total / b.count
@@ -208,7 +208,7 @@ def _blocked_by_chance(a: Slow, b: Slow, share: float) -> bool:
 
 
 def by_chance(a: int, b: int, share: float) -> bool:
-    """Whether chance alone gives numbers of events so different; `share` is that of A in the time of both."""
+    """Whether two counts of events may differ by chance alone. `share`: A's part of the time of both."""
     if a > 10_000 or b > 10_000:
         return False
     if not a or not b:
@@ -227,9 +227,9 @@ def by_chance(a: int, b: int, share: float) -> bool:
 
 
 def pairs(a: Iterable[Place], b: Iterable[Place]) -> list[tuple[Place | None, Place | None]]:
-    """The same places in two versions of a program: the same line, else the next one of that function.
+    """Match places in two versions of a program: the same line, else the next line of that function.
 
-    Lines move when a file is edited above them; how many there are of a function, and their order, mostly stay.
+    Lines move when a file is edited above them; their number and order within a function mostly stay.
     """
     left, right = _by_function(a), _by_function(b)
     found: list[tuple[Place | None, Place | None]] = []
@@ -277,7 +277,7 @@ _CONDITION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`lag_p99>+20%`: how B may not differ from A; `lag_p99>50ms`: what B may not be."""
+    """A condition to fail on: `lag_p99>+20%` compares B with A, `lag_p99>50ms` looks at B alone."""
 
     text: str
     figure: Figure
@@ -286,7 +286,7 @@ class Condition:
     of: str  # change, difference or value
 
     def holds(self, comparison: Comparison) -> bool | None:
-        """Whether it is to fail; None when one of the figures is not known."""
+        """Whether the condition holds, so that the command fails. None if a figure is unknown."""
         line = next(line for line in comparison.lines if line.figure.key == self.figure.key)
         found = {"change": line.change, "difference": line.difference, "value": line.b}[self.of]
         if found is None:
@@ -297,7 +297,7 @@ class Condition:
 
 
 def condition(text: str) -> Condition:
-    """Raises UsageError if the text is not a condition."""
+    """Parse a condition. Raises UsageError if the text is not one."""
     match = _CONDITION.match(text)
     if match is None:
         raise UsageError(f"--fail-if {text} is not a condition", 'for example --fail-if "lag_p99>+20%" or "slow_new>0"')
@@ -334,6 +334,6 @@ def _example(figure: Figure) -> str:
 
 
 def failing(conditions: Sequence[Condition], comparison: Comparison) -> tuple[list[Condition], list[Condition]]:
-    """Those that hold, and those of which nobody can say."""
+    """Return the conditions that hold, and those whose figures are unknown."""
     said = [(condition, condition.holds(comparison)) for condition in conditions]
     return [one for one, holds in said if holds], [one for one, holds in said if holds is None]

@@ -1,7 +1,7 @@
-"""`looptop run --record`: a recorder in a process of its own, beside a program that takes our place.
+"""`looptop run --headless --record`: a recorder in a separate process, beside the program that replaces this one.
 
-It belongs to nobody: forked twice, in a session of its own, it is no child of the program and gets none of its
-signals. It keeps nothing of ours open but stderr, where it speaks only of what went wrong.
+It is forked twice and leads its own session, so it is not a child of the program and gets none of its signals. Of
+looptop's descriptors it keeps only stderr, and writes to it only if something goes wrong.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from monitor.transport.connection import Connection
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5
-"""Seconds between two looks whether the probe is there yet."""
+"""Seconds between two attempts to reach the probe: the first and the longest."""
 
 _MOST_FILES = 4096
 
 
 class Beside:
-    """The recorder. Made before any thread is; told later which program it is for."""
+    """The recorder process. Forked before any thread starts, and told later which program to record."""
 
     def __init__(self, options: RecordOptions, quiet: bool = False) -> None:
-        """`quiet`: not even what went wrong is said. Raises UsageError for a file that cannot be written."""
+        """`quiet`: report no errors. Raises UsageError if the file cannot be written."""
         file = File(options.path, rate=options.rate)
         reading, self._writing = os.pipe()
         child = os.fork()
@@ -41,14 +41,14 @@ class Beside:
         os.waitpid(child, 0)
 
     def begin(self, pid: int) -> None:
-        """Records that program, from the moment that its probe is there until it ends."""
+        """Record the program from the moment its probe answers until it ends."""
         with contextlib.suppress(OSError):
             os.write(self._writing, b"%d\n" % pid)
         os.close(self._writing)
 
 
 def _leave(options: RecordOptions, file: File, reading: int, quiet: bool) -> None:
-    """What the child does; does not return."""
+    """The life of the child process. Does not return."""
     try:
         os.setsid()
         if os.fork() == 0:
@@ -57,14 +57,14 @@ def _leave(options: RecordOptions, file: File, reading: int, quiet: bool) -> Non
             _close_all_but(file.fileno(), reading, quiet)
             try:
                 _record(options, file, reading)
-            except Exception as error:  # noqa: BLE001 - nobody else is there to hear of it
+            except Exception as error:  # noqa: BLE001 - no caller is left to report it
                 _give_up(options, file, error)
     finally:
         os._exit(0)
 
 
 def _close_all_but(file: int, reading: int, quiet: bool) -> None:
-    """Whoever reads what the program prints must not have to wait for us, too."""
+    """Close inherited descriptors: a reader of the program's output must not wait for this process as well."""
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2) if quiet else (0, 1):
         os.dup2(null, number)
@@ -96,7 +96,7 @@ def _record(options: RecordOptions, file: File, reading: int) -> None:
 
 
 def _give_up(options: RecordOptions, file: File, error: Exception) -> None:
-    """Nobody would see a traceback, and an empty file must not look like a recording."""
+    """Report the error in one line, and remove the file if nothing was recorded."""
     from monitor.guard import say
 
     if not file.written:
@@ -110,7 +110,7 @@ def _troubles(outcome: Outcome) -> list[str]:
 
 
 def _reach(pid: int) -> Connection | None:
-    """A connection to the probe of a process; None when that ends before there is one."""
+    """Connect to the probe of a process. None if the process ends first."""
     from monitor.attach.targets import resolve
     from monitor.transport.connection import connect
 
@@ -118,7 +118,7 @@ def _reach(pid: int) -> Connection | None:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
         return None
-    except (OSError, AttributeError):  # an old kernel: then the probe is waited for as long as for any
+    except (OSError, AttributeError):  # kernel without pidfd_open: rely on the deadline
         process = None
     pause = FIRST_PAUSE
     while True:
@@ -133,7 +133,7 @@ def _reach(pid: int) -> Connection | None:
 
 
 def _ends(pid: int, process: int | None, seconds: float) -> bool:
-    """Whether a process ends within so long; waits."""
+    """Wait until a process ends, for `seconds` at most. True if it has ended."""
     if process is not None:
         return bool(select.select([process], [], [], seconds)[0])
     time.sleep(seconds)

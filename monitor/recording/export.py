@@ -1,4 +1,4 @@
-"""Writes what a recording is exported to: a whole file, or none."""
+"""Writes an exported file: completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def write(path: Path, pieces: Iterable[bytes], *, overwrite: bool = False) -> int:
-    """Writes a file that only we may read; returns its size. Raises UsageError for one that exists, unless it is to be
-    replaced.
+    """Write a file with mode 0600 and return its size. Raises UsageError if it exists and `overwrite` is false.
 
-    The folder may be one that others write to: nothing of theirs is followed, opened or replaced.
+    Safe in a folder that others can write to: follows, opens and replaces nothing of theirs.
     """
     if os.path.lexists(path) and not (overwrite and path.is_file()):
         raise _exists(path)
@@ -44,7 +43,7 @@ def write(path: Path, pieces: Iterable[bytes], *, overwrite: bool = False) -> in
 
 
 def _put(part: Path, path: Path, overwrite: bool) -> None:
-    """Gives a file its name. Without `overwrite` a file of that name, made meanwhile, raises FileExistsError."""
+    """Rename a file to its final name. Without `overwrite`, raises FileExistsError if one has appeared meanwhile."""
     if not overwrite:
         try:
             os.link(part, path, follow_symlinks=False)

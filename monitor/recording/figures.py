@@ -1,6 +1,6 @@
-"""What a recording amounts to: figures of the whole of it, busy time by creation site, slow callbacks by line.
+"""Summarizes a recording: overall figures, busy time by creation site, slow callbacks by line.
 
-Read from two states and the light parts of the blocks, so an hour is summed up in moments.
+Reads two states and the light parts of the blocks only, so an hour takes well under a second.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from monitor.store.model import Site
 
 LEAST = 1.0
-"""Seconds that are left of a recording at least."""
+"""Seconds of a recording that must remain after skipping."""
 
 _SECOND = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line of code, in a form that is the same wherever the project is checked out."""
+    """A line of code, independent of where the project is checked out."""
 
     file: str
     function: str
@@ -44,7 +44,7 @@ UNKNOWN = Place("", "", 0)
 
 @dataclass(slots=True)
 class Slow:
-    """Slow callbacks that are blamed on one line."""
+    """The slow callbacks blamed on one line."""
 
     count: int = 0
     total: float = 0.0
@@ -53,7 +53,7 @@ class Slow:
 
 @dataclass(slots=True)
 class Figures:
-    """A recording, summed up. Rates are per second unless said otherwise, shares are of one core."""
+    """The summary of a recording. Rates are per second unless named otherwise, shares are of one core."""
 
     path: Path
     program: str
@@ -61,7 +61,7 @@ class Figures:
     start: float
     duration: float
     values: dict[str, float | None] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)  # events behind a value, by the same keys
+    counts: dict[str, int] = field(default_factory=dict)  # number of events that a value is based on, by key
     busy: dict[Place, float] = field(default_factory=dict)  # seconds per second, by creation site
     born: dict[Place, float] = field(default_factory=dict)  # tasks per second
     slow: dict[Place, Slow] = field(default_factory=dict)
@@ -69,12 +69,12 @@ class Figures:
 
 
 def figures(path: str | Path, skip: float = 0.0) -> Figures:
-    """Sums up a recording, but for its first seconds. Raises UsageError."""
+    """Summarize a recording without its first `skip` seconds. Raises UsageError."""
     with Recording(path) as recording:
         begin = recording.start + round(skip * 1e6)
         before, after = _state(recording, begin), _state(recording, recording.end)
         ticks = [tick for tick in recording.light_ticks() if tick.at >= begin]
-        elapsed = (recording.end - begin) * _SECOND  # only now: what is damaged has been left out
+        elapsed = (recording.end - begin) * _SECOND  # read last: damaged blocks have been dropped by now
         if elapsed < LEAST:
             length = fmt.duration(recording.duration)
             raise UsageError(f"{path} is too short to be compared: {length}", "record it for longer, or skip less")
@@ -110,7 +110,7 @@ def figures(path: str | Path, skip: float = 0.0) -> Figures:
 
 
 def place_of(site: Site | None, store: Store) -> Place:
-    """Where a site is, relative to the program's own folders."""
+    """Return a site as a place relative to the program's own folders."""
     if site is None or not site.line:
         return UNKNOWN
     return Place(fmt.short_path(site.file, store.roots), site.function, site.line)
@@ -124,7 +124,10 @@ def _state(recording: Recording, at: int) -> Store:
 
 
 def _cpu(recording: Recording, begin: int, after: Store) -> float | None:
-    """Of one core. It is told once a second, so a recording may begin without it: never count the life before."""
+    """CPU share of one core.
+
+    It arrives once a second, so the recording may begin without it; the time before does not count.
+    """
     last, first = after.process, None
     for seconds in (0.0, 1.5, 3.0):
         first = _state(recording, min(begin + round(seconds * 1e6), recording.end)).process
@@ -192,14 +195,14 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The value that so large a share of them does not exceed."""
+    """Return the percentile `share` (0..1) of sorted values."""
     if not ordered:
         return None
     return ordered[max(math.ceil(len(ordered) * share) - 1, 0)]
 
 
 def _growth(sizes: Sequence[tuple[float, float]]) -> float | None:
-    """Bytes per minute, by least squares: one peak at an end decides nothing."""
+    """Growth in bytes per minute by least squares, which a single peak at an end does not dominate."""
     if len(sizes) < 2:
         return None
     middle, mean = sum(at for at, _ in sizes) / len(sizes), sum(size for _, size in sizes) / len(sizes)

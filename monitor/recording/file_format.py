@@ -1,4 +1,4 @@
-"""The bytes of a recording: a readable heading, blocks with checksums, an index, an end. No frames are known here.
+"""The bytes of a recording: a readable heading, blocks with checksums, an index, a trailer. Knows nothing of frames.
 
     looptop-recording 1⏎
     {"format": 1, "protocol": 1, "session": …, "program": …, "schema": …, …}⏎
@@ -6,8 +6,8 @@
     index                    the summaries of all blocks, with their offsets
     trailer                  where the index is
 
-Everything that is read is checked before it is believed: a length against the file and a limit, before memory is
-taken for it; a part against its checksum and its announced size.
+Everything read is checked before use: a length against the file and a limit before memory is allocated for it, a part
+against its checksum and its declared size.
 """
 
 from __future__ import annotations
@@ -28,19 +28,20 @@ if TYPE_CHECKING:
 FORMAT = 1
 MAGIC = b"looptop-recording "
 PARTS = ("keyframe", "light", "ends", "frames", "history")
-"""`light` is what the whole file is read for when it is opened: figures of each tick, and rare events."""
+"""Names of the parts. `light` is read for the whole file when it is opened: figures of each tick and rare events."""
 
 MOST_HEADING = 1 << 20
 MOST_SUMMARY = 1 << 20
 MOST_PART = 64 << 20
 MOST_RAW = 256 << 20
-"""Bytes of a part, compressed and not. What is larger is not allocated."""
+"""Limit of a part in bytes, compressed and decompressed. Nothing larger is allocated."""
 
 MOST_BLOCK = 1 << 30
-"""What a block may weigh, decoded."""
+"""Limit of a block in bytes of memory, decoded."""
 
 LEAST_BUDGET, BUDGET = 128 << 20, 1000
-"""What all of a file may weigh, decoded: so much, and so many times its bytes. Real blocks weigh 30 to 120 times."""
+"""Limit of a whole file in memory, decoded: the larger of a number of bytes and a multiple of the file's size (real
+blocks take 30 to 120 times their size)."""
 
 LEVEL = 9
 _HEAD = struct.Struct("<4s6I6I")
@@ -53,12 +54,15 @@ HEAD_SIZE = _HEAD.size + _CRC.size
 Offset = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
 
 
-class Damaged(LooptopError):  # noqa: N818 - it is a state of a file
-    """A part of a recording is not what was written."""
+class Damaged(LooptopError):  # noqa: N818 - names the state of a file
+    """A part of a recording is damaged."""
 
 
 class Marker(msgspec.Struct, frozen=True, array_like=True):
-    """Something worth jumping to: `at` is the tick that shows it. Kinds: slow, failed, burst, memory."""
+    """An event that the player can jump to.
+
+    `at`: time of the tick that shows it. Kinds: slow, failed, burst, memory.
+    """
 
     at: Int
     kind: str
@@ -66,9 +70,9 @@ class Marker(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a block holds, without decompressing it. Times are Unix microseconds of the watched program."""
+    """Facts about a block, readable without decompressing it. Times are Unix microseconds of the watched program."""
 
-    start: Int  # of its keyframe
+    start: Int  # time of the keyframe
     end: Int
     ticks: Int = 0
     slow: Int = 0
@@ -76,13 +80,13 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     notices: Int = 0
     ended: Int = 0
     failed: Int = 0
-    dropped: Int = 0  # ticks that are missing before it
-    jump: bool = False  # does not go on where the block before ended
+    dropped: Int = 0  # ticks missing before this block
+    jump: bool = False  # does not continue where the previous block ended
     markers: list[Marker] = []
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A block in a file."""
+    """Position and summary of a block in a file."""
 
     offset: Offset
     size: Offset
@@ -90,28 +94,28 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Index(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands at the end of a recording that was finished."""
+    """The index at the end of a finished recording."""
 
     places: list[Place]
-    dropped: Int = 0  # ticks, in all
-    reason: str = ""  # why it ended
+    dropped: Int = 0  # ticks dropped in the whole file
+    reason: str = ""  # why the recording ended
 
 
 # Writing
 
 
 def heading(facts: dict[str, Any]) -> bytes:
-    """The first two lines of a file."""
+    """Encode the first two lines of a file."""
     return MAGIC + f"{FORMAT}\n".encode() + msgspec.json.encode({"format": FORMAT, **facts}) + b"\n"
 
 
 def block(summary: Summary, parts: dict[str, bytes], level: int = LEVEL) -> bytes:
-    """A block. Raises LooptopError for one that no reader would take."""
+    """Encode a block. Raises LooptopError if it exceeds what readers accept."""
     return _pack(_BLOCK, msgspec.json.encode(summary), [_compress(parts.get(name, b""), level) for name in PARTS])
 
 
 def ending(index: Index, offset: int) -> bytes:
-    """Index and trailer, for the end of a file at `offset`."""
+    """Encode index and trailer, to be written at `offset`."""
     data = _pack(_INDEX, b"{}", [_compress(msgspec.json.encode(index), LEVEL), *[b""] * (len(PARTS) - 1)])
     return data + _TRAILER.pack(offset, len(data), zlib.crc32(data), _END)
 
@@ -132,12 +136,12 @@ def _pack(magic: bytes, summary: bytes, parts: list[bytes]) -> bytes:
 
 
 class Head:
-    """Where the parts of a block are."""
+    """The decoded head of a block: offsets, lengths and checksums of its parts."""
 
     __slots__ = ("crcs", "lengths", "size")
 
     def __init__(self, data: bytes, magic: bytes = _BLOCK) -> None:
-        """Raises Damaged for what is no head of a block."""
+        """Decode a head. Raises Damaged if the bytes are not one."""
         if len(data) < HEAD_SIZE or zlib.crc32(data[: _HEAD.size]) != _CRC.unpack_from(data, _HEAD.size)[0]:
             raise Damaged("no block begins here")
         found, *numbers = _HEAD.unpack_from(data)
@@ -149,7 +153,7 @@ class Head:
 
 
 def read_heading(file: BinaryIO, path: Path) -> dict[str, Any]:
-    """The facts of the first two lines. Raises UsageError for what this version cannot read."""
+    """Read the facts of the first two lines. Raises UsageError if this version cannot read the file."""
     first = file.readline(64)
     if not first:
         raise UsageError(f"{path} is empty", "nothing was recorded")
@@ -171,7 +175,7 @@ def read_heading(file: BinaryIO, path: Path) -> dict[str, Any]:
 
 
 def read_index(file: BinaryIO, size: int) -> Index | None:
-    """The index at the end of a file of that size; None when there is none, or it is damaged."""
+    """Read the index at the end of a file of `size` bytes. None if it is missing or damaged."""
     if size < _TRAILER.size:
         return None
     file.seek(size - _TRAILER.size)
@@ -200,7 +204,7 @@ def read_index(file: BinaryIO, size: int) -> Index | None:
 
 
 def read_place(file: BinaryIO, offset: int, size: int) -> Place | None:
-    """The block at an offset of a file of that size; None when no whole one is there."""
+    """Read the block at `offset` of a file of `size` bytes. None if there is no complete one."""
     file.seek(offset)
     try:
         head = Head(file.read(HEAD_SIZE))
@@ -216,17 +220,17 @@ def read_place(file: BinaryIO, offset: int, size: int) -> Place | None:
 
 
 def weight(data: bytes) -> int:
-    """About how many bytes of memory it takes to decode some JSON."""
+    """Estimate the bytes of memory that decoding some JSON takes."""
     return len(data) + 32 * data.count(b",") + 64 * (data.count(b"[") + data.count(b"{"))
 
 
 def budget(size: int) -> int:
-    """What all parts of a file of so many bytes may weigh together: a small file must not cost gigabytes."""
+    """Return the memory limit for all parts of a file of `size` bytes: a small file must not take gigabytes."""
     return LEAST_BUDGET + BUDGET * size
 
 
 def read_part(file: BinaryIO, place: Place, name: str, most: int = MOST_RAW) -> bytes:
-    """One part of a block, decompressed, at most so many bytes. Raises Damaged."""
+    """Read one part of a block and decompress it to `most` bytes at most. Raises Damaged."""
     number = PARTS.index(name) + 1
     file.seek(place.offset)
     head = Head(file.read(HEAD_SIZE))
@@ -238,7 +242,7 @@ def read_part(file: BinaryIO, place: Place, name: str, most: int = MOST_RAW) -> 
 
 
 def is_whole(file: BinaryIO, place: Place) -> bool:
-    """Whether all parts of a block are as they were written."""
+    """Whether all parts of a block match their checksums."""
     file.seek(place.offset)
     data = file.read(place.size)
     try:

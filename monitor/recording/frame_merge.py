@@ -1,4 +1,4 @@
-"""The frames of a block in the order in which they came, its events between them."""
+"""Merges the frames and events of a block in the order in which they arrived."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from monitor.protocol.frames import Event, Frame, Static, Tick
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A block, decoded, and where one can stop in it: (time, frames before, whole tick)."""
+    """A decoded block, and the places to stop in it: (time, frames before, complete tick)."""
 
     frames: list[Frame]
     stops: list[tuple[int, int, bool]]
 
     def count_until(self, at: int) -> int:
-        """How many frames had come at a time."""
+        """Return how many frames had arrived at a time."""
         found = bisect_right(self.stops, at, key=lambda stop: stop[0])
         return self.stops[found - 1][1] if found else 0
 
 
 def merge(recorded: list[Frame], events: list[tuple[int, Event]], start: int) -> Decoded:
-    """The frames in the order in which they came, and the places between ticks."""
+    """Return the frames in the order of arrival, and the places between ticks."""
     merged: list[Frame] = []
     stops = [(start, 0, False)]
     events = sorted((entry for entry in events if entry[0] >= 0), key=lambda entry: (entry[0], entry[1].seq))

@@ -1,6 +1,6 @@
-"""What a file is, at a glance: whether it is a recording, of what program, from when, how long, whole or cut.
+"""Reads the facts of recordings: program, start, duration, complete or cut.
 
-Nothing is decompressed but the index of a finished file, so a folder of them is listed at once.
+Decompresses only the index of a finished file, so a folder is listed quickly.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_BLOCKS = 20_000
-"""Blocks of a cut file that are looked at: more than two days of them."""
+"""Limit of blocks read from a cut file: more than two days of them."""
 
 MOST_FILES = 1000
-"""Files of a folder that are looked at."""
+"""Limit of files read from a folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """One recording. Times are Unix time, sizes bytes."""
+    """Facts of one recording. Times are Unix time, sizes bytes."""
 
     path: Path
     size: int
@@ -36,13 +36,13 @@ class About:
     python: str = ""
     start: float | None = None
     duration: float | None = None  # seconds
-    whole: bool = False  # it was finished; else it is readable up to its last whole block
-    dropped: int = 0  # ticks that are missing
-    problem: str = ""  # why it cannot be read; then nothing but `path` and `size` is known
+    whole: bool = False  # finished; else readable up to its last complete block
+    dropped: int = 0  # missing ticks
+    problem: str = ""  # why it cannot be read; then only `path` and `size` are known
 
 
 def about(path: str | Path) -> About | None:
-    """What a file is; None when it is no recording, or a file that nobody may read. Does not raise."""
+    """Return the facts of a file, or None if it is not a recording or cannot be opened. Never raises."""
     path = Path(path)
     try:
         if path.is_dir():
@@ -60,7 +60,7 @@ def about(path: str | Path) -> About | None:
 
 
 def in_folder(folder: str | Path) -> list[About]:
-    """The recordings of a folder, the newest first."""
+    """Return the recordings of a folder, newest first."""
     try:
         paths = [path for _, path in zip(range(MOST_FILES), Path(folder).iterdir(), strict=False)]
     except OSError:
@@ -84,7 +84,7 @@ def _of_file(path: Path, file: BinaryIO, size: int) -> About:
 
 
 def _of_folder(path: Path) -> About | None:
-    """The folder of a flight recorder that runs, or was killed."""
+    """Return the facts of a flight recorder's folder, running or killed."""
     segments = [found for segment in sorted(path.glob("*.segment")) if (found := about(segment)) is not None]
     known = [segment for segment in segments if segment.start is not None and segment.duration is not None]
     if not known:

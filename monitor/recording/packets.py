@@ -1,4 +1,4 @@
-"""The packets of a trace for ui.perfetto.dev: TrackEvent of Perfetto's own schema, by the numbers of its fields."""
+"""Encodes the packets of a trace for ui.perfetto.dev: Perfetto's TrackEvent, by field numbers."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ NANOSECONDS, COUNT, BYTES = 1, 2, 3
 
 @dataclass(slots=True)
 class _Names:
-    """Strings that go once and then by number."""
+    """Interned strings: each is written once and then referred to by number."""
 
     place: int  # the field of InternedData
     numbers: dict[str, int] = field(default_factory=dict)
 
     def of(self, name: str) -> tuple[int, bytes]:
-        """The number of a name, and the entry that has to come before its first use."""
+        """Return the number of a name, and the entry that must precede its first use."""
         found = self.numbers.get(name)
         if found is not None:
             return found, b""
@@ -37,7 +37,7 @@ class _Names:
 
 
 class Events:
-    """Events with a name and what is known of them. Names go once and then by number: one of these a trace."""
+    """Encodes events with names and annotations, which are interned: one instance per trace."""
 
     def __init__(self) -> None:
         self._names = _Names(2)
@@ -54,8 +54,8 @@ class Events:
         flows: Sequence[int] = (),
         ending: Sequence[int] = (),
     ) -> bytes:
-        """One of them: it begins a slice, or is an instant. An arrow leads from each of `flows` to the one of that
-        number in `ending` of another event.
+        """Encode the begin of a slice, or an instant. An arrow leads from each number in `flows` to the event that has
+        it in `ending`.
         """
         number, entries = self._names.of(name)
         said = []
@@ -84,24 +84,24 @@ def _at(microseconds: float) -> bytes:
 
 
 def first(at: int) -> bytes:
-    """What a trace begins with: that times are those of the day (µs)."""
+    """Encode the first packet: times are wall-clock microseconds."""
     clocks = b"".join(pb.data(1, pb.number(1, clock) + pb.number(2, at * 1000)) for clock in (_BOOTTIME, _REALTIME))
     return _packet(pb.data(6, clocks) + pb.number(13, _CLEARED) + pb.number(87, 1))
 
 
 def end(at: float, track: int) -> bytes:
-    """The end of the slice that is open on a track."""
+    """Encode the end of the open slice of a track."""
     return _packet(_at(at) + pb.data(11, pb.number(9, _END) + pb.number(11, track)) + pb.number(13, _NEEDED))
 
 
 def value(at: float, track: int, value: float) -> bytes:
-    """The value of a counter."""
+    """Encode a value of a counter."""
     event = pb.number(9, _COUNTER) + pb.number(11, track) + pb.double(44, float(value))
     return _packet(_at(at) + pb.data(11, event) + pb.number(13, _NEEDED))
 
 
 def track(uuid: int, name: str, what: bytes = b"", parent: int = 0, rank: int = 0, ordering: int = 0) -> bytes:
-    """A track; `what` it is, if it is more than a name."""
+    """Encode a track. `what`: its process or counter message, if it is more than a name."""
     content = pb.number(1, uuid) + pb.text(2, name) + what
     content += pb.number(5, parent) if parent else b""
     content += pb.number(11, ordering) if ordering else b""
@@ -110,12 +110,12 @@ def track(uuid: int, name: str, what: bytes = b"", parent: int = 0, rank: int = 
 
 
 def process(pid: int, program: str, name: str) -> bytes:
-    """What the track of a process is."""
+    """Encode the `what` of a process track."""
     return pb.data(3, pb.number(1, pid) + pb.text(2, program) + pb.text(6, name))
 
 
 def counter(unit: int) -> bytes:
-    """What a track of a counter is."""
+    """Encode the `what` of a counter track."""
     return pb.data(8, pb.number(3, unit))
 
 

@@ -1,7 +1,7 @@
-"""A recording as a trace for ui.perfetto.dev: tracks of tasks and loops, counters, slow callbacks with stacks.
+"""Converts a recording to a trace for ui.perfetto.dev: tracks of tasks and loops, counters, slow callbacks with stacks.
 
-The format is Perfetto's own (protobuf, TrackEvent); tests read it with the official schema. Single steps are not
-recorded, so a slice of a task says what it did between two ticks: how many steps, how long they took.
+The format is Perfetto's protobuf (TrackEvent); tests read it with the official schema. A slice of a task covers the
+time between two ticks, with the number and duration of its steps.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from monitor.store.model import Loop, Site, Task
 
 PROCESS, EVENTS, TASKS = 1, 2, 3
-"""TableEncoder of tracks; those of loops, counters and tasks follow in kinds, each with room of its own."""
+"""Numbers of the fixed tracks; loops, counters and tasks have ranges of their own."""
 
 _LOOP, _LOOP_COUNTER, _COUNTERS, _TASK = 1 << 40, 2 << 40, 3 << 40, 4 << 40
 MOST_TEXT = 300
@@ -33,17 +33,17 @@ MOST_TEXT = 300
 
 @dataclass(slots=True)
 class _Seen:
-    """A task on its track: since when it is drawn, and what it had done at the last tick."""
+    """A task on its track: since when it is drawn, and its figures at the last tick."""
 
     begin: int
-    until: int = 0  # the end of its last slice: slices of a track must not overlap
+    until: int = 0  # end of its last slice: slices of a track must not overlap
     steps: int = 0
     busy: float = 0.0
     scheduled: float = 0.0
 
 
 def trace(recording: Recording, begin: int | None = None, end: int | None = None) -> Iterator[bytes]:
-    """The trace in pieces. Times as in `walk`."""
+    """Yield the trace in pieces. Times as in `walk`."""
     made = Trace()
     state, rest = walk(recording, begin, end)
     yield from made.begin(state)
@@ -53,19 +53,19 @@ def trace(recording: Recording, begin: int | None = None, end: int | None = None
 
 
 class Trace:
-    """Turns frames into packets, by way of the store."""
+    """Applies frames to a store and encodes what changed as packets."""
 
     def __init__(self) -> None:
         self._store = Store()
         self._tasks: dict[int, _Seen] = {}
-        self._leaving: dict[int, tuple[int, str]] = {}  # a row said that they ended; the event is still to come
+        self._leaving: dict[int, tuple[int, str]] = {}  # their row has ended, their event has not arrived yet
         self._loops: set[int] = set()
-        self._last = self._before = 0  # the last whole tick, and the one before (µs)
-        self._blocked: dict[int, int] = {}  # the end of the last slow callback of each loop
+        self._last = self._before = 0  # the last complete tick, and the one before (µs)
+        self._blocked: dict[int, int] = {}  # end of the last slow callback of each loop
         self._events = packets.Events()
 
     def begin(self, state: Iterable[Frame]) -> Iterator[bytes]:
-        """The tracks, and what there is at the start."""
+        """Yield the tracks and the state at the start."""
         for frame in state:
             self._store.apply(frame)
         store = self._store
@@ -86,7 +86,7 @@ class Trace:
         yield from self._count()
 
     def take(self, frame: Frame) -> Iterator[bytes]:
-        """The packets of the next frame."""
+        """Yield the packets of the next frame."""
         store = self._store
         if isinstance(frame, Event):
             known = frame.kind == "task_ended" and frame.task in store.tasks
@@ -116,7 +116,7 @@ class Trace:
                 self._last = self._before = now
 
     def end(self) -> Iterator[bytes]:
-        """Ends what is still there."""
+        """Yield the ends of all open slices."""
         now = round(self._store.now * 1e6)
         for number in list(self._tasks):
             yield from self._close(number, now)
@@ -159,7 +159,7 @@ class Trace:
         for row in tick.tasks:
             task = store.tasks.get(row.id)
             if task is not None:
-                # What comes after a whole tick, in pieces, belongs to the time before that.
+                # Partial ticks after a complete one belong to the time before it.
                 yield from self._steps(task, *((self._last, at) if tick.loops else (self._before, self._last)))
             elif row.id in self._tasks:
                 outcome = protocol.STATES[row.state] if 0 <= row.state < len(protocol.STATES) else ""
@@ -194,7 +194,7 @@ class Trace:
         yield self._events.packet(packets.BEGIN, born, _TASK + task.id, _short(task.coro), facts)
 
     def _steps(self, task: Task, begin: int, end: int) -> Iterator[bytes]:
-        """What a task did between two ticks, as a slice of that time."""
+        """Yield the steps of a task between two ticks, as one slice."""
         seen = self._tasks.get(task.id)
         if seen is not None:
             done = (task.steps, task.busy, task.scheduled or 0.0)
@@ -203,7 +203,7 @@ class Trace:
     def _did(
         self, number: int, seen: _Seen, begin: int, end: int, done: tuple[int, float, float], then: str
     ) -> Iterator[bytes]:
-        """Where the time is no longer there, it is for the next slice."""
+        """Yield one slice. If its time is already taken, the figures go into the next slice."""
         begin = max(begin, seen.until, seen.begin)
         steps, busy, scheduled = done[0] - seen.steps, done[1] - seen.busy, done[2] - seen.scheduled
         if end <= begin or (steps <= 0 and busy <= 0):
@@ -218,7 +218,7 @@ class Trace:
         if number is None:
             return
         seen = self._tasks.get(number)
-        if seen is None and not known:  # it lived between two ticks: all that is known is how it ended
+        if seen is None and not known:  # it lived between two ticks: only its end is known
             born = event.at - (event.age or 0)
             self._tasks[number] = seen = _Seen(born)
             yield packets.track(_TASK + number, f"{_short(event.name or '')} ({number})", parent=TASKS)

@@ -1,7 +1,7 @@
-"""The player: a recording as a source for the dashboard, with play, pause, step, speed and seek.
+"""Plays a recording as a source for the dashboard: play, pause, step, speed and seek.
 
-A seek hands a keyframe out: the store that gets it forgets everything and is what it was then, so that every screen
-works as it is. The clock is injected; without time passing nothing moves.
+A seek yields a keyframe, which replaces the state of the store, so every screen works unchanged. The clock is injected:
+nothing moves unless time passes.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 FARTHEST = 20.0
-"""Seconds of the recording that are played frame by frame between two looks; what is farther is sought."""
+"""Seconds played frame by frame between two calls of `frames`; a longer distance is a seek."""
 
 
 class RecordingSource:
-    """Frames of a recording. All positions are seconds since its start."""
+    """The frames of a recording. Positions are seconds since its start."""
 
     def __init__(
         self,
@@ -47,20 +47,20 @@ class RecordingSource:
         self._playing = playing
         self._looked = clock()
         self._pending: list[Frame] = []
-        self._block = self._next = 0  # the block, and its first frame that was not handed out yet
+        self._block = self._next = 0  # the block, and its first frame not yet yielded
         self._told: tuple[str, ...] = ()
         self.status = Status("replay", "", wall())
         self.owner: int | None = None
 
-    # What every source can do
+    # Interface of a source
 
     def start(self) -> None:
-        """Hands out the state at the position that it was opened at."""
+        """Yield the state at the initial position."""
         self._looked = self._clock()
         self.seek(self.position)
 
     def frames(self) -> list[Frame]:
-        """What happened since the last call, by the clock and the speed."""
+        """Return the frames since the last call, by clock and speed."""
         now = self._clock()
         elapsed, self._looked = now - self._looked, now
         if self._playing and elapsed > 0:
@@ -72,17 +72,17 @@ class RecordingSource:
         return came
 
     def watch(self, **what: Any) -> None:
-        """What was recorded is all there is."""
+        """Do nothing: a recording holds what it holds."""
 
-    def request(self, op: str, **arguments: Any) -> int:  # noqa: ARG002 - nobody is there to ask
-        """0: nobody is there to ask."""
+    def request(self, op: str, **arguments: Any) -> int:  # noqa: ARG002 - interface of a source
+        """Return 0: no probe is there to answer."""
         return 0
 
     def close(self) -> None:
         """Close the recording."""
         self.recording.close()
 
-    # The player
+    # Playing
 
     @property
     def start_time(self) -> float:
@@ -96,7 +96,7 @@ class RecordingSource:
 
     @property
     def position(self) -> float:
-        """Seconds since the start."""
+        """The position in seconds since the start."""
         return (self._at - self.recording.start) * 1e-6
 
     @property
@@ -106,11 +106,11 @@ class RecordingSource:
 
     @property
     def playing(self) -> bool:
-        """Whether time goes on."""
+        """Whether it is playing."""
         return self._playing
 
     def play(self) -> None:
-        """Goes on; from the start again, when it is at the end."""
+        """Play on; at the end, start over."""
         if self._at >= self.recording.end:
             self.seek(0.0)
         self._looked = self._clock()
@@ -121,13 +121,13 @@ class RecordingSource:
         self._playing = False
 
     def faster(self, steps: int = 1) -> float:
-        """The next speed up, or down with -1; returns it."""
+        """Select the next higher speed, or the next lower one with -1, and return it."""
         nearest = min(range(len(SPEEDS)), key=lambda number: abs(SPEEDS[number] - self.speed))
         self.speed = SPEEDS[min(max(nearest + steps, 0), len(SPEEDS) - 1)]
         return self.speed
 
     def seek(self, position: float) -> None:
-        """Jumps to a position; what is outside is its nearest end."""
+        """Seek to a position, clamped to the recording."""
         recording = self.recording
         self._at = min(max(recording.start + round(position * 1e6), recording.start), recording.end)
         found, self._block, self._next = recording.state(self._at)
@@ -136,7 +136,7 @@ class RecordingSource:
         self._pending = [msgspec.structs.replace(keyframe, hello=_silent(keyframe.hello)), *found[1:]]
 
     def step(self, direction: int = 1) -> None:
-        """To the next whole tick, or the one before with -1; stands still then."""
+        """Go to the next complete tick, or to the previous one with -1, and pause."""
         self._playing = False
         at = self._neighbour(direction)
         if at is None:
@@ -147,12 +147,12 @@ class RecordingSource:
             self.seek((at - self.recording.start) * 1e-6)
 
     def next_marker(self) -> Marker | None:
-        """Jumps to the next marker; None when there is none."""
+        """Seek to the next marker and return it; None if there is none."""
         found = bisect_right(self.markers, self._at, key=lambda marker: marker.at)
         return self._jump(self.markers[found]) if found < len(self.markers) else None
 
     def previous_marker(self) -> Marker | None:
-        """Jumps to the marker before; None when there is none."""
+        """Seek to the previous marker and return it; None if there is none."""
         earlier = [marker for marker in self.markers if marker.at < self._at]
         return self._jump(earlier[-1]) if earlier else None
 
@@ -180,7 +180,7 @@ class RecordingSource:
         return None
 
     def _advance(self, at: int) -> None:
-        """Plays on to a time, frame by frame."""
+        """Play up to a time, frame by frame."""
         recording = self.recording
         at = min(at, recording.end)
         if at <= self._at:
@@ -213,5 +213,5 @@ class RecordingSource:
 
 
 def _silent(hello: Hello) -> Hello:
-    """What a recorded program could be asked for, it cannot be asked for any more."""
+    """Return the hello without the abilities that need a live probe."""
     return msgspec.structs.replace(hello, capabilities=[])

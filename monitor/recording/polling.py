@@ -1,4 +1,4 @@
-"""What a recorder asks of a probe, and what of the answers is new."""
+"""Requests the waits of tasks in turn for a recorder, and keeps what is new of the answers."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from monitor.protocol.rows import TaskStaticRow, WaitRow
 from monitor.store.store import Store
 
 WINDOW = 50
-"""Tasks per tick that are asked what they wait on: those of which it is not known since their last step."""
+"""Tasks per tick whose wait is requested: those that have stepped since it was last read."""
 
 MOVING = 10
-"""Of these, so many that made steps since the tick before: what they wait on is not true for long, and each costs the
-program some ten microseconds."""
+"""How many of these may have stepped since the tick before: their wait is soon out of date, and each read costs the
+program about ten microseconds."""
 
 
 class Facts:
-    """Leaves out what a probe says again of a task that comes into the window."""
+    """Drops facts that a probe repeats for a task that comes into the window."""
 
     def __init__(self) -> None:
         self._known: dict[int, TaskStaticRow] = {}
 
     def drop_known_facts(self, frame: frames.Frame) -> frames.Frame | None:
-        """The frame without what is known; None when nothing is left of it."""
+        """Return the frame without known facts, or None if nothing is left."""
         if isinstance(frame, frames.Hello):
             self._known.clear()
         if not isinstance(frame, frames.Static) or not frame.tasks:
@@ -33,22 +33,22 @@ class Facts:
         return frames.Static(strings=frame.strings, sites=frame.sites, loops=frame.loops, tasks=fresh)
 
     def forget(self, store: Store) -> None:
-        """Drops the tasks that have ended, now and then."""
+        """Drop ended tasks from time to time."""
         if len(self._known) > 2 * len(store.tasks) + 1000:
             self._known = {number: row for number, row in self._known.items() if number in store.tasks}
 
 
 class Waits:
-    """Asks by turns what the tasks wait on, and takes back what is not true any more."""
+    """Requests what tasks wait on, in turn, and withdraws waits that are out of date."""
 
     def __init__(self) -> None:
-        self._learned: dict[int, int] = {}  # steps of a task when its wait was told
-        self._before: dict[int, int] = {}  # steps of all at the tick before
+        self._learned: dict[int, int] = {}  # steps of a task when its wait was read
+        self._before: dict[int, int] = {}  # steps of all tasks at the tick before
         self._window: list[int] = []
         self._turn = 0
 
     def look(self, store: Store) -> tuple[frames.Tick | None, list[int] | None]:
-        """After a whole tick: a tick that takes back, and the next window where it is another one."""
+        """After a complete tick, return a tick that withdraws old waits, and the next window if it has changed."""
         now = {number: task.steps for number, task in store.tasks.items()}
         self._learned.update({number: now[number] for number in self._window if number in now})
         learned, before = self._learned, self._before

@@ -1,4 +1,4 @@
-"""What a store would have kept of the time before a block: made of the figures and events of the blocks before."""
+"""Rebuilds the history before a block from the figures and events of earlier blocks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def before(recording: Recording, number: int, loops: list[int]) -> History:
-    """The history before the keyframe of a block, for the loops that it has."""
+    """Return the history before the keyframe of a block, for the given loops."""
     first = recording.first_history()
     if number == 0:
         return first
@@ -58,7 +58,7 @@ def _ticks_back(recording: Recording, number: int) -> Iterator[LightTick]:
 
 
 def _events_back(recording: Recording, number: int, first: History) -> Iterator[Event]:
-    """Events before the keyframe of a block, the last one first; ends only while they are wanted."""
+    """Yield the events before the keyframe of a block, last one first; ended tasks only as long as needed."""
     yield from (event for place, event in reversed(recording.light(number).notes) if place < 0)
     for earlier in range(number - 1, -1, -1):
         summary = recording.summary(earlier)
@@ -77,7 +77,7 @@ def _events_back(recording: Recording, number: int, first: History) -> Iterator[
 
 
 def _last_events(back: Iterator[Event]) -> list[Event]:
-    """As many as a store keeps, in order. Told from the last one back."""
+    """Return as many events as a store keeps, in order of time. Reads them from the last one back."""
     kept: list[Event] = []
     most = {
         "task_ended": MOST_ENDED,

@@ -1,4 +1,4 @@
-"""Writes protocol buffers: numbers, texts and messages by field number. Only what a trace needs."""
+"""Encodes protocol buffers by field number, as far as traces and profiles need it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _VARINT, _DOUBLE, _BYTES = 0, 1, 2
 
 
 def varint(value: int) -> bytes:
-    """A number of at most 64 bits, seven bits a byte; negative ones in two's complement."""
+    """Encode a number of at most 64 bits as a varint; negative ones in two's complement."""
     value &= (1 << 64) - 1
     out = bytearray()
     while value > 0x7F:
@@ -19,7 +19,7 @@ def varint(value: int) -> bytes:
 
 
 def number(field: int, value: int) -> bytes:
-    """An integer, enum or bool."""
+    """Encode an integer, enum or bool field."""
     return varint(field << 3 | _VARINT) + varint(value)
 
 
@@ -29,15 +29,15 @@ def double(field: int, value: float) -> bytes:
 
 
 def fixed64(field: int, value: int) -> bytes:
-    """An unsigned integer of 8 bytes."""
+    """Encode a fixed64 field (unsigned)."""
     return varint(field << 3 | _DOUBLE) + struct.pack("<Q", value)
 
 
 def data(field: int, value: bytes) -> bytes:
-    """A message or bytes."""
+    """Encode a field that holds a message or bytes."""
     return varint(field << 3 | _BYTES) + varint(len(value)) + value
 
 
 def text(field: int, value: str) -> bytes:
-    """A string. What UTF-8 cannot hold becomes `?`."""
+    """Encode a string field. Characters that UTF-8 cannot hold become `?`."""
     return data(field, value.encode("utf-8", "replace"))

@@ -1,6 +1,6 @@
-"""A recording as one reads it: opened cheaply, entered anywhere, damaged parts left out and told.
+"""Reads a recording: opens fast, seeks anywhere, skips damaged parts and reports them.
 
-A directory is read as one recording, too: the segments of a flight recorder.
+A directory (the segments of a flight recorder) is read as one recording.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
 MOST_SEGMENTS = 1000
 KEPT = 4
-"""Blocks that are kept decoded."""
+"""Number of decoded blocks that are cached."""
 
 KEPT_ENDS = 200
 
 MOST_KEPT = 256 << 20
-"""What is kept decoded of frames, and of ends, may weigh; the block that is read is kept anyway."""
+"""Limit in bytes of the cached frames, and of the cached ends. The block being read is always cached."""
 
 MOST_LIGHT = 512 << 20
-"""What the figures of all blocks may weigh: they are kept, since all of them are read again and again."""
+"""Limit in bytes of the figures of all blocks, which stay cached since they are read again and again."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class _Block:
     file: BinaryIO
     place: Place
     light: Light | None = None
-    weights: dict[str, int] = field(default_factory=dict)  # of the parts that were read
+    weights: dict[str, int] = field(default_factory=dict)  # bytes in memory by name of the parts read
 
     @property
     def summary(self) -> Summary:
@@ -56,13 +56,13 @@ class _Block:
 
 
 class Recording:
-    """One recording, open. Times are Unix microseconds of the program that was watched."""
+    """An open recording. Times are Unix microseconds of the watched program."""
 
     def __init__(self, path: str | Path) -> None:
-        """Raises UsageError for what is no recording, or holds nothing."""
+        """Open a file or directory. Raises UsageError if it is not a recording, or an empty one."""
         self.path = Path(path)
         self.facts: dict[str, Any] = {}
-        self.problems: list[str] = []  # what is damaged or missing, a line each
+        self.problems: list[str] = []  # damaged or missing parts, one line each
         self.finished = True
         self.reason = ""
         self._files: list[BinaryIO] = []
@@ -70,7 +70,7 @@ class Recording:
         self._decoded: dict[int, Decoded] = {}
         self._ends: dict[int, list[tuple[int, Event]]] = {}
         self._before: History | None = None
-        self._light = 0  # what the figures that are kept weigh
+        self._light = 0  # bytes of the cached figures
         self._budget = file_format.LEAST_BUDGET
         try:
             for segment in _segments(self.path):
@@ -129,7 +129,7 @@ class Recording:
                 f"{path.name} was not finished: it is read up to {end}, the end of its last whole block"
             )
 
-    # What it is about
+    # Facts
 
     @property
     def start(self) -> int:
@@ -148,7 +148,7 @@ class Recording:
 
     @property
     def dropped(self) -> int:
-        """Ticks that the recorder dropped."""
+        """Number of ticks that the recorder dropped."""
         return sum(block.summary.dropped for block in self._blocks)
 
     @property
@@ -157,28 +157,31 @@ class Recording:
         return [block.summary for block in self._blocks]
 
     def markers(self) -> list[Marker]:
-        """What is worth jumping to, in order."""
+        """Return all markers in order of time."""
         return sorted((m for block in self._blocks for m in block.summary.markers), key=lambda marker: marker.at)
 
     def light_ticks(self) -> Iterator[LightTick]:
-        """The figures of every whole tick; damaged blocks have none."""
+        """Yield the figures of every complete tick; damaged blocks have none."""
         for number in range(len(self._blocks)):
             yield from self.light(number).ticks
 
     def notes(self) -> Iterator[Event]:
-        """Slow callbacks, unhandled exceptions and notices, in order."""
+        """Yield slow callbacks, unhandled exceptions and notices in order of time."""
         for number in range(len(self._blocks)):
             for _, event in self.light(number).notes:
                 yield event
 
     def moment(self, text: str) -> int:
-        """The time of `--at T`: seconds since the start (`90`, `90s`, `2m`), or a clock time. Raises UsageError."""
+        """Parse the time of `--at T`:
+
+        seconds since the start (`90`, `90s`, `2m`), or a clock time. Raises UsageError.
+        """
         return self.start + round(parse_time(text, self.start * 1e-6, self.duration) * 1e6)
 
-    # Entering it
+    # Seeking
 
     def state(self, at: int) -> tuple[list[Frame], int, int]:
-        """The frames that make a store what the live one was at a time; then the block and the frame that follow."""
+        """Return the frames that rebuild the store as it was at a time, and the block and frame number that follow."""
         while True:
             number = self.block_at(at)
             try:
@@ -190,12 +193,12 @@ class Recording:
             return [keyframe, *decoded.frames[:count]], number, count
 
     def block_at(self, at: int) -> int:
-        """The number of the block to which a time belongs."""
+        """Return the number of the block that contains a time."""
         return max(bisect_right(self._blocks, at, key=lambda block: block.summary.start) - 1, 0)
 
     @property
     def blocks(self) -> int:
-        """How many blocks there are."""
+        """Number of blocks."""
         return len(self._blocks)
 
     def summary(self, number: int) -> Summary:
@@ -203,16 +206,16 @@ class Recording:
         return self._blocks[number].summary
 
     def carried(self, number: int) -> list[Event]:
-        """The events of dropped ticks before a block, in order."""
+        """Return the events of ticks dropped before a block, in order of time."""
         events = [*self.light(number).notes, *self.ends(number)]
         return sorted((event for place, event in events if place < 0), key=lambda event: event.seq)
 
     def follows(self, number: int) -> bool:
-        """Whether a block goes on exactly where the one before ended."""
+        """Whether a block continues exactly where the previous one ended."""
         return 0 < number < len(self._blocks) and not self._blocks[number].summary.jump
 
     def decoded(self, number: int) -> Decoded:
-        """The frames of a block. Raises Damaged."""
+        """Decode the frames of a block. Raises Damaged."""
         found = self._decoded.get(number)
         if found is None:
             block = self._blocks[number]
@@ -226,13 +229,13 @@ class Recording:
         return found
 
     def keyframe(self, number: int) -> Keyframe:
-        """The keyframe of a block with the history before it. Raises Damaged."""
+        """Decode the keyframe of a block, with the history before it. Raises Damaged."""
         block = self._blocks[number]
         bare = block_codec.keyframe(self._read(block, "keyframe"))
         return msgspec.structs.replace(bare, history=prior_state.before(self, number, [loop.id for loop in bare.loops]))
 
     def first_history(self) -> History:
-        """What was known before the recording began."""
+        """Return the history from before the recording began."""
         if self._before is None:
             block = self._blocks[0]
             try:
@@ -243,7 +246,7 @@ class Recording:
         return self._before
 
     def light(self, number: int) -> Light:
-        """The figures of a block, and its events but for ends; none of a damaged one."""
+        """Return the figures and events of a block, without ended tasks. Empty if the block is damaged."""
         block = self._blocks[number]
         if block.light is None:
             try:
@@ -262,7 +265,10 @@ class Recording:
         block.light = block_codec.light(data)
 
     def _read(self, block: _Block, name: str) -> bytes:
-        """A part of a block. Raises Damaged where the block, or all that was read of the files, weighs too much."""
+        """Read a part of a block.
+
+        Raises Damaged if the block, or all that was read so far, exceeds its memory limit.
+        """
         before = block.weights.get(name, 0)
         room = min(self._budget, file_format.MOST_BLOCK - sum(block.weights.values())) + before
         data = file_format.read_part(block.file, block.place, name, room)
@@ -274,7 +280,7 @@ class Recording:
         return data
 
     def _make_room(self, kept: dict[int, Any], most: int, name: str) -> None:
-        """Lets the oldest of what is kept go."""
+        """Evict the oldest cached blocks."""
         while kept:
             weight = sum(self._blocks[number].weights.get(name, 0) for number in kept)
             if len(kept) < most and weight <= MOST_KEPT:
@@ -282,7 +288,7 @@ class Recording:
             del kept[next(iter(kept))]
 
     def ends(self, number: int) -> list[tuple[int, Event]]:
-        """The tasks that ended in a block, with their places; none of a damaged one."""
+        """Return the tasks that ended in a block, with their places. Empty if the block is damaged."""
         found = self._ends.get(number)
         if found is None:
             block = self._blocks[number]
@@ -296,7 +302,7 @@ class Recording:
         return found
 
     def leave_out(self, number: int) -> None:
-        """Takes a damaged block out, and says so. Raises UsageError when nothing is left."""
+        """Drop a damaged block and add it to `problems`. Raises UsageError if no block is left."""
         self._tell_damage(self._blocks[number])
         del self._blocks[number]
         if number < len(self._blocks):
@@ -316,7 +322,7 @@ class Recording:
 
 
 def store_at(path: str | Path, at: str | None = None) -> Store:
-    """The store of a recording at `--at T`; at its end without one. Raises UsageError."""
+    """Return the store of a recording at `--at T`, or at its end. Raises UsageError."""
     with Recording(path) as recording:
         store = Store()
         for frame in recording.state(recording.end if at is None else recording.moment(at))[0]:

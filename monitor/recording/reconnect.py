@@ -1,4 +1,4 @@
-"""A connection that broke while it was recorded: whether the program has ended, else the way back to the same one."""
+"""Reconnects a recorder whose connection broke, unless the program has ended."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from monitor.transport.connection import Connection
 
 FAREWELL = 2.0
-"""Seconds in which a program of this machine that closed its connection may end, or its probe serve again."""
+"""Seconds to wait for a local program that closed the connection to end, or for its probe to serve again."""
 
 ENDED = "the program has ended"
 STOPPED, OVER = "stopped", "the time is over"
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 REFUSED = 10.0
-"""Seconds for which a machine that answers is asked although nobody serves there: a tunnel that is opened again."""
+"""Seconds to retry a host that refuses the connection, for example a tunnel that is opened again."""
 
 AWAY = 120.0
-"""Seconds for which a machine is asked that does not answer."""
+"""Seconds to retry a host that does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Back:
-    """The connection to the same probe, after so many seconds."""
+    """A new connection to the same probe, and the seconds it was lost for."""
 
     connection: Connection
     seconds: float
@@ -48,9 +48,10 @@ def way_back(
     until: float | None,
     tell: Callable[[float], None],
 ) -> Back | str:
-    """Opens a connection that broke once more; else the reason why the recording ends.
+    """Open a broken connection again, or return the reason why the recording ends.
 
-    `until` is when the recording is over by the monotonic clock; `tell` is told the seconds for which the way is lost.
+    `until`: end of the recording on the monotonic clock. `tell` is called with the seconds since the connection was
+    lost.
     """
     began = time.monotonic()
     here = connection.hello.host == socket.gethostname()
@@ -93,7 +94,7 @@ def _why_not(broke: Closed, here: bool, patience: float) -> str:
 
 
 def _has_ended(pid: int) -> bool:
-    """Whether a process of this machine is no more."""
+    """Whether a local process has ended."""
     import psutil  # type: ignore[import-untyped]
 
     try:

@@ -1,4 +1,4 @@
-"""`looptop record`: a viewer without a screen that writes down what comes."""
+"""`looptop record`: a viewer without a screen that writes every frame to a file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LOOK = 0.25
 
 @dataclass(frozen=True, slots=True)
 class RecordOptions:
-    """What to record, and where."""
+    """The options of a recording: what, where and how long."""
 
     path: Path
     duration: float | None = None
@@ -41,13 +41,13 @@ class RecordOptions:
     ring: float | None = None  # seconds
     on: Sequence[str] = ()
     flame: int = 0  # samples per second for flame graphs
-    steps: bool = False  # every step with who woke it
-    afterwards: float = AFTERWARDS  # seconds of what follows that belong to a file that --on finishes
+    steps: bool = False  # every step, with what woke it
+    afterwards: float = AFTERWARDS  # seconds after a trigger that still belong to its file
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How it stands with a recording that runs."""
+    """The progress of a running recording."""
 
     seconds: float
     tasks: int
@@ -57,13 +57,13 @@ class Progress:
     slow: int
     failed: int
     finished: list[tuple[Path, str]]
-    pending: str | None  # why a file is about to be finished
+    pending: str | None  # reason of the file that is about to be finished
     lost: float | None = None  # seconds since the connection broke
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of it. The files that were finished meanwhile have been told by then."""
+    """The result of a recording. Files finished before its end have been reported by then."""
 
     path: Path
     ticks: int
@@ -71,8 +71,8 @@ class Outcome:
     reason: str
     problem: str | None
     finished: list[tuple[Path, str]] = field(default_factory=list)
-    unfinished: int = 0  # times that a file was due, but there were too many
-    gaps: list[float] = field(default_factory=list)  # seconds of each time that the connection was lost
+    unfinished: int = 0  # files not written because of the limit
+    gaps: list[float] = field(default_factory=list)  # seconds of each gap in the connection
 
     def lines(self) -> list[str]:
         """The result of the recording as lines of text."""
@@ -96,7 +96,7 @@ class Outcome:
 
 
 def check(options: RecordOptions, named: bool = True) -> None:
-    """Raises UsageError for what cannot be done, before anything is asked of a program."""
+    """Raise UsageError if the options do not fit together. Runs before anything is requested from the program."""
     if options.ring is None and options.on:
         raise UsageError("--on is for the flight recorder", "say --ring 10m, too")
     Triggers(options.on, options.ring or 0.0)
@@ -109,7 +109,7 @@ def check(options: RecordOptions, named: bool = True) -> None:
 
 
 LAST_TICK = 3.0
-"""Seconds at most for which the tick is waited for that comes when the time is over: it belongs to the recording."""
+"""Seconds to wait for the tick at the end of the duration: it belongs to the recording."""
 
 
 def record(
@@ -121,10 +121,10 @@ def record(
     file: File | None = None,
     again: Callable[[], Connection] | None = None,
 ) -> Outcome:
-    """Records until the time is over, the program ends, a signal comes, or `stop` is set. Closes the connection.
+    """Record until the duration is reached, the program ends, a signal arrives, or `stop` is set; then disconnect.
 
-    `tell` is called several times a second; `file` is one that is open already. A connection that breaks is opened
-    once more by `again`: what was missed is a gap in the recording. Raises UsageError for what cannot be written.
+    `tell` is called several times a second; `file` is one that is already open. `again` reopens a broken connection;
+    what was missed is a gap in the recording. Raises UsageError if the file cannot be written.
     """
     stop = threading.Event() if stop is None else stop
     gaps: list[float] = []
@@ -195,7 +195,7 @@ def _listen(
     triggers: Triggers | None,
     look: Callable[[], None],
 ) -> str:
-    """Why it ended. Raises Closed."""
+    """Record, and return why it ended. Raises Closed."""
     facts, waits = Facts(), Waits()
     last_tick = min(1.0 / options.rate + _LOOK, LAST_TICK)
     _tell(store, recorder, connection.hello)
@@ -234,9 +234,10 @@ def _listen(
 
 
 def default_path(name: str, program: str, now: float) -> str:
-    """The name of a file for a recording that was given none: `api-20261121-140322.looptop`."""
+    """Return a file name for a recording without one: `api-20261121-140322.looptop`."""
     words = program.split()
-    base = name or (os.path.basename(words[0]).removesuffix(".py") if words else "")  # noqa: PTH119 - it is text
+    # The words are a command line, not a path.
+    base = name or (os.path.basename(words[0]).removesuffix(".py") if words else "")  # noqa: PTH119
     base = re.sub(r"[^\w.-]+", "-", base).strip(".-")[:60] or "recording"
     return f"{base}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}.looptop"
 
@@ -248,7 +249,7 @@ def _tell(store: Store, recorder: Recorder, frame: frames.Frame) -> None:
 
 @contextlib.contextmanager
 def _signals(stop: threading.Event) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP end a recording well; where signals cannot be had, nothing is changed."""
+    """Set `stop` at SIGINT, SIGTERM and SIGHUP. Outside the main thread, change no handlers."""
     before = {}
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

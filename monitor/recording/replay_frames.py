@@ -1,4 +1,4 @@
-"""A recording from one moment to another, frame by frame: what is printed, compared and exported from."""
+"""Yields the frames of a recording between two times, for printing, comparing and exporting."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def walk(recording: Recording, begin: int | None = None, end: int | None = None) -> tuple[list[Frame], Iterator[Frame]]:
-    """The state at a time (Unix microseconds; the start without), and the frames from then until another one.
+    """Return the state at `begin` (Unix microseconds; default: the start), and the frames from there to `end`.
 
-    Where something is missing a keyframe without history comes, and then the events of what is missing.
+    Where ticks are missing, a keyframe without history comes next, followed by the events of the missing ticks.
     """
     first, number, done = recording.state(recording.start if begin is None else begin)
     return first, _follow(recording, number, done, recording.end if end is None else end)
@@ -33,7 +33,7 @@ def _follow(recording: Recording, number: int, done: int, end: int) -> Iterator[
                 yield from _enter(recording, number)
                 done = 0
         except Damaged:
-            recording.leave_out(number)  # what came after it has its number now
+            recording.leave_out(number)  # its number now belongs to the next block
             done = -1
             continue
         yield from decoded.frames[done : decoded.count_until(end)]
@@ -42,7 +42,7 @@ def _follow(recording: Recording, number: int, done: int, end: int) -> Iterator[
 
 
 def _enter(recording: Recording, number: int) -> Iterator[Frame]:
-    """The state at the start of a block that does not go on where the one before ended. Raises Damaged."""
+    """Yield the state at the start of a block that does not continue the previous one. Raises Damaged."""
     missed = recording.carried(number)
     keyframe = msgspec.structs.replace(recording.keyframe(number), history=History())
     if missed:

@@ -1,8 +1,8 @@
 """The flight recorder: the last minutes of a program on disk, in a folder that does not grow.
 
-FILE.d holds segments, each a whole recording of a tenth of the time; the oldest are removed. So what is there is
-readable at any moment, also after the recorder was killed, and nothing is ever overwritten in place. When something
-happens the segments are joined to FILE-<time>, a normal recording; at the end to FILE itself.
+FILE.d holds segments, each a complete recording of a tenth of the time; the oldest are removed. Nothing is overwritten
+in place, so the segments are readable at any moment, also after the recorder was killed. A trigger joins them to
+FILE-<time>, a normal recording; the end of the recording joins them to FILE.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ if TYPE_CHECKING:
 
 SEGMENTS = 10
 LEAST = 10.0
-"""Segments in the time of a ring, and seconds of one at least."""
+"""Segments per ring, and the shortest segment in seconds."""
 
 MOST_BYTES = 1 << 30
-"""Bytes of a ring. Of a program so big that its last minutes do not fit, fewer of them are kept."""
+"""Limit of a ring in bytes. If the last minutes of a large program do not fit, fewer are kept."""
 
 MOST_FILES = 20
-"""Files that one run finishes: what happens all the time must not fill the disk."""
+"""Limit of files per run: a trigger that fires all the time must not fill the disk."""
 
 
 def folder_of(path: Path) -> Path:
-    """Where the segments of a flight recorder are."""
+    """Return the folder with the segments of a flight recorder."""
     return path.with_name(path.name + ".d")
 
 
 class Ring:
-    """A sink that keeps the last seconds, and finishes files when it is told to."""
+    """A sink that keeps the last seconds and writes them to a file on request."""
 
     def __init__(self, path: Path, seconds: float, *, rate: float | None = None, most_bytes: int = MOST_BYTES) -> None:
-        """Raises UsageError for a place where nothing can be written."""
+        """Create the folder. Raises UsageError if it cannot be written to."""
         if path.exists():
             raise UsageError(f"{path} exists", "name another file, or remove it")
         self.path = path
         self.directory = folder_of(path)
         self.seconds = seconds
         self.written = 0
-        self.finished: list[tuple[Path, str]] = []  # files, and why
-        self.unfinished = 0  # times that a file was due, but there were too many
+        self.finished: list[tuple[Path, str]] = []  # files and their reasons
+        self.unfinished = 0  # files not written because of the limit
         self._rate = rate
         self._most_bytes = most_bytes
         self._current: File | None = None
@@ -71,7 +71,7 @@ class Ring:
                 )
             if not any(self.directory.iterdir()):
                 return
-            # Of a run that was killed: it may hold what somebody needs. One such folder is kept.
+            # Left by a run that was killed, and perhaps still needed: keep one such folder.
             old = path.with_name(path.name + ".d.old")
             shutil.rmtree(old, ignore_errors=True)
             self.directory.rename(old)
@@ -79,11 +79,11 @@ class Ring:
 
     @property
     def segment(self) -> float:
-        """Seconds of a segment."""
+        """Length of a segment in seconds."""
         return max(self.seconds / SEGMENTS, LEAST)
 
     def write(self, block: Block) -> None:
-        """Appends a block; begins a new segment where it says so."""
+        """Append a block; begin a new segment if the block is marked so."""
         if block.begins_segment or self._current is None or self._current.written > self._most_bytes / SEGMENTS:
             self._roll()
         assert self._current is not None
@@ -99,14 +99,14 @@ class Ring:
             self.unfinished += 1
 
     def finish(self, reason: str) -> None:
-        """Joins what there is to the file that was named."""
+        """Join all segments to the file that the user named."""
         if self._current is not None:
             self._current.finish(reason)
             self._join(self.path, reason)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def fail(self) -> None:
-        """Leaves the segments where they are."""
+        """Keep the segments as they are."""
         if self._current is not None:
             self._current.fail()
 
@@ -118,7 +118,7 @@ class Ring:
         self._current = File(self.directory / f"{self._number:08d}.segment", rate=self._rate)
 
     def _prune(self, now: int) -> None:
-        """A segment goes when the ones after it hold the whole time, or all together are too big."""
+        """Remove the oldest segments while the others cover the whole time, or while all together are too large."""
         assert self._current is not None
         starts = [start for _, start, _ in self._closed[1:]] + [self._current.start or now]
         while self._closed:
@@ -131,7 +131,7 @@ class Ring:
                 path.unlink()
 
     def _join(self, path: Path, reason: str) -> Path:
-        """One recording of all blocks that are there. Raises OSError or LooptopError."""
+        """Join all blocks to one recording. Raises OSError or LooptopError."""
         joined = File(path)
         try:
             current = [] if self._current is None else [self._current.path]

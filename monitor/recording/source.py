@@ -1,4 +1,4 @@
-"""A recording as a source of frames: what `looptop replay` gives the dashboard."""
+"""Opens a recording as a source of frames, as `looptop replay` gives it to the dashboard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["RecordingSource", "open_end", "open_recording"]
 
 
 def open_recording(path: str | Path, *, speed: float = 1.0, at: str | None = None) -> RecordingSource:
-    """The player of a file. Raises LooptopError for what is no recording, UsageError for a time that is not in it."""
+    """Open a player for a file. Raises LooptopError if it is not a recording, UsageError if `at` is not within it."""
     recording = Recording(path)
     try:
         position = 0.0 if at is None else (recording.moment(at) - recording.start) * 1e-6
@@ -25,6 +25,6 @@ def open_recording(path: str | Path, *, speed: float = 1.0, at: str | None = Non
 
 
 def open_end(path: str | Path) -> RecordingSource:
-    """The player of a file, standing at its end. Raises LooptopError."""
+    """Open a player for a file, positioned at its end. Raises LooptopError."""
     recording = Recording(path)
     return RecordingSource(recording, position=recording.duration, playing=False)

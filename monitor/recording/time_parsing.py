@@ -1,4 +1,4 @@
-"""Times of a recording as a person types them: since its start, or of the clock."""
+"""Parses times in a recording as people type them: seconds since its start, or a clock time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from monitor.parsing import DURATIONS, quantity, time_of_day
 
 
 def parse_time(text: str, start: float, duration: float) -> float:
-    """Seconds since the start of a recording; raises UsageError if the text is not a time within it."""
+    """Return seconds since the start of the recording. Raises UsageError if the text is not a time within it."""
     text = text.strip()
     seconds = quantity(text.removeprefix("+"), DURATIONS)
     if seconds is None:
@@ -19,7 +19,7 @@ def parse_time(text: str, start: float, duration: float) -> float:
                 f"{text!r} is not a time", "seconds since the start, such as 90 or 2m, or a clock time: 14:03:22"
             )
         seconds = at - start
-        if seconds < 0 and seconds + 1.0 > 0:  # a clock time has whole seconds, the start has not
+        if seconds < 0 and seconds + 1.0 > 0:  # clock times have whole seconds, the start does not
             seconds = 0.0
     if not 0 <= seconds <= duration + 1.0:
         end = clock(round((start + duration) * 1e6))
@@ -30,7 +30,7 @@ def parse_time(text: str, start: float, duration: float) -> float:
 
 
 def clock(at: int) -> str:
-    """A Unix time in microseconds as the wall clock showed it here: `14:03:22`."""
+    """Format a Unix time in microseconds as local wall-clock time: `14:03:22`."""
     return time.strftime("%H:%M:%S", _local(at))
 
 

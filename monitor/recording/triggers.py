@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 AFTERWARDS = 30.0
-"""Seconds of what follows that belong to the file."""
+"""Seconds after a trigger that belong to its file."""
 
 _STEP_UNITS = {unit: parsing.DURATIONS[unit] for unit in ("", "ms", "s")}
-"""Units of how long one step may block."""
+"""Accepted units for the length of a block."""
 
 
 def unhandled(event: frames.Event) -> str:
-    """A call of a loop's exception handler in one line: of which task, and the exception where there is one."""
+    """Describe a call of a loop's exception handler in one line: the task, and the exception if there is one."""
     of = f" of {event.name[:60]}" if event.name else ""
     failure = event.exception
     if failure is None or not failure.type:
@@ -32,10 +32,10 @@ def unhandled(event: frames.Event) -> str:
 
 
 class Triggers:
-    """Looks at each frame; remembers why a file is to be finished, and when."""
+    """Checks each frame for the triggers; keeps the reason and the time at which a file is due."""
 
     def __init__(self, words: Sequence[str], window: float, afterwards: float = AFTERWARDS) -> None:
-        """`window`: seconds over which growth is looked for. Raises UsageError."""
+        """`window`: seconds over which memory growth is measured. Raises UsageError if a trigger cannot be parsed."""
         self._slow: float | None = None
         self._failed = False
         self._growth: float | None = None
@@ -61,21 +61,21 @@ class Triggers:
 
     @property
     def slow(self) -> float | None:
-        """The threshold that a viewer has to ask for, in seconds."""
+        """The slow-callback threshold that the recorder has to request, in seconds."""
         return self._slow
 
     @property
     def pending(self) -> str | None:
-        """Why a file is about to be finished."""
+        """The reason of the file that is about to be finished."""
         return self._why
 
     def look(self, frame: frames.Frame, store: Store) -> None:
-        """Takes notice of a frame that the store has applied."""
+        """Check a frame that the store has applied."""
         if self._since is None:
             self._since = store.now
         why = None
         if isinstance(frame, frames.Event):
-            # What the probe remembers from before is no reason to finish a file now.
+            # Events that the probe remembers from before the recording must not trigger.
             why = self._of_event(frame) if frame.at * 1e-6 >= self._since else None
         elif isinstance(frame, frames.Tick) and frame.process is not None and frame.process.rss is not None:
             why = self._of_memory(frame.process.rss, store.now)
@@ -93,7 +93,7 @@ class Triggers:
         return None
 
     def _of_memory(self, rss: int, now: float) -> str | None:
-        """Growth over the least within the window; afterwards it is looked for anew."""
+        """Check growth over the minimum within the window; after a trigger the window starts anew."""
         if self._growth is None:
             return None
         least = self._least
@@ -110,16 +110,16 @@ class Triggers:
         return f"memory grew by {fmt.size(grown)}"
 
     def due(self, now: float) -> bool:
-        """Whether a file is to be finished now."""
+        """Whether a file is due now."""
         return self._why is not None and now >= self._due
 
     def take(self, now: float, last: bool) -> str | None:
-        """Why a file is to be finished, once; with `last` also before what follows is complete."""
+        """Return the reason of a due file, once. `last`: also if its seconds afterwards are not complete."""
         if self._why is None or not (last or now >= self._due):
             return None
         why, self._why = self._why, None
         return why
 
     def give_back(self, why: str) -> None:
-        """It could not be done yet."""
+        """Put a reason back: the file could not be written yet."""
         self._why = self._why or why

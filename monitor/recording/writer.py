@@ -1,10 +1,10 @@
-"""Writes a recording while a program is watched: encoding, compression and the disk are a thread's affair.
+"""Writes a recording in a thread of its own, which encodes, compresses and writes to the disk.
 
-The thread gets whole blocks through a queue that holds three. When it is full a block is dropped: its ticks are
-counted, its events go into the next block, and whoever records never waits.
+The thread gets complete blocks through a queue of three. If it is full, the block is dropped: its ticks are counted,
+its events move to the next block, and the caller never waits.
 
-Each block is handed to the system as soon as it is complete, so a killed recorder loses at most the block it was
-collecting. What a power failure leaves is the system's affair: the file is only synced at its end.
+Each block is written as soon as it is complete, so a killed recorder loses at most the block it was collecting. The
+file is synced only at its end, so a power failure may lose more.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ if TYPE_CHECKING:
 
 MOST_QUEUED = 3
 PATIENCE = 30.0
-"""Seconds that a disk has to take the last blocks."""
+"""Seconds to wait for the disk to take the last blocks."""
 
 ANOTHER = "another session began: the program was started anew"
 
 
 class Sink(Protocol):
-    """Where blocks go. Called by the writer's thread only, but for its making."""
+    """The destination of blocks. Called by the writer's thread only, except for its creation."""
 
     written: int
 
     def write(self, block: Block) -> None:
-        """Raises OSError or LooptopError; then nothing more is written."""
+        """Write a block. After an OSError or LooptopError nothing more is written."""
 
     def finish(self, reason: str) -> None:
-        """Ends the file well."""
+        """Complete and close the file."""
 
     def fail(self) -> None:
-        """Ends what has been written so far, after a failure."""
+        """Close what has been written, after a failure."""
 
 
 class File:
     """One recording on disk."""
 
     def __init__(self, path: Path, *, rate: float | None = None) -> None:
-        """Raises UsageError for a path that nothing can be written to."""
+        """Open the file. Raises UsageError if it cannot be written."""
         self.path = path
-        self.written = 0  # bytes of what is whole
+        self.written = 0  # bytes of complete blocks
         self._rate = rate
         self._places: list[file_format.Place] = []
         self._dropped = 0
@@ -69,12 +69,12 @@ class File:
             raise UsageError(f"{path} cannot be written ({reason})", "name another place with -o FILE") from None
 
     def fileno(self) -> int:
-        """Of the open file."""
+        """The descriptor of the open file."""
         return self._fd
 
     @property
     def start(self) -> int | None:
-        """When it begins, once it has a block."""
+        """Start of the first block, in Unix microseconds; None before that."""
         return self._places[0].summary.start if self._places else None
 
     def write(self, block: Block) -> None:
@@ -85,26 +85,26 @@ class File:
         self.append(file_format.block(summary, block_codec.parts(block)), summary)
 
     def append(self, data: bytes, summary: file_format.Summary) -> None:
-        """Appends the bytes of a block."""
+        """Append an encoded block."""
         offset = self.written
         self._append(data)
         self._places.append(file_format.Place(offset=offset, size=len(data), summary=summary))
         self._dropped += summary.dropped
 
     def head(self, data: bytes) -> None:
-        """The heading, where it is taken over from another file."""
+        """Write a heading copied from another file."""
         self._append(data)
 
     def finish(self, reason: str) -> None:
-        """Index, end, and all of it on the disk. Of a recording that never began nothing is left.
+        """Write index and trailer and sync the file. A recording without a block is removed.
 
-        Raises OSError; then `fail` is to be called.
+        Raises OSError; the caller then calls `fail`.
         """
         self._end(reason)
         self._close()
 
     def fail(self) -> None:
-        """Cuts what is not whole off, and ends the file if there is room for that."""
+        """Cut off an incomplete block, and write the index if there is room for it."""
         try:
             self._cut()
             try:
@@ -141,7 +141,7 @@ class File:
 
 
 class Recorder:
-    """Records what a store is told. `take` is called with each frame after the store has applied it; never blocks."""
+    """Records the frames of a store. `take` is called with each frame after the store has applied it; never blocks."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class Recorder:
         segment: float | None = None,
         triggers: Triggers | None = None,
     ) -> None:
-        """`segment`: seconds after which a sink of segments (the flight recorder) gets a new one."""
+        """`segment`: seconds after which a flight recorder's sink begins a new segment."""
         self.problem: str | None = None
         self.dropped = 0
         self.ticks = 0
@@ -162,9 +162,9 @@ class Recorder:
         self._triggers = triggers
         self._session = store.session.id if store.session is not None else None
         self._collector = Collector(store)
-        self._waits = False  # for a whole picture, after a reconnect
-        self._last_seq = store.last_seq  # of the newest event; after a reconnect a probe tells them again
-        self._meanwhile: list[frames.Event] = []  # what happened while the connection was lost
+        self._waits = False  # for a complete state, after a reconnect
+        self._last_seq = store.last_seq  # of the newest event; after a reconnect a probe repeats them
+        self._meanwhile: list[frames.Event] = []  # events from while the connection was lost
         self._segment_start = 0
         self._queue: queue.Queue[Block | None] = queue.Queue(MOST_QUEUED)
         self._reason = ""
@@ -180,11 +180,11 @@ class Recorder:
 
     @property
     def running(self) -> bool:
-        """Whether what is told is still recorded."""
+        """Whether frames are still being recorded."""
         return self.problem is None and self.ended is None
 
     def take(self, frame: frames.Frame) -> None:
-        """Records a frame that the store has applied."""
+        """Record a frame that the store has applied."""
         if not self.running:
             return
         if isinstance(frame, frames.Hello):
@@ -213,7 +213,7 @@ class Recorder:
             self._cut()
 
     def close(self, reason: str = "the recorder was ended") -> None:
-        """Writes what there is and ends the file. May wait for the disk."""
+        """Write what is pending and complete the file. May wait for the disk."""
         if self._thread.is_alive():
             if self.running:
                 self._cut(last=True)
@@ -235,7 +235,7 @@ class Recorder:
             with contextlib.suppress(queue.Full):
                 self._queue.put_nowait(None)
         else:
-            self._cut(last=True)  # the store forgets its tasks now, and is told them again
+            self._cut(last=True)  # the store now drops its tasks and gets them again
             self._collector.block = None
             self._waits = True
 
@@ -245,7 +245,7 @@ class Recorder:
             self._segment_start = round(self._store.now * 1e6)
 
     def _cut(self, last: bool = False) -> None:
-        """Hands the block to the thread, and begins the next one."""
+        """Hand the block to the thread and begin the next one."""
         block = self._collector.block
         if block is None:
             return

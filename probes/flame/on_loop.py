@@ -12,7 +12,7 @@ from asyncio import base_events, runners
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
-from ..hooks import backend, install
+from ..hooks import accounting, backend, install
 from .line_table import line_at
 
 if TYPE_CHECKING:
@@ -213,8 +213,17 @@ def _make() -> Any:
     codes = (sites.of, sites.stack_of, sites.Tables.site, sites.Tables.site_at, sites._Files.__missing__)
     stops = [sites.LOOP, runners.Runner.run.__code__]
     stops += [getattr(base_events.BaseEventLoop, name).__code__ for name in ("run_forever", "run_until_complete")]
-    args = tuple(function.__code__ for function in codes), tuple(stops), _is_filtered()
-    return backend.native.Sampler(backend.shared, *args)
+    task, _ = accounting.make_first_step_callback()
+    coro = _never_started()
+    try:
+        args = tuple(function.__code__ for function in codes), tuple(stops), _is_filtered(), task, coro
+        return backend.native.Sampler(backend.shared, *args)
+    finally:
+        coro.close()
+
+
+async def _never_started() -> None:
+    """Its coroutine shows where one has its frame."""
 
 
 def _is_filtered() -> bool:

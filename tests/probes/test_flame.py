@@ -102,6 +102,41 @@ PLANTED = """
 """
 
 
+# A frame whose link to its caller is not there yet, or is an old one, for as long as a call into C takes.
+TORN = """
+    import asyncio, ctypes, sys, time
+
+    spin, PREVIOUS = ctypes.PyDLL(None).usleep, 48 if sys.version_info < (3, 12) else 8
+    WORD = ctypes.POINTER(ctypes.c_size_t)
+
+    def frame_of(frame):
+        return ctypes.cast(id(frame) + 24, WORD)[0]
+
+    def torn(to, microseconds):
+        link = ctypes.cast(frame_of(sys._getframe()) + PREVIOUS, WORD)
+        link[0], kept = to, link[0]
+        spin(microseconds)
+        link[0] = kept
+
+    def whole(microseconds):
+        spin(microseconds)
+
+    async def main():
+        loop = sys._getframe(1)
+        while loop.f_code.co_name != "_run_once":
+            loop = loop.f_back
+        loop = frame_of(loop)
+        print("ready", flush=True)
+        while True:
+            for to in (0, loop):
+                torn(to, 10_000)
+                whole(10_000)
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+"""
+
+
 def python(version):
     found = find_python(version)
     if found is None:
@@ -159,6 +194,16 @@ def test_planted_shares_come_out(tmp_path, version, io):
             lines = {viewer.site(row[2][0])[1] for row in rows if viewer.strings[row[1]] == "plain"}
             source = (tmp_path / "program.py").read_text().splitlines()
             assert {source[line - 1].strip()[:17] for line in lines} <= {"await worker.deep", "while True:"}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_torn_stacks_are_dropped_and_counted(tmp_path, version):
+    with Program(TORN, folder=tmp_path, python=python(version)) as program:
+        program.expect("ready")
+        with program.viewer(flame=1000) as viewer:
+            viewer.until(lambda: sum(flames(viewer, "on_loop").values()) > 0.2, "samples of what is whole")
+            viewer.until(lambda: sum((frame.get("flame") or {}).get("lost", 0) for frame in viewer.frames) > 50, "torn")
+            assert all(one[0] == "main" for _, one in flames(viewer, "on_loop") if {"torn", "whole"} & {*one})
 
 
 def test_deep_recursion_is_cut_and_stays_with_its_task(tmp_path):

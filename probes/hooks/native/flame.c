@@ -7,6 +7,9 @@
  *
  * Where the interpreter keeps what is learnt by looking for known values, and checked against two frames; a Python
  * that is laid out otherwise is refused. One read of a LoopClock says which callback runs, before and after the walk.
+ *
+ * A frame is linked to its caller after it is pushed, and what is behind a pointer that is not set yet is often an old
+ * frame. So a chain counts only if it passes the coroutine of the task that runs, and ends where the thread's does.
  */
 #include "hot.h"
 
@@ -40,7 +43,7 @@ BEYOND unsigned long PyThread_get_thread_ident(void);
 
 typedef struct {
     int64_t id;
-    uintptr_t clock, thread_state;
+    uintptr_t clock, thread_state, base; /* base: the outermost frame of its thread */
     uint64_t thread;
     int clocked; /* the hooks see all of its callbacks */
 } Loop;
@@ -73,7 +76,7 @@ typedef struct {
     /* learnt */
     Py_ssize_t thread_id, current, via, frame_code, frame_previous, frame_instruction;
     Py_ssize_t code_start, code_filename, code_qualname, code_table, code_line;
-    Py_ssize_t ascii_data, wide_data;
+    Py_ssize_t ascii_data, wide_data, task_coro, coro_frame;
     int kind_shift;
     /* shared with the thread, under the lock */
     Buffer now, other;
@@ -150,6 +153,16 @@ static int64_t id_of(Sampler *self, uintptr_t task) {
         return fields.id;
     }
     return 0;
+}
+
+/* Where the frame of a task's coroutine is; 0: it has none that is known. */
+static uintptr_t coroutine_frame(Sampler *self, uintptr_t task) {
+    uintptr_t coro, words[2];
+    if (task == 0 || read_word(self, task + (uintptr_t)self->task_coro, &coro) < 0 ||
+        safe_read(self, coro, words, sizeof(words)) < 0 ||
+        (words[1] != (uintptr_t)&PyCoro_Type && words[1] != (uintptr_t)&PyGen_Type))
+        return 0;
+    return coro + (uintptr_t)self->coro_frame;
 }
 
 /* Writing */
@@ -246,11 +259,12 @@ static uint32_t number_of(Sampler *self, uintptr_t address) {
     return seen.number;
 }
 
-/* The frames of a thread, innermost first; how far that led, or 0. */
-static int walk(Sampler *self, Loop *loop, int *count) {
+/* The frames of a thread, innermost first; how far that led, or 0. `last` is the outermost that was read. */
+static int walk(Sampler *self, Loop *loop, uintptr_t coroutine, int *count, int *passed, uintptr_t *last) {
     uintptr_t frame, words[FRAME_WORDS], thread, code;
     int index;
-    *count = 0;
+    *count = *passed = 0;
+    *last = 0;
     if (read_word(self, loop->thread_state + (uintptr_t)self->thread_id, &thread) < 0 || thread != loop->thread ||
         read_word(self, loop->thread_state + (uintptr_t)self->current, &frame) < 0 ||
         (self->via >= 0 && read_word(self, frame + (uintptr_t)self->via, &frame) < 0))
@@ -266,15 +280,33 @@ static int walk(Sampler *self, Loop *loop, int *count) {
             return CUT;
         self->frames[*count] = (Frame){code, words[self->frame_instruction / 8]};
         ++*count;
+        *passed |= frame == coroutine;
+        *last = frame;
         frame = words[self->frame_previous / 8];
     }
     return TO_THE_ROOT;
 }
 
+/* The same, but 0 for a chain that is torn. */
+static int walk_whole(Sampler *self, Loop *loop, uintptr_t coroutine, int *count) {
+    uintptr_t last, running;
+    int passed, how = walk(self, loop, coroutine, count, &passed, &last);
+    if (how == 0 || (how == TO_THE_ROOT && last != loop->base))
+        return 0;
+    if (coroutine == 0 || passed || how == CUT || *count == 0)
+        return how;
+    /* A coroutine that has a caller runs. One that has none is about to run, or its task is seeing to what it left. */
+    if (read_word(self, coroutine + (uintptr_t)self->frame_previous, &running) < 0 || running != 0)
+        return 0;
+    *count = 0;
+    return how;
+}
+
 static void write_sample(Sampler *self, Loop *loop, int64_t elapsed) {
     LoopClock before, after;
     int tries, count, index, kept, how = 0, is_running = 0;
-    int64_t task = 0;
+    int64_t id = 0;
+    uintptr_t task;
     uint64_t *at;
     for (tries = 0; tries < TRIES; tries++) {
         if (safe_read(self, loop->clock, &before, sizeof(before)) < 0)
@@ -282,8 +314,9 @@ static void write_sample(Sampler *self, Loop *loop, int64_t elapsed) {
         is_running = before.started != 0.0;
         if (!is_running && loop->clocked)
             break;
-        task = is_running ? id_of(self, task_of(self, (uintptr_t)before.callback)) : 0;
-        how = walk(self, loop, &count);
+        task = is_running ? task_of(self, (uintptr_t)before.callback) : 0;
+        id = id_of(self, task);
+        how = walk_whole(self, loop, coroutine_frame(self, task), &count);
         if (safe_read(self, loop->clock, &after, sizeof(after)) < 0)
             return;
         if (how != 0 && after.started == before.started && after.callback == before.callback)
@@ -314,7 +347,7 @@ static void write_sample(Sampler *self, Loop *loop, int64_t elapsed) {
     at[0] = SAMPLE | (uint64_t)is_running << 8 | (uint64_t)how << 16 | (uint64_t)kept << 32;
     at[1] = (uint64_t)loop->id;
     at[2] = (uint64_t)elapsed;
-    at[3] = (uint64_t)task;
+    at[3] = (uint64_t)id;
     memcpy(at + 4, self->scratch, (size_t)kept * sizeof(uint64_t));
 }
 
@@ -483,6 +516,33 @@ static int learn_strings(Sampler *self) {
     return (int)result;
 }
 
+/* Where a task has its coroutine, and a coroutine that was not started its frame. */
+static int learn_tasks(Sampler *self, PyObject *task, PyObject *coro) {
+    PyObject *of_task = PyObject_CallMethod(task, "get_coro", NULL), *size, *code;
+    uintptr_t word, previous;
+    Py_ssize_t offset, most;
+    self->task_coro = self->coro_frame = -1;
+    size = PyObject_GetAttrString((PyObject *)Py_TYPE(task), "__basicsize__");
+    most = size == NULL ? -1 : PyLong_AsSsize_t(size);
+    Py_XDECREF(size);
+    for (offset = 16; of_task != NULL && offset < most && self->task_coro < 0; offset += 8)
+        if (read_word(self, (uintptr_t)task + (uintptr_t)offset, &word) == 0 && word == (uintptr_t)of_task)
+            self->task_coro = offset;
+    Py_XDECREF(of_task);
+    code = PyObject_GetAttrString(coro, "cr_code");
+    for (offset = 16; code != NULL && offset < PROBED && self->coro_frame < 0; offset += 8) {
+        int64_t at;
+        if (safe_read(self, (uintptr_t)coro + (uintptr_t)offset, self->scratch, FRAME_WORDS * 8) < 0)
+            break;
+        at = (int64_t)(self->scratch[self->frame_instruction / 8] - (uintptr_t)code - (uintptr_t)self->code_start);
+        previous = self->scratch[self->frame_previous / 8];
+        if (untagged(self->scratch[self->frame_code / 8]) == (uintptr_t)code && previous == 0 && at >= -2 && at <= 64)
+            self->coro_frame = offset;
+    }
+    Py_XDECREF(code);
+    return self->task_coro < 0 || self->coro_frame < 0 ? -1 : 0;
+}
+
 static int open_memory(Sampler *self, int filtered) {
     long probe = 42, seen = 0;
     self->memory = -1;
@@ -496,16 +556,18 @@ static int open_memory(Sampler *self, int filtered) {
     return 0;
 }
 
-/* sampler(state, codes, stops, filtered): ready to run, or an error that says why not. */
+/* sampler(state, codes, stops, filtered, task, coro): ready to run, or an error that says why not. */
 static PyObject *sampler_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    PyObject *state, *codes, *stops;
+    PyObject *state, *codes, *stops, *task, *coro;
     int filtered;
     Py_ssize_t index;
     Sampler *self;
-    if (!PyArg_ParseTuple(args, "OO!O!p", &state, &PyTuple_Type, &codes, &PyTuple_Type, &stops, &filtered))
+    if (!PyArg_ParseTuple(args, "OO!O!pOO", &state, &PyTuple_Type, &codes, &PyTuple_Type, &stops, &filtered, &task, &coro))
         return NULL;
     if (PyInterpreterState_ThreadHead == NULL || PyThreadState_Next == NULL || PyThread_get_thread_ident == NULL)
         return refuse("threads");
+    if ((void *)&PyCoro_Type == NULL || (void *)&PyGen_Type == NULL)
+        return refuse("coroutines");
     self = (Sampler *)PyType_GenericAlloc(type, 0);
     if (self == NULL)
         return NULL;
@@ -539,6 +601,11 @@ static PyObject *sampler_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
         refuse("frames");
         goto failed;
     }
+    if (learn_tasks(self, task, coro) < 0) {
+        if (!PyErr_Occurred())
+            refuse("coroutines");
+        goto failed;
+    }
     return (PyObject *)self;
 failed:
     Py_DECREF((PyObject *)self);
@@ -546,6 +613,19 @@ failed:
 }
 
 /* For the probe's thread */
+
+static uintptr_t base_of(Sampler *self, uintptr_t thread_state) {
+    uintptr_t frame, last = 0;
+    if (read_word(self, thread_state + (uintptr_t)self->current, &frame) < 0 ||
+        (self->via >= 0 && read_word(self, frame + (uintptr_t)self->via, &frame) < 0))
+        return 0;
+    while (frame != 0) {
+        last = frame;
+        if (read_word(self, frame + (uintptr_t)self->frame_previous, &frame) < 0)
+            return 0;
+    }
+    return last;
+}
 
 /* set_loops([(LoopRecord, id, thread, clocked)], interval) */
 static PyObject *sampler_set_loops(PyObject *op, PyObject *args) {
@@ -571,6 +651,7 @@ static PyObject *sampler_set_loops(PyObject *op, PyObject *args) {
             uintptr_t word = 0;
             if (read_word(self, (uintptr_t)thread + (uintptr_t)self->thread_id, &word) == 0 && word == loop->thread) {
                 loop->thread_state = (uintptr_t)thread;
+                loop->base = base_of(self, loop->thread_state); /* under the GIL: nothing is half done */
                 count++;
                 break;
             }

@@ -43,7 +43,7 @@ BEYOND PyTypeObject PyContext_Type;
 BEYOND PyTypeObject PyMethod_Type;
 /* For the step ring only, which does without where one is missing. */
 BEYOND PyObject *PyMethod_Function(PyObject *method);
-BEYOND PyTypeObject PyCoro_Type, PyFrame_Type, PyFunction_Type;
+BEYOND PyTypeObject PyCoro_Type, PyFrame_Type, PyFunction_Type, PyGen_Type;
 
 typedef PyObject *(*vectorcall)(PyObject *, PyObject *const *, size_t, PyObject *);
 #define OFFSET_FLAG ((size_t)1 << (8 * sizeof(size_t) - 1))

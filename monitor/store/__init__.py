@@ -1,1 +1,1 @@
-"""The model: fed by frames and by nothing else; knows no widget, colour or socket."""
+"""The model of a watched program, written only by frames; knows no widget, colour or socket."""

@@ -1,4 +1,4 @@
-"""Rows of several stores in one table: each with the worker that it is of."""
+"""Rows of several stores in one table, each with its worker."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Thing_co = TypeVar("Thing_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Of(Generic[Thing_co]):
-    """A row, and the store that it is from."""
+    """A row and the store it is from."""
 
     store: Store
     row: Thing_co
-    whose: str = ""  # what the column Process says of a row that is of several
+    whose: str = ""  # text of the column Process for a row that belongs to several
 
 
 def process_text(store: Store) -> str:
@@ -32,7 +32,7 @@ def process_text(store: Store) -> str:
 
 
 def process_column() -> Column[Of[Any]]:
-    """The column that tells of which process a row is."""
+    """The column Process."""
     return Column(
         "process",
         "Process",
@@ -45,7 +45,7 @@ def process_column() -> Column[Of[Any]]:
 
 
 def across(columns: Sequence[Column[Thing]]) -> tuple[Column[Of[Thing]], ...]:
-    """The columns of a table for rows of several stores; the first one tells the process."""
+    """Return the columns of a table for rows of several stores; the first one is Process."""
     return (process_column(), *map(_across, columns))
 
 
@@ -54,7 +54,7 @@ def _across(column: Column[Thing]) -> Column[Of[Thing]]:
     key: Callable[[Of[Thing], Store], object] | None = None
     if sort is not None:
         take = sort
-        key = lambda of, s: take(of.row, of.store)  # noqa: E731 - a lambda like all others of columns
+        key = lambda of, s: take(of.row, of.store)  # noqa: E731 - a lambda, as in all columns
     return Column(
         column.key,
         column.title,

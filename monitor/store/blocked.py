@@ -1,4 +1,4 @@
-"""The loops that are blocked now, and the lines that block them beside those that have blocked."""
+"""Lists the loops that are blocked now, and all lines that block or have blocked a loop."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def lasted(loop: Loop, show: Callable[[float], str] = fmt.duration) -> str:
-    """For how long a loop has been blocked, for a sentence: `at least 5.20s` if it was before the probe counted."""
+    """Format how long a loop has been blocked: `at least 5.20s` if that began before the probe counted."""
     return f"{'at least ' if loop.block is not None and loop.block.at_least else ''}{show(loop.blocked)}"
 
 
 def blocker(store: Store, loop: Loop) -> str:
-    """Who blocks a loop: the task that runs, or the callback as far as it is known."""
+    """Return what blocks a loop: the running task, or the callback if it is known."""
     task = store.tasks.get(loop.running or 0)
     if task is not None:
         return called(task.name, task.coro)
@@ -31,13 +31,13 @@ def blocker(store: Store, loop: Loop) -> str:
 
 
 def blocking_lines(store: Store) -> list[BlockingLine]:
-    """Every line that has blocked a loop or blocks one now."""
+    """Return every line that has blocked a loop or blocks one now."""
     lines = dict.fromkeys([*store.slow.lines, *(loop.block.line for loop in store.loops.values() if loop.block)])
     return [group for line in lines if (group := blocking_line(store, line)) is not None]
 
 
 def blocking_line(store: Store, line: Site | None) -> BlockingLine | None:
-    """What a line has blocked, with what it blocks now; None: nothing."""
+    """Return the figures of a line including the current block, or None if it never blocked."""
     group = store.slow.lines.get(line)
     here = [loop for loop in store.loops.values() if loop.block is not None and loop.block.line == line]
     if not here:

@@ -1,4 +1,4 @@
-"""Who cancelled a task, in words: `by window-3 at app.py:42`."""
+"""Describes who cancelled a task: `by window-3 at app.py:42`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def words(by: CancelledBy, roots: tuple[str, ...] = ()) -> str:
-    """What is known, to follow `cancelled`. `roots` are folders that paths are shortened by."""
+    """Return the text that follows `cancelled`. Paths are shortened by the folders in `roots`."""
     name = by.name or (f"task {by.task}" if by.task else "")
     line = f" at {fmt.place(by.site.file, by.site.line, roots=roots)}" if by.site is not None else ""
     match by.how:

@@ -47,7 +47,7 @@ Wire = TypeVar("Wire", bound=msgspec.Struct)
 
 
 class Conversion(NamedTuple):
-    """How a value is converted; None where it is the same on both sides."""
+    """How a value is converted; None if it is the same on both sides."""
 
     encode: Encode | None = None
     decode: Decode | None = None
@@ -59,8 +59,8 @@ SAME = Conversion()
 class Codec(Generic[Model, Wire]):
     """Converts between a dataclass of the store and a struct of the protocol.
 
-    `names` gives the field of the struct where it is called otherwise. Fields that only one side has must be passed
-    by the caller, unless they have a default.
+    `names` maps fields of the dataclass to fields of the struct with another name. The caller passes fields that only
+    one side has, unless they have a default.
     """
 
     def __init__(self, model: type[Model], wire: type[Wire], **names: str) -> None:
@@ -74,7 +74,7 @@ class Codec(Generic[Model, Wire]):
         return [(ours, theirs, conversion(model[ours], wire[theirs])) for ours, theirs in pairs if theirs in wire]
 
     def encode(self, value: Model, numbers: TableEncoder, **given: Any) -> Wire:
-        """The struct; `given` are fields of it that are not converted."""
+        """Return the struct. `given`: fields that are not converted."""
         for ours, theirs, (encode, _) in self._fields:
             if theirs not in given:
                 found = getattr(value, ours)
@@ -82,7 +82,7 @@ class Codec(Generic[Model, Wire]):
         return self._wire(**given)
 
     def decode(self, value: Any, tables: Tables, **given: Any) -> Model:
-        """The dataclass; `given` are fields of it that are not converted. Takes any struct with the same fields."""
+        """Return the dataclass. `given`: fields that are not converted. Accepts any struct with the same fields."""
         for ours, theirs, (_, decode) in self._fields:
             if ours not in given:
                 found = getattr(value, theirs)
@@ -91,7 +91,7 @@ class Codec(Generic[Model, Wire]):
 
 
 def hints(of: type[Any]) -> dict[str, Any]:
-    """The types of the fields of a dataclass or a struct."""
+    """Return the types of the fields of a dataclass or struct."""
     return _hints(of)  # type: ignore[arg-type]  # a class is hashable
 
 
@@ -101,7 +101,7 @@ def _hints(of: Any) -> dict[str, Any]:
 
 
 def conversion(model: Any, wire: Any) -> Conversion:
-    """How a field of one type becomes one of another. Reads types, so the result is to be kept."""
+    """Return the conversion between two types of fields. Reading types is slow: cache the result."""
     (ours, our_none), (theirs, their_none) = _without_none(model), _without_none(wire)
     encode, decode = found = _of_types(ours, theirs)
     if ours is Site or (our_none == their_none and (not our_none or found is SAME)):
@@ -163,11 +163,11 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
 
 
 def _plain_alias(hint: Any) -> Any:
-    """A type without its bounds: `list[Int]` of `Stack`."""
+    """Return a type without its bounds: `list[Int]` for `Stack`."""
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
 def _plain(hint: Any) -> Any:
-    """The class of a type: `list` of `Stack`, `int` of `Int`."""
+    """Return the class of a type: `list` for `Stack`, `int` for `Int`."""
     alias = _plain_alias(hint)
     return get_origin(alias) or alias

@@ -1,4 +1,4 @@
-"""The columns of tasks, groups of tasks, lines that blocked and tasks that ended: one table each."""
+"""Declares the columns of tasks, groups of tasks, lines that blocked and ended tasks, a table each."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ GLYPHS = {
     "unhandled": "!",
     "ended": "■",
 }
-"""Never the only carrier of a meaning: the word stands beside it where there is room."""
+"""Signs of states. Never the only carrier of meaning: the word stands beside it if there is room."""
 
 
 def _partial(task: Task, text: str, known: float) -> str:
-    """A lower bound is shown as one: the task lived before its steps were counted. `known`: 0 if nothing was."""
+    """Mark a figure as a lower bound if the task lived before its steps were counted. `known`: 0 if none were."""
     if task.counted is None:
         return text
     return "≥" + text if known else fmt.UNKNOWN
 
 
 def _age(task: Task, store: Store) -> float | None:
-    """The age of a task; for one older than the probe, a lower bound: the time since the probe came."""
+    """Format the age of a task. For one older than the probe, a lower bound: the time since the probe came."""
     age = task.age(store.now)
     if age is not None or store.session is None or store.read_only or not task.seen:
         return age
@@ -50,7 +50,7 @@ def _age_text(task: Task, store: Store) -> str:
 
 
 def _idle(task: Task, store: Store) -> float | None:
-    """The time for which a task was suspended; where its steps are not counted from its birth, a lower bound."""
+    """Format the time a task was suspended; a lower bound if its steps are not counted from its birth."""
     if store.read_only:
         return None
     return task.idle_since(task.born if task.counted is None else task.counted, store.now)
@@ -62,7 +62,7 @@ def _idle_text(task: Task, store: Store) -> str:
 
 
 def wait_text(task: Task, _store: Store) -> str:
-    """What it waits on: the kind, and what is known of it; empty where it does not wait."""
+    """Format what a task waits on: kind and details; empty if it does not wait."""
     if task.wait_kind is None or task.state != protocol.WAITING:
         return ""
     return f"{task.wait_kind} {task.wait_text}" if task.wait_text else task.wait_kind
@@ -77,7 +77,7 @@ def _state(task: Task, _store: Store) -> str:
 
 
 def _share(task: Task, store: Store) -> float | None:
-    """Not known until somebody has watched for long enough, nor from outside."""
+    """Return the share, or None until it has been measured, or if the program is read from outside."""
     if store.read_only:
         return None
     return None if not task.share and store.now - store.watched_since < store.tasks.share_over else task.share

@@ -1,4 +1,4 @@
-"""What the store makes of frames, and frames of what the store has: which dataclass belongs to which struct."""
+"""Converts between the store's dataclasses and the structs of frames: which belongs to which."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ MADE_HERE = "made here"
 
 
 def never_awaited_of(event: frames.Event, tables: Tables) -> NeverAwaited:
-    """A coroutine that was dropped; the text of the event says whether the same line made it."""
+    """Convert the event of a coroutine never awaited; its text says whether the dropping line also made it."""
     return NEVER_AWAITED.decode(event, tables, made_here=event.text == MADE_HERE)
 
 
 def detail_of(detail: frames.Detail, tables: Tables) -> TaskDetail:
-    """What is collected of a task that a viewer looks at."""
+    """Convert the details of a task that a viewer looks at."""
     wait = None
     if detail.waiting_on is not None:
         facts = dict(detail.waiting_on)
@@ -77,7 +77,7 @@ def detail_of(detail: frames.Detail, tables: Tables) -> TaskDetail:
 
 
 def detail_frame(detail: TaskDetail, numbers: TableEncoder) -> frames.Detail:
-    """The way back of `detail_of`."""
+    """The inverse of `detail_of`."""
     histogram = None
     if detail.step_counts is not None and detail.schedule_counts is not None:
         histogram = frames.Histogram(list(detail.step_counts), list(detail.schedule_counts))

@@ -1,4 +1,4 @@
-"""The rows of the Ended table: tasks that ended, and calls of the loops' exception handlers."""
+"""The rows of the Ended table: ended tasks, and calls of the loops' exception handlers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNHANDLED = "unhandled"
 
 @dataclass(frozen=True, slots=True)
 class UnhandledRow:
-    """One call of a loop's exception handler, in the columns of tasks that ended."""
+    """A call of a loop's exception handler, with the fields that the columns of ended tasks read."""
 
     entry: Unhandled
 
@@ -29,27 +29,27 @@ class UnhandledRow:
 
     @property
     def id(self) -> int:
-        """The task that the call names; 0 for none."""
+        """Id of the task that the call names; 0 for none."""
         return self.entry.task or 0
 
     @property
     def name(self) -> str:
-        """The name of that task; empty for none."""
+        """Name of the task; empty for none."""
         return self.entry.name or ""
 
     @property
     def coro(self) -> str:
-        """The message: the call has no coroutine."""
+        """The message, since the call has no coroutine."""
         return self.entry.message
 
     @property
     def ended(self) -> float:
-        """When the handler was called."""
+        """Time of the call."""
         return self.entry.at
 
     @property
     def failure(self) -> Failure:
-        """The exception; the message if the call has none."""
+        """The exception, or the message if the call has none."""
         return self.entry.failure or Failure("", self.entry.message, ())
 
 

@@ -1,4 +1,4 @@
-"""The tasks that ended last, in order: what failed is kept apart, since a busy server's good ends would push it out."""
+"""Keeps the newest ended tasks in order. Failed ones are kept apart: successes of a busy server would push them out."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Ends:
         self._others.clear()
 
     def copy(self) -> Ends:
-        """One that stays as it is while this one goes on."""
+        """Return an independent copy."""
         twin = Ends()
         twin._failed, twin._others, twin._number = self._failed.copy(), self._others.copy(), self._number
         return twin

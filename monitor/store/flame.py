@@ -1,4 +1,4 @@
-"""Samples for flame graphs: seconds by group and stack, as ticks bring them. Bounded."""
+"""Collects the samples of flame graphs: seconds by group and stack, bounded."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 MOST_STACKS = 20_000
 MOST_FRAMES = 400_000
-"""In all stacks; beyond either of them those with the least time are summed up, group by group."""
+"""Limit of frames in all stacks. Beyond it or the limit of stacks, those with the least time are merged by group."""
 
 OTHERS = Site("", 0, "(others)")
 CALLBACKS = "(callbacks)"
-"""The group of what no task ran."""
+"""The group of samples outside any task."""
 
 Stack = tuple[Site, ...]
 
@@ -33,7 +33,7 @@ class Stacks:
         self.revision = 0
 
     def add(self, group: str, stack: Stack, seconds: float) -> None:
-        """Adds time to a stack."""
+        """Add time to a stack."""
         key = group, stack
         if key not in self._rows:
             if len(self._rows) >= MOST_STACKS or self._frames > MOST_FRAMES:
@@ -43,7 +43,7 @@ class Stacks:
         self.revision += 1
 
     def _thin_out(self) -> None:
-        """Leaves the half that has the most time as it is."""
+        """Keep the half of the stacks with the most time; merge the others by group."""
         ordered = sorted(self._rows.items(), key=lambda row: -row[1])
         self._rows, self._frames = {}, 0
         for (group, stack), seconds in ordered:
@@ -65,20 +65,20 @@ class Stacks:
             yield group, stack, seconds
 
     def copy(self) -> Stacks:
-        """One that stays as it is."""
+        """Return an independent copy."""
         twin = Stacks()
         twin._rows, twin._frames, twin.revision = dict(self._rows), self._frames, self.revision
         return twin
 
     def since(self, before: Stacks) -> Stacks:
-        """What was added after a copy was made."""
+        """Return what was added since a copy was made."""
         known = before._rows
         rows = ((*key, seconds - known.get(key, 0.0)) for key, seconds in self._rows.items())
         return Stacks.of(row for row in rows if row[2] > 1e-9)
 
     @classmethod
     def of(cls, rows: Iterable[tuple[str, Stack, float]]) -> Stacks:
-        """Of group, stack and seconds."""
+        """Yield group, stack and seconds."""
         found = cls()
         for row in rows:
             found.add(*row)
@@ -86,18 +86,18 @@ class Stacks:
 
 
 class FlameSamples:
-    """What loops ran, and what tasks waited for, since the first tick that brought some."""
+    """Samples of what loops ran and what tasks waited for, since the first tick that had some."""
 
     def __init__(self) -> None:
         self.on_loop, self.waiting = Stacks(), Stacks()
         self.samples = 0
         self.idle = 0.0  # seconds in which loops ran no callback
         self.lost = 0
-        self.why_not = ""  # the reason, if what loops run cannot be sampled
+        self.why_not = ""  # the reason if the loops cannot be sampled
         self.since: float | None = None
 
     def apply(self, told: frames.Flame, at: float, tables: Tables) -> None:
-        """Takes in what a tick brings."""
+        """Add the samples of a tick."""
         self.since = at if self.since is None else self.since
         self.samples += told.samples
         self.idle += told.idle * SECOND
@@ -110,7 +110,7 @@ class FlameSamples:
             self.waiting.add(tables.string(waited.group), tables.stack(waited.stack), waited.time * SECOND)
 
     def frozen(self) -> FlameSamples:
-        """A copy that stays as it is."""
+        """Return an independent copy."""
         twin = FlameSamples()
         vars(twin).update(vars(self))
         twin.on_loop, twin.waiting = self.on_loop.copy(), self.waiting.copy()

@@ -1,4 +1,4 @@
-"""Which frames of a stack are the user's own; what lies between them, of frameworks and asyncio, is folded."""
+"""Folds the frames of frameworks and asyncio between the user's own frames of a stack."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 LEAST = 2
-"""Frames that are folded: one alone takes no more room than the line that would stand for it."""
+"""Fewest frames worth folding: one alone takes no more room than the line that replaces it."""
 
 MOST_NAMED = 4
-"""Libraries that the line of a fold names."""
+"""Most libraries that the line of a fold names."""
 
 _PACKAGE = re.compile(r"/(?:site|dist)-packages/([^/]+)")
 _STDLIB = re.compile(r"/lib(?:64)?/python3[^/]*/([^/]+)|^<frozen ([\w]+)")
@@ -21,22 +21,25 @@ _STDLIB = re.compile(r"/lib(?:64)?/python3[^/]*/([^/]+)|^<frozen ([\w]+)")
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Frames `begin` to `end` (not included) of a stack, none of them the user's."""
+    """Frames `begin` to `end` (exclusive) of a stack, none of them the user's."""
 
     begin: int
     end: int
-    libraries: tuple[str, ...]  # as they follow each other, each once
+    libraries: tuple[str, ...]  # in order of appearance, without repetition
 
     @property
     def text(self) -> str:
-        """`14 frames of uvicorn, starlette, fastapi`."""
+        """Return the line that replaces the frames: `14 frames of uvicorn, starlette, fastapi`."""
         named = ", ".join(self.libraries[:MOST_NAMED])
         more = ", …" if len(self.libraries) > MOST_NAMED else ""
         return f"{self.end - self.begin} frames of {named}{more}"
 
 
 def library_of(file: str, stdlib: Sequence[str] = ()) -> str:
-    """The library that a file belongs to, as it is imported; empty for the user's own. `stdlib`: its folders."""
+    """Return the import name of a file's library; empty for the user's own.
+
+    `stdlib`: folders of the standard library.
+    """
     package = _PACKAGE.search(file)
     if package is not None:
         return package[1].removesuffix(".py")
@@ -48,10 +51,10 @@ def library_of(file: str, stdlib: Sequence[str] = ()) -> str:
 
 
 def own_frames(files: Sequence[str], stdlib: Sequence[str] = ()) -> list[int]:
-    """Which frames of a stack (outermost first) are the user's.
+    """Return which frames of a stack (outermost first) are the user's.
 
-    In a stack without any (an application that was installed as a package), those of the library that is innermost
-    but for the standard library.
+    If there are none (an application installed as a package), those of the innermost library outside the standard
+    library count as the user's.
     """
     libraries = [library_of(file, stdlib) for file in files]
     if "" not in libraries:
@@ -61,10 +64,10 @@ def own_frames(files: Sequence[str], stdlib: Sequence[str] = ()) -> list[int]:
 
 
 def folded(files: Sequence[str], stdlib: Sequence[str] = (), kept: Collection[int] = ()) -> list[int | Fold]:
-    """A stack (outermost first) as the numbers of the frames to show, and the folds between them.
+    """Return the indexes of the frames to show of a stack (outermost first), and the folds between them.
 
-    The user's own frames are shown, the innermost one whosever it is, and those of `kept`. Without any frame of the
-    user's nothing is folded.
+    Shown are the user's frames, the innermost frame, and those in `kept`. A stack without frames of the user is not
+    folded.
     """
     own = set(own_frames(files, stdlib))
     if not own:

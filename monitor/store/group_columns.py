@@ -1,4 +1,4 @@
-"""The columns of groups."""
+"""Declares the columns of groups."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 BAR = 8
 _LETTERS = "█▓░"
-"""Ran, queued, waited; also told apart by their order."""
+"""Ran, queued, waited; their order tells them apart as well."""
 
 
 def bar(group: LabelGroup, width: int = BAR) -> str:
-    """Where the time went, as a bar of ran, queued and waited; empty where nothing is known."""
+    """Draw a bar of ran, queued and waited; empty if nothing is known."""
     shares = group.parts()
     if not any(shares):
         return ""
@@ -92,4 +92,4 @@ LABEL_GROUPS: tuple[Column[LabelGroup], ...] = (
     ),
     figure("waited", "Waited", 6, "share that waited", fmt.percent, lambda g, s: _share(g, 2), unit="0..1", priority=8),
 )
-"""Percentiles are of the ages of ended tasks since counting began."""
+"""Percentiles are ages of ended tasks since counting began."""

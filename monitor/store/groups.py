@@ -1,4 +1,4 @@
-"""Live tasks by creation site, with the births and deaths of those that live too briefly to be seen."""
+"""Groups live tasks by creation site, with births and deaths of those too short-lived to be seen."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _STATE, _BORN, _BUSY, _SHARE, _STEPS = map(attrgetter, ("state", "born", "busy",
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The live tasks of one creation site together."""
+    """The live tasks of one creation site."""
 
     site: Site | None
     tasks: int
     waiting: int
     scheduled: int
     running: int
-    busy: float  # of live and ended tasks, since watching began
+    busy: float  # of live and ended tasks since watching began
     share: float
     steps: int
     oldest: float | None
@@ -32,10 +32,10 @@ class Group:
 
 
 def groups(store: Store, tasks: list[Task] | None = None) -> list[Group]:
-    """The live tasks (or the given ones) by creation site, with births and deaths of short-lived ones."""
+    """Group the live tasks, or the given ones, by creation site; births and deaths include short-lived ones."""
     store.measure_sites()
     by_site: dict[Site | None, list[Task]] = {}
-    here: dict[int, list[Task]] = {}  # by identity, since a site is hashed in Python: a crowd has few sites
+    here: dict[int, list[Task]] = {}  # by identity: hashing a site is slow, and 100,000 tasks have few sites
     for task in store.tasks.values() if tasks is None else tasks:
         members = here.get(id(task.site))
         if members is None:

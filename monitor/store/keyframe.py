@@ -1,8 +1,8 @@
-"""A store as one frame, and back: how a recording can be entered anywhere.
+"""Converts a store to one frame and back, so that a recording can be entered anywhere.
 
-Everything is kept exactly: times and durations are integer microseconds, as on the wire, and become the same floats
-again. What depends on the past (events, series) is the `history`, which may be left out. Fields that a class of the
-model shares with its struct are converted by `codec`; tests/monitor/recording compares whole stores.
+The conversion is exact: times and durations are integer microseconds, as on the wire, and become the same floats again.
+Events and series are the `history`, which may be omitted. Fields that a class of the model shares with its struct are
+converted by `codec`; tests/monitor/recording compares whole stores.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from monitor.store.state import State
 
 UNKNOWN_LINE = -1
-"""Stands for the line of slow callbacks that were over before they were caught."""
+"""Stands for the unknown line of slow callbacks that ended before they were sampled."""
 
 _COLUMNS = [name for name in keyframes.TaskColumns.__struct_fields__ if name not in ("shares", "waits")]
 
 
 def encode(state: State, history: bool = False) -> keyframes.Keyframe:
-    """The keyframe of a state that has a session."""
+    """Return the keyframe of a state that has a session."""
     assert state.session is not None
     numbers = TableEncoder(state.tables)
     return keyframes.Keyframe(
@@ -64,11 +64,11 @@ def encode(state: State, history: bool = False) -> keyframes.Keyframe:
 
 
 def restore(state: State, keyframe: keyframes.Keyframe) -> None:
-    """Makes a state what another one was. Raises ValueError for columns that do not fit together."""
+    """Restore a state from a keyframe. Raises ValueError if the columns do not have the same length."""
     tables = Tables()
     tables.add(frames.Strings(0, keyframe.strings), frames.Sites(0, keyframe.sites))
-    version = (state.revision + 1) << 20  # higher than any version so far, so that no screen takes a task for unchanged
-    tasks = _tasks(keyframe.tasks, tables, version)  # raises before anything is touched
+    version = (state.revision + 1) << 20  # above any version so far, so that every screen sees a change
+    tasks = _tasks(keyframe.tasks, tables, version)  # raises before anything is changed
     state.clear()
     state.begin(keyframe.hello)
     state.tables = tables
@@ -77,7 +77,7 @@ def restore(state: State, keyframe: keyframes.Keyframe) -> None:
     state.now_us, state.whole_us = keyframe.at, keyframe.whole
     state.now = keyframe.at * SECOND
     state.watched_since = keyframe.watched_since * SECOND
-    for detail in keyframe.details:  # before the tasks, which may know a newer wait
+    for detail in keyframe.details:  # before the tasks, whose waits may be newer
         state.add_detail(detail)
     for task in tasks:
         state.tasks.add(task)
@@ -115,11 +115,11 @@ def _unmeasured(task: Task) -> int:
 
 
 def _column_of(name: str) -> tuple[Callable[[Task], Any], Any]:
-    """How the value of a column is read from a task, and the conversion between the two."""
+    """Return how a column's value is read from a task, and the conversion."""
     special: dict[str, Callable[[Task], Any]] = {"flags": _flags, "unmeasured": _unmeasured}
     if name in special:
         return special[name], conversion(int, int)
-    if name == "label":  # 0: none, which no string's number can be
+    if name == "label":  # 0: none; no string has that number
         return attrgetter(name), Conversion(
             lambda label, numbers: 0 if label is None else numbers.string(label) + 1,
             lambda number, tables: tables.string(number - 1) if number else None,
@@ -178,7 +178,7 @@ def _tasks(columns: keyframes.TaskColumns, tables: Tables, version: int) -> list
 
 
 def _differences(values: list[int | None]) -> list[int | None]:
-    """Each value less the one before it; None stays None."""
+    """Return the differences between consecutive values; None stays None."""
     result: list[int | None] = []
     before = 0
     for value in values:
@@ -210,7 +210,7 @@ def _line_state(line: BlockingLine, numbers: TableEncoder) -> tuple[int, int, fl
 
 
 def _restore_lines(state: State, lines: list[tuple[int, int, float, float, float]]) -> None:
-    """Counts of all slow callbacks so far; the history has only the last of the callbacks themselves."""
+    """Return the figures of all slow callbacks so far; the history holds only the newest callbacks."""
     kept, tables = state.slow.lines, state.tables
     state.slow.lines = {}
     for number, count, total, worst, last in lines:
@@ -227,7 +227,7 @@ def _fill(series: Series, values: list[float]) -> None:
 
 
 def _history(state: State, numbers: TableEncoder) -> keyframes.History:
-    """All events that the state keeps, each kind in its order, and the values of its series."""
+    """Return the events of the state, by kind and in order, and the values of its series."""
     return keyframes.History(
         events=list(_events(state, numbers)),
         steps=list(state.steps.values),

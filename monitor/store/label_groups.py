@@ -1,4 +1,4 @@
-"""Groups: tasks of one coroutine and label, with counts and distributions as the probe takes them. Seconds."""
+"""Groups: tasks of one coroutine and label, with the probe's counts and histograms, in seconds."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from monitor.store.tables import Tables
 
 PARTS = 16
-"""Parts of an octave of a histogram, as the probe has them."""
+"""Buckets per octave of a histogram, as in the probe."""
 MOST = 10_000
 RATE_OVER = 10.0
-"""Seconds over which rates are taken, once somebody has watched for so long."""
+"""Seconds over which rates are computed, once that much time has been watched."""
 
 
 def middle(bucket: int) -> float:
-    """The middle of a bucket, in seconds: within 3.1 % of everything in it."""
+    """Return the middle of a bucket in seconds: within 3.1 % of every value in it."""
     octave, part = divmod(bucket, PARTS)
     if octave <= 0:
         return max(bucket, 0) * SECOND
@@ -37,21 +37,21 @@ def middle(bucket: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """How long something took, by buckets."""
+    """A histogram of durations with logarithmic buckets."""
 
     buckets: tuple[int, ...] = ()
     counts: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, flat: Sequence[int]) -> Distribution:
-        """From buckets and counts in turn; what cannot be is left out."""
+        """Build from alternating buckets and counts; invalid ones are skipped."""
         pairs = [(bucket, count) for bucket, count in zip(flat[::2], flat[1::2], strict=False) if count > 0]
         pairs.sort()
         return cls(tuple(bucket for bucket, _ in pairs), tuple(count for _, count in pairs))
 
     @property
     def total(self) -> int:
-        """How many were counted."""
+        """Number of values."""
         return sum(self.counts)
 
     def at(self, share: float) -> float | None:
@@ -67,11 +67,11 @@ class Distribution:
         return middle(self.buckets[-1])
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Buckets with their counts."""
+        """Yield buckets and their counts."""
         return zip(self.buckets, self.counts, strict=True)
 
     def minus(self, before: Distribution) -> Distribution:
-        """What was counted since."""
+        """Return what was counted since an earlier histogram."""
         known = dict(before)
         return Distribution.of([n for bucket, count in self for n in (bucket, count - known.get(bucket, 0))])
 
@@ -82,9 +82,9 @@ class Exemplar:
 
     task: int
     age: float
-    ended: float | None  # None: it lives
+    ended: float | None  # None: still alive
     outcome: str
-    at: Site | None  # the line at which it was seen waiting
+    at: Site | None  # the line at which it was last seen waiting
 
 
 @dataclass(slots=True)
@@ -108,21 +108,21 @@ class LabelGroup:
     slowest: tuple[Exemplar, ...] = ()
     oldest: Exemplar | None = None
     marks: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=64))
-    """Time, ends and failures by then, once a second."""
+    """Time, ends and failures up to then, once a second."""
     version: int = 0
 
     @property
     def name(self) -> str:
-        """As people call it: its label, else its coroutine."""
+        """The name to show: the label, else the coroutine."""
         return f"{self.coro} {self.label}" if self.label else self.coro
 
     @property
     def started(self) -> int:
-        """Tasks that were born, or known to be of this group."""
+        """Number of tasks that were born into this group or assigned to it later."""
         return self.live + self.ended + self.gone
 
     def holds(self, task: Task | EndedTask) -> bool:
-        """Whether a task is of this group, as far as its label is known."""
+        """Whether a task belongs to this group, as far as its label is known."""
         return task.coro == self.coro and task.label == self.label
 
     def live_tasks(self, tasks: Iterable[Task]) -> Iterator[Task]:
@@ -130,11 +130,11 @@ class LabelGroup:
         return filter(self.holds, tasks)
 
     def maximum(self) -> float | None:
-        """The age of the slowest that has ended."""
+        """The age of the slowest ended task."""
         return max((one.age for one in self.slowest), default=None)
 
     def rate(self, now: float) -> float | None:
-        """Ends per second, of the last seconds."""
+        """Ended tasks per second over the last `RATE_OVER` seconds."""
         if not self.marks:
             return None
         first = next((mark for mark in self.marks if mark[0] >= now - RATE_OVER), self.marks[-1])
@@ -142,23 +142,23 @@ class LabelGroup:
         return max(self.ended - first[1], 0) / elapsed if elapsed >= 0.5 else None
 
     def parts(self) -> tuple[float, float, float]:
-        """Shares of ran, queued and waited in what is known of the ages; zeros where nothing is."""
+        """Shares of ran, queued and waited in the known part of the ages; zeros if nothing is known."""
         _, ran, queued, waited = self.sums
         whole = ran + queued + waited
         return (ran / whole, queued / whole, waited / whole) if whole > 0.0 else (0.0, 0.0, 0.0)
 
 
 class LabelGroups(dict[int, LabelGroup]):
-    """All groups of a program, by number."""
+    """The groups of a program, by number."""
 
     def __init__(self) -> None:
         super().__init__()
         self.since: float | None = None
-        """When counting began; None while nothing came."""
+        """When counting began; None before the first row."""
         self.looks = 0
 
     def apply(self, tick: GroupsTick, tables: Tables, now: float) -> None:
-        """Takes the rows that changed."""
+        """Apply the rows that changed."""
         since = tick.since * SECOND
         if self.since is not None and abs(since - self.since) > 1e-3:
             self.clear()  # counting began anew
@@ -198,7 +198,7 @@ class LabelGroups(dict[int, LabelGroup]):
         )
 
     def frozen(self) -> LabelGroups:
-        """A copy that stays as it is."""
+        """Return an independent copy."""
         twin = LabelGroups()
         twin.since, twin.looks = self.since, self.looks
         twin.update({number: replace(group, marks=group.marks.copy()) for number, group in self.items()})

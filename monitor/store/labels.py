@@ -1,4 +1,4 @@
-"""What tasks, lines of code and who cancelled are called for a person."""
+"""Formats names of tasks, lines of code and cancellers for display."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from monitor.store.store import Store
 
 SHORT_NAME = 16
-"""Cells of a coroutine's name that keep its class before it."""
+"""Longest name of a coroutine, in cells, that is shown with its class."""
 
 _GIVEN = re.compile(r"Task-\d+")
 
 
 def called(name: str, coro: str) -> str:
-    """What a task is called where there is no column for its coroutine: a name that asyncio gave says nothing."""
+    """Name a task where no column shows its coroutine: names given by asyncio, such as Task-7, are replaced by it."""
     if name and not _GIVEN.fullmatch(name):
         return name
     short = coro.rpartition("<locals>.")[2]
@@ -29,24 +29,24 @@ def called(name: str, coro: str) -> str:
 
 
 def who(name: str | None, what: str | None) -> str:
-    """Of whom an event tells: a task by its name or else its coroutine, or a callback. Empty: nobody knows."""
+    """Name the subject of an event: the task's name or coroutine, or the callback. Empty if unknown."""
     if not name or not what:
         return name or what or ""
     return called(name, what.removesuffix("()"))
 
 
 def holder_text(holder: GilHolder) -> str:
-    """`thread crunch`, `thread crunch and 3 more`: who had the GIL."""
+    """Format who had the GIL: `thread crunch`, `thread crunch and 3 more`."""
     name = f"thread {holder.thread}" if holder.thread else "a thread"
     return f"{name} and {holder.threads - 1} more" if holder.threads > 1 else name
 
 
 def when(at: float, store: Store) -> str:
-    """`3s ago`; by the clock where nothing comes any more: it would be `3s ago` for good."""
+    """Format a time as `3s ago`, or as a clock time if the store is stale: it would stay `3s ago` forever."""
     if store.stale:
         try:
             return time.strftime("%H:%M:%S", time.localtime(at))
-        except (OverflowError, ValueError, OSError):  # no time that a calendar knows
+        except (OverflowError, ValueError, OSError):  # outside the range of calendar times
             return fmt.UNKNOWN
     return f"{fmt.age(max(store.now - at, 0.0))} ago"
 
@@ -64,7 +64,7 @@ def line_text(site: Site, store: Store) -> str:
 
 
 def canceller_text(by: CancelledBy | None, store: Store) -> str:
-    """`by window-3 at app.py:42`; empty where it is not known."""
+    """Format a canceller: `by window-3 at app.py:42`; empty if unknown."""
     return "" if by is None else words(by, store.roots)
 
 
@@ -79,7 +79,7 @@ REASONS = {
 
 
 def reasons_text(reasons: dict[str, float]) -> str:
-    """Where the time of a slow callback went, the largest part first; parts below 2 % are left out."""
+    """Format where the time of a slow callback went, largest part first, without parts below 2 %."""
     whole = sum(reasons.values())
     parts = sorted(reasons.items(), key=lambda part: -part[1])
     return ", ".join(f"{REASONS[name]} {fmt.duration(took)}" for name, took in parts if took > whole / 50)

@@ -1,4 +1,4 @@
-"""What a task stands below in a tree: the task that made it, or where that is not known, one that awaits it."""
+"""Finds a task's parent in the tree: the task that made it or, if unknown, one that awaits it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def is_orphan(task: Task) -> bool:
-    """Whether it is not known who made a task: it is older than the probe."""
+    """Whether the maker of a task is unknown because it is older than the probe."""
     return task.born_before_attach and not task.parent
 
 
 def awaiters(store: Store) -> dict[int, int]:
-    """Of tasks whose maker is not known a task that awaits each, where that was read. Never in a ring."""
+    """Map tasks with unknown makers to a task that awaits them, as far as that was read. Contains no cycles."""
     tasks = store.tasks
     found: dict[int, int] = {}
     for detail in store.details.values():
@@ -29,7 +29,7 @@ def awaiters(store: Store) -> dict[int, int]:
         way: set[int] = set()
         at = number
         while at in tasks and at not in rooted:
-            if at in way:  # a deadlock, say: one of its tasks becomes a root
+            if at in way:  # a cycle, as in a deadlock: one of its tasks becomes a root
                 found.pop(at, None)
                 break
             way.add(at)

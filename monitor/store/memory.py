@@ -1,4 +1,4 @@
-"""Memory as a reader wants it: tracing and what it costs, the lines that grow, live objects, profiled functions."""
+"""The store's memory figures: tracing and its cost, lines that grow, live objects, profiled functions."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from monitor.store.tables import Tables
 
 LOOKS = 60
-"""Looks of which the size of each site is remembered."""
+"""Number of snapshots for which the size of each site is remembered."""
 
 MOST_SITES = 2000
-"""Sites whose growth is remembered; those that were not seen for longest go first."""
+"""Limit of sites with remembered growth; those not seen for the longest time go first."""
 
 GROWTH_OVER = 60.0
-"""Seconds over which growth per minute is taken, once there are that many."""
+"""Seconds over which growth per minute is computed, once that much time has passed."""
 
 MOST_PROFILES = 2000
-"""Decorated functions in one reply. A probe has at most 500."""
+"""Limit of decorated functions in one reply. A probe has at most 500."""
 
 GROUPS = ("lineno", "filename", "traceback")
 
 Place = tuple[Site, ...]
-"""Where it was allocated: one line, or the whole traceback, outermost first."""
+"""Where memory was allocated: one line, or the whole traceback, outermost first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +47,17 @@ class MemoryRow:
 
     @property
     def site(self) -> Site | None:
-        """The line that allocated."""
+        """The line that allocated the memory."""
         return self.place[-1] if self.place else None
 
 
 @dataclass(frozen=True, slots=True)
 class MemorySnapshot:
-    """One look at what is traced."""
+    """One snapshot of traced memory."""
 
     at: float
     blocks: int
-    pause: float  # seconds for which it held the program
+    pause: float  # seconds for which taking it held the program
     took: float
     traced: int
     peak: int
@@ -125,7 +125,7 @@ class Profile:
 
 @dataclass(slots=True)
 class Memory:
-    """What is known of the memory of a program. `revision` grows with every change."""
+    """Memory figures of a program. `revision` grows with every change."""
 
     tracing: memory_frames.Tracing | None = None
     ended: memory_frames.TracingEnd | None = None
@@ -133,7 +133,7 @@ class Memory:
     collector: memory_frames.Collector | None = None
     baseline: MemorySnapshot | None = None
     look: MemorySnapshot | None = None
-    looks: dict[str, MemorySnapshot] = field(default_factory=dict)  # the newest by `group`
+    looks: dict[str, MemorySnapshot] = field(default_factory=dict)  # the newest snapshot by `group`
     objects: Objects | None = None
     profiles: tuple[Profile, ...] = ()
     revision: int = 0
@@ -141,7 +141,7 @@ class Memory:
     _pieces: list[Profile] = field(default_factory=list)
 
     def apply_tick(self, tick: memory_frames.MemoryTick) -> None:
-        """What a tick says."""
+        """Apply the memory part of a tick."""
         if not isinstance(tick.tracing, msgspec.UnsetType):
             if tick.tracing is not None and (self.tracing is None or self.tracing.since != tick.tracing.since):
                 self._begin()
@@ -152,25 +152,25 @@ class Memory:
         self.revision += 1
 
     def _begin(self) -> None:
-        """A new tracing: what was traced before is nothing to compare with."""
+        """Start over with a new tracing: earlier snapshots cannot be compared with it."""
         self.baseline = self.look = None
         self.looks.clear()
         self._sizes.clear()
 
     def as_tick(self) -> memory_frames.MemoryTick | None:
-        """What a tick would have to say for a new reader; None for nothing."""
+        """Return the memory part of a tick for a new reader, or None."""
         if not (self.tracing or self.ended or self.usage or self.collector):
             return None
         tracing = self.tracing if self.tracing or self.ended else msgspec.UNSET
         return memory_frames.MemoryTick(tracing, self.ended, self.usage, self.collector)
 
     def frozen(self) -> Memory:
-        """A copy that stays as it is."""
+        """Return an independent copy."""
         sizes = {place: sizes.copy() for place, sizes in self._sizes.items()}
         return replace(self, looks=dict(self.looks), _sizes=sizes, _pieces=list(self._pieces))
 
     def apply_reply(self, reply: frames.Reply, tables: Tables) -> None:
-        """What a reply says."""
+        """Apply a reply."""
         if reply.tracing is not None:
             self.apply_tick(memory_frames.MemoryTick(reply.tracing))
         if reply.memory is not None:
@@ -224,7 +224,7 @@ class Memory:
         self.revision += 1
 
     def _growth(self, place: Place, at: float, size: int, against_at: float | None, size_diff: int) -> float | None:
-        """Bytes per minute: by the sizes of earlier looks, else by the difference that came."""
+        """Compute growth in bytes per minute from earlier snapshots, else from the difference in the row."""
         sizes = self._sizes.pop(place, None)
         if sizes is None:
             sizes = deque(maxlen=LOOKS)
@@ -240,11 +240,11 @@ class Memory:
         return (size - first[1]) / (at - first[0]) * 60 if at > first[0] else None
 
     def sizes(self, place: Place) -> list[float]:
-        """The sizes of a place at the looks so far, for a sparkline."""
+        """Return the sizes of a place in the snapshots so far, for a sparkline."""
         return [float(size) for _, size in self._sizes.get(place, ())]
 
     def cost(self) -> float | None:
-        """How many times as dear a step is while tracing is on: busy time per step, during by before."""
+        """How many times slower steps are while tracing: busy time per step, during divided by before."""
         if self.tracing is None:
             return None
         before, during = self.tracing.before.busy, self.tracing.during.busy

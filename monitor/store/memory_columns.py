@@ -1,4 +1,4 @@
-"""The columns of what grows, and of profiled functions: see `columns`."""
+"""Declares the columns of memory growth and of profiled functions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def signed(size: float | None) -> str:
 
 
 def place(site: Site | None, store: Store) -> str:
-    """A file and, where it is one, a line of it."""
+    """Format a place: a file and, if it is one line, the line."""
     return fmt.UNKNOWN if site is None else line_text(site, store)
 
 

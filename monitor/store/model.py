@@ -1,4 +1,4 @@
-"""What the store holds: tasks, loops, sites and events as a reader wants them. Seconds, bytes, Unix time."""
+"""The classes that the store holds: tasks, loops, sites, events. Units: seconds, bytes, Unix time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Frame = TypeVar("Frame")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A line of code: of a creation site or of a stack."""
+    """A line of code, in a stack or as a creation site."""
 
     file: str
     line: int
@@ -27,13 +27,13 @@ class Site:
 
 
 def blamed(stack: Sequence[Frame], index: int) -> Frame | None:
-    """The frame of a stack that is to blame; None where nothing was caught."""
+    """Return the blamed frame of a stack; None if no stack was caught."""
     return stack[index] if 0 <= index < len(stack) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who is watched, from the hello frame."""
+    """The watched process, from the hello frame."""
 
     id: str
     pid: int
@@ -49,19 +49,19 @@ class Session:
     probe: str
     hooks: str
     capabilities: frozenset[str]
-    counted: float | None  # since when steps are counted, whoever is connected; None: since a viewer came
+    counted: float | None  # when steps began to be counted without a viewer; None: only while one is connected
     settings: Settings
     paths: dict[str, list[str]]
 
     @property
     def read_only(self) -> bool:
-        """Read from outside: times and counts are not known, and `parent` is the task that awaits."""
+        """Whether it is read from outside: times and counts are unknown, and `parent` is the awaiting task."""
         return "read-only" in self.capabilities
 
 
 @dataclass(slots=True)
 class Task:
-    """A live task. What is not known is None."""
+    """A live task. Unknown figures are None."""
 
     id: int
     name: str
@@ -73,40 +73,40 @@ class Task:
     site: Site | None
     born_before_attach: bool
     eager: bool
-    seen: float  # when this viewer first heard of it
+    seen: float  # when this viewer first got a row of it
     state: int = protocol.WAITING
     steps: int = 0
     busy: float = 0.0
     scheduled: float | None = None
     max_step: float = 0.0
     since: float = 0.0  # when `state` or `steps` last changed
-    share: float = 0.0  # of the last second spent in steps
-    wait_kind: str | None = None  # known only for tasks in the window
+    share: float = 0.0  # share of the last second spent in steps
+    wait_kind: str | None = None  # known only for tasks in sight
     wait_text: str | None = None
-    label: str | None = None  # what it works on, as people call it
+    label: str | None = None  # what it works on: a route, an RPC method, a span
     at: Site | None = None  # the innermost line of the user's code on its await stack
-    version: int = 0  # grows with every change that can be seen
-    measured: float = 0.0  # when `share` was last taken; 0.0: no row has come
+    version: int = 0  # grows with every visible change
+    measured: float = 0.0  # when `share` was last computed; 0.0: no row yet
     measured_busy: float = 0.0
 
     @property
     def state_name(self) -> str:
-        """The state in the words of the design."""
+        """The state as a word: running, scheduled, waiting, …"""
         return protocol.STATES[self.state]
 
     @property
     def since_before(self) -> bool:
-        """Whether it may have been in its state already when this viewer first heard of it."""
+        """Whether it may have been in its state before this viewer got its first row."""
         return self.since <= self.seen and (self.born is None or self.seen - self.born >= 1.0)
 
     def take_row(self, row: TaskRow) -> None:
-        """Takes the figures of a row."""
+        """Apply the figures of a row."""
         self.state, self.steps, self.busy = row.state, row.steps, row.busy * SECOND
         self.scheduled = seconds_or_none(row.scheduled)
         self.max_step = row.max_step * SECOND
 
     def take_wait(self, row: WaitRow, site: Site | None) -> None:
-        """Takes what it waits on; `site` is that of the row."""
+        """Apply a wait row. `site`: the row's site."""
         self.wait_kind, self.wait_text, self.at = row.kind, row.text, site
 
     def age(self, now: float) -> float | None:
@@ -114,15 +114,15 @@ class Task:
         return None if self.born is None else max(now - self.born, 0.0)
 
     def idle(self, now: float) -> float | None:
-        """Seconds spent suspended; None when part of the task's life was not counted."""
+        """Seconds spent suspended; None if part of the task's life was not counted."""
         return None if self.counted is not None else self.idle_since(self.born, now)
 
     def idle_since(self, begin: float | None, now: float) -> float | None:
-        """Seconds spent suspended since its steps are counted; None if that is not known."""
+        """Seconds spent suspended since counting of its steps began; None if unknown."""
         if begin is None:
             return None
         waits = self.counted is None or self.state != protocol.SCHEDULED
-        end = now if waits else min(self.since, now)  # how long it has been ready is not known yet
+        end = now if waits else min(self.since, now)  # the time it has been ready is not known yet
         return max(end - begin - self.busy - (self.scheduled or 0.0), 0.0)
 
 
@@ -134,16 +134,16 @@ class Failure:
     message: str
     traceback: tuple[Site, ...]
     locals: tuple[tuple[tuple[str, str], ...] | None, ...] | None = None
-    """For each frame, names with their values as text; None where they are not kept, or were not asked for."""
+    """For each frame, names and values as text; None if they are not kept or were not requested."""
 
     def __post_init__(self) -> None:
-        """Drops the local names if they do not belong to the frames, as where a site of the traceback is unknown."""
+        """Drop the local variables if they do not match the frames, as when a site of the traceback is unknown."""
         if self.locals is not None and len(self.locals) != len(self.traceback):
             object.__setattr__(self, "locals", None)
 
     @property
     def text(self) -> str:
-        """`ValueError: boom`; only one of the two where the other is empty."""
+        """Type and message: `ValueError: boom`; one of them alone if the other is empty."""
         return ": ".join(filter(None, (self.type, self.message)))
 
 
@@ -151,12 +151,12 @@ class Failure:
 class CancelledBy:
     """Who cancelled a task."""
 
-    how: str  # call, timeout, group, body, end, interrupt; empty: not known
-    task: int | None  # that called `cancel`, or of a group: that failed; None: a callback
+    how: str  # call, timeout, group, body, end, interrupt; empty: unknown
+    task: int | None  # the task that called `cancel`, or that failed in a group; None: a callback
     name: str | None
-    site: Site | None  # the line that called it
-    asked: bool  # False: its own `cancel` was not called; what it awaited was cancelled
-    through: int | None = None  # the task that was cancelled, and took this one with it
+    site: Site | None  # the line that called `cancel`
+    asked: bool  # False: what it awaited was cancelled, not the task itself
+    through: int | None = None  # the task whose cancellation cancelled this one as well
     through_name: str | None = None
 
 
@@ -179,7 +179,7 @@ class EndedTask:
     loop: int
     failure: Failure | None
     label: str | None = None
-    cancelled_by: CancelledBy | None = None  # None: not cancelled, or not known
+    cancelled_by: CancelledBy | None = None  # None: not cancelled, or unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class GilHolder:
     """The line at which other threads had the GIL for longest while a loop waited for it."""
 
     thread: str
-    threads: int  # that had it, also at other lines
+    threads: int  # number of threads that had it, including at other lines
     stack: tuple[Site, ...]  # outermost first
     blame: int
 
@@ -199,7 +199,7 @@ class GilHolder:
 
 @dataclass(frozen=True, slots=True)
 class SlowCallback:
-    """A step or callback longer than the threshold, and what it did meanwhile."""
+    """A step or callback longer than the threshold, and where its time went."""
 
     seq: int
     at: float  # when it ended
@@ -208,16 +208,16 @@ class SlowCallback:
     task: int | None
     name: str | None
     callback: str
-    stack: tuple[Site, ...]  # outermost first; empty when it could not be caught
+    stack: tuple[Site, ...]  # outermost first; empty if it was not caught
     blame: int
     samples: int
-    starved: float = 0.0  # how much of the duration was waiting for a processor
-    gil: float = 0.0  # and for the GIL, which other threads had
+    starved: float = 0.0  # part of the duration: waiting for a processor
+    gil: float = 0.0  # waiting for the GIL, which other threads had
     at_least: bool = False  # True: it began before the probe counted, so the duration is a lower bound
-    held_by: GilHolder | None = None  # who had it; None also if that could not be seen
-    io: float = 0.0  # and asleep in the kernel for something else: blocking calls, page faults
-    gc: float = 0.0  # and for garbage collection
-    importing: float = 0.0  # and for imports
+    held_by: GilHolder | None = None  # who had the GIL; None also if that was not seen
+    io: float = 0.0  # asleep in the kernel otherwise: blocking calls, page faults
+    gc: float = 0.0  # garbage collection
+    importing: float = 0.0  # imports
 
     @property
     def reasons(self) -> dict[str, float]:
@@ -233,37 +233,37 @@ class SlowCallback:
 
     @property
     def own(self) -> float:
-        """What it did take itself (s): neither waiting for a processor nor for the GIL."""
+        """Its own time (s), without waiting for a processor or the GIL."""
         return max(self.duration - self.starved - self.gil, 0.0)
 
     @property
     def line(self) -> Site | None:
-        """The line to blame, or None when nothing was caught."""
+        """The blamed line, or None if no stack was caught."""
         return blamed(self.stack, self.blame)
 
 
 @dataclass(frozen=True, slots=True)
 class Unhandled:
-    """What a loop's exception handler was called with."""
+    """One call of a loop's exception handler, and its context."""
 
     at: float
     message: str
     task: int | None
     name: str | None
     failure: Failure | None
-    site: Site | None = None  # where the task was made
+    site: Site | None = None  # where the task was created
 
 
 @dataclass(frozen=True, slots=True)
 class NeverAwaited:
-    """A coroutine that was dropped without having been awaited."""
+    """A coroutine that was dropped without being awaited."""
 
     at: float
     coro: str
     defined: Site | None
     stack: tuple[Site, ...]  # where it was dropped, outermost first
     blame: int
-    made_here: bool  # the line that dropped it made it, too
+    made_here: bool  # the line that dropped it also made it
 
     @property
     def line(self) -> Site | None:
@@ -273,21 +273,21 @@ class NeverAwaited:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that the probe or the connection has to say to the person."""
+    """A message from the probe or about the connection."""
 
     at: float
     text: str
-    kind: str = "notice"  # or memory: tracing began, ended, or looked
-    duration: float = 0.0  # for which it held the program
+    kind: str = "notice"  # or memory: tracing started, stopped, or took a snapshot
+    duration: float = 0.0  # seconds for which it held the program
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Where a loop is that is blocked now."""
+    """What blocks a loop now."""
 
-    at_least: bool  # True: it was before the probe counted, so `blocked` of the loop is a lower bound
-    starved: float  # of it, waiting for a processor
-    stack: tuple[Site, ...]  # outermost first; empty when it could not be caught
+    at_least: bool  # True: it began before the probe counted, so `blocked` of the loop is a lower bound
+    starved: float  # part of it: waiting for a processor
+    stack: tuple[Site, ...]  # outermost first; empty if it was not caught
     blame: int
 
     @property
@@ -305,14 +305,14 @@ class Loop:
     thread: int
     name: str
     lag: float = 0.0
-    utilization: float | None = None  # of the last second
+    utilization: float | None = None  # over the last second
     ready: int | None = None
     timers: int | None = None
     steps: int = 0
     steps_per_s: float | None = None
     running: int | None = None
     blocked: float = 0.0
-    block: Block | None = None  # None: not for longer than the threshold of slow callbacks
+    block: Block | None = None  # None: not blocked for longer than the threshold
     busy: float | None = None
     measured: float = 0.0
     measured_busy: float = 0.0
@@ -323,7 +323,7 @@ class Loop:
 
 @dataclass(slots=True)
 class SiteStats:
-    """What happened at one creation site since watching began."""
+    """Counts of one creation site since watching began."""
 
     site: Site
     born: int = 0
@@ -341,7 +341,7 @@ class SiteStats:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What a task waits on: the kind, a short text, and what else is known of it."""
+    """What a task waits on: kind, short text and details."""
 
     kind: str
     repr: str
@@ -350,21 +350,21 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class TaskDetail:
-    """What is collected only for a task that somebody looks at."""
+    """Details that are collected only while a viewer looks at the task."""
 
     id: int
     await_stack: tuple[Site, ...]  # outermost first
-    await_tasks: tuple[tuple[int, int], ...]  # (task id, depth from which the frames are its)
+    await_tasks: tuple[tuple[int, int], ...]  # (task id, depth at which its frames begin)
     waiting_on: Wait | None
     awaited_by: tuple[int, ...]
     origin: tuple[Site, ...] | None  # innermost first
-    step_counts: tuple[int, ...] | None  # by power of two microseconds
+    step_counts: tuple[int, ...] | None  # by powers of two, in microseconds
     schedule_counts: tuple[int, ...] | None
 
 
 @dataclass(slots=True)
 class Process:
-    """The watched process, as the probe sees it."""
+    """Figures of the watched process."""
 
     rss: int | None = None
     cpu: float | None = None  # share of one core
@@ -376,14 +376,14 @@ class Process:
 
 @dataclass(slots=True)
 class Probe:
-    """What the probe costs and what it dropped."""
+    """The probe's cost, and what it dropped."""
 
-    share: float | None = None  # of one core: its threads and an estimate of its hooks
+    share: float | None = None  # of one core: its threads, and its hooks as an estimate
     viewers: int = 0
     tasks: int = 0
     dropped: int = 0
     dropped_at: float | None = None
-    unnamed: int = 0  # of `dropped`: ends that are counted at their site, and only not told by name
+    unnamed: int = 0  # part of `dropped`: ends counted at their site but not reported by name
     off: tuple[str, ...] = ()
     cpu_total: float | None = None
     measured: float = 0.0

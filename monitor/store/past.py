@@ -1,4 +1,4 @@
-"""What the probe remembers from before this viewer: figures at equal steps of time, of the process and of each loop."""
+"""The history a probe remembers from before this viewer: time series of the process and of each loop."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ if TYPE_CHECKING:
     from monitor.protocol import frames
 
 FINE, COARSE = 1.0, 10.0
-"""Seconds of a row."""
+"""Seconds per row, of the last minutes and of the last hours."""
 ROWS = {FINE: 600, COARSE: 2160}
 MOST = 100
-"""Things with figures that are kept; a probe remembers 32 loops and the process."""
+"""Limit of series; a probe remembers 32 loops and the process."""
 PROCESS = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Columns of equal length; -1 stands for a figure that is not known."""
+    """Columns of equal length; -1 stands for an unknown figure."""
 
-    start: float  # Unix time at which the first row begins
-    step: float  # seconds of a row
+    start: float  # Unix time of the start of the first row
+    step: float  # seconds per row
     columns: dict[str, tuple[int, ...]]
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return len(next(iter(self.columns.values()), ()))
 
     @property
     def end(self) -> float:
-        """Unix time at which the last row ends."""
+        """Unix time of the end of the last row."""
         return self.start + self.rows * self.step
 
     def fold(self, column: str, begin: float, cells: int, seconds: float, by: Callable[..., int]) -> list[int | None]:
-        """A column in cells of so many seconds from a time on; None where nothing is known."""
+        """Return a column resampled to cells of equal length from a time on; None for cells without data."""
         values = self.columns.get(column, ())
         found: list[int | None] = []
         for cell in range(cells):
@@ -51,27 +51,27 @@ class Figures:
 
 
 class Past:
-    """Figures by loop (PROCESS: the whole process) and step. Replaced and never changed, so a copy is cheap."""
+    """Series by loop (PROCESS: the whole process) and step. Replaced, never modified, so a copy is cheap."""
 
     def __init__(self) -> None:
         self._figures: dict[tuple[int, float], Figures] = {}
 
     def copy(self) -> Past:
-        """The same figures, which stay."""
+        """Return an independent copy."""
         twin = Past()
         twin._figures = dict(self._figures)
         return twin
 
     def of(self, loop: int, step: float) -> Figures | None:
-        """The figures of a loop or of the process."""
+        """Return the series of a loop or of the process."""
         return self._figures.get((loop, step))
 
     def loops(self) -> list[int]:
-        """The loops with figures."""
+        """The loops that have a series."""
         return sorted({loop for loop, _ in self._figures if loop != PROCESS})
 
     def apply(self, frame: frames.HistoryRows) -> None:
-        """Takes rows in that go on where those before end; after a gap they begin anew."""
+        """Append rows that continue the existing ones; after a gap, start over."""
         step, start = frame.step * SECOND, frame.from_ * SECOND
         key = frame.loop, step
         before = self._figures.get(key)

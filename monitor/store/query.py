@@ -1,4 +1,4 @@
-"""Filters as a person types them: `state:waiting busy>0.5 name:worker-* parse worker:3`. All words must hold."""
+"""Parses and applies filters: `state:waiting busy>0.5 name:worker-* parse worker:3`. All terms must match."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NUMBER_KEYS = ("id", "age", "share", "busy", "scheduled", "idle", "steps", "max_
 
 
 def parse(text: str) -> Predicate:
-    """What a task must be to pass. Raises UsageError with one line for a term that means nothing."""
+    """Compile a filter. Raises UsageError with one line if a term has no meaning."""
     predicates = [_term(word) for word in text.split()]
     if not predicates:
         return lambda task, store: True
@@ -30,7 +30,7 @@ def parse(text: str) -> Predicate:
 
 
 def matching(store: Store, text: str) -> list[Task]:
-    """The live tasks that pass a filter. Raises UsageError."""
+    """Return the live tasks that match a filter. Raises UsageError."""
     predicate = parse(text)
     return [task for task in store.tasks.values() if predicate(task, store)]
 
@@ -64,7 +64,7 @@ def _unknown_column(key: str, op: str, word: str) -> UsageError:
 
 
 def _worker(op: str, value: str, word: str) -> Predicate:
-    """Which process of a set: its slot."""
+    """Match the slot of a process in its set."""
     if op not in (":", "=") or not value.isdecimal():
         raise UsageError(f"not a worker in a filter: {word}", "for example worker:3")
     return lambda task, store: store.worker == int(value)

@@ -1,4 +1,4 @@
-"""What changes of loops, sites, the process and the probe: absolute values come, rates and shares are taken here."""
+"""Applies the figures of loops, sites, process and probe: rows have absolute values, rates are computed here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def apply_loop_row(loop: Loop, row: LoopRow, now: float, elapsed: float) -> None:
-    """One row of a tick; `elapsed` is the time since the tick before, 0.0 for the first (s)."""
+    """Apply one row of a tick. `elapsed`: seconds since the previous tick, 0.0 for the first."""
     seconds, steps = row.busy * SECOND, row.steps
     if loop.busy is not None and elapsed > 0 and seconds >= loop.busy:
         loop.utilizations.add(min((seconds - loop.busy) / elapsed, 1.0))
@@ -34,13 +34,13 @@ def apply_loop_row(loop: Loop, row: LoopRow, now: float, elapsed: float) -> None
 
 
 def apply_site_row(stats: SiteStats, row: SiteRow) -> None:
-    """One row of a tick; rates are taken when somebody looks, by `measure_site`."""
+    """Apply one row of a tick. `measure_site` computes the rates when they are read."""
     stats.born, stats.ended, stats.failed, stats.cancelled = row.born, row.ended, row.failed, row.cancelled
     stats.busy, stats.steps = row.busy * SECOND, row.steps
 
 
 def measure_site(stats: SiteStats, now: float) -> None:
-    """Takes births and deaths per second, over a second at least."""
+    """Compute births and deaths per second, over at least one second."""
     elapsed = now - stats.measured
     if elapsed >= 1.0:
         stats.births_per_s = (stats.born - stats.measured_born) / elapsed
@@ -49,7 +49,7 @@ def measure_site(stats: SiteStats, now: float) -> None:
 
 
 def process_after(process: Process, tick: frames.Process, now: float, tables: Tables) -> Process:
-    """The process after a tick; `cpu` is taken over the time since the tick before."""
+    """Return the process after a tick; `cpu` covers the time since the previous tick."""
     share, total, measured = process.cpu, process.cpu_total, process.measured
     if tick.cpu is not None:
         before, total = total, tick.cpu * SECOND
@@ -60,7 +60,7 @@ def process_after(process: Process, tick: frames.Process, now: float, tables: Ta
 
 
 def probe_after(probe: Probe, tick: frames.Probe, now: float, tables: Tables) -> Probe:
-    """The probe after a tick; `share` is taken over the time since the tick before."""
+    """Return the probe after a tick; `share` covers the time since the previous tick."""
     share, total = probe.share, (tick.cpu + tick.hooks) * SECOND
     if probe.cpu_total is not None and now > probe.measured:
         share = max(total - probe.cpu_total, 0.0) / (now - probe.measured)

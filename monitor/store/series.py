@@ -1,4 +1,4 @@
-"""The last values of a figure, for sparklines. Bounded."""
+"""The newest values of a figure, for sparklines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ LENGTH = 240
 
 
 class Series:
-    """At most 240 values, the newest last. `total` counts all that ever came."""
+    """At most 240 values, newest last. `total` counts all values so far."""
 
     __slots__ = ("total", "values")
 
@@ -17,22 +17,22 @@ class Series:
         self.total = 0
 
     def add(self, value: float) -> None:
-        """Appends a value; the oldest falls out."""
+        """Append a value, dropping the oldest if full."""
         self.values.append(value)
         self.total += 1
 
     def prepend(self, values: list[float]) -> None:
-        """Puts older values before the others, as many as there is room for."""
+        """Insert older values before the others, as far as there is room."""
         room = LENGTH - len(self.values)
         self.values.extendleft(reversed(values[-room:] if room else []))
 
     def copy(self) -> Series:
-        """The same values, which stay."""
+        """Return an independent copy."""
         twin = Series()
         twin.values, twin.total = self.values.copy(), self.total
         return twin
 
     def last(self, number: int) -> list[float]:
-        """The newest values, at most that many, the newest last."""
+        """Return at most that many of the newest values, newest last."""
         values = list(self.values)
         return values[-number:] if number else []

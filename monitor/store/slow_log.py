@@ -1,4 +1,4 @@
-"""Slow callbacks, one by one and grouped by the line that blocked. Bounded."""
+"""Keeps slow callbacks, one by one and grouped by the line that blocked, bounded."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ MOST = 1000
 MOST_OF_A_LINE = 50
 MOST_LINES = 2000
 MOST_OF_ALL = 10_000
-"""Lines, and callbacks that are kept of all lines: those that blocked for the shortest time go first."""
+"""Limit of lines, and of callbacks of all lines; those that blocked for the shortest time go first."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockingNow:
-    """A callback that blocks a loop now."""
+    """A callback that is blocking a loop now."""
 
-    duration: float  # so far
+    duration: float  # seconds so far
     block: Block
     task: int | None
     name: str
@@ -26,26 +26,26 @@ class BlockingNow:
 
 @dataclass(slots=True)
 class BlockingLine:
-    """What one line has blocked so far. `line` is None for callbacks that were over before they were caught."""
+    """The blocks of one line. `line` is None for callbacks that ended before they were sampled."""
 
     line: Site | None
     count: int = 0
     total: float = 0.0
     worst: float = 0.0
-    last: float = 0.0  # when it last ended, Unix time
+    last: float = 0.0  # Unix time at which the last one ended
     callbacks: deque[SlowCallback] = field(default_factory=lambda: deque(maxlen=MOST_OF_A_LINE))
-    gil: float = 0.0  # of the total: waiting for the GIL, which other threads had
-    now: BlockingNow | None = None  # beside the others: the one that is not over
+    gil: float = 0.0  # part of the total: waiting for the GIL
+    now: BlockingNow | None = None  # the one that is still running, in addition
 
     @property
     def at_least(self) -> bool:
-        """Whether the durations are lower bounds: one of them began before the probe counted."""
+        """Whether the durations are lower bounds: one block began before the probe counted."""
         begun = self.now is not None and self.now.block.at_least
         return begun or any(slow.at_least for slow in self.callbacks)
 
 
 class SlowLog:
-    """The last 1,000 slow callbacks, and the lines that were blamed."""
+    """The last 1,000 slow callbacks, and the blamed lines."""
 
     def __init__(self) -> None:
         self.entries: deque[SlowCallback] = deque(maxlen=MOST)
@@ -54,7 +54,7 @@ class SlowLog:
         self._kept = 0
 
     def add(self, slow: SlowCallback) -> None:
-        """Books a slow callback to its line."""
+        """Add a slow callback to its line."""
         self.entries.append(slow)
         group = self.lines.get(slow.line)
         if group is None:
@@ -71,7 +71,7 @@ class SlowLog:
             self._thin_out()
 
     def _thin_out(self) -> None:
-        """Leaves half of what there may be."""
+        """Evict down to half of the limits."""
         lines = self.worst_first()[: MOST_LINES // 2]
         self.lines, self._kept = {group.line: group for group in lines}, 0
         for group in lines:
@@ -80,12 +80,12 @@ class SlowLog:
             self._kept += len(group.callbacks)
 
     def frozen(self) -> SlowLog:
-        """A copy that stays as it is."""
+        """Return an independent copy."""
         twin = SlowLog()
         twin.entries, twin.revision, twin._kept = self.entries.copy(), self.revision, self._kept
         twin.lines = {line: replace(group, callbacks=group.callbacks.copy()) for line, group in self.lines.items()}
         return twin
 
     def worst_first(self) -> list[BlockingLine]:
-        """The lines by the time that they blocked, the worst first."""
+        """Return the lines sorted by time blocked, worst first."""
         return sorted(self.lines.values(), key=lambda group: -group.total)

@@ -1,4 +1,4 @@
-"""All data of a store, and what is added to it one by one: facts of the session, details, events."""
+"""The data of a store, and its updates of session, details and events."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from monitor.store.tasks import Tasks
 MOST_NOTES = 1000
 MOST_DETAILS = 200_000
 MOST_IN_DETAILS = 16 << 20
-"""Frames, ids and characters in all details; beyond that all of them are forgotten."""
+"""Limit of frames, ids and characters in all details together; beyond it all are dropped."""
 
 
 class State:
-    """Everything known of one watched program. Keyframes save and restore it; a store applies frames to it."""
+    """All data of one watched program. Keyframes save and restore it; a store applies frames to it."""
 
     def __init__(self) -> None:
         self.revision = 0
@@ -36,11 +36,11 @@ class State:
         self.clear()
 
     def clear(self) -> None:
-        """Forgets everything but the revision and the slot."""
+        """Reset everything except revision and slot."""
         self.session: Session | None = None
         self.now = 0.0  # Unix time of the last frame, by the clock of the watched program
         self.now_us = 0
-        self.whole_us = 0  # of the last tick that was not a piece
+        self.whole_us = 0  # time of the last complete tick
         self.watched_since = 0.0
         self.stale = False  # no more frames are expected; set by the owner of the store
         self.tasks = Tasks()
@@ -55,7 +55,7 @@ class State:
         self.sites: dict[int, SiteStats] = {}
         self.label_groups = LabelGroups()
         self.details: dict[int, TaskDetail] = {}
-        self._in_details = 0  # since they were last forgotten
+        self._in_details = 0  # size of the details since they were last dropped
         self.process = Process()
         self.probe = Probe()
         self.memory = Memory()
@@ -71,7 +71,7 @@ class State:
         self.tables = Tables()
 
     def begin(self, hello: frames.Hello) -> None:
-        """Starts the session of a hello frame, or goes on with it. Another session empties the state first."""
+        """Begin or continue the session of a hello frame. Another session resets the state first."""
         if self.session is not None and self.session.id != hello.session:
             self.clear()
         same = self.session is not None
@@ -79,7 +79,7 @@ class State:
         self.now = hello.now * SECOND
         self.now_us = hello.now
         if same:
-            # A probe sends everything again to a viewer that reconnects; tasks that it does not send are gone.
+            # A probe sends everything again after a reconnect; tasks that it does not send are gone.
             self.tasks.clear()
         else:
             self.watched_since = self.now
@@ -87,7 +87,7 @@ class State:
         self.tables = Tables()
 
     def forget(self, task_id: int) -> None:
-        """Removes a live task and its detail."""
+        """Remove a live task and its detail."""
         self.tasks.forget(task_id)
         self.details.pop(task_id, None)
 
@@ -97,7 +97,7 @@ class State:
         self.signs = scan_of(scan, at * SECOND, self.tables)
 
     def add_detail(self, frame: frames.Detail) -> None:
-        """Keeps the detail of a task, and what it waits on. If there are too many, the others are forgotten."""
+        """Keep the detail of a task and its wait. If there are too many, the others are dropped."""
         self._in_details += _weight(frame)
         if len(self.details) >= MOST_DETAILS or self._in_details > MOST_IN_DETAILS:
             self.details.clear()
@@ -108,7 +108,7 @@ class State:
         self.tasks.apply_wait(row, self.tables)
 
     def add_event(self, event: frames.Event) -> None:
-        """Adds an event to its log, whatever its number."""
+        """Add an event to its log, whatever its number."""
         match event.kind:
             case "slow_callback":
                 self.slow.add(convert.SLOW_CALLBACK.decode(event, self.tables))
@@ -127,7 +127,7 @@ class State:
                 pass
 
     def copy_to(self, twin: State) -> None:
-        """Makes another state an independent copy of this one."""
+        """Copy everything into another state."""
         for name, value in vars(self).items():
             setattr(twin, name, value)
         copied: dict[str, Any] = {

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 MOST_LOOPS = 5000
 FEW = 8
-"""Values of a sparkline before which the past is put."""
+"""A sparkline with at most so many values is extended by the past."""
 
 
 class Store(State):
-    """Everything that is known of one watched program. A new session empties it: sessions are never mixed."""
+    """The model of one watched program. A new session resets it: sessions are never mixed."""
 
     def apply(self, frame: frames.Frame) -> None:
-        """Takes one frame in."""
+        """Apply one frame."""
         match frame:
             case frames.Tick():
                 self._apply_tick(frame)
@@ -43,37 +43,37 @@ class Store(State):
             case frames.Hello():
                 self.begin(frame)
             case keyframes.Keyframe():
-                self.flame = FlameSamples()  # a keyframe has none: they count from where a recording is entered
+                self.flame = FlameSamples()  # keyframes hold no samples: they count from where a recording is entered
                 keyframe.restore(self, frame)
             case _:
                 return
         self.revision += 1
 
-    # What a reader asks
+    # Reading
 
     @property
     def read_only(self) -> bool:
-        """Whether the program is read from outside, where no times are taken."""
+        """Whether the program is read from outside, without times."""
         return self.session is not None and self.session.read_only
 
     @property
     def roots(self) -> tuple[str, ...]:
-        """Folders by which paths are shortened for a person."""
+        """Folders by which displayed paths are shortened."""
         return tuple(self.session.paths.get("path", ())) if self.session is not None else ()
 
     @property
     def last_seq(self) -> int:
-        """The number of the newest event; 0 before the first one."""
+        """Number of the newest event; 0 before the first one."""
         return self.last_event or 0
 
     def frozen(self) -> Store:
-        """A copy that stays as it is while this one goes on, for a viewer who pauses."""
+        """Return a frozen copy for a paused view."""
         twin = Store()
         self.copy_to(twin)
         return twin
 
     def take_answer(self, frame: frames.Frame, live: Store) -> None:
-        """Takes into a frozen copy what was asked for after it was made. `live` has applied the frame already."""
+        """Apply a reply to a frozen copy that was requested after the copy was made. `live` has applied it already."""
         match frame:
             case frames.Reply():
                 self.memory.apply_reply(frame, self.tables)
@@ -88,7 +88,7 @@ class Store(State):
             self.revision += 1
 
     def keyframe(self, *, history: bool = False) -> keyframes.Keyframe:
-        """All of it as one frame: a store that applies that frame becomes like this one."""
+        """Return everything as one frame; a store that applies it equals this one."""
         return keyframe.encode(self, history)
 
     def steps_per_s(self) -> float | None:
@@ -97,19 +97,19 @@ class Store(State):
         return sum(rates) if rates else None
 
     def measure_sites(self) -> None:
-        """Takes births and deaths per second of each site, over a second at least; for readers, once a look."""
+        """Compute births and deaths per second of each site over at least one second. Call once before reading them."""
         for stats in self.sites.values():
             rates.measure_site(stats, self.now)
 
     def note(self, text: str) -> None:
-        """Adds a notice of the viewer's own, such as a broken connection."""
+        """Add a notice from the viewer itself, such as a broken connection."""
         self.notices.append(Notice(self.now, text))
         self.revision += 1
 
-    # What the frames say
+    # Applying frames
 
     def _apply_history(self, frame: frames.HistoryRows) -> None:
-        """Keeps the figures. The first of a loop fill its sparklines, which have next to nothing yet."""
+        """Keep the history. The first of a loop also fills its sparklines, which are still nearly empty."""
         self.past.apply(frame)
         loop, figures = self.loops.get(frame.loop), self.past.of(frame.loop, FINE)
         if loop is None or figures is None or len(loop.lags.values) > FEW:
@@ -138,7 +138,7 @@ class Store(State):
         self.now = self.now_us * SECOND
         elapsed = 0.0
         if tick.loops:
-            # A tick without loops is a piece of one; rates are taken between whole ones.
+            # A tick without loops is partial; rates are computed between complete ones.
             before, self.whole_us = self.whole_us or before, self.now_us
             elapsed = (self.now_us - before) * SECOND
         self.left = tick.left
@@ -170,7 +170,7 @@ class Store(State):
             self.task_counts.add(float(len(self.tasks)))
 
     def _apply_looks(self, tick: frames.Tick) -> None:
-        """What comes now and then."""
+        """Apply the parts that arrive only occasionally."""
         if tick.detail is not None:
             self.add_detail(tick.detail)
         if tick.signs is not None:
@@ -184,7 +184,7 @@ class Store(State):
         if tick.process is not None:
             self.process = rates.process_after(self.process, tick.process, self.now, self.tables)
         if tick.probe is not None:
-            if self.probe.cpu_total is not None:  # the first tells of a time before this viewer came
+            if self.probe.cpu_total is not None:  # the first covers time before this viewer came
                 self.ended_total += max(tick.probe.unnamed - self.probe.unnamed, 0)
             self.probe = rates.probe_after(self.probe, tick.probe, self.now, self.tables)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A lock that somebody waits for. `holder` is None where it is not known."""
+    """A lock with waiters. `holder` is None if unknown."""
 
     number: int
     waiting: int
@@ -27,7 +27,7 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue that holds something. `most` is None for one without a bound."""
+    """A queue that is not empty. `most` is None if it is unbounded."""
 
     number: int
     label: str
@@ -40,7 +40,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Semaphore:
-    """A semaphore. `bound` is known of a BoundedSemaphore only."""
+    """A semaphore. `bound` is known for a BoundedSemaphore only."""
 
     number: int
     label: str
@@ -52,7 +52,7 @@ class Semaphore:
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """A pool. `waited` is the longest that a task waits now for any pool's worker (s)."""
+    """An executor. `waited`: the longest time (s) that a task has been waiting for a worker of any executor."""
 
     number: int
     kind: str
@@ -75,13 +75,13 @@ class SwallowedCancel:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A task that has in hand what others wait for: `entered` by `async with`, or in a variable."""
+    """A task that refers to what others wait for: `entered` by `async with`, or in a variable."""
 
     task: int
     entered: bool
     site: Site | None
     cancelling: int
-    moves: bool  # its code calls what would move the others on
+    moves: bool  # its code calls what would wake the others
     waits: str
 
 
@@ -97,7 +97,7 @@ class Failure:
 
     @property
     def text(self) -> str:
-        """The exception with its message."""
+        """The exception and its message."""
         return f"{self.exception}: {self.message}" if self.message else self.exception
 
 
@@ -122,7 +122,7 @@ class Stuck:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A failed task that something refers to and whose exception nobody has asked for. `task` is 0 if unknown."""
+    """A failed task that is still referenced and whose exception was never retrieved. `task` is 0 if unknown."""
 
     number: int
     task: int
@@ -131,7 +131,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class LoopTimers:
-    """The timers of a loop, and what a sample of them calls, the most first."""
+    """The timers of a loop, and the callbacks of a sample of them, most frequent first."""
 
     loop: int
     number: int
@@ -140,30 +140,30 @@ class LoopTimers:
 
 @dataclass(frozen=True, slots=True)
 class BlockedNow:
-    """Where a loop is that is blocked now; outermost first."""
+    """What blocks a loop now. Stack: outermost first."""
 
     loop: int
     duration: float
     starved: float  # of it, waiting for a processor
     stack: tuple[Site, ...]
     blame: int
-    gil: float = 0.0  # of it, waiting for the GIL
+    gil: float = 0.0  # part of it: waiting for the GIL
     held_by: GilHolder | None = None
 
     @property
     def own(self) -> float:
-        """What it did take itself (s): neither waiting for a processor nor for the GIL."""
+        """Its own time (s), without waiting for a processor or the GIL."""
         return max(self.duration - self.starved - self.gil, 0.0)
 
     @property
     def line(self) -> Site | None:
-        """The line to blame."""
+        """The blamed line."""
         return blamed(self.stack, self.blame)
 
 
 @dataclass(frozen=True, slots=True)
 class SyncScan:
-    """One scan. `at` is the Unix time at which it came; 0.0 if none has."""
+    """One scan. `at`: Unix time at which it arrived; 0.0 before the first."""
 
     at: float = 0.0
     locks: tuple[Lock, ...] = ()
@@ -179,7 +179,7 @@ class SyncScan:
 
 
 def scan_of(scan: frames.SyncScan, at: float, tables: Tables) -> SyncScan:
-    """The scan of a frame, its sites looked up in the tables."""
+    """Convert the scan of a frame, looking up its sites in the tables."""
     site = tables.site
     waits: dict[int, tuple[float, GilHolder | None]] = {
         row.loop: (row.waited * SECOND, None if row.held_by is None else GIL_HOLDER.decode(row.held_by, tables))

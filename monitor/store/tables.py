@@ -1,4 +1,4 @@
-"""The strings and sites of a program, by the numbers that stand for them on the wire."""
+"""The strings and sites of a program by their numbers on the wire."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 UNKNOWN_LINE = Site("(unknown line)", 0, "")
-"""Site number 0: a frame without a known line, or one beyond those that the probe keeps."""
+"""Site number 0: a frame without a known line, or beyond the probe's limit of sites."""
 
 
 MOST = 200_000
-"""Strings, and sites. A probe keeps half as many."""
+"""Limit of strings, and of sites. A probe keeps half as many."""
 
 MOST_LETTERS = 64 << 20
-"""Characters of all strings."""
+"""Limit of characters in all strings."""
 
 
 class Tables:
-    """Grows with what `static` frames tell; a number that never came, or did not fit, stands for nothing."""
+    """Filled by `static` frames. A number that never arrived, or did not fit, stands for nothing."""
 
     def __init__(self) -> None:
         self.strings: list[str] = []
@@ -32,7 +32,7 @@ class Tables:
         self._letters = 0
 
     def add(self, strings: frames.Strings | None, sites: frames.Sites | None) -> None:
-        """Takes new ones in, in the place of what had these numbers."""
+        """Add entries, replacing those with the same numbers."""
         if strings is not None and 0 <= strings.from_ <= len(self.strings):
             self._letters -= sum(map(len, self.strings[strings.from_ :]))
             del self.strings[strings.from_ :]
@@ -48,20 +48,20 @@ class Tables:
                 self.sites.append(known if self.sites else UNKNOWN_LINE)
 
     def string(self, number: int) -> str:
-        """The string of a number."""
+        """Return the string with a number."""
         return self.strings[number] if 0 <= number < len(self.strings) else "?"
 
     def site(self, number: int) -> Site | None:
-        """The site of a number; None for 0, which stands for one that is not known."""
+        """Return the site with a number; None for 0, the unknown site."""
         return self.sites[number] if 0 < number < len(self.sites) else None
 
     def stack(self, numbers: Iterable[int]) -> tuple[Site, ...]:
-        """The sites of several; a number that never came is left out."""
+        """Return the sites with several numbers, skipping those that never arrived."""
         return tuple(self.sites[number] for number in numbers if 0 <= number < len(self.sites))
 
 
 class TableEncoder:
-    """The way back: numbers of strings and sites. What is no longer in the tables is added at their end."""
+    """The inverse: numbers of strings and sites. Those no longer in the tables are appended to them."""
 
     def __init__(self, tables: Tables) -> None:
         self.strings = list(tables.strings)
@@ -70,7 +70,7 @@ class TableEncoder:
         self.sites = [self._row(site) for site in tables.sites]
 
     def string(self, text: str) -> int:
-        """The number of a string."""
+        """Return the number of a string."""
         number = self._strings.get(text)
         if number is None:
             number = self._strings[text] = len(self.strings)
@@ -78,7 +78,7 @@ class TableEncoder:
         return number
 
     def site(self, site: Site | None) -> int:
-        """The number of a site; 0 for one that is not known."""
+        """Return the number of a site; 0 for None."""
         if site is None:
             return 0
         number = self._sites.get(site)
@@ -90,7 +90,7 @@ class TableEncoder:
         return number
 
     def stack(self, sites: Iterable[Site]) -> list[int]:
-        """The numbers of several."""
+        """Return the numbers of several sites."""
         return [self.site(site) for site in sites]
 
     def _row(self, site: Site) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""How many live tasks there are by state and by creation site: kept as they change; to count a crowd takes long."""
+"""Counts live tasks by state and by creation site as they change, since counting 100,000 each time is slow."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ if TYPE_CHECKING:
 
 
 class Census:
-    """Told of every task that comes, leaves or changes its state."""
+    """Updated with every task that appears, leaves or changes its state."""
 
     def __init__(self) -> None:
         self._states = [0] * len(protocol.STATES)
-        # By identity, since a site is hashed in Python. The site is kept beside its number, so its identity is not
-        # another's meanwhile.
+        # By identity, since hashing a site is slow. The site is kept in the entry, so its id is not reused.
         self._sites: dict[int, tuple[Site | None, list[int]]] = {}
 
     def came(self, task: Task) -> None:
@@ -38,23 +37,23 @@ class Census:
             del self._sites[id(task.site)]
 
     def changed(self, before: int, state: int) -> None:
-        """One of them has another state."""
+        """Count a change of state."""
         self._states[before] -= 1
         self._states[state] += 1
 
     def states(self) -> Counter[str]:
-        """The number of live tasks in each state that one is in."""
+        """Return the number of live tasks by state."""
         return Counter({name: number for name, number in zip(protocol.STATES, self._states, strict=True) if number})
 
     def sites(self) -> Counter[Site | None]:
-        """The number of live tasks of each creation site."""
+        """Return the number of live tasks by creation site."""
         counts: Counter[Site | None] = Counter()
         for site, (number,) in self._sites.values():
             counts[site] += number
         return counts
 
     def copy(self) -> Census:
-        """Another one with the same numbers."""
+        """Return an independent copy."""
         twin = Census()
         twin._states = list(self._states)
         twin._sites = {key: (site, list(number)) for key, (site, number) in self._sites.items()}

@@ -1,4 +1,4 @@
-"""The live tasks by their ids, and what is kept beside them as they change: children, a census, shares."""
+"""The live tasks by id, with children, counts and shares kept up to date as they change."""
 
 from __future__ import annotations
 
@@ -19,65 +19,65 @@ if TYPE_CHECKING:
     from monitor.store.tables import Tables
 
 MOST = 500_000
-"""Live tasks that are kept; the rest is counted."""
+"""Limit of live tasks; more are only counted."""
 
 MOST_LETTERS = 96 << 20
-"""Characters of all names and waits. Beyond that names keep their first `SHORT`, and texts of waits are left out."""
+"""Limit of characters in all names and waits. Beyond it names are cut to `SHORT`, and texts of waits dropped."""
 SHORT = 32
 
 _FIELDS = attrgetter(*(field.name for field in fields(Task)))
 
 
 class Tasks(dict[int, Task]):
-    """Written to by the store only. `now` is Unix time by the clock of the watched program."""
+    """Written by the store only. `now`: Unix time by the clock of the watched program."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.share_over = 1.0  # seconds: over a tick the share of a task would jump
-        self.left_out = 0  # tasks that were not kept
+        self.share_over = 1.0  # seconds; over a single tick the share would jump
+        self.left_out = 0  # tasks beyond the limit
         self._letters = 0
         self._children: dict[int, set[int]] = {}
-        self._sharing: set[int] = set()  # tasks whose `share` is, or will be, not 0
+        self._sharing: set[int] = set()  # tasks whose `share` is, or is about to be, above 0
         self._census = Census()
-        self._borrowed: set[int] = set()  # tasks that a frozen copy shows, too: these are not written to
+        self._borrowed: set[int] = set()  # tasks shared with a frozen copy: copied before writing
 
     def frozen(self) -> Tasks:
-        """A copy that stays as it is while this one goes on."""
+        """Return an independent copy."""
         twin = Tasks()
         twin.update(self)
-        self._borrowed = set(self)  # to copy 100,000 of them takes half a second, and few change meanwhile
+        self._borrowed = set(self)  # copying 100,000 takes half a second, and few change
         twin.share_over, twin.left_out, twin._letters = self.share_over, self.left_out, self._letters
         twin._children = {parent: set(children) for parent, children in self._children.items()}
         twin._sharing, twin._census = set(self._sharing), self._census.copy()
         return twin
 
-    # What a reader asks
+    # Reading
 
     def states(self) -> Counter[str]:
-        """How many there are by state."""
+        """Return the number of tasks by state."""
         return self._census.states()
 
     def sites(self) -> Counter[Site | None]:
-        """How many there are by creation site."""
+        """Return the number of tasks by creation site."""
         return self._census.sites()
 
     def busiest(self, least: float) -> list[Task]:
-        """Those that took such a share of the last second, or more; in no order."""
+        """Return the tasks with at least that share of the last second, in no order."""
         tasks = map(self.get, self._sharing)
         return [task for task in tasks if task is not None and task.share >= least]
 
     def children(self, task_id: int) -> list[int]:
-        """Ids of the live children of a task (0: of those without a parent), in order of birth."""
+        """Return the ids of a task's live children in order of birth (0: tasks without a parent)."""
         return sorted(self._children.get(task_id, ()))
 
     def has_children(self, task_id: int) -> bool:
         """Whether a task has live children."""
         return bool(self._children.get(task_id))
 
-    # What the frames say
+    # Applying frames
 
     def add(self, task: Task) -> None:
-        """One more, or another one in the place of what had its id."""
+        """Add a task, replacing one with the same id."""
         old = self.get(task.id)
         if old is not None:
             self._census.left(old)
@@ -109,7 +109,7 @@ class Tasks(dict[int, Task]):
         self._census = Census()
 
     def forget(self, task_id: int) -> None:
-        """One less; nothing where it is not known."""
+        """Remove a task if it is known."""
         task = self.pop(task_id, None)
         if task is None:
             return
@@ -123,7 +123,7 @@ class Tasks(dict[int, Task]):
                 del self._children[task.parent]
 
     def apply_facts(self, row: TaskStaticRow, tables: Tables, now: float) -> None:
-        """What does not change, or only with its name."""
+        """Apply the facts that do not change, except the name."""
         facts: dict[str, Any] = {
             "name": row.name,
             "coro": tables.string(row.coro),
@@ -143,7 +143,7 @@ class Tasks(dict[int, Task]):
         self.add(task)
 
     def apply_row(self, row: TaskRow, now: float, tables: Tables) -> None:
-        """What changed of one that has not ended."""
+        """Apply the changed figures of a live task."""
         task = self.get(row.id)
         if task is None:
             return
@@ -154,7 +154,7 @@ class Tasks(dict[int, Task]):
             self._census.changed(task.state, row.state)
         seconds = row.busy * SECOND
         if not task.measured:
-            # What the first row tells of an older task happened at a time that nobody knows.
+            # The figures in the first row of an older task are from an unknown time.
             begin = max(task.born or 0.0, task.counted or 0.0)
             fresh = now - begin < self.share_over
             task.measured, task.measured_busy = (begin, 0.0) if fresh else (now, seconds)
@@ -168,7 +168,7 @@ class Tasks(dict[int, Task]):
         task.version += 1
 
     def apply_wait(self, row: WaitRow, tables: Tables) -> None:
-        """Takes what a task waits on."""
+        """Apply a task's wait."""
         task, site = self.get(row.id), tables.site(row.at)
         if task is None or (task.wait_kind, task.wait_text, task.at) == (row.kind, row.text, site):
             return
@@ -183,7 +183,7 @@ class Tasks(dict[int, Task]):
         task.version += 1
 
     def measure(self, now: float) -> None:
-        """Takes the share of each, over `share_over` at least."""
+        """Compute the share of each task over at least `share_over` seconds."""
         for task_id in list(self._sharing):
             task = self.get(task_id)
             if task is None:
@@ -200,7 +200,7 @@ class Tasks(dict[int, Task]):
                 task.measured, task.measured_busy = now, task.busy
 
     def _own(self, task: Task) -> Task:
-        """A task to write to, in the place of one that a frozen copy shows."""
+        """Return a task that may be written to, copied if a frozen copy shares it."""
         self._borrowed.discard(task.id)
         mine = self[task.id] = Task(*_FIELDS(task))
         return mine

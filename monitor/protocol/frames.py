@@ -351,6 +351,24 @@ class HistoryRows(Frame, frozen=True, kw_only=True, tag="history"):
         dict[Text, Annotated[list[Int], msgspec.Meta(max_length=MOST_ROWS)]], msgspec.Meta(max_length=MOST_COLUMNS)
     ]
 
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return max(map(len, self.columns.values()), default=0)
+
+    @property
+    def end(self) -> int:
+        """When the last row ends (Unix us)."""
+        return self.from_ + self.rows * self.step
+
+    def since(self, at: int) -> HistoryRows | None:
+        """The rows that begin at a time or later; None if there are none."""
+        over = max(round((at - self.from_) / self.step), 0) if self.step > 0 else self.rows
+        if over >= self.rows:
+            return None
+        columns = {name: values[over:] for name, values in self.columns.items()}
+        return HistoryRows(loop=self.loop, step=self.step, from_=self.from_ + over * self.step, columns=columns)
+
 
 class Challenge(Frame, frozen=True, kw_only=True, tag="challenge"):
     """What a probe on TCP says first."""

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, get_type_hints
 
 import msgspec
 
-from monitor.protocol.frames import Detail, Event, Frame, Hello, ProbeFacts, ProcessFacts, Reply, SyncScan
+from monitor.protocol.frames import (
+    Detail,
+    Event,
+    Frame,
+    Hello,
+    HistoryRows,
+    ProbeFacts,
+    ProcessFacts,
+    Reply,
+    SyncScan,
+)
 from monitor.protocol.memory_frames import MemoryTick
 from monitor.protocol.rows import BlockedRow, Int, Microseconds, TaskRow, TaskStaticRow, WaitRow
 from probes.base import protocol
@@ -113,6 +123,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     task_counts: list[float] = []
     lags: dict[int, list[float]] = {}
     utilizations: dict[int, list[float]] = {}
+    past: list[HistoryRows] = []  # of the probe's own history, in order
 
 
 class MemoryState(msgspec.Struct, frozen=True):

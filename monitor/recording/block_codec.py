@@ -8,7 +8,7 @@ import msgspec
 
 from monitor.errors import LooptopError
 from monitor.protocol import frames, keyframes
-from monitor.protocol.frames import Event, Frame
+from monitor.protocol.frames import Event, Frame, HistoryRows
 from monitor.protocol.keyframes import History, Keyframe
 from monitor.protocol.rows import Int
 from monitor.recording.file_format import Damaged
@@ -37,11 +37,12 @@ class LightTick(msgspec.Struct, frozen=True, array_like=True):
 class Light(msgspec.Struct, frozen=True, kw_only=True):
     """The part that is read of every block when a file is opened.
 
-    An event's place is the number of frames before it.
+    The place of an event, or of rows of history, is the number of frames before it.
     """
 
     ticks: list[LightTick] = []
     notes: list[tuple[Int, Event]] = []
+    past: list[tuple[Int, HistoryRows]] = []
 
 
 _encoder = msgspec.json.Encoder()

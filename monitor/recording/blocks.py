@@ -30,6 +30,8 @@ MOST_MARKERS = 20
 """Limit of markers of one kind per block; the first ones are kept."""
 
 MOST_CARRIED = 2000
+MOST_PAST = 200
+"""Series of history that are recorded: two for each loop."""
 BURST = 100.0
 """Births per second from which on a tick is a burst, if they are also four times the usual rate."""
 
@@ -47,14 +49,15 @@ class Block:
     ticks: list[LightTick] = field(default_factory=list)
     notes: list[tuple[int, frames.Event]] = field(default_factory=list)
     ends: list[tuple[int, frames.Event]] = field(default_factory=list)
+    past: list[tuple[int, frames.HistoryRows]] = field(default_factory=list)
     markers: list[Marker] = field(default_factory=list)
     rows: int = 0
     end: int = 0
     finish: str | None = None  # reason to finish a file after this block (flight recorder)
 
     def light(self) -> Light:
-        """The decoded part without rows: counters and events."""
-        return Light(ticks=self.ticks, notes=self.notes)
+        """The decoded part without rows: counters, events and history."""
+        return Light(ticks=self.ticks, notes=self.notes, past=self.past)
 
     def summary(self) -> Summary:
         """The decoded summary: times, largest lag and counts of the block."""
@@ -85,6 +88,7 @@ class Collector:
         self._last_tick: int | None = None
         self._numbers = 0
         self._places: list[int] = []  # names that step events refer to; each block begins with all of them
+        self._past: dict[tuple[int, int], int] = {}  # by loop and step: the end of the newest recorded row
         self.block: Block | None = None
         self._note_series()
 
@@ -99,6 +103,8 @@ class Collector:
             places = frames.Places(0, list(self._places))
             self.block.recorded.append(frames.Steps(offset=0, from_=0, to=0, places=places))
         self._numbers += 1
+        for rows in keyframe.history.past:
+            self._past[rows.loop, rows.step] = rows.end
         self._note_series()
 
     def carry(self, dropped: Block) -> None:
@@ -110,6 +116,7 @@ class Collector:
         ][-MOST_CARRIED:]
         block.notes[:0] = [(BEFORE, event) for _, event in dropped.notes][-MOST_CARRIED:]
         block.ends[:0] = [(BEFORE, event) for _, event in dropped.ends][-MOST_CARRIED:]
+        block.past[:0] = [(BEFORE, rows) for _, rows in dropped.past][-MOST_CARRIED:]
         block.markers[:0] = dropped.markers[: 3 * MOST_MARKERS]
 
     def add_missed(self, events: list[frames.Event]) -> None:
@@ -139,6 +146,9 @@ class Collector:
                     self._places += frame.places.items
                 block.rows += len(frame.events) // STEP_BYTES
                 block.recorded.append(frame)
+            case frames.HistoryRows():
+                self._add_past(block, frame)
+                return False
             case frames.Static() | frames.Reply():
                 if isinstance(frame, frames.Reply) and not _tells(frame):
                     return False
@@ -154,6 +164,14 @@ class Collector:
     def _note_series(self) -> None:
         for loop in self._store.loops.values():
             self._lag_totals[loop.id] = (loop.lags.total, loop.utilizations.total)
+
+    def _add_past(self, block: Block, rows: frames.HistoryRows) -> None:
+        """Adds the rows that are newer than those recorded: a probe sends all of them again to a new connection."""
+        newest = self._past.get((rows.loop, rows.step))
+        fresh = rows if newest is None else rows.since(newest)
+        if fresh is not None and (len(self._past) < MOST_PAST or newest is not None):
+            self._past[rows.loop, rows.step] = fresh.end
+            block.past.append((len(block.recorded), fresh))
 
     def _add_figures(self, block: Block, tick: frames.Tick) -> None:
         store = self._store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from monitor.protocol.frames import Event, Frame, Static, Tick
+from monitor.protocol.frames import Event, Frame, HistoryRows, Static, Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,15 @@ class Decoded:
         return self.stops[found - 1][1] if found else 0
 
 
-def merge(recorded: list[Frame], events: list[tuple[int, Event]], start: int) -> Decoded:
+Between = Event | HistoryRows
+"""Recorded beside the frames of a block, with the number of frames before it."""
+
+
+def merge(recorded: list[Frame], between: list[tuple[int, Between]], start: int) -> Decoded:
     """Return the frames in the order of arrival, and the places between ticks."""
     merged: list[Frame] = []
     stops = [(start, 0, False)]
-    events = sorted((entry for entry in events if entry[0] >= 0), key=lambda entry: (entry[0], entry[1].seq))
-    waiting = iter(events)
+    waiting = iter(sorted((entry for entry in between if entry[0] >= 0), key=_order))
     event = next(waiting, None)
     for number, frame in enumerate([*recorded, None]):
         while event is not None and (event[0] <= number or frame is None):
@@ -41,3 +44,8 @@ def merge(recorded: list[Frame], events: list[tuple[int, Event]], start: int) ->
         elif not isinstance(frame, Static):
             stops[-1] = (stops[-1][0], len(merged), stops[-1][2])
     return Decoded(merged, stops)
+
+
+def _order(entry: tuple[int, Between]) -> tuple[int, int]:
+    place, frame = entry
+    return place, frame.seq if isinstance(frame, Event) else 0

@@ -214,4 +214,4 @@ class RecordingSource:
 
 def _silent(hello: Hello) -> Hello:
     """Return the hello without the abilities that need a live probe."""
-    return msgspec.structs.replace(hello, capabilities=[])
+    return msgspec.structs.replace(hello, capabilities=[name for name in hello.capabilities if name == "history"])

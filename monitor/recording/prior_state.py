@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from monitor.protocol.keyframes import History
-from monitor.store import series, slow_log
+from monitor.protocol.rows import SECOND
+from monitor.store import past, series, slow_log
 from monitor.store.ends import MOST_ENDED, MOST_FAILED
 from monitor.store.model import blamed
 from monitor.store.state import MOST_NOTES
@@ -13,7 +16,7 @@ from monitor.store.state import MOST_NOTES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitor.protocol.frames import Event
+    from monitor.protocol.frames import Event, HistoryRows
     from monitor.recording.block_codec import LightTick
     from monitor.recording.reader import Recording
 
@@ -39,16 +42,50 @@ def before(recording: Recording, number: int, loops: list[int]) -> History:
                 utilizations[loop].append(utilization)
         if len(steps) == most and all(len(values) == most for values in (*lags.values(), *utilizations.values())):
             break
+    came = [rows for earlier in range(number) for _, rows in recording.light(earlier).past]
+    came += [rows for place, rows in recording.light(number).past if place < 0]
+    known = {rows.loop for rows in first.past}
+    put_before: dict[int, HistoryRows] = {}  # what the store put before the sparklines of a loop
+    for rows in came:
+        if rows.loop not in known and rows.step * SECOND == past.FINE:
+            put_before.setdefault(rows.loop, rows)
     return History(
         events=_last_events(_events_back(recording, number, first)),
         steps=[*first.steps, *reversed(steps)][-most:],
         task_counts=[*first.task_counts, *reversed(counts)][-most:],
-        lags={loop: [*first.lags.get(loop, []), *reversed(values)][-most:] for loop, values in lags.items()},
+        lags={
+            loop: [*past.lags(put_before.get(loop)), *first.lags.get(loop, []), *reversed(values)][-most:]
+            for loop, values in lags.items()
+        },
         utilizations={
-            loop: [*first.utilizations.get(loop, []), *reversed(values)][-most:]
+            loop: [*past.utilizations(put_before.get(loop)), *first.utilizations.get(loop, []), *reversed(values)][
+                -most:
+            ]
             for loop, values in utilizations.items()
         },
+        past=_joined([*first.past, *came]),
     )
+
+
+def _joined(came: list[HistoryRows]) -> list[HistoryRows]:
+    """Rows of history, those that go on where others end in one; as many as a store keeps."""
+    found: dict[tuple[int, int], HistoryRows] = {}
+    for rows in came:
+        if rows.step * SECOND not in past.ROWS:
+            continue
+        key = rows.loop, rows.step
+        known = found.get(key)
+        if known is not None and known.columns.keys() == rows.columns.keys():
+            fresh = rows.since(known.end)
+            if fresh is None:
+                continue
+            if fresh.from_ - known.end <= rows.step // 2:
+                for name, values in known.columns.items():
+                    values += fresh.columns[name]
+                continue
+        columns = {name: [*values] for name, values in rows.columns.items()}
+        found[key] = msgspec.structs.replace(rows, columns=columns)
+    return [rows.since(rows.end - past.ROWS[rows.step * SECOND] * rows.step) or rows for rows in found.values()]
 
 
 def _ticks_back(recording: Recording, number: int) -> Iterator[LightTick]:

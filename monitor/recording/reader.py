@@ -21,7 +21,7 @@ from monitor.recording import black_box, block_codec, prior_state
 from monitor.recording import file_format as file_format
 from monitor.recording.block_codec import Light, LightTick
 from monitor.recording.file_format import Damaged, Marker, Place, Summary
-from monitor.recording.frame_merge import Decoded, merge
+from monitor.recording.frame_merge import Between, Decoded, merge
 from monitor.recording.ring import folder_of
 from monitor.recording.time_parsing import clock, parse_time
 from monitor.store.store import Store
@@ -223,7 +223,8 @@ class Recording:
             if block.light is None:
                 self._read_light(block)
             assert block.light is not None
-            found = merge(recorded, [*block.light.notes, *self.ends(number)], block.summary.start)
+            between: list[tuple[int, Between]] = [*block.light.notes, *block.light.past, *self.ends(number)]
+            found = merge(recorded, between, block.summary.start)
             self._make_room(self._decoded, KEPT, "frames")
             self._decoded[number] = found
         return found

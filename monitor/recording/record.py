@@ -200,6 +200,7 @@ def _listen(
     last_tick = min(1.0 / options.rate + _LOOK, LAST_TICK)
     _tell(store, recorder, connection.hello)
     watch: dict[str, object] = {"type": "watch", "rate": options.rate, "rows": True, "events": True, "findings": True}
+    watch["history"] = True
     slow = min((s for s in (options.slow, triggers.slow if triggers else None) if s is not None), default=None)
     if slow is not None:
         watch["slow"] = max(round(slow * 1e6), 10_000)

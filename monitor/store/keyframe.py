@@ -99,6 +99,8 @@ def restore(state: State, keyframe: keyframes.Keyframe) -> None:
         memory_keyframe.restore(state.memory, keyframe.memory_looks, tables)
     state.left, state.missed_events = keyframe.left, keyframe.missed_events
     state.ended_total, state.last_event = keyframe.ended_total, keyframe.last_seq
+    for rows in keyframe.history.past:
+        state.past.apply(rows)
     _fill(state.steps, keyframe.history.steps)
     _fill(state.task_counts, keyframe.history.task_counts)
 
@@ -234,6 +236,7 @@ def _history(state: State, numbers: TableEncoder) -> keyframes.History:
         task_counts=list(state.task_counts.values),
         lags={loop.id: list(loop.lags.values) for loop in state.loops.values()},
         utilizations={loop.id: list(loop.utilizations.values) for loop in state.loops.values()},
+        past=state.past.as_rows(),
     )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.protocol.rows import SECOND
+from monitor.protocol import frames
+from monitor.protocol.rows import SECOND, us
+from monitor.store.series import LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from monitor.protocol import frames
 
 FINE, COARSE = 1.0, 10.0
 """Seconds per row, of the last minutes and of the last hours."""
@@ -50,6 +50,21 @@ class Figures:
         return found
 
 
+def lags(rows: frames.HistoryRows | Figures | None) -> list[float]:
+    """The lags of a loop (s), for its sparkline."""
+    return _known(rows, "lag", SECOND)
+
+
+def utilizations(rows: frames.HistoryRows | Figures | None) -> list[float]:
+    """The utilizations of a loop (0..1), for its sparkline."""
+    return _known(rows, "utilization", 1e-3)
+
+
+def _known(rows: frames.HistoryRows | Figures | None, column: str, unit: float) -> list[float]:
+    values = () if rows is None else rows.columns.get(column, ())
+    return [value * unit for value in values[-LENGTH:] if value >= 0]
+
+
 class Past:
     """Series by loop (PROCESS: the whole process) and step. Replaced, never modified, so a copy is cheap."""
 
@@ -69,6 +84,18 @@ class Past:
     def loops(self) -> list[int]:
         """The loops that have a series."""
         return sorted({loop for loop, _ in self._figures if loop != PROCESS})
+
+    def as_rows(self) -> list[frames.HistoryRows]:
+        """All figures, as the probe sends them."""
+        return [
+            frames.HistoryRows(
+                loop=loop,
+                step=us(step),
+                from_=us(figures.start),
+                columns={name: list(values) for name, values in figures.columns.items()},
+            )
+            for (loop, step), figures in self._figures.items()
+        ]
 
     def apply(self, frame: frames.HistoryRows) -> None:
         """Append rows that continue the existing ones; after a gap, start over."""

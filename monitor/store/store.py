@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from monitor.protocol import frames, keyframes
 from monitor.protocol.rows import SECOND
-from monitor.store import convert, keyframe, rates
+from monitor.store import convert, keyframe, past, rates
 from monitor.store.flame import FlameSamples
 from monitor.store.model import Loop, Notice, SiteStats
 from monitor.store.past import FINE
-from monitor.store.series import LENGTH
 from monitor.store.state import State
 from probes.base import protocol
 
@@ -114,8 +113,8 @@ class Store(State):
         loop, figures = self.loops.get(frame.loop), self.past.of(frame.loop, FINE)
         if loop is None or figures is None or len(loop.lags.values) > FEW:
             return
-        for series, column, scale in ((loop.lags, "lag", 1e-6), (loop.utilizations, "utilization", 1e-3)):
-            series.prepend([value * scale for value in figures.columns.get(column, ())[-LENGTH:] if value >= 0])
+        loop.lags.prepend(past.lags(figures))
+        loop.utilizations.prepend(past.utilizations(figures))
 
     def _apply_static(self, static: frames.Static) -> None:
         self.tables.add(static.strings, static.sites)

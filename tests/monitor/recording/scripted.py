@@ -46,6 +46,7 @@ class Script:
     _sites: dict[int, list[int]] = field(default_factory=dict)
     _busy: int = 0
     _steps: int = 0
+    _past: dict[int, tuple[int, list[int]]] = field(default_factory=dict)  # by step (s): start, values
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -190,10 +191,31 @@ class Script:
             left=0,
             **more,
         )
+        yield from self._history(again=chance() < 0.01)
         yield from pieces
         yield from told
         if self.memory and chance() < 0.2:
             yield self._looked()
+
+    def _history(self, again: bool) -> Iterator[frames.Frame]:
+        """The rows that are due: at first, and `again` for a new connection, all of them."""
+        for step, most in ((1, 600), (10, 2160)):
+            first = step not in self._past
+            start, values = self._past.get(step, (NOW - 300 * step * 1_000_000, [7] * 300))
+            known = 0 if again or first else len(values)
+            due = (self.at - start) // (step * 1_000_000)
+            values = values + [self.random.randrange(-1, 99) for _ in range(due - len(values))]
+            self._past[step] = start, values
+            known = max(known, len(values) - most)
+            if values[known:]:
+                for loop, name in ((0, "births"), (1, "lag")):
+                    yield frame(
+                        type="history",
+                        loop=loop,
+                        step=step * 1_000_000,
+                        **{"from": start + known * step * 1_000_000},
+                        columns={name: values[known:], "rss": values[known:]},
+                    )
 
     def _looked(self) -> frames.Frame:
         """A reply of somebody who looks at memory while it is recorded."""
@@ -255,6 +277,7 @@ def record(
     moments: bool = True,
     triggers: Triggers | None = None,
     segment: float | None = None,
+    remembers: bool = False,
 ) -> Recorded:
     """Records a script to a file, as a recorder does: the store first."""
     script = Script() if script is None else script
@@ -267,7 +290,8 @@ def record(
             store.apply(one)
             recorder.take(one)
 
-    take(script.start())
+    begin, *rest = script.start()
+    take([script.hello(capabilities=["history"]) if remembers else begin, *rest])
     for _ in range(ticks):
         take(script.tick())
         if moments:

@@ -272,3 +272,16 @@ async def test_findings_are_those_of_the_moment_whichever_way_one_came_there(tmp
     straight = await found(62.5)
     assert straight
     assert await found(99, 62.5) == await found(*range(0, 62, 4), 62.5) == straight
+
+
+async def test_the_past_of_a_recording_is_what_was_known_then(tmp_path: Path) -> None:
+    path = record(tmp_path / "a.looptop", ticks=120, moments=False, remembers=True).path
+    async with replaying(file=path) as driver:
+        source(driver).pause()
+        for position in (1, 45, 20):
+            source(driver).seek(position)
+            await driver.app.tick()
+            rows = driver.app.store.past.of(0, 1.0)
+            assert rows is not None and rows.end == pytest.approx(driver.app.store.now, abs=1.0)
+        await driver.press("T")
+        assert "lag" in driver.text() and "remembers nothing" not in driver.text()

@@ -18,7 +18,7 @@ WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]  # CPython s
 HOT = Extension(
     "probes.hooks._native",
     sources=sorted(map(str, Path("probes/hooks/native").glob("*.c"))),
-    depends=["probes/hooks/native/hot.h"],
+    depends=["probes/hooks/native/hooks.h"],
     define_macros=[
         ("Py_LIMITED_API", "0x030B0000"),  # one file for every CPython from 3.11 on
         ("LOOPTOP_BUILD", f'"{BUILD}"'),  # attach compares it

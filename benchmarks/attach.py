@@ -107,8 +107,8 @@ class Target:
         """A probe that is in, with a viewer that reads; how it got in, and how many seconds the first tick took."""
         began = time.monotonic()
         result = inject(self.pid, make({}, PATIENCE), timeout=PATIENCE)
-        assert result.door is not None
-        sock: socket.socket = fd_passing.enter(self.pid, result.door, PATIENCE)
+        assert result.listen_fd is not None
+        sock: socket.socket = fd_passing.enter(self.pid, result.listen_fd, PATIENCE)
         with sock:
             watch(sock, rate=4)
             frames = lines(sock)

@@ -100,7 +100,7 @@ wakeup of a task by its hash instead of its name (slower). Not done: one clock r
 start of the next (the loop sleeps between two iterations, and a hook to detect that costs more than the read); taking
 the ready time from the running callback (wrong by up to the length of that callback).
 
-**Free-threaded builds** use the hooks in Python. The tests of counting, stream, waits, signs, cancellations and
+**Free-threaded builds** use the hooks in Python. The tests of counting, stream, waits, sync_scan, cancellations and
 transparency ran on 3.13.15 and 3.14.0: no crash, no lost count. Known: a finalizer of a program's object may run in
 the probe's thread; an eager task was once shown without its flag; 3.14.0 itself hangs in a fork of a program with a
 running loop, also without a probe. The cost was not measured.

@@ -17,11 +17,11 @@ from .dump.on_signal import DumpSignal
 from .flame.flames import Flames
 from .history.recorder import History
 from .hooks import install
-from .hooks.fork_warning import Hush
+from .hooks.fork_warning import MutedWarning
 from .hooks.loops import Loops
 from .hooks.registry import Registry
-from .hooks.unawaited import Unawaiteds
-from .inspection.sync_scan import Signs
+from .hooks.unawaited import UnawaitedCoroutines
+from .inspection.sync_scan import SyncScanner
 from .labels.labels import Labels
 from .memory.requests import Memory
 from .sampling import watchdog
@@ -31,7 +31,7 @@ from .sampling.journal import Journal
 from .sampling.rows import Clock
 from .sampling.sampler import Sampler
 from .serving.demand import Demand
-from .serving.endpoints import Openings
+from .serving.endpoints import Endpoints
 from .serving.facts import Facts
 from .serving.server import Server
 from .serving.task_control import TaskControl
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
 class Probe:
     """The probe of a process. There is one at most; `probes.install()` returns the existing one."""
 
-    def __init__(self, settings: Settings, door: bool = False) -> None:
+    def __init__(self, settings: Settings, pass_fds: bool = False) -> None:
         self.settings = settings
         self.session_id = os.urandom(16).hex()
         self.opened = time()
-        self.openings = Openings(settings, door, self.session_id)
+        self.endpoints = Endpoints(settings, pass_fds, self.session_id)
         self._lock = allocate_lock()
         self._ended = allocate_lock()
         self._alive = False
@@ -65,12 +65,12 @@ class Probe:
         self.loops = Loops(self.registry)
         self.loops.on_unhandled = self.events.unhandled
         self.sampler = Sampler(self.loops, tables, self.events)
-        self.signs = Signs(self.loops, tables, self.watchdog)
+        self.sync_scanner = SyncScanner(self.loops, tables, self.watchdog)
         self.labels = Labels(self.notice)
-        self.unawaited = Unawaiteds()
+        self.unawaited = UnawaitedCoroutines()
         self.memory = Memory(settings, self.clock, self.journal, tables)
         self.flames = Flames(tables)
-        self.hush = Hush(self._threads)
+        self.hush = MutedWarning(self._threads)
         self.counting = Counting(self.registry, self.loops, self.sampler, self.watchdog, self.events, self.unawaited)
         self.history = History(self.loops, self.sampler, self.clock.unix)
         self.ring = StepRing(settings.trace, tables, self.clock)
@@ -109,7 +109,7 @@ class Probe:
         self.labels.install()
         self.loops.install()
         self.unawaited.install(self.registry)
-        self.openings.open(self.server)
+        self.endpoints.open(self.server)
         self.viewers_changed()
         if self.demand.always_on:
             self.box.open()
@@ -117,7 +117,7 @@ class Probe:
         self.dump_signal.start(self.server.listen_to)
         self._alive = True
         if self.settings.announce:
-            self.openings.announce()
+            self.endpoints.announce()
 
     def stop(self) -> None:
         """Removes everything: hooks, threads, files. Safe to call twice and from any thread."""
@@ -171,7 +171,7 @@ class Probe:
             self.server.close,
             self.memory.close,
             self._close_box,
-            self.openings.close,
+            self.endpoints.close,
             self.counting.forget,
             self._forget_itself,
             self.on_end,
@@ -226,7 +226,7 @@ class Probe:
         else:
             self.ring.end_trace()
         if not demand.wants_findings():
-            self.signs.stop()
+            self.sync_scanner.stop()
         self.memory.viewers_changed(viewer.session for viewer in self.server.viewers)
         demand.follow_details(self.tasks.record_of)
 
@@ -259,7 +259,7 @@ class Probe:
         if now >= self.counting.due() or any(now >= session.due for session in sessions):
             self._look(now, sessions)
             if self.demand.wants_findings():
-                self.signs.look(now)
+                self.sync_scanner.look(now)
         self.box.feed(now)
 
     def _loop_is_blocked(self) -> None:

@@ -50,9 +50,9 @@ def _end_fork() -> None:
         probe.hush.end()
 
 
-def make(given: dict[str, Any], door: bool = False) -> Probe:
+def make(given: dict[str, Any], pass_fds: bool = False) -> Probe:
     """Creates the probe of this process. Call its `start`, or `get_ready` and then `serve` in a thread of its own."""
-    probe = Probe(_settings.from_environment(os.environ, given), door)
+    probe = Probe(_settings.from_environment(os.environ, given), pass_fds)
     sys._looptop_probe = probe  # type: ignore[attr-defined]
 
     def at_exit() -> None:

@@ -324,7 +324,7 @@ def test_json_commands_load_neither_textual_nor_rich(command, monkeypatch, tmp_p
 
 
 def test_tasks_asks_the_program_before_it_loads_what_shows_them():
-    script = "from monitor.plain import task_options; import monitor.attach.target_connection, monitor.transport.connection, monitor.attach.targets"
+    script = "from monitor.plain import task_options; import monitor.attach.target_connector, monitor.transport.connection, monitor.attach.targets"
     assert loaded(script, "monitor.store.store", "monitor.plain.snapshot", "monitor.attach.inject")[0] == []
 
 

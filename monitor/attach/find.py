@@ -52,7 +52,7 @@ class Announcement:
 
 
 @dataclass(slots=True)
-class Found:
+class FoundProbes:
     """The probes of one user, and problems met while searching."""
 
     probes: list[Announcement] = field(default_factory=list)
@@ -67,13 +67,13 @@ class Found:
         return [probe for probe in self.probes if probe.name == name]
 
 
-def probes(environ: Mapping[str, str] | None = None, uid: int | None = None) -> Found:
+def probes(environ: Mapping[str, str] | None = None, uid: int | None = None) -> FoundProbes:
     """The live probes of a user (default: this one). Stale files are removed if they are our own."""
     mine = os.geteuid()
     if environ is None:
         environ = os.environ if uid in (None, mine) else {}
     owner = mine if uid is None else uid
-    found = Found()
+    found = FoundProbes()
     seen = set()
     for directory in protocol.runtime_dirs(environ, owner):
         for file in _files(Path(directory), owner, found.problems):

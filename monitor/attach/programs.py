@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import psutil  # type: ignore[import-untyped]
 
-from monitor.attach.find import Announcement, Found, probes
+from monitor.attach.find import Announcement, FoundProbes, probes
 from monitor.attach.memory_maps import NOTHING_SEEN, Mapped, read_maps
 from monitor.attach.ports import Ports
 from monitor.attach.watchability import ATTACH, PROBE, READ_ONLY, Access, access, denied, mine
@@ -72,14 +72,14 @@ class Program:
         return _LOOPTOP.match(self.title) is not None or _HELPER in self.command
 
 
-class _Look:
+class _ProcessScan:
     """One scan of all processes: data that several programs share is read once."""
 
     def __init__(self) -> None:
         self.ports = Ports()
-        self._found: dict[int, Found] = {}
+        self._found: dict[int, FoundProbes] = {}
 
-    def probe(self, pid: int, uid: int) -> Announcement | fd_passing.Door | None:
+    def probe(self, pid: int, uid: int) -> Announcement | fd_passing.Endpoint | None:
         """The announced or injected probe of a process, if we may connect to it."""
         owner = uid if os.geteuid() == 0 else os.geteuid()
         if owner not in self._found:
@@ -131,10 +131,10 @@ class _Look:
             todo=way.todo,
             cpu=_cpu(process),
             rss=process.memory_info().rss,
-            armed=isinstance(announced, fd_passing.Door) and announced.stays,
+            armed=isinstance(announced, fd_passing.Endpoint) and announced.stays,
         )
 
-    def _way(self, pid: int, uid: int, mapped: Mapped, announced: Announcement | fd_passing.Door | None) -> Access:
+    def _way(self, pid: int, uid: int, mapped: Mapped, announced: Announcement | fd_passing.Endpoint | None) -> Access:
         if announced is not None:
             return Access(PROBE, None, f"looptop attach {pid}", announced.python or None)
         return access(pid, uid, mapped) if mine(uid) else denied(uid)
@@ -145,7 +145,7 @@ def programs(everything: bool = False) -> list[Program]:
 
     Looptop's own processes are left out unless `everything` is set.
     """
-    look_now = _Look()
+    look_now = _ProcessScan()
     parents: dict[int, int] = {}
     listed: list[Program] = []
     for process in psutil.process_iter():
@@ -188,7 +188,7 @@ def where_loops_are(pid: int) -> str:
 def look(pid: int) -> Program | None:
     """Facts about one process; None if it is gone or does not run Python."""
     try:
-        return _Look().program(psutil.Process(pid))
+        return _ProcessScan().program(psutil.Process(pid))
     except psutil.Error:
         return None
 

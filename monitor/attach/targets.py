@@ -27,9 +27,9 @@ class NoProbe(ConnectError):  # noqa: N818 - names what is missing
 
 
 def resolve(
-    text: str, environ: Mapping[str, str] | None = None, enter: Callable[[int], Address] | None = None
+    text: str, environ: Mapping[str, str] | None = None, inject: Callable[[int], Address] | None = None
 ) -> Address:
-    """The address of a target. `enter` injects a probe into a process without one; if None, that is an error.
+    """The address of a target. `inject` injects a probe into a process without one; if None, that is an error.
 
     Raises ConnectError, or UsageError if the text is not a target.
     """
@@ -39,7 +39,7 @@ def resolve(
     if text.startswith("@"):
         return _of_name(text[1:], environ)
     if text.isascii() and text.isdigit():
-        return _of_pid(int(text), environ, enter)
+        return _of_pid(int(text), environ, inject)
     place = host_port(text)
     if place is not None:
         return _of_port(place[0] or "localhost", place[1], environ)
@@ -89,7 +89,7 @@ def _of_name(name: str, environ: Mapping[str, str]) -> Address:
     found = probes(environ)
     matches = [Address(path=probe.socket, pid=probe.pid) for probe in found.of_name(name)]
     behind = fd_passing.everywhere() if fd_passing.possible() else []
-    matches += [Address(pid=one.pid, door=one.number) for one in behind if one.name == name]
+    matches += [Address(pid=one.pid, listen_fd=one.number) for one in behind if one.name == name]
     if len(matches) > 1:
         pids = ", ".join(str(probe.pid) for probe in matches)
         raise ConnectError(f"{len(matches)} programs are called @{name}", f"use one of their pids: {pids}")
@@ -101,7 +101,7 @@ def _of_name(name: str, environ: Mapping[str, str]) -> Address:
     return matches[0]
 
 
-def _of_pid(pid: int, environ: Mapping[str, str], enter: Callable[[int], Address] | None) -> Address:
+def _of_pid(pid: int, environ: Mapping[str, str], inject: Callable[[int], Address] | None) -> Address:
     from monitor.attach.find import probes
 
     announced = probes(environ).of_pid(pid)
@@ -111,11 +111,11 @@ def _of_pid(pid: int, environ: Mapping[str, str], enter: Callable[[int], Address
 
     behind = fd_passing.find(pid)
     if behind is not None:
-        return Address(pid=pid, door=behind.number)
-    return _without_probe(pid, environ, enter)
+        return Address(pid=pid, listen_fd=behind.number)
+    return _without_probe(pid, environ, inject)
 
 
-def _without_probe(pid: int, environ: Mapping[str, str], enter: Callable[[int], Address] | None) -> Address:
+def _without_probe(pid: int, environ: Mapping[str, str], inject: Callable[[int], Address] | None) -> Address:
     """Find the probe of another user's process or inject one; raises with the reason if neither is possible."""
     import psutil  # type: ignore[import-untyped]
 
@@ -143,8 +143,8 @@ def _without_probe(pid: int, environ: Mapping[str, str], enter: Callable[[int], 
         raise ConnectError(
             f"process {pid} ({name}) is Python but has not loaded asyncio", "there is no event loop to watch"
         )
-    if enter is not None:
-        return enter(pid)
+    if inject is not None:
+        return inject(pid)
     problems = find.probes(environ).problems
     raise NoProbe(f"process {pid} ({name}) has no probe", _first(problems, "looptop attach puts one in"))
 

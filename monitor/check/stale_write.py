@@ -38,10 +38,10 @@ def inspect(walk: Walk) -> Iterator[Finding]:
     locks = named_locks(walk)
     for node in walk.outer:
         if isinstance(node, ast.AsyncFunctionDef):
-            yield from _Follow(walk, node, locks).run()
+            yield from _FunctionAnalysis(walk, node, locks).run()
 
 
-class _Follow:
+class _FunctionAnalysis:
     """Follows one coroutine function."""
 
     def __init__(self, walk: Walk, function: ast.AsyncFunctionDef, locks: frozenset[str]) -> None:

@@ -22,7 +22,7 @@ from monitor.errors import ConnectError, LooptopError, UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
-    from monitor.attach.injection import Way
+    from monitor.attach.injector import Injector
     from monitor.fleet.members import Members
     from monitor.transport.address import Address
 
@@ -62,31 +62,35 @@ def attach(
     from dataclasses import replace
 
     from monitor import terminal
-    from monitor.attach.injection import Way
-    from monitor.attach.target_connection import Reach
+    from monitor.attach.injector import Injector
+    from monitor.attach.target_connector import TargetConnector
     from monitor.plain.task_options import TaskOptions
 
-    way = Way(method, timeout, force, stay, say)
+    injector = Injector(method, timeout, force, stay, say)
     members = None if dry_run else set_of(targets)
     if members is not None:
-        return _attach_all(targets, members, token_file, way, read_only)
+        return _attach_all(targets, members, token_file, injector, read_only)
     (target, *others) = targets
     if others:
         raise UsageError("--dry-run is for one pid", "looptop attach PID --dry-run")
     if dry_run:
         if not target.isdigit():
             raise UsageError("--dry-run is for a pid", "looptop attach PID --dry-run")
-        click.echo(_plan(int(target), way, read_only))
+        click.echo(_plan(int(target), injector, read_only))
         return 0
     decision = terminal.decide_here()
     if not isinstance(decision, terminal.Tui):
         say(f"{decision.reason}: printing a table instead")
-        reach = Reach(target, token_file, way, read_only)
-        return print_tasks(reach.first(), TaskOptions(), as_json=False)
-    return open_dashboard(Reach(target, token_file, replace(way, meanwhile=_load_screens), read_only), keep_locals)
+        connector = TargetConnector(target, token_file, injector, read_only)
+        return print_tasks(connector.connect(), TaskOptions(), as_json=False)
+    return open_dashboard(
+        TargetConnector(target, token_file, replace(injector, meanwhile=_load_screens), read_only), keep_locals
+    )
 
 
-def _attach_all(targets: tuple[str, ...], members: Members, token_file: str | None, way: Way, read_only: bool) -> int:
+def _attach_all(
+    targets: tuple[str, ...], members: Members, token_file: str | None, injector: Injector, read_only: bool
+) -> int:
     """Show all programs of a set; without a terminal print their tasks."""
     from dataclasses import replace
 
@@ -96,10 +100,10 @@ def _attach_all(targets: tuple[str, ...], members: Members, token_file: str | No
     decision = terminal.decide_here()
     if not isinstance(decision, terminal.Tui):
         say(f"{decision.reason}: printing a table instead")
-        return print_tasks_of_all(members, Connector(token_file, read_only, way), TaskOptions(), as_json=False)
+        return print_tasks_of_all(members, Connector(token_file, read_only, injector), TaskOptions(), as_json=False)
     from monitor.cli.service import open_service
 
-    return open_service(members, Connector(token_file, read_only, replace(way, tell=None)), " ".join(targets))
+    return open_service(members, Connector(token_file, read_only, replace(injector, tell=None)), " ".join(targets))
 
 
 def _load_screens() -> None:
@@ -107,9 +111,9 @@ def _load_screens() -> None:
     import monitor.tui.app  # noqa: F401 - used later
 
 
-def _plan(pid: int, way: Way, read_only: bool) -> str:
+def _plan(pid: int, injector: Injector, read_only: bool) -> str:
     """Print how looptop would attach, and why; or whether it would read the tasks from outside."""
-    from monitor.attach.target_connection import why_not_read
+    from monitor.attach.target_connector import why_not_read
     from monitor.attach.targets import ProcessGone, resolve
     from monitor.transport.address import Address
 
@@ -121,15 +125,15 @@ def _plan(pid: int, way: Way, read_only: bool) -> str:
     plans: list[str] = []
 
     def plan(entered: int) -> Address:
-        plans.append(way.plan(entered))
+        plans.append(injector.plan(entered))
         return Address(pid=entered)
 
     try:
-        resolve(str(pid), enter=plan)  # raises the errors of a real attach
+        resolve(str(pid), inject=plan)  # raises the errors of a real attach
     except ProcessGone:
         raise
     except ConnectError as refused:
-        if way.method != "auto" or why_not_read(pid) is not None:
+        if injector.method != "auto" or why_not_read(pid) is not None:
             raise
         return f"would be watched read-only, from outside: {refused.message}\nto put a probe in: {refused.hint}"
     return plans[0] if plans else f"process {pid} has a probe: it would be watched through that"
@@ -182,11 +186,11 @@ def arm(target: str, timeout: float, token_file: str | None) -> int:
     """
     from contextlib import closing
 
-    from monitor.attach.injection import Way
+    from monitor.attach.injector import Injector
     from monitor.plain.snapshot import replies
     from monitor.store.store import Store
 
-    with closing(connect(target, token_file, Way("auto", timeout, False, True, say).enter)) as connection:
+    with closing(connect(target, token_file, Injector("auto", timeout, False, True, say).inject)) as connection:
         hello = connection.hello
         connection.send({"type": "request", "id": 1, "op": "arm"})
         reply = replies(connection, Store(), 1)

@@ -44,8 +44,8 @@ def findings(
 
     Exits with 1 if something was found, also if it was over before the end.
     """
-    from monitor.attach.injection import Way
-    from monitor.attach.target_connection import Reach
+    from monitor.attach.injector import Injector
+    from monitor.attach.target_connector import TargetConnector
     from monitor.findings import thresholds
     from monitor.findings.rules.engine import Findings
     from monitor.plain import findings as plain
@@ -62,7 +62,7 @@ def findings(
     if path is not None:
         things = stream.replayed(path, at, duration, None, found)
     else:
-        connection = Reach(targets[0], token_file, Way(tell=say)).first()
+        connection = TargetConnector(targets[0], token_file, Injector(tell=say)).connect()
         if "read-only" in connection.hello.capabilities:
             connection.close()
             raise ConnectError(

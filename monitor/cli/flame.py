@@ -83,10 +83,10 @@ def _profile(target: str, duration: float, hz: int, token_file: str | None, *, w
         from monitor.flame.load import from_recording
 
         return from_recording(path, wait=wait)
-    from monitor.attach.injection import Way
+    from monitor.attach.injector import Injector
     from monitor.plain import flame as plain
 
-    return plain.measure(connect(target, token_file, Way(tell=say).enter), duration, hz, wait=wait)
+    return plain.measure(connect(target, token_file, Injector(tell=say).inject), duration, hz, wait=wait)
 
 
 def _print_difference(

@@ -21,7 +21,7 @@ def groups(targets: tuple[str, ...], as_json: bool, sort: str, duration: float, 
     For each: rate, failures, percentiles of its age, and where the time went. Counts are since the program's tasks
     are counted, the rate is of the seconds watched.
     """
-    from monitor.attach.injection import Way
+    from monitor.attach.injector import Injector
     from monitor.plain import groups as plain
 
     plain.sort_order(sort)
@@ -38,6 +38,6 @@ def groups(targets: tuple[str, ...], as_json: bool, sort: str, duration: float, 
             lambda store: plain.groups_object(store, sort),
             lambda store, *how: plain.group_lines(store, sort, *how),
         )
-    store = plain.watched(connect(targets[0], token_file, Way(tell=say).enter), duration)
+    store = plain.watched(connect(targets[0], token_file, Injector(tell=say).inject), duration)
     print_object(as_json, lambda: plain.groups_object(store, sort), lambda *how: plain.group_lines(store, sort, *how))
     return 0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from monitor.attach.boxes import Box
     from monitor.attach.programs import Program
-    from monitor.recording.metadata import About
+    from monitor.recording.metadata import Metadata
     from monitor.tui.base.choices import Choice, Opened
 
 FIRST_MOMENT = 0.4
@@ -168,7 +168,7 @@ def of_box(box: Box, now: float) -> Choice:
     return Choice(str(box.path), cells, (str(box.path), facts), "opens its last minutes")
 
 
-def of_recording(one: About, now: float) -> Choice:
+def of_recording(one: Metadata, now: float) -> Choice:
     """A recording as a row."""
     from monitor.tui.base.choices import Choice
 
@@ -192,13 +192,13 @@ def of_recording(one: About, now: float) -> Choice:
 
 
 def _program(key: Hashable) -> Opened:
-    from monitor.attach.injection import Way
-    from monitor.attach.target_connection import Reach
+    from monitor.attach.injector import Injector
+    from monitor.attach.target_connector import TargetConnector
     from monitor.sources.live import LiveSource
     from monitor.tui.base.choices import Opened
 
-    reach = Reach(str(key), way=Way())
-    return Opened(LiveSource(reach.again, first=reach.first()))
+    connector = TargetConnector(str(key), injector=Injector())
+    return Opened(LiveSource(connector.reconnect, first=connector.connect()))
 
 
 def _recording(key: Hashable) -> Opened:

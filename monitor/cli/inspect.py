@@ -68,8 +68,8 @@ def tasks(
     Several TARGETs, a name that several programs have, and the pid of a parent (a server with workers) mean all of
     them. Of a recording: the tasks as they were at its end, or at a time.
     """
-    from monitor.attach.injection import Way
-    from monitor.attach.target_connection import Reach
+    from monitor.attach.injector import Injector
+    from monitor.attach.target_connector import TargetConnector
     from monitor.plain.task_options import TaskOptions
     from monitor.transport.connection import Closed
 
@@ -91,13 +91,13 @@ def tasks(
         from monitor.recording.reader import store_at
 
         return print_seen(recorded_tasks(store_at(path, at), wanted), as_json)
-    reach = Reach(target, token_file, Way(tell=say), read_only)
+    connector = TargetConnector(target, token_file, Injector(tell=say), read_only)
     try:
-        return print_tasks(reach.first(), wanted, as_json)
+        return print_tasks(connector.connect(), wanted, as_json)
     except Closed:  # another viewer removed the probe meanwhile, or the program has ended: then this reports it
         if not target.isdigit():
             raise
-        return print_tasks(reach.first(), wanted, as_json)
+        return print_tasks(connector.connect(), wanted, as_json)
 
 
 @click.command()
@@ -133,8 +133,8 @@ def watch(
     With --past what the probe remembers from before comes first. Of a recording all of it is printed at once. Of
     several programs (or all workers of a service) everything has its worker, and the end of a worker is reported, too.
     """
-    from monitor.attach.injection import Way
-    from monitor.attach.target_connection import Reach
+    from monitor.attach.injector import Injector
+    from monitor.attach.target_connector import TargetConnector
     from monitor.findings import thresholds
     from monitor.findings.rules.engine import Findings
     from monitor.plain import many_stream, stream
@@ -152,7 +152,12 @@ def watch(
         things = stream.replayed(path, at, duration, slow, found)
     else:
         things = stream.watch(
-            Reach(targets[0], token_file, Way(tell=say), read_only).first(), duration, slow, found, keep_locals, past
+            TargetConnector(targets[0], token_file, Injector(tell=say), read_only).connect(),
+            duration,
+            slow,
+            found,
+            keep_locals,
+            past,
         )
     for thing in things:
         if not stream.wanted(thing, only):
@@ -212,7 +217,7 @@ def memory(
     Traces its allocations for a while (tracemalloc), which slows the program's steps several times meanwhile.
     From a recording: the newest memory snapshot in it that shows growth.
     """
-    from monitor.attach.injection import Way
+    from monitor.attach.injector import Injector
     from monitor.plain import memory as plain
 
     members = set_of(targets)
@@ -236,7 +241,7 @@ def memory(
         growth = plain.recorded_growth(path, at, group, limit)
     else:
         wanted = plain.TracingOptions(duration, frames or 0, group or "lineno", limit, ("probe", *hide))
-        growth = plain.measure(connect(targets[0], token_file, Way(tell=say).enter), wanted)
+        growth = plain.measure(connect(targets[0], token_file, Injector(tell=say).inject), wanted)
     for note in growth.notes:
         say(note)
     print_object(as_json, lambda: plain.growth_object(growth), lambda *how: plain.growth_lines(growth, *how))

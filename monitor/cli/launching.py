@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitor.attach.launch import Launch
-    from monitor.recording.detached_recorder import Beside
+    from monitor.recording.detached_recorder import DetachedRecorder
 
 COUNTED = 10.0
 """Seconds for which the probe counts before its recorder has connected."""
@@ -106,14 +106,14 @@ def watch_program(launch: Launch, headless: bool, record: str | None = None) -> 
     return status
 
 
-def _recorder(record: str, slow: float | None, quiet: bool) -> Beside:
+def _recorder(record: str, slow: float | None, quiet: bool) -> DetachedRecorder:
     """Start the recorder process, which has to happen before this process has threads."""
-    from monitor.recording.detached_recorder import Beside
+    from monitor.recording.detached_recorder import DetachedRecorder
     from monitor.recording.record import RecordOptions, check
 
     options = RecordOptions(Path(record), slow=slow)
     check(options)
-    recorder = Beside(options, quiet)
+    recorder = DetachedRecorder(options, quiet)
     say(f"recording to {record}")
     return recorder
 

@@ -74,7 +74,7 @@ def record(
     Ctrl-C stops and finishes the file. If the program has no probe, one is injected, and
     removed afterwards.
     """
-    from monitor.attach.injection import Way
+    from monitor.attach.injector import Injector
     from monitor.recording.record import RecordOptions, check, default_path
     from monitor.recording.record import record as run_recorder
 
@@ -90,7 +90,7 @@ def record(
         **{name: value for name, value in what.items() if value is not None},
     )
     check(wanted, named=output is not None)
-    connection = connect(target, token_file, Way(tell=say).enter)
+    connection = connect(target, token_file, Injector(tell=say).inject)
     if steps and "steps" not in connection.hello.capabilities:
         connection.close()
         raise UsageError(f"steps of {target} are not recorded", f"its hooks are {connection.hello.hooks}; needs C")

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from monitor.attach.injection import Way
-    from monitor.attach.target_connection import Reach
+    from monitor.attach.injector import Injector
+    from monitor.attach.target_connector import TargetConnector
     from monitor.fleet.members import Members
     from monitor.transport.address import Address
     from monitor.transport.connection import Connection
@@ -69,37 +69,39 @@ locals_option = click.option(
 )
 
 
-def connect(target: str, token_file: str | None, enter: Callable[[int], Address] | None = None) -> Connection:
-    """Connect to a TARGET; `enter` injects a probe into a pid that has none. Raises LooptopError."""
+def connect(target: str, token_file: str | None, inject: Callable[[int], Address] | None = None) -> Connection:
+    """Connect to a TARGET; `inject` injects a probe into a pid that has none. Raises LooptopError."""
     from monitor.attach.targets import resolve
     from monitor.transport.connection import connect
 
-    return connect(resolve(target, enter=enter), token_file)
+    return connect(resolve(target, inject=inject), token_file)
 
 
 class Connector:
     """Opens the connections to the processes of a set, from any thread; injects a probe where there is none."""
 
-    def __init__(self, token_file: str | None = None, read_only: bool = False, way: Way | None = None) -> None:
-        """`way`: how a probe is put in; without it as usual, and what a person should know of it is printed."""
+    def __init__(
+        self, token_file: str | None = None, read_only: bool = False, injector: Injector | None = None
+    ) -> None:
+        """`injector`: how a probe is put in; without it as usual, and what a person should know of it is printed."""
         self._token_file = token_file
-        self._way = way
+        self._injector = injector
         self._read_only = read_only
-        self._reaches: dict[str, Reach] = {}
+        self._connectors: dict[str, TargetConnector] = {}
         self._entered: set[str] = set()
 
     def __call__(self, target: str) -> Connection:
         """Connect to one of them, now or again. A probe is injected only the first time. Raises LooptopError."""
-        reach = self._reaches.get(target)
-        return self.first(target) if reach is None else reach.again()
+        connector = self._connectors.get(target)
+        return self.first(target) if connector is None else connector.reconnect()
 
     def first(self, target: str) -> Connection:
         """Connect to one of them; a probe is injected if there is none."""
-        from monitor.attach.target_connection import Reach
+        from monitor.attach.target_connector import TargetConnector
 
-        reach = Reach(target, self._token_file, _noting(self._way, self._entered), self._read_only)
-        connection = reach.first()
-        self._reaches[target] = reach
+        connector = TargetConnector(target, self._token_file, _noting(self._injector, self._entered), self._read_only)
+        connection = connector.connect()
+        self._connectors[target] = connector
         return connection
 
     def entering(self, target: str) -> bool:
@@ -107,25 +109,25 @@ class Connector:
         return target in self._entered
 
 
-def _noting(way: Way | None, entered: set[str]) -> Way:
-    from monitor.attach.injection import Way
+def _noting(injector: Injector | None, entered: set[str]) -> Injector:
+    from monitor.attach.injector import Injector
 
-    class Entering(Way):
+    class TrackingInjector(Injector):
         """Tracks the processes with an injection in progress."""
 
-        def enter(self, pid: int) -> Address:
+        def inject(self, pid: int) -> Address:
             entered.add(str(pid))
             try:
-                return super().enter(pid)
+                return super().inject(pid)
             finally:
                 entered.discard(str(pid))
 
-    if way is None:
-        return Entering(tell=say)
-    return Entering(way.method, way.timeout, way.force, way.stay, way.tell)
+    if injector is None:
+        return TrackingInjector(tell=say)
+    return TrackingInjector(injector.method, injector.timeout, injector.force, injector.stay, injector.tell)
 
 
-def open_dashboard(reach: Reach, keep_locals: bool = False) -> int:
+def open_dashboard(connector: TargetConnector, keep_locals: bool = False) -> int:
     """Open the dashboard on a running program; problems with the target are reported before it opens."""
     from monitor.cli.home import connect_screen
     from monitor.findings import thresholds
@@ -135,7 +137,7 @@ def open_dashboard(reach: Reach, keep_locals: bool = False) -> int:
 
     from monitor.tui import FIRST_WATCH, run_dashboard
 
-    source = LiveSource(reach.again, first=reach.first())
+    source = LiveSource(connector.reconnect, first=connector.connect())
     source.watch(**FIRST_WATCH)
     source.start()  # the first frames arrive while the screens are loading
     from monitor.attach.programs import where_loops_are

@@ -19,9 +19,9 @@ def threads(target: str, as_json: bool, duration: float, token_file: str | None)
 
     The probe's own threads are left out. With --json each has its whole stack.
     """
-    from monitor.attach.injection import Way
+    from monitor.attach.injector import Injector
     from monitor.plain import threads as plain
 
-    found = plain.look(connect(target, token_file, Way(tell=say).enter), duration)
+    found = plain.look(connect(target, token_file, Injector(tell=say).inject), duration)
     print_object(as_json, lambda: plain.threads_object(found), lambda *how: plain.thread_lines(found, *how))
     return 0

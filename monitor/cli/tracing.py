@@ -89,6 +89,6 @@ def trace(target: str, output: str, duration: float | None, last: float | None, 
 
 
 def _connect(target: str, token_file: str | None) -> Connection:
-    from monitor.attach.injection import Way
+    from monitor.attach.injector import Injector
 
-    return connect(target, token_file, Way(tell=say).enter)
+    return connect(target, token_file, Injector(tell=say).inject)

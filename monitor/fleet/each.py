@@ -22,7 +22,7 @@ LONGEST = 60.0
 POLL = 0.05
 
 
-class _One(Generic[Result]):
+class _Query(Generic[Result]):
     """The question to one process, in a thread of its own."""
 
     def __init__(self, member: Member, ask: Callable[[Member], Result]) -> None:
@@ -50,7 +50,7 @@ def each(
 
     `takes`: seconds that an answer takes at least. A member that is `busy`, while a probe is put in, is waited for.
     """
-    asked = [_One(member, ask) for member in members]
+    asked = [_Query(member, ask) for member in members]
     began = time.monotonic()
     for wait in iter(lambda: _wait(asked, began, takes, busy), 0.0):
         time.sleep(wait)
@@ -67,7 +67,7 @@ def each(
     return found
 
 
-def _wait(asked: list[_One[Result]], began: float, takes: float, busy: Callable[[Member], bool]) -> float:
+def _wait(asked: list[_Query[Result]], began: float, takes: float, busy: Callable[[Member], bool]) -> float:
     """Seconds until one should look again; 0.0 if nobody is waited for any more."""
     pending = [one for one in asked if one.thread.is_alive()]
     if not pending:

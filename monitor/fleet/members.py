@@ -108,9 +108,9 @@ def _of_name(name: str) -> list[str]:
     from monitor.transport import fd_passing
 
     pids = {probe.pid: probe.started for probe in probes().of_name(name)}
-    for door in fd_passing.everywhere() if fd_passing.possible() else ():
-        if door.name == name:
-            pids.setdefault(door.pid, 0.0)
+    for endpoint in fd_passing.everywhere() if fd_passing.possible() else ():
+        if endpoint.name == name:
+            pids.setdefault(endpoint.pid, 0.0)
     if len(pids) > 1:  # a parent that was started with a probe has the name, too
         with_loop = {pid: started for pid, started in pids.items() if has_loop(pid) is not False}
         pids = with_loop or pids

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitor import formatting as fmt
 from monitor.findings.rules.engine import Findings
-from monitor.store.across import Of
+from monitor.store.across import OfWorker
 from monitor.store.blocked import blocking_lines
 from monitor.store.column import Column, figure
 from monitor.store.slow_log import BlockingLine
@@ -163,15 +163,15 @@ class Service:
         workers = sorted(self._fleet.workers.items())
         return [worker.store for _, worker in workers if worker.store.session is not None]
 
-    def tasks(self) -> list[Of[Task]]:
+    def tasks(self) -> list[OfWorker[Task]]:
         """The live tasks of all."""
-        return [Of(store, task) for store in self.stores() for task in store.tasks.values()]
+        return [OfWorker(store, task) for store in self.stores() for task in store.tasks.values()]
 
-    def ended(self) -> list[Of[EndedTask]]:
+    def ended(self) -> list[OfWorker[EndedTask]]:
         """The tasks of all that have ended."""
-        return [Of(store, task) for store in self.stores() for task in store.ended]
+        return [OfWorker(store, task) for store in self.stores() for task in store.ended]
 
-    def slow(self) -> list[Of[BlockingLine]]:
+    def slow(self) -> list[OfWorker[BlockingLine]]:
         """The lines that blocked a loop; one that blocked several workers is one row, with how often in each."""
         lines: dict[Site | None, list[tuple[Store, BlockingLine]]] = {}
         for store in self.stores():
@@ -179,10 +179,10 @@ class Service:
                 lines.setdefault(line.line, []).append((store, line))
         return [_merged(found) for found in lines.values()]
 
-    def findings(self) -> list[Of[Finding]]:
+    def findings(self) -> list[OfWorker[Finding]]:
         """The findings of all, the worst of each worker first."""
         return [
-            Of(worker.store, finding)
+            OfWorker(worker.store, finding)
             for _, worker in sorted(self._fleet.workers.items())
             for finding in self._engine(worker).shown()
         ]
@@ -206,7 +206,7 @@ class Service:
         self._fleet.close()
 
 
-def _merged(found: list[tuple[Store, BlockingLine]]) -> Of[BlockingLine]:
+def _merged(found: list[tuple[Store, BlockingLine]]) -> OfWorker[BlockingLine]:
     store, newest = max(found, key=lambda pair: (pair[1].now is not None, pair[1].last))
     whole = BlockingLine(newest.line, now=newest.now)
     for _, line in found:
@@ -217,7 +217,7 @@ def _merged(found: list[tuple[Store, BlockingLine]]) -> Of[BlockingLine]:
         whole.last = max(whole.last, line.last)
     whole.callbacks.extend(newest.callbacks)
     counts = ", ".join(f"{one.worker}: {line.count + (line.now is not None)}" for one, line in found)
-    return Of(store, whole, counts)
+    return OfWorker(store, whole, counts)
 
 
 def total(rows: list[ServiceRow]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from monitor.errors import LooptopError
 from monitor.plain import objects
 from monitor.plain.snapshot import TaskList, receive_tasks, sort_order
 from monitor.plain.task_options import TaskOptions, ask
-from monitor.store.across import Of, across, process_text
+from monitor.store.across import OfWorker, across, process_text
 from monitor.store.column import Column, by_key, ordered
 from monitor.store.columns import ENDED, TASKS
 
@@ -33,8 +33,8 @@ class TaskLists:
     members: list[Member]
     looks: dict[int, TaskList] = field(default_factory=dict)
     problems: dict[int, LooptopError] = field(default_factory=dict)
-    tasks: list[Of[Task]] = field(default_factory=list)
-    ended: list[Of[EndedTask]] = field(default_factory=list)
+    tasks: list[OfWorker[Task]] = field(default_factory=list)
+    ended: list[OfWorker[EndedTask]] = field(default_factory=list)
 
     @property
     def passed(self) -> int:
@@ -59,11 +59,11 @@ def merged(wanted: TaskOptions, members: Sequence[Member], found: dict[int, Task
             all_looks.looks[worker] = one
     looks = all_looks.looks.values()
     column, descending = sort_order(wanted.sort)
-    tasks = [Of(one.store, task) for one in looks for task in one.tasks]
+    tasks = [OfWorker(one.store, task) for one in looks for task in one.tasks]
     if not wanted.tree and tasks:
         tasks = ordered(tasks, _of(across(TASKS), column.key), tasks[0].store, descending)
     all_looks.tasks = tasks[: wanted.limit]
-    ended = [Of(one.store, task) for one in looks for task in one.ended]
+    ended = [OfWorker(one.store, task) for one in looks for task in one.ended]
     if ended:
         key = wanted.sort.removeprefix("-")
         by = _of(across(ENDED), key if by_key(ENDED, key) else "ended")
@@ -72,7 +72,7 @@ def merged(wanted: TaskOptions, members: Sequence[Member], found: dict[int, Task
     return all_looks
 
 
-def _of(columns: Sequence[Column[Of[Any]]], key: str) -> Column[Of[Any]]:
+def _of(columns: Sequence[Column[OfWorker[Any]]], key: str) -> Column[OfWorker[Any]]:
     column = by_key(tuple(columns), key)
     assert column is not None
     return column
@@ -140,7 +140,7 @@ def looks_lines(seen: TaskLists, width: int, colour: bool) -> list[str]:
     return lines
 
 
-def _row(of: Of[Any]) -> Any:
+def _row(of: OfWorker[Any]) -> Any:
     return of.row
 
 

@@ -65,7 +65,7 @@ class Growth:
         return self.look.at - (self.baseline.at if self.look.against_at is None else self.look.against_at)
 
 
-class _Asker:
+class _Requests:
     """Sends requests on one connection and applies the replies to a store."""
 
     def __init__(self, connection: Connection) -> None:
@@ -103,7 +103,7 @@ def measure(connection: Connection, options: TracingOptions) -> Growth:
         raise LooptopError(
             "this probe cannot trace memory", "its setting control is off, or the program is not CPython"
         )
-    asker = _Asker(connection)
+    asker = _Requests(connection)
     store = asker.store
     with closing(connection):  # in any case: tracing stops when the viewer who asked for it leaves
         connection.send({"type": "watch", "rate": RATE, "rows": False, "events": False, "memory": True})
@@ -249,7 +249,7 @@ def profiles(connection: Connection, calls: int) -> Store:
     if "profile" not in connection.hello.capabilities:
         connection.close()
         raise LooptopError("this probe knows no profiles", "is it of an older version?")
-    asker = _Asker(connection)
+    asker = _Requests(connection)
     with closing(connection):
         asker.ask("profile", calls=calls)
     return asker.store

@@ -244,7 +244,7 @@ class Tick(Frame, frozen=True, kw_only=True, tag="tick"):
     process: Process | None = None
     probe: Probe | None = None
     memory: MemoryTick | None = None
-    signs: SyncScan | None = None
+    sync_scan: SyncScan | None = None
     flame: Flame | None = None
     groups: GroupsTick | None = None
     left: Int = 0

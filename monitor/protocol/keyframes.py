@@ -158,5 +158,5 @@ class Keyframe(Frame, frozen=True, kw_only=True, tag="keyframe"):
     last_seq: Int | None = None
     memory: MemoryTick | None = None
     memory_looks: MemoryState | None = None
-    signs: tuple[Int, SyncScan] | None = None  # with the time at which they came
+    sync_scan: tuple[Int, SyncScan] | None = None  # with the time at which they came
     history: History = History()

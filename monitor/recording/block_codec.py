@@ -34,7 +34,7 @@ class LightTick(msgspec.Struct, frozen=True, array_like=True):
     loops: list[tuple[Int, float, float | None]]  # id, lag, utilization since the tick before
 
 
-class Light(msgspec.Struct, frozen=True, kw_only=True):
+class LightBlock(msgspec.Struct, frozen=True, kw_only=True):
     """The part that is read of every block when a file is opened.
 
     The place of an event, or of rows of history, is the number of frames before it.
@@ -46,7 +46,7 @@ class Light(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _encoder = msgspec.json.Encoder()
-_light = msgspec.json.Decoder(Light)
+_light = msgspec.json.Decoder(LightBlock)
 _ends = msgspec.json.Decoder(list[tuple[Int, Event]])
 _keyframe = msgspec.json.Decoder(Keyframe)
 _history = msgspec.json.Decoder(History)
@@ -74,9 +74,9 @@ def parts(block: Block) -> dict[str, bytes]:
     }
 
 
-def light(data: bytes) -> Light:
+def light(data: bytes) -> LightBlock:
     """Decode a `light` part. Like the other decoders here, raises Damaged if the bytes do not fit the schema."""
-    return _decoded(_light.decode, data) if data else Light()
+    return _decoded(_light.decode, data) if data else LightBlock()
 
 
 def ends(data: bytes) -> list[tuple[int, Event]]:

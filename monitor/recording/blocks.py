@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from monitor import formatting as fmt
 from monitor.protocol import frames, keyframes
-from monitor.recording.block_codec import BEFORE, Light, LightTick
+from monitor.recording.block_codec import BEFORE, LightBlock, LightTick
 from monitor.recording.file_format import Marker, Summary
 from monitor.recording.triggers import unhandled
 from monitor.store.labels import who
@@ -55,9 +55,9 @@ class Block:
     end: int = 0
     finish: str | None = None  # reason to finish a file after this block (flight recorder)
 
-    def light(self) -> Light:
+    def light(self) -> LightBlock:
         """The decoded part without rows: counters, events and history."""
-        return Light(ticks=self.ticks, notes=self.notes, past=self.past)
+        return LightBlock(ticks=self.ticks, notes=self.notes, past=self.past)
 
     def summary(self) -> Summary:
         """The decoded summary: times, largest lag and counts of the block."""

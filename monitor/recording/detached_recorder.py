@@ -26,7 +26,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5
 _MOST_FILES = 4096
 
 
-class Beside:
+class DetachedRecorder:
     """The recorder process. Forked before any thread starts, and told later which program to record."""
 
     def __init__(self, options: RecordOptions, quiet: bool = False) -> None:

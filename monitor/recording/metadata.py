@@ -24,7 +24,7 @@ MOST_FILES = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class Metadata:
     """Facts of one recording. Times are Unix time, sizes bytes."""
 
     path: Path
@@ -41,7 +41,7 @@ class About:
     problem: str = ""  # why it cannot be read; then only `path` and `size` are known
 
 
-def about(path: str | Path) -> About | None:
+def about(path: str | Path) -> Metadata | None:
     """Return the facts of a file, or None if it is not a recording or cannot be opened. Never raises."""
     path = Path(path)
     try:
@@ -59,7 +59,7 @@ def about(path: str | Path) -> About | None:
         return None
 
 
-def in_folder(folder: str | Path) -> list[About]:
+def in_folder(folder: str | Path) -> list[Metadata]:
     """Return the recordings of a folder, newest first."""
     try:
         paths = [path for _, path in zip(range(MOST_FILES), Path(folder).iterdir(), strict=False)]
@@ -69,11 +69,11 @@ def in_folder(folder: str | Path) -> list[About]:
     return sorted(found, key=lambda known: (-(known.start or 0.0), known.path.name))
 
 
-def _of_file(path: Path, file: BinaryIO, size: int) -> About:
+def _of_file(path: Path, file: BinaryIO, size: int) -> Metadata:
     try:
         facts = file_format.read_heading(file, path)
     except LooptopError as error:
-        return About(path, size, problem=f"{error.message.removeprefix(f'{path} ')}: {error.hint}")
+        return Metadata(path, size, problem=f"{error.message.removeprefix(f'{path} ')}: {error.hint}")
     begin = file.tell()
     index = file_format.read_index(file, size)
     if index is not None:
@@ -83,7 +83,7 @@ def _of_file(path: Path, file: BinaryIO, size: int) -> About:
     return _made(path, size, facts, summaries, whole=False, dropped=sum(one.dropped for one in summaries))
 
 
-def _of_folder(path: Path) -> About | None:
+def _of_folder(path: Path) -> Metadata | None:
     """Return the facts of a flight recorder's folder, running or killed."""
     segments = [found for segment in sorted(path.glob("*.segment")) if (found := about(segment)) is not None]
     known = [segment for segment in segments if segment.start is not None and segment.duration is not None]
@@ -91,7 +91,7 @@ def _of_folder(path: Path) -> About | None:
         return None
     first, last = known[0], known[-1]
     assert first.start is not None and last.start is not None and last.duration is not None
-    return About(
+    return Metadata(
         path,
         sum(segment.size for segment in segments),
         first.program,
@@ -117,9 +117,9 @@ def _summaries(file: BinaryIO, offset: int, size: int) -> Iterator[Summary]:
 
 def _made(
     path: Path, size: int, facts: dict[str, Any], summaries: list[Summary], *, whole: bool, dropped: int
-) -> About:
+) -> Metadata:
     if not summaries:
-        return About(path, size, problem="it was cut before its first block was complete")
+        return Metadata(path, size, problem="it was cut before its first block was complete")
 
     def text(key: str) -> str:
         found = facts.get(key)
@@ -127,7 +127,7 @@ def _made(
 
     pid = facts.get("pid")
     start, end = summaries[0].start, summaries[-1].end
-    return About(
+    return Metadata(
         path,
         size,
         program=text("program"),

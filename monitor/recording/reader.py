@@ -19,7 +19,7 @@ from monitor.protocol.frames import Event, Frame
 from monitor.protocol.keyframes import History, Keyframe
 from monitor.recording import black_box, block_codec, prior_state
 from monitor.recording import file_format as file_format
-from monitor.recording.block_codec import Light, LightTick
+from monitor.recording.block_codec import LightBlock, LightTick
 from monitor.recording.file_format import Damaged, Marker, Place, Summary
 from monitor.recording.frame_merge import Between, Decoded, merge
 from monitor.recording.ring import folder_of
@@ -47,7 +47,7 @@ MOST_LIGHT = 512 << 20
 class _Block:
     file: BinaryIO
     place: Place
-    light: Light | None = None
+    light: LightBlock | None = None
     weights: dict[str, int] = field(default_factory=dict)  # bytes in memory by name of the parts read
 
     @property
@@ -246,7 +246,7 @@ class Recording:
                 self._before = History()
         return self._before
 
-    def light(self, number: int) -> Light:
+    def light(self, number: int) -> LightBlock:
         """Return the figures and events of a block, without ended tasks. Empty if the block is damaged."""
         block = self._blocks[number]
         if block.light is None:
@@ -254,7 +254,7 @@ class Recording:
                 self._read_light(block)
             except Damaged:
                 self._tell_damage(block)
-                block.light = Light()
+                block.light = LightBlock()
         assert block.light is not None
         return block.light
 

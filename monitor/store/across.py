@@ -18,7 +18,7 @@ Thing_co = TypeVar("Thing_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Of(Generic[Thing_co]):
+class OfWorker(Generic[Thing_co]):
     """A row and the store it is from."""
 
     store: Store
@@ -31,7 +31,7 @@ def process_text(store: Store) -> str:
     return f"{store.worker} ({store.session.pid})" if store.session is not None else str(store.worker)
 
 
-def process_column() -> Column[Of[Any]]:
+def process_column() -> Column[OfWorker[Any]]:
     """The column Process."""
     return Column(
         "process",
@@ -44,14 +44,14 @@ def process_column() -> Column[Of[Any]]:
     )
 
 
-def across(columns: Sequence[Column[Thing]]) -> tuple[Column[Of[Thing]], ...]:
+def across(columns: Sequence[Column[Thing]]) -> tuple[Column[OfWorker[Thing]], ...]:
     """Return the columns of a table for rows of several stores; the first one is Process."""
     return (process_column(), *map(_across, columns))
 
 
-def _across(column: Column[Thing]) -> Column[Of[Thing]]:
+def _across(column: Column[Thing]) -> Column[OfWorker[Thing]]:
     sort = column.sort
-    key: Callable[[Of[Thing], Store], object] | None = None
+    key: Callable[[OfWorker[Thing], Store], object] | None = None
     if sort is not None:
         take = sort
         key = lambda of, s: take(of.row, of.store)  # noqa: E731 - a lambda, as in all columns

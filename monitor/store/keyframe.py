@@ -51,7 +51,7 @@ def encode(state: State, history: bool = False) -> keyframes.Keyframe:
         process=convert.PROCESS.encode(state.process, numbers),
         probe=convert.PROBE.encode(state.probe, numbers),
         memory=state.memory.as_tick(),
-        signs=state.scan,
+        sync_scan=state.scan_frame,
         memory_looks=memory_keyframe.encode(state.memory, numbers),
         left=state.left,
         missed_events=state.missed_events,
@@ -91,8 +91,8 @@ def restore(state: State, keyframe: keyframes.Keyframe) -> None:
     _restore_lines(state, keyframe.slow)
     state.process = convert.PROCESS.decode(keyframe.process, tables)
     state.probe = convert.PROBE.decode(keyframe.probe, tables)
-    if keyframe.signs is not None:
-        state.add_scan(*keyframe.signs)
+    if keyframe.sync_scan is not None:
+        state.add_scan(*keyframe.sync_scan)
     if keyframe.memory is not None:
         state.memory.apply_tick(keyframe.memory)
     if keyframe.memory_looks is not None:

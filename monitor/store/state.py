@@ -49,8 +49,8 @@ class State:
         self.unhandled: deque[Unhandled] = deque(maxlen=MOST_NOTES)
         self.notices: deque[Notice] = deque(maxlen=MOST_NOTES)
         self.never_awaited: deque[NeverAwaited] = deque(maxlen=MOST_NOTES)
-        self.signs = SyncScan()
-        self.scan: tuple[int, frames.SyncScan] | None = None  # what `signs` was made from, and when it came
+        self.sync_scan = SyncScan()
+        self.scan_frame: tuple[int, frames.SyncScan] | None = None  # what `sync_scan` was made from, and when it came
         self.loops: dict[int, Loop] = {}
         self.sites: dict[int, SiteStats] = {}
         self.label_groups = LabelGroups()
@@ -93,8 +93,8 @@ class State:
 
     def add_scan(self, at: int, scan: frames.SyncScan) -> None:
         """Replaces what the findings are made from; `at` is Unix microseconds."""
-        self.scan = (at, scan)
-        self.signs = scan_of(scan, at * SECOND, self.tables)
+        self.scan_frame = (at, scan)
+        self.sync_scan = scan_of(scan, at * SECOND, self.tables)
 
     def add_detail(self, frame: frames.Detail) -> None:
         """Keep the detail of a task and its wait. If there are too many, the others are dropped."""

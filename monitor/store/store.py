@@ -172,8 +172,8 @@ class Store(State):
         """Apply the parts that arrive only occasionally."""
         if tick.detail is not None:
             self.add_detail(tick.detail)
-        if tick.signs is not None:
-            self.add_scan(self.now_us, tick.signs)
+        if tick.sync_scan is not None:
+            self.add_scan(self.now_us, tick.sync_scan)
         if tick.flame is not None:
             self.flame.apply(tick.flame, self.now, self.tables)
         if tick.groups is not None:

@@ -171,7 +171,7 @@ class SyncScan:
     queues: tuple[Queue, ...] = ()
     semaphores: tuple[Semaphore, ...] = ()
     executors: tuple[Executor, ...] = ()
-    went_on: tuple[SwallowedCancel, ...] = ()
+    swallowed_cancels: tuple[SwallowedCancel, ...] = ()
     timers: tuple[LoopTimers, ...] = ()
     blocked: tuple[BlockedNow, ...] = ()
     stuck: tuple[Stuck, ...] = ()
@@ -211,7 +211,7 @@ def scan_of(scan: frames.SyncScan, at: float, tables: Tables) -> SyncScan:
             Executor(row.number, row.kind, row.label, row.workers, row.most, row.queued, row.waited * SECOND)
             for row in scan.executors
         ),
-        went_on=tuple(
+        swallowed_cancels=tuple(
             SwallowedCancel(row.task, row.times, site(row.site), cancellers.get(row.task)) for row in scan.cancelled
         ),
         timers=tuple(LoopTimers(row.loop, row.number, tuple(row.calls)) for row in scan.timers),

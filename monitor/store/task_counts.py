@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from monitor.store.model import Site, Task
 
 
-class Census:
+class TaskCounts:
     """Updated with every task that appears, leaves or changes its state."""
 
     def __init__(self) -> None:
@@ -52,9 +52,9 @@ class Census:
             counts[site] += number
         return counts
 
-    def copy(self) -> Census:
+    def copy(self) -> TaskCounts:
         """Return an independent copy."""
-        twin = Census()
+        twin = TaskCounts()
         twin._states = list(self._states)
         twin._sites = {key: (site, list(number)) for key, (site, number) in self._sites.items()}
         return twin

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.protocol.rows import SECOND, seconds_or_none
 from monitor.store.model import Task
-from monitor.store.task_counts import Census
+from monitor.store.task_counts import TaskCounts
 from probes.base import protocol
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Tasks(dict[int, Task]):
         self._letters = 0
         self._children: dict[int, set[int]] = {}
         self._sharing: set[int] = set()  # tasks whose `share` is, or is about to be, above 0
-        self._census = Census()
+        self._counts = TaskCounts()
         self._borrowed: set[int] = set()  # tasks shared with a frozen copy: copied before writing
 
     def frozen(self) -> Tasks:
@@ -48,18 +48,18 @@ class Tasks(dict[int, Task]):
         self._borrowed = set(self)  # copying 100,000 takes half a second, and few change
         twin.share_over, twin.left_out, twin._letters = self.share_over, self.left_out, self._letters
         twin._children = {parent: set(children) for parent, children in self._children.items()}
-        twin._sharing, twin._census = set(self._sharing), self._census.copy()
+        twin._sharing, twin._counts = set(self._sharing), self._counts.copy()
         return twin
 
     # Reading
 
     def states(self) -> Counter[str]:
         """Return the number of tasks by state."""
-        return self._census.states()
+        return self._counts.states()
 
     def sites(self) -> Counter[Site | None]:
         """Return the number of tasks by creation site."""
-        return self._census.sites()
+        return self._counts.sites()
 
     def busiest(self, least: float) -> list[Task]:
         """Return the tasks with at least that share of the last second, in no order."""
@@ -80,7 +80,7 @@ class Tasks(dict[int, Task]):
         """Add a task, replacing one with the same id."""
         old = self.get(task.id)
         if old is not None:
-            self._census.left(old)
+            self._counts.left(old)
             self._borrowed.discard(task.id)
             self._letters -= _letters(old)
             if old.parent != task.parent:
@@ -94,7 +94,7 @@ class Tasks(dict[int, Task]):
             self._letters -= _letters(task)
             task.name, task.wait_text = task.name[:SHORT], None
             self._letters += _letters(task)
-        self._census.came(task)
+        self._counts.came(task)
         self._children.setdefault(task.parent, set()).add(task.id)
         if task.share or task.busy > task.measured_busy:
             self._sharing.add(task.id)
@@ -106,7 +106,7 @@ class Tasks(dict[int, Task]):
         self._children.clear()
         self._sharing.clear()
         self._borrowed.clear()
-        self._census = Census()
+        self._counts = TaskCounts()
 
     def forget(self, task_id: int) -> None:
         """Remove a task if it is known."""
@@ -114,7 +114,7 @@ class Tasks(dict[int, Task]):
         if task is None:
             return
         self._letters -= _letters(task)
-        self._census.left(task)
+        self._counts.left(task)
         self._borrowed.discard(task_id)
         siblings = self._children.get(task.parent)
         if siblings is not None:
@@ -151,7 +151,7 @@ class Tasks(dict[int, Task]):
             task = self._own(task)
         changed = row.state != task.state or row.steps != task.steps
         if row.state != task.state:
-            self._census.changed(task.state, row.state)
+            self._counts.changed(task.state, row.state)
         seconds = row.busy * SECOND
         if not task.measured:
             # The figures in the first row of an older task are from an unknown time.

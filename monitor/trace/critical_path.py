@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from monitor.trace.events import Kind
 from monitor.trace.parts import behind_of, wake_of
-from monitor.trace.waiting import on_of
+from monitor.trace.waiting import waited_on
 
 if TYPE_CHECKING:
     from monitor.store.model import Site
@@ -107,7 +107,7 @@ def _walk(
                 todo.append((waker, start, min(wake.waited_until, high), depth + 1))
             else:
                 wait = timeline.wait_that_ended(who, step.ready) if step.ready is not None else None
-                on = on_of(wait, wake.by, False)
+                on = waited_on(wait, wake.by, False)
                 add("waited", start, wake.waited_until, on.kind, None if wait is None else wait.users)
         cursor = before
         index -= 1

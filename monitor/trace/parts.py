@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from monitor.trace.events import Kind
-from monitor.trace.waiting import On, WokenBy, by_callback, on_of
+from monitor.trace.waiting import WaitedOn, WokenBy, by_callback, waited_on
 
 if TYPE_CHECKING:
     from monitor.store.model import Site
@@ -42,7 +42,7 @@ class Part:
     start: int
     end: int
     at: Site | None = None
-    on: On | None = None
+    on: WaitedOn | None = None
     behind: list[Behind] = field(default_factory=list)
     woken_by: WokenBy | None = None
 
@@ -179,14 +179,16 @@ def parts_of(timeline: Timeline, life: Life, born: int | None = None, until: int
         if wake.waited_until > cursor:
             on = None
             if step.kind not in (Kind.STEP_SELF, Kind.STEP_BORN):
-                on = on_of(wait, wake.by, by_end)
+                on = waited_on(wait, wake.by, by_end)
             at = None if wait is None else wait.users or wait.innermost
             parts.append(Part("waited", cursor, wake.waited_until, at, on, [], wake.by))
             cursor = wake.waited_until
         if wake.queued_from > cursor:
             behind = behind_of(timeline, step.loop, cursor, wake.queued_from, life.id)
             at = None if wait is None else wait.users or wait.innermost
-            parts.append(Part("unknown", cursor, wake.queued_from, at, on_of(wait, wake.by, by_end), behind, wake.by))
+            parts.append(
+                Part("unknown", cursor, wake.queued_from, at, waited_on(wait, wake.by, by_end), behind, wake.by)
+            )
             cursor = wake.queued_from
         if start > cursor:
             behind = behind_of(timeline, step.loop, cursor, start, life.id)

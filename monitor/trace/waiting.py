@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class On:
+class WaitedOn:
     """What was waited on; the kinds are those of `waiting_on` in docs/protocol.md."""
 
     kind: str
@@ -84,7 +84,7 @@ def _find(site: Site | None, table: tuple[tuple[str, str, str], ...]) -> str:
     return ""
 
 
-def on_of(wait: Wait | None, woken: WokenBy | None, woke_by_end: bool) -> On:
+def waited_on(wait: Wait | None, woken: WokenBy | None, woke_by_end: bool) -> WaitedOn:
     """What a wait was on. `woke_by_end`: the task that ended it did so by its own end."""
     kind = ""
     if wait is not None:
@@ -101,7 +101,7 @@ def on_of(wait: Wait | None, woken: WokenBy | None, woke_by_end: bool) -> On:
     text = ""
     if kind == "queue" and wait is not None and wait.innermost is not None:
         text = wait.innermost.function.rpartition(".")[2]
-    return On(kind or "future", text)
+    return WaitedOn(kind or "future", text)
 
 
 def by_callback(kind: Kind, wait: Wait | None) -> str:

@@ -14,10 +14,10 @@ class Address:
     port: int = 0
     token_file: str | None = None  # from the local announcement
     pid: int | None = None  # of the process that is known to listen there
-    door: int | None = None
+    listen_fd: int | None = None
 
     def __str__(self) -> str:
-        if self.door is not None:
+        if self.listen_fd is not None:
             return f"process {self.pid}"
         if self.path:
             return f"unix:{self.path}"

@@ -263,10 +263,10 @@ def _refusal(where: str, message: str) -> tuple[str, str]:
 
 
 def _open(address: Address, timeout: float) -> socket.socket:
-    if address.door is not None and address.pid is not None:
+    if address.listen_fd is not None and address.pid is not None:
         from monitor.transport import fd_passing
 
-        return fd_passing.enter(address.pid, address.door, timeout)
+        return fd_passing.enter(address.pid, address.listen_fd, timeout)
     if address.path:
         return _open_path(address.path, timeout)
     try:

@@ -22,7 +22,7 @@ _PIDFD_GETFD = 438  # pidfd_getfd(2), the same on all architectures
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Endpoint:
     """The descriptor of a process through which its probe accepts viewers."""
 
     pid: int
@@ -49,8 +49,8 @@ def possible() -> bool:
     return True
 
 
-def find(pid: int) -> Door | None:
-    """The door of the probe in a process, or None if there is none or it may not be inspected."""
+def find(pid: int) -> Endpoint | None:
+    """The endpoint of the probe in a process, or None if there is none or it may not be inspected."""
     try:
         numbers = memory_file.numbers(pid)
     except OSError:
@@ -64,23 +64,23 @@ def find(pid: int) -> Door | None:
     return None
 
 
-def everywhere() -> list[Door]:
-    """The doors of all processes that we may inspect."""
+def everywhere() -> list[Endpoint]:
+    """Endpoints in all processes that we may inspect."""
     pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208 - only names are needed
     return [found for pid in pids if (found := find(pid)) is not None]
 
 
-def _read(pid: int, number: str) -> Door | None:
-    """Read a door from its memory file. Raises OSError if it is not a probe's file."""
+def _read(pid: int, number: str) -> Endpoint | None:
+    """Read an endpoint from its memory file. Raises OSError if it is not a probe's file."""
     with memory_file.MemoryFile(pid, number) as file:
         result = read(file.read(LONGEST))
-    if result.how != "started" or result.door is None:
+    if result.how != "started" or result.listen_fd is None:
         return None
-    return Door(pid, result.door, result.session, result.name, result.program, result.python, result.stays)
+    return Endpoint(pid, result.listen_fd, result.session, result.name, result.program, result.python, result.stays)
 
 
 def enter(pid: int, number: int, timeout: float) -> socket.socket:
-    """Open a connection through the door. Raises ConnectError."""
+    """Open a connection through the descriptor. Raises ConnectError."""
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -88,7 +88,7 @@ def enter(pid: int, number: int, timeout: float) -> socket.socket:
     except OSError as error:
         raise ConnectError(f"process {pid} cannot be reached", error.strerror or str(error)) from None
     try:
-        door = socket.socket(fileno=_take(process, number))
+        listener = socket.socket(fileno=_take(process, number))
     except OSError as error:
         if error.errno in (errno.EBADF, errno.ENOTSOCK):
             raise ProbeGone(pid) from None
@@ -98,18 +98,18 @@ def enter(pid: int, number: int, timeout: float) -> socket.socket:
         ) from None
     finally:
         os.close(process)
-    with door:
-        return _send(door, pid, timeout)
+    with listener:
+        return _send(listener, pid, timeout)
 
 
-def _send(door: socket.socket, pid: int, timeout: float) -> socket.socket:
-    if not _is_of(door, pid):
+def _send(listener: socket.socket, pid: int, timeout: float) -> socket.socket:
+    if not _is_of(listener, pid):
         raise ProbeGone(pid)
     ours, theirs = socket.socketpair()
     try:
         with theirs:
-            door.settimeout(timeout)
-            socket.send_fds(door, [b"."], [theirs.fileno()])
+            listener.settimeout(timeout)
+            socket.send_fds(listener, [b"."], [theirs.fileno()])
     except ConnectionError:
         ours.close()
         raise ProbeGone(pid) from None
@@ -119,15 +119,17 @@ def _send(door: socket.socket, pid: int, timeout: float) -> socket.socket:
     return ours
 
 
-def _is_of(door: socket.socket, pid: int) -> bool:
+def _is_of(listener: socket.socket, pid: int) -> bool:
     """Whether a socket is one of a pair that the process made. Messages carry our credentials, so they must not reach
     another service, such as one of root's to which the process has connected the socket.
     """
-    if (door.family, door.type) != (socket.AF_UNIX, socket.SOCK_DGRAM):
+    if (listener.family, listener.type) != (socket.AF_UNIX, socket.SOCK_DGRAM):
         return False
     try:
-        named = door.getpeername() or door.getsockname()
-        maker, _, _ = struct.unpack("3i", door.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+        named = listener.getpeername() or listener.getsockname()
+        maker, _, _ = struct.unpack(
+            "3i", listener.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        )
     except OSError:  # it points nowhere
         return False
     return not named and maker == pid

@@ -25,7 +25,7 @@ class BootstrapResult:
     """The injected code's answer. The program may have forged it, so each value is type-checked and bounded."""
 
     how: str = ""  # started or found
-    door: int | None = None
+    listen_fd: int | None = None
     session: str = ""
     socket: str = ""
     name: str = ""
@@ -51,7 +51,7 @@ def read(text: bytes) -> BootstrapResult:
     return BootstrapResult(
         **texts,
         socket=socket[:_MOST_TEXT] if isinstance(socket, str) else "",
-        door=_number(fields.get("door")),
+        listen_fd=_number(fields.get("listen_fd")),
         loops=_number(fields.get("loops")),
         stays=fields.get("stays") == 1,
         warnings=tuple(_text(line) for line in lines[:_MOST_TEXTS]) if isinstance(lines, list) else (),

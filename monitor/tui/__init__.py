@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from monitor.fleet.service import Service
     from monitor.sources.base import Source
-    from monitor.tui.base.choices import Home, Opened
+    from monitor.tui.base.choices import ChoiceProvider, Opened
     from monitor.tui.base.program import Program
 
 HZ = 4.0
@@ -70,7 +70,7 @@ def run_dashboard(
     return 128 - status if status < 0 else status
 
 
-def run_connect(home: Home, section: str, key: Hashable, where: str) -> tuple[int, Opened | None]:
+def run_connect(home: ChoiceProvider, section: str, key: Hashable, where: str) -> tuple[int, Opened | None]:
     """Shows the connect screen until a choice is opened or the user quits; returns exit status and choice."""
     from monitor.tui.connect import Connect
 

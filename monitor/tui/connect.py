@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from textual.app import SystemCommand
 
 from monitor.errors import LooptopError
-from monitor.tui.base.choices import Choice, Home, Opened
+from monitor.tui.base.choices import Choice, ChoiceProvider, Opened
 from monitor.tui.base.keys import commands
 from monitor.tui.base.paint import safe
 from monitor.tui.base_app import BaseApp
@@ -36,7 +36,7 @@ class Connect(BaseApp[Opened]):
 
     def __init__(
         self,
-        home: Home,
+        home: ChoiceProvider,
         *,
         section: str = "programs",
         key: Hashable = None,

@@ -17,8 +17,8 @@ from ..base.settings import text_of, warn
 from ..serving import discovery, hello
 from ..serving.session import Session
 from . import old_boxes
-from .ring import Full, LostError, Ring
-from .wanted import Wanted
+from .box_setting import BoxSetting
+from .ring import LostError, Ring, SegmentFullError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,27 +53,27 @@ class Box:
     def open(self) -> None:
         """Creates the file, and removes boxes that are too old or too many. Never raises."""
         probe = self._probe
-        wanted = Wanted(probe.settings.box)
+        wanted = BoxSetting(probe.settings.box)
         if not wanted.size or probe.settings.leave:
             return
         try:
             directory = wanted.folder or discovery.runtime_dir()
         except discovery.NoDirectoryError:
             return  # reported by the endpoints, which need it more
-        openings = probe.openings
+        endpoints = probe.endpoints
         facts = {
-            "pid": openings.pid,
+            "pid": endpoints.pid,
             "started": process.started(),
             "opened": probe.opened,
-            "name": openings.name,
-            "program": openings.program[:1000],
+            "name": endpoints.name,
+            "program": endpoints.program[:1000],
             "session": probe.session_id,
             "python": process.python(),
             "host": os.uname().nodename,
         }
         try:
             old_boxes.remove(directory, time())
-            path = f"{directory}/{protocol.box_name(openings.name, openings.pid, probe.session_id)}"
+            path = f"{directory}/{protocol.box_name(endpoints.name, endpoints.pid, probe.session_id)}"
             self._ring = Ring(path, wanted.size, facts)
         except Exception as error:
             warn(f"no black box, the program goes on: {text_of(error)}; LOOPTOP_BOX names another folder, or off")
@@ -115,13 +115,13 @@ class Box:
         last_event = session.last_event
         try:
             _append(ring, session, now)
-        except Full:
+        except SegmentFullError:
             # What did not fit is in the next segment, which begins with everything.
             session = self._begin(ring, last_event)
             session.due = now
             try:
                 _append(ring, session, now)
-            except Full:
+            except SegmentFullError:
                 session.drop_backlog()
 
     def _begin(self, ring: Ring, last_event: int) -> Session:

@@ -35,7 +35,7 @@ _NOTHING = bytes(_ENTRY.size)
 _LEVEL = 1
 
 
-class Full(OSError):  # noqa: N818 - it is what happened to the segment
+class SegmentFullError(OSError):
     """An entry does not fit into what is left of its segment."""
 
 
@@ -78,10 +78,10 @@ class Ring:
         self._at, self._end = place + _SEGMENT.size, place + self.segment_size
 
     def append(self, lines: bytes) -> None:
-        """Appends an entry of whole lines. Raises Full if it does not fit into the segment; OSError, LostError."""
+        """Appends an entry of whole lines. Raises SegmentFullError, OSError, LostError."""
         data = compress(lines, _LEVEL)
         if self._at + 2 * _ENTRY.size + len(data) > self._end:
-            raise Full
+            raise SegmentFullError
         # The number of the segment is part of the checksum, so an entry of an earlier lap is never taken for a new one.
         self._put(_ENTRY.pack(len(data), crc32(data, self._number & 0xFFFFFFFF)) + data + _NOTHING, self._at)
         self._at += _ENTRY.size + len(data)
@@ -126,4 +126,4 @@ def _lock(handle: int) -> None:
         return
 
 
-__all__ = ["LEAST", "MOST", "SEGMENTS", "Full", "LostError", "Ring"]
+__all__ = ["LEAST", "MOST", "SEGMENTS", "LostError", "Ring", "SegmentFullError"]

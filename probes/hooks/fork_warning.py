@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
-class Hush:
+class MutedWarning:
     """An entry of `warnings.filters`, whose pattern is this object."""
 
     __slots__ = ("_entry", "_ours")

@@ -25,7 +25,7 @@ MOST = 200
 """Most coroutines that wait to be reported; further ones are counted."""
 
 
-class Unawaited:
+class UnawaitedCoroutine:
     """A coroutine that was dropped. `stack` is where, outermost first."""
 
     __slots__ = ("code", "made_here", "name", "stack")
@@ -57,11 +57,11 @@ def pop_top() -> int:
     return opmap["POP_TOP"]
 
 
-class Unawaiteds:
+class UnawaitedCoroutines:
     """The coroutines that were dropped since the last look."""
 
     def __init__(self) -> None:
-        self.found: list[Unawaited] = []
+        self.found: list[UnawaitedCoroutine] = []
         self.lost = 0
 
     def install(self, registry: Registry) -> None:
@@ -78,7 +78,7 @@ class Unawaiteds:
         if len(self.found) >= MOST:
             self.lost += 1
         else:
-            self.found.append(Unawaited(coro, frame))
+            self.found.append(UnawaitedCoroutine(coro, frame))
 
 
 class _Names(dict[str, Any]):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from .queues import MOST_ROWS, MOST_TEXT
 
 if TYPE_CHECKING:
-    from .queues import Numbers
+    from .queues import ObjectIds
 
 
-def rows_of(numbers: Numbers, waited: float) -> list[list[Any]]:
+def rows_of(numbers: ObjectIds, waited: float) -> list[list[Any]]:
     """The executors, found in the thread registry of concurrent.futures; `waited` is how long jobs have waited (s)."""
     rows: dict[int, list[Any]] = {}
     pools: dict[int, Any] = {}

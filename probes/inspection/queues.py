@@ -36,7 +36,7 @@ _ROOM = 50
 """Most attributes of an object that are examined."""
 
 
-class Numbers:
+class ObjectIds:
     """Ids for objects of the program in the protocol, by identity. Objects are held weakly."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Numbers:
         return number
 
 
-class Thing:
+class SyncObject:
     """A queue or semaphore that was found. Held weakly."""
 
     __slots__ = ("feeds_itself", "label", "number", "ref", "site")
@@ -68,13 +68,13 @@ class Thing:
         self.feeds_itself = False  # its consumers also put into it, like a crawler: it grows, and then ends
 
 
-class Things:
+class SyncObjects:
     """All queues and semaphores that were found and still exist."""
 
-    def __init__(self, numbers: Numbers, tables: Tables) -> None:
+    def __init__(self, numbers: ObjectIds, tables: Tables) -> None:
         self._numbers = numbers
         self._tables = tables
-        self._things: dict[int, Thing] = {}  # by id
+        self._things: dict[int, SyncObject] = {}  # by id
         self._modules: set[int] = set()
         self._place = 0
 
@@ -139,7 +139,9 @@ class Things:
             known.feeds_itself = known.feeds_itself or _gets_and_puts(code)
         elif len(self._things) < MOST_THINGS:
             text = f"{type(thing).__qualname__} {label}"[:MOST_TEXT]
-            known = self._things[id(thing)] = Thing(thing, self._numbers.of(thing), text, self._tables.site(code, line))
+            known = self._things[id(thing)] = SyncObject(
+                thing, self._numbers.of(thing), text, self._tables.site(code, line)
+            )
             known.feeds_itself = _gets_and_puts(code)
 
     def sizes(self) -> dict[str, Any]:

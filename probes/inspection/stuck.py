@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from ..base.sites import Tables
     from ..hooks.records import TaskRecord
-    from .queues import Numbers
+    from .queues import ObjectIds
     from .waits import Wait
 
 KINDS = {"event", "condition", "future", "queue", "lock", "semaphore", "subprocess"}
@@ -120,7 +120,7 @@ class _Object:
 class Stuck:
     """The objects that tasks wait for, by what moved there since the look before."""
 
-    def __init__(self, numbers: Numbers, tables: Tables) -> None:
+    def __init__(self, numbers: ObjectIds, tables: Tables) -> None:
         self._numbers = numbers
         self._tables = tables
         self._waiters: dict[int, _Waiter] = {}  # by task

@@ -22,7 +22,7 @@ from ..sampling import gil_wait
 from ..sampling.watchdog import describe, stack_of
 from . import executors, waits
 from .detail import held_locks, number_of
-from .queues import MOST_ROWS, MOST_TEXT, Numbers, Things, chain, of_each
+from .queues import MOST_ROWS, MOST_TEXT, ObjectIds, SyncObjects, chain, of_each
 from .stuck import Stuck
 
 if TYPE_CHECKING:
@@ -64,27 +64,27 @@ class _Lock:
 class _Seen:
     """The results of a look so far."""
 
-    __slots__ = ("at", "awaits", "cancellers", "locks", "queued", "waited", "went_on")
+    __slots__ = ("at", "awaits", "cancellers", "locks", "queued", "swallowed_cancels", "waited")
 
     def __init__(self) -> None:
         self.at = monotonic()
         self.locks: dict[int, _Lock] = {}  # by id
         self.awaits: dict[int, list[int]] = {}
-        self.went_on: list[list[int]] = []
+        self.swallowed_cancels: list[list[int]] = []
         self.cancellers: list[list[Any]] = []
         self.queued: dict[int, tuple[weakref.ref[Any], float]] = {}  # queued jobs of executors, and since when
         self.waited = 0.0
 
 
-class Signs:
-    """Scans the program and keeps the newest results. `facts` is the `signs` of a tick."""
+class SyncScanner:
+    """Scans the program and keeps the newest results. `facts` is the `sync_scan` of a tick."""
 
     def __init__(self, all_loops: Loops, tables: Tables, watchdog: Watchdog) -> None:
         self._loops = all_loops
         self._watchdog = watchdog
         self._tables = tables
-        self._numbers = Numbers()
-        self._things = Things(self._numbers, tables)
+        self._numbers = ObjectIds()
+        self._things = SyncObjects(self._numbers, tables)
         self._stuck = Stuck(self._numbers, tables)
         self._queued: dict[int, tuple[weakref.ref[Any], float]] = {}
         self._calm: dict[int, tuple[int, list[int] | None]] = {}  # by task: its steps, and the tasks it awaits
@@ -137,7 +137,7 @@ class Signs:
         return {
             "locks": [[one.number, len(one.tasks), one.holder, one.site, one.waiters] for one in rows],
             "awaits": _chains(rows, seen.awaits),
-            "cancelled": seen.went_on[:MOST_ROWS],
+            "cancelled": seen.swallowed_cancels[:MOST_ROWS],
             "cancellers": seen.cancellers[:MOST_ROWS],
             "executors": executors.rows_of(self._numbers, seen.waited),
             "timers": self._timers(),
@@ -191,7 +191,7 @@ class Signs:
             return False
         calm = not task.cancelling()
         if not calm and not task._must_cancel and not _on_its_way(leaf) and not _cleans_up(coro):
-            seen.went_on.append([record.id, task.cancelling(), self._line(frames)])
+            seen.swallowed_cancels.append([record.id, task.cancelling(), self._line(frames)])
             seen.cancellers += [
                 [record.id, by] for by in cancellation.facts(cancellation.of(record, task), self._tables).values()
             ]

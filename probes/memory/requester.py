@@ -15,7 +15,7 @@ class Requester(Protocol):
     """The session of a viewer, as far as memory is concerned. Imported for typing only."""
 
     watching: bool
-    told_tracing: bool
+    tracing_reported: bool
 
     @property
     def watch(self) -> Watched:

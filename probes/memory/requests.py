@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..base import process
 from ..base.validation import BadRequestError, choice, integer, require_control
 from . import objects, traces, usage
-from .reach import frames_to_own_line
+from .own_line_depth import frames_to_own_line
 from .step_rates import Rates
 from .time_slicing import SlicedJob, SlicedJobs
 from .traces import Diff, DiffOptions, Groups, Lines, tracer
@@ -49,7 +49,7 @@ CALLS_A_FRAME = 4000
 BASELINE, LAST, NOTHING = "baseline", "last", "nothing"
 
 
-class Kept:
+class EarlierSnapshots:
     """The earlier looks of one viewer, to compare with."""
 
     __slots__ = ("baseline", "last", "objects")
@@ -73,7 +73,7 @@ class Memory:
         self._tracing: Tracing | None = None
         self._ended: Frame | None = None
         self._looks = SlicedJobs()
-        self._kept: dict[Requester, Kept] = {}
+        self._kept: dict[Requester, EarlierSnapshots] = {}
         self._rates = Rates()
         self._usage = usage.Usage()
         self._collector = usage.Collector()
@@ -102,7 +102,7 @@ class Memory:
             return
         if operation == "objects_look":
             limit = integer(frame, "limit", 50, 1, MOST_ROWS)
-            self._looks.begin(SlicedJob(session, self._objects(self._kept_of(session), limit), answer, refuse))
+            self._looks.begin(SlicedJob(session, self._objects(self._snapshots_of(session), limit), answer, refuse))
             return
         if tracer is None:
             raise BadRequestError("this Python has no tracemalloc")
@@ -133,10 +133,10 @@ class Memory:
         self._tracing = tracing = Tracing(session, frames, self._rates, self._clock.unix())
         tracing.go_on(duration, limit)
         self._ended = None
-        session.told_tracing = True  # by the reply; so its end will be reported, too
-        kept = self._kept.get(session)
-        if kept is not None:
-            kept.baseline = kept.last = None
+        session.tracing_reported = True  # by the reply; so its end will be reported, too
+        earlier = self._kept.get(session)
+        if earlier is not None:
+            earlier.baseline = earlier.last = None
         how = "the program traced memory already" if tracing.adopted else "tracing of memory began"
         kept_frames = tracer.get_traceback_limit()
         self._tell(f"{how} ({kept_frames} {'frame' if kept_frames == 1 else 'frames'} a block)")
@@ -165,19 +165,21 @@ class Memory:
         if not isinstance(hide, list) or not all(name in traces.HIDDEN for name in hide):
             raise BadRequestError(f"hide: a list of {', '.join(traces.HIDDEN)}")
         limit = integer(frame, "limit", 50, 0, MOST_ROWS)
-        kept = self._kept_of(session)
-        if against == BASELINE and kept.baseline is None:
+        earlier = self._snapshots_of(session)
+        if against == BASELINE and earlier.baseline is None:
             raise BadRequestError("there is no baseline to compare with: memory_baseline comes first")
         wanted = DiffOptions(group, frozenset(traces.HIDDEN.index(name) for name in hide), limit)
-        self._looks.begin(SlicedJob(session, self._traces(tracing, kept, baseline, against, wanted), answer, refuse))
+        self._looks.begin(SlicedJob(session, self._traces(tracing, earlier, baseline, against, wanted), answer, refuse))
 
-    def _kept_of(self, session: Requester) -> Kept:
+    def _snapshots_of(self, session: Requester) -> EarlierSnapshots:
         """The earlier looks of a viewer, fetched at the request: it may leave before its look is done."""
-        return self._kept.setdefault(session, Kept())
+        return self._kept.setdefault(session, EarlierSnapshots())
 
     # Looks, in slices
 
-    def _traces(self, tracing: Tracing, kept: Kept, baseline: bool, against: str, wanted: DiffOptions) -> Steps:
+    def _traces(
+        self, tracing: Tracing, earlier: EarlierSnapshots, baseline: bool, against: str, wanted: DiffOptions
+    ) -> Steps:
         started = monotonic()
         now = Groups()
         now.at = self._clock.unix()
@@ -189,15 +191,15 @@ class Memory:
         tracing.looks += 1
         if now.pause >= REPORTED:
             self._tell(f"a look at {now.blocks} blocks held the program for {now.pause * 1e3:.1f} ms", now.pause)
-        before = {BASELINE: kept.baseline, LAST: kept.last, NOTHING: None}[against]
+        before = {BASELINE: earlier.baseline, LAST: earlier.last, NOTHING: None}[against]
         diff = Diff()
         if not baseline:
             yield from traces.compare(diff, now, before, wanted, tracing.lines)
         yield from traces.trim(now)
         if self._tracing is tracing:
-            kept.last = now
+            earlier.last = now
             if baseline:
-                kept.baseline = now
+                earlier.baseline = now
         facts: Frame = {
             "at": now.at,
             "blocks": now.blocks,
@@ -231,12 +233,12 @@ class Memory:
             return [tables._site(lines.files[key[0]], 0, "")]
         return [tables._site(*lines.lines[number], "") for number in reversed(key)]
 
-    def _objects(self, kept: Kept, limit: int) -> Steps:
+    def _objects(self, earlier: EarlierSnapshots, limit: int) -> Steps:
         started = monotonic()
         now = objects.Counts()
         now.at = self._clock.unix()
         yield from objects.count(now)
-        before, kept.objects = kept.objects, now
+        before, earlier.objects = earlier.objects, now
         difference = objects.Difference()
         yield from objects.compare(difference, now, before, limit)
         return {
@@ -289,8 +291,8 @@ class Memory:
         if tracing is None:
             return
         goes_on = tracing.end()
-        for kept in self._kept.values():
-            kept.baseline = kept.last = None
+        for earlier in self._kept.values():
+            earlier.baseline = earlier.last = None
         self._ended = {"at": self._clock.unix(), "why": why}
         left = "; the program goes on tracing, as before" if goes_on else ""
         self._tell(f"tracing of memory has ended: {why}{left}")
@@ -334,9 +336,9 @@ class Memory:
         facts: Frame = {}
         if self._tracing is not None:
             facts["tracing"] = self.tracing_facts(session)
-            session.told_tracing = True
-        elif session.told_tracing:
-            session.told_tracing = False
+            session.tracing_reported = True
+        elif session.tracing_reported:
+            session.tracing_reported = False
             facts["tracing"] = None
             facts["ended"] = self._ended
         if full and session.watch.memory:
@@ -348,6 +350,6 @@ class Memory:
         """The `tracing` of the protocol; None while there is none."""
         if self._tracing is None:
             return None
-        kept = self._kept.get(session)
-        baseline = kept.baseline if kept is not None else None
+        earlier = self._kept.get(session)
+        baseline = earlier.baseline if earlier is not None else None
         return self._tracing.facts(session, baseline.at if baseline is not None else None)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..hooks.loops import Loops
     from ..hooks.registry import Registry
-    from ..hooks.unawaited import Unawaiteds
+    from ..hooks.unawaited import UnawaitedCoroutines
     from .events import Events
     from .sampler import Changes, Sampler
     from .watchdog import Watchdog
@@ -39,7 +39,7 @@ class Counting:
         sampler: Sampler,
         watchdog: Watchdog,
         events: Events,
-        unawaited: Unawaiteds,
+        unawaited: UnawaitedCoroutines,
     ) -> None:
         self._registry = registry
         self._loops = loops

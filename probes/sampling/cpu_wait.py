@@ -45,7 +45,7 @@ class Spent(NamedTuple):
 NOTHING = Spent(0.0, 0.0, 0.0)
 
 
-class Starved:
+class CpuWait:
     """How long the threads of the loops have waited for a CPU. Used by the watchdog."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from .rows import microseconds
 if TYPE_CHECKING:
     from ..base.sites import Tables
     from ..hooks.records import TaskRecord
-    from ..hooks.unawaited import Unawaited
+    from ..hooks.unawaited import UnawaitedCoroutine
     from .journal import Journal
     from .rows import Clock
     from .watchdog import SlowCallback
@@ -169,7 +169,7 @@ class Events:
             site=self._tables.site_at(record.code, record.lasti) if record is not None else 0,
         )
 
-    def unawaited(self, found: Unawaited) -> None:
+    def unawaited(self, found: UnawaitedCoroutine) -> None:
         """Writes a coroutine that was never awaited."""
         self._journal.add(
             "never_awaited",

@@ -21,7 +21,7 @@ from ..base import process, sites
 from ..hooks import install, loops
 from ..hooks.records import UnseenCallback, coro_name, task_name
 from . import gc_pauses, unseen_callbacks
-from .cpu_wait import NOTHING, Starved
+from .cpu_wait import NOTHING, CpuWait
 from .gil_wait import Gil
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Watchdog:
         self._looking = allocate_lock()
         self._alarm = allocate_lock()  # released to wake the thread
         self._unseen: dict[int, LoopRecord] = {}  # by id: loops that have passed no hook yet
-        self.starved = Starved()
+        self.starved = CpuWait()
         self.gil = Gil(stack_of)
 
     @property

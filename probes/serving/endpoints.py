@@ -18,32 +18,32 @@ LEAST_TOKEN = 16
 """Fewest characters of a token."""
 
 
-class Openings:
+class Endpoints:
     """The endpoints of one probe. One that cannot be opened is reported in a warning; nothing raises."""
 
-    def __init__(self, settings: Settings, door: bool, session: str) -> None:
-        """`door`: viewers connect through a descriptor that they take from this process, and no file is created."""
+    def __init__(self, settings: Settings, pass_fds: bool, session: str) -> None:
+        """`pass_fds`: viewers connect through a descriptor that they take from this process, and no file is created."""
         self.pid = os.getpid()  # differs in a forked child
         self.name, self.program = discovery.program()
         if settings.name:
             self.name = settings.name
         self.socket_path = ""
-        self.door: int | None = None
+        self.listen_fd: int | None = None
         self.listening: str | None = None
         self.token_file: str | None = None
         self._settings = settings
-        self._door_wanted = door
+        self._pass_fds = pass_fds
         self._session = session
         self._files: list[str] = []
 
     def open(self, server: Server) -> None:
         """Makes the server listen on every endpoint of the settings, and writes the files by which it is found."""
-        if self._door_wanted:
+        if self._pass_fds:
             try:
-                self.door = server.open_door()
+                self.listen_fd = server.open_fd_listener()
             except OSError:  # use a socket file instead
-                self.door = None
-        directory = self._open_path(server) if self.door is None else ""
+                self.listen_fd = None
+        directory = self._open_path(server) if self.listen_fd is None else ""
         if self._settings.listen:
             self._open_tcp(server, directory)
         if directory:

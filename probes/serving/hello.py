@@ -19,7 +19,7 @@ _MOST_TEXT = 1000
 
 def of(probe: Host) -> dict[str, Any]:
     """The `hello` frame of the protocol."""
-    openings, settings = probe.openings, probe.settings
+    endpoints, settings = probe.endpoints, probe.settings
     capabilities = ["origins", "histograms", "threads"]
     if not FREE_THREADED:
         capabilities.append("groups")
@@ -34,12 +34,12 @@ def of(probe: Host) -> dict[str, Any]:
         "type": "hello",
         "protocol": protocol.PROTOCOL,
         "session": probe.session_id,
-        "pid": openings.pid,
+        "pid": endpoints.pid,
         "started": round(process.started() * 1e6),
         "opened": round(probe.opened * 1e6),
         "now": probe.clock.unix(),
-        "name": openings.name[:_MOST_TEXT],
-        "program": openings.program[:_MOST_TEXT],
+        "name": endpoints.name[:_MOST_TEXT],
+        "program": endpoints.program[:_MOST_TEXT],
         "argv": [text[:_MOST_TEXT] for text in getattr(sys, "orig_argv", [])[:100]],
         "cwd": process.working_directory(),
         "host": os.uname().nodename,

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ..flame.flames import Flames
     from ..history.recorder import History
     from ..hooks.loops import Loops
-    from ..inspection.sync_scan import Signs
+    from ..inspection.sync_scan import SyncScanner
     from ..labels.labels import Labels
     from ..memory.requests import Memory
     from ..sampling.counting import Counting
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..sampling.watchdog import Watchdog
     from ..trace.ring import StepRing
     from .demand import Demand
-    from .endpoints import Openings
+    from .endpoints import Endpoints
     from .facts import Facts
     from .task_control import TaskControl
 
@@ -30,7 +30,7 @@ class Host(Protocol):
     session_id: str
     opened: float
     settings: Settings
-    openings: Openings
+    endpoints: Endpoints
     clock: Clock
     loops: Loops
     sampler: Sampler
@@ -38,7 +38,7 @@ class Host(Protocol):
     history: History
     labels: Labels
     memory: Memory
-    signs: Signs
+    sync_scanner: SyncScanner
     watchdog: Watchdog
     ring: StepRing
     tasks: TaskControl

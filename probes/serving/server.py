@@ -43,7 +43,7 @@ class Server:
         self._wake = OwnSocket(ours)
         self._own_waker = OwnSocket(self._waker)
         self._listeners: list[OwnSocket] = []
-        self._door: OwnSocket | None = None
+        self._fd_listener: OwnSocket | None = None
         self._outside: OwnSocket | None = None
         self._kept: list[OwnFile] = []
         self._token = ""
@@ -83,16 +83,16 @@ class Server:
         shown = f"[{host}]" if ":" in host else host
         return f"{shown}:{sock.getsockname()[1]}"
 
-    def open_door(self) -> int:
+    def open_fd_listener(self) -> int:
         """Serves viewers that may take descriptors of this process (pidfd_getfd(2)), as anybody who may trace it can.
 
         Needs no name and no file. Returns the descriptor to take; viewers send one end of a socket pair through it.
         Raises OSError.
         """
         inside, outside = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._door, self._outside = OwnSocket(inside), OwnSocket(outside)
-        self._listeners.append(self._door)
-        self._selector.register(inside, selectors.EVENT_READ, self._door)
+        self._fd_listener, self._outside = OwnSocket(inside), OwnSocket(outside)
+        self._listeners.append(self._fd_listener)
+        self._selector.register(inside, selectors.EVENT_READ, self._fd_listener)
         return outside.fileno()
 
     def keep(self, handle: int) -> None:
@@ -149,7 +149,7 @@ class Server:
             if key.data is None:
                 self._drain_wake()
             elif isinstance(key.data, OwnSocket):
-                (self._let_in if key.data is self._door else self._accept)(key.data)
+                (self._let_in if key.data is self._fd_listener else self._accept)(key.data)
             elif isinstance(key.data, Viewer):
                 key.data.serve(events)
             else:
@@ -199,12 +199,12 @@ class Server:
         else:
             self._refuse(sock, "this program belongs to another user")
 
-    def _let_in(self, door: OwnSocket) -> None:
-        """Accepts a viewer that sent a socket through the door. It may trace this process, so no check is needed."""
-        door.check()
+    def _let_in(self, listener: OwnSocket) -> None:
+        """Accepts a viewer that sent a socket through it. It may trace this process, so no check is needed."""
+        listener.check()
         handles: list[int] = []
         try:
-            _, rest, _, _ = door.socket.recvmsg(64, socket.CMSG_SPACE(16), getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+            _, rest, _, _ = listener.socket.recvmsg(64, socket.CMSG_SPACE(16), getattr(socket, "MSG_CMSG_CLOEXEC", 0))
             for _, kind, data in rest:
                 if kind == socket.SCM_RIGHTS:
                     handles += [int.from_bytes(data[i : i + 4], sys.byteorder) for i in range(0, len(data) - 3, 4)]

@@ -82,10 +82,10 @@ class Session:
         self._past: Iterator[dict[str, Any]] | None = None
         self._past_sent: dict[tuple[int, int], int] = {}
         self.detailed: TaskRecord | None = None
-        self.told_tracing = False
+        self.tracing_reported = False
         self.flame = FlameRows(self.watch)
         self._groups = GroupRows(probe)
-        self._signs_told = 0
+        self._scan_sent = 0
         self._steps: Reader | None = None
 
     # Input
@@ -246,10 +246,10 @@ class Session:
         memory = self._probe.memory.facts(self, second)
         if memory is not None:
             tick["memory"] = memory
-        signs = self._probe.signs
-        if self.watch.findings and signs.number != self._signs_told:
-            self._signs_told = signs.number
-            tick["signs"] = signs.facts
+        scanner = self._probe.sync_scanner
+        if self.watch.findings and scanner.number != self._scan_sent:
+            self._scan_sent = scanner.number
+            tick["sync_scan"] = scanner.facts
         tick["probe"] = self._probe.facts.probe(self._missed)
         out = self._encoder.lines(frames)
         if len(records) >= LEAST_ROWS:

@@ -38,8 +38,8 @@ class Result:
     total_ms: float
     tried: list[dict[str, str]] = field(default_factory=list)  # methods that were not possible, and why
     found: bool = False  # a probe was already there
-    socket: str = ""  # path to connect to; or else `door`
-    door: int | None = None  # the descriptor through which viewers connect
+    socket: str = ""  # path to connect to; or else `listen_fd`
+    listen_fd: int | None = None  # the descriptor through which viewers connect
     session: str = ""
     loops: int | None = None  # running event loops; None: not known
     warnings: list[str] = field(default_factory=list)
@@ -79,7 +79,7 @@ def inject(
         said["tried"],
         answer.get("how") == "found",
         socket,
-        answer.get("door"),
+        answer.get("listen_fd"),
         answer.get("session", ""),
         answer.get("loops"),
         list(answer.get("warnings", ())),

@@ -34,7 +34,7 @@ class ModuleLoader:
         if "typing" not in sys.modules:  # asyncio does without typing from 3.14 on, and annotations can, too
             self.others["typing"] = typing = type(sys)("typing")
             self.made.append(vars(typing))
-            typing.TYPE_CHECKING, typing.Any, typing.__getattr__ = False, object, lambda name: Stand
+            typing.TYPE_CHECKING, typing.Any, typing.__getattr__ = False, object, lambda name: TypingStub
             typing.NamedTuple = object.__new__(RowMaker)
         self.builtins = dict(vars(builtins), __import__=self.bring)
         asyncio = sys.modules["asyncio"].__file__
@@ -170,7 +170,7 @@ def read_through(facts):
         posix.close(handle)
 
 
-class Stand:
+class TypingStub:
     """Replaces an object of `typing`: a TypeVar, a base class."""
 
     def __init__(self, *_, **__):
@@ -237,11 +237,11 @@ def begin(bundle, parts, native, bootstrap):
     loader = ModuleLoader(parts, native, bootstrap)
     warnings = []
     loader.load("base.settings").warn = lambda text: warnings.append(text) if len(warnings) < 20 else None
-    probe = loader.load("start").make(bundle["settings"], bundle["door"])
+    probe = loader.load("start").make(bundle["settings"], bundle["pass_fds"])
     ready = False
     try:
         probe.get_ready()
-        ready = probe.openings.door is not None or bool(probe.openings.socket_path)
+        ready = probe.endpoints.listen_fd is not None or bool(probe.endpoints.socket_path)
     finally:
         if not ready:
             probe.server.stop()

@@ -65,7 +65,7 @@ def make(settings: Mapping[str, Any], timeout: float) -> Payload:
     bundle = {
         "native": native.file(),
         "settings": dict(settings),
-        "door": fd_passing.possible(),
+        "pass_fds": fd_passing.possible(),
         "nonce": nonce,
         "name": name,
         "until": time.time() + timeout,

@@ -17,8 +17,8 @@ def rules() -> list[Callable[[Store, Thresholds], Iterator[Observation]]]:
     """All rules, in their initial state."""
     return [
         load.Blocked(),
-        load.WaitsForTheGil(),
-        load.KeptBusy(),
+        load.GilWaits(),
+        load.BusyTasks(),
         load.BusyLoops(),
         growth.Tasks(),
         growth.Queues(),
@@ -27,7 +27,7 @@ def rules() -> list[Callable[[Store, Thresholds], Iterator[Observation]]]:
         events.Unhandled(),
         events.NeverAwaited(),
         events.SemaphoreErrors(),
-        cancelled.TakenAlong(),
+        cancelled.CancelledWithAwaited(),
         cancelled.mass,
         shared.deadlocks,
         shared.convoys,

@@ -23,7 +23,7 @@ _NAMED = 5
 
 
 @dataclass(slots=True)
-class _Taken:
+class _CancelledGroup:
     """Tasks of one creation site that one line cancelled by cancelling what they awaited."""
 
     first: float
@@ -33,13 +33,13 @@ class _Taken:
 
 
 @dataclass(slots=True)
-class TakenAlong:
+class CancelledWithAwaited:
     """Tasks that ended as cancelled because what they awaited was cancelled.
 
     Reported only if the program keeps running: cancelling everything is normal during shutdown.
     """
 
-    _groups: dict[tuple[Site | None, Site | None], _Taken] = field(default_factory=dict)
+    _groups: dict[tuple[Site | None, Site | None], _CancelledGroup] = field(default_factory=dict)
     _last: EndedTask | None = None
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
@@ -54,7 +54,7 @@ class TakenAlong:
             if group is not None:
                 group.last, group.by, group.count = ended, by, group.count + 1
             elif len(self._groups) < 500:
-                self._groups[by.site, ended.site] = _Taken(ended.ended, ended, by)
+                self._groups[by.site, ended.site] = _CancelledGroup(ended.ended, ended, by)
         self._last = next(reversed(store.ended), None)
         for place, group in list(self._groups.items()):
             if store.now - group.last.ended > thresholds.of(KIND, "keep"):
@@ -81,7 +81,7 @@ def _since(store: Store, last: EndedTask | None) -> list[EndedTask]:
     return new[::-1]
 
 
-def _taken_observation(place: tuple[Site | None, Site | None], group: _Taken) -> Observation:
+def _taken_observation(place: tuple[Site | None, Site | None], group: _CancelledGroup) -> Observation:
     ended, by = group.last, group.by
     times = f"{group.count} times, most recently " if group.count > 1 else ""
     return Observation(

@@ -83,21 +83,21 @@ class Queues:
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         """Yields one observation per queue."""
-        signs = fresh(store)
-        if signs is None:
+        scan = fresh(store)
+        if scan is None:
             return
-        if signs.at != self._looked:
-            self._looked = signs.at
+        if scan.at != self._looked:
+            self._looked = scan.at
             self._observations = list(self._look(store, thresholds))
         yield from self._observations
 
     def _look(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         window, least = thresholds.of("queue_growing", "window"), thresholds.of("queue_growing", "least")
-        signs = store.signs
-        self._histories.keep({queue.number for queue in signs.queues})
-        for queue in signs.queues:
+        scan = store.sync_scan
+        self._histories.keep({queue.number for queue in scan.queues})
+        for queue in scan.queues:
             history = self._histories.of(queue.number)
-            history.add(signs.at, queue.size, window)
+            history.add(scan.at, queue.size, window)
             grown = history.grown(window)
             if grown < least * _NEAR:
                 continue
@@ -106,7 +106,7 @@ class Queues:
             yield Observation(
                 "queue_growing",
                 queue.number,
-                f"{queue.label} holds {queue.size}, {grown:.0f} more than {signs.at - since:.0f} s ago; {bound}",
+                f"{queue.label} holds {queue.size}, {grown:.0f} more than {scan.at - since:.0f} s ago; {bound}",
                 strong=grown >= least,
                 at_once=True,
                 site=queue.site,
@@ -155,7 +155,7 @@ class Timers:
 
 def _calls(store: Store, loop: int) -> Iterator[Line]:
     """The callbacks of a sample of the timers, with their shares."""
-    for timers in store.signs.timers:
+    for timers in store.sync_scan.timers:
         if timers.loop == loop:
             sampled = sum(number for _, number in timers.calls)
             for callback, number in timers.calls:

@@ -123,7 +123,7 @@ class Blocked:
             )
 
 
-class WaitsForTheGil:
+class GilWaits:
     """Lines at which other threads held the GIL long enough within the window while a callback waited for it."""
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
@@ -195,9 +195,9 @@ def _where(store: Store, loop: Loop) -> BlockedNow | None:
     block = loop.block
     if block is not None and block.at_least:
         return BlockedNow(loop.id, loop.blocked, block.starved, block.stack, block.blame)
-    if store.now - store.signs.at >= _STALE:
+    if store.now - store.sync_scan.at >= _STALE:
         return None
-    return next((one for one in store.signs.blocked if one.loop == loop.id), None)
+    return next((one for one in store.sync_scan.blocked if one.loop == loop.id), None)
 
 
 def _is_one(store: Store, slow: SlowCallback) -> bool:
@@ -207,7 +207,7 @@ def _is_one(store: Store, slow: SlowCallback) -> bool:
 
 
 @dataclass(slots=True)
-class KeptBusy:
+class BusyTasks:
     """Tasks that take more than their share of a loop, in both halves of the window, since steps may be long."""
 
     _busy: dict[int, FigureHistory] = field(default_factory=dict)

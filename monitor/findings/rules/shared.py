@@ -26,7 +26,7 @@ _TASKS = 12
 
 def fresh(store: Store) -> SyncScan | None:
     """The newest scan, unless it is stale."""
-    return store.signs if store.signs.at and store.now - store.signs.at < _FRESH else None
+    return store.sync_scan if store.sync_scan.at and store.now - store.sync_scan.at < _FRESH else None
 
 
 def name_of(store: Store, task: int) -> str:
@@ -47,15 +47,15 @@ class _Edge:
 
 def deadlocks(store: Store, thresholds: Thresholds) -> Iterator[Observation]:  # noqa: ARG001 - as all rules
     """Yields cycles of tasks that wait for each other, with at least one lock in each."""
-    signs = fresh(store)
-    if signs is None:
+    scan = fresh(store)
+    if scan is None:
         return
     edges: dict[int, list[_Edge]] = {}
-    for lock in signs.locks:
+    for lock in scan.locks:
         if lock.holder is not None:
             for task, line in lock.waiters:
                 edges.setdefault(task, []).append(_Edge(task, lock.holder, lock.number, line))
-    for task, behind in signs.awaits:
+    for task, behind in scan.awaits:
         edges.setdefault(task, []).extend(_Edge(task, other, None, None) for other in behind)
     reported: set[frozenset[int]] = set()
     for task in edges:
@@ -111,11 +111,11 @@ def _deadlock(store: Store, cycle: list[_Edge]) -> Observation:
 
 def convoys(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
     """Yields locks that many tasks wait for."""
-    signs = fresh(store)
-    if signs is None:
+    scan = fresh(store)
+    if scan is None:
         return
     least = thresholds.of("lock_convoy", "waiters")
-    for lock in signs.locks:
+    for lock in scan.locks:
         if lock.waiting >= max(least / 2, 1):
             yield _convoy(store, lock, strong=lock.waiting >= least)
 
@@ -145,11 +145,11 @@ def _convoy(store: Store, lock: Lock, *, strong: bool) -> Observation:
 
 def executors(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
     """Yields pools with more queued jobs than workers."""
-    signs = fresh(store)
-    if signs is None:
+    scan = fresh(store)
+    if scan is None:
         return
     least = thresholds.of("executor_saturated", "queued")
-    for pool in signs.executors:
+    for pool in scan.executors:
         queued = pool.queued / max(pool.most, 1)
         if pool.workers < pool.most or not pool.queued or queued < least / 2:
             continue
@@ -171,10 +171,10 @@ def executors(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
 
 def swallowed_cancels(store: Store, thresholds: Thresholds) -> Iterator[Observation]:  # noqa: ARG001 - as all rules
     """Yields tasks that were cancelled and now wait for something else."""
-    signs = fresh(store)
-    if signs is None:
+    scan = fresh(store)
+    if scan is None:
         return
-    for one in signs.went_on:
+    for one in scan.swallowed_cancels:
         task = store.tasks.get(one.task)
         if task is None:
             continue
@@ -217,20 +217,20 @@ class Semaphores:
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         """Yields one observation per semaphore."""
-        signs = fresh(store)
-        if signs is None:
+        scan = fresh(store)
+        if scan is None:
             return
-        if signs.at != self._looked:
-            self._looked = signs.at
-            self._observations = list(self._look(signs, len(store.tasks), thresholds))
+        if scan.at != self._looked:
+            self._looked = scan.at
+            self._observations = list(self._look(scan, len(store.tasks), thresholds))
         yield from self._observations
 
-    def _look(self, signs: SyncScan, tasks: int, thresholds: Thresholds) -> Iterator[Observation]:
+    def _look(self, scan: SyncScan, tasks: int, thresholds: Thresholds) -> Iterator[Observation]:
         window = thresholds.of("semaphore_overreleased", "window")
-        self._histories.keep({one.number for one in signs.semaphores})
-        for one in signs.semaphores:
+        self._histories.keep({one.number for one in scan.semaphores})
+        for one in scan.semaphores:
             history = self._histories.of(one.number)
-            history.add(signs.at, one.value, window)
+            history.add(scan.at, one.value, window)
             before, takers = self._first.setdefault(one.number, (one.value, tasks))
             if history.grown(window) <= 0 or one.waiting or one.value - before <= takers:
                 continue

@@ -23,11 +23,11 @@ _WAITED = {"event": "Event", "condition": "Condition", "future": "Future"}
 
 def stuck(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
     """Yields objects at which nothing moves, and that nobody alive is seen to move."""
-    signs = fresh(store)
-    if signs is None:
+    scan = fresh(store)
+    if scan is None:
         return
     least = thresholds.of("waiters_stuck", "waiters")
-    for one in signs.stuck:
+    for one in scan.stuck:
         others = [holder for holder in one.holders if not _waits_here(one, holder)]
         if one.kind in _WAITED:
             if one.waiting >= least and not any(holder.moves for holder in others):
@@ -119,16 +119,16 @@ def _observation(
             "size": one.size if one.kind in ("queue", "subprocess") else None,
             "pid": one.pid or None,
         },
-        since=store.signs.at - one.still if subject is None else None,
+        since=store.sync_scan.at - one.still if subject is None else None,
     )
 
 
 def failures(store: Store, thresholds: Thresholds) -> Iterator[Observation]:  # noqa: ARG001 - as all rules
     """Yields failed tasks that something refers to and nobody has asked."""
-    signs = fresh(store)
-    if signs is None:
+    scan = fresh(store)
+    if scan is None:
         return
-    for one in signs.failed:
+    for one in scan.failed:
         failure = one.failure
         yield Observation(
             "failed_unnoticed",

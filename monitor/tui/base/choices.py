@@ -35,7 +35,7 @@ class Opened:
     close: Callable[[], None] = field(default=lambda: None)
 
 
-class Home(Protocol):
+class ChoiceProvider(Protocol):
     """Provides the choices. Calls may block, so the screen makes them in a worker thread."""
 
     def programs(self) -> Sequence[Choice]:

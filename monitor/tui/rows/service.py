@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from monitor.findings.columns import FINDINGS
 from monitor.findings.model import Finding
 from monitor.fleet.service import SERVICE, Service, ServiceRow
-from monitor.store.across import Of, across
+from monitor.store.across import OfWorker, across
 from monitor.store.columns import ENDED, SLOW, TASKS
 from monitor.store.model import EndedTask, Task
 from monitor.store.query import Predicate, parse
@@ -83,7 +83,7 @@ class WorkerRows(SearchedRows[ServiceRow]):
                 return "text"
 
 
-class AcrossRows(SearchedRows[Of[Thing]], Generic[Thing]):
+class AcrossRows(SearchedRows[OfWorker[Thing]], Generic[Thing]):
     """Rows of all workers; `worker:3` among the words keeps those of one."""
 
     def __init__(self, service: Service) -> None:
@@ -98,11 +98,11 @@ class AcrossRows(SearchedRows[Of[Thing]], Generic[Thing]):
         self.worker = int(slots[-1]) if slots and slots[-1].isdecimal() else None
         self.words = tuple(word for word in words if not word.startswith(WORKER))
 
-    def choose(self) -> list[Of[Thing]]:
+    def choose(self) -> list[OfWorker[Thing]]:
         """The rows that match the filter."""
         return self.search([of for of in self.all() if self.worker is None or of.store.worker == self.worker])
 
-    def all(self) -> list[Of[Any]]:
+    def all(self) -> list[OfWorker[Any]]:
         """The rows of all workers."""
         raise NotImplementedError
 
@@ -110,7 +110,7 @@ class AcrossRows(SearchedRows[Of[Thing]], Generic[Thing]):
         """The slot of the worker that a row is of."""
         return self.rows[index].store.worker or 0
 
-    def key_of(self, row: Of[Thing]) -> Hashable:
+    def key_of(self, row: OfWorker[Thing]) -> Hashable:
         """The worker, and the key of the row in it."""
         return row.store.worker, self.key_in(row.row)
 
@@ -133,11 +133,11 @@ class TasksOfAll(AcrossRows[Task]):
         """Keep tasks that match. Raises UsageError."""
         self.predicate = parse(text)
 
-    def choose(self) -> list[Of[Task]]:
+    def choose(self) -> list[OfWorker[Task]]:
         """The live tasks that match the filter."""
         return [of for of in self.all() if self.predicate(of.row, of.store)]
 
-    def all(self) -> list[Of[Any]]:
+    def all(self) -> list[OfWorker[Any]]:
         """The live tasks of all workers."""
         return list(self.service.tasks())
 
@@ -149,7 +149,7 @@ class TasksOfAll(AcrossRows[Task]):
         """Name tasks after their coroutines where there is no room for both."""
         return with_coroutine(super().cells(index, columns), columns, self.rows[index].row)
 
-    def style(self, row: Of[Task], key: str) -> str:
+    def style(self, row: OfWorker[Task], key: str) -> str:
         """Colour by state and load."""
         if row.row.id not in row.store.tasks:
             return "faint"
@@ -174,16 +174,16 @@ class SlowOfAll(AcrossRows[BlockingLine]):
     columns = across(SLOW)
     default_sort = "total"
 
-    def choose(self) -> list[Of[BlockingLine]]:
+    def choose(self) -> list[OfWorker[BlockingLine]]:
         """The lines that match the filter; with `worker:3` those that blocked that worker."""
         rows = self.search(self.all())
         return [of for of in rows if self.worker is None or f" {self.worker}:" in f" {of.whose}"]
 
-    def all(self) -> list[Of[Any]]:
+    def all(self) -> list[OfWorker[Any]]:
         """The blocking lines of all workers, each line once."""
         return list(self.service.slow())
 
-    def key_of(self, row: Of[BlockingLine]) -> Hashable:
+    def key_of(self, row: OfWorker[BlockingLine]) -> Hashable:
         """The blocking line, whichever worker reported it."""
         return row.row.line or "unknown"
 
@@ -191,7 +191,7 @@ class SlowOfAll(AcrossRows[BlockingLine]):
         """The blocking line within one worker."""
         return row.line
 
-    def style(self, row: Of[BlockingLine], key: str) -> str:  # noqa: ARG002 - as in the base class
+    def style(self, row: OfWorker[BlockingLine], key: str) -> str:  # noqa: ARG002 - as in the base class
         """Color blocks by their length."""
         return {"process": "accent", "line": "strong", "worst": "warn", "last": "dim"}.get(key, "text")
 
@@ -202,7 +202,7 @@ class EndedOfAll(AcrossRows[EndedTask]):
     columns = across(ENDED)
     default_sort = "ended"
 
-    def all(self) -> list[Of[Any]]:
+    def all(self) -> list[OfWorker[Any]]:
         """The ended tasks that each store keeps."""
         return list(self.service.ended())
 
@@ -210,7 +210,7 @@ class EndedOfAll(AcrossRows[EndedTask]):
         """The id, and when it ended."""
         return row.outcome, row.id, row.ended
 
-    def style(self, row: Of[EndedTask], key: str) -> str:
+    def style(self, row: OfWorker[EndedTask], key: str) -> str:
         """Color ended tasks by their outcome."""
         if key == "outcome":
             return STATE_STYLES.get(row.row.outcome, "text")
@@ -223,7 +223,7 @@ class FindingsOfAll(AcrossRows[Finding]):
     columns = across(FINDINGS)
     default_sort = "kind"
 
-    def all(self) -> list[Of[Any]]:
+    def all(self) -> list[OfWorker[Any]]:
         """The findings that are not dismissed."""
         return list(self.service.findings())
 
@@ -231,7 +231,7 @@ class FindingsOfAll(AcrossRows[Finding]):
         """The number of the finding."""
         return row.id
 
-    def style(self, row: Of[Finding], key: str) -> str:
+    def style(self, row: OfWorker[Finding], key: str) -> str:
         """Color findings by their severity."""
         if key == "kind":
             return str(row.row.kind.weight)

@@ -48,7 +48,7 @@ class Terminal:
 def outlives_its_terminal(driver: type[Driver]) -> type[Driver]:
     """Makes a driver class that exits cleanly when its terminal has gone."""
 
-    class Outlives(driver):  # type: ignore[misc, valid-type]
+    class HangupSafeDriver(driver):  # type: ignore[misc, valid-type]
         def __init__(self, *arguments: Any, **settings: Any) -> None:
             super().__init__(*arguments, **settings)
             file: IO[str] | None = getattr(self, "_file", None)
@@ -73,4 +73,4 @@ def outlives_its_terminal(driver: type[Driver]) -> type[Driver]:
             elif self._app.is_running:
                 asyncio.run_coroutine_threadsafe(self._app._post_message(self.SignalResume()), self._loop)  # noqa: SLF001 - as Textual does
 
-    return Outlives
+    return HangupSafeDriver

@@ -3,7 +3,7 @@
  * asyncio's loops get a handle with a time stamp; loops with handles of their own (uvloop) a callback that runs the
  * step.
  */
-#include "hot.h"
+#include "hooks.h"
 #include <stddef.h>
 
 /* A cancelled future wakes a task: the caller of `cancel` is on the stack now, and is noted in Python

@@ -1,5 +1,5 @@
 /* The hooks of create_task: makes the task as asyncio does, and a record with its creation site and parent. */
-#include "hot.h"
+#include "hooks.h"
 
 /* The kind of file (sites.USER is 0) that a code object comes from, -1 with an error. Asked once for each code. */
 int kind_of(State *state, PyObject *code) {

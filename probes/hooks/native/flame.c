@@ -11,7 +11,7 @@
  * A frame is linked to its caller after it is pushed, and what is behind a pointer that is not set yet is often an old
  * frame. So a chain counts only if it passes the coroutine of the task that runs, and ends where the thread's does.
  */
-#include "hot.h"
+#include "hooks.h"
 
 #ifdef __linux__
 #include <errno.h>

@@ -3,7 +3,7 @@
  * The twin in Python is probes/hooks/groups.py. A group is found by the code of the coroutine; which label a task has is
  * asked in Python, and only of coroutines that an adapter knows (probes/labels).
  */
-#include "hot.h"
+#include "hooks.h"
 #include <math.h>
 #include <stddef.h>
 

@@ -3,7 +3,7 @@
  * A hook is a method descriptor with a dictionary: it looks like the function in whose place it is, binds to a bound
  * method, and calls that function (`original`) whenever something is not as usual.
  */
-#include "hot.h"
+#include "hooks.h"
 #include <stddef.h>
 
 PyObject *str_closed, *str_debug, *str_factory, *str_ready, *str_context, *str_name, *str_loop, *str_eager_start;

@@ -1,5 +1,5 @@
 /* The module: the state that hooks and sampler share, and learning where asyncio keeps what. */
-#include "hot.h"
+#include "hooks.h"
 #include <stddef.h>
 #include <string.h>
 
@@ -467,7 +467,7 @@ static PyMethodDef functions[] = {
 };
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, exec}, {0, NULL}};
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "_native", "The hot path in C; its twin in Python is `pure`.", 0, functions, module_slots,
+    PyModuleDef_HEAD_INIT, "_native", "The hooks in C; probes.hooks.in_python has the same in Python.", 0, functions, module_slots,
     NULL, NULL, NULL,
 };
 

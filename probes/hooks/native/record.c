@@ -1,5 +1,5 @@
 /* TaskRecord, a weak reference to a task with fields; LoopClock, the C part of a LoopRecord; SiteCounts. */
-#include "hot.h"
+#include "hooks.h"
 #include <math.h>
 #include <stddef.h>
 

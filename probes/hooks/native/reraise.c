@@ -1,7 +1,7 @@
 /* An exception that left a callback is raised again inside asyncio's own `_run`: context, text and traceback are
  * asyncio's then.
  */
-#include "hot.h"
+#include "hooks.h"
 
 /* A context whose `run` raises the exception of a callback again, once. */
 typedef struct {

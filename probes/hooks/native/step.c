@@ -2,7 +2,7 @@
  *
  * Where an exception leaves a callback, asyncio's own `_run` gets it (reraise.c).
  */
-#include "hot.h"
+#include "hooks.h"
 #include <math.h>
 #include <time.h>
 

@@ -1,5 +1,5 @@
 /* Records by the address of their task, the queue of changed records, and counts of short-lived tasks by site. */
-#include "hot.h"
+#include "hooks.h"
 #include <stddef.h>
 
 /* Records: open addressing, no tombstones. The key is in the record; an entry is the pointer to it, and in the upper

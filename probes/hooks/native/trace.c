@@ -5,7 +5,7 @@
  * it ends, and only if it was long: its task is still suspended there, and the frame that ends it is running. Short
  * waits are too many to pay for that. Code objects are numbered; names and lines are looked up by whoever asks.
  */
-#include "hot.h"
+#include "hooks.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -32,7 +32,7 @@ def test_a_probe_that_lives(runtime_dir):
 
 
 def test_no_directory_is_no_problem(tmp_path):
-    assert probes({"LOOPTOP_DIR": str(tmp_path / "none")}) == find.Found()
+    assert probes({"LOOPTOP_DIR": str(tmp_path / "none")}) == find.FoundProbes()
 
 
 def test_what_an_ended_program_left_is_removed(runtime_dir, ended_pid):

@@ -15,7 +15,7 @@ from interpreters import find_python
 from waiting import wait_until
 
 from monitor.attach import watchability as module
-from monitor.attach.injection import Way
+from monitor.attach.injector import Injector
 from monitor.attach.memory_maps import Mapped, judge_maps
 from monitor.attach.programs import Program, as_tree, look, programs, short_command
 from monitor.attach.targets import resolve
@@ -211,7 +211,7 @@ def test_a_probe_that_was_put_in_is_listed_and_has_a_name(runtime_dir, tmp_path)
     try:
         child.stdout.readline()
         assert look(child.pid).how == "attach"
-        Way(stay=True).enter(child.pid)
+        Injector(stay=True).inject(child.pid)
         program = wait_until(lambda: (found := look(child.pid)).how == "probe" and found, "its probe is seen")
         assert program.name == "a_program_of_the_test"
         assert resolve("@a_program_of_the_test").pid == child.pid

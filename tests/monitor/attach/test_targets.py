@@ -10,9 +10,9 @@ import pytest
 from fake_probe import announce
 
 from monitor.attach import find, targets, watchability
-from monitor.attach.find import Announcement, Found
-from monitor.attach.injection import Way
-from monitor.attach.target_connection import Reach
+from monitor.attach.find import Announcement, FoundProbes
+from monitor.attach.injector import Injector
+from monitor.attach.target_connector import TargetConnector
 from monitor.attach.targets import NoProbe, ProcessGone, recording, resolve
 from monitor.errors import NO_CONNECTION, USAGE, ConnectError, UsageError
 from monitor.transport import fd_passing
@@ -155,7 +155,7 @@ def test_asyncio_without_a_probe(runtime_dir, child):
 def test_a_program_that_was_attached_to_and_executed_another_one(runtime_dir, child):
     pid = child(sys.executable, "-S", "-c", "import asyncio; print('r', flush=True); input()")
     with pytest.raises(NoProbe) as said:
-        Reach(str(pid), way=Way()).again()
+        TargetConnector(str(pid), injector=Injector()).reconnect()
     assert str(said.value) == f"{pid} has no probe any more: q, then looptop attach {pid}"
 
 
@@ -171,7 +171,7 @@ def test_root_finds_the_probes_of_others(runtime_dir, child, monkeypatch):
     pid = child("cat", ready=b"")
     owner = os.getuid()
     theirs = Announcement(pid, 1.0, "api", "s", "app.py", "3.11.7", "/theirs", None, None)
-    monkeypatch.setattr(find, "probes", lambda environ=None, uid=None: Found([theirs] if uid == owner else []))
+    monkeypatch.setattr(find, "probes", lambda environ=None, uid=None: FoundProbes([theirs] if uid == owner else []))
     monkeypatch.setattr(watchability, "mine", lambda uid: True)
     monkeypatch.setattr(targets.os, "geteuid", lambda: owner + 4711)
     assert resolve(str(pid)).path == "/theirs"

@@ -25,12 +25,12 @@ class World:
         self.store = apply(Store(), hello(), tick())
         self.findings = Findings(thresholds or Thresholds())
         self.findings.evaluate(self.store)
-        self.signs = []
-        self.findings._rules = [lambda store, thresholds: iter(self.signs)]
+        self.observations = []
+        self.findings._rules = [lambda store, thresholds: iter(self.observations)]
 
-    def after(self, seconds, *signs):
+    def after(self, seconds, *observations):
         """The changes at a moment so much later, when the rule says this."""
-        self.signs = list(signs)
+        self.observations = list(observations)
         self.store.now += seconds
         return [(change.what, change.finding.observed.subject) for change in self.findings.evaluate(self.store)]
 

@@ -134,15 +134,15 @@ def test_tasks_that_come_and_go_do_not_grow(world):
     assert world.findings.shown() == []  # of a thousand new ones nearly all have ended: load that rises
 
 
-def signs(**facts):
-    return lambda quarter: {"signs": facts} if quarter % 4 == 0 else {}
+def scanned(**facts):
+    return lambda quarter: {"sync_scan": facts} if quarter % 4 == 0 else {}
 
 
 LOCKS = [[1, 1, 2, 2, [[1, 3]]], [2, 1, 1, 2, [[2, 3]]]]
 
 
 def test_a_deadlock_is_the_cycle_with_its_lines(world):
-    assert world.seconds(4, signs(locks=LOCKS)) == ["deadlock"]
+    assert world.seconds(4, scanned(locks=LOCKS)) == ["deadlock"]
     sign = world.only
     assert [(line.name, line.site.line) for line in sign.lines] == [("task-1", 30), ("task-2", 30)]
     assert "task-1 → task-2 → task-1" in sign.text
@@ -150,50 +150,50 @@ def test_a_deadlock_is_the_cycle_with_its_lines(world):
 
 def test_a_deadlock_by_way_of_a_task_that_is_awaited(world):
     # 1 holds the lock and awaits 3, which awaits 2, which waits for the lock.
-    assert world.seconds(4, signs(locks=[[1, 1, 1, 2, [[2, 3]]]], awaits=[[1, [3]], [3, [2, 4]]])) == ["deadlock"]
+    assert world.seconds(4, scanned(locks=[[1, 1, 1, 2, [[2, 3]]]], awaits=[[1, [3]], [3, [2, 4]]])) == ["deadlock"]
     assert [line.name for line in world.only.lines] == ["task-1", "task-3", "task-2"]
 
 
 def test_a_task_that_waits_for_its_own_lock(world):
-    assert world.seconds(4, signs(locks=[[1, 1, 1, 2, [[1, 3]]]])) == ["deadlock"]
+    assert world.seconds(4, scanned(locks=[[1, 1, 1, 2, [[1, 3]]]])) == ["deadlock"]
     assert "waits for itself" in world.only.text
 
 
 def test_who_steps_is_in_no_deadlock(world):
     def moving(quarter):
-        return {"rows": [[1, 2, quarter, 10, 10, 20]], **signs(locks=LOCKS)(quarter)}
+        return {"rows": [[1, 2, quarter, 10, 10, 20]], **scanned(locks=LOCKS)(quarter)}
 
     assert world.seconds(12, moving) == []
 
 
 def test_a_chain_of_locks_is_no_cycle(world):
-    assert world.seconds(8, signs(locks=[[1, 1, 2, 2, [[1, 3]]], [2, 1, 3, 2, [[2, 3]]]])) == []
-    assert world.seconds(8, signs(awaits=[[1, [2]], [2, [1]]])) == []  # no lock in it
+    assert world.seconds(8, scanned(locks=[[1, 1, 2, 2, [[1, 3]]], [2, 1, 3, 2, [[2, 3]]]])) == []
+    assert world.seconds(8, scanned(awaits=[[1, [2]], [2, [1]]])) == []  # no lock in it
 
 
 def test_a_lock_convoy_says_who_holds_it(world):
     convoy = [[1, 4, 6, 2, [[n, 3] for n in (1, 2, 3, 4)]]]
-    assert world.seconds(6, signs(locks=convoy)) == ["lock_convoy"]
+    assert world.seconds(6, scanned(locks=convoy)) == ["lock_convoy"]
     assert (world.only.name, world.only.site.line) == ("task-6", 20)
-    assert World().seconds(9, signs(locks=[[1, 3, 6, 2, [[n, 3] for n in (1, 2, 3)]]])) == []
+    assert World().seconds(9, scanned(locks=[[1, 3, 6, 2, [[n, 3] for n in (1, 2, 3)]]])) == []
 
 
 def test_a_holder_that_is_not_known_is_not_guessed(world):
-    world.seconds(6, signs(locks=[[1, 5, 0, 0, [[1, 3]]]]))
+    world.seconds(6, scanned(locks=[[1, 5, 0, 0, [[1, 3]]]]))
     assert (world.only.task, world.only.site.line) == (None, 30)
     assert "its holder is unknown" in world.only.text
 
 
 def test_a_pool_with_more_to_do_than_workers(world):
-    assert world.seconds(6, signs(executors=[[1, "thread", "pool", 4, 4, 9, SECOND]])) == ["executor_saturated"]
+    assert world.seconds(6, scanned(executors=[[1, "thread", "pool", 4, 4, 9, SECOND]])) == ["executor_saturated"]
     assert "the longest for 1.00s" in world.only.text
-    assert World().seconds(6, signs(executors=[[1, "thread", "pool", 4, 4, 3, 0]])) == []
-    assert World().seconds(6, signs(executors=[[1, "thread", "pool", 2, 4, 9, 0]])) == []  # it still makes workers
+    assert World().seconds(6, scanned(executors=[[1, "thread", "pool", 4, 4, 3, 0]])) == []
+    assert World().seconds(6, scanned(executors=[[1, "thread", "pool", 2, 4, 9, 0]])) == []  # it still makes workers
 
 
 def test_a_queue_that_grows(world):
     def of(per_second, stop=99):
-        return lambda quarter: signs(
+        return lambda quarter: scanned(
             queues=[[1, "Queue of Shop", 2, min(quarter, stop * 4) * per_second // 4, 0, 0, 0]]
         )(quarter)
 
@@ -204,16 +204,16 @@ def test_a_queue_that_grows(world):
 
 def test_a_semaphore_whose_value_only_grows(world):
     def of(quarter):
-        return signs(semaphores=[[1, "Semaphore of gate", 2, 3 + quarter // 4, None, 0]])(quarter)
+        return scanned(semaphores=[[1, "Semaphore of gate", 2, 3 + quarter // 4, None, 0]])(quarter)
 
     assert world.seconds(8, of) == ["semaphore_overreleased"]
     up_and_down = World()
-    assert up_and_down.seconds(12, lambda q: signs(semaphores=[[1, "x", 2, 3 + q // 4 % 3, None, 0]])(q)) == []
+    assert up_and_down.seconds(12, lambda q: scanned(semaphores=[[1, "x", 2, 3 + q // 4 % 3, None, 0]])(q)) == []
 
 
 def test_a_semaphore_that_its_tasks_give_back_may_grow():
     def of(value):
-        return lambda quarter: signs(semaphores=[[1, "Semaphore of gate", 2, value(quarter), None, 0]])(quarter)
+        return lambda quarter: scanned(semaphores=[[1, "Semaphore of gate", 2, value(quarter), None, 0]])(quarter)
 
     drained = World(tasks=60)
     assert drained.seconds(30, of(lambda quarter: min(quarter // 2, 60))) == []
@@ -241,8 +241,8 @@ def test_a_bounded_semaphore_says_so_itself(world):
 
 
 def test_a_cancellation_that_was_swallowed(world):
-    assert world.seconds(1, signs(cancelled=[[1, 1, 3]])) == []
-    assert world.seconds(3, signs(cancelled=[[1, 2, 3]])) == ["cancel_swallowed"]
+    assert world.seconds(1, scanned(cancelled=[[1, 1, 3]])) == []
+    assert world.seconds(3, scanned(cancelled=[[1, 2, 3]])) == ["cancel_swallowed"]
     assert world.only.lines[0].site.line == 30
 
 
@@ -317,7 +317,7 @@ def test_a_line_that_cancels_many_of_more_does_what_it_should(world):
 
 
 def test_who_swallowed_a_cancellation_is_told_with_who_cancelled(world):
-    told = signs(cancelled=[[1, 1, 3]], cancellers=[[1, {**KILLER, "task": 2}]])
+    told = scanned(cancelled=[[1, 1, 3]], cancellers=[[1, {**KILLER, "task": 2}]])
     assert world.seconds(3, told) == ["cancel_swallowed"]
     assert world.only.text == "task-1 was cancelled by killer at /srv/app.py:20 and continued"
 
@@ -487,15 +487,15 @@ def test_the_gil_is_not_blamed_for_what_a_line_took_itself(world):
 
 def test_a_loop_that_waits_for_the_gil_now_is_not_blocked_by_its_line(world):
     def of(quarter):
-        signs = {"blocked": [[1, 1_500_000, 0, [1, 2], 1]], "gil": [[1, 1_200_000, None]]}
-        return {"loops": [[1, 0, 0, 0, 0, 0, 1, 1_500_000]], "signs": signs}
+        scan = {"blocked": [[1, 1_500_000, 0, [1, 2], 1]], "gil": [[1, 1_200_000, None]]}
+        return {"loops": [[1, 0, 0, 0, 0, 0, 1, 1_500_000]], "sync_scan": scan}
 
     assert world.seconds(1, of) == []
 
 
 def test_a_loop_that_is_blocked_now_is_told_before_it_ends(world):
     def of(quarter):
-        return {"loops": [[1, 0, 0, 0, 0, 0, 1, 1_500_000]], "signs": {"blocked": [[1, 1_500_000, 0, [1, 2], 1]]}}
+        return {"loops": [[1, 0, 0, 0, 0, 0, 1, 1_500_000]], "sync_scan": {"blocked": [[1, 1_500_000, 0, [1, 2], 1]]}}
 
     assert world.seconds(1, of) == ["loop_blocked"]
     assert (world.only.task, world.only.site.line) == (1, 20)

@@ -1,7 +1,7 @@
 """Findings on programs that stand still, from rows of a scan."""
 
 import pytest
-from test_rules import World, signs
+from test_rules import World, scanned
 
 SECOND = 1_000_000
 LATE = 29 * SECOND
@@ -20,7 +20,7 @@ def found(*rows, seconds=4):
     world = World()
     for quarter in range(seconds * 4):
         still = [[*one[:4], one[4] + quarter * SECOND // 4, *one[5:]] for one in rows]
-        world.tick(**signs(stuck=still)(quarter))
+        world.tick(**scanned(stuck=still)(quarter))
     return world, [finding.kind.key for finding in world.findings.shown()]
 
 
@@ -79,15 +79,15 @@ def test_a_holder_that_moves_is_not_stuck_and_one_that_stands_is():
     assert 'held by task "task-4", which was cancelled and cleans up; it waits for event' in world.only.text
     moving = World()
     for quarter in range(36 * 4):
-        moving.tick(rows=[[4, 2, quarter // 8, 1, 1, 1]], **signs(stuck=[stuck])(quarter))
+        moving.tick(rows=[[4, 2, quarter // 8, 1, 1, 1]], **scanned(stuck=[stuck])(quarter))
     assert not moving.findings.shown()
 
 
 def test_a_failed_task_that_nobody_asked():
     failed = [[7, 0, *FAILED]]
-    assert World().seconds(9, signs(failed=failed)) == []
+    assert World().seconds(9, scanned(failed=failed)) == []
     world = World()
-    assert world.seconds(12, signs(failed=failed)) == ["failed_unnoticed"]
+    assert world.seconds(12, scanned(failed=failed)) == ["failed_unnoticed"]
     assert world.only.name == "warm-up"
 
 

@@ -213,8 +213,8 @@ def interpreters() -> dict[str, str]:
 
 def reach(result: Result, timeout: float = 10.0) -> socket.socket:
     """A connection to the probe that was put in."""
-    if result.door is not None:
-        sock = fd_passing.enter(result.pid, result.door, timeout)
+    if result.listen_fd is not None:
+        sock = fd_passing.enter(result.pid, result.listen_fd, timeout)
     else:
         sock = socket.socket(socket.AF_UNIX)
         sock.connect(result.socket)

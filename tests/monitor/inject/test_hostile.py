@@ -231,7 +231,7 @@ def test_a_python_without_memory_files(tmp_path: Path, runtime_dir: Path) -> Non
             viewer.until(lambda: "worker-4" in viewer.names(), "the tasks")
             found = fd_passing.find(running.pid)
             assert found is not None
-            assert found.number == result.door
+            assert found.number == result.listen_fd
         wait_until(lambda: fd_passing.find(running.pid) is None, "the end of the probe")
 
 

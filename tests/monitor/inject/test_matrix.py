@@ -83,7 +83,7 @@ def test_nothing_has_a_name_and_others_find_it_all_the_same(tmp_path: Path, runt
         with pytest.raises(ConnectError, match="has no probe"):
             resolve(str(target.pid))
         result = package.inject(target.pid, payload.make({"leave": True}, 10))
-        assert (result.socket, result.door is not None) == ("", True)
+        assert (result.socket, result.listen_fd is not None) == ("", True)
         with look(result) as first, closing(connect(resolve(str(target.pid)))) as second:
             assert second.hello.session == first.frames[0]["session"] == result.session
             assert list(runtime_dir.iterdir()) == []
@@ -93,7 +93,7 @@ def test_nothing_has_a_name_and_others_find_it_all_the_same(tmp_path: Path, runt
             first.until_end()
         wait_until(lambda: fd_passing.find(target.pid) is None, "the end of the probe")
         with pytest.raises(ConnectError, match=r"process \d+ has no probe any more"):
-            fd_passing.enter(target.pid, result.door or 0, 1.0)
+            fd_passing.enter(target.pid, result.listen_fd or 0, 1.0)
 
 
 def in_and_out(python: str, state: str, tmp_path: Path, runtime_dir: Path) -> None:

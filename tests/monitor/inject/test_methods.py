@@ -17,7 +17,7 @@ from waiting import wait_until
 from watched import Viewer
 
 from monitor.attach.inject import Result, gdb, inject, payload
-from monitor.attach.injection import Way
+from monitor.attach.injector import Injector
 from monitor.errors import ConnectError
 
 
@@ -66,7 +66,7 @@ def test_remote_exec_needs_the_same_python(tmp_path: Path) -> None:
     with Running(interpreter("3.15"), "idle", tmp_path) as target:
         told = attached(interpreter("3.14"), target.pid, "--method", "remote_exec")
         assert (told["ok"], "needs looptop under Python 3.15, too" in told["message"]) == (False, True)
-        plan = Way("auto").plan(target.pid)
+        plan = Injector("auto").plan(target.pid)
         assert "would be entered by ptrace: its main thread waits in epoll_wait" in plan
         assert "not by remote_exec: sys.remote_exec needs looptop under Python 3.15" in plan
         assert target.state()["sys"]
@@ -119,6 +119,6 @@ def test_a_way_that_is_closed_is_told_with_its_reason(tmp_path: Path, monkeypatc
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
     with Running(interpreters()["own"], "idle", tmp_path) as target:
         with pytest.raises(ConnectError, match=r"gdb 13 cannot write the registers .* gdb 14\+ is needed") as caught:
-            Way("gdb").enter(target.pid)
+            Injector("gdb").inject(target.pid)
         assert caught.value.status == 3
         assert target.state()["sys"]

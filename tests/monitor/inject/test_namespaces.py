@@ -42,7 +42,7 @@ def fact(pid: int, key: str) -> list[str]:
     return next(line.partition(":")[2] for line in lines if line.startswith(f"{key}:")).split()
 
 
-@pytest.mark.parametrize("way", ["door", "file"])
+@pytest.mark.parametrize("way", ["descriptor", "file"])
 def test_from_the_host_into_a_container(
     way: str, contained: tuple[str, ...], tmp_path: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,7 +58,7 @@ def test_from_the_host_into_a_container(
         with look(result) as viewer:
             viewer.until(lambda: "worker-4" in viewer.names(), "the tasks")
             assert viewer.frames[0]["pid"] == int(fact(running.pid, "NSpid")[-1]) != running.pid
-            if way == "door":
+            if way == "descriptor":
                 command = (sys.executable, "-m", "monitor", "tasks", str(running.pid))
                 done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
                 assert "worker-4" in done.stdout, done.stderr
@@ -86,7 +86,7 @@ def open_to_nobody(folder: Path) -> None:
 
 
 @needs_root
-@pytest.mark.parametrize("way", ["door", "file"])
+@pytest.mark.parametrize("way", ["descriptor", "file"])
 def test_root_goes_into_a_program_of_another_user_and_runs_nothing_of_theirs(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:

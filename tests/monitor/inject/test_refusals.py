@@ -205,7 +205,7 @@ def test_a_probe_that_fails_says_why_to_us_and_not_to_the_program(
     brought = {path.stem: path for path in payload.FETCHED}
     modules = {**brought, "base.settings": tmp_path / "settings.py", "start": tmp_path / "start.py"}
     modules["base.settings"].write_text("")
-    modules["start"].write_text("def make(given, door):\n    return 1 / 0\n")
+    modules["start"].write_text("def make(given, pass_fds):\n    return 1 / 0\n")
     monkeypatch.setattr(payload, "sources", lambda: modules)
     with Running(sys.executable, "idle", tmp_path) as target:
         before, threads, files = target.state(), target.threads(), target.files()

@@ -88,10 +88,10 @@ def test_connections_that_break(tmp_path: Path, runtime_dir: Path) -> None:
                 sock = reach(result)
                 sock.sendall(said)
                 sock.close()
-            assert result.door is not None
+            assert result.listen_fd is not None
             for _ in range(3):  # nobody sends a socket, or something that is none
                 process = os.pidfd_open(target.pid)
-                with socket.socket(fileno=fd_passing._take(process, result.door)) as raw:
+                with socket.socket(fileno=fd_passing._take(process, result.listen_fd)) as raw:
                     os.close(process)
                     raw.send(b".")
                     with Path(os.devnull).open() as null:

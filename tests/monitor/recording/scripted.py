@@ -173,7 +173,7 @@ class Script:
         more: dict[str, Any] = {}
         if chance() < 0.3:
             locks = [[3, 2, 1, 4, [[2, 5], [3, 0]]]]
-            more["signs"] = {"locks": locks, "queues": [[1, "jobs", 2, self.random.randrange(99), 0, 1, 0]]}
+            more["sync_scan"] = {"locks": locks, "queues": [[1, "jobs", 2, self.random.randrange(99), 0, 1, 0]]}
         if self.memory:
             more["memory"] = {"usage": {"rss": process["rss"], "fds": {"socket": 2}, "threads": 4}}
         yield frame(

@@ -19,7 +19,7 @@ def fail(pid):
     raise FileNotFoundError(2, "no such thing", "/somewhere")
 
 detached_recorder._reach = fail
-recorder = detached_recorder.Beside(RecordOptions(Path(sys.argv[1])))
+recorder = detached_recorder.DetachedRecorder(RecordOptions(Path(sys.argv[1])))
 assert Path(sys.argv[1]).exists()
 recorder.begin(os.getpid())
 """

@@ -124,7 +124,7 @@ def test_a_store_made_of_a_keyframe_is_the_same_in_every_attribute(recorded):
     twin.apply(recorded.store.keyframe(history=True))
     ours, theirs = vars(recorded.store), vars(twin)
     assert set(ours) == set(theirs)
-    for name in ("now", "watched_since", "loops", "process", "probe", "memory", "left", "missed_events", "signs"):
+    for name in ("now", "watched_since", "loops", "process", "probe", "memory", "left", "missed_events", "sync_scan"):
         assert _plain(ours[name]) == _plain(theirs[name]), name
     for name in ("ended_total", "details", "unhandled", "notices", "ended", "last_event", "now_us"):
         assert ours[name] == theirs[name], name

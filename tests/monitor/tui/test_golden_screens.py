@@ -192,7 +192,7 @@ async def found(driver: Driver) -> None:
     await driver.press("7")
     # As the program is, but with nobody stepping: who is in a deadlock makes no steps.
     for step in range(25, 42):
-        still = tick(step, tasks=rows(25), signs=scan() if step % 4 == 1 else None)
+        still = tick(step, tasks=rows(25), sync_scan=scan() if step % 4 == 1 else None)
         await driver.tick(still, *([dropped, lost] if step == 25 else []))
 
 
@@ -211,7 +211,7 @@ async def finding_gone(driver: Driver) -> None:
     """It ends while one looks at it."""
     await finding(driver)
     for step in range(42, 70):
-        await driver.tick(tick(step, tasks=rows(25), signs=frames.SyncScan()))
+        await driver.tick(tick(step, tasks=rows(25), sync_scan=frames.SyncScan()))
 
 
 async def found_below(driver: Driver) -> None:

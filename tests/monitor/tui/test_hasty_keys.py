@@ -111,7 +111,7 @@ async def whole_scene(size: tuple[int, int] = (80, 24)) -> AsyncIterator[Driver]
             locks=[LockRow(1, 1, 3, 14, [WaiterRow(4, 6)]), LockRow(2, 1, 4, 14, [WaiterRow(3, 6)])]
         )
         for step in range(26, 44):
-            await driver.tick(tick(step, tasks=rows(25), signs=deadlock if step % 4 == 1 else None))
+            await driver.tick(tick(step, tasks=rows(25), sync_scan=deadlock if step % 4 == 1 else None))
         assert driver.app.findings.shown()
         yield driver
 

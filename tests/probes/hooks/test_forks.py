@@ -18,7 +18,7 @@ FORKS = """
     def fork():
         pid = os.fork()
         if pid == 0:
-            os._exit(len([entry for entry in warnings.filters if "Hush" in str(entry)]))
+            os._exit(len([entry for entry in warnings.filters if "MutedWarning" in str(entry)]))
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
     async def main():

@@ -93,11 +93,11 @@ def test_what_stands_still_and_what_has_it_in_hand(tmp_path: Path, python: str) 
 
             def looked() -> Any:
                 for frame in reversed(viewer.frames):
-                    stuck = frame.get("signs", {}).get("stuck", [])
+                    stuck = frame.get("sync_scan", {}).get("stuck", [])
                     found = {row[1]: row for row in stuck}
                     wanted = {"event", "condition", "queue", "lock", "subprocess"}
                     if wanted <= set(found) and found["lock"][7] and found["queue"][8]:
-                        return frame["signs"]
+                        return frame["sync_scan"]
                 return None
 
             scan = viewer.until(looked, "what stands still")

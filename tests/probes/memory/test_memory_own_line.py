@@ -8,7 +8,7 @@ import pytest
 from test_memory import line_of, look, start
 from watched import Program
 
-from probes.memory.reach import MOST, UNKNOWN, chosen
+from probes.memory.own_line_depth import MOST, UNKNOWN, chosen
 
 GROWS = """
     import asyncio, random

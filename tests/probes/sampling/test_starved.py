@@ -10,7 +10,7 @@ from watched import Program
 
 from probes.base.process import thread_schedule
 from probes.hooks.records import LoopRecord
-from probes.sampling.cpu_wait import NOTHING, Starved
+from probes.sampling.cpu_wait import NOTHING, CpuWait
 
 CROWD = """
 import asyncio, json, os, sys, time
@@ -98,7 +98,7 @@ def test_nothing_is_known_before_the_first_look() -> None:
     loop = Loop()
     record = LoopRecord(loop, 1, "asyncio", True)
     record.thread_native = threading.get_native_id()
-    starved = Starved()
+    starved = CpuWait()
     assert starved.of(record, 0.0, 0.0, 1.0) == NOTHING
     starved.look([record])
     assert sum(starved.of(record, 1.0, 0.0, 2.0)) == pytest.approx(1.0)

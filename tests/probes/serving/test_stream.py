@@ -356,7 +356,7 @@ def test_a_part_that_cannot_be_taken_out_leaves_none_of_the_others_in(tmp_path: 
             probe.loops.unwatch = probe.memory.close = lambda: 1 / 0
             probe.stop()
             now = base_events.BaseEventLoop.create_task, events.Handle._run
-            print(now == before, len(probe.server.viewers), os.path.exists(probe.openings.socket_path), hasattr(sys, "_looptop_probe"))
+            print(now == before, len(probe.server.viewers), os.path.exists(probe.endpoints.socket_path), hasattr(sys, "_looptop_probe"))
         run(main())
     """
     with Program(source(body), folder=tmp_path, boot=False) as program:

@@ -1,4 +1,4 @@
-"""The door of a probe: what is found in /proc, and what is no door."""
+"""The endpoint of an injected probe: what is found in /proc, and what is refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from monitor.transport import fd_passing
 
 STARTED: dict[str, object] = {
     "how": "started",
-    "door": 7,
+    "listen_fd": 7,
     "session": "1f",
     "name": "api",
     "program": "app.py",
@@ -34,7 +34,7 @@ def held(content: bytes, name: str = "looptop-0123456789abcdef") -> Iterator[Non
 
 def test_a_probe_is_found_by_the_file_that_it_holds() -> None:
     with held(json.dumps(STARTED).encode() + b"\n"):
-        assert fd_passing.find(os.getpid()) == fd_passing.Door(os.getpid(), 7, "1f", "api", "app.py", "3.13.0")
+        assert fd_passing.find(os.getpid()) == fd_passing.Endpoint(os.getpid(), 7, "1f", "api", "app.py", "3.13.0")
     assert fd_passing.find(os.getpid()) is None
 
 
@@ -46,12 +46,12 @@ def test_a_probe_is_found_by_the_file_that_it_holds() -> None:
         b"\xff\xfe",
         b"(" * 100_000,
         b"[" * 60_000,
-        b'{"how": "started", "door": "7"}\n',
-        b'{"how": "started", "door": null}\n',
-        b'{"how": "started", "door": true}\n',
-        b'{"how": "started", "door": -7}\n',
-        b'{"how": "started", "door": 1' + b"0" * 6000 + b"}\n",
-        b'{"how": "found", "door": 7}\n',
+        b'{"how": "started", "listen_fd": "7"}\n',
+        b'{"how": "started", "listen_fd": null}\n',
+        b'{"how": "started", "listen_fd": true}\n',
+        b'{"how": "started", "listen_fd": -7}\n',
+        b'{"how": "started", "listen_fd": 1' + b"0" * 6000 + b"}\n",
+        b'{"how": "found", "listen_fd": 7}\n',
         b'["started", 7]\n',
     ],
 )

@@ -121,14 +121,16 @@ def test_who_holds_what_and_who_went_on(tmp_path: Path, python: str) -> None:
             names = {}
 
             def looked():
-                found = [frame["signs"] for frame in viewer.frames if frame["type"] == "tick" and "signs" in frame]
+                found = [
+                    frame["sync_scan"] for frame in viewer.frames if frame["type"] == "tick" and "sync_scan" in frame
+                ]
                 names.update({number: facts["name"] for number, facts in viewer.facts.items()})
                 return found[-1] if len(found) > 1 and len(names) > 15 else None
 
-            signs = viewer.until(looked, "two looks")
+            scan = viewer.until(looked, "two looks")
             locks = {
                 tuple(sorted(names[task] for task, _ in waiters)): (waiting, names.get(holder))
-                for _, waiting, holder, _, waiters in signs["locks"]
+                for _, waiting, holder, _, waiters in scan["locks"]
             }
             assert locks == {
                 ("waiter-0", "waiter-1", "waiter-2"): (3, "holder"),  # through an asynccontextmanager
@@ -137,14 +139,14 @@ def test_who_holds_what_and_who_went_on(tmp_path: Path, python: str) -> None:
                 ("b",): (1, "a"),
                 ("twice",): (1, "twice"),
             }
-            waiting = next(row for row in signs["locks"] if row[2] and names[row[2]] == "b")
+            waiting = next(row for row in scan["locks"] if row[2] and names[row[2]] == "b")
             assert viewer.site(waiting[3])[2] == viewer.site(waiting[4][0][1])[2] == "crossed"
-            assert [names[task] for task, _, _ in signs["cancelled"]] == ["stubborn"]
-            assert [(row[1], *row[3:]) for row in signs["queues"]] == [("Queue orders of Shop", 70, 0, 0, 0)] or [
-                (row[1], *row[3:]) for row in signs["queues"]
+            assert [names[task] for task, _, _ in scan["cancelled"]] == ["stubborn"]
+            assert [(row[1], *row[3:]) for row in scan["queues"]] == [("Queue orders of Shop", 70, 0, 0, 0)] or [
+                (row[1], *row[3:]) for row in scan["queues"]
             ] == [("Queue of Shop", 70, 0, 0, 0)]
-            assert [row[3] for row in signs["semaphores"]] == [3]
-            small = next(row for row in signs["executors"] if row[2].startswith("small"))
+            assert [row[3] for row in scan["semaphores"]] == [3]
+            small = next(row for row in scan["executors"] if row[2].startswith("small"))
             assert small[1] == "thread"
             assert small[3:5] == [1, 1]
             assert small[5] > 50
@@ -155,7 +157,7 @@ def test_nothing_is_read_for_who_does_not_ask(tmp_path: Path) -> None:
         program.expect("ready")
         with program.viewer() as viewer:
             viewer.ticks(3)
-            assert all("signs" not in frame for frame in viewer.frames)
+            assert all("sync_scan" not in frame for frame in viewer.frames)
 
 
 DROPPED = """

@@ -9,7 +9,7 @@ USUAL = 8 << 20
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
-class Wanted:
+class BoxSetting:
     """Its size in bytes, 0 for none, and its folder, empty for the runtime directory."""
 
     __slots__ = ("folder", "size")

@@ -10,7 +10,7 @@ from monitor.attach.targets import NoProbe, ProcessGone
 from monitor.errors import ConnectError, ProbeGone, UsageError
 
 if TYPE_CHECKING:
-    from monitor.attach.injection import Way
+    from monitor.attach.injector import Injector
     from monitor.transport.connection import Connection
 
 ASKED = "as asked"
@@ -20,16 +20,16 @@ PAUSE = 0.15
 
 
 @dataclass(slots=True)
-class Reach:
+class TargetConnector:
     """A target and how to connect to it, at first and after the connection breaks."""
 
     target: str
     token_file: str | None = None
-    way: Way | None = None  # None: only if it already has a probe
+    injector: Injector | None = None  # None: only if it already has a probe
     read_only: bool = False
     _outside: str | None = field(default=None, init=False)  # why it is read from outside, once it is
 
-    def first(self) -> Connection:
+    def connect(self) -> Connection:
         """Open the connection. Only this injects a probe: one that was removed later stays out.
 
         If nothing can be injected, the tasks are read from outside if possible. Raises LooptopError.
@@ -37,39 +37,39 @@ class Reach:
         if self.read_only:
             return self._read(self._pid(), ASKED)
         try:
-            return self._connect(enter=True)
+            return self._connect(may_inject=True)
         except (ProcessGone, UsageError):
             raise
         except ConnectError as refused:
-            if self.way is None or self.way.method != "auto" or not self.target.isdigit():
+            if self.injector is None or self.injector.method != "auto" or not self.target.isdigit():
                 raise
             why = why_not_read(int(self.target))
             if why is not None:
                 raise
             return self._read(int(self.target), refused.message)
 
-    def again(self) -> Connection:
+    def reconnect(self) -> Connection:
         """Reconnect the same way."""
         if self._outside is not None:
             return self._read(self._pid(), self._outside)
         try:
-            return self._connect(enter=False)
+            return self._connect(may_inject=False)
         except NoProbe as left:
-            if self.way is None:
+            if self.injector is None:
                 raise
             # Removed by somebody, or gone because the program executed another one under the same pid.
             raise NoProbe(f"{self.target} has no probe any more", f"q, then looptop attach {self.target}") from left
 
-    def _connect(self, enter: bool) -> Connection:
+    def _connect(self, may_inject: bool) -> Connection:
         from monitor.attach.targets import resolve
         from monitor.transport.connection import Closed, connect
 
-        way = self.way.enter if enter and self.way is not None else None
+        inject = self.injector.inject if may_inject and self.injector is not None else None
         for tries_left in reversed(range(TRIES)):
             try:
-                return connect(resolve(self.target, enter=way), self.token_file)
+                return connect(resolve(self.target, inject=inject), self.token_file)
             except (Closed, ProbeGone):
-                if way is None or not tries_left:
+                if inject is None or not tries_left:
                     raise
                 time.sleep(PAUSE)
         raise AssertionError  # the last try returns or raises

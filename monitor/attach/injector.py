@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """Options of an injection: method, timeout, and whether the probe stays when its last viewer leaves."""
+class Injector:
+    """Injects probes. Options: method, timeout, and whether the probe stays when its last viewer leaves."""
 
     method: str = "auto"
     timeout: float = 5.0
@@ -27,33 +27,33 @@ class Way:
     tell: Callable[[str], None] | None = None  # receives what the user should know about the injected probe
     meanwhile: Callable[[], None] | None = None  # called while the injection runs
 
-    def enter(self, pid: int) -> Address:
+    def inject(self, pid: int) -> Address:
         """Inject a probe and return its address. Raises ConnectError; the process is then unchanged."""
-        entered = self._inject(pid, dry_run=False)
-        for text in self._news(entered):
+        entered = self._run(pid, dry_run=False)
+        for text in self._notes(entered):
             if self.tell is not None:
                 self.tell(text)
-        return Address(path=entered.socket, pid=pid, door=entered.door)
+        return Address(path=entered.socket, pid=pid, listen_fd=entered.listen_fd)
 
     def plan(self, pid: int) -> str:
-        """What `enter` would do, and why, as lines of text."""
+        """What `inject` would do, and why, as lines of text."""
         from monitor.attach.inject import native
 
-        plan = self._inject(pid, dry_run=True)
+        plan = self._run(pid, dry_run=True)
         lines = [f"process {pid} runs Python {plan.python}", f"would be entered by {plan.method}: {plan.how}"]
         why = native.why_not(pid)
         lines += [f"with hooks in {f'pure Python ({why})' if why else 'C'}"]
-        lines += [f"not by {way['method']}: {way['why']}" for way in plan.tried if {"method", "why"} <= way.keys()]
+        lines += [f"not by {one['method']}: {one['why']}" for one in plan.tried if {"method", "why"} <= one.keys()]
         return "\n".join(lines)
 
     @staticmethod
-    def _news(entered: Result) -> list[str]:
-        news = list(entered.warnings)
+    def _notes(entered: Result) -> list[str]:
+        notes = list(entered.warnings)
         if entered.loops == 0:
-            news.append(f"no event loop runs in process {entered.pid} yet: it is watched from when one starts")
-        return news
+            notes.append(f"no event loop runs in process {entered.pid} yet: it is watched from when one starts")
+        return notes
 
-    def _inject(self, pid: int, dry_run: bool) -> Result:
+    def _run(self, pid: int, dry_run: bool) -> Result:
         from monitor.attach.inject import inject
         from monitor.attach.inject.payload import make
 

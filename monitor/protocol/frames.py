@@ -1,4 +1,4 @@
-"""The frames of a probe as validated structs: what `docs/protocol.md` says, in types. No I/O."""
+"""The frames of a probe as validated structs, as docs/protocol.md specifies them. No I/O."""
 
 from __future__ import annotations
 
@@ -39,18 +39,19 @@ from monitor.protocol.thread_frames import ThreadsLook
 from probes.base.protocol import PROTOCOL
 
 MOST_COLUMNS, MOST_ROWS = 40, 4000
-"""Of a `history` frame. A probe sends 9 columns of 2,160 rows."""
+"""Limits of a `history` frame. A probe sends 9 columns of 2,160 rows."""
 
 MOST_NAMES, MOST_LOCALS = 1000, 32_000
-"""Local names of one exception, and their characters. A probe keeps 20 of 20 frames, and 8,000 characters."""
+"""Limits of the local variables of one exception, and of their characters. A probe keeps 20 in each of 20 frames, and
+8,000 characters."""
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """What comes at once: a line of the stream, or the keyframe of a recording."""
+    """Base of all frames: a line of the stream, or the keyframe of a recording."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a probe was told at its start. `slow` is None where nothing is measured."""
+    """The settings of a probe. `slow` is None if it is read from outside, where nothing is measured."""
 
     slow: Microseconds | None = None
     ended: Int | None = None
@@ -107,14 +108,14 @@ class Static(Frame, frozen=True, kw_only=True, tag="static"):
 
 
 class Histogram(msgspec.Struct, frozen=True):
-    """Counts by power of two microseconds, of steps and of times scheduled."""
+    """Histograms of steps and of scheduled times, by powers of two in microseconds."""
 
     steps: Stack
     schedules: Stack
 
 
 class Detail(msgspec.Struct, frozen=True):
-    """Of one task: what is collected only for a viewer that looks at it."""
+    """Details of one task, collected only while a viewer looks at it."""
 
     id: Int
     await_stack: Stack = []
@@ -159,22 +160,22 @@ class Probe(ProbeFacts, frozen=True, kw_only=True):
 
 
 class CancelledBy(msgspec.Struct, frozen=True, kw_only=True):
-    """Who cancelled a task: `how` is call, timeout, group, body, end, interrupt, or empty where that is not known."""
+    """The canceller of a task. `how`: call, timeout, group, body, end, interrupt, or empty if unknown."""
 
     how: Text
-    task: Int = 0  # that called it, or of a group: that failed; 0: a callback
+    task: Int = 0  # the task that called `cancel`, or that failed in a group; 0: a callback
     name: Text = ""
     site: Int = 0
-    asked: bool = True  # its own `cancel` was called
-    through: Int = 0  # the task that was cancelled, and took this one with it
+    asked: bool = True  # True: its own `cancel` was called
+    through: Int = 0  # the task whose cancellation cancelled this one as well
     through_name: Text = ""
 
 
 class GilHolder(msgspec.Struct, frozen=True):
     """The line at which other threads had the GIL for longest, while a callback waited for it."""
 
-    thread: str  # that ran most there; empty: without a name
-    threads: Int = 1  # that had it, also at other lines
+    thread: str  # the thread that ran most there; empty: unnamed
+    threads: Int = 1  # number of threads that had it, including at other lines
     stack: list[Int] = []
     blame: Int = -1
 
@@ -187,7 +188,7 @@ class CancellerRow(Row, frozen=True):
 
 
 class GilRow(Row, frozen=True):
-    """How much of what a loop is blocked for now was waiting for the GIL, and who had it."""
+    """Time that a blocked loop has been waiting for the GIL, and which thread had it."""
 
     loop: Int
     waited: Microseconds
@@ -195,7 +196,7 @@ class GilRow(Row, frozen=True):
 
 
 class SyncScan(msgspec.Struct, frozen=True, kw_only=True):
-    """What only findings use, read once a second: locks, queues, pools, cancellations. Ids of tasks; 0 is not known."""
+    """Observations for findings, read once a second: locks, queues, pools, cancellations. Task ids; 0 is unknown."""
 
     locks: list[LockRow] = []
     awaits: list[AwaitsRow] = []  # of the holders of locks, and of the tasks that they await
@@ -203,7 +204,7 @@ class SyncScan(msgspec.Struct, frozen=True, kw_only=True):
     semaphores: list[SemaphoreRow] = []
     executors: list[ExecutorRow] = []
     cancelled: list[SwallowedCancelRow] = []
-    cancellers: list[CancellerRow] = []  # of the tasks in `cancelled`, if it is known
+    cancellers: list[CancellerRow] = []  # of the tasks in `cancelled`, as far as known
     timers: list[TimersRow] = []
     blocked: list[LongBlockRow] = []
     gil: list[GilRow] = []
@@ -212,7 +213,7 @@ class SyncScan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Flame(msgspec.Struct, frozen=True, kw_only=True):
-    """Samples for flame graphs since the tick before that had some."""
+    """Samples for flame graphs since the last tick that had some."""
 
     samples: Int = 0
     idle: Microseconds = 0
@@ -231,7 +232,7 @@ class GroupsTick(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tick(Frame, frozen=True, kw_only=True, tag="tick"):
-    """What changed, by one clock."""
+    """Everything that changed since the previous tick, with one time for all of it."""
 
     at: Microseconds
     tasks: list[TaskRow] = []
@@ -253,7 +254,7 @@ class Tick(Frame, frozen=True, kw_only=True, tag="tick"):
 class ExceptionFacts(msgspec.Struct, frozen=True):
     """An exception as text; the traceback is a list of sites, outermost first.
 
-    `locals`, if they were asked for: for each of them names with values, or null where they are not kept.
+    `locals`, if requested: names and values for each site, or null if they are not kept.
     """
 
     type: Text
@@ -262,7 +263,7 @@ class ExceptionFacts(msgspec.Struct, frozen=True):
     locals: list[list[tuple[Text, Text]] | None] | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError for more local names than a probe keeps."""
+        """Raise ValueError if there are more local variables than a probe keeps."""
         names = [pair for frame in self.locals or () for pair in frame or ()]
         if len(names) > MOST_NAMES or sum(len(name) + len(text) for name, text in names) > MOST_LOCALS:
             raise ValueError("too many local names")
@@ -325,7 +326,7 @@ class Event(Frame, frozen=True, kw_only=True, tag="event"):
 
 
 class Reply(Frame, frozen=True, kw_only=True, tag="reply"):
-    """The answer to a request, or a piece of it."""
+    """The reply to a request, or a piece of it."""
 
     id: Int
     ok: bool
@@ -342,7 +343,7 @@ class Reply(Frame, frozen=True, kw_only=True, tag="reply"):
 
 
 class HistoryRows(Frame, frozen=True, kw_only=True, tag="history"):
-    """Figures of the process (`loop` is 0) or of a loop at equal steps of time, from before this viewer or new."""
+    """A time series of the process (`loop` is 0) or of a loop, from before this viewer or new."""
 
     loop: Int
     step: Microseconds
@@ -371,7 +372,7 @@ class HistoryRows(Frame, frozen=True, kw_only=True, tag="history"):
 
 
 class Challenge(Frame, frozen=True, kw_only=True, tag="challenge"):
-    """What a probe on TCP says first."""
+    """The first frame of a probe on TCP."""
 
     protocol: Int
     nonce: str
@@ -388,9 +389,9 @@ _envelope = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def decode(line: bytes) -> Frame | None:
-    """The frame of a line; None for a type of frame that this version does not know.
+    """Decode a line; None for a type of frame that this version does not know.
 
-    Raises LooptopError for a line that is no frame, one line that says what is wrong with it.
+    Raises LooptopError with one line about what is wrong if it is not a valid frame.
     """
     try:
         frame: Frame = _decoder.decode(line)
@@ -409,7 +410,7 @@ def decode(line: bytes) -> Frame | None:
 
 
 def _check_protocol_of(line: bytes) -> None:
-    """A frame of another protocol need not fit ours: then the protocol is what is wrong, not the frame."""
+    """Report another protocol version first: its frames need not fit this schema."""
     try:
         protocol = msgspec.json.decode(_envelope.decode(line)["protocol"], type=int)
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
@@ -421,7 +422,7 @@ _KNOWN = {"hello", "static", "tick", "history", "steps", "event", "reply", "chal
 
 
 def check_protocol(frame: Hello | Challenge) -> None:
-    """Raises LooptopError when the probe speaks another protocol than this viewer."""
+    """Raise LooptopError if the probe's protocol version differs from this viewer's."""
     _check_version(frame.protocol)
 
 

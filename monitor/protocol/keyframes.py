@@ -1,4 +1,4 @@
-"""The keyframes of recordings as validated structs: all that a store holds, in one frame that no probe sends."""
+"""The keyframes of recordings as validated structs: a whole store in one frame, which no probe sends."""
 # ruff: noqa: RUF012 - a struct of msgspec, which copies what a field is by default
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _OTHERWISE = {"name": str, "state": Annotated[int, msgspec.Meta(ge=0, lt=protoco
 
 
 class OwnTaskColumns(msgspec.Struct, frozen=True, kw_only=True):
-    """What a keyframe has of live tasks beside the columns of their rows."""
+    """Columns of live tasks that are not fields of their rows."""
 
     seen: list[Microseconds] = []
     since: list[Microseconds] = []
     measured: list[Microseconds] = []
     unmeasured: list[Microseconds] = []  # busy since `measured`
-    shares: list[tuple[Int, float]] = []  # (number of the entry, share), where it is not 0
-    waits: list[WaitRow] = []  # `id` is the number of the entry
+    shares: list[tuple[Int, float]] = []  # (index of the entry, share) if it is above 0
+    waits: list[WaitRow] = []  # `id` is the index of the entry
 
 
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ else:
 OPTIONAL = frozenset(
     name for row in (TaskStaticRow, TaskRow) for name in row.__struct_fields__[::-1][: len(row.__struct_defaults__)]
 )
-"""Columns that an older recording may lack: the fields of the rows that have a default."""
+"""Columns that an older recording may lack: row fields with a default."""
 
 DIFFERENCES = frozenset({"id", "born", "counted", "seen", "since", "measured"})
-"""Columns that hold differences to the entry before, which compress well."""
+"""Columns stored as differences from the previous entry, which compress well."""
 
 
 class LoopState(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +116,7 @@ class ProbeState(ProbeFacts, frozen=True, kw_only=True):
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
-    """What a store has kept of the time before a keyframe: events, and the values of its series, the newest last."""
+    """The store's history before a keyframe: events, and the values of its series, newest last."""
 
     events: list[Event] = []
     steps: list[float] = []
@@ -127,21 +127,21 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MemoryState(msgspec.Struct, frozen=True):
-    """What was looked at of memory: the replies that told it, and the sizes of each place before, by time."""
+    """The memory snapshots: the replies that brought them, and the earlier sizes of each place by time."""
 
     replies: list[Reply] = []
     sizes: list[tuple[list[Int], list[tuple[Microseconds, Int]]]] = []
 
 
 class Keyframe(Frame, frozen=True, kw_only=True, tag="keyframe"):
-    """All that a store holds at one moment, but for its history. Recordings have it; no probe sends it.
+    """The contents of a store at one moment, without its history. Only recordings have keyframes; no probe sends them.
 
-    A store that gets one forgets everything else.
+    A store that applies one drops everything else.
     """
 
     hello: Hello
     at: Microseconds
-    whole: Microseconds  # of the last tick that was not a piece
+    whole: Microseconds  # time of the last complete tick
     watched_since: Microseconds
     strings: list[str] = []
     sites: list[tuple[Int, Int, Int]] = []

@@ -1,4 +1,4 @@
-"""What a probe says of memory, as parts of ticks and replies: tracing, what grows, live objects, profiled functions."""
+"""The memory parts of ticks and replies: tracing, growth, live objects, profiled functions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class StepCost(msgspec.Struct, frozen=True):
 
 
 class Tracing(msgspec.Struct, frozen=True):
-    """How it stands with tracemalloc while it is on."""
+    """The state of tracemalloc while it is on."""
 
     since: Microseconds
     left: Microseconds
@@ -34,14 +34,14 @@ class Tracing(msgspec.Struct, frozen=True):
 
 
 class TracingEnd(msgspec.Struct, frozen=True):
-    """Why tracing is off again."""
+    """Why tracing has stopped."""
 
     at: Microseconds
     why: Text
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What the process uses."""
+    """Memory and descriptors that the process uses."""
 
     rss: Int | None = None
     uss: Int | None = None
@@ -51,7 +51,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Collector(msgspec.Struct, frozen=True):
-    """What the garbage collector did since somebody watches."""
+    """Figures of the garbage collector since a viewer began to watch."""
 
     enabled: bool = True
     runs: tuple[Int, Int, Int] = (0, 0, 0)
@@ -62,7 +62,7 @@ class Collector(msgspec.Struct, frozen=True):
 
 
 class MemoryTick(msgspec.Struct, frozen=True):
-    """The memory of a tick. What is unset has not changed."""
+    """The memory part of a tick. Unset fields have not changed."""
 
     tracing: Tracing | msgspec.UnsetType | None = msgspec.UNSET
     ended: TracingEnd | None = None
@@ -74,7 +74,7 @@ Figures = tuple[Int, Int, Int, Int]
 
 
 class MemoryLook(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at what is traced: rows are [sites, outermost first], size, size_diff, count, count_diff."""
+    """One snapshot of traced memory. Rows: [sites, outermost first], size, size_diff, count, count_diff."""
 
     at: Microseconds
     blocks: Int
@@ -98,7 +98,7 @@ class MemoryLook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ObjectsLook(msgspec.Struct, frozen=True, kw_only=True):
-    """Live objects by type: rows are name, count, count_diff."""
+    """Live objects by type. Rows: name, count, count_diff."""
 
     at: Microseconds
     against_at: Microseconds | None = None

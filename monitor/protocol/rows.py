@@ -1,7 +1,7 @@
 """The rows of the protocol, as structs that msgspec reads from JSON arrays, and the bounded scalars they consist of.
 
-A row costs the same on the wire as a bare array: a field's position is its declaration's. A field may be added at the
-end if it has a default; a longer row of a newer probe is read without what this version does not know.
+On the wire a row is a bare array in the order of declaration. A field with a default may be added at the end; extra
+fields of a newer probe are ignored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Microseconds = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62, extra={"un
 """A duration, or a time of day since the Unix epoch. A type of its own: the store keeps seconds instead."""
 
 SECOND = 1e-6
-"""Seconds in a microsecond."""
+"""One microsecond in seconds."""
 
 Text = Annotated[str, msgspec.Meta(max_length=2000)]
 """A probe cuts every text at 1,000 characters or less."""
@@ -98,7 +98,7 @@ class LoopRow(FlatRow, frozen=True):
 
 
 class BlockedRow(Row, frozen=True):
-    """Where a loop is that is blocked now. `at_least`: its callback began before counting did."""
+    """What blocks a loop now. `at_least`: its callback began before counting did."""
 
     loop: Int
     at_least: bool
@@ -123,7 +123,7 @@ class WaitRow(FlatRow, frozen=True):
     """What a task waits on, and the innermost line of the user's code on its await stack."""
 
     id: Int
-    kind: Text | None  # None: it does not wait
+    kind: Text | None  # None: not waiting
     text: Text | None
     at: Int = 0  # a site
 
@@ -147,7 +147,7 @@ class OldestRow(FlatRow, frozen=True):
 
 
 Buckets = Annotated[list[Int], msgspec.Meta(max_length=1300)]
-"""A histogram: bucket and count in turn. A probe has 608 buckets at most."""
+"""A histogram: alternating bucket and count. A probe has 608 buckets at most."""
 
 
 class GroupRow(Row, frozen=True):
@@ -179,7 +179,7 @@ class WaiterRow(FlatRow, frozen=True):
 
 
 class LockRow(Row, frozen=True):
-    """A lock with waiters; `holder` is 0 if it is not known."""
+    """A lock with waiters; `holder` is 0 if unknown."""
 
     number: Int
     waiting: Int
@@ -189,14 +189,14 @@ class LockRow(Row, frozen=True):
 
 
 class AwaitsRow(Row, frozen=True):
-    """A task, and the tasks that it needs all of before it can go on."""
+    """A task, and the tasks that must all end before it can continue."""
 
     task: Int
     awaited: list[Int]
 
 
 class QueueRow(FlatRow, frozen=True):
-    """A queue that holds something; `most` is 0 for one without a bound."""
+    """A queue that is not empty; `most` is 0 if it is unbounded."""
 
     number: Int
     label: Text
@@ -219,7 +219,7 @@ class SemaphoreRow(FlatRow, frozen=True):
 
 
 class ExecutorRow(FlatRow, frozen=True):
-    """A pool; `waited` is the longest that a task has been waiting for any pool's worker."""
+    """An executor; `waited` is the longest time that a task has been waiting for a worker of any executor."""
 
     number: Int
     kind: Text
@@ -231,9 +231,9 @@ class ExecutorRow(FlatRow, frozen=True):
 
 
 class HolderRow(FlatRow, frozen=True):
-    """A task that has in hand what others wait for: `how` is 1 inside `async with`, 2 in a variable.
+    """A task that refers to what others wait for: `how` is 1 inside `async with`, 2 in a variable.
 
-    `moves`: its code calls what would move the others on. `waits`: what it waits for itself, as text.
+    `moves`: its code calls what would wake the others. `waits`: what it waits for itself, as text.
     """
 
     task: Int
@@ -245,7 +245,7 @@ class HolderRow(FlatRow, frozen=True):
 
 
 class EndedHolderRow(FlatRow, frozen=True):
-    """A failed task whose frames refer to what others wait for; `site` is the line that raised."""
+    """A failed task whose frames refer to what others wait for; `site`: the line that raised."""
 
     name: Text
     coro: Text
@@ -257,8 +257,8 @@ class EndedHolderRow(FlatRow, frozen=True):
 class StuckRow(Row, frozen=True):
     """An object at which no waiting task has moved for a while.
 
-    `size` and `most` are the items and the limit of a queue, the value and bound of a semaphore, the bytes that nobody
-    reads of a subprocess. `feeds_itself`: the code that waits also does what would move it on, as users of a pool do.
+    `size` and `most`: items and limit of a queue, value and bound of a semaphore, unread bytes of a subprocess.
+    `feeds_itself`: the code that waits also does what would wake it, as users of a pool do.
     """
 
     number: Int
@@ -277,7 +277,7 @@ class StuckRow(Row, frozen=True):
 
 
 class FailedRow(FlatRow, frozen=True):
-    """A failed task that something refers to and whose exception nobody has asked for."""
+    """A failed task that is still referenced and whose exception was never retrieved."""
 
     number: Int
     task: Int
@@ -289,7 +289,7 @@ class FailedRow(FlatRow, frozen=True):
 
 
 class SwallowedCancelRow(FlatRow, frozen=True):
-    """A task that was cancelled and went on."""
+    """A task that was cancelled and kept running."""
 
     task: Int
     times: Int
@@ -297,7 +297,7 @@ class SwallowedCancelRow(FlatRow, frozen=True):
 
 
 class TimersRow(Row, frozen=True):
-    """The number of timers of a loop, and what a sample of them calls: names and counts."""
+    """The number of timers of a loop, and the callbacks of a sample of them: names and counts."""
 
     loop: Int
     number: Int
@@ -333,7 +333,7 @@ class ObjectsRow(FlatRow, frozen=True):
 
 
 class CallMemoryRow(FlatRow, frozen=True):
-    """What one call of a profiled function allocated at one line."""
+    """Memory that one call of a profiled function allocated at one line."""
 
     site: Int
     size: Int
@@ -359,7 +359,7 @@ FlameStack = Annotated[list[Int], msgspec.Meta(max_length=250)]
 
 
 class OnLoopRow(Row, frozen=True):
-    """What a loop ran since the row before: `task` 0 stands for callbacks, `group` is a string."""
+    """Time that a loop spent in a stack since the previous row. `task` 0: callbacks; `group` is a string."""
 
     task: Int
     group: Int
@@ -369,7 +369,7 @@ class OnLoopRow(Row, frozen=True):
 
 
 class WaitingRow(Row, frozen=True):
-    """Where tasks of a group waited: the time of all of them together, and how many wait there now."""
+    """Time that tasks of a group waited in a stack, all together, and how many wait there now."""
 
     group: Int
     stack: FlameStack

@@ -26,7 +26,7 @@ class ThreadJob(msgspec.Struct, frozen=True):
 
 
 class ThreadFacts(msgspec.Struct, frozen=True):
-    """A thread; `cpu` is all it used so far, `at` the place of the innermost line of user code in its stack."""
+    """A thread. `cpu`: CPU time so far; `at`: index of the innermost frame of user code in its stack."""
 
     native: Int
     read: Microseconds
@@ -41,7 +41,7 @@ class ThreadFacts(msgspec.Struct, frozen=True):
 
 
 class ThreadsLook(msgspec.Struct, frozen=True):
-    """The threads at one moment of a clock that never goes back; `more` of them were left out."""
+    """The threads at one moment (monotonic clock); `more` were omitted."""
 
     at: Microseconds
     rows: Annotated[list[ThreadFacts], msgspec.Meta(max_length=10_000)]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HZ = 4.0
 """Ticks a second."""
 FIRST_WATCH: dict[str, object] = {"rate": HZ, "findings": True}
-"""What a live source may be told before the dashboard is loaded: the dashboard says the rest."""
+"""The first subscription of a live source, sent before the dashboard is loaded, which adds the rest."""
 
 
 def run_dashboard(

@@ -55,7 +55,7 @@ MOST_APPLY_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """What the screens show during a pause beside the frozen store; `at` is Unix time."""
+    """What the screens show during a pause in addition to the frozen store. `at`: Unix time."""
 
     at: float
     findings: list[Finding]
@@ -128,7 +128,7 @@ class Looptop(BaseApp[int]):
         self.source.start()
         if self.tick_rate.hz:
             self._timer = self.set_interval(self.tick_rate.period, self.tick)
-            self.tick_soon()  # what has come already is on the first screen that is painted
+            self.tick_soon()  # frames that have already arrived are on the first screen
 
     def on_unmount(self) -> None:
         """Closes the recording in progress, so that its file is complete."""
@@ -147,8 +147,8 @@ class Looptop(BaseApp[int]):
             for frame in self.source.frames():
                 self._take(frame)
                 if self.clock() - began > MOST_APPLY_SECONDS:
-                    self.look_now()  # a big first picture is painted as it comes
-                    await asyncio.sleep(0)  # and must not hold up the keys
+                    self.look_now()  # paint a large first state as it arrives
+                    await asyncio.sleep(0)  # without delaying the keys
                     began = self.clock()
             if self.player is not None:
                 self.player.find(self.findings)
@@ -182,7 +182,7 @@ class Looptop(BaseApp[int]):
     def _source_came(self) -> None:
         """Schedules a repaint after a source file was read. Called in the reading thread."""
         if self.tick_rate.hz and self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the dashboard has ended meanwhile
+            with contextlib.suppress(RuntimeError):  # the dashboard has ended in the meantime
                 self._loop.call_soon_threadsafe(self.look_soon)
 
     @property
@@ -207,7 +207,7 @@ class Looptop(BaseApp[int]):
         if isinstance(frame, Reply) and not frame.more:
             self.control.take(frame)
 
-    # What the screens ask
+    # Used by the screens
 
     @property
     def paused(self) -> bool:
@@ -229,7 +229,7 @@ class Looptop(BaseApp[int]):
         return self.control.ask(op, answer, **arguments)
 
     def situation(self) -> Situation:
-        """Returns what the header shows beside the store."""
+        """Returns what the header shows in addition to the store."""
         paused = None if self._pause is None else self.wall() - self._pause.at
         recording = self.player.title() if self.player is not None else ""
         shown = self.found()
@@ -313,7 +313,7 @@ class Looptop(BaseApp[int]):
         title = f"task {task_id}" if found is None else f"{found.name} {found.coro}"
         self.push_screen(WhyScreen(task_id, title))
 
-    # What the person does
+    # Actions
 
     async def action_show(self, mode: str) -> None:
         """Switches to a main screen and closes any page open on it."""
@@ -435,5 +435,5 @@ class Looptop(BaseApp[int]):
 if TYPE_CHECKING:
 
     def _is_complete(app: Looptop) -> ScreensDashboard:
-        """Has mypy check that the app has all that the screens and controllers need of it."""
+        """Makes mypy check that the app implements the interfaces of screens and controllers."""
         return app

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 TERMINAL_EVERY = 1.0
-"""Seconds between two looks whether the terminal is still there."""
+"""Seconds between two checks whether the terminal is still there."""
 
 
 class BaseApp(KeyQueueApp[ReturnType]):

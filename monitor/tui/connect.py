@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
 EVERY = 2.0
-"""Seconds between two looks at what runs."""
+"""Seconds between two refreshes of the lists."""
 
 RESTS = 20
-"""Times that it rests as long as a look took: on a machine with hundreds of programs it looks less often."""
+"""Minimum pause between refreshes, as a multiple of their duration: with hundreds of programs it refreshes less
+often."""
 
 
 class Connect(BaseApp[Opened]):
@@ -51,7 +52,7 @@ class Connect(BaseApp[Opened]):
         self.every = every
         self.lists = ConnectScreen(section, key)
         self._looking = False
-        self._opening = 0  # grows with every attempt: an answer to one that was given up is thrown away
+        self._opening = 0  # grows with every attempt, so that results of cancelled ones are dropped
         self._busy = False
 
     def get_default_screen(self) -> Screen[Any]:
@@ -150,7 +151,7 @@ class Connect(BaseApp[Opened]):
         self.say("cancelled", "warn")
         return True
 
-    # What the person does
+    # Actions
 
     def action_connect_help(self) -> None:
         """Shows the keys of the connect screen."""

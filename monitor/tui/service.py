@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from monitor.tui.base.choices import Opened
 
 SAID_FOR = 15.0
-"""Seconds for which the end of a worker stays above the table."""
+"""Seconds for which the end of a worker is shown above the table."""
 
 
 class ServiceApp(BaseApp[tuple[int, "Opened"]]):
@@ -62,7 +62,7 @@ class ServiceApp(BaseApp[tuple[int, "Opened"]]):
             self.set_interval(1 / self._hz, self.tick)
 
     def tick(self) -> None:
-        """Take in what came and repaint."""
+        """Apply what arrived, and repaint."""
         for change in self.service.step():
             if not change.joined:
                 self.say(_ended(change), "warn")

@@ -1,1 +1,1 @@
-"""What all of the dashboard builds on: styled text, colours, keys, and what is needed of the app. Draws nothing."""
+"""The base of the dashboard: styled text, colours, keys, and the app's interface. Draws nothing."""

@@ -1,4 +1,4 @@
-"""What the connect screen offers, as plain data. It knows nothing of processes, files or samples."""
+"""The choices of the connect screen, as plain data. Knows nothing of processes, files or samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Choice:
 
     key: Hashable
     cells: Mapping[str, str]
-    about: tuple[str, ...] = ()  # what is below the table while the cursor is on it
+    about: tuple[str, ...] = ()  # shown below the table while the cursor is on it
     hint: str = ""  # what Enter does
     why_not: str = ""  # why it cannot be opened, and what to do; empty: it can
 

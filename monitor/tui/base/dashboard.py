@@ -1,4 +1,4 @@
-"""What the controllers need of the app, so that they need not import it."""
+"""The app's interface for controllers, so that they do not import it."""
 
 from __future__ import annotations
 

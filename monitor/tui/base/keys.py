@@ -12,15 +12,15 @@ class Key:
     """One key binding. `scope` says where it applies; each screen lists its scopes."""
 
     id: str
-    keys: str  # as Textual calls them, separated by commas
-    shown: str  # as a person reads them
+    keys: str  # Textual's names, separated by commas
+    shown: str  # as displayed
     action: str
     label: str  # in the footer
     help: str
     scope: str
-    footer: int = 0  # 0: not in the footer; else the lowest number stays longest where there is no room
+    footer: int = 0  # 0: not in the footer; else the lowest number stays longest if space is short
     priority: bool = False
-    hint: str = ""  # in the footer, where one hint speaks for two keys
+    hint: str = ""  # in the footer, if one hint stands for two keys
 
 
 SCOPES = {
@@ -47,10 +47,10 @@ SCOPES = {
     "connect": "Connect screen",
 }
 APART = ("connect", "service", "worker")
-"""Scopes that the help of the dashboard need not have."""
+"""Scopes that the dashboard's help omits."""
 
 SORTING = ("sort_left", "sort_right", "left", "right", "reverse")
-"""Keys of a table that has columns to sort by."""
+"""Keys of tables with sortable columns."""
 
 KEYS: tuple[Key, ...] = (
     # Everywhere
@@ -324,7 +324,7 @@ KEYS: tuple[Key, ...] = (
 
 ASKING = ("record", "cancel", "task_cancel", "origins", "locals", "trace", "baseline", "look_now", "live", "against",
           "hide_stdlib", "allocation_now")  # fmt: skip
-"""Keys that ask the program for something: in a recording nobody is there to be asked."""
+"""Keys that request something from the program, so they do not work in a recording."""
 
 
 def of(*scopes: str) -> list[Key]:

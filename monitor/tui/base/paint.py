@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from monitor.tui.base.theme import Palette
 
 Part = tuple[str, str | Style]
-"""A piece of text and the name of its style in the palette; a style itself for what a program coloured."""
+"""A piece of text and the name of its style in the palette, or a style for text that the program coloured."""
 
 MOST_CHARS = 2_000
-"""No line of a screen is longer; a name of 10,000 characters is cut before anything measures it."""
+"""Longest line of a screen; longer names are cut before they are measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,14 +55,14 @@ class Palette:
     warn: Style
     bad: Style
     key: Style  # a key in the footer
-    chip: Style  # a figure or a state that must be seen
+    chip: Style  # a figure or state that must stand out
     alarm: Style
     heading: Style
     column: Style  # a column title
-    sorted: Style  # the title of the column that it is sorted by
+    sorted: Style  # the title of the sort column
     tab: Style
     bar: Style
-    blame: Style  # the line of source that is meant
+    blame: Style  # the blamed line of source
     cursor: Style  # laid over the line under the cursor
 
 

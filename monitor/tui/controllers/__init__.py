@@ -1,1 +1,1 @@
-"""What the user can do in the dashboard: cancel tasks, record, trace memory, replay. Shared by several screens."""
+"""Actions of the dashboard shared by several screens: cancel tasks, record, trace memory, replay."""

@@ -1,4 +1,4 @@
-"""A program under `looptop run` as the dashboard follows it: its output, its end, and the request to stop it."""
+"""Follows a program under `looptop run`: its output, its end, and the request to stop it."""
 
 from __future__ import annotations
 

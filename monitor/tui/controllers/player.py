@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from monitor.tui.base.dashboard import Dashboard
 
 READING = 0.1
-"""Seconds of a tick in which findings of an earlier part of the recording are looked for."""
+"""Seconds per tick spent on evaluating findings of an earlier part of the recording."""
 GAP = 2.0
-"""Seconds between two blocks that are worth showing: the recorder dropped ticks, or the connection was lost."""
+"""Seconds between two blocks from which on a gap is shown: dropped ticks, or a lost connection."""
 
 
 class Player:
@@ -77,7 +77,7 @@ class Player:
         return f"▸ recording of {when}{'' if recording.finished else ', cut'}"
 
     def problem(self) -> str:
-        """What is damaged or missing in the recording."""
+        """Damaged or missing parts of the recording."""
         return self._source.status.text
 
     def do(self, verb: str, amount: float) -> None:

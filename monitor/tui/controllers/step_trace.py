@@ -1,4 +1,4 @@
-"""The steps of the program while a page needs them: requested when it opens, forgotten when it closes."""
+"""The steps of the program while a page needs them: requested when it opens, dropped when it closes."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ class StepTrace:
         self.trace: Trace | None = None
 
     def begin(self) -> None:
-        """A page needs the steps from now on."""
+        """Called when a page opens that needs the steps."""
         self._users += 1
         if self.trace is None:
             self._start()
 
     def end(self) -> None:
-        """That page has closed."""
+        """Called when that page closes."""
         self._users -= 1
         if not self._users:
             self.trace = None
 
     def take(self, frame: Frame) -> None:
-        """Takes the next frame, which the store has applied."""
+        """Adds a frame that the store has applied."""
         if self.trace is None or self._app.replaying:
             return
-        if isinstance(frame, Hello):  # of another session perhaps, and the ring is sent anew in any case
+        if isinstance(frame, Hello):  # perhaps another session; the ring is sent again in any case
             self._start()
         self.trace.take(frame)
 

@@ -1,6 +1,6 @@
-"""What this viewer requests of the probe: data for the visible screen, and options that the user switched on.
+"""The subscription of this viewer: data for the visible screen, and options that the user switched on.
 
-Told when it changes, and again after a reconnect. All of it ends with this viewer.
+Sent when it changes, and again after a reconnect. All of it ends with this viewer.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Subscription:
         self._told: dict[str, Any] = {}
         self.slow = 0.1  # threshold of slow callbacks, in seconds
         self.origins = 0  # frames of creation stacks
-        self.locals = keep_locals  # names of what fails
+        self.locals = keep_locals  # local variables of failing tasks
 
     def greet(self, session: Session | None, first: bool) -> None:
-        """Starts anew with a probe that knows nothing of this viewer yet."""
+        """Starts over with a probe that has no subscription of this viewer yet."""
         self._told = {}
         if first and session is not None and session.settings.slow is not None:
             self.slow = session.settings.slow * 1e-6

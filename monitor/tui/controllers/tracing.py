@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from monitor.tui.base.dashboard import Dashboard
 
 EVERY = 2.0
-"""Seconds between two looks while they are live."""
+"""Seconds between two automatic snapshots."""
 
 PATIENCE = 30.0
-"""Seconds after which a look is taken for lost."""
+"""Seconds after which a snapshot counts as lost."""
 
 GROUPS = {"lineno": "line", "filename": "file", "traceback": "traceback"}
 AGAINST = {"baseline": "the baseline", "last": "the last snapshot"}
@@ -33,7 +33,7 @@ LONGEST = 24 * 3600.0
 class Trace:
     """The settings that tracing starts with."""
 
-    frames: int = 0  # as many as lead to a line of the user's
+    frames: int = 0  # 0: as many as it takes to reach a line of the user's code
     duration: float = 60.0  # seconds
     limit: int = 1 << 30  # bytes traced
 
@@ -91,7 +91,7 @@ class Tracer:
         self._last = Trace()
         self._asked_at: float | None = None
         self._looked_at = float("-inf")
-        self._again = False  # another question was put while one was answered
+        self._again = False  # another request came while one was pending
 
     @property
     def asking(self) -> bool:

@@ -1,1 +1,1 @@
-"""Modal screens that ask the person something: a confirmation, or a form with text fields."""
+"""Modal screens: a confirmation, or a form with text fields."""

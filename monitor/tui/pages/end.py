@@ -1,4 +1,4 @@
-"""The page of one task that ended, or of one call of a loop's exception handler."""
+"""The page of one ended task, or of one call of a loop's exception handler."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LABEL = 14
 STACKS = ("loop_blocked", "gil_wait", "never_retrieved")
-"""Kinds whose lines are one stack, which may be long."""
+"""Kinds whose lines form one stack, which may be long."""
 _SECONDS = {"blocked", "worst", "starved", "gil", "busy", "waited", "window"}
 _SHARES = {"share", "idle"}
 _BYTES = {"rss", "traced"}

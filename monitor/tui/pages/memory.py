@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DEAR = 1.5
 LONG_PAUSE = 0.1
-"""A step that costs so many times as much, or a pause of so many seconds, is worth a warning."""
+"""Slowdown of steps, and pause in seconds, from which on a warning is shown."""
 
 Parts = tuple[Part, ...]
 

@@ -1,4 +1,4 @@
-"""The page of the past: figures over the last ten minutes or six hours, and what happened on the same axis of time."""
+"""The page of the past: charts of the last ten minutes or six hours, with events on the same time axis."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_EVENTS = 200
 
 
 def past_page(store: Store, span: float, slow: float, cells: int) -> list[Line]:
-    """Charts over one axis, slow callbacks and failures marked on it, and below them the same as a list."""
+    """Builds charts over one time axis with slow callbacks and failures marked, and a list of these below."""
     session = store.session
     if session is None or "history" not in session.capabilities:
         lines = [line(("This probe remembers nothing from before its first viewer.", "warn"))]
@@ -81,7 +81,7 @@ def _chart(
     style: Callable[[int], str],
     text: Callable[[int], str],
 ) -> Line:
-    """One row of blocks, and at its right the most."""
+    """Draws one chart as a row of blocks, with its maximum at the right."""
     parts: list[Part] = [(f" {title:<{TITLE - 1}}", "dim")]
     for value in values:
         part: Part = (" ", "text")
@@ -98,7 +98,7 @@ def _chart(
 
 
 def _marks(store: Store, begin: float, width: int, seconds: float) -> Line:
-    """Where something was slow or failed."""
+    """Draws the marks of slow callbacks and failures."""
     marks: dict[int, Part] = {}
     for ended in store.ended:
         if ended.outcome == "failed":
@@ -111,7 +111,7 @@ def _marks(store: Store, begin: float, width: int, seconds: float) -> Line:
 
 
 def _axis(begin: float, width: int, seconds: float) -> Line:
-    """Clock times, about twenty cells apart."""
+    """Draws clock times, about twenty cells apart."""
     text = ""
     while len(text) < width:
         text += f"{'└' + _clock(begin + len(text) * seconds):<20}"
@@ -119,7 +119,7 @@ def _axis(begin: float, width: int, seconds: float) -> Line:
 
 
 def _events(store: Store, begin: float, cells: int) -> list[Line]:
-    """Slow callbacks and failures, the newest first."""
+    """Lists slow callbacks and failures, newest first."""
     found: list[tuple[float, Line]] = []
     for slow in store.slow.entries:
         if slow.at >= begin:

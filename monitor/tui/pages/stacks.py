@@ -52,8 +52,8 @@ def stack(
 ) -> list[Line]:
     """One line per frame with its source line below, and more source around the marked frame.
 
-    Runs of frames that are not the user's are one line, until the person opens it: its target is in `unfolded` then.
-    `names_held`: for each frame the local names with their values, where they are kept.
+    Runs of frames that are not the user's are folded into one line until the user opens it; its target is then in
+    `unfolded`. `names_held`: for each frame the local variables, if they are kept.
     """
     names = [site.function.rpartition(".<locals>.")[2] for site in sites]
     files = [site.file for site in sites]

@@ -24,7 +24,7 @@ WIDE = 110
 MOST_LISTED = 50
 LABEL = 14
 RECORDED = "not recorded: no viewer had this task open"
-WAIT_LINES = 3  # at least, title included: what is below must not jump when the task wakes up for a moment
+WAIT_LINES = 3  # minimum, with title: the lines below must not jump when the task wakes up for a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class Subject:
     task: Task
     alive: bool
     detail: TaskDetail | None
-    gone: bool = False  # it has ended since the pause that it is shown of
-    late: float | None = None  # seconds from the pause that it is shown of to when the detail was collected
+    gone: bool = False  # it has ended since the pause began
+    late: float | None = None  # seconds from the start of the pause to when the detail was collected
     recorded: bool = False
     unfolded: Container[Hashable] = ()
 
@@ -69,7 +69,7 @@ def _title(store: Store, subject: Subject) -> list[Line]:
     task = subject.task
     if subject.alive:
         state, style = task.state_name, STATE_STYLES[task.state_name]
-        outside = store.read_only  # it may have run between two looks
+        outside = store.read_only  # it may have run between two readings
         quiet = store.now - task.since if task.since and not outside else 0.0
         since = f" for {'≥' if task.since_before else ''}{fmt.age(quiet)}" if quiet >= 1 else ""
         now = f"  {fmt.percent(task.share)} of the loop now" if task.share else ""

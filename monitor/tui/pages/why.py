@@ -40,7 +40,7 @@ def why_page(store: Store, title: str, reason: Reason | None, trace: Trace | Non
 
 
 def _wrapped(text: str, cells: int) -> list[str]:
-    """Breaks a long line between words; what follows is indented."""
+    """Wraps a long line between words; further lines are indented."""
     out = []
     while len(text) > cells > 40:
         cut = text.rfind(" ", 20, cells)

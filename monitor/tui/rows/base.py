@@ -1,4 +1,4 @@
-"""The rows of tables, selected and sorted from the store less often than they are painted."""
+"""The rows of tables, selected and sorted less often than they are painted."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class FindingRows(SearchedRows[Finding]):
     def style(self, row: Finding, key: str) -> str:
         """Color a finding by its severity."""
         if row.dismissed or row is not self.findings.found.get((row.observed.kind, row.observed.subject)):
-            return "faint"  # one that went stays until the rows are arranged again
+            return "faint"  # one that has gone stays until the next `arrange`
         match key:
             case "kind":
                 return row.kind.weight

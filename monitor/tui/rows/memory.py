@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TREND_CELLS = 10
 MOST_FRAMES = 6
-"""Of a traceback, in its line of the table."""
+"""Most frames of a traceback in its line of the table."""
 
 
 def trend(sizes: Sequence[float], cells: int = TREND_CELLS) -> str:

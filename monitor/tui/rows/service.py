@@ -107,7 +107,7 @@ class AcrossRows(SearchedRows[OfWorker[Thing]], Generic[Thing]):
         raise NotImplementedError
 
     def slot(self, index: int) -> int:
-        """The slot of the worker that a row is of."""
+        """The slot of the worker that a row belongs to."""
         return self.rows[index].store.worker or 0
 
     def key_of(self, row: OfWorker[Thing]) -> Hashable:

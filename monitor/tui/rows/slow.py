@@ -28,7 +28,7 @@ class SlowRows(SearchedRows[BlockingLine]):
         return sorted(super().order(rows), key=lambda row: row.now is None)
 
     def now(self, row: BlockingLine) -> BlockingLine:
-        """The line with the block that is going on."""
+        """The line including its current block."""
         return blocking_line(self.store, row.line) or row
 
     def key_of(self, row: BlockingLine) -> Hashable:

@@ -27,10 +27,10 @@ _PARENT = attrgetter("parent")
 INDENT = 2
 TREE_NAME = 34
 DEEPEST = 12
-"""Deeper levels of the tree are not indented further: names must keep their room."""
+"""Deepest indentation of the tree: names need room."""
 
 OF_ENDED = {"state": f"{GLYPHS['ended']} ended", "age": "", "share": "", "idle": "", "waiting_on": ""}
-"""What a row says of a task that ended since the rows were arranged: nothing that is of now, for it has none."""
+"""Cells of a task that ended since the last `arrange`: no figures of the present."""
 
 
 def with_coroutine(cells: list[Part], columns: Sequence[Column[Any]], row: Task | EndRow) -> list[Part]:
@@ -119,7 +119,7 @@ class TreeRows(TaskRows):
     def __init__(self, store: Store) -> None:
         self.folded: set[int] = set()
         self._levels: dict[int, int] = {}  # of the children of a task
-        self.awaiters: dict[int, int] = {}  # what tasks stand below whose parent is not known
+        self.awaiters: dict[int, int] = {}  # by task with an unknown parent: the task it is shown below
         self._awaiting: frozenset[int] = frozenset()
         self._matching: frozenset[int] | None = None
         super().__init__(store)
@@ -137,7 +137,7 @@ class TreeRows(TaskRows):
             rows = [tasks[task_id] for task_id in sorted(kept)]
         families: dict[int, list[Task]] = {}
         roots: list[Task] = []
-        before, family = -1, roots  # neighbours are often brothers
+        before, family = -1, roots  # neighbours are often siblings
         ordered_rows = super().order(rows)
         parents = map(self.above, ordered_rows) if self.awaiters else map(_PARENT, ordered_rows)
         for task, parent in zip(ordered_rows, parents, strict=True):
@@ -158,7 +158,7 @@ class TreeRows(TaskRows):
                     continue
                 self._levels[task.id] = len(pending)
                 if families.keys().isdisjoint(map(_ID, family)):
-                    result += family  # a crowd of leaves, at once
+                    result += family  # many leaves at once
                 else:
                     pending.append(iter(family))
                     break

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from monitor.tui.controllers.tracing import Tracer
 
 MOST_ASKED = 300
-"""Tasks whose await stacks are asked for, the busiest first: walking a stack costs the program about 3 µs."""
+"""Most tasks whose await stacks are requested, busiest first: walking a stack costs the program about 3 µs."""
 
 
 class AllocationScreen(PageScreen):

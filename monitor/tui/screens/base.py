@@ -74,7 +74,7 @@ class LiveScreen(WholeScreen):
         """Builds the widgets of this screen."""
         raise NotImplementedError
 
-    # What a tick does
+    # Called at every tick
 
     def look(self) -> None:
         """Repaints what changed in the store; does nothing before the screen is fully mounted."""
@@ -154,7 +154,7 @@ class LiveScreen(WholeScreen):
         scopes = self.hint_scopes()
         parts: list[Part] = [(" ", "text")]
         actions: list[str | None] = [None]
-        left = cells + 1  # the blanks after the last one need no room
+        left = cells + 1  # the blanks after the last hint may be cut
         shown = []
         for key in hints(*scopes):
             if key.id == "back" and not self.leads_back:
@@ -189,7 +189,7 @@ class LiveScreen(WholeScreen):
             return "End recording"
         return label
 
-    # What the person does
+    # Actions
 
     @property
     def leads_back(self) -> bool:

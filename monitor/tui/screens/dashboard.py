@@ -1,4 +1,4 @@
-"""What the screens need of the app, beside what the controllers need."""
+"""The app's interface for screens, in addition to that for controllers."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class ScreensDashboard(Dashboard, Protocol):
 
     @property
     def subscription(self) -> Subscription:
-        """What this viewer asks of the probe."""
+        """The subscription of this viewer."""
 
     @property
     def control(self) -> TaskControl:
@@ -76,14 +76,14 @@ class ScreensDashboard(Dashboard, Protocol):
 
     @property
     def among(self) -> bool:
-        """Whether it is one worker of a service, whose screen is there to go back to."""
+        """Whether it shows one worker of a service, so that one can go back to the Service screen."""
 
     @property
     def loops_below(self) -> Callable[[int], str] | None:
         """Describes the child processes of a pid that have event loops."""
 
     def situation(self) -> Situation:
-        """Returns what the header shows beside the store."""
+        """Returns what the header shows in addition to the store."""
 
     def banner(self) -> tuple[str, str] | None:
         """Returns the text of the banner and its style, if there is one."""

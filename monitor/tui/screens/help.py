@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 MOST_LINES = 6
-"""For one text, in the narrowest window."""
+"""Most lines of one text in the narrowest window."""
 
 STATES = {
     "running": "its code is running",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from monitor.tui.widgets.live_table import LiveTable
 
 FACTS = 5
-"""Lines above the table, where there is room for them: with fewer rows than ROOMY only tracing and the look."""
+"""Lines above the table if there is room; on screens with fewer rows than ROOMY only tracing and the snapshot."""
 
 ROOMY = 18
 
@@ -106,7 +106,7 @@ class MemoryScreen(TableScreen):
             case _:
                 return super().label(key_id, label)
 
-    # What the person does
+    # Actions
 
     def action_trace(self) -> None:
         """Starts tracing after a confirmation, or stops it."""

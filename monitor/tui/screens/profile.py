@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from monitor.tui.widgets.live_table import LiveTable
 
 EVERY = 2.0
-"""Seconds between two questions."""
+"""Seconds between two requests."""
 
 PATIENCE = 30.0
 CALLS = 1000

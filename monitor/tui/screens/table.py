@@ -93,7 +93,7 @@ class TableScreen(LiveScreen):
         app = self.looptop
         if self.store.revision == self._arranged_revision:
             return False
-        if app.paused:  # what was asked for meanwhile has come
+        if app.paused:  # a requested reply has arrived
             return True
         if not self.rows.rows:
             return True
@@ -146,7 +146,7 @@ class TableScreen(LiveScreen):
         """Only the keys of the filter while typing in it."""
         return ("filter",) if isinstance(self.focused, FilterInput) else self.scopes
 
-    # What the person does
+    # Actions
 
     def on_live_table_sort_wanted(self, message: LiveTable.SortWanted) -> None:
         """Sorts by another column, or reverses the order, and shows the top."""

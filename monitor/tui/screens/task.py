@@ -22,7 +22,7 @@ class TaskScreen(PageScreen):
         self.task_id = task_id
         self._last: Task | None = None
         self._detail: TaskDetail | None = None
-        self._asked = False  # nothing had been collected at the last look
+        self._asked = False  # the details had not been collected at the last repaint
         self._late: float | None = None
 
     def lines(self, cells: int) -> list[Line]:

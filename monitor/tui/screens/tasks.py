@@ -25,11 +25,11 @@ TITLES = {"flat": "flat", "tree": "tree", "groups": "by creation site"}
 NEXT = {"flat": "Tree", "tree": "Groups", "groups": "Flat"}
 MOST_WINDOW = 200
 ASK_EVERY = 5.0
-"""Seconds between two questions who awaits the tasks that are older than the probe."""
+"""Seconds between two requests for the awaiters of tasks older than the probe."""
 MOST_ASKED = 1_000
-"""Tasks that are asked about at once: each takes the program about 0.05 ms."""
+"""Most tasks in one request: each takes the program about 0.05 ms."""
 WORKERS_EVERY = 3.0
-"""Seconds between two looks for child processes."""
+"""Seconds between two searches for child processes."""
 FIELDS = frozenset((*query.TEXT_KEYS, *query.NUMBER_KEYS))
 
 
@@ -128,7 +128,7 @@ class TasksScreen(TableScreen):
                 self.looptop.source.request("tasks", ids=orphans, limit=len(orphans))
         super().rearrange()
 
-    # What the person does
+    # Actions
 
     def show_view(self, name: str, site: tuple[Site | None] | None = None) -> None:
         """Switches the view, or shows the tasks of one creation site."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from monitor.trace.explain import Reason
 
 EVERY = 1.0
-"""Seconds between two looks at the steps."""
+"""Seconds between two readings of the steps."""
 
 
 class WhyScreen(PageScreen):
@@ -35,7 +35,7 @@ class WhyScreen(PageScreen):
         self.looptop.steps.begin()
 
     def on_unmount(self) -> None:
-        """Lets go of them."""
+        """Releases the steps."""
         self.looptop.steps.end()
 
     def wants(self) -> dict[str, Any]:

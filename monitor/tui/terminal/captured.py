@@ -41,7 +41,7 @@ class Captured:
             self._lines.append(_Printed(_parts(text)))
 
     def lines(self, cells: int) -> list[Line]:
-        """Returns all lines, broken to a width."""
+        """Returns all lines, wrapped to a width."""
         result: list[Line] = []
         for printed in self._lines:
             if printed.folded_for != cells:
@@ -74,7 +74,7 @@ def _parts(text: str) -> tuple[Part, ...]:
 
 
 def _fold(parts: tuple[Part, ...], cells: int) -> list[Line]:
-    """Breaks a line hard at the edge, since output is not prose."""
+    """Wraps a line at the edge, not between words, since output is not prose."""
     cells = max(cells, 8)
     if sum(width(text) for text, _ in parts) <= cells:
         return [Line(parts)]

@@ -14,7 +14,7 @@ from textual.worker import WorkerFailed
 from monitor.errors import BUG, LooptopError
 
 MOST_CHARS = 200
-"""Of the message: it may hold the repr of anything."""
+"""Most characters of the message, which may contain the repr of anything."""
 
 
 class CrashError(LooptopError):
@@ -42,7 +42,7 @@ def crashed(error: BaseException) -> CrashError:
 
 
 def _heading() -> str:
-    """Versions and terminal, for whoever reads the report."""
+    """Versions and terminal, for the report."""
     packages = " ".join(f"{name} {_version(name)}" for name in ("looptop", "textual", "rich"))
     terminal = f"{os.environ.get('TERM', '')} {os.environ.get('COLORTERM', '')}".strip()
     return f"{packages}, Python {platform.python_version()}, {sys.platform}, TERM {terminal}\n\n"

@@ -1,9 +1,8 @@
 """Survives a lost terminal: output is then dropped without blocking, and the app exits.
 
-Textual writes in a thread of its own, which ends at the first error; whoever writes after that waits for room in its
-queue, for good, and with it the end of the dashboard and of the program below it. It reads in another one, which finds
-the end of a closed terminal as often as it looks: it looks all the time, and ends nothing. Closing a terminal is not
-always told by SIGHUP: it may not be the controlling terminal, or somebody above keeps the signal.
+Textual 8.2 writes in a thread that ends at the first error; after that every write waits forever for room in its queue,
+and neither the dashboard nor the program below it can end. Its input thread spins at the end of a closed terminal.
+SIGHUP does not always report a closed terminal: it may not be the controlling one, or a parent may block the signal.
 """
 
 from __future__ import annotations
@@ -56,17 +55,17 @@ def outlives_its_terminal(driver: type[Driver]) -> type[Driver]:
                 self._file = Terminal(file)
 
         def _run_input_thread(self) -> None:
-            """Makes the app report an exception of this thread; Textual would print it with all frames."""
+            """Makes the app report an exception of this thread, since Textual would print it with all frames."""
             try:
                 self.run_input_thread()
-            except Exception as error:  # noqa: BLE001 - the app tells it
+            except Exception as error:  # noqa: BLE001 - the app reports it
                 if not hung_up(self.fileno):
                     self._app.call_later(self._app._handle_exception, error)  # noqa: SLF001 - as Textual does
 
         def _sigcont_application(self, *_: Any) -> None:
             """Works around Textual 8.2, which starts a second input thread on a SIGCONT that it did not expect.
 
-            The kernel sends SIGCONT with the SIGHUP of a closed terminal, too: that thread would outlive the app.
+            The kernel also sends SIGCONT with the SIGHUP of a closed terminal, and that thread would outlive the app.
             """
             if self._must_signal_resume:
                 super()._sigcont_application()

@@ -18,7 +18,7 @@ from monitor.tui.base.program import status_words
 NOTICE_SECONDS = 20.0
 LATELY = 10.0
 LONG_BLOCK = 1.0
-"""Shorter blocks are told by the header alone: a line that comes and goes would make the table jump."""
+"""Shorter blocks appear in the header only: a line that comes and goes would make the table jump."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class BannerFacts:
-    """What the banner depends on beside the store. Times are Unix time by the clock of this machine."""
+    """What the banner shows in addition to the store. Unix times by the clock of this machine."""
 
     now: float
     status: Status
@@ -41,7 +41,7 @@ class BannerFacts:
     slow: float  # threshold of slow callbacks
     ended_at: float | None = None  # of the program that looptop started
     exit_status: int | None = None  # likewise
-    leaving: bool = False  # the person has asked it to stop
+    leaving: bool = False  # the user has asked it to stop
 
 
 def banner(store: Store, facts: BannerFacts) -> tuple[str, str] | None:

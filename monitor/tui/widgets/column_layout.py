@@ -1,7 +1,7 @@
 """Chooses columns by priority and sets their widths. Nothing wraps. Pure.
 
-Which columns there are depends on the width only; how wide the texts are depends on what they say, too, so that none
-is cut beside a column with blanks to spare.
+The width alone decides which columns are shown. The widths of text columns also depend on their texts, so that none is
+cut while another has blanks to spare.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from monitor.store.column import Column
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FLEX = 26  # what a column of width 0 wants
+FLEX = 26  # desired width of a column of width 0
 GAP = 1
-FIXED = ("state", "outcome", "kind")  # words: never narrower than the column is declared
-ESSENTIAL = 2  # columns up to this priority may squeeze the texts; others come only where there is room to spare
+FIXED = ("state", "outcome", "kind")  # words: never narrower than declared
+ESSENTIAL = 2  # columns up to this priority may squeeze texts; others need spare room
 
 
 def lay_out(
@@ -24,7 +24,7 @@ def lay_out(
 ) -> list[tuple[Column[Any], int]]:
     """The columns that fit, in their order, with their widths; always including the sort column.
 
-    `needs`: by key the cells of the longest text of a column, where that is known.
+    `needs`: cells of the longest known text of a column, by key.
     """
     known = needs or {}
 

@@ -78,7 +78,7 @@ class FilterBar(Vertical):
     def open(self) -> None:
         """Shows and focuses the filter."""
         self.add_class("-shown")
-        self.screen.set_focus(self.query_one(FilterInput))  # at once: the next key may have come already
+        self.screen.set_focus(self.query_one(FilterInput))  # at once: the next key may have arrived already
 
     def clear(self) -> None:
         """Empties and hides the filter."""

@@ -27,25 +27,25 @@ STATUS = {
 }
 WIDE = 120
 LONG_NAME, SHORT_NAME = 40, 12
-"""Cells of the file that is recorded to."""
+"""Most cells of the recording's file name."""
 LONG_WORST, SHORT_WORST = 40, 24
-"""Cells of what the worst finding is."""
+"""Most cells of the worst finding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What the header shows beside the store."""
+    """What the header shows in addition to the store."""
 
     status: Status
     paused_for: float | None  # seconds
     slow: float  # threshold of slow callbacks
     origins: int
-    replay: str = ""  # what is replayed, and of when
-    recording: tuple[str, str] | None = None  # what is recorded while one watches: the file, and how much of it
+    replay: str = ""  # the recording that is replayed, and its time
+    recording: tuple[str, str] | None = None  # the recording in progress: file and size
     findings: int = 0
-    worst: str = ""  # what the worst of them is
+    worst: str = ""  # title of the worst of them
     broken: int = 0  # findings of the bad kind among them
-    keeps_locals: bool = False  # of what fails
+    keeps_locals: bool = False  # local variables of failing tasks
 
 
 def header(store: Store, situation: Situation, cells: int) -> list[tuple[Part, ...]]:
@@ -56,7 +56,7 @@ def header(store: Store, situation: Situation, cells: int) -> list[tuple[Part, .
     alerts = _alerts(store, situation, wide)
     below, alerts = _take(alerts, cells - _cells(figures) - 1)
     above, later = _take(alerts, cells - _cells(who) - _cells(connection) - 6)
-    if later and wide:  # what is wrong is worth more than what has not changed since the start
+    if later and wide:  # alerts matter more than what never changes
         who = _who(store, False)
         above, later = _take(alerts, cells - _cells(who) - _cells(connection) - 6)
     if later:
@@ -206,7 +206,7 @@ def _sum(numbers: Sequence[int | None]) -> int | None:
 
 
 def _alerts(store: Store, situation: Situation, wide: bool) -> list[Part]:
-    """What was lost, is still loading, or costs extra; the worst first."""
+    """Data that was lost, is still loading, or costs extra; worst first."""
     probe = store.probe
     alerts: list[Part] = []
     if situation.recording is not None:

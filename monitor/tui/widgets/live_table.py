@@ -1,9 +1,9 @@
 """A table over rows that live elsewhere. It renders visible lines only and repaints only those that changed.
 
-Textual's DataTable costs 42 ms a repaint and seconds for churn; this one costs the lines on the screen. The cursor is
-a key, never a row number: where rows move, it stays on its row, and its row stays on its line of the screen. Until
-the person has moved it, and after Home, the cursor belongs to the top of the list instead, so that `sorted by busy`
-keeps showing the busiest.
+Textual's DataTable takes 42 ms per repaint and seconds for many changed rows; this table takes time for visible lines
+only. The cursor is a key, never a row number: when rows move, it stays on its row, and its row stays on its line of the
+screen. Until the user has moved it, and after Home, the cursor stays at the top of the list instead, so that
+`sorted by busy` keeps showing the busiest.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 MOST_STRIPS = 2_000
 MOST_MEASURED = 60
-"""Rows whose texts decide how wide the columns are, before the table has a size."""
+"""Rows whose texts determine the column widths before the table has a size."""
 WIDEST = 300
-GUTTER = 1  # where the cursor is marked, so that it is seen without colour
+GUTTER = 1  # marks the cursor for terminals without colour
 
 
 class RowSource(Protocol):
@@ -91,7 +91,7 @@ class LiveTable(DiffView, can_focus=True):
     def __init__(self, source: RowSource, palette: Palette, *, empty: str = "", id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(palette, id=id)
         self.source = source
-        self.empty = empty  # what an empty table says, one line a line
+        self.empty = empty  # text of an empty table, by line
         self.cursor_key: Hashable = None  # None: the cursor belongs to the top
         self._cursor_index = 0
         self._cells: dict[int, tuple[Part, ...]] = {}
@@ -100,7 +100,7 @@ class LiveTable(DiffView, can_focus=True):
         self._layout_for: object = None
         self._needs: dict[str, int] = {}  # by column: the longest text seen so far; it only grows, so nothing jitters
 
-    # What the owner calls
+    # Called by the owner
 
     def show(self, source: RowSource) -> None:
         """Shows other rows, with the cursor at the top."""
@@ -118,7 +118,7 @@ class LiveTable(DiffView, can_focus=True):
             self._cursor_index = 0
         else:
             found = self.source.index(self.cursor_key)
-            if found is None:  # its row is gone: the row that took its place
+            if found is None:  # its row has gone: select the row in its place
                 self._cursor_index = max(min(before, number - 1), 0)
                 self.cursor_key = self.source.key(self._cursor_index) if number else None
             else:
@@ -147,7 +147,7 @@ class LiveTable(DiffView, can_focus=True):
         self._strips.clear()
         super().repaint(palette)
 
-    # What the owner asks
+    # Read by the owner
 
     @property
     def rows_in_sight(self) -> int:
@@ -212,7 +212,7 @@ class LiveTable(DiffView, can_focus=True):
         row = round(self.scroll_y) + y - 1
         if row >= number:
             return None
-        layout = self.layout_now()  # first: another layout forgets the cells
+        layout = self.layout_now()  # first: a new layout drops the cached cells
         cells = self._cells.get(row)
         if cells is None:
             cells = tuple(self.source.cells(row, [column for column, _ in layout]))
@@ -251,7 +251,7 @@ class LiveTable(DiffView, can_focus=True):
         text = lines[y - 2] if len(self.source) == 0 and 2 <= y < len(lines) + 2 else ""
         return to_strip((("  " + text, "text" if y == 2 else "dim"),), self.cells_wide, self.palette)
 
-    # What the person does
+    # Actions
 
     def _move_to(self, row: int) -> None:
         number = len(self.source)

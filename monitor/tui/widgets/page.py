@@ -83,7 +83,7 @@ class Page(DiffView, can_focus=True):
         mark = ("▌" if chosen else "›" if line.target is not None else " ", "accent")
         return to_strip((mark, *line.parts), self.cells_wide, self.palette, self.palette.cursor if chosen else None)
 
-    # What the person does
+    # Actions
 
     def _scroll(self, by: int) -> None:
         last = max(len(self.lines) - self.size.height, 0)

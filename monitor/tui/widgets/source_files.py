@@ -1,8 +1,8 @@
 """Reads source files that a watched program names. The name is untrusted.
 
-Only a regular file is opened, without waiting for anything, and what was opened is looked at again; files of the kernel
-(/proc, /sys, /dev) are left alone, since reading one may wait, or take what it shows from others. Whoever is root sees
-only what the owner of the program could see, too.
+Only regular files are opened, without blocking, and checked again after opening. Files of the kernel (/proc, /sys,
+/dev) are never read, since that may block or consume data. Root sees only what the owner of the program could see as
+well.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class SourceFile:
 def read_source(path: str, owner: int | None = None, known: SourceFile | None = None) -> SourceFile:
     """Reads a file; returns `known` if it is unchanged. Never raises.
 
-    `owner`: the user id of the program, where the system vouches for it. What root reads of the program of another user
-    is what belongs to that user or what everybody may read.
+    `owner`: the user id of the program, if the kernel vouches for it. For another user's program, root reads only files
+    that belong to that user or that everybody may read.
     """
     try:
         number = _open(path)

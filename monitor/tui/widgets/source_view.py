@@ -1,4 +1,4 @@
-"""Source lines as they are on this machine. If a file is missing, the reason is shown instead."""
+"""Source lines from this machine. If a file is missing, the reason is shown instead."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MOST_FILES = 64
 FRESH = 1.0
-"""Seconds after which a file that is still shown is looked at again."""
+"""Seconds after which a visible file is checked for changes."""
 READING = SourceFile("is being read …")
 
 
@@ -23,7 +23,7 @@ class Sources:
     """A cache of source files, read in a separate thread because a disk may hang."""
 
     def __init__(self, came: Callable[[], None] = lambda: None, owner: Callable[[], int | None] = lambda: None) -> None:
-        """`came` is called in that thread after a file was read; `owner` returns the user id of the program."""
+        """`came` is called in the reading thread after a file was read; `owner` returns the user id of the program."""
         self._came, self._owner = came, owner
         self._files: dict[str, SourceFile] = {}
         self._looked: dict[str, float] = {}

@@ -25,7 +25,7 @@ KINDS = {
     "burst": ("✚", "accent"),
     "memory": ("◆", "good"),
 }
-"""Sign and style of a marker, the worst first: where several share a cell, that one is seen."""
+"""Glyph and style of a marker, worst first: of several in one cell, the worst is shown."""
 
 WORDS = {
     "end": "the program's end",
@@ -35,7 +35,7 @@ WORDS = {
     "memory": "memory snapshots",
 }
 LATELY = 3.0
-"""Cells or seconds, whichever is more, for which the last marker is named."""
+"""Cells or seconds, whichever is more, for which the last marker's text is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Playing:
     playing: bool
     speed: float
     marks: Sequence[Mark]
-    gaps: Sequence[tuple[float, float]] = ()  # spans of which nothing was recorded
+    gaps: Sequence[tuple[float, float]] = ()  # spans without a recording
 
 
 def offset(seconds: float) -> str:

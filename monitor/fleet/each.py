@@ -1,4 +1,4 @@
-"""Asks all processes of a set at once; one that hangs does not hold up the others."""
+"""Runs a request on all processes of a set at once; one that hangs does not hold up the others."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 PATIENCE = 3.0
-"""Seconds after which those that have not answered are not waited for, once another one has."""
+"""Seconds to wait for the others once one process has answered."""
 LONGEST = 60.0
-"""Seconds for which the first answer is waited for."""
+"""Seconds to wait for the first answer."""
 POLL = 0.05
 
 
 class _Query(Generic[Result]):
-    """The question to one process, in a thread of its own."""
+    """The request to one process, in a thread of its own."""
 
     def __init__(self, member: Member, ask: Callable[[Member], Result]) -> None:
         self.member = member
@@ -36,7 +36,7 @@ class _Query(Generic[Result]):
     def _run(self) -> None:
         try:
             self.result = self._ask(self.member)
-        except Exception as error:  # noqa: BLE001 - raised again, or told, by who asked
+        except Exception as error:  # noqa: BLE001 - the caller raises or reports it
             self.error = error
 
 
@@ -46,9 +46,9 @@ def each(
     takes: float = 0.0,
     busy: Callable[[Member], bool] = lambda member: False,
 ) -> dict[int, Result | LooptopError]:
-    """The answer of each member by its slot, or why there is none.
+    """Return the answer of each member by slot, or the error.
 
-    `takes`: seconds that an answer takes at least. A member that is `busy`, while a probe is put in, is waited for.
+    `takes`: minimum seconds that an answer takes. A member that is `busy` (being injected) is waited for.
     """
     asked = [_Query(member, ask) for member in members]
     began = time.monotonic()
@@ -68,7 +68,7 @@ def each(
 
 
 def _wait(asked: list[_Query[Result]], began: float, takes: float, busy: Callable[[Member], bool]) -> float:
-    """Seconds until one should look again; 0.0 if nobody is waited for any more."""
+    """Return the seconds until the next check; 0.0 if there is nothing left to wait for."""
     pending = [one for one in asked if one.thread.is_alive()]
     if not pending:
         return 0.0

@@ -1,4 +1,4 @@
-"""How a process of this machine ended, as far as somebody can know who is not its parent."""
+"""Finds out how a local process ended, as far as that is visible without being its parent."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 _GET_INFO = 0xC040FF0B  # PIDFD_GET_INFO with a struct of 64 bytes
 _EXIT = 1 << 3  # PIDFD_INFO_EXIT, from Linux 6.15 on
 _LONG = 52
-"""Fields of /proc/PID/stat; the last one is the exit status of a process whose parent has not asked yet."""
+"""Number of fields of /proc/PID/stat. The last one is the exit status of a process that its parent has not reaped."""
 
 
 class End:
-    """Holds on to a process from its start, so that its exit status can be read when it has ended."""
+    """Keeps a pidfd of a process, so that its exit status can be read after its end."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -24,7 +24,7 @@ class End:
             self._handle = os.pidfd_open(pid)
 
     def text(self) -> str | None:
-        """How it ended: `exited with status 1`, `killed by SIGKILL`; None if it runs, or nobody can say."""
+        """How it ended: `exited with status 1`, `killed by SIGKILL`. None while it runs, or if unknown."""
         status = self._from_kernel()
         if status is None:
             status = self._from_zombie()
@@ -44,7 +44,7 @@ class End:
         return state in "ZX"
 
     def close(self) -> None:
-        """Lets go of it."""
+        """Close the pidfd."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
@@ -57,7 +57,7 @@ class End:
         answer = bytearray(struct.pack("Q56x", _EXIT))
         try:
             fcntl.ioctl(self._handle, _GET_INFO, answer)
-        except OSError:  # an older kernel, or one whose parent has not asked yet
+        except OSError:  # an older kernel, or its parent has not reaped it yet
             return None
         mask, status = struct.unpack("Q52xi", answer)
         return int(status) if mask & _EXIT else None

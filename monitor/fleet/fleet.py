@@ -1,4 +1,4 @@
-"""A set of programs that is watched: a connection and a store for each process, as they come and go."""
+"""Watches a set of programs: a connection and a store for each process, as they come and go."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from monitor.transport.connection import Connection
 
 LOOK = 0.5
-"""Seconds between two looks for processes that have come or gone."""
+"""Seconds between two searches for processes that have come or gone."""
 MOST_CHANGES = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A process that has joined a slot, or has gone from it."""
+    """A process that has joined a slot or left it."""
 
     joined: bool
     at: float
     worker: int
     pid: int | None
-    reason: str | None  # why it has gone, if that is known
+    reason: str | None  # why it left, if known
 
 
 class Worker:
@@ -50,7 +50,7 @@ class Worker:
 
     @property
     def slot(self) -> int:
-        """Which worker it is: a number that the next process in its place gets, too."""
+        """Number of the worker. The process that replaces it gets the same."""
         return self.member.worker
 
     @property
@@ -60,11 +60,11 @@ class Worker:
 
     @property
     def problem(self) -> str | None:
-        """Why it does not answer."""
+        """Why it does not answer; None if it does."""
         return None if self.up else self.source.status.text or self.source.status.state
 
     def close(self) -> None:
-        """Ends the connection, soon: its thread may be in a call that takes a while."""
+        """Close the connection. Its thread may take a while to end."""
         self.source.close(wait=False)
         if self.end is not None:
             self.end.close()
@@ -74,19 +74,22 @@ class Fleet:
     """All processes of a set. `step` and `take` are called again and again, by one thread."""
 
     def __init__(self, members: Members, connect: Callable[[str], Connection], watched: Mapping[str, object]) -> None:
-        """`connect` opens the connection to the TARGET of one member; `watched` is what each probe is asked for."""
+        """`connect` opens the connection to a member's TARGET; `watched`:
+
+        fields of the `watch` frame for each probe.
+        """
         self.workers: dict[int, Worker] = {}  # by slot
-        self.changes: deque[Change] = deque(maxlen=MOST_CHANGES)  # the newest last
+        self.changes: deque[Change] = deque(maxlen=MOST_CHANGES)  # newest last
         self._members = members
         self._connect = connect
         self._watched = dict(watched)
         self._due = 0.0
-        self._farewell: list[tuple[Worker, list[Frame]]] = []  # what processes sent before they went
+        self._farewell: list[tuple[Worker, list[Frame]]] = []  # last frames of processes that have gone
         self._seen: dict[int, str] = {}  # the session that has joined each slot
         self._changed: list[Change] = []
 
     def step(self) -> list[Change]:
-        """Looks for processes that have come or gone, when it is time to; what has changed since the last call."""
+        """Search for processes that have come or gone if it is time to; return the changes since the last call."""
         now = time.monotonic()
         if now >= self._due:
             self._due = now + LOOK
@@ -96,7 +99,7 @@ class Fleet:
         return changed
 
     def take(self) -> Iterator[tuple[Worker, list[Frame]]]:
-        """The frames that came since the last call, by worker. The caller applies them to `worker.store`."""
+        """Yield the frames since the last call, by worker. The caller applies them to `worker.store`."""
         farewell, self._farewell = self._farewell, []
         yield from farewell
         for worker in list(self.workers.values()):
@@ -106,7 +109,7 @@ class Fleet:
                 yield worker, came
 
     def watch(self, **what: object) -> None:
-        """Changes what each probe is asked for."""
+        """Change the subscription of every probe."""
         self._watched.update(what)
         for worker in self.workers.values():
             worker.source.watch(**what)
@@ -141,7 +144,7 @@ class Fleet:
         worker.close()
 
     def _hear(self, worker: Worker, came: list[Frame]) -> None:
-        """Notes a process that says hello for the first time, or another one that answers in its place."""
+        """Note the first hello of a process, or another process that answers in its place."""
         for frame in came:
             if isinstance(frame, Hello) and self._seen.get(worker.slot) != frame.session:
                 if worker.slot in self._seen:

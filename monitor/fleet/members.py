@@ -1,4 +1,4 @@
-"""The processes of a set of TARGETs, each in a slot that stays while its process is replaced."""
+"""Finds the processes of a set of TARGETs, each in a slot that outlives its process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One process of a set: the slot it is in, and the TARGET that leads to it alone."""
+    """One process of a set: its slot, and the TARGET that means this process alone."""
 
     worker: int
     target: str
@@ -22,17 +22,17 @@ class Member:
 
 
 class Members:
-    """Keeps slots: a process that has gone leaves its slot to the next one of the same TARGET."""
+    """Assigns slots: the next process of the same TARGET gets the slot of one that has gone."""
 
     def __init__(self, targets: Sequence[str], expand: Callable[[str], Sequence[str]] | None = None) -> None:
-        """`expand` names the processes that a TARGET means now, each as a TARGET of its own."""
+        """`expand` returns the processes that a TARGET means now, each as a TARGET of its own."""
         self._targets = tuple(targets)
         self._expand = Processes().of if expand is None else expand
-        self._slots: dict[int, tuple[str, str]] = {}  # slot -> TARGET as given, TARGET of the process
+        self._slots: dict[int, tuple[str, str]] = {}  # slot → TARGET as given, TARGET of the process
         self._free: dict[str, list[int]] = {}  # slots of processes that have gone, by the TARGET as given
 
     def look(self) -> list[Member]:
-        """The members now, by slot. Reads /proc and the runtime directory; connects to nothing."""
+        """Return the current members by slot. Reads /proc and the runtime directory; connects to nothing."""
         found = {given: list(dict.fromkeys(self._expand(given))) for given in self._targets}
         there = {(given, one) for given, processes in found.items() for one in processes}
         for slot, key in list(self._slots.items()):
@@ -73,14 +73,14 @@ def is_set(targets: Sequence[str]) -> bool:
 
 
 class Processes:
-    """Which processes a TARGET means now. Remembers what it has seen of each: it is asked every second."""
+    """Expands a TARGET to the processes it means now. Called every second, so it caches what it has read of each."""
 
     def __init__(self) -> None:
         self._workers: dict[int, WorkerProcesses] = {}
         self._parents: set[int] = set()
 
     def of(self, target: str) -> list[str]:
-        """The workers of a parent, all of a shared name, or the TARGET itself; in the order in which they started.
+        """Return the workers of a parent, all processes of a shared name, or the TARGET itself, oldest first.
 
         A process that has an event loop means itself, unless its child processes serve its sockets.
         """

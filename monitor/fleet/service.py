@@ -1,4 +1,4 @@
-"""All workers of a service: their stores and findings, a row for each, and all of them together."""
+"""The workers of a service: their stores and findings, a row for each, and totals."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ RATE = 2.0
 """Ticks per second of each worker."""
 ASKED: dict[str, object] = {"rate": RATE, "rows": True, "events": True, "findings": True}
 MINUTE = round(60 * RATE)
-"""Ticks over which the percentile of the lag is taken."""
+"""Ticks over which the percentile of the lag is computed."""
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK = 10
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceRow:
-    """How one worker does. What is not known is None."""
+    """The figures of one worker. Unknown ones are None."""
 
     worker: int
     pid: int | None
-    problem: str | None  # why it does not answer
-    lag: float | None  # of its worst loop, the 99th percentile of the last minute; while it is blocked, for how long
-    lags: tuple[float, ...]  # the newest last
+    problem: str | None  # why it does not answer; None if it does
+    lag: float | None  # p99 over the last minute of its worst loop; while that is blocked, for how long
+    lags: tuple[float, ...]  # newest last
     utilization: float | None  # of its busiest loop
     tasks: int | None
     steps_per_s: float | None
-    failed: int | None  # tasks, since watching began
+    failed: int | None  # tasks since watching began
     rss: int | None
     cpu: float | None
     finding: str | None  # its worst one
@@ -50,14 +50,16 @@ class ServiceRow:
 
     @property
     def trouble(self) -> tuple[bool, float]:
-        """How much is wrong: one that does not answer first, then late and busy ones, then findings."""
-        late = min(max((self.lag or 0.0) * 10, 0.0), 10.0)  # the threshold of slow callbacks counts as a busy loop
+        """Sort key for the worst first: not answering, then late and busy, then with findings."""
+        late = min(
+            max((self.lag or 0.0) * 10, 0.0), 10.0
+        )  # a lag at the default threshold weighs as much as a busy loop
         found = 0.0 if self.finding is None else (1.0 if self.broken else 0.5)
         return self.problem is not None, late + (self.utilization or 0.0) + found
 
 
 def row_of(worker: Worker, findings: Findings) -> ServiceRow:
-    """The row of a worker, from its store."""
+    """Return the row of a worker, from its store."""
     store = worker.store
     up = worker.up and store.session is not None
     if not up:
@@ -89,7 +91,7 @@ def row_of(worker: Worker, findings: Findings) -> ServiceRow:
 
 
 def spark(lags: Iterable[float]) -> str:
-    """Lags as blocks, on a logarithmic scale from 1 ms to 1 s."""
+    """Draw lags as blocks, on a logarithmic scale from 1 ms to 1 s."""
     import math
 
     shares = (0.0 if lag <= 0.001 else min(math.log10(lag * 1000) / 3, 1.0) for lag in lags)
@@ -133,13 +135,13 @@ class Service:
 
     @property
     def title(self) -> str:
-        """What was asked for, after the name if all workers have the same."""
+        """The TARGETs as given, after the name if all workers share one."""
         names = {store.session.name for store in self.stores() if store.session is not None}
         name = names.pop() if len(names) == 1 else ""
         return self._title if self._title == f"@{name}" else " ".join(filter(None, (name, self._title)))
 
     def step(self) -> list[Change]:
-        """Take in what came; return which workers have joined and gone."""
+        """Apply new frames; return which workers have joined and gone."""
         changes = self._fleet.step()
         for worker, came in self._fleet.take():
             for frame in came:
@@ -155,24 +157,27 @@ class Service:
         return known[1]
 
     def rows(self) -> list[ServiceRow]:
-        """One row for each worker, by slot."""
+        """Return a row for each worker, by slot."""
         return [row_of(worker, self._engine(worker)) for _, worker in sorted(self._fleet.workers.items())]
 
     def stores(self) -> list[Store]:
-        """The stores of the workers that have answered, by slot."""
+        """Return the stores of the workers that have answered, by slot."""
         workers = sorted(self._fleet.workers.items())
         return [worker.store for _, worker in workers if worker.store.session is not None]
 
     def tasks(self) -> list[OfWorker[Task]]:
-        """The live tasks of all."""
+        """Yield the live tasks of all workers."""
         return [OfWorker(store, task) for store in self.stores() for task in store.tasks.values()]
 
     def ended(self) -> list[OfWorker[EndedTask]]:
-        """The tasks of all that have ended."""
+        """Yield the ended tasks of all workers."""
         return [OfWorker(store, task) for store in self.stores() for task in store.ended]
 
     def slow(self) -> list[OfWorker[BlockingLine]]:
-        """The lines that blocked a loop; one that blocked several workers is one row, with how often in each."""
+        """Return the lines that blocked a loop.
+
+        A line that blocked several workers is one row with a count for each.
+        """
         lines: dict[Site | None, list[tuple[Store, BlockingLine]]] = {}
         for store in self.stores():
             for line in blocking_lines(store):
@@ -180,7 +185,7 @@ class Service:
         return [_merged(found) for found in lines.values()]
 
     def findings(self) -> list[OfWorker[Finding]]:
-        """The findings of all, the worst of each worker first."""
+        """Return the findings of all workers, the worst of each worker first."""
         return [
             OfWorker(worker.store, finding)
             for _, worker in sorted(self._fleet.workers.items())
@@ -188,12 +193,12 @@ class Service:
         ]
 
     def target(self, slot: int) -> str | None:
-        """The TARGET that leads to the process in a slot."""
+        """Return the TARGET of the process in a slot."""
         worker = self._fleet.workers.get(slot)
         return None if worker is None else worker.member.target
 
     def beside(self, slot: int, step: int) -> int | None:
-        """The next slot that has a process, or the one before; None if there is none."""
+        """Return the next slot with a process, or the previous one; None if there is none."""
         slots = sorted(self._fleet.workers)
         if not slots:
             return None
@@ -221,7 +226,7 @@ def _merged(found: list[tuple[Store, BlockingLine]]) -> OfWorker[BlockingLine]:
 
 
 def total(rows: list[ServiceRow]) -> dict[str, Any]:
-    """All workers together: sums, and the worst lag."""
+    """Return the totals of all workers: sums, and the worst lag."""
 
     def add(value: Callable[[ServiceRow], float | None]) -> float | None:
         known = [found for row in rows if (found := value(row)) is not None]

@@ -1,6 +1,6 @@
-"""One aggregate of all workers: counters that never fall, gauges of now, histograms, with bounded labels.
+"""Aggregates all workers: counters that never fall, gauges, histograms, with bounded labels.
 
-A worker is a slot. When its process is replaced, the counters of the slot go on from where they were.
+A worker is a slot. When its process is replaced, the counters of the slot continue from their last values.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 Labels = tuple[str, ...]
 
 MOST_LOOPS = 16
-"""Names of loops per worker; they are those of threads, which the program chooses."""
+"""Limit of loop names per worker: they are names of threads, which the program chooses."""
 MOST_TEXT = 200
 OTHER = "other"
 
 
 @dataclass(slots=True)
 class Histogram:
-    """Counts by upper bound (`DELAY_BOUNDS`, then infinity), not cumulative."""
+    """A histogram: counts by upper bound (`DELAY_BOUNDS`, then infinity), not cumulative."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(DELAY_BOUNDS) + 1))
     sum: float = 0.0
@@ -41,7 +41,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One value of a metric, with the values of its labels: the worker first, then those of the table."""
+    """One value of a metric, with its label values: the worker first, then those of the table."""
 
     metric: Metric
     labels: Labels
@@ -49,7 +49,7 @@ class Point:
 
 
 class Counter:
-    """Counters of one metric in one slot, by labels. What falls was started anew, and is added from 0."""
+    """Counters of one metric in one slot, by labels. A source that falls has restarted, and is added from 0."""
 
     __slots__ = ("_last", "totals")
 
@@ -58,18 +58,18 @@ class Counter:
         self._last: dict[object, float] = {}
 
     def take(self, key: object, labels: Labels, value: float) -> None:
-        """The absolute value of one source (`key`) of these labels, as it is now."""
+        """Set the current absolute value of one source (`key`) with these labels."""
         last = self._last.get(key, 0.0)
         self._last[key] = value
         self.totals[labels] = self.totals.get(labels, 0.0) + (value - last if value >= last else value)
 
     def begin_session(self) -> None:
-        """Sources count from 0 again: another process is in the slot."""
+        """Expect all sources to count from 0 again: another process is in the slot."""
         self._last.clear()
 
 
 class Worker:
-    """One slot: what its processes have counted so far, and the gauges of the one that is in it now."""
+    """One slot: the counters of all its processes so far, and the gauges of the current one."""
 
     def __init__(self, top: int) -> None:
         self.up = False
@@ -84,12 +84,12 @@ class Worker:
         self._gauges: dict[tuple[Metric, Labels], float] = {}
         self._seen_seq = 0
         self._seen_unhandled = 0.0
-        self._lags: dict[int, int] = {}  # of the series of each loop: how many values were counted
-        self._idle: dict[int, tuple[float, float]] = {}  # of each loop: time and busy time when it was last seen
+        self._lags: dict[int, int] = {}  # by loop: number of values of its series already counted
+        self._idle: dict[int, tuple[float, float]] = {}  # by loop: time and busy time at the last reading
         self._sites: set[str] = set()
 
     def observe(self, store: Store) -> None:
-        """Takes in what a store knows now; called again and again with the store of the process in the slot."""
+        """Read the store of the process in the slot. Called repeatedly."""
         session = store.session
         if session is None:
             return
@@ -109,11 +109,11 @@ class Worker:
         self._process(store)
 
     def gone(self) -> None:
-        """No process is in the slot, or it does not answer: gauges of it are unknown."""
+        """Drop the gauges: no process is in the slot, or it does not answer."""
         self.up = False
         self._gauges.clear()
 
-    # What is taken in
+    # Reading the store
 
     def _loop(self, loop: Loop, now: float) -> None:
         name = loop.name[:MOST_TEXT] or str(loop.id)
@@ -139,7 +139,7 @@ class Worker:
         self._set(table.TIMERS, labels, loop.timers)
 
     def _set(self, metric: Metric, labels: Labels, value: float | None) -> None:
-        if value is not None:  # loops of one name: the worst of them
+        if value is not None:  # of several loops with one name, the worst
             key = (metric, labels)
             self._gauges[key] = max(self._gauges.get(key, value), value)
 
@@ -160,7 +160,10 @@ class Worker:
         totals[()] = totals.get((), 0.0) + len(new)
 
     def _site(self, stats: SiteStats) -> str:
-        """The label of a site. The first `top` sites of a slot keep theirs, so that no counter changes its label."""
+        """Return the label of a site.
+
+        The first `top` sites of a slot keep theirs, so that no counter changes its label.
+        """
         text = line_of(stats.site)
         if text in self._sites:
             return text
@@ -188,10 +191,10 @@ class Worker:
         self._set(table.FDS, (), process.fds)
         self._set(table.THREADS, (), process.threads)
 
-    # What is given
+    # Values
 
     def points(self, worker: str) -> Iterator[Point]:
-        """All values of the slot."""
+        """Yield all values of the slot."""
         yield Point(table.UP, (worker,), float(self.up))
         yield Point(table.STARTS, (worker,), float(self.starts))
         for metric, counter in self._counters.items():
@@ -206,28 +209,28 @@ class Worker:
 
 
 class Aggregate:
-    """All workers. Not thread-safe: whoever shares it takes a lock around `observe` and `points`."""
+    """The aggregate of all workers. Not thread-safe: hold a lock around `observe` and `points` if it is shared."""
 
     def __init__(self, top: int = 20) -> None:
-        """`top`: how many lines and creation sites a worker may have labels for; the rest is `other`."""
+        """`top`: number of lines and of creation sites per worker that get labels of their own; the rest is `other`."""
         self._top = top
         self.workers: dict[int, Worker] = {}
 
     def worker(self, slot: int) -> Worker:
-        """The worker of a slot, made when it is first asked for. It stays when its process has gone."""
+        """Return the worker of a slot, created on first use. It stays when its process has gone."""
         found = self.workers.get(slot)
         if found is None:
             found = self.workers[slot] = Worker(self._top)
         return found
 
     def points(self) -> list[Point]:
-        """All values of all workers, by metric in the order of the table."""
+        """Yield all values of all workers, by metric in the order of the table."""
         order = {metric: number for number, metric in enumerate(table.METRICS)}
         found = [point for slot, worker in sorted(self.workers.items()) for point in worker.points(str(slot))]
         return sorted(found, key=lambda point: order[point.metric])
 
 
 def line_of(site: Site) -> str:
-    """`api.py:18 handler`: the last two parts of the path tell enough, and the label stays short."""
+    """Format a site as a label: `api.py:18 handler`, with the last two parts of the path at most."""
     file = "/".join(site.file.rsplit("/", 2)[-2:])
     return f"{file}:{site.line} {site.function}"[:MOST_TEXT]

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from monitor.transport.connection import Connection
 
 RATE = 1.0
-"""Ticks that each probe sends per second."""
+"""Ticks per second of each probe."""
 WATCHED = {"rate": RATE, "rows": False, "events": ["slow_callback", "unhandled"]}
 
 
 class Collector:
-    """All of it. `points` may be called from any thread."""
+    """Connects to all workers and keeps their aggregate. `points` may be called from any thread."""
 
     def __init__(self, members: Members, connect: Callable[[str], Connection], top: int = 20) -> None:
         """`connect` opens the connection to the TARGET of one member, or raises LooptopError."""
@@ -29,12 +29,12 @@ class Collector:
         self._lock = threading.Lock()
 
     def step(self) -> None:
-        """Takes in what came since the last call, and looks for new workers."""
+        """Apply the frames since the last call, and search for new workers."""
         gone = {change.worker for change in self._fleet.step() if not change.joined}
         for worker, came in self._fleet.take():
             for frame in came:
                 worker.store.apply(frame)
-            with self._lock:  # also of a process that has gone: what it said before that counts
+            with self._lock:  # also of a process that has gone: its last values count
                 self._aggregate.worker(worker.slot).observe(worker.store)
         workers = self._fleet.workers
         with self._lock:
@@ -53,12 +53,12 @@ class Collector:
 
     @property
     def up(self) -> int:
-        """How many workers answer."""
+        """Number of workers that answer."""
         with self._lock:
             return sum(worker.up for worker in self._aggregate.workers.values())
 
     def problems(self) -> list[str]:
-        """Why workers that should be there do not answer, one line each."""
+        """Why workers do not answer, one line each."""
         return [
             f"{worker.member.target}: {worker.problem}"
             for worker in self._fleet.workers.values()

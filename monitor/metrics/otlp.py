@@ -1,6 +1,6 @@
-"""The aggregate as OTLP, by the exporter of opentelemetry-python: data points are made here, the wire is its own.
+"""Exports the aggregate as OTLP: builds data points and sends them with opentelemetry-python's exporter.
 
-The instruments of its SDK are not used: they count in the process that they are in, and reset with it.
+The SDK's instruments are not used, because they count in their own process and reset with it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Exporter:
     """Pushes the aggregate to an OTLP/HTTP endpoint, as often as `push` is called."""
 
     def __init__(self, url: str, service: str, version: str) -> None:
-        """`url`: of a collector, with or without /v1/metrics. Raises LooptopError where the library is missing."""
+        """`url`: a collector, with or without /v1/metrics. Raises LooptopError if the library is missing."""
         try:
             from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
             from opentelemetry.sdk.metrics import export
@@ -38,7 +38,7 @@ class Exporter:
         self._started = time.time_ns()
 
     def push(self, points: Sequence[Point]) -> bool:
-        """Sends all values once; False when the collector did not take them."""
+        """Send all values once. False if the collector did not accept them."""
         result = self._exporter.export(self._data(points))
         return bool(result == self._export.MetricExportResult.SUCCESS)
 

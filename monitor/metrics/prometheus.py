@@ -1,7 +1,7 @@
-"""The aggregate as Prometheus or OpenMetrics text, by `prometheus_client`: its exposition, and its server.
+"""Serves the aggregate as Prometheus or OpenMetrics text with `prometheus_client` (an extra).
 
-The library is an extra. A collector of its own kind stands in the place of its registry of process metrics: those of
-looptop itself would be taken for the program's.
+Uses a registry of its own, because the default one has the process metrics of looptop itself, which would be taken for
+the program's.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ def _library() -> Any:
 
 
 class Collector:
-    """What `prometheus_client` asks at each scrape."""
+    """The collector that `prometheus_client` reads at each scrape."""
 
     def __init__(self, points: Callable[[], list[Point]]) -> None:
         self._points = points
         self._core = _library().core
 
     def describe(self) -> list[Any]:
-        """Nothing: the registry asks for no sample when this is registered."""
+        """Return nothing, so that registering does not read a sample."""
         return []
 
     def collect(self) -> Iterator[Any]:
-        """The families of one scrape, each with the samples of all workers."""
+        """Yield the families of one scrape, each with the samples of all workers."""
         families: dict[str, Any] = {}
         for point in self._points():
             family = families.get(point.metric.prometheus)
@@ -71,20 +71,20 @@ def _add(family: Any, point: Point) -> None:
 
 
 def registry(points: Callable[[], list[Point]]) -> Any:
-    """A registry with nothing but the aggregate."""
+    """Return a registry with the aggregate only."""
     made = _library().registry.CollectorRegistry(auto_describe=False)
     made.register(Collector(points))
     return made
 
 
 def text(points: Callable[[], list[Point]]) -> str:
-    """One scrape in Prometheus' text format."""
+    """Return one scrape in Prometheus' text format."""
     found: bytes = _library().generate_latest(registry(points))
     return found.decode()
 
 
 def serve(points: Callable[[], list[Point]], host: str, port: int) -> tuple[Callable[[], None], int]:
-    """Serves `/metrics` from a thread; returns what ends it, and the port. Raises LooptopError."""
+    """Serve `/metrics` in a thread; return a function that stops it, and the port. Raises LooptopError."""
     library = _library()
     try:
         server, thread = library.start_http_server(port, addr=host or "127.0.0.1", registry=registry(points))

@@ -1,7 +1,7 @@
 """Every metric, declared once: its names, unit, labels and meaning. docs/metrics.md is made from this table.
 
-Names follow OpenTelemetry where a convention exists (`process.*`, `asyncio.*` as its Python contributions use them);
-Prometheus names are those names with its rules for units and suffixes.
+Names follow OpenTelemetry where a convention exists (`process.*`, `asyncio.*` as in its Python contributions).
+Prometheus names are derived from them by its rules for units and suffixes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ DELAY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric. `labels` come after `worker`, which each has."""
+    """One metric. `labels` follow `worker`, which every metric has."""
 
-    name: str  # OpenTelemetry's
+    name: str  # OpenTelemetry name
     prometheus: str  # without the suffix _total of counters
     kind: str
     unit: str

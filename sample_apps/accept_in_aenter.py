@@ -69,7 +69,7 @@ async def caller(address: tuple[str, int]) -> None:
 
 
 async def main(_: Options) -> None:
-    """Listen, and call."""
+    """Start the server and call it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         async with asyncio.TaskGroup() as group:

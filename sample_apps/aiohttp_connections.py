@@ -46,7 +46,7 @@ async def page(_: web.Request) -> web.Response:
 
 
 async def fetch(session: ClientSession) -> str:
-    """Get the page."""
+    """Download the page over the shared session."""
     async with session.get("/") as response:
         return await response.text()
 

@@ -39,7 +39,7 @@ PAGES = ("/fast", "/fast", "/fast", "/slow", "/slow")
 
 
 def application() -> web.Application:
-    """The pages."""
+    """Return the web application with its routes."""
     from aiohttp import web  # here, so that the catalogue works without it
 
     routes = web.RouteTableDef()

@@ -29,7 +29,7 @@ SAMPLE = Sample(
 
 
 async def runner(seconds: float) -> float:
-    """Run."""
+    """Run for a while and return the time it took."""
     await asyncio.sleep(seconds)
     return seconds
 
@@ -52,7 +52,7 @@ async def race(rng: random.Random) -> None:
 
 
 async def main(options: Options) -> None:
-    """Race."""
+    """Hold one race after the other."""
     await asyncio.create_task(race(random.Random(options.seed)), name="race")
 
 

@@ -35,7 +35,7 @@ async def measures(number: int) -> AsyncIterator[int]:
 
 
 async def square(value: int) -> int:
-    """Compute elsewhere."""
+    """Return the square after a while, as a slow service would."""
     await asyncio.sleep(0.13)  # expect: squares
     return value * value
 
@@ -49,7 +49,7 @@ async def collector() -> None:
 
 
 async def main(_: Options) -> None:
-    """Collect."""
+    """Collect squares in comprehensions."""
     await asyncio.create_task(collector(), name="collector")
 
 

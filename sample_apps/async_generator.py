@@ -41,7 +41,7 @@ async def reader() -> None:
 
 
 async def main(_: Options) -> None:
-    """Read."""
+    """Read the generator to its end."""
     await asyncio.create_task(reader(), name="reader")
 
 

@@ -36,7 +36,7 @@ class Job:
         self.result: int | None = None
 
     def finish(self, result: int) -> None:
-        """Set the result."""
+        """Set the result that the poller looks for."""
         self.result = result
 
 
@@ -53,7 +53,7 @@ async def waiter(rng: random.Random) -> None:
 
 
 async def main(options: Options) -> None:
-    """Start the waiter."""
+    """Start the task that polls."""
     await asyncio.create_task(waiter(random.Random(options.seed)), name="waiter")
 
 

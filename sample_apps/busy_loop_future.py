@@ -35,7 +35,7 @@ async def waiter(rng: random.Random) -> None:
 
 
 async def main(options: Options) -> None:
-    """Start the waiter."""
+    """Start the task that waits."""
     await asyncio.create_task(waiter(random.Random(options.seed)), name="waiter")
 
 

@@ -39,7 +39,7 @@ class Clockwork:
         self.loop.call_later(every, self.wheel, every)
 
     def pointer(self) -> None:
-        """Advance the pointer."""
+        """Advance the pointer by one turn."""
         self.turns += 1
 
     def strike(self, hour: int) -> None:
@@ -49,7 +49,7 @@ class Clockwork:
 
 
 async def main(_: Options) -> None:
-    """Start the clockwork."""
+    """Start the clock and let it run."""
     clockwork = Clockwork(asyncio.get_running_loop())
     for number in range(20):
         clockwork.wheel(0.05 + number * 0.01)

@@ -51,7 +51,7 @@ async def consume() -> None:
 
 
 async def main(_: Options) -> None:
-    """Consume."""
+    """Consume the end of the chain."""
     await asyncio.create_task(consume(), name="consumer")
 
 

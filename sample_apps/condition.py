@@ -54,7 +54,7 @@ async def supplier(shelf: Shelf, rng: random.Random) -> None:
 
 
 async def main(options: Options) -> None:
-    """Open the shop."""
+    """Open the shop for producers and customers."""
     shelf = Shelf()
     async with asyncio.TaskGroup() as group:
         for number in range(6):

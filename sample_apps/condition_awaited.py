@@ -46,7 +46,7 @@ async def waiter(tank: Tank, changed: asyncio.Condition) -> None:
 
 
 async def main(_: Options) -> None:
-    """Start both tasks."""
+    """Start the task that fills and the one that waits."""
     tank, changed = Tank(), asyncio.Condition()
     async with asyncio.TaskGroup() as group:
         group.create_task(fill(tank, changed), name="tap")

@@ -25,14 +25,14 @@ SAMPLE = Sample(
 
 
 class Tank:
-    """Fills with time."""
+    """A tank that fills as time passes."""
 
     def __init__(self) -> None:
         self.litres = 0
 
     @property
     def full(self) -> bool:
-        """Whether it is."""
+        """Whether the tank is full."""
         return self.litres >= 10
 
 
@@ -53,7 +53,7 @@ async def waiter(tank: Tank) -> None:
 
 
 async def main(_: Options) -> None:
-    """Fill, and wait."""
+    """Fill the tank and wait for it."""
     tank = Tank()
     async with asyncio.TaskGroup() as group:
         group.create_task(fill(tank), name="tap")

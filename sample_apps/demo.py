@@ -94,7 +94,7 @@ ENOUGH = 400  # leaked tasks, and entries in the cache
 
 
 async def cpu_burner(rng: random.Random) -> None:
-    """Compute repeatedly."""
+    """Block the loop with a computation, repeatedly."""
     while True:
         burn(rng.uniform(0.15, 0.25))  # expect: burns
         await asyncio.sleep(0.8)
@@ -125,7 +125,7 @@ async def poller(queue: asyncio.Queue[int]) -> None:
 
 
 async def consumer(queue: asyncio.Queue[int]) -> None:
-    """Wait for items."""
+    """Wait for items and process them."""
     while True:
         await asyncio.sleep(await queue.get() / 10_000)
 
@@ -291,7 +291,7 @@ async def part(name: str) -> None:
 
 
 async def read() -> int:
-    """Read all pages."""
+    """Read all pages and return their length."""
     length = 0
     async for page in pages():  # expect: reads
         length += len(page)
@@ -299,7 +299,7 @@ async def read() -> int:
 
 
 async def pages() -> AsyncIterator[str]:
-    """Turn the pages."""
+    """Yield the pages one after the other."""
     for number in range(10):
         await asyncio.sleep(0.4)  # expect: turns
         yield f"page {number}"
@@ -313,7 +313,7 @@ async def clock() -> None:
 
 
 async def main(options: Options) -> None:
-    """Start all tasks."""
+    """Start all tasks of the demo."""
     from probes import profile_time  # here, so that the catalogue works without it
 
     rng = random.Random(options.seed)

@@ -37,7 +37,7 @@ class Service:
         self.cache: dict[str, int] = {}
 
     async def warm_up(self, source: dict[str, int]) -> None:
-        """Fill the cache."""
+        """Fill the cache, then set the event."""
         await asyncio.sleep(0.2)
         self.cache["limit"] = source["limit"]  # expect: fails
         self.ready.set()

@@ -33,7 +33,7 @@ class Service:
         self.problem = ""
 
     async def warm_up(self, source: dict[str, int]) -> None:
-        """Fill the cache."""
+        """Fill the cache, and set the event in any case."""
         try:
             await asyncio.sleep(0.2)
             print("the limit is", source["limit"])

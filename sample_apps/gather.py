@@ -26,20 +26,20 @@ SAMPLE = Sample(
 
 
 async def cook(dish: str, seconds: float) -> str:
-    """Cook a dish."""
+    """Cook a dish for some seconds."""
     await asyncio.sleep(seconds)
     return dish
 
 
 async def dinner() -> None:
-    """Cook and serve."""
+    """Cook all dishes at once and serve them."""
     while True:
         dishes = await asyncio.gather(cook("soup", 0.5), cook("stew", 0.6), cook("figs", 0.55))  # expect: gathers
         print("served:", ", ".join(dishes))
 
 
 async def main(_: Options) -> None:
-    """Have dinner."""
+    """Have one dinner after the other."""
     await asyncio.create_task(dinner(), name="dinner")
 
 

@@ -38,7 +38,7 @@ async def check(host: int) -> str:
 
 
 async def check_all() -> list[str | BaseException]:
-    """One round."""
+    """Check all hosts at once."""
     checks = [asyncio.create_task(check(host), name=f"check-{host}") for host in range(4)]
     return await asyncio.gather(*checks, return_exceptions=True)
 

@@ -51,7 +51,7 @@ async def reader() -> None:
 
 
 async def main(_: Options) -> None:
-    """Read."""
+    """Read a few lines and abandon the generator."""
     await asyncio.create_task(reader(), name="reader")
 
 

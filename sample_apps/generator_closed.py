@@ -40,7 +40,7 @@ async def reader() -> None:
 
 
 async def main(_: Options) -> None:
-    """Read."""
+    """Read a few lines and close the generator."""
     await asyncio.create_task(reader(), name="reader")
 
 

@@ -33,7 +33,7 @@ async def export(lock: asyncio.Lock, goodbye: asyncio.Event) -> None:
 
 
 async def write(lock: asyncio.Lock) -> None:
-    """Write something."""
+    """Write while holding the lock."""
     async with lock:
         await asyncio.sleep(0.01)
 

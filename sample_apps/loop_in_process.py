@@ -63,7 +63,7 @@ async def manager() -> None:
 
 
 async def main(_: Options) -> None:
-    """Manage."""
+    """Start the child process and talk to it."""
     await asyncio.create_task(manager(), name="manager")
 
 

@@ -32,14 +32,14 @@ SAMPLE = Sample(
 
 
 class Account:
-    """An account balance."""
+    """An account with a balance."""
 
     def __init__(self) -> None:
         self.money = 0
 
 
 async def deposit(account: Account) -> None:
-    """Deposit 1."""
+    """Deposit 1, with an await between read and write."""
     money = account.money
     await asyncio.sleep(0.2)  # expect: awaits
     account.money = money + 1  # wrong: the balance may have changed since

@@ -28,7 +28,7 @@ SAMPLE = Sample(
 
 
 async def deposit(account: Account, lock: asyncio.Lock) -> None:
-    """Deposit 1."""
+    """Deposit 1 under the lock."""
     async with lock:  # expect: locks
         money = account.money
         await asyncio.sleep(0.1)

@@ -31,7 +31,7 @@ SAMPLE = Sample(
 
 
 class Account:
-    """An account balance."""
+    """An account with a balance."""
 
     def __init__(self) -> None:
         self.money = 0

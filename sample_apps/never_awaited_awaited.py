@@ -28,7 +28,7 @@ SAMPLE = Sample(
 
 
 async def main(_: Options) -> None:
-    """Edit and save."""
+    """Edit and save repeatedly."""
     document = Document()
     for document.version in itertools.count(1):
         await asyncio.create_task(document.save(), name=f"save-{document.version}")

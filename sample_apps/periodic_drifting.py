@@ -48,7 +48,7 @@ async def metronome() -> None:
 
 
 async def main(_: Options) -> None:
-    """Start the metronome."""
+    """Start the metronome and let it drift."""
     await asyncio.create_task(metronome(), name="metronome")
 
 

@@ -23,7 +23,7 @@ SAMPLE = Sample(
 
 
 class Pool:
-    """A few connections."""
+    """A pool of a few connections."""
 
     def __init__(self, size: int) -> None:
         self.free: asyncio.Queue[int] = asyncio.Queue()
@@ -41,7 +41,7 @@ class Pool:
 
 
 async def request(pool: Pool, number: int) -> int | None:
-    """Look something up."""
+    """Look a number up and give the connection back."""
     async with pool.connection() as connection:
         await asyncio.sleep(0.02)
         return None if number % 3 == 0 else connection

@@ -29,7 +29,7 @@ SAMPLE = Sample(
 
 
 class Pool:
-    """A few connections."""
+    """A pool of a few connections."""
 
     def __init__(self, size: int) -> None:
         self.free: asyncio.Queue[int] = asyncio.Queue()
@@ -38,7 +38,7 @@ class Pool:
 
 
 async def request(pool: Pool, number: int) -> int | None:
-    """Look something up."""
+    """Look a number up; an early return keeps the connection."""
     connection = await pool.free.get()  # expect: takes
     await asyncio.sleep(0.02)
     if number % 3 == 0:

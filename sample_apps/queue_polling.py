@@ -48,7 +48,7 @@ async def consumer(queue: asyncio.Queue[int]) -> None:
 
 
 def consume(item: int) -> None:
-    """Process an item."""
+    """Process one item of the queue."""
     if item % 20 == 0:
         print(f"item {item} is a find")
 

@@ -55,7 +55,7 @@ class Command(asyncio.SubprocessProtocol):
         self.output = bytearray()
 
     def pipe_data_received(self, _: int, data: bytes) -> None:
-        """Keep the output."""
+        """Keep the output of the process."""
         self.output += data
 
     def connection_lost(self, _: Exception | None) -> None:

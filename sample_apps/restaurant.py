@@ -143,7 +143,7 @@ async def open_house(options: Options, flambe: Callable[[], Awaitable[None]]) ->
 
 
 async def main(options: Options) -> None:
-    """Open the house."""
+    """Open the restaurant and serve guests."""
     await open_house(options, on_the_spot)
 
 

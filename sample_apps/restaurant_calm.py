@@ -37,7 +37,7 @@ async def in_a_thread() -> None:
 
 
 async def main(options: Options) -> None:
-    """Open the restaurant."""
+    """Open the restaurant and serve guests."""
     await restaurant.open_house(options, flambe=in_a_thread)
 
 

@@ -36,7 +36,7 @@ class Forgetful(Client):
     """A client that does not fail its pending calls."""
 
     def lost(self) -> None:
-        """Notify nobody."""
+        """Leave the calls that wait for a reply as they are."""
         print("the connection is lost")
 
 

@@ -49,7 +49,7 @@ class RemoteError(Exception):
 
 
 async def add(numbers: list[float]) -> float:
-    """Add numbers up."""
+    """Return the sum of the numbers."""
     return sum(numbers)
 
 

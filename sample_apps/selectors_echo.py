@@ -77,7 +77,7 @@ class Echo:
 
 
 def accept(listener: socket.socket, connections: set[Echo]) -> None:
-    """Accept a connection."""
+    """Accept a connection and register it."""
     with contextlib.suppress(OSError):  # it may already be gone
         connection, _ = listener.accept()
         connection.setblocking(False)

@@ -35,7 +35,7 @@ async def download(at_once: asyncio.Semaphore, rng: random.Random) -> None:
 
 
 async def main(options: Options) -> None:
-    """Thirty downloads, repeatedly."""
+    """Run thirty downloads at a time, repeatedly."""
     rng = random.Random(options.seed)
     while True:
         at_once = asyncio.Semaphore(4)

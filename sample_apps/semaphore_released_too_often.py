@@ -59,7 +59,7 @@ async def visitors(hall: asyncio.Semaphore) -> None:
 
 
 async def main(_: Options) -> None:
-    """Open both."""
+    """Open the tables and the hall side by side."""
     async with asyncio.TaskGroup() as group:
         group.create_task(guests(asyncio.BoundedSemaphore(3)), name="tables")
         group.create_task(visitors(asyncio.Semaphore(3)), name="hall")

@@ -28,7 +28,7 @@ SAMPLE = Sample(
 
 
 async def serve() -> None:
-    """Work until SIGTERM."""
+    """Serve clients until SIGTERM arrives."""
     ledger = Ledger()
     workers = [asyncio.create_task(worker(number, ledger), name=f"worker-{number}") for number in range(3)]
     try:

@@ -65,7 +65,7 @@ def told_to_stop() -> asyncio.Event:
 
 
 async def serve() -> None:
-    """Work until SIGTERM."""
+    """Serve clients until SIGTERM arrives."""
     ledger = Ledger()
     workers = [asyncio.create_task(worker(number, ledger), name=f"worker-{number}") for number in range(3)]
     for task in workers:

@@ -63,7 +63,7 @@ def log_server() -> socket.socket:
 
 
 async def handle(number: int, rng: random.Random) -> None:
-    """Handle a request."""
+    """Handle a request and log it."""
     await asyncio.sleep(rng.uniform(0.05, 0.1))
     log.info("request %d: done", number)  # expect: logs
 

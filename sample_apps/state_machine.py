@@ -50,7 +50,7 @@ async def crossing() -> None:
 
 
 async def main(_: Options) -> None:
-    """Cross."""
+    """Let cars cross at the traffic light."""
     await asyncio.create_task(crossing(), name="crossing")
 
 

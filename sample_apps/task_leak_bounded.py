@@ -48,7 +48,7 @@ async def requests(rng: random.Random) -> None:
 
 
 async def main(options: Options) -> None:
-    """Serve requests."""
+    """Serve requests for as long as it runs."""
     await asyncio.create_task(requests(random.Random(options.seed)), name="requests")
 
 

@@ -45,7 +45,7 @@ async def serve() -> None:
 
 
 async def main(_: Options) -> None:
-    """Run the server."""
+    """Run the server and its clients."""
     await asyncio.create_task(serve(), name="server")
 
 

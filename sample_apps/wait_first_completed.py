@@ -48,7 +48,7 @@ async def listener(rng: random.Random) -> None:
 
 
 async def main(options: Options) -> None:
-    """Start the listener."""
+    """Start the listener and its senders."""
     await asyncio.create_task(listener(random.Random(options.seed)), name="listener")
 
 

@@ -71,7 +71,7 @@ async def client(rng: random.Random) -> None:
 
 
 async def main(options: Options) -> None:
-    """Start the client."""
+    """Start the workers and their client."""
     await asyncio.create_task(client(random.Random(options.seed)), name="client")
 
 

@@ -41,13 +41,15 @@ class Distribution:
 
     buckets: tuple[int, ...] = ()
     counts: tuple[int, ...] = ()
+    most: float = math.inf
+    """The greatest value (s), where it is known: the middle of its bucket may lie above it."""
 
     @classmethod
-    def of(cls, flat: Sequence[int]) -> Distribution:
+    def of(cls, flat: Sequence[int], most: float = math.inf) -> Distribution:
         """Build from alternating buckets and counts; invalid ones are skipped."""
         pairs = [(bucket, count) for bucket, count in zip(flat[::2], flat[1::2], strict=False) if count > 0]
         pairs.sort()
-        return cls(tuple(bucket for bucket, _ in pairs), tuple(count for _, count in pairs))
+        return cls(tuple(bucket for bucket, _ in pairs), tuple(count for _, count in pairs), most)
 
     @property
     def total(self) -> int:
@@ -63,8 +65,8 @@ class Distribution:
         for bucket, count in self:
             seen += count
             if seen >= rank:
-                return middle(bucket)
-        return middle(self.buckets[-1])
+                return min(middle(bucket), self.most)
+        return min(middle(self.buckets[-1]), self.most)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield buckets and their counts."""
@@ -181,8 +183,7 @@ class LabelGroups(dict[int, LabelGroup]):
         group.live, group.ended, group.failed = row.live, row.ended, row.failed
         group.cancelled, group.gone = row.cancelled, row.gone
         group.sums = tuple(number * SECOND for number in [*row.sums, 0, 0, 0, 0][:4])
-        group.age, group.ran = Distribution.of(row.age), Distribution.of(row.ran)
-        group.queued, group.waited = Distribution.of(row.queued), Distribution.of(row.waited)
+        group.ran, group.queued, group.waited = map(Distribution.of, (row.ran, row.queued, row.waited))
         group.slowest = tuple(
             sorted(
                 (
@@ -193,6 +194,8 @@ class LabelGroups(dict[int, LabelGroup]):
             )
         )
         oldest = row.oldest
+        maximum = group.maximum()
+        group.age = Distribution.of(row.age, math.inf if maximum is None else maximum)
         group.oldest = (
             None if oldest is None else Exemplar(oldest.task, oldest.age * SECOND, None, "", tables.site(oldest.at))
         )

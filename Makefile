@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check native asan refcheck bench soak kills arrival docs picture env clean
+.PHONY: demo test check native asan refcheck bench soak kills lateness arrival docs picture env clean
 
 demo: env
 	@$(BIN)/looptop demo
@@ -37,6 +37,10 @@ kills: env
 # Ten minutes with a probe that remembers and nobody connected: nothing grows.
 soak: env
 	$(BIN)/python -m benchmarks.soak
+
+# 1,000 late requests on each Python and loop: is the right line named, and do the parts sum up.
+lateness: env
+	$(BIN)/python tests/e2e/late_requests_judge.py
 
 # Worst delay of a timer in a program for each of ten arrivals of a viewer.
 arrival: env

@@ -119,7 +119,7 @@ def _hook(mode: str) -> Any:
     loops.install()
     if mode in ("watched", "traced"):
         if mode == "traced":
-            install.native_state.trace_start(4 << 20)
+            install.native_state.trace_start(4 << 20, lambda *_: None)
         sampler.start_counting()
         loops.watch()
         return sampler.look

@@ -25,6 +25,8 @@ MOST_ROWS = 20_000
 
 STEP_BYTES = 200
 """Bytes of step events that count as one row: ten steps."""
+MOST_OBJECTS = 2000
+"""Most names of objects that each block begins with."""
 
 MOST_MARKERS = 20
 """Limit of markers of one kind per block; the first ones are kept."""
@@ -89,6 +91,7 @@ class Collector:
         self._numbers = 0
         self._places: list[int] = []  # names that step events refer to; each block begins with all of them
         self._past: dict[tuple[int, int], int] = {}  # by loop and step: the end of the newest recorded row
+        self._objects: dict[int, int] = {}  # names of the objects that tasks wait on, the newest MOST_OBJECTS
         self.block: Block | None = None
         self._note_series()
 
@@ -101,7 +104,8 @@ class Collector:
         self.block = Block(keyframe, self._numbers, segment, jump, dropped, end=keyframe.at)
         if self._places:
             places = frames.Places(0, list(self._places))
-            self.block.recorded.append(frames.Steps(offset=0, from_=0, to=0, places=places))
+            objects = list(self._objects.items())
+            self.block.recorded.append(frames.Steps(offset=0, from_=0, to=0, places=places, objects=objects))
         self._numbers += 1
         for rows in keyframe.history.past:
             self._past[rows.loop, rows.step] = rows.end
@@ -144,6 +148,11 @@ class Collector:
                 if frame.places is not None:
                     del self._places[max(frame.places.from_, 0) :]
                     self._places += frame.places.items
+                for number, name in frame.objects:
+                    self._objects.pop(number, None)
+                    self._objects[number] = name
+                    if len(self._objects) > MOST_OBJECTS:
+                        del self._objects[next(iter(self._objects))]
                 block.rows += len(frame.events) // STEP_BYTES
                 block.recorded.append(frame)
             case frames.HistoryRows():

@@ -61,6 +61,8 @@ class Trace:
                 self._places = [0]
             del self._places[max(places.from_, 0) :]
             self._places += places.items
+        for number, name in frame.objects:
+            self.timeline.objects[number] = self.store.tables.string(name)
         self.timeline.undescribed = frame.undescribed
         self.timeline.feed(frame.events, frame.offset * 1000, frame.lost)
 

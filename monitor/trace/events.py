@@ -17,6 +17,10 @@ NOT_KNOWN = 0x0FFFFFFF
 """In the place of a time in the queue: the loop does not expose when things become ready."""
 
 
+PLACE_BITS = 13
+"""Of the waker of a wait: what is above them is the number of the object."""
+
+
 class Kind(IntEnum):
     """Kinds of events. A step's kind names what made it ready."""
 

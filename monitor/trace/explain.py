@@ -106,7 +106,13 @@ def _part_object(part: Part) -> dict[str, Any]:
         "start": part.start / 1e9,
         "duration": part.duration / 1e9,
         "at": site_object(part.at),
-        "on": None if part.on is None else {"kind": part.on.kind, "repr": part.on.repr or None},
+        "on": None
+        if part.on is None
+        else {"kind": part.on.kind, "repr": part.on.repr or None, "object": part.on.object or None},
+        "held_by": [
+            {"task": held.task, "name": held.name, "at": site_object(held.at), "duration": held.duration / 1e9}
+            for held in part.held_by
+        ],
         "behind": [
             {
                 "task": entry.task or None,
@@ -207,13 +213,24 @@ def _waited_text(part: Part) -> str:
     if part.at is not None:
         text += f" at {line(part.at)} {part.at.function}"
     woken = part.woken_by
+    woken = part.woken_by
+    holder = ""
+    if part.held_by:
+        longest, *others = sorted(part.held_by, key=lambda held: -held.duration)
+        holder = longest.name
+        text += f", held by {holder}"
+        if woken is None or others or longest.at != woken.at:
+            text += f" {line(longest.at)}".rstrip()
+        if others:
+            text += f" ({duration(longest.duration)}) and {len(others)} other{'s' if len(others) > 1 else ''}"
     if part.kind == "unknown" and part.behind:
         return f"{text}; or ready and behind {part.behind[0].name} {line(part.behind[0].at)}".rstrip()
     if woken is not None:
         who = woken.name if woken.kind == "task" else woken.kind
-        text += f" ← {who or woken.kind}"
-        if woken.at is not None and woken.kind in ("task", "callback", "signal"):
-            text += f" {line(woken.at)}"
+        where = line(woken.at) if woken.kind in ("task", "callback", "signal") else ""
+        if who != holder or not where:  # else it is named already
+            where = f"{who or woken.kind} {where}".rstrip()
+        text += f" ← {where}"
     return text
 
 

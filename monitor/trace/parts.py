@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from monitor.trace.events import Kind
+from monitor.trace.holders import Held, holders_of, is_held
 from monitor.trace.waiting import WaitedOn, WokenBy, by_callback, waited_on
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Part:
     on: WaitedOn | None = None
     behind: list[Behind] = field(default_factory=list)
     woken_by: WokenBy | None = None
+    held_by: list[Held] = field(default_factory=list)
 
     @property
     def duration(self) -> int:
@@ -95,6 +98,12 @@ def wake_of(timeline: Timeline, life: Life, step: Run, since: int) -> Wake:
             break
         at = began
     return Wake(until, until, WokenBy(by_callback(kind, wait), at=line), 0)
+
+
+def waker_of(timeline: Timeline, life: Life, step: Run) -> int:
+    """The task that made a step ready, also through callbacks; 0 for none."""
+    index = bisect_left(life.steps, step.start, key=lambda one: one.start)
+    return wake_of(timeline, life, step, life.steps[index - 1].end if index else step.start).by.task
 
 
 def _rested(before: Run, at: int) -> bool:
@@ -181,7 +190,12 @@ def parts_of(timeline: Timeline, life: Life, born: int | None = None, until: int
             if step.kind not in (Kind.STEP_SELF, Kind.STEP_BORN):
                 on = waited_on(wait, wake.by, by_end)
             at = None if wait is None else wait.users or wait.innermost
-            parts.append(Part("waited", cursor, wake.waited_until, at, on, [], wake.by))
+            part = Part("waited", cursor, wake.waited_until, at, on, [], wake.by)
+            if is_held(on):
+                part.held_by = holders_of(
+                    timeline, wait, wake.by.task, part.start, part.end, lambda *of: waker_of(timeline, *of)
+                )
+            parts.append(part)
             cursor = wake.waited_until
         if wake.queued_from > cursor:
             behind = behind_of(timeline, step.loop, cursor, wake.queued_from, life.id)

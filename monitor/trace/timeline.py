@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from monitor.store.model import Site
-from monitor.trace.events import NOT_KNOWN, UNIT, Decoder, Event, Kind
+from monitor.trace.events import NOT_KNOWN, PLACE_BITS, UNIT, Decoder, Event, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +41,8 @@ class Wait:
     innermost: Site | None  # the innermost frame of its await stack, often asyncio's
     users: Site | None  # the innermost that is the user's
     waking: Site | None
+    object: int = 0  # the number of what it waited on; 0: not known
+    name: str = ""  # of that object: its peer, its type
 
 
 @dataclass(slots=True)
@@ -101,6 +103,8 @@ class Timeline:
         self.blocked: list[Blocked] = []
         self.begin = self.end = 0
         self.overwritten = self.undescribed = self.left_out = 0
+        self.objects: dict[int, str] = {}
+        """Names of the objects that tasks wait on, as far as they have come."""
         self._count = 0
         self._place = place
         self._decoder = Decoder()
@@ -138,7 +142,10 @@ class Timeline:
             self.runs.setdefault(event.loop, []).append(run)
             self._starts.pop(event.loop, None)
         elif kind == Kind.WAIT:
-            wait = Wait(at, self._place(event.ran), self._place(event.queued), self._place(event.waker))
+            number = event.waker >> PLACE_BITS
+            waking = self._place(event.waker & (1 << PLACE_BITS) - 1)
+            name = self.objects.get(number, "")
+            wait = Wait(at, self._place(event.ran), self._place(event.queued), waking, number, name)
             self.life(event.task).waits.append(wait)
         elif kind == Kind.BORN:
             life = self.life(event.task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ class WaitedOn:
 
     kind: str
     repr: str = ""
+    object: int = 0  # a number of the probe, the same for all waits on one object; 0: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,9 @@ _BY_WAKER = (
     ("asyncio/tasks.py", "_GatheringFuture", "gather"),
     ("asyncio/tasks.py", "shield", "future"),
 )
+_NAMED = ("lock", "semaphore", "event", "condition", "barrier", "queue", "pool")
+_POOL = re.compile(r"pool|connector", re.IGNORECASE)
+_PEERS = ("socket", "subprocess")
 _SOCKETS = ("asyncio/streams.py", "asyncio/selector_events.py", "asyncio/sslproto.py", "asyncio/transports.py")
 
 
@@ -94,14 +99,28 @@ def waited_on(wait: Wait | None, woken: WokenBy | None, woke_by_end: bool) -> Wa
             kind = by_waker
         if not kind and wait.waking is not None and _ending(wait.waking) in _SOCKETS:
             kind = "socket"
+        if kind in ("lock", "semaphore", "condition", "queue", "future", "") and is_pool(wait.users):
+            kind = "pool"
     if not kind and woken is not None:
         kind = {"timer": "sleep", "socket": "socket", "thread": "executor"}.get(woken.kind, "")
     if not kind and woke_by_end:
         kind = "task"
-    text = ""
-    if kind == "queue" and wait is not None and wait.innermost is not None:
-        text = wait.innermost.function.rpartition(".")[2]
-    return WaitedOn(kind or "future", text)
+    if wait is None:
+        return WaitedOn(kind or "future")
+    texts = []
+    if kind == "queue" and wait.innermost is not None:
+        texts.append(wait.innermost.function.rpartition(".")[2])
+    if kind == "pool" and wait.users is not None:
+        texts.append(wait.users.function)
+    if wait.name:
+        # The type is said by the kind already.
+        texts.append(wait.name.partition(" ")[2] if kind in _NAMED else wait.name if kind in _PEERS else "")
+    return WaitedOn(kind or "future", " ".join(filter(None, texts)), wait.object if kind in (*_NAMED, *_PEERS) else 0)
+
+
+def is_pool(site: Site | None) -> bool:
+    """Whether a line is that of a pool, by the name of its class or function."""
+    return site is not None and bool(_POOL.search(site.function))
 
 
 def by_callback(kind: Kind, wait: Wait | None) -> str:

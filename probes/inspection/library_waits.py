@@ -67,7 +67,7 @@ def behind(frames: list[StackFrame], event: Any) -> Found | None:
         elif not sites.is_stdlib(file):
             break
     for package, values in library:
-        text = _wire(values.get("self"))
+        text = wire(values.get("self"))
         if text:
             return "socket", f"{text} ({package})", event, []
     return ("", first, event, []) if first else None
@@ -78,7 +78,7 @@ def package_of(file: str) -> str:
     return file.rpartition("-packages/")[2].partition("/")[0].removesuffix(".py")
 
 
-def _wire(thing: Any) -> str:
+def wire(thing: Any) -> str:
     """The socket of an object, or of its protocol or connection, as text; empty if there is none."""
     if thing is None:
         return ""
@@ -121,7 +121,7 @@ def _size(value: Any) -> int:
 def _anyio_stream(operation: str) -> Callable[[Locals], Found | None]:
     def read(values: Locals) -> Found | None:
         stream = values.get("self")
-        text = _wire(stream)
+        text = wire(stream)
         return ("socket", f"{operation} {text}", stream, []) if text else None
 
     return read

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..hooks import install
 from ..sampling import gc_pauses
+from .objects import ObjectNames
 
 if TYPE_CHECKING:
     from ..base.sites import Tables
@@ -33,6 +34,7 @@ class StepRing:
         self._collector: Any = None
         self._collecting = 0.0
         self._places: list[int] = [0]
+        self.objects = ObjectNames()
         self.recording: Any = None
         """What has `trace_read` and its like, while steps are recorded."""
 
@@ -45,7 +47,8 @@ class StepRing:
         """Begins to record, if that is possible here. Steps must be counted."""
         if self.recording is None and self.available:
             self._places = [0]
-            if install.native_state.trace_start(self._bytes):
+            self.objects = ObjectNames()
+            if install.native_state.trace_start(self._bytes, self.objects.name):
                 self.recording = install.native_state
 
     def begin_trace(self) -> None:
@@ -91,6 +94,11 @@ class StepRing:
                 self._places.append(self._tables.site_at(code, lasti))
         return self._places
 
+    def names(self, told: int) -> tuple[int, list[list[int]]]:
+        """How many objects have been named so far, and number and string of those after the first `told`."""
+        given, names = self.objects.since(told)
+        return given, [[number, self._tables.string(name)] for number, name in names]
+
     def offset(self) -> int:
         """Unix time minus the clock of the ring (µs)."""
         return self._clock.unix(0.0)
@@ -103,8 +111,7 @@ class Reader:
         """`past`: from the oldest event that is left, else from now on."""
         self._ring = ring
         self._recording = ring.recording
-        self._told = 0
-        self._skip = 0
+        self._told = self._named = 0
         self.overwritten = 0
         self._position = 0
         if self._recording is not None:
@@ -123,12 +130,13 @@ class Reader:
         if recording is None:
             return None
         if recording is not self._recording:  # it was off in between
-            self._recording, self._position, self._told = recording, 0, 0
+            self._recording, self._position, self._told, self._named = recording, 0, 0, 0
         data, first, after, lost = recording.trace_read(self._position, PIECE)
         self._position = after
         self.overwritten += lost
         places = ring.places()
         new = places[self._told :]
+        self._named, names = ring.names(self._named)
         if not data and not new and not lost:
             return None
         frame = {
@@ -139,6 +147,7 @@ class Reader:
             "lost": lost,
             "undescribed": recording.trace_stats()[2],
             "places": {"from": self._told, "items": new},
+            "objects": names,
             "events": b64encode(data).decode("ascii"),
         }
         self._told = len(places)

@@ -44,7 +44,7 @@ async def many() -> None:
 
 async def holds(lock: asyncio.Lock) -> None:
     await lock.acquire()
-    await asyncio.sleep(LATE)
+    await asyncio.sleep(LATE)  # lock_held
     lock.release()  # lock
 
 
@@ -58,7 +58,7 @@ async def lock() -> None:
 
 async def takes(places: asyncio.Semaphore) -> None:
     await places.acquire()
-    await asyncio.sleep(LATE)
+    await asyncio.sleep(LATE)  # semaphore_held
     places.release()  # semaphore
 
 
@@ -98,7 +98,7 @@ class Pool:
 
 async def uses(connections: Pool) -> None:
     connection = await connections.acquire()
-    await asyncio.sleep(LATE)
+    await asyncio.sleep(LATE)  # pool_held
     connections.release(connection)
 
 

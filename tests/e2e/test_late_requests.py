@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from late_requests_judge import LINES, PROGRAM, objections, unknown_share
+from late_requests_judge import LINES, MARKED, PROGRAM, objections, unknown_share
 from watched import environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -63,7 +63,7 @@ def test_the_right_line_is_named_and_the_parts_sum_up(late: subprocess.Popen[byt
     assert sum(bool(objections(task)) for task in tasks) <= len(tasks) // 8 + 1
 
     text = looptop("why", "@late", "--past", "--duration", "0", "--group", "holds", "--slowest", "1").stdout.decode()
-    assert f"late_requests.py:{LINES['lock'] - 1} holds ← timer" in text
+    assert f"late_requests.py:{MARKED['lock_held']} holds ← timer" in text
 
 
 def check_trace(file: Path) -> None:

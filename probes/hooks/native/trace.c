@@ -20,6 +20,11 @@
 #define WAITS_A_WINDOW 200
 #define WAITS_TRACED 2000
 #define MOST_CODES 8192
+#define PLACE_BITS 13
+#define OBJECT_BITS (32 - PLACE_BITS)
+#define SEEN 4096 /* objects that are told apart at a time */
+#define NAMES_A_WINDOW 10 /* each takes about 10 µs */
+#define NAMES_TRACED 50
 #define MOST_FRAMES 16
 #define MOST_DEPTH 24
 #define NOT_KNOWN 0x0FFFFFFFu
@@ -34,17 +39,27 @@ typedef struct {
     int32_t lasti;
 } Place;
 
+/* An object that tasks wait on: a lock, a queue, a stream. */
+typedef struct {
+    PyObject *ref; /* a weak reference */
+    uint32_t number;
+} Seen;
+
 struct Ring {
     Event *events;
+    PyObject *name_object; /* called with (number, object, function, globals) of each, as often as NAMES_A_WINDOW says */
     uint64_t written, size, marked_at, window_began;
     int64_t undescribed;
     double gc_began;
     uint32_t since_mark, described, most_described, limit, places_used;
+    uint32_t objects_used, named;
+    Seen seen[SEEN];
     Place places[MOST_CODES];
     uint16_t slots[2 * MOST_CODES];
 };
 
-static PyObject *str_cr_await, *str_cr_frame, *str_code, *str_get_coro, *str_when, *str_generation;
+static PyObject *str_cr_await, *str_cr_frame, *str_code, *str_get_coro, *str_when, *str_generation, *str_f_locals,
+    *str_f_globals, *str_self, *str_sock, *str_h, *str_timeout_handle, *str_co_name, *str_get_when;
 
 static uint64_t units(double at) { return at <= 0.0 ? 0 : (uint64_t)(at * UNITS); }
 
@@ -76,7 +91,7 @@ static void append(Ring *ring, int kind, int loop, uint64_t at, uint32_t ran, ui
 /* The number of an instruction of a code object; 0 where there are too many. Holds the code object. */
 static uint32_t place_of(Ring *ring, PyObject *code, int lasti) {
     uint32_t slot, number;
-    if (code == NULL)
+    if (code == NULL || ring == NULL) /* it may have been switched off meanwhile */
         return 0;
     slot = (uint32_t)(((uintptr_t)code >> 4) * 31 + (uint32_t)lasti * 7) % (2 * MOST_CODES);
     while ((number = ring->slots[slot]) != 0) {
@@ -134,12 +149,98 @@ static PyObject *attribute(PyObject *object, PyObject *name) {
     return value;
 }
 
-/* Where a suspended task waits: its innermost coroutine, and the innermost that is the user's. */
-static void find_wait(State *state, PyObject *task, uint32_t *innermost, uint32_t *users) {
+/* The number of an object that a task waits on; 0 where that cannot be told. Holds no reference to it. */
+static uint32_t object_of(State *state, PyObject *object, PyObject *code, PyObject *globals) {
+    Ring *ring = state->ring;
+    Seen *seen = &ring->seen[((uintptr_t)object >> 4) % SEEN];
+    PyObject *old, *number, *result;
+    if (seen->ref != NULL && REFERENT(seen->ref) == object)
+        return seen->number;
+    PyObject *ref = PyWeakref_NewRef(object, NULL);
+    if (ref == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    if (state->ring != ring) { /* the collector may have run */
+        Py_DECREF(ref);
+        return 0;
+    }
+    old = seen->ref;
+    seen->ref = ref;
+    seen->number = 1 + ring->objects_used++ % ((1u << OBJECT_BITS) - 1);
+    uint32_t given = seen->number;
+    if (ring->named++ < (ring->most_described == WAITS_A_WINDOW ? NAMES_A_WINDOW : NAMES_TRACED)) {
+        PyObject *name_object = ring->name_object;
+        Py_INCREF(name_object);
+        number = PyLong_FromUnsignedLong(given);
+        result = number == NULL ? NULL : PyObject_CallFunctionObjArgs(name_object, number, object, code,
+                                                                      globals == NULL ? Py_None : globals, NULL);
+        if (result == NULL)
+            PyErr_Clear(); /* it catches and reports its own errors */
+        Py_XDECREF(result);
+        Py_XDECREF(number);
+        Py_DECREF(name_object);
+    }
+    Py_XDECREF(old);
+    return given;
+}
+
+/* An entry of the locals of a frame; a new reference. Only for frames of asyncio's own functions: to read locals keeps
+ * them alive as long as the frame (until 3.12). */
+static PyObject *local_of(PyObject *locals, PyObject *name) {
+    PyObject *value = locals == NULL ? NULL : PyObject_GetItem(locals, name);
+    if (value == NULL)
+        PyErr_Clear();
+    return value;
+}
+
+static double number_of(PyObject *value) {
+    double number = value != NULL && PyFloat_Check(value) ? PyFloat_AsDouble(value) : 0.0;
+    Py_XDECREF(value);
+    return number;
+}
+
+/* When the timer was due that ends a wait of a loop whose timers pass no hook (uvloop); 0.0 if no timer of asyncio's own
+ * functions does. `locals`: of the function that waits. */
+static double find_due(PyObject *locals) {
+    PyObject *frame = (PyObject *)PyEval_GetFrame(), *code, *name, *timer = NULL, *owners;
+    double due = 0.0;
+    if (frame == NULL)
+        return 0.0;
+    Py_INCREF(frame);
+    code = (PyObject *)PyFrame_GetCode((PyFrameObject *)frame);
+    name = attribute(code, str_co_name);
+    Py_DECREF(code);
+    if (name != NULL && PyUnicode_Check(name)) {
+        if (PyUnicode_CompareWithASCIIString(name, "_set_result_unless_cancelled") == 0)
+            timer = local_of(locals, str_h);
+        else if (PyUnicode_CompareWithASCIIString(name, "_release_waiter") == 0)
+            timer = local_of(locals, str_timeout_handle);
+        else if (PyUnicode_CompareWithASCIIString(name, "_on_timeout") == 0) {
+            owners = attribute(frame, str_f_locals);
+            timer = local_of(owners, str_self);
+            Py_XDECREF(owners);
+        }
+    }
+    if (timer != NULL) {
+        PyObject *when = PyObject_CallMethodObjArgs(timer, str_get_when, NULL);
+        if (when == NULL)
+            PyErr_Clear();
+        due = number_of(when);
+        Py_DECREF(timer);
+    }
+    Py_XDECREF(name);
+    Py_DECREF(frame);
+    return due;
+}
+
+/* Where a suspended task waits: its innermost coroutine, the innermost that is the user's, and the object it waits on. */
+static void find_wait(State *state, PyObject *task, uint32_t *innermost, uint32_t *users, uint32_t *object, double *due) {
     PyObject *coro = PyObject_CallMethodObjArgs(task, str_get_coro, NULL), *found[2] = {NULL, NULL};
+    PyObject *codes[2] = {NULL, NULL}, *globals = NULL, *locals = NULL;
     uint32_t *numbers[2] = {innermost, users};
     int depth, index;
-    *innermost = *users = 0;
+    *innermost = *users = *object = 0;
     if (coro == NULL)
         PyErr_Clear();
     for (depth = 0; coro != NULL && depth < MOST_DEPTH; depth++) {
@@ -165,13 +266,31 @@ static void find_wait(State *state, PyObject *task, uint32_t *innermost, uint32_
     for (index = 0; index < 2; index++) {
         PyObject *frame = found[index] == NULL ? NULL : attribute(found[index], str_cr_frame);
         if (frame != NULL && Py_TYPE(frame) == &PyFrame_Type) {
-            PyObject *code = (PyObject *)PyFrame_GetCode((PyFrameObject *)frame);
-            *numbers[index] = place_of(state->ring, code, PyFrame_GetLasti((PyFrameObject *)frame));
-            Py_DECREF(code);
+            codes[index] = (PyObject *)PyFrame_GetCode((PyFrameObject *)frame);
+            *numbers[index] = place_of(state->ring, codes[index], PyFrame_GetLasti((PyFrameObject *)frame));
+            if (index == 0 && kind_of(state, codes[0]) > 0)
+                locals = attribute(frame, str_f_locals);
+            if (index == 1)
+                globals = attribute(frame, str_f_globals);
         }
         Py_XDECREF(frame);
         Py_XDECREF(found[index]);
     }
+    if (locals != NULL) {
+        PyObject *waited = local_of(locals, str_sock);
+        if (waited == NULL)
+            waited = local_of(locals, str_self);
+        if (*due < 0.0)
+            *due = find_due(locals);
+        if (waited != NULL && state->ring != NULL)
+            *object = object_of(state, waited, codes[0], globals);
+        Py_XDECREF(waited);
+    }
+    PyErr_Clear(); /* of kind_of */
+    Py_XDECREF(locals);
+    Py_XDECREF(globals);
+    Py_XDECREF(codes[0]);
+    Py_XDECREF(codes[1]);
 }
 
 /* The line that ends a wait: the innermost of the user's below the loop, else the innermost of all. */
@@ -206,12 +325,13 @@ static uint32_t find_waking_line(State *state) {
     return number != 0 ? number : innermost;
 }
 
-/* A task is made ready that was suspended: if it waited for long, where, and which line ends it. Never raises. */
-static void describe_wait(State *state, PyObject *task, double at) {
+/* A task is made ready that was suspended: if it waited for long, on what, where, and which line ends it. Never raises. */
+static void describe_wait(State *state, PyObject *task, Waker *waker, double at) {
     Ring *ring = state->ring;
     PyObject *record = records_find(state->records, task);
     uint64_t moment = units(at);
-    uint32_t since, innermost, users, line, number;
+    uint32_t since, innermost, users, object, line, number;
+    double due = waker->kind == TRACE_STEP_OUTSIDE ? -1.0 : 0.0; /* -1: to be found */
     int loop;
     if (record == NULL || REFERENT(record) != task)
         return;
@@ -224,7 +344,7 @@ static void describe_wait(State *state, PyObject *task, double at) {
         else if (ring->described < ring->most_described / 4 && ring->limit > LONG_WAIT)
             ring->limit /= 2;
         ring->window_began = moment;
-        ring->described = 0;
+        ring->described = ring->named = 0;
     }
     if ((uint32_t)moment - since < ring->limit || ++ring->described > ring->most_described) {
         ring->undescribed++;
@@ -232,10 +352,15 @@ static void describe_wait(State *state, PyObject *task, double at) {
     }
     number = (uint32_t)FIELDS(record)->id; /* now: what follows may run code of the program's */
     loop = FIELDS(record)->loop == NULL ? 15 : loop_of((LoopClock *)FIELDS(record)->loop);
-    find_wait(state, task, &innermost, &users);
+    find_wait(state, task, &innermost, &users, &object, &due);
     line = find_waking_line(state);
-    if (state->ring == ring)
-        append(ring, TRACE_WAIT, loop, moment, innermost, users, number, line);
+    if (state->ring != ring)
+        return;
+    if (due > 0.0 && at - due < 600.0) { /* as if the timer had passed a hook */
+        waker->kind = TRACE_STEP_TIMER;
+        append(ring, TRACE_CALL_TIMER, loop, moment, 0, due < at ? clipped(moment - units(due)) : 0, 0, 0);
+    }
+    append(ring, TRACE_WAIT, loop, moment, innermost, users, number, line | object << PLACE_BITS);
 }
 
 /* Something was made ready on a loop, by `call_soon` with `count` arguments, the loop and the callback included. */
@@ -243,7 +368,7 @@ void trace_ready(State *state, PyObject *loop, PyObject *callback, Py_ssize_t co
     find_waker(state, loop, callback, waker);
     if (count == 3 && Py_TYPE(callback) == &PyCFunction_Type && PyCFunction_GetFunction(callback) == state->wakeup &&
         state->wakeup != NULL)
-        describe_wait(state, PyCFunction_GetSelf(callback), at);
+        describe_wait(state, PyCFunction_GetSelf(callback), waker, at);
 }
 
 /* A step has ended. */
@@ -314,6 +439,9 @@ void trace_free(State *state) {
         return;
     for (index = 1; index <= ring->places_used; index++)
         Py_DECREF(ring->places[index].code);
+    for (index = 0; index < SEEN; index++)
+        Py_XDECREF(ring->seen[index].ref);
+    Py_DECREF(ring->name_object);
     free(ring->events);
     free(ring);
 }
@@ -325,6 +453,9 @@ static int names_setup(void) {
     } all[] = {
         {&str_cr_await, "cr_await"}, {&str_cr_frame, "cr_frame"}, {&str_code, "__code__"},
         {&str_get_coro, "get_coro"}, {&str_when, "_when"},        {&str_generation, "generation"},
+        {&str_f_locals, "f_locals"}, {&str_f_globals, "f_globals"}, {&str_self, "self"},
+        {&str_sock, "sock"},         {&str_h, "h"},               {&str_timeout_handle, "timeout_handle"},
+        {&str_co_name, "co_name"},   {&str_get_when, "when"},
     };
     size_t index;
     for (index = 0; index < sizeof(all) / sizeof(all[0]); index++)
@@ -333,12 +464,14 @@ static int names_setup(void) {
     return 0;
 }
 
-/* trace_start(bytes): begins to keep events; False without memory for them, or where it cannot be done here. */
+/* trace_start(bytes, name_object): begins to keep events; False without memory for them, or where it cannot be done
+ * here. `name_object(number, object, function, globals)` is called for objects that tasks wait on. */
 PyObject *trace_start(PyObject *op, PyObject *args) {
     State *state = (State *)op;
     Py_ssize_t bytes;
+    PyObject *name_object;
     Ring *ring;
-    if (!PyArg_ParseTuple(args, "n", &bytes))
+    if (!PyArg_ParseTuple(args, "nO", &bytes, &name_object))
         return NULL;
     if ((void *)&PyCoro_Type == NULL || (void *)&PyFrame_Type == NULL)
         Py_RETURN_FALSE;
@@ -355,6 +488,8 @@ PyObject *trace_start(PyObject *op, PyObject *args) {
         free(ring);
         Py_RETURN_FALSE;
     }
+    Py_INCREF(name_object);
+    ring->name_object = name_object;
     ring->limit = LONG_WAIT;
     ring->most_described = WAITS_A_WINDOW;
     mark(ring, units(now()));

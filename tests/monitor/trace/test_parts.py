@@ -7,7 +7,7 @@ import random
 import pytest
 
 from monitor.store.model import Site
-from monitor.trace.events import EVENT, UNIT, Kind
+from monitor.trace.events import EVENT, PLACE_BITS, UNIT, Kind
 from monitor.trace.explain import explain, reason_object, slowest, text_of
 from monitor.trace.parts import gaps, parts_of
 from monitor.trace.timeline import Blocked, Timeline
@@ -56,8 +56,10 @@ class Ring:
         queued = 0x0FFFFFFF if ready is None else round((start - ready) * MS / UNIT)
         self.put(kind, start, round((end - start) * MS / UNIT), queued, task, waker)
 
-    def wait(self, task: int, at: float, inner: Site | None, users: Site | None, waking: Site | None) -> None:
-        self.put(Kind.WAIT, at, self.place(inner), self.place(users), task, self.place(waking))
+    def wait(
+        self, task: int, at: float, inner: Site | None, users: Site | None, waking: Site | None, thing: int = 0
+    ) -> None:
+        self.put(Kind.WAIT, at, self.place(inner), self.place(users), task, self.place(waking) | thing << PLACE_BITS)
 
     def timeline(self, offset: int = 0) -> Timeline:
         made = Timeline(lambda number: self.places[number])
@@ -92,6 +94,28 @@ def test_a_lock_that_another_task_releases():
     assert sum(piece.end - piece.start for piece in path) == 55 * MS
     assert ("waited", 2) in [(piece.kind, piece.task) for piece in path]  # the holder slept meanwhile
     assert path[-1].kind == "ran" and path[-1].task == 1
+
+
+def test_everybody_who_held_a_lock_meanwhile_is_named():
+    ring = Ring()
+    other = Site("/app/db.py", 60, "other")
+    for task in (1, 2, 3):
+        ring.born(task, 0)
+        ring.run(Kind.STEP_BORN, 0, task - 1, task, task)
+    ring.wait(3, 10, SLEEP, RELEASE, STATE)
+    ring.run(Kind.STEP_TIMER, 10, 10, 11, 3)  # the first holder gives it back
+    ring.wait(2, 11, LOCK, HANDLER, RELEASE, thing=7)
+    ring.run(Kind.STEP_TASK, 11, 11, 12, 2, 3)
+    ring.wait(2, 40, SLEEP, other, STATE)
+    ring.run(Kind.STEP_TIMER, 40, 40, 41, 2)
+    ring.wait(1, 41, LOCK, HANDLER, RELEASE, thing=7)
+    ring.run(Kind.STEP_TASK, 41, 41, 42, 1, 2)
+    ring.end(1, 42)
+    timeline = ring.timeline()
+    timeline.objects[7] = "Lock CACHE"
+    waited = max(parts_of(timeline, timeline.lives[1]), key=lambda part: part.duration)
+    assert [(held.task, held.at, held.duration / MS) for held in waited.held_by] == [(2, other, 30), (3, RELEASE, 10)]
+    assert waited.on is not None and waited.on.object == 7
 
 
 def test_a_timer_that_was_due_while_another_task_blocked_the_loop():
@@ -262,5 +286,5 @@ def test_the_text_names_each_line_once():
     assert slowest(timeline, 5) == [timeline.lives[1]]
     text = text_of(explain(timeline, timeline.lives[1]))
     assert text[0] == "handler (task 1)  55 ms  done"
-    assert text[3] == "  waited      51 ms  51 ms lock at orders.py:17 handler ← refresh#2 db.py:44"
+    assert text[3] == "  waited      51 ms  51 ms lock at orders.py:17 handler, held by refresh#2 ← db.py:44"
     assert text[-1].strip().startswith("R.")

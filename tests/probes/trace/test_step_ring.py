@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 from test_counting import source
 from watched import Program, Viewer
 
@@ -18,7 +19,8 @@ STEPS = """
 
     async def main():
         await told("ready")
-        lock = asyncio.Lock()
+        global CACHE
+        lock = CACHE = asyncio.Lock()
         tasks = [asyncio.create_task(worker(lock), name=f"worker {n}") for n in range(5)]
         await asyncio.gather(*tasks)
         for _ in range(int(sys.argv[1])):
@@ -29,6 +31,7 @@ STEPS = """
 """
 STEP = range(1, 8)
 WAIT, BORN, END = 11, 12, 13
+PLACE = (1 << 13) - 1
 ROOM = 4 << 20
 
 
@@ -89,12 +92,52 @@ def test_steps_wakes_births_and_ends_of_every_task(tmp_path: Path) -> None:
             assert len(locks) == 4
             lines = {place(viewer, event[4])[1:] for event in locks}
             assert {function for _, function in lines} == {"worker"}
-            assert {place(viewer, event[6])[2] for event in locks} == {"worker"}
+            assert {place(viewer, event[6] & PLACE)[2] for event in locks} == {"worker"}
+            numbers = {event[6] >> 13 for event in locks}
+            assert len(numbers) == 1 and 0 not in numbers  # one lock
+            names = {number: viewer.strings[name] for frame in frames(viewer) for number, name in frame["objects"]}
+            assert names[numbers.pop()] == "Lock CACHE"
             woken = [event for event in found if event[0] == 1 and event[5] in workers]
             assert {event[6] for event in woken} <= set(workers)
             assert len({(event[5], event[6]) for event in woken}) >= 4
             steps = sorted(event for event in found if event[0] in STEP)
             assert all(event[1] == 1 for event in steps)
+
+
+def test_timers_of_uvloop_are_known_by_when_they_were_due(tmp_path: Path) -> None:
+    pytest.importorskip("uvloop", reason="uvloop is not installed")
+    script = """
+        import contextlib, uvloop
+
+        async def sleeps():
+            await asyncio.sleep(0.01)
+
+        async def waits():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), 0.01)
+
+        async def main():
+            await told("ready")
+            for each in (sleeps, waits):
+                tasks = [asyncio.create_task(each(), name=each.__name__)]
+                await asyncio.sleep(0)
+                time.sleep(0.05)
+                await asyncio.gather(*tasks)
+            await told("over")
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+        run(main())
+    """
+    with Program(source(script), folder=tmp_path) as program:
+        program.expect("ready")
+        with program.viewer(steps="now") as viewer:
+            viewer.until(lambda: frames(viewer), "the first mark")
+            program.say()
+            program.expect("over")
+            viewer.until(lambda: sum(event[0] == END for event in events(viewer)) >= 2, "two ends")
+            due = [event for event in events(viewer) if event[0] == 8]
+            assert len(due) == 2
+            assert all(event[4] >= 30 * 4000 for event in due)  # 10 ms later, while the loop was blocked for 50
 
 
 def test_what_was_overwritten_before_it_was_read_is_counted(tmp_path: Path) -> None:

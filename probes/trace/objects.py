@@ -1,0 +1,57 @@
+"""What people call an object that tasks wait on: its peer, process or type, and its name where a module has one.
+
+Called in the program's thread, once for an object and at most a hundred times a second. Calls no code of the program.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from ..hooks import install
+from ..inspection.library_waits import held, peer, wire
+
+MOST = 20_000
+"""Names that are kept, the newest ones."""
+MOST_GLOBALS = 2000
+_PLAIN = ("asyncio.locks", "asyncio.queues", "asyncio.taskgroups")
+
+
+class ObjectNames:
+    """Names by number, in the order in which they were given."""
+
+    def __init__(self) -> None:
+        self._names: deque[tuple[int, str]] = deque(maxlen=MOST)
+        self._given = 0
+
+    def name(self, number: int, thing: Any, function: Any, variables: Any) -> None:
+        """Remembers a name for an object; `variables` are the globals of the line that waits, or None."""
+        try:
+            self._names.append((number, name_of(thing, variables)))
+            self._given += 1
+        except Exception as error:
+            install.state.on_error("trace", error)
+
+    def since(self, told: int) -> tuple[int, list[tuple[int, str]]]:
+        """How many have been given so far, and those after the first `told` of them that are left."""
+        given, names = self._given, list(self._names)
+        return given, names[max(len(names) - (given - told), 0) :] if given > told else []
+
+
+def name_of(thing: Any, variables: Any = None) -> str:
+    """A peer's address, a process with its id, else the type, with the name that it has among `variables`."""
+    kind, module = type(thing).__name__, type(thing).__module__
+    if module not in _PLAIN:
+        if module == "socket":
+            return peer(thing).strip() or kind
+        text = wire(thing)  # "fd 7 127.0.0.1:5432"
+        if text:
+            return text.split(" ", 2)[2] if text.count(" ") > 1 else text
+        pid = held(thing, "pid")
+        if isinstance(pid, int):
+            return f"process {pid}"
+    if isinstance(variables, dict) and len(variables) <= MOST_GLOBALS:
+        for name, value in list(variables.items()):
+            if value is thing and isinstance(name, str):
+                return f"{kind} {name}"
+    return kind

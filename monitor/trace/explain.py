@@ -213,7 +213,6 @@ def _waited_text(part: Part) -> str:
     if part.at is not None:
         text += f" at {line(part.at)} {part.at.function}"
     woken = part.woken_by
-    woken = part.woken_by
     holder = ""
     if part.held_by:
         longest, *others = sorted(part.held_by, key=lambda held: -held.duration)

@@ -24,7 +24,7 @@ class ObjectNames:
         self._names: deque[tuple[int, str]] = deque(maxlen=MOST)
         self._given = 0
 
-    def name(self, number: int, thing: Any, function: Any, variables: Any) -> None:
+    def name(self, number: int, thing: Any, variables: Any) -> None:
         """Remembers a name for an object; `variables` are the globals of the line that waits, or None."""
         try:
             self._names.append((number, name_of(thing, variables)))

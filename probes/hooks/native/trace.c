@@ -47,7 +47,7 @@ typedef struct {
 
 struct Ring {
     Event *events;
-    PyObject *name_object; /* called with (number, object, function, globals) of each, as often as NAMES_A_WINDOW says */
+    PyObject *name_object; /* called with (number, object, globals or None) of each, as often as NAMES_A_WINDOW says */
     uint64_t written, size, marked_at, window_began;
     int64_t undescribed;
     double gc_began;
@@ -150,7 +150,7 @@ static PyObject *attribute(PyObject *object, PyObject *name) {
 }
 
 /* The number of an object that a task waits on; 0 where that cannot be told. Holds no reference to it. */
-static uint32_t object_of(State *state, PyObject *object, PyObject *code, PyObject *globals) {
+static uint32_t object_of(State *state, PyObject *object, PyObject *globals) {
     Ring *ring = state->ring;
     Seen *seen = &ring->seen[((uintptr_t)object >> 4) % SEEN];
     PyObject *old, *number, *result;
@@ -173,7 +173,7 @@ static uint32_t object_of(State *state, PyObject *object, PyObject *code, PyObje
         PyObject *name_object = ring->name_object;
         Py_INCREF(name_object);
         number = PyLong_FromUnsignedLong(given);
-        result = number == NULL ? NULL : PyObject_CallFunctionObjArgs(name_object, number, object, code,
+        result = number == NULL ? NULL : PyObject_CallFunctionObjArgs(name_object, number, object,
                                                                       globals == NULL ? Py_None : globals, NULL);
         if (result == NULL)
             PyErr_Clear(); /* it catches and reports its own errors */
@@ -283,7 +283,7 @@ static void find_wait(State *state, PyObject *task, uint32_t *innermost, uint32_
         if (*due < 0.0)
             *due = find_due(locals);
         if (waited != NULL && state->ring != NULL)
-            *object = object_of(state, waited, codes[0], globals);
+            *object = object_of(state, waited, globals);
         Py_XDECREF(waited);
     }
     PyErr_Clear(); /* of kind_of */
@@ -465,7 +465,7 @@ static int names_setup(void) {
 }
 
 /* trace_start(bytes, name_object): begins to keep events; False without memory for them, or where it cannot be done
- * here. `name_object(number, object, function, globals)` is called for objects that tasks wait on. */
+ * here. `name_object(number, object, globals or None)` is called for objects that tasks wait on. */
 PyObject *trace_start(PyObject *op, PyObject *args) {
     State *state = (State *)op;
     Py_ssize_t bytes;

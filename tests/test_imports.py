@@ -25,7 +25,7 @@ ALLOWED = {
     "probes.labels": "probes.base probes.hooks",
     "probes.memory": "probes.base probes.sampling",
     "probes.history": "probes.base probes.hooks probes.sampling",
-    "probes.trace": "probes.base probes.hooks probes.sampling",
+    "probes.trace": "probes.base probes.hooks probes.inspection probes.sampling",
     "probes.serving": (
         "probes.base probes.flame probes.hooks probes.sampling probes.inspection probes.labels probes.memory "
         "probes.history probes.trace"

@@ -225,7 +225,7 @@ class Probe:
             self.ring.begin_trace()
         else:
             self.ring.end_trace()
-        if not demand.wants_findings():
+        if not demand.wants_findings() and not self.box.on:
             self.sync_scanner.stop()
         self.memory.viewers_changed(viewer.session for viewer in self.server.viewers)
         demand.follow_details(self.tasks.record_of)
@@ -258,8 +258,9 @@ class Probe:
         sessions = self.demand.sessions()
         if now >= self.counting.due() or any(now >= session.due for session in sessions):
             self._look(now, sessions)
-            if self.demand.wants_findings():
-                self.sync_scanner.look(now)
+            watched = self.demand.wants_findings()
+            if watched or self.box.on:
+                self.sync_scanner.look(now, watched)
         self.box.feed(now)
 
     def _loop_is_blocked(self) -> None:

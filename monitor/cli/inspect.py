@@ -146,10 +146,10 @@ def watch(
     if members is not None:
         only_recorded(at)
         things = _watch_all(
-            members, Connector(token_file, read_only), duration, many_stream.asked(slow, keep_locals), past
+            members, Connector(token_file, read_only), duration, many_stream.asked(slow, keep_locals, past), past
         )
     elif path is not None:
-        things = stream.replayed(path, at, duration, slow, found)
+        things = stream.replayed(path, at, duration, slow, found, past)
     else:
         things = stream.watch(
             TargetConnector(targets[0], token_file, Injector(tell=say), read_only).connect(),

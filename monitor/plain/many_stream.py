@@ -27,9 +27,11 @@ EMPTY = 3.0
 """Seconds without any process after which the set counts as ended."""
 
 
-def asked(slow: float | None, keep_locals: bool = False) -> dict[str, object]:
+def asked(slow: float | None, keep_locals: bool = False, past: bool = False) -> dict[str, object]:
     """The `watch` fields requested from each probe."""
     what: dict[str, object] = {"rate": RATE, "rows": True, "events": True, "findings": True}
+    if past:
+        what["history"] = True
     if keep_locals:
         what["locals"] = True
     if slow is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from monitor.protocol.rows import SECOND
 from monitor.store.cancel_text import words
 from monitor.store.model import (
     CancelledBy,
@@ -331,3 +332,23 @@ def seconds(value: float | None) -> float | None:
 def rounded(value: float | None) -> float | None:
     """Round a rate to what JSON shows; None stays None."""
     return None if value is None else round(value, 3)
+
+
+_UNITS = {"lag": SECOND, "utilization": 1e-3, "cpu": 1e-3, "rss": 1024}
+"""What one of a column of the history is, in the units of JSON."""
+
+
+def history_objects(store: Store) -> list[Object]:
+    """What the probe remembers: rows of a second and of ten, of the process (`loop` is null) and of each loop."""
+    return [
+        {
+            "loop": rows.loop or None,
+            "step": rows.step * SECOND,
+            "from": seconds(rows.from_ * SECOND),
+            "columns": {
+                name: [None if value < 0 else round(value * _UNITS.get(name, 1), _DIGITS) for value in values]
+                for name, values in rows.columns.items()
+            },
+        }
+        for rows in store.past.as_rows()
+    ]

@@ -68,6 +68,7 @@ def last_object(box: Box, store: Store, things: Iterable[Object], findings: Find
         "slow_callbacks": slow[-LAST:],
         "failures": failures[-LAST:],
         "findings": seen.found,
+        "history": objects.history_objects(store),
         "notes": seen.notes,
     }
 

@@ -18,10 +18,12 @@ from monitor.plain import findings as plain_findings
 from monitor.plain import objects
 from monitor.plain.objects import Object
 from monitor.protocol import frames, keyframes
+from monitor.protocol.rows import SECOND
 from monitor.recording.reader import Recording
 from monitor.recording.replay_frames import walk
 from monitor.store.labels import reasons_text, who
 from monitor.store.model import Loop
+from monitor.store.past import FINE
 from monitor.store.store import Store
 from monitor.transport.connection import Closed, Connection
 
@@ -87,6 +89,8 @@ class Stream:
             return []
         if isinstance(frame, frames.Tick):
             return [*self.losses(), *self._loops(), *self._findings(frame)]
+        if isinstance(frame, frames.HistoryRows):
+            return list(past_loops(store, frame))
         came = list(self.losses())
         slow, ended, unhandled, notice = (
             _last(store.slow.entries),
@@ -209,6 +213,32 @@ def _loop(loop: Loop, second: _Second, now: float) -> Object:
     }
 
 
+def past_loops(store: Store, rows: frames.HistoryRows) -> Iterator[Object]:
+    """What a loop did before the store's first frame, from rows of history: of each second, before that of each ten."""
+    fine = store.past.of(rows.loop, FINE)
+    until = store.watched_since
+    if rows.step * SECOND != FINE and fine is not None:
+        until = min(until, fine.start)
+    columns = (rows.columns.get(name, ()) for name in ("lag", "utilization", "ready", "steps"))
+    for number, values in enumerate(zip(*columns, strict=False), start=1):
+        time = (rows.from_ + number * rows.step) * SECOND
+        if time > until:
+            return
+        lag, utilization, ready, steps = (None if value < 0 else value for value in values)
+        if lag is not None:
+            yield {
+                "type": "loop",
+                "time": objects.seconds(time),
+                "loop": rows.loop,
+                "lag": objects.seconds(lag * SECOND),
+                "utilization": None if utilization is None else utilization / 1000,
+                "ready": ready,
+                "timers": None,
+                "steps_per_s": steps,
+                "past": True,
+            }
+
+
 def _notice(at: float, text: str) -> Object:
     return {"type": "notice", "time": objects.seconds(at), "text": text}
 
@@ -228,7 +258,7 @@ def watch(
     """
     hello = connection.hello
     began, remembers = hello.now * 1e-6, "history" in hello.capabilities
-    for thing in _watch(connection, duration, slow, findings, keep_locals):
+    for thing in _watch(connection, duration, slow, findings, keep_locals, past):
         dated = mark_past(thing, began, past or (None if remembers else False))
         if dated is not None:
             yield dated
@@ -242,7 +272,12 @@ def mark_past(thing: Object, began: float, past: bool | None) -> Object | None:
 
 
 def _watch(
-    connection: Connection, duration: float | None, slow: float | None, findings: Findings | None, keep_locals: bool
+    connection: Connection,
+    duration: float | None,
+    slow: float | None,
+    findings: Findings | None,
+    keep_locals: bool,
+    past: bool,
 ) -> Iterator[Object]:
     stream = Stream(findings=findings or Findings())
     ordered = Ordered(stream)
@@ -250,6 +285,8 @@ def _watch(
     if connection.hello.hooks.startswith("read-only"):
         yield _notice(time.time(), f"{connection.hello.hooks}: only ends of tasks are visible, not how they ended")
     what: dict[str, object] = {"type": "watch", "rate": RATE, "rows": True, "events": True, "findings": True}
+    if past:
+        what["history"] = True
     if keep_locals:
         what["locals"] = True
     if slow is not None:
@@ -282,9 +319,17 @@ def _watch(
 
 
 def replayed(
-    path: Path, at: str | None, duration: float | None, slow: float | None, findings: Findings | None = None
+    path: Path,
+    at: str | None,
+    duration: float | None,
+    slow: float | None,
+    findings: Findings | None = None,
+    past: bool = False,
 ) -> Iterator[Object]:
-    """The objects of a recording, all at once, from a time for a number of seconds; then its findings."""
+    """The objects of a recording, all at once, from a time for a number of seconds; then its findings.
+
+    `past`: what was before that has `"past": true`, and what the probe remembered of its loops is there, too.
+    """
     stream = Stream(findings=findings or Findings())
     with Recording(path) as recording:
         begin = recording.start if at is None else recording.moment(at)
@@ -293,7 +338,11 @@ def replayed(
         for frame in state:
             stream.take(frame)
         ordered = Ordered(stream)
-        before = stream.before() if at is None else []
+        before = stream.before() if at is None or past else []
+        if past:
+            loops = [thing for rows in stream.store.past.as_rows() for thing in past_loops(stream.store, rows)]
+            before = [thing if thing["type"] == "notice" else {**thing, "past": True} for thing in before]
+            before = sorted([*before, *loops], key=itemgetter("time"))
         for came in chain([before], map(ordered.take, rest), iter(ordered.rest, [])):
             for thing in came:
                 if slow is None or thing["type"] != "slow_callback" or thing["duration"] >= slow:

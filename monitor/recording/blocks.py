@@ -109,6 +109,9 @@ class Collector:
         self._numbers += 1
         for rows in keyframe.history.past:
             self._past[rows.loop, rows.step] = rows.end
+        if jump:
+            for rows in self._store.past.as_rows():
+                self._add_past(self.block, rows)  # what came while there was no block
         self._note_series()
 
     def carry(self, dropped: Block) -> None:

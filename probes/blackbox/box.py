@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import process, protocol
 from ..base.settings import text_of, warn
+from ..history.recorder import COARSE, ROWS
 from ..serving import discovery, hello
 from ..serving.session import Session
 from . import old_boxes
@@ -31,6 +32,8 @@ EVERY = 1.0
 TASK_BYTES = 100
 """Bytes of a task in the first ticks of a segment, compressed and estimated from above; that decides how many tasks
 are taken in."""
+FIGURE_BYTES = 3
+"""Bytes of a figure of the history, compressed and estimated from above. A quarter of a segment is for these."""
 MOST_WAITS = 60
 """Tasks whose waits are read for a tick, in turn."""
 
@@ -129,7 +132,10 @@ class Box:
         ring.begin()
         ring.append(protocol.encode(hello.of(self._probe)))
         self._session = session = Session(self._probe)
-        session.begin_unasked(last_event, ring.segment_size // TASK_BYTES)
+        columns = max(self._probe.history.columns, 1)
+        rows = min(ring.segment_size // 4 // FIGURE_BYTES // columns, ROWS[COARSE])
+        room = ring.segment_size - rows * columns * FIGURE_BYTES
+        session.begin_unasked(last_event, room // TASK_BYTES, rows)
         return session
 
     def _next_waits(self) -> list[int]:

@@ -167,12 +167,21 @@ class History:
         for slot in slots:
             figures.put(slot, row)
 
-    def frames(self, since: dict[tuple[int, int], int]) -> Iterator[dict[str, Any]]:
-        """The `history` frames of what is newer than `since` says; which is brought up to date, by loop and step."""
+    @property
+    def columns(self) -> int:
+        """How many columns all series have."""
+        return 2 * (len(protocol.HISTORY_PROCESS) + len(self._by_loop) * len(protocol.HISTORY_LOOP))
+
+    def frames(self, since: dict[tuple[int, int], int], most: int | None = None) -> Iterator[dict[str, Any]]:
+        """The `history` frames of what is newer than `since` says; which is brought up to date, by loop and step.
+
+        At most so many rows of each series, the newest.
+        """
         for number, figures in [(0, self._process), *self._by_loop.items()]:
             names = protocol.HISTORY_LOOP if number else protocol.HISTORY_PROCESS
             for step, series in ((FINE, figures.fine), (COARSE, figures.coarse)):
-                first, columns = series.since(since.get((number, step), 0))
+                oldest = 0 if most is None else series.newest + 1 - most
+                first, columns = series.since(max(since.get((number, step), 0), oldest))
                 if not columns[0]:
                     continue
                 since[number, step] = series.newest + 1

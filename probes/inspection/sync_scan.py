@@ -1,7 +1,7 @@
 """Observations behind findings: locks and their holders, queues, executors, semaphores, swallowed cancellations.
 
-Read once a second while a viewer asks for findings, in slices, from the probe's thread; nothing is hooked, and no code
-of the program runs. Locks are found through the tasks that wait for them.
+Read once a second while a viewer asks for findings, rarely for the black box, in slices, from the probe's thread;
+nothing is hooked, and no code of the program runs. Locks are found through the tasks that wait for them.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ _AGAIN = 10
 """Number of looks after which a task is read again although it has made no step."""
 _SHARE = 50
 """Scanning takes at most this fraction (1/N) of a core."""
+MOST_UNWATCHED = 2_000
+_UNWATCHED_EVERY = 10.0
+_UNWATCHED_TURN = 0.01
+_UNWATCHED_SHARE = 1000
 _BLOCKED = 0.5
 
 
@@ -90,19 +94,24 @@ class SyncScanner:
         self._calm: dict[int, tuple[int, list[int] | None]] = {}  # by task: its steps, and the tasks it awaits
         self._under_way: Generator[None, None, dict[str, Any]] | None = None
         self._spent = 0.0  # CPU time of the current look (s)
-        self.due = 0.0
+        self._ended = 0.0  # when it ended
         self.number = 0
         self.facts: dict[str, Any] = {}
 
-    def look(self, now: float) -> None:
-        """Continues a look, or starts one if it is due; with many tasks a look takes several calls."""
+    def look(self, now: float, watched: bool = True) -> None:
+        """Continues a look, or starts one if it is due; with many tasks a look takes several calls.
+
+        `watched`: a viewer asked for findings. Otherwise, for the black box, looks are rare, and at fewer tasks.
+        """
         if self._under_way is None:
-            if now < self.due:
+            every, share = (1.0, _SHARE) if watched else (_UNWATCHED_EVERY, _UNWATCHED_SHARE)
+            if self._ended and now < self._ended + max(every, share * self._spent) - 0.05:
                 return
-            self._under_way, self._spent = self._look(), 0.0
+            most = MOST_TASKS if watched else MOST_UNWATCHED
+            self._under_way, self._spent = self._look(most), 0.0
         turn, cpu = monotonic(), thread_time()  # the limit is on this thread's own CPU time
         try:
-            while monotonic() - turn < _TURN:
+            while monotonic() - turn < (_TURN if watched else _UNWATCHED_TURN):
                 next(self._under_way)
                 turns.give()
         except StopIteration as ended:
@@ -111,7 +120,7 @@ class SyncScanner:
             self._under_way = None
         self._spent += thread_time() - cpu
         if self._under_way is None:
-            self.due = turn + max(1.0, _SHARE * self._spent) - 0.05
+            self._ended = turn
 
     def stop(self) -> None:
         """Drops all results: no viewer asks for findings any more."""
@@ -121,13 +130,13 @@ class SyncScanner:
         self._calm.clear()
         self._under_way = None
         self.facts = {}
-        self.due = 0.0
+        self._ended = 0.0
 
-    def _look(self) -> Generator[None, None, dict[str, Any]]:
+    def _look(self, most: int) -> Generator[None, None, dict[str, Any]]:
         """A look in slices, which keeps no object of the program alive in between."""
         seen = _Seen()
         self._stuck.begin()
-        records = list(install.records.values())[:MOST_TASKS]
+        records = list(install.records.values())[:most]
         yield from self._read_tasks(records, seen)
         if seen.locks:
             yield from self._find_holders(records, seen.locks)

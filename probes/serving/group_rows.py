@@ -29,6 +29,7 @@ class GroupRows:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._due = 0.0
+        self.every = 1.0  # seconds; the black box takes them less often
         self._sent: dict[int, tuple[int, ...]] = {}
         self._version = -1
         self._lines: dict[int, int] = {}  # by task: the line at which it was last seen waiting
@@ -37,7 +38,7 @@ class GroupRows:
         """The `groups` of a tick; None if it is not time yet."""
         if now < self._due:
             return None
-        self._due = now + 1.0
+        self._due = now + self.every
         if self._version != groups.version:
             self._version = groups.version
             self._sent.clear()

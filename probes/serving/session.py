@@ -52,6 +52,8 @@ YOUNG = 2.0
 sorts only once a second, so the waits of short-lived tasks would never be shown."""
 MOST_YOUNG = 50
 MOST_EVENTS = 300
+GROUPS_EVERY = 10.0
+"""Seconds between two looks at the groups for the black box."""
 
 
 class Session:
@@ -81,6 +83,7 @@ class Session:
         self._process_due = 0.0
         self._past: Iterator[dict[str, Any]] | None = None
         self._past_sent: dict[tuple[int, int], int] = {}
+        self._past_rows: int | None = None  # most rows of a series
         self.detailed: TaskRecord | None = None
         self.tracing_reported = False
         self.flame = FlameRows(self.watch)
@@ -108,16 +111,20 @@ class Session:
             return self._request(frame)
         return []  # a newer viewer may send types that this probe does not know
 
-    def begin_unasked(self, last_event: int, most: int) -> None:
-        """Begins for the black box: with the events after a number, and at most so many tasks."""
+    def begin_unasked(self, last_event: int, most: int, past_rows: int) -> None:
+        """Begins for the black box: with the events after a number, at most so many tasks, and history."""
         self.watching = True
+        self.watch.history = self.watch.findings = self.watch.groups = True
+        self._past_rows = past_rows
+        self._groups.every = GROUPS_EVERY
         self._last_event = last_event
         self._begin()
         del self._backlog[:-most]
 
     def drop_backlog(self) -> None:
-        """Gives up sending the tasks that are still to be sent."""
+        """Gives up sending the tasks that are still to be sent, and the history."""
         self._backlog.clear()
+        self._past = None
 
     @property
     def last_event(self) -> int:
@@ -242,7 +249,7 @@ class Session:
             self._process_due = now + 1.0
             tick["process"] = self._probe.facts.process()
             if self.watch.history and self._past is None:
-                self._past = self._probe.history.frames(self._past_sent)
+                self._past = self._probe.history.frames(self._past_sent, self._past_rows)
         memory = self._probe.memory.facts(self, second)
         if memory is not None:
             tick["memory"] = memory

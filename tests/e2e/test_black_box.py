@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from waiting import wait_until
 
+from monitor.recording.reader import store_at
+
 BOXED = Path(__file__).parent / "boxed.py"
 
 
@@ -56,6 +58,8 @@ def test_a_killed_program_is_found_and_read(folder):
     program = start(folder)
     assert program.stdout.readline() == "ready\n"
     (box,) = grown(folder, 8000)
+    wait_until(lambda: store_at(box).past.of(1, 1.0), "a row of the history")
+    wait_until(lambda: store_at(box).sync_scan.locks, "what tasks wait for")
     assert box.stat().st_mode & 0o777 == 0o600
     assert json.loads(looptop(folder, "postmortem", "--json")) == {"boxes": []}  # it lives
     program.send_signal(signal.SIGKILL)
@@ -70,6 +74,9 @@ def test_a_killed_program_is_found_and_read(folder):
     assert last["slow_callbacks"][0]["line"]["function"] == "main"
     assert last["failures"][0]["exception"]["message"] == "as planned"
     assert last["ended"]["how"].startswith("killed")
+    assert {(rows["loop"], rows["step"]) for rows in last["history"]} >= {(None, 1.0), (1, 1.0)}
+    (loop,) = (rows for rows in last["history"] if (rows["loop"], rows["step"]) == (1, 1.0))
+    assert max(loop["columns"]["lag"]) > 0.04 and any(loop["columns"]["utilization"])
     assert "job-3" in looptop(folder, "replay", str(box))
     assert "as planned" in looptop(folder, "watch", str(box))
     assert "job-3" in looptop(folder, "tasks", str(box))
@@ -112,8 +119,6 @@ def test_what_blocks_is_in_the_box_of_a_program_killed_for_it(folder):
 
 
 def blocked_line(folder, box):
-    from monitor.recording.reader import store_at
-
     for loop in store_at(box).loops.values():
         if loop.block is not None and loop.block.stack:
             return loop.block.stack[-1].line
@@ -161,7 +166,7 @@ def test_a_full_file_ends_the_box_only(folder):
 def test_hostile_boxes_are_refused_with_one_line(folder, tmp_path):
     program = start(folder)
     program.stdout.readline()
-    (box,) = grown(folder, 6000)
+    (box,) = grown(folder, 9000)
     program.kill()
     program.communicate(timeout=30)
     whole = box.read_bytes()

@@ -141,6 +141,21 @@ def test_each_loop_once_a_second_with_its_worst_lag():
     assert "loop 1  lag 90.0ms  utilization 40%  40 steps/s  ready 1  timers 2" in line(made[0])
 
 
+def test_loops_of_the_time_before_by_the_second_and_older_ones_by_ten():
+    def rows(step, start, *lags):
+        columns = {"lag": lags, "utilization": [500] * len(lags), "ready": [-1] * len(lags), "steps": [7] * len(lags)}
+        return {
+            "type": "history", "loop": 1, "step": step * 1_000_000, "from": NOW + start * 1_000_000, "columns": columns
+        }  # fmt: skip
+
+    made = stream_of(rows(1, -3, 10, -1, 30, 40), rows(10, -23, 900_000, 800_000, 700_000))
+    found = [(round(thing["time"] - NOW / 1e6), thing["lag"]) for thing in made]
+    assert found == [(-2, 0.00001), (0, 0.00003), (-13, 0.9), (-3, 0.8)]
+    assert made[0]["past"] is True and made[0]["utilization"] == 0.5
+    assert made[0]["ready"] is None and made[0]["steps_per_s"] == 7
+    assert "past" in line(made[0])
+
+
 def test_events_that_come_twice_are_printed_once():
     assert len(stream_of(SLOW, SLOW, ENDED, SLOW)) == 2
 

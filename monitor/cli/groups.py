@@ -1,30 +1,51 @@
-"""`looptop groups`: what endpoints, jobs and coroutines of a program do."""
+"""`looptop groups`: what endpoints, jobs and coroutines of a program do, and what they wait for."""
 
 from __future__ import annotations
 
 import click
 
 from monitor.cli.output import json_option, print_object
-from monitor.cli.target import Connector, connect, set_of, targets_argument, token_option
+from monitor.cli.target import Connector, connect, recording_of, set_of, targets_argument, token_option
+from monitor.errors import UsageError
 from monitor.guard import say
 
 
 @click.command()
 @targets_argument
 @json_option
-@click.option("--sort", default="total", metavar="KEY", help="Column to sort by; -KEY reverses the order (total).")
-@click.option("--duration", type=click.FloatRange(0, 3600), default=2.0, metavar="S", help="Watch for S seconds (2).")
+@click.option("--sort", metavar="KEY", help="Column to sort by; -KEY reverses the order (total).")
+@click.option("--waits", is_flag=True, help="Instead: what they waited for, from every step of the seconds watched.")
+@click.option("--group", default="", metavar="G", help="With --waits: only this group.")
+@click.option("--past", is_flag=True, help="With --waits: include what the program still remembers from before.")
+@click.option("--duration", type=click.FloatRange(0, 3600), metavar="S", help="Watch for S seconds (2; --waits: 5).")
 @token_option
-def groups(targets: tuple[str, ...], as_json: bool, sort: str, duration: float, token_file: str | None) -> int:
+def groups(
+    targets: tuple[str, ...],
+    as_json: bool,
+    sort: str | None,
+    waits: bool,
+    group: str,
+    past: bool,
+    duration: float | None,
+    token_file: str | None,
+) -> int:
     """Print the tasks of a program by coroutine and label (route, RPC method, span).
 
     For each: rate, failures, percentiles of its age, and where the time went. Counts are since the program's tasks
     are counted, the rate is of the seconds watched.
     """
     from monitor.attach.injector import Injector
+
+    if waits:
+        if sort is not None:
+            raise UsageError("--waits has an order of its own", "leave --sort out")
+        return _print_waits(targets, as_json, group, past, 5.0 if duration is None else duration, token_file)
+    if group or past:
+        raise UsageError(f"{'--group' if group else '--past'} is for --waits", "add --waits")
     from monitor.plain import groups as plain
 
-    plain.sort_order(sort)
+    key, seconds = sort or plain.DEFAULT_SORT, 2.0 if duration is None else duration
+    plain.sort_order(key)
     members = set_of(targets)
     if members is not None:
         from monitor.cli.each_worker import print_each
@@ -32,12 +53,48 @@ def groups(targets: tuple[str, ...], as_json: bool, sort: str, duration: float, 
         return print_each(
             members,
             Connector(token_file),
-            lambda connection: plain.watched(connection, duration),
+            lambda connection: plain.watched(connection, seconds),
+            seconds,
+            as_json,
+            lambda store: plain.groups_object(store, key),
+            lambda store, *how: plain.group_lines(store, key, *how),
+        )
+    store = plain.watched(connect(targets[0], token_file, Injector(tell=say).inject), seconds)
+    print_object(as_json, lambda: plain.groups_object(store, key), lambda *how: plain.group_lines(store, key, *how))
+    return 0
+
+
+def _print_waits(
+    targets: tuple[str, ...], as_json: bool, group: str, past: bool, duration: float, token_file: str | None
+) -> int:
+    from monitor.attach.injector import Injector
+    from monitor.plain import waits as plain
+    from monitor.plain.why import notes_of
+
+    path = recording_of(targets[0]) if len(targets) == 1 else None
+    members = None if path is not None else set_of(targets)
+    if members is not None:
+        from monitor.cli.each_worker import print_each
+
+        return print_each(
+            members,
+            Connector(token_file),
+            lambda connection: plain.watched(connection, duration, past),
             duration,
             as_json,
-            lambda store: plain.groups_object(store, sort),
-            lambda store, *how: plain.group_lines(store, sort, *how),
+            lambda trace: plain.waits_object(trace, plain.profile_of(trace, group)),
+            lambda trace, *how: plain.waits_lines(plain.profile_of(trace, group), group, *how),
         )
-    store = plain.watched(connect(targets[0], token_file, Injector(tell=say).inject), duration)
-    print_object(as_json, lambda: plain.groups_object(store, sort), lambda *how: plain.group_lines(store, sort, *how))
+    if path is not None:
+        trace = plain.recorded(path)
+    else:
+        trace = plain.watched(connect(targets[0], token_file, Injector(tell=say).inject), duration, past)
+    profile = plain.profile_of(trace, group)
+    for note in notes_of(trace):
+        say(note)
+    print_object(
+        as_json,
+        lambda: plain.waits_object(trace, profile),
+        lambda *how: plain.waits_lines(profile, group, *how),
+    )
     return 0

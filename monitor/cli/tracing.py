@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("target")
 @click.option("--task", type=click.IntRange(1), metavar="ID", help="The task with this id.")
-@click.option("--group", default="", metavar="G", help="Only tasks of this coroutine or name.")
+@click.option("--group", default="", metavar="G", help="Only tasks of this coroutine, label or name.")
 @click.option("--slowest", type=click.IntRange(1, 10_000), metavar="N", help="The N slowest tasks that ended (5).")
 @click.option("--duration", type=click.FloatRange(0, 3600), metavar="S", help="Watch for S seconds (5).")
 @click.option("--past", is_flag=True, help="Include what the program still remembers from before.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from monitor.errors import ConnectError, UsageError
 from monitor.protocol import frames
 from monitor.trace.collect import Trace, of_recording
-from monitor.trace.explain import explain, in_group, reason_object, slowest, text_of
+from monitor.trace.explain import explain, group_object, group_text, in_group, reason_object, slowest, text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +39,8 @@ class Why:
     """Why tasks were late, and the limits of what is known."""
 
     reasons: list[Reason]
+    group: str = ""
+    """The group that was asked for: then its tasks are summed up as well."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -50,8 +52,11 @@ def check(connection: Connection) -> None:
         raise UsageError(f"steps of {connection.where} are not recorded", f"{why}; they need the hooks in C")
 
 
-def collect(connection: Connection, duration: float, past: bool = False) -> Trace:
-    """Trace a program for a while and close the connection; `past` includes what its ring still holds."""
+def collect(connection: Connection, duration: float, past: bool = False, waiting: int = 0) -> Trace:
+    """Trace a program for a while and close the connection; `past` includes what its ring still holds.
+
+    Of so many tasks that live at the end, what they wait on is read as well.
+    """
     check(connection)
     trace = Trace()
     trace.take(connection.hello)
@@ -73,6 +78,10 @@ def collect(connection: Connection, duration: float, past: bool = False) -> Trac
             # Two more ticks: the last steps come with the next one, and their events with the one after.
             if begun is not None and now - begun >= duration + 2.5 / RATE:
                 break
+            if waiting and begun is not None and now - begun >= duration - 1.5 / RATE:
+                window = sorted(trace.store.tasks)[:waiting]
+                connection.send({"type": "watch", "window": window})
+                waiting = 0
             came = connection.receive(0.1)
             if came:
                 heard = now
@@ -106,7 +115,7 @@ def why(trace: Trace, options: WhyOptions) -> Why:
         life = timeline.lives.get(options.task & 0xFFFFFFFF)
         if life is None or not (life.steps or life.ended or options.task in trace.store.tasks):
             raise UsageError(f"task {options.task} did nothing meanwhile", "is it its id, and does it still live?")
-        return Why([explain(timeline, life, trace.born(options.task))], notes)
+        return Why([explain(timeline, life, trace.born(options.task))], notes=notes)
     found = slowest(timeline, options.slowest, options.group)
     if not found:
         alive = [
@@ -120,7 +129,7 @@ def why(trace: Trace, options: WhyOptions) -> Why:
             notes.append("no task began and ended meanwhile: these are live ones, the oldest first")
         else:
             notes.append("no task ran meanwhile" if not options.group else f"no task of {options.group} ran meanwhile")
-    return Why([explain(timeline, life, trace.born(life.id)) for life in found], notes)
+    return Why([explain(timeline, life, trace.born(life.id)) for life in found], options.group, notes)
 
 
 def notes_of(trace: Trace) -> list[str]:
@@ -145,12 +154,13 @@ def timeline_limit() -> int:
 
 def why_object(found: Why) -> dict[str, Any]:
     """The object that `looptop why --json` prints."""
-    return {"tasks": [reason_object(reason) for reason in found.reasons], "notes": found.notes}
+    together = {"group": group_object(found.group, found.reasons)} if found.group and found.reasons else {}
+    return {**together, "tasks": [reason_object(reason) for reason in found.reasons], "notes": found.notes}
 
 
 def why_lines(found: Why, _width: int, _colour: bool) -> list[str]:
     """The lines that `looptop why` prints."""
-    out: list[str] = []
+    out = group_text(found.group, found.reasons) if found.group and len(found.reasons) > 1 else []
     for reason in found.reasons:
         if out:
             out.append("")

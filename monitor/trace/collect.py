@@ -46,7 +46,7 @@ class Trace:
                 self._event(frame)
             case Static():
                 for row in frame.tasks:
-                    self._name(row.id, row.name, self.store.tables.string(row.coro))
+                    self._name(row.id, row.name, self.store.tables.string(row.coro), None)
             case Tick():
                 if frame.loops and len(self.counters) < MOST_COUNTERS:
                     for loop in self.store.loops.values():
@@ -66,13 +66,13 @@ class Trace:
         self.timeline.undescribed = frame.undescribed
         self.timeline.feed(frame.events, frame.offset * 1000, frame.lost)
 
-    def _name(self, task: int, name: str, coro: str) -> None:
+    def _name(self, task: int, name: str, coro: str, label: str | None) -> None:
         life = self.timeline.life(task & 0xFFFFFFFF)
-        life.name, life.coro = name, coro or life.coro
+        life.name, life.coro, life.label = name, coro or life.coro, label or life.label
 
     def _event(self, event: Event) -> None:
         if event.task is not None and event.kind == "task_ended":
-            self._name(event.task, event.name or "", event.coro)
+            self._name(event.task, event.name or "", event.coro, event.label)
         elif event.kind == "slow_callback":
             stack = self.store.tables.stack(event.stack)
             line = blamed(stack, event.blame)
@@ -82,9 +82,9 @@ class Trace:
     def name_live_tasks(self) -> None:
         """Takes over the names of live tasks that the store knew before this began."""
         for task in self.store.tasks.values():
-            self._name(task.id, task.name, task.coro)
+            self._name(task.id, task.name, task.coro, task.label)
         for ended in self.store.ended:
-            self._name(ended.id, ended.name, ended.coro)
+            self._name(ended.id, ended.name, ended.coro, ended.label)
 
     def born(self, task: int) -> int | None:
         """When a live or ended task was born (ns), as far as the store knows."""

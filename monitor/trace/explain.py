@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ from monitor.trace.critical_path import path_of
 from monitor.trace.parts import parts_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from monitor.store.model import Site
     from monitor.trace.critical_path import Piece
     from monitor.trace.parts import Part
@@ -44,23 +47,24 @@ def explain(timeline: Timeline, life: Life, born: int | None = None, until: int 
     return Reason(life, started, end - started, parts, path_of(timeline, life, started, end))
 
 
-def slowest(timeline: Timeline, count: int, coro: str = "", least: int = 0) -> list[Life]:
-    """The ended tasks of the greatest age whose birth and end are known, slowest first; `coro` names a group."""
+def slowest(timeline: Timeline, count: int, group: str = "", least: int = 0) -> list[Life]:
+    """The ended tasks of the greatest age whose birth and end are known, slowest first."""
     found = [
         life
         for life in timeline.lives.values()
         if life.born is not None
         and life.ended is not None
         and life.ended - life.born >= least
-        and (not coro or in_group(life, coro))
+        and (not group or in_group(life, group))
     ]
     found.sort(key=lambda life: (life.born or 0) - (life.ended or 0))
     return found[:count]
 
 
 def in_group(life: Life, group: str) -> bool:
-    """Whether a task belongs to a group, which is named by its coroutine or its task's name."""
-    return group in (life.coro, life.name) or life.coro.rpartition(".")[2] == group.removesuffix("()")
+    """Whether a task belongs to a group, which is named by its coroutine, its label, both, or its task's name."""
+    names = (life.coro, life.label, f"{life.coro} {life.label}", life.name)
+    return group in names or life.coro.rpartition(".")[2] == group.removesuffix("()")
 
 
 # JSON
@@ -170,13 +174,7 @@ def text_of(reason: Reason) -> list[str]:
     life = reason.life
     what = life.coro if not life.name or life.coro in life.name else f"{life.name} {life.coro}"
     out = [f"{what or life.title} (task {life.id})  {duration(reason.age)}  {life.outcome or 'still alive'}"]
-    for kind in KINDS:
-        total = reason.total(kind)
-        if total or kind != "unknown":
-            details = _details(kind, [part for part in reason.parts if part.kind == kind])
-            first, *rest = details or [""]
-            out.append(f"  {kind:<8}{duration(total):>9}  {first}".rstrip())
-            out += [f"  {'':<17}  {detail}" for detail in rest]
+    out += _sums_text(reason.parts)
     steps = _path_text(reason)
     if steps:
         out.append(f"  critical path: {steps}")
@@ -184,7 +182,43 @@ def text_of(reason: Reason) -> list[str]:
     return out
 
 
-def _details(kind: str, parts: list[Part]) -> list[str]:
+def group_text(group: str, reasons: list[Reason]) -> list[str]:
+    """What the slowest tasks of a group have in common: their parts together."""
+    age = sum(reason.age for reason in reasons)
+    many = f"the {len(reasons)} slowest" if len(reasons) > 1 else "the slowest"
+    parts = [part for reason in reasons for part in reason.parts]
+    return [f"{group}: {many}, {duration(age)} together", *_sums_text(parts, _family)]
+
+
+def _family(name: str) -> str:
+    """The name of a task without the number that tells it from others of its kind."""
+    return re.sub(r"[ #:_-]*\d+$", "", name) or name
+
+
+def group_object(group: str, reasons: list[Reason]) -> dict[str, Any]:
+    """The parts of several tasks together, in seconds."""
+    return {
+        "group": group,
+        "tasks": [reason.life.id for reason in reasons],
+        "age": sum(reason.age for reason in reasons) / 1e9,
+        **{kind: sum(reason.total(kind) for reason in reasons) / 1e9 for kind in KINDS},
+        "text": group_text(group, reasons),
+    }
+
+
+def _sums_text(parts: list[Part], call: Callable[[str], str] = str) -> list[str]:
+    """A line for each thing that took long; `call` gives the names of tasks that stand together."""
+    out = []
+    for kind in KINDS:
+        total = sum(part.duration for part in parts if part.kind == kind)
+        if total or kind != "unknown":
+            first, *rest = _details(kind, [part for part in parts if part.kind == kind], call) or [""]
+            out.append(f"  {kind:<8}{duration(total):>9}  {first}".rstrip())
+            out += [f"  {'':<17}  {detail}" for detail in rest]
+    return out
+
+
+def _details(kind: str, parts: list[Part], call: Callable[[str], str]) -> list[str]:
     if kind == "ran":
         if not parts:
             return []
@@ -197,16 +231,16 @@ def _details(kind: str, parts: list[Part]) -> list[str]:
         for part in parts:
             for entry in part.behind:
                 at = f" {line(entry.at)}" if entry.at is not None else ""
-                name = "garbage collection" if entry.what == "gc" else f"{entry.name}{at}"
+                name = "garbage collection" if entry.what == "gc" else f"{call(entry.name)}{at}"
                 sums[name] = sums.get(name, 0) + entry.duration
         return [f"behind {name}, {duration(took)}" for name, took in _most(sums)]
     for part in parts:
-        text = _waited_text(part)
+        text = _waited_text(part, call)
         sums[text] = sums.get(text, 0) + part.duration
     return [f"{duration(took)} {text}" for text, took in _most(sums)]
 
 
-def _waited_text(part: Part) -> str:
+def _waited_text(part: Part, call: Callable[[str], str]) -> str:
     text = part.on.kind if part.on is not None else "not recorded" if part.kind == "unknown" else "waiting"
     if part.on is not None and part.on.repr:
         text += f" {part.on.repr}"
@@ -216,16 +250,16 @@ def _waited_text(part: Part) -> str:
     holder = ""
     if part.held_by:
         longest, *others = sorted(part.held_by, key=lambda held: -held.duration)
-        holder = longest.name
+        holder = call(longest.name)
         text += f", held by {holder}"
         if woken is None or others or longest.at != woken.at:
             text += f" {line(longest.at)}".rstrip()
         if others:
             text += f" ({duration(longest.duration)}) and {len(others)} other{'s' if len(others) > 1 else ''}"
     if part.kind == "unknown" and part.behind:
-        return f"{text}; or ready and behind {part.behind[0].name} {line(part.behind[0].at)}".rstrip()
+        return f"{text}; or ready and behind {call(part.behind[0].name)} {line(part.behind[0].at)}".rstrip()
     if woken is not None:
-        who = woken.name if woken.kind == "task" else woken.kind
+        who = call(woken.name) if woken.kind == "task" else woken.kind
         where = line(woken.at) if woken.kind in ("task", "callback", "signal") else ""
         if who != holder or not where:  # else it is named already
             where = f"{who or woken.kind} {where}".rstrip()

@@ -184,7 +184,7 @@ def parts_of(timeline: Timeline, life: Life, born: int | None = None, until: int
             cursor = start
         wake = wake_of(timeline, life, step, cursor)
         wait = timeline.wait_that_ended(life, step.ready) if step.ready is not None else None
-        by_end = bool(wake.by.task) and _ended_at(timeline, wake.by.task, wake.through)
+        by_end = woken_by_end(timeline, wake)
         if wake.waited_until > cursor:
             on = None
             if step.kind not in (Kind.STEP_SELF, Kind.STEP_BORN):
@@ -229,9 +229,10 @@ def _beginning(timeline: Timeline, life: Life, born: int | None, end: int) -> tu
     return began, min(max(began, timeline.begin), ready)
 
 
-def _ended_at(timeline: Timeline, task: int, at: int) -> bool:
-    waker = timeline.lives.get(task)
-    return waker is not None and waker.ended is not None and abs(waker.ended - at) < 2_000_000
+def woken_by_end(timeline: Timeline, wake: Wake) -> bool:
+    """Whether the task that ended a wait did so by its own end."""
+    waker = timeline.lives.get(wake.by.task) if wake.by.task else None
+    return waker is not None and waker.ended is not None and abs(waker.ended - wake.through) < 2_000_000
 
 
 def gaps(parts: list[Part]) -> int:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _NUMBERED = re.compile(r"Task-\d+")
 OUTCOMES = {3: "done", 4: "cancelled", 5: "failed"}
+DESCRIBED = 1_000_000
+"""Nanoseconds of a wait from which on the probe describes it."""
 MOST_EVENTS = 2_000_000
 """Events that a timeline keeps; later ones are left out and counted."""
 
@@ -52,6 +54,7 @@ class Life:
     id: int
     name: str = ""
     coro: str = ""
+    label: str | None = None
     site: Site | None = None
     code: Site | None = None  # the definition of its coroutine function
     parent: int = 0

@@ -8,9 +8,10 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from late_requests_judge import LINES, MARKED, PROGRAM, objections, unknown_share
+from late_requests_judge import LINES, MARKED, PROGRAM, WAITS, objections, unknown_share
 from watched import environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -62,6 +63,16 @@ def test_the_right_line_is_named_and_the_parts_sum_up(late: subprocess.Popen[byt
     assert len(tasks) >= len(LINES)
     assert sum(bool(objections(task)) for task in tasks) <= len(tasks) // 8 + 1
 
+    # What they waited for, summed up, and what the slowest of a group have in common.
+    done = looptop("groups", str(recording), "--waits", "--json")
+    assert done.returncode == 0, done.stderr
+    check_waits(json.loads(done.stdout))
+    done = looptop("why", str(recording), "--group", "pool", "--slowest", "3", "--json")
+    group = json.loads(done.stdout)["group"]
+    assert len(group["tasks"]) == 3
+    assert sum(group[kind] for kind in ("ran", "queued", "waited", "unknown")) == pytest.approx(group["age"], rel=0.01)
+    assert f"held by uses late_requests.py:{MARKED['pool_held']}" in "\n".join(group["text"])
+
     text = looptop("why", "@late", "--past", "--duration", "0", "--group", "holds", "--slowest", "1").stdout.decode()
     assert f"late_requests.py:{MARKED['lock_held']} holds ← timer" in text
 
@@ -94,3 +105,16 @@ def check_trace(file: Path) -> None:
     names = set(tracks.values())
     assert {"loop 1 lag", "loop 1 utilization %", "loop 1: slow callbacks", "tasks"} <= names
     assert any(name.startswith("lock:") for name in names)
+
+
+def check_waits(found: dict[str, Any]) -> None:
+    groups = {group["group"]: group for group in found["groups"]}
+    for kind, waits_on in WAITS.items():
+        waits = groups[kind]["waits"][0]
+        assert waits["kind"] == waits_on
+        assert waits["at"]["file"].endswith(("late_requests.py", "base_events.py"))
+        assert waits["duration"] >= 0.03 * waits["count"]
+        if waits_on in ("lock", "semaphore", "queue", "pool", "event"):
+            assert waits["objects"] == waits["count"]  # each request has its own
+    of_all = sum(waits["duration"] for waits in found["all"]["waits"])
+    assert of_all == pytest.approx(sum(group["waited"] for group in groups.values()), rel=1e-6)

@@ -1,0 +1,145 @@
+"""What tasks waited for, summed up: by what it was, its peer or object, and the line; per group and of all tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from monitor.trace.events import Kind
+from monitor.trace.parts import wake_of, woken_by_end
+from monitor.trace.timeline import DESCRIBED
+from monitor.trace.waiting import waited_on
+
+if TYPE_CHECKING:
+    from monitor.store.model import Site
+    from monitor.store.store import Store
+    from monitor.trace.timeline import Life, Timeline
+
+BRIEF = "short waits"
+"""Waits that are too short to be described one by one."""
+NOT_DESCRIBED = "not described"
+"""Longer waits that were too many for that."""
+Key = tuple[str, str, "Site | None"]
+
+
+@dataclass(slots=True)
+class Waits:
+    """The waits of one kind, on things of one name, at one line."""
+
+    kind: str
+    name: str
+    at: Site | None
+    duration: int = 0  # ns
+    count: int = 0
+    longest: int = 0
+    live: int = 0  # of `count`: those that have not ended
+    objects: dict[int, int] = field(default_factory=dict)  # duration by object, as far as these are known
+
+    def add(self, duration: int, thing: int, live: bool) -> None:
+        """Count one wait in."""
+        self.duration += duration
+        self.count += 1
+        self.longest = max(self.longest, duration)
+        self.live += live
+        if thing:
+            self.objects[thing] = self.objects.get(thing, 0) + duration
+
+
+@dataclass(slots=True)
+class GroupWaits:
+    """The waits of the tasks of one coroutine and label, or of all tasks."""
+
+    coro: str
+    label: str | None
+    waits: dict[Key, Waits] = field(default_factory=dict)
+    tasks: int = 0
+
+    @property
+    def name(self) -> str:
+        """Its label and its coroutine."""
+        return f"{self.coro} {self.label}" if self.label else self.coro
+
+    @property
+    def duration(self) -> int:
+        """Nanoseconds waited together."""
+        return sum(one.duration for one in self.waits.values())
+
+    def add(self, kind: str, name: str, at: Site | None, duration: int, thing: int = 0, live: bool = False) -> None:
+        """Count one wait in."""
+        key = (kind, name, at)
+        waits = self.waits.get(key)
+        if waits is None:
+            waits = self.waits[key] = Waits(kind, name, at)
+        waits.add(duration, thing, live)
+
+    def merge(self, other: GroupWaits) -> None:
+        """Count all of another group in."""
+        self.tasks += other.tasks
+        for key, waits in other.waits.items():
+            mine = self.waits.setdefault(key, Waits(waits.kind, waits.name, waits.at))
+            mine.duration += waits.duration
+            mine.count += waits.count
+            mine.live += waits.live
+            mine.longest = max(mine.longest, waits.longest)
+            for thing, duration in waits.objects.items():
+                mine.objects[thing] = mine.objects.get(thing, 0) + duration
+
+    def ordered(self) -> list[Waits]:
+        """The longest first."""
+        return sorted(self.waits.values(), key=lambda one: -one.duration)
+
+
+@dataclass(slots=True)
+class WaitProfile:
+    """What all tasks of a trace waited for."""
+
+    begin: int
+    end: int
+    all: GroupWaits
+    groups: list[GroupWaits]  # the one that waited longest first
+
+
+def wait_profile(
+    timeline: Timeline, store: Store | None = None, coro: str = "", label: str | None = None
+) -> WaitProfile:
+    """Sum up all waits in a trace. `store` tells on what live tasks wait now; `coro` chooses one group."""
+    groups: dict[tuple[str, str | None], GroupWaits] = {}
+    for life in timeline.lives.values():
+        if coro and (life.coro, life.label) != (coro, label):
+            continue
+        group = groups.get((life.coro, life.label))
+        if group is None:
+            group = groups[life.coro, life.label] = GroupWaits(life.coro, life.label)
+        group.tasks += 1
+        _count(timeline, life, group, store)
+    everything = GroupWaits("", None)
+    for group in groups.values():
+        everything.merge(group)
+    listed = sorted((group for group in groups.values() if group.waits), key=lambda group: -group.duration)
+    return WaitProfile(timeline.begin, timeline.end, everything, listed)
+
+
+def _count(timeline: Timeline, life: Life, group: GroupWaits, store: Store | None) -> None:
+    before: int | None = None
+    for step in life.steps:
+        since, before = before, step.end
+        if since is None or step.kind in (Kind.STEP_SELF, Kind.STEP_BORN):
+            continue
+        ready = step.start if step.ready is None else step.ready
+        if ready - since < DESCRIBED:
+            if ready > since:
+                group.add(BRIEF, "", None, ready - since)
+            continue
+        wait = timeline.wait_that_ended(life, ready)
+        if wait is None:
+            group.add(NOT_DESCRIBED, "", None, ready - since)
+            continue
+        wake = wake_of(timeline, life, step, since)
+        on = waited_on(wait, wake.by, woken_by_end(timeline, wake))
+        if wake.waited_until > since:
+            group.add(on.kind, on.repr, wait.users or wait.innermost, wake.waited_until - since, on.object)
+    if life.ended is None and before is not None and timeline.end - before >= DESCRIBED:
+        task = None if store is None else store.tasks.get(life.id)
+        kind = None if task is None else task.wait_kind
+        at = None if task is None else task.at
+        group.add(kind or NOT_DESCRIBED, "", at, timeline.end - before, live=True)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from monitor.metrics import table
 from monitor.metrics.table import DELAY_BOUNDS, Metric
+from monitor.store.label_groups import middle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from monitor.store.label_groups import Distribution, LabelGroup
     from monitor.store.model import Loop, Site, SiteStats
     from monitor.store.store import Store
 
@@ -26,17 +28,34 @@ MOST_TEXT = 200
 OTHER = "other"
 
 
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """One task that a histogram has counted. `at`: Unix time of its end."""
+
+    task: int
+    value: float
+    at: float
+
+
 @dataclass(slots=True)
 class Histogram:
     """A histogram: counts by upper bound (`DELAY_BOUNDS`, then infinity), not cumulative."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(DELAY_BOUNDS) + 1))
     sum: float = 0.0
+    exemplars: dict[int, Exemplar] = field(default_factory=dict)  # by bucket: the newest one
 
     def add(self, seconds: float) -> None:
-        """Count one value in its bucket and in the sum."""
+        """Count a value in its bucket and in the sum."""
         self.counts[bisect_left(DELAY_BOUNDS, seconds)] += 1
         self.sum += seconds
+
+    def point_out(self, one: Exemplar) -> None:
+        """Keep an exemplar of its bucket, unless a newer one is known."""
+        bucket = bisect_left(DELAY_BOUNDS, one.value)
+        known = self.exemplars.get(bucket)
+        if self.counts[bucket] and (known is None or known.at < one.at):
+            self.exemplars[bucket] = one
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +87,33 @@ class Counter:
         self._last.clear()
 
 
+class Durations:
+    """Histograms of one metric in one slot, by label. Sources are the histograms of groups, which only grow."""
+
+    __slots__ = ("_last", "totals")
+
+    def __init__(self) -> None:
+        self.totals: dict[str, Histogram] = {}
+        self._last: dict[int, tuple[dict[int, int], float]] = {}
+
+    def take(self, key: int, label: str, now: Distribution, seconds: float) -> Histogram:
+        """Add what a source (`key`) has counted since it was last read. `seconds`: its exact sum."""
+        histogram = self.totals.setdefault(label, Histogram())
+        last, before = self._last.get(key, ({}, 0.0))
+        counts = dict(now)
+        if seconds < before or any(counts.get(bucket, 0) < count for bucket, count in last.items()):
+            last, before = {}, 0.0  # it has started over
+        for bucket, count in counts.items():
+            histogram.counts[bisect_left(DELAY_BOUNDS, middle(bucket))] += count - last.get(bucket, 0)
+        histogram.sum += seconds - before
+        self._last[key] = counts, seconds
+        return histogram
+
+    def begin_session(self) -> None:
+        """Expect all sources to count from 0 again."""
+        self._last.clear()
+
+
 class Worker:
     """One slot: the counters of all its processes so far, and the gauges of the current one."""
 
@@ -81,6 +127,9 @@ class Worker:
         }
         self._delays: dict[str, Histogram] = {}
         self._blocked: dict[str, Histogram] = {}
+        self._durations = Durations()
+        self._groups: dict[tuple[str, str | None], str] = {}
+        self._versions: dict[int, int] = {}
         self._gauges: dict[tuple[Metric, Labels], float] = {}
         self._seen_seq = 0
         self._seen_unhandled = 0.0
@@ -98,6 +147,8 @@ class Worker:
             self.starts += 1
             for counter in self._counters.values():
                 counter.begin_session()
+            self._durations.begin_session()
+            self._versions.clear()
             self._seen_seq, self._seen_unhandled = 0, 0.0
             self._lags.clear()
             self._idle.clear()
@@ -105,6 +156,7 @@ class Worker:
         for loop in store.loops.values():
             self._loop(loop, store.now)
         self._tasks(store)
+        self._take_groups(store)
         self._slow(store)
         self._process(store)
 
@@ -172,6 +224,37 @@ class Worker:
             return text
         return OTHER
 
+    def _take_groups(self, store: Store) -> None:
+        live: dict[str, int] = {}
+        for group in sorted(store.label_groups.values(), key=lambda one: -one.started):
+            label = self._group(group)
+            live[label] = live.get(label, 0) + group.live
+            if self._versions.get(group.number) == group.version:
+                continue
+            self._versions[group.number] = group.version
+            outcomes, parts = self._counters[table.OUTCOMES], self._counters[table.PARTS]
+            done = max(group.ended - group.failed - group.cancelled, 0)
+            for outcome, count in (("done", done), ("failed", group.failed), ("cancelled", group.cancelled)):
+                outcomes.take((group.number, outcome), (label, outcome), count)
+            for part, seconds in zip(("ran", "queued", "waited"), group.sums[1:], strict=True):
+                parts.take((group.number, part), (label, part), seconds)
+            histogram = self._durations.take(group.number, label, group.age, group.sums[0])
+            for one in group.slowest:
+                if one.ended is not None:
+                    histogram.point_out(Exemplar(one.task, one.age, one.ended))
+        for label, count in live.items():
+            self._set(table.LIVE, (label,), count)
+
+    def _group(self, group: LabelGroup) -> str:
+        """Return the label of a group: its name for the first `top` groups of a slot that had tasks, else `other`."""
+        identity = group.coro, group.label
+        known = self._groups.get(identity)
+        if known is None:
+            if len(self._groups) >= self._top:
+                return OTHER
+            known = self._groups[identity] = group.name[:MOST_TEXT]
+        return known
+
     def _slow(self, store: Store) -> None:
         for slow in store.slow.entries:
             if slow.seq <= self._seen_seq:
@@ -179,7 +262,10 @@ class Worker:
             line = "unknown" if slow.line is None else line_of(slow.line)
             if line not in self._blocked and len(self._blocked) >= self._top:
                 line = OTHER
-            self._blocked.setdefault(line, Histogram()).add(slow.duration)
+            histogram = self._blocked.setdefault(line, Histogram())
+            histogram.add(slow.duration)
+            if slow.task:
+                histogram.point_out(Exemplar(slow.task, slow.duration, slow.at))
         if store.slow.entries:
             self._seen_seq = max(self._seen_seq, store.slow.entries[-1].seq)
 
@@ -187,6 +273,14 @@ class Worker:
         process = store.process
         if process.cpu_total is not None:
             self._counters[table.CPU].take("process", (), process.cpu_total)
+        for number, one in enumerate(process.gc):
+            generation = str(number)
+            for metric, count in (
+                (table.GC_RUNS, one.runs),
+                (table.GC_COLLECTED, one.collected),
+                (table.GC_UNCOLLECTABLE, one.uncollectable),
+            ):
+                self._counters[metric].take(generation, (generation,), count)
         self._set(table.MEMORY, (), process.rss)
         self._set(table.FDS, (), process.fds)
         self._set(table.THREADS, (), process.threads)
@@ -204,6 +298,8 @@ class Worker:
             yield Point(table.DELAY, (worker, name), histogram)
         for line, histogram in self._blocked.items():
             yield Point(table.BLOCKED, (worker, line), histogram)
+        for group, histogram in self._durations.totals.items():
+            yield Point(table.DURATION, (worker, group), histogram)
         for (metric, labels), value in self._gauges.items():
             yield Point(metric, (worker, *labels), value)
 

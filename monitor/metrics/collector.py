@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor.fleet.fleet import Fleet
 from monitor.metrics.aggregate import Aggregate, Point
+from monitor.protocol.frames import Hello
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 RATE = 1.0
 """Ticks per second of each probe."""
+
 WATCHED = {"rate": RATE, "rows": False, "events": ["slow_callback", "unhandled"]}
 
 
@@ -34,6 +36,8 @@ class Collector:
         for worker, came in self._fleet.take():
             for frame in came:
                 worker.store.apply(frame)
+                if isinstance(frame, Hello):  # hooks in Python would begin to count for it
+                    worker.source.watch(groups=frame.hooks == "C")
             with self._lock:  # also of a process that has gone: its last values count
                 self._aggregate.worker(worker.slot).observe(worker.store)
         workers = self._fleet.workers

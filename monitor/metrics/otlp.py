@@ -25,13 +25,14 @@ class Exporter:
         """`url`: a collector, with or without /v1/metrics. Raises LooptopError if the library is missing."""
         try:
             from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-            from opentelemetry.sdk.metrics import export
+            from opentelemetry.sdk.metrics import Exemplar, export
             from opentelemetry.sdk.resources import Resource
             from opentelemetry.sdk.util.instrumentation import InstrumentationScope
         except ImportError:
             raise LooptopError("OTLP needs the packages of opentelemetry", _MISSING) from None
         endpoint = url if url.rstrip("/").endswith("/v1/metrics") else url.rstrip("/") + "/v1/metrics"
         self._export: Any = export
+        self._exemplar: Any = Exemplar
         self._exporter = OTLPMetricExporter(endpoint=endpoint, timeout=5)
         self._resource = Resource({"service.name": service})
         self._scope = InstrumentationScope("looptop", version)
@@ -67,7 +68,8 @@ class Exporter:
         return lambda found: self._export.Gauge(found)
 
     def _point(self, point: Point, now: int) -> Any:
-        attributes = dict(zip(("worker", *point.metric.labels), point.labels, strict=True))
+        names = [table.ATTRIBUTES.get(label, label) for label in point.metric.labels]
+        attributes = dict(zip(("worker", *names), point.labels, strict=True))
         if not isinstance(point.value, Histogram):
             return self._export.NumberDataPoint(attributes, self._started, now, point.value)
         counts = point.value.counts
@@ -81,4 +83,8 @@ class Exporter:
             explicit_bounds=table.DELAY_BOUNDS,
             min=0.0,
             max=0.0,
+            exemplars=[
+                self._exemplar({"task": one.task}, one.value, int(one.at * 1e9))
+                for one in point.value.exemplars.values()
+            ],
         )

@@ -64,9 +64,12 @@ def _add(family: Any, point: Point) -> None:
         family.add_metric(point.labels, point.value)
         return
     buckets, total = [], 0
-    for bound, count in zip((*map(str, table.DELAY_BOUNDS), "+Inf"), point.value.counts, strict=True):
+    bounds = (*map(str, table.DELAY_BOUNDS), "+Inf")
+    for number, (bound, count) in enumerate(zip(bounds, point.value.counts, strict=True)):
         total += count
-        buckets.append((bound, total))
+        one = point.value.exemplars.get(number)
+        exemplar = None if one is None else _library().core.Exemplar({"task": str(one.task)}, one.value, one.at)
+        buckets.append((bound, total, exemplar))
     family.add_metric(point.labels, buckets, sum_value=point.value.sum)
 
 

@@ -101,10 +101,69 @@ UNHANDLED = Metric(
     "{exception}",
     "Calls of a loop's exception handler.",
 )
+LIVE = Metric(
+    "asyncio.task.group.count",
+    "asyncio_task_group_tasks",
+    GAUGE,
+    "{task}",
+    "Live tasks, by group: coroutine and label, such as a route.",
+    ("group",),
+)
+DURATION = Metric(
+    "asyncio.task.duration",
+    "asyncio_task_duration_seconds",
+    HISTOGRAM,
+    "s",
+    "Ages of ended tasks, by group; the busiest groups, the rest as other.",
+    ("group",),
+)
+OUTCOMES = Metric(
+    "asyncio.task.group.ended",
+    "asyncio_task_group_ended",
+    COUNTER,
+    "{task}",
+    "Tasks that ended, by group and outcome: done, cancelled or failed.",
+    ("group", "outcome"),
+)
+PARTS = Metric(
+    "asyncio.task.time",
+    "asyncio_task_time_seconds",
+    COUNTER,
+    "s",
+    "Where the ages of ended tasks went, by group: ran (inside steps), queued (ready behind others) or waited.",
+    ("group", "part"),
+)
+GC_RUNS = Metric(
+    "cpython.gc.collections",
+    "cpython_gc_collections",
+    COUNTER,
+    "{collection}",
+    "Runs of the garbage collector, by generation.",
+    ("generation",),
+)
+GC_COLLECTED = Metric(
+    "cpython.gc.collected_objects",
+    "cpython_gc_collected_objects",
+    COUNTER,
+    "{object}",
+    "Objects that the garbage collector freed, by generation.",
+    ("generation",),
+)
+GC_UNCOLLECTABLE = Metric(
+    "cpython.gc.uncollectable_objects",
+    "cpython_gc_uncollectable_objects",
+    COUNTER,
+    "{object}",
+    "Objects that the garbage collector could not free, by generation.",
+    ("generation",),
+)
 CPU = Metric("process.cpu.time", "process_cpu_seconds", COUNTER, "s", "CPU time of the process.")
 MEMORY = Metric("process.memory.usage", "process_resident_memory_bytes", GAUGE, "By", "Resident memory.")
 FDS = Metric("process.open_file_descriptor.count", "process_open_fds", GAUGE, "{descriptor}", "Open file descriptors.")
 THREADS = Metric("process.thread.count", "process_threads", GAUGE, "{thread}", "Threads of the process.")
+
+ATTRIBUTES = {"generation": "cpython.gc.generation", "line": "code.function.name", "outcome": "asyncio.task.outcome"}
+"""OpenTelemetry names of labels, where they differ from the Prometheus ones."""
 
 METRICS = (
     UP,
@@ -120,7 +179,14 @@ METRICS = (
     TASKS,
     CREATED,
     ENDED,
+    LIVE,
+    DURATION,
+    OUTCOMES,
+    PARTS,
     UNHANDLED,
+    GC_RUNS,
+    GC_COLLECTED,
+    GC_UNCOLLECTABLE,
     CPU,
     MEMORY,
     FDS,

@@ -107,6 +107,14 @@ class BlockedRow(Row, frozen=True):
     blame: Int
 
 
+class GcRow(Row, frozen=True):
+    """What the garbage collector did in one generation so far."""
+
+    runs: Int
+    collected: Int
+    uncollectable: Int
+
+
 class SiteRow(FlatRow, frozen=True):
     """The counts of a creation site; `busy` and `steps` are those of its ended tasks."""
 

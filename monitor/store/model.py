@@ -362,6 +362,15 @@ class TaskDetail:
     schedule_counts: tuple[int, ...] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Collections:
+    """What the garbage collector did in one generation so far."""
+
+    runs: int
+    collected: int
+    uncollectable: int
+
+
 @dataclass(slots=True)
 class Process:
     """Figures of the watched process."""
@@ -370,6 +379,7 @@ class Process:
     cpu: float | None = None  # share of one core
     threads: int | None = None
     fds: int | None = None
+    gc: tuple[Collections, ...] = ()  # by generation, youngest first
     cpu_total: float | None = None
     measured: float = 0.0
 

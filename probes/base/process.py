@@ -5,6 +5,7 @@ The only module that reads them. Each read gives up the GIL.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -76,6 +77,11 @@ def context_switches() -> list[int] | None:
         return None
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return [usage.ru_nvcsw, usage.ru_nivcsw]
+
+
+def collections() -> list[list[int]]:
+    """For each generation of the garbage collector, youngest first: runs, objects collected, objects uncollectable."""
+    return [[one["collections"], one["collected"], one["uncollectable"]] for one in gc.get_stats()]
 
 
 def thread_ids() -> list[int]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from monitor.fleet.members import Members
 from monitor.metrics import table
 from monitor.metrics.aggregate import Aggregate, Histogram
-from monitor.store.model import Loop, Site, SiteStats
+from monitor.store.label_groups import Distribution, Exemplar, LabelGroup, middle
+from monitor.store.model import Collections, Loop, Site, SiteStats
 from monitor.store.store import Store
 
 
@@ -100,3 +103,66 @@ def test_slots_stay_when_processes_are_replaced() -> None:
 def test_a_process_that_two_targets_mean_is_one_member() -> None:
     members = Members(["1", "2"], lambda _: ["77"])
     assert [member.target for member in members.look()] == ["77"]
+
+
+def grouped(session: str, *groups: tuple[int, str, int, int], gc: int = 5) -> Store:
+    """`groups`: number, label, ended tasks of 30 ms each, how many of them failed."""
+    made = store(session, 1)
+    for number, label, ended, failed in groups:
+        made.label_groups[number] = LabelGroup(
+            number,
+            "handle",
+            label,
+            None,
+            live=2,
+            ended=ended,
+            failed=failed,
+            sums=(ended * 0.03, ended * 0.01, ended * 0.005, ended * 0.015),
+            age=Distribution.of([bucket_of(0.03), ended]),
+            slowest=(Exemplar(77, 0.03, 1000.0, "done", None),),
+            version=ended,
+        )
+    made.process.gc = (Collections(gc, 10 * gc, 0), Collections(1, 2, 3))
+    return made
+
+
+def bucket_of(seconds: float) -> int:
+    return next(bucket for bucket in range(1000) if middle(bucket) >= seconds)
+
+
+def test_groups_are_histograms_that_no_restart_lets_fall() -> None:
+    aggregate = Aggregate()
+    worker = aggregate.worker(0)
+    worker.observe(grouped("a", (1, "GET /a", 10, 1)))
+    worker.observe(grouped("a", (1, "GET /a", 25, 2)))
+    (histogram,) = values(aggregate, table.DURATION).values()
+    assert isinstance(histogram, Histogram)
+    assert sum(histogram.counts) == histogram.counts[table.DELAY_BOUNDS.index(0.05)] == 25
+    assert histogram.sum == pytest.approx(0.75)
+    assert [one.task for one in histogram.exemplars.values()] == [77]
+    worker.observe(grouped("b", (9, "GET /a", 4, 4)))
+    assert sum(histogram.counts) == 29
+    assert values(aggregate, table.OUTCOMES) == {
+        ("0", "handle GET /a", "done"): 23,
+        ("0", "handle GET /a", "failed"): 6,
+        ("0", "handle GET /a", "cancelled"): 0,
+    }
+    assert values(aggregate, table.PARTS)["0", "handle GET /a", "waited"] == pytest.approx(29 * 0.015)
+    assert values(aggregate, table.LIVE) == {("0", "handle GET /a"): 2}
+
+
+def test_groups_beyond_the_first_share_a_label() -> None:
+    aggregate = Aggregate(top=2)
+    aggregate.worker(0).observe(grouped("a", *((number, f"GET /{number}", 10 + number, 0) for number in range(6))))
+    found = values(aggregate, table.DURATION)
+    assert {labels[1] for labels in found} == {"handle GET /5", "handle GET /4", "other"}
+    assert sum(sum(histogram.counts) for histogram in found.values()) == sum(range(10, 16))
+
+
+def test_collections_are_counted_by_generation() -> None:
+    aggregate = Aggregate()
+    aggregate.worker(0).observe(grouped("a", gc=5))
+    aggregate.worker(0).observe(grouped("b", gc=3))
+    assert values(aggregate, table.GC_RUNS) == {("0", "0"): 8, ("0", "1"): 2}
+    assert values(aggregate, table.GC_COLLECTED)["0", "0"] == 80
+    assert values(aggregate, table.GC_UNCOLLECTABLE)["0", "1"] == 6

@@ -47,7 +47,7 @@ def why(
     if path is not None:
         trace = plain.collected(path)
     else:
-        trace = plain.collect(_connect(target, token_file), 5.0 if duration is None else duration, past)
+        trace = plain.collect(_connect(target, token_file), 5.0 if duration is None else duration, past, task)
     found = plain.why(trace, plain.WhyOptions(task, group, slowest or 5))
     for note in found.notes:
         say(note)

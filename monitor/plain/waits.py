@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from monitor.trace.wait_profile import GroupWaits, WaitProfile, Waits
     from monitor.transport.connection import Connection
 
-IN_SIGHT = 200
-"""Live tasks of which it is read what they wait on."""
 MOST_GROUPS = 10
 MOST_WAITS = 12
 MOST_OBJECTS = 10
@@ -48,7 +46,7 @@ def where(waits: Waits) -> str:
 
 def watched(connection: Connection, duration: float, past: bool) -> Trace:
     """The steps of a program during that many seconds."""
-    return collect(connection, duration, past, waiting=IN_SIGHT)
+    return collect(connection, duration, past)
 
 
 def recorded(path: Path) -> Trace:

@@ -22,6 +22,8 @@ RATE = 10
 SLOW = 20_000
 """µs: while a trace is taken, stacks are captured of callbacks that run this long."""
 PATIENCE = 30.0
+IN_SIGHT = 200
+"""Live tasks of which it is read what they wait on."""
 
 
 @dataclass(slots=True)
@@ -52,10 +54,10 @@ def check(connection: Connection) -> None:
         raise UsageError(f"steps of {connection.where} are not recorded", f"{why}; they need the hooks in C")
 
 
-def collect(connection: Connection, duration: float, past: bool = False, waiting: int = 0) -> Trace:
+def collect(connection: Connection, duration: float, past: bool = False, task: int | None = None) -> Trace:
     """Trace a program for a while and close the connection; `past` includes what its ring still holds.
 
-    Of so many tasks that live at the end, what they wait on is read as well.
+    What live tasks wait on at the end is read as well: of `task`, or of the oldest ones.
     """
     check(connection)
     trace = Trace()
@@ -73,15 +75,16 @@ def collect(connection: Connection, duration: float, past: bool = False, waiting
         )
         heard = began = time.monotonic()
         begun: float | None = None
+        asked = False
         while True:
             now = time.monotonic()
             # Two more ticks: the last steps come with the next one, and their events with the one after.
             if begun is not None and now - begun >= duration + 2.5 / RATE:
                 break
-            if waiting and begun is not None and now - begun >= duration - 1.5 / RATE:
-                window = sorted(trace.store.tasks)[:waiting]
+            if not asked and begun is not None and now - begun >= duration - 1.5 / RATE:
+                asked = True
+                window = sorted(trace.store.tasks)[:IN_SIGHT] if task is None else [task]
                 connection.send({"type": "watch", "window": window})
-                waiting = 0
             came = connection.receive(0.1)
             if came:
                 heard = now
@@ -115,7 +118,8 @@ def why(trace: Trace, options: WhyOptions) -> Why:
         life = timeline.lives.get(options.task & 0xFFFFFFFF)
         if life is None or not (life.steps or life.ended or options.task in trace.store.tasks):
             raise UsageError(f"task {options.task} did nothing meanwhile", "is it its id, and does it still live?")
-        return Why([explain(timeline, life, trace.born(options.task))], notes=notes)
+        born = trace.born(options.task)
+        return Why([explain(timeline, life, born, now=trace.waits_now(options.task))], notes=notes)
     found = slowest(timeline, options.slowest, options.group)
     if not found:
         alive = [
@@ -129,7 +133,8 @@ def why(trace: Trace, options: WhyOptions) -> Why:
             notes.append("no task began and ended meanwhile: these are live ones, the oldest first")
         else:
             notes.append("no task ran meanwhile" if not options.group else f"no task of {options.group} ran meanwhile")
-    return Why([explain(timeline, life, trace.born(life.id)) for life in found], options.group, notes)
+    reasons = [explain(timeline, life, trace.born(life.id), now=trace.waits_now(life.id)) for life in found]
+    return Why(reasons, options.group, notes)
 
 
 def notes_of(trace: Trace) -> list[str]:

@@ -8,6 +8,7 @@ from monitor.protocol.frames import Event, Static, Steps, Tick
 from monitor.store.model import blamed
 from monitor.store.store import Store
 from monitor.trace.timeline import MOST_EVENTS, Blocked, Timeline
+from monitor.trace.waiting import WaitedOn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,6 +86,13 @@ class Trace:
             self._name(task.id, task.name, task.coro, task.label)
         for ended in self.store.ended:
             self._name(ended.id, ended.name, ended.coro, ended.label)
+
+    def waits_now(self, task: int) -> tuple[WaitedOn | None, Site | None]:
+        """On what a live task waits and at which line, as far as the store was told."""
+        live = self.store.tasks.get(task)
+        if live is None:
+            return None, None
+        return None if live.wait_kind is None else WaitedOn(live.wait_kind, live.wait_text or ""), live.at
 
     def born(self, task: int) -> int | None:
         """When a live or ended task was born (ns), as far as the store knows."""

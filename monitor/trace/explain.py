@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from monitor.trace.critical_path import Piece
     from monitor.trace.parts import Part
     from monitor.trace.timeline import Life, Timeline
+    from monitor.trace.waiting import WaitedOn
 
 KINDS = ("ran", "queued", "waited", "unknown")
 MOST_PARTS = 500
@@ -39,9 +40,20 @@ class Reason:
         return sum(part.duration for part in self.parts if part.kind == kind)
 
 
-def explain(timeline: Timeline, life: Life, born: int | None = None, until: int | None = None) -> Reason:
-    """Parts and critical path of a task. `born`: its birth (ns) where the ring does not reach back to it."""
+def explain(
+    timeline: Timeline,
+    life: Life,
+    born: int | None = None,
+    until: int | None = None,
+    now: tuple[WaitedOn | None, Site | None] = (None, None),
+) -> Reason:
+    """Parts and critical path of a task.
+
+    `born`: its birth (ns) where the ring does not reach back to it. `now`: on what a live one waits, and where.
+    """
     parts = parts_of(timeline, life, born, until)
+    if parts and life.ended is None and parts[-1].kind == "waited" and parts[-1].woken_by is None:
+        parts[-1].on, parts[-1].at = now
     started = parts[0].start if parts else (life.born or timeline.begin)
     end = parts[-1].end if parts else started
     return Reason(life, started, end - started, parts, path_of(timeline, life, started, end))

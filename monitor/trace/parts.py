@@ -211,7 +211,8 @@ def parts_of(timeline: Timeline, life: Life, born: int | None = None, until: int
         if cursor > start:
             parts.append(Part("ran", start, cursor, timeline.line_of(step)))
     if end > cursor:
-        alive = life.ended is None and bool(steps)
+        # One that is older than the ring and has done nothing since has been waiting all the time.
+        alive = life.ended is None and (bool(steps) or life.born is None)
         parts.append(Part("waited" if alive else "unknown", cursor, end))
     return parts
 
@@ -221,8 +222,9 @@ def _beginning(timeline: Timeline, life: Life, born: int | None, end: int) -> tu
     if life.born is not None:
         return life.born, life.born
     if not life.steps:
-        began = end if born is None else born
-        return began, max(began, min(timeline.begin, end))
+        known = min(timeline.begin, end)
+        began = known if born is None else born
+        return began, max(began, known)
     first = life.steps[0]
     ready = first.start if first.ready is None else first.ready
     began = ready if born is None else min(born, ready)

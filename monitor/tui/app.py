@@ -313,6 +313,25 @@ class Looptop(BaseApp[int]):
         title = f"task {task_id}" if found is None else f"{found.name} {found.coro}"
         self.push_screen(WhyScreen(task_id, title))
 
+    def open_group_why(self, number: int) -> None:
+        """Opens the page that explains why the tasks of a group were late."""
+        group = self.view.label_groups.get(number)
+        if len(self.screen_stack) > DEEPEST_STACK:
+            self.say("too many open pages; Esc goes back")
+        elif group is not None:
+            from monitor.tui.screens.group_why import GroupWhyScreen
+
+            self.push_screen(GroupWhyScreen(group.coro, group.label))
+
+    def open_waits(self) -> None:
+        """Opens the page of what all tasks wait for."""
+        if len(self.screen_stack) > DEEPEST_STACK:
+            self.say("too many open pages; Esc goes back")
+            return
+        from monitor.tui.screens.group_why import WaitsScreen
+
+        self.push_screen(WaitsScreen())
+
     # Actions
 
     async def action_show(self, mode: str) -> None:

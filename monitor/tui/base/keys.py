@@ -34,6 +34,7 @@ SCOPES = {
     "slow": "Slow callbacks",
     "past": "The past",
     "ended": "Ended, an ended task",
+    "groups": "Groups, a group",
     "output": "Output",
     "memory": "Memory",
     "allocation": "A line that allocates",
@@ -183,6 +184,9 @@ KEYS: tuple[Key, ...] = (
         "ended",
         9,
     ),
+    # Groups
+    Key("group_why", "w", "w", "why", "Why", "why its slowest tasks were late, and what they wait for", "groups", 6),
+    Key("group_waits", "W", "W", "waits", "Waits", "what all tasks wait for", "groups", 7),
     # Memory
     Key(
         "trace",

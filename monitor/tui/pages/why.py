@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 
 def why_page(store: Store, title: str, reason: Reason | None, trace: Trace | None, cells: int) -> list[Line]:
     """Builds the page; a task of which no step is recorded yet gets a sentence instead."""
-    session = store.session
     out = [line((f"Why was {title} late?", "strong")), BLANK]
-    if session is not None and "steps" not in session.capabilities:
-        out.append(line((f"Steps are not recorded in this program: its hooks are {session.hooks}.", "warn")))
-        return out
+    refused = refusal(store)
+    if refused:
+        return [*out, *refused]
     if reason is None:
         out.append(line(("No step of this task is recorded: it has not run since recording began.", "dim")))
     else:
@@ -26,20 +25,34 @@ def why_page(store: Store, title: str, reason: Reason | None, trace: Trace | Non
 
         *texts, _ = text_of(reason)
         for text in texts:
-            out += [line((part, "text")) for part in _wrapped(text, cells)]
+            out += [line((part, "text")) for part in wrapped(text, cells)]
         out += [BLANK, line((f"  {bar(reason, max(min(cells - 4, 2 * BAR), 10))}", "text"))]
         out.append(line(("  R ran   q queued   . waited   ? unknown", "dim")))
-    if trace is not None:
-        timeline = trace.timeline
-        seconds = max(timeline.end - timeline.begin, 0) / 1e9
-        text = f"Recorded: the last {seconds:.0f} s."
-        if timeline.overwritten or timeline.left_out:
-            text += f" {timeline.overwritten + timeline.left_out:,} events were lost."
-        out += [BLANK, line((text, "dim"))]
-    return out
+    return out + recorded_lines(trace)
 
 
-def _wrapped(text: str, cells: int) -> list[str]:
+def refusal(store: Store) -> list[Line]:
+    """Say why there are no steps of this program; empty where they are recorded."""
+    session = store.session
+    if session is None or "steps" in session.capabilities:
+        return []
+    why = "its setting `trace` is 0" if session.hooks == "C" else f"its hooks are {session.hooks}"
+    return [line((f"Steps are not recorded in this program: {why}.", "warn"))]
+
+
+def recorded_lines(trace: Trace | None) -> list[Line]:
+    """Say how much is recorded, and how much was lost."""
+    if trace is None:
+        return []
+    timeline = trace.timeline
+    seconds = max(timeline.end - timeline.begin, 0) / 1e9
+    text = f"Recorded: the last {seconds:.0f} s."
+    if timeline.overwritten or timeline.left_out:
+        text += f" {timeline.overwritten + timeline.left_out:,} events were lost."
+    return [BLANK, line((text, "dim"))]
+
+
+def wrapped(text: str, cells: int) -> list[str]:
     """Wraps a long line between words; further lines are indented."""
     out = []
     while len(text) > cells > 40:

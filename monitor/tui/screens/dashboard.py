@@ -54,6 +54,12 @@ class ScreensDashboard(Dashboard, Protocol):
     def open_why(self, task_id: int) -> None:
         """Opens the page that explains why a task was late."""
 
+    def open_group_why(self, number: int) -> None:
+        """Opens the page that explains why the tasks of a group were late."""
+
+    def open_waits(self) -> None:
+        """Opens the page of what all tasks wait for."""
+
     @property
     def steps(self) -> StepTrace:
         """The steps of the program, while a page needs them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from monitor.tui.base.keys import bindings
 from monitor.tui.base.paint import Line, line
 from monitor.tui.pages.group import group_page
 from monitor.tui.rows.base import Rows
@@ -17,7 +18,8 @@ class GroupsScreen(TableScreen):
     """What endpoints, jobs and coroutines do: rate, failures, percentiles, where the time goes."""
 
     MODE = "groups"
-    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "table")
+    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "table", "groups")
+    BINDINGS: ClassVar[list[Any]] = bindings("groups")
 
     def first_rows(self) -> Rows[Any]:
         """The largest total first."""
@@ -47,9 +49,21 @@ class GroupsScreen(TableScreen):
         if isinstance(message.key, int):
             self.app.push_screen(GroupScreen(message.key))
 
+    def action_why(self) -> None:
+        """Explains why the tasks of the selected group were late."""
+        if isinstance(self.table.current, int):
+            self.looptop.open_group_why(self.table.current)
+
+    def action_waits(self) -> None:
+        """Shows what all tasks wait for."""
+        self.looptop.open_waits()
+
 
 class GroupScreen(PageScreen):
     """One group: how long its tasks take, the slowest, the failed, where live ones are."""
+
+    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "page", "groups")
+    BINDINGS: ClassVar[list[Any]] = bindings("page", "groups")
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -67,3 +81,11 @@ class GroupScreen(PageScreen):
         if group is None or self.of_another_session:
             return [line(("This group belongs to another session; Esc goes back.", "warn"))]
         return group_page(self.store, group, cells)
+
+    def action_why(self) -> None:
+        """Explains why the tasks of this group were late."""
+        self.looptop.open_group_why(self.number)
+
+    def action_waits(self) -> None:
+        """Shows what all tasks wait for."""
+        self.looptop.open_waits()

@@ -39,8 +39,8 @@ class WhyScreen(PageScreen):
         self.looptop.steps.end()
 
     def wants(self) -> dict[str, Any]:
-        """Requests the steps that the program still remembers, and those to come."""
-        return {"window": [], "detail": None, "steps": "past"}
+        """Requests the steps remembered and those to come, and what the task waits on now."""
+        return {"window": [self.task_id], "detail": None, "steps": "past"}
 
     def lines(self, cells: int) -> list[Line]:
         """Build the page: the parts of the task's age and the critical path."""
@@ -53,5 +53,7 @@ class WhyScreen(PageScreen):
 
             life = trace.timeline.lives.get(self.task_id & 0xFFFFFFFF)
             if life is not None and (life.steps or life.ended):
-                self._reason = explain(trace.timeline, life, trace.born(self.task_id))
+                self._reason = explain(
+                    trace.timeline, life, trace.born(self.task_id), now=trace.waits_now(self.task_id)
+                )
         return why_page(self.store, self.title_text, self._reason, trace, cells)

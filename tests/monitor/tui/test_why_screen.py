@@ -6,6 +6,7 @@ from driver import running
 from scene import SECOND, START, everything, hello, static, tick
 
 from monitor.protocol import frames
+from monitor.protocol.rows import GroupRow
 from monitor.trace.events import EVENT, UNIT, Kind
 
 MS = 1_000_000
@@ -58,3 +59,45 @@ async def test_a_program_whose_steps_are_not_recorded_says_so() -> None:
     async with running(fed=everything()) as driver:
         await driver.press("w")
         assert "Steps are not recorded in this program: its hooks are pure Python." in driver.text()
+
+
+def whole_life() -> frames.Steps:
+    """Task 3 lives 71 ms, 50 of which it waits for a lock."""
+    data = EVENT.pack(0, 0, 0, 0, 0)
+    for kind, at, ran, queued, task, waker in (
+        (Kind.BORN, 0, 0, 0, 3, 0),
+        (Kind.STEP_TIMER, 0, units(1), 0, 3, 0),
+        (Kind.WAIT, 51, 11, 2, 3, 3 | 7 << 13),
+        (Kind.STEP_TIMER, 50, units(2), 0, 2, 0),
+        (Kind.STEP_TASK, 51, units(20), 0, 3, 2),
+        (Kind.END, 71, 3, 0, 3, 0),
+    ):
+        data += EVENT.pack(units(at), ran | kind << 28, queued | 1 << 28, task, waker)
+    places = frames.Places(0, list(range(15)))
+    return frames.Steps(offset=START + 61 * SECOND, from_=0, to=7, places=places, events=data)
+
+
+async def test_w_on_a_group_sums_up_its_slowest_and_what_its_tasks_wait_for() -> None:
+    capable = [hello(capabilities=["cancel", "steps", "groups"]), static(), *(tick(step) for step in range(1, 5))]
+    async with running((100, 30), fed=capable) as driver:
+        coro = driver.app.store.tasks[3].coro
+        number = driver.app.store.tables.strings.index(coro)
+        row = GroupRow(1, number, 0, 0, 2, 5, 0, 0, 0, [10, 5, 1, 4], [], [], [], [])
+        await driver.press("8")
+        await driver.tick(tick(5, groups=frames.GroupsTick(since=START, rows=[row])), seconds=1)
+        await driver.press("w")
+        assert driver.source.watched["steps"] == "past"
+        assert f"Why was {coro} late?" in driver.text()
+        await driver.tick(whole_life(), tick(6), seconds=3)
+        text = driver.text()
+        assert "The slowest, 71 ms together" in text
+        assert "waited      50 ms" in text
+        assert "Waited for" in text
+        assert "1×" in text
+        await driver.press("escape", "W")
+        await driver.tick(whole_life(), tick(7), seconds=3)
+        assert "What do the tasks wait for?" in driver.text()
+        assert "By group" in driver.text()
+        await driver.press("escape")
+        await driver.look()
+        assert driver.source.watched["steps"] is None

@@ -69,7 +69,7 @@ class Probe:
         self.labels = Labels(self.notice)
         self.unawaited = UnawaitedCoroutines()
         self.memory = Memory(settings, self.clock, self.journal, tables)
-        self.flames = Flames(tables)
+        self.flames = Flames(tables, self.sampler.by_id.get)
         self.hush = MutedWarning(self._threads)
         self.counting = Counting(self.registry, self.loops, self.sampler, self.watchdog, self.events, self.unawaited)
         self.history = History(self.loops, self.sampler, self.clock.unix)
@@ -215,7 +215,7 @@ class Probe:
             self.counting.attend(bool(demand.sessions()))
             self.counting.start()
             self.ring.start()
-            self.flames.adapt(*demand.flames())
+            self.flames.adapt(**demand.flames())
             if demand.always_on:
                 self.history.start()
         else:
@@ -231,7 +231,7 @@ class Probe:
         demand.follow_details(self.tasks.record_of)
 
     def _stop_counting(self) -> None:
-        self.flames.adapt(0, wait=False)
+        self.flames.adapt(0, jobs=False, wait=False, by_task=False)
         self.counting.stop()
 
     def woken(self) -> None:

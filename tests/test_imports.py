@@ -20,7 +20,7 @@ ALLOWED = {
     "probes.decorators": "",
     "probes.hooks": "probes.base",
     "probes.sampling": "probes.base probes.hooks",
-    "probes.flame": "probes.base probes.hooks probes.sampling",
+    "probes.flame": "probes.base probes.hooks probes.inspection probes.sampling",
     "probes.inspection": "probes.base probes.hooks probes.sampling",
     "probes.labels": "probes.base probes.hooks",
     "probes.memory": "probes.base probes.sampling",

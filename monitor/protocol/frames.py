@@ -220,6 +220,7 @@ class Flame(msgspec.Struct, frozen=True, kw_only=True):
     samples: Int = 0
     idle: Microseconds = 0
     on_loop: list[OnLoopRow] = []
+    jobs: list[OnLoopRow] = []
     waiting: list[WaitingRow] = []
     late: Int = 0
     lost: Int = 0

@@ -367,19 +367,28 @@ FlameStack = Annotated[list[Int], msgspec.Meta(max_length=250)]
 
 
 class OnLoopRow(Row, frozen=True):
-    """Time that a loop spent in a stack since the previous row. `task` 0: callbacks; `group` is a string."""
+    """Time that a loop spent in a stack since the previous row. `task` 0: callbacks; `group` and `label` are strings,
+    `site` is where the task was made. Also of jobs in threads of executors: the task is the one that asked for it.
+    """
 
     task: Int
     group: Int
     stack: FlameStack
     time: Microseconds
     samples: Int
+    label: Int = 0
+    site: Int = 0
 
 
 class WaitingRow(Row, frozen=True):
-    """Time that tasks of a group waited in a stack, all together, and how many wait there now."""
+    """Time that tasks of a group waited in a stack, all together, and how many wait there now. `task` is 0 unless the
+    viewer wants them by task.
+    """
 
     group: Int
     stack: FlameStack
     time: Microseconds
     tasks: Int
+    label: Int = 0
+    site: Int = 0
+    task: Int = 0

@@ -6,11 +6,15 @@ from _thread import start_new_thread
 from typing import TYPE_CHECKING
 
 from ..hooks import install
+from .askers import Askers
 from .on_loop import Drained, OnLoop
 from .waiting import EVERY, Waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..base.sites import Tables
+    from ..hooks.records import TaskRecord
     from ..sampling.sampler import Changes
     from .waiting import Key
 
@@ -21,9 +25,11 @@ PERIOD = 1.0
 class Flames:
     """Used by the probe's thread."""
 
-    def __init__(self, tables: Tables) -> None:
-        self.on_loop = OnLoop(tables)
-        self.waiting = Waiting(tables)
+    def __init__(self, tables: Tables, find: Callable[[int], TaskRecord | None]) -> None:
+        """`find`: the record of a live task by its id."""
+        askers = Askers(tables, find)
+        self.on_loop = OnLoop(tables, askers)
+        self.waiting = Waiting(tables, askers)
         self._waits_due = 0.0
 
     @property
@@ -31,14 +37,15 @@ class Flames:
         """Why no samples of what runs are taken although a viewer wants some."""
         return self.on_loop.why_not
 
-    def adapt(self, hz: int, wait: bool) -> None:
+    def adapt(self, hz: int, *, jobs: bool, wait: bool, by_task: bool) -> None:
         """Collects as much as the most demanding viewer asks for; nothing for 0 and False."""
-        self.on_loop.sample(hz, start_new_thread)
+        self.waiting.by_task = by_task
+        self.on_loop.sample(hz, start_new_thread, jobs=jobs)
         self.waiting.switch(wait, list(install.records.values()) if wait and not self.waiting.on else ())
 
     def collect(self, now: float, changes: Changes) -> tuple[Drained | None, dict[Key, tuple[int, int]]]:
         """Samples since the last call, and what tasks have waited: microseconds, and tasks there now."""
-        drained = self.on_loop.look()
+        drained = self.on_loop.look(changes.ended)
         self.on_loop.restart_if_full(start_new_thread)
         waits: dict[Key, tuple[int, int]] = {}
         if self.waiting.on:
@@ -51,7 +58,7 @@ class Flames:
 
     def longest_without_look(self) -> float | None:
         """Seconds between two calls of `collect` at most; None: as usual."""
-        return EVERY if self.waiting.on else None
+        return EVERY if self.waiting.on or self.on_loop.follows_jobs else None
 
     def forked(self) -> None:
         """In a child after fork: no thread of ours lives here."""

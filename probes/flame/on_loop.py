@@ -7,50 +7,62 @@ A sampler that needs the GIL finds a program where it lets go of it. Planted sha
 from __future__ import annotations
 
 import struct
+import sys
 from _thread import get_ident, get_native_id
 from asyncio import base_events, runners
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..hooks import accounting, backend, install
+from .jobs import NOBODY, Jobs
 from .line_table import line_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ..base.sites import Tables
+    from ..hooks.records import TaskRecord
+    from .askers import Askers
 
 LEAST_HZ, MOST_HZ = 10, 1000
 MOST_CODES = 20_000
 """Code objects whose names are remembered; then all are forgotten, and told anew."""
 MOST_STACKS = 5000
-_TO_THE_LOOP, _TO_THE_ROOT, _CUT = 1, 2, 3
+_TO_THE_ROOT, _OTHER_STACK, _JOB = 2, 4, 5
 _ENCODINGS = {1: "latin-1", 2: "utf-16-le", 4: "utf-32-le"}
+LEFT_OUT = "(deeper than is read)"
+OTHER_STACK = "(greenlet)"
 
-Key = tuple[int, int, tuple[int, ...]]
-"""Id of the task (0: a callback), number of the string that names its group, and numbers of sites, outermost first."""
+Key = tuple[int, int, int, int, tuple[int, ...]]
+"""Id of the task (0: a callback, or not known), its group, its label (both strings), its creation site, and the sites
+of the stack, outermost first."""
 
 
 class Drained:
     """What one look brought: microseconds and samples by key, and microseconds that the loops were idle."""
 
-    __slots__ = ("idle", "looks", "lost", "rows")
+    __slots__ = ("idle", "jobs", "looks", "lost", "rows")
 
     def __init__(self) -> None:
         self.rows: dict[Key, list[int]] = {}
+        self.jobs: dict[Key, list[int]] = {}
         self.idle = self.looks = self.lost = 0
 
 
 class OnLoop:
     """One sampling thread, while a viewer wants samples."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, askers: Askers) -> None:
         self._tables = tables
+        self._askers = askers
+        self.jobs = Jobs(askers.of)
         self._sampler: Any = None
         self._codes: dict[int, tuple[int, str, str, bytes]] = {}
-        self._stacks: dict[tuple[bytes, int, int], tuple[int, tuple[int, ...]]] = {}
+        self._stacks: dict[tuple[bytes, int, int], tuple[str, tuple[int, ...]]] = {}
         self._lines: dict[int, int] = {}
         self.hz = 0
+        self._with_jobs = False
+        self._workers: list[int] = []
         self.cpu = self._cpu_seen = 0.0  # seconds, of all its threads; and of this one
         self.why_not = ""
         self.ids: list[int] = []
@@ -58,8 +70,9 @@ class OnLoop:
         self.own: set[int] = set()
         """Identities of the sampling thread, for whoever looks at the threads of the program."""
 
-    def sample(self, hz: int, start_thread: Callable[..., Any]) -> None:
+    def sample(self, hz: int, start_thread: Callable[..., Any], *, jobs: bool = False) -> None:
         """Samples so many times a second from now on; 0: no more. `why_not` says why it cannot."""
+        self._with_jobs = jobs
         if hz == self.hz and (self._sampler is not None or not hz):
             return
         if self._sampler is not None and not hz:
@@ -94,39 +107,43 @@ class OnLoop:
         finally:
             self.own.discard(get_ident())
 
-    def look(self) -> Drained | None:
-        """Takes what was sampled since the last look."""
+    def look(self, ended: Iterable[TaskRecord] = ()) -> Drained | None:
+        """Takes what was sampled since the last look. `ended`: tasks that have ended since then."""
         sampler = self._sampler
         if sampler is None:
             return None
+        if self._with_jobs:
+            self.jobs.look(self._workers)
+        samples, codes, looks, lost, torn, cpu = sampler.drain()
         running = [record for _, record in install.running() if record.thread]
-        sampler.set_loops(
+        self._workers = self.jobs.threads() if self._with_jobs else []
+        sampler.follow(
             [(record, record.id, record.thread, record.clocked and record.unseen is None) for record in running],
+            self._workers,
+            self.jobs.codes() if self._workers else [],
+            "greenlet" in sys.modules,
             1 / self.hz,
         )
-        samples, codes, looks, lost, torn, cpu = sampler.drain()
         self.cpu += max(cpu * 1e-9 - self._cpu_seen, 0.0)
         self._cpu_seen = cpu * 1e-9
         for number, (line, file, name, table) in codes.items():
             self._codes[number] = (line, _text(*file), _text(*name), table[0])
         depths = {record.id: record.depth for record in running}
+        self._askers.ended(ended)
         found = Drained()
         found.looks, found.lost = looks, lost + torn
-        for loop, runs, task, how, nanoseconds, frames in samples:
-            if not how and not runs:
+        for whose, runs, task, how, nanoseconds, frames, group, made in samples:
+            outermost, stack = self._named(frames, how, depths.get(whose, 0)) if how else ("", ())
+            if how == _JOB:
+                code = self._codes.get(_outermost(frames))
+                if code is not None:
+                    asker = self.jobs.asker(whose, made, code[1:3])
+                    _add(found.jobs, (*asker, stack), nanoseconds)
+            elif not stack and not runs:
                 found.idle += nanoseconds // 1000
-                continue
-            group, stack = self._named(frames, how, depths.get(loop, 0))
-            if not stack and not runs:
-                found.idle += nanoseconds // 1000
-                continue
-            key = task, group if task else 0, stack
-            row = found.rows.get(key)
-            if row is None:
-                found.rows[key] = [nanoseconds // 1000, 1]
             else:
-                row[0] += nanoseconds // 1000
-                row[1] += 1
+                asker = self._askers.sampled(task, group, outermost, self._site_of(made)) if task else NOBODY
+                _add(found.rows, (*asker, stack), nanoseconds)
         if len(self._codes) > MOST_CODES:
             hz, self.hz = self.hz, 0
             sampler.stop()
@@ -142,6 +159,11 @@ class OnLoop:
             hz, self._restart = self._restart, 0
             self.sample(hz, start_thread)
 
+    @property
+    def follows_jobs(self) -> bool:
+        """Whether there are threads of executors to look at."""
+        return bool(self._workers)
+
     def forked(self) -> None:
         """In a child after fork: the thread does not live here."""
         self._sampler, self.hz = None, 0
@@ -150,8 +172,16 @@ class OnLoop:
         self._codes.clear()
         self._stacks.clear()
         self._lines.clear()
+        self.jobs.clear()
+        self._workers = []
 
-    def _named(self, frames: bytes, how: int, depth: int) -> tuple[int, tuple[int, ...]]:
+    def _site_of(self, made: int) -> int:
+        """The creation site from a word of the sampler; 0 if it is not known."""
+        code = self._codes.get(made >> 32)
+        return 0 if code is None else self._tables._site(code[1], self._line(made), code[2])
+
+    def _named(self, frames: bytes, how: int, depth: int) -> tuple[str, tuple[int, ...]]:
+        """The name of the outermost function of the program's, and the stack."""
         key = frames, how, depth
         found = self._stacks.get(key)
         if found is None:
@@ -160,13 +190,16 @@ class OnLoop:
             found = self._stacks[key] = self._name(frames, how, depth)
         return found
 
-    def _name(self, frames: bytes, how: int, depth: int) -> tuple[int, tuple[int, ...]]:
+    def _name(self, frames: bytes, how: int, depth: int) -> tuple[str, tuple[int, ...]]:
         words = struct.unpack(f"={len(frames) // 8}Q", frames)
         if how == _TO_THE_ROOT:
             words = words[: max(len(words) - depth, 0)]
         stack: list[int] = []
-        group = 0
+        outermost = ""
         for word in words:
+            if not word:
+                stack.append(self._tables._site("", 0, LEFT_OUT))
+                continue
             code = self._codes.get(word >> 32)
             if code is None:
                 continue
@@ -175,15 +208,14 @@ class OnLoop:
                 break
             if file.startswith((sites._own, "<looptop>")) or file in ("<shim>", "<interpreter trampoline>"):
                 continue
-            group = self._tables.string(name)
+            outermost = name
             stack.append(self._tables._site(file, self._line(word), name))
-        if len(stack) == 1 and how != _CUT and self._is_select(words):
-            return 0, ()
-        if how == _CUT:
-            stack.append(self._tables._site("", 0, "(deeper than is read)"))
-            group = 0
+        if len(stack) == 1 and self._is_select(words):
+            return "", ()
+        if how == _OTHER_STACK:
+            stack.append(self._tables._site("", 0, OTHER_STACK))
         stack.reverse()
-        return group, tuple(stack)
+        return outermost, tuple(stack)
 
     def _is_select(self, words: tuple[int, ...]) -> bool:
         """Whether a loop that no hook follows was found between two callbacks."""
@@ -198,6 +230,20 @@ class OnLoop:
             first, _, _, table = self._codes[word >> 32]
             line = self._lines[word] = line_at(table, first, (word & 0xFFFFFFFF) // 2)
         return line
+
+
+def _add(rows: dict[Key, list[int]], key: Key, nanoseconds: int) -> None:
+    row = rows.get(key)
+    if row is None:
+        rows[key] = [nanoseconds // 1000, 1]
+    else:
+        row[0] += nanoseconds // 1000
+        row[1] += 1
+
+
+def _outermost(frames: bytes) -> int:
+    """The number of the code of the outermost frame; 0 if there is none."""
+    return int.from_bytes(frames[-4:], sys.byteorder) if sys.byteorder == "little" else int.from_bytes(frames[-8:-4])
 
 
 def _text(raw: bytes, width: int) -> str:
@@ -216,10 +262,14 @@ def _make() -> Any:
     task, _ = accounting.make_first_step_callback()
     coro = _never_started()
     try:
-        args = tuple(function.__code__ for function in codes), tuple(stops), _is_filtered(), task, coro
-        return backend.native.Sampler(backend.shared, *args)
+        return _learn(coro, tuple(function.__code__ for function in codes), tuple(stops), _is_filtered(), task)
     finally:
         coro.close()
+
+
+def _learn(coro: Any, codes: tuple[Any, ...], stops: tuple[Any, ...], filtered: bool, task: Any) -> Any:
+    """The first variable of the frame that calls the sampler must be the coroutine: it shows where variables are."""
+    return backend.native.Sampler(backend.shared, codes, stops, filtered, task, coro)
 
 
 async def _never_started() -> None:

@@ -1,7 +1,9 @@
 """What tasks wait for: their await stacks, weighted by time. Only what has stepped since the last look is read again.
 
 A task that has not stepped waits where it did, so thousands of idle tasks cost nothing. Within BUDGET of the program's
-time what changed is read; what does not fit counts under its old stack until it is its turn.
+time what changed is read; what does not fit counts under its old stack until it is its turn. How long tasks waited is
+exact: the hooks know how long each ran and was queued, and the groups what tasks waited that came and went between two
+looks. That time is spread over the stacks that were seen of their group.
 """
 
 from __future__ import annotations
@@ -11,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import protocol, stacks
 from ..hooks import loops
-from ..hooks.records import coro_name, is_done
+from ..hooks.groups import WAITED, groups
+from ..hooks.records import is_done
 
 if TYPE_CHECKING:
     from ..base.sites import Tables
     from ..hooks.records import TaskRecord
     from ..sampling.sampler import Changes
+    from .askers import Askers
 
-BUDGET = 0.008
+BUDGET = 0.007
 """Share of the time in which stacks are read."""
 FIRST_BUDGET = 0.04
 """The same, until the tasks that were there at first have been read once."""
@@ -26,24 +30,39 @@ SLICE = 0.002
 EVERY = 0.05
 """Seconds between two looks."""
 MOST_STACKS = 20_000
-MOST_ROWS = 2000
 
-Key = tuple[int, tuple[int, ...]]
-"""Number of the string that names the group, and numbers of sites, outermost first."""
+Key = tuple[int, int, int, int, tuple[int, ...]]
+"""Id of the task (0 unless tasks are told apart), its group, its label (both strings; 0: none), its creation site, and
+the sites of the stack, outermost first.
+"""
+
+
+class Followed:
+    """A task: the stack under which its time counts, and how long it had run and been queued when it was last read."""
+
+    __slots__ = ("key", "out")
+
+    def __init__(self, key: Key, out: float) -> None:
+        self.key = key
+        self.out = out
 
 
 class Waiting:
     """The stacks of the tasks that wait, while a viewer wants them."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, askers: Askers) -> None:
         self._tables = tables
-        self.on = False
+        self._askers = askers
+        self.on = self.by_task = False
         self._pending: dict[int, TaskRecord] = {}
-        self._key_of: dict[int, Key] = {}
+        self._followed: dict[int, Followed] = {}
         self._tasks: dict[Key, int] = {}
         self._since: dict[Key, float] = {}
         self._seconds: dict[Key, float] = {}
-        self._first = self._credit = self._looked = 0.0
+        self._ended: dict[int, float] = {}  # by number of a group: seconds that its tasks which ended had waited
+        self._seen: dict[tuple[int, int], list[Key]] = {}  # the stacks that were last seen of a group and label
+        self._version = 0
+        self._first = self._credit = self._looked = self._began = 0.0
         self.late = 0
         """Tasks whose turn has not come yet."""
 
@@ -52,12 +71,14 @@ class Waiting:
         if on == self.on:
             return
         self.on = on
-        for table in (self._pending, self._key_of, self._tasks, self._since, self._seconds):
+        for table in (self._pending, self._followed, self._tasks, self._since, self._seconds, self._ended, self._seen):
             table.clear()
         self._looked, self._credit = monotonic(), SLICE
+        self._began = self._looked
         if on:
             self._pending.update((record.id, record) for record in records)
             self._first = len(self._pending)
+            self._count_ended()
 
     def merge(self, changes: Changes) -> None:
         """Takes in which tasks have stepped, and which have gone."""
@@ -67,10 +88,12 @@ class Waiting:
             pending[record.id] = record
         for record in changes.ended:
             pending.pop(record.id, None)
-            self._set(record.id, None, now)
+            self._end(record, now)
         for number in changes.gone:
             pending.pop(number, None)
-            self._set(number, None, now)
+            followed = self._followed.pop(number, None)
+            if followed is not None:
+                self._move(followed.key, None, now)
 
     def look(self, now: float) -> None:
         """Reads as many stacks as there is time for."""
@@ -84,45 +107,61 @@ class Waiting:
         while pending and monotonic() - began < self._credit:
             number = next(iter(pending))
             record = pending.pop(number)
-            self._set(number, self._read(record), now)
+            self._read(record, now)
             self._first -= 1
         record = None
         self._credit -= monotonic() - began
         self.late = len(pending)
 
-    def due(self) -> float:
-        """When `look` wants to be called."""
-        return self._looked + EVERY
-
-    def _read(self, record: TaskRecord) -> Key | None:
+    def _read(self, record: TaskRecord, now: float) -> None:
         task = record()
         if task is None or is_done(task):
-            return None
-        if loops.state_of(record, task, None) != protocol.WAITING:
-            return None
-        coro = task.get_coro()
-        frames = stacks.frames_of(coro)
-        found = tuple(self._tables.site(code, line) for code, line, _ in frames)
-        key = self._tables.string(coro_name(task)), found
-        return key if key in self._tasks or len(self._tasks) < MOST_STACKS else (0, ())
-
-    def _set(self, number: int, key: Key | None, now: float) -> None:
-        before = self._key_of.get(number)
-        if before == key:
             return
-        if before is not None:
-            self._account(before, now)
-            self._tasks[before] -= 1
-            del self._key_of[number]
-        if key is not None:
-            self._account(key, now)
-            self._tasks[key] = self._tasks.get(key, 0) + 1
-            self._key_of[number] = key
+        followed, out = self._followed.get(record.id), _out(record)
+        if followed is not None:
+            self._add(followed.key, followed.out - out)
+            followed.out = out
+        if loops.state_of(record, task, None) != protocol.WAITING:
+            return
+        found = tuple(self._tables.site(code, line) for code, line, _ in stacks.frames_of(task.get_coro()))
+        number, *rest = self._askers.of(record)
+        key: Key = (number if self.by_task else 0, *rest, found)  # type: ignore[assignment]
+        if key not in self._tasks and len(self._tasks) >= MOST_STACKS:
+            key = (0, 0, 0, 0, ())
+        if followed is None:
+            self._followed[record.id] = Followed(key, out)
+            self._move(None, key, now)
+            born = record.born
+            if born is not None and born > self._began:
+                self._add(key, now - born - out)
+        elif followed.key != key:
+            self._move(followed.key, key, now)
+            followed.key = key
+
+    def _end(self, record: TaskRecord, now: float) -> None:
+        followed, born, ended = self._followed.pop(record.id, None), record.born, record.ended
+        if followed is not None:
+            self._move(followed.key, None, now)
+            self._add(followed.key, followed.out - _out(record) - (now - ended if ended else 0.0))
+        if born is not None and ended and record.counted is None and (followed is not None or born < self._began):
+            number = getattr(record.group, "number", None)
+            if number is not None:  # what its group is about to say of it
+                waited = max(ended - born - _out(record), 0.0)
+                self._ended[number] = self._ended.get(number, 0.0) + waited
+
+    def _move(self, before: Key | None, after: Key | None, now: float) -> None:
+        for key, by in ((before, -1), (after, 1)):
+            if key is not None:
+                self._account(key, now)
+                self._tasks[key] = self._tasks.get(key, 0) + by
+
+    def _add(self, key: Key, seconds: float) -> None:
+        self._seconds[key] = self._seconds.get(key, 0.0) + seconds
 
     def _account(self, key: Key, now: float) -> None:
         since = self._since.get(key, now)
         if now > since:
-            self._seconds[key] = self._seconds.get(key, 0.0) + self._tasks.get(key, 0) * (now - since)
+            self._add(key, self._tasks.get(key, 0) * (now - since))
         self._since[key] = max(now, since)
 
     def take(self, now: float) -> dict[Key, tuple[int, int]]:
@@ -130,7 +169,44 @@ class Waiting:
         for key in list(self._tasks):
             self._account(key, now)
         seconds, self._seconds = self._seconds, {}
-        found = {key: (round(time * 1e6), self._tasks[key]) for key, time in seconds.items()}
+        for key in [key for key, time in seconds.items() if time < 0.0]:  # it was queued, which shows later
+            self._seconds[key] = seconds.pop(key)
+        self._spread(seconds, self._count_ended())
+        found = {key: (round(time * 1e6), self._tasks.get(key, 0)) for key, time in seconds.items()}
         for key in [key for key, tasks in self._tasks.items() if not tasks]:
             del self._tasks[key], self._since[key]
         return found
+
+    def _count_ended(self) -> dict[tuple[int, int], float]:
+        """By group and label: seconds that tasks waited which ended since the last call and were never seen waiting."""
+        known, found = self._ended, {}
+        if self._version != groups.version:
+            self._version = groups.version
+            known.clear()
+        for group in list(groups.all):
+            waited = group.sums[WAITED]
+            unseen = waited - known.get(group.number, 0.0)
+            if unseen > 0.0 and waited:
+                known[group.number] = waited
+                label = 0 if group.label is None else self._tables.string(group.label)
+                found[self._tables.string(group.coro), label] = unseen
+        return found
+
+    def _spread(self, seconds: dict[Key, float], unseen: dict[tuple[int, int], float]) -> None:
+        """Adds that time to the stacks of the group, in the proportion of what was seen there."""
+        by_group: dict[tuple[int, int], list[Key]] = {}
+        for key in seconds:
+            by_group.setdefault(key[1:3], []).append(key)
+        seen = self._seen if len(self._seen) < MOST_STACKS else {}
+        self._seen = seen = {**seen, **by_group}
+        for group, time in unseen.items():
+            keys = by_group.get(group) or by_group.get((group[0], 0)) or seen.get(group) or [(0, *group, 0, ())]
+            whole = sum(seconds.get(key, 0.0) for key in keys)
+            for key in keys:
+                share = seconds.get(key, 0.0) / whole if whole > 0.0 else 1 / len(keys)
+                seconds[key] = seconds.get(key, 0.0) + time * share
+
+
+def _out(record: TaskRecord) -> float:
+    """Seconds that a task has run and was queued."""
+    return record.busy + record.scheduled

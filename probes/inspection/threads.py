@@ -168,12 +168,11 @@ def _job(frame: Any, tables: Tables) -> dict[str, Any] | None:
     if frame.f_code.co_qualname == _ANYIO:
         if "/anyio/" not in file:
             return None
-        function, waited = values.get("func"), values.get("future")
+        function = values.get("func")
     elif file.endswith("/concurrent/futures/thread.py"):
         item = values.get("self")
         work = getattr(item, "task", None)  # since 3.14 a tuple
         function = work[0] if isinstance(work, tuple) and work else getattr(item, "fn", None)
-        waited = _asked_by(getattr(item, "future", None))
     else:
         return None
     for _ in range(10):
@@ -193,11 +192,20 @@ def _job(frame: Any, tables: Tables) -> dict[str, Any] | None:
         "site": tables.site(code, code.co_firstlineno) if code is not None else 0,
         "task": None,
     }
+    waited = future_of_job(frame)
     tasks = awaited_by(waited) if isinstance(waited, asyncio.Future) else []
     if tasks:
         number = number_of(tasks[0])
         job["task"] = {"id": number, "name": task_name(tasks[0])[:MOST_TEXT], "coro": coro_name(tasks[0])[:MOST_TEXT]}
     return job
+
+
+def future_of_job(frame: Any) -> Any:
+    """The future of asyncio that gets the result of the job that runs in a frame of an executor; None: none known."""
+    values = frame.f_locals
+    if frame.f_code.co_qualname == _ANYIO:
+        return values.get("future")
+    return _asked_by(getattr(values.get("self"), "future", None))
 
 
 def _asked_by(future: Any) -> Any:

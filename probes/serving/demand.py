@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..base import local_values
 from ..hooks import install
@@ -77,10 +77,15 @@ class Demand:
         """Whether a viewer asked for the observations behind findings."""
         return any(session.watch.findings for session in self.sessions())
 
-    def flames(self) -> tuple[int, bool]:
-        """Samples a second for flame graphs, and whether the stacks of waiting tasks are wanted."""
+    def flames(self) -> dict[str, Any]:
+        """What is wanted for flame graphs: the arguments of `Flames.adapt`."""
         watches = [session.watch for session in self.sessions()]
-        return max((watch.flame for watch in watches), default=0), any(watch.flame_wait for watch in watches)
+        return {
+            "hz": max((watch.flame for watch in watches), default=0),
+            "jobs": any(watch.flame_jobs for watch in watches),
+            "wait": any(watch.flame_wait for watch in watches),
+            "by_task": any(watch.flame_tasks for watch in watches),
+        }
 
     def wants_steps(self) -> bool:
         """Whether a viewer traces steps."""

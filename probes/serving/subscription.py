@@ -33,7 +33,7 @@ class Watch:
         self.findings = False
         self.groups = False
         self.flame = 0
-        self.flame_wait = False
+        self.flame_wait = self.flame_jobs = self.flame_tasks = False
         self.history = False
         self.steps: str | None = None
 
@@ -104,6 +104,8 @@ _FIELDS: dict[str, Callable[[dict[str, Any], str], Any]] = {
     "groups": flag,
     "flame": _flame,
     "flame_wait": flag,
+    "flame_jobs": flag,
+    "flame_tasks": flag,
     "history": flag,
     "steps": _steps,
 }

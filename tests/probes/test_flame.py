@@ -1,7 +1,9 @@
 """Samples for flame graphs: shares that a program plants come out, under the task that ran; waits by their stacks."""
 
 import json
+import sys
 from collections import defaultdict
+from importlib.util import find_spec
 
 import pytest
 from interpreters import VERSIONS, find_python
@@ -67,9 +69,10 @@ PLANTED = """
         burn(0.3)
 
     async def recursion():
+        sys.setrecursionlimit(20_000)
         while True:
             await asyncio.sleep(0.05)
-            down(900)
+            down(10_000)
 
     async def main():
         print("ready", flush=True)
@@ -137,6 +140,88 @@ TORN = """
 """
 
 
+MIXED = """
+    import asyncio, concurrent.futures, hashlib, sys, threading, time
+
+    pool = concurrent.futures.ThreadPoolExecutor(2)
+
+    def burn(seconds):
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            pass
+
+    def in_a_thread(seconds):
+        time.sleep(seconds)
+
+    def also_in_a_thread(seconds):
+        time.sleep(seconds)
+
+    def parts():
+        for _ in range(5):
+            burn(0.002)
+            yield
+
+    async def numbers():
+        for _ in range(5):
+            burn(0.002)
+            yield 1
+
+    def extension():
+        hashlib.pbkdf2_hmac("sha256", b"x", b"y", 20_000)
+
+    async def asking():
+        while True:
+            await asyncio.to_thread(in_a_thread, 0.2)
+
+    async def also_asking():
+        while True:
+            await asyncio.get_running_loop().run_in_executor(pool, also_in_a_thread, 0.01)
+
+    async def labelled(label):
+        sys._looptop_probe.labels.name_current(label)
+        while True:
+            burn(0.002)
+            await asyncio.sleep(0.004)
+
+    async def worker():
+        while True:
+            for _ in parts():
+                pass
+            async for _ in numbers():
+                pass
+            extension()
+            await asyncio.sleep(0.005)
+
+    async def short():
+        await asyncio.sleep(0.001)
+
+    async def shorts():
+        while True:
+            tasks = [asyncio.create_task(short()) for _ in range(5)]
+            await asyncio.gather(*tasks)
+
+    def on_another_stack():
+        burn(0.005)
+
+    async def greenlets():
+        import greenlet
+        while True:
+            greenlet.greenlet(on_another_stack).switch()
+            await asyncio.sleep(0.005)
+
+    async def main():
+        tasks = [asyncio.create_task(one) for one in (asking(), also_asking(), worker(), shorts())]
+        for label in ("red", "blue"):
+            tasks.append(asyncio.create_task(labelled(label)))
+        if sys.argv[1] == "greenlets":
+            tasks.append(asyncio.create_task(greenlets()))
+        print("ready", flush=True)
+        await asyncio.gather(*tasks)
+
+    asyncio.run(main())
+"""
+
+
 def python(version):
     found = find_python(version)
     if found is None:
@@ -149,7 +234,7 @@ def flames(viewer, part):
     found = defaultdict(float)
     for frame in viewer.frames:
         for row in (frame.get("flame") or {}).get(part, ()):
-            group, sites, microseconds = row[-4:-1] if part == "on_loop" else row[:3]
+            group, sites, microseconds = row[:3] if part == "waiting" else row[1:4]
             found[viewer.strings[group], tuple(viewer.site(site)[2] for site in sites)] += microseconds * 1e-6
     return found
 
@@ -189,9 +274,9 @@ def test_planted_shares_come_out(tmp_path, version, io):
                     assert functions[:3] == ("plain", "Worker.deep", "Worker.step"), functions
             assert groups["plain"] > 0.95 * sum(groups.values()), groups
             rows = [row for frame in viewer.frames for row in (frame.get("flame") or {}).get("on_loop", ())]
-            tasks = {row[0] for row in rows if viewer.strings[row[1]] == "plain"}
+            tasks = {row[0] for row in rows if viewer.strings[row[1]] == "plain" and row[2]}
             assert {viewer.facts[task]["coro"] for task in tasks} == {viewer.named("Task-2")["coro"]}
-            lines = {viewer.site(row[2][0])[1] for row in rows if viewer.strings[row[1]] == "plain"}
+            lines = {viewer.site(row[2][0])[1] for row in rows if viewer.strings[row[1]] == "plain" and row[2]}
             source = (tmp_path / "program.py").read_text().splitlines()
             assert {source[line - 1].strip()[:17] for line in lines} <= {"await worker.deep", "while True:"}
 
@@ -206,8 +291,82 @@ def test_torn_stacks_are_dropped_and_counted(tmp_path, version):
             assert all(one[0] == "main" for _, one in flames(viewer, "on_loop") if {"torn", "whole"} & {*one})
 
 
-def test_deep_recursion_is_cut_and_stays_with_its_task(tmp_path):
-    with Program(PLANTED, "recursion", "asyncio", folder=tmp_path) as program:
+@pytest.mark.parametrize("version", VERSIONS)
+def test_whose_samples_they_are(tmp_path, version):
+    """Groups, labels, creation sites; jobs of executors under the task that asked; generators, C, greenlets."""
+    greenlets = "greenlets" if version == "{}.{}".format(*sys.version_info) and find_spec("greenlet") else "no"
+    with Program(MIXED, greenlets, folder=tmp_path, python=python(version)) as program:
+        program.expect("ready")
+        with program.viewer(flame=500, flame_jobs=True) as viewer:
+            source = (tmp_path / "program.py").read_text().splitlines()
+
+            def seen():
+                """Stacks by group and label, and lines where their tasks were made."""
+                found = defaultdict(set), defaultdict(set), defaultdict(set)
+                for frame in viewer.frames:
+                    for place, part in enumerate(("on_loop", "jobs")):
+                        for task, group, stack, _, _, label, site in (frame.get("flame") or {}).get(part, ()):
+                            whose = viewer.strings[group], viewer.strings[label] if label else None
+                            found[place][whose] |= {tuple(viewer.site(one)[2] for one in stack)}
+                            found[2][whose] |= {source[viewer.site(site)[1] - 1].strip()} if site else set()
+                            if part == "jobs" and task:
+                                assert viewer.facts[task]["coro"] == group
+                return found
+
+            wanted = [
+                (0, ("worker", None), ("worker", "parts", "burn")),
+                (0, ("worker", None), ("worker", "numbers", "burn")),
+                (0, ("worker", None), ("worker", "extension")),
+                (0, ("labelled", "red"), ("labelled", "burn")),
+                (0, ("labelled", "blue"), ("labelled", "burn")),
+                (1, ("asking", None), ("in_a_thread",)),
+                (1, ("also_asking", None), ("also_in_a_thread",)),
+            ]
+            if greenlets != "no":
+                wanted.append((0, ("greenlets", None), ("(greenlet)", "on_another_stack", "burn")))
+            found = viewer.until(
+                lambda: (s := seen()) and all(stack in s[place][whose] for place, whose, stack in wanted) and s,
+                "samples of everything",
+            )
+            assert found[2]["labelled", "red"] == {"tasks.append(asyncio.create_task(labelled(label)))"}
+            assert found[2]["worker", None] == {
+                "tasks = [asyncio.create_task(one) for one in (asking(), also_asking(), worker(), shorts())]"
+            }
+
+
+def test_short_waits_are_counted_in_full(tmp_path, python):
+    with Program(MIXED, "no", folder=tmp_path, python=python) as program:
+        program.expect("ready")
+        with program.viewer(flame_wait=True, groups=True) as viewer:
+
+            def waited():
+                """Seconds of the tasks that come and go, between two ticks: by stacks, and by the counts of their group."""
+                names, sums = viewer.schema["group_row"], []
+                for frame in viewer.frames:
+                    for row in (frame.get("groups") or {}).get("rows", ()):
+                        if viewer.strings[row[names.index("coro")]] == "short":
+                            sums.append((frame["at"], row[names.index("sums")][3] * 1e-6))
+                if len(sums) < 2:
+                    return 0.0, 0.0
+                by_stack = sum(
+                    row[2] * 1e-6
+                    for frame in viewer.frames
+                    if sums[0][0] < frame.get("at", 0) <= sums[-1][0]
+                    for row in (frame.get("flame") or {}).get("waiting", ())
+                    if viewer.strings[row[0]] == "short"
+                )
+                return by_stack, sums[-1][1] - sums[0][1]
+
+            viewer.until(
+                # One of both may come a tick before the other.
+                lambda: (w := waited())[1] > 1.0 and w[0] == pytest.approx(w[1], rel=0.05) and w,
+                "what short tasks waited, in full",
+            )
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_both_ends_of_deep_recursion_are_kept(tmp_path, version):
+    with Program(PLANTED, "recursion", "asyncio", folder=tmp_path, python=python(version)) as program:
         program.expect("ready")
         with program.viewer(flame=100) as viewer:
 
@@ -215,8 +374,9 @@ def test_deep_recursion_is_cut_and_stays_with_its_task(tmp_path):
                 return [functions for _, functions in flames(viewer, "on_loop") if functions[-1:] == ("burn",)]
 
             functions = viewer.until(deep, "samples of the recursion")[0]
-            assert functions[0] == "(deeper than is read)"
-            assert functions[-2] == "down"
+            assert functions[:3] == ("recursion", "down", "down")
+            assert functions[-2:] == ("down", "burn")
+            assert functions.count("(deeper than is read)") == 1
             assert 150 < len(functions) <= 200
             assert max(viewer.sizes) < 1 << 20
             task = viewer.named("Task-2")["id"]

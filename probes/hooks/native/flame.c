@@ -30,8 +30,12 @@ BEYOND PyThreadState *PyThreadState_Next(PyThreadState *thread);
 BEYOND unsigned long PyThread_get_thread_ident(void);
 
 #define MOST_LOOPS 16
-#define MOST_FRAMES 190  /* of one sample, the innermost */
-#define ROOM 32768       /* words of one buffer */
+#define MOST_WORKERS 64
+#define INNERMOST 120 /* frames that are kept of one sample */
+#define OUTERMOST 60
+#define MOST_WALKED 100000
+#define DEEP 48   /* from here on frames are read in blocks */
+#define ROOM 65536       /* words of one buffer */
 #define CODES 8192       /* remembered by address; a power of two */
 #define MOST_STRING 1024 /* bytes */
 #define MOST_TABLE 16384
@@ -48,6 +52,18 @@ typedef struct {
     int clocked; /* the hooks see all of its callbacks */
 } Loop;
 
+/* A thread of an executor. */
+typedef struct {
+    uint64_t thread;
+    uintptr_t thread_state;
+} Worker;
+
+/* The function of an executor that runs a job, and which of its variables tells one job from another. */
+typedef struct {
+    uintptr_t code;
+    Py_ssize_t variable;
+} JobFrame;
+
 typedef struct {
     uintptr_t code, filename, qualname, table;
     uint32_t line, number;
@@ -62,8 +78,21 @@ typedef struct {
     uintptr_t code, instruction;
 } Frame;
 
+typedef struct {
+    uintptr_t at; /* 0: nothing is in it */
+    char bytes[4096];
+} Block;
+
+/* A stack. Of a deep one the frames in the middle are left out. */
+typedef struct {
+    Frame inner[INNERMOST], outer[OUTERMOST]; /* `outer` is a ring */
+    int64_t count;
+    uintptr_t last, job;
+    int passed; /* the frame of the coroutine */
+} Chain;
+
 enum { SAMPLE = 1, CODE = 2, IDLE = 3 };
-enum { TO_THE_LOOP = 1, TO_THE_ROOT = 2, CUT = 3 };
+enum { TO_THE_LOOP = 1, TO_THE_ROOT, CUT, OTHER_STACK, JOB };
 
 typedef struct {
     PyObject_HEAD
@@ -71,12 +100,14 @@ typedef struct {
     PyObject *kept; /* objects whose addresses are used */
     pthread_mutex_t lock;
     Loop loops[MOST_LOOPS];
-    int count, memory, stop_count;
+    Worker workers[MOST_WORKERS];
+    JobFrame jobs[STOPS];
+    int count, worker_count, job_count, memory, stop_count, greenlets;
     uintptr_t stops[STOPS], code_type;
     /* learnt */
     Py_ssize_t thread_id, current, via, frame_code, frame_previous, frame_instruction;
     Py_ssize_t code_start, code_filename, code_qualname, code_table, code_line;
-    Py_ssize_t ascii_data, wide_data, task_coro, coro_frame;
+    Py_ssize_t ascii_data, wide_data, task_coro, coro_frame, variables;
     int kind_shift;
     /* shared with the thread, under the lock */
     Buffer now, other;
@@ -85,9 +116,10 @@ typedef struct {
     Code *codes;
     uint32_t numbers;
     int known;
-    Frame frames[MOST_FRAMES];
-    uint64_t scratch[MOST_FRAMES];
+    Chain chain;
+    uint64_t scratch[INNERMOST + OUTERMOST + 1];
     char blob[MOST_TABLE];
+    Block block;
     uint64_t random;
     double interval;
     int stopped;
@@ -127,11 +159,10 @@ static uintptr_t task_of(Sampler *self, uintptr_t callback) {
     return 0;
 }
 
-/* The id of the record of a task, 0 where there is none; see find() in table.c, of which this is the reading twin. */
-static int64_t id_of(Sampler *self, uintptr_t task) {
+/* What the record of a task says, 0 where there is none; see find() in table.c, of which this is the reading twin. */
+static int find_fields(Sampler *self, uintptr_t task, Fields *fields) {
     Records records;
     uint64_t entry;
-    Fields fields;
     uintptr_t record, referent;
     Py_ssize_t place, mask;
     int steps;
@@ -144,13 +175,11 @@ static int64_t id_of(Sampler *self, uintptr_t task) {
         if (safe_read(self, (uintptr_t)(records.entries + place), &entry, sizeof(entry)) < 0 || entry == 0)
             return 0;
         record = (uintptr_t)(entry & (UINT64_MAX >> 16));
-        if (safe_read(self, record + (uintptr_t)fields_offset, &fields, sizeof(fields)) < 0)
+        if (safe_read(self, record + (uintptr_t)fields_offset, fields, sizeof(*fields)) < 0)
             return 0;
-        if ((uintptr_t)fields.key != task)
+        if ((uintptr_t)fields->key != task)
             continue;
-        if (read_word(self, record + (uintptr_t)referent_offset, &referent) < 0 || referent != task)
-            return 0;
-        return fields.id;
+        return read_word(self, record + (uintptr_t)referent_offset, &referent) == 0 && referent == task;
     }
     return 0;
 }
@@ -259,55 +288,126 @@ static uint32_t number_of(Sampler *self, uintptr_t address) {
     return seen.number;
 }
 
-/* The frames of a thread, innermost first; how far that led, or 0. `last` is the outermost that was read. */
-static int walk(Sampler *self, Loop *loop, uintptr_t coroutine, int *count, int *passed, uintptr_t *last) {
+/* One frame. Those of plain calls lie one behind the other, so in a deep stack many are read at once. */
+static int read_frame(Sampler *self, uintptr_t frame, int64_t depth, Block *block, uintptr_t *words) {
+    const size_t size = FRAME_WORDS * sizeof(*words), most = sizeof(block->bytes);
+    if (depth < DEEP)
+        return safe_read(self, frame, words, size);
+    if (block->at == 0 || frame < block->at || frame + size > block->at + most) {
+        block->at = frame + size - most; /* callers have lower addresses */
+        if (safe_read(self, block->at, block->bytes, most) < 0) {
+            block->at = 0;
+            return safe_read(self, frame, words, size);
+        }
+    }
+    memcpy(words, block->bytes + (frame - block->at), size);
+    return 0;
+}
+
+static int innermost_frame(Sampler *self, uintptr_t thread_state, uintptr_t *frame) {
+    return read_word(self, thread_state + (uintptr_t)self->current, frame) < 0 ||
+                   (self->via >= 0 && read_word(self, *frame + (uintptr_t)self->via, frame) < 0)
+               ? -1
+               : 0;
+}
+
+/* The frames of a thread, innermost first; how far that led, or 0. */
+static int walk(Sampler *self, uint64_t ident, uintptr_t thread_state, uintptr_t coroutine, int is_worker) {
+    Chain *chain = &self->chain;
     uintptr_t frame, words[FRAME_WORDS], thread, code;
     int index;
-    *count = *passed = 0;
-    *last = 0;
-    if (read_word(self, loop->thread_state + (uintptr_t)self->thread_id, &thread) < 0 || thread != loop->thread ||
-        read_word(self, loop->thread_state + (uintptr_t)self->current, &frame) < 0 ||
-        (self->via >= 0 && read_word(self, frame + (uintptr_t)self->via, &frame) < 0))
+    chain->count = chain->passed = 0;
+    chain->last = chain->job = 0;
+    self->block.at = 0;
+    if (read_word(self, thread_state + (uintptr_t)self->thread_id, &thread) < 0 || thread != ident ||
+        innermost_frame(self, thread_state, &frame) < 0)
         return 0;
     while (frame != 0) {
-        if (safe_read(self, frame, words, sizeof(words)) < 0)
+        Frame *into = chain->count < INNERMOST ? &chain->inner[chain->count]
+                                               : &chain->outer[(chain->count - INNERMOST) % OUTERMOST];
+        if (read_frame(self, frame, chain->count, &self->block, words) < 0)
             return 0;
         code = untagged(words[self->frame_code / 8]);
-        for (index = 0; index < self->stop_count; index++)
+        for (index = 0; !is_worker && index < self->stop_count; index++)
             if (self->stops[index] == code)
                 return TO_THE_LOOP;
-        if (*count >= MOST_FRAMES)
+        for (index = 0; is_worker && index < self->job_count; index++)
+            if (self->jobs[index].code == code) {
+                uintptr_t at = frame + (uintptr_t)(self->variables + 8 * self->jobs[index].variable);
+                return read_word(self, at, &chain->job) < 0 ? 0 : JOB;
+            }
+        if (chain->count >= MOST_WALKED)
             return CUT;
-        self->frames[*count] = (Frame){code, words[self->frame_instruction / 8]};
-        ++*count;
-        *passed |= frame == coroutine;
-        *last = frame;
+        *into = (Frame){code, words[self->frame_instruction / 8]};
+        chain->count++;
+        chain->passed |= frame == coroutine;
+        chain->last = frame;
         frame = words[self->frame_previous / 8];
     }
     return TO_THE_ROOT;
 }
 
-/* The same, but 0 for a chain that is torn. */
-static int walk_whole(Sampler *self, Loop *loop, uintptr_t coroutine, int *count) {
-    uintptr_t last, running;
-    int passed, how = walk(self, loop, coroutine, count, &passed, &last);
-    if (how == 0 || (how == TO_THE_ROOT && last != loop->base))
-        return 0;
-    if (coroutine == 0 || passed || how == CUT || *count == 0)
+/* The frames of a loop's thread, or 0 for a chain that is torn. */
+static int walk_whole(Sampler *self, Loop *loop, uintptr_t coroutine) {
+    Chain *chain = &self->chain;
+    uintptr_t running;
+    int how = walk(self, loop->thread, loop->thread_state, coroutine, 0);
+    if (how == TO_THE_ROOT && chain->last != loop->base) /* a greenlet has a stack of its own, of which no caller is known */
+        return self->greenlets && coroutine != 0 && !chain->passed ? OTHER_STACK : 0;
+    if (how == 0 || coroutine == 0 || chain->passed || how == CUT || chain->count == 0)
         return how;
     /* A coroutine that has a caller runs. One that has none is about to run, or its task is seeing to what it left. */
     if (read_word(self, coroutine + (uintptr_t)self->frame_previous, &running) < 0 || running != 0)
         return 0;
-    *count = 0;
+    chain->count = 0;
     return how;
+}
+
+static uint64_t frame_word(Sampler *self, Frame *frame) {
+    uint32_t number = number_of(self, frame->code);
+    uint64_t offset = frame->instruction - frame->code - (uint64_t)self->code_start;
+    return number == 0 ? 0 : (uint64_t)number << 32 | (offset > INT32_MAX ? UINT32_MAX : offset);
+}
+
+/* The frames that were walked, as words; a 0 stands for those that are left out. */
+static int write_frames(Sampler *self, int how) {
+    Chain *chain = &self->chain;
+    int64_t index, beyond = chain->count - INNERMOST, first = beyond > OUTERMOST ? beyond - OUTERMOST : 0;
+    int kept = 0;
+    for (index = 0; index < chain->count && index < INNERMOST; index++)
+        if ((self->scratch[kept] = frame_word(self, &chain->inner[index])) != 0)
+            kept++;
+    if (first > 0 || how == CUT)
+        self->scratch[kept++] = 0;
+    for (index = first; index < beyond && how != CUT; index++)
+        if ((self->scratch[kept] = frame_word(self, &chain->outer[index % OUTERMOST])) != 0)
+            kept++;
+    return kept;
+}
+
+#define HEAD_WORDS 6
+static void write_row(Sampler *self, int how, int is_running, uint64_t whose, int64_t elapsed, uint64_t task,
+                      uint64_t group, uint64_t made) {
+    int kept = write_frames(self, how);
+    uint64_t *at = room_for(self, HEAD_WORDS + kept);
+    if (at == NULL)
+        return;
+    at[0] = SAMPLE | (uint64_t)is_running << 8 | (uint64_t)how << 16 | (uint64_t)kept << 32;
+    at[1] = whose;
+    at[2] = (uint64_t)elapsed;
+    at[3] = task;
+    at[4] = group;
+    at[5] = made;
+    memcpy(at + HEAD_WORDS, self->scratch, (size_t)kept * sizeof(uint64_t));
 }
 
 static void write_sample(Sampler *self, Loop *loop, int64_t elapsed) {
     LoopClock before, after;
-    int tries, count, index, kept, how = 0, is_running = 0;
-    int64_t id = 0;
+    int tries, how = 0, is_running = 0, known = 0;
+    Fields fields;
     uintptr_t task;
-    uint64_t *at;
+    uint64_t *at, made = 0;
+    int64_t group = 0;
     for (tries = 0; tries < TRIES; tries++) {
         if (safe_read(self, loop->clock, &before, sizeof(before)) < 0)
             return;
@@ -315,8 +415,8 @@ static void write_sample(Sampler *self, Loop *loop, int64_t elapsed) {
         if (!is_running && loop->clocked)
             break;
         task = is_running ? task_of(self, (uintptr_t)before.callback) : 0;
-        id = id_of(self, task);
-        how = walk_whole(self, loop, coroutine_frame(self, task), &count);
+        known = find_fields(self, task, &fields);
+        how = walk_whole(self, loop, coroutine_frame(self, task));
         if (safe_read(self, loop->clock, &after, sizeof(after)) < 0)
             return;
         if (how != 0 && after.started == before.started && after.callback == before.callback)
@@ -327,7 +427,7 @@ static void write_sample(Sampler *self, Loop *loop, int64_t elapsed) {
         self->torn++;
         return;
     }
-    if (how == 0 || (count == 0 && !is_running)) {
+    if (how == 0 || (self->chain.count == 0 && !is_running)) {
         if ((at = room_for(self, 3)) != NULL) {
             at[0] = IDLE;
             at[1] = (uint64_t)loop->id;
@@ -335,20 +435,19 @@ static void write_sample(Sampler *self, Loop *loop, int64_t elapsed) {
         }
         return;
     }
-    for (index = kept = 0; index < count; index++) {
-        uint32_t number = number_of(self, self->frames[index].code);
-        uint64_t offset = self->frames[index].instruction - self->frames[index].code - (uint64_t)self->code_start;
-        if (number != 0)
-            self->scratch[kept++] = (uint64_t)number << 32 | (offset > INT32_MAX ? UINT32_MAX : offset);
-    }
-    at = room_for(self, 4 + kept);
-    if (at == NULL)
-        return;
-    at[0] = SAMPLE | (uint64_t)is_running << 8 | (uint64_t)how << 16 | (uint64_t)kept << 32;
-    at[1] = (uint64_t)loop->id;
-    at[2] = (uint64_t)elapsed;
-    at[3] = (uint64_t)id;
-    memcpy(at + 4, self->scratch, (size_t)kept * sizeof(uint64_t));
+    if (known && fields.code != NULL)
+        made = frame_word(self, &(Frame){(uintptr_t)fields.code, (uintptr_t)fields.code + (uintptr_t)self->code_start +
+                                                                     (uintptr_t)(int64_t)fields.lasti});
+    if (known && fields.group != NULL &&
+        safe_read(self, (uintptr_t)fields.group + group_number_offset, &group, sizeof(group)) < 0)
+        group = 0;
+    write_row(self, how, is_running, (uint64_t)loop->id, elapsed, known ? (uint64_t)fields.id : 0, (uint64_t)group, made);
+}
+
+/* What a thread of an executor runs; nothing if it has no job. */
+static void write_job(Sampler *self, Worker *worker, int64_t elapsed) {
+    if (walk(self, worker->thread, worker->thread_state, 0, 1) == JOB)
+        write_row(self, JOB, 0, worker->thread, elapsed, 0, 0, (uint64_t)self->chain.job);
 }
 
 /* The thread */
@@ -383,6 +482,8 @@ static PyObject *sampler_run(PyObject *op, PyObject *unused) {
             self->looks++;
             for (index = 0; index < self->count; index++)
                 write_sample(self, &self->loops[index], at - last);
+            for (index = 0; index < self->worker_count; index++)
+                write_job(self, &self->workers[index], at - last);
             self->cpu = thread_nanoseconds();
             pthread_mutex_unlock(&self->lock);
             last = at;
@@ -556,6 +657,17 @@ static int open_memory(Sampler *self, int filtered) {
     return 0;
 }
 
+/* Where a frame has its variables: the first of the function that calls is the coroutine that it passes. */
+static int learn_variables(Sampler *self, PyObject *coro) {
+    uintptr_t frame, word;
+    if (innermost_frame(self, (uintptr_t)PyThreadState_Get(), &frame) < 0)
+        return -1;
+    for (self->variables = FRAME_WORDS * 8; self->variables < FRAME_WORDS * 8 + 32; self->variables += 8)
+        if (read_word(self, frame + (uintptr_t)self->variables, &word) == 0 && untagged(word) == (uintptr_t)coro)
+            return 0;
+    return -1;
+}
+
 /* sampler(state, codes, stops, filtered, task, coro): ready to run, or an error that says why not. */
 static PyObject *sampler_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     PyObject *state, *codes, *stops, *task, *coro;
@@ -601,7 +713,7 @@ static PyObject *sampler_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
         refuse("frames");
         goto failed;
     }
-    if (learn_tasks(self, task, coro) < 0) {
+    if (learn_tasks(self, task, coro) < 0 || learn_variables(self, coro) < 0) {
         if (!PyErr_Occurred())
             refuse("coroutines");
         goto failed;
@@ -614,52 +726,78 @@ failed:
 
 /* For the probe's thread */
 
+/* The outermost frame of a thread; under the GIL, so nothing is half done. */
 static uintptr_t base_of(Sampler *self, uintptr_t thread_state) {
-    uintptr_t frame, last = 0;
-    if (read_word(self, thread_state + (uintptr_t)self->current, &frame) < 0 ||
-        (self->via >= 0 && read_word(self, frame + (uintptr_t)self->via, &frame) < 0))
+    uintptr_t frame, words[FRAME_WORDS], last = 0;
+    int64_t depth = 0;
+    Block block = {0};
+    if (innermost_frame(self, thread_state, &frame) < 0)
         return 0;
     while (frame != 0) {
         last = frame;
-        if (read_word(self, frame + (uintptr_t)self->frame_previous, &frame) < 0)
+        if (read_frame(self, frame, depth++, &block, words) < 0)
             return 0;
+        frame = words[self->frame_previous / 8];
     }
     return last;
 }
 
-/* set_loops([(LoopRecord, id, thread, clocked)], interval) */
-static PyObject *sampler_set_loops(PyObject *op, PyObject *args) {
+/* follow([(LoopRecord, id, thread, clocked)], [thread of an executor], [(code of what runs its jobs, variable)],
+ * greenlets, interval) */
+static PyObject *sampler_follow(PyObject *op, PyObject *args) {
     Sampler *self = (Sampler *)op;
-    PyObject *list, *clock;
+    PyObject *list, *threads, *codes, *clock;
+    PyThreadState *state;
     Loop loops[MOST_LOOPS];
+    Worker workers[MOST_WORKERS];
+    JobFrame jobs[STOPS];
     double interval;
-    int count = 0;
-    Py_ssize_t index;
-    if (!PyArg_ParseTuple(args, "O!d", &PyList_Type, &list, &interval))
+    int count = 0, worker_count = 0, job_count = 0, greenlets, index;
+    if (!PyArg_ParseTuple(args, "O!O!O!pd", &PyList_Type, &list, &PyList_Type, &threads, &PyList_Type, &codes, &greenlets,
+                          &interval))
         return NULL;
     for (index = 0; index < PyList_Size(list) && count < MOST_LOOPS; index++) {
-        PyThreadState *thread;
         unsigned long long ident;
-        Loop *loop = &loops[count];
+        Loop *loop = &loops[count++];
         if (!PyArg_ParseTuple(PyList_GetItem(list, index), "O!LKp", self->state->clock_type, &clock, &loop->id, &ident,
                               &loop->clocked))
             return NULL;
         loop->clock = (uintptr_t)clock;
         loop->thread = (uint64_t)ident;
-        for (thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get()); thread != NULL;
-             thread = PyThreadState_Next(thread)) {
-            uintptr_t word = 0;
-            if (read_word(self, (uintptr_t)thread + (uintptr_t)self->thread_id, &word) == 0 && word == loop->thread) {
-                loop->thread_state = (uintptr_t)thread;
-                loop->base = base_of(self, loop->thread_state); /* under the GIL: nothing is half done */
-                count++;
-                break;
+        loop->thread_state = loop->base = 0;
+    }
+    for (index = 0; index < PyList_Size(threads) && worker_count < MOST_WORKERS; index++) {
+        workers[worker_count++] = (Worker){PyLong_AsUnsignedLongLong(PyList_GetItem(threads, index)), 0};
+        if (PyErr_Occurred())
+            return NULL;
+    }
+    for (index = 0; index < PyList_Size(codes) && job_count < STOPS; index++) {
+        PyObject *code;
+        if (!PyArg_ParseTuple(PyList_GetItem(codes, index), "On", &code, &jobs[job_count].variable))
+            return NULL;
+        jobs[job_count++].code = (uintptr_t)code;
+    }
+    for (state = PyInterpreterState_ThreadHead(PyInterpreterState_Get()); state != NULL; state = PyThreadState_Next(state)) {
+        uintptr_t ident;
+        if (read_word(self, (uintptr_t)state + (uintptr_t)self->thread_id, &ident) < 0)
+            continue;
+        for (index = 0; index < count; index++)
+            if (loops[index].thread == ident) {
+                loops[index].thread_state = (uintptr_t)state;
+                loops[index].base = base_of(self, (uintptr_t)state);
             }
-        }
+        for (index = 0; index < worker_count; index++)
+            if (workers[index].thread == ident)
+                workers[index].thread_state = (uintptr_t)state;
     }
     pthread_mutex_lock(&self->lock);
     memcpy(self->loops, loops, sizeof(Loop) * (size_t)count);
+    memcpy(self->workers, workers, sizeof(Worker) * (size_t)worker_count);
+    memcpy(self->jobs, jobs, sizeof(JobFrame) * (size_t)job_count);
     self->count = count;
+    self->worker_count = worker_count;
+    self->job_count = job_count;
+    self->greenlets = greenlets;
     self->interval = interval;
     pthread_mutex_unlock(&self->lock);
     Py_RETURN_NONE;
@@ -674,8 +812,10 @@ static PyObject *take_text(uint64_t *words, Py_ssize_t *at) {
     return text;
 }
 
-/* drain() -> ([(loop, running, task, how, ns, frames)], {number: (line, file, name, table)}, looks, lost, torn, ns of CPU). How
- * is 0 for a loop that was found idle; frames are 64-bit words, innermost first: number of the code, offset in it. */
+/* drain() -> ([(loop, running, task, how, ns, frames, group, made)], {number: (line, file, name, table)}, looks, lost, torn,
+ * ns of CPU). How is 0 for a loop that was found idle; frames are 64-bit words, innermost first: number of the code, offset
+ * in it; 0 for frames that are left out. `made` is such a word; of a job what tells it from others, and the thread
+ * takes the place of the loop. */
 static PyObject *sampler_drain(PyObject *op, PyObject *unused) {
     Sampler *self = (Sampler *)op;
     PyObject *samples = PyList_New(0), *codes = PyDict_New(), *item, *key;
@@ -716,23 +856,20 @@ static PyObject *sampler_drain(PyObject *op, PyObject *unused) {
             }
             Py_DECREF(key);
         } else if ((head & 255) == IDLE) {
-            item = Py_BuildValue("(LiLiLy#)", (long long)words[at + 1], 0, 0LL, 0, (long long)words[at + 2], "",
-                                 (Py_ssize_t)0);
+            item = Py_BuildValue("(KiLiLy#LK)", (unsigned long long)words[at + 1], 0, 0LL, 0, (long long)words[at + 2],
+                                 "", (Py_ssize_t)0, 0LL, 0ULL);
             at += 3;
-            if (item == NULL || PyList_Append(samples, item) < 0) {
-                Py_XDECREF(item);
-                goto failed;
-            }
         } else {
             Py_ssize_t count = (Py_ssize_t)(head >> 32);
-            item = Py_BuildValue("(LiLiLy#)", (long long)words[at + 1], (int)(head >> 8 & 1), (long long)words[at + 3],
-                                 (int)(head >> 16 & 255), (long long)words[at + 2], (char *)(words + at + 4),
-                                 count * (Py_ssize_t)sizeof(uint64_t));
-            at += 4 + count;
-            if (item == NULL || PyList_Append(samples, item) < 0) {
-                Py_XDECREF(item);
-                goto failed;
-            }
+            item = Py_BuildValue("(KiLiLy#LK)", (unsigned long long)words[at + 1], (int)(head >> 8 & 1),
+                                 (long long)words[at + 3], (int)(head >> 16 & 255), (long long)words[at + 2],
+                                 (char *)(words + at + HEAD_WORDS), count * (Py_ssize_t)sizeof(uint64_t),
+                                 (long long)words[at + 4], (unsigned long long)words[at + 5]);
+            at += HEAD_WORDS + count;
+        }
+        if ((head & 255) != CODE && (item == NULL || PyList_Append(samples, item) < 0)) {
+            Py_XDECREF(item);
+            goto failed;
         }
         Py_DECREF(item);
     }
@@ -763,7 +900,7 @@ static void sampler_dealloc(PyObject *op) {
 static PyMethodDef sampler_methods[] = {
     {"run", sampler_run, METH_NOARGS, "The body of the thread: samples until `stop`, without the GIL."},
     {"stop", sampler_stop, METH_NOARGS, "Ends `run` within one interval and a half."},
-    {"set_loops", sampler_set_loops, METH_VARARGS, "Which loops are sampled, and how often."},
+    {"follow", sampler_follow, METH_VARARGS, "Which loops and threads are sampled, and how often."},
     {"drain", sampler_drain, METH_NOARGS, "What was sampled since the last call."},
     {NULL},
 };

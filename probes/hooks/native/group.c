@@ -33,6 +33,8 @@ typedef struct GroupCounts {
     int known; /* of `slowest` */
 } GroupCounts;
 
+const size_t group_number_offset = offsetof(GroupCounts, number);
+
 static int bucket_of(double seconds) {
     double us = seconds * 1e6;
     uint64_t whole = us >= 1.0 ? us < 2e11 ? (uint64_t)us : (uint64_t)2e11 : 0;

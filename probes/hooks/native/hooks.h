@@ -217,6 +217,7 @@ PyObject *start_counting(PyObject *module, PyObject *record);
 
 /* group.c */
 extern PyType_Spec group_spec;
+extern const size_t group_number_offset; /* of the number of a group in it */
 int group_enter(State *state, PyObject *record, PyObject *coro);
 int group_leave(State *state, PyObject *record);
 void group_drop(PyObject *record);

@@ -1,0 +1,108 @@
+"""Which task asked for the job that a thread of an executor runs (concurrent.futures, anyio).
+
+The sampling thread sees what tells one job from another, and the function that it runs. Asked for under the GIL is
+only which task waits for it, of the jobs that run at a look. A shorter one is put down to the group of the task that
+last asked for its function, where one did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..hooks import loops
+from ..hooks.accounting import record_of
+from ..inspection.awaiters import awaited_by
+from ..inspection.threads import future_of_job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
+
+    from ..hooks.records import TaskRecord
+
+EVERY = 0.05
+"""Seconds between two looks at the jobs that run."""
+MOST = 64
+AT_ONCE = 10
+"""Threads that are looked at in one look: frames must be let go of before the GIL is."""
+MOST_FUNCTIONS = 2000
+
+Asker = tuple[int, int, int, int]
+"""Id of a task, its group and label (strings), and its creation site."""
+NOBODY: Asker = (0, 0, 0, 0)
+
+
+class Jobs:
+    """Who asked for what runs in the threads of executors."""
+
+    def __init__(self, describe: Callable[[TaskRecord], Asker]) -> None:
+        self._describe = describe
+        self._running: dict[tuple[int, int], Asker] = {}  # by thread, and what tells the job from others
+        self._by_function: dict[tuple[str, str], Asker] = {}
+        self._next = 0
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        self._running.clear()
+        self._by_function.clear()
+
+    def codes(self) -> list[tuple[CodeType, int]]:
+        """The functions that run jobs, and which of their variables tells one job from another."""
+        pool, anyio = sys.modules.get("concurrent.futures.thread"), sys.modules.get("anyio._backends._asyncio")
+        found = []
+        for module, name, variable in ((pool, "_WorkItem", "self"), (anyio, "WorkerThread", "future")):
+            code = getattr(getattr(getattr(module, name, None), "run", None), "__code__", None)
+            if code is not None and variable in code.co_varnames:
+                found.append((code, code.co_varnames.index(variable)))
+        return found
+
+    def threads(self) -> list[int]:
+        """Identities of the threads of executors."""
+        known = list(getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", ()))
+        worker = getattr(sys.modules.get("anyio._backends._asyncio"), "WorkerThread", None)
+        if worker is not None:
+            active = list(getattr(sys.modules.get("threading"), "_active", {}).values())
+            known += [thread for thread in active if type(thread) is worker]
+        idents = [getattr(thread, "_ident", None) for thread in known]
+        return [ident for ident in idents if type(ident) is int][:MOST]
+
+    def look(self, threads: list[int]) -> None:
+        """Finds out who waits for the jobs that run now. Keeps nothing of the program."""
+        if len(threads) > AT_ONCE:
+            first = self._next = self._next % len(threads)
+            self._next += AT_ONCE
+            threads = [*threads[first:], *threads[:first]][:AT_ONCE]
+        else:
+            self._running.clear()
+        codes = dict(self.codes())
+        frames = loops.frames_of_others() if threads else {}
+        for ident in threads:
+            frame, inner = frames.get(ident), None
+            while frame is not None and frame.f_code not in codes:
+                inner, frame = frame.f_code, frame.f_back
+            if frame is None or inner is None:
+                continue
+            variable = frame.f_code.co_varnames[codes[frame.f_code]]
+            asker = self._asker(frame)
+            if len(self._running) >= MOST_FUNCTIONS:
+                self._running.clear()
+            self._running[ident, id(frame.f_locals.get(variable))] = asker
+            if asker[0]:
+                if len(self._by_function) >= MOST_FUNCTIONS:
+                    self._by_function.clear()
+                self._by_function[inner.co_filename, inner.co_qualname] = asker
+
+    def _asker(self, frame: Any) -> Asker:
+        waited = future_of_job(frame)
+        tasks = awaited_by(waited) if isinstance(waited, asyncio.Future) else []
+        record = record_of(tasks[0]) if tasks else None
+        return NOBODY if record is None else self._describe(record)
+
+    def asker(self, thread: int, job: int, function: tuple[str, str]) -> Asker:
+        """Who asked for a job that was sampled; the id is 0 if that is known of its function only."""
+        found = self._running.get((thread, job))
+        if found is not None and found[0]:
+            return found
+        return (0, *self._by_function.get(function, NOBODY)[1:])

@@ -129,7 +129,7 @@ class _Reader:
         self._output = output
         self._store = Store()
         self._collector = Collector(self._store)
-        self._waits = False  # for all tasks, which a later segment begins with
+        self._begun: list[frames.Frame] = []  # of the segment, until all tasks have come
         self._first = True
 
     def take(self, lines: bytes) -> None:
@@ -145,22 +145,30 @@ class _Reader:
         if isinstance(frame, frames.Hello):
             if session is not None and session.id != frame.session:
                 raise LooptopError("a segment is of another program")
-            self._cut()
-            self._store.apply(frame)
-            self._waits = True
+            self._begun = [frame]
+            return
+        if self._begun:
+            self._begun.append(frame)
+            if isinstance(frame, frames.Tick) and frame.loops and not frame.left:
+                self._enter()
             return
         if session is None:
             raise LooptopError("a segment does not begin with hello")
         self._store.apply(frame)
-        if self._waits:
-            if isinstance(frame, frames.Tick) and frame.loops and not frame.left:
-                self._waits = False
-                self._collector.begin(segment=self._first, jump=not self._first)
-                self._first = False
-            return
         if self._collector.add(frame):
             self._cut()
             self._collector.begin()
+
+    def _enter(self) -> None:
+        """Go on with the segment that has begun: all tasks are in it now."""
+        self._cut()
+        for frame in self._begun:
+            self._store.apply(frame)
+        self._collector.begin(segment=self._first, jump=not self._first)
+        if not self._first:
+            self._collector.add_missed([frame for frame in self._begun if isinstance(frame, frames.Event)])
+        self._first = False
+        self._begun = []
 
     def _cut(self) -> None:
         block = self._collector.block
@@ -170,8 +178,13 @@ class _Reader:
 
     def finish(self, dead: boxes.Box | None) -> None:
         """Write the last block, with a marker at the end of the program."""
-        if self._waits and self._store.session is not None:
-            self._collector.begin(segment=self._first, jump=not self._first)
+        if self._begun and self._first:
+            self._enter()
+        # Of a later segment without all tasks only the events are news: the tasks before it are as they last were.
+        for frame in self._begun:
+            if isinstance(frame, frames.Event):
+                self._store.apply(frame)
+                self._collector.add(frame)
         block = self._collector.block
         if block is not None and dead is not None:
             block.markers.append(Marker(max(block.end, block.keyframe.at), "end", f"the program ended: {dead.how}"))

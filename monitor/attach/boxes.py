@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import stat
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 LARGEST = (256 << 20) + protocol.BOX_HEADING
 """Bytes of the largest box that is read."""
+NO_WORD = "ended without a word: killed, crashed or left by os._exit"
+JUST_ENDED = 600.0
+"""Seconds after the last entry, which is up to a second old when a program is killed, and older if it was stopped."""
 MOST_BOXES = 1000
 """Files of a folder that are looked at."""
 LONGEST = 7 * 86_400
@@ -39,6 +44,8 @@ class Heading(msgspec.Struct, frozen=True):
     program: str = ""
     python: str = ""
     host: str = ""
+    oom_file: str = ""  # in which the kernel counts processes of the cgroup that the OOM killer ended
+    oom_kills: int = 0  # when the box was opened
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -46,6 +53,14 @@ class Ended(msgspec.Struct, frozen=True):
 
     at: float
     how: str
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The exit status, noted by a process that has seen the end: the parent, or a viewer."""
+
+    at: float
+    status: int  # negative for a signal, as in subprocess
+    oom_kills: int | None = None  # since the box was opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +73,22 @@ class Box:
     size: int  # bytes in use
     changed: float  # when it was last written to
     noted: Ended | None
+    status: Status | None
 
     @property
     def ended(self) -> float | None:
-        """When the program ended: noted by itself, else when the box was last written to. None while it runs."""
+        """When the program ended: as it was noted, else when the box was last written to. None while it runs."""
         if self.alive:
             return None
-        return self.noted.at if self.noted is not None else self.changed
+        note = self.noted or self.status
+        return note.at if note is not None else self.changed
+
+    @property
+    def oom_kills(self) -> int | None:
+        """How many processes of its cgroup the OOM killer has ended since the box was opened; None if not known."""
+        if self.status is not None:
+            return self.status.oom_kills
+        return _oom_kills_since(self.heading)
 
     @property
     def how(self) -> str:
@@ -73,7 +97,12 @@ class Box:
             return "still running"
         if self.noted is not None:
             return self.noted.how
-        return "killed, crashed or left by os._exit: no exit handler ran"
+        killed = self.status is None or self.status.status == -signal.SIGKILL
+        text = NO_WORD if self.status is None else end_text(self.status.status)
+        kills = (self.oom_kills or 0) if killed else 0
+        if kills:
+            text += f"; the OOM killer ended {kills} process{'es' if kills > 1 else ''} of its cgroup meanwhile"
+        return text
 
 
 def is_box(path: Path) -> bool:
@@ -132,12 +161,61 @@ def look(path: Path, owner: int | None = None) -> Box:
         facts = os.fstat(handle)
         if not stat.S_ISREG(facts.st_mode) or (owner is not None and facts.st_uid != owner):
             raise UsageError(f"{path} is not a black box", "looptop postmortem lists them")
-        heading, noted = read_heading(file, path, facts.st_size)
-        return Box(path, heading, _locked(handle), facts.st_blocks * 512, facts.st_mtime, noted)
+        heading, noted, status = read_heading(file, path, facts.st_size)
+        return Box(path, heading, _locked(handle), facts.st_blocks * 512, facts.st_mtime, noted, status)
 
 
-def read_heading(file: BinaryIO, path: Path, size: int) -> tuple[Heading, Ended | None]:
-    """Heading and end. Raises UsageError for what is no box, or none that can be read."""
+def of_process(pid: int, environ: Mapping[str, str] | None = None) -> Box | None:
+    """The box of a process that has just ended; None if it left none, or still has it open."""
+    environ = os.environ if environ is None else environ
+    for folder in _folders(environ):
+        with suppress(OSError):
+            for path in folder.glob(f"*-{pid}-*{protocol.BOX_SUFFIX}"):
+                with suppress(OSError, UsageError):
+                    box = look(path, owner=os.geteuid())
+                    if box.heading.pid == pid and not box.alive and time.time() - box.changed < JUST_ENDED:
+                        return box
+    return None
+
+
+def note_status(box: Box, status: int) -> None:
+    """Notes the exit status in the box of a program that has ended. Does not raise."""
+    note = Status(time.time(), status, _oom_kills_since(box.heading))
+    room = protocol.BOX_HEADING - protocol.BOX_STATUS
+    with suppress(OSError):
+        handle = os.open(box.path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.pwrite(handle, (msgspec.json.encode(note) + b"\n").ljust(room, b"\0"), protocol.BOX_STATUS)
+        finally:
+            os.close(handle)
+
+
+def end_text(status: int) -> str:
+    """How a process ended, by its exit status; negative for a signal."""
+    if status >= 0:
+        return f"exited with status {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"killed by signal {-status}"
+
+
+def _oom_kills_since(heading: Heading) -> int | None:
+    if (
+        not re.fullmatch(r"/sys/fs/cgroup/[^\0]*memory\.(events|oom_control)", heading.oom_file)
+        or ".." in heading.oom_file
+    ):
+        return None
+    try:
+        words = Path(heading.oom_file).read_text("utf-8").split()
+        kills = int(words[words.index("oom_kill") + 1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return kills - heading.oom_kills if kills >= heading.oom_kills else None  # else it is another cgroup of that name
+
+
+def read_heading(file: BinaryIO, path: Path, size: int) -> tuple[Heading, Ended | None, Status | None]:
+    """Heading, end and status. Raises UsageError for what is no box, or none that can be read."""
     data = file.read(protocol.BOX_HEADING)
     if not data.startswith(protocol.BOX_MAGIC):
         raise UsageError(f"{path} is not a black box", "looptop postmortem lists them")
@@ -151,9 +229,12 @@ def read_heading(file: BinaryIO, path: Path, size: int) -> tuple[Heading, Ended 
     if heading is None or not 0 < heading.segments <= 1000 or not 0 < heading.segment <= LARGEST:
         raise UsageError(f"the heading of {path} is damaged", "nothing of it can be read")
     noted: Ended | None = None
+    status: Status | None = None
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        noted = msgspec.json.decode(data[protocol.BOX_END :].partition(b"\n")[0], type=Ended)
-    return heading, noted
+        noted = msgspec.json.decode(data[protocol.BOX_END : protocol.BOX_STATUS].partition(b"\n")[0], type=Ended)
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        status = msgspec.json.decode(data[protocol.BOX_STATUS :].partition(b"\n")[0], type=Status)
+    return heading, noted, status
 
 
 def _locked(handle: int) -> bool:

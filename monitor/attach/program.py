@@ -12,9 +12,13 @@ import struct
 import termios
 import threading
 from collections import deque
+from typing import TYPE_CHECKING
 
 from monitor.attach.launch import Launch, describe_status
 from monitor.errors import UsageError
+
+if TYPE_CHECKING:
+    from monitor.attach import boxes
 
 MOST_LINES = 5_000
 MOST_CHARACTERS = 4_000_000
@@ -94,6 +98,7 @@ class PtyProgram:
         finally:
             os.close(slave)
         self._status = 0
+        self.box: boxes.Box | None = None  # its black box, once it has ended
         self._ended = threading.Event()
         threading.Thread(target=self._wait, name="looptop-wait", daemon=True).start()
         self._reader = threading.Thread(target=self._read, name="looptop-output", daemon=True)
@@ -151,6 +156,11 @@ class PtyProgram:
 
     def _wait(self) -> None:
         self._status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        from monitor.attach import boxes
+
+        self.box = boxes.of_process(self.pid)
+        if self.box is not None:
+            boxes.note_status(self.box, self._status)
         self._ended.set()
         self._asked.release()
 

@@ -53,9 +53,11 @@ def postmortem(target: str | None, as_json: bool) -> int:
     from monitor.plain.task_options import TaskOptions
     from monitor.recording.reader import store_at
 
-    say(plain.summary(box))
+    store = store_at(box.path)
+    for line in (plain.summary(box), *plain.last_calls(store)):
+        say(line)
     say(f"{decision.reason}: printing a table instead")
-    return print_seen(recorded_tasks(store_at(box.path), TaskOptions()), as_json=False)
+    return print_seen(recorded_tasks(store, TaskOptions()), as_json=False)
 
 
 def _print_last(box: Box) -> int:

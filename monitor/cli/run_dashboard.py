@@ -84,7 +84,7 @@ def _print_all(program: PtyProgram) -> int:
     program.close()
     sys.stdout.write("".join(line + "\n" for line in program.output()))
     sys.stdout.flush()
-    sys.stderr.write(f"looptop: {program.how_it_ended()} before it could be watched\n")
+    sys.stderr.write(f"looptop: {program.how_it_ended()} before it could be watched{_last_minutes(program)}\n")
     return _status(program)
 
 
@@ -96,8 +96,14 @@ def _status(program: PtyProgram) -> int:
 def _tell(program: PtyProgram) -> None:
     """Print the last output of the program, and how it ended."""
     lines = program.last_output()
-    sys.stderr.write("".join(line + "\n" for line in lines) + f"looptop: {program.how_it_ended()}\n")
+    sys.stderr.write(
+        "".join(line + "\n" for line in lines) + f"looptop: {program.how_it_ended()}{_last_minutes(program)}\n"
+    )
     sys.stderr.flush()
+
+
+def _last_minutes(program: PtyProgram) -> str:
+    return "" if program.box is None else f"; its last minutes: looptop postmortem {program.pid}"
 
 
 def _size() -> tuple[int, int]:

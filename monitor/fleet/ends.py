@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import struct
 from pathlib import Path
 
@@ -23,16 +22,12 @@ class End:
         with contextlib.suppress(AttributeError, OSError):
             self._handle = os.pidfd_open(pid)
 
-    def text(self) -> str | None:
-        """How it ended: `exited with status 1`, `killed by SIGKILL`. None while it runs, or if unknown."""
+    def status(self) -> int | None:
+        """Its exit status, negative for a signal; None if it runs, or if nobody can know."""
         status = self._from_kernel()
         if status is None:
             status = self._from_zombie()
-        if status is None:
-            return None
-        if os.WIFSIGNALED(status):
-            return f"killed by {_signal(os.WTERMSIG(status))}"
-        return f"exited with status {os.WEXITSTATUS(status)}"
+        return None if status is None else os.waitstatus_to_exitcode(status)
 
     @property
     def ended(self) -> bool:
@@ -69,10 +64,3 @@ class End:
             return None
         whole = len(fields) == _LONG - 2 and fields[0] == "Z"
         return int(fields[-1]) if whole else None
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

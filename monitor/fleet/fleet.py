@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from monitor.attach import boxes
 from monitor.fleet.ends import End
 from monitor.protocol.frames import Hello
 from monitor.sources.live import LiveSource
@@ -33,6 +34,7 @@ class Change:
     worker: int
     pid: int | None
     reason: str | None  # why it left, if known
+    box: str | None = None  # the file of the black box that it left
 
 
 class Worker:
@@ -138,8 +140,16 @@ class Fleet:
         if came:
             self._hear(worker, came)
             self._farewell.append((worker, came))
-        reason = None if worker.end is None else worker.end.text()
-        self._changed.append(Change(False, time.time(), worker.slot, worker.pid, reason))
+        status = None if worker.end is None else worker.end.status()
+        box = None if worker.pid is None else boxes.of_process(worker.pid)
+        if box is not None and status is not None:
+            boxes.note_status(box, status)
+            box = boxes.of_process(box.heading.pid)
+        reason = boxes.end_text(status) if status is not None else None
+        if box is not None:
+            reason = box.how
+        path = None if box is None else str(box.path)
+        self._changed.append(Change(False, time.time(), worker.slot, worker.pid, reason, path))
         self._seen.pop(worker.slot, None)
         worker.close()
 

@@ -172,7 +172,7 @@ def change_object(change: Change) -> Object:
         "pid": change.pid,
         "worker": change.worker,
     }
-    return thing if change.joined else {**thing, "reason": change.reason}
+    return thing if change.joined else {**thing, "reason": change.reason, "box": change.box}
 
 
 def _notice(text: str) -> Object:

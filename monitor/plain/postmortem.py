@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from monitor import formatting as fmt
 from monitor.plain import objects
+from monitor.store.labels import site_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,7 +45,10 @@ def box_object(box: Box) -> Object:
 
 def ended_object(box: Box) -> Object | None:
     """When and how a program ended; null while it runs."""
-    return None if box.ended is None else {"time": objects.seconds(box.ended), "how": box.how}
+    if box.ended is None:
+        return None
+    status = None if box.status is None else box.status.status
+    return {"time": objects.seconds(box.ended), "how": box.how, "status": status, "oom_kills": box.oom_kills}
 
 
 def last_object(box: Box, store: Store, things: Iterable[Object], findings: Findings) -> Object:
@@ -65,12 +70,39 @@ def last_object(box: Box, store: Store, things: Iterable[Object], findings: Find
     return {
         **objects.snapshot(store, store.tasks.values()),
         "ended": ended_object(box),
+        "last_entry": objects.seconds(store.now),
+        "blocked": blocked_objects(store),
         "slow_callbacks": slow[-LAST:],
         "failures": failures[-LAST:],
         "findings": seen.found,
         "history": objects.history_objects(store),
         "notes": seen.notes,
     }
+
+
+def blocked_objects(store: Store) -> list[Object]:
+    """The loops that one call held up at the last entry: for how long by then, and the call."""
+    return [
+        {
+            "loop": loop.id,
+            "duration": objects.seconds(loop.blocked),
+            "line": objects.site_object(loop.block.line),
+            "stack": objects.stack(loop.block.stack),
+        }
+        for loop in store.loops.values()
+        if loop.block is not None
+    ]
+
+
+def last_calls(store: Store) -> list[str]:
+    """In which call each loop was at the last entry, as far as it was seen."""
+    lines = []
+    for loop in store.loops.values():
+        if loop.block is not None:
+            line = loop.block.line
+            where = "a call that was not caught" if line is None else site_text(line, store)
+            lines.append(f"loop {loop.id} was blocked for {fmt.duration(loop.blocked)} by then, in {where}")
+    return lines
 
 
 def summary(box: Box) -> str:

@@ -402,6 +402,12 @@ def _why(thing: Object) -> str:
     return f"  {reasons_text(reasons)}"
 
 
+def _gone(thing: Object) -> str:
+    """How a worker ended, and where its last minutes are."""
+    box = f"; looptop postmortem {thing['pid']}" if thing["box"] else ""
+    return f"has gone: {thing['reason'] or 'how it ended is not known'}{box}"
+
+
 def _gil(thing: Object) -> str:
     """The share of time spent waiting for the GIL, and the thread that held it."""
     if not thing["gil"]:
@@ -451,7 +457,7 @@ _TEXTS: dict[str, Callable[[Object], str]] = {
     "finding": plain_findings.finding_text,
     "finding_gone": plain_findings.gone_text,
     "worker_started": lambda thing: "joined",
-    "worker_ended": lambda thing: f"has gone: {thing['reason'] or 'how it ended is not known'}",
+    "worker_ended": lambda thing: _gone(thing),
     "notice": lambda thing: str(thing["text"]),
 }
 

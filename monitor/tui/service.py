@@ -111,4 +111,5 @@ class ServiceApp(BaseApp[tuple[int, "Opened"]]):
 
 def _ended(change: Change) -> str:
     pid = "" if change.pid is None else f" ({change.pid})"
-    return f"worker {change.worker}{pid} has gone: {change.reason or 'how it ended is not known'}"
+    box = f"; looptop postmortem {change.pid}" if change.box else ""
+    return f"worker {change.worker}{pid} has gone: {change.reason or 'how it ended is not known'}{box}"

@@ -40,6 +40,29 @@ def started() -> float:
         return 0.0
 
 
+def oom_counter() -> tuple[str, int] | None:
+    """The file in which the kernel counts processes of this cgroup that the OOM killer ended, and how many so far."""
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8", errors="replace") as file:
+            lines = [line.rstrip("\n").split(":", 2) for line in file.read(20_000).splitlines()]
+    except OSError:
+        return None
+    places = []
+    for controllers, group in ((line[1].split(","), line[2]) for line in lines if len(line) == 3):
+        if "memory" in controllers:
+            places += [f"/sys/fs/cgroup/memory{part}/memory.oom_control" for part in (group.rstrip("/"), "")]
+        elif controllers == [""]:
+            places += [f"/sys/fs/cgroup{part}/memory.events" for part in (group.rstrip("/"), "")]
+    for place in places:
+        try:
+            with open(place, "rb", buffering=0) as counts:
+                words = counts.read(4096).split()
+            return place, int(words[words.index(b"oom_kill") + 1])
+        except (OSError, ValueError, IndexError):
+            continue
+    return None
+
+
 def resident() -> int | None:
     """The resident set size (bytes)."""
     try:

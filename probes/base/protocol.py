@@ -166,6 +166,8 @@ BOX_HEADING = 4096
 """Bytes before the first segment: the magic, a line of JSON, zeros."""
 BOX_END = 3072
 """Where in the heading the program notes how it ended, if it can."""
+BOX_STATUS = 3840
+"""Where in the heading somebody who has seen the end notes the exit status."""
 BOX_SEGMENT = b"LTBS"
 BOX_SUFFIX = ".box"
 

@@ -74,7 +74,12 @@ class Box:
             "python": process.python(),
             "host": os.uname().nodename,
         }
+        oom = process.oom_counter()
+        if oom is not None:
+            facts["oom_file"], facts["oom_kills"] = oom
         try:
+            if wanted.folder and os.stat(directory).st_uid not in (os.geteuid(), 0):
+                raise PermissionError(f"{directory} belongs to another user")
             old_boxes.remove(directory, time())
             path = f"{directory}/{protocol.box_name(endpoints.name, endpoints.pid, probe.session_id)}"
             self._ring = Ring(path, wanted.size, facts)
@@ -194,4 +199,4 @@ def _failure() -> str:
     error: Any = getattr(sys, "last_value", None)
     if error is None or isinstance(error, (KeyboardInterrupt, SystemExit)) or hasattr(sys, "ps1"):
         return ""
-    return f"unhandled {text_of(error)}"
+    return f"unhandled {text_of(error)}".rstrip(": ")

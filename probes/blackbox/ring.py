@@ -88,8 +88,11 @@ class Ring:
 
     def end(self, how: str) -> None:
         """Notes how the program ended. Raises OSError, LostError."""
-        text = json.dumps({"at": time(), "how": how[:300]}).encode() + b"\n"
-        self._put(text[: protocol.BOX_HEADING - protocol.BOX_END], protocol.BOX_END)
+        room = protocol.BOX_STATUS - protocol.BOX_END
+        length = 300
+        while len(text := json.dumps({"at": time(), "how": how[:length]}).encode() + b"\n") > room:
+            length //= 2  # a letter takes up to twelve bytes
+        self._put(text, protocol.BOX_END)
 
     def close(self, remove: bool) -> None:
         """Closes the file, and removes it unless it is to stay."""

@@ -104,7 +104,9 @@ class SyncScanner:
         `watched`: a viewer asked for findings. Otherwise, for the black box, looks are rare, and at fewer tasks.
         """
         if self._under_way is None:
-            every, share = (1.0, _SHARE) if watched else (_UNWATCHED_EVERY, _UNWATCHED_SHARE)
+            every, share = 1.0, _SHARE
+            if not watched:  # the first looks soon: a program may fail early
+                every, share = min(2.0 ** min(self.number, 9), _UNWATCHED_EVERY), _UNWATCHED_SHARE
             if self._ended and now < self._ended + max(every, share * self._spent) - 0.05:
                 return
             most = MOST_TASKS if watched else MOST_UNWATCHED

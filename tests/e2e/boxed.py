@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import threading
 import time
 
 
@@ -31,23 +32,122 @@ async def main() -> None:
         print("blocking", flush=True)
         time.sleep(60)
     await asyncio.sleep(1.5 if how != "run" else 60)
-    if how == "_exit":
-        os._exit(3)
-    if how == "abort":
-        os.abort()
-    if how == "fault":
-        import faulthandler
+    if how in HOW:
+        HOW[how]()
 
-        faulthandler._sigsegv()
-    if how == "raise":
-        raise RuntimeError("the end")
-    if how == "exec":
-        os.execv("/bin/sleep", ["sleep", "60"])
-    if how == "closes":
-        os.closerange(3, 1024)
-        time.sleep(2.5)
-        print("still here", flush=True)
+
+def fault() -> None:
+    import faulthandler
+
+    faulthandler._sigsegv()
+
+
+def fail() -> None:
+    raise RuntimeError("the end")
+
+
+def replace() -> None:
+    os.execv("/bin/sleep", ["sleep", "60"])
+
+
+def close_everything() -> None:
+    os.closerange(3, 1024)
+    time.sleep(2.5)
+    print("still here", flush=True)
+    os._exit(0)
+
+
+def use_up_memory() -> None:
+    """As `ulimit -v` does, with some room left so that the interpreter itself can go on."""
+    import resource
+
+    with open("/proc/self/statm") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20),) * 2)
+    kept = []
+    while True:
+        kept.append(bytearray(1 << 20))
+
+
+def grow() -> None:
+    """Until the OOM killer comes."""
+    kept = []
+    while True:
+        kept.append(bytearray(1 << 20))
+
+
+def fork() -> None:
+    """The child runs a loop and ends; the parent waits for it, and is killed."""
+    child = os.fork()
+    if not child:
+        asyncio.events._set_running_loop(None)
+        asyncio.run(asyncio.sleep(1.2))
+        print("child ends", flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+    print("parent goes on", flush=True)
+    time.sleep(60)
+
+
+def many_loops() -> None:
+    """500 loops at once, each in its own thread."""
+    begin = threading.Barrier(501)
+
+    async def runs() -> None:
+        begin.wait()
+        await asyncio.sleep(2.5)
+
+    threading.stack_size(1 << 18)
+    threads = [threading.Thread(target=asyncio.run, args=[runs()]) for _ in range(500)]
+    for thread in threads:
+        thread.start()
+    begin.wait()
+    print("500 loops", flush=True)
+    for thread in threads:
+        thread.join()
+    print("done", flush=True)
+    os._exit(4)
+
+
+def block_three_times() -> None:
+    """Early in a second of the clock by which ticks are due; says when the watchdog has seen it each time."""
+    watchdog = sys._looptop_probe.watchdog  # type: ignore[attr-defined]
+    on_blocked, seen = watchdog.on_blocked, []
+
+    def note() -> None:
+        seen.append(time.time())
+        on_blocked()
+
+    watchdog.on_blocked = note
+
+    async def block() -> None:
+        time.sleep(0.8)
+
+    async def run() -> None:
+        for _ in range(3):
+            await asyncio.sleep(1.1 - time.monotonic() % 1)
+            await asyncio.create_task(block())
+        await asyncio.sleep(1.1)
+        print(*seen, flush=True)
         os._exit(0)
 
+    asyncio.events._set_running_loop(None)
+    asyncio.run(run())
 
-asyncio.run(main())
+
+HOW = {
+    "_exit": lambda: os._exit(3),
+    "abort": os.abort,
+    "fault": fault,
+    "raise": fail,
+    "exec": replace,
+    "closes": close_everything,
+    "memory": use_up_memory,
+    "grow": grow,
+    "fork": fork,
+    "loops": many_loops,
+    "blocks": block_three_times,
+}
+
+if __name__ == "__main__":
+    asyncio.run(main())

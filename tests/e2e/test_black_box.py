@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from waiting import wait_until
 
-from monitor.recording.reader import store_at
+from monitor.protocol.frames import Tick
+from monitor.recording.reader import Recording, store_at
+from monitor.recording.replay_frames import walk
 
 BOXED = Path(__file__).parent / "boxed.py"
 
@@ -73,7 +75,8 @@ def test_a_killed_program_is_found_and_read(folder):
     assert tasks["job-3"]["steps"] > 0 and not tasks["job-3"]["born_before_attach"]
     assert last["slow_callbacks"][0]["line"]["function"] == "main"
     assert last["failures"][0]["exception"]["message"] == "as planned"
-    assert last["ended"]["how"].startswith("killed")
+    assert last["ended"]["how"].startswith("ended without a word")
+    assert last["ended"]["status"] is None and last["blocked"] == []
     assert {(rows["loop"], rows["step"]) for rows in last["history"]} >= {(None, 1.0), (1, 1.0)}
     (loop,) = (rows for rows in last["history"] if (rows["loop"], rows["step"]) == (1, 1.0))
     assert max(loop["columns"]["lag"]) > 0.04 and any(loop["columns"]["utilization"])
@@ -83,28 +86,122 @@ def test_a_killed_program_is_found_and_read(folder):
     assert str(program.pid) in looptop(folder, "postmortem")
 
 
-def test_a_clean_end_removes_the_box(folder):
-    program = start(folder, "end")
-    program.stdout.readline()
-    grown(folder, 4096)
-    assert program.wait(30) == 0
-    assert boxes(folder) == []
+def test_a_clean_end_removes_the_box_unless_it_is_to_be_kept(folder):
+    programs = [start(folder, "end"), start(folder, "end", LOOPTOP_KEEP_BOX="1")]
+    for program in programs:
+        program.stdout.readline()
+    wait_until(lambda: len(boxes(folder)) == 2, "two boxes")
+    assert [program.wait(30) for program in programs] == [0, 0]
+    (kept,) = boxes(folder)
+    assert f"-{programs[1].pid}-" in kept.name
+    (listed,) = json.loads(looptop(folder, "postmortem", "--json"))["boxes"]
+    assert listed["ended"]["how"] == "exited"
 
 
-@pytest.mark.parametrize(
-    ("how", "status"),
-    [("_exit", 3), ("abort", -signal.SIGABRT), ("fault", -signal.SIGSEGV), ("raise", 1)],
-)
-def test_a_bad_end_leaves_the_box(folder, how, status):
-    program = start(folder, how)
-    program.communicate(timeout=60)
-    assert program.returncode == status
-    last = json.loads(looptop(folder, "postmortem", str(program.pid), "--json"))
-    assert "job-3" in {task["name"] for task in last["tasks"]}
-    expected = "unhandled RuntimeError: the end" if how == "raise" else "killed"
-    assert last["ended"]["how"].startswith(expected)
-    if how == "_exit":
-        assert str(program.pid) in looptop(folder, "ps")
+BAD_ENDS = {
+    "_exit": (3, "ended without a word"),
+    "abort": (-signal.SIGABRT, "ended without a word"),
+    "fault": (-signal.SIGSEGV, "ended without a word"),
+    "raise": (1, "unhandled RuntimeError: the end"),
+    "memory": (1, "unhandled MemoryError"),
+    "loops": (4, "ended without a word"),
+}
+
+
+def test_a_bad_end_leaves_the_box_and_is_what_it_would_be_without(folder):
+    programs = {how: start(folder, how) for how in BAD_ENDS}
+    for how, (status, said) in BAD_ENDS.items():
+        program = programs[how]
+        out, err = program.communicate(timeout=120)
+        assert (program.returncode, err.count("looptop:")) == (status, 0), err
+        assert out == ("ready\n500 loops\ndone\n" if how == "loops" else "ready\n")
+        assert ("Traceback" in err) == (how in ("raise", "memory")), err
+        last = json.loads(looptop(folder, "postmortem", str(program.pid), "--json"))
+        assert "job-3" in {task["name"] for task in last["tasks"]}
+        assert last["ended"]["how"].startswith(said)
+        assert how != "loops" or len(last["loops"]) == 501
+    # All of one name: the five newest are kept when the next program starts, and @NAME is the last one.
+    listed = json.loads(looptop(folder, "postmortem", "--json"))["boxes"]
+    assert {box["pid"] for box in listed} == {program.pid for program in programs.values()}
+    assert {box["name"] for box in listed} == {"boxed"}
+    newest = json.loads(looptop(folder, "postmortem", "@boxed", "--json"))
+    assert newest["session"]["pid"] == listed[0]["pid"]
+    assert str(programs["_exit"].pid) in looptop(folder, "ps")
+
+
+def test_a_parent_that_sees_the_end_notes_it(folder, monkeypatch):
+    from monitor.attach.launch import Launch, Settings
+    from monitor.attach.program import PtyProgram
+
+    monkeypatch.setenv("LOOPTOP_DIR", str(folder))
+    hows = {"fault": (-signal.SIGSEGV, "killed by SIGSEGV"), "_exit": (3, "exited with status 3")}
+    programs = {how: PtyProgram(Launch((sys.executable, str(BOXED), how), Settings())) for how in hows}
+    for how, (status, said) in hows.items():
+        assert programs[how].wait(60)
+        programs[how].close()
+        assert programs[how].box is not None
+        ended = json.loads(looptop(folder, "postmortem", str(programs[how].pid), "--json"))["ended"]
+        assert (ended["status"], ended["how"]) == (status, said)
+
+
+@pytest.fixture
+def cgroup(tmp_path):
+    """A cgroup of 150 MB, of either version."""
+    for root, limit in (("memory", "memory.limit_in_bytes"), ("", "memory.max")):
+        made = Path("/sys/fs/cgroup", root, f"looptop-test-{os.getpid()}")
+        try:
+            made.mkdir()
+        except OSError:
+            continue
+        try:
+            (made / limit).write_text(str(150 << 20))
+            yield made
+            return
+        except OSError:
+            continue
+        finally:
+            wait_until(lambda made=made: not (made / "cgroup.procs").read_text(), "the end of what runs in it")
+            made.rmdir()
+    pytest.skip("no cgroup with a memory limit can be made here (it takes root)")
+
+
+def test_the_oom_killer_is_named(folder, cgroup):
+    enter = f"echo $$ > {cgroup}/cgroup.procs && exec {sys.executable} -m probes {BOXED} grow"
+    environ = {**os.environ, "LOOPTOP": "1", "LOOPTOP_DIR": str(folder)}
+    program = subprocess.run(["sh", "-c", enter], env=environ, capture_output=True, timeout=120, check=False)
+    assert program.returncode == -signal.SIGKILL
+    (listed,) = json.loads(looptop(folder, "postmortem", "--json"))["boxes"]
+    assert listed["ended"]["how"].endswith("the OOM killer ended 1 process of its cgroup meanwhile")
+    assert listed["ended"]["oom_kills"] == 1
+
+
+def test_the_end_of_a_worker_leads_to_its_box(folder):
+    programs = [start(folder), start(folder)]
+    for program in programs:
+        program.stdout.readline()
+    wait_until(lambda: len([box for box in boxes(folder) if box.stat().st_size > 9000]) == 2, "two boxes")
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "monitor", "watch", "@boxed", "--only", "worker", "--json"],
+        env={**os.environ, "LOOPTOP_DIR": str(folder)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert [json.loads(watching.stdout.readline())["type"] for _ in programs] == ["worker_started"] * 2
+        programs[0].kill()
+        ended = json.loads(watching.stdout.readline())
+    finally:
+        watching.kill()
+        watching.communicate()
+        for program in programs:
+            program.kill()
+            program.communicate()
+    assert (ended["type"], ended["pid"]) == ("worker_ended", programs[0].pid)
+    assert f"-{programs[0].pid}-" in ended["box"]
+    assert ended["reason"].startswith(("killed by SIGKILL", "ended without a word"))
+    listed = {box["pid"]: box for box in json.loads(looptop(folder, "postmortem", "--json"))["boxes"]}
+    assert listed[programs[0].pid]["ended"]["how"] == ended["reason"]
+    assert "job-3" in looptop(folder, "postmortem", str(programs[1].pid))
 
 
 def test_what_blocks_is_in_the_box_of_a_program_killed_for_it(folder):
@@ -112,21 +209,46 @@ def test_what_blocks_is_in_the_box_of_a_program_killed_for_it(folder):
     program.stdout.readline()
     assert program.stdout.readline() == "blocking\n"
     (box,) = boxes(folder)
-    blocked = wait_until(lambda: blocked_line(folder, box), "the blocking line")
+    wait_until(lambda: blocked_line(box), "the blocking line")
     program.kill()
     program.communicate(timeout=30)
-    assert blocked == blocked_line(folder, box)
+    (blocked,) = json.loads(looptop(folder, "postmortem", str(program.pid), "--json"))["blocked"]
+    assert (blocked["line"]["function"], blocked["line"]["line"]) == ("main", blocked_line(box))
+    assert blocked["duration"] > 0.1
+    done = subprocess.run(
+        [sys.executable, "-m", "monitor", "postmortem", str(program.pid)],
+        env={**os.environ, "LOOPTOP_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert f"in boxed.py:{blocked_line(box)} main" in done.stderr
 
 
-def blocked_line(folder, box):
+def blocked_line(box):
     for loop in store_at(box).loops.values():
         if loop.block is not None and loop.block.stack:
             return loop.block.stack[-1].line
     return None
 
 
-def test_a_program_that_execs_or_closes_everything_is_unharmed(folder):
-    replaced, closing = start(folder, "exec"), start(folder, "closes")
+def test_what_blocks_is_in_the_box_half_a_second_after_the_watchdog_has_seen_it(folder):
+    program = start(folder, "blocks")
+    out, _ = program.communicate(timeout=60)
+    seen = [float(word) for word in out.split()[1:]]
+    assert len(seen) == 3
+    with Recording(boxes(folder)[0]) as recording:
+        state, rest = walk(recording)
+        ticks = [frame for frame in (*state, *rest) if isinstance(frame, Tick)]
+    blocked = [tick.at * 1e-6 for tick in ticks if tick.blocked]
+    first = [min((at - one for at in blocked if at >= one), default=60.0) for one in seen]
+    # A tick is due anyway 0.8 s later. One of three in time is enough: the others may have waited for a processor.
+    assert min(first) < 0.5, first
+
+
+def test_a_program_that_execs_forks_or_closes_everything_is_unharmed(folder):
+    replaced, closing, forking = start(folder, "exec"), start(folder, "closes"), start(folder, "fork")
     (left,) = wait_until(lambda: json.loads(looptop(folder, "postmortem", "--json"))["boxes"], "the box", 30)
     assert left["pid"] == replaced.pid
     replaced.kill()
@@ -134,15 +256,47 @@ def test_a_program_that_execs_or_closes_everything_is_unharmed(folder):
     out, err = closing.communicate(timeout=30)
     assert out == "ready\nstill here\n"
     assert closing.returncode == 0 and err.count("looptop:") <= 1
+    assert [forking.stdout.readline() for _ in range(3)] == ["ready\n", "child ends\n", "parent goes on\n"]
+    assert forking.pid not in {box["pid"] for box in json.loads(looptop(folder, "postmortem", "--json"))["boxes"]}
+    forking.kill()
+    assert forking.communicate(timeout=30)[1] == ""
+    assert "job-3" in looptop(folder, "postmortem", str(forking.pid))
 
 
-@pytest.mark.parametrize("setting", ["off", "/nonexistent/folder", "/proc"])
-def test_without_a_place_there_is_one_line_at_most(folder, setting):
+@pytest.mark.parametrize("setting", ["off", "/nonexistent/folder", "/proc", "other"])
+def test_without_a_place_there_is_one_line_at_most(folder, tmp_path, setting):
+    if setting == "other":
+        setting = str(tmp_path / "other")
+        Path(setting).mkdir(mode=0o777)
+        try:
+            os.chown(setting, 12345, 12345)
+        except PermissionError:
+            pytest.skip("only root can make a folder of another user")
     program = start(folder, "end", LOOPTOP_BOX=setting)
     out, err = program.communicate(timeout=60)
     assert (program.returncode, out) == (0, "ready\n")
     assert err.count("looptop:") == (setting != "off")
     assert boxes(folder) == []
+
+
+@pytest.mark.parametrize("options", ["size=4k", "ro"])
+def test_a_full_or_read_only_file_system_costs_one_line(folder, tmp_path, options):
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = f"mount -t tmpfs -o {options} none {place} && exec {sys.executable} -m probes {BOXED} end"
+    own = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
+    if subprocess.run([*own, "mount", "-t", "tmpfs", "none", str(place)], check=False, capture_output=True).returncode:
+        pytest.skip("a tmpfs cannot be mounted in a namespace of our own here")
+    done = subprocess.run(
+        [*own, "sh", "-c", mount],
+        env={**os.environ, "LOOPTOP": "1", "LOOPTOP_DIR": str(folder), "LOOPTOP_BOX": f"{place},256KiB"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "ready\n")
+    assert done.stderr.count("looptop:") == 1 and done.stderr.count("\n") == 1, done.stderr
 
 
 def test_a_full_file_ends_the_box_only(folder):

@@ -65,7 +65,10 @@ ALLOWED = {
         "monitor.errors monitor.formatting monitor.protocol monitor.store monitor.transport monitor.attach "
         "monitor.sources monitor.findings monitor.findings.rules"
     ),
-    "monitor.metrics": "monitor.errors monitor.protocol monitor.store monitor.transport monitor.fleet",
+    "monitor.metrics": (
+        "monitor.errors monitor.protocol monitor.store monitor.transport monitor.findings.rules monitor.trace "
+        "monitor.fleet"
+    ),
     "monitor.tui.base": "monitor.formatting monitor.protocol monitor.store monitor.sources",
     "monitor.findings.rules": "monitor.formatting monitor.protocol monitor.store monitor.findings monitor.recording",
     "monitor.tui.dialogs": "monitor.errors monitor.tui.base",

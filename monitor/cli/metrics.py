@@ -32,6 +32,8 @@ SETTLED = 1.5
 @click.option(
     "--top", type=click.IntRange(1, 1000), default=20, metavar="K", help="Lines with a label of their own (20)."
 )
+@click.option("--logs", is_flag=True, help="Also push findings and slow callbacks, as OTLP log records.")
+@click.option("--spans", type=click.IntRange(1, 100), metavar="N", help="Also push why the N slowest tasks were late.")
 @click.option("--service", default="looptop", metavar="NAME", help="service.name of what is pushed.")
 @click.option("--once", is_flag=True, help="Print the metrics once, as Prometheus text.")
 @token_option
@@ -42,6 +44,8 @@ def metrics(
     otlp: str | None,
     interval: float,
     top: int,
+    logs: bool,
+    spans: int | None,
     service: str,
     once: bool,
     token_file: str | None,
@@ -56,12 +60,14 @@ def metrics(
     wanted = (*targets, *(f"@{name}" for name in names))
     if not wanted:
         raise UsageError("no TARGET", "give a pid, @NAME or HOST:PORT, or --match NAME")
-    collector = Collector(Members(wanted), Connector(token_file), top)
+    if (logs or spans) and not otlp:
+        raise UsageError("--logs and --spans are pushed as OTLP", "give --otlp URL as well")
+    collector = Collector(Members(wanted), Connector(token_file), top, logs=logs, spans=spans is not None)
     stops: list[Callable[[], None]] = [collector.close]
     try:
         if once:
             return _once(collector, len(names) > 0)
-        push = _pusher(otlp, service, stops) if otlp else None
+        push = _pusher(otlp, service, stops, logs, spans) if otlp else None
         if prometheus or not otlp:
             _serve(prometheus or "127.0.0.1:9464", collector, stops)
         _run(collector, push, interval)
@@ -86,17 +92,28 @@ def _serve(where: str, collector: Collector, stops: list[Callable[[], None]]) ->
     say(f"metrics: http://{host}:{port}/metrics")
 
 
-def _pusher(url: str, service: str, stops: list[Callable[[], None]]) -> Callable[[Collector], None]:
+def _pusher(
+    url: str, service: str, stops: list[Callable[[], None]], logs: bool, spans: int | None
+) -> Callable[[Collector], None]:
     from importlib.metadata import version
 
     from monitor.metrics.otlp import Exporter
 
     exporter = Exporter(url, service, version("looptop"))
     stops.append(exporter.close)
+    events = None
+    if logs or spans:
+        from monitor.metrics.otlp_events import EventExporter
+
+        events = EventExporter(url, service, version("looptop"))
+        stops.append(events.close)
 
     def push(collector: Collector) -> None:
-        if not exporter.push(collector.points()):
-            say(f"{url} did not take the metrics; the next push is tried as planned")
+        taken = exporter.push(collector.points())
+        if events is not None:
+            taken &= events.push_logs(collector.news()) and events.push_spans(collector.slowest(spans or 0))
+        if not taken:
+            say(f"{url} did not accept everything; the next push follows as planned")
 
     return push
 

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 from monitor.fleet.fleet import Fleet
 from monitor.metrics.aggregate import Aggregate, Point
+from monitor.metrics.reporter import Reporter
 from monitor.protocol.frames import Hello
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from monitor.fleet.fleet import Worker as Watched
     from monitor.fleet.members import Members
+    from monitor.metrics.reporter import News
+    from monitor.trace.explain import Reason
     from monitor.transport.connection import Connection
 
 RATE = 1.0
@@ -24,11 +28,28 @@ WATCHED = {"rate": RATE, "rows": False, "events": ["slow_callback", "unhandled"]
 class Collector:
     """Connects to all workers and keeps their aggregate. `points` may be called from any thread."""
 
-    def __init__(self, members: Members, connect: Callable[[str], Connection], top: int = 20) -> None:
-        """`connect` opens the connection to the TARGET of one member, or raises LooptopError."""
-        self._fleet = Fleet(members, connect, WATCHED)
+    def __init__(
+        self,
+        members: Members,
+        connect: Callable[[str], Connection],
+        top: int = 20,
+        *,
+        logs: bool = False,
+        spans: bool = False,
+    ) -> None:
+        """`connect` opens the connection to the TARGET of one member, or raises LooptopError.
+
+        `logs`: keep findings and slow callbacks for `news`. `spans`: keep the steps of tasks for `slowest`.
+        """
+        watched: dict[str, object] = {**WATCHED, "findings": logs}
+        if spans:
+            watched |= {"steps": "now", "events": ["slow_callback", "unhandled", "task_ended"]}
+        self._fleet = Fleet(members, connect, watched)
         self._aggregate = Aggregate(top)
         self._lock = threading.Lock()
+        self._logs = logs
+        self._spans = spans
+        self._reporters: dict[int, Reporter] = {}
 
     def step(self) -> None:
         """Apply the frames since the last call, and search for new workers."""
@@ -36,6 +57,8 @@ class Collector:
         for worker, came in self._fleet.take():
             for frame in came:
                 worker.store.apply(frame)
+                if self._logs or self._spans:
+                    self._reporter(worker).take(frame)
                 if isinstance(frame, Hello):  # hooks in Python would begin to count for it
                     worker.source.watch(groups=frame.hooks == "C")
             with self._lock:  # also of a process that has gone: its last values count
@@ -49,6 +72,20 @@ class Collector:
                 worker_now.up = watched.up
                 if not watched.up:
                     worker_now.gone()
+
+    def _reporter(self, worker: Watched) -> Reporter:
+        found = self._reporters.get(worker.slot)
+        if found is None or found.store is not worker.store:
+            found = self._reporters[worker.slot] = Reporter(worker.store, logs=self._logs, spans=self._spans)
+        return found
+
+    def news(self) -> dict[int, list[News]]:
+        """Findings and slow callbacks since the last call, by worker."""
+        return {slot: reporter.news() for slot, reporter in self._reporters.items()}
+
+    def slowest(self, count: int) -> dict[int, list[Reason]]:
+        """Why the slowest tasks that ended since the last call were late, by worker."""
+        return {slot: reporter.slowest(count) for slot, reporter in self._reporters.items()}
 
     def points(self) -> list[Point]:
         """The current value of every metric of all workers."""

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 _MISSING = "pip install 'looptop[otlp]'"
 
 
+def library_missing() -> LooptopError:
+    """Return the error that says what to install."""
+    return LooptopError("OTLP needs the packages of opentelemetry", _MISSING)
+
+
+def endpoint(url: str, signal: str) -> str:
+    """Return the URL of a collector for one signal: metrics, logs or traces."""
+    return f"{url.rstrip('/').removesuffix('/v1/metrics')}/v1/{signal}"
+
+
 class Exporter:
     """Pushes the aggregate to an OTLP/HTTP endpoint, as often as `push` is called."""
 
@@ -29,11 +39,10 @@ class Exporter:
             from opentelemetry.sdk.resources import Resource
             from opentelemetry.sdk.util.instrumentation import InstrumentationScope
         except ImportError:
-            raise LooptopError("OTLP needs the packages of opentelemetry", _MISSING) from None
-        endpoint = url if url.rstrip("/").endswith("/v1/metrics") else url.rstrip("/") + "/v1/metrics"
+            raise library_missing() from None
         self._export: Any = export
         self._exemplar: Any = Exemplar
-        self._exporter = OTLPMetricExporter(endpoint=endpoint, timeout=5)
+        self._exporter = OTLPMetricExporter(endpoint=endpoint(url, "metrics"), timeout=5)
         self._resource = Resource({"service.name": service})
         self._scope = InstrumentationScope("looptop", version)
         self._started = time.time_ns()

@@ -172,6 +172,21 @@ class Timeline:
             found = self.lives[task] = Life(task)
         return found
 
+    def drop_before(self, at: int) -> None:
+        """Forget everything that was over before a moment (ns), for readers that follow a program for long."""
+        self.lives = {number: life for number, life in self.lives.items() if life.ended is None or life.ended >= at}
+        for life in self.lives.values():
+            if life.born is not None and life.born < at and life.steps and life.steps[0].end < at:
+                life.born = None  # its age would have gaps
+            life.steps = [run for run in life.steps if run.end >= at]
+            life.waits = [wait for wait in life.waits if wait.at >= at]
+        self.runs = {loop: [run for run in runs if run.end >= at] for loop, runs in self.runs.items()}
+        self.collections = [one for one in self.collections if one.end >= at]
+        self.blocked = [one for one in self.blocked if one.end >= at]
+        self._starts.clear()
+        self._count = sum(map(len, self.runs.values())) + sum(len(life.waits) + 2 for life in self.lives.values())
+        self.begin = max(self.begin, at)
+
     # Questions
 
     def _starts_of(self, loop: int) -> list[int]:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from waiting import wait_until
@@ -40,10 +41,18 @@ import asyncio, os, sys, time
 async def job():
     await asyncio.sleep(0)
 
+async def slow():
+    await asyncio.sleep(0)
+    time.sleep(0.15)
+
 async def main():
+    soon = time.monotonic() + 1
     while os.getppid() == int(sys.argv[1]):
         await asyncio.gather(*(asyncio.create_task(job()) for _ in range(10)))
         await asyncio.sleep(0.02)
+        if time.monotonic() > soon:
+            await asyncio.create_task(slow())
+            soon = time.monotonic() + 1
 
 asyncio.run(main())
 """
@@ -181,51 +190,99 @@ def test_a_real_prometheus_scrapes_it(tmp_path: Path) -> None:
 
 
 def test_what_is_pushed_is_otlp(tmp_path: Path) -> None:
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-    bodies: list[bytes] = []
+    requests = {
+        "/v1/metrics": ExportMetricsServiceRequest,
+        "/v1/logs": ExportLogsServiceRequest,
+        "/v1/traces": ExportTraceServiceRequest,
+    }
+    bodies: dict[str, list[bytes]] = {path: [] for path in requests}
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             import gzip
 
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            bodies.append(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
+            zipped = self.headers.get("Content-Encoding") == "gzip"
+            bodies[self.path].append(gzip.decompress(body) if zipped else body)
             self.send_response(200)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
             pass
 
+    def received(path: str) -> list[Any]:
+        found = []
+        for body in bodies[path]:
+            request: Any = requests[path]()
+            request.ParseFromString(body)
+            found.append(request)
+        return found
+
+    def attributes(of: Any) -> dict[str, Any]:
+        return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in of.attributes}
+
     receiver = HTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=receiver.serve_forever, daemon=True).start()
     try:
-        url = f"http://127.0.0.1:{receiver.server_port}"
-        with service(tmp_path) as program, metrics(tmp_path, str(program.pid), "--otlp", url, "--interval", "1"):
+        push = ("--otlp", f"http://127.0.0.1:{receiver.server_port}", "--interval", "1", "--logs", "--spans", "3")
+        with service(tmp_path) as program, metrics(tmp_path, str(program.pid), *push, "--service", "shop"):
 
-            def told() -> dict[str, object]:
-                request = ExportMetricsServiceRequest()
-                request.ParseFromString(bodies[-1]) if bodies else None
+            def values() -> dict[str, Any]:
                 return {
                     metric.name: metric
+                    for request in received("/v1/metrics")[-1:]
                     for resource in request.resource_metrics
                     for scope in resource.scope_metrics
                     for metric in scope.metrics
                 }
 
-            found = wait_until(lambda: (t := told()).get("asyncio.task.created") and t, "created tasks", 30)
+            found = wait_until(lambda: (t := values()).get("asyncio.task.duration") and t, "groups of tasks", 30)
             steps = found["asyncio.task.steps"]
             assert steps.sum.is_monotonic
-            workers = {
-                one.value.string_value
-                for point in steps.sum.data_points
-                for one in point.attributes
-                if one.key == "worker"
-            }
+            workers = {attributes(point)["worker"] for point in steps.sum.data_points}
             assert workers <= {"0", "1"} and workers
-            assert list(found["asyncio.eventloop.delay"].histogram.data_points[0].explicit_bounds) == list(
-                table.DELAY_BOUNDS
-            )
+            delay = found["asyncio.eventloop.delay"].histogram.data_points[0]
+            assert list(delay.explicit_bounds) == list(table.DELAY_BOUNDS)
+            collections = found["cpython.gc.collections"].sum.data_points
+            assert {attributes(point)["cpython.gc.generation"] for point in collections} >= {"0", "1", "2"}
+
+            def blocked() -> list[Any]:
+                return [
+                    record
+                    for request in received("/v1/logs")
+                    for resource in request.resource_logs
+                    for scope in resource.scope_logs
+                    for record in scope.log_records
+                    if record.event_name == "looptop.slow_callback"
+                ]
+
+            record = wait_until(blocked, "the record of a slow callback", 30)[0]
+            facts = attributes(record)
+            assert facts["code.function.name"] == "slow" and facts["duration"] >= 0.1 and facts["worker"] in "01"
+
+            def spans() -> list[Any]:
+                return [
+                    span
+                    for request in received("/v1/traces")
+                    for resource in request.resource_spans
+                    for scope in resource.scope_spans
+                    for span in scope.spans
+                ]
+
+            def slow() -> Any:
+                return next((span for span in spans() if span.name == "slow" and not span.parent_span_id), None)
+
+            whole, parts = wait_until(slow, "why the slowest tasks were late", 30), spans()
+            assert attributes(whole)["asyncio.task.ran"] >= 0.1
+            below = [part for part in parts if part.parent_span_id == whole.span_id]
+            assert {attributes(part)["kind"] for part in below} >= {"ran", "queued"}
+            assert all(part.trace_id == whole.trace_id for part in below)
+            age = whole.end_time_unix_nano - whole.start_time_unix_nano
+            assert sum(part.end_time_unix_nano - part.start_time_unix_nano for part in below) == pytest.approx(age)
     finally:
         receiver.shutdown()
         receiver.server_close()

@@ -33,8 +33,30 @@ class ConnectError(LooptopError):
     status = NO_CONNECTION
 
 
+class Closed(ConnectError):  # noqa: N818 - not always an error
+    """The other side closed the connection."""
+
+
+class WayLost(Closed):
+    """What led to the other side has ended, so it is unknown how the program is."""
+
+
+class Unreachable(ConnectError):  # noqa: N818 - a state of the network
+    """The other side does not answer, so it is unknown whether a probe is there."""
+
+
+class ProcessGone(ConnectError):  # noqa: N818 - names the event
+    """The process of a target does not exist (any more); retrying cannot help."""
+
+
+class NoProbe(ConnectError):  # noqa: N818 - names what is missing
+    """The process could be watched, but has no probe."""
+
+
 class ProbeGone(ConnectError):  # noqa: N818 - names the event
     """The probe of a process has gone since it was found."""
 
-    def __init__(self, pid: int) -> None:
-        super().__init__(f"process {pid} has no probe any more", "looptop attach injects one again")
+    @classmethod
+    def of(cls, pid: int) -> ProbeGone:
+        """The error for a process."""
+        return cls(f"process {pid} has no probe any more", "looptop attach injects one again")

@@ -49,12 +49,14 @@ ALLOWED = {
     "monitor.protocol": "probes.base monitor.errors",
     "monitor.store": "probes.base monitor.errors monitor.formatting monitor.parsing monitor.protocol",
     "monitor.transport": "probes.base monitor.errors monitor.protocol",
+    "monitor.remote": "monitor.errors",
+    "monitor.remote.there": "monitor.attach monitor.transport",
     "monitor.findings": "monitor.errors monitor.formatting monitor.store",
     "monitor.attach.inject": "probes.base monitor.errors monitor.transport",
     "monitor.attach": (
-        "probes.base monitor.errors monitor.parsing monitor.protocol monitor.transport monitor.attach.inject"
+        "probes.base monitor.errors monitor.parsing monitor.protocol monitor.remote monitor.transport monitor.attach.inject"
     ),
-    "monitor.sources": "monitor.errors monitor.protocol monitor.transport monitor.attach",
+    "monitor.sources": "monitor.errors monitor.protocol monitor.transport",
     "monitor.recording": (
         "probes.base monitor.errors monitor.formatting monitor.guard monitor.parsing monitor.protocol "
         "monitor.store monitor.transport monitor.attach monitor.sources"
@@ -107,7 +109,7 @@ ALLOWED = {
         "monitor.tui.widgets monitor.tui.controllers monitor.tui.screens"
     ),
     "monitor.cli": (
-        "monitor.errors monitor.formatting monitor.terminal monitor.check monitor.guard monitor.parsing "
+        "monitor.errors monitor.formatting monitor.terminal monitor.check monitor.guard monitor.parsing monitor.remote "
         "monitor.store monitor.transport monitor.findings monitor.attach monitor.sources monitor.recording "
         "monitor.trace monitor.flame monitor.fleet monitor.metrics monitor.tui.base monitor.findings.rules monitor.samples "
         "monitor.plain monitor.tui"
@@ -124,7 +126,10 @@ THIRD_PARTY = {
     "duckdb": "monitor.plain",
     "opentelemetry": "monitor.metrics",
     "prometheus_client": "monitor.metrics",
-    "msgspec": "monitor.attach monitor.findings monitor.flame monitor.plain monitor.protocol monitor.recording monitor.store monitor.transport",
+    "msgspec": (
+        "monitor.attach monitor.findings monitor.flame monitor.plain monitor.protocol monitor.recording monitor.remote "
+        "monitor.store monitor.transport"
+    ),
     "psutil": "monitor.attach monitor.recording monitor.transport monitor.tui.terminal",
     "rich": "monitor.plain monitor.tui.base monitor.tui.terminal monitor.tui.widgets",
     "textual": "monitor.tui",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from probes.base import protocol
 
@@ -22,18 +21,6 @@ LARGEST = 64 << 10
 
 SLACK = 2.0
 """Seconds by which two readings of a process's start time may differ: the clock may have been set."""
-
-
-class _File(msgspec.Struct, frozen=True):
-    pid: int
-    started: float
-    session: str
-    socket: str
-    name: str = ""
-    program: str = ""
-    python: str = ""
-    listen: str | None = None
-    token_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,23 +118,33 @@ def _read(path: Path, owner: int) -> Announcement | None:
             if not stat.S_ISREG(facts.st_mode) or facts.st_uid != owner or facts.st_size > LARGEST:
                 return None
             content = file.read(LARGEST)
-        said = msgspec.json.decode(content, type=_File)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    if str(said.pid) != path.stem:
+        said = json.loads(content)
+    except (OSError, ValueError, RecursionError):
         return None
     foreign = owner != os.geteuid()  # do not open the paths it names
-    return Announcement(
-        pid=said.pid,
-        started=said.started,
-        name=said.name,
-        session=said.session,
-        program=said.program,
-        python=said.python,
-        socket=str(path.with_suffix(".sock")) if foreign else said.socket,
-        listen=said.listen,
-        token_file=None if foreign else said.token_file,
-    )
+    try:
+        announced = Announcement(
+            pid=_typed(said, "pid", int),
+            started=float(_typed(said, "started", (int, float))),
+            name=_typed(said, "name", str, ""),
+            session=_typed(said, "session", str),
+            program=_typed(said, "program", str, ""),
+            python=_typed(said, "python", str, ""),
+            socket=str(path.with_suffix(".sock")) if foreign else _typed(said, "socket", str),
+            listen=_typed(said, "listen", (str, type(None)), None),
+            token_file=None if foreign else _typed(said, "token_file", (str, type(None)), None),
+        )
+    except (TypeError, KeyError, OverflowError):
+        return None
+    return announced if str(announced.pid) == path.stem else None
+
+
+def _typed(facts: Any, key: str, kind: type | tuple[type, ...], *default: Any) -> Any:
+    """A value of an announcement. Raises TypeError for one of another type, KeyError for a missing one."""
+    value = facts.get(key, *default) if default and isinstance(facts, dict) else facts[key]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(key)
+    return value
 
 
 def _tidy(path: Path) -> None:

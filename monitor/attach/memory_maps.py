@@ -106,4 +106,4 @@ def _lines_of(path: Path) -> Iterator[str]:
         for line in bounded(maps):
             slash = line.find("/")
             if slash > 0:
-                yield line[slash:].rstrip("\n").removesuffix(" (deleted)")
+                yield line[slash:].rstrip("\n").partition(" (deleted)")[0]

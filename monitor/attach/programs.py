@@ -28,7 +28,7 @@ READER = "/monitor/attach/unwinder.py"
 """Marks the command line of looptop's own read-only reader process, which is never listed."""
 
 _LOOPTOP = re.compile(r"(?:looptop|-m monitor)(?: |$)")
-_HELPER = "monitor.attach.inject.helper"
+_HELPERS = ("monitor.attach.inject.helper", "looptop-relay")
 _LOADER = re.compile(r"^ld-[\w.-]+\.so(?:\.\d+)?$")
 _WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs", "--library-path", "--argv0", "--preload")
 _RANK = {PROBE: 0, ATTACH: 1, READ_ONLY: 2, None: 3}
@@ -69,7 +69,7 @@ class Program:
     @property
     def is_looptop(self) -> bool:
         """Whether this is a looptop process, such as a dashboard."""
-        return _LOOPTOP.match(self.title) is not None or _HELPER in self.command
+        return _LOOPTOP.match(self.title) is not None or any(name in self.command for name in _HELPERS)
 
 
 class _ProcessScan:

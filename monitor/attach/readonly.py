@@ -20,9 +20,8 @@ import psutil  # type: ignore[import-untyped]
 from monitor.attach import programs, watchability
 from monitor.attach.inject.interpreter import for_reading
 from monitor.attach.memory_maps import read_maps
-from monitor.attach.targets import ProcessGone
-from monitor.errors import ConnectError
-from monitor.transport.connection import GREETING, Closed, Connection, first_frame
+from monitor.errors import Closed, ConnectError, ProcessGone
+from monitor.transport.connection import GREETING, Connection, first_frame
 from probes.base import protocol
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from monitor.attach.targets import NoProbe, ProcessGone
-from monitor.errors import ConnectError, ProbeGone, UsageError
+from monitor.errors import Closed, ConnectError, NoProbe, ProbeGone, ProcessGone, UsageError
+from monitor.remote import place
 
 if TYPE_CHECKING:
     from monitor.attach.injector import Injector
@@ -17,6 +17,22 @@ ASKED = "as asked"
 TRIES = 4
 PAUSE = 0.15
 """Seconds between two tries: a probe that another viewer is removing has gone by then, and a new one is injected."""
+
+
+def open_target(target: str, token_file: str | None = None, injector: Injector | None = None) -> Connection:
+    """Connect to a TARGET of this machine or another one; `injector` puts a probe into a pid that has none.
+
+    Raises LooptopError.
+    """
+    there = place.split(target)
+    if there is not None:
+        from monitor.attach import elsewhere
+
+        return elsewhere.connect(*there, token_file)
+    from monitor.attach.targets import resolve
+    from monitor.transport.connection import connect
+
+    return connect(resolve(target, inject=None if injector is None else injector.inject), token_file)
 
 
 @dataclass(slots=True)
@@ -61,15 +77,12 @@ class TargetConnector:
             raise NoProbe(f"{self.target} has no probe any more", f"q, then looptop attach {self.target}") from left
 
     def _connect(self, may_inject: bool) -> Connection:
-        from monitor.attach.targets import resolve
-        from monitor.transport.connection import Closed, connect
-
-        inject = self.injector.inject if may_inject and self.injector is not None else None
+        injector = self.injector if may_inject else None
         for tries_left in reversed(range(TRIES)):
             try:
-                return connect(resolve(self.target, inject=inject), self.token_file)
+                return open_target(self.target, self.token_file, injector)
             except (Closed, ProbeGone):
-                if inject is None or not tries_left:
+                if injector is None or not tries_left:
                     raise
                 time.sleep(PAUSE)
         raise AssertionError  # the last try returns or raises

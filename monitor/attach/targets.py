@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monitor.errors import ConnectError, UsageError
+from monitor.errors import ConnectError, NoProbe, ProcessGone, UsageError
 from monitor.parsing import host_port
 from monitor.transport.address import Address
 
@@ -16,14 +16,6 @@ if TYPE_CHECKING:
 FORMS = "a TARGET is a pid, unix:PATH, HOST:PORT, @NAME or a recording"
 RUNNING = "name one that runs: a pid, unix:PATH, HOST:PORT or @NAME"
 _LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound
-
-
-class ProcessGone(ConnectError):  # noqa: N818 - names the event
-    """The process of a target does not exist (any more); retrying cannot help."""
-
-
-class NoProbe(ConnectError):  # noqa: N818 - names what is missing
-    """The process could be watched, but has no probe."""
 
 
 def resolve(

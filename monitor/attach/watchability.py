@@ -59,7 +59,7 @@ def access(pid: int, uid: int, mapped: Mapped) -> Access:
     try:
         target = look(pid)
     except ConnectError as error:
-        refused = Access(None, error.message.removeprefix(f"PID {pid} "), error.hint, mapped.python)
+        refused = Access(None, error.message.replace(f"PID {pid} ", "", 1), error.hint, mapped.python)
     else:
         target.memory.close()
         if not target.remote_off:

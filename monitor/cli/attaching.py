@@ -10,19 +10,25 @@ from monitor.cli.inspect import print_tasks, print_tasks_of_all
 from monitor.cli.output import json_option, print_lines, print_object, print_programs
 from monitor.cli.target import (
     Connector,
+    commands_given,
     connect,
     locals_option,
     open_dashboard,
     read_only_option,
+    remote_options,
     set_of,
+    target_argument,
     targets_argument,
     token_option,
 )
-from monitor.errors import ConnectError, LooptopError, UsageError
+from monitor.errors import NO_CONNECTION, ConnectError, LooptopError, UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from monitor.attach.injector import Injector
+    from monitor.attach.programs import Program
     from monitor.fleet.members import Members
     from monitor.transport.address import Address
 
@@ -41,6 +47,7 @@ if TYPE_CHECKING:
 @click.option("--stay", is_flag=True, help="Leave the probe in when the last viewer leaves.")
 @read_only_option
 @locals_option
+@remote_options
 @token_option
 def attach(
     targets: tuple[str, ...],
@@ -114,7 +121,8 @@ def _load_screens() -> None:
 def _plan(pid: int, injector: Injector, read_only: bool) -> str:
     """Print how looptop would attach, and why; or whether it would read the tasks from outside."""
     from monitor.attach.target_connector import why_not_read
-    from monitor.attach.targets import ProcessGone, resolve
+    from monitor.attach.targets import resolve
+    from monitor.errors import ProcessGone
     from monitor.transport.address import Address
 
     if read_only:
@@ -140,7 +148,8 @@ def _plan(pid: int, injector: Injector, read_only: bool) -> str:
 
 
 @click.command()
-@click.argument("target")
+@target_argument
+@remote_options
 @token_option
 def detach(target: str, token_file: str | None) -> int:
     """Remove the probe from a program."""
@@ -148,7 +157,8 @@ def detach(target: str, token_file: str | None) -> int:
 
 
 @click.command()
-@click.argument("target")
+@target_argument
+@remote_options
 @token_option
 def disarm(target: str, token_file: str | None) -> int:
     """Remove the probe from an armed program; the same as detach."""
@@ -158,7 +168,7 @@ def disarm(target: str, token_file: str | None) -> int:
 def _take_out(target: str, token_file: str | None) -> int:
     from contextlib import closing
 
-    from monitor.attach.targets import NoProbe
+    from monitor.errors import NoProbe
     from monitor.plain.snapshot import replies
     from monitor.store.store import Store
 
@@ -176,8 +186,9 @@ def _take_out(target: str, token_file: str | None) -> int:
 
 
 @click.command()
-@click.argument("target")
+@target_argument
 @click.option("--timeout", type=click.FloatRange(0.1, 60), default=5.0, metavar="S", help="Timeout for attaching (5).")
+@remote_options
 @token_option
 def arm(target: str, timeout: float, token_file: str | None) -> int:
     """Leave a probe in a running program, remembering, with nobody connected.
@@ -190,7 +201,7 @@ def arm(target: str, timeout: float, token_file: str | None) -> int:
     from monitor.plain.snapshot import replies
     from monitor.store.store import Store
 
-    with closing(connect(target, token_file, Injector("auto", timeout, False, True, say).inject)) as connection:
+    with closing(connect(target, token_file, Injector("auto", timeout, False, True, say))) as connection:
         hello = connection.hello
         connection.send({"type": "request", "id": 1, "op": "arm"})
         reply = replies(connection, Store(), 1)
@@ -203,16 +214,46 @@ def arm(target: str, timeout: float, token_file: str | None) -> int:
     return 0
 
 
+def _ps_elsewhere(commands: Sequence[str], everything: bool, as_json: bool) -> int:
+    """List the programs on the other side of each command. Status 3: none answered."""
+    from dataclasses import asdict
+
+    from monitor.attach import elsewhere
+    from monitor.plain.objects import dump
+
+    found: dict[str, list[Program]] = {}
+    for command in commands:
+        try:
+            found[command] = elsewhere.programs(command, everything)
+        except LooptopError as error:
+            say(str(error))
+    if as_json:
+        listed = [{**asdict(program), "via": command} for command, those in found.items() for program in those]
+        click.echo(dump({"programs": listed, "dead": []}))
+    else:
+        for command, those in found.items():
+            print_lines([f"via {command}"] if len(commands) > 1 else [])
+            print_programs(those)
+    return 0 if found else NO_CONNECTION
+
+
 @click.command()
 @click.option("--all", "everything", is_flag=True, help="The dashboards and commands of looptop itself, too.")
 @json_option
+@remote_options
 def ps(everything: bool, as_json: bool) -> int:
-    """List the Python programs on this machine, whether and how each can be watched, and those that died."""
+    """List the Python programs on this machine, whether and how each can be watched, and those that died.
+
+    With --via those on the other side of a command.
+    """
     from dataclasses import asdict
 
     from monitor.attach import boxes
     from monitor.attach.programs import programs
 
+    commands = commands_given()
+    if commands:
+        return _ps_elsewhere(commands, everything, as_json)
     listed = programs(everything)
     dead = boxes.dead()
     if as_json:

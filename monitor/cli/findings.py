@@ -13,6 +13,7 @@ from monitor.cli.target import (
     at_option,
     only_recorded,
     recording_of,
+    remote_options,
     set_of,
     targets_argument,
     token_option,
@@ -36,6 +37,7 @@ FOUND = 1
 @click.option("--duration", type=click.FloatRange(0.5, 86_400), metavar="S", help="How long (10; of a recording: all).")
 @json_option
 @at_option
+@remote_options
 @token_option
 def findings(
     targets: tuple[str, ...], duration: float | None, as_json: bool, at: str | None, token_file: str | None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli.output import json_option, print_object
-from monitor.cli.target import connect, recording_of, token_option
+from monitor.cli.target import connect, placed, recording_of, remote_options, token_option
 from monitor.errors import LooptopError, UsageError
 from monitor.guard import say
 
@@ -20,7 +20,7 @@ BINARY = ("pprof",)
 
 
 @click.command()
-@click.argument("targets", metavar="TARGET", nargs=-1, required=True)
+@click.argument("targets", metavar="TARGET", nargs=-1, required=True, callback=placed)
 @click.option("--duration", type=click.FloatRange(0.1, 86_400), default=10.0, metavar="S", help="How long (10).")
 @click.option("--hz", type=click.IntRange(10, 1000), default=100, metavar="N", help="Samples per second (100).")
 @click.option("--wait", is_flag=True, help="Where tasks wait, weighted by time, rather than what the loop runs.")
@@ -34,6 +34,7 @@ BINARY = ("pprof",)
     help="Write a format of another tool, or a page for a browser.",
 )
 @json_option
+@remote_options
 @token_option
 def flame(
     targets: tuple[str, ...],
@@ -86,7 +87,7 @@ def _profile(target: str, duration: float, hz: int, token_file: str | None, *, w
     from monitor.attach.injector import Injector
     from monitor.plain import flame as plain
 
-    return plain.measure(connect(target, token_file, Injector(tell=say).inject), duration, hz, wait=wait)
+    return plain.measure(connect(target, token_file, Injector(tell=say)), duration, hz, wait=wait)
 
 
 def _print_difference(

@@ -5,7 +5,15 @@ from __future__ import annotations
 import click
 
 from monitor.cli.output import json_option, print_object
-from monitor.cli.target import Connector, connect, recording_of, set_of, targets_argument, token_option
+from monitor.cli.target import (
+    Connector,
+    connect,
+    recording_of,
+    remote_options,
+    set_of,
+    targets_argument,
+    token_option,
+)
 from monitor.errors import UsageError
 from monitor.guard import say
 
@@ -18,6 +26,7 @@ from monitor.guard import say
 @click.option("--group", default="", metavar="G", help="With --waits: only this group.")
 @click.option("--past", is_flag=True, help="With --waits: include what the program still remembers from before.")
 @click.option("--duration", type=click.FloatRange(0, 3600), metavar="S", help="Watch for S seconds (2; --waits: 5).")
+@remote_options
 @token_option
 def groups(
     targets: tuple[str, ...],
@@ -59,7 +68,7 @@ def groups(
             lambda store: plain.groups_object(store, key),
             lambda store, *how: plain.group_lines(store, key, *how),
         )
-    store = plain.watched(connect(targets[0], token_file, Injector(tell=say).inject), seconds)
+    store = plain.watched(connect(targets[0], token_file, Injector(tell=say)), seconds)
     print_object(as_json, lambda: plain.groups_object(store, key), lambda *how: plain.group_lines(store, key, *how))
     return 0
 
@@ -88,7 +97,7 @@ def _print_waits(
     if path is not None:
         trace = plain.recorded(path)
     else:
-        trace = plain.watched(connect(targets[0], token_file, Injector(tell=say).inject), duration, past)
+        trace = plain.watched(connect(targets[0], token_file, Injector(tell=say)), duration, past)
     profile = plain.profile_of(trace, group)
     for note in notes_of(trace):
         say(note)

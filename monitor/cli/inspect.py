@@ -17,7 +17,9 @@ from monitor.cli.target import (
     only_recorded,
     read_only_option,
     recording_of,
+    remote_options,
     set_of,
+    target_argument,
     targets_argument,
     token_option,
 )
@@ -48,6 +50,7 @@ Result = TypeVar("Result")
 @read_only_option
 @at_option
 @locals_option
+@remote_options
 @token_option
 def tasks(
     targets: tuple[str, ...],
@@ -70,8 +73,8 @@ def tasks(
     """
     from monitor.attach.injector import Injector
     from monitor.attach.target_connector import TargetConnector
+    from monitor.errors import Closed
     from monitor.plain.task_options import TaskOptions
-    from monitor.transport.connection import Closed
 
     wanted = TaskOptions(
         sort=sort, filter=filter_, limit=limit, ended=ended, tree=tree, stacks=stacks, locals=keep_locals
@@ -115,6 +118,7 @@ def tasks(
 @read_only_option
 @at_option
 @locals_option
+@remote_options
 @token_option
 def watch(
     targets: tuple[str, ...],
@@ -200,6 +204,7 @@ def _watch_all(
 @click.option("--hide", type=click.Choice(["stdlib", "packages"]), multiple=True, help="Leave these files out.")
 @json_option
 @at_option
+@remote_options
 @token_option
 def memory(
     targets: tuple[str, ...],
@@ -241,7 +246,7 @@ def memory(
         growth = plain.recorded_growth(path, at, group, limit)
     else:
         wanted = plain.TracingOptions(duration, frames or 0, group or "lineno", limit, ("probe", *hide))
-        growth = plain.measure(connect(targets[0], token_file, Injector(tell=say).inject), wanted)
+        growth = plain.measure(connect(targets[0], token_file, Injector(tell=say)), wanted)
     for note in growth.notes:
         say(note)
     print_object(as_json, lambda: plain.growth_object(growth), lambda *how: plain.growth_lines(growth, *how))
@@ -249,10 +254,11 @@ def memory(
 
 
 @click.command()
-@click.argument("target")
+@target_argument
 @click.option("--calls", type=click.IntRange(0, 1000), default=100, metavar="N", help="Newest calls in JSON (100).")
 @json_option
 @at_option
+@remote_options
 @token_option
 def profile(target: str, calls: int, as_json: bool, at: str | None, token_file: str | None) -> int:
     """Print what functions decorated with probes.profile_time or profile_memory took."""
@@ -311,7 +317,7 @@ def print_tasks_of_all(members: Members, connect: Connector, wanted: TaskOptions
 
 def again_if_closed(work: Callable[[], Result]) -> Result:
     """Retry once if the connection ends: another viewer removed the probe meanwhile, or the program has ended."""
-    from monitor.transport.connection import Closed
+    from monitor.errors import Closed
 
     try:
         return work()

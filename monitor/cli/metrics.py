@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.target import Connector, token_option
+from monitor.cli.target import Connector, placed, remote_options, token_option
 from monitor.errors import UsageError
 from monitor.guard import say
 
@@ -24,7 +24,7 @@ SETTLED = 1.5
 
 
 @click.command()
-@click.argument("targets", nargs=-1, metavar="TARGET...")
+@click.argument("targets", nargs=-1, metavar="TARGET...", callback=placed)
 @click.option("--match", "names", multiple=True, metavar="NAME", help="Also programs of that name, now or later.")
 @click.option("--prometheus", metavar="HOST:PORT", help="Serve /metrics there (127.0.0.1:9464).")
 @click.option("--otlp", metavar="URL", help="Push OTLP over HTTP to this collector.")
@@ -36,6 +36,7 @@ SETTLED = 1.5
 @click.option("--spans", type=click.IntRange(1, 100), metavar="N", help="Also push why the N slowest tasks were late.")
 @click.option("--service", default="looptop", metavar="NAME", help="service.name of what is pushed.")
 @click.option("--once", is_flag=True, help="Print the metrics once, as Prometheus text.")
+@remote_options
 @token_option
 def metrics(
     targets: tuple[str, ...],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli.output import json_option, print_object
-from monitor.cli.target import connect, token_option
+from monitor.cli.target import connect, remote_options, target_argument, token_option
 from monitor.errors import UsageError
 from monitor.guard import say
 
@@ -38,7 +38,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since clic
 
 
 @click.command()
-@click.argument("target")
+@target_argument
 @click.option("-o", "--output", metavar="FILE", help="Where to (PROGRAM-DATE-TIME.looptop).")
 @click.option("--duration", type=Duration(), metavar="T", help="Stop after T: 90, 10m, 1h.")
 @click.option("--rate", type=click.FloatRange(0.1, 20), metavar="N", help="Ticks per second (2).")
@@ -55,6 +55,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since clic
 )
 @click.option("--flame", is_flag=True, help="Record samples for flame graphs, 100 a second.")
 @click.option("--steps", is_flag=True, help="Every step and who woke it, for looptop why and trace.")
+@remote_options
 @token_option
 def record(
     target: str,
@@ -90,7 +91,7 @@ def record(
         **{name: value for name, value in what.items() if value is not None},
     )
     check(wanted, named=output is not None)
-    connection = connect(target, token_file, Injector(tell=say).inject)
+    connection = connect(target, token_file, Injector(tell=say))
     if steps and "steps" not in connection.hello.capabilities:
         connection.close()
         raise UsageError(f"steps of {target} are not recorded", f"its hooks are {connection.hello.hooks}; needs C")

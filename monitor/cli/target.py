@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,7 +20,57 @@ if TYPE_CHECKING:
     from monitor.transport.connection import Connection
 
 
-targets_argument = click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+def placed(context: click.Context, _parameter: click.Parameter, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """TARGETs on the other side of `--via`, and of ssh://HOST/TARGET, as `TARGET via COMMAND`."""
+    from monitor.remote.place import join, split
+
+    commands: tuple[str, ...] = context.meta.get(VIA, ())
+    given = (value,) if isinstance(value, str) else value
+    found: list[str] = []
+    for text in given:
+        there = split(text)
+        if there is not None and commands:
+            raise UsageError(f"{text}: that is elsewhere already", "leave --via out")
+        found += [join(text, command) for command in commands] if commands else [join(*there) if there else text]
+    if isinstance(value, str):
+        if len(found) > 1:
+            raise UsageError("this command takes one program", "give --via once")
+        return found[0]
+    return tuple(found)
+
+
+def _take_via(context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> None:
+    from monitor.remote.place import words
+
+    for command in value:
+        words(command)
+    context.meta[VIA] = value
+
+
+def commands_given() -> tuple[str, ...]:
+    """The commands of `--via` on this command line."""
+    return tuple(click.get_current_context().meta.get(VIA, ()))
+
+
+VIA = "looptop.via"
+targets_argument = click.argument("targets", nargs=-1, required=True, metavar="TARGET...", callback=placed)
+target_argument = click.argument("target", callback=placed)
+_via_option = click.option(
+    "--via",
+    multiple=True,
+    metavar="COMMAND",
+    is_eager=True,
+    expose_value=False,
+    callback=_take_via,
+    help="On the other side of a command: 'ssh HOST', 'docker exec -i C'. Several times for several.",
+)
+
+
+def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of commands that can look at other machines."""
+    return _via_option(command)
+
+
 token_option = click.option("--token-file", metavar="FILE", help="File with the token, for a program on TCP.")
 read_only_option = click.option(
     "--read-only", is_flag=True, help="Put nothing into it: only read its tasks, from outside (Python 3.14+)."
@@ -69,12 +119,11 @@ locals_option = click.option(
 )
 
 
-def connect(target: str, token_file: str | None, inject: Callable[[int], Address] | None = None) -> Connection:
-    """Connect to a TARGET; `inject` injects a probe into a pid that has none. Raises LooptopError."""
-    from monitor.attach.targets import resolve
-    from monitor.transport.connection import connect
+def connect(target: str, token_file: str | None, injector: Injector | None = None) -> Connection:
+    """Connect to a TARGET; `injector` puts a probe into a pid that has none. Raises LooptopError."""
+    from monitor.attach.target_connector import open_target
 
-    return connect(resolve(target, inject=inject), token_file)
+    return open_target(target, token_file, injector)
 
 
 class Connector:

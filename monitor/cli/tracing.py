@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli.output import json_option, print_object
-from monitor.cli.target import connect, recording_of, token_option
+from monitor.cli.target import connect, recording_of, remote_options, target_argument, token_option
 from monitor.errors import UsageError
 from monitor.guard import say
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("target")
+@target_argument
 @click.option("--task", type=click.IntRange(1), metavar="ID", help="The task with this id.")
 @click.option("--group", default="", metavar="G", help="Only tasks of this coroutine, label or name.")
 @click.option("--slowest", type=click.IntRange(1, 10_000), metavar="N", help="The N slowest tasks that ended (5).")
 @click.option("--duration", type=click.FloatRange(0, 3600), metavar="S", help="Watch for S seconds (5).")
 @click.option("--past", is_flag=True, help="Include what the program still remembers from before.")
 @json_option
+@remote_options
 @token_option
 def why(
     target: str,
@@ -56,10 +57,11 @@ def why(
 
 
 @click.command()
-@click.argument("target")
+@target_argument
 @click.option("-o", "--output", metavar="FILE", required=True, help="Where to, for ui.perfetto.dev.")
 @click.option("--duration", type=click.FloatRange(0.1, 3600), metavar="S", help="Trace for S seconds (5).")
 @click.option("--last", type=click.FloatRange(0.1), metavar="S", help="Instead: the last S seconds, as remembered.")
+@remote_options
 @token_option
 def trace(target: str, output: str, duration: float | None, last: float | None, token_file: str | None) -> int:
     """Trace every step of a program, with who woke it, into a file for ui.perfetto.dev."""
@@ -91,4 +93,4 @@ def trace(target: str, output: str, duration: float | None, last: float | None, 
 def _connect(target: str, token_file: str | None) -> Connection:
     from monitor.attach.injector import Injector
 
-    return connect(target, token_file, Injector(tell=say).inject)
+    return connect(target, token_file, Injector(tell=say))

@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from monitor import formatting as fmt
+from monitor.errors import Closed, WayLost
 from monitor.findings.rules.engine import Findings
 from monitor.plain import findings as plain_findings
 from monitor.plain import objects
@@ -25,7 +26,7 @@ from monitor.store.labels import reasons_text, who
 from monitor.store.model import Loop
 from monitor.store.past import FINE
 from monitor.store.store import Store
-from monitor.transport.connection import Closed, Connection
+from monitor.transport.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Reversible
@@ -305,6 +306,8 @@ def _watch(
             except Closed as closed:
                 yield from ordered.rest()
                 yield from stream.losses(0)
+                if isinstance(closed, WayLost):
+                    raise
                 yield _notice(time.time(), str(closed))
                 return
             before = stream.store.now

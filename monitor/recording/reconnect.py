@@ -7,10 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.attach.targets import ProcessGone
-from monitor.errors import LooptopError
+from monitor.errors import Closed, LooptopError, ProcessGone, Unreachable
 from monitor.recording.writer import ANOTHER
-from monitor.transport.connection import Closed, Unreachable
 
 if TYPE_CHECKING:
     import threading

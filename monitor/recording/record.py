@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from monitor.errors import UsageError
+from monitor.errors import Closed, UsageError
 from monitor.protocol import frames
 from monitor.recording.metadata import about
 from monitor.recording.polling import Facts, Waits
@@ -20,7 +20,7 @@ from monitor.recording.ring import Ring, folder_of
 from monitor.recording.triggers import AFTERWARDS, Triggers
 from monitor.recording.writer import File, Recorder
 from monitor.store.store import Store
-from monitor.transport.connection import Closed, Connection
+from monitor.transport.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from monitor.attach.find import probes
 from monitor.attach.launch import Launch, Settings, describe_status
-from monitor.errors import ConnectError, LooptopError
+from monitor.errors import Closed, ConnectError, LooptopError
 from monitor.protocol import frames
 from monitor.samples.findings import finder
 from monitor.samples.observation import Observation
 from monitor.store.store import Store
 from monitor.transport.address import Address
-from monitor.transport.connection import Closed, Connection, connect
+from monitor.transport.connection import Connection, connect
 from sample_apps.vocabulary import MemoryGrowth
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from monitor.attach.targets import ProcessGone
-from monitor.errors import LooptopError
+from monitor.errors import LooptopError, ProcessGone
 from monitor.protocol import frames
 from monitor.sources.base import Status
 from monitor.transport.connection import Connection

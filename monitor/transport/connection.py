@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from monitor.errors import ConnectError, LooptopError
+from monitor.errors import Closed, ConnectError, LooptopError, Unreachable, WayLost
 from monitor.protocol import frames
 from monitor.transport import silence
 from monitor.transport.address import Address
+from monitor.transport.dial import ENDED, dial
 from probes.base import protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 GREETING = 10.0
 """Seconds to wait for the hello: one C call of the program may hold up the probe's thread for that long."""
@@ -29,15 +30,6 @@ PATIENCE = 1.0
 
 PIECE = 256 << 10
 LONGEST_TOKEN = 4096
-_ENDED = "the program has ended, or let go of it"
-
-
-class Closed(ConnectError):  # noqa: N818 - not always an error
-    """The other side closed the connection."""
-
-
-class Unreachable(ConnectError):  # noqa: N818 - a state of the network
-    """The other side does not answer, so it is unknown whether a probe is there."""
 
 
 class Lines:
@@ -77,8 +69,10 @@ class Lines:
 class Connection:
     """An open connection to a probe that sent a hello in a supported protocol version."""
 
-    def __init__(self, sock: socket.socket, where: str) -> None:
+    def __init__(self, sock: socket.socket, where: str, why: Callable[[], str] | None = None) -> None:
+        """`why`: for a connection through another one, why that has ended; empty if it has not."""
         self.where = where
+        self._why = why
         self.received = 0  # bytes so far
         self.hello: frames.Hello
         self._socket = sock
@@ -93,7 +87,7 @@ class Connection:
     @property
     def by_network(self) -> bool:
         """Whether the connection crosses a network, where a cable or a tunnel may break."""
-        return self._socket.family != socket.AF_UNIX
+        return self._why is not None or self._socket.family != socket.AF_UNIX
 
     @property
     def owner(self) -> int | None:
@@ -119,7 +113,7 @@ class Connection:
         except TimeoutError:
             raise ConnectError(f"{self.where} takes nothing", f"the probe has not read for {timeout:g} s") from None
         except (BrokenPipeError, ConnectionResetError):
-            raise Closed(f"{self.where} closed the connection", _ENDED) from None
+            raise Closed(f"{self.where} closed the connection", ENDED) from None
         except OSError as error:
             raise Closed(f"the connection to {self.where} broke", error.strerror or str(error)) from None
 
@@ -139,7 +133,7 @@ class Connection:
             except (TimeoutError, BlockingIOError):
                 return []
             except ConnectionResetError:  # the peer closed without reading all that we sent
-                self._problem = Closed(f"{self.where} closed the connection", _ENDED)
+                self._problem = Closed(f"{self.where} closed the connection", ENDED)
                 break
             except OSError as error:
                 self._problem = Closed(f"the connection to {self.where} broke", error.strerror or str(error))
@@ -151,8 +145,11 @@ class Connection:
 
     def _take(self, data: bytes) -> list[frames.Frame]:
         if not data:
-            text = "in the middle of a line" if self._lines.half else _ENDED
+            text = "in the middle of a line" if self._lines.half else ENDED
             self._problem = Closed(f"{self.where} closed the connection", text)
+            way = "" if self._why is None else self._why()
+            if way:
+                self._problem = WayLost(f"{self.where} is out of reach", way)
             return []
         self.received += len(data)
         came: list[frames.Frame] = []
@@ -186,34 +183,48 @@ def connect(
 ) -> Connection:
     """Connect and wait for the probe's hello. Raises ConnectError with a hint."""
     deadline = time.monotonic() + timeout
-    connection = Connection(_open(address, timeout), str(address))
+    connection = Connection(dial(address, timeout), str(address))
+    environ = os.environ if environ is None else environ
+
+    def token() -> str:
+        return find_token(connection.where, address.token_file, token_file, environ)
+
+    return greeted(connection, deadline, token, address.pid, address.pid)
+
+
+def greeted(
+    connection: Connection, deadline: float, token: Callable[[], str], pid: int | None, here: int | None = None
+) -> Connection:
+    """Wait for the hello on an open connection, and prove the token if asked. Raises ConnectError.
+
+    `pid` is that of the program where it was asked for; `here`, if that is this machine.
+    """
     try:
-        first = first_frame(connection, deadline, address.pid)
+        first = first_frame(connection, deadline, here)
         if isinstance(first, frames.Challenge):
             _check(first, connection.where)
-            token = find_token(address, token_file, os.environ if environ is None else environ)
-            connection.send({"type": "auth", "answer": protocol.answer(token, first.nonce)})
+            connection.send({"type": "auth", "answer": protocol.answer(token(), first.nonce)})
             first = first_frame(connection, deadline)
         if not isinstance(first, frames.Hello):
-            raise ConnectError(f"{address} does not say hello", "is it a probe that listens there?")
+            raise ConnectError(f"{connection.where} does not say hello", "is it a probe that listens there?")
         _check(first, connection.where)
         # In a container the pid differs: keep the requested one, which the user knows and /proc has.
-        connection.hello = first if address.pid is None else msgspec.structs.replace(first, pid=address.pid)
+        connection.hello = first if pid is None else msgspec.structs.replace(first, pid=pid)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def find_token(address: Address, token_file: str | None, environ: Mapping[str, str]) -> str:
+def find_token(where: str, announced: str | None, token_file: str | None, environ: Mapping[str, str]) -> str:
     """The token: from the given file, from LOOPTOP_TOKEN, or from the file that the local probe announces."""
     named = token_file or environ.get("LOOPTOP_TOKEN_FILE")
     if not named and environ.get("LOOPTOP_TOKEN"):
         return environ["LOOPTOP_TOKEN"].strip()
-    path = named or address.token_file
+    path = named or announced
     if not path:
         raise ConnectError(
-            f"{address} asks for a token",
+            f"{where} asks for a token",
             "give --token-file FILE or LOOPTOP_TOKEN; the program printed the path of its token file",
         )
     try:
@@ -260,62 +271,3 @@ def _refusal(where: str, message: str) -> tuple[str, str]:
     if "token" in message:
         return f"{where}: {message}", "the token is in the file that the program names where it starts"
     return f"the probe at {where} says", message
-
-
-def _open(address: Address, timeout: float) -> socket.socket:
-    if address.listen_fd is not None and address.pid is not None:
-        from monitor.transport import fd_passing
-
-        return fd_passing.enter(address.pid, address.listen_fd, timeout)
-    if address.path:
-        return _open_path(address.path, timeout)
-    try:
-        sock = socket.create_connection((address.host, address.port), timeout)
-    except socket.gaierror as error:
-        raise Unreachable(f"no host is called {address.host}", error.strerror or str(error)) from None
-    except ConnectionRefusedError:
-        raise ConnectError(f"nothing listens on {address}", "was the program started with --listen there?") from None
-    except ConnectionResetError:  # closed before we noticed that it was open
-        raise Closed(f"{address} closed the connection", _ENDED) from None
-    except TimeoutError:
-        raise Unreachable(f"{address} does not answer", "is the host right, and no firewall between?") from None
-    except OSError as error:
-        raise Unreachable(f"{address} cannot be reached", error.strerror or str(error)) from None
-    except (OverflowError, UnicodeError) as error:
-        raise Unreachable(f"{address} cannot be reached", str(error)) from None
-    _notice_silence(sock)
-    return sock
-
-
-def _notice_silence(sock: socket.socket) -> None:
-    """Enable TCP keepalive, because a pulled cable reports nothing."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):  # seconds, seconds, probes
-        if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def _open_path(path: str, timeout: float) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.settimeout(timeout)
-        sock.connect(path)
-    except OSError as error:
-        sock.close()
-        raise ConnectError(*_why_not(path, error)) from None
-    return sock
-
-
-def _why_not(path: str, error: OSError) -> tuple[str, str]:
-    match error:
-        case FileNotFoundError():
-            return f"no such socket: {path}", "looptop ps lists what can be watched"
-        case ConnectionRefusedError() if Path(path).is_socket():
-            return f"nothing listens on {path}", "the program has ended or executed another; looptop ps lists what runs"
-        case ConnectionRefusedError():
-            return f"{path} is not a socket", "looptop ps lists what can be watched"
-        case PermissionError():
-            return f"no permission for {path}", "run looptop as the user that the program belongs to"
-        case TimeoutError() | BlockingIOError():
-            return f"{path} does not answer", "its queue is full, or one call of the program holds it up: try again"
-    return f"{path} cannot be reached", error.strerror or str(error)

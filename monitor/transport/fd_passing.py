@@ -91,7 +91,7 @@ def enter(pid: int, number: int, timeout: float) -> socket.socket:
         listener = socket.socket(fileno=_take(process, number))
     except OSError as error:
         if error.errno in (errno.EBADF, errno.ENOTSOCK):
-            raise ProbeGone(pid) from None
+            raise ProbeGone.of(pid) from None
         text = f"the probe of process {pid} cannot be reached"
         raise ConnectError(
             text, f"{error.strerror or error}: run looptop as the user who injected it, or root"
@@ -104,7 +104,7 @@ def enter(pid: int, number: int, timeout: float) -> socket.socket:
 
 def _send(listener: socket.socket, pid: int, timeout: float) -> socket.socket:
     if not _is_of(listener, pid):
-        raise ProbeGone(pid)
+        raise ProbeGone.of(pid)
     ours, theirs = socket.socketpair()
     try:
         with theirs:
@@ -112,7 +112,7 @@ def _send(listener: socket.socket, pid: int, timeout: float) -> socket.socket:
             socket.send_fds(listener, [b"."], [theirs.fileno()])
     except ConnectionError:
         ours.close()
-        raise ProbeGone(pid) from None
+        raise ProbeGone.of(pid) from None
     except OSError as error:
         ours.close()
         raise ConnectError(f"the probe of process {pid} accepts no viewers", error.strerror or str(error)) from None

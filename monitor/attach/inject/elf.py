@@ -169,7 +169,7 @@ def mappings(pid: int) -> list[Mapping]:
         for line in bounded(lines):
             match = _LINE.match(line.rstrip("\n"))
             if match is not None and int(match[3], 16) == 0 and match[4] not in found:
-                found[match[4]] = Mapping(int(match[1], 16), match[4].removesuffix(" (deleted)"))
+                found[match[4]] = Mapping(int(match[1], 16), match[4].partition(" (deleted)")[0])
     return list(found.values())
 
 

@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         result = {"ok": False, "message": error.message, "hint": error.hint}
     except (PtraceError, StuckError, GoneError, InjectError, OSError) as error:
         result = {"ok": False, "message": f"attaching to PID {options.pid} failed: {error}", "hint": _HOW_TO_RUN}
-    result |= {"tried": tried, "total_ms": round((time.monotonic() - began) * 1e3, 2)}
+    result.update({"tried": tried, "total_ms": round((time.monotonic() - began) * 1e3, 2)})
     sys.stdout.write(json.dumps(result) + "\n")
     sys.stdout.flush()
     return 0 if result["ok"] else NO_CONNECTION

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WAITING = {232: "epoll_wait", 281: "epoll_pwait", 441: "epoll_pwait2", 7: "poll", 271: "ppoll", 23: "select"}
-WAITING |= {270: "pselect6"}
-SAFE = WAITING | {35: "nanosleep", 230: "clock_nanosleep", 202: "futex"}
-SAFE |= {61: "wait4", 247: "waitid", 34: "pause", 43: "accept", 288: "accept4", 42: "connect", 73: "flock", 72: "fcntl"}
-SAFE |= {45: "recvfrom", 47: "recvmsg", 0: "read"}
+WAITING.update({270: "pselect6"})
+SAFE = {**WAITING, 35: "nanosleep", 230: "clock_nanosleep", 202: "futex", 61: "wait4", 247: "waitid", 34: "pause"}
+SAFE.update({43: "accept", 288: "accept4", 42: "connect", 73: "flock", 72: "fcntl", 45: "recvfrom", 47: "recvmsg"})
+SAFE.update({0: "read"})
 """Blocking system calls in which a thread holds no lock of the C library (x86-64 numbers), best first. The last ones
 are where a program hangs that blocks its loop: a child process, a file lock, a socket, a pipe."""
 
 PARTIAL = {1: "write", 20: "writev", 18: "pwrite64", 44: "sendto", 46: "sendmsg", 307: "sendmmsg", 40: "sendfile"}
-PARTIAL |= {296: "pwritev", 328: "pwritev2", 275: "splice", 326: "copy_file_range"}
+PARTIAL.update({296: "pwritev", 328: "pwritev2", 275: "splice", 326: "copy_file_range"})
 """Calls that return early with partial results when interrupted."""
 
 FUTEX_WAIT_BITSET = 9

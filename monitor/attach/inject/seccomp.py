@@ -19,7 +19,7 @@ from monitor.attach.inject.ptrace import GoneError, PtraceError, StuckError, thr
 from monitor.attach.inject.thread_injector import Borrowed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from monitor.attach.inject.target import Target
 
@@ -186,21 +186,20 @@ def run(program: list[tuple[int, ...]], data: bytes) -> int:
         code, yes, no, k = program[at]
         at += 1
         kind, operand = code & 7, x if code & 8 else k
-        match kind:
-            case 0 | 1:  # load
-                mode = code & 0xE0
-                value = {0: k, 0x20: _word(data, k), 0x60: kept[k & 15], 0x80: len(data)}.get(mode, 0)
-                a, x = (value, x) if kind == 0 else (a, value)
-            case 2 | 3:  # store
-                kept[k & 15] = a if kind == 2 else x
-            case 4:
-                a = _computed(code & 0xF0, a, operand)
-            case 5:
-                at += k if code & 0xF0 == 0 else yes if _true(code & 0xF0, a, operand) else no
-            case 6:
-                return a if code & 0x18 == 0x10 else k
-            case _:
-                a, x = (x, x) if code & 0xF8 == 0x80 else (a, a)
+        if kind in (0, 1):  # load
+            mode = code & 0xE0
+            value = {0: k, 0x20: _word(data, k), 0x60: kept[k & 15], 0x80: len(data)}.get(mode, 0)
+            a, x = (value, x) if kind == 0 else (a, value)
+        elif kind in (2, 3):  # store
+            kept[k & 15] = a if kind == 2 else x
+        elif kind == 4:
+            a = _computed(code & 0xF0, a, operand)
+        elif kind == 5:
+            at += k if code & 0xF0 == 0 else yes if _true(code & 0xF0, a, operand) else no
+        elif kind == 6:
+            return a if code & 0x18 == 0x10 else k
+        else:
+            a, x = (x, x) if code & 0xF8 == 0x80 else (a, a)
     return 0
 
 
@@ -209,28 +208,22 @@ def _word(data: bytes, at: int) -> int:
 
 
 def _computed(operation: int, a: int, b: int) -> int:
-    match operation >> 4:
-        case 0:
-            a += b
-        case 1:
-            a -= b
-        case 2:
-            a *= b
-        case 3:
-            a = a // b if b else 0
-        case 4:
-            a |= b
-        case 5:
-            a &= b
-        case 6:
-            a <<= b & 31
-        case 7:
-            a >>= b & 31
-        case 8:
-            a = -a
-        case 10:
-            a ^= b
-    return a & 0xFFFFFFFF
+    work = _OPERATIONS.get(operation >> 4)
+    return (a if work is None else work(a, b)) & 0xFFFFFFFF
+
+
+_OPERATIONS: dict[int, Callable[[int, int], int]] = {
+    0: int.__add__,
+    1: int.__sub__,
+    2: int.__mul__,
+    3: lambda a, b: a // b if b else 0,
+    4: int.__or__,
+    5: int.__and__,
+    6: lambda a, b: a << (b & 31),
+    7: lambda a, b: a >> (b & 31),
+    8: lambda a, _: -a,
+    10: int.__xor__,
+}
 
 
 def _true(operation: int, a: int, b: int) -> bool:

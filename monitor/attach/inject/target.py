@@ -176,7 +176,7 @@ def _python(pid: int, memory: Memory, mapped: list[elf.Mapping]) -> Target:
     if version < OLDEST:
         shown = ".".join(str(part) for part in version[:2])
         raise ConnectError(f"PID {pid} runs Python {shown}", f"{OLDEST[0]}.{OLDEST[1]}+ needed")
-    names |= elf.find(elf.loaded(memory, mapped, elf.LIBC), *code.LIBC_NAMES)
+    names.update(elf.find(elf.loaded(memory, mapped, elf.LIBC), *code.LIBC_NAMES))
     missing = sorted({*code.PYTHON_NAMES, *code.LIBC_NAMES} - names.keys())
     if missing:
         text = f"PID {pid} runs a Python whose {', '.join(missing)} cannot be found"
@@ -208,7 +208,7 @@ def _remote_off(pid: int, version: tuple[int, ...]) -> str:
         return ""
     if any(entry.startswith(b"PYTHON_DISABLE_REMOTE_DEBUG=") and entry[28:] for entry in environ):
         return "PYTHON_DISABLE_REMOTE_DEBUG"
-    if any(word.removeprefix(b"-X") in (b"disable-remote-debug", b"disable_remote_debug") for word in arguments[1:]):
+    if any(word.replace(b"-X", b"", 1) in (b"disable-remote-debug", b"disable_remote_debug") for word in arguments[1:]):
         return "-X disable-remote-debug"
     return ""
 

@@ -208,7 +208,7 @@ class Borrowed:
         registers = self._registers.copy()
         registers.rip = self._gate
         registers.rax = number
-        for name, value in zip(("rdi", "rsi", "rdx", "r10", "r8", "r9"), arguments, strict=False):
+        for name, value in zip(("rdi", "rsi", "rdx", "r10", "r8", "r9"), arguments):  # noqa: B905 - from 3.10
             setattr(registers, name, value)
         self._begin(registers)
         deadline = time.monotonic() + STEP
@@ -223,7 +223,7 @@ class Borrowed:
         registers.rax = function
         registers.rsp = self._stack
         registers.eflags &= ~0x500  # clear the single-step and direction flags
-        for name, value in zip(("rdi", "rsi", "rdx", "rcx"), arguments, strict=False):
+        for name, value in zip(("rdi", "rsi", "rdx", "rcx"), arguments):  # noqa: B905 - from 3.10
             setattr(registers, name, value)
         self._begin(registers)
         self._run_until(_TRAP, time.monotonic() + STEP)

@@ -13,7 +13,7 @@ from scripted import Script, wait_for_writer
 from waiting import wait_until
 from watched import Program
 
-from monitor.errors import ConnectError
+from monitor.errors import Closed, ConnectError, Unreachable
 from monitor.recording import reconnect as module
 from monitor.recording.reader import Recording
 from monitor.recording.reconnect import way_back
@@ -21,7 +21,7 @@ from monitor.recording.record import RecordOptions, record
 from monitor.recording.writer import File, Recorder
 from monitor.store.store import Store
 from monitor.transport.address import Address
-from monitor.transport.connection import Closed, Unreachable, connect
+from monitor.transport.connection import connect
 
 BLOCKING = """
     import asyncio, time

@@ -8,11 +8,11 @@ import fake_probe
 import pytest
 from fake_probe import behind_token, event, hello, says, says_and_leaves, static, tick
 
-from monitor.errors import NO_CONNECTION, ConnectError
+from monitor.errors import NO_CONNECTION, Closed, ConnectError
 from monitor.protocol import frames
 from monitor.transport import connection as module
 from monitor.transport.address import Address
-from monitor.transport.connection import Closed, Lines, connect
+from monitor.transport.connection import Lines, connect
 
 QUICK = 0.5
 

@@ -7,8 +7,7 @@ from itertools import pairwise
 import pytest
 from fake_probe import SESSION, eventually, hello, serve, static, tick
 
-from monitor.attach.targets import ProcessGone
-from monitor.errors import ConnectError
+from monitor.errors import ConnectError, ProcessGone
 from monitor.protocol import frames
 from monitor.sources import live
 from monitor.sources.live import LiveSource

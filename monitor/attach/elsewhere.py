@@ -1,0 +1,60 @@
+"""Connects to programs on the other side of `--via`, and lists them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from monitor.attach.programs import Program
+from monitor.errors import ConnectError
+from monitor.remote.link import printable
+from monitor.remote.links import link_to
+from monitor.transport.connection import GREETING, Connection, find_token, greeted
+
+MOST_PROGRAMS = 10_000
+
+if TYPE_CHECKING:
+    from monitor.remote.link import Opened
+
+
+def connect(target: str, command: str, token_file: str | None) -> Connection:
+    """Connect to a TARGET on the other side of a command. Raises LooptopError."""
+    opened: Opened = link_to(command).open(target)
+    where = f"{target} via {command}"
+    connection = Connection(opened.sock, where, opened.why)
+    return greeted(
+        connection,
+        time.monotonic() + GREETING,
+        lambda: find_token(where, None, token_file, os.environ),
+        opened.said.pid,
+    )
+
+
+class _Programs(msgspec.Struct):
+    programs: list[Program]
+
+
+def programs(command: str, everything: bool = False) -> list[Program]:
+    """The Python programs on the other side of a command. Raises LooptopError."""
+    answer = link_to(command).ask("programs", all=everything)
+    try:
+        found = msgspec.json.decode(answer, type=_Programs).programs[:MOST_PROGRAMS]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ConnectError(f"what comes through {command} is not looptop's", "its programs have another form") from None
+    return [_cleaned(program, command) for program in found]
+
+
+def _cleaned(program: Program, command: str) -> Program:
+    """The texts without control characters; what to do next leads there, too."""
+    reason = None if program.reason is None else printable(program.reason)
+    todo = printable(program.todo)
+    if todo.startswith("looptop attach"):
+        todo += f" --via {shlex.quote(command)}"
+    return replace(
+        program, owner=printable(program.owner), command=printable(program.command), reason=reason, todo=todo
+    )

@@ -1,0 +1,501 @@
+"""The link to another machine or container: a command that runs there, and channels through its stdin and stdout."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import select
+import signal
+import socket
+import subprocess
+import threading
+import time
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from monitor import errors
+from monitor.errors import ConnectError, LooptopError, Unreachable
+from monitor.remote import place, sent
+from monitor.remote.relay import ASK, CLOSE, CREDIT, DATA, FROM_THERE, HEADER, PIECE, PING, SAY, WINDOW, Frames
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CONNECT = 60.0
+"""Seconds for the command to lead to a Python: a person may have to type a password."""
+ANSWER = 20.0
+"""Seconds to wait for an answer."""
+PING_EVERY = 5.0
+SILENT = 20.0
+"""Seconds without a word from the other side after which it is taken to be gone."""
+MOST_NOISE = 64 << 10
+"""Bytes that a shell there may print before the relay says something."""
+MOST_OUTGOING = 1 << 20
+"""Bytes that wait to be sent, above which nothing more is read of what connections send."""
+LAST_LINES = 4096
+FAREWELL = 1.0
+"""Seconds for the command to end when its stdin closes."""
+
+
+class Hello(msgspec.Struct, frozen=True):
+    """What the relay says of the other side."""
+
+    python: str
+    host: str
+    uid: int
+    pid: int
+
+
+class Said(msgspec.Struct, frozen=True):
+    """An answer: an error, or what was asked for."""
+
+    error: tuple[str, str, str] | None = None  # its class, its message, a hint
+    open: bool = False  # the channel is now a connection to a probe
+    pid: int | None = None
+    members: list[str] | None = None
+    news: list[str] = []
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A connection to a probe on the other side."""
+
+    sock: socket.socket
+    said: Said
+    why: Callable[[], str]  # why it ended, once it has; empty if the link is fine
+
+
+class _Channel:
+    """One request, and the connection that it opened."""
+
+    def __init__(self) -> None:
+        self.answers: queue.Queue[bytes | LooptopError] = queue.Queue()
+        self.sock: socket.socket | None = None  # the end that looptop uses
+        self.inner: socket.socket | None = None  # the end of the link
+        self.room = WINDOW
+        self.unread = bytearray()
+        self.delivered = 0
+        self.events = 0
+        self.ending = False  # the other side closed it, but not all that came has been read
+
+
+class Link:
+    """A running command. Its thread passes bytes on; all methods may be called from any thread."""
+
+    def __init__(self, command: str, alone: bool = False) -> None:
+        """Run the command and wait for the relay. `alone`: without a terminal, on which it would ask for a password.
+
+        Raises ConnectError.
+        """
+        self.command = command
+        self.hello: Hello
+        self._reason: LooptopError | None = None
+        self._marker = b"looptop-" + os.urandom(8).hex().encode("ascii") + b"\n"
+        bundle = sent.bundle(self._marker.decode("ascii"))
+        self._process = _spawn([*place.words(command), *sent.options(len(bundle))], alone)
+        self._outgoing = bytearray(bundle)
+        first = _Channel()
+        self._channels: dict[int, _Channel] = {0: first}
+        self._last = 0
+        self._lock = threading.Lock()
+        self._noise: bytearray | None = bytearray()
+        self._frames = Frames(FROM_THERE)
+        self._errors = bytearray()
+        self._heard = self._pinged = 0.0
+        self._poll = select.poll()
+        self._closing = False
+        self._wake_read, self._wake_write = socket.socketpair()
+        for end in (self._wake_read, self._wake_write):
+            end.setblocking(False)
+        self._thread = threading.Thread(target=self._run, name="looptop-via", daemon=True)
+        self._thread.start()
+        try:
+            self.hello = _decoded(self._answer(first, CONNECT, "does not answer"), Hello, command)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be used."""
+        return self._reason is None and not self._closing
+
+    def why(self) -> str:
+        """Why it has ended; empty while it works."""
+        return "" if self._reason is None else str(self._reason)
+
+    def ask(self, op: str, timeout: float = ANSWER, **arguments: Any) -> bytes:
+        """The answer to a request, as JSON. Raises LooptopError for an error there."""
+        number, channel = self._send(op, arguments)
+        try:
+            return self._answer(channel, timeout, f"does not answer for {timeout:g} s")
+        finally:
+            self._drop(number)
+
+    def open(self, target: str, timeout: float = ANSWER, **arguments: Any) -> Opened:
+        """Connect to the probe of a TARGET there. Raises LooptopError."""
+        number, channel = self._send("open", {"target": target, **arguments})
+        try:
+            answer = self._answer(channel, timeout, f"does not answer for {timeout:g} s")
+            said = _decoded(answer, Said, self.command)
+            if channel.sock is None:
+                raise ConnectError(f"{self.command}: {target} cannot be reached there", "the answer is none")
+        except BaseException:
+            self._drop(number)
+            raise
+        return Opened(channel.sock, said, self.why)
+
+    def follow(self, op: str, hear: Callable[[Said], None], **arguments: Any) -> None:
+        """Wait for the first of several answers, and call `hear` with each from now on, in a thread of its own."""
+        number, channel = self._send(op, arguments)
+        try:
+            hear(_decoded(self._answer(channel, ANSWER, "does not answer"), Said, self.command))
+        except BaseException:
+            self._drop(number)
+            raise
+
+        def listen() -> None:
+            with contextlib.suppress(LooptopError):
+                while True:
+                    hear(_decoded(self._answer(channel, None, ""), Said, self.command))
+            self._drop(number)
+
+        threading.Thread(target=listen, name="looptop-via-members", daemon=True).start()
+
+    def close(self) -> None:
+        """End the command. Without its stdin the relay ends, and with it the command; else it is terminated."""
+        self._closing = True
+        self._wake()
+        self._thread.join(FAREWELL)
+
+    def _send(self, op: str, arguments: dict[str, Any]) -> tuple[int, _Channel]:
+        content = zlib.compress(json.dumps({"op": op, **arguments}).encode("ascii"), 1)
+        with self._lock:
+            if not self.alive:
+                raise self._gone()
+            self._last += 1
+            number, channel = self._last, _Channel()
+            self._channels[number] = channel
+            self._outgoing += HEADER.pack(ASK, number, len(content)) + content
+        self._wake()
+        return number, channel
+
+    def _answer(self, channel: _Channel, timeout: float | None, text: str) -> bytes:
+        try:
+            answer = channel.answers.get(timeout=timeout)
+        except queue.Empty:
+            raise Unreachable(f"{self.command} {text}", self._last_words() or "is that the right host?") from None
+        if isinstance(answer, LooptopError):
+            raise answer
+        error = _decoded(answer, Said, self.command).error if b'"error"' in answer[:10] else None
+        if error is not None:
+            raise _error(error, self.command)
+        return answer
+
+    def _gone(self) -> LooptopError:
+        return self._reason or ConnectError(f"{self.command} has ended", "")
+
+    def _drop(self, number: int) -> None:
+        with self._lock:
+            channel = self._channels.pop(number, None)
+            if channel is None or not self.alive:
+                return
+            self._outgoing += HEADER.pack(CLOSE, number, 0)
+            for sock in (channel.sock, channel.inner):
+                if sock is not None:
+                    sock.close()
+        self._wake()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):
+            self._wake_write.send(b".")
+
+    # Run in the thread
+
+    def _run(self) -> None:
+        try:
+            self._pump()
+        except LooptopError as error:
+            self._reason = error
+        except Exception as error:  # noqa: BLE001 - whoever waits for an answer must hear of it
+            self._reason = ConnectError(f"{self.command}: {type(error).__name__}", str(error))
+        finally:
+            self._end()
+
+    def _pump(self) -> None:
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            os.set_blocking(pipe.fileno(), False)
+        poll = self._poll
+        for handle in (process.stdout.fileno(), process.stderr.fileno(), self._wake_read.fileno()):
+            poll.register(handle, select.POLLIN)
+        work = {
+            process.stdin.fileno(): self._write,
+            process.stdout.fileno(): self._read,
+            process.stderr.fileno(): self._take_errors,
+            self._wake_read.fileno(): self._drain_wake,
+        }
+        self._heard = self._pinged = time.monotonic()
+        writing = False
+        while not self._closing:
+            if bool(self._outgoing) != writing:
+                writing = not writing
+                if writing:
+                    poll.register(process.stdin, select.POLLOUT)
+                else:
+                    poll.unregister(process.stdin)
+            for handle, _ in poll.poll(1000):
+                work.get(handle, self._serve)(handle)
+            self._follow_channels()
+            self._mind_silence()
+
+    def _drain_wake(self, _handle: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._wake_read.recv(4096):
+                pass
+
+    def _mind_silence(self) -> None:
+        """Make the other side say something now and then; take it to be gone if it does not."""
+        now = time.monotonic()
+        if self._noise is not None:
+            return
+        if now - self._pinged > PING_EVERY:
+            self._pinged = now
+            with self._lock:
+                self._outgoing += HEADER.pack(PING, 0, 0)
+        if now - self._heard > SILENT:
+            raise Unreachable(f"{self.command} does not answer any more", f"nothing came for {SILENT:g} s")
+
+    def _write(self, handle: int) -> None:
+        with self._lock:
+            try:
+                del self._outgoing[: os.write(handle, self._outgoing[: 1 << 16])]
+            except BlockingIOError:
+                return
+            except OSError:  # it ended: reading tells why
+                self._outgoing.clear()
+
+    def _read(self, handle: int) -> None:
+        try:
+            data = os.read(handle, 1 << 16)
+        except BlockingIOError:
+            return
+        self._heard = time.monotonic()
+        if not data:
+            self._hear_last()
+            raise self._explain()
+        if self._noise is not None:
+            self._noise += data
+            before, marker, rest = self._noise.partition(self._marker)
+            if not marker:
+                if len(before) > MOST_NOISE:
+                    raise ConnectError(f"{self.command} prints too much on stdout", _line(before[:LAST_LINES]))
+                return
+            self._noise = None
+            data = bytes(rest)
+        try:
+            for frame in self._frames.feed(data):
+                self._take(*frame)
+        except ValueError:
+            text = f"what comes through {self.command} is not looptop's"
+            raise ConnectError(text, f"something there prints {_line(data)!r}") from None
+
+    def _take(self, kind: int, number: int, content: bytes) -> None:
+        channel = self._channels.get(number)
+        if channel is None:  # closed meanwhile
+            return
+        if kind == SAY:
+            if b'"open": true' in content[:20]:
+                ours, channel.inner = socket.socketpair()
+                channel.inner.setblocking(False)
+                channel.sock = ours
+            channel.answers.put(content)
+        elif kind == DATA:
+            channel.room -= len(content)
+            if channel.inner is None or channel.room < 0:
+                raise ConnectError(f"what comes through {self.command} is not looptop's", "more than was asked for")
+            channel.unread += content
+            self._deliver(number, channel)
+        elif kind == CLOSE:
+            channel.answers.put(ConnectError(f"{self.command}: no answer", "it was closed there"))
+            channel.ending = True
+
+    def _deliver(self, number: int, channel: _Channel) -> None:
+        """Pass on what came of a connection, and make room for as much."""
+        if channel.inner is None:
+            return
+        try:
+            while channel.unread:
+                count = channel.inner.send(channel.unread[:PIECE])
+                del channel.unread[:count]
+                channel.delivered += count
+        except BlockingIOError:
+            pass
+        except OSError:  # closed by looptop: `_serve` sees that
+            channel.delivered += len(channel.unread)
+            channel.unread.clear()
+        if channel.delivered > WINDOW // 4:
+            channel.room += channel.delivered
+            with self._lock:
+                self._outgoing += HEADER.pack(CREDIT, number, 4) + channel.delivered.to_bytes(4, "big")
+            channel.delivered = 0
+
+    def _follow_channels(self) -> None:
+        """Poll each connection for what can be done; end those that have ended there."""
+        for number, channel in list(self._channels.items()):
+            if channel.inner is None or channel.inner.fileno() < 0:
+                continue
+            if channel.ending and not channel.unread:
+                self._forget(number, channel)
+                continue
+            events = select.POLLOUT if channel.unread else 0
+            if len(self._outgoing) < MOST_OUTGOING:
+                events |= select.POLLIN
+            if events != channel.events:
+                if events:
+                    self._poll.register(channel.inner, events)
+                else:
+                    self._poll.unregister(channel.inner)
+                channel.events = events
+
+    def _serve(self, handle: int) -> None:
+        for number, channel in list(self._channels.items()):
+            if channel.inner is not None and channel.inner.fileno() == handle:
+                if channel.unread:
+                    self._deliver(number, channel)
+                try:
+                    data = channel.inner.recv(PIECE)
+                except BlockingIOError:
+                    return
+                except OSError:
+                    data = b""
+                with self._lock:
+                    self._outgoing += HEADER.pack(DATA if data else CLOSE, number, len(data)) + data
+                if not data:
+                    self._forget(number, channel)
+                return
+        self._poll.unregister(handle)  # dropped meanwhile
+
+    def _forget(self, number: int, channel: _Channel) -> None:
+        with self._lock:
+            self._channels.pop(number, None)
+        if channel.inner is not None:
+            if channel.events:
+                self._poll.unregister(channel.inner)
+            channel.inner.close()
+
+    def _take_errors(self, handle: int) -> None:
+        try:
+            data = os.read(handle, 1 << 16)
+        except BlockingIOError:
+            return
+        self._errors += data
+        del self._errors[:-LAST_LINES]
+        if not data:
+            self._poll.unregister(handle)
+
+    def _hear_last(self) -> None:
+        """Wait for the end of a command that has closed its stdout, and for what it says of it."""
+        pipe = self._process.stderr
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(FAREWELL)
+        with contextlib.suppress(OSError):
+            while pipe is not None and (data := os.read(pipe.fileno(), 1 << 16)):
+                self._errors += data
+        del self._errors[:-LAST_LINES]
+
+    def _explain(self) -> LooptopError:
+        words, status = self._last_words(), self._process.returncode
+        if self._noise is None:
+            return Unreachable(f"the connection through {self.command} has ended", words or _status(status))
+        _, old, version = words.partition("looptop-relay: ")
+        if old:
+            text = f"{self.command}: {version} there is too old"
+            return ConnectError(text, "3.8 or later is needed: end --via with the path of one")
+        if status in (126, 127):
+            python = place.words(self.command)[-1]
+            return ConnectError(f"{self.command}: no {python} there", words or "end --via with the path of one")
+        return ConnectError(f"{self.command} leads to no Python", words or _line(self._noise) or _status(status))
+
+    def _last_words(self) -> str:
+        return _line(self._errors)
+
+    def _end(self) -> None:
+        """Close everything; whoever waits for an answer gets the reason."""
+        process = self._process
+        with self._lock:
+            self._closing = True
+            channels, self._channels = self._channels, {}
+        for channel in channels.values():
+            if channel.inner is not None:
+                channel.inner.close()
+            channel.answers.put(self._gone())
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        try:
+            process.wait(FAREWELL)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(FAREWELL)
+        for end in (self._wake_read, self._wake_write):
+            end.close()
+
+
+def _spawn(argv: list[str], alone: bool) -> subprocess.Popen[bytes]:
+    """Start the command. Ctrl+C is for looptop, which may have to finish a file; the command ends with its stdin."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        return subprocess.Popen(  # noqa: S603
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=alone,
+        )
+    except OSError as error:
+        raise ConnectError(f"{argv[0]} cannot be run", error.strerror or str(error)) from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _decoded(content: bytes, kind: type[Any], command: str) -> Any:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ConnectError(f"what comes through {command} is not looptop's", "an answer has another form") from None
+
+
+def _error(error: tuple[str, str, str], command: str) -> LooptopError:
+    kind, message, hint = (printable(text) for text in error)
+    found = vars(errors).get(kind)
+    if not (isinstance(found, type) and issubclass(found, LooptopError)):
+        found = ConnectError
+    return found(f"{command}: {message}", hint)
+
+
+def printable(text: str, most: int = 1000) -> str:
+    """Text of the other side without control characters."""
+    text = text[:most]
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _line(data: bytes | bytearray) -> str:
+    """The last line that says something."""
+    lines = bytes(data).decode("utf-8", "replace").split("\n")
+    return next((found for line in reversed(lines) if (found := printable(line.strip(), 300))), "")
+
+
+def _status(status: int | None) -> str:
+    if status is None:
+        return "it closed its output"
+    return f"it was killed by signal {-status}" if status < 0 else f"it exited with status {status}"

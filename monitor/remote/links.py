@@ -1,0 +1,38 @@
+"""One link for each command, shared by all connections of this process; made again when it has ended."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from monitor.remote.link import Link
+
+_links: dict[str, Link] = {}
+_locks: dict[str, threading.Lock] = {}
+_lock = threading.Lock()
+
+
+def link_to(command: str) -> Link:
+    """The link that a command makes. Raises LooptopError.
+
+    The first time the command may ask for a password; later a screen may be open, so it gets no terminal.
+    """
+    from monitor.remote.link import Link
+
+    with _lock:
+        lock = _locks.setdefault(command, threading.Lock())
+    with lock:
+        known = _links.get(command)
+        if known is None or not known.alive:
+            _links[command] = known = Link(command, alone=known is not None)
+        return known
+
+
+@atexit.register
+def close_all() -> None:
+    """End all commands."""
+    for link in _links.values():
+        link.close()
+    _links.clear()

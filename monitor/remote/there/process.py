@@ -1,0 +1,158 @@
+"""What looptop uses of psutil, read from /proc: it stands in for that library on the other side of `--via`."""
+
+# mypy: ignore-errors
+
+import os
+import pwd
+from collections import namedtuple
+from contextlib import contextmanager
+
+STATUS_ZOMBIE, CONN_LISTEN = "zombie", "LISTEN"
+_Uids = namedtuple("_Uids", "real effective saved")
+_Times = namedtuple("_Times", "user system")
+_Memory = namedtuple("_Memory", "rss")
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Error(Exception):
+    """Any of the two below."""
+
+
+class NoSuchProcess(Error):
+    """It has ended."""
+
+
+class AccessDenied(Error):
+    """It may not be seen."""
+
+
+@contextmanager
+def _errors(pid):
+    try:
+        yield
+    except (FileNotFoundError, ProcessLookupError, IndexError):
+        raise NoSuchProcess(pid) from None
+    except PermissionError:
+        raise AccessDenied(pid) from None
+
+
+def _read(pid, name):
+    with _errors(pid), open("/proc/%d/%s" % (pid, name), "rb") as file:
+        return file.read()
+
+
+def _boot_time():
+    try:
+        with open("/proc/stat", "rb") as file:
+            return next(float(line.split()[1]) for line in file if line.startswith(b"btime"))
+    except (OSError, StopIteration):
+        return 0.0
+
+
+_BOOT = _boot_time()
+
+
+class Process:
+    """A process, by its pid. Raises NoSuchProcess."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        if not os.path.isdir("/proc/self"):  # nothing can be known of it
+            raise AccessDenied(pid)
+        if pid <= 0 or not os.path.isdir("/proc/%d" % pid):
+            raise NoSuchProcess(pid)
+
+    @contextmanager
+    def oneshot(self):
+        """Nothing is kept from one question to the next."""
+        yield
+
+    def _stat(self):
+        return _read(self.pid, "stat").rpartition(b")")[2].split()
+
+    def status(self):
+        """`zombie`, or something else."""
+        return STATUS_ZOMBIE if self._stat()[0] in (b"Z", b"X") else "running"
+
+    def ppid(self):
+        """Of its parent."""
+        return int(self._stat()[1])
+
+    def cpu_times(self):
+        """Seconds of CPU time."""
+        fields = self._stat()
+        return _Times(int(fields[11]) / _TICKS, int(fields[12]) / _TICKS)
+
+    def create_time(self):
+        """Unix time of its start."""
+        return _BOOT + int(self._stat()[19]) / _TICKS
+
+    def memory_info(self):
+        """Resident memory, in bytes."""
+        return _Memory(int(self._stat()[21]) * _PAGE)
+
+    def name(self):
+        """The short name."""
+        return _read(self.pid, "comm").decode("utf-8", "replace").rstrip("\n")
+
+    def cmdline(self):
+        """Its arguments."""
+        text = _read(self.pid, "cmdline").decode("utf-8", "surrogateescape")
+        words = text.rstrip("\0").split("\0")
+        return words if words != [""] else []
+
+    def exe(self):
+        """The path of its executable."""
+        with _errors(self.pid):
+            return os.readlink("/proc/%d/exe" % self.pid)
+
+    def uids(self):
+        """Real, effective and saved user id."""
+        for line in _read(self.pid, "status").splitlines():
+            if line.startswith(b"Uid:"):
+                return _Uids(*map(int, line.split()[1:4]))
+        raise NoSuchProcess(self.pid)
+
+    def username(self):
+        """The name of its user, or the number."""
+        uid = self.uids().real
+        try:
+            return pwd.getpwuid(uid).pw_name
+        except KeyError:
+            return str(uid)
+
+    def net_connections(self, kind=""):  # noqa: ARG002 - psutil's signature
+        """Not to be had here: they are read from /proc."""
+        raise AccessDenied(self.pid)
+
+    memory_maps = net_connections
+
+    def children(self, recursive=False):
+        """Its child processes."""
+        parents = {}
+        for process in process_iter():
+            try:
+                parents.setdefault(process.ppid(), []).append(process)
+            except Error:
+                continue
+        found, pending = [], [self.pid]
+        while pending:
+            below = parents.pop(pending.pop(), [])
+            found += below
+            if recursive:
+                pending += [one.pid for one in below]
+        return found
+
+
+def process_iter():
+    """All processes."""
+    try:
+        pids = sorted(int(entry) for entry in os.listdir("/proc") if entry.isdigit())
+    except OSError:
+        return
+    for pid in pids:
+        try:
+            yield Process(pid)
+        except Error:
+            continue

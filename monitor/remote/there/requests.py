@@ -1,0 +1,57 @@
+"""Answers the requests of looptop on the other side of `--via`, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import select
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from monitor.attach import find, targets  # noqa: F401 - once, not in each child
+from monitor.transport.dial import dial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Say = Callable[..., None]
+
+LOOK = 0.5
+"""Seconds between two looks for processes that have come or gone."""
+DIAL = 10.0
+
+
+def answer(request: dict[str, Any], say: Say) -> None:
+    """Answer one request; `say` takes an object and the descriptor of an opened connection. Raises LooptopError."""
+    WORK[request["op"]](request, say)
+
+
+def _open(request: dict[str, Any], say: Say) -> None:
+    """Connect to the probe of a TARGET."""
+    address = targets.resolve(request["target"])
+    sock = dial(address, DIAL)
+    say({"open": True, "pid": address.pid}, sock.fileno())
+
+
+def _programs(request: dict[str, Any], say: Say) -> None:
+    """List the Python programs."""
+    from monitor.attach.programs import programs
+
+    say({"programs": [asdict(program) for program in programs(bool(request["all"]))]})
+
+
+def _members(request: dict[str, Any], say: Say) -> None:
+    """Tell which processes a TARGET means, now and whenever that changes."""
+    from monitor.attach.processes import Processes
+
+    processes, known = Processes(), None
+    while True:
+        found = processes.of(request["target"])
+        if found != known:
+            say({"members": found})
+            known = found
+        if select.select([0], [], [], LOOK)[0]:  # nobody waits any more
+            return
+
+
+WORK = {"open": _open, "programs": _programs, "members": _members}
+os.umask(0o077)

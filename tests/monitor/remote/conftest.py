@@ -1,0 +1,23 @@
+"""Links that are closed again, and a real sshd."""
+
+from collections.abc import Iterator
+
+import pytest
+import sshd as servers
+
+from monitor.remote import links
+
+
+@pytest.fixture(autouse=True)
+def no_links() -> Iterator[None]:
+    yield
+    links.close_all()
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Sshd]:
+    if servers.SSHD is None:
+        pytest.skip(servers.MISSING)
+    server = servers.Sshd(tmp_path_factory.mktemp("ssh") / "server")
+    yield server
+    server.close()

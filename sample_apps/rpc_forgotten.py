@@ -2,7 +2,8 @@
 
 What you see: after a second `reader` and `connection-*` are gone, and `caller-0` to `caller-4` wait on
 futures forever: no step, no timer, nothing slow, no failure. A future that will never be resolved
-looks just like one that takes long; the difference is that no task is left that could resolve it.
+looks just like one that takes long; the difference is that no task is left that could resolve it, which the finding
+says a few seconds later.
 
 The fix: when reading ends, fail all pending calls (`lost` in `rpc_json`), and use a timeout for answers from
 outside.
@@ -14,7 +15,7 @@ import random
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
 from sample_apps.rpc_json import Client, caller, connect
-from sample_apps.vocabulary import NoSlowCallback, NoUnhandled, StepRate, TaskEnded, Utilization, Waiting
+from sample_apps.vocabulary import Finding, NoSlowCallback, NoUnhandled, StepRate, TaskEnded, Utilization, Waiting
 
 SAMPLE = Sample(
     name="rpc_forgotten",
@@ -23,12 +24,14 @@ SAMPLE = Sample(
     fix="rpc_json",
     expectations=(
         Waiting(kind="future", task="caller-*", at_least=1),
+        Finding("never_wakes", task="caller-*"),
         TaskEnded(task="reader", outcome="done"),
         StepRate(task="caller-*", at_most=8),
         Utilization(at_most=0.2),
         NoSlowCallback(),
         NoUnhandled(),
     ),
+    watch=15.0,
 )
 
 

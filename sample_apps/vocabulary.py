@@ -43,6 +43,7 @@ Problem = Literal[
     "executor_saturated",
     "lock_convoy",
     "deadlock",
+    "never_wakes",
     "waiters_stuck",
     "queue_stuck",
     "subprocess_stuck",

@@ -65,6 +65,23 @@ KINDS: tuple[Kind, ...] = (
         (_after(2),),
     ),
     Kind(
+        "never_wakes",
+        "task that can never wake",
+        "bad",
+        "What the task waits for is out of reach: no task that will run again, no timer, socket, thread or module "
+        "refers to it. The task, and all that wait for it, stay forever.",
+        "Keep what is to be completed where the code that completes it finds it, complete it also when that code fails "
+        "or is replaced, and wait with a timeout.",
+        "rpc_forgotten",
+        "rpc_json",
+        "the references of the garbage collector, counted from the tasks that have made no step for four seconds: what "
+        "has a reference that is not accounted for is alive; twice in a row, in slices, at most 1 % of a core",
+        "what a module, a live object, C code or a weak reference still refers to, whether used or not; a task that "
+        "waits forever on purpose (the main task, `await asyncio.Event().wait()`), inside a timeout, or in a variable "
+        "of code that cancels; on Python 3.14 and newer, waits inside `async with`; free-threaded builds",
+        (_after(5),),
+    ),
+    Kind(
         "waiters_stuck",
         "tasks wait for one thing that does not come",
         "bad",

@@ -267,6 +267,7 @@ class StuckRow(Row, frozen=True):
 
     `size` and `most`: items and limit of a queue, value and bound of a semaphore, unread bytes of a subprocess.
     `feeds_itself`: the code that waits also does what would wake it, as users of a pool do.
+    `orphaned`: nothing that is alive refers to it.
     """
 
     number: Int
@@ -282,6 +283,7 @@ class StuckRow(Row, frozen=True):
     most: Int
     pid: Int
     feeds_itself: bool
+    orphaned: bool = False
 
 
 class FailedRow(FlatRow, frozen=True):

@@ -118,6 +118,7 @@ class Stuck:
     most: int
     pid: int
     feeds_itself: bool
+    orphaned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,4 +253,5 @@ def _stuck(row: rows.StuckRow, tables: Tables) -> Stuck:
         row.most,
         row.pid,
         row.feeds_itself,
+        row.orphaned,
     )

@@ -10,15 +10,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-import weakref
 from itertools import count
 from types import AsyncGeneratorType, CellType, CoroutineType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..hooks.records import is_done
+from .own_refs import OwnRef
 
 if TYPE_CHECKING:
+    import weakref
     from collections.abc import Callable, Iterable, Iterator
     from types import CodeType
 
@@ -51,7 +52,7 @@ class ObjectIds:
         if len(self._known) >= 4 * MOST_THINGS:
             self._known = {key: entry for key, entry in self._known.items() if entry[0]() is not None}
         number = self._next()
-        self._known[id(thing)] = weakref.ref(thing), number
+        self._known[id(thing)] = OwnRef(thing), number
         return number
 
 
@@ -61,7 +62,7 @@ class SyncObject:
     __slots__ = ("feeds_itself", "label", "number", "ref", "site")
 
     def __init__(self, thing: Any, number: int, label: str, site: int) -> None:
-        self.ref = weakref.ref(thing)
+        self.ref = OwnRef(thing)
         self.number = number
         self.label = label
         self.site = site

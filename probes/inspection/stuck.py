@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import weakref
 from array import array
 from asyncio import tasks as asyncio_tasks
 from time import monotonic
@@ -20,6 +19,8 @@ from ..base import sites
 from ..hooks import install
 from ..hooks.records import coro_name, is_done, task_name
 from .detail import held_locks, wait_of
+from .orphans import MOST_FAILED, Orphans
+from .own_refs import OwnRef
 from .queues import MOST_TEXT, chain, in_cell, may_hold, of_each
 
 try:
@@ -31,6 +32,7 @@ else:
     HAS_IOCTL = True
 
 if TYPE_CHECKING:
+    import weakref
     from collections.abc import Iterable, Iterator
     from types import CodeType
 
@@ -107,14 +109,18 @@ class _Object:
         self.ref = ref
         self.number = number
         self.kind = wait.kind
-        self.op = str(wait.facts.get("op") or "")
         self.moved = monotonic()
-        self.moves = _MOVES.get((self.kind, self.op if self.kind == "queue" else ""), frozenset())
+        self.set_op(str(wait.facts.get("op") or ""))
         self.methods: set[str] = set()  # those of its owner that call one of `moves`
         self.label = ""
         self.self_feeding = False
         self.holders: dict[int, list[Any]] = {}  # by task
         self.ended: list[list[Any]] = []
+
+    def set_op(self, op: str) -> None:
+        """Sets what the tasks wait to do. It changes where getters gave way to putters."""
+        self.op = op
+        self.moves = _MOVES.get((self.kind, op if self.kind == "queue" else ""), frozenset())
 
 
 class Stuck:
@@ -126,6 +132,7 @@ class Stuck:
         self._waiters: dict[int, _Waiter] = {}  # by task
         self._objects: dict[int, _Object] = {}  # by id()
         self._failed: list[list[Any]] = []
+        self._orphans = Orphans()
         self._look = 0
 
     def clear(self) -> None:
@@ -133,6 +140,7 @@ class Stuck:
         self._waiters.clear()
         self._objects.clear()
         self._failed.clear()
+        self._orphans.clear()
 
     def begin(self) -> None:
         """A new look begins."""
@@ -144,9 +152,17 @@ class Stuck:
         if waiter is not None and waiter.steps == record.steps:
             waiter.look = self._look
 
+    @property
+    def spent(self) -> float:
+        """CPU time of the search for orphans (s), which has a limit of its own."""
+        return self._orphans.spent
+
     def meet(self, record: TaskRecord, wait: Wait, coro: Any, line: int) -> None:
         """Takes in what a task waits for."""
         waited = wait.waited
+        if wait.kind in ("task", "gather"):
+            self._wait(record, 0, line)
+            return
         if wait.kind not in KINDS or waited is None:
             return
         key = id(waited)
@@ -155,16 +171,24 @@ class Stuck:
             if len(self._objects) >= MOST_OBJECTS:
                 return
             try:
-                known = self._objects[key] = _Object(weakref.ref(waited), self._numbers.of(waited), wait)
+                known = self._objects[key] = _Object(OwnRef(waited), self._numbers.of(waited), wait)
             except TypeError:  # it cannot be referred to weakly
                 return
             known.label, known.self_feeding = _label(waited, coro, known)
-        waiter = self._waiters.get(record.id)
+        if self._wait(record, key, line):
+            known.moved = monotonic()
+        op = str(wait.facts.get("op") or "")
+        if known.op != op:
+            known.set_op(op)
+            known.moved = monotonic()
+
+    def _wait(self, record: TaskRecord, key: int, line: int) -> bool:
+        """A task waits; True if it was woken and waits for the same again."""
+        waiter = known = self._waiters.get(record.id)
         if waiter is None or waiter.key != key or waiter.steps != record.steps:
-            if waiter is not None and waiter.key == key:
-                known.moved = monotonic()  # it was woken, and waits again
             waiter = self._waiters[record.id] = _Waiter(key, record.steps, line, self._look)
         waiter.look = self._look
+        return known is not None and known is not waiter and known.key == key
 
     def settle(self) -> None:
         """All tasks are read: those that were not met again wait no more."""
@@ -179,9 +203,12 @@ class Stuck:
 
     def search(self, records: list[TaskRecord]) -> Iterator[None]:
         """Searches for those that have in hand what does not move; and for failures that nobody has asked for."""
+        ended = _ended_tasks()
+        now = monotonic()
+        steps = {number: one.steps for number, one in self._waiters.items() if now - one.since >= STILL}
+        yield from self._orphans.search(records, steps, ended[:MOST_FAILED])
         if self._look % _EVERY:
             return
-        ended = _ended_tasks()
         still = {key: self._objects[key] for key, _ in self._still()[:MOST_REPORTED]}
         for one in still.values():
             one.holders, one.ended = {}, []
@@ -195,17 +222,28 @@ class Stuck:
             yield from of_each(records, _SLICE, search)
 
     def _still(self) -> list[tuple[int, list[int]]]:
-        """The objects at which nothing has moved for a while, with the tasks that wait; those with most first."""
+        """The objects at which nothing has moved for a while, with the tasks that wait; those with most first.
+
+        Futures that nothing alive refers to are one entry for all that wait at one line.
+        """
         now = monotonic()
         tasks: dict[int, list[int]] = {}
         for number, waiter in self._waiters.items():
             tasks.setdefault(waiter.key, []).append(number)
-        found = [
-            (key, waiting)
-            for key, waiting in tasks.items()
-            if key in self._objects and now - self._since(self._objects[key], waiting) >= STILL
-        ]
-        return sorted(found, key=lambda entry: -len(entry[1]))
+        orphans = self._orphans.tasks
+        found = []
+        by_line: dict[int, tuple[int, list[int]]] = {}
+        for key, waiting in tasks.items():
+            one = self._objects.get(key)
+            if one is None or now - self._since(one, waiting) < STILL:
+                continue
+            if one.kind == "future" and not orphans.isdisjoint(waiting):
+                first = by_line.setdefault(self._waiters[waiting[0]].line, (key, waiting))
+                if first[0] != key:
+                    first[1].extend(waiting)
+                    continue
+            found.append((key, waiting))
+        return sorted(found, key=lambda entry: (orphans.isdisjoint(entry[1]), -len(entry[1])))
 
     def _since(self, one: _Object, waiting: list[int]) -> float:
         """Since when nothing has moved: later arrivals do not count, what left does."""
@@ -301,7 +339,8 @@ class Stuck:
             since = round((now - self._since(one, waiting)) * 1e6)
             holders = list(one.holders.values())
             row = [one.number, one.kind, one.op, one.label, since, len(waiting), listed, holders, one.ended]
-            rows.append([*row, size, limit, pid, one.self_feeding])
+            orphaned = not self._orphans.tasks.isdisjoint(waiting)
+            rows.append([*row, size, limit, pid, one.self_feeding, orphaned])
         return {"stuck": rows, "failed": list(self._failed)}
 
 

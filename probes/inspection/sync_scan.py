@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-import weakref
 from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +21,12 @@ from ..sampling import gil_wait
 from ..sampling.watchdog import describe, stack_of
 from . import executors, waits
 from .detail import held_locks, number_of
+from .own_refs import OwnRef
 from .queues import MOST_ROWS, MOST_TEXT, ObjectIds, SyncObjects, chain, of_each
 from .stuck import Stuck
 
 if TYPE_CHECKING:
+    import weakref
     from collections.abc import Generator, Iterator
 
     from ..base.sites import Tables
@@ -58,7 +59,7 @@ class _Lock:
     __slots__ = ("holder", "number", "ref", "site", "tasks", "waiters")
 
     def __init__(self, lock: Any, number: int) -> None:
-        self.ref = weakref.ref(lock)
+        self.ref = OwnRef(lock)
         self.number = number
         self.holder = self.site = 0
         self.tasks: set[int] = set()  # ids of the waiting tasks
@@ -111,7 +112,7 @@ class SyncScanner:
                 return
             most = MOST_TASKS if watched else MOST_UNWATCHED
             self._under_way, self._spent = self._look(most), 0.0
-        turn, cpu = monotonic(), thread_time()  # the limit is on this thread's own CPU time
+        turn, cpu = monotonic(), thread_time() - self._stuck.spent  # the limit is on this thread's own CPU time
         try:
             while monotonic() - turn < (_TURN if watched else _UNWATCHED_TURN):
                 next(self._under_way)
@@ -120,7 +121,7 @@ class SyncScanner:
             self.facts = ended.value
             self.number += 1
             self._under_way = None
-        self._spent += thread_time() - cpu
+        self._spent += thread_time() - self._stuck.spent - cpu
         if self._under_way is None:
             self._ended = turn
 
@@ -218,7 +219,7 @@ class SyncScanner:
         elif wait.kind == "executor" and not wait.facts.get("running"):
             known = self._queued.get(id(wait.waited))
             since = known[1] if known is not None and known[0]() is wait.waited else seen.at
-            seen.queued[id(wait.waited)] = weakref.ref(wait.waited), since
+            seen.queued[id(wait.waited)] = OwnRef(wait.waited), since
             seen.waited = max(seen.waited, seen.at - since)
             return False
         return calm

@@ -29,7 +29,13 @@ def stuck(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
     least = thresholds.of("waiters_stuck", "waiters")
     for one in scan.stuck:
         others = [holder for holder in one.holders if not _waits_here(one, holder)]
-        if one.kind in _WAITED:
+        if one.orphaned and not any(holder.entered for holder in others):
+            what = "futures" if one.kind == "future" and one.waiting > 1 else one.label
+            text = (
+                f"{_tasks(one)} for {what}, and nothing that is alive refers to {'them' if what != one.label else 'it'}"
+            )
+            yield _observation(store, "never_wakes", one, text, others)
+        elif one.kind in _WAITED:
             if one.waiting >= least and not any(holder.moves for holder in others):
                 text = f"{_tasks(one)} for {one.label}"
                 yield _observation(store, "waiters_stuck", one, text, others)

@@ -273,6 +273,7 @@ PyObject *trace_mark(PyObject *op, PyObject *unused);
 PyObject *trace_read(PyObject *op, PyObject *args);
 PyObject *trace_places(PyObject *op, PyObject *number);
 PyObject *trace_stats(PyObject *op, PyObject *unused);
+PyObject *trace_refers(PyObject *op, PyObject *object);
 PyObject *trace_gc(PyObject *op, PyObject *args);
 
 /* What runs now, for whoever it makes ready. */

@@ -337,6 +337,7 @@ static PyMethodDef state_methods[] = {
     {"trace_read", trace_read, METH_VARARGS, "Events from a position on."},
     {"trace_places", trace_places, METH_O, "Code objects and instructions from a number on."},
     {"trace_stats", trace_stats, METH_NOARGS, "Events written, room for events, waits not described."},
+    {"trace_refers", trace_refers, METH_O, "Whether there is a weak reference to an object."},
     {"trace_gc", trace_gc, METH_VARARGS, "For gc.callbacks."},
     {"footprint", footprint, METH_NOARGS, "Bytes of the tables."},
     {NULL},

@@ -579,6 +579,13 @@ PyObject *trace_stats(PyObject *op, PyObject *unused) {
                          (long long)ring->undescribed);
 }
 
+/* trace_refers(object): whether the ring has a weak reference to it, which it may share with the program. */
+PyObject *trace_refers(PyObject *op, PyObject *object) {
+    Ring *ring = ((State *)op)->ring;
+    Seen *seen = ring == NULL ? NULL : &ring->seen[((uintptr_t)object >> 4) % SEEN];
+    return PyBool_FromLong(seen != NULL && seen->ref != NULL && REFERENT(seen->ref) == object);
+}
+
 /* trace_gc(phase, info): for gc.callbacks. */
 PyObject *trace_gc(PyObject *op, PyObject *args) {
     State *state = (State *)op;

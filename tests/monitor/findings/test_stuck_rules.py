@@ -11,9 +11,12 @@ SETTER = [5, 2, 2, 0, True, "socket fd 7"]
 FAILED = ["warm-up", "work", "KeyError", "limit", 2]
 
 
-def row(kind, op="", still=LATE, waiters=WAITERS, holders=(), ended=(), size=0, most=0, pid=0, pool=False):
+def row(
+    kind, op="", still=LATE, waiters=WAITERS, holders=(), ended=(), size=0, most=0, pid=0, pool=False, orphaned=False
+):
     label = f"{kind.title()} x of Service"
-    return [1, kind, op, label, still, len(waiters), waiters, list(holders), list(ended), size, most, pid, pool]
+    facts = [size, most, pid, pool, orphaned]
+    return [1, kind, op, label, still, len(waiters), waiters, list(holders), list(ended), *facts]
 
 
 def found(*rows, seconds=4):
@@ -63,6 +66,8 @@ def test_what_is_not_stuck(calm):
         (row("queue", "get", ended=[FAILED]), "queue_stuck", "warm-up failed"),
         (row("subprocess", size=200_000, pid=77), "subprocess_stuck", "pid 77"),
         (row("semaphore", holders=[MAIN]), "lock_stuck", "no task is left that would release it"),
+        (row("event", waiters=WAITERS[:1], orphaned=True), "never_wakes", "nothing that is alive refers to it"),
+        (row("future", orphaned=True), "never_wakes", "3 tasks wait for futures"),
     ],
 )
 def test_what_is_stuck(stuck, kind, text):

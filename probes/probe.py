@@ -66,7 +66,7 @@ class Probe:
         self.loops.on_unhandled = self.events.unhandled
         self.sampler = Sampler(self.loops, tables, self.events)
         self.sync_scanner = SyncScanner(self.loops, tables, self.watchdog)
-        self.labels = Labels(self.notice)
+        self.labels = Labels(self.notice, settings.label)
         self.unawaited = UnawaitedCoroutines()
         self.memory = Memory(settings, self.clock, self.journal, tables)
         self.flames = Flames(tables, self.sampler.by_id.get)
@@ -279,6 +279,7 @@ class Probe:
         changes = self.counting.collect(now, self.flames.longest_without_look())
         self.memory.seen(now, *self.counting.totals())
         self.history.look(now, changes)
+        self.labels.look()
         for session in sessions:
             session.merge(changes)
         self.box.merge(changes)

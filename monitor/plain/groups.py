@@ -91,6 +91,8 @@ def group_object(group: LabelGroup, store: Store) -> Object:
         "ended": group.ended,
         "failed": group.failed,
         "cancelled": group.cancelled,
+        "responses": group.responses or None,
+        "errors": group.known_errors,
         "rate": rounded(group.rate(store.now)),
         "age": {**_percentiles(group.age), "max": seconds(group.maximum())},
         "ran": {**_percentiles(group.ran), "max": seconds(group.ran.at(1.0))},

@@ -177,6 +177,8 @@ class GroupRow(Row, frozen=True):
     waited: Buckets
     slowest: Annotated[list[SlowestRow], msgspec.Meta(max_length=20)] = []
     oldest: OldestRow | None = None
+    responses: Int = 0  # whose status could be read
+    errors: Int = 0  # of these, with status 500 and above
 
 
 class WaiterRow(FlatRow, frozen=True):

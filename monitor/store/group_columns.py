@@ -43,6 +43,15 @@ LABEL_GROUPS: tuple[Column[LabelGroup], ...] = (
     figure("rate", "/s", 6, "ends per second, of the last 10 s", fmt.rate, lambda g, s: g.rate(s.now), unit="1/s"),
     figure("failed", "Fail", 6, "tasks that failed", fmt.count, lambda g, s: g.failed),
     figure(
+        "errors",
+        "5xx",
+        6,
+        "responses with status 500 and above, where the server keeps the status",
+        fmt.count,
+        lambda g, s: g.known_errors,
+        priority=5,
+    ),
+    figure(
         "p50",
         "p50",
         7,

@@ -102,6 +102,8 @@ class LabelGroup:
     failed: int = 0
     cancelled: int = 0
     gone: int = 0
+    responses: int = 0  # whose status could be read
+    errors: int = 0  # of these, with status 500 and above
     sums: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)  # age, ran, queued, waited
     age: Distribution = Distribution()
     ran: Distribution = Distribution()
@@ -134,6 +136,11 @@ class LabelGroup:
     def maximum(self) -> float | None:
         """The age of the slowest ended task."""
         return max((one.age for one in self.slowest), default=None)
+
+    @property
+    def known_errors(self) -> int | None:
+        """Responses with status 500 and above; None where no status could be read."""
+        return self.errors if self.responses else None
 
     def rate(self, now: float) -> float | None:
         """Ended tasks per second over the last `RATE_OVER` seconds."""
@@ -182,6 +189,7 @@ class LabelGroups(dict[int, LabelGroup]):
         group.version += 1
         group.live, group.ended, group.failed = row.live, row.ended, row.failed
         group.cancelled, group.gone = row.cancelled, row.gone
+        group.responses, group.errors = row.responses, row.errors
         group.sums = tuple(number * SECOND for number in [*row.sums, 0, 0, 0, 0][:4])
         group.ran, group.queued, group.waited = map(Distribution.of, (row.ran, row.queued, row.waited))
         group.slowest = tuple(

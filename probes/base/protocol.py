@@ -89,10 +89,13 @@ GROUP_ROW = (
     "waited",
     "slowest",
     "oldest",
+    "responses",
+    "errors",
 )
 """A group since counting began. `coro` and `label` are strings (label 0: none), `site` is where the coroutine is
 defined; `gone`: collected without an end. `sums`: age, ran, queued, waited. `age` to `waited`: a histogram each, bucket
-and count in turn. `slowest`: task, age, end, state, line; `oldest` of the live ones: task, age, line, or null."""
+and count in turn. `slowest`: task, age, end, state, line; `oldest` of the live ones: task, age, line, or null.
+`responses` whose status could be read, and those of them with 500 and above."""
 
 UNITS = {
     "born": "us",

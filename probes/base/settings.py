@@ -53,6 +53,12 @@ SETTINGS = (
         "further files never taken as a creation site, each as a part of its path",
     ),
     Setting(
+        "label",
+        "",
+        "MODULE:VARIABLE",
+        "context variable of the program that names what a task works on (`myapp.ctx:route`); read after each step",
+    ),
+    Setting(
         "history",
         True,
         "yes/no",
@@ -94,6 +100,7 @@ class Settings:
     locals: bool
     trace: float
     skip: str
+    label: str
     history: bool
     box: str
     keep_box: bool

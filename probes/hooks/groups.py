@@ -16,6 +16,8 @@ from .backend import FREE_THREADED, native, shared
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from contextvars import Context
+
     from .records import TaskRecord
 
 PARTS = 16
@@ -51,12 +53,14 @@ class GroupCounts:
         "cancelled",
         "coro",  # name of the coroutine
         "ended",
+        "errors",  # of the responses, those with status 500 and above
         "failed",
         "gone",  # collected without an end
         "key",  # code of the coroutine, or the type of what is none
         "label",
         "live",
         "number",
+        "responses",  # whose status could be read
         "site",  # number of the coroutine's first line; -1 until somebody looks
         "sums",  # seconds: age, ran, queued, waited
     )
@@ -68,7 +72,7 @@ class GroupCounts:
         self.label = label
         self.adapter: str | None = None
         self.site = 0
-        self.live = self.ended = self.failed = self.cancelled = self.gone = 0
+        self.live = self.ended = self.failed = self.cancelled = self.gone = self.responses = self.errors = 0
         self.sums: tuple[float, ...] = (0.0,) * 4
         self._buckets: tuple[dict[int, int], ...] = ({}, {}, {}, {})
         self._slowest: list[tuple[int, float, float, int]] = []
@@ -92,6 +96,14 @@ class GroupCounts:
         padded = (*values, 0.0, 0.0, 0.0)
         self.sums = tuple(before + value for before, value in zip(self.sums, padded, strict=False))
 
+    def add_response(self, status: int) -> None:
+        """Counts a response by its status."""
+        self.responses += 1
+        self.errors += status >= 500
+
+    def plan(self, *where: Any) -> None:
+        """Where the labels of its tasks are, for the hooks in C; see probes/labels/labels.py."""
+
     def histogram(self, which: int) -> list[int]:
         """Buckets that hold something, and how much, in turn."""
         return [number for pair in sorted(self._buckets[which].items()) for number in pair]
@@ -113,6 +125,10 @@ def _label_known(record: TaskRecord) -> str | None:
     return record.label
 
 
+def _no_status(record: TaskRecord, source: Any) -> int | None:  # noqa: ARG001
+    return None
+
+
 class Groups:
     """All groups of a process. New ones are made in the program's threads, under the GIL."""
 
@@ -125,6 +141,17 @@ class Groups:
         self.source_of: Callable[[GroupCounts, Any], Any] = _no_source
         """What the label of a task of a group with an adapter is read from; None: nothing."""
         self.label_of: Callable[[TaskRecord], str | None] = _label_known
+        self.status_of: Callable[[TaskRecord, Any], int | None] = _no_status
+        """The status of the response to a request that has ended; None: not known."""
+        self.variable: Any = None
+        """A context variable that labels are read from, after each step; None: none."""
+        self.on_seen: Callable[[TaskRecord, Any], None] | None = None
+        """Called when the variable has another value after a step of a task than before."""
+        self.later: Any = None
+        """The source of a task whose label is not known yet; `on_later` is called after each step of it."""
+        self.on_later: Callable[[TaskRecord], None] | None = None
+        self.stepping = False
+        """With hooks in Python: whether there is anything to do after a step."""
         self.since = monotonic()
         self.version = 0
         """Grows when all groups are forgotten."""
@@ -150,7 +177,7 @@ class Groups:
     def labelled(self, record: TaskRecord) -> GroupCounts | None:
         """The group in which the end of a record counts; None: that of its coroutine."""
         label = self.label_of(record)
-        record.source = None
+        record.source = record.seen = None
         base = record.group
         if label is None or base is None:
             return None
@@ -159,6 +186,8 @@ class Groups:
 
     def of(self, base: GroupCounts, label: str) -> GroupCounts:
         """The group of a coroutine and a label."""
+        if base.label == label:
+            return base
         key = (base.number, label)
         group = self.by_label.get(key)
         if group is None:
@@ -167,6 +196,7 @@ class Groups:
                     return base
                 return self.of(base, OTHERS)
             group = self.by_label[key] = self._add(base.key, base.coro, label)
+            group.adapter = base.adapter
         return group
 
     def _add(self, key: Any, coro: str, label: str | None = None) -> GroupCounts:
@@ -177,8 +207,35 @@ class Groups:
     def forget(self) -> None:
         """Forgets every group, and who reads labels: the probe leaves."""
         self.clear()
-        self.on_made, self.source_of, self.label_of = None, _no_source, _label_known
-        ask_all(False)
+        self.on_made, self.source_of, self.label_of, self.status_of = None, _no_source, _label_known, _no_status
+        self.watch_variable(None, None)
+        self.watch_later(None, None)
+
+    def watch_variable(self, variable: Any, on_seen: Callable[[TaskRecord, Any], None] | None) -> None:
+        """Reads labels from a context variable. Raises NotImplementedError where the hooks cannot."""
+        if shared is not None:
+            shared.watch_variable(variable, on_seen)
+        self.variable, self.on_seen = variable, on_seen
+        self.stepping = variable is not None or self.on_later is not None
+
+    def watch_later(self, later: Any, on_later: Callable[[TaskRecord], None] | None) -> None:
+        """Has the labels of tasks with this source looked for after each of their steps."""
+        if shared is not None:
+            shared.watch_later(later, on_later)
+        self.later, self.on_later = later, on_later
+        self.stepping = self.variable is not None or on_later is not None
+
+    def after_step(self, record: TaskRecord, context: Context) -> None:
+        """What native/group.c does after a step."""
+        if record.group is None:
+            return
+        if record.source is not None and record.source is self.later and self.on_later is not None:
+            self.on_later(record)
+        if self.variable is not None and self.on_seen is not None:
+            seen = context.get(self.variable)
+            if seen is not None and record.seen is not seen:
+                record.seen = seen
+                self.on_seen(record, seen)
 
     def clear(self) -> None:
         """Forgets every group; records that are still in one count into the void."""
@@ -194,6 +251,13 @@ class Groups:
 groups = Groups()
 
 
+def _key_of_other(coro: Any) -> Any:
+    """The type of what is no plain coroutine; the code of one that was compiled by Cython, where many have one type."""
+    kind = type(coro)
+    code = getattr(coro, "cr_code", None) if kind.__name__ == "coroutine" else None
+    return kind if code is None else code
+
+
 def _enter(record: TaskRecord, coro: Any) -> None:
     """Counts a record in the group of its coroutine, and finds what its label is read from.
 
@@ -201,7 +265,7 @@ def _enter(record: TaskRecord, coro: Any) -> None:
     """
     if FREE_THREADED or not groups.counting:
         return
-    key: Any = coro.cr_code if type(coro) is CoroutineType else type(coro)
+    key: Any = coro.cr_code if type(coro) is CoroutineType else _key_of_other(coro)
     group = groups.by_key.get(key)
     if group is None:
         group = groups.make(key, coro)
@@ -217,34 +281,30 @@ def _leave(record: TaskRecord) -> None:
     if group is None:
         return
     group.live -= 1
-    if labels_all() or record.label is not None or record.source is not None:
+    source = record.source
+    if record.label is not None or source is not None:
+        adapter = group.adapter
         labelled = groups.labelled(record)
         if labelled is not None:
             record.group = group = labelled
+        if source is not None and adapter is not None and record.outcome == protocol.DONE:
+            status = groups.status_of(record, source)
+            if status is not None:
+                group.add_response(status)
     age = _NAN if record.born is None else record.ended - record.born
     group.add(
         record.id, record.outcome, record.ended, age, record.busy if record.counted is None else _NAN, record.scheduled
     )
 
 
-_labels_all = False
-
-
-def labels_all() -> bool:
-    """Whether every task may have a label, so that it is asked for at the end of each."""
-    return _labels_all if shared is None else shared.labels_all
-
-
-def ask_all(wanted: bool) -> None:
-    """Has the label of every task asked for at its end, not only of those that an adapter knows."""
-    global _labels_all
-    _labels_all = wanted
-    if shared is not None:
-        shared.labels_all = wanted
-
-
 enter: Callable[[TaskRecord, Any], None] = _enter
 leave: Callable[[TaskRecord], None] = _leave
 if shared is not None:
-    shared.learn_groups(CoroutineType, groups.make, lambda group, coro: groups.source_of(group, coro), groups.labelled)
+    shared.learn_groups(
+        CoroutineType,
+        groups.make,
+        lambda group, coro: groups.source_of(group, coro),
+        groups.labelled,
+        lambda record, source: groups.status_of(record, source),
+    )
     enter, leave = shared.enter_group, shared.leave_group

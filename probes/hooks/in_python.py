@@ -124,7 +124,7 @@ def hook_plain_create_task(original: Callable[..., AnyTask]) -> Callable[..., An
                 # It is queued for the sampler after its first step, or by the sweep within a second.
                 record.origin = sites.stack_of(getframe(1), shared.origin_depth) if shared.origin_depth else None
                 record.histogram = not_yet
-                record.group = record.label = record.source = None
+                record.group = record.label = record.seen = record.source = None
                 enter_group(record, coro)
                 if free_threaded:
                     begin(record)  # now: later the sampler might do it at the same time
@@ -333,6 +333,7 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
     bound = MethodType
     done = asyncios_done
     not_yet = NOT_YET
+    of_groups = groups.groups
 
     def _run(self: Any) -> None:  # noqa: C901 - a call for each branch would cost more than the branches
         callback = self._callback
@@ -372,7 +373,12 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
                 if record is not None and (kind is first_step or callback.__name__ in _STEP_NAMES):
                     histogram = record.histogram
                     if histogram is not_yet:
-                        if not loop.nested and kind is not bound and _ended_unseen(record, owner, elapsed):
+                        if (
+                            not loop.nested
+                            and kind is not bound
+                            and not of_groups.stepping
+                            and _ended_unseen(record, owner, elapsed)
+                        ):
                             self = callback = args = owner = None
                             return
                         begin(record)
@@ -389,6 +395,8 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
                         record.scheduled += started - self.ready
                     if histogram is not None:
                         histogram.add(elapsed, started - getattr(self, "ready", started))
+                    if of_groups.stepping:
+                        of_groups.after_step(record, self._context)
                     if done(owner) if kind is not bound else is_done(owner):
                         finish(record, owner, ended)
                     elif not record.dirty:
@@ -519,6 +527,8 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]: 
     done = asyncios_done
     future = _Future
     not_yet = NOT_YET
+    of_groups = groups.groups
+    current_context = copy_context
 
     def _run(self: Any, callback: Any, args: Any, ready: float) -> None:  # noqa: C901
         # As in `hook_run`, repeated: a handle and a shared function would cost half a step of uvloop.
@@ -546,7 +556,12 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]: 
                 return
             histogram = record.histogram
             if histogram is not_yet:
-                if not loop.nested and type(callback) is not bound and _ended_unseen(record, owner, elapsed):
+                if (
+                    not loop.nested
+                    and type(callback) is not bound
+                    and not of_groups.stepping
+                    and _ended_unseen(record, owner, elapsed)
+                ):
                     return
                 begin(record)
                 histogram = None
@@ -561,6 +576,8 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Callable[..., Any]: 
             record.scheduled += started - ready
             if histogram is not None:
                 histogram.add(elapsed, started - ready)
+            if of_groups.stepping:
+                of_groups.after_step(record, current_context())
             if done(owner) if type(callback) is not bound else is_done(owner):
                 finish(record, owner, ended)
             elif not record.dirty:

@@ -78,6 +78,7 @@ class TaskRecord(weakref.ref["AnyTask"]):
         "parent",  # id of a task, or protocol.NO_TASK
         "predates_probe",  # made before the probe was installed
         "scheduled",
+        "seen",  # the value of the context variable that labels are read from, after its last step
         "site",  # number of its creation site; set by the sampler
         "source",  # what its label is read from (probes/labels), dropped at its end
         "steps",
@@ -107,6 +108,7 @@ class TaskRecord(weakref.ref["AnyTask"]):
     outcome: int
     parent: int
     scheduled: float
+    seen: Any
     site: int
     source: Any
     steps: int
@@ -118,7 +120,7 @@ def _start_counting(record: TaskRecord) -> None:
     record.busy = record.scheduled = record.max_step = record.ended = 0.0
     record.steps = record.outcome = record.site = 0
     record.coro = record.failure = record.histogram = record.name = record.origin = None
-    record.group = record.label = record.source = None
+    record.group = record.label = record.seen = record.source = None
     record.counted = monotonic()
     record.steps_reported = -1
     record.dirty = False

@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 from gc import get_referents
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import ref
 
 from . import paths
-
-if TYPE_CHECKING:
-    from types import CodeType
+from .held import of_function
 
 NAME = "aiohttp.web"
 
-_MOST_KINDS = 200
-_kinds: dict[type, bool] = {}
-"""Whether objects of a type are requests: asking each object costs a microsecond of every request."""
 
-
-def matches(code: CodeType) -> bool:
-    """Whether tasks of this code are requests."""
-    return code.co_qualname == "RequestHandler._handle_request" and "aiohttp" in code.co_filename
+def matches(coro: Any) -> bool:
+    """Whether tasks of its code are requests."""
+    return of_function(coro, "RequestHandler._handle_request", "aiohttp")
 
 
 def source(coro: Any) -> ref[Any] | None:
     """The request, weakly: it refers to its task."""
     for held in get_referents(coro):
         kind = type(held)
-        is_request = _kinds.get(kind)
-        if is_request is None:
-            if len(_kinds) >= _MOST_KINDS:
-                _kinds.clear()
-            is_request = hasattr(kind, "match_info") and hasattr(held, "_match_info") and hasattr(held, "method")
-            _kinds[kind] = is_request
-        if is_request:
+        if hasattr(kind, "match_info") and hasattr(held, "_match_info") and hasattr(held, "method"):
             return ref(held)
     return None
+
+
+def plan(coro: Any) -> tuple[Any, ...] | None:
+    """Where the hooks in C find all of that: what decides the label is the resource and the method."""
+    found = source(coro)
+    request = None if found is None else found()
+    if request is None:
+        return None
+    keys = (("_match_info", "_route", "_resource"), ("_method",))
+    return type(request), True, (), keys, 1, (0, "_status")
 
 
 def read(request: ref[Any]) -> str | None:
@@ -47,3 +45,8 @@ def read(request: ref[Any]) -> str | None:
     canonical = getattr(resource, "canonical", None)
     path = canonical if isinstance(canonical, str) and canonical else paths.folded(held.rel_url.raw_path)
     return paths.label(held.method, path)
+
+
+def status(task: Any, request: Any) -> Any:  # noqa: ARG001
+    """The status of the response: the task returns it."""
+    return task.result()[0].status

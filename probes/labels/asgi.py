@@ -1,47 +1,94 @@
-"""Requests of ASGI servers: method and route, as Starlette, FastAPI and Litestar put it into the scope.
+"""Requests of ASGI servers: method and route, as Starlette, FastAPI and Litestar put them into the scope.
 
 uvicorn makes a task for each request with `RequestResponseCycle.run_asgi`, whose `self` has the scope; hypercorn and
-daphne make one whose function takes it. Where a framework names no route in the scope (Django), ids in the path are
-folded.
+daphne make one whose function takes it, granian one whose argument has it. Where a framework names no route in the
+scope, ids in the path are folded; Django's routes are known from its own tasks (django.py).
 """
 
 from __future__ import annotations
 
 from gc import get_referents
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from . import paths
-
-if TYPE_CHECKING:
-    from types import CodeType
+from . import django, paths
+from .held import of_function
 
 NAME = "asgi"
 _ARGUMENTS = {"scope", "receive", "send"}
 _WEBSOCKET = "websocket"
 
 
-def matches(code: CodeType) -> bool:
-    """Whether tasks of this code are requests."""
-    if code.co_qualname.endswith(".run_asgi") and "uvicorn" in code.co_filename:
+class Request:
+    """A scope, and what knows the status of the response."""
+
+    __slots__ = ("answers", "scope")
+
+    def __init__(self, scope: dict[str, Any], answers: Any) -> None:
+        self.scope = scope
+        self.answers = answers
+
+
+def matches(coro: Any) -> bool:
+    """Whether tasks of its code are requests."""
+    if of_function(coro, ".run_asgi", "uvicorn") or of_function(coro, ".future_watcher", "granian"):
         return True
-    return set(code.co_varnames[: code.co_argcount]) >= _ARGUMENTS
+    code = getattr(coro, "cr_code", None)
+    return code is not None and set(code.co_varnames[: code.co_argcount]) >= _ARGUMENTS
 
 
-def source(coro: Any) -> dict[str, Any] | None:
-    """The scope of the request. Read from what the frame refers to: its `f_locals` would keep copies alive."""
+def source(coro: Any) -> dict[str, Any] | Request | None:
+    """The scope of the request."""
+    found, answers = None, None
     for held in get_referents(coro):
-        if type(held) is not dict:
-            held = getattr(held, "scope", None) if type(held).__module__.startswith("uvicorn.") else None
-        if type(held) is dict and held.get("type") in ("http", _WEBSOCKET) and isinstance(held.get("path"), str):
-            scope: dict[str, Any] = held
-            return scope
+        kind = type(held)
+        if kind is dict:
+            found = held if _is_scope(held) else found
+        elif kind.__module__.startswith(("uvicorn.", "granian.", "builtins")) and _is_scope(
+            getattr(held, "scope", None)
+        ):
+            found, answers = held.scope, getattr(held, "proto", None)
+        answers = answers or _answering(held)
+    return found if found is None or answers is None else Request(found, answers)
+
+
+def _is_scope(held: Any) -> bool:
+    return type(held) is dict and held.get("type") in ("http", _WEBSOCKET) and isinstance(held.get("path"), str)
+
+
+def _answering(held: Any) -> Any:
+    """The object behind a `send` that keeps the status: a stream of hypercorn, a request of daphne."""
+    kind = type(held).__name__
+    owner = held.__self__ if kind in ("method", "builtin_function_or_method") else None
+    if kind == "partial" and held.args:
+        owner = held.args[0]
+    return owner if type(owner).__module__.startswith(("hypercorn.", "daphne.")) else None
+
+
+def plan(coro: Any) -> tuple[Any, ...] | None:
+    """Where the hooks in C find the scope, of uvicorn, and what decides the label."""
+    for held in get_referents(coro):
+        if type(held).__module__.startswith("uvicorn.") and _is_scope(getattr(held, "scope", None)):
+            keys = (("[route",), ("[path_template",), ("[method",), ("[root_path",), ("[app_root_path",))
+            return type(held), False, ("scope",), keys, 2, ()
     return None
 
 
-def read(scope: dict[str, Any]) -> str | None:
+def read(request: dict[str, Any] | Request) -> str | None:
     """Method and route of the request; before it was routed, the path without its ids."""
+    scope = request if isinstance(request, dict) else request.scope
     method = "WS" if scope["type"] == _WEBSOCKET else scope.get("method")
-    return paths.label(method, _template(scope) or paths.folded(scope["path"]))
+    return paths.label(method, _template(scope) or django.route_of(scope) or paths.folded(scope["path"]))
+
+
+def status(task: Any, request: Any) -> Any:  # noqa: ARG001
+    """The status of the response; None where the server does not keep it (uvicorn)."""
+    if not isinstance(request, Request):
+        return None
+    answers = request.answers
+    response = getattr(answers, "response", None)  # hypercorn
+    if type(response) is dict:
+        return response.get("status")
+    return getattr(answers, "code", None)  # daphne
 
 
 def _template(scope: dict[str, Any]) -> str | None:

@@ -1,8 +1,13 @@
 """Which label a task has: what it was given by `probes.label`, else what an adapter reads.
 
-An adapter is a module: `matches(code)` says whether it knows tasks of a coroutine, `source(coro)` finds at the birth
-of such a task what its label is read from, and `read(source)` reads it, at the end of the task at the latest. One that
-raises is switched off and reported.
+An adapter is a module: `matches(coro)` says whether it knows the tasks of a coroutine's code, `source(coro)` finds at
+the birth of such a task what its label is read from, and `read(source)` reads it, at the end of the task at the latest.
+It may have `status(task, source)`, of the response to a request, and `plan(coro)`, which says where the hooks in C find
+all of that without a call into Python (GroupCounts.plan of hooks/native/group.c): the type of what is held, whether
+weakly, the path from there to the source, the paths from the source to what decides the label, how many of these are
+the route, and the path from the result of the task to the status.
+
+One that raises is switched off and reported.
 """
 
 from __future__ import annotations
@@ -13,11 +18,22 @@ from typing import TYPE_CHECKING, Any
 from ..base.settings import text_of
 from ..hooks import accounting
 from ..hooks.groups import groups
-from . import aiohttp_web, asgi
+from . import (
+    aiohttp_web,
+    amqp,
+    arq_jobs,
+    asgi,
+    context_variable,
+    django,
+    grpc_aio,
+    opentelemetry,
+    taskiq_jobs,
+)
+from .held import LATER, NAME_OF_TASK
+from .paths import MOST_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType
     from typing import Protocol
 
     from ..hooks.groups import GroupCounts
@@ -25,12 +41,12 @@ if TYPE_CHECKING:
 
     # For typing only: a Protocol class is held by typing's own caches, so the probe could not take itself apart.
     class Adapter(Protocol):
-        """What reads the labels of one library's tasks."""
+        """What reads the labels of one library's tasks. See above; `status` and `plan` are optional."""
 
         NAME: str
 
-        def matches(self, code: CodeType, /) -> bool:
-            """Whether tasks of this code are known."""
+        def matches(self, coro: Any, /) -> bool:
+            """Whether tasks of its code are known."""
 
         def source(self, coro: Any, /) -> Any:
             """What the label of a task is read from; None: nothing."""
@@ -39,35 +55,59 @@ if TYPE_CHECKING:
             """The label; None: not known."""
 
 
-MOST_LABEL = 200
-
-
-ADAPTERS: tuple[Adapter, ...] = (aiohttp_web, asgi)
+ADAPTERS: tuple[Adapter, ...] = (aiohttp_web, asgi, django, grpc_aio, arq_jobs, taskiq_jobs, amqp)
 
 
 class Labels:
     """Reads labels, in whichever thread asks."""
 
-    def __init__(self, notice: Callable[[str], None]) -> None:
+    def __init__(self, notice: Callable[[str], None], path: str = "") -> None:
         self._notice = notice
         self._on = {adapter.NAME: adapter for adapter in ADAPTERS}
+        self._path = path
+        self._spans = False
         self.used = False
         """Whether any task has or had a label, or what one is read from."""
 
     def install(self) -> None:
         """Has the groups ask here."""
         groups.on_made, groups.source_of, groups.label_of = self.made, self.source_of, self.of
+        groups.status_of = self.status_of
+        if self._path and not context_variable.is_path(self._path):
+            self._notice(f"label={self._path!r} is not MODULE:VARIABLE; no labels are read from it")
+            self._path = ""
+        self.look()
+
+    def look(self) -> None:
+        """Finds the context variable that labels are read from, once its module is loaded. Called once a second."""
+        if groups.variable is not None:
+            return
+        try:
+            variable = context_variable.find(self._path) if self._path else opentelemetry.find()
+            if variable is not None:
+                self._spans = not self._path
+                groups.watch_variable(variable, self._see_span if self._spans else self._see_text)
+                self.used = True
+        except Exception as error:
+            self._stop_variable(error)
+
+    def _stop_variable(self, error: Exception) -> None:
+        name = self._path or opentelemetry.NAME
+        self._path = "" if self._path else self._path
+        groups.watch_variable(None, None)
+        self.look = lambda: None  # type: ignore[method-assign]
+        self._notice(f"labels of {name} are off: {text_of(error)}")
 
     def made(self, group: GroupCounts, coro: Any) -> None:
         """Finds the adapter that knows the tasks of a new group."""
-        code = getattr(coro, "cr_code", None)
-        if code is None:
-            return
         for name, adapter in list(self._on.items()):
             try:
-                if adapter.matches(code):
+                if adapter.matches(coro):
                     group.adapter = name
                     self.used = True
+                    plan = adapter.plan(coro) if hasattr(adapter, "plan") else None
+                    if plan is not None:
+                        group.plan(*plan)
                     return
             except Exception as error:
                 self._switch_off(name, error)
@@ -76,29 +116,81 @@ class Labels:
         """What the label of a new task is read from."""
         name = group.adapter
         try:
-            return self._on[name].source(coro)  # type: ignore[index]
+            source = self._on[name].source(coro)  # type: ignore[index]
         except Exception as error:
             if name in self._on:
                 self._switch_off(str(name), error)
             group.adapter = None
-        return None
+            return None
+        if source is LATER and groups.on_later is None:
+            groups.watch_later(LATER, self._look_again)
+        return source
+
+    def _look_again(self, record: TaskRecord) -> None:
+        """After a step of a task whose label is not known yet."""
+        task = record()
+        if task is not None and record.group is not None and not task.done():
+            record.source = self.source_of(record.group, task.get_coro())
+
+    def _see_text(self, record: TaskRecord, value: Any) -> None:
+        """After a step in which the program's context variable was set."""
+        try:
+            text = context_variable.text(value)
+        except Exception as error:
+            self._stop_variable(error)
+            return
+        if text is not None:
+            record.label = text[:MOST_LABEL]
+
+    def _see_span(self, record: TaskRecord, context: Any) -> None:
+        """After a step in which the current span changed."""
+        group = record.group
+        if record.source is not None or record.label is not None or group is None or group.adapter is not None:
+            return
+        try:
+            span = opentelemetry.span(context)
+        except Exception as error:
+            self._stop_variable(error)
+            return
+        if span is not None:
+            record.source = span
 
     def of(self, record: TaskRecord) -> str | None:
         """The label of a task as far as it is known now."""
         if record.label is not None:
             return record.label
         source, group = record.source, record.group
-        if source is None or group is None or group.adapter is None:
+        if source is None or source is LATER or group is None:
             return None
-        adapter = self._on.get(group.adapter)
+        adapter: Any = self._on.get(group.adapter) if group.adapter is not None else opentelemetry
         if adapter is None:
             return None
         try:
+            if source is NAME_OF_TASK:
+                task = record()
+                source = "" if task is None else accounting.task_name(task)
             text = adapter.read(source)
         except Exception as error:
-            self._switch_off(group.adapter, error)
+            if adapter is opentelemetry:
+                self._stop_variable(error)
+            else:
+                self._switch_off(adapter.NAME, error)
             return None
         return None if text is None else str(text)[:MOST_LABEL]
+
+    def status_of(self, record: TaskRecord, source: Any) -> int | None:
+        """The status of the response to a request that has ended; None: not known."""
+        group = record.group
+        adapter: Any = None if group is None else self._on.get(str(group.adapter))
+        read = getattr(adapter, "status", None)
+        if read is None:
+            return None
+        try:
+            status = read(record(), source)
+        except Exception as error:
+            self._switch_off(adapter.NAME, error)
+            return None
+        return status if type(status) is int and status > 0 else None
 
     def name_current(self, text: str) -> None:
         """Gives the task that calls it a label. Never raises."""

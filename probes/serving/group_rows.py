@@ -6,7 +6,7 @@ from time import monotonic
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from ..hooks.groups import AGE, QUEUED, RAN, WAITED, GroupCounts, groups, labels_all
+from ..hooks.groups import AGE, QUEUED, RAN, WAITED, GroupCounts, groups
 from ..inspection import detail
 from ..sampling.rows import microseconds
 
@@ -62,14 +62,13 @@ class GroupRows:
         """By number of a group: how many live tasks count there by their label, and the oldest of each."""
         live: dict[int, int] = {}
         oldest: dict[int, TaskRecord] = {}
-        every = labels_all()
         for number, record in enumerate(list(self._host.sampler.by_id.values())[:MOST_READ]):
             if number % _SLICE == _SLICE - 1:
                 detail.yield_gil_if_due()
             group = record.group
             if group is None or record.outcome:
                 continue
-            if every or record.label is not None or record.source is not None:
+            if record.label is not None or record.source is not None:
                 label = self._host.labels.of(record)
                 if label is not None:
                     base, group = group, groups.of(group, label)
@@ -104,6 +103,8 @@ class GroupRows:
             *(group.histogram(which) for which in (AGE, RAN, QUEUED, WAITED)),
             slowest,
             None if oldest is None else self._oldest(oldest),
+            group.responses,
+            group.errors,
         ]
 
     def _oldest(self, record: TaskRecord) -> list[int] | None:

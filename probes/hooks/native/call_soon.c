@@ -145,7 +145,7 @@ typedef struct {
 static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names) {
     Step *self = (Step *)op;
     State *state = self->state;
-    PyObject *clock_object, *result, *callback = self->callback;
+    PyObject *clock_object, *result, *seen = NULL, *callback = self->callback;
     LoopClock *clock;
     double started, elapsed;
     if (callback == NULL)
@@ -168,10 +168,13 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
     clock->started = 0.0;
     clock->busy += elapsed;
     clock->traced = NULL;
-    if (result != NULL && account_step(state, clock_object, callback, self->ready, started, elapsed) < 0) {
+    if (UNLIKELY(state->label_variable != NULL) && result != NULL)
+        seen = see_label(state);
+    if (result != NULL && account_step(state, clock_object, callback, seen, self->ready, started, elapsed) < 0) {
         if (state->watching ? swallow(state, "run") < 0 : (PyErr_Clear(), 0))
             Py_CLEAR(result);
     }
+    Py_XDECREF(seen);
     Py_DECREF(clock_object);
     Py_DECREF(op);
     return result;

@@ -22,10 +22,40 @@ typedef struct {
     int outcome;
 } Exemplar;
 
+#define KEYS 6 /* most parts of a request that decide its label */
+#define HOPS 4
+#define LABELS 128 /* in the cache of labels, and how many places are looked at */
+#define LABEL_PROBES 4
+
+/* How to get from one object to another: names of attributes, or of items of a dict. */
+typedef struct {
+    PyObject *names[HOPS];
+    char items[HOPS];
+    int count;
+} Path;
+
+/* A group by what decides its label. Strings are held and compared by value; anything else by identity, through a weak
+ * reference, so that nothing of the program is kept alive. */
+typedef struct {
+    PyObject *keys[KEYS];
+    PyObject *group;
+} Known;
+
+/* Where the label of a group's tasks is, for those that were read in Python before (probes/labels says it). */
+typedef struct {
+    PyTypeObject *held; /* exact type of what the coroutine refers to */
+    char weak; /* whether it may lead to its task, so that a record refers to it weakly */
+    Path source, keys[KEYS], status; /* to what is kept; from there to the keys; from the result to the status */
+    int count, routes; /* keys; how many of the first ones say the route: one of them must be there */
+    unsigned turn;
+    Known known[LABELS];
+} Plan;
+
 typedef struct GroupCounts {
     PyObject_HEAD
     PyObject *key, *label, *coro, *adapter; /* these lead to nothing of a probe: nobody visits them */
-    int64_t number, live, ended, failed, cancelled, gone;
+    Plan *plan; /* NULL: labels of its tasks are read in Python */
+    int64_t number, live, ended, failed, cancelled, gone, responses, errors;
     double sums[DISTRIBUTIONS];
     Distribution distributions[DISTRIBUTIONS];
     Exemplar slowest[SLOWEST];
@@ -92,6 +122,228 @@ static int count_end(GroupCounts *self, int64_t id, int outcome, double ended, d
     return 0;
 }
 
+/* The object at the end of a path, NULL without an error where there is none. */
+static PyObject *follow(const Path *path, PyObject *from) {
+    PyObject *next;
+    int hop;
+    Py_INCREF(from);
+    for (hop = 0; hop < path->count; hop++) {
+        if (path->items[hop] == 'i') { /* of a tuple, by place */
+            Py_ssize_t place = PyLong_AsSsize_t(path->names[hop]);
+            next = PyTuple_Check(from) && place < PyTuple_Size(from) ? PyTuple_GetItem(from, place) : NULL;
+            Py_XINCREF(next);
+        } else if (path->items[hop]) {
+            next = PyDict_Check(from) ? PyDict_GetItemWithError(from, path->names[hop]) : NULL;
+            Py_XINCREF(next);
+        } else
+            next = PyObject_GetAttr(from, path->names[hop]);
+        Py_DECREF(from);
+        if (next == NULL) {
+            PyErr_Clear();
+            return NULL;
+        }
+        from = next;
+    }
+    return from;
+}
+
+static void drop_plan(GroupCounts *self) {
+    Plan *plan = self->plan;
+    int index, key;
+    self->plan = NULL;
+    if (plan == NULL)
+        return;
+    for (index = 0; index < LABELS; index++) {
+        for (key = 0; key < KEYS; key++)
+            Py_XDECREF(plan->known[index].keys[key]);
+        Py_XDECREF(plan->known[index].group);
+    }
+    for (key = 0; key < KEYS + 2; key++) {
+        Path *path = key < KEYS ? &plan->keys[key] : key == KEYS ? &plan->source : &plan->status;
+        for (index = 0; index < path->count; index++)
+            Py_XDECREF(path->names[index]);
+    }
+    Py_XDECREF((PyObject *)plan->held);
+    PyMem_Free(plan);
+}
+
+typedef struct {
+    PyTypeObject *type;
+    PyObject *found;
+} Search;
+
+static int visit_held(PyObject *object, void *arg) {
+    Search *search = arg;
+    if (Py_TYPE(object) != search->type)
+        return 0;
+    search->found = object;
+    return 1;
+}
+
+/* What the label of a new task is read from, NULL where its coroutine refers to no such thing. */
+static PyObject *planned_source(State *state, const Plan *plan, PyObject *coro) {
+    Search search = {plan->held, NULL};
+    PyObject *source, *reference;
+    if (state->coroutine_traverse == NULL)
+        state->coroutine_traverse = (traverseproc)PyType_GetSlot((PyTypeObject *)state->coroutine_type, Py_tp_traverse);
+    if (state->coroutine_traverse == NULL || (PyObject *)Py_TYPE(coro) != state->coroutine_type)
+        return NULL;
+    state->coroutine_traverse(coro, visit_held, &search);
+    if (search.found == NULL)
+        return NULL;
+    source = follow(&plan->source, search.found);
+    if (source == NULL || !plan->weak)
+        return source;
+    reference = PyWeakref_NewRef(source, NULL);
+    Py_DECREF(source);
+    if (reference == NULL)
+        PyErr_Clear();
+    return reference;
+}
+
+static int same_key(PyObject *kept, PyObject *key) {
+    if (kept == key)
+        return 1;
+    if (kept == NULL || key == NULL)
+        return 0;
+    if (PyUnicode_CheckExact(key)) /* of known strings nothing but their text is compared */
+        return PyUnicode_CheckExact(kept) && PyUnicode_Compare(kept, key) == 0;
+    return PyWeakref_CheckRef(kept) && REFERENT(kept) == key;
+}
+
+/* The keys of a task, and the place of its group in the cache. 0: it has none, so it must be read in Python. */
+static int find_keys(const Plan *plan, PyObject *source, PyObject **keys, size_t *place) {
+    PyObject *from = plan->weak ? REFERENT(source) : source;
+    size_t hash = 0;
+    int key, some = 0;
+    if (from == Py_None)
+        return 0;
+    Py_INCREF(from);
+    for (key = 0; key < plan->count; key++) {
+        keys[key] = follow(&plan->keys[key], from);
+        if (keys[key] == Py_None)
+            Py_CLEAR(keys[key]);
+        if (keys[key] == NULL)
+            continue;
+        some |= key < plan->routes;
+        if (!PyUnicode_CheckExact(keys[key]))
+            hash ^= (uintptr_t)keys[key] >> 4;
+        else if (key < plan->routes)
+            hash ^= (size_t)PyObject_Hash(keys[key]);
+    }
+    Py_DECREF(from);
+    *place = (hash * UINT64_C(0x9E3779B97F4A7C15)) >> 32;
+    return some;
+}
+
+static void drop_keys(PyObject **keys, int count) {
+    int key;
+    for (key = 0; key < count; key++)
+        Py_XDECREF(keys[key]);
+}
+
+static PyObject *find_known(const Plan *plan, PyObject **keys, size_t place) {
+    int index, key;
+    for (index = 0; index < LABEL_PROBES; index++) {
+        const Known *known = &plan->known[(place + (size_t)index) % LABELS];
+        for (key = 0; known->group != NULL && key < plan->count && same_key(known->keys[key], keys[key]); key++)
+            ;
+        if (known->group != NULL && key == plan->count)
+            return known->group;
+    }
+    return NULL;
+}
+
+/* Keeps the group of keys; what cannot be referred to weakly is read in Python again. */
+static void keep_known(Plan *plan, PyObject **keys, size_t place, PyObject *group) {
+    PyObject *kept[KEYS] = {NULL};
+    Known *known = NULL, old;
+    int index, key;
+    for (key = 0; key < plan->count; key++) {
+        if (keys[key] == NULL)
+            continue;
+        if (PyUnicode_CheckExact(keys[key])) {
+            Py_INCREF(keys[key]);
+            kept[key] = keys[key];
+        } else if ((kept[key] = PyWeakref_NewRef(keys[key], NULL)) == NULL) {
+            PyErr_Clear();
+            drop_keys(kept, key);
+            return;
+        }
+    }
+    for (index = 0; index < LABEL_PROBES && (known == NULL || known->group != NULL); index++)
+        known = &plan->known[(place + (size_t)index) % LABELS];
+    if (known->group != NULL)
+        known = &plan->known[(place + plan->turn++ % LABEL_PROBES) % LABELS];
+    old = *known;
+    for (key = 0; key < KEYS; key++)
+        known->keys[key] = kept[key];
+    Py_INCREF(group);
+    known->group = group;
+    drop_keys(old.keys, KEYS);
+    Py_XDECREF(old.group);
+}
+
+static int read_path(Path *path, PyObject *names) {
+    Py_ssize_t index, count = PyTuple_Check(names) ? PyTuple_Size(names) : HOPS + 1;
+    if (count > HOPS)
+        return -1;
+    for (index = 0; index < count; index++) {
+        PyObject *name = PyTuple_GetItem(names, index), *bare;
+        if (PyLong_Check(name)) {
+            Py_INCREF(name);
+            bare = name;
+            path->items[index] = 'i';
+        } else if (!PyUnicode_Check(name) || PyUnicode_GetLength(name) < 2)
+            return -1;
+        else {
+            path->items[index] = PyUnicode_ReadChar(name, 0) == '[';
+            bare = path->items[index] ? PyUnicode_Substring(name, 1, PyUnicode_GetLength(name)) : NULL;
+            if (bare == NULL) {
+                Py_INCREF(name);
+                bare = name;
+            }
+            PyUnicode_InternInPlace(&bare);
+        }
+        path->names[index] = bare;
+        path->count = (int)index + 1;
+    }
+    return 0;
+}
+
+/* plan(type, weak, path to the source, paths to the keys, how many say the route, path to the status): from now on labels are found here. */
+static PyObject *tally_plan(PyObject *op, PyObject *args) {
+    GroupCounts *self = (GroupCounts *)op;
+    PyObject *type, *source, *keys, *status;
+    Plan *plan;
+    int weak, routes, failed;
+    Py_ssize_t index;
+    if (!PyArg_ParseTuple(args, "O!pO!O!iO!", &PyType_Type, &type, &weak, &PyTuple_Type, &source, &PyTuple_Type, &keys, &routes,
+                          &PyTuple_Type, &status))
+        return NULL;
+    if (self->plan != NULL)
+        Py_RETURN_NONE; /* another thread was first */
+    plan = PyMem_Calloc(1, sizeof(Plan));
+    if (plan == NULL)
+        return PyErr_NoMemory();
+    Py_INCREF(type);
+    plan->held = (PyTypeObject *)type;
+    plan->weak = (char)weak;
+    plan->routes = routes;
+    failed = PyTuple_Size(keys) > KEYS || read_path(&plan->source, source) < 0 || read_path(&plan->status, status) < 0;
+    for (index = 0; !failed && index < PyTuple_Size(keys); index++) {
+        plan->count = (int)index + 1;
+        failed = read_path(&plan->keys[index], PyTuple_GetItem(keys, index)) < 0;
+    }
+    self->plan = plan;
+    if (failed) {
+        drop_plan(self);
+        PyErr_SetString(PyExc_ValueError, "not a plan");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 /* A group by its key: its code, or for what is no plain coroutine its type. Borrowed from the cache. */
 static GroupCounts *find_group(State *state, PyObject *key, PyObject *coro) {
     size_t place = ((uintptr_t)key >> 5) * UINT64_C(0x9E3779B97F4A7C15) >> 32, index;
@@ -118,6 +370,21 @@ static GroupCounts *find_group(State *state, PyObject *key, PyObject *coro) {
     return (GroupCounts *)found;
 }
 
+/* The type of what is no plain coroutine; the code of one that was compiled by Cython, where many have one type. */
+static PyObject *key_of_other(PyObject *coro) {
+    PyObject *name = PyType_GetName(Py_TYPE(coro)), *key = NULL;
+    if (name != NULL && PyUnicode_CompareWithASCIIString(name, "coroutine") == 0)
+        key = PyObject_GetAttr(coro, str_cr_code);
+    PyErr_Clear();
+    Py_XDECREF(name);
+    if (key == NULL || key == Py_None) {
+        Py_XDECREF(key);
+        key = (PyObject *)Py_TYPE(coro);
+        Py_INCREF(key);
+    }
+    return key;
+}
+
 int group_enter(State *state, PyObject *record, PyObject *coro) {
     Fields *fields = FIELDS(record);
     PyObject *key, *source;
@@ -130,8 +397,7 @@ int group_enter(State *state, PyObject *record, PyObject *coro) {
         if (key == NULL)
             return -1;
     } else {
-        key = (PyObject *)Py_TYPE(coro);
-        Py_INCREF(key);
+        key = key_of_other(coro);
     }
     group = find_group(state, key, coro);
     Py_DECREF(key);
@@ -140,37 +406,181 @@ int group_enter(State *state, PyObject *record, PyObject *coro) {
     Py_INCREF((PyObject *)group);
     group->live++;
     fields->group = (PyObject *)group;
-    if (UNLIKELY(group->adapter != NULL)) {
+    if (LIKELY(group->adapter == NULL))
+        return 0;
+    source = group->plan == NULL ? NULL : planned_source(state, group->plan, coro);
+    if (source == NULL)
         source = PyObject_CallFunctionObjArgs(state->on_source, (PyObject *)group, coro, NULL);
-        if (source == NULL)
-            return -1;
-        if (source != Py_None)
-            result = PyObject_SetAttrString(record, "source", source);
-        Py_DECREF(source);
-    }
+    if (source == NULL)
+        return -1;
+    if (source != Py_None)
+        result = record_set_source(record, source);
+    Py_DECREF(source);
     return result;
+}
+
+/* Counts the response to a request that is over, where its status can be read. */
+static int count_response(State *state, PyObject *record, GroupCounts *base, GroupCounts *group, PyObject *source) {
+    Fields *fields = FIELDS(record);
+    const Plan *plan = base->plan;
+    PyObject *result, *status = NULL;
+    long code;
+    if (fields->outcome != DONE)
+        return 0;
+    if (plan != NULL && plan->status.count) {
+        result = PyObject_CallMethodObjArgs(REFERENT(record), str_result, NULL); /* of a task that is done and has one */
+        if (result == NULL)
+            return -1;
+        status = follow(&plan->status, result);
+        Py_DECREF(result);
+    } else if (plan == NULL && state->on_status != NULL) {
+        status = PyObject_CallFunctionObjArgs(state->on_status, record, source, NULL);
+        if (status == NULL)
+            return -1;
+    }
+    if (status == NULL)
+        return 0;
+    code = PyLong_Check(status) ? PyLong_AsLong(status) : -1;
+    Py_DECREF(status);
+    if (code < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    group->responses++;
+    group->errors += code >= 500;
+    return 0;
+}
+
+/* Whether a group is that of a label, and not that of all labels beyond the bounds. */
+static int is_of_label(GroupCounts *group, Extra *extra) {
+    return group->label != NULL && extra != NULL && extra->label != NULL && PyUnicode_CheckExact(extra->label) &&
+           PyUnicode_CheckExact(group->label) && PyUnicode_Compare(group->label, extra->label) == 0;
+}
+
+/* The labelled group in which a task counts that has ended; NULL: that of its coroutine, or an error. New reference. */
+static PyObject *find_labelled(State *state, PyObject *record, GroupCounts *group) {
+    Extra *extra = FIELDS(record)->extra;
+    Plan *plan = group->plan;
+    PyObject *keys[KEYS] = {NULL}, *labelled;
+    size_t place = 0;
+    int readable = plan != NULL && extra != NULL && extra->source != NULL && extra->label == NULL &&
+                   (!plan->weak || PyWeakref_CheckRef(extra->source)) && find_keys(plan, extra->source, keys, &place);
+    labelled = readable ? find_known(plan, keys, place) : NULL;
+    if (LIKELY(labelled != NULL)) {
+        Py_INCREF(labelled);
+        Py_INCREF(((GroupCounts *)labelled)->label);
+        extra->label = ((GroupCounts *)labelled)->label;
+    } else {
+        labelled = PyObject_CallFunctionObjArgs(state->on_label, record, NULL);
+        if (labelled != NULL && !is_instance(labelled, state->group_type))
+            Py_CLEAR(labelled);
+        extra = FIELDS(record)->extra;
+        if (labelled != NULL && readable && group->plan == plan && is_of_label((GroupCounts *)labelled, extra))
+            keep_known(plan, keys, place, labelled);
+    }
+    drop_keys(keys, KEYS);
+    return labelled;
 }
 
 int group_leave(State *state, PyObject *record) {
     Fields *fields = FIELDS(record);
     GroupCounts *group = (GroupCounts *)fields->group;
     PyObject *labelled;
+    Extra *extra;
+    int failed;
     if (group == NULL)
         return 0;
     group->live--;
-    if (UNLIKELY(state->labels_all || (fields->extra != NULL && (fields->extra->label || fields->extra->source)))) {
-        labelled = PyObject_CallFunctionObjArgs(state->on_label, record, NULL);
-        if (labelled == NULL)
+    extra = fields->extra;
+    if (UNLIKELY(extra != NULL && (extra->label || extra->source))) {
+        PyObject *source = extra->source;
+        GroupCounts *base = group;
+        Py_XINCREF(source); /* reading a label lets go of it */
+        labelled = find_labelled(state, record, group);
+        if (labelled == NULL && PyErr_Occurred()) {
+            Py_XDECREF(source);
             return -1;
-        if (is_instance(labelled, state->group_type) && fields->group == (PyObject *)group) {
+        }
+        if (labelled != NULL && fields->group == (PyObject *)group) {
+            Py_INCREF((PyObject *)base);
             fields->group = labelled;
             Py_DECREF((PyObject *)group);
             group = (GroupCounts *)labelled;
-        } else
-            Py_DECREF(labelled);
+        } else {
+            Py_XDECREF(labelled);
+            Py_INCREF((PyObject *)base);
+        }
+        failed = source != NULL && base->adapter != NULL ? count_response(state, record, base, group, source) : 0;
+        Py_DECREF((PyObject *)base);
+        Py_XDECREF(source);
+        extra = fields->extra;
+        if (extra != NULL) {
+            Py_CLEAR(extra->source);
+            Py_CLEAR(extra->seen);
+        }
+        if (failed)
+            return -1;
     }
     return count_end(group, fields->id, fields->outcome, fields->ended, fields->ended - fields->born,
                      isnan(fields->counted) ? fields->busy : NAN, fields->scheduled);
+}
+
+/* Another value of the context variable that labels are read from. */
+int group_see(State *state, PyObject *record, PyObject *seen) {
+    PyObject *function = state->on_seen, *result;
+    if (record_set_seen(record, seen) < 0)
+        return -1;
+    if (function == NULL)
+        return 0;
+    Py_INCREF(function); /* another may be set while it runs */
+    result = PyObject_CallFunctionObjArgs(function, record, seen, NULL);
+    Py_DECREF(function);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* Looks again for what the label of a task is read from. */
+int group_look_again(State *state, PyObject *record) {
+    PyObject *function = state->on_later, *result;
+    if (function == NULL)
+        return 0;
+    Py_INCREF(function);
+    result = PyObject_CallFunctionObjArgs(function, record, NULL);
+    Py_DECREF(function);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+PyObject *watch_later(PyObject *op, PyObject *args) {
+    State *self = (State *)op;
+    PyObject *later, *on_later, *old_later = self->later, *old_function = self->on_later;
+    if (!PyArg_ParseTuple(args, "OO", &later, &on_later))
+        return NULL;
+    self->later = later == Py_None ? NULL : later;
+    self->on_later = on_later == Py_None ? NULL : on_later;
+    Py_XINCREF(self->later);
+    Py_XINCREF(self->on_later);
+    Py_XDECREF(old_later);
+    Py_XDECREF(old_function);
+    Py_RETURN_NONE;
+}
+
+PyObject *watch_variable(PyObject *op, PyObject *args) {
+    State *self = (State *)op;
+    PyObject *variable, *on_seen, *old_variable = self->label_variable, *old_seen = self->on_seen;
+    if (!PyArg_ParseTuple(args, "OO", &variable, &on_seen))
+        return NULL;
+    if (variable != Py_None && PyContextVar_Get == NULL) {
+        PyErr_SetString(PyExc_NotImplementedError, "this Python lacks PyContextVar_Get");
+        return NULL;
+    }
+    self->label_variable = variable == Py_None ? NULL : variable;
+    self->on_seen = on_seen == Py_None ? NULL : on_seen;
+    Py_XINCREF(self->label_variable);
+    Py_XINCREF(self->on_seen);
+    Py_XDECREF(old_variable);
+    Py_XDECREF(old_seen);
+    Py_RETURN_NONE;
 }
 
 /* The record goes: a task that was collected without an end that was seen is alive no longer. */
@@ -204,8 +614,8 @@ static int is_record(State *state, PyObject *record) {
 
 PyObject *learn_groups(PyObject *op, PyObject *args) {
     State *self = (State *)op;
-    PyObject *coroutine, *on_group, *on_source, *on_label;
-    if (!PyArg_ParseTuple(args, "OOOO", &coroutine, &on_group, &on_source, &on_label))
+    PyObject *coroutine, *on_group, *on_source, *on_label, *on_status;
+    if (!PyArg_ParseTuple(args, "OOOOO", &coroutine, &on_group, &on_source, &on_label, &on_status))
         return NULL;
     if (self->on_group == NULL) {
         Py_INCREF(coroutine);
@@ -215,6 +625,8 @@ PyObject *learn_groups(PyObject *op, PyObject *args) {
         Py_INCREF(on_label);
         self->on_source = on_source;
         self->on_label = on_label;
+        Py_INCREF(on_status);
+        self->on_status = on_status;
         self->on_group = on_group;
     }
     Py_RETURN_NONE;
@@ -316,6 +728,16 @@ static PyObject *tally_add(PyObject *op, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static PyObject *tally_add_response(PyObject *op, PyObject *status) {
+    GroupCounts *self = (GroupCounts *)op;
+    long code = PyLong_AsLong(status);
+    if (code == -1 && PyErr_Occurred())
+        return NULL;
+    self->responses++;
+    self->errors += code >= 500;
+    Py_RETURN_NONE;
+}
+
 static PyObject *tally_sums(PyObject *op, void *unused) {
     double *sums = ((GroupCounts *)op)->sums;
     return Py_BuildValue("(dddd)", sums[AGE], sums[RAN], sums[QUEUED], sums[WAITED]);
@@ -329,6 +751,7 @@ static void tally_dealloc(PyObject *op) {
     for (kind = 0; kind < DISTRIBUTIONS; kind++)
         for (octave = 0; octave < OCTAVES; octave++)
             PyMem_Free(self->distributions[kind].octaves[octave]);
+    drop_plan(self);
     Py_XDECREF(self->key);
     Py_XDECREF(self->label);
     Py_XDECREF(self->coro);
@@ -348,6 +771,8 @@ static PyMemberDef tally_members[] = {
     {"failed", T_LONGLONG, offsetof(GroupCounts, failed), READONLY, NULL},
     {"cancelled", T_LONGLONG, offsetof(GroupCounts, cancelled), READONLY, NULL},
     {"gone", T_LONGLONG, offsetof(GroupCounts, gone), 0, NULL},
+    {"responses", T_LONGLONG, offsetof(GroupCounts, responses), READONLY, NULL},
+    {"errors", T_LONGLONG, offsetof(GroupCounts, errors), READONLY, NULL},
     {"site", T_INT, offsetof(GroupCounts, site), 0, NULL},
     {NULL},
 };
@@ -355,6 +780,8 @@ static PyGetSetDef tally_getset[] = {{"sums", tally_sums, NULL, "Seconds: age, r
 static PyMethodDef tally_methods[] = {
     {"add", tally_add, METH_VARARGS, "Counts an end: id, outcome, ended, age, ran, queued; NAN for what is not known."},
     {"histogram", tally_histogram, METH_O, "Buckets that hold something, and how much, in turn."},
+    {"plan", tally_plan, METH_VARARGS, "Where the labels of its tasks are; see probes/labels/labels.py."},
+    {"add_response", tally_add_response, METH_O, "Counts a response by its status."},
     {"slowest", tally_slowest, METH_NOARGS, "Id, age, end and outcome of the slowest."},
     {NULL},
 };

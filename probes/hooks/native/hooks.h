@@ -44,6 +44,8 @@ BEYOND PyTypeObject PyMethod_Type;
 /* For the step ring only, which does without where one is missing. */
 BEYOND PyObject *PyMethod_Function(PyObject *method);
 BEYOND PyTypeObject PyCoro_Type, PyFrame_Type, PyFunction_Type, PyGen_Type;
+/* For labels that are read from a context variable; they do without where it is missing. */
+BEYOND int PyContextVar_Get(PyObject *variable, PyObject *fallback, PyObject **value);
 
 typedef PyObject *(*vectorcall)(PyObject *, PyObject *const *, size_t, PyObject *);
 #define OFFSET_FLAG ((size_t)1 << (8 * sizeof(size_t) - 1))
@@ -56,7 +58,7 @@ enum { DONE = 3, CANCELLED = 4, FAILED = 5 }; /* indices of protocol.STATES; ins
 
 /* What a record rarely has; made when the first of them is set. */
 typedef struct {
-    PyObject *coro, *failure, *histogram, *label, *name, *origin, *source;
+    PyObject *coro, *failure, *histogram, *label, *name, *origin, *seen, *source;
 } Extra;
 
 /* The fields of a TaskRecord, behind those of the weak reference that it is. Seconds of CLOCK_MONOTONIC; NAN: None.
@@ -178,7 +180,10 @@ typedef struct State {
     PyObject *loops, *last_loop, *last_record, *last_keywords, *one; /* last_loop is borrowed: it is a key of `loops` */
     PyObject *current_tasks, *current_task, *tasks_module_dict;
     PyObject *on_loop, *on_slow, *on_error, *on_cancel, *adopt, *report_end, *kind_of, *site_of, *stack_of;
-    PyObject *coroutine_type, *on_group, *on_source, *on_label;
+    PyObject *coroutine_type, *on_group, *on_source, *on_label, *on_status;
+    PyObject *label_variable, *on_seen; /* a context variable that labels are read from, after each step; NULL: none */
+    PyObject *later, *on_later; /* the source of a task whose label is looked for after each step; what looks */
+    traverseproc coroutine_traverse;
     PyTypeObject *group_type;
     PyObject *groups[GROUPS];
     Kind kinds[KINDS];
@@ -187,7 +192,6 @@ typedef struct State {
     double slow_threshold;
     int origin_depth, named, most_named;
     Ring *ring; /* NULL: steps are not recorded */
-    char labels_all; /* every task may have a label: ask for that of each at its end */
     char watching, closed; /* closed: the probe has left, and the tables stay empty: no collector looks into them */
 } State;
 
@@ -212,6 +216,8 @@ extern PyType_Spec record_spec, clock_spec, counts_spec;
 int record_setup(PyObject **base);
 PyObject *record_new(State *state, PyObject *task);
 void record_start_counting(PyObject *record, double counted);
+int record_set_source(PyObject *record, PyObject *source);
+int record_set_seen(PyObject *record, PyObject *seen);
 int record_is_of(PyObject *record, PyObject *task);
 PyObject *start_counting(PyObject *module, PyObject *record);
 
@@ -225,6 +231,10 @@ void groups_forget(State *state);
 PyObject *learn_groups(PyObject *state, PyObject *args);
 PyObject *enter_group(PyObject *state, PyObject *args);
 PyObject *leave_group(PyObject *state, PyObject *record);
+PyObject *watch_variable(PyObject *state, PyObject *args);
+PyObject *watch_later(PyObject *state, PyObject *args);
+int group_look_again(State *state, PyObject *record);
+int group_see(State *state, PyObject *record, PyObject *seen);
 PyObject *forget_groups(PyObject *state, PyObject *unused);
 
 /* table.c */
@@ -240,7 +250,8 @@ void counts_add(SiteCounts *self, Fields *fields);
 enum { NO_STEP, FIRST_STEP, STEP };
 double now(void);
 int step_of(State *state, PyObject *callback, PyObject **task);
-int account_step(State *state, PyObject *loop, PyObject *callback, double ready, double started, double elapsed);
+int account_step(State *state, PyObject *loop, PyObject *callback, PyObject *seen, double ready, double started, double elapsed);
+PyObject *see_label(State *state);
 PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names);
 
 /* reraise.c */
@@ -301,6 +312,7 @@ extern PyType_Spec hook_spec;
 /* Names of attributes and keywords; interned, and kept for the length of the process. */
 extern PyObject *str_closed, *str_debug, *str_factory, *str_ready, *str_context, *str_name, *str_loop;
 extern PyObject *str_eager_start, *str_exception, *str_dunder_name, *str_done, *str_cancelled, *str_add, *str_run;
+extern PyObject *str_result;
 extern PyObject *str_Task, *str_get_factory, *str_cr_code, *str_waiter;
 extern PyObject *kw_loop, *kw_context, *kw_all, *zero, *no_arguments;
 int strings_setup(void);

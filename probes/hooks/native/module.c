@@ -226,6 +226,7 @@ static PyObject *footprint(PyObject *op, PyObject *unused) {
     X(handle_type) X(timer_type) X(task_type) X(future_type) X(first_step_type) X(deque_type) X(records) X(changed) X(site_aggregates)   \
     X(loops) X(last_record) X(last_keywords) X(one) X(current_tasks) X(current_task) X(tasks_module_dict) X(on_loop) X(on_slow) X(on_error) X(on_cancel)   \
     X(adopt) X(report_end) X(kind_of) X(site_of) X(stack_of) X(coroutine_type) X(on_group) X(on_source) X(on_label)  \
+    X(on_status) X(label_variable) X(on_seen) X(later) X(on_later) \
     X(group_type)
 
 static int state_traverse(PyObject *op, visitproc visit, void *arg) {
@@ -272,7 +273,6 @@ static void state_dealloc(PyObject *op) {
 
 static PyMemberDef state_members[] = {
     {"watching", T_BOOL, offsetof(State, watching), 0, NULL},
-    {"labels_all", T_BOOL, offsetof(State, labels_all), 0, NULL},
     {"closed", T_BOOL, offsetof(State, closed), 0, NULL},
     {"slow_threshold", T_DOUBLE, offsetof(State, slow_threshold), 0, NULL},
     {"origin_depth", T_INT, offsetof(State, origin_depth), 0, NULL},
@@ -328,6 +328,8 @@ static PyMethodDef state_methods[] = {
     {"learn_groups", learn_groups, METH_VARARGS, "Type of coroutines; what makes a group, finds a source, reads a label."},
     {"enter_group", enter_group, METH_VARARGS, "Counts a record in the group of its coroutine."},
     {"leave_group", leave_group, METH_O, "Counts the end of a record in its group."},
+    {"watch_variable", watch_variable, METH_VARARGS, "A context variable that is looked at after each step, and who is told; or None."},
+    {"watch_later", watch_later, METH_VARARGS, "The source of tasks whose label is looked for after each step, and what looks."},
     {"forget_groups", forget_groups, METH_NOARGS, "Empties the cache of groups."},
     {"start_counting", start_counting, METH_O, "Sets a record to nothing counted yet, from now on."},
     {"trace_start", trace_start, METH_VARARGS, "Begins to record steps, in so many bytes."},

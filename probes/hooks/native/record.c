@@ -19,7 +19,7 @@ typedef struct {
     X(born, DOUBLE_OR_NONE) X(busy, DOUBLE) X(code, OBJECT) X(counted, DOUBLE_OR_NONE) X(dirty, FLAG) X(eager, FLAG) X(group, OBJECT) \
     X(ended, DOUBLE) X(id, LONG) X(key, LONG) X(lasti, INT) X(loop, OBJECT) X(max_step, DOUBLE) X(predates_probe, FLAG)        \
     X(outcome, SMALL) X(parent, LONG) X(scheduled, DOUBLE) X(site, INT) X(steps, LONG) X(steps_reported, LONG)
-#define EXTRAS(X) X(coro) X(failure) X(histogram) X(label) X(name) X(origin) X(source)
+#define EXTRAS(X) X(coro) X(failure) X(histogram) X(label) X(name) X(origin) X(seen) X(source)
 
 #define PLACE(name, kind) static Place place_##name = {kind, offsetof(Fields, name)};
 PLACES(PLACE)
@@ -128,10 +128,15 @@ void record_start_counting(PyObject *record, double counted) {
         Py_XDECREF(extra->name);
         Py_XDECREF(extra->label);
         Py_XDECREF(extra->origin);
+        Py_XDECREF(extra->seen);
         Py_XDECREF(extra->source);
         PyMem_Free(extra);
     }
 }
+
+int record_set_source(PyObject *record, PyObject *source) { return field_set(record, source, &place_source); }
+
+int record_set_seen(PyObject *record, PyObject *seen) { return field_set(record, seen, &place_seen); }
 
 PyObject *start_counting(PyObject *state, PyObject *record) {
     if (!PyObject_TypeCheck(record, ((State *)state)->record_type)) {
@@ -211,6 +216,7 @@ static int record_traverse(PyObject *self, visitproc visit, void *arg) {
         Py_VISIT(extra->name);
         Py_VISIT(extra->label);
         Py_VISIT(extra->origin);
+        Py_VISIT(extra->seen);
         Py_VISIT(extra->source);
     }
     return reference_traverse(self, visit, arg);

@@ -181,8 +181,16 @@ static int report_slow(State *state, PyObject *loop, PyObject *callback, PyObjec
     return result == NULL && PyErr_Occurred() ? -1 : 0;
 }
 
-/* Accounts a callback that has run to its task, if it was a step of one. */
-int account_step(State *state, PyObject *loop, PyObject *callback, double ready, double started, double elapsed) {
+/* The value of the context variable that labels are read from, in the context of what has just run; NULL: none. */
+PyObject *see_label(State *state) {
+    PyObject *value = NULL;
+    if (PyContextVar_Get(state->label_variable, NULL, &value) < 0)
+        PyErr_Clear();
+    return value;
+}
+
+/* Accounts a callback that has run to its task, if it was a step of one. `seen`: what `see_label` returned, or NULL. */
+int account_step(State *state, PyObject *loop, PyObject *callback, PyObject *seen, double ready, double started, double elapsed) {
     LoopClock *clock = (LoopClock *)loop;
     PyObject *task = NULL, *record = NULL, *result;
     Fields *fields;
@@ -224,12 +232,18 @@ int account_step(State *state, PyObject *loop, PyObject *callback, double ready,
         fields->max_step = elapsed;
     if (ready != 0.0)
         fields->scheduled += started - ready;
-    if (UNLIKELY(fields->extra != NULL && fields->extra->histogram != NULL) && !failed) {
+    if (UNLIKELY(fields->extra != NULL) && !failed) {
         PyObject *histogram = fields->extra->histogram;
-        Py_INCREF(histogram);
-        failed = add_to_histogram(histogram, elapsed, ready != 0.0 ? started - ready : 0.0);
-        Py_DECREF(histogram);
+        if (histogram != NULL) {
+            Py_INCREF(histogram);
+            failed = add_to_histogram(histogram, elapsed, ready != 0.0 ? started - ready : 0.0);
+            Py_DECREF(histogram);
+        }
+        if (fields->extra != NULL && UNLIKELY(fields->extra->source != NULL && fields->extra->source == state->later) && !failed)
+            failed = group_look_again(state, record);
     }
+    if (UNLIKELY(seen != NULL) && !failed && (fields->extra == NULL || fields->extra->seen != seen))
+        failed = group_see(state, record, seen);
     if (!failed) {
         done = ask_task(state, task, state->done, str_done);
         if (done < 0)
@@ -246,7 +260,7 @@ int account_step(State *state, PyObject *loop, PyObject *callback, double ready,
 PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names) {
     Hook *hook = (Hook *)op;
     State *state = hook->state;
-    PyObject *handle, *callback, *arguments, *context, *loop, *clock_object, *result;
+    PyObject *handle, *callback, *arguments, *context, *loop, *clock_object, *result, *seen = NULL;
     PyTypeObject *type;
     LoopClock *clock;
     double started, elapsed, ready = 0.0;
@@ -289,6 +303,8 @@ PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
     if (LIKELY(hook->asyncios && Py_TYPE(context) == &PyContext_Type && SLOT(handle, state, SOURCE) == Py_None)) {
         if (LIKELY(PyContext_Enter(context) == 0)) {
             result = call_with(callback, arguments);
+            if (UNLIKELY(state->label_variable != NULL) && result != NULL)
+                seen = see_label(state);
             if (UNLIKELY(PyContext_Exit(context) < 0))
                 Py_CLEAR(result);
         } else
@@ -306,12 +322,13 @@ PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
     clock->busy += elapsed;
     clock->traced = NULL;
     if (LIKELY(result != NULL)) {
-        if (UNLIKELY(account_step(state, clock_object, callback, ready, started, elapsed) < 0)) {
+        if (UNLIKELY(account_step(state, clock_object, callback, seen, ready, started, elapsed) < 0)) {
             if (state->watching ? swallow(state, "run") < 0 : (PyErr_Clear(), 0))
                 Py_CLEAR(result);
         }
     }
     Py_DECREF(clock_object);
+    Py_XDECREF(seen);
 out:
     /* Not before: these may be the last references to the task. */
     Py_DECREF(context);

@@ -1,0 +1,28 @@
+"""Jobs of arq: the name of the function. `Worker.run_job` learns it after its first steps."""
+
+from __future__ import annotations
+
+from gc import get_referents
+from typing import Any
+
+from .held import LATER, of_function
+
+NAME = "arq"
+
+
+def matches(coro: Any) -> bool:
+    """Whether tasks of its code are jobs."""
+    return of_function(coro, "Worker.run_job", "arq")
+
+
+def source(coro: Any) -> Any:
+    """The function or cron job, once it is known."""
+    for one in get_referents(coro):
+        if type(one).__name__ in ("Function", "CronJob") and type(one).__module__.startswith("arq."):
+            return one
+    return LATER
+
+
+def read(job: Any) -> str | None:
+    """Its name."""
+    return None if job is LATER else str(job.name)

@@ -1,0 +1,42 @@
+"""Labels from a context variable of the program's: setting `label`, as in `myapp.ctx:route`.
+
+It is read after each step of a task; the last text that it had is the label. The module is never imported: the
+variable is looked for in the modules that the program has.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar
+from enum import Enum
+from typing import Any
+
+NAME = "context variable"
+
+
+def is_path(text: str) -> bool:
+    """Whether a setting names a module and a variable of it."""
+    module, colon, name = text.partition(":")
+    return bool(colon) and all(part.isidentifier() for part in (*module.split("."), *name.split(".")))
+
+
+def find(path: str) -> ContextVar[Any] | None:
+    """The variable; None: its module is not loaded (yet). Raises TypeError if it is something else."""
+    module, _, names = path.partition(":")
+    found: Any = sys.modules.get(module)
+    if found is None or getattr(getattr(found, "__spec__", None), "_initializing", False):
+        return None
+    for name in names.split("."):
+        found = vars(found).get(name) if hasattr(found, "__dict__") else None
+    if not isinstance(found, ContextVar):
+        raise TypeError(f"{path} is not a context variable")
+    return found
+
+
+def text(value: Any) -> str | None:
+    """A label for a value: text, a number or the member of an enumeration. Nothing else: that would run its code."""
+    if isinstance(value, Enum):
+        value = value._value_ if isinstance(value._value_, str) else value._name_
+    if isinstance(value, str):
+        return str.__str__(value) or None
+    return int.__repr__(value) if isinstance(value, int) else None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..base.settings import text_of
 from ..hooks import accounting
 from ..hooks.groups import groups
+from ..hooks.records import task_name
 from . import (
     aiohttp_web,
     amqp,
@@ -168,7 +169,9 @@ class Labels:
         try:
             if source is NAME_OF_TASK:
                 task = record()
-                source = "" if task is None else accounting.task_name(task)
+                if task is None:
+                    return None
+                source = task_name(task)
             text = adapter.read(source)
         except Exception as error:
             if adapter is opentelemetry:

@@ -1,0 +1,118 @@
+"""Labels of tasks that real libraries make, each by its adapter."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from watched import Program
+
+PARTS = ("grpc", "aio_pika", "faststream", "arq", "taskiq", "django", "litestar", "opentelemetry", "broken")
+SCRIPT = Path(__file__).parent / "libraries.py"
+
+
+class Seen:
+    """What a program printed of its groups."""
+
+    def __init__(self, printed: str, notices: list[str]) -> None:
+        found = json.loads(printed)
+        self.missing: list[str] = found["missing"]
+        self.notices = notices
+        self.ended: dict[tuple[str, str | None], list[int]] = {}
+        for coro, label, *counts in found["groups"]:
+            self.ended[coro, label] = counts
+
+    def need(self, part: str) -> None:
+        for one in self.missing:
+            if one.startswith(part):
+                pytest.skip(one)
+
+    def of(self, coro: str) -> dict[str | None, int]:
+        return {label: counts[0] for (name, label), counts in self.ended.items() if name.endswith(coro)}
+
+
+def run(tmp: Path, *parts: str, **env: str) -> Seen:
+    with Program(SCRIPT, *parts, folder=tmp, env=env) as program, program.viewer(rate=4, groups=True) as viewer:
+        line = program.line(60)
+        viewer.until(lambda: viewer.ticks(1) or True, "a tick")
+        return Seen(line, [str(event.get("text")) for event in viewer.events if event.get("kind") == "notice"])
+
+
+@pytest.fixture(scope="module", params=["0", "1"], ids=["c", "python"])
+def seen(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+    with tempfile.TemporaryDirectory(prefix="lt-") as directory:  # sockets have short paths
+        yield run(
+            tmp_path_factory.mktemp("libraries"), *PARTS, LOOPTOP_PURE=request.param, LOOPTOP_DIR=directory
+        )
+
+
+def test_calls_of_grpc(seen: Seen) -> None:
+    seen.need("grpc")
+    assert seen.of("_handle_exceptions") == {"/shop.Orders/Get": 3}
+
+
+def test_messages_of_rabbitmq(seen: Seen) -> None:
+    seen.need("aio_pika")
+    assert seen.of("consumer")["consume shop:orders.*.created"] == 3
+    assert seen.of("aio_pika.<locals>.take") == {"consume shop:orders.*.created": 3}
+
+
+def test_messages_of_faststream(seen: Seen) -> None:
+    seen.need("faststream")
+    assert seen.of("consumer")["consume orders"] == 1
+
+
+def test_jobs_of_arq(seen: Seen) -> None:
+    seen.need("arq")
+    assert seen.of("Worker.run_job") == {"report": 3}
+
+
+def test_tasks_of_taskiq(seen: Seen) -> None:
+    seen.need("taskiq")
+    assert seen.of("Receiver.callback") == {"shop:report": 3}
+
+
+def test_requests_of_django(seen: Seen) -> None:
+    """Also the server's task, whose scope has no route, and the status of the response."""
+    seen.need("django")
+    label = "GET /items/<int:number>/"
+    assert seen.of("process_request") == {label: 3}
+    assert seen.of("request_of.<locals>.serve")[label] == 3
+    counts = next(counts for (coro, _), counts in seen.ended.items() if coro.endswith("process_request"))
+    assert counts[2:] in ([3, 1], [0, 0])  # Django before 5.2 returns nothing
+
+
+def test_requests_of_litestar(seen: Seen) -> None:
+    seen.need("litestar")
+    assert seen.of("request_of.<locals>.serve")["GET /items/{number}"] == 3
+
+
+def test_spans(seen: Seen) -> None:
+    """A task has the first span that is current after a step of it, by its last name."""
+    seen.need("opentelemetry")
+    assert seen.of("spanned") == {"GET /spans/{id}": 3}
+    assert seen.of("opentelemetry.<locals>.part") == {"SELECT": 3}
+
+
+def test_an_adapter_that_fails_is_off(seen: Seen) -> None:
+    assert any("labels of arq are off: " in text and "on purpose" in text for text in seen.notices), seen.notices
+
+
+@pytest.mark.parametrize("pure", ["0", "1"])
+def test_a_context_variable(pure: str, tmp_path: Path) -> None:
+    """The last text that it had after a step; its module is loaded after the probe."""
+    (tmp_path / "ctx.py").write_text("from contextvars import ContextVar\nroute = ContextVar('route')\n")
+    env = {"LOOPTOP_PURE": pure, "LOOPTOP_LABEL": "ctx:route", "PYTHONPATH": str(tmp_path)}
+    seen = run(tmp_path, "variable", **env)
+    assert seen.of("work") == {"import 0": 1, "import 1": 1}
+    assert seen.of("at_once") == {"at once": 1}
+
+
+@pytest.mark.parametrize("value", ["nonsense", "asyncio:Task"])
+def test_what_is_no_context_variable_is_refused(value: str, tmp_path: Path) -> None:
+    seen = run(tmp_path, LOOPTOP_LABEL=value)
+    assert [text for text in seen.notices if value in text and "label" in text], seen.notices

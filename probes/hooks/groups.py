@@ -15,7 +15,6 @@ from .backend import FREE_THREADED, native, shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
     from contextvars import Context
 
     from .records import TaskRecord

@@ -68,8 +68,9 @@ def plan(coro: Any) -> tuple[Any, ...] | None:
     """Where the hooks in C find the scope, of uvicorn, and what decides the label."""
     for held in get_referents(coro):
         if type(held).__module__.startswith("uvicorn.") and _is_scope(getattr(held, "scope", None)):
-            keys = (("[route",), ("[path_template",), ("[method",), ("[root_path",), ("[app_root_path",))
-            return type(held), False, ("scope",), keys, 2, ()
+            routes = (("[fastapi", "[effective_route_context"), ("[route",), ("[path_template",))
+            others = (("[method",), ("[root_path",), ("[app_root_path",))
+            return type(held), False, ("scope",), routes + others, len(routes), ()
     return None
 
 
@@ -88,7 +89,7 @@ def status(task: Any, request: Any) -> Any:  # noqa: ARG001
     response = getattr(answers, "response", None)  # hypercorn
     if type(response) is dict:
         return response.get("status")
-    return getattr(answers, "code", None)  # daphne
+    return getattr(answers, "sent_response_code", None) or getattr(answers, "code", None)  # granian, daphne
 
 
 def _template(scope: dict[str, Any]) -> str | None:
@@ -97,6 +98,9 @@ def _template(scope: dict[str, Any]) -> str | None:
         return litestar or "/"
     route = scope.get("route")
     template = getattr(route, "path", None) if route is not None else _starlette_route(scope)
+    fastapi = scope.get("fastapi")
+    if type(fastapi) is dict:  # from 0.13x on it keeps included routers apart, and `route` is without their prefix
+        template = getattr(fastapi.get("effective_route_context"), "path_format", None) or template
     if not isinstance(template, str):
         return None
     root, outer = scope.get("root_path", ""), scope.get("app_root_path", "")

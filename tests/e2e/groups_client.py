@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 
-CALLS = ("/items/{}", "/items/{}", "/slow/{}/part", "/nope/{}")
+CALLS = ("/items/{}", "/items/{}", "/slow/{}/part", "/nope/{}", "/broken/{}")
 
 
 class Client:

@@ -22,7 +22,8 @@ async def work(seconds):
     await asyncio.sleep(seconds)
 
 def fastapi():
-    from fastapi import FastAPI
+    from fastapi import APIRouter, FastAPI
+    from fastapi.responses import JSONResponse
     app = FastAPI()
 
     @app.get("/items/{item_id}")
@@ -30,14 +31,20 @@ def fastapi():
         await work(0.02)
         return {"item": item_id}
 
-    part = FastAPI()
+    part = APIRouter()
 
     @part.get("/{slow_id}/part")
     async def slow(slow_id: str):
         await work(0.1)
         return "slow"
 
-    app.mount("/slow", part)
+    app.include_router(part, prefix="/slow")
+
+    @app.get("/broken/{item_id}")
+    async def broken(item_id: int):
+        await work(0.01)
+        return JSONResponse({}, status_code=503)
+
     return app
 
 def by_uvicorn(port):
@@ -52,6 +59,17 @@ def by_hypercorn(port):
     config.bind = [f"127.0.0.1:{port}"]
     asyncio.run(serve(fastapi(), config))
 
+def by_granian(port):
+    from granian.constants import Interfaces
+    from granian.server.embed import Server
+    asyncio.run(Server(fastapi(), address="127.0.0.1", port=port, interface=Interfaces.ASGI).serve())
+
+def by_daphne(port):
+    from twisted.internet import asyncioreactor
+    asyncioreactor.install()
+    from daphne.server import Server
+    Server(fastapi(), endpoints=[f"tcp:port={port}:interface=127.0.0.1"], signal_handlers=False).run()
+
 def by_aiohttp(port):
     from aiohttp import web
 
@@ -63,7 +81,12 @@ def by_aiohttp(port):
         await work(0.1)
         return web.Response(text="slow")
 
+    async def broken(request):
+        await work(0.01)
+        return web.Response(status=503)
+
     app = web.Application()
+    app.router.add_get("/broken/{item_id}", broken)
     app.router.add_get("/items/{item_id}", item)
     app.router.add_get("/slow/{slow_id}/part", slow)
     web.run_app(app, host="127.0.0.1", port=port, print=None)
@@ -76,7 +99,9 @@ LABELS = {
     "/items/{}": "GET /items/{item_id}",
     "/slow/{}/part": "GET /slow/{slow_id}/part",
     "/nope/{}": "GET /nope/*",
+    "/broken/{}": "GET /broken/{item_id}",
 }
+KEEPS_NO_STATUS = ("uvicorn",)
 SLACK = 0.03
 """Seconds by which a client may see an answer later than its task ended, on a machine that does other things too."""
 
@@ -101,7 +126,7 @@ def groups_of(pid: int, *options: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "aiohttp"])
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "granian", "daphne", "aiohttp"])
 def test_groups_agree_with_a_client(server: str, tmp_path: Path) -> None:
     pytest.importorskip(server, reason=f"{server} is not installed")
     if server != "aiohttp":
@@ -114,7 +139,7 @@ def test_groups_agree_with_a_client(server: str, tmp_path: Path) -> None:
         with program.viewer(rate=4, groups=True, rows=False) as viewer:
             viewer.ticks(1)
             client = Client(port)
-            asyncio.run(client.run(5.0))
+            asyncio.run(client.run(2.0))
             rates = {group["label"]: group["rate"] for group in groups_of(program.pid, "--duration", "0")["groups"]}
             assert set(LABELS.values()) <= set(rates)
             groups = {group["label"]: group for group in groups_of(program.pid)["groups"]}
@@ -129,6 +154,11 @@ def test_groups_agree_with_a_client(server: str, tmp_path: Path) -> None:
             for name, share in (("p50", 0.5), ("p99", 0.99)):
                 measured, seen = percentile(taken, share), group["age"][name]
                 assert measured * 0.95 - 0.001 - SLACK <= seen <= measured * 1.05 + 0.001, (label, name)
+            if server in KEEPS_NO_STATUS:
+                assert group["responses"] is group["errors"] is None
+            else:
+                errors = len(taken) if path == "/broken/{}" else 0
+                assert (group["responses"], group["errors"]) == (len(taken), errors), label
             total = group["total"]
             assert abs(total["ran"] + total["queued"] + total["waited"] - total["age"]) <= 1e-3 * group["ended"]
             assert group["age"]["max"] <= max(taken) + 0.001

@@ -93,8 +93,8 @@ async def faststream() -> None:
 
 
 async def arq() -> None:
-    import fakeredis
     import arq.worker
+    import fakeredis
     from arq.connections import ArqRedis
     from arq.worker import Worker, func
 

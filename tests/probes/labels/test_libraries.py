@@ -45,9 +45,7 @@ def run(tmp: Path, *parts: str, **env: str) -> Seen:
 @pytest.fixture(scope="module", params=["0", "1"], ids=["c", "python"])
 def seen(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     with tempfile.TemporaryDirectory(prefix="lt-") as directory:  # sockets have short paths
-        yield run(
-            tmp_path_factory.mktemp("libraries"), *PARTS, LOOPTOP_PURE=request.param, LOOPTOP_DIR=directory
-        )
+        yield run(tmp_path_factory.mktemp("libraries"), *PARTS, LOOPTOP_PURE=request.param, LOOPTOP_DIR=directory)
 
 
 def test_calls_of_grpc(seen: Seen) -> None:

@@ -39,8 +39,8 @@ _CONFIG_HEAD = """# Settings
 
 Made by `make docs` from `probes/base/settings.py`. Each setting of the probe is a keyword argument of
 `probes.install()` and `probes.watching()`, and an environment variable; the argument wins. An invalid value is reported
-in one line on stderr and the default is used. `looptop run` passes on `--name`, `--listen`, `--slow` and
-`--token-file`.
+in one line on stderr and the default is used. `looptop run` passes on `--name`, `--listen`, `--cert`, `--key`,
+`--insecure`, `--slow` and `--token-file`.
 
 | argument | variable | unit | default | |
 |---|---|---|---|---|
@@ -54,6 +54,7 @@ Variables of both sides:
 | `LOOPTOP` | `1`: `python -m probes SCRIPT` installs the probe; otherwise the script runs without it |
 | `LOOPTOP_DIR` | directory of the sockets; default: see [protocol.md](protocol.md#finding-a-probe) |
 | `LOOPTOP_TOKEN` | for a viewer: the token for a program on TCP, instead of `--token-file` |
+| `LOOPTOP_CAFILE` | for a viewer: certificates to trust, for a program on TCP with TLS, instead of `--cafile` |
 | `LOOPTOP_PURE` | `1`: use the hooks in Python even if those in C are built |
 | `LOOPTOP_DEBUG` | `1`: errors of looptop show a traceback instead of one line |
 | `NO_COLOR` | no colours, in tables and in the dashboard |

@@ -12,13 +12,17 @@ import msgspec
 
 from monitor.attach.programs import Program
 from monitor.errors import ConnectError
+from monitor.parsing import host_port
 from monitor.remote.link import printable
 from monitor.remote.links import link_to
 from monitor.transport.connection import GREETING, Connection, find_token, greeted
+from monitor.transport.tls import TlsSocket, secured
 
 MOST_PROGRAMS = 10_000
 
 if TYPE_CHECKING:
+    import socket
+
     from monitor.remote.link import Opened
 
 
@@ -26,7 +30,11 @@ def connect(target: str, command: str, token_file: str | None) -> Connection:
     """Connect to a TARGET on the other side of a command. Raises LooptopError."""
     opened: Opened = link_to(command).open(target)
     where = f"{target} via {command}"
-    connection = Connection(opened.sock, where, opened.why)
+    place, cafile = host_port(target), os.environ.get("LOOPTOP_CAFILE")
+    sock: socket.socket | TlsSocket = opened.sock
+    if place is not None and cafile:
+        sock = secured(opened.sock, place[0] or "localhost", where, cafile, GREETING)
+    connection = Connection(sock, where, opened.why)
     return greeted(
         connection,
         time.monotonic() + GREETING,

@@ -32,6 +32,9 @@ class Settings:
     expect: float | None = None
     announce: bool = True
     locals: bool | None = None
+    cert: str | None = None
+    key: str | None = None
+    insecure: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,9 @@ class Launch:
             "expect": self.settings.expect,
             "announce": self.settings.announce,
             "locals": self.settings.locals,
+            "cert": self.settings.cert,
+            "key": self.settings.key,
+            "insecure": self.settings.insecure,
         }
         given = {key: value for key, value in settings.items() if value is not None}
         return {
@@ -120,13 +126,26 @@ def _which(name: str, environ: Mapping[str, str]) -> str | None:
     return shutil.which(name, path=environ.get("PATH"))
 
 
-def check_listen(address: str | None) -> None:
-    """Raise UsageError unless the address is a HOST:PORT to listen on."""
-    if address is None:
+def check_listen(address: str | None, cert: str | None = None, key: str | None = None, insecure: bool = False) -> None:
+    """Raise UsageError unless the address is a HOST:PORT or unix:PATH to listen on, and safe or wanted unsafe."""
+    if (cert is None) != (key is None):
+        raise UsageError("--cert and --key go together", "give both")
+    if address is None or address.startswith("unix:"):
+        if cert is not None:
+            raise UsageError("--cert and --key are for TCP", "for example --listen 0.0.0.0:7777")
+        if address == "unix:":
+            raise UsageError("--listen unix: without a path", "for example --listen unix:/shared/api.sock")
         return
     place = host_port(address)
     if place is None or not place[0] or place[1] > 65535:
         raise UsageError(f"{address!r} is not an address to listen on", "for example --listen 127.0.0.1:7777")
+    for path in (cert, key):
+        if path is not None and not os.access(path, os.R_OK):
+            raise UsageError(f"{path} cannot be read", "is the path right?")
+    loopback = place[0] in ("localhost", "::1") or place[0].startswith("127.")
+    if not loopback and cert is None and not insecure:
+        text = "plain TCP beyond loopback can be read by others on the way"
+        raise UsageError(text, "add --cert and --key, or --insecure")
 
 
 def exit_status(returncode: int) -> int:

@@ -71,7 +71,7 @@ def _of_port(host: str, port: int, environ: Mapping[str, str]) -> Address:
         for probe in probes(environ).probes:
             if probe.listen is not None and probe.listen.rpartition(":")[2] == str(port):
                 token_file = probe.token_file
-    return Address(host=host, port=port, token_file=token_file)
+    return Address(host=host, port=port, token_file=token_file, cafile=environ.get("LOOPTOP_CAFILE") or None)
 
 
 def _of_name(name: str, environ: Mapping[str, str]) -> Address:

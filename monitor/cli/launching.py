@@ -52,7 +52,10 @@ class ProgramCommand(click.Command):
 
 @click.command(cls=ProgramCommand, options_metavar="[OPTIONS] [--] SCRIPT [ARG]... | -m MODULE [ARG]...")
 @click.option("--headless", is_flag=True, help="No dashboard: only the program, and where to connect, on stderr.")
-@click.option("--listen", metavar="HOST:PORT", help="Also listen on TCP; viewers need the token.")
+@click.option("--listen", metavar="ADDRESS", help="Also listen on HOST:PORT (viewers need the token) or unix:PATH.")
+@click.option("--cert", metavar="FILE", help="Certificate for TLS on TCP.")
+@click.option("--key", metavar="FILE", help="Its private key.")
+@click.option("--insecure", is_flag=True, help="Listen beyond loopback without TLS.")
 @click.option("--record", metavar="FILE", help="Record all of it, until it ends.")
 @click.option("--name", help="Name to find the program by: @NAME.")
 @click.option("--python", metavar="PATH", help="Interpreter; default: that of the active environment.")
@@ -64,6 +67,9 @@ def run(
     ctx: click.Context,
     headless: bool,
     listen: str | None,
+    cert: str | None,
+    key: str | None,
+    insecure: bool,
     record: str | None,
     name: str | None,
     python: str | None,
@@ -74,11 +80,25 @@ def run(
     """Run a program and watch it. What follows SCRIPT or -m MODULE belongs to the program."""
     from monitor.attach.launch import Launch, Settings, check_listen, command
 
-    check_listen(listen)
+    check_listen(listen, cert, key, insecure)
     argv = command(python, ctx.meta["looptop.program"])
     expect = None if record is None else COUNTED
-    settings = Settings(name, listen, slow, token_file, expect, locals=keep_locals or None)
+    settings = Settings(
+        name,
+        listen,
+        slow,
+        token_file,
+        expect,
+        locals=keep_locals or None,
+        cert=_absolute(cert),
+        key=_absolute(key),
+        insecure=insecure or None,
+    )
     return watch_program(Launch(argv, settings), headless, record)
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else os.path.abspath(path)  # noqa: PTH100 - links stay: certificates are renewed so
 
 
 def watch_program(launch: Launch, headless: bool, record: str | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -66,9 +67,35 @@ _via_option = click.option(
 )
 
 
+def _take_cafile(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    """Pass it on as the environment variable, for as long as the command runs."""
+    if value is None:
+        return
+    before = os.environ.get(CAFILE)
+    os.environ[CAFILE] = value
+
+    def restore() -> None:
+        if before is None:
+            os.environ.pop(CAFILE, None)
+        else:
+            os.environ[CAFILE] = before
+
+    context.call_on_close(restore)
+
+
+CAFILE = "LOOPTOP_CAFILE"
+_cafile_option = click.option(
+    "--cafile",
+    metavar="FILE",
+    expose_value=False,
+    callback=_take_cafile,
+    help="Certificates to trust, for a program on TCP with TLS; `system`: those of this machine.",
+)
+
+
 def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of commands that can look at other machines."""
-    return _via_option(command)
+    return _via_option(_cafile_option(command))
 
 
 token_option = click.option("--token-file", metavar="FILE", help="File with the token, for a program on TCP.")

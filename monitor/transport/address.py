@@ -15,6 +15,7 @@ class Address:
     token_file: str | None = None  # from the local announcement
     pid: int | None = None  # of the process that is known to listen there
     listen_fd: int | None = None
+    cafile: str | None = None  # certificates to trust, if it is to be TLS
 
     def __str__(self) -> str:
         if self.listen_fd is not None:

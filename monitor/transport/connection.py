@@ -22,6 +22,8 @@ from probes.base import protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from monitor.transport.tls import TlsSocket
+
 GREETING = 10.0
 """Seconds to wait for the hello: one C call of the program may hold up the probe's thread for that long."""
 
@@ -69,7 +71,7 @@ class Lines:
 class Connection:
     """An open connection to a probe that sent a hello in a supported protocol version."""
 
-    def __init__(self, sock: socket.socket, where: str, why: Callable[[], str] | None = None) -> None:
+    def __init__(self, sock: socket.socket | TlsSocket, where: str, why: Callable[[], str] | None = None) -> None:
         """`why`: for a connection through another one, why that has ended; empty if it has not."""
         self.where = where
         self._why = why
@@ -94,13 +96,15 @@ class Connection:
         """The user id of the program, from the kernel; None over a network or if the kernel does not expose it."""
         if self.by_network or not hasattr(socket, "SO_PEERCRED"):
             return None
+        assert isinstance(self._socket, socket.socket)
         _, user, _ = struct.unpack("iII", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         return int(user)
 
     @property
     def pending(self) -> bool:
         """Whether `receive` has buffered frames or an error to deliver that polling the socket does not show."""
-        return bool(self._early) or self._problem is not None
+        buffered = 0 if isinstance(self._socket, socket.socket) else self._socket.pending()
+        return bool(self._early or buffered) or self._problem is not None
 
     def send(self, frame: dict[str, object], timeout: float = GREETING) -> None:
         """Send one frame. Raises Closed."""
@@ -183,7 +187,13 @@ def connect(
 ) -> Connection:
     """Connect and wait for the probe's hello. Raises ConnectError with a hint."""
     deadline = time.monotonic() + timeout
-    connection = Connection(dial(address, timeout), str(address))
+    sock: socket.socket | TlsSocket = dial(address, timeout)
+    if address.cafile is not None:
+        from monitor.transport.tls import secured
+
+        assert isinstance(sock, socket.socket)
+        sock = secured(sock, address.host, str(address), address.cafile, max(deadline - time.monotonic(), 0.1))
+    connection = Connection(sock, str(address))
     environ = os.environ if environ is None else environ
 
     def token() -> str:

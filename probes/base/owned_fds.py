@@ -7,10 +7,7 @@ the inode of a descriptor is compared before it is used; if it differs, the desc
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import socket
+from typing import Any
 
 
 class LostError(Exception):
@@ -22,7 +19,8 @@ class OwnSocket:
 
     __slots__ = ("_inode", "socket")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: Any) -> None:
+        """`sock`: a socket, or what behaves like one (TLS)."""
         self.socket = sock
         sock.setblocking(False)
         self._inode = _inode(sock.fileno())

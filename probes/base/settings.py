@@ -26,7 +26,16 @@ class Setting:
 
 SETTINGS = (
     Setting("name", "", "text", "name to find the program by (`@NAME`); default: the name of its script or module"),
-    Setting("listen", "", "HOST:PORT", "also listen on TCP; loopback unless another host is named; needs a token"),
+    Setting(
+        "listen",
+        "",
+        "address",
+        "also listen on `HOST:PORT` (TCP with a token; beyond loopback only with `cert` and `key`) or on `unix:PATH` "
+        "(for this user and root)",
+    ),
+    Setting("cert", "", "path", "certificate chain (PEM) for TLS on TCP"),
+    Setting("key", "", "path", "private key of `cert` (PEM, not encrypted), not readable by others"),
+    Setting("insecure", False, "yes/no", "listen beyond loopback without TLS: what is sent can be read on the way"),
     Setting("token_file", "", "path", "file with the token for TCP, readable by its owner only; default: one is made"),
     Setting(
         "token",
@@ -92,6 +101,9 @@ class Settings:
 
     name: str
     listen: str
+    cert: str
+    key: str
+    insecure: bool
     token_file: str
     token: str
     slow: float

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .host import Host
+    from .tls import TlsSocket
 
 MOST_UNREAD = 256 << 10
 """Most bytes passed to a viewer's socket in one call; see docs/protocol.md, Bounds."""
@@ -49,7 +50,7 @@ class Viewer:
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: socket.socket | TlsSocket,
         probe: Host,
         selector: selectors.BaseSelector,
         on_left: Callable[[Viewer], None],
@@ -99,6 +100,7 @@ class Viewer:
         """Sends due output; drops a viewer that does not read, or does not prove the token in time."""
         if self._unsent:
             if now - self._since > (STALLED if self._proof is None else UNKNOWN_PEER):
+                self._explain_tls()
                 self._drop()
             return
         if not self.session.watching and now - self._since > self._patience:
@@ -127,8 +129,23 @@ class Viewer:
                 self._send(b"")
             if events & selectors.EVENT_READ:
                 self._read()
+                while not (self._left or self._closing) and self._pending():
+                    self._read()
+                if self._unsent and not self._left:  # it may have waited for what came
+                    self._send(b"")
         except OSError:
             self._drop()
+
+    def _pending(self) -> int:
+        pending = getattr(self._own.socket, "pending", None)
+        return 0 if pending is None else pending()
+
+    def _explain_tls(self) -> None:
+        """Tells somebody who has not begun TLS that it is needed."""
+        tell = getattr(self._own.socket, "tell_plainly", None)
+        if tell is not None:
+            self._own.check()
+            tell(protocol.encode({"type": "error", "message": "TLS is needed here: give --cafile"}))
 
     def tell_last(self, now: float) -> None:
         """Sends pending output and a last tick, which holds the reason why a program ended.
@@ -245,7 +262,8 @@ class Viewer:
             self._drop()
             return
         # Do not read from a viewer that does not read: its requests would pile up.
-        wanted = selectors.EVENT_WRITE if self._unsent else selectors.EVENT_READ
+        blocked = self._unsent and not getattr(self._own.socket, "waits_to_read", False)
+        wanted = selectors.EVENT_WRITE if blocked else selectors.EVENT_READ
         if not self._left:
             self._selector.modify(self._own.socket, wanted, self)
 

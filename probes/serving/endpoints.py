@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import stat
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,8 @@ from ..base.settings import Settings, warn
 from . import discovery
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from .server import Server
 
 
@@ -44,7 +48,9 @@ class Endpoints:
             except OSError:  # use a socket file instead
                 self.listen_fd = None
         directory = self._open_path(server) if self.listen_fd is None else ""
-        if self._settings.listen:
+        if self._settings.listen.startswith("unix:"):
+            self._open_shared(server, self._settings.listen.removeprefix("unix:"))
+        elif self._settings.listen:
             self._open_tcp(server, directory)
         if directory:
             self._describe(f"{directory}/{self.pid}.json")
@@ -54,7 +60,8 @@ class Endpoints:
         where = f"looptop attach {self.pid}"
         if self.listening:
             token = f" (token in {self.token_file})" if self.token_file else ""
-            where += f", or {self.listening}{token}"
+            secure = " with TLS" if self._settings.cert else ""
+            where += f", or {self.listening}{secure}{token}"
         line = f"looptop: watching {self.name}, pid {self.pid}: {where}\n"
         try:
             sys.stderr.write(line)
@@ -80,13 +87,34 @@ class Endpoints:
             return ""
         return directory
 
+    def _open_shared(self, server: Server, path: str) -> None:
+        """Listens on a Unix socket where somebody wants it, as on a volume that containers share."""
+        try:
+            _make_way(path)
+            server.listen_unix(path)
+        except (OSError, ValueError) as error:
+            warn(f"cannot listen on unix:{path}: {error}")
+            return
+        self.listening = f"unix:{path}"
+        self._files.append(path)
+
     def _open_tcp(self, server: Server, directory: str) -> None:
         try:
             host, port = _address(self._settings.listen)
+            tls = self._tls()
+            if tls is None and not self._settings.insecure and not _is_loopback(host):
+                raise ValueError("plain TCP beyond loopback can be read on the way: set cert and key, or insecure")
             token = self._find_token(directory)
-            self.listening = server.listen_tcp(host, port, token)
+            self.listening = server.listen_tcp(host, port, token, tls)
         except (OSError, ValueError) as error:
             warn(f"cannot listen on {self._settings.listen}: {error}")
+
+    def _tls(self) -> SSLContext | None:
+        if not self._settings.cert and not self._settings.key:
+            return None
+        from . import tls
+
+        return tls.context(self._settings.cert, self._settings.key)
 
     def _find_token(self, directory: str) -> str:
         if self._settings.token:
@@ -128,6 +156,32 @@ def _long_enough(token: str, what: str) -> str:
     if len(token) < LEAST_TOKEN:
         raise ValueError(f"{what} has {len(token)} characters; at least {LEAST_TOKEN} are needed")
     return token
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _make_way(path: str) -> None:
+    """Removes a socket that nobody serves any more. Raises OSError and ValueError for anything else."""
+    if not path or len(os.fsencode(path)) > discovery.MOST_PATH:
+        raise ValueError(f"a path of 1 to {discovery.MOST_PATH} bytes is needed")
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise ValueError("there is something else")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+        other.setblocking(False)
+        try:
+            other.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except BlockingIOError:
+            pass
+    raise ValueError("another program listens there")
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -21,8 +21,10 @@ from .connection import Proof, Viewer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from ssl import SSLContext
 
     from .host import Host
+    from .tls import TlsSocket
 
 MOST_VIEWERS = 32
 """Most viewers that are local or have proved that they know the token."""
@@ -47,6 +49,7 @@ class Server:
         self._outside: OwnSocket | None = None
         self._kept: list[OwnFile] = []
         self._token = ""
+        self._tls: SSLContext | None = None
         self.viewers: list[Viewer] = []
         self._strangers: list[Viewer] = []
         self._stopping = False
@@ -59,16 +62,18 @@ class Server:
         try:
             with suppress(FileNotFoundError):
                 os.unlink(path)
+            os.fchmod(sock.fileno(), 0o600)  # Linux makes the file with this mode
             sock.bind(path)
-            os.chmod(path, 0o600)
+            if os.lstat(path).st_mode & 0o077:
+                os.chmod(path, 0o600)
             sock.listen(16)
         except OSError:
             sock.close()
             raise
         self._add_listener(sock)
 
-    def listen_tcp(self, host: str, port: int, token: str) -> str:
-        """Serves on TCP behind a token; returns HOST:PORT. Raises OSError."""
+    def listen_tcp(self, host: str, port: int, token: str, tls: SSLContext | None = None) -> str:
+        """Serves on TCP behind a token, with or without TLS; returns HOST:PORT. Raises OSError."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -79,6 +84,7 @@ class Server:
             sock.close()
             raise
         self._token = token
+        self._tls = tls
         self._add_listener(sock)
         shown = f"[{host}]" if ":" in host else host
         return f"{shown}:{sock.getsockname()[1]}"
@@ -193,7 +199,7 @@ class Server:
             return
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._challenge(sock, peer[0])
+            self._challenge(sock if self._tls is None else self._secured(sock, self._tls), peer[0])
         elif _peer_allowed(sock):
             self._greet(sock)
         else:
@@ -229,7 +235,13 @@ class Server:
         self.viewers.append(viewer)
         viewer.greet()
 
-    def _challenge(self, sock: socket.socket, host: str) -> None:
+    @staticmethod
+    def _secured(sock: socket.socket, tls: SSLContext) -> TlsSocket:
+        from .tls import TlsSocket
+
+        return TlsSocket(sock, tls)
+
+    def _challenge(self, sock: socket.socket | TlsSocket, host: str) -> None:
         if len(self._strangers) >= MOST_STRANGERS:
             hosts = [stranger.host for stranger in self._strangers]
             # Drop the oldest of the host with the most connections, so that no host can keep others out.

@@ -89,8 +89,20 @@ def _of_name(name: str, environ: Mapping[str, str]) -> Address:
         known = {probe.name for probe in found.probes} | {one.name for one in behind}
         names = sorted(f"@{one}" for one in known if one)
         hint = f"there is {', '.join(names)}" if names else "looptop ps lists what runs here"
-        raise ConnectError(f"no program is called @{name}", _first(found.problems, hint))
+        hint = _first(found.problems, _black_box(f"@{name}", environ) or hint)
+        raise ConnectError(f"no program is called @{name}", hint)
     return matches[0]
+
+
+def _black_box(target: str, environ: Mapping[str, str]) -> str | None:
+    """Where to look for a program that died."""
+    from monitor.attach import boxes
+
+    try:
+        box = boxes.find(target, environ)
+    except UsageError:
+        return None
+    return f"it has ended: looptop postmortem {target}" if not box.alive else None
 
 
 def _of_pid(pid: int, environ: Mapping[str, str], inject: Callable[[int], Address] | None) -> Address:
@@ -120,7 +132,8 @@ def _without_probe(pid: int, environ: Mapping[str, str], inject: Callable[[int],
         if process.status() == psutil.STATUS_ZOMBIE:
             raise psutil.NoSuchProcess(pid)
     except (psutil.Error, OverflowError):
-        raise ProcessGone(f"no process has the pid {pid}", "looptop ps lists what runs here") from None
+        hint = _black_box(str(pid), environ) or "looptop ps lists what runs here"
+        raise ProcessGone(f"no process has the pid {pid}", hint) from None
     if not watchability.mine(owner):
         user = find.user_name(owner)
         raise ConnectError(f"process {pid} ({name}) belongs to {user}", watchability.as_whom(owner))

@@ -7,7 +7,9 @@ import click
 from monitor.cli.output import json_option, print_object
 from monitor.cli.target import (
     Connector,
+    at_option,
     connect,
+    only_recorded,
     recording_of,
     remote_options,
     set_of,
@@ -27,6 +29,7 @@ from monitor.guard import say
 @click.option("--past", is_flag=True, help="With --waits: include what the program still remembers from before.")
 @click.option("--duration", type=click.FloatRange(0, 3600), metavar="S", help="Watch for S seconds (2; --waits: 5).")
 @remote_options
+@at_option
 @token_option
 def groups(
     targets: tuple[str, ...],
@@ -36,16 +39,19 @@ def groups(
     group: str,
     past: bool,
     duration: float | None,
+    at: str | None,
     token_file: str | None,
 ) -> int:
     """Print the tasks of a program by coroutine and label (route, RPC method, span).
 
     For each: rate, failures, percentiles of its age, and where the time went. Counts are since the program's tasks
-    are counted, the rate is of the seconds watched.
+    are counted, the rate is of the seconds watched. Of a recording: as they were at its end, or at a time.
     """
     from monitor.attach.injector import Injector
 
     if waits:
+        if at is not None:
+            raise UsageError("--waits are of all of a recording", "leave --at out")
         if sort is not None:
             raise UsageError("--waits has an order of its own", "leave --sort out")
         return _print_waits(targets, as_json, group, past, 5.0 if duration is None else duration, token_file)
@@ -57,6 +63,7 @@ def groups(
     plain.sort_order(key)
     members = set_of(targets)
     if members is not None:
+        only_recorded(at)
         from monitor.cli.each_worker import print_each
 
         return print_each(
@@ -68,7 +75,11 @@ def groups(
             lambda store: plain.groups_object(store, key),
             lambda store, *how: plain.group_lines(store, key, *how),
         )
-    store = plain.watched(connect(targets[0], token_file, Injector(tell=say)), seconds)
+    path = recording_of(targets[0], at)
+    if path is not None:
+        store = plain.recorded(path, at)
+    else:
+        store = plain.watched(connect(targets[0], token_file, Injector(tell=say)), seconds)
     print_object(as_json, lambda: plain.groups_object(store, key), lambda *how: plain.group_lines(store, key, *how))
     return 0
 

@@ -16,6 +16,8 @@ from monitor.store.group_columns import LABEL_GROUPS
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from monitor.store.column import Column
     from monitor.store.label_groups import Distribution, LabelGroup
     from monitor.transport.connection import Connection
@@ -55,6 +57,16 @@ def watched(connection: Connection, duration: float) -> Store:
                 )
             if store.label_groups.looks == 0 and any(isinstance(frame, frames.Tick) for frame in came):
                 _refuse_old(store)
+    return store
+
+
+def recorded(path: Path, at: str | None) -> Store:
+    """The store of a recording at a time, or at its end. Raises UsageError if it has no groups."""
+    from monitor.recording.reader import store_at
+
+    store = store_at(path, at)
+    if store.label_groups.since is None:
+        raise UsageError(f"{path} has no groups", "black boxes have, and recordings of a dashboard that showed them")
     return store
 
 

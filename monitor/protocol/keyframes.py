@@ -11,6 +11,7 @@ from monitor.protocol.frames import (
     Detail,
     Event,
     Frame,
+    GroupsTick,
     Hello,
     HistoryRows,
     ProbeFacts,
@@ -159,4 +160,5 @@ class Keyframe(Frame, frozen=True, kw_only=True, tag="keyframe"):
     memory: MemoryTick | None = None
     memory_looks: MemoryState | None = None
     sync_scan: tuple[Int, SyncScan] | None = None  # with the time at which they came
+    groups: tuple[GroupsTick, list[list[tuple[Microseconds, Int, Int]]]] | None = None  # with marks for rates
     history: History = History()

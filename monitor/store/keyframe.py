@@ -53,6 +53,7 @@ def encode(state: State, history: bool = False) -> keyframes.Keyframe:
         memory=state.memory.as_tick(),
         sync_scan=state.scan_frame,
         memory_looks=memory_keyframe.encode(state.memory, numbers),
+        groups=state.label_groups.encode(numbers),
         left=state.left,
         missed_events=state.missed_events,
         ended_total=state.ended_total,
@@ -97,6 +98,8 @@ def restore(state: State, keyframe: keyframes.Keyframe) -> None:
         state.memory.apply_tick(keyframe.memory)
     if keyframe.memory_looks is not None:
         memory_keyframe.restore(state.memory, keyframe.memory_looks, tables)
+    if keyframe.groups is not None:
+        state.label_groups.restore(*keyframe.groups, tables, state.now)
     state.left, state.missed_events = keyframe.left, keyframe.missed_events
     state.ended_total, state.last_event = keyframe.ended_total, keyframe.last_seq
     for rows in keyframe.history.past:

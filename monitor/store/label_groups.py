@@ -7,19 +7,24 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from monitor.protocol.rows import SECOND, GroupRow
+import msgspec
+
+from monitor.protocol.frames import GroupsTick
+from monitor.protocol.rows import SECOND, GroupRow, us
 from probes.base import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from monitor.protocol.frames import GroupsTick
     from monitor.store.model import EndedTask, Site, Task
-    from monitor.store.tables import Tables
+    from monitor.store.tables import TableEncoder, Tables
 
 PARTS = 16
 """Buckets per octave of a histogram, as in the probe."""
 MOST = 10_000
+MOST_MARKS = 64
+MOST_CARRIED = 12
+"""Marks of a group in a keyframe."""
 RATE_OVER = 10.0
 """Seconds over which rates are computed, once that much time has been watched."""
 
@@ -111,9 +116,10 @@ class LabelGroup:
     waited: Distribution = Distribution()
     slowest: tuple[Exemplar, ...] = ()
     oldest: Exemplar | None = None
-    marks: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=64))
+    marks: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=MOST_MARKS))
     """Time, ends and failures up to then, once a second."""
     version: int = 0
+    row: GroupRow | None = None  # the newest, for keyframes
 
     @property
     def name(self) -> str:
@@ -144,11 +150,12 @@ class LabelGroup:
 
     def rate(self, now: float) -> float | None:
         """Ended tasks per second over the last `RATE_OVER` seconds."""
-        if not self.marks:
+        if not self.marks or now - self.marks[-1][0] > 3 * RATE_OVER:
             return None
-        first = next((mark for mark in self.marks if mark[0] >= now - RATE_OVER), self.marks[-1])
-        elapsed = now - first[0]
-        return max(self.ended - first[1], 0) / elapsed if elapsed >= 0.5 else None
+        newest = self.marks[-1]  # a black box has one in ten seconds
+        first = next((mark for mark in reversed(self.marks) if mark[0] <= newest[0] - RATE_OVER), self.marks[0])
+        elapsed = newest[0] - first[0]
+        return max(newest[1] - first[1], 0) / elapsed if elapsed >= 0.5 else None
 
     def parts(self) -> tuple[float, float, float]:
         """Shares of ran, queued and waited in the known part of the ages; zeros if nothing is known."""
@@ -187,6 +194,7 @@ class LabelGroups(dict[int, LabelGroup]):
             group = LabelGroup(row.number, tables.string(row.coro), label, tables.site(row.site))
             self[row.number] = group
         group.version += 1
+        group.row = row
         group.live, group.ended, group.failed = row.live, row.ended, row.failed
         group.cancelled, group.gone = row.cancelled, row.gone
         group.responses, group.errors = row.responses, row.errors
@@ -208,12 +216,44 @@ class LabelGroups(dict[int, LabelGroup]):
             None if oldest is None else Exemplar(oldest.task, oldest.age * SECOND, None, "", tables.site(oldest.at))
         )
 
+    def encode(self, numbers: TableEncoder) -> tuple[GroupsTick, list[list[tuple[int, int, int]]]] | None:
+        """The rows of all groups, and the marks of each, for a keyframe; None if there are none."""
+        if self.since is None:
+            return None
+        groups = [(group, group.row) for group in self.values() if group.row is not None]
+        rows = [_encoded(group, row, numbers) for group, row in groups]
+        marks = [[(us(at), ended, failed) for at, ended, failed in group.marks] for group, _ in groups]
+        return GroupsTick(since=us(self.since), rows=rows), [each[-MOST_CARRIED:] for each in marks]
+
+    def restore(self, tick: GroupsTick, marks: list[list[tuple[int, int, int]]], tables: Tables, now: float) -> None:
+        """Become what was encoded."""
+        self.apply(tick, tables, now)
+        for row, each in zip(tick.rows, marks, strict=False):
+            if row.number in self:
+                self[row.number].marks = deque(((at * SECOND, n, m) for at, n, m in each), maxlen=MOST_MARKS)
+
     def frozen(self) -> LabelGroups:
         """Return an independent copy."""
         twin = LabelGroups()
         twin.since, twin.looks = self.since, self.looks
         twin.update({number: replace(group, marks=group.marks.copy()) for number, group in self.items()})
         return twin
+
+
+def _encoded(group: LabelGroup, row: GroupRow, numbers: TableEncoder) -> GroupRow:
+    """A row whose strings and sites are numbered as in a keyframe."""
+    sites = {one.task: numbers.site(one.at) for one in group.slowest}
+    oldest = row.oldest
+    if oldest is not None and group.oldest is not None:
+        oldest = msgspec.structs.replace(oldest, at=numbers.site(group.oldest.at))
+    return msgspec.structs.replace(
+        row,
+        coro=numbers.string(group.coro),
+        label=0 if group.label is None else numbers.string(group.label),
+        site=numbers.site(group.site),
+        slowest=[msgspec.structs.replace(one, at=sites.get(one.task, 0)) for one in row.slowest],
+        oldest=oldest,
+    )
 
 
 def _outcome(state: int) -> str:

@@ -29,7 +29,8 @@ class GroupRows:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._due = 0.0
-        self.every = 1.0  # seconds; the black box takes them less often
+        self.every = 1.0  # seconds; the black box takes them less often, but for the first
+        self._looks = 0
         self._sent: dict[int, tuple[int, ...]] = {}
         self._version = -1
         self._lines: dict[int, int] = {}  # by task: the line at which it was last seen waiting
@@ -38,7 +39,8 @@ class GroupRows:
         """The `groups` of a tick; None if it is not time yet."""
         if now < self._due:
             return None
-        self._due = now + self.every
+        self._due = now + min(self.every, 2.0 ** min(self._looks, 9))
+        self._looks += 1
         if self._version != groups.version:
             self._version = groups.version
             self._sent.clear()

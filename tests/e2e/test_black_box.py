@@ -34,8 +34,8 @@ def start(folder, how="run", **environ):
     )
 
 
-def looptop(folder, *arguments):
-    done = subprocess.run(
+def run_looptop(folder, *arguments):
+    return subprocess.run(
         [sys.executable, "-m", "monitor", *arguments],
         env={**os.environ, "LOOPTOP_DIR": str(folder)},
         capture_output=True,
@@ -43,6 +43,10 @@ def looptop(folder, *arguments):
         timeout=60,
         check=False,
     )
+
+
+def looptop(folder, *arguments):
+    done = run_looptop(folder, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -62,6 +66,7 @@ def test_a_killed_program_is_found_and_read(folder):
     (box,) = grown(folder, 8000)
     wait_until(lambda: store_at(box).past.of(1, 1.0), "a row of the history")
     wait_until(lambda: store_at(box).sync_scan.locks, "what tasks wait for")
+    wait_until(lambda: [group for group in store_at(box).label_groups.values() if group.name == "job"], "groups")
     assert box.stat().st_mode & 0o777 == 0o600
     assert json.loads(looptop(folder, "postmortem", "--json")) == {"boxes": []}  # it lives
     program.send_signal(signal.SIGKILL)
@@ -80,10 +85,29 @@ def test_a_killed_program_is_found_and_read(folder):
     assert {(rows["loop"], rows["step"]) for rows in last["history"]} >= {(None, 1.0), (1, 1.0)}
     (loop,) = (rows for rows in last["history"] if (rows["loop"], rows["step"]) == (1, 1.0))
     assert max(loop["columns"]["lag"]) > 0.04 and any(loop["columns"]["utilization"])
-    assert "job-3" in looptop(folder, "replay", str(box))
-    assert "as planned" in looptop(folder, "watch", str(box))
-    assert "job-3" in looptop(folder, "tasks", str(box))
     assert str(program.pid) in looptop(folder, "postmortem")
+    for target in ("@boxed", str(program.pid)):
+        done = run_looptop(folder, "tasks", target)
+        assert done.returncode == 3 and f"looptop postmortem {target}" in done.stderr
+    every_command_reads(folder, box)
+
+
+def every_command_reads(folder, box):
+    """Every command that takes a recording takes a box."""
+    assert "job-3" in looptop(folder, "replay", str(box))
+    assert "as planned" in looptop(folder, "watch", str(box), "--past")
+    assert "job-3" in looptop(folder, "tasks", str(box))
+    assert {group["group"] for group in json.loads(looptop(folder, "groups", str(box), "--json"))["groups"]} >= {"job"}
+    assert "main" in looptop(folder, "flame", str(box))
+    assert "worse" not in looptop(folder, "compare", str(box), str(box))
+    assert json.loads(looptop(folder, "findings", str(box), "--json"))["findings"] == []
+    for command in (["why"], ["trace", "-o", str(folder.parent / "trace")]):
+        done = run_looptop(folder, *command, str(box))
+        assert done.returncode == 2 and "a black box has none" in done.stderr
+    for kind in ("ndjson", "csv", "perfetto", "parquet"):
+        output = folder.parent / kind
+        looptop(folder, "export", str(box), "--to", kind, "-o", str(output))
+        assert output.stat().st_size > 100
 
 
 def test_a_clean_end_removes_the_box_unless_it_is_to_be_kept(folder):
@@ -215,14 +239,7 @@ def test_what_blocks_is_in_the_box_of_a_program_killed_for_it(folder):
     (blocked,) = json.loads(looptop(folder, "postmortem", str(program.pid), "--json"))["blocked"]
     assert (blocked["line"]["function"], blocked["line"]["line"]) == ("main", blocked_line(box))
     assert blocked["duration"] > 0.1
-    done = subprocess.run(
-        [sys.executable, "-m", "monitor", "postmortem", str(program.pid)],
-        env={**os.environ, "LOOPTOP_DIR": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_looptop(folder, "postmortem", str(program.pid))
     assert f"in boxed.py:{blocked_line(box)} main" in done.stderr
 
 

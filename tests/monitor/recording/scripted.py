@@ -174,6 +174,11 @@ class Script:
         if chance() < 0.3:
             locks = [[3, 2, 1, 4, [[2, 5], [3, 0]]]]
             more["sync_scan"] = {"locks": locks, "queues": [[1, "jobs", 2, self.random.randrange(99), 0, 1, 0]]}
+        if chance() < 0.3:
+            age = [90, 3, 200, self.random.randrange(1, 9)]
+            slowest = [[7, 5000, self.at - 9, 3, 2], [8, 9000, self.at - 9, 5, 4]]
+            row = [1, 3, 2, 1, 4, self._steps, 1, 0, 0, [9, 8, 7, 6], age, [], age, age]
+            more["groups"] = {"since": NOW - 5, "rows": [[*row, slowest, [3, 77, 5]]]}
         if self.memory:
             more["memory"] = {"usage": {"rss": process["rss"], "fds": {"socket": 2}, "threads": 4}}
         yield frame(

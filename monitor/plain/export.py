@@ -13,6 +13,8 @@ from monitor.plain.stream import Stream
 from monitor.protocol import frames
 from monitor.recording.replay_frames import walk
 from monitor.store.store import Store
+from monitor.trace.collect import Trace
+from monitor.trace.events import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from monitor.recording.reader import Recording
     from monitor.store.model import Task
 
-TABLES = ("ticks", "tasks", "slow", "ended")
+TABLES = ("ticks", "tasks", "slow", "ended", "groups", "steps")
+GROUPS_EVERY = 10.0
+"""Seconds between two rows of a group that changes."""
 COLUMNS: dict[str, tuple[str, ...]] = {
     "ticks": ("time", "tasks", "steps_per_s", "lag", "utilization", "ready", "timers", "rss", "cpu", "threads", "fds"),
     "tasks": ("time", "task", "name", "coro", "state", "steps", "busy", "scheduled", "max_step", "waiting_on"),
@@ -39,8 +43,36 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "message",
         "cancelled_by",
     ),
+    "groups": (
+        "time",
+        "coro",
+        "label",
+        "live",
+        "ended",
+        "failed",
+        "cancelled",
+        "p50",
+        "p90",
+        "p99",
+        "ran",
+        "queued",
+        "waited",
+    ),
+    "steps": ("time", "loop", "task", "name", "coro", "ran", "queued", "made_ready_by", "waker"),
 }
-"""The columns of each CSV table. With several loops, `ticks` has the worst lag and the highest utilization."""
+"""The columns of each CSV table. With several loops, `ticks` has the worst lag and the highest utilization.
+`groups` has totals since counting began; `steps` is empty unless the recording was made with --steps."""
+
+
+TYPES = {
+    "ticks": "tick",
+    "tasks": "task",
+    "slow": "slow_callback",
+    "ended": "task_ended",
+    "groups": "group",
+    "steps": "step",
+}
+"""The `type` of the objects that become the rows of a table."""
 
 
 def ndjson(recording: Recording, begin: int | None = None, end: int | None = None) -> Iterator[str]:
@@ -51,7 +83,7 @@ def ndjson(recording: Recording, begin: int | None = None, end: int | None = Non
 
 def csv_lines(table: str, recording: Recording, begin: int | None = None, end: int | None = None) -> Iterator[str]:
     """One table as CSV, heading first."""
-    row = {"ticks": "tick", "tasks": "task", "slow": "slow_callback", "ended": "task_ended"}[table]
+    row = TYPES[table]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS[table])
@@ -75,6 +107,8 @@ def things(recording: Recording, begin: int | None, end: int | None) -> Iterator
     """The exported objects, each with a `type`."""
     stream = Stream()
     store = stream.store
+    trace, groups_due = Trace(store), 0.0
+    versions: dict[int, int] = {}
     state, rest = walk(recording, begin, end)
     for frame in state:
         store.apply(frame)
@@ -84,6 +118,7 @@ def things(recording: Recording, begin: int | None, end: int | None) -> Iterator
         yield _task(task, store)
     for frame in rest:
         came = stream.take(frame)
+        trace.take(frame)
         match frame:
             case frames.Static():
                 fresh = (store.tasks.get(row.id) for row in frame.tasks)
@@ -94,8 +129,61 @@ def things(recording: Recording, begin: int | None, end: int | None) -> Iterator
                 yield from (_task(task, store) for task in found if task is not None)
                 if frame.loops:
                     yield _tick(store)
+                if store.now >= groups_due:
+                    groups_due = store.now + GROUPS_EVERY
+                    yield from _groups(store, versions)
+            case frames.Steps():
+                yield from _steps(trace)
             case frames.Event():
                 yield from map(_flat, came)
+    yield from _groups(store, versions)
+
+
+def _groups(store: Store, versions: dict[int, int]) -> Iterator[Object]:
+    for group in store.label_groups.values():
+        if versions.get(group.number) == group.version:
+            continue
+        versions[group.number] = group.version
+        _, ran, queued, waited = group.sums
+        yield {
+            "type": "group",
+            "time": seconds(store.now),
+            "coro": group.coro,
+            "label": group.label,
+            "live": group.live,
+            "ended": group.ended,
+            "failed": group.failed,
+            "cancelled": group.cancelled,
+            "p50": seconds(group.age.at(0.5)),
+            "p90": seconds(group.age.at(0.9)),
+            "p99": seconds(group.age.at(0.99)),
+            "ran": seconds(ran),
+            "queued": seconds(queued),
+            "waited": seconds(waited),
+        }
+
+
+def _steps(trace: Trace) -> Iterator[Object]:
+    """Yield the steps that a trace has read, and drop them."""
+    timeline = trace.timeline
+    for runs in timeline.runs.values():
+        for run in runs:
+            if run.kind > Kind.STEP_OUTSIDE:
+                continue
+            life = timeline.life(run.task)
+            yield {
+                "type": "step",
+                "time": run.start / 1e9,
+                "loop": run.loop,
+                "task": run.task,
+                "name": life.name or None,
+                "coro": life.coro or None,
+                "ran": (run.end - run.start) / 1e9,
+                "queued": None if run.ready is None else (run.start - run.ready) / 1e9,
+                "made_ready_by": run.kind.name.removeprefix("STEP_").lower(),
+                "waker": run.waker or None,
+            }
+    timeline.drop_before(timeline.end + 1)
 
 
 def _facts(task: Task, store: Store) -> Object:

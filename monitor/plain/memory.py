@@ -128,7 +128,7 @@ def measure(connection: Connection, options: TracingOptions) -> Growth:
     if interrupted:
         notes.append(f"interrupted after {fmt.duration(look.at - baseline.at)}")
     if tracing is not None and tracing.adopted:
-        notes.append(f"the program traced already ({tracing.frames} frames) and goes on")
+        notes.append(f"the program traced already ({tracing.frames} frames) and keeps tracing")
     if tracing is not None and tracing.traced > NEAR_THE_LIMIT * tracing.limit:
         notes.append(f"stopped early: {fmt.size(tracing.traced)} are traced, the limit is {fmt.size(tracing.limit)}")
     return Growth(store, baseline, look, cost, tuple(notes))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monitor.errors import LooptopError, UsageError
-from monitor.plain.export import COLUMNS, things
+from monitor.plain.export import COLUMNS, TYPES, things
 from monitor.recording.export import write
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from monitor.recording.reader import Recording
 
-TABLES = {"ticks": "tick", "tasks": "task", "slow_callbacks": "slow_callback", "ended": "task_ended"}
+TABLES = {{"slow": "slow_callbacks"}.get(table, table): kind for table, kind in TYPES.items()}
 """The tables, and the `type` of the objects that become their rows."""
 SHARED = {"host": "VARCHAR", "program": "VARCHAR", "pid": "BIGINT", "worker": "INTEGER"}
 """Columns of every table that identify a row's recording."""
@@ -37,9 +37,14 @@ _TYPES = {
     "fds": "BIGINT",
     "loop": "BIGINT",
     "line": "BIGINT",
+    "live": "BIGINT",
+    "ended": "BIGINT",
+    "failed": "BIGINT",
+    "cancelled": "BIGINT",
+    "waker": "BIGINT",
 }
 _TEXTS = {"name", "coro", "state", "waiting_on", "callback", "file", "function", "outcome", "exception", "message"}
-_TEXTS |= {"cancelled_by"}
+_TEXTS |= {"cancelled_by", "label", "made_ready_by"}
 PIECE = 1 << 20
 
 

@@ -69,7 +69,7 @@ def _ask(connection: Connection, store: Store, number: int) -> ThreadsLook:
     connection.send({"type": "request", "id": number, "op": "threads"})
     reply = replies(connection, store, number)
     if not reply.ok or reply.threads is None:
-        raise LooptopError("the threads are not told", reply.error)
+        raise LooptopError("the threads cannot be listed", reply.error)
     return reply.threads
 
 

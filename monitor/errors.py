@@ -59,4 +59,4 @@ class ProbeGone(ConnectError):  # noqa: N818 - names the event
     @classmethod
     def of(cls, pid: int) -> ProbeGone:
         """The error for a process."""
-        return cls(f"process {pid} has no probe any more", "looptop attach injects one again")
+        return cls(f"process {pid} no longer has a probe", "looptop attach injects one again")

@@ -249,7 +249,7 @@ class Probe:
         if self.demand.has_lapsed(now):
             self.viewers_changed()
         if self.demand.should_leave(now):
-            self.stop_soon("no viewer is connected any more")
+            self.stop_soon("no viewer is connected")
         self.memory.step(now)
         if not self.counting.on:
             self.counting.prune_if_due(now)

@@ -74,7 +74,7 @@ class TargetConnector:
             if self.injector is None:
                 raise
             # Removed by somebody, or gone because the program executed another one under the same pid.
-            raise NoProbe(f"{self.target} has no probe any more", f"q, then looptop attach {self.target}") from left
+            raise NoProbe(f"{self.target} no longer has a probe", f"q, then looptop attach {self.target}") from left
 
     def _connect(self, may_inject: bool) -> Connection:
         injector = self.injector if may_inject else None

@@ -55,7 +55,7 @@ def access(pid: int, uid: int, mapped: Mapped) -> Access:
     if minor is not None and minor < OLDEST[1]:
         return Access(None, f"Python {mapped.python} is too old", f"{OLDEST[0]}.{OLDEST[1]} is needed", mapped.python)
     if sys.platform != "linux":
-        return Access(None, f"there is no way into a running program on {sys.platform}", "looptop run SCRIPT")
+        return Access(None, f"cannot get into a running program on {sys.platform}", "looptop run SCRIPT")
     try:
         target = look(pid)
     except ConnectError as error:

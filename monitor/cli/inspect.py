@@ -106,7 +106,7 @@ def tasks(
 @click.command()
 @targets_argument
 @json_option
-@click.option("--duration", type=click.FloatRange(0), metavar="S", help="Leave after so many seconds.")
+@click.option("--duration", type=click.FloatRange(0), metavar="S", help="Stop after S seconds.")
 @click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
 @click.option(
     "--only",

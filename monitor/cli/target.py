@@ -137,7 +137,7 @@ def recording_of(target: str, at: str | None = None) -> Path | None:
 
     path = recording(target)
     if path is None and at is not None:
-        raise UsageError("--at is for a recording", f"{target} is none")
+        raise UsageError("--at is for a recording", f"{target} is not one")
     return path
 
 

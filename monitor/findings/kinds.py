@@ -98,7 +98,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "queue_stuck",
-        "queue that nobody moves",
+        "queue that nobody serves",
         "bad",
         "All tasks at this queue wait on the same side, and no task is left on the other side.",
         "Keep the consumers (or producers) alive, supervise them, and let their failure end the others.",
@@ -136,7 +136,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "failed_unnoticed",
-        "failed task that nobody has asked",
+        "failed task whose result nobody reads",
         "warn",
         "The task failed, something still refers to it, and nobody has asked for its result: its work is not done.",
         "Await it, put it in a TaskGroup, or log its exception in a done-callback.",

@@ -406,7 +406,7 @@ def decode(line: bytes) -> Frame | None:
             kind = msgspec.json.decode(_envelope.decode(line)["type"], type=str)
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
             raise LooptopError(
-                f"what came is no frame of looptop: {error}", "is it a probe that listens there?"
+                f"the received data is not a frame of looptop: {error}", "does a probe listen there?"
             ) from None
         if kind not in _KNOWN:
             return None

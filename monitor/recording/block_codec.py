@@ -111,11 +111,11 @@ def recorded_frames(data: bytes) -> list[Frame]:
     try:
         return [frame for line in data.split(b"\n") if line and (frame := frames.decode(line)) is not None]
     except (LooptopError, RecursionError):
-        raise Damaged("a block holds what is no frame") from None
+        raise Damaged("a block holds an invalid frame") from None
 
 
 def _decoded(decode: Callable[[bytes], Decoded], data: bytes) -> Decoded:
     try:
         return decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Damaged("a block does not hold what it should") from None
+        raise Damaged("a block does not hold the expected data") from None

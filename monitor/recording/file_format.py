@@ -159,7 +159,7 @@ def read_heading(file: BinaryIO, path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is empty", "nothing was recorded")
     number = first[len(MAGIC) :].strip()
     if not first.startswith(MAGIC) or not number.isdigit():
-        raise UsageError(f"{path} is no recording of looptop", "looptop record TARGET -o FILE makes one")
+        raise UsageError(f"{path} is not a looptop recording", "looptop record TARGET -o FILE makes one")
     if int(number) != FORMAT:
         raise UsageError(
             f"{path} is a recording of format {int(number)}, this looptop reads format {FORMAT}",

@@ -242,7 +242,7 @@ class Recording:
             try:
                 self._before = block_codec.history(self._read(block, "history"))
             except Damaged:
-                self.problems.append("what was before the recording is damaged and left out")
+                self.problems.append("the history before the recording is damaged and omitted")
                 self._before = History()
         return self._before
 
@@ -342,10 +342,10 @@ def _segments(path: Path) -> list[Path]:
             return [segment for segment in found if segment.stat().st_size]
         if not path.exists():
             ring = folder_of(path)
-            hint = f"its flight recorder was not ended: try {ring}" if ring.is_dir() else "is the path right?"
-            raise UsageError(f"there is no file {path}", hint)
+            hint = f"its flight recorder was not ended: try {ring}" if ring.is_dir() else ""
+            raise UsageError(f"no such file: {path}", hint)
         if not path.is_file():
-            raise UsageError(f"{path} is no file", "a recording is one")
+            raise UsageError(f"{path} is not a file", "a recording is a file")
     except OSError as error:
         raise UsageError(f"{path} cannot be read", error.strerror or str(error)) from None
     return [path]

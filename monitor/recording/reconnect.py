@@ -20,7 +20,7 @@ FAREWELL = 2.0
 """Seconds to wait for a local program that closed the connection to end, or for its probe to serve again."""
 
 ENDED = "the program has ended"
-STOPPED, OVER = "stopped", "the time is over"
+STOPPED, OVER = "stopped", "duration reached"
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 REFUSED = 10.0

@@ -216,7 +216,7 @@ def _listen(
             return "stopped"
         left = None if until is None else until - time.monotonic()
         if left is not None and (left <= -last_tick or (left <= 0 and whole)):
-            return "the time is over"
+            return "duration reached"
         whole = False
         wait = _LOOK if left is None else min(_LOOK, left if left > 0 else left + last_tick)
         for frame in connection.receive(wait):
@@ -231,7 +231,7 @@ def _listen(
                 _tell(store, recorder, back)
             if window is not None:
                 connection.send({"type": "watch", "window": window})
-    return "the disk took no more"
+    return "the disk did not accept more data"
 
 
 def default_path(name: str, program: str, now: float) -> str:

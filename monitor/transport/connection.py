@@ -266,7 +266,7 @@ def first_frame(connection: Connection, deadline: float, pid: int | None = None)
         if left <= 0:
             raise Unreachable(
                 f"{connection.where} does not answer",
-                "it is no probe, or one call of the program holds it up: try again",
+                "it is not a probe, or one call of the program holds it up: try again",
             )
 
 

@@ -86,7 +86,7 @@ def _names(frame: FrameType, room: int) -> Locals:
     if not code.co_flags & _OPTIMIZED:
         return []
     if _SNAPSHOTS and not _OWN_SNAPSHOT.isdisjoint(code.co_names):
-        return [["…", "the function calls locals() itself: to read them now would change what it got"]]
+        return [["…", "the function calls locals() itself: reading them now would change its result"]]
     before = get_referents(frame) if _SNAPSHOTS else ()
     held = frame.f_locals
     names: Locals = []

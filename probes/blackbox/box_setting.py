@@ -34,6 +34,6 @@ def _size(word: str) -> int:
     unit = number[-1:] if number[-1:] in _UNITS else ""
     digits = number.removesuffix(unit)
     if not digits.isascii() or not digits.isdigit():
-        warn(f"box={word!r} is no size, folder or off; 8MiB is taken")
+        warn(f"box={word!r} is not a size, folder or off; using 8MiB")
         return 0
     return min(max(int(digits[:18]) * _UNITS[unit], LEAST), MOST)

@@ -123,7 +123,7 @@ class Memory:
         running = self._tracing
         if running is not None:
             if running.owner is not session:
-                raise BadRequestError("another viewer has switched tracing on already: look at what it traces")
+                raise BadRequestError("another viewer already traces memory: use its snapshots")
             if frames not in (AUTOMATIC, tracer.get_traceback_limit()) and not running.adopted:
                 raise BadRequestError("tracing is on with another number of frames: stop it first")
             running.go_on(duration, limit)
@@ -167,7 +167,7 @@ class Memory:
         limit = integer(frame, "limit", 50, 0, MOST_ROWS)
         earlier = self._snapshots_of(session)
         if against == BASELINE and earlier.baseline is None:
-            raise BadRequestError("there is no baseline to compare with: memory_baseline comes first")
+            raise BadRequestError("there is no baseline to compare with: send memory_baseline first")
         wanted = DiffOptions(group, frozenset(traces.HIDDEN.index(name) for name in hide), limit)
         self._looks.begin(SlicedJob(session, self._traces(tracing, earlier, baseline, against, wanted), answer, refuse))
 
@@ -190,7 +190,7 @@ class Memory:
         tracing.pause = now.pause
         tracing.looks += 1
         if now.pause >= REPORTED:
-            self._tell(f"a look at {now.blocks} blocks held the program for {now.pause * 1e3:.1f} ms", now.pause)
+            self._tell(f"a snapshot of {now.blocks} blocks held the program for {now.pause * 1e3:.1f} ms", now.pause)
         before = {BASELINE: earlier.baseline, LAST: earlier.last, NOTHING: None}[against]
         diff = Diff()
         if not baseline:

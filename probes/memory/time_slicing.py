@@ -50,7 +50,7 @@ class SlicedJobs:
     def begin(self, look: SlicedJob) -> None:
         """Queues a look. Raises BadRequestError if its viewer, or too many viewers, are waiting for one already."""
         if any(other.session is look.session for other in self._pending) or len(self._pending) >= MOST_LOOKS:
-            raise BadRequestError("a look is under way: wait for its reply")
+            raise BadRequestError("another snapshot is in progress: wait for its reply")
         self._pending.append(look)
         self._next_slice = 0.0
 
@@ -71,13 +71,13 @@ class SlicedJobs:
             look.answer(done.value)
         except MemoryError:
             self._pending.popleft()
-            look.refuse("the program has not enough memory for a look")
+            look.refuse("the program does not have enough memory for a snapshot")
         except BadRequestError as error:
             self._pending.popleft()
             look.refuse(str(error))
         except Exception as error:
             self._pending.popleft()
-            look.refuse(f"the look failed: {type(error).__name__}: {error}"[:300])
+            look.refuse(f"the snapshot failed: {type(error).__name__}: {error}"[:300])
         self._next_slice = monotonic() + PAUSE
 
     def finish(self) -> None:

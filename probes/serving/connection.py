@@ -203,7 +203,7 @@ class Viewer:
         except BadRequestError as error:
             self._end(str(error))
         except (ValueError, RecursionError):
-            self._end("that line is no frame of looptop: one JSON object a line is expected")
+            self._end("that line is not a frame of looptop: expected one JSON object per line")
         except (OSError, LostError):
             raise
         except Exception as error:

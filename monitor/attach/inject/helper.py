@@ -93,7 +93,7 @@ def work(
     facts = {"ok": True, "pid": target.pid, "python": target.python, "same_files": target.same_files}
     ways = open_ways(target, options.method, tried)
     if not ways:
-        raise ConnectError(f"there is no way into PID {target.pid} ({'; '.join(_reasons(tried))})", _HOW_TO_RUN)
+        raise ConnectError(f"cannot get into PID {target.pid} ({'; '.join(_reasons(tried))})", _HOW_TO_RUN)
     if options.dry_run:
         return {**facts, "method": ways[0], "how": _plan(ways[0], target), "pause_ms": 0.0, "answer": None}
     answer = Answer(target.pid, name, parts)
@@ -107,7 +107,7 @@ def work(
         result = _wait(target, answer, done, deadline, options.timeout)
         pause = round(done.pause * 1e3, 3)
         return {**facts, "method": way, "how": done.how, "pause_ms": pause, "answer": asdict(result)}
-    raise ConnectError(f"there is no way into PID {target.pid} ({'; '.join(_reasons(tried))})", _HOW_TO_RUN)
+    raise ConnectError(f"cannot get into PID {target.pid} ({'; '.join(_reasons(tried))})", _HOW_TO_RUN)
 
 
 def _check_seccomp(target: Target) -> None:

@@ -156,7 +156,7 @@ def test_a_program_that_was_attached_to_and_executed_another_one(runtime_dir, ch
     pid = child(sys.executable, "-S", "-c", "import asyncio; print('r', flush=True); input()")
     with pytest.raises(NoProbe) as said:
         TargetConnector(str(pid), injector=Injector()).reconnect()
-    assert str(said.value) == f"{pid} has no probe any more: q, then looptop attach {pid}"
+    assert str(said.value) == f"{pid} no longer has a probe: q, then looptop attach {pid}"
 
 
 def test_a_process_of_somebody_else(runtime_dir, child, monkeypatch):

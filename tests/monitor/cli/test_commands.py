@@ -90,7 +90,7 @@ def test_tasks_over_tcp(run, runtime_dir, probe_on_tcp, tmp_path, monkeypatch):
         (["tasks", "@nobody"], NO_CONNECTION, "no program is called @nobody"),
         (["tasks", "unix:/nowhere"], NO_CONNECTION, "no such socket: /nowhere"),
         (["tasks", "x y"], USAGE, "'x y' is not a target"),
-        (["tasks", "old.looptop"], USAGE, "there is no file old.looptop"),
+        (["tasks", "old.looptop"], USAGE, "no such file: old.looptop"),
         (["tasks"], USAGE, "Missing argument 'TARGET...': looptop tasks --help"),
         (["tasks", "@a", "--sort", "size"], USAGE, "cannot sort by 'size': try one of id"),
         (["tasks", "@a", "--filter", "busy>x"], USAGE, "not a number in a filter: busy>x"),
@@ -119,7 +119,7 @@ def test_what_goes_wrong_is_one_line_and_a_status(run, runtime_dir, args, status
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        (b"HTTP/1.0 200 OK\r\n", "what came is no frame of looptop"),
+        (b"HTTP/1.0 200 OK\r\n", "the received data is not a frame of looptop"),
         (hello(protocol=9), "speaks protocol 9"),
         ({"type": "error", "message": "too many\nviewers\x1b[2J"}, "too many viewers␛[2J"),
     ],

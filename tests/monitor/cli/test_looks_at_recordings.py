@@ -70,10 +70,10 @@ def test_watch_prints_all_of_it_at_once(run, recorded):
     [
         (["tasks", "FILE", "--at", "99"], "99 is not in the recording: it goes from"),
         (["tasks", "FILE", "--at", "noon"], "'noon' is not a time: seconds since the start, such as 90 or 2m"),
-        (["tasks", "none.looptop"], "there is no file none.looptop: is the path right?"),
-        (["tasks", __file__], "is no recording of looptop: looptop record TARGET -o FILE makes one"),
-        (["watch", "@api", "--at", "3"], "--at is for a recording: @api is none"),
-        (["replay", "none.looptop"], "there is no file none.looptop: is the path right?"),
+        (["tasks", "none.looptop"], "no such file: none.looptop"),
+        (["tasks", __file__], "is not a looptop recording: looptop record TARGET -o FILE makes one"),
+        (["watch", "@api", "--at", "3"], "--at is for a recording: @api is not one"),
+        (["replay", "none.looptop"], "no such file: none.looptop"),
         (["record", "FILE"], "is a file, not a program: name one that runs"),
     ],
 )

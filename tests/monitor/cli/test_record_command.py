@@ -66,7 +66,7 @@ def test_for_a_while(busy, tmp_path):
     assert status == 0, said
     assert re.search(r"recording .* \(pid \d+\) → \S+a\.looptop; Ctrl-C ends it", said)
     assert about(file).duration >= 1.2, "the tick at the end of the time belongs to it"
-    assert re.search(r"a\.looptop: 1\.\d+s, [\d.]+KiB; the time is over", said)
+    assert re.search(r"a\.looptop: 1\.\d+s, [\d.]+KiB; duration reached", said)
     assert (about(file).pid, about(file).whole) == (busy.pid, True)
     with Recording(file) as recording:
         assert {marker.kind for marker in recording.markers()} == {"slow", "failed"}

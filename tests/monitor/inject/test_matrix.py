@@ -92,7 +92,7 @@ def test_nothing_has_a_name_and_others_find_it_all_the_same(tmp_path: Path, runt
             first.ask("detach")
             first.until_end()
         wait_until(lambda: fd_passing.find(target.pid) is None, "the end of the probe")
-        with pytest.raises(ConnectError, match=r"process \d+ has no probe any more"):
+        with pytest.raises(ConnectError, match=r"process \d+ no longer has a probe"):
             fd_passing.enter(target.pid, result.listen_fd or 0, 1.0)
 
 

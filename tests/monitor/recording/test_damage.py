@@ -275,8 +275,8 @@ def test_bombs_take_no_memory(whole, tmp_path):
     ("content", "said"),
     [
         (b"", "is empty: nothing was recorded"),
-        (b"PK\x03\x04", "is no recording of looptop: looptop record TARGET -o FILE makes one"),
-        (b"looptop-recording x\n{}\n", "is no recording of looptop"),
+        (b"PK\x03\x04", "is not a looptop recording: looptop record TARGET -o FILE makes one"),
+        (b"looptop-recording x\n{}\n", "is not a looptop recording"),
         (
             b"looptop-recording 2\n{}\n",
             "is a recording of format 2, this looptop reads format 1: install a newer looptop",
@@ -286,7 +286,7 @@ def test_bombs_take_no_memory(whole, tmp_path):
         (b"looptop-recording 1\n[\n", "the heading of"),
         (b"looptop-recording 1\n" + b"[" * 200_000 + b"\n", "the heading of"),
         (b"looptop-recording 1\n" + b"x" * (2 << 20), "is cut in its first lines"),
-        (b"\0" * (1 << 20), "is no recording of looptop"),
+        (b"\0" * (1 << 20), "is not a looptop recording"),
     ],
 )
 def test_what_can_not_be_read_gets_one_line(tmp_path, content, said):
@@ -298,7 +298,7 @@ def test_what_can_not_be_read_gets_one_line(tmp_path, content, said):
 
 
 def test_a_file_that_may_not_be_read(tmp_path):
-    with pytest.raises(UsageError, match="is no file: a recording is one"):
+    with pytest.raises(UsageError, match="is not a file: a recording is a file"):
         Recording("/dev/null")
     with pytest.raises(UsageError, match="is a folder without a recording: name a file"):
         Recording(tmp_path)

@@ -88,10 +88,10 @@ def test_no_token(probe_on_tcp, tmp_path):
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "what came is no frame of looptop"),
-        (b"\x00\xff\xfe\n", "what came is no frame of looptop"),
-        (b"[1,2]\n", "what came is no frame of looptop"),
-        (b'{"type": 7}\n', "what came is no frame of looptop"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "the received data is not a frame of looptop"),
+        (b"\x00\xff\xfe\n", "the received data is not a frame of looptop"),
+        (b"[1,2]\n", "the received data is not a frame of looptop"),
+        (b'{"type": 7}\n', "the received data is not a frame of looptop"),
         ({"type": "hello", "protocol": 1}, "a broken hello frame"),
         ({"type": "hello", "protocol": 99, "who": "knows"}, "speaks protocol 99, this looptop speaks 1"),
         (hello(protocol=2), "speaks protocol 2, this looptop speaks 1: install the same version"),

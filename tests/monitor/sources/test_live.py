@@ -167,10 +167,10 @@ def test_a_program_that_is_just_starting_is_waited_for(tmp_path, probe_at, sourc
 
 def test_a_connection_that_does_not_come_back_says_what_to_do(source_of):
     def gone():
-        raise ConnectError("7 has no probe any more", "q, then looptop attach 7")
+        raise ConnectError("7 no longer has a probe", "q, then looptop attach 7")
 
     source = source_of(gone)
-    assert "7 has no probe any more: q, then looptop attach 7; next" in eventually(lambda: source.status.text)
+    assert "7 no longer has a probe: q, then looptop attach 7; next" in eventually(lambda: source.status.text)
 
 
 def test_a_screen_that_takes_nothing_stops_the_reading_and_loses_nothing(tmp_path, probe_at, source_of, monkeypatch):

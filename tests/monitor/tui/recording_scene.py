@@ -70,7 +70,7 @@ def write(path: Path, *, cut: bool = False, gap: bool = False) -> Path:
         until = time.monotonic() + 10
         while recorder._queue.qsize() and time.monotonic() < until:  # else it drops what comes so fast
             time.sleep(0.0005)
-    recorder.close("the time is over")
+    recorder.close("duration reached")
     if cut:
         with Recording(path) as recording:
             end = recording._blocks[-1].place.offset + 10

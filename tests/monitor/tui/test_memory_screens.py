@@ -109,8 +109,8 @@ async def test_a_refusal_is_told_and_looks_go_on() -> None:
     async with running(fed=able()) as driver:
         await traced(driver, 1)
         number = driver.source.requests[-1][0]
-        await driver.tick(frames.Reply(id=number, ok=False, error="a look is under way [/x]"))
-        assert "a look is under way [/x]" in driver.text()
+        await driver.tick(frames.Reply(id=number, ok=False, error="another snapshot is in progress [/x]"))
+        assert "another snapshot is in progress [/x]" in driver.text()
         await driver.tick(seconds=2.1)
         assert driver.source.requests[-1][0] == number + 1
 

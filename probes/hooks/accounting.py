@@ -25,6 +25,7 @@ from .records import (
     coro_name,
     error_of,
     is_cancelled,
+    name_of,
     start_counting,
     task_name,
     tracebacks,
@@ -86,6 +87,7 @@ class State:
         "closed",
         "loops",
         "lost",
+        "making",
         "most_named",
         "named",
         "next_id",
@@ -119,6 +121,8 @@ class State:
         self.origin_depth = 0
         self.named = 0
         self.most_named = MOST_NAMED
+        self.making: Any = None
+        """The coroutine whose task a hook of `create_task` in Python is making."""
         self.next_id: Callable[[], int] = count(1).__next__
         self.on_loop: Callable[[Loop], LoopRecord] = _unset
         """Called for a loop that is not in `loops` yet."""
@@ -297,8 +301,13 @@ def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
         del records[record.key]
 
 
-def report_end(record: TaskRecord, task: AnyTask, error: BaseException | None) -> None:
-    """Collects what the report of an end by name needs. Also called by the backend in C; few ends are reported so."""
+def report_end(record: TaskRecord, task: AnyTask, error: BaseException | None, coro: Any = None) -> None:
+    """Collects what the report of an end by name needs. Also called by the backend in C; few ends are reported so.
+
+    `coro` is that of an eager task, which no longer refers to it.
+    """
+    if coro is not None:
+        record.coro = name_of(coro)
     if error is not None:
         record.failure = Failure(error, record.code)
         if not record.failure.read:

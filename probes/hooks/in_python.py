@@ -150,7 +150,11 @@ def hook_any_create_task(original: Callable[..., AnyTask], native: bool, depth: 
         eager = factory is not None or "eager_start" in kwargs
         nested = _nested(self) if eager else 0.0
         born = monotonic()
-        task = original(self, coro, **kwargs)
+        before, state.making = state.making, coro  # the hook of `Task.__init__` in C leaves it to this one
+        try:  # one frame, since asyncio keeps the stack in debug mode
+            task = original(self, coro, **kwargs)
+        finally:
+            state.making = before
         try:
             if not _is_task(task):
                 return task  # the program's factory made something else: a future, a proxy

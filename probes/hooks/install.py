@@ -41,6 +41,7 @@ from .accounting import (
 from .backend import shared, why_pure
 from .in_python import strip_hook_frame
 from .records import LoopRecord
+from .registry import Hook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HOOKS",
     "NATIVE",
+    "NewTasks",
     "add_changed",
     "adopt",
     "begin_loop",
@@ -81,6 +83,7 @@ def _learn() -> Any:
         shared.learn_handle(events.Handle, events.TimerHandle)
         shared.learn_task(tasks.Task, task, first_step, deque())
         shared.learn_cancels(futures.Future(loop=task._loop))
+        shared.python_step = getattr(getattr(tasks, "_PyTask", None), "_Task__step", None)
         shared.learn_rest(adopt, report_end, _kind_of, sites.of, sites.stack_of, _current, current_task_of, tasks)
     except Exception as error:
         return None, f"{type(error).__name__}: {error}"
@@ -124,6 +127,27 @@ def hook_create_task(original: Callable[..., Any], native: bool) -> Any:
     if code is not None and not plain and code.co_argcount == 2 and code.co_flags & _TAKES_KEYWORDS:
         kind = "create_task_kwargs"
     return _native.hook(kind, original, in_python.hook_any_create_task(original, native, 1), code is not None)
+
+
+class NewTasks(Hook):
+    """Registers tasks that are made by calling `asyncio.Task`. In C only: no attribute of `Task` can be replaced."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("Task.__init__", tasks.Task, "__init__", lambda original: original)
+
+    def install(self) -> None:
+        """Replaces what the type calls for each new task."""
+        native_state.hook_new_tasks()
+        self._replacement = self
+
+    def remove(self) -> bool:
+        """Restores it."""
+        if self.on:
+            native_state.unhook_new_tasks()
+            self._replacement = None
+        return True
 
 
 _PLAIN = ("self", "coro", "name", "context")

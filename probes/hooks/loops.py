@@ -49,6 +49,8 @@ class Loops:
             # uvloop imports the function from the package, not from the module.
             add(Hook("loop start", asyncio, "_set_running_loop", self._hook_running))
         add(Hook("new loop classes", events.AbstractEventLoop, "__init_subclass__", self._hook_subclass))
+        if install.NATIVE:
+            add(install.NewTasks())
         self._hook_class(base_events.BaseEventLoop)
         for cls in _foreign_classes():
             self._hook_class(cls)

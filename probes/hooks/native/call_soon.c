@@ -85,6 +85,29 @@ static PyObject *append_to_ready(State *state, PyObject *loop, PyObject *handle)
     return result;
 }
 
+/* A task in Python (of `asyncio.tasks._PyTask`, which some put in the place of `Task`) asks for its first step while it is
+ * made: it has no slot to hook. */
+static int note_python_task(State *state, PyObject *loop, PyObject *callback) {
+    PyObject *task = PyMethod_Self(callback), *record, *coro;
+    if (task == NULL)
+        return -1;
+    record = records_find(state->records, task);
+    if (record != NULL && REFERENT(record) == task)
+        return 0;
+    coro = PyObject_GetAttr(task, str_own_coro);
+    if (coro == NULL)
+        return -1;
+    record = coro == state->making || state->closed ? NULL : register_task(state, loop, task, coro, now());
+    Py_XDECREF(record);
+    Py_DECREF(coro);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static inline int is_python_step(State *state, PyObject *callback) {
+    return UNLIKELY(Py_TYPE(callback) == &PyMethod_Type) && state->python_step != NULL && PyMethod_Function != NULL &&
+           PyMethod_Function(callback) == state->python_step;
+}
+
 PyObject *call_soon(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names) {
     Hook *hook = (Hook *)op;
     State *state = hook->state;
@@ -96,6 +119,9 @@ PyObject *call_soon(PyObject *op, PyObject *const *args, size_t nargsf, PyObject
         return NULL;
     if (UNLIKELY(count < 2 || find_context(args, count, names, &context) < 0) || needs_asyncio_path(state, args[0]))
         return call_fallback(hook, args, nargsf, names);
+    if (is_python_step(state, args[1]) && note_python_task(state, args[0], args[1]) < 0 &&
+        swallow(state, "Task.__init__") < 0)
+        return NULL;
     if (context != NULL)
         Py_INCREF((PyObject *)context);
     else if ((context = PyContext_CopyCurrent()) == NULL)
@@ -233,6 +259,9 @@ PyObject *foreign_call_soon(PyObject *op, PyObject *const *args, size_t nargsf, 
     Py_ssize_t count = NARGS(nargsf);
     PyObject *context, *task = NULL, *result, *stack[3];
     Step *step;
+    if (count >= 2 && is_python_step(state, args[1]) && note_python_task(state, args[0], args[1]) < 0 &&
+        swallow(state, "Task.__init__") < 0)
+        return NULL;
     if (count < 2 || find_context(args, count, names, &context) < 0 || step_of(state, args[1], &task) == NO_STEP)
         return call_original(hook, args, nargsf, names);
     if (UNLIKELY(count == 3 && is_cancelled(state, args[1], args[2]) &&

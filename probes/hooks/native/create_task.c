@@ -1,5 +1,6 @@
 /* The hooks of create_task: makes the task as asyncio does, and a record with its creation site and parent. */
 #include "hooks.h"
+#include <math.h>
 
 /* The kind of file (sites.USER is 0) that a code object comes from, -1 with an error. Asked once for each code. */
 int kind_of(State *state, PyObject *code) {
@@ -135,37 +136,46 @@ static int add_origin(State *state, PyObject *record, PyFrameObject *frame) {
     return result;
 }
 
-static int register_task(State *state, PyObject *loop, PyObject *task, PyObject *coro, double born) {
-    PyObject *record = record_new(state, task);
+/* The record of a new task: a new reference. An eager one may have a record that was made for it during its first step. */
+PyObject *register_task(State *state, PyObject *loop, PyObject *task, PyObject *coro, double born) {
+    PyObject *record = records_find(state->records, task), *clock;
     PyFrameObject *frame = (PyFrameObject *)PyEval_GetFrame();
     Fields *fields;
-    int result = -1, found, outermost = 0;
-    if (record == NULL)
-        return -1;
+    int found, outermost = 0;
+    if (UNLIKELY(record != NULL && REFERENT(record) == task))
+        Py_INCREF(record);
+    else if ((record = record_new(state, task)) == NULL)
+        return NULL;
+    else
+        FIELDS(record)->id = ++state->last_id;
     fields = FIELDS(record);
     fields->born = born;
-    fields->id = ++state->last_id;
-    fields->loop = find_loop(state, loop);
-    if (fields->loop == NULL)
-        goto out;
+    fields->counted = NAN;
+    clock = find_loop(state, loop);
+    if (clock == NULL)
+        goto failed;
+    Py_XDECREF(fields->loop);
+    fields->loop = clock;
     fields->parent = find_parent(state, loop, fields->loop);
     if (PyErr_Occurred())
-        goto out;
-    if (frame != NULL) {
+        goto failed;
+    if (frame != NULL && fields->code == NULL) {
         found = find_site(state, fields, frame, &outermost);
         if (found < 0 || (found == 0 && ask_for_site(state, fields, coro, frame, outermost) < 0))
-            goto out;
+            goto failed;
         if (UNLIKELY(state->watching && state->origin_depth) && add_origin(state, record, frame) < 0)
-            goto out;
+            goto failed;
     }
     if (state->watching && UNLIKELY(group_enter(state, record, coro) < 0 && swallow(state, "groups") < 0))
-        goto out;
-    result = state->closed ? 0 : records_put(state->records, record);
-    if (state->ring != NULL && result == 0)
+        goto failed;
+    if (!state->closed && records_put(state->records, record) < 0)
+        goto failed;
+    if (state->ring != NULL)
         trace_born(state, fields, coro);
-out:
+    return record;
+failed:
     Py_DECREF(record);
-    return result;
+    return NULL;
 }
 
 /* Task(coro, loop=loop), reusing the keyword dictionary of the previous call; Task does not keep it. */
@@ -269,7 +279,7 @@ static int are_plain(Hook *hook, PyObject *names) {
 PyObject *create_task(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names) {
     Hook *hook = (Hook *)op;
     State *state = hook->state;
-    PyObject *loop, *task, *coro;
+    PyObject *loop, *task, *coro, *record;
     double born;
     int factory;
     if (UNLIKELY(NARGS(nargsf) != 2 || (names != NULL && !are_plain(hook, names))))
@@ -297,7 +307,12 @@ PyObject *create_task(PyObject *op, PyObject *const *args, size_t nargsf, PyObje
         task = make_task(hook, loop, coro, args + 2, names);
     if (task == NULL || UNLIKELY(!is_instance(task, state->task_type) && !PyObject_HasAttr(task, str_waiter)))
         return task; /* a loop of the program's own made something else */
-    if (UNLIKELY(register_task(state, loop, task, coro, born) < 0 && swallow(state, "create_task") < 0))
+    record = records_find(state->records, task);
+    if (UNLIKELY(record != NULL && REFERENT(record) == task))
+        return task; /* the hook of Task.__init__ has seen it */
+    record = register_task(state, loop, task, coro, born);
+    if (UNLIKELY(record == NULL && swallow(state, "create_task") < 0))
         Py_CLEAR(task);
+    Py_XDECREF(record);
     return task;
 }

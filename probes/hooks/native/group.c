@@ -385,12 +385,12 @@ static PyObject *key_of_other(PyObject *coro) {
     return key;
 }
 
-int group_enter(State *state, PyObject *record, PyObject *coro) {
-    Fields *fields = FIELDS(record);
-    PyObject *key, *source;
-    GroupCounts *group;
-    int result = 0;
-    if (state->on_group == NULL || fields->group != NULL)
+/* The group of a coroutine, and what the label of its task is read from (NULL: nothing): new references. A coroutine that
+ * has ended no longer has what that is found in. -1 with an error; 0 and no group: nothing is counted. */
+int group_prepare(State *state, PyObject *coro, PyObject **group, PyObject **source) {
+    PyObject *key;
+    *group = *source = NULL;
+    if (state->on_group == NULL)
         return 0;
     if (LIKELY((PyObject *)Py_TYPE(coro) == state->coroutine_type)) {
         key = PyObject_GetAttr(coro, str_cr_code);
@@ -399,24 +399,46 @@ int group_enter(State *state, PyObject *record, PyObject *coro) {
     } else {
         key = key_of_other(coro);
     }
-    group = find_group(state, key, coro);
+    *group = (PyObject *)find_group(state, key, coro);
     Py_DECREF(key);
-    if (group == NULL)
+    if (*group == NULL)
         return -1;
-    Py_INCREF((PyObject *)group);
-    group->live++;
-    fields->group = (PyObject *)group;
-    if (LIKELY(group->adapter == NULL))
-        return 0;
-    source = group->plan == NULL ? NULL : planned_source(state, group->plan, coro);
-    if (source == NULL)
-        source = PyObject_CallFunctionObjArgs(state->on_source, (PyObject *)group, coro, NULL);
-    if (source == NULL)
-        return -1;
-    if (source != Py_None)
-        result = record_set_source(record, source);
-    Py_DECREF(source);
+    Py_INCREF(*group);
+    if (UNLIKELY(((GroupCounts *)*group)->adapter != NULL)) {
+        Plan *plan = ((GroupCounts *)*group)->plan;
+        *source = plan == NULL ? NULL : planned_source(state, plan, coro);
+        if (*source == NULL)
+            *source = PyObject_CallFunctionObjArgs(state->on_source, *group, coro, NULL);
+        if (*source == NULL) {
+            Py_CLEAR(*group);
+            return -1;
+        }
+        if (*source == Py_None)
+            Py_CLEAR(*source);
+    }
+    return 0;
+}
+
+/* Counts a record in its group; takes both references. */
+int group_join(PyObject *record, PyObject *group, PyObject *source) {
+    Fields *fields = FIELDS(record);
+    int result = 0;
+    if (group != NULL && fields->group == NULL) {
+        ((GroupCounts *)group)->live++;
+        fields->group = group;
+        if (source != NULL)
+            result = record_set_source(record, source);
+    } else
+        Py_XDECREF(group);
+    Py_XDECREF(source);
     return result;
+}
+
+int group_enter(State *state, PyObject *record, PyObject *coro) {
+    PyObject *group, *source;
+    if (FIELDS(record)->group != NULL)
+        return 0;
+    return group_prepare(state, coro, &group, &source) < 0 ? -1 : group_join(record, group, source);
 }
 
 /* Counts the response to a request that is over, where its status can be read. */

@@ -8,7 +8,8 @@
 
 PyObject *str_closed, *str_debug, *str_factory, *str_ready, *str_context, *str_name, *str_loop, *str_eager_start;
 PyObject *str_exception, *str_dunder_name, *str_done, *str_cancelled, *str_add, *str_run, *str_Task;
-PyObject *str_get_factory, *str_cr_code, *str_waiter, *str_result, *kw_loop, *kw_context, *kw_all, *zero, *no_arguments;
+PyObject *str_get_factory, *str_cr_code, *str_waiter, *str_result, *str_coro, *str_own_loop, *str_own_coro;
+PyObject *str_cr_suspended, *str_gi_suspended, *kw_loop, *kw_context, *kw_all, *zero, *no_arguments;
 
 int strings_setup(void) {
     struct {
@@ -21,7 +22,8 @@ int strings_setup(void) {
         {&str_cancelled, "cancelled"}, {&str_add, "add"}, {&str_run, "run"}, {&str_Task, "Task"},
         {&str_get_factory, "get_task_factory"}, {&str_cr_code, "cr_code"},
         {&str_waiter, "_fut_waiter"},
-        {&str_result, "result"},
+        {&str_result, "result"}, {&str_coro, "coro"}, {&str_own_loop, "_loop"}, {&str_own_coro, "_coro"},
+        {&str_cr_suspended, "cr_suspended"}, {&str_gi_suspended, "gi_suspended"},
     };
     size_t index;
     if (zero != NULL)

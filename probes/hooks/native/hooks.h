@@ -6,6 +6,7 @@
  * table.c        records by task, the queue of changed records, counts of short-lived tasks by site
  * hook.c         the Hook type, which replaces a function, and handling of a hook that raises
  * create_task.c  the hooks of create_task: records of tasks, their creation sites and parents
+ * new_task.c     the hook of Task.__init__: tasks that are made without create_task
  * call_soon.c    the hooks of call_soon: when a callback was made ready, who cancelled what it waited for
  * step.c         the hook of Handle._run: steps and ends of tasks
  * reraise.c      an exception of a callback, raised again in asyncio's own code
@@ -177,6 +178,8 @@ typedef struct State {
     Records *records;
     Changed *changed;
     SiteAggregates *site_aggregates;
+    PyObject *python_step; /* the function of `_PyTask`; NULL: not known */
+    PyObject *making; /* the coroutine whose task hooks in Python are making: they register it */
     PyObject *loops, *last_loop, *last_record, *last_keywords, *one; /* last_loop is borrowed: it is a key of `loops` */
     PyObject *current_tasks, *current_task, *tasks_module_dict;
     PyObject *on_loop, *on_slow, *on_error, *on_cancel, *adopt, *report_end, *kind_of, *site_of, *stack_of;
@@ -224,6 +227,8 @@ PyObject *start_counting(PyObject *module, PyObject *record);
 /* group.c */
 extern PyType_Spec group_spec;
 extern const size_t group_number_offset; /* of the number of a group in it */
+int group_prepare(State *state, PyObject *coro, PyObject **group, PyObject **source);
+int group_join(PyObject *record, PyObject *group, PyObject *source);
 int group_enter(State *state, PyObject *record, PyObject *coro);
 int group_leave(State *state, PyObject *record);
 void group_drop(PyObject *record);
@@ -250,6 +255,9 @@ void counts_add(SiteCounts *self, Fields *fields);
 enum { NO_STEP, FIRST_STEP, STEP };
 double now(void);
 int step_of(State *state, PyObject *callback, PyObject **task);
+int ask_task(State *state, PyObject *task, PyCFunction function, PyObject *name);
+int add_changed(State *state, PyObject *record);
+int finish(State *state, PyObject *record, PyObject *task, double at, PyObject *coro);
 int account_step(State *state, PyObject *loop, PyObject *callback, PyObject *seen, double ready, double started, double elapsed);
 PyObject *see_label(State *state);
 PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names);
@@ -300,7 +308,12 @@ static inline void trace_begin(State *state, LoopClock *clock, PyObject *callbac
 
 /* create_task.c */
 int kind_of(State *state, PyObject *code);
+PyObject *register_task(State *state, PyObject *loop, PyObject *task, PyObject *coro, double born);
 PyObject *create_task(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names);
+
+/* new_task.c */
+PyObject *hook_new_tasks(PyObject *op, PyObject *unused);
+PyObject *unhook_new_tasks(PyObject *op, PyObject *unused);
 
 /* flame.c */
 #ifdef __linux__
@@ -313,7 +326,8 @@ extern PyType_Spec hook_spec;
 extern PyObject *str_closed, *str_debug, *str_factory, *str_ready, *str_context, *str_name, *str_loop;
 extern PyObject *str_eager_start, *str_exception, *str_dunder_name, *str_done, *str_cancelled, *str_add, *str_run;
 extern PyObject *str_result;
-extern PyObject *str_Task, *str_get_factory, *str_cr_code, *str_waiter;
+extern PyObject *str_Task, *str_get_factory, *str_cr_code, *str_waiter, *str_coro, *str_own_loop, *str_own_coro;
+extern PyObject *str_cr_suspended, *str_gi_suspended;
 extern PyObject *kw_loop, *kw_context, *kw_all, *zero, *no_arguments;
 int strings_setup(void);
 vectorcall hook_function(int kind);
@@ -321,6 +335,7 @@ int swallow(State *state, const char *name);
 
 /* module.c */
 PyObject *find_loop(State *state, PyObject *loop); /* a new reference to its LoopRecord */
+Py_ssize_t offset_of(PyObject *object, PyObject *wanted, const char *what);
 
 /* What is hot in several hooks. */
 

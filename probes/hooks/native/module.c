@@ -50,7 +50,7 @@ static Py_ssize_t size_of(PyObject *type) {
 }
 
 /* Where in an object the pointer to another is: exactly one place, or an error. */
-static Py_ssize_t offset_of(PyObject *object, PyObject *wanted, const char *what) {
+Py_ssize_t offset_of(PyObject *object, PyObject *wanted, const char *what) {
     Py_ssize_t size = size_of((PyObject *)Py_TYPE(object)), offset, found = -1;
     int count = 0;
     for (offset = sizeof(PyObject); offset + (Py_ssize_t)sizeof(void *) <= size; offset += sizeof(void *))
@@ -224,7 +224,7 @@ static PyObject *footprint(PyObject *op, PyObject *unused) {
 #define OBJECTS(X)                                                                                                    \
     X(record_type) X(clock_type) X(counts_type) X(hook_type) X(step_type) X(reraising_type) X(timed_type)                \
     X(handle_type) X(timer_type) X(task_type) X(future_type) X(first_step_type) X(deque_type) X(records) X(changed) X(site_aggregates)   \
-    X(loops) X(last_record) X(last_keywords) X(one) X(current_tasks) X(current_task) X(tasks_module_dict) X(on_loop) X(on_slow) X(on_error) X(on_cancel)   \
+    X(python_step) X(making) X(loops) X(last_record) X(last_keywords) X(one) X(current_tasks) X(current_task) X(tasks_module_dict) X(on_loop) X(on_slow) X(on_error) X(on_cancel)   \
     X(adopt) X(report_end) X(kind_of) X(site_of) X(stack_of) X(coroutine_type) X(on_group) X(on_source) X(on_label)  \
     X(on_status) X(label_variable) X(on_seen) X(later) X(on_later) \
     X(group_type)
@@ -283,6 +283,8 @@ static PyMemberDef state_members[] = {
     {"changed", T_OBJECT, offsetof(State, changed), READONLY, NULL},
     {"site_aggregates", T_OBJECT, offsetof(State, site_aggregates), READONLY, NULL},
     {"loops", T_OBJECT, offsetof(State, loops), READONLY, NULL},
+    {"python_step", T_OBJECT, offsetof(State, python_step), 0, NULL},
+    {"making", T_OBJECT, offsetof(State, making), 0, NULL},
     {"on_loop", T_OBJECT, offsetof(State, on_loop), 0, NULL},
     {"on_slow", T_OBJECT, offsetof(State, on_slow), 0, NULL},
     {"on_error", T_OBJECT, offsetof(State, on_error), 0, NULL},
@@ -322,6 +324,8 @@ static PyMethodDef state_methods[] = {
     {"learn_task", learn_task, METH_VARARGS, "The callback of a first step, and what is asked of tasks and deques."},
     {"learn_rest", learn_rest, METH_VARARGS, "What is asked in Python."},
     {"learn_cancels", learn_cancels, METH_O, "How a future is asked whether it is cancelled."},
+    {"hook_new_tasks", hook_new_tasks, METH_NOARGS, "Has every new task registered, also those made by calling Task."},
+    {"unhook_new_tasks", unhook_new_tasks, METH_NOARGS, "Ends that."},
     {"hook", make_hook, METH_VARARGS, "What takes the place of a function."},
     {"next_id", next_id, METH_NOARGS, "The next id of a task."},
     {"forget_loops", forget_loops, METH_NOARGS, "To be called whenever a loop leaves `loops`."},

@@ -79,7 +79,7 @@ static int clear_programs_error(void) {
 }
 
 /* Whether a task is done, or cancelled; 0 if a class of the program's cannot say, -1 with an error. */
-static int ask_task(State *state, PyObject *task, PyCFunction function, PyObject *name) {
+int ask_task(State *state, PyObject *task, PyCFunction function, PyObject *name) {
     PyObject *result;
     if (UNLIKELY(function == NULL || !is_instance(task, state->task_type))) {
         int truth = truth_of(task, name);
@@ -92,7 +92,7 @@ static int ask_task(State *state, PyObject *task, PyCFunction function, PyObject
     return result == Py_True;
 }
 
-static int add_changed(State *state, PyObject *record) {
+int add_changed(State *state, PyObject *record) {
     Fields *fields = FIELDS(record);
     int added = changed_append(state->changed, record);
     if (added < 0)
@@ -104,8 +104,9 @@ static int add_changed(State *state, PyObject *record) {
     return 0;
 }
 
-/* Records the end of a task. Never calls `task.exception()`, which would silence "never retrieved". */
-static int finish(State *state, PyObject *record, PyObject *task, double at) {
+/* Records the end of a task. Never calls `task.exception()`, which would silence "never retrieved". `coro` is that of an
+ * eager task that has ended and does not refer to it any more; else NULL. */
+int finish(State *state, PyObject *record, PyObject *task, double at, PyObject *coro) {
     Fields *fields = FIELDS(record);
     PyObject *error, *reported;
     int failed, cancelled, result = 0;
@@ -137,7 +138,7 @@ static int finish(State *state, PyObject *record, PyObject *task, double at) {
         counts = aggregates_find(state->site_aggregates, fields->code, fields->lasti);
     if (failed ? counts == NULL || counts->flood != (int64_t)(intptr_t)Py_TYPE(error) : state->named < state->most_named) {
         state->named++;
-        reported = PyObject_CallFunctionObjArgs(state->report_end, record, task, error, NULL);
+        reported = PyObject_CallFunctionObjArgs(state->report_end, record, task, error, coro, NULL);
         Py_XDECREF(reported);
         if (reported == NULL)
             result = -1;
@@ -249,7 +250,7 @@ int account_step(State *state, PyObject *loop, PyObject *callback, PyObject *see
         if (done < 0)
             failed = -1;
         else if (done)
-            failed = finish(state, record, task, ended);
+            failed = finish(state, record, task, ended, NULL);
         else if (!fields->dirty)
             failed = add_changed(state, record);
     }

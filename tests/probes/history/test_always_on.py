@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from interpreters import version_of
 from test_counting import UVLOOP, source
 from waiting import wait_until
 from watched import Program
@@ -25,6 +26,28 @@ BODY = """
         await asyncio.sleep(0.05)
         time.sleep(0.35)
 
+    class Plain(asyncio.Task):
+        pass
+
+    class Begun(asyncio.Task):
+        def __init__(self, coro, **more):
+            super().__init__(coro, **more)
+
+    def direct(loop):
+        # Tasks that no `create_task` makes, each of another kind.
+        kinds = [asyncio.Task, Plain, Begun, type("Late", (asyncio.Task,), {}), asyncio.tasks._PyTask]
+        made = [kind(waits(), loop=loop, name=f"direct-{number}") for number, kind in enumerate(kinds)]
+        if sys.version_info >= (3, 12):
+            made += [
+                kind(waits(), loop=loop, eager_start=True, name=f"direct-{number}")
+                for number, kind in enumerate((asyncio.Task, Begun), len(made))
+            ]
+            made += [asyncio.Task(ends(), loop=loop, eager_start=True) for _ in range(3)]
+        return made
+
+    async def ends():
+        pass
+
     def state():
         probe = sys._looptop_probe
         hooks = sorted({hook.name for hook in probe.registry.hooks} & {"run", "call_soon"})
@@ -32,6 +55,7 @@ BODY = """
 
     async def main():
         kept = [asyncio.create_task(waits(), name=f"early-{number}") for number in range(20)]
+        kept += direct(asyncio.get_running_loop())
         kept += [asyncio.create_task(fails(), name="failing"), asyncio.create_task(blocks(), name="blocking")]
         await asyncio.sleep(2.6)
         await told("ready")
@@ -61,7 +85,14 @@ def test_what_happened_before_the_first_viewer_is_known(python: str, loop: str, 
                 assert task["born"] is not None and task["counted"] is None
                 assert task["born"] >= viewer.first["counted"]
                 assert task["steps"] == 2 and task["busy"] > 0
+            eager = version_of(python) >= (3, 12)
+            for number in range(7 if eager else 5):
+                task = viewer.named(f"direct-{number}")
+                assert task["born"] is not None and task["counted"] is None and task["scheduled"] > 0, task
+                assert task["steps"] == 2 and task["busy"] > 0, task
+                assert viewer.site(task["site"])[2].startswith(("direct", "Begun.")), task
             assert viewer.at("main")["born"] == 22
+            assert viewer.at("direct")["born"] >= (4 + 1 + 3 if eager else 4)
             blocked = viewer.until(lambda: viewer.of_kind("slow_callback"), "what blocked before")[0]
             assert blocked["name"] == "blocking" and not blocked["at_least"] and blocked["duration"] >= 300_000
             assert viewer.site(blocked["stack"][blocked["blame"]])[2] == "blocks"

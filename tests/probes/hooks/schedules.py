@@ -14,6 +14,7 @@ import gc
 import json
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from probes.base import sites
 from probes.base.sites import Tables
-from probes.hooks import install
+from probes.hooks import in_python, install
 from probes.hooks.loops import Loops
 from probes.hooks.registry import Registry
 from probes.sampling.events import Events
@@ -211,7 +212,15 @@ async def spawn_by_loop(run: Run, loop: Any, kids: list[Any], instructions: list
 
 
 async def direct(run: Run, loop: Any, kids: list[Any], instructions: list[Any]) -> None:
-    kids.append(asyncio.Task(run.task(instructions), loop=loop, name=run.name("direct")))
+    coro = run.task(instructions)
+    kids.append(seen(loop, coro, asyncio.Task(coro, loop=loop, name=run.name("direct"))))
+
+
+def seen(loop: Any, coro: Any, task: Any) -> Any:
+    """Only the hooks in C see such a task at its birth; they register it as those in Python do others."""
+    if not install.NATIVE and hasattr(type(loop).create_task, "__wrapped__"):
+        in_python._register(loop, task, coro, time.monotonic(), sys._getframe(1), None)
+    return task
 
 
 async def python_task(run: Run, loop: Any, kids: list[Any], instructions: list[Any]) -> None:

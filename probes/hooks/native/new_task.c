@@ -1,0 +1,206 @@
+/* The hook of Task.__init__: tasks that no hook of create_task sees. `asyncio.Task(...)` is called by programs, by their
+ * task factories, and by libraries: aiohttp starts each request eagerly that way.
+ *
+ * `Task` is a type in C and takes no attributes, so its slot `tp_init` is replaced, and what `super().__init__` of its
+ * subclasses in Python calls: the function that the slot wrapper has. The program sees neither. Where the slot is in a
+ * type is found in a type of this file's own.
+ */
+#include "hooks.h"
+
+static State *active;     /* whose hook is in; NULL: the original does all */
+static initproc original; /* asyncio's; kept forever, since a type that was missed may still lead here */
+
+static int mark(PyObject *self, PyObject *args, PyObject *kwargs) { return 0; }
+
+/* Where `tp_init` is in every type; -1 with an error if that cannot be told. */
+static Py_ssize_t slot_offset(void) {
+    static PyType_Slot slots[] = {{Py_tp_init, (void *)mark}, {0, NULL}};
+    static PyType_Spec spec = {.name = "probes.hooks._native.Mark", .flags = Py_TPFLAGS_DEFAULT, .slots = slots};
+    static Py_ssize_t known;
+    PyObject *type;
+    if (known != 0)
+        return known;
+    type = PyType_FromSpec(&spec);
+    if (type == NULL)
+        return -1;
+    known = offset_of(type, (PyObject *)(uintptr_t)mark, "the layout of types");
+    Py_DECREF(type);
+    if (known < 0) {
+        known = 0;
+        return -1;
+    }
+    return known;
+}
+
+#define INIT(type, offset) (*(initproc *)((char *)(type) + (offset)))
+
+/* Replaces the slot in a type and in all that inherit it. */
+static int replace(PyObject *type, Py_ssize_t offset, initproc from, initproc to) {
+    PyObject *subclasses;
+    Py_ssize_t index;
+    int result = 0;
+    if (INIT(type, offset) == from)
+        INIT(type, offset) = to;
+    subclasses = PyObject_CallMethod((PyObject *)&PyType_Type, "__subclasses__", "O", type);
+    if (subclasses == NULL)
+        return -1;
+    for (index = 0; index < PyList_Size(subclasses) && result == 0; index++)
+        result = replace(PyList_GetItem(subclasses, index), offset, from, to);
+    Py_DECREF(subclasses);
+    return result;
+}
+
+/* Where the slot wrapper `Task.__init__` has its function. NULL with an error. */
+static initproc *wrapped(State *state, initproc from) {
+    PyObject *wrapper = PyObject_GetAttrString((PyObject *)state->task_type, "__init__");
+    Py_ssize_t offset = wrapper == NULL ? -1 : offset_of(wrapper, (PyObject *)(uintptr_t)from, "a slot wrapper");
+    Py_XDECREF(wrapper); /* the type keeps it */
+    return offset < 0 ? NULL : (initproc *)((char *)wrapper + offset);
+}
+
+/* The time that eager tasks have taken so far of the running step of a loop; NULL, None: that of this thread. */
+static double nested_of(State *state, PyObject *loop) {
+    PyObject *clock = NULL, *running = NULL, *module;
+    double nested;
+    if ((loop == NULL || loop == Py_None) && (module = PyImport_ImportModule("asyncio.events")) != NULL) {
+        loop = running = PyObject_CallMethod(module, "_get_running_loop", NULL);
+        Py_DECREF(module);
+    }
+    if (loop != NULL && loop != Py_None)
+        clock = find_loop(state, loop);
+    nested = clock == NULL ? 0.0 : ((LoopClock *)clock)->nested;
+    PyErr_Clear();
+    Py_XDECREF(running);
+    Py_XDECREF(clock);
+    return nested;
+}
+
+static int is_suspended(PyObject *coro, PyObject *name) {
+    int suspended = is_true(coro, name);
+    if (suspended < 0)
+        PyErr_Clear();
+    return suspended > 0;
+}
+
+/* Accounts the first step of an eager task, which ran inside its creator's. `nested`: see `_book_eager` in Python. */
+static int account_eager(State *state, PyObject *record, PyObject *task, PyObject *coro, double born, double nested) {
+    Fields *fields = FIELDS(record);
+    LoopClock *clock = (LoopClock *)fields->loop;
+    int done = ask_task(state, task, state->done, str_done);
+    double ended = now(), elapsed = ended - born, own;
+    if (done < 0)
+        return -1;
+    if (!done && !is_suspended(coro, str_cr_suspended) && !is_suspended(coro, str_gi_suspended))
+        return 0; /* its loop does not run yet, so it was not started */
+    fields->eager = 1;
+    if (!state->watching)
+        return 0;
+    own = elapsed - (clock->nested - nested);
+    fields->steps = 1;
+    fields->busy = fields->max_step = own > 0.0 ? own : 0.0;
+    clock->nested = nested + elapsed;
+    return done ? finish(state, record, task, ended, coro) : fields->dirty ? 0 : add_changed(state, record);
+}
+
+static int note(State *state, PyObject *task, PyObject *coro, double born, double nested, int eager, PyObject *group,
+                PyObject *source) {
+    PyObject *loop = PyObject_GetAttr(task, str_own_loop), *record = NULL;
+    int result = -1;
+    if (loop != NULL)
+        record = register_task(state, loop, task, coro, born);
+    Py_XDECREF(loop);
+    if (record == NULL) {
+        Py_XDECREF(group);
+        Py_XDECREF(source);
+        return -1;
+    }
+    result = group_join(record, group, source);
+    if (result == 0 && eager)
+        result = account_eager(state, record, task, coro, born, nested);
+    Py_DECREF(record);
+    return result;
+}
+
+static int hooked(PyObject *task, PyObject *args, PyObject *kwargs) {
+    State *state = active;
+    PyObject *coro, *loop = NULL, *record, *flag, *group = NULL, *source = NULL;
+    double born, nested = 0.0;
+    int eager = 0, result;
+    if (state == NULL || state->closed)
+        return original(task, args, kwargs);
+    coro = PyTuple_Size(args) > 0 ? PyTuple_GetItem(args, 0) : NULL;
+    if (kwargs != NULL) {
+        if (coro == NULL)
+            coro = PyDict_GetItemWithError(kwargs, str_coro);
+        loop = PyDict_GetItemWithError(kwargs, str_loop);
+        flag = PyDict_GetItemWithError(kwargs, str_eager_start);
+        eager = flag != NULL && flag != Py_None && flag != Py_False;
+    }
+    record = records_find(state->records, task);
+    if (coro == NULL || coro == state->making || (record != NULL && REFERENT(record) == task))
+        return original(task, args, kwargs);
+    Py_INCREF((PyObject *)state); /* the probe may leave meanwhile */
+    Py_INCREF(coro);
+    if (eager) {
+        nested = nested_of(state, loop);
+        if (state->watching && group_prepare(state, coro, &group, &source) < 0) {
+            PyErr_Clear(); /* what it is will be found out by the original */
+        }
+    }
+    born = now();
+    result = original(task, args, kwargs);
+    if (result < 0 || state->closed) {
+        Py_XDECREF(group);
+        Py_XDECREF(source);
+    } else if (UNLIKELY(note(state, task, coro, born, nested, eager, group, source) < 0) &&
+               swallow(state, "Task.__init__") < 0)
+        result = -1;
+    Py_DECREF(coro);
+    Py_DECREF((PyObject *)state);
+    return result;
+}
+
+PyObject *hook_new_tasks(PyObject *op, PyObject *unused) {
+    State *self = (State *)op;
+    Py_ssize_t offset = slot_offset();
+    initproc *wrapper;
+    if (offset < 0)
+        return NULL;
+    if (self->task_init == NULL || active != NULL || INIT(self->task_type, offset) != self->task_init) {
+        PyErr_SetString(PyExc_TypeError, "asyncio's Task is not as expected");
+        return NULL;
+    }
+    wrapper = wrapped(self, self->task_init);
+    if (wrapper == NULL)
+        return NULL;
+    original = self->task_init;
+    Py_INCREF((PyObject *)self);
+    active = self;
+    *wrapper = hooked;
+    if (replace((PyObject *)self->task_type, offset, original, hooked) < 0) {
+        PyObject *type, *value, *traceback, *done;
+        PyErr_Fetch(&type, &value, &traceback);
+        done = unhook_new_tasks(op, NULL);
+        Py_XDECREF(done);
+        PyErr_Restore(type, value, traceback);
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject *unhook_new_tasks(PyObject *op, PyObject *unused) {
+    State *self = (State *)op;
+    Py_ssize_t offset = slot_offset();
+    initproc *wrapper;
+    if (active != self || offset < 0)
+        Py_RETURN_NONE;
+    active = NULL;
+    Py_DECREF((PyObject *)self); /* the caller has one more */
+    wrapper = wrapped(self, hooked);
+    if (wrapper == NULL)
+        return NULL;
+    *wrapper = original;
+    if (replace((PyObject *)self->task_type, offset, hooked, original) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}

@@ -400,7 +400,7 @@ def _slow(thing: Object) -> str:
 def _why(thing: Object) -> str:
     """Where the time went, unless it was the code's own or the wait that is told anyway."""
     reasons = {name: part for name, part in thing["reasons"].items() if part}
-    if not reasons.keys() & {"io", "gc", "import"}:
+    if not reasons.keys() & {"io", "gc", "import", "faults", "throttled"}:
         return ""
     return f"  {reasons_text(reasons)}"
 

@@ -308,6 +308,9 @@ class Event(Frame, frozen=True, kw_only=True, tag="event"):
     io: Microseconds = 0
     gc: Microseconds = 0
     importing: Microseconds = 0
+    faulting: Microseconds = 0
+    faults: Int = 0
+    throttled: Microseconds = 0
     task: Int | None = None
     name: Text | None = None
     callback: Text = ""

@@ -74,7 +74,9 @@ REASONS = {
     "gc": "garbage collection",
     "gil": "waiting for the GIL",
     "cpu": "waiting for a processor",
+    "throttled": "throttled by a CPU quota",
     "import": "an import",
+    "faults": "page faults",
 }
 
 

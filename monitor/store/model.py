@@ -218,6 +218,9 @@ class SlowCallback:
     io: float = 0.0  # asleep in the kernel otherwise: blocking calls, page faults
     gc: float = 0.0  # garbage collection
     importing: float = 0.0  # imports
+    faulting: float = 0.0  # page faults that memory answered; an estimate by their number
+    faults: int = 0  # that number
+    throttled: float = 0.0  # part of `starved`: the CPU quota of its control group was used up
 
     @property
     def reasons(self) -> dict[str, float]:
@@ -226,8 +229,10 @@ class SlowCallback:
             "io": self.io,
             "gc": self.gc,
             "gil": self.gil,
-            "cpu": self.starved,
+            "cpu": max(self.starved - self.throttled, 0.0),
+            "throttled": min(self.throttled, self.starved),
             "import": self.importing,
+            "faults": self.faulting,
         }
         return {"own": max(self.duration - sum(others.values()), 0.0), **others}
 

@@ -117,20 +117,34 @@ def threads() -> int | None:
     return _count("/proc/self/task")
 
 
-def thread_schedule(native: int) -> tuple[float, float]:
-    """Seconds that a thread of this process, by its native id, has run, and was ready but waited for a processor.
-
-    0.0 for both if unknown.
+def thread_schedule(native: int) -> tuple[float, float, int]:
+    """Seconds that a thread of this process, by its native id, has run, and was ready but waited for a processor; and
+    how often it was given one. Zeros if unknown.
     """
     try:
         file = os.open(f"/proc/self/task/{native}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return 0.0, 0.0
+        return 0.0, 0.0, 0
     try:
-        ran, waited, _ = os.read(file, 100).split()
-        return int(ran) * 1e-9, int(waited) * 1e-9
+        ran, waited, turns = os.read(file, 100).split()
+        return int(ran) * 1e-9, int(waited) * 1e-9, int(turns)
     except (OSError, ValueError):
-        return 0.0, 0.0
+        return 0.0, 0.0, 0
+    finally:
+        os.close(file)
+
+
+def thread_faults(native: int) -> tuple[int, int]:
+    """Page faults of a thread of this process so far: those that memory answered, and those that waited for a disk."""
+    try:
+        file = os.open(f"/proc/self/task/{native}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0, 0
+    try:
+        words = os.read(file, 1000).rpartition(b")")[2].split()
+        return int(words[7]), int(words[9])
+    except (OSError, ValueError, IndexError):
+        return 0, 0
     finally:
         os.close(file)
 

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..base import process
+from . import throttling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +26,10 @@ MOST_READINGS = 400
 """Most readings kept of a loop whose callbacks start unseen (uvloop)."""
 
 
+LEAST_STARVED = 0.005
+"""Seconds of waiting for a CPU from which on it is asked whether a quota was the reason."""
+
+
 class Reading(NamedTuple):
     """Figures at one moment: CPU time of a loop's thread, its time waiting for a CPU, busy time of the loop (s)."""
 
@@ -32,6 +37,8 @@ class Reading(NamedTuple):
     ran: float
     waited: float
     busy: float
+    turns: int = 0  # how often the thread was given a CPU
+    faults: int = 0  # page faults that memory answered
 
 
 class Spent(NamedTuple):
@@ -40,6 +47,9 @@ class Spent(NamedTuple):
     ran: float
     starved: float
     asleep: float
+    turns: int = 0  # how often it was given a CPU: after each sleep, and each time that another thread had it
+    faults: int = 0
+    throttled: float = 0.0  # part of `starved`: the CPU quota of its cgroup was used up
 
 
 NOTHING = Spent(0.0, 0.0, 0.0)
@@ -52,10 +62,13 @@ class CpuWait:
         self._last: dict[int, Reading] = {}  # by id of the loop
         self._baselines: dict[int, Reading] = {}  # by id of the loop: at the start of its current callback
         self._unclocked: dict[int, deque[Reading]] = {}
+        self._throttled = throttling.Throttled()
 
     def look(self, records: Iterable[LoopRecord]) -> None:
         """Reads the figures of these loops; forgets all others."""
         known = {record.id: record for record in records}
+        if any(record.started for record in known.values()):
+            self._throttled.look()
         for gone in self._last.keys() - known.keys():
             del self._last[gone]
             self._baselines.pop(gone, None)
@@ -85,7 +98,10 @@ class CpuWait:
             if last is None or last.at > reading.at:
                 return NOTHING
             baseline = _before(last, reading, started, busy)
-        return _spent(baseline, reading, ended)
+        spent = _spent(baseline, reading, ended)
+        if spent.starved < LEAST_STARVED:
+            return spent
+        return spent._replace(throttled=min(self._throttled.since(started), spent.starved))
 
     def so_far(self, record: LoopRecord, started: float) -> Spent:
         """Where the time of a running callback went, up to the last look."""
@@ -113,23 +129,35 @@ class CpuWait:
 
 def _read(record: LoopRecord, started: float, busy: float) -> Reading:
     at = monotonic()
-    ran, waited = process.thread_schedule(record.thread_native)
-    return Reading(at, ran, waited, busy + (at - started if started else 0.0))
+    ran, waited, turns = process.thread_schedule(record.thread_native)
+    faults, _ = process.thread_faults(record.thread_native)
+    return Reading(at, ran, waited, busy + (at - started if started else 0.0), turns, faults)
 
 
 def _before(last: Reading, reading: Reading, started: float, busy: float) -> Reading:
     """The figures at the start of a callback, between two readings: in proportion to how long the loop was busy."""
     others = min(max(busy - last.busy, 0.0), max(started - last.at, 0.0))
     share = others / (others + max(reading.at - max(started, last.at), 1e-9))
-    ran = last.ran + (reading.ran - last.ran) * share
-    return Reading(started, ran, last.waited + (reading.waited - last.waited) * share, busy)
+
+    def then(before: float, after: float) -> float:
+        return before + (after - before) * share
+
+    return Reading(
+        started,
+        then(last.ran, reading.ran),
+        then(last.waited, reading.waited),
+        busy,
+        round(then(last.turns, reading.turns)),
+        round(then(last.faults, reading.faults)),
+    )
 
 
 def _spent(baseline: Reading, reading: Reading, ended: float) -> Spent:
     took = ended - baseline.at
     ran = min(max(reading.ran - baseline.ran, 0.0), took)
     starved = min(max(reading.waited - baseline.waited, 0.0), took)
-    return Spent(ran, starved, max(took - ran - starved, 0.0))
+    turns, faults = max(reading.turns - baseline.turns, 0), max(reading.faults - baseline.faults, 0)
+    return Spent(ran, starved, max(took - ran - starved, 0.0), turns, faults)
 
 
 def _at(readings: list[Reading], when: float) -> float:

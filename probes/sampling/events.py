@@ -147,6 +147,8 @@ class Events:
             duration=microseconds(slow.duration),
             at_least=slow.at_least,
             starved=microseconds(slow.starved),
+            throttled=microseconds(slow.throttled),
+            faults=slow.faults,
             task=slow.task or None,
             name=slow.name[:300] if slow.task else None,
             callback=slow.callback[:300],

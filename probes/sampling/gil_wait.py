@@ -5,17 +5,19 @@ A thread that waits for the GIL sleeps in the kernel, as one in a blocking call 
 * what the thread sleeps in (`/proc/self/task/TID/syscall`): the GIL is a condition variable in the static data of the
   interpreter; locks of the program are elsewhere, and other blocking calls are not futexes;
 * where the time of the callback went: neither CPU time nor waiting for a processor (see `starved`);
-* that other Python threads used the CPU meanwhile. They held it, each as long as it ran.
+* that other Python threads used the CPU meanwhile. They held it, each as long as it ran;
+* how often the thread woke up: one that waits for the GIL does so at each switch interval (5 ms), to ask for it again.
 
-Only the watchdog can look, and it needs the GIL itself. When it got no turn until the callback had ended, the last two
-must do, with more of the time used by others. What is not clear is not counted, and nothing where the kernel does not
-tell, or without a GIL.
+Only the watchdog can look, and it needs the GIL itself. When it got no turn until the callback had ended, the last
+three must do: so many wake-ups at that interval are so much waiting for the GIL. What is not clear is not counted,
+and nothing where the kernel does not tell, or without a GIL.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 from time import clock_gettime, monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,7 +41,10 @@ SHARE = 0.2
 """Of that time others must have used the CPU, where the thread is seen to wait for the GIL; on a crowded machine the
 one that has the GIL waits for a processor, too."""
 SHARE_UNSEEN = 0.3
+SHARE_WAKING = 0.05
+"""The same where the thread woke up at the switch interval, as no other wait does."""
 MOST_THREADS = 200
+MOST_MOMENTS = 8
 
 GIL, RUNNING, BLOCKED, UNKNOWN = "gil", "running", "blocked", "unknown"
 
@@ -70,11 +75,14 @@ class Holder:
 class Wait:
     """The GIL waits of one callback."""
 
-    __slots__ = ("asleep", "holders", "seconds", "started", "state")
+    __slots__ = ("asleep", "at", "holders", "ran", "seconds", "started", "state", "turns")
 
-    def __init__(self, started: float) -> None:
+    def __init__(self, started: float, before: Moment) -> None:
+        """`before`: the newest moment that is known, from before the callback."""
         self.started = started
+        self.at, self.ran = before.at, before.ran  # when a wait was booked last, and what the threads had run by then
         self.asleep = 0.0  # seconds the callback had slept at the last look
+        self.turns = 0  # how often it had been given a CPU by then
         self.state = UNKNOWN  # of its thread at the last look
         self.seconds = 0.0
         self.holders: dict[tuple[int, int], Holder] = {}
@@ -92,7 +100,7 @@ class Gil:
         self._stack_of = stack_of
         self._clocks: dict[int, int] = {}  # CPU clocks by thread identity
         self._known = 0.0  # when the clocks were last looked up
-        self._before = Moment(0.0, {}, None)
+        self._moments = deque([Moment(0.0, {}, None)], maxlen=MOST_MOMENTS)
         self._waits: dict[int, Wait] = {}  # by id of the loop
         self._range: tuple[int, int] | None = None
         self._off = FREE_THREADED or _FUTEX is None
@@ -122,26 +130,29 @@ class Gil:
         for record, started, spent, state in running:
             wait = self._waits.get(record.id)
             if wait is None or wait.started != started:
-                wait = Wait(started)
+                wait = Wait(started, self._moment_before(started))
             asleep = spent.asleep - wait.asleep
             if asleep >= LEAST and BLOCKED not in (wait.state, state):
-                if state == GIL:
-                    self._book(wait, record, moment, asleep, SHARE)
-                elif late:  # it was its turn before this look was over
-                    self._book(wait, record, moment, asleep, SHARE_UNSEEN)
-            wait.asleep, wait.state = spent.asleep, state
+                # If it is not seen to wait, it was its turn before this look was over.
+                share = SHARE if state == GIL else SHARE_UNSEEN if late else None
+                self._book_by_turns(wait, record, moment, spent, share)
+            wait.seconds = min(wait.seconds, max(spent.asleep, 0.0))
+            wait.asleep, wait.turns, wait.state = spent.asleep, spent.turns, state
             waits[record.id] = wait
         self._waits = waits
-        self._before = moment._replace(frames=None)
+        self._moments.append(moment._replace(frames=None))
 
-    def over(self, record: LoopRecord, started: float, spent: Spent, moment: Moment | None) -> Wait | None:
-        """The wait of a callback that has just ended; `moment` is given if the watchdog got no turn for long."""
+    def over(
+        self, record: LoopRecord, started: float, spent: Spent, moment: Moment | None, *, late: bool
+    ) -> Wait | None:
+        """The wait of a callback that has just ended. `late`: the watchdog got no turn for long."""
         wait = self._waits.get(record.id)
         if wait is None or wait.started != started:
-            wait = Wait(started)
+            wait = Wait(started, self._moment_before(started))
         asleep = spent.asleep - wait.asleep
         if moment is not None and asleep >= LEAST and wait.state != BLOCKED:
-            self._book(wait, record, moment, asleep, SHARE_UNSEEN)
+            self._book_by_turns(wait, record, moment, spent, SHARE_UNSEEN if late else None)
+        wait.seconds = min(wait.seconds, max(spent.asleep, 0.0))
         return wait if wait.seconds else None
 
     def so_far(self, record: LoopRecord, started: float) -> Wait | None:
@@ -154,23 +165,39 @@ class Gil:
         self._waits = {}
         self._clocks = {}
         self._known = 0.0
-        self._before = Moment(0.0, {}, None)
+        self._moments = deque([Moment(0.0, {}, None)], maxlen=MOST_MOMENTS)
+
+    def _book_by_turns(self, wait: Wait, record: LoopRecord, moment: Moment, spent: Spent, share: float | None) -> None:
+        """Book a wait by how often the thread woke up; else all of it, if others had that share of it."""
+        asleep, turns = spent.asleep - wait.asleep, spent.turns - wait.turns
+        interval = sys.getswitchinterval()
+        if turns >= 2 and asleep >= 0.5 * interval * turns:
+            waking = asleep if asleep <= 1.5 * interval * turns else interval * turns
+            self._book(wait, record, moment, waking, SHARE_WAKING)
+        elif turns >= 2 or share is not None:  # woken up more often: by many calls that give the GIL away
+            self._book(wait, record, moment, asleep, SHARE_UNSEEN if share is None else share)
+
+    def _moment_before(self, started: float) -> Moment:
+        """The newest moment that is known from before a callback."""
+        return next((moment for moment in reversed(self._moments) if moment.at <= started), self._moments[0])
 
     def _book(self, wait: Wait, record: LoopRecord, moment: Moment, asleep: float, share: float) -> None:
-        before = self._before
-        elapsed = moment.at - before.at
-        since = moment.at - max(before.at, wait.started)
-        if not before.ran or elapsed <= 0.0:
+        # Not the figures of `moment`: the GIL may have been lost since. What others ran counts since the last booking.
+        now, ran_now = monotonic(), self._ran()
+        elapsed = now - wait.at
+        since = now - max(wait.at, wait.started)
+        if not wait.ran or elapsed <= 0.0:
             return
         ran = {
-            ident: min(seconds - before.ran.get(ident, 0.0), elapsed) * min(since / elapsed, 1.0)
-            for ident, seconds in moment.ran.items()
+            ident: min(seconds - wait.ran.get(ident, 0.0), elapsed) * min(since / elapsed, 1.0)
+            for ident, seconds in ran_now.items()
             if ident != record.thread and ident not in self.own
         }
         total = sum(seconds for seconds in ran.values() if seconds > 0.0)
         if total < share * asleep:
             return
         wait.seconds += asleep
+        wait.at, wait.ran = now, ran_now
         for ident, seconds in ran.items():
             frame = (moment.frames or {}).get(ident)
             if seconds < 0.05 * total or frame is None:

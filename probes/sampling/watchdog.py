@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ..base import process, sites
 from ..hooks import install, loops
 from ..hooks.records import UnseenCallback, coro_name, task_name
-from . import gc_pauses, unseen_callbacks
+from . import gc_pauses, page_faults, unseen_callbacks
 from .cpu_wait import NOTHING, CpuWait
 from .gil_wait import Gil
 
@@ -56,11 +56,13 @@ class SlowCallback:
         "callback",
         "duration",
         "ended",
+        "faults",
         "loop",
         "name",
         "samples",
         "starved",
         "task",
+        "throttled",
         "waited",
     )
 
@@ -82,6 +84,8 @@ class SlowCallback:
         self.duration = duration
         self.samples = samples
         self.starved = 0.0  # part of the duration spent waiting for a CPU
+        self.throttled = 0.0  # of that: the CPU quota was used up
+        self.faults = 0  # page faults that memory answered
         self.asleep = 0.0  # part of the duration spent asleep in the kernel, waits for the GIL included
         self.waited: Wait | None = None  # its wait for the GIL
         self.at_least = False  # True: it began before the hooks were installed
@@ -102,9 +106,9 @@ class SlowCallback:
         return stacks[key], weight[key]
 
     def reasons(self) -> dict[str, float]:
-        """What else took the time (s): blocking calls, garbage collection, imports. The rest is the code's own.
+        """What else took the time (s): blocking calls, garbage collection, page faults, imports. The rest is its own.
 
-        `io` is sleep in the kernel that was no wait for the GIL: reading, waiting for another thread, page faults.
+        `io` is sleep in the kernel that was no wait for the GIL: reading, waiting for another thread, pages on disk.
         """
         gil = self.waited.seconds if self.waited is not None else 0.0
         rest = max(self.duration - self.starved - gil, 0.0)
@@ -113,9 +117,11 @@ class SlowCallback:
         whole = sum(seconds for _, seconds in self.samples)
         importing = sum(seconds for stack, seconds in self.samples if any(_is_import(code) for code, _ in stack))
         share = importing / whole if whole else 0.0  # of what the import did itself, reading included
+        faulting = min(page_faults.seconds(self.faults), rest - io - collecting)
         return {
             "io": io * (1 - share),
             "gc": collecting,
+            "faulting": faulting * (1 - share),
             "importing": share * (rest - collecting),
         }
 
@@ -447,10 +453,16 @@ class Watchdog:
         slow = SlowCallback(record, number, name, text or describe(callback), started + elapsed, elapsed, [])
         slow.samples = [sample[:2] for sample in samples]
         ended = started + elapsed
-        moment = self.gil.see(frames=True) if self._is_late(ended) else None
+        late = self._is_late(ended)
+        moment = self.gil.see(frames=True)
         spent = self.starved.of(record, started, record.busy - elapsed, ended)
-        slow.starved, slow.asleep = spent.starved, spent.asleep
-        slow.waited = self.gil.over(record, started, spent, moment)
+        slow.starved, slow.asleep, slow.throttled, slow.faults = (
+            spent.starved,
+            spent.asleep,
+            spent.throttled,
+            spent.faults,
+        )
+        slow.waited = self.gil.over(record, started, spent, moment, late=late)
         self.caught.append(slow)
 
 

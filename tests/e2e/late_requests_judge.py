@@ -148,7 +148,7 @@ def everywhere() -> bool:
         for loop in ("asyncio", "uvloop"):
             print(f"{version} {loop}: ", end="", flush=True)
             packages = uvloop_for(python, version) if loop == "uvloop" else ""
-            good = judged(54, python, loop, 1000, packages) and good
+            good = judged(100, python, loop, 1000, packages) and good
     return good
 
 

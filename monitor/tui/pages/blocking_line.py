@@ -59,7 +59,7 @@ def blocking_line_page(
     lines += _waited_for_the_gil(store, group, sources, cells)
     worst = max(group.callbacks, key=lambda slow: slow.duration, default=None)
     last = group.callbacks[-1] if group.callbacks else None
-    if worst is not None and (worst.io or worst.gc or worst.importing):
+    if worst is not None and _has_reasons(worst):
         lines += [line(("The worst one: ", "dim"), (reasons_text(worst.reasons), "text")), BLANK]
     shown = last if last is not None and last.stack else worst
     if group.now is not None and group.now.block.stack:
@@ -75,6 +75,11 @@ def blocking_line_page(
     width = 7 if group.at_least else 6
     lines += [_occurrence(store, slow, longest, width) for slow in reversed(group.callbacks)]
     return lines
+
+
+def _has_reasons(slow: SlowCallback) -> bool:
+    """Whether something else than the code itself, another process or the GIL took time."""
+    return bool(slow.io or slow.gc or slow.importing or slow.faulting or slow.throttled)
 
 
 def _waited_for_the_gil(store: Store, group: BlockingLine, sources: Sources, cells: int) -> list[Line]:

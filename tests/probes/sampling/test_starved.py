@@ -87,8 +87,8 @@ def test_waiting_for_a_processor_is_known_within_15_percent(how: str, busy: int,
 
 
 def test_a_thread_that_is_not_there() -> None:
-    assert thread_schedule(0) == (0.0, 0.0)
-    assert thread_schedule(1 << 30) == (0.0, 0.0)
+    assert thread_schedule(0) == (0.0, 0.0, 0)
+    assert thread_schedule(1 << 30) == (0.0, 0.0, 0)
 
 
 def test_nothing_is_known_before_the_first_look() -> None:

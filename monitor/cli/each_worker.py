@@ -24,9 +24,12 @@ def print_each(
     takes: float,
     as_json: bool,
     thing: Callable[[Result], dict[str, Any]],
-    lines: Callable[[Result, int, bool], Sequence[str]],
+    lines: Callable[[Result, int, bool], Sequence[str]] | None,
+    together: Callable[[dict[int, Result], int, bool], Sequence[str]] | None = None,
 ) -> int:
     """Ask each process through a connection of its own; `takes` is how long an answer takes at least, in seconds.
+
+    The text has a section for each, or, with `together`, is one of all answers by slot.
 
     JSON is `{"processes": [{"pid", "worker", "problem", …}]}` with the keys of `thing`. Status 3: none answered.
     """
@@ -50,7 +53,10 @@ def print_each(
         return {"processes": listed}
 
     def sections(width: int, colour: bool) -> list[str]:
+        if together is not None:
+            return list(together(answered, width, colour)) if answered else []
         texts: list[str] = []
+        assert lines is not None
         for member in there:
             if member.worker in answered:
                 texts += [

@@ -251,6 +251,7 @@ class Tick(Frame, frozen=True, kw_only=True, tag="tick"):
     sync_scan: SyncScan | None = None
     flame: Flame | None = None
     groups: GroupsTick | None = None
+    threads: ThreadsLook | None = None
     left: Int = 0
 
 

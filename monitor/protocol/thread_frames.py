@@ -26,12 +26,16 @@ class ThreadJob(msgspec.Struct, frozen=True):
 
 
 class ThreadFacts(msgspec.Struct, frozen=True):
-    """A thread. `cpu`: CPU time so far; `at`: index of the innermost frame of user code in its stack."""
+    """A thread. `at`: index of the innermost frame of user code in its stack.
+
+    `cpu`: CPU time so far; `queued`: time so far in which it was ready and had no processor.
+    """
 
     native: Int
     read: Microseconds
     cpu: Microseconds
     state: Text
+    queued: Microseconds | None = None
     name: Text = ""
     ident: Int | None = None
     daemon: bool | None = None

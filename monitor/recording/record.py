@@ -185,6 +185,10 @@ def record(
     )
 
 
+THREADS_EVERY = 5
+"""Seconds between two looks at the threads in a recording."""
+
+
 def _listen(
     connection: Connection,
     options: RecordOptions,
@@ -201,6 +205,7 @@ def _listen(
     _tell(store, recorder, connection.hello)
     watch: dict[str, object] = {"type": "watch", "rate": options.rate, "rows": True, "events": True, "findings": True}
     watch["history"] = True
+    watch["threads"] = THREADS_EVERY
     slow = min((s for s in (options.slow, triggers.slow if triggers else None) if s is not None), default=None)
     if slow is not None:
         watch["slow"] = max(round(slow * 1e6), 10_000)

@@ -52,6 +52,7 @@ def encode(state: State, history: bool = False) -> keyframes.Keyframe:
         probe=convert.PROBE.encode(state.probe, numbers),
         memory=state.memory.as_tick(),
         sync_scan=state.scan_frame,
+        threads=list(state.thread_looks[-2:]),
         memory_looks=memory_keyframe.encode(state.memory, numbers),
         groups=state.label_groups.encode(numbers),
         left=state.left,
@@ -94,6 +95,8 @@ def restore(state: State, keyframe: keyframes.Keyframe) -> None:
     state.probe = convert.PROBE.decode(keyframe.probe, tables)
     if keyframe.sync_scan is not None:
         state.add_scan(*keyframe.sync_scan)
+    for look in keyframe.threads:
+        state.add_threads(look)
     if keyframe.memory is not None:
         state.memory.apply_tick(keyframe.memory)
     if keyframe.memory_looks is not None:

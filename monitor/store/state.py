@@ -8,6 +8,7 @@ from typing import Any
 
 from monitor.protocol import frames
 from monitor.protocol.rows import SECOND, WaitRow
+from monitor.protocol.thread_frames import ThreadsLook
 from monitor.store import convert
 from monitor.store.ends import Ends
 from monitor.store.flame import FlameSamples
@@ -20,6 +21,7 @@ from monitor.store.slow_log import SlowLog
 from monitor.store.sync_scan import SyncScan, scan_of
 from monitor.store.tables import Tables
 from monitor.store.tasks import Tasks
+from monitor.store.threads import LOOKS, Threads, compared
 
 MOST_NOTES = 1000
 MOST_DETAILS = 200_000
@@ -51,6 +53,7 @@ class State:
         self.never_awaited: deque[NeverAwaited] = deque(maxlen=MOST_NOTES)
         self.sync_scan = SyncScan()
         self.scan_frame: tuple[int, frames.SyncScan] | None = None  # what `sync_scan` was made from, and when it came
+        self.thread_looks: tuple[ThreadsLook, ...] = ()  # the newest last
         self.loops: dict[int, Loop] = {}
         self.sites: dict[int, SiteStats] = {}
         self.label_groups = LabelGroups()
@@ -95,6 +98,15 @@ class State:
         """Replaces what the findings are made from; `at` is Unix microseconds."""
         self.scan_frame = (at, scan)
         self.sync_scan = scan_of(scan, at * SECOND, self.tables)
+
+    def add_threads(self, look: ThreadsLook) -> None:
+        """Adds a look at the threads."""
+        self.thread_looks = (*self.thread_looks[1 - LOOKS :], look)
+
+    @property
+    def threads(self) -> Threads:
+        """The threads at the newest look."""
+        return compared(self.thread_looks, self.tables, self.loops.values())
 
     def add_detail(self, frame: frames.Detail) -> None:
         """Keep the detail of a task and its wait. If there are too many, the others are dropped."""

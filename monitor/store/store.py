@@ -178,6 +178,8 @@ class Store(State):
             self.flame.apply(tick.flame, self.now, self.tables)
         if tick.groups is not None:
             self.label_groups.apply(tick.groups, self.tables, self.now)
+        if tick.threads is not None:
+            self.add_threads(tick.threads)
         if tick.memory is not None:
             self.memory.apply_tick(tick.memory)
         if tick.process is not None:

@@ -350,6 +350,14 @@ class Looptop(BaseApp[int]):
             await self.push_screen(FlameScreen())
             self.call_after_refresh(self.look_now)
 
+    async def action_threads(self) -> None:
+        """The threads, above the main screen."""
+        from monitor.tui.screens.threads import ThreadsScreen
+
+        if not isinstance(self.screen, ThreadsScreen):
+            await self.push_screen(ThreadsScreen())
+            self.call_after_refresh(self.look_now)
+
     def action_pause(self) -> None:
         """Freezes all figures, or resumes."""
         if self.player is not None:

@@ -103,15 +103,16 @@ def _from_kernel(native: int, doing: Callable[[int], str]) -> dict[str, Any] | N
     words = rest.split()
     if len(words) < 13:
         return None
+    queued: int | None = None
     try:
-        spent = int(_text(native, "schedstat").split()[0]) // 1000
-    except (IndexError, ValueError):
+        spent, queued = (int(word) // 1000 for word in _text(native, "schedstat").split()[:2])
+    except ValueError:
         spent = round((int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK") * 1e6)
     state = _STATES.get(words[0], "ended")
     if state == "sleeping" and doing(native) == GIL:
         state = "running"  # it is this thread that it waits for, or another one that runs Python
     row: dict[str, Any] = {"native": native, "ident": None, "name": name[:MOST_TEXT], "daemon": None}
-    row |= {"cpu": spent, "read": round(monotonic() * 1e6), "state": state}
+    row |= {"cpu": spent, "queued": queued, "read": round(monotonic() * 1e6), "state": state}
     return row | {"stack": [], "at": -1, "job": None}
 
 

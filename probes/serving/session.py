@@ -81,6 +81,7 @@ class Session:
         self._over = 0.0  # bytes sent beyond STREAM, since the size of a row is an estimate
         self._replies: deque[Iterator[list[dict[str, Any]]]] = deque()
         self._process_due = 0.0
+        self._threads_due = 0.0
         self._past: Iterator[dict[str, Any]] | None = None
         self._past_sent: dict[tuple[int, int], int] = {}
         self._past_rows: int | None = None  # most rows of a series
@@ -244,6 +245,9 @@ class Session:
         found = self._groups.rows(now) if self.watch.groups and not FREE_THREADED else None
         if found is not None:
             tick["groups"] = found
+        if self.watch.threads and now >= self._threads_due:
+            self._threads_due = now + self.watch.threads - 0.05
+            tick["threads"] = self._threads()
         second = now >= self._process_due
         if second:
             self._process_due = now + 1.0
@@ -397,10 +401,7 @@ class Session:
                 self._replies.append(self._tasks(number, frame))
                 return []
             if operation == "threads":
-                gil = self._probe.watchdog.gil
-                own = gil.own | self._probe.flames.on_loop.own
-                found = threads.read(own, gil.asleep_in, self._sampler.tables)
-                self.answer({"type": "reply", "id": number, "ok": True, "threads": found})
+                self.answer({"type": "reply", "id": number, "ok": True, "threads": self._threads()})
                 return []
             if operation in self._probe.memory.operations:
                 self._probe.memory.request(self, number, frame, self.answer)
@@ -418,6 +419,10 @@ class Session:
         except BadRequestError as error:
             return [_refusal(number, str(error))]
         return [{"type": "reply", "id": number, "ok": True, "now": self._probe.clock.unix()}]
+
+    def _threads(self) -> dict[str, Any]:
+        gil = self._probe.watchdog.gil
+        return threads.read(gil.own | self._probe.flames.on_loop.own, gil.asleep_in, self._sampler.tables)
 
     def answer(self, reply: dict[str, Any]) -> None:
         """Queues a reply that was not ready at the time of the request."""

@@ -32,6 +32,7 @@ class Watch:
         self.memory = False
         self.findings = False
         self.groups = False
+        self.threads = 0
         self.flame = 0
         self.flame_wait = self.flame_jobs = self.flame_tasks = False
         self.history = False
@@ -102,6 +103,7 @@ _FIELDS: dict[str, Callable[[dict[str, Any], str], Any]] = {
     "memory": flag,
     "findings": flag,
     "groups": flag,
+    "threads": lambda frame, name: int(number(frame, name, 0, 60)),
     "flame": _flame,
     "flame_wait": flag,
     "flame_jobs": flag,

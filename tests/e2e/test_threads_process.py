@@ -42,8 +42,8 @@ PROGRAM = """
 """
 
 
-def looptop(pid, *options):
-    command = [sys.executable, "-m", "monitor", "threads", str(pid), *options]
+def looptop(target, *options, command="threads"):
+    command = [sys.executable, "-m", "monitor", command, str(target), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -77,9 +77,17 @@ def test_threads_with_their_jobs_and_who_asked(tmp_path, python):
         assert (idler["state"], idler["daemon"], idler["job"]) == ("sleeping", True, None)
         assert idler["at"]["function"] == "nap"
         assert threads["MainThread"]["native"] == program.pid
+        assert [name for name, thread in threads.items() if thread["loop"] is not None] == ["MainThread"]
         given = next(thread for name, thread in threads.items() if name.startswith("asyncio"))
         assert given["job"]["function"] == "nap"
         assert given["job"]["task"]["name"] == "giver"
         text = looptop(program.pid, "--duration", "0.1")
         assert "[b]idler" in text
         assert "5 threads; CPU " in text
+        recording = tmp_path / "it.looptop"
+        looptop(program.pid, "-o", str(recording), "--duration", "6", command="record")
+    recorded = json.loads(looptop(recording, "--json"))
+    assert recorded["cpu"] > 0
+    assert recorded["threads"][0]["name"] == "pool_0"
+    assert recorded["threads"][0]["job"]["task"]["name"] == "asker"
+    assert [thread["loop"] for thread in recorded["threads"] if thread["name"] == "MainThread"] == [1]

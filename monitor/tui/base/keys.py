@@ -64,6 +64,7 @@ KEYS: tuple[Key, ...] = (
     Key("findings", "7", "7", "app.show('findings')", "Findings", "problems that looptop detected", "app"),
     Key("groups", "8", "8", "app.show('groups')", "Groups", "tasks by coroutine and label: routes, RPC methods", "app"),
     Key("flame", "9", "9", "app.flame", "Flame", "flame graph: what loops run, where tasks wait", "app"),
+    Key("threads", "0", "0", "app.threads", "Threads", "threads: CPU, line, executor job and who asked for it", "app"),
     Key("past", "T", "T", "app.past", "Past", "figures and events of the last ten minutes or six hours", "app"),
     Key("pause", "space", "space", "app.pause", "Pause", "freeze this viewer; in a recording, play or pause", "app", 3),
     Key("back", "escape", "Esc", "back", "Back", "clear the filter, or go back", "views", 6),

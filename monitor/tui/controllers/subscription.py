@@ -38,6 +38,7 @@ class Subscription:
         app = self._app
         wants = {
             "memory": False,
+            "threads": 0,
             "findings": True,
             "history": True,
             **screen.wants(),

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from fake_probe import hello, static
 
-from monitor.plain.threads import compared, thread_lines, threads_object
+from monitor.plain.threads import lines_of_all, thread_lines, threads_object
 from monitor.protocol import frames
 from monitor.store.store import Store
 
@@ -34,17 +34,22 @@ def found():
         {**thread(3, 7, 1_000_000, state="sleeping"), "ident": 77},  # another thread that got the number
         more=2,
     )
-    return compared(store, before, after)
+    store.add_threads(before)
+    store.add_threads(after)
+    return store
 
 
 def test_text(found):
     lines = thread_lines(found, 120, False)
-    assert lines[0].split() == ["Thread", "Id", "CPU", "State", "At", "Job"]
-    assert lines[1].split()[:2] == ["t2", "2"]
+    assert lines[0].split() == ["Thread", "CPU", "State", "Loop", "At", "Job", "Queued", "Id"]
+    assert lines[1].split()[:2] == ["t2", "90%"]
     assert "running" in lines[1]
     assert "shop.py:7 crunch" in lines[1]
     assert "for asker" in lines[1]
-    assert lines[-1] == "3 threads, 2 more are not shown; CPU 91% over 1.00s"
+    assert lines[-1] == "3 threads, 2 more are not shown; CPU 91% over 1.00s, 0% in threads with a loop"
+    merged = lines_of_all({2: found}, 140, False)
+    assert merged[0].split()[:2] == ["Process", "Thread"]
+    assert [line.split()[:3] for line in merged[1:3]] == [["2", "(4242)", "t2"], ["2", "(4242)", "t1"]]
 
 
 def test_objects(found):

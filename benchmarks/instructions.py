@@ -122,7 +122,7 @@ def _hook(mode: str) -> Any:
             install.native_state.trace_start(4 << 20, lambda *_: None)
         sampler.start_counting()
         loops.watch()
-        return sampler.look
+        return sampler.sample
     return lambda: None
 
 
@@ -139,12 +139,12 @@ def main() -> None:
         loop = asyncio.new_event_loop()
     work = WORKS[name].make()
     run = getattr(work, "run", work)
-    look = (lambda: None) if mode == "plain" else _hook(mode)
+    sample = (lambda: None) if mode == "plain" else _hook(mode)
     if hasattr(work, "start"):
         loop.run_until_complete(work.start())
     for _ in range(3):  # the names of the first ends are told, and specialized code is made
         loop.run_until_complete(run(600))
-        look()
+        sample()
     eval("loop.run_until_complete(run(int(number)))", {"loop": loop, "run": run, "number": number, "int": int})
     sys.stdout.flush()
     os._exit(0)  # what is left of a server's tasks is not counted, and is nobody's

@@ -76,7 +76,7 @@ def main() -> None:
         if probe is not None:
             # The clock runs on while this process is stopped: what happens so often a second is scaled.
             share = float(os.environ.get("BENCH_SHARE", "1"))
-            probe.counting.longest_without_look *= share
+            probe.counting.longest_without_sample *= share
             probe.sampler.names_a_second /= share
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if loop == "uvloop" else None) as runner:
         runner.run(serve(name, mode if mode in peers.INSIDE else ""))

@@ -105,7 +105,7 @@ class Probe:
         sites.skip_also(tuple(part for part in self.settings.skip.split(",") if part))
         install.state.closed = False
         install.state.on_error = self.registry.fail
-        install.state.on_slow = self.watchdog.book
+        install.state.on_slow = self.watchdog.record_slow
         self.labels.install()
         self.loops.install()
         self.unawaited.install(self.registry)
@@ -133,7 +133,7 @@ class Probe:
     def stay(self) -> None:
         """Keeps the probe in, remembering, when the last viewer leaves."""
         self.demand.stay()
-        self.server.tell_that_it_stays()
+        self.server.announce_staying()
         self.viewers_changed()
 
     def stop_soon(self, why: str) -> None:
@@ -244,7 +244,7 @@ class Probe:
         times += [due for due in (self.memory.due(), self.box.due()) if due is not None]
         return min(times)
 
-    def look_if_due(self, now: float) -> None:
+    def sample_if_due(self, now: float) -> None:
         """Collects what the hooks recorded, if some viewer is due or counting goes on without one."""
         if self.demand.has_lapsed(now):
             self.viewers_changed()
@@ -257,10 +257,10 @@ class Probe:
             return
         sessions = self.demand.sessions()
         if now >= self.counting.due() or any(now >= session.due for session in sessions):
-            self._look(now, sessions)
+            self._sample(now, sessions)
             watched = self.demand.wants_findings()
             if watched or self.box.on:
-                self.sync_scanner.look(now, watched)
+                self.sync_scanner.scan(now, watched)
         self.box.feed(now)
 
     def _loop_is_blocked(self) -> None:
@@ -269,14 +269,14 @@ class Probe:
             self.box.hurry()
             self.server.wake()
 
-    def look_last(self, now: float) -> None:
+    def sample_last(self, now: float) -> None:
         """Collects what happened since the last look, before the probe leaves."""
         if self.counting.on:
-            self.counting.look_at_threads()
-            self._look(now, self.demand.sessions())
+            self.counting.check_threads()
+            self._sample(now, self.demand.sessions())
 
-    def _look(self, now: float, sessions: list[Session]) -> None:
-        changes = self.counting.collect(now, self.flames.longest_without_look())
+    def _sample(self, now: float, sessions: list[Session]) -> None:
+        changes = self.counting.collect(now, self.flames.longest_without_sample())
         self.memory.seen(now, *self.counting.totals())
         self.history.look(now, changes)
         self.labels.look()

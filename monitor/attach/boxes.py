@@ -126,7 +126,7 @@ def dead(environ: Mapping[str, str] | None = None) -> list[Box]:
         for path in paths:
             if protocol.name_of_box(path.name) is not None:
                 with suppress(OSError, UsageError):
-                    found.append(look(path, owner=os.geteuid()))
+                    found.append(inspect(path, owner=os.geteuid()))
     dead = {box.heading.session: box for box in found if not box.alive}
     return sorted(dead.values(), key=lambda box: -(box.ended or 0.0))
 
@@ -142,7 +142,7 @@ def find(target: str, environ: Mapping[str, str] | None = None) -> Box:
     path = Path(target)
     if not target.startswith("@") and not re.fullmatch(r"[0-9]+", target):
         try:
-            return look(path)
+            return inspect(path)
         except OSError as error:
             hint = "a pid, @NAME or a file is expected: looptop postmortem lists them"
             raise UsageError(f"{target} cannot be read: {error.strerror or error}", hint) from None
@@ -154,7 +154,7 @@ def find(target: str, environ: Mapping[str, str] | None = None) -> Box:
     raise UsageError(f"no black box of {target}", f"there is {names}" if names else "no program left one")
 
 
-def look(path: Path, owner: int | None = None) -> Box:
+def inspect(path: Path, owner: int | None = None) -> Box:
     """What a box is. Raises UsageError for what is none, or belongs to another owner; OSError."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_NOFOLLOW if owner is not None else 0))
     with os.fdopen(handle, "rb") as file:
@@ -172,7 +172,7 @@ def of_process(pid: int, environ: Mapping[str, str] | None = None) -> Box | None
         with suppress(OSError):
             for path in folder.glob(f"*-{pid}-*{protocol.BOX_SUFFIX}"):
                 with suppress(OSError, UsageError):
-                    box = look(path, owner=os.geteuid())
+                    box = inspect(path, owner=os.geteuid())
                     if box.heading.pid == pid and not box.alive and time.time() - box.changed < JUST_ENDED:
                         return box
     return None

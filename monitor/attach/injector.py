@@ -24,15 +24,15 @@ class Injector:
     timeout: float = 5.0
     force: bool = False
     stay: bool = False
-    tell: Callable[[str], None] | None = None  # receives what the user should know about the injected probe
+    notify: Callable[[str], None] | None = None  # receives what the user should know about the injected probe
     meanwhile: Callable[[], None] | None = None  # called while the injection runs
 
     def inject(self, pid: int) -> Address:
         """Inject a probe and return its address. Raises ConnectError; the process is then unchanged."""
         entered = self._run(pid, dry_run=False)
         for text in self._notes(entered):
-            if self.tell is not None:
-                self.tell(text)
+            if self.notify is not None:
+                self.notify(text)
         return Address(path=entered.socket, pid=pid, listen_fd=entered.listen_fd)
 
     def plan(self, pid: int) -> str:

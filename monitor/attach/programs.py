@@ -14,7 +14,7 @@ import psutil  # type: ignore[import-untyped]
 from monitor.attach.find import Announcement, FoundProbes, probes
 from monitor.attach.memory_maps import NOTHING_SEEN, Mapped, read_maps
 from monitor.attach.ports import Ports
-from monitor.attach.watchability import ATTACH, PROBE, READ_ONLY, Access, access, denied, mine
+from monitor.attach.watchability import ATTACH, PROBE, READ_ONLY, Access, access, denied, is_own
 from monitor.transport import fd_passing
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class _ProcessScan:
         owner = uid if os.geteuid() == 0 else os.geteuid()
         if owner not in self._found:
             self._found[owner] = probes(uid=owner)
-        return self._found[owner].of_pid(pid) or (fd_passing.find(pid) if mine(uid) else None)
+        return self._found[owner].of_pid(pid) or (fd_passing.find(pid) if is_own(uid) else None)
 
     def program(self, process: psutil.Process) -> Program | None:
         """Facts about a process; None if it is gone or does not run Python."""
@@ -104,7 +104,7 @@ class _ProcessScan:
         uid = process.uids().effective
         announced = self.probe(pid, uid)
         python_name = is_python_name(process)
-        if mine(uid):
+        if is_own(uid):
             mapped = read_maps(process)
         elif python_name or announced is not None:
             mapped = NOTHING_SEEN
@@ -124,7 +124,7 @@ class _ProcessScan:
             python=way.python or mapped.python,
             asyncio=asyncio,
             loop=loop,
-            ports=self.ports.of(process) if mine(uid) else None,
+            ports=self.ports.of(process) if is_own(uid) else None,
             name=announced.name if announced is not None else None,
             how=way.how,
             reason=way.reason,
@@ -137,7 +137,7 @@ class _ProcessScan:
     def _way(self, pid: int, uid: int, mapped: Mapped, announced: Announcement | fd_passing.Endpoint | None) -> Access:
         if announced is not None:
             return Access(PROBE, None, f"looptop attach {pid}", announced.python or None)
-        return access(pid, uid, mapped) if mine(uid) else denied(uid)
+        return access(pid, uid, mapped) if is_own(uid) else denied(uid)
 
 
 def programs(everything: bool = False) -> list[Program]:
@@ -145,11 +145,11 @@ def programs(everything: bool = False) -> list[Program]:
 
     Looptop's own processes are left out unless `everything` is set.
     """
-    look_now = _ProcessScan()
+    scan = _ProcessScan()
     parents: dict[int, int] = {}
     listed: list[Program] = []
     for process in psutil.process_iter():
-        program = look_now.program(process)
+        program = scan.program(process)
         if program is not None and (everything or not program.is_looptop):
             listed.append(program)
         try:
@@ -170,7 +170,7 @@ def workers(pid: int) -> list[Program]:
         children = psutil.Process(pid).children(recursive=True)
     except psutil.Error:
         return []
-    found = [look(child.pid) for child in children]
+    found = [inspect(child.pid) for child in children]
     return [program for program in found if program is not None and program.asyncio]
 
 
@@ -185,7 +185,7 @@ def where_loops_are(pid: int) -> str:
     return f"No event loop in this process.\n{workers_text(found)}:\nlooptop attach {pid}" if found else ""
 
 
-def look(pid: int) -> Program | None:
+def inspect(pid: int) -> Program | None:
     """Facts about one process; None if it is gone or does not run Python."""
     try:
         return _ProcessScan().program(psutil.Process(pid))

@@ -102,12 +102,12 @@ def _preflight(pid: int) -> tuple[psutil.Process, programs.Program, str]:
     try:
         process = psutil.Process(pid)
         uid = process.uids().effective
-        program = programs.look(pid)
+        program = programs.inspect(pid)
     except (psutil.Error, OverflowError):
         raise ProcessGone(f"no process has the pid {pid}", "looptop ps lists what runs here") from None
     if program is None:
         raise ConnectError(f"process {pid} is not a Python program", "looptop ps lists Python programs")
-    if not watchability.mine(uid):
+    if not watchability.is_own(uid):
         access = watchability.denied(uid)
         raise ConnectError(f"process {pid} {access.reason}", access.todo)
     if program.asyncio is False:

@@ -134,14 +134,14 @@ def _without_probe(pid: int, environ: Mapping[str, str], inject: Callable[[int],
     except (psutil.Error, OverflowError):
         hint = _black_box(str(pid), environ) or "looptop ps lists what runs here"
         raise ProcessGone(f"no process has the pid {pid}", hint) from None
-    if not watchability.mine(owner):
+    if not watchability.is_own(owner):
         user = find.user_name(owner)
         raise ConnectError(f"process {pid} ({name}) belongs to {user}", watchability.as_whom(owner))
     if owner != os.geteuid():
         announced = find.probes(uid=owner).of_pid(pid)
         if announced is not None:
             return Address(path=announced.socket, pid=pid)
-    program = programs.look(pid)
+    program = programs.inspect(pid)
     if program is None:
         raise ConnectError(f"process {pid} ({name}) is not a Python program", "looptop ps lists those that are")
     if program.asyncio is False:

@@ -247,10 +247,10 @@ class Session:
         left = len(changed)
         for piece in pieces:
             left -= len(piece)
-            self._tell(piece, left)
-        self._tell_ends()
+            self._report(piece, left)
+        self._report_ends()
 
-    def _tell(self, piece: list[tuple[Task, Any]], left: int) -> None:
+    def _report(self, piece: list[tuple[Task, Any]], left: int) -> None:
         statics, rows, waits = [], [], []
         for task, now in piece:
             name, coro, parent, state, wait = now
@@ -269,7 +269,7 @@ class Session:
         self._send_static(statics)
         self._send(tick)
 
-    def _tell_ends(self) -> None:
+    def _report_ends(self) -> None:
         """Report ended tasks. How a task ended is not visible from outside."""
         ended, self._process.ended = self._process.ended, []
         for task in ended:

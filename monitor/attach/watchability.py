@@ -29,7 +29,7 @@ class Access:
     python: str | None = None
 
 
-def mine(uid: int) -> bool:
+def is_own(uid: int) -> bool:
     """Whether we may inspect processes of that user."""
     return os.geteuid() in (0, uid)
 
@@ -47,7 +47,7 @@ def as_whom(uid: int) -> str:
 
 def access(pid: int, uid: int, mapped: Mapped) -> Access:
     """How a process without a probe can be watched."""
-    if not mine(uid):
+    if not is_own(uid):
         return denied(uid)
     if mapped.asyncio is False:
         return Access(None, "no asyncio loaded", "", mapped.python)

@@ -146,6 +146,6 @@ class WorkerProcesses:
             known = self._known[pid] = _Known(started, False, 0.0)
         if not (known.asyncio and loop) and (now - started < _YOUNG or now - known.looked > _EVERY):
             known.looked = now
-            program = programs.look(pid)
+            program = programs.inspect(pid)
             known.asyncio = program is not None and bool(program.asyncio)
         return known.asyncio

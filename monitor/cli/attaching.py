@@ -110,7 +110,7 @@ def _attach_all(
         return print_tasks_of_all(members, Connector(token_file, read_only, injector), TaskOptions(), as_json=False)
     from monitor.cli.service import open_service
 
-    return open_service(members, Connector(token_file, read_only, replace(injector, tell=None)), " ".join(targets))
+    return open_service(members, Connector(token_file, read_only, replace(injector, notify=None)), " ".join(targets))
 
 
 def _load_screens() -> None:

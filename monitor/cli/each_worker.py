@@ -36,7 +36,7 @@ def print_each(
     from monitor.cli.output import print_object
     from monitor.fleet.each import each
 
-    there = members.look()
+    there = members.scan()
     found = each(there, lambda one: ask(connect.first(one.target)), takes, lambda one: connect.entering(one.target))
     answered = {slot: one for slot, one in found.items() if not isinstance(one, LooptopError)}
     for member in there:

@@ -64,7 +64,7 @@ def findings(
     if path is not None:
         things = stream.replayed(path, at, duration, None, found)
     else:
-        connection = TargetConnector(targets[0], token_file, Injector(tell=say)).connect()
+        connection = TargetConnector(targets[0], token_file, Injector(notify=say)).connect()
         if "read-only" in connection.hello.capabilities:
             connection.close()
             raise ConnectError(

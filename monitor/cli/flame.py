@@ -87,7 +87,7 @@ def _profile(target: str, duration: float, hz: int, token_file: str | None, *, w
     from monitor.attach.injector import Injector
     from monitor.plain import flame as plain
 
-    return plain.measure(connect(target, token_file, Injector(tell=say)), duration, hz, wait=wait)
+    return plain.measure(connect(target, token_file, Injector(notify=say)), duration, hz, wait=wait)
 
 
 def _print_difference(

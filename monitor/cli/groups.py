@@ -79,7 +79,7 @@ def groups(
     if path is not None:
         store = plain.recorded(path, at)
     else:
-        store = plain.watched(connect(targets[0], token_file, Injector(tell=say)), seconds)
+        store = plain.watched(connect(targets[0], token_file, Injector(notify=say)), seconds)
     print_object(as_json, lambda: plain.groups_object(store, key), lambda *how: plain.group_lines(store, key, *how))
     return 0
 
@@ -108,7 +108,7 @@ def _print_waits(
     if path is not None:
         trace = plain.recorded(path)
     else:
-        trace = plain.watched(connect(targets[0], token_file, Injector(tell=say)), duration, past)
+        trace = plain.watched(connect(targets[0], token_file, Injector(notify=say)), duration, past)
     profile = plain.profile_of(trace, group)
     for note in notes_of(trace):
         say(note)

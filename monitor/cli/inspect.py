@@ -94,7 +94,7 @@ def tasks(
         from monitor.recording.reader import store_at
 
         return print_seen(recorded_tasks(store_at(path, at), wanted), as_json)
-    connector = TargetConnector(target, token_file, Injector(tell=say), read_only)
+    connector = TargetConnector(target, token_file, Injector(notify=say), read_only)
     try:
         return print_tasks(connector.connect(), wanted, as_json)
     except Closed:  # another viewer removed the probe meanwhile, or the program has ended: then this reports it
@@ -156,7 +156,7 @@ def watch(
         things = stream.replayed(path, at, duration, slow, found, past)
     else:
         things = stream.watch(
-            TargetConnector(targets[0], token_file, Injector(tell=say), read_only).connect(),
+            TargetConnector(targets[0], token_file, Injector(notify=say), read_only).connect(),
             duration,
             slow,
             found,
@@ -246,7 +246,7 @@ def memory(
         growth = plain.recorded_growth(path, at, group, limit)
     else:
         wanted = plain.TracingOptions(duration, frames or 0, group or "lineno", limit, ("probe", *hide))
-        growth = plain.measure(connect(targets[0], token_file, Injector(tell=say)), wanted)
+        growth = plain.measure(connect(targets[0], token_file, Injector(notify=say)), wanted)
     for note in growth.notes:
         say(note)
     print_object(as_json, lambda: plain.growth_object(growth), lambda *how: plain.growth_lines(growth, *how))
@@ -302,17 +302,17 @@ def print_tasks_of_all(members: Members, connect: Connector, wanted: TaskOptions
     from monitor.fleet.each import each
     from monitor.plain import many
 
-    def look_at(member: Member) -> TaskList:
-        return again_if_closed(lambda: many.look_at(connect.first(member.target), member.worker, wanted))
+    def read_tasks(member: Member) -> TaskList:
+        return again_if_closed(lambda: many.read_tasks(connect.first(member.target), member.worker, wanted))
 
     with nothing_collected():
-        there = members.look()
-        found = each(there, look_at, busy=lambda member: connect.entering(member.target))
+        there = members.scan()
+        found = each(there, read_tasks, busy=lambda member: connect.entering(member.target))
         seen = many.merged(wanted, there, found)
         for worker, problem in seen.problems.items():
             say(f"worker {worker}: {problem}")
-        print_object(as_json, lambda: many.looks_object(seen), lambda *how: many.looks_lines(seen, *how))
-    return 0 if seen.looks else NO_CONNECTION
+        print_object(as_json, lambda: many.tasks_object(seen), lambda *how: many.tasks_lines(seen, *how))
+    return 0 if seen.lists else NO_CONNECTION
 
 
 def again_if_closed(work: Callable[[], Result]) -> Result:

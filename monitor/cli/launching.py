@@ -122,7 +122,7 @@ def watch_program(launch: Launch, headless: bool, record: str | None = None) -> 
     begin = None if recorder is None else recorder.begin
     status = run_below(launch, started=begin, home=None if recorder is not None else connect_screen)
     if record is not None:
-        _tell_recorded(Path(record))
+        _report_recorded(Path(record))
     return status
 
 
@@ -138,7 +138,7 @@ def _recorder(record: str, slow: float | None, quiet: bool) -> DetachedRecorder:
     return recorder
 
 
-def _tell_recorded(path: Path) -> None:
+def _report_recorded(path: Path) -> None:
     """Report the result of a recording that ran under a dashboard, where the recorder could not print it."""
     from monitor import formatting as fmt
     from monitor.recording.metadata import about

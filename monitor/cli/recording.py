@@ -91,7 +91,7 @@ def record(
         **{name: value for name, value in what.items() if value is not None},
     )
     check(wanted, named=output is not None)
-    connection = connect(target, token_file, Injector(tell=say))
+    connection = connect(target, token_file, Injector(notify=say))
     if steps and "steps" not in connection.hello.capabilities:
         connection.close()
         raise UsageError(f"steps of {target} are not recorded", f"its hooks are {connection.hello.hooks}; needs C")
@@ -104,7 +104,7 @@ def record(
     from monitor.plain.recording import StatusLine
 
     with StatusLine(connection.hello, wanted) as line:
-        outcome = run_recorder(connection, wanted, tell=line.show, again=lambda: connect(target, token_file))
+        outcome = run_recorder(connection, wanted, notify=line.show, again=lambda: connect(target, token_file))
     return report(outcome)
 
 

@@ -55,7 +55,7 @@ def run_below(
     if home is not None and gone_to:
         return home(gone_to[0])
     if program.exit_status and not program.stopped:
-        _tell(program)
+        _report_output(program)
     return _status(program)
 
 
@@ -93,7 +93,7 @@ def _status(program: PtyProgram) -> int:
     return 1 if program.exit_status is None else exit_status(program.exit_status)
 
 
-def _tell(program: PtyProgram) -> None:
+def _report_output(program: PtyProgram) -> None:
     """Print the last output of the program, and how it ended."""
     lines = program.last_output()
     sys.stderr.write(

@@ -199,8 +199,8 @@ def _noting(injector: Injector | None, entered: set[str]) -> Injector:
                 entered.discard(str(pid))
 
     if injector is None:
-        return TrackingInjector(tell=say)
-    return TrackingInjector(injector.method, injector.timeout, injector.force, injector.stay, injector.tell)
+        return TrackingInjector(notify=say)
+    return TrackingInjector(injector.method, injector.timeout, injector.force, injector.stay, injector.notify)
 
 
 def open_dashboard(connector: TargetConnector, keep_locals: bool = False) -> int:

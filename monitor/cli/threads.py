@@ -59,6 +59,6 @@ def threads(targets: tuple[str, ...], as_json: bool, duration: float, at: str | 
         if not store.thread_looks:
             raise UsageError("no look at the threads up to that time", "looptop record takes one every few seconds")
     else:
-        store = plain.look(connect(targets[0], token_file, Injector(tell=say)), duration)
+        store = plain.look(connect(targets[0], token_file, Injector(notify=say)), duration)
     print_object(as_json, lambda: plain.threads_object(store), lambda *how: plain.thread_lines(store, *how))
     return 0

@@ -93,4 +93,4 @@ def trace(target: str, output: str, duration: float | None, last: float | None, 
 def _connect(target: str, token_file: str | None) -> Connection:
     from monitor.attach.injector import Injector
 
-    return connect(target, token_file, Injector(tell=say))
+    return connect(target, token_file, Injector(notify=say))

@@ -126,7 +126,7 @@ class Fleet:
         self.workers.clear()
 
     def _look(self) -> None:
-        found = {member.worker: member for member in self._members.look()}
+        found = {member.worker: member for member in self._members.scan()}
         for slot, worker in list(self.workers.items()):
             member = found.get(slot)
             if member is None or member.target != worker.member.target:

@@ -30,7 +30,7 @@ class Members:
         self._slots: dict[int, tuple[str, str]] = {}  # slot → TARGET as given, TARGET of the process
         self._free: dict[str, list[int]] = {}  # slots of processes that have gone, by the TARGET as given
 
-    def look(self) -> list[Member]:
+    def scan(self) -> list[Member]:
         """Return the current members by slot. Reads /proc and the runtime directory; connects to nothing."""
         found = {given: list(dict.fromkeys(self._expand(given))) for given in self._targets}
         there = {(given, one) for given, processes in found.items() for one in processes}

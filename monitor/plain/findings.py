@@ -91,7 +91,7 @@ def watched(things: Iterable[Object], findings: Findings) -> Seen:
             notes.append(thing["text"])
     notes += [
         f"not reported yet: {title} must last for {after:g} s (see --duration)"
-        for title, after in findings.unripe()
+        for title, after in findings.pending()
         if after >= SLOW
     ]
     there = [finding_object(finding) | {"over": False} for finding in findings.all()]

@@ -31,7 +31,7 @@ class TaskLists:
 
     wanted: TaskOptions
     members: list[Member]
-    looks: dict[int, TaskList] = field(default_factory=dict)
+    lists: dict[int, TaskList] = field(default_factory=dict)
     problems: dict[int, LooptopError] = field(default_factory=dict)
     tasks: list[OfWorker[Task]] = field(default_factory=list)
     ended: list[OfWorker[EndedTask]] = field(default_factory=list)
@@ -39,10 +39,10 @@ class TaskLists:
     @property
     def passed(self) -> int:
         """Live tasks that match the filter, including those beyond the limit."""
-        return sum(look.passed for look in self.looks.values())
+        return sum(look.passed for look in self.lists.values())
 
 
-def look_at(connection: Connection, worker: int, wanted: TaskOptions) -> TaskList:
+def read_tasks(connection: Connection, worker: int, wanted: TaskOptions) -> TaskList:
     """The task list of one process. Closes the connection."""
     with closing(connection):
         ask(connection, wanted)
@@ -51,25 +51,25 @@ def look_at(connection: Connection, worker: int, wanted: TaskOptions) -> TaskLis
 
 def merged(wanted: TaskOptions, members: Sequence[Member], found: dict[int, TaskList | LooptopError]) -> TaskLists:
     """All task lists merged, in the requested order and up to the requested limit."""
-    all_looks = TaskLists(wanted, list(members))
+    all_lists = TaskLists(wanted, list(members))
     for worker, one in sorted(found.items()):
         if isinstance(one, LooptopError):
-            all_looks.problems[worker] = one
+            all_lists.problems[worker] = one
         else:
-            all_looks.looks[worker] = one
-    looks = all_looks.looks.values()
+            all_lists.lists[worker] = one
+    lists = all_lists.lists.values()
     column, descending = sort_order(wanted.sort)
-    tasks = [OfWorker(one.store, task) for one in looks for task in one.tasks]
+    tasks = [OfWorker(one.store, task) for one in lists for task in one.tasks]
     if not wanted.tree and tasks:
         tasks = ordered(tasks, _of(across(TASKS), column.key), tasks[0].store, descending)
-    all_looks.tasks = tasks[: wanted.limit]
-    ended = [OfWorker(one.store, task) for one in looks for task in one.ended]
+    all_lists.tasks = tasks[: wanted.limit]
+    ended = [OfWorker(one.store, task) for one in lists for task in one.ended]
     if ended:
         key = wanted.sort.removeprefix("-")
         by = _of(across(ENDED), key if by_key(ENDED, key) else "ended")
         ended = ordered(ended, by, ended[0].store, by.descending ^ wanted.sort.startswith("-"))
-    all_looks.ended = ended[: wanted.limit]
-    return all_looks
+    all_lists.ended = ended[: wanted.limit]
+    return all_lists
 
 
 def _of(columns: Sequence[Column[OfWorker[Any]]], key: str) -> Column[OfWorker[Any]]:
@@ -78,7 +78,7 @@ def _of(columns: Sequence[Column[OfWorker[Any]]], key: str) -> Column[OfWorker[A
     return column
 
 
-def looks_object(seen: TaskLists) -> Object:
+def tasks_object(seen: TaskLists) -> Object:
     """The object that `looptop tasks --json` prints for a set."""
     listed = [{**_whose(of.store), **objects.task_object(of.row, of.store)} for of in seen.tasks]
     listed += [{**_whose(of.store), **objects.ended_object(of.row)} for of in seen.ended]
@@ -94,7 +94,7 @@ def _process_object(seen: TaskLists, member: Member) -> Object:
     if problem is not None:
         nothing: Object = {"session": None, "loops": [], "process": None}
         return {"pid": member.pid, "worker": member.worker, "problem": str(problem), **nothing}
-    store = seen.looks[member.worker].store
+    store = seen.lists[member.worker].store
     return {
         **_whose(store),
         "problem": None,
@@ -104,7 +104,7 @@ def _process_object(seen: TaskLists, member: Member) -> Object:
     }
 
 
-def looks_lines(seen: TaskLists, width: int, colour: bool) -> list[str]:
+def tasks_lines(seen: TaskLists, width: int, colour: bool) -> list[str]:
     """The lines that `looptop tasks` prints for a set: one for each process, then all tasks."""
     from monitor.plain import await_stacks
     from monitor.plain.reports import in_tree
@@ -112,7 +112,7 @@ def looks_lines(seen: TaskLists, width: int, colour: bool) -> list[str]:
 
     lines = [fmt.clean(_process_line(seen, member)) for member in seen.members]
     if seen.tasks and seen.wanted.stacks:
-        for one in seen.looks.values():
+        for one in seen.lists.values():
             tasks = [of.row for of in seen.tasks if of.store is one.store]
             if tasks:
                 lines += ["", f"worker {process_text(one.store)}"]
@@ -120,7 +120,7 @@ def looks_lines(seen: TaskLists, width: int, colour: bool) -> list[str]:
     elif seen.tasks:
         headings = of_columns(across(TASKS), seen.tasks[0].store, _row)
         if seen.wanted.tree:
-            depths = {id(one.store): one.depths for one in seen.looks.values()}
+            depths = {id(one.store): one.depths for one in seen.lists.values()}
             headings = [
                 in_tree(heading, lambda of: depths[id(of.store)].get(of.row.id, 0))
                 if heading.title == "Name"
@@ -135,7 +135,7 @@ def looks_lines(seen: TaskLists, width: int, colour: bool) -> list[str]:
     left_out = seen.passed - len(seen.tasks)
     if left_out > 0:
         lines += ["", f"{left_out} more live task{'' if left_out == 1 else 's'}"]
-    for one in seen.looks.values():
+    for one in seen.lists.values():
         lines += [f"note: worker {one.store.worker}: {fmt.clean(notice.text)}" for notice in one.store.notices]
     return lines
 
@@ -148,7 +148,7 @@ def _process_line(seen: TaskLists, member: Member) -> str:
     problem = seen.problems.get(member.worker)
     if problem is not None:
         return f"worker {member.worker}  {member.target}: {problem}"
-    store = seen.looks[member.worker].store
+    store = seen.lists[member.worker].store
     loops = store.loops.values()
     lag = max((loop.lag for loop in loops if loop.busy is not None), default=None)
     utilization = max((loop.utilization for loop in loops if loop.utilization is not None), default=None)

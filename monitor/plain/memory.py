@@ -55,14 +55,14 @@ class Growth:
 
     store: Store
     baseline: MemorySnapshot
-    look: MemorySnapshot
+    snapshot: MemorySnapshot
     cost: float | None
     notes: tuple[str, ...]
 
     @property
     def duration(self) -> float:
         """Seconds over which the rows grew."""
-        return self.look.at - (self.baseline.at if self.look.against_at is None else self.look.against_at)
+        return self.snapshot.at - (self.baseline.at if self.snapshot.against_at is None else self.snapshot.against_at)
 
 
 class _Requests:
@@ -120,7 +120,7 @@ def measure(connection: Connection, options: TracingOptions) -> Growth:
             interrupted = True
         cost, tracing = store.memory.cost(), store.memory.tracing
         asker.ask("memory_look", group=options.group, limit=options.limit, hide=list(options.hide))
-        baseline, look = store.memory.baseline, store.memory.look
+        baseline, look = store.memory.baseline, store.memory.snapshot
         asker.ask("memory_stop")
     if baseline is None or look is None:
         raise LooptopError("the probe sent no figures", "is it of another version?")
@@ -137,10 +137,10 @@ def measure(connection: Connection, options: TracingOptions) -> Growth:
 def recorded(store: Store, group: str | None = None, limit: int = 20) -> Growth:
     """As `measure`, from a recording: its newest snapshot up to that time. Raises LooptopError."""
     memory = store.memory
-    look = memory.look if group is None else memory.looks.get(group)
-    if memory.look is not None and look is None:
+    look = memory.snapshot if group is None else memory.snapshots.get(group)
+    if memory.snapshot is not None and look is None:
         raise LooptopError(
-            f"no snapshot by {group} in this recording up to then", f"there is --group {memory.look.group}"
+            f"no snapshot by {group} in this recording up to then", f"there is --group {memory.snapshot.group}"
         )
     if look is None:
         raise LooptopError(
@@ -159,20 +159,20 @@ def recorded_growth(path: Path, at: str | None, group: str | None = None, limit:
     from monitor.recording.replay_frames import walk
 
     newest = recorded(store_at(path, at), group, limit)
-    if any(_has_grown(row) for row in newest.look.rows):
+    if any(_has_grown(row) for row in newest.snapshot.rows):
         return newest
     with Recording(path) as recording:
         state, rest = walk(recording, None, recording.end if at is None else recording.moment(at))
         store, found = Store(), None
         for frame in chain(state, rest):
-            before = store.memory.look
+            before = store.memory.snapshot
             store.apply(frame)
-            look = store.memory.look
+            look = store.memory.snapshot
             if look is not None and look is not before and group in (None, look.group):
                 found = recorded(store, group, limit) if any(_has_grown(row) for row in look.rows) else found
         if found is None:
             return newest
-        when = f"{found.look.at - recording.start * 1e-6:.0f} s after the start"
+        when = f"{found.snapshot.at - recording.start * 1e-6:.0f} s after the start"
     return replace(found, notes=(f"nothing had grown at the newest look: this is the look {when}",))
 
 
@@ -182,7 +182,7 @@ def _has_grown(row: MemoryRow) -> bool:
 
 def growth_object(growth: Growth) -> Object:
     """The object that `looptop memory --json` prints."""
-    baseline, look = growth.baseline, growth.look
+    baseline, look = growth.baseline, growth.snapshot
     return {
         "duration": seconds(growth.duration),
         "tracing_cost": rounded(growth.cost),
@@ -212,7 +212,7 @@ def growth_lines(growth: Growth, width: int, colour: bool) -> list[str]:
     """The lines that `looptop memory` prints."""
     from monitor.plain.tables import of_columns, table  # imports Rich, which JSON does not need
 
-    baseline, look, store = growth.baseline, growth.look, growth.store
+    baseline, look, store = growth.baseline, growth.snapshot, growth.store
     cost = "–" if growth.cost is None else f"{growth.cost:.1f}×"
     kept = "1 frame" if look.frames == 1 else f"{look.frames} frames"
     lines = [

@@ -156,7 +156,7 @@ def replies(connection: Connection, store: Store, number: int) -> frames.Reply:
             store.apply(frame)
             if isinstance(frame, frames.Reply) and frame.id == number and not frame.more:
                 if came[place:]:
-                    connection.give_back(came[place:])
+                    connection.push_back(came[place:])
                 return frame
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 
 from monitor.errors import LooptopError
-from monitor.protocol.memory_frames import MemoryLook, MemoryTick, ObjectsLook, Profile, Tracing
+from monitor.protocol.memory_frames import MemoryReply, MemoryTick, ObjectsReply, Profile, Tracing
 from monitor.protocol.rows import (
     AwaitsRow,
     BlockedRow,
@@ -36,7 +36,7 @@ from monitor.protocol.rows import (
     WaitingRow,
     WaitRow,
 )
-from monitor.protocol.thread_frames import ThreadsLook
+from monitor.protocol.thread_frames import ThreadsReply
 from probes.base.protocol import PROTOCOL
 
 MOST_COLUMNS, MOST_ROWS = 40, 4000
@@ -251,7 +251,7 @@ class Tick(Frame, frozen=True, kw_only=True, tag="tick"):
     sync_scan: SyncScan | None = None
     flame: Flame | None = None
     groups: GroupsTick | None = None
-    threads: ThreadsLook | None = None
+    threads: ThreadsReply | None = None
     left: Int = 0
 
 
@@ -345,10 +345,10 @@ class Reply(Frame, frozen=True, kw_only=True, tag="reply"):
     total: Int | None = None
     now: Microseconds | None = None
     tracing: Tracing | None = None
-    memory: MemoryLook | None = None
-    objects: ObjectsLook | None = None
+    memory: MemoryReply | None = None
+    objects: ObjectsReply | None = None
     profiles: list[Profile] | None = None
-    threads: ThreadsLook | None = None
+    threads: ThreadsReply | None = None
 
 
 class HistoryRows(Frame, frozen=True, kw_only=True, tag="history"):

@@ -21,7 +21,7 @@ from monitor.protocol.frames import (
 )
 from monitor.protocol.memory_frames import MemoryTick
 from monitor.protocol.rows import BlockedRow, Int, Microseconds, TaskRow, TaskStaticRow, WaitRow
-from monitor.protocol.thread_frames import ThreadsLook
+from monitor.protocol.thread_frames import ThreadsReply
 from probes.base import protocol
 
 _ROWS = {**get_type_hints(TaskStaticRow, include_extras=True), **get_type_hints(TaskRow, include_extras=True)}
@@ -162,5 +162,5 @@ class Keyframe(Frame, frozen=True, kw_only=True, tag="keyframe"):
     memory_looks: MemoryState | None = None
     sync_scan: tuple[Int, SyncScan] | None = None  # with the time at which they came
     groups: tuple[GroupsTick, list[list[tuple[Microseconds, Int, Int]]]] | None = None  # with marks for rates
-    threads: list[ThreadsLook] = []
+    threads: list[ThreadsReply] = []
     history: History = History()

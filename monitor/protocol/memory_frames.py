@@ -73,7 +73,7 @@ class MemoryTick(msgspec.Struct, frozen=True):
 Figures = tuple[Int, Int, Int, Int]
 
 
-class MemoryLook(msgspec.Struct, frozen=True, kw_only=True):
+class MemoryReply(msgspec.Struct, frozen=True, kw_only=True):
     """One snapshot of traced memory. Rows: [sites, outermost first], size, size_diff, count, count_diff."""
 
     at: Microseconds
@@ -97,7 +97,7 @@ class MemoryLook(msgspec.Struct, frozen=True, kw_only=True):
     others: Figures = (0, 0, 0, 0)
 
 
-class ObjectsLook(msgspec.Struct, frozen=True, kw_only=True):
+class ObjectsReply(msgspec.Struct, frozen=True, kw_only=True):
     """Live objects by type. Rows: name, count, count_diff."""
 
     at: Microseconds

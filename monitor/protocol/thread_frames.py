@@ -44,7 +44,7 @@ class ThreadFacts(msgspec.Struct, frozen=True):
     job: ThreadJob | None = None
 
 
-class ThreadsLook(msgspec.Struct, frozen=True):
+class ThreadsReply(msgspec.Struct, frozen=True):
     """The threads at one moment (monotonic clock); `more` were omitted."""
 
     at: Microseconds

@@ -39,7 +39,7 @@ class _Budget:
 
 def converted(path: Path) -> BinaryIO:
     """Return a box as a recording. Raises UsageError if it cannot be read, and OSError."""
-    box = boxes.look(path)
+    box = boxes.inspect(path)
     with path.open("rb") as file:
         data = file.read(boxes.LARGEST)
     output = _Output()

@@ -162,7 +162,7 @@ class Collector:
                 self._add_past(block, frame)
                 return False
             case frames.Static() | frames.Reply():
-                if isinstance(frame, frames.Reply) and not _tells(frame):
+                if isinstance(frame, frames.Reply) and not _is_kept(frame):
                     return False
                 block.recorded.append(frame)
                 return False
@@ -244,7 +244,7 @@ class Collector:
             block.markers.append(Marker(round(self._store.now * 1e6), kind, text))
 
 
-def _tells(reply: frames.Reply) -> bool:
+def _is_kept(reply: frames.Reply) -> bool:
     """Whether a reply contains anything that a screen shows."""
     return bool(reply.details or reply.memory or reply.tracing or reply.objects or reply.profiles is not None)
 

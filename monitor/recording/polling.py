@@ -47,7 +47,7 @@ class Waits:
         self._window: list[int] = []
         self._turn = 0
 
-    def look(self, store: Store) -> tuple[frames.Tick | None, list[int] | None]:
+    def poll(self, store: Store) -> tuple[frames.Tick | None, list[int] | None]:
         """After a complete tick, return a tick that withdraws old waits, and the next window if it has changed."""
         now = {number: task.steps for number, task in store.tasks.items()}
         self._learned.update({number: now[number] for number in self._window if number in now})

@@ -253,7 +253,7 @@ class Recording:
             try:
                 self._read_light(block)
             except Damaged:
-                self._tell_damage(block)
+                self._report_damage(block)
                 block.light = LightBlock()
         assert block.light is not None
         return block.light
@@ -296,7 +296,7 @@ class Recording:
             try:
                 found = block_codec.ends(self._read(block, "ends"))
             except Damaged:
-                self._tell_damage(block)
+                self._report_damage(block)
                 found = []
             self._make_room(self._ends, KEPT_ENDS, "ends")
             self._ends[number] = found
@@ -304,7 +304,7 @@ class Recording:
 
     def leave_out(self, number: int) -> None:
         """Drop a damaged block and add it to `problems`. Raises UsageError if no block is left."""
-        self._tell_damage(self._blocks[number])
+        self._report_damage(self._blocks[number])
         del self._blocks[number]
         if number < len(self._blocks):
             after = self._blocks[number].place
@@ -315,7 +315,7 @@ class Recording:
         if not self._blocks:
             raise UsageError(f"all of {self.path} is damaged", "nothing of it can be read")
 
-    def _tell_damage(self, block: _Block) -> None:
+    def _report_damage(self, block: _Block) -> None:
         summary = block.summary
         text = f"{(summary.end - summary.start) * 1e-6:.0f} s from {clock(summary.start)} on are damaged and left out"
         if text not in self.problems:

@@ -38,17 +38,17 @@ class Back:
     seconds: float
 
 
-def way_back(
+def reconnect(
     connection: Connection,
     broke: Closed,
     again: Callable[[], Connection] | None,
     stop: threading.Event,
     until: float | None,
-    tell: Callable[[float], None],
+    notify: Callable[[float], None],
 ) -> Back | str:
     """Open a broken connection again, or return the reason why the recording ends.
 
-    `until`: end of the recording on the monotonic clock. `tell` is called with the seconds since the connection was
+    `until`: end of the recording on the monotonic clock. `notify` is called with the seconds since the connection was
     lost.
     """
     began = time.monotonic()
@@ -57,7 +57,7 @@ def way_back(
     pause, patience = FIRST_PAUSE, closed if again is not None or here else 0.0
     while True:
         lost = time.monotonic() - began
-        tell(lost)
+        notify(lost)
         if here and _has_ended(connection.hello.pid):
             return ENDED
         if stop.is_set():

@@ -15,7 +15,7 @@ from monitor.errors import Closed, UsageError
 from monitor.protocol import frames
 from monitor.recording.metadata import about
 from monitor.recording.polling import Facts, Waits
-from monitor.recording.reconnect import way_back
+from monitor.recording.reconnect import reconnect
 from monitor.recording.ring import Ring, folder_of
 from monitor.recording.triggers import AFTERWARDS, Triggers
 from monitor.recording.writer import File, Recorder
@@ -117,13 +117,13 @@ def record(
     options: RecordOptions,
     *,
     stop: threading.Event | None = None,
-    tell: Callable[[Progress], None] = lambda _: None,
+    notify: Callable[[Progress], None] = lambda _: None,
     file: File | None = None,
     again: Callable[[], Connection] | None = None,
 ) -> Outcome:
     """Record until the duration is reached, the program ends, a signal arrives, or `stop` is set; then disconnect.
 
-    `tell` is called several times a second; `file` is one that is already open. `again` reopens a broken connection;
+    `notify` is called several times a second; `file` is one that is already open. `again` reopens a broken connection;
     what was missed is a gap in the recording. Raises UsageError if the file cannot be written.
     """
     stop = threading.Event() if stop is None else stop
@@ -138,10 +138,10 @@ def record(
         recorder = Recorder(store, sink, segment=None if ring is None else ring.segment, triggers=triggers)
         begin = connection.hello.now * 1e-6
 
-        def look(lost: float | None = None) -> None:
+        def report_progress(lost: float | None = None) -> None:
             failed = sum(stats.failed for stats in store.sites.values())
             slow = sum(line.count for line in store.slow.lines.values())
-            tell(
+            notify(
                 Progress(
                     seconds=max(store.now - begin, 0.0),
                     tasks=len(store.tasks),
@@ -161,10 +161,10 @@ def record(
         try:
             while True:
                 try:
-                    reason = _listen(connection, options, store, recorder, stop, until, triggers, look)
+                    reason = _listen(connection, options, store, recorder, stop, until, triggers, report_progress)
                     break
                 except Closed as broke:
-                    back = way_back(connection, broke, again, stop, until, look)
+                    back = reconnect(connection, broke, again, stop, until, report_progress)
                 if isinstance(back, str):
                     reason, lost = back, 0.0
                     break
@@ -172,7 +172,7 @@ def record(
                 connection = opened.enter_context(contextlib.closing(back.connection))
         finally:
             recorder.close(reason)
-        look(lost)
+        report_progress(lost)
     return Outcome(
         path=options.path,
         ticks=recorder.ticks,
@@ -197,12 +197,12 @@ def _listen(
     stop: threading.Event,
     until: float | None,
     triggers: Triggers | None,
-    look: Callable[[], None],
+    report_progress: Callable[[], None],
 ) -> str:
     """Record, and return why it ended. Raises Closed."""
     facts, waits = Facts(), Waits()
     last_tick = min(1.0 / options.rate + _LOOK, LAST_TICK)
-    _tell(store, recorder, connection.hello)
+    _feed(store, recorder, connection.hello)
     watch: dict[str, object] = {"type": "watch", "rate": options.rate, "rows": True, "events": True, "findings": True}
     watch["history"] = True
     watch["threads"] = THREADS_EVERY
@@ -216,7 +216,7 @@ def _listen(
     connection.send(watch)
     whole = False
     while recorder.running:
-        look()
+        report_progress()
         if stop.is_set():
             return "stopped"
         left = None if until is None else until - time.monotonic()
@@ -227,13 +227,13 @@ def _listen(
         for frame in connection.receive(wait):
             thin = facts.drop_known_facts(frame)
             if thin is not None:
-                _tell(store, recorder, thin)
+                _feed(store, recorder, thin)
             whole = whole or (isinstance(frame, frames.Tick) and bool(frame.loops))
         if whole:
             facts.forget(store)
-            back, window = waits.look(store)
+            back, window = waits.poll(store)
             if back is not None:
-                _tell(store, recorder, back)
+                _feed(store, recorder, back)
             if window is not None:
                 connection.send({"type": "watch", "window": window})
     return "the disk did not accept more data"
@@ -248,7 +248,7 @@ def default_path(name: str, program: str, now: float) -> str:
     return f"{base}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}.looptop"
 
 
-def _tell(store: Store, recorder: Recorder, frame: frames.Frame) -> None:
+def _feed(store: Store, recorder: Recorder, frame: frames.Frame) -> None:
     store.apply(frame)
     recorder.take(frame)
 

@@ -69,7 +69,7 @@ class Triggers:
         """The reason of the file that is about to be finished."""
         return self._why
 
-    def look(self, frame: frames.Frame, store: Store) -> None:
+    def check(self, frame: frames.Frame, store: Store) -> None:
         """Check a frame that the store has applied."""
         if self._since is None:
             self._since = store.now
@@ -120,6 +120,6 @@ class Triggers:
         why, self._why = self._why, None
         return why
 
-    def give_back(self, why: str) -> None:
+    def retry(self, why: str) -> None:
         """Put a reason back: the file could not be written yet."""
         self._why = self._why or why

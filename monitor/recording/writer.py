@@ -207,7 +207,7 @@ class Recorder:
             self.ticks += 1
         complete = self._collector.add(frame)
         if self._triggers is not None:
-            self._triggers.look(frame, self._store)
+            self._triggers.check(frame, self._store)
             complete = complete or (self._triggers.due(self._store.now) and isinstance(frame, frames.Tick))
         if complete:
             self._cut()
@@ -261,7 +261,7 @@ class Recorder:
             self._begin(segment=rolls or block.begins_segment, jump=True, dropped=ticks + block.dropped)
             self._collector.carry(block)
             if self._triggers is not None and block.finish is not None:
-                self._triggers.give_back(block.finish)
+                self._triggers.retry(block.finish)
             return
         if not last:
             self._begin(segment=rolls)

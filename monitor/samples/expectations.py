@@ -185,7 +185,7 @@ def _waits(look: WaitSnapshot, seen: Observation, expected: words.Waiting) -> li
 def _waiting(expected: words.Waiting, case: Case) -> Checked:
     most, always = 0, True
     others: list[str] = []
-    for look in case.seen.looks:
+    for look in case.seen.snapshots:
         here: Counter[str] = Counter()
         for name, wait in _waits(look, case.seen, expected):
             if wait.kind == expected.kind and _is_held(wait, expected, case.seen):
@@ -195,7 +195,7 @@ def _waiting(expected: words.Waiting, case: Case) -> Checked:
         largest = max(here.values(), default=0)
         most = max(most, largest)
         always = always and (expected.at_most is None or largest <= expected.at_most)
-    met = bool(case.seen.looks) and always and (expected.at_least is None or most >= expected.at_least)
+    met = bool(case.seen.snapshots) and always and (expected.at_least is None or most >= expected.at_least)
     text = f"{most} at once" if most else "none"
     return met, text if met or not others else f"{text}; {few(others)}"
 
@@ -217,7 +217,7 @@ def _count(look: WaitSnapshot, expected: words.Tasks, seen: Observation, lines: 
 
 @check.register
 def _tasks(expected: words.Tasks, case: Case) -> Checked:
-    counts = [_count(look, expected, case.seen, case.lines) for look in case.seen.looks]
+    counts = [_count(look, expected, case.seen, case.lines) for look in case.seen.snapshots]
     if not counts:
         return False, "no snapshot was taken"
     met = (expected.at_least is None or max(counts) >= expected.at_least) and (
@@ -232,7 +232,7 @@ def _tasks(expected: words.Tasks, case: Case) -> Checked:
 @check.register
 def _growing(expected: words.TasksGrowing, case: Case) -> Checked:
     site = words.Tasks(site=expected.site)
-    counts = [(look.at, _count(look, site, case.seen, case.lines)) for look in case.seen.looks]
+    counts = [(look.at, _count(look, site, case.seen, case.lines)) for look in case.seen.snapshots]
     steps = list(zip(counts, counts[2:], strict=False))  # two snapshots, about a second apart
     if not steps:
         return False, f"{len(counts)} looks are too few"
@@ -271,7 +271,7 @@ def _busy(expected: words.BusyShare, case: Case) -> Checked:
 @check.register
 def _await_stack(expected: words.AwaitStack, case: Case) -> Checked:
     others: list[str] = []
-    for look in case.seen.looks:
+    for look in case.seen.snapshots:
         for number, detail in look.details.items():
             if not is_named(case.seen.name(number), expected.task):
                 continue
@@ -302,7 +302,7 @@ def _child(expected: words.Child, case: Case) -> Checked:
 def _awaited(expected: words.AwaitedBy, case: Case) -> Checked:
     awaiting = {
         case.seen.name(other)
-        for look in case.seen.looks
+        for look in case.seen.snapshots
         for number, detail in look.details.items()
         if is_named(case.seen.name(number), expected.task)
         for other in detail.awaited_by
@@ -314,7 +314,7 @@ def _awaited(expected: words.AwaitedBy, case: Case) -> Checked:
 def _left_alone(expected: words.LeftAlone, case: Case) -> Checked:
     alone = {
         case.seen.name(number)
-        for look in case.seen.looks
+        for look in case.seen.snapshots
         for number, detail in look.details.items()
         if is_named(case.seen.name(number), expected.task)
         and not detail.awaited_by

@@ -53,7 +53,7 @@ class Observation:
     """Everything that expectations refer to."""
 
     lives: dict[int, Life] = field(default_factory=dict)
-    looks: list[WaitSnapshot] = field(default_factory=list)
+    snapshots: list[WaitSnapshot] = field(default_factory=list)
     loops: dict[int, LoopFigures] = field(default_factory=dict)
     slow: dict[int, SlowCallback] = field(default_factory=dict)  # by sequence number
     ended: dict[int, EndedTask] = field(default_factory=dict)  # by task
@@ -104,9 +104,9 @@ class Observation:
                 self.ended[task.id] = task
         self.unhandled = list(store.unhandled)
 
-    def look(self, store: Store) -> None:
+    def snapshot(self, store: Store) -> None:
         """Record a snapshot, including details that have just been requested."""
-        self.looks.append(WaitSnapshot(store.now, frozenset(store.tasks), dict(store.details)))
+        self.snapshots.append(WaitSnapshot(store.now, frozenset(store.tasks), dict(store.details)))
 
     def name(self, task: int) -> str:
         """The name of a task that was seen, alive or ended."""

@@ -157,14 +157,14 @@ class _Watcher:
                     return
         raise LooptopError(f"{op} is not answered", f"waited for {START:g} s")
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Take a snapshot of what every task waits for."""
         ids = sorted(self.store.tasks)[:MOST_LOOKED_AT]
         self.store.details.clear()
         if ids:
             self.ask("tasks", ids=ids)
         self.seen.take(self.store)
-        self.seen.look(self.store)
+        self.seen.snapshot(self.store)
 
 
 def _watch(connection: Connection, sample: Sample, seconds: float, seen: Observation, stop: Event) -> None:
@@ -179,8 +179,8 @@ def _watch(connection: Connection, sample: Sample, seconds: float, seen: Observa
         shortest, longest = EVERY
         while (now := time.monotonic()) < end and not stop.is_set():
             if now >= next_look:
-                watcher.look()
-                next_look += shortest + (longest - shortest) * (len(seen.looks) * GOLDEN % 1)
+                watcher.poll()
+                next_look += shortest + (longest - shortest) * (len(seen.snapshots) * GOLDEN % 1)
             elif baseline is not None and now >= baseline:
                 baseline = None
                 watcher.ask("memory_start", frames=1, duration=round((seconds + ORPHANED) * 1e6))
@@ -190,9 +190,9 @@ def _watch(connection: Connection, sample: Sample, seconds: float, seen: Observa
         if trace:
             watcher.ask("memory_look", group="lineno", limit=500, hide=["probe"])
             memory = watcher.store.memory
-            seen.memory = memory.look
-            if memory.look is not None and memory.baseline is not None:
-                seen.memory_seconds = memory.look.at - memory.baseline.at
+            seen.memory = memory.snapshot
+            if memory.snapshot is not None and memory.baseline is not None:
+                seen.memory_seconds = memory.snapshot.at - memory.baseline.at
     except Closed:
         return  # it has ended by itself; its status says how
 

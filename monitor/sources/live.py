@@ -129,7 +129,7 @@ class LiveSource:
                 self._serve(connection)
             if self._closing or self.status.state == "ended":
                 break
-            if self._tell_end(0.0):
+            if self._report_end(0.0):
                 break
             if self._eager and self._session is None:
                 self._sleep(0.05)
@@ -179,7 +179,7 @@ class LiveSource:
             with self._lock:
                 self._connected = False
                 self._outgoing.clear()
-        if self._closing or self._tell_end(FAREWELL):
+        if self._closing or self._report_end(FAREWELL):
             return
         self._say("lost", f"{reason}; trying again")
 
@@ -230,7 +230,7 @@ class LiveSource:
                 frame = self._outgoing.popleft()
             connection.send(frame)
 
-    def _tell_end(self, patience: float) -> bool:
+    def _report_end(self, patience: float) -> bool:
         """Whether the program ended within `patience` seconds; if so, the status says so for good."""
         until = time.monotonic() + patience
         while True:

@@ -132,8 +132,8 @@ class Memory:
     usage: memory_frames.Usage | None = None
     collector: memory_frames.Collector | None = None
     baseline: MemorySnapshot | None = None
-    look: MemorySnapshot | None = None
-    looks: dict[str, MemorySnapshot] = field(default_factory=dict)  # the newest snapshot by `group`
+    snapshot: MemorySnapshot | None = None
+    snapshots: dict[str, MemorySnapshot] = field(default_factory=dict)  # the newest snapshot by `group`
     objects: Objects | None = None
     profiles: tuple[Profile, ...] = ()
     revision: int = 0
@@ -153,8 +153,8 @@ class Memory:
 
     def _begin(self) -> None:
         """Start over with a new tracing: earlier snapshots cannot be compared with it."""
-        self.baseline = self.look = None
-        self.looks.clear()
+        self.baseline = self.snapshot = None
+        self.snapshots.clear()
         self._sizes.clear()
 
     def as_tick(self) -> memory_frames.MemoryTick | None:
@@ -167,14 +167,14 @@ class Memory:
     def frozen(self) -> Memory:
         """Return an independent copy."""
         sizes = {place: sizes.copy() for place, sizes in self._sizes.items()}
-        return replace(self, looks=dict(self.looks), _sizes=sizes, _pieces=list(self._pieces))
+        return replace(self, snapshots=dict(self.snapshots), _sizes=sizes, _pieces=list(self._pieces))
 
     def apply_reply(self, reply: frames.Reply, tables: Tables) -> None:
         """Apply a reply."""
         if reply.tracing is not None:
             self.apply_tick(memory_frames.MemoryTick(reply.tracing))
         if reply.memory is not None:
-            self._apply_look(reply.memory, tables)
+            self._apply_snapshot(reply.memory, tables)
         if reply.objects is not None:
             found = reply.objects
             against_at = seconds_or_none(found.against_at)
@@ -189,7 +189,7 @@ class Memory:
                 self.profiles, self._pieces = tuple(self._pieces), []
                 self.revision += 1
 
-    def _apply_look(self, found: memory_frames.MemoryLook, tables: Tables) -> None:
+    def _apply_snapshot(self, found: memory_frames.MemoryReply, tables: Tables) -> None:
         at, against_at = found.at * SECOND, seconds_or_none(found.against_at)
         rows = []
         for row in found.rows or ():
@@ -218,9 +218,9 @@ class Memory:
         if found.rows is None:
             self.baseline = look
         else:
-            self.look = look
+            self.snapshot = look
             if found.group in GROUPS:
-                self.looks[found.group] = look
+                self.snapshots[found.group] = look
         self.revision += 1
 
     def _growth(self, place: Place, at: float, size: int, against_at: float | None, size_diff: int) -> float | None:

@@ -24,8 +24,8 @@ MOST_CALLS = 100
 
 def encode(memory: Memory, numbers: TableEncoder) -> keyframes.MemoryState | None:
     """The part of a keyframe; None where nobody looked."""
-    newest = memory.look
-    looks = [look for look in memory.looks.values() if look is not newest]
+    newest = memory.snapshot
+    looks = [look for look in memory.snapshots.values() if look is not newest]
     told = [_look(look, _rows(look, numbers)) for look in (*looks, newest) if look is not None]
     if memory.baseline is not None:
         told.insert(0, _look(memory.baseline, None))
@@ -39,7 +39,7 @@ def encode(memory: Memory, numbers: TableEncoder) -> keyframes.MemoryState | Non
         return None
     sizes = {
         row.place: [(us(at), size) for at, size in memory._sizes.get(row.place, ()) if at < look.at]
-        for look in memory.looks.values()
+        for look in memory.snapshots.values()
         for row in look.rows
     }
     return keyframes.MemoryState(replies, [(numbers.stack(place), entries) for place, entries in sizes.items()])
@@ -60,9 +60,9 @@ def _rows(look: MemorySnapshot, numbers: TableEncoder) -> list[rows.MemoryRow]:
     ]
 
 
-def _look(look: MemorySnapshot, placed: list[rows.MemoryRow] | None) -> memory_frames.MemoryLook:
+def _look(look: MemorySnapshot, placed: list[rows.MemoryRow] | None) -> memory_frames.MemoryReply:
     """A baseline has no rows."""
-    return memory_frames.MemoryLook(
+    return memory_frames.MemoryReply(
         at=us(look.at),
         blocks=look.blocks,
         groups=0,
@@ -84,8 +84,8 @@ def _look(look: MemorySnapshot, placed: list[rows.MemoryRow] | None) -> memory_f
     )
 
 
-def _objects(objects: Objects) -> memory_frames.ObjectsLook:
-    return memory_frames.ObjectsLook(
+def _objects(objects: Objects) -> memory_frames.ObjectsReply:
+    return memory_frames.ObjectsReply(
         at=us(objects.at),
         against_at=us_or_none(objects.against_at),
         objects=objects.objects,

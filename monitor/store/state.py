@@ -8,7 +8,7 @@ from typing import Any
 
 from monitor.protocol import frames
 from monitor.protocol.rows import SECOND, WaitRow
-from monitor.protocol.thread_frames import ThreadsLook
+from monitor.protocol.thread_frames import ThreadsReply
 from monitor.store import convert
 from monitor.store.ends import Ends
 from monitor.store.flame import FlameSamples
@@ -53,7 +53,7 @@ class State:
         self.never_awaited: deque[NeverAwaited] = deque(maxlen=MOST_NOTES)
         self.sync_scan = SyncScan()
         self.scan_frame: tuple[int, frames.SyncScan] | None = None  # what `sync_scan` was made from, and when it came
-        self.thread_looks: tuple[ThreadsLook, ...] = ()  # the newest last
+        self.thread_looks: tuple[ThreadsReply, ...] = ()  # the newest last
         self.loops: dict[int, Loop] = {}
         self.sites: dict[int, SiteStats] = {}
         self.label_groups = LabelGroups()
@@ -99,7 +99,7 @@ class State:
         self.scan_frame = (at, scan)
         self.sync_scan = scan_of(scan, at * SECOND, self.tables)
 
-    def add_threads(self, look: ThreadsLook) -> None:
+    def add_threads(self, look: ThreadsReply) -> None:
         """Adds a look at the threads."""
         self.thread_looks = (*self.thread_looks[1 - LOOKS :], look)
 

@@ -12,7 +12,7 @@ from monitor.store.labels import called
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from monitor.protocol.thread_frames import ThreadFacts, ThreadsLook
+    from monitor.protocol.thread_frames import ThreadFacts, ThreadsReply
     from monitor.store.model import Loop, Site
     from monitor.store.tables import Tables
 
@@ -61,7 +61,7 @@ class Threads:
         return next((row for row in self.rows if row.loop is None and row.cpu), None)
 
 
-def compared(looks: Sequence[ThreadsLook], tables: Tables, loops: Iterable[Loop] = ()) -> Threads:
+def compared(looks: Sequence[ThreadsReply], tables: Tables, loops: Iterable[Loop] = ()) -> Threads:
     """The threads of the newest look, with what they used since the one before."""
     if not looks:
         return Threads()

@@ -170,7 +170,7 @@ class Connection:
             self._problem = ConnectError(f"{self.where}: {error.message}", error.hint)
         return came
 
-    def give_back(self, came: list[frames.Frame]) -> None:
+    def push_back(self, came: list[frames.Frame]) -> None:
         """Put frames back that were received too early; `receive` returns them first."""
         self._early = came + self._early
 
@@ -258,7 +258,7 @@ def first_frame(connection: Connection, deadline: float, pid: int | None = None)
         left = deadline - time.monotonic()
         came = connection.receive(min(left, PATIENCE)) if left > 0 else []
         if came:
-            connection.give_back(came[1:])
+            connection.push_back(came[1:])
             return came[0]
         reason = silence.halted(pid)
         if reason is not None:

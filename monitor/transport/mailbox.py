@@ -84,14 +84,14 @@ class Answer:
     def wait(self, until: float, cancelled: Callable[[], bool] = lambda: False) -> BootstrapResult | None:
         """Wait for the answer; None on timeout. Raises ProcessLookupError when the process has ended."""
         pause = 0.001
-        while not self.look():
+        while not self.check():
             if time.monotonic() > until or cancelled():
                 return None
             time.sleep(pause)
             pause = min(pause * 1.3, 0.02)
         return self.result
 
-    def look(self) -> bool:
+    def check(self) -> bool:
         """Check once whether the answer is complete."""
         if self.result is not None:
             return True

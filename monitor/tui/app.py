@@ -147,32 +147,32 @@ class Looptop(BaseApp[int]):
             for frame in self.source.frames():
                 self._take(frame)
                 if self.clock() - began > MOST_APPLY_SECONDS:
-                    self.look_now()  # paint a large first state as it arrives
+                    self.update_now()  # paint a large first state as it arrives
                     await asyncio.sleep(0)  # without delaying the keys
                     began = self.clock()
             if self.player is not None:
                 self.player.find(self.findings)
             else:
                 self.findings.evaluate(self.store)
-            if self.child is not None and self.child.look(self.wall()):
+            if self.child is not None and self.child.poll(self.wall()):
                 self.exit()
             over = self.child is not None and self.child.ended_at is not None
             self.view.stale = self.store.stale = over or self.source.status.state in ("ended", "lost")
-            self.look_now()
+            self.update_now()
         finally:
             self._ticking = False
 
-    def look_now(self) -> None:
+    def update_now(self) -> None:
         """Repaints the visible screen from the store. A screen that is still mounting repaints when it is ready."""
         screen = self.live_screen
         if screen is not None and screen.whole and self.is_running:
-            screen.look()
-            self.subscription.tell(screen)
+            screen.update_view()
+            self.subscription.update(screen)
 
-    def look_soon(self) -> None:
+    def update_soon(self) -> None:
         """Repaints the visible screen after the current message, before the next tick."""
         if self.tick_rate.hz:
-            self.call_later(self.look_now)
+            self.call_later(self.update_now)
 
     def tick_soon(self) -> None:
         """Runs the next tick as soon as the current message has been handled; tests tick themselves."""
@@ -183,7 +183,7 @@ class Looptop(BaseApp[int]):
         """Schedules a repaint after a source file was read. Called in the reading thread."""
         if self.tick_rate.hz and self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the dashboard has ended in the meantime
-                self._loop.call_soon_threadsafe(self.look_soon)
+                self._loop.call_soon_threadsafe(self.update_soon)
 
     @property
     def live_screen(self) -> LiveScreen | None:
@@ -340,7 +340,7 @@ class Looptop(BaseApp[int]):
             await self.switch_mode(mode)
         while len(self.screen_stack) > 1 and isinstance(self.screen, LiveScreen):
             await self.pop_screen()
-        self.call_after_refresh(self.look_now)
+        self.call_after_refresh(self.update_now)
 
     async def action_flame(self) -> None:
         """The flame graph, above the main screen."""
@@ -348,7 +348,7 @@ class Looptop(BaseApp[int]):
 
         if not isinstance(self.screen, FlameScreen):
             await self.push_screen(FlameScreen())
-            self.call_after_refresh(self.look_now)
+            self.call_after_refresh(self.update_now)
 
     async def action_threads(self) -> None:
         """The threads, above the main screen."""
@@ -356,7 +356,7 @@ class Looptop(BaseApp[int]):
 
         if not isinstance(self.screen, ThreadsScreen):
             await self.push_screen(ThreadsScreen())
-            self.call_after_refresh(self.look_now)
+            self.call_after_refresh(self.update_now)
 
     def action_pause(self) -> None:
         """Freezes all figures, or resumes."""
@@ -366,7 +366,7 @@ class Looptop(BaseApp[int]):
             self.go_on()
         else:
             self.view, self._pause = self.store.frozen(), Pause(self.wall(), self.found(), self.tabs())
-        self.look_now()
+        self.update_now()
 
     def go_on(self) -> None:
         """Ends a pause: the screens show the live store again."""
@@ -432,7 +432,7 @@ class Looptop(BaseApp[int]):
     def _stop_and_leave(self) -> None:
         if self.child is not None:
             self.child.stop()
-        self.look_now()
+        self.update_now()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002 - Textual's
         """Fills the command palette from the key table, for the visible screen."""

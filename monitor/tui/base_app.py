@@ -73,15 +73,15 @@ class BaseApp(KeyQueueApp[ReturnType]):
             number = getattr(signal, name, None)
             if number is not None:
                 loop.add_signal_handler(number, self.exit, None, 128 + number)
-        self.set_interval(TERMINAL_EVERY, self._look_at_terminal)
+        self.set_interval(TERMINAL_EVERY, self._check_terminal)
 
-    def _look_at_terminal(self) -> None:
+    def _check_terminal(self) -> None:
         """Exits with the status of SIGHUP if the terminal has gone, since the signal does not always come."""
         number = getattr(self._driver, "fileno", None)
         if isinstance(number, int) and hung_up(number):
             self.exit(None, 128 + signal.SIGHUP)
 
-    def look_now(self) -> None:
+    def update_now(self) -> None:
         """Repaints the visible screen."""
         raise NotImplementedError
 
@@ -90,4 +90,4 @@ class BaseApp(KeyQueueApp[ReturnType]):
 
     def _theme_changed(self) -> None:
         self.palette = self._make_palette()
-        self.look_now()
+        self.update_now()

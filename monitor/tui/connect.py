@@ -64,15 +64,15 @@ class Connect(BaseApp[Opened]):
         self.app_resume_signal.subscribe(self, lambda _: repaint(self))
         if self.every:
             self.end_with_others()
-            self.run_worker(self.look_for_all(), exclusive=False)
+            self.run_worker(self.list_all(), exclusive=False)
 
-    async def look_for_all(self) -> None:
+    async def list_all(self) -> None:
         """Loads all lists, the visible one first. Samples are loaded only once."""
         await self._ask(self.lists.chosen)
-        await self.look_again()
+        await self.list_again()
         await self._ask("samples")
 
-    async def look_again(self) -> None:
+    async def list_again(self) -> None:
         """Refreshes the lists of programs and recordings."""
         if self._looking:
             return
@@ -85,7 +85,7 @@ class Connect(BaseApp[Opened]):
             self._looking = False
         if self.every:
             took = time.monotonic() - began
-            self.set_timer(max(self.every, RESTS * took), self.look_again)
+            self.set_timer(max(self.every, RESTS * took), self.list_again)
 
     async def _ask(self, section: str) -> None:
         ask = getattr(self.home, section)
@@ -96,16 +96,16 @@ class Connect(BaseApp[Opened]):
             return
         self.lists.take(section, found)
 
-    def look_now(self) -> None:
+    def update_now(self) -> None:
         """Repaint the screen with the current lists."""
-        self.lists.look()
+        self.lists.update_view()
 
     # Messages
 
     def say(self, text: str, style: str) -> None:
         """Shows a message above the list."""
         self.message = (safe(text), style)
-        self.lists.look()
+        self.lists.update_view()
 
     def forget_message(self) -> None:
         """Removes the message above the list, unless an opening is in progress."""

@@ -68,11 +68,11 @@ class ServiceApp(BaseApp[tuple[int, "Opened"]]):
                 self.say(_ended(change), "warn")
         if self.message is not None and self.clock() - self._said_at > SAID_FOR and self._opening is None:
             self.message = None
-        self.look_now()
+        self.update_now()
 
-    def look_now(self) -> None:
+    def update_now(self) -> None:
         """Repaint the top screen with the newest figures."""
-        self.table.look()
+        self.table.update_view()
 
     def say(self, text: str, style: str) -> None:
         """Show a message above the table."""

@@ -67,7 +67,7 @@ class Profile:
             self.running += 1
         return (MemoryCall if self.kind == "memory" else Call)(self)
 
-    def book(self, call: Call, outcome: str) -> None:
+    def add(self, call: Call, outcome: str) -> None:
         """Counts the end of a call."""
         elapsed = call.over - call.begun
         with self._lock:
@@ -148,7 +148,7 @@ class Call:
             outcome = "done"
         else:
             outcome = "cancelled" if isinstance(error, CancelledError) else "failed"
-        self.profile.book(self, outcome)
+        self.profile.add(self, outcome)
 
 
 class _Tracer:

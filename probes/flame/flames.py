@@ -56,7 +56,7 @@ class Flames:
                 waits = self.waiting.take(now)
         return drained, waits
 
-    def longest_without_look(self) -> float | None:
+    def longest_without_sample(self) -> float | None:
         """Seconds between two calls of `collect` at most; None: as usual."""
         return EVERY if self.waiting.on or self.on_loop.follows_jobs else None
 

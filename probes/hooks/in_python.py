@@ -363,7 +363,7 @@ def hook_run(original: Callable[[Any], None], asyncios: bool) -> Callable[[Any],
         except BaseException as error:
             if theirs is not None:
                 raise
-            _tell_loop(self, error, original)
+            _report_to_loop(self, error, original)
         elapsed = (ended := clock()) - started
         loop.started = 0.0
         loop.busy += elapsed
@@ -456,7 +456,7 @@ def _entry_of(original: Callable[[Any], None]) -> TracebackType | None:
     return entry
 
 
-def _tell_loop(handle: Any, error: BaseException, original: Callable[[Any], None]) -> None:
+def _report_to_loop(handle: Any, error: BaseException, original: Callable[[Any], None]) -> None:
     """Reports an exception as `Handle._run` does: the same context, message and traceback."""
     ours = error.__traceback__
     entry = _entry_of(original)

@@ -22,8 +22,8 @@ the start, and BORN and UNSEEN records look like NEW ones.
                              and `dirty` is set so that nothing queues it
     NEW, KNOWN → QUEUED      add_changed: after a step, at the end, or by the sampler's sweep; if `changed` is full the
                              state stays, and the next step tries again
-    QUEUED → KNOWN           Sampler.look: `steps_reported` becomes the number of steps added to its loop
-    QUEUED → ENDED, GONE     Sampler.look: with `outcome` set, or when the task is no more
+    QUEUED → KNOWN           Sampler.sample: `steps_reported` becomes the number of steps added to its loop
+    QUEUED → ENDED, GONE     Sampler.sample: with `outcome` set, or when the task is no more
 
 When counting stops, the fields stay as they are; start_counting sets them anew when it begins again.
 `ended`, `name`, `coro` and `failure` are set between the last step and QUEUED (accounting.finish).

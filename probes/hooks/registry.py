@@ -64,9 +64,9 @@ class Hook:
 class Registry:
     """The hooks of a probe: those installed, those left in place, and those that failed."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        """`tell(text)` is called with one line when a hook is switched off or cannot be removed."""
-        self._tell = tell
+    def __init__(self, report: Callable[[str], None]) -> None:
+        """`report(text)` is called with one line when a hook is switched off or cannot be removed."""
+        self._report = report
         self.hooks: list[Hook] = []
         self._left: list[Hook] = []
         self.failed: dict[str, str] = {}
@@ -93,7 +93,7 @@ class Registry:
             self.hooks.remove(hook)
             if not hook.remove():
                 self._left.append(hook)
-                self._tell(f"{hook.name} left in place: something else has replaced {hook.attribute} since")
+                self._report(f"{hook.name} left in place: something else has replaced {hook.attribute} since")
 
     def remove_all(self) -> None:
         """Removes every hook, the last one first."""
@@ -112,4 +112,4 @@ class Registry:
 
     def _give_up(self, name: str, error: Exception) -> None:
         self.failed[name] = text = text_of(error)
-        self._tell(f"the hook {name} failed and is off: {text}")
+        self._report(f"the hook {name} failed and is off: {text}")

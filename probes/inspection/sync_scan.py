@@ -99,7 +99,7 @@ class SyncScanner:
         self.number = 0
         self.facts: dict[str, Any] = {}
 
-    def look(self, now: float, watched: bool = True) -> None:
+    def scan(self, now: float, watched: bool = True) -> None:
         """Continues a look, or starts one if it is due; with many tasks a look takes several calls.
 
         `watched`: a viewer asked for findings. Otherwise, for the black box, looks are rare, and at fewer tasks.
@@ -111,7 +111,7 @@ class SyncScanner:
             if self._ended and now < self._ended + max(every, share * self._spent) - 0.05:
                 return
             most = MOST_TASKS if watched else MOST_UNWATCHED
-            self._under_way, self._spent = self._look(most), 0.0
+            self._under_way, self._spent = self._scan(most), 0.0
         turn, cpu = monotonic(), thread_time() - self._stuck.spent  # the limit is on this thread's own CPU time
         try:
             while monotonic() - turn < (_TURN if watched else _UNWATCHED_TURN):
@@ -135,7 +135,7 @@ class SyncScanner:
         self.facts = {}
         self._ended = 0.0
 
-    def _look(self, most: int) -> Generator[None, None, dict[str, Any]]:
+    def _scan(self, most: int) -> Generator[None, None, dict[str, Any]]:
         """A look in slices, which keeps no object of the program alive in between."""
         seen = _Seen()
         self._stuck.begin()

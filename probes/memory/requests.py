@@ -139,7 +139,7 @@ class Memory:
             earlier.baseline = earlier.last = None
         how = "the program traced memory already" if tracing.adopted else "tracing of memory began"
         kept_frames = tracer.get_traceback_limit()
-        self._tell(f"{how} ({kept_frames} {'frame' if kept_frames == 1 else 'frames'} a block)")
+        self._report(f"{how} ({kept_frames} {'frame' if kept_frames == 1 else 'frames'} a block)")
 
     def _stop(self, session: Requester) -> None:
         if self._tracing is None:
@@ -190,7 +190,7 @@ class Memory:
         tracing.pause = now.pause
         tracing.looks += 1
         if now.pause >= REPORTED:
-            self._tell(f"a snapshot of {now.blocks} blocks held the program for {now.pause * 1e3:.1f} ms", now.pause)
+            self._report(f"a snapshot of {now.blocks} blocks held the program for {now.pause * 1e3:.1f} ms", now.pause)
         before = {BASELINE: earlier.baseline, LAST: earlier.last, NOTHING: None}[against]
         diff = Diff()
         if not baseline:
@@ -295,9 +295,9 @@ class Memory:
             earlier.baseline = earlier.last = None
         self._ended = {"at": self._clock.unix(), "why": why}
         left = "; the program goes on tracing, as before" if goes_on else ""
-        self._tell(f"tracing of memory has ended: {why}{left}")
+        self._report(f"tracing of memory has ended: {why}{left}")
 
-    def _tell(self, text: str, duration: float = 0.0) -> None:
+    def _report(self, text: str, duration: float = 0.0) -> None:
         self._journal.add("memory", self._clock.unix(), text=text, duration=round(duration * 1e6))
 
     def seen(self, now: float, steps: int, busy: float) -> None:

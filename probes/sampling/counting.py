@@ -53,7 +53,7 @@ class Counting:
         self._next_look = 0.0
         self.next_prune = 0.0
         self.prune_every = _PRUNE_EVERY
-        self.longest_without_look = _LONGEST_WITHOUT_LOOK
+        self.longest_without_sample = _LONGEST_WITHOUT_LOOK
         self.longest_unwatched = _LONGEST_UNWATCHED
         self._watched = False
         self.since: float | None = None
@@ -78,7 +78,7 @@ class Counting:
             self._watchdog.start(start_new_thread)
         except RuntimeError as error:  # the program has as many threads as it may
             self._registry.fail("watchdog", error)
-        self._guarded(self._watchdog.look)  # for the first tick of a viewer
+        self._guarded(self._watchdog.check)  # for the first tick of a viewer
 
     def attend(self, watched: bool) -> None:
         """Looks as often as viewers need, or as seldom as suffices while nobody is connected."""
@@ -88,7 +88,7 @@ class Counting:
             self._watchdog.hurry()
         if first and self.on:
             self._next_look = 0.0
-            self._guarded(self._watchdog.look)
+            self._guarded(self._watchdog.check)
 
     def stop(self) -> None:
         """Takes the step hooks out and ends the watchdog."""
@@ -106,15 +106,15 @@ class Counting:
     def woken(self) -> None:
         """The probe's thread has the GIL again; perhaps a call that held it has just returned (see watchdog.py)."""
         if self.on:
-            self._guarded(self._watchdog.look_if_late)
+            self._guarded(self._watchdog.check_if_late)
 
-    def look_at_threads(self) -> None:
+    def check_threads(self) -> None:
         """Lets the watchdog look now, out of turn."""
-        self._guarded(self._watchdog.look)
+        self._guarded(self._watchdog.check)
 
-    def _guarded(self, look: Callable[[], None]) -> None:
+    def _guarded(self, check: Callable[[], None]) -> None:
         try:
-            look()
+            check()
         except Exception as error:
             self._registry.fail("watchdog", error)
 
@@ -128,11 +128,11 @@ class Counting:
     def collect(self, now: float, longest: float | None = None) -> Changes:
         """Takes what hooks and watchdog recorded since the last call; the next is due in `longest` seconds."""
         if self._watched:
-            self._next_look = now + min(self.longest_without_look, longest or self.longest_without_look)
+            self._next_look = now + min(self.longest_without_sample, longest or self.longest_without_sample)
         else:  # at the turn of a second, so that no row of the history is late
             self._next_look = int(now) + self.longest_unwatched
         self.collect_events()
-        changes = self._sampler.look()
+        changes = self._sampler.sample()
         while self._watchdog.caught:
             self._events.slow_callback(self._watchdog.caught.popleft())
         return changes

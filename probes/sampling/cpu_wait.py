@@ -64,7 +64,7 @@ class CpuWait:
         self._unclocked: dict[int, deque[Reading]] = {}
         self._throttled = throttling.Throttled()
 
-    def look(self, records: Iterable[LoopRecord]) -> None:
+    def sample(self, records: Iterable[LoopRecord]) -> None:
         """Reads the figures of these loops; forgets all others."""
         known = {record.id: record for record in records}
         if any(record.started for record in known.values()):

@@ -117,7 +117,7 @@ class Gil:
         self._clocks = {ident: clock for ident in list(found)[:MOST_THREADS] if (clock := clock_of(ident)) is not None}
         return Moment(at, self._ran(), found if frames else None)
 
-    def look(
+    def sample(
         self, moment: Moment | None, running: Iterable[tuple[LoopRecord, float, Spent, str]], *, late: bool
     ) -> None:
         """Books what callbacks that go on have waited since the last look: (loop, start, its time, what it does).

@@ -135,7 +135,7 @@ class Sampler:
             elif install.state.watching and _is_unknown(record):
                 install.add_changed(record)  # it has not stepped yet
 
-    def look(self) -> Changes:
+    def sample(self) -> Changes:
         """Takes what the hooks recorded since the last look."""
         now = monotonic()
         if now >= self._sweep_due:

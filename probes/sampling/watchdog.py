@@ -168,8 +168,8 @@ class Watchdog:
             if record.unseen is not None:
                 record.unseen.waited = process.thread_schedule(record.thread_native)[1]
                 self._unseen[record.id] = record
-        self.starved.look(list(install.loops.values()))
-        self.gil.look(self.gil.see(frames=False), (), late=False)
+        self.starved.sample(list(install.loops.values()))
+        self.gil.sample(self.gil.see(frames=False), (), late=False)
         self._alarm = allocate_lock()
         self._alarm.acquire()
         self.starting += 1
@@ -200,7 +200,7 @@ class Watchdog:
                 alarm.acquire(timeout=self._pace)
                 if number != self._running:
                     break
-                self.look()
+                self.check()
                 self.cpu = thread_time()
         except Exception as error:
             install.state.on_error("watchdog", error)
@@ -209,20 +209,20 @@ class Watchdog:
             self.gil.forget()
             self.gil.own.discard(get_ident())
 
-    def look_if_late(self) -> None:
+    def check_if_late(self) -> None:
         """Looks, in the other thread of the probe, if the last look is too long ago. Called whenever that may have
         waited for the GIL: a C call that keeps it is seen by the first thread that gets it when the call returns, and
         by that one only; the next may be the loop's own again.
         """
         if self._is_late(monotonic()):
-            self.look()
+            self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Looks at all loops once."""
         if not self._looking.acquire(blocking=False):
             return
         try:
-            self._look()
+            self._check()
         finally:
             self._looking.release()
 
@@ -248,11 +248,11 @@ class Watchdog:
                 found.append(slow)
         return found
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         while True:
             now = monotonic()
             if self._unseen:
-                self._look_at_unseen(now)
+                self._check_unseen(now)
             elif not self.watched and self._all_rest(now):
                 self._looked = now
                 self._pace = max(self.threshold, self.interval)
@@ -275,14 +275,14 @@ class Watchdog:
         ]
         moment = self.gil.see(frames=bool(running))
         states = [self.gil.doing(record, moment) for record, _ in running]
-        self.starved.look(records)
+        self.starved.sample(records)
         spent = [self.starved.so_far(*each) for each in running]
         waiting = [
             (*each, time, state)
             for each, time, state in zip(running, spent, states, strict=True)
             if time is not NOTHING
         ]
-        self.gil.look(moment, waiting, late=late)
+        self.gil.sample(moment, waiting, late=late)
 
     def _sample_all(self, now: float) -> list[tuple[Any, LoopRecord]]:
         """Samples the loops that are in a callback; returns those without a pending beat."""
@@ -351,7 +351,7 @@ class Watchdog:
             before += min(now - before, self.interval) / 2
         _keep(record.between, (stack, now - before, now))
 
-    def _look_at_unseen(self, now: float) -> None:
+    def _check_unseen(self, now: float) -> None:
         """Samples the callbacks whose start no hook saw, and accounts those that are over."""
         frames = loops.frames_of_others()
         for record in list(self._unseen.values()):
@@ -437,7 +437,9 @@ class Watchdog:
                 self.caught.append(slow)
             begin = index
 
-    def book(self, record: LoopRecord, callback: Any, task: TaskRecord | None, started: float, elapsed: float) -> None:
+    def record_slow(
+        self, record: LoopRecord, callback: Any, task: TaskRecord | None, started: float, elapsed: float
+    ) -> None:
         """Called by the hooks, in the program's thread, for each callback longer than the threshold."""
         samples = record.samples if record.blocked_since == started else []
         record.samples = []

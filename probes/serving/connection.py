@@ -147,7 +147,7 @@ class Viewer:
             self._own.check()
             tell(protocol.encode({"type": "error", "message": "TLS is needed here: give --cafile"}))
 
-    def tell_last(self, now: float) -> None:
+    def send_last(self, now: float) -> None:
         """Sends pending output and a last tick, which holds the reason why a program ended.
 
         Tried once, with a short timeout, when the probe ends.

@@ -54,12 +54,12 @@ class Host(Protocol):
         """The probe's thread has the GIL again."""
 
     def next_look(self) -> float | None:
-        """When `look_if_due` must be called even if no viewer is due, in seconds of the monotonic clock."""
+        """When `sample_if_due` must be called even if no viewer is due, in seconds of the monotonic clock."""
 
-    def look_if_due(self, now: float) -> None:
+    def sample_if_due(self, now: float) -> None:
         """Collects what the hooks recorded, if it is time."""
 
-    def look_last(self, now: float) -> None:
+    def sample_last(self, now: float) -> None:
         """Collects what the hooks recorded, before the probe leaves."""
 
     def notice(self, text: str) -> None:

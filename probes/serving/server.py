@@ -105,7 +105,7 @@ class Server:
         """Keeps a descriptor open until the server closes."""
         self._kept.append(OwnFile(handle))
 
-    def tell_that_it_stays(self) -> None:
+    def announce_staying(self) -> None:
         """Says so in the file by which viewers find this probe, if it was put in by pid."""
         for kept in self._kept:
             kept.replace(b'"stays": 0', b'"stays": 1')
@@ -142,9 +142,9 @@ class Server:
             self._turn(self._select())
         now = monotonic()
         if self.viewers:
-            self._probe.look_last(now)
+            self._probe.sample_last(now)
         for viewer in list(self.viewers):
-            viewer.tell_last(now)
+            viewer.send_last(now)
 
     def _turn(self, ready: list[Any]) -> None:
         """Handles events and due viewers. A method of its own, so that no reference to a viewer outlives it."""
@@ -163,7 +163,7 @@ class Server:
         now = monotonic()
         if self._accept_paused_until and now >= self._accept_paused_until:
             self._resume_accepting()
-        self._probe.look_if_due(now)
+        self._probe.sample_if_due(now)
         for viewer in [*self.viewers, *self._strangers]:
             viewer.feed(now)
 

@@ -238,7 +238,7 @@ class Session:
         told, counts = set(islice(self._sites, MOST_SITES)), self._sampler.site_counts
         self._sites -= told
         tick["sites"] = [rows.site_row(counts[site]) for site in told if site in counts]
-        self._look_closer(tick)
+        self._add_details(tick)
         flame = self.flame.rows(self._probe.flames.why_not)
         if flame is not None:
             tick["flame"] = flame
@@ -340,7 +340,7 @@ class Session:
             found.append([slow.loop, slow.at_least, rows.microseconds(slow.starved), lines, sites.blamed(list(stack))])
         return found
 
-    def _look_closer(self, tick: dict[str, Any]) -> None:
+    def _add_details(self, tick: dict[str, Any]) -> None:
         waits, names = [], []
         for place, number in enumerate([*self.watch.window, *self._young(tick)]):
             if place % AT_ONCE == 0:

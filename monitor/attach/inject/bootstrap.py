@@ -104,7 +104,7 @@ def settle(bundle, handle):
     loader = {"__name__": f"{PACKAGE}.module_loader"}
     exec(parts.code("module_loader"), loader)  # noqa: S102 - our own code
     loader["time"] = time
-    probe, warnings, loops = loader["bring_in"](bundle, parts, globals())
+    probe, warnings, loops = loader["load_bundle"](bundle, parts, globals())
     if probe is None:
         raise Refused("; ".join(warnings) or "it cannot make a socket")
     return {**facts(probe, "started", warnings), "loops": loops}, probe

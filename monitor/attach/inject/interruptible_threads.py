@@ -83,7 +83,7 @@ def _is_partial(number: int, arguments: Sequence[int]) -> bool:
     return number in PARTIAL
 
 
-def would_be_cut_short(pid: int, tid: int) -> str:
+def would_interrupt_syscall(pid: int, tid: int) -> str:
     """The name of a thread's system call, if stopping the thread would end it with partial results."""
     call = _call(pid, tid)
     if call is None or not _is_partial(*call):

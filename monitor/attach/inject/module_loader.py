@@ -36,11 +36,11 @@ class ModuleLoader:
             self.made.append(vars(typing))
             typing.TYPE_CHECKING, typing.Any, typing.__getattr__ = False, object, lambda name: TypingStub
             typing.NamedTuple = object.__new__(RowMaker)
-        self.builtins = dict(vars(builtins), __import__=self.bring)
+        self.builtins = dict(vars(builtins), __import__=self.import_module)
         asyncio = sys.modules["asyncio"].__file__
         self.stdlib = asyncio.rpartition("/asyncio/")[0]
 
-    def bring(self, name, globals=None, locals=None, fromlist=(), level=0):  # noqa: A002, ARG002 - as in __import__
+    def import_module(self, name, globals=None, locals=None, fromlist=(), level=0):  # noqa: A002, ARG002 - as in __import__
         """The `__import__` of these modules."""
         package = (globals or {}).get("__package__")
         if level and package is not None and f"{package}.".startswith(f"{PACKAGE}."):
@@ -197,7 +197,7 @@ class RowMaker:
         return made
 
 
-def bring_in(bundle, parts, bootstrap):
+def load_bundle(bundle, parts, bootstrap):
     """Prepare a new probe. Returns it with its warnings and the number of running loops; None if it cannot serve.
 
     `bootstrap` is the namespace of the caller. If this raises, nothing of the probe stays in the program.
@@ -211,7 +211,7 @@ def bring_in(bundle, parts, bootstrap):
         loader, probe, warnings = begin(bundle, parts, {"why": why}, bootstrap)
     if probe is None:
         return None, warnings, 0
-    made, teardown, start_thread = loader.made, parts.code("teardown"), loader.bring("_thread").start_new_thread
+    made, teardown, start_thread = loader.made, parts.code("teardown"), loader.import_module("_thread").start_new_thread
 
     def leave():
         """Free the probe's modules after it was removed."""

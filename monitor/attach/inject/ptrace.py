@@ -118,7 +118,7 @@ class Memory:
 
 
 class Thread:
-    """A seized thread. Unchanged after `let_go`, or if this process dies while the thread runs."""
+    """A seized thread. Unchanged after `detach`, or if this process dies while the thread runs."""
 
     def __init__(self, tid: int) -> None:
         """Seize the thread without stopping it. Raises PtraceError, GoneError."""
@@ -213,7 +213,7 @@ class Thread:
             _ptrace(SECCOMP_GET_FILTER, self.tid, len(found), buffer)
             found.append(buffer.raw)
 
-    def let_go(self, deadline: float) -> None:
+    def detach(self, deadline: float) -> None:
         """Release the thread. A running thread is stopped briefly first, as the kernel requires."""
         try:
             if not self.stopped:

@@ -108,7 +108,7 @@ def _nudge(pid: int) -> float:
         try:
             thread.stop(began + 1.0)
         finally:
-            thread.let_go(began + 2.0)
+            thread.detach(began + 2.0)
     except (PtraceError, StuckError, GoneError):
         pass
     return time.monotonic() - began

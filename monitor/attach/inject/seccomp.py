@@ -110,7 +110,9 @@ def _state(pid: int, tid: int) -> tuple[int, int]:
 def _filters(target: Target, tids: list[int]) -> list[bytes]:
     """Filters of the first of these threads that can be stopped safely. Raises PtraceError, StuckError, GoneError."""
     order = [tid for tid, _ in interruptible_threads.threads(target.pid) if tid in tids]
-    order += [tid for tid in tids if tid not in order and not interruptible_threads.would_be_cut_short(target.pid, tid)]
+    order += [
+        tid for tid in tids if tid not in order and not interruptible_threads.would_interrupt_syscall(target.pid, tid)
+    ]
     if not order:
         raise StuckError("its threads are busy")
     borrowed = Borrowed(order[0], target.memory, target.names)

@@ -37,14 +37,14 @@ def leave(namespaces):
     """Clear everything reachable from these namespaces, as soon as nobody else holds any of it."""
     try:
         until, pause, tries = time.monotonic() + PATIENCE, 0.005, 1
-        while not take_apart(namespaces) and (time.monotonic() < until or tries < LEAST):
+        while not dismantle(namespaces) and (time.monotonic() < until or tries < LEAST):
             time.sleep(pause)
             pause, tries = min(pause * 2, 0.5), tries + 1
     finally:
         globals().clear()
 
 
-def take_apart(namespaces):
+def dismantle(namespaces):
     """Try once. False if somebody still holds one of the namespaces; then nothing is touched."""
     found, inside = reached(namespaces)
     held = living(found, inside)

@@ -79,7 +79,7 @@ def _inject(pid: int, memory: Memory, names: dict[str, int], text: bytes, deadli
             raise InjectError(stuck or "no thread of it sat still in time")
         time.sleep(0.002 * (attempt + 1))
     until = min(deadline, time.monotonic() + UNDISTURBED)
-    while (call := interruptible_threads.would_be_cut_short(pid, pid)) and time.monotonic() < until:
+    while (call := interruptible_threads.would_interrupt_syscall(pid, pid)) and time.monotonic() < until:
         time.sleep(0.005)
     if call:
         raise InjectError(f"its main thread waits in {call}, which would be cut short")
@@ -143,7 +143,7 @@ class Borrowed:
             self._mask = self._thread.mask()
             self._gate = self._find_gate(names)
         except BaseException:
-            self._thread.let_go(self._since + 2 * STEP)
+            self._thread.detach(self._since + 2 * STEP)
             raise
         # Below the red zone, aligned as the ABI requires, with room for a result above.
         self.scratch = ((self._registers.rsp - 1024) & ~63) + 64
@@ -252,7 +252,7 @@ class Borrowed:
         try:
             if self._moved:
                 self._back(deadline)
-            self._thread.let_go(deadline)
+            self._thread.detach(deadline)
         except (GoneError, StuckError):
             pass
         self.pause = time.monotonic() - self._since

@@ -83,7 +83,7 @@ class Findings:
             self.found.values(), key=lambda one: (one.dismissed, _ORDER[one.observed.kind], one.since, one.id)
         )
 
-    def unripe(self) -> list[tuple[str, float]]:
+    def pending(self) -> list[tuple[str, float]]:
         """The kinds that are observed but have not lasted long enough, with how long each must last (s)."""
         kinds = {kind for kind, _ in self._pending}
         return [(kind.title, self.thresholds.after(kind.key)) for kind in KINDS if kind.key in kinds]

@@ -206,7 +206,7 @@ def _memory(history: FigureHistory, now: int, what: str, window: float, least: f
 
 def _grown_most(store: Store) -> dict[str, Any]:
     """The lines that grew most, if a snapshot was taken since tracing began."""
-    look = store.memory.look
+    look = store.memory.snapshot
     rows = [row for row in look.rows if row.size_diff > 0][:3] if look is not None else []
     if not rows:
         return {}

@@ -73,7 +73,7 @@ class Dashboard(Protocol):
     def say(self, text: str, *, bad: bool = False) -> None:
         """Shows a short message that disappears by itself."""
 
-    def look_now(self) -> None:
+    def update_now(self) -> None:
         """Repaints the visible screen from the store."""
 
     def tick_soon(self) -> None:

@@ -15,7 +15,7 @@ class ChildProgram:
         self.ended_at: float | None = None
         self.leaving = False
 
-    def look(self, now: float) -> bool:
+    def poll(self, now: float) -> bool:
         """Takes in new output; True if the user wants to quit and the program has ended."""
         lines = self.program.output()
         if lines:

@@ -58,7 +58,7 @@ class RecordingControl:
             facts = self._facts(recorder)
             problem = f"; {recorder.problem}" if recorder.problem else ""
             app.say(f"recorded {self._path}: {facts}{problem}", bad=bool(problem))
-            app.look_now()
+            app.update_now()
         elif app.replaying:
             app.say("already watching a recording")
         elif session is None:
@@ -92,7 +92,7 @@ class RecordingControl:
 
             self._recorder = Recorder(self._app.store, file)
             self._since = self._app.store.now
-            self._app.look_now()
+            self._app.update_now()
 
     def close(self) -> None:
         """Completes the recording when the dashboard exits."""

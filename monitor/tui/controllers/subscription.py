@@ -33,7 +33,7 @@ class Subscription:
         if first and session is not None and session.settings.slow is not None:
             self.slow = session.settings.slow * 1e-6
 
-    def tell(self, screen: VisibleScreen) -> None:
+    def update(self, screen: VisibleScreen) -> None:
         """Sends the source the requests that changed."""
         app = self._app
         wants = {
@@ -71,7 +71,7 @@ class Subscription:
             if self.origins
             else "creation stacks are no longer kept"
         )
-        app.look_now()
+        app.update_now()
 
     @property
     def locals_kept(self) -> bool | None:
@@ -110,4 +110,4 @@ class Subscription:
     def _keep_locals(self, keep: bool) -> None:
         self.locals = keep
         self._app.say("local variables of failing tasks are kept" if keep else "local variables are no longer kept")
-        self._app.look_now()
+        self._app.update_now()

@@ -145,9 +145,9 @@ class Tracer:
     def baseline(self) -> None:
         """Makes the current state the baseline of later snapshots."""
         if self._traced():
-            self._ask("memory_baseline", lambda _: self.look())
+            self._ask("memory_baseline", lambda _: self.take_snapshot())
 
-    def look(self, group: str | None = None) -> None:
+    def take_snapshot(self, group: str | None = None) -> None:
         """Takes a snapshot now, or after the pending request."""
         if self.asking:
             self._again = True
@@ -169,14 +169,14 @@ class Tracer:
         memory = self._app.store.memory
         return memory.baseline is not None or (memory.tracing is not None and memory.tracing.baseline is not None)
 
-    def look_if_due(self) -> None:
+    def snapshot_if_due(self) -> None:
         """Takes a snapshot every two seconds, once there is a baseline; not during a pause."""
         app = self._app
         memory = app.store.memory
         if not self.live or app.paused or app.replaying or memory.tracing is None or self.asking:
             return
         if self._has_baseline() and app.clock() - self._looked_at >= EVERY:
-            self.look()
+            self.take_snapshot()
 
     def objects(self) -> None:
         """Counts the live objects by type."""
@@ -194,7 +194,7 @@ class Tracer:
             self._asked_at = None
             again, self._again = self._again, False
             if again and reply.ok and op == "memory_look":
-                self.look()
+                self.take_snapshot()
             elif reply.ok:
                 then(reply)
             else:

@@ -89,15 +89,15 @@ class FormScreen(ModalScreen[Any]):
     def on_mount(self) -> None:
         """Focuses the first field."""
         self.query(Input).first().focus()
-        self._tell()
+        self._report()
 
     def on_input_changed(self) -> None:
         """Updates the explanation and hides an error that no longer applies."""
         if self.texts != self._refused:
             self.query_one("#form-error").display = False
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         text = self._explain(self.texts)
         self.query_one("#form-text", Static).update(f"\n{text}\n" if text else "")
 

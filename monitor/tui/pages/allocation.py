@@ -37,7 +37,7 @@ def allocation_page(
 ) -> list[Line]:
     """Builds the page. `asked`: the number of tasks whose await stacks were requested, or 0."""
     site = place[-1]
-    look = store.memory.looks.get(group)
+    look = store.memory.snapshots.get(group)
     row = next((row for row in look.rows if row.place == place), None) if look is not None else None
     lines = [line((place_name(site, store), "strong")), *_figures(store, row), BLANK]
     lines += _source(store, site, sources)
@@ -79,7 +79,7 @@ def _tracebacks(store: Store, place: Place, sources: Sources, cells: int, unfold
     if len(place) > 1:
         lines = [heading("Allocation traceback", cells, "outermost first")]
         return [*lines, *stack(place, store, sources, cells, len(place) - 1, unfolded=unfolded), BLANK]
-    look = store.memory.looks.get("traceback")
+    look = store.memory.snapshots.get("traceback")
     kept = look.frames if look is not None else store.memory.tracing.frames if store.memory.tracing else 1
     if kept < 2:
         note = "one frame per block is kept: trace with more frames to see the traceback"

@@ -105,7 +105,7 @@ def _price(store: Store) -> list[Parts]:
     if cost is not None:
         price = (*price, (f"{cost:.1f}× slower ", "warn" if cost >= DEAR else "good"))
     pieces.append(price)
-    look = store.memory.look
+    look = store.memory.snapshot
     if tracing.pause is not None:
         pause = tracing.pause * 1e-6
         pieces.append(_pair("pause", fmt.duration(pause), "bad" if pause >= LONG_PAUSE else "text"))
@@ -158,7 +158,7 @@ def _collector(collector: memory_frames.Collector | None) -> list[Parts]:
 
 
 def _look(store: Store, options: MemoryOptions) -> list[Parts]:
-    look = store.memory.looks.get(options.group)
+    look = store.memory.snapshots.get(options.group)
     names = {"lineno": "lines", "filename": "files", "traceback": "tracebacks"}
     what = "last snapshot" if options.against == "last" else "baseline"
     pieces: list[Parts] = [((f" {names[options.group]} ", "heading"), (f" since {what} ", "text"))]
@@ -204,7 +204,7 @@ def empty_growth(memory: Memory, options: MemoryOptions, searching: bool) -> str
     """Explains why the table of growth is empty."""
     if searching:
         return "No line with these words.\nEsc clears the filter."
-    if memory.looks.get(options.group) is not None:
+    if memory.snapshots.get(options.group) is not None:
         return "No live block was allocated while tracing.\nx p o show hidden lines."
     if options.replay:
         return "No memory snapshot was recorded up to this moment.\nMarkers ◆ on the timeline are snapshots."

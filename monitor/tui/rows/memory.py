@@ -55,7 +55,7 @@ class MemoryRows(SearchedRows[MemoryRow]):
 
     def choose(self) -> list[MemoryRow]:
         """All rows of the snapshot that match the search."""
-        look = self.store.memory.looks.get(self.group)
+        look = self.store.memory.snapshots.get(self.group)
         return self.search(list(look.rows)) if look is not None else []
 
     def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:

@@ -39,13 +39,13 @@ class AllocationScreen(PageScreen):
             self._asked = MOST_ASKED
         tracing = app.store.memory.tracing
         if tracing is not None and tracing.frames > 1 and self._tracer.group != "traceback":
-            self._tracer.look("traceback")
+            self._tracer.take_snapshot("traceback")
 
     def lines(self, cells: int) -> list[Line]:
         """Builds the page; snapshots continue while it is open."""
         if self.of_another_session:
             return [line(("This line belongs to another session; Esc goes back.", "warn"))]
-        self._tracer.look_if_due()
+        self._tracer.snapshot_if_due()
         group, sources = self._tracer.group, self.looptop.sources
         return allocation_page(self.store, self.place, group, sources, cells, self._asked, self.unfolded)
 
@@ -57,4 +57,4 @@ class AllocationScreen(PageScreen):
         """Requests the data again."""
         self._ask()
         if not self._tracer.asking:
-            self._tracer.look()
+            self._tracer.take_snapshot()

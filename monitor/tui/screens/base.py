@@ -76,7 +76,7 @@ class LiveScreen(WholeScreen):
 
     # Called at every tick
 
-    def look(self) -> None:
+    def update_view(self) -> None:
         """Repaints what changed in the store; does nothing before the screen is fully mounted."""
         if not self.whole:
             return
@@ -86,7 +86,7 @@ class LiveScreen(WholeScreen):
                 widget.repaint(app.palette)  # type: ignore[attr-defined]
         cells = self.size.width
         self.query_one("#header", Lines).show(header(app.view, app.situation(), cells))
-        self._look_at_tabs(cells)
+        self._update_tabs(cells)
         banner = self.query_one("#banner", Lines)
         text = app.banner()
         banner.set_class(text is not None, "-shown")
@@ -95,10 +95,10 @@ class LiveScreen(WholeScreen):
         self.set_class(app.player is not None, "-plays")
         if app.player is not None:
             self.query_one("#timeline", Timeline).show(timeline_lines(app.player.state, cells))
-        self._look_at_hints(cells)
-        self.look_at_body()
+        self._update_hints(cells)
+        self.update_body()
 
-    def look_at_body(self) -> None:
+    def update_body(self) -> None:
         """Repaints what changed in the body."""
         raise NotImplementedError
 
@@ -130,7 +130,7 @@ class LiveScreen(WholeScreen):
                 break
         return about, room
 
-    def _look_at_tabs(self, cells: int) -> None:
+    def _update_tabs(self, cells: int) -> None:
         app = self.looptop
         parts: list[Part] = []
         actions: list[str | None] = []
@@ -149,7 +149,7 @@ class LiveScreen(WholeScreen):
         app = self.looptop
         return (mode == "slow" and blocked_lately(app.view)) or (mode == "findings" and bool(app.found()))
 
-    def _look_at_hints(self, cells: int) -> None:
+    def _update_hints(self, cells: int) -> None:
         """Shows as many hints as fit; help and quit always."""
         scopes = self.hint_scopes()
         parts: list[Part] = [(" ", "text")]
@@ -157,7 +157,7 @@ class LiveScreen(WholeScreen):
         left = cells + 1  # the blanks after the last hint may be cut
         shown = []
         for key in hints(*scopes):
-            if key.id == "back" and not self.leads_back:
+            if key.id == "back" and not self.can_go_back:
                 continue
             need = len(key.hint or key.shown) + len(self.label(key.id, key.label)) + 3
             if need <= left:
@@ -192,7 +192,7 @@ class LiveScreen(WholeScreen):
     # Actions
 
     @property
-    def leads_back(self) -> bool:
+    def can_go_back(self) -> bool:
         """Whether Esc does anything here."""
         return len(self.app.screen_stack) > 1 or self.looptop.among
 
@@ -238,7 +238,7 @@ class LiveScreen(WholeScreen):
 
     def on_screen_resume(self) -> None:
         """Repaints when the screen becomes visible."""
-        self.call_after_refresh(self.look)
+        self.call_after_refresh(self.update_view)
 
     def on_resize(self, event: events.Resize) -> None:
         """Shows a message if the terminal is too small."""
@@ -250,4 +250,4 @@ class LiveScreen(WholeScreen):
                 f"Too small: {width}×{height}.\nlooptop needs {SMALLEST[0]}×{SMALLEST[1]}.\n"
                 "Make the window larger,\nor press q."
             )
-        self.call_after_refresh(self.look)
+        self.call_after_refresh(self.update_view)

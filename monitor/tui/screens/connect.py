@@ -117,7 +117,7 @@ class ConnectScreen(WholeScreen):
     def on_mount(self) -> None:
         """Give the list the keyboard focus."""
         self.table.focus()
-        self.call_after_refresh(self.look)
+        self.call_after_refresh(self.update_view)
 
     # What is told
 
@@ -132,7 +132,7 @@ class ConnectScreen(WholeScreen):
         if section == self.chosen and self.whole:
             self.table.rows_moved()
             self._place_cursor()
-        self.look()
+        self.update_view()
 
     def _place_cursor(self) -> None:
         """Selects the row opened before, or else the first one that can be opened."""
@@ -142,7 +142,7 @@ class ConnectScreen(WholeScreen):
             self.table.go_to(self._wanted)
             self._wanted = None
 
-    def look(self) -> None:
+    def update_view(self) -> None:
         """Repaints everything around the list."""
         if not self.whole:
             return
@@ -152,13 +152,13 @@ class ConnectScreen(WholeScreen):
                 widget.repaint(app.palette)  # type: ignore[attr-defined]
         left: tuple[Part, ...] = ((" looptop", "heading"), ("  top for the event loop", "dim"))
         self.query_one("#title", Lines).show([spread(left, ((f"{app.where} ", "dim"),), cells)])
-        self._look_at_tabs(cells)
+        self._update_tabs(cells)
         said: tuple[Part, ...] = () if app.message is None else ((f" {app.message[0]}", app.message[1]),)
         self.query_one("#said", Lines).show([spread(said, (), cells)])
         self.table.empty = self._empty_text()
         self.table.sync()
         self.query_one("#about", Lines).show(self._about(cells))
-        self._look_at_hints(cells)
+        self._update_hints(cells)
 
     def _empty_text(self) -> str:
         if self.chosen not in self._loaded:
@@ -167,7 +167,7 @@ class ConnectScreen(WholeScreen):
             return "No row with these words.\nEsc clears the filter."
         return self.rows.section.empty
 
-    def _look_at_tabs(self, cells: int) -> None:
+    def _update_tabs(self, cells: int) -> None:
         parts: list[Part] = []
         actions: list[str | None] = []
         for number, one in enumerate(SECTIONS, 1):
@@ -197,7 +197,7 @@ class ConnectScreen(WholeScreen):
         lines = [line for group in told for line in group][:room]
         return [rule, *lines, *below]
 
-    def _look_at_hints(self, cells: int) -> None:
+    def _update_hints(self, cells: int) -> None:
         scopes = ("filter",) if isinstance(self.focused, FilterInput) else self.SCOPES
         parts: list[Part] = [(" ", "text")]
         actions: list[str | None] = [None]
@@ -227,7 +227,7 @@ class ConnectScreen(WholeScreen):
         self.table.show(self.rows)
         self._place_cursor()
         self.table.focus()
-        self.look()
+        self.update_view()
 
     def action_sideways(self, step: int) -> None:
         """Shows the next or previous list."""
@@ -237,7 +237,7 @@ class ConnectScreen(WholeScreen):
     def action_filter(self) -> None:
         """Open the filter bar."""
         self.filter_bar.open()
-        self.look()
+        self.update_view()
 
     def action_back(self) -> None:
         """Cancels an opening, or clears the message and the filter."""
@@ -247,7 +247,7 @@ class ConnectScreen(WholeScreen):
         self.filter_bar.clear()
         self._filter("")
         self.table.focus()
-        self.look()
+        self.update_view()
 
     async def action_press(self, key_id: str) -> None:
         """Runs the action of a key, for clicks on hints and the command palette."""
@@ -265,7 +265,7 @@ class ConnectScreen(WholeScreen):
     def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
         """Filters the list while typing."""
         self._filter(message.text)
-        self.look()
+        self.update_view()
 
     def on_filter_bar_closed(self, message: FilterBar.Closed) -> None:
         """Returns to the list."""
@@ -273,12 +273,12 @@ class ConnectScreen(WholeScreen):
             self.filter_bar.clear()
             self._filter("")
         self.table.focus()
-        self.call_after_refresh(self.look)
+        self.call_after_refresh(self.update_view)
 
     def on_live_table_cursor_moved(self) -> None:
         """Clears the message about the previous row."""
         self.connect.forget_message()
-        self.look()
+        self.update_view()
 
     def on_live_table_opened(self, message: LiveTable.Opened) -> None:
         """Opens the row, or shows why it cannot be opened."""
@@ -294,4 +294,4 @@ class ConnectScreen(WholeScreen):
             self.query_one("#too-small", Static).update(
                 f"Too small: {event.size.width}×{event.size.height}.\nlooptop needs {SMALLEST[0]}×{SMALLEST[1]}."
             )
-        self.call_after_refresh(self.look)
+        self.call_after_refresh(self.update_view)

@@ -106,5 +106,5 @@ class ScreensDashboard(Dashboard, Protocol):
     def open_task(self, task_id: int) -> None:
         """Opens the page of a task, live or ended."""
 
-    def look_soon(self) -> None:
+    def update_soon(self) -> None:
         """Repaints the visible screen after the current message, before the next tick."""

@@ -32,12 +32,12 @@ class FindingsScreen(TableScreen):
         self._revision = -1
         return self.found
 
-    def look_at_body(self) -> None:
+    def update_body(self) -> None:
         """Shows new findings at once instead of with the next sort."""
         revision = self.looptop.findings.revision
         if revision != self._revision and not self.looptop.paused:
             self._revision, self._due = revision, True
-        super().look_at_body()
+        super().update_body()
 
     def apply_filter(self, text: str) -> None:
         """Show the findings that contain all words of `text`."""
@@ -132,4 +132,4 @@ class FindingScreen(PageScreen):
         """Dismisses this finding, or restores it."""
         self.looptop.dismiss(self._finding)
         self._lines = []
-        self.look()
+        self.update_view()

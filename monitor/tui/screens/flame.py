@@ -72,15 +72,15 @@ class FlameScreen(LiveScreen):
         flame = self.store.flame
         return flame.waiting if self.waits else flame.on_loop
 
-    def look_at_body(self) -> None:
+    def update_body(self) -> None:
         """Takes new samples in once a second."""
         stacks, now = self._stacks(), self.looptop.clock()
         question = (self.waits, self.by_group, self.compared, id(self.store))
         if self._shown[:4] != question or (self._shown[4:] != (stacks.revision,) and now - self._arranged_at >= EVERY):
             self._shown, self._arranged_at = (*question, stacks.revision), now
             self.icicle.show(self._tree(stacks), compared=self.compared)
-        self._look_at_facts(stacks)
-        self._look_at_source()
+        self._update_facts(stacks)
+        self._update_source()
 
     def _tree(self, stacks: Stacks) -> Node:
         base = self.baseline.get(self.waits)
@@ -92,7 +92,7 @@ class FlameScreen(LiveScreen):
     def _rows(self, stacks: Stacks) -> Stacks:
         return stacks if self.by_group else Stacks.of(("all tasks", stack, time) for _, stack, time in stacks)
 
-    def _look_at_facts(self, stacks: Stacks) -> None:
+    def _update_facts(self, stacks: Stacks) -> None:
         flame = self.store.flame
         parts: list[Part] = [(" Waiting" if self.waits else " On the loop", "strong")]
         if self.compared:
@@ -115,7 +115,7 @@ class FlameScreen(LiveScreen):
             return "No samples in this part of the recording (record --flame)."
         return "No samples yet."
 
-    def _look_at_source(self) -> None:
+    def _update_source(self) -> None:
         box, node = self.query_one("#source", Lines), self.icicle.chosen
         roomy = self.size.height >= ROOMY
         box.styles.height = SOURCE if roomy else 1
@@ -149,26 +149,26 @@ class FlameScreen(LiveScreen):
 
     def on_icicle_moved(self) -> None:
         """The source follows the cursor."""
-        self._look_at_source()
+        self._update_source()
 
     def action_flame_kind(self) -> None:
         """What loops run, or what tasks wait for."""
         self.waits = not self.waits
         self.compared = self.compared and self.waits in self.baseline
         self.looptop.tick_soon()
-        self.look()
+        self.update_view()
 
     def action_flame_by(self) -> None:
         """Below their groups, or all together."""
         self.by_group = not self.by_group
-        self.look()
+        self.update_view()
 
     def action_flame_baseline(self) -> None:
         """Take the samples so far as the baseline."""
         self.baseline[self.waits] = self._stacks().copy()
         self._shown = ()
         self.looptop.say("baseline taken: what is shown is since now; x compares with what was before")
-        self.look()
+        self.update_view()
 
     def action_flame_difference(self) -> None:
         """Since the baseline against before it."""
@@ -176,7 +176,7 @@ class FlameScreen(LiveScreen):
             self.looptop.say("take a baseline first: b")
             return
         self.compared = not self.compared
-        self.look()
+        self.update_view()
 
     def action_filter(self) -> None:
         """Open the search bar."""

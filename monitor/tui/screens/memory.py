@@ -45,16 +45,16 @@ class MemoryScreen(TableScreen):
         yield box
         yield from super().compose_body()
 
-    def look_at_body(self) -> None:
+    def update_body(self) -> None:
         """Takes a snapshot if one is due, and updates the facts."""
-        self.tracer.look_if_due()
+        self.tracer.snapshot_if_due()
         shown = facts(self.store, self.options(), self.size.width)
         if self.size.height < ROOMY:
             shown = [shown[0], shown[-1]]
         box = self.query_one("#facts", Lines)
         box.styles.height = len(shown)
         box.show(shown)
-        super().look_at_body()
+        super().update_body()
 
     @property
     def view(self) -> str:
@@ -121,13 +121,13 @@ class MemoryScreen(TableScreen):
         if self.view == "objects":
             self.tracer.objects()
         else:
-            self.tracer.look()
-        self.looptop.look_soon()
+            self.tracer.take_snapshot()
+        self.looptop.update_soon()
 
     def action_live(self) -> None:
         """Switches between automatic and manual snapshots."""
         self.tracer.live = not self.tracer.live
-        self.looptop.look_soon()
+        self.looptop.update_soon()
 
     def action_memory_view(self) -> None:
         """Switches between growth and live objects."""
@@ -138,7 +138,7 @@ class MemoryScreen(TableScreen):
         if self.view == "objects" and self.store.memory.objects is None and "objects" in self._capabilities():
             self.tracer.objects()
         self.rearrange()
-        self.look()
+        self.update_view()
 
     def _capabilities(self) -> frozenset[str]:
         session = self.looptop.store.session
@@ -164,9 +164,9 @@ class MemoryScreen(TableScreen):
     def _other_question(self) -> None:
         """Takes a snapshot at once, since the shown one does not match the options any more."""
         if self.store.memory.tracing is not None and "memory" in self._capabilities():
-            self.tracer.look()
+            self.tracer.take_snapshot()
         self.rearrange()
-        self.look()
+        self.update_view()
 
     def on_live_table_opened(self, message: LiveTable.Opened) -> None:
         """Opens the page of the allocation site."""

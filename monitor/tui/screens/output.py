@@ -27,7 +27,7 @@ class OutputScreen(LiveScreen):
         self._seen: tuple[int, int] = (-1, -1)
         self.query_one(Page).focus()
 
-    def look_at_body(self) -> None:
+    def update_body(self) -> None:
         """Show the lines that the program has printed since the last tick."""
         page = self.query_one(Page)
         child = self.looptop.child

@@ -42,7 +42,7 @@ class PageScreen(LiveScreen):
         """Builds the lines of the page."""
         raise NotImplementedError
 
-    def look_at_body(self) -> None:
+    def update_body(self) -> None:
         """Builds the page again."""
         self.page.show(self.lines(self.page.cells_wide - 1))
 
@@ -59,4 +59,4 @@ class PageScreen(LiveScreen):
                 self.looptop.open_task(task_id)
             case ("fold", _, _):
                 self.unfolded ^= {message.target}
-                self.look()
+                self.update_view()

@@ -27,4 +27,4 @@ class PastScreen(PageScreen):
     def action_span(self) -> None:
         """Switches between ten minutes and six hours."""
         self._span = SPANS[1] if self._span == SPANS[0] else SPANS[0]
-        self.look()
+        self.update_view()

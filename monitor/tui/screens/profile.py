@@ -42,7 +42,7 @@ class ProfilePoller:
         session = self._app.store.session
         return session is not None and "profile" in session.capabilities
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Sends a request if one is due."""
         app = self._app
         since = app.clock() - self._asked_at
@@ -67,10 +67,10 @@ class ProfileScreen(TableScreen):
         self.poller = ProfilePoller(self.looptop, 0)
         return self.functions
 
-    def look_at_body(self) -> None:
+    def update_body(self) -> None:
         """Requests the profiles and shows them."""
-        self.poller.look()
-        super().look_at_body()
+        self.poller.poll()
+        super().update_body()
 
     def apply_filter(self, text: str) -> None:
         """Show the functions that contain all words of `text`."""
@@ -117,7 +117,7 @@ class FunctionScreen(PageScreen):
 
     def lines(self, cells: int) -> list[Line]:
         """Build the page: calls, percentiles and the source of the function."""
-        self.poller.look()
+        self.poller.poll()
         rows = ProfileRows(self.store)
         profile = next((row for row in self.store.memory.profiles if rows.key_of(row) == self._key), None)
         if profile is None or self.of_another_session:
@@ -128,4 +128,4 @@ class FunctionScreen(PageScreen):
         """Sorts the calls differently."""
         names = list(ORDERS)
         self._order = names[(names.index(self._order) + 1) % len(names)]
-        self.look()
+        self.update_view()

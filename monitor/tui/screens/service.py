@@ -114,9 +114,9 @@ class ServiceScreen(WholeScreen):
     def on_mount(self) -> None:
         """Give the table the keyboard focus."""
         self.table.focus()
-        self.call_after_refresh(self.look)
+        self.call_after_refresh(self.update_view)
 
-    def look(self, again: bool = False) -> None:
+    def update_view(self, again: bool = False) -> None:
         """Repaint what changed; sort when it is time to, or `again`."""
         if not self.whole:
             return
@@ -143,13 +143,13 @@ class ServiceScreen(WholeScreen):
         left: tuple[Part, ...] = ((f" {app.service.title}", "heading"), (f"  {number}", "text"))
         right: tuple[Part, ...] = ((f"{silent} not answering ", "bad"),) if silent else (("● all answer ", "good"),)
         self.query_one("#title", Lines).show([spread(left, right if figures else (), cells)])
-        self._look_at_tabs(cells)
+        self._update_tabs(cells)
         said: tuple[Part, ...] = () if app.message is None else ((f" {app.message[0]}", app.message[1]),)
         self.query_one("#said", Lines).show([spread(said, (), cells)])
         self.query_one("#total", Lines).show([crop(_total(whole), cells)])
-        self._look_at_hints(cells)
+        self._update_hints(cells)
 
-    def _look_at_tabs(self, cells: int) -> None:
+    def _update_tabs(self, cells: int) -> None:
         parts: list[Part] = []
         actions: list[str | None] = []
         for number, (key, title) in enumerate(VIEWS, 1):
@@ -158,7 +158,7 @@ class ServiceScreen(WholeScreen):
         found = ((f"{len(self.rows)} found ", "dim"),) if self.filter_bar.text else ()
         self.query_one("#tabs", Lines).show([spread(tuple(parts), found, cells)], [actions])
 
-    def _look_at_hints(self, cells: int) -> None:
+    def _update_hints(self, cells: int) -> None:
         scopes = ("filter",) if isinstance(self.focused, FilterInput) else self.SCOPES
         parts: list[Part] = [(" ", "text")]
         actions: list[str | None] = [None]
@@ -182,7 +182,7 @@ class ServiceScreen(WholeScreen):
         self.view = view
         self.table.show(self.rows)
         self.table.focus()
-        self.look(again=True)
+        self.update_view(again=True)
 
     def action_sideways(self, step: int) -> None:
         """Sort by the next or previous column."""
@@ -191,7 +191,7 @@ class ServiceScreen(WholeScreen):
     def action_filter(self) -> None:
         """Open the filter bar."""
         self.filter_bar.open()
-        self.look()
+        self.update_view()
 
     def action_back(self) -> None:
         """Clear the filter and the message, or go back to the table of workers."""
@@ -203,7 +203,7 @@ class ServiceScreen(WholeScreen):
         self._filter("")
         self.filter_bar.clear()
         self.table.focus()
-        self.look(again=True)
+        self.update_view(again=True)
 
     async def action_press(self, key_id: str) -> None:
         """Run the action of a key, for clicks on hints."""
@@ -224,7 +224,7 @@ class ServiceScreen(WholeScreen):
     def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
         """Apply the filter while it is typed."""
         self._filter(message.text)
-        self.look(again=True)
+        self.update_view(again=True)
 
     def on_filter_bar_closed(self, message: FilterBar.Closed) -> None:
         """Return to the table."""
@@ -232,12 +232,12 @@ class ServiceScreen(WholeScreen):
             self.filter_bar.clear()
             self._filter("")
         self.table.focus()
-        self.call_after_refresh(self.look, True)
+        self.call_after_refresh(self.update_view, True)
 
     def on_live_table_sort_wanted(self, message: LiveTable.SortWanted) -> None:
         """Sort by another column, or reverse the order."""
         self.rows.sort_by(message.column, message.turn)
-        self.look(again=True)
+        self.update_view(again=True)
 
     def on_live_table_cursor_moved(self) -> None:
         """Hold the order for a while, so that rows do not move under the cursor."""
@@ -257,7 +257,7 @@ class ServiceScreen(WholeScreen):
             self.query_one("#too-small", Static).update(
                 f"Too small: {event.size.width}×{event.size.height}.\nlooptop needs {SMALLEST[0]}×{SMALLEST[1]}."
             )
-        self.call_after_refresh(self.look)
+        self.call_after_refresh(self.update_view)
 
 
 def _total(whole: dict[str, Any]) -> tuple[Part, ...]:

@@ -66,20 +66,20 @@ class TableScreen(LiveScreen):
         """Give the table the keyboard focus."""
         self.table.focus()
 
-    def look_at_body(self) -> None:
+    def update_body(self) -> None:
         """Sorts if due, and repaints what changed."""
         table = self.table
         if self._time_to_arrange():
             self.rearrange()
         else:
             table.sync()
-        self._look_at_row()
+        self._update_row()
 
     def whole_row(self, cells: int) -> list[Line]:  # noqa: ARG002 - what subclasses look at
         """The full text of the selected row, for tables whose columns cut it."""
         return []
 
-    def _look_at_row(self) -> None:
+    def _update_row(self) -> None:
         shown = self.whole_row(self.size.width)
         below = self.query_one("#row", Lines)
         below.show([one.parts for one in shown])
@@ -108,7 +108,7 @@ class TableScreen(LiveScreen):
         self._arranged_revision, self._arranged_session = self.store.revision, session_id(self.store)
         self.table.empty = self.empty_text()
         self.table.rows_moved()
-        self.tell_found()
+        self.show_match_count()
 
     def forget_order(self) -> None:
         """Sorts at the next repaint, since another moment has other rows."""
@@ -117,7 +117,7 @@ class TableScreen(LiveScreen):
     def rearrange_soon(self) -> None:
         """Sorts with the next tick, even if that is not due yet."""
         self._due = True
-        self.looptop.look_soon()
+        self.looptop.update_soon()
 
     def apply_filter(self, text: str) -> None:
         """Passes the filter to the rows."""
@@ -128,7 +128,7 @@ class TableScreen(LiveScreen):
         self.filter_bar.clear()
         self.apply_filter("")
 
-    def tell_found(self, error: str = "") -> None:
+    def show_match_count(self, error: str = "") -> None:
         """Shows the number of rows beside the filter."""
         self.filter_bar.say(f"{len(self.rows)} found", error)
 
@@ -152,12 +152,12 @@ class TableScreen(LiveScreen):
         """Sorts by another column, or reverses the order, and shows the top."""
         self.rows.sort_by(message.column, message.turn)
         self.rearrange()
-        self.look()
+        self.update_view()
 
     def on_live_table_cursor_moved(self) -> None:
         """Holds the order for a while, so that rows do not move under the cursor."""
         self._moved_at = self.looptop.clock()
-        self._look_at_row()
+        self._update_row()
 
     def action_sideways(self, step: int) -> None:
         """Sorts by the next or previous column."""
@@ -166,7 +166,7 @@ class TableScreen(LiveScreen):
     def action_filter(self) -> None:
         """Open the filter bar."""
         self.filter_bar.open()
-        self.look()
+        self.update_view()
 
     def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
         """Parses the filter at once, to know the last valid one; the rows follow with the next tick."""
@@ -181,9 +181,9 @@ class TableScreen(LiveScreen):
         self.rearrange_soon()
 
     @property
-    def leads_back(self) -> bool:
+    def can_go_back(self) -> bool:
         """Also true with a filter, which Esc clears."""
-        return self._filtered or super().leads_back
+        return self._filtered or super().can_go_back
 
     @property
     def _filtered(self) -> bool:

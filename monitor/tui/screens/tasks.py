@@ -64,7 +64,7 @@ class TasksScreen(TableScreen):
             self._error = f"{error.message} ({error.hint})"
         self.flat_rows.predicate = self.tree_rows.predicate = self.group_rows.predicate = self._predicate
 
-    def tell_found(self, error: str = "") -> None:
+    def show_match_count(self, error: str = "") -> None:
         """How many tasks match; with an invalid filter, how many matched the last valid one."""
         error = error or self._error
         if self.view_name == "groups":
@@ -138,16 +138,16 @@ class TasksScreen(TableScreen):
         self.rows = by_name[name]
         self.table.show(self.rows)
         self.rearrange()
-        self.look()
+        self.update_view()
 
     def action_next_view(self) -> None:
         """Switches between list, tree and groups."""
         self.show_view(VIEWS[(VIEWS.index(self.view_name) + 1) % len(VIEWS)])
 
     @property
-    def leads_back(self) -> bool:
+    def can_go_back(self) -> bool:
         """Also true for the tasks of one creation site."""
-        return self.flat_rows.site is not None or super().leads_back
+        return self.flat_rows.site is not None or super().can_go_back
 
     def action_back(self) -> None:
         """Clears the filter first, then returns to the groups."""
@@ -174,7 +174,7 @@ class TasksScreen(TableScreen):
         if self.view_name == "tree" and isinstance(task_id, int) and self.tree_rows.fold(task_id, folded):
             self.table.cursor_key = task_id
             self.rearrange()
-            self.look()
+            self.update_view()
 
     def action_sideways(self, step: int) -> None:
         """Folds and unfolds in the tree; left on a folded task goes to its parent."""

@@ -39,10 +39,10 @@ class ThreadsScreen(TableScreen):
         yield box
         yield from super().compose_body()
 
-    def look_at_body(self) -> None:
+    def update_body(self) -> None:
         """Updates the summary, then the table."""
         self.query_one("#facts", Lines).show(summary(self.store.threads, self.store))
-        super().look_at_body()
+        super().update_body()
 
     def wants(self) -> dict[str, Any]:
         """Requests the threads."""

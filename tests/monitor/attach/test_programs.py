@@ -17,7 +17,7 @@ from waiting import wait_until
 from monitor.attach import watchability as module
 from monitor.attach.injector import Injector
 from monitor.attach.memory_maps import Mapped, judge_maps
-from monitor.attach.programs import Program, as_tree, look, programs, short_command
+from monitor.attach.programs import Program, as_tree, inspect, programs, short_command
 from monitor.attach.targets import resolve
 from monitor.attach.watchability import access
 
@@ -64,7 +64,7 @@ def test_the_names_of_mapped_files(files, expected):
 
 
 def test_python_that_has_and_that_has_not_loaded_asyncio(runtime_dir, waiting):
-    without, with_ = look(waiting("pass")), look(waiting("import asyncio"))
+    without, with_ = inspect(waiting("pass")), inspect(waiting("import asyncio"))
     version = ".".join(map(str, sys.version_info[:3]))
     for program in (without, with_):
         assert (program.python.split(".")[:2], program.name) == (version.split(".")[:2], None)
@@ -86,7 +86,7 @@ def test_a_program_with_a_probe_comes_first(runtime_dir, waiting):
 def test_processes_of_others_are_named_but_not_looked_into(runtime_dir, waiting, monkeypatch):
     pid = waiting("import asyncio")
     monkeypatch.setattr(module.os, "geteuid", lambda: 4711)
-    program = look(pid)
+    program = inspect(pid)
     assert (program.python, program.asyncio, program.how, program.ports) == (None, None, None, None)
     assert program.reason == f"belongs to {program.owner}"
     assert program.todo == (f"run looptop as {program.owner} or as root" if os.getuid() else "run looptop as root")
@@ -94,10 +94,10 @@ def test_processes_of_others_are_named_but_not_looked_into(runtime_dir, waiting,
 
 def test_what_is_no_python_and_what_is_gone(runtime_dir):
     process = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
-    assert look(process.pid) is None
+    assert inspect(process.pid) is None
     process.communicate()
-    assert look(process.pid) is None
-    assert look(os.getpid()) is None
+    assert inspect(process.pid) is None
+    assert inspect(os.getpid()) is None
 
 
 WORKERS = """
@@ -156,7 +156,7 @@ def test_addresses_of_both_families(runtime_dir):
     )
     try:
         any_, one = child.stdout.readline().decode().split()
-        assert set(look(child.pid).ports) == {f"*:{any_}", f"[::1]:{one}"}
+        assert set(inspect(child.pid).ports) == {f"*:{any_}", f"[::1]:{one}"}
     finally:
         child.communicate(b"\n")
 
@@ -165,7 +165,7 @@ def test_why_a_stopped_program_can_not_be_attached(runtime_dir, waiting):
     pid = waiting("import asyncio")
     os.kill(pid, signal.SIGSTOP)
     wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, "it stops")
-    program = look(pid)
+    program = inspect(pid)
     assert program.reason == "is stopped"
     assert program.todo == f"resume it (fg or kill -CONT {pid})"
     assert program.how is (None if sys.version_info < (3, 14) else "read-only")
@@ -185,12 +185,12 @@ def test_where_remote_debugging_is_disabled_it_can_still_be_read(runtime_dir, ve
     )
     try:
         child.stdout.readline()
-        program = look(child.pid)
+        program = inspect(child.pid)
         assert (program.how, program.todo) == ("read-only", f"looptop attach {child.pid} --read-only")
         assert program.reason == "remote debugging is disabled (PYTHON_DISABLE_REMOTE_DEBUG)"
         monkeypatch.setenv("PATH", "")
         monkeypatch.setattr("monitor.attach.inject.interpreter._its_own", lambda pid, owner: None)
-        program = look(child.pid)
+        program = inspect(child.pid)
         if "{}.{}".format(*sys.version_info) != version:
             assert (program.how, program.todo) == (None, f"looptop attach {child.pid} --force")
     finally:
@@ -210,9 +210,9 @@ def test_a_probe_that_was_put_in_is_listed_and_has_a_name(runtime_dir, tmp_path)
     child = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE)
     try:
         child.stdout.readline()
-        assert look(child.pid).how == "attach"
+        assert inspect(child.pid).how == "attach"
         Injector(stay=True).inject(child.pid)
-        program = wait_until(lambda: (found := look(child.pid)).how == "probe" and found, "its probe is seen")
+        program = wait_until(lambda: (found := inspect(child.pid)).how == "probe" and found, "its probe is seen")
         assert program.name == "a_program_of_the_test"
         assert resolve("@a_program_of_the_test").pid == child.pid
     finally:
@@ -266,7 +266,7 @@ def test_what_the_kernel_hides_is_unknown_and_not_denied(runtime_dir, waiting, m
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("monitor.attach.memory_maps._lines_of", hidden)
-    program = look(pid)
+    program = inspect(pid)
     assert (program.asyncio, program.loop) == (None, None)
 
 
@@ -283,7 +283,7 @@ def test_others_whose_executable_is_hidden_are_known_by_their_title(runtime_dir,
 
     monkeypatch.setattr(psutil.Process, "exe", hidden)
     monkeypatch.setattr(psutil.Process, "cmdline", lambda process: [title])
-    program = look(pid)
+    program = inspect(pid)
     assert (program is not None) is listed
     if listed:
         assert program.reason == f"belongs to {program.owner}"
@@ -318,7 +318,7 @@ def test_looptops_own_processes_are_listed_only_when_all_are_wanted(runtime_dir,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     ) as own:
-        wait_until(lambda: look(own.pid) is not None, "it is a Python")
+        wait_until(lambda: inspect(own.pid) is not None, "it is a Python")
         try:
             assert own.pid not in {program.pid for program in programs()}
             assert own.pid in {program.pid for program in programs(everything=True)}

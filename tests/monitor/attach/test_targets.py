@@ -172,6 +172,6 @@ def test_root_finds_the_probes_of_others(runtime_dir, child, monkeypatch):
     owner = os.getuid()
     theirs = Announcement(pid, 1.0, "api", "s", "app.py", "3.11.7", "/theirs", None, None)
     monkeypatch.setattr(find, "probes", lambda environ=None, uid=None: FoundProbes([theirs] if uid == owner else []))
-    monkeypatch.setattr(watchability, "mine", lambda uid: True)
+    monkeypatch.setattr(watchability, "is_own", lambda uid: True)
     monkeypatch.setattr(targets.os, "geteuid", lambda: owner + 4711)
     assert resolve(str(pid)).path == "/theirs"

@@ -99,4 +99,4 @@ def test_a_failed_task_that_nobody_asked():
 def test_what_has_not_lasted_for_long_enough_is_known():
     world, kinds = found(row("event", still=4 * SECOND))
     assert kinds == []
-    assert world.findings.unripe() == [("tasks wait for one thing that does not come", 30.0)]
+    assert world.findings.pending() == [("tasks wait for one thing that does not come", 30.0)]

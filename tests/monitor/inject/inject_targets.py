@@ -25,12 +25,12 @@ ROOT = Path(__file__).resolve().parents[3]
 PRELUDE = """
 import atexit, asyncio, gc, os, signal, sys, threading, tracemalloc
 LOOPS = []
-def _tell(*_):
+def _report(*_):
     from asyncio import base_events, events
     gc.collect(); gc.collect()  # what a type of C held goes with the second
     state = {
         # Functions of the probe that were not collected.
-        "ours": [function.__qualname__ for function in gc.get_objects() if isinstance(function, type(_tell))
+        "ours": [function.__qualname__ for function in gc.get_objects() if isinstance(function, type(_report))
                  and function.__code__.co_filename.startswith("<looptop>")],
         "modules": sorted(sys.modules), "path": list(sys.path), "main": sorted(vars(sys.modules["__main__"])),
         "importers": sorted(sys.path_importer_cache), "sys": sorted(vars(sys)),
@@ -51,7 +51,7 @@ def _tell(*_):
     }
     os.umask(state["umask"])
     os.write(1, repr(state).encode() + b"\\n")
-signal.signal(signal.SIGUSR1, _tell)
+signal.signal(signal.SIGUSR1, _report)
 def ready():
     try: LOOPS.append(asyncio.get_running_loop())
     except RuntimeError: pass

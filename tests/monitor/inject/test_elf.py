@@ -181,4 +181,4 @@ def test_symbols_that_lead_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with Running(sys.executable, MAPPING.replace("sys.argv[1:]", repr(names)), tmp_path) as running:
         with pytest.raises(ConnectError, match="is not a CPython process"):
             target.look(running.pid)
-        assert programs.look(running.pid) is not None
+        assert programs.inspect(running.pid) is not None

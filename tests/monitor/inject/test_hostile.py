@@ -84,7 +84,7 @@ def test_what_is_only_called_like_the_file_of_a_probe_is_not_opened(kind: str, d
         assert memory_file.named(os.getpid(), str(handle), NAME), "or this test proves nothing"
         assert fd_passing.find(os.getpid()) is None
         answer = Answer(os.getpid(), NAME, b"parts")
-        assert not answer.look()
+        assert not answer.check()
         assert not answer.seen
         assert watched.events() == []
         os.close(os.open(disguised, os.O_RDONLY | os.O_NONBLOCK))
@@ -107,7 +107,7 @@ def test_a_file_of_another_user_is_neither_believed_nor_written_to() -> None:
     os.fchown(shared, NOBODY, NOBODY)
     try:
         for number, name in ((handle, NAME), (shared, NAME.replace("0", "1"))):
-            assert not Answer(os.getpid(), name, b"parts").look()
+            assert not Answer(os.getpid(), name, b"parts").check()
             assert os.pread(number, 100, 0) == b"parts?\n"
     finally:
         os.close(handle)

@@ -86,7 +86,7 @@ def test_slots_stay_when_processes_are_replaced() -> None:
     members = Members(["100", "@api"], lambda target: found[target])
 
     def slots() -> dict[int, str]:
-        return {member.worker: member.target for member in members.look()}
+        return {member.worker: member.target for member in members.scan()}
 
     assert slots() == {0: "1", 1: "2", 2: "3", 3: "9"}
     found["100"] = ["1", "3"]
@@ -102,7 +102,7 @@ def test_slots_stay_when_processes_are_replaced() -> None:
 
 def test_a_process_that_two_targets_mean_is_one_member() -> None:
     members = Members(["1", "2"], lambda _: ["77"])
-    assert [member.target for member in members.look()] == ["77"]
+    assert [member.target for member in members.scan()] == ["77"]
 
 
 def grouped(session: str, *groups: tuple[int, str, int, int], gc: int = 5) -> Store:

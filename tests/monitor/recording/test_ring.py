@@ -111,13 +111,13 @@ def test_growth_is_over_the_least_of_the_time(word, bytes_grown, fires):
         rss = (50 << 20) + bytes_grown * number // 99
         tick = frame(type="tick", at=NOW + number * 500_000, process={"rss": rss})
         store.apply(tick)
-        triggers.look(tick, store)
+        triggers.check(tick, store)
     assert (triggers.pending is not None) == fires
     slow = Triggers([word], 10.0)  # the same growth, but slower than the time that is looked at
     for number in range(1000):
         tick = frame(type="tick", at=NOW + number * 500_000, process={"rss": (50 << 20) + (11 << 20) * number // 999})
         store.apply(tick)
-        slow.look(tick, store)
+        slow.check(tick, store)
     assert slow.pending is None
 
 
@@ -127,7 +127,7 @@ def test_what_was_before_the_recorder_came_is_no_reason(tmp_path):
     script.at += 60_000_000
     for one in (script.hello(), old):
         store.apply(one)
-        triggers.look(one, store)
+        triggers.check(one, store)
     assert triggers.pending is None
 
 

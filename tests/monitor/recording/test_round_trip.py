@@ -55,9 +55,9 @@ def state(recording, at):
 def memory_of(store):
     """Memory as a screen shows it: rows with their growth, sparklines."""
     memory = store.memory
-    rows = [row for look in memory.looks.values() for row in look.rows]
+    rows = [row for look in memory.snapshots.values() for row in look.rows]
     sizes = {row.place: memory.sizes(row.place) for row in rows}
-    return memory.baseline, memory.look, memory.looks, memory.objects, memory.profiles, sizes
+    return memory.baseline, memory.snapshot, memory.snapshots, memory.objects, memory.profiles, sizes
 
 
 def test_memory_is_what_the_screen_showed(tmp_path):
@@ -71,7 +71,7 @@ def test_memory_is_what_the_screen_showed(tmp_path):
         for frame in script.tick():
             store.apply(frame)
         shown[script.at] = copy.deepcopy(memory_of(store))
-    assert store.memory.look and store.memory.objects and store.memory.profiles and len(store.memory.looks) == 2
+    assert store.memory.snapshot and store.memory.objects and store.memory.profiles and len(store.memory.snapshots) == 2
     with Recording(path) as recording:
         for at in random.Random(1).sample(list(shown), 60):
             sought = Store()

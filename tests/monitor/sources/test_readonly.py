@@ -14,7 +14,7 @@ from interpreters import find_python
 from waiting import wait_until
 
 from monitor import cli
-from monitor.attach.programs import look
+from monitor.attach.programs import inspect
 from monitor.attach.readonly import open_readonly
 from monitor.errors import ConnectError
 from monitor.protocol import frames
@@ -92,10 +92,10 @@ def test_tasks_from_outside(target, run):
     facts = (before.num_fds(), before.num_threads(), sorted(os.listdir(f"/proc/{process.pid}/task")))
     status, out, err = run("tasks", str(process.pid), "--read-only", "--json")
     assert (status, err) == (0, "")
-    look = json.loads(out)
-    assert look["session"]["capabilities"] == ["read-only"]
-    assert look["session"]["hooks"] == "read-only: as asked"
-    tasks = {task["name"]: task for task in look["tasks"]}
+    inspect = json.loads(out)
+    assert inspect["session"]["capabilities"] == ["read-only"]
+    assert inspect["session"]["hooks"] == "read-only: as asked"
+    tasks = {task["name"]: task for task in inspect["tasks"]}
     main, one = tasks["Task-1"], tasks["one"]
     assert set(tasks) == {"Task-1", "one", "[/two]"}
     assert main["waiting_on"]["tasks"] == [one["id"], tasks["[/two]"]["id"]]
@@ -103,7 +103,7 @@ def test_tasks_from_outside(target, run):
     assert [site["function"] for site in one["await_stack"]] == ["work", "leaf", "sleep"]
     unknown = ("age", "busy", "scheduled", "idle", "steps", "max_step", "parent", "creation_site", "origin")
     assert {one[key] for key in unknown} == {None}
-    assert look["process"]["rss"] > 0
+    assert inspect["process"]["rss"] > 0
     assert facts == (before.num_fds(), before.num_threads(), sorted(os.listdir(f"/proc/{process.pid}/task")))
     status, out, _ = run("tasks", str(process.pid), "--read-only", "--tree")
     assert "read-only: as asked; times and counts are not known" in out
@@ -163,7 +163,7 @@ def test_the_reader_is_not_listed_and_ends_with_its_viewer(target):
     process = target()
     connection = open_readonly(process.pid)
     reader = connection._reader.pid
-    assert look(reader) is None
+    assert inspect(reader) is None
     connection.close()
     assert not psutil.pid_exists(reader)
 

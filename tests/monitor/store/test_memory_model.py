@@ -47,16 +47,16 @@ def store():
 
 def test_growth_is_taken_between_looks(store):
     apply(store, look(0), look(10, [[[1], 5000, 4000, 50, 40]]))
-    (row,) = store.memory.look.rows
+    (row,) = store.memory.snapshot.rows
     assert row.growth == pytest.approx(4000 * 6) and row.site.file == "/srv/app.py"
     apply(store, look(20, [[[1], 5000, 4000, 50, 40], [[2], 100, 100, 1, 1]]))
-    assert [row.growth for row in store.memory.look.rows] == pytest.approx([4000 * 3, 100 * 3])
+    assert [row.growth for row in store.memory.snapshot.rows] == pytest.approx([4000 * 3, 100 * 3])
     apply(store, look(90, [[[1], 2500, 1500, 50, 40]]))
-    assert store.memory.look.rows[0].growth == pytest.approx(0, abs=5000)
+    assert store.memory.snapshot.rows[0].growth == pytest.approx(0, abs=5000)
     assert store.memory.sizes(row.place) == [1000, 5000, 5000, 2500]
     frozen = store.frozen()
     apply(store, look(95, [[[1], 9999, 9999, 50, 40]]))
-    assert frozen.memory.look.rows[0].size == 2500 and len(frozen.memory.sizes(row.place)) == 4
+    assert frozen.memory.snapshot.rows[0].size == 2500 and len(frozen.memory.sizes(row.place)) == 4
 
 
 def test_a_tick_says_only_what_is_new(store):
@@ -81,7 +81,7 @@ def test_a_tick_says_only_what_is_new(store):
 def test_the_objects_that_are_printed(store):
     apply(store, look(0), look(10, [[[1], 5000, -4000, 50, -40]], total=[1, 2, 3, 4]))
     memory = store.memory
-    growth = Growth(store, memory.baseline, memory.look, 3.5, ())
+    growth = Growth(store, memory.baseline, memory.snapshot, 3.5, ())
     assert growth_object(growth) == {
         "duration": 10.0,
         "tracing_cost": 3.5,
@@ -97,13 +97,13 @@ def test_the_objects_that_are_printed(store):
             }
         ],
     }
-    assert [line["line"] for line in row_object(memory.look.rows[0], "traceback")["traceback"]] == [10]
+    assert [line["line"] for line in row_object(memory.snapshot.rows[0], "traceback")["traceback"]] == [10]
     lines = growth_lines(growth, 80, False)
     assert (
         "steps took 3.5× as long" in lines[0] and any("app.py:10" in line for line in lines) and lines[-1] == "6 more"
     )
     for column in MEMORY:
-        assert column.text(memory.look.rows[0], store) not in ("", UNKNOWN)
+        assert column.text(memory.snapshot.rows[0], store) not in ("", UNKNOWN)
 
 
 def test_profiles_come_in_pieces(store):

@@ -50,7 +50,7 @@ class Driver:
         if self.app.sources.reading:
             while self.app.sources.reading:
                 await asyncio.sleep(0.001)
-            self.app.look_now()
+            self.app.update_now()
         await self.pilot.pause()
 
     async def filter_by(self, text: str) -> None:

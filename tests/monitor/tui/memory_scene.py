@@ -83,7 +83,7 @@ def look(number: int, place: int, group: str = "lineno", **changes: Any) -> fram
         "hidden": (583_000, 2_000, 400, 3),
         "others": (0, 0, 0, 0),
     }
-    return frames.Reply(id=number, ok=True, memory=memory_frames.MemoryLook(**{**facts, **changes}))
+    return frames.Reply(id=number, ok=True, memory=memory_frames.MemoryReply(**{**facts, **changes}))
 
 
 def objects(number: int, more: int = 0) -> frames.Reply:
@@ -91,7 +91,7 @@ def objects(number: int, more: int = 0) -> frames.Reply:
     return frames.Reply(
         id=number,
         ok=True,
-        objects=memory_frames.ObjectsLook(
+        objects=memory_frames.ObjectsReply(
             at=AT, against_at=AT - 5 * SECOND if more else None, objects=66_956 + more, types=222,
             pause=1_700, took=20_000, rows=[ObjectsRow(*row) for row in found],
         ),

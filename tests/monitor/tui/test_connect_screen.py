@@ -102,7 +102,7 @@ class Screen(Driver):
         await self.pilot.pause()
 
     async def look(self) -> None:
-        await self.app.look_for_all()
+        await self.app.list_all()
         await self.pilot.pause()
 
     async def settled(self, condition: Callable[[], bool]) -> None:

@@ -139,7 +139,7 @@ async def test_nor_on_the_connect_screen() -> None:
             app.post_message(Key(key, key if len(key) == 1 else None))
             for _ in range((1, 2, 5, 13)[number % 4]):
                 app.lists.take("programs", PROGRAMS[: number % len(PROGRAMS)])
-                app.look_now()
+                app.update_now()
                 await asyncio.sleep(0)
         await pilot.pause()
     app.lists.take("programs", PROGRAMS)  # an answer that comes when the screen has gone

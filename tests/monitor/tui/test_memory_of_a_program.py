@@ -76,7 +76,7 @@ async def test_what_leaks_is_found_stopped_recorded_and_replayed(tmp_path: Path)
             await pilot.press("enter")
             page = app.live_screen
             assert isinstance(page, AllocationScreen)
-            await until(app, lambda: "traceback" in app.store.memory.looks, "tracebacks of three frames")
+            await until(app, lambda: "traceback" in app.store.memory.snapshots, "tracebacks of three frames")
             await until(
                 app,
                 lambda: any("waits through" in "".join(t for t, _ in line.parts) for line in page.page.lines),
@@ -102,7 +102,7 @@ async def test_what_leaks_is_found_stopped_recorded_and_replayed(tmp_path: Path)
         player.seek(player.duration)
         await replayed.tick()
         memory = replayed.store.memory
-        assert memory.look == seen.look
+        assert memory.snapshot == seen.snapshot
         assert memory.objects == seen.objects
         assert [p.function for p in memory.profiles] == ["leaks"]
     player.close()

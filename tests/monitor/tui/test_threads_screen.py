@@ -6,7 +6,7 @@ from driver import running
 from scene import everything
 
 from monitor.protocol import frames
-from monitor.protocol.thread_frames import AskedBy, ThreadFacts, ThreadJob, ThreadsLook
+from monitor.protocol.thread_frames import AskedBy, ThreadFacts, ThreadJob, ThreadsReply
 
 SCENE = [frame for frame in everything() if isinstance(frame, frames.Static)]
 FIRST_STRING = max((f.strings.from_ + len(f.strings.items) for f in SCENE if f.strings), default=0)
@@ -27,7 +27,7 @@ def look(second: int) -> frames.Tick:
         ),
         ThreadFacts(102, now, 0, "sleeping", name="idle", ident=3, queued=second * 500_000),
     ]
-    return frames.Tick(at=10**15 + now, threads=ThreadsLook(now, rows))
+    return frames.Tick(at=10**15 + now, threads=ThreadsReply(now, rows))
 
 
 async def test_a_busy_thread_is_obvious_and_opens() -> None:

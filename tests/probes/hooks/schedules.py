@@ -91,7 +91,7 @@ class Run:
     def look(self) -> None:
         if not self.watched or not install.state.watching:
             return
-        changes = self.sampler.look()
+        changes = self.sampler.sample()
         self.told.append(
             [
                 "look",

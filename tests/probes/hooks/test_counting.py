@@ -681,7 +681,9 @@ def test_a_slow_callback_is_lag_although_no_beat_was_sent() -> None:
 
     loop = Loop()
     record = LoopRecord(loop, 1, "asyncio", True)
-    Watchdog().book(record, print, None, started=10.0, elapsed=0.4)  # a C call that kept the GIL: no beat meanwhile
+    Watchdog().record_slow(
+        record, print, None, started=10.0, elapsed=0.4
+    )  # a C call that kept the GIL: no beat meanwhile
     assert record.lag_peak == 0.4
 
 
@@ -708,7 +710,7 @@ def test_a_callback_that_never_ends_is_sampled_in_bounded_memory() -> None:
         watchdog._looked = now
         assert len(record.samples) <= MOST_SAMPLES and len(unclocked.between) <= MOST_SAMPLES
     watchdog.threshold = 1.0
-    watchdog.book(record, print, None, started=1.0, elapsed=looks / 64)
+    watchdog.record_slow(record, print, None, started=1.0, elapsed=looks / 64)
     (slow,) = watchdog.caught
     assert slow.heaviest()[0] == here[0] and 0.6 < slow.heaviest()[1] / slow.duration < 0.8
     assert sum(seconds for _, seconds in slow.samples) == pytest.approx(looks / 64)

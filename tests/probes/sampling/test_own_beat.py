@@ -21,7 +21,7 @@ def test_a_beat_that_had_to_wait_for_the_processor_is_no_slow_callback(record):
     watchdog = module.Watchdog()
     loop.call_soon_threadsafe = beats.append
     watchdog._beat(loop, record, 1.0)
-    watchdog.book(record, beats[0], None, 1.0, 0.3)
+    watchdog.record_slow(record, beats[0], None, 1.0, 0.3)
     assert not watchdog.caught
 
 
@@ -40,8 +40,8 @@ def test_a_loop_that_has_stopped_is_not_waited_for(record, monkeypatch):
 def test_a_callback_of_the_program_is_one(record):
     record, _ = record
     watchdog = module.Watchdog()
-    watchdog.book(record, print, None, 1.0, 0.3)
-    watchdog.book(record, lambda: None, None, 2.0, 0.3)
+    watchdog.record_slow(record, print, None, 1.0, 0.3)
+    watchdog.record_slow(record, lambda: None, None, 2.0, 0.3)
     assert [caught.duration for caught in watchdog.caught] == [0.3, 0.3]
 
 
@@ -62,7 +62,7 @@ def test_a_loop_that_rests_is_left_alone(record, monkeypatch, each, beats):
     for _ in range(40):  # a second of looks
         now += watchdog.interval
         record.busy += each
-        watchdog.look()
+        watchdog.check()
     assert abs(len(asked) - beats) <= 1
 
 
@@ -74,8 +74,8 @@ def test_a_loop_that_begins_to_do_something_is_asked_at_once(record, monkeypatch
     monkeypatch.setattr(module, "monotonic", lambda: 100.0)
     monkeypatch.setattr(module.install, "loops", {loop: record})
     record.answered = 99.99
-    watchdog.look()
+    watchdog.check()
     assert not asked
     record.started = 99.999  # a callback runs
-    watchdog.look()
+    watchdog.check()
     assert len(asked) == 1

@@ -100,5 +100,5 @@ def test_nothing_is_known_before_the_first_look() -> None:
     record.thread_native = threading.get_native_id()
     starved = CpuWait()
     assert starved.of(record, 0.0, 0.0, 1.0) == NOTHING
-    starved.look([record])
+    starved.sample([record])
     assert sum(starved.of(record, 1.0, 0.0, 2.0)) == pytest.approx(1.0)

@@ -16,7 +16,7 @@ from watched import Program
 from monitor.errors import Closed, ConnectError, Unreachable
 from monitor.recording import reconnect as module
 from monitor.recording.reader import Recording
-from monitor.recording.reconnect import way_back
+from monitor.recording.reconnect import reconnect
 from monitor.recording.record import RecordOptions, record
 from monitor.recording.writer import File, Recorder
 from monitor.store.store import Store
@@ -84,11 +84,11 @@ class Running:
         self.stop = threading.Event()
         self.outcome = None
 
-        def tell(progress):
+        def notify(progress):
             self.progress = progress
 
         def run():
-            self.outcome = record(reach(), RecordOptions(path, rate=10.0), stop=self.stop, tell=tell, again=reach)
+            self.outcome = record(reach(), RecordOptions(path, rate=10.0), stop=self.stop, notify=notify, again=reach)
 
         self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()
@@ -157,7 +157,7 @@ BROKE = Closed("box:1 closed the connection", "the program has ended, or let go 
 
 
 def back(again, stop=None, until=None):
-    return way_back(Elsewhere, BROKE, again, stop or threading.Event(), until, lambda _: None)
+    return reconnect(Elsewhere, BROKE, again, stop or threading.Event(), until, lambda _: None)
 
 
 def test_a_machine_that_refuses_is_not_asked_for_long(monkeypatch):

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import sys
 from math import inf
-from time import time
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from ..base import process, protocol
+from ..base.id_bitset import Ids
 from ..base.settings import text_of, warn
 from ..history.recorder import COARSE, ROWS
 from ..serving import discovery, hello
@@ -36,6 +37,13 @@ FIGURE_BYTES = 3
 """Bytes of a figure of the history, compressed and estimated from above. A quarter of a segment is for these."""
 MOST_WAITS = 60
 """Tasks whose waits are read for a tick, in turn."""
+AT_ONCE = 0.001
+"""Seconds of writing before other things have their turn: each turn of the thread costs a resting program."""
+MOST_LOOKED_AT = 1000
+"""Tasks that are looked at for that."""
+REREAD = 30.0
+MOST_REREAD = 1000
+"""Seconds after which all waits are read again, of at most so many tasks: what is waited for may change its state."""
 
 
 class Box:
@@ -46,6 +54,8 @@ class Box:
         self._ring: Ring | None = None
         self._session: Session | None = None
         self._waits: Iterator[int] = iter(())
+        self._read = Ids()  # tasks whose waits are in this segment and that have not run since
+        self._reread_due = 0.0
         self._due = 0.0
 
     @property
@@ -90,6 +100,8 @@ class Box:
         """Takes in what one look at the hooks brought."""
         if self._session is not None:
             self._session.merge(changes)
+            for record in changes.live:
+                self._read.discard(record.id)
 
     def due(self) -> float | None:
         """When `feed` must be called, in seconds of the monotonic clock; None without a box."""
@@ -114,8 +126,10 @@ class Box:
             if now >= self._due:
                 self._due = int(now) + EVERY
                 session.due = now
-                session.watch.window = self._next_waits()
+                session.watch.window = self._next_waits(now)
             self._write(ring, session, now)
+            while (session := self._session) is not None and session.wants_output() and monotonic() - now < AT_ONCE:
+                self._write(ring, session, now)
         except Exception as error:
             self._fail(error)
 
@@ -135,6 +149,7 @@ class Box:
     def _begin(self, ring: Ring, last_event: int) -> Session:
         """Begins a segment, with all tasks and with the events after a number."""
         ring.begin()
+        self._read = Ids()
         ring.append(protocol.encode(hello.of(self._probe)))
         self._session = session = Session(self._probe)
         columns = max(self._probe.history.columns, 1)
@@ -143,19 +158,27 @@ class Box:
         session.begin_unasked(last_event, room // TASK_BYTES, rows)
         return session
 
-    def _next_waits(self) -> list[int]:
-        """The tasks whose waits are read for the next tick: each has its turn."""
+    def _next_waits(self, now: float) -> list[int]:
+        """The tasks whose waits are read for the next tick. Each that has run since they were read has its turn; the
+        others again after REREAD seconds, if there are not too many."""
+        known = self._probe.sampler.by_id
+        if now >= self._reread_due and len(known) <= MOST_REREAD:
+            self._reread_due = now + REREAD
+            self._read = Ids()
         found: list[int] = []
-        for number in self._waits:
-            found.append(number)
-            if len(found) == MOST_WAITS:
-                return found
-        self._waits = iter([record.id for record in list(self._probe.sampler.by_id.values())])
-        seen = set(found)
-        for number in self._waits:
-            if number in seen or len(found) == MOST_WAITS:
-                break
-            found.append(number)
+        begun = False
+        for _ in range(MOST_LOOKED_AT):
+            number = next(self._waits, None)
+            if number is None:
+                if begun:
+                    break
+                begun = True
+                self._waits = iter([record.id for record in list(known.values())])
+            elif number not in self._read:
+                self._read.add(number)
+                found.append(number)
+                if len(found) == MOST_WAITS:
+                    break
         return found
 
     def _fail(self, error: Exception) -> None:

@@ -46,6 +46,9 @@ REST = 0.2
 REST_UNWATCHED = 2.0
 """Seconds between two beats of an idle loop: each beat wakes its thread, and a CPU."""
 
+MOST_RESTING = 64
+"""Loops whose rest is watched without the GIL (native/rest.c)."""
+
 
 class SlowCallback:
     """A callback longer than the threshold, recorded in the program's thread; it becomes an event."""
@@ -139,6 +142,9 @@ class Watchdog:
         self.on_blocked: Callable[[], object] = bool  # called once when a step exceeds the threshold; it must not raise
         self.watched = True  # by somebody: then it looks closely, also while the loops rest
         self._pace = 0.025  # seconds from the last look to the next, as planned
+        self._clocks: tuple[LoopRecord, ...] | None = None  # of the loops, if all rest and tell when they do not
+        self._longest_rest = 0.0
+        self._resting = False
         self.starting = 0  # threads that were started and have not run yet
         self.ids: deque[int] = deque(maxlen=16)  # native ids of its threads, including recently ended ones
         self.cpu = 0.0
@@ -182,6 +188,7 @@ class Watchdog:
     def stop(self) -> None:
         """Ends the thread at its next look."""
         self._running += 1
+        self._end_rest()
         for record in list(self._unseen.values()):
             record.unseen = None
         self._unseen.clear()
@@ -190,6 +197,22 @@ class Watchdog:
         """Ends a pause that is longer than what viewers need by now. Called by the other thread of the probe."""
         if self._pace > self.interval and self._alarm.locked():
             self._alarm.release()
+        self._end_rest()
+
+    @staticmethod
+    def _end_rest() -> None:
+        if install.native_state is not None:
+            install.native_state.end_rest()
+
+    def _pause(self, alarm: LockType) -> None:
+        """Waits until it is time for the next look."""
+        clocks = self._clocks
+        if clocks is None or install.native_state is None:
+            alarm.acquire(timeout=self._pace)
+            return
+        self._resting = True
+        self._looked = install.native_state.rest(clocks, self._pace, self._longest_rest)
+        self._resting = False
 
     def _run(self, number: int, alarm: LockType) -> None:
         self.ids.append(get_native_id())
@@ -197,7 +220,7 @@ class Watchdog:
         try:
             self.gil.own.add(get_ident())
             while number == self._running:
-                alarm.acquire(timeout=self._pace)
+                self._pause(alarm)
                 if number != self._running:
                     break
                 self.check()
@@ -214,7 +237,12 @@ class Watchdog:
         waited for the GIL: a C call that keeps it is seen by the first thread that gets it when the call returns, and
         by that one only; the next may be the loop's own again.
         """
-        if self._is_late(monotonic()):
+        now = monotonic()
+        if self._resting and not any(
+            0.0 < record.started < now - self._pace for record in list(install.loops.values())
+        ):
+            return  # it looks at the clocks of the loops without the GIL
+        if self._is_late(now):
             self.check()
 
     def check(self) -> None:
@@ -249,6 +277,7 @@ class Watchdog:
         return found
 
     def _check(self) -> None:
+        self._clocks = None
         while True:
             now = monotonic()
             if self._unseen:
@@ -307,9 +336,10 @@ class Watchdog:
         """Whether no loop is in a callback or has worked since the last look. A resting program pays for this alone:
         waking up takes longer (40 us) than the look.
         """
-        silent = []
+        silent, clocks = [], []
         frames: dict[int, Any] | None = None
         for loop, record in install.running():
+            clocks.append(record)
             if record.started or record.beat_sent or record.between or record.busy - record.busy_before >= LITTLE:
                 return False
             if not record.clocked:
@@ -320,6 +350,9 @@ class Watchdog:
                 silent.append((loop, record))
         for loop, record in silent:
             self._beat(loop, record, now)
+        if all(record.clocked for record in clocks) and len(clocks) <= MOST_RESTING:
+            self._clocks = tuple(clocks)
+            self._longest_rest = 0.0 if silent else REST_UNWATCHED
         return True
 
     def _rests(self, record: LoopRecord, now: float) -> bool:

@@ -11,6 +11,7 @@
  * step.c         the hook of Handle._run: steps and ends of tasks
  * reraise.c      an exception of a callback, raised again in asyncio's own code
  * flame.c        samples of what the threads of loops run, read without the GIL
+ * rest.c         the watchdog's pause while all loops rest
  * trace.c       the step ring: what ran, when it had become ready, who made it ready
  * module.c       the state, its attributes, and learning where asyncio keeps what
  *
@@ -192,6 +193,9 @@ typedef struct State {
     Kind kinds[KINDS];
     Site sites[KINDS];
     int64_t last_id, lost;
+    PyThread_type_lock alarm; /* released to end a rest of the watchdog */
+    int resting; /* see rest.c */
+    char rest_ended;
     double slow_threshold;
     int origin_depth, named, most_named;
     Ring *ring; /* NULL: steps are not recorded */
@@ -310,6 +314,11 @@ static inline void trace_begin(State *state, LoopClock *clock, PyObject *callbac
 int kind_of(State *state, PyObject *code);
 PyObject *register_task(State *state, PyObject *loop, PyObject *task, PyObject *coro, double born);
 PyObject *create_task(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names);
+
+/* rest.c */
+PyObject *rest(PyObject *op, PyObject *args);
+void step_begins(State *state);
+PyObject *end_rest(PyObject *op, PyObject *unused);
 
 /* new_task.c */
 PyObject *hook_new_tasks(PyObject *op, PyObject *unused);

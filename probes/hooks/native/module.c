@@ -211,7 +211,7 @@ static void forget(State *state) {
 
 static PyObject *forget_loops(PyObject *op, PyObject *unused) {
     forget((State *)op);
-    Py_RETURN_NONE;
+    return end_rest(op, NULL);
 }
 
 /* Bytes of the tables, for measurements. */
@@ -264,6 +264,8 @@ static void state_dealloc(PyObject *op) {
     PyObject_GC_UnTrack(op);
     forget(self);
     trace_free(self);
+    if (self->alarm != NULL)
+        PyThread_free_lock(self->alarm);
     groups_forget(self);
 #define DROP(name) Py_XDECREF((PyObject *)self->name);
     OBJECTS(DROP)
@@ -324,6 +326,8 @@ static PyMethodDef state_methods[] = {
     {"learn_task", learn_task, METH_VARARGS, "The callback of a first step, and what is asked of tasks and deques."},
     {"learn_rest", learn_rest, METH_VARARGS, "What is asked in Python."},
     {"learn_cancels", learn_cancels, METH_O, "How a future is asked whether it is cancelled."},
+    {"rest", rest, METH_VARARGS, "Waits without the GIL until a loop no longer rests."},
+    {"end_rest", end_rest, METH_NOARGS, "Ends that."},
     {"hook_new_tasks", hook_new_tasks, METH_NOARGS, "Has every new task registered, also those made by calling Task."},
     {"unhook_new_tasks", unhook_new_tasks, METH_NOARGS, "Ends that."},
     {"hook", make_hook, METH_VARARGS, "What takes the place of a function."},

@@ -299,6 +299,8 @@ PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
         trace_begin(state, clock, callback, handle,
                     type == state->timed_type ? TRACE_STEP_SOON : type == state->timer_type ? TRACE_STEP_TIMER : TRACE_STEP_HANDLE,
                     type == state->timed_type ? WAKER(handle, state) : NULL);
+    if (UNLIKELY(state->resting))
+        step_begins(state);
     clock->started = started = now();
     /* A handle that was made in debug mode runs in asyncio's own `_run`: stacks are kept then, with its frame. */
     if (LIKELY(hook->asyncios && Py_TYPE(context) == &PyContext_Type && SLOT(handle, state, SOURCE) == Py_None)) {

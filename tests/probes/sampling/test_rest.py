@@ -1,0 +1,46 @@
+"""A program that rests is hardly woken by a probe that nobody is connected to, and what blocks it then is still seen."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from test_counting import source
+from watched import Program
+
+BODY = """
+    async def main():
+        probe = sys._looptop_probe
+        await told("ready")
+        await asyncio.sleep(2)
+        ids = [probe.watchdog.ids[-1]]
+        await told(f"{ids[0]}")
+        time.sleep(0.3)
+        await told("blocked")
+
+    run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_the_watchdog_rests_with_the_loop(tmp_path: Path) -> None:
+    with Program(source(BODY), folder=tmp_path, env={"LOOPTOP_PURE": "0"}) as program:
+        program.expect("ready")
+        program.say()
+        thread = int(program.line())
+
+        def switches() -> int:
+            text = Path(f"/proc/{program.pid}/task/{thread}/status").read_text()
+            return int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+        time.sleep(0.3)
+        before, began = switches(), time.monotonic()
+        time.sleep(2)
+        assert (switches() - before) / (time.monotonic() - began) <= 7, "it slept for 0.1 s at a time before"
+        program.say()
+        program.expect("blocked")
+        with program.viewer() as viewer:
+            slow = viewer.until(lambda: viewer.of_kind("slow_callback"), "what blocked")[0]
+            assert viewer.site(slow["stack"][slow["blame"]])[2] == "main" and slow["duration"] >= 300_000

@@ -24,7 +24,14 @@ BINARY = ("pprof",)
 @click.option("--duration", type=click.FloatRange(0.1, 86_400), default=10.0, metavar="S", help="How long (10).")
 @click.option("--hz", type=click.IntRange(10, 1000), default=100, metavar="N", help="Samples per second (100).")
 @click.option("--wait", is_flag=True, help="Where tasks wait, weighted by time, rather than what the loop runs.")
-@click.option("--group", default="", metavar="G", help="Only tasks of this group: the name of a coroutine.")
+@click.option("--jobs", is_flag=True, help="What threads of executors do, under the tasks that asked for it.")
+@click.option("--group", default="", metavar="G", help="Only tasks of this group: a coroutine, or a label.")
+@click.option(
+    "--by",
+    type=click.Choice(["group", "coroutine", "site", "task", "all"]),
+    default="group",
+    help="What stacks stand under: coroutine and label (group), coroutine, creation site, task, or nothing.",
+)
 @click.option("--diff", is_flag=True, help="Compare two recordings, or two files written with --json: A B.")
 @click.option("-o", "--output", metavar="FILE", help="Write to a file; - is stdout.")
 @click.option(
@@ -41,7 +48,9 @@ def flame(
     duration: float,
     hz: int,
     wait: bool,
+    jobs: bool,
     group: str,
+    by: str,
     diff: bool,
     output: str | None,
     kind: str | None,
@@ -54,44 +63,49 @@ def flame(
     """
     if as_json and kind is not None:
         raise UsageError("--json and --to are two formats", "leave one of them out")
+    if wait and jobs:
+        raise UsageError("--wait and --jobs are two profiles", "leave one of them out")
+    what = "waiting" if wait else "jobs" if jobs else "on_loop"
     if diff:
-        return _print_difference(targets, group, output, kind, as_json, wait=wait)
+        return _print_difference(targets, what, group, by, output, kind, as_json)
     if len(targets) != 1:
         raise UsageError("only --diff takes two", "looptop flame TARGET")
-    profile = _profile(targets[0], duration, hz, token_file, wait=wait)
+    profile = _profile(targets[0], duration, hz, token_file, what, by)
     from monitor.plain import flame as plain
 
-    profile.stacks = plain.only(profile.stacks, group)
+    profile.stacks = profile.stacks.only(group)
     if group and not len(profile.stacks):
-        raise UsageError(f"no samples of {group}", "its name is that of a coroutine, see the tree without --group")
+        raise UsageError(f"no samples of {group}", "the tree without --group shows the groups there are")
     for note in profile.notes:
         say(note)
     title = f"{targets[0]}: {plain.TITLES.get(profile.kind, 'slow callbacks')}"
     if kind is not None:
-        return _write(plain.converted(profile, kind, title), kind, output)
+        return _write(plain.converted(profile, kind, title, by), kind, output)
     if output not in (None, "-"):
         from monitor.plain.objects import dump
 
-        text = dump(plain.profile_object(profile)) if as_json else "\n".join(plain.profile_lines(profile, 200))
+        text = dump(plain.profile_object(profile, by)) if as_json else "\n".join(plain.profile_lines(profile, by, 200))
         return _write(f"{text}\n".encode("utf-8", "replace"), "json" if as_json else "text", output)
-    print_object(as_json, lambda: plain.profile_object(profile), lambda *how: plain.profile_lines(profile, *how))
+    print_object(
+        as_json, lambda: plain.profile_object(profile, by), lambda *how: plain.profile_lines(profile, by, *how)
+    )
     return 0
 
 
-def _profile(target: str, duration: float, hz: int, token_file: str | None, *, wait: bool) -> Profile:
+def _profile(target: str, duration: float, hz: int, token_file: str | None, what: str, by: str) -> Profile:
     path = recording_of(target)
     if path is not None:
         from monitor.flame.load import from_recording
 
-        return from_recording(path, wait=wait)
+        return from_recording(path, what)
     from monitor.attach.injector import Injector
     from monitor.plain import flame as plain
 
-    return plain.measure(connect(target, token_file, Injector(notify=say)), duration, hz, wait=wait)
+    return plain.measure(connect(target, token_file, Injector(notify=say)), duration, hz, what, by)
 
 
 def _print_difference(
-    targets: tuple[str, ...], group: str, output: str | None, kind: str | None, as_json: bool, *, wait: bool
+    targets: tuple[str, ...], what: str, group: str, by: str, output: str | None, kind: str | None, as_json: bool
 ) -> int:
     from monitor.flame.load import from_file
     from monitor.plain import flame as plain
@@ -100,17 +114,17 @@ def _print_difference(
         raise UsageError("--diff compares two files", "looptop flame --diff A B")
     if kind not in (None, "html"):
         raise UsageError(f"--diff cannot be written as {kind}", "--to html, or --json")
-    before, after = (from_file(Path(target), wait=wait) for target in targets)
+    before, after = (from_file(Path(target), what) for target in targets)
     if before.kind != after.kind:
         raise UsageError(f"{targets[0]} is {before.kind}, {targets[1]} is {after.kind}", "compare two of one kind")
     for profile in (before, after):
-        profile.stacks = plain.only(profile.stacks, group)
+        profile.stacks = profile.stacks.only(group)
     if kind == "html":
-        return _write(plain.difference_page(before, after, f"{targets[0]} → {targets[1]}"), kind, output)
+        return _write(plain.difference_page(before, after, f"{targets[0]} → {targets[1]}", by), kind, output)
     print_object(
         as_json,
         lambda: plain.difference_object(before, after),
-        lambda *how: plain.difference_lines(before, after, *how),
+        lambda *how: plain.difference_lines(before, after, by, *how),
     )
     return 0
 

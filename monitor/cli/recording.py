@@ -142,24 +142,30 @@ def replay(recording: str, speed: float, begin: str | None) -> int:
     "conditions",
     multiple=True,
     metavar="CONDITION",
-    help='Exit with 1 if it holds, for example "lag_p99>+20%", "slow_new>0" or "rss_max>200MB".',
+    help='Exit with 1 if it holds, for example "lag_p99>+20%", "slow_new>0", "rss_max>200MB" or "frame:render>30%".',
 )
 @click.option("--skip", type=Duration(), default=0.0, metavar="T", help="Skip the first T of both (warm-up).")
 @json_option
 def compare(a: str, b: str, conditions: tuple[str, ...], skip: float, as_json: bool) -> int:
     """Compare two recordings, A before and B after; regressions come first."""
+    from monitor.flame.conditions import frame_condition, is_frame
     from monitor.plain import compare as plain
     from monitor.recording.compare import compare as compare_figures
     from monitor.recording.compare import condition, failing
     from monitor.recording.figures import figures
 
-    parsed = [condition(text) for text in conditions]
+    parsed = [condition(text) for text in conditions if not is_frame(text)]
+    of_frames = [frame_condition(text) for text in conditions if is_frame(text)]
     found = compare_figures(figures(a, skip), figures(b, skip))
     failed, unknown = failing(parsed, found)
     frames = _frames(found)
+    if of_frames and not frames:
+        raise UsageError(f"--fail-if {of_frames[0].text}: not both have samples", "record with --flame")
+    grown = [(one, change) for one in of_frames if (change := one.holds(frames)) is not None]
+    texts = [one.text for one in failed] + [one.text for one, _ in grown]
     print_object(
         as_json,
-        lambda: plain.comparison_object(found, failed, frames),
+        lambda: plain.comparison_object(found, texts, frames),
         lambda width, colour: plain.comparison_lines(found, width, colour, frames),
     )
     for one in unknown:
@@ -167,7 +173,9 @@ def compare(a: str, b: str, conditions: tuple[str, ...], skip: float, as_json: b
     for one in failed:
         line = next(line for line in found.lines if line.figure is one.figure)
         say(f"failed: {one.text} ({one.figure.text(line.a)} → {one.figure.text(line.b)})")
-    return 1 if failed or unknown else 0
+    for frame, change in grown:
+        say(f"failed: {frame.described(change)}")
+    return 1 if failed or unknown or grown else 0
 
 
 def _frames(found: Comparison) -> list[Change]:

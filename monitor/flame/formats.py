@@ -11,16 +11,16 @@ from monitor.recording.protobuf import data, number, text, varint
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from monitor.store.flame import Stacks
+    from monitor.store.flame import Row
     from monitor.store.model import Site
 
 MICROSECONDS = 1e6
 
 
-def collapsed(stacks: Stacks) -> str:
+def collapsed(rows: list[Row]) -> str:
     """One line a stack, microseconds at its end (flamegraph.pl, inferno). The group is the outermost frame."""
     lines: dict[str, int] = {}
-    for group, stack, seconds in stacks:
+    for group, stack, seconds in rows:
         line = ";".join(_escaped(name) for name in (group, *(f"{site.function} ({_at(site)})" for site in stack)))
         lines[line] = lines.get(line, 0) + round(seconds * MICROSECONDS)
     return "".join(f"{line} {weight}\n" for line, weight in sorted(lines.items()) if weight)
@@ -34,7 +34,7 @@ def _escaped(name: str) -> str:
     return " ".join(name.replace(";", ":").split()) or "?"
 
 
-def speedscope(stacks: Stacks, name: str) -> str:
+def speedscope(rows: list[Row], name: str) -> str:
     """A file for speedscope.app: one sampled profile, the group as outermost frame."""
     frames: dict[tuple[str, str, int], int] = {}
     described: list[dict[str, Any]] = []
@@ -47,7 +47,7 @@ def speedscope(stacks: Stacks, name: str) -> str:
         return frames[key]
 
     samples, weights = [], []
-    for group, stack, seconds in stacks:
+    for group, stack, seconds in rows:
         sites = [number_of(site.function or "?", site.file, site.line) for site in stack]
         samples.append([number_of(group), *sites])
         weights.append(round(seconds, 6))
@@ -73,7 +73,7 @@ def speedscope(stacks: Stacks, name: str) -> str:
     )
 
 
-def pprof(stacks: Stacks, kind: str) -> bytes:
+def pprof(rows: list[Row], kind: str) -> bytes:
     """A profile.proto, compressed, for `go tool pprof` and what reads the same; the group is a label `group`."""
     strings: dict[str, int] = {"": 0}
     functions: dict[tuple[str, str], int] = {}
@@ -98,12 +98,12 @@ def pprof(stacks: Stacks, kind: str) -> bytes:
         return locations[key]
 
     out.append(data(1, number(1, string(kind)) + number(2, string("nanoseconds"))))
-    for group, stack, seconds in stacks:
+    for group, stack, seconds in rows:
         label = number(1, string("group")) + number(2, string(group))
         ids = _packed(location(site) for site in reversed(stack))
         out.append(data(2, data(1, ids) + data(2, _packed([round(seconds * 1e9)])) + data(3, label)))
     out += [text(6, value) for value in strings]
-    out.append(number(10, round(stacks.seconds * 1e9)))
+    out.append(number(10, round(sum(row[2] for row in rows) * 1e9)))
     return gzip.compress(b"".join(out), mtime=0)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,7 +13,7 @@ from monitor.protocol.frames import Event, Sites, Static, Strings, Tick
 from monitor.protocol.rows import SECOND
 from monitor.recording.file_format import Damaged
 from monitor.recording.reader import Recording
-from monitor.store.flame import CALLBACKS, FlameSamples, Stacks
+from monitor.store.flame import CALLBACKS, FlameSamples, Stacks, Whose
 from monitor.store.model import Site
 from monitor.store.tables import Tables
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from monitor.protocol.frames import Frame
+    from monitor.store.flame import Row
 
-ON_LOOP, WAITING, SLOW = "on_loop", "waiting", "slow_callbacks"
+ON_LOOP, WAITING, JOBS, SLOW = "on_loop", "waiting", "jobs", "slow_callbacks"
+MOST_NAMES = 200_000
 
 
 @dataclass(slots=True)
@@ -34,6 +37,12 @@ class Profile:
     idle: float | None = None  # seconds in which loops ran no callback
     lost: int = 0
     notes: list[str] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
+    """Names of tasks by id, as far as they are known."""
+
+    def rows(self, by: str = "group") -> list[Row]:
+        """The stacks under their groups, tasks, … (store.flame.BY)."""
+        return self.stacks.by(by, self.names.get)
 
 
 class Collector:
@@ -43,32 +52,43 @@ class Collector:
         self.samples = FlameSamples()
         self.slow = Stacks()
         self.tables = Tables()
+        self.names: dict[int, str] = {}
 
     def apply(self, frame: Frame) -> None:
         """Takes one frame in."""
         match frame:
             case Static():
                 self.tables.add(frame.strings, frame.sites)
+                if len(self.names) < MOST_NAMES:
+                    self.names |= {task.id: task.name for task in frame.tasks}
             case Tick(flame=flame) if flame is not None:
                 self.samples.apply(flame, frame.at * SECOND, self.tables)
             case Event(kind="slow_callback") if frame.stack:
-                group = frame.callback if frame.task else CALLBACKS
-                self.slow.add(group, self.tables.stack(frame.stack), frame.duration * SECOND)
+                self.slow.add(
+                    Whose(frame.callback if frame.task else CALLBACKS),
+                    self.tables.stack(frame.stack),
+                    frame.duration * SECOND,
+                )
             case _:
                 pass
 
-    def profile(self, *, wait: bool) -> Profile:
+    def profile(self, kind: str) -> Profile:
         """What was collected; stacks of slow callbacks if what loops ran could not be sampled."""
+        found = self._profile(kind)
+        found.names = self.names
+        return found
+
+    def _profile(self, kind: str) -> Profile:
         samples = self.samples
-        if wait:
-            return Profile(WAITING, samples.waiting, lost=samples.lost)
+        if kind != ON_LOOP and not (kind == JOBS and samples.why_not):
+            return Profile(kind, samples.of(kind), samples.samples if kind == JOBS else None, lost=samples.lost)
         if samples.why_not and not len(samples.on_loop):
             note = f"{samples.why_not}: these are the stacks of slow callbacks only"
             return Profile(SLOW, self.slow, notes=[note])
         return Profile(ON_LOOP, samples.on_loop, samples.samples, samples.idle, samples.lost)
 
 
-def from_recording(path: Path, *, wait: bool = False, begin: int = 0, end: int | None = None) -> Profile:
+def from_recording(path: Path, kind: str = ON_LOOP, *, begin: int = 0, end: int | None = None) -> Profile:
     """The samples of a recording, between two times in Unix microseconds. Raises UsageError if it has none."""
     found = Collector()
     with Recording(path) as recording:
@@ -81,13 +101,15 @@ def from_recording(path: Path, *, wait: bool = False, begin: int = 0, end: int |
                 continue
             found.tables = Tables()
             found.tables.add(Strings(0, keyframe.strings), Sites(0, keyframe.sites))
+            columns: Any = keyframe.tasks
+            found.names |= zip(accumulate(columns.id), columns.name, strict=True)
             for frame in decoded.frames:
                 if not isinstance(frame, Tick | Event) or (frame.at >= begin and (end is None or frame.at <= end)):
                     found.apply(frame)
             number += 1
         problems = list(recording.problems)
-    profile = found.profile(wait=wait)
-    if not len(profile.stacks) and not wait and len(found.slow):
+    profile = found.profile(kind)
+    if not len(profile.stacks) and kind == ON_LOOP and len(found.slow):
         profile = Profile(SLOW, found.slow, notes=["no samples were recorded: these are the stacks of slow callbacks"])
     if not len(profile.stacks):
         raise UsageError(f"{path} has no samples for a flame graph", "record with --flame")
@@ -118,6 +140,14 @@ class _Stack(msgspec.Struct):
     group: str
     frames: list[_Frame]
     seconds: float
+    label: str | None = None
+    site: _Frame | None = None
+    task: int | None = None
+    name: str | None = None
+
+    def whose(self) -> Whose:
+        site = None if self.site is None else Site(self.site.file, self.site.line, self.site.function)
+        return Whose(self.group, self.label or "", site, self.task or 0)
 
 
 class _Saved(msgspec.Struct):
@@ -127,7 +157,7 @@ class _Saved(msgspec.Struct):
     idle: float | None = None
 
 
-def from_file(path: Path, *, wait: bool = False) -> Profile:
+def from_file(path: Path, kind: str = ON_LOOP) -> Profile:
     """The profile of a recording, or of a file that `looptop flame --json` wrote. Raises UsageError."""
     if not path.is_dir():
         try:
@@ -144,8 +174,9 @@ def from_file(path: Path, *, wait: bool = False) -> Profile:
                     f"{path} is not a profile: {error}", "use the output of looptop flame --json"
                 ) from None
             rows = (
-                (row.group, tuple(Site(one.file, one.line, one.function) for one in row.frames), row.seconds)
+                (row.whose(), tuple(Site(one.file, one.line, one.function) for one in row.frames), row.seconds)
                 for row in saved.stacks
             )
-            return Profile(saved.kind, Stacks.of(rows), saved.samples, saved.idle)
-    return from_recording(path, wait=wait)
+            names = {row.task: row.name for row in saved.stacks if row.task and row.name}
+            return Profile(saved.kind, Stacks.of(rows), saved.samples, saved.idle, names=names)
+    return from_recording(path, kind)

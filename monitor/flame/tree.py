@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from monitor.store.flame import Stacks
 from monitor.store.model import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from monitor.store.flame import Stack
+    from monitor.store.flame import Row, Stacks
 
 Key = tuple[str, str]
 """Of a node among its siblings: file and function. The lines of one function belong together."""
@@ -52,28 +51,26 @@ def short_name(site: Site) -> str:
     return site.function.rpartition("<locals>.")[2] or site.file or "?"
 
 
-def build(rows: Iterable[tuple[str, Stack, float]], title: str = "all", group: str = "") -> Node:
-    """The tree of a profile; of one group if one is named (by its whole name, or the end of it)."""
-    root = Node(title)
-    _add(root, rows, group, before=False)
+def build(rows: Iterable[Row]) -> Node:
+    """The tree of a profile."""
+    root = Node("all")
+    _add(root, rows, before=False)
     return root
 
 
-def difference(before: Stacks, after: Stacks, group: str = "") -> Node:
+def difference(before: Iterable[Row], after: Iterable[Row]) -> Node:
     """The tree of both: `seconds` after, `before` scaled to the total after, so that shares are compared."""
     root = Node("all")
-    _add(root, after, group, before=False)
-    _add(root, before, group, before=True)
+    _add(root, after, before=False)
+    _add(root, before, before=True)
     scale = root.seconds / root.before if root.before and root.seconds else 1.0
     for _, node in root.walk():
         node.before *= scale
     return root
 
 
-def _add(root: Node, rows: Iterable[tuple[str, Stack, float]], wanted: str, *, before: bool) -> None:
+def _add(root: Node, rows: Iterable[Row], *, before: bool) -> None:
     for group, stack, seconds in rows:
-        if wanted and not is_group(group, wanted):
-            continue
         node = root
         _count(node, seconds, before=before)
         for site in (None, *stack):
@@ -96,11 +93,6 @@ def _count(node: Node, seconds: float, *, before: bool) -> None:
         node.before += seconds
     else:
         node.seconds += seconds
-
-
-def is_group(group: str, wanted: str) -> bool:
-    """Whether a group is the one named: whole, or without the classes and functions that it is nested in."""
-    return group == wanted or group.endswith(f".{wanted}")
 
 
 @dataclass(frozen=True, slots=True)

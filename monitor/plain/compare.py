@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from monitor.flame.tree import Change
     from monitor.plain.objects import Object
-    from monitor.recording.compare import Blocking, Comparison, Condition, Line, Site
+    from monitor.recording.compare import Blocking, Comparison, Line, Site
     from monitor.recording.figures import Figures, Place, Slow
 
 LEAST_FRAME = 0.01
@@ -24,7 +24,7 @@ MOST = 15
 """Sites and lines that are printed; JSON contains all."""
 
 
-def comparison_object(found: Comparison, failed: Sequence[Condition], frames: Sequence[Change] = ()) -> Object:
+def comparison_object(found: Comparison, failed: Sequence[str], frames: Sequence[Change] = ()) -> Object:
     """The object that `looptop compare --json` prints."""
     return {
         "a": _recording_object(found.a),
@@ -40,7 +40,7 @@ def comparison_object(found: Comparison, failed: Sequence[Condition], frames: Se
             }
             for one in frames
         ],
-        "failed": [condition.text for condition in failed],
+        "failed": list(failed),
     }
 
 

@@ -8,30 +8,33 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.flame import formats, page, tree
-from monitor.flame.load import ON_LOOP, WAITING, Collector, Profile
+from monitor.flame.load import JOBS, ON_LOOP, WAITING, Collector, Profile
 from monitor.plain.objects import rounded
-from monitor.store.flame import Stacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitor.flame.tree import Node
     from monitor.plain.objects import Object
+    from monitor.store.flame import Stack, Whose
+    from monitor.store.model import Site
     from monitor.transport.connection import Connection
 
 RATE = 4
 LEAST_SHARE = 0.01
 """Share of the total below which functions are omitted from the text."""
 MOST_LINES = 60
-TITLES = {ON_LOOP: "on the loop", WAITING: "waiting"}
+TITLES = {ON_LOOP: "on the loop", WAITING: "waiting", JOBS: "in jobs of executors"}
 
 
-def measure(connection: Connection, duration: float, hz: int, *, wait: bool) -> Profile:
+def measure(connection: Connection, duration: float, hz: int, kind: str, by: str) -> Profile:
     """Sample a program for that many seconds and close the connection. Ctrl-C ends it early."""
     found = Collector()
     with closing(connection):
-        watch = {"flame_wait": True} if wait else {"flame": hz}
-        connection.send({"type": "watch", "rate": RATE, "rows": False, "events": not wait, **watch})
+        by_task = by == "task"
+        watch = {"flame_wait": True, "flame_tasks": by_task} if kind == WAITING else {"flame": hz}
+        watch |= {"flame_jobs": True} if kind == JOBS else {}
+        connection.send({"type": "watch", "rate": RATE, "rows": by_task, "events": kind == ON_LOOP, **watch})
         until = time.monotonic() + duration + 1 / RATE  # the last tick comes when the time is over
         try:
             while (left := until - time.monotonic()) > 0:
@@ -39,17 +42,16 @@ def measure(connection: Connection, duration: float, hz: int, *, wait: bool) -> 
                     found.apply(frame)
         except KeyboardInterrupt:
             pass
-    return found.profile(wait=wait)
+    return found.profile(kind)
 
 
-def only(stacks: Stacks, group: str) -> Stacks:
-    """The stacks of one group."""
-    return Stacks.of(row for row in stacks if tree.is_group(row[0], group)) if group else stacks
-
-
-def profile_object(profile: Profile) -> Object:
-    """The object that `looptop flame --json` prints."""
-    ordered = sorted(profile.stacks, key=lambda row: -row[2])
+def profile_object(profile: Profile, by: str = "group") -> Object:
+    """The object that `looptop flame --json` prints. Tasks are told apart only if it is by task."""
+    seconds: dict[tuple[Whose, Stack], float] = {}
+    for whose, stack, time_there in profile.stacks:
+        key = (whose if by == "task" else whose._replace(task=0)), stack
+        seconds[key] = seconds.get(key, 0.0) + time_there
+    ordered = sorted(seconds.items(), key=lambda row: -row[1])
     return {
         "kind": profile.kind,
         "samples": profile.samples,
@@ -57,13 +59,20 @@ def profile_object(profile: Profile) -> Object:
         "idle": None if profile.idle is None else rounded(profile.idle),
         "stacks": [
             {
-                "group": group,
-                "frames": [{"file": site.file, "line": site.line, "function": site.function} for site in stack],
-                "seconds": rounded(seconds),
+                "group": whose.group,
+                "label": whose.label or None,
+                "site": None if whose.site is None else _site(whose.site),
+                **({"task": whose.task or None, "name": profile.names.get(whose.task)} if by == "task" else {}),
+                "frames": [_site(site) for site in stack],
+                "seconds": rounded(time_there),
             }
-            for group, stack, seconds in ordered
+            for (whose, stack), time_there in ordered
         ],
     }
+
+
+def _site(site: Site) -> Object:
+    return {"file": site.file, "line": site.line, "function": site.function}
 
 
 def difference_object(before: Profile, after: Profile) -> Object:
@@ -74,7 +83,7 @@ def difference_object(before: Profile, after: Profile) -> Object:
         "after": {"seconds": rounded(after.stacks.seconds), "samples": after.samples},
         "functions": [
             {
-                "site": {"file": change.site.file, "line": change.site.line, "function": change.site.function},
+                "site": _site(change.site),
                 "own": {"before": rounded(change.own[0]), "after": rounded(change.own[1])},
                 "total": {"before": rounded(change.total[0]), "after": rounded(change.total[1])},
             }
@@ -83,26 +92,27 @@ def difference_object(before: Profile, after: Profile) -> Object:
     }
 
 
-def converted(profile: Profile, kind: str, title: str) -> bytes:
+def converted(profile: Profile, kind: str, title: str, by: str) -> bytes:
     """The profile in the format of another tool."""
+    rows = profile.rows(by)
     if kind == "collapsed":
-        return formats.collapsed(profile.stacks).encode("utf-8", "replace")
+        return formats.collapsed(rows).encode("utf-8", "replace")
     if kind == "speedscope":
-        return formats.speedscope(profile.stacks, title).encode("utf-8", "replace")
+        return formats.speedscope(rows, title).encode("utf-8", "replace")
     if kind == "pprof":
-        return formats.pprof(profile.stacks, "wall" if profile.kind == ON_LOOP else "waiting")
-    return page.page(tree.build(profile.stacks), title).encode("utf-8", "replace")
+        return formats.pprof(rows, "waiting" if profile.kind == WAITING else "wall")
+    return page.page(tree.build(rows), title).encode("utf-8", "replace")
 
 
-def difference_page(before: Profile, after: Profile, title: str) -> bytes:
+def difference_page(before: Profile, after: Profile, title: str, by: str) -> bytes:
     """An HTML page that shows what grew and what shrank."""
-    root = tree.difference(before.stacks, after.stacks)
+    root = tree.difference(before.rows(by), after.rows(by))
     return page.page(root, title, is_difference=True).encode("utf-8", "replace")
 
 
-def profile_lines(profile: Profile, width: int, colour: bool = False) -> list[str]:  # noqa: ARG001 - plain everywhere
+def profile_lines(profile: Profile, by: str, width: int, colour: bool = False) -> list[str]:  # noqa: ARG001 - plain
     """The profile as a text tree."""
-    root = tree.build(profile.stacks)
+    root = tree.build(profile.rows(by))
     kind = TITLES.get(profile.kind, "in slow callbacks")
     head = f"{fmt.duration(root.seconds)} {kind}"
     if profile.samples is not None:
@@ -113,9 +123,15 @@ def profile_lines(profile: Profile, width: int, colour: bool = False) -> list[st
     return lines if root.seconds else [head, "no stacks: no task was found at work or waiting"]
 
 
-def difference_lines(before: Profile, after: Profile, width: int, colour: bool = False) -> list[str]:  # noqa: ARG001
+def difference_lines(
+    before: Profile,
+    after: Profile,
+    by: str,
+    width: int,
+    colour: bool = False,  # noqa: ARG001 - plain everywhere
+) -> list[str]:
     """Both profiles as one text tree, and the functions that grew most."""
-    root = tree.difference(before.stacks, after.stacks)
+    root = tree.difference(before.rows(by), after.rows(by))
     grown = [one for one in tree.changes(before.stacks, after.stacks) if abs(one.own[1] - one.own[0]) >= LEAST_SHARE]
     lines = ["change of the share of each function itself:"]
     lines += [

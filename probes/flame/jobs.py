@@ -29,6 +29,9 @@ AT_ONCE = 10
 """Threads that are looked at in one look: frames must be let go of before the GIL is."""
 MOST_FUNCTIONS = 2000
 
+EXECUTORS = "/concurrent/futures/"
+"""In the files of what stands between a thread and its job."""
+
 Asker = tuple[int, int, int, int]
 """Id of a task, its group and label (strings), and its creation site."""
 NOBODY: Asker = (0, 0, 0, 0)
@@ -81,7 +84,8 @@ class Jobs:
         for ident in threads:
             frame, inner = frames.get(ident), None
             while frame is not None and frame.f_code not in codes:
-                inner, frame = frame.f_code, frame.f_back
+                inner = frame.f_code if EXECUTORS not in frame.f_code.co_filename else inner
+                frame = frame.f_back
             if frame is None or inner is None:
                 continue
             variable = frame.f_code.co_varnames[codes[frame.f_code]]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..hooks import accounting, backend, install
-from .jobs import NOBODY, Jobs
+from .jobs import EXECUTORS, NOBODY, Jobs
 from .line_table import line_at
 
 if TYPE_CHECKING:
@@ -135,9 +135,9 @@ class OnLoop:
         for whose, runs, task, how, nanoseconds, frames, group, made in samples:
             outermost, stack = self._named(frames, how, depths.get(whose, 0)) if how else ("", ())
             if how == _JOB:
-                code = self._codes.get(_outermost(frames))
-                if code is not None:
-                    asker = self.jobs.asker(whose, made, code[1:3])
+                function = self._function_of(frames)
+                if function is not None:
+                    asker = self.jobs.asker(whose, made, function)
                     _add(found.jobs, (*asker, stack), nanoseconds)
             elif not stack and not runs:
                 found.idle += nanoseconds // 1000
@@ -175,6 +175,16 @@ class OnLoop:
         self.jobs.clear()
         self._workers = []
 
+    def _function_of(self, frames: bytes) -> tuple[str, str] | None:
+        """File and name of the function that a job is; None if the executor itself is at work."""
+        for word in reversed(struct.unpack(f"={len(frames) // 8}Q", frames)):
+            code = self._codes.get(word >> 32)
+            if code is not None and EXECUTORS not in code[1]:
+                return code[1], code[2]
+            if code is not None and code[2].startswith("Future."):  # it has ended
+                return None
+        return None
+
     def _site_of(self, made: int) -> int:
         """The creation site from a word of the sampler; 0 if it is not known."""
         code = self._codes.get(made >> 32)
@@ -208,6 +218,8 @@ class OnLoop:
                 break
             if file.startswith((sites._own, "<looptop>")) or file in ("<shim>", "<interpreter trampoline>"):
                 continue
+            if how == _JOB and EXECUTORS in file:
+                continue
             outermost = name
             stack.append(self._tables._site(file, self._line(word), name))
         if len(stack) == 1 and self._is_select(words):
@@ -239,11 +251,6 @@ def _add(rows: dict[Key, list[int]], key: Key, nanoseconds: int) -> None:
     else:
         row[0] += nanoseconds // 1000
         row[1] += 1
-
-
-def _outermost(frames: bytes) -> int:
-    """The number of the code of the outermost frame; 0 if there is none."""
-    return int.from_bytes(frames[-4:], sys.byteorder) if sys.byteorder == "little" else int.from_bytes(frames[-8:-4])
 
 
 def _text(raw: bytes, width: int) -> str:

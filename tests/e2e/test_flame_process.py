@@ -47,7 +47,15 @@ PROGRAM = """
     async def reader():
         await asyncio.Event().wait()
 
+    def in_a_thread():
+        time.sleep(0.2)
+
+    async def asking():
+        while True:
+            await asyncio.to_thread(in_a_thread)
+
     async def main():
+        job = asyncio.create_task(asking())
         task = asyncio.create_task(handle(), name="[/b]<script>")
         readers = [asyncio.create_task(reader()) for _ in range(5)]
         print("ready", flush=True)
@@ -127,7 +135,7 @@ def test_a_recording_has_samples(recordings):
     waiting = json.loads(looptop("flame", after, "--wait", "--json"))
     assert waiting["kind"] == "waiting"
     assert waiting["samples"] is None
-    assert share(waiting, "Event.wait") > 0.6
+    assert share(waiting, "Event.wait") > 0.55
 
 
 def test_formats_of_other_tools(recordings):
@@ -158,8 +166,32 @@ def test_a_difference_names_what_grew(recordings):
     text = looptop("flame", "--diff", before, after).decode()
     assert re.search(r"\+\s*\d\d\.\d .*render", text), text
     assert re.search(r"−\d\d\.\d .*parse", text), text
-    compared = looptop("compare", before, after).decode()
-    assert re.search(r"render", compared), compared
+    conditions = [
+        part
+        for one in ("frame:render>+50%", "frame:parse>+50%", "frame:program.py:render<1%")
+        for part in ("--fail-if", one)
+    ]
+    compared = json.loads(looptop("compare", before, after, "--json", *conditions, status=1))
+    assert compared["failed"] == ["frame:render>+50%"]
+    assert "render" in {frame["site"]["function"] for frame in compared["frames"] if frame["total"]["b"] > 0.3}
+    looptop("compare", before, after, "--fail-if", "frame:render>?", status=2)
+
+
+def test_stacks_stand_under_what_is_asked_for(recordings):
+    _, before, after = recordings
+    text = looptop("flame", before, "--by", "task").decode()
+    assert re.search(r"\d % \[/b\]<script> \(handle\)\n", text), text
+    text = looptop("flame", before, "--by", "site").decode()
+    assert re.search(r"\d % main program.py:\d+\n.* handle  program.py", text), text
+    text = looptop("flame", before, "--by", "all").decode()
+    assert re.search(r"100.0 % all tasks\n.* handle  program.py", text), text
+    (one, *_) = json.loads(looptop("flame", before, "--by", "task", "--json"))["stacks"]
+    assert (one["group"], one["label"], one["name"]) == ("handle", None, "[/b]<script>")
+    assert one["site"]["function"] == "main"
+    jobs = json.loads(looptop("flame", after, "--jobs", "--json"))
+    assert jobs["kind"] == "jobs"
+    assert {tuple(frame["function"] for frame in stack["frames"])[:1] for stack in jobs["stacks"]} == {("in_a_thread",)}
+    assert {stack["group"] for stack in jobs["stacks"]} <= {"asking", "(jobs)"}
 
 
 def test_the_page_works_in_a_browser(recordings):

@@ -250,8 +250,10 @@ KEYS: tuple[Key, ...] = (
     Key("flame_right", "right,l", "→ l", "sideways(1)", "Right", "to the frame on the right", "flame"),
     Key("flame_zoom", "enter", "Enter", "open", "Zoom", "zoom in to this frame; Esc zooms out", "flame", 4),
     Key("flame_search", "slash", "/", "screen.filter", "Search", "search functions and files", "flame", 5),
-    Key("flame_kind", "w", "w", "screen.flame_kind", "Waiting", "on the loop, or waiting", "flame", 5),
-    Key("flame_by", "t", "t", "screen.flame_by", "All", "by group of tasks, or all together", "flame", 7),
+    Key(
+        "flame_kind", "w", "w", "screen.flame_kind", "Waiting", "on the loop, waiting, or jobs of executors", "flame", 5
+    ),
+    Key("flame_by", "t", "t", "screen.flame_by", "By", "by group, coroutine, creation site, task, or all", "flame", 7),
     Key("flame_baseline", "b", "b", "screen.flame_baseline", "Baseline", "count from here on", "flame", 7),
     Key(
         "flame_difference",

@@ -50,7 +50,7 @@ class Subscription:
         if self.locals or "locals" in self._told:
             wants["locals"] = self.locals
         if "flame" in self._told and "flame" not in wants:  # that screen is no longer in sight
-            wants |= {"flame": 0, "flame_wait": False}
+            wants |= {"flame": 0, "flame_wait": False, "flame_jobs": False, "flame_tasks": False}
         if app.tick_rate.hz:
             wants["rate"] = app.tick_rate.rate
         if wants != self._told:

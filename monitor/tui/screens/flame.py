@@ -1,4 +1,4 @@
-"""Where the time of the loop goes below a step, and where tasks wait: a flame graph from the top down."""
+"""Where the time of the loop goes below a step, where tasks wait, what jobs do: a flame graph from the top down."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from monitor import formatting as fmt
 from monitor.flame.tree import Node, build, difference
-from monitor.store.flame import Stacks
+from monitor.store.flame import BY
 from monitor.tui.base.keys import bindings
 from monitor.tui.screens.base import LiveScreen
 from monitor.tui.widgets.filter_bar import FilterBar, FilterInput
@@ -16,6 +16,7 @@ from monitor.tui.widgets.lines import Lines
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
+    from monitor.store.flame import Row, Stacks
     from monitor.tui.base.paint import Part
 
 HZ = 100
@@ -23,6 +24,9 @@ EVERY = 1.0
 """Seconds between two arrangements: a profile that moves all the time cannot be read."""
 SOURCE = 6
 ROOMY = 18
+KINDS = {"on_loop": "On the loop", "waiting": "Waiting", "jobs": "Jobs of executors"}
+_NEXT = {"on_loop": "Waiting", "waiting": "Jobs", "jobs": "On loop"}
+_BY = {"group": "Groups", "coroutine": "Coroutines", "site": "Sites", "task": "Tasks", "all": "All"}
 
 
 class FlameScreen(LiveScreen):
@@ -33,9 +37,9 @@ class FlameScreen(LiveScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.waits = False
-        self.by_group = True
-        self.baseline: dict[bool, Stacks] = {}  # by `waits`
+        self.kind = "on_loop"
+        self.by = "group"
+        self.baseline: dict[str, Stacks] = {}  # by kind
         self.compared = False
         self._shown: tuple[object, ...] = ()
         self._arranged_at = float("-inf")
@@ -66,16 +70,17 @@ class FlameScreen(LiveScreen):
 
     def wants(self) -> dict[str, Any]:
         """Samples of the kind that is shown."""
-        return {"window": [], "detail": None, "flame": 0 if self.waits else HZ, "flame_wait": self.waits}
+        waits = self.kind == "waiting"
+        found: dict[str, Any] = {"window": [], "detail": None, "flame": 0 if waits else HZ, "flame_wait": waits}
+        return found | {"flame_jobs": self.kind == "jobs", "flame_tasks": waits and self.by == "task"}
 
     def _stacks(self) -> Stacks:
-        flame = self.store.flame
-        return flame.waiting if self.waits else flame.on_loop
+        return self.store.flame.of(self.kind)
 
     def update_body(self) -> None:
         """Takes new samples in once a second."""
         stacks, now = self._stacks(), self.looptop.clock()
-        question = (self.waits, self.by_group, self.compared, id(self.store))
+        question = (self.kind, self.by, self.compared, id(self.store))
         if self._shown[:4] != question or (self._shown[4:] != (stacks.revision,) and now - self._arranged_at >= EVERY):
             self._shown, self._arranged_at = (*question, stacks.revision), now
             self.icicle.show(self._tree(stacks), compared=self.compared)
@@ -83,24 +88,28 @@ class FlameScreen(LiveScreen):
         self._update_source()
 
     def _tree(self, stacks: Stacks) -> Node:
-        base = self.baseline.get(self.waits)
+        base = self.baseline.get(self.kind)
         since = stacks if base is None else stacks.since(base)
         if self.compared and base is not None:
             return difference(self._rows(base), self._rows(since))
         return build(self._rows(since))
 
-    def _rows(self, stacks: Stacks) -> Stacks:
-        return stacks if self.by_group else Stacks.of(("all tasks", stack, time) for _, stack, time in stacks)
+    def _rows(self, stacks: Stacks) -> list[Row]:
+        return stacks.by(self.by, self._name_of)
+
+    def _name_of(self, task: int) -> str | None:
+        known = self.store.tasks.get(task)
+        return None if known is None else known.name
 
     def _update_facts(self, stacks: Stacks) -> None:
         flame = self.store.flame
-        parts: list[Part] = [(" Waiting" if self.waits else " On the loop", "strong")]
+        parts: list[Part] = [(f" {KINDS[self.kind]}", "strong"), (f" by {self.by}" if self.by != "all" else "", "text")]
         if self.compared:
             parts.append(("  since the baseline against before: + more, − less", "accent"))
-        elif self.waits in self.baseline:
+        elif self.kind in self.baseline:
             parts.append(("  since the baseline", "accent"))
         parts.append((f"  {fmt.duration(self.icicle.root.seconds)}", "text"))
-        if not self.waits:
+        if self.kind != "waiting":
             parts.append((f"  {flame.samples:,} samples, idle {fmt.duration(flame.idle)}", "dim"))
         if not len(stacks):
             parts = [(f" {self._why_empty()}", "dim")]
@@ -109,11 +118,11 @@ class FlameScreen(LiveScreen):
     def _why_empty(self) -> str:
         if self.store.read_only:
             return "Not known: this program is read from outside."
-        if self.store.flame.why_not and not self.waits:
-            return f"No samples: {self.store.flame.why_not}."
+        if self.store.flame.why_not and self.kind != "waiting":
+            return f"No samples: {self.store.flame.why_not}. looptop flame shows the stacks of slow callbacks."
         if self.looptop.player is not None:
             return "No samples in this part of the recording (record --flame)."
-        return "No samples yet."
+        return "No jobs in threads of executors seen yet." if self.kind == "jobs" else "No samples yet."
 
     def _update_source(self) -> None:
         box, node = self.query_one("#source", Lines), self.icicle.chosen
@@ -140,9 +149,9 @@ class FlameScreen(LiveScreen):
     def label(self, key_id: str, label: str) -> str:
         """What the keys do now."""
         if key_id == "flame_kind":
-            return "On loop" if self.waits else "Waiting"
+            return _NEXT[self.kind]
         if key_id == "flame_by":
-            return "All" if self.by_group else "Groups"
+            return _BY[self._next_by()]
         return super().label(key_id, label)
 
     # What the person does
@@ -152,27 +161,32 @@ class FlameScreen(LiveScreen):
         self._update_source()
 
     def action_flame_kind(self) -> None:
-        """What loops run, or what tasks wait for."""
-        self.waits = not self.waits
-        self.compared = self.compared and self.waits in self.baseline
+        """What loops run, what tasks wait for, or what jobs of executors do."""
+        kinds = list(KINDS)
+        self.kind = kinds[(kinds.index(self.kind) + 1) % len(kinds)]
+        self.compared = self.compared and self.kind in self.baseline
         self.looptop.tick_soon()
         self.update_view()
 
     def action_flame_by(self) -> None:
-        """Below their groups, or all together."""
-        self.by_group = not self.by_group
+        """Below their groups, coroutines, creation sites or tasks, or all together."""
+        self.by = self._next_by()
+        self.looptop.tick_soon()
         self.update_view()
+
+    def _next_by(self) -> str:
+        return BY[(BY.index(self.by) + 1) % len(BY)]
 
     def action_flame_baseline(self) -> None:
         """Take the samples so far as the baseline."""
-        self.baseline[self.waits] = self._stacks().copy()
+        self.baseline[self.kind] = self._stacks().copy()
         self._shown = ()
         self.looptop.say("baseline taken: what is shown is since now; x compares with what was before")
         self.update_view()
 
     def action_flame_difference(self) -> None:
         """Since the baseline against before it."""
-        if self.waits not in self.baseline:
+        if self.kind not in self.baseline:
             self.looptop.say("take a baseline first: b")
             return
         self.compared = not self.compared

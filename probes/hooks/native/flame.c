@@ -34,7 +34,6 @@ BEYOND unsigned long PyThread_get_thread_ident(void);
 #define INNERMOST 120 /* frames that are kept of one sample */
 #define OUTERMOST 60
 #define MOST_WALKED 100000
-#define DEEP 48   /* from here on frames are read in blocks */
 #define ROOM 65536       /* words of one buffer */
 #define CODES 8192       /* remembered by address; a power of two */
 #define MOST_STRING 1024 /* bytes */
@@ -80,7 +79,7 @@ typedef struct {
 
 typedef struct {
     uintptr_t at; /* 0: nothing is in it */
-    char bytes[4096];
+    char bytes[2048];
 } Block;
 
 /* A stack. Of a deep one the frames in the middle are left out. */
@@ -118,6 +117,9 @@ typedef struct {
     int known;
     Chain chain;
     uint64_t scratch[INNERMOST + OUTERMOST + 1];
+    Frame wanted[INNERMOST + OUTERMOST + 1];
+    uint64_t code_words[INNERMOST + OUTERMOST + 1][CODE_WORDS];
+    struct iovec into[INNERMOST + OUTERMOST + 1], from[INNERMOST + OUTERMOST + 1];
     char blob[MOST_TABLE];
     Block block;
     uint64_t random;
@@ -258,12 +260,13 @@ static int write_text(Sampler *self, uintptr_t address, int is_text, Py_ssize_t 
     return 0;
 }
 
-/* The number of a code object, whose names are written down when it is met for the first time; 0 where it is none. */
-static uint32_t number_of(Sampler *self, uintptr_t address) {
-    uint64_t words[CODE_WORDS], *at;
+/* The number of a code object, whose names are written down when it is met for the first time; 0 where it is none.
+ * `words` are what was read of it. */
+static uint32_t number_of(Sampler *self, uintptr_t address, const uint64_t *words) {
+    uint64_t *at;
     Code *code = &self->codes[(address >> 4) & (CODES - 1)], seen;
     Py_ssize_t before = self->now.used;
-    if (safe_read(self, address, words, sizeof(words)) < 0 || words[1] != self->code_type)
+    if (words[1] != self->code_type)
         return 0;
     seen.code = address;
     seen.filename = *(uintptr_t *)((char *)words + self->code_filename);
@@ -288,11 +291,9 @@ static uint32_t number_of(Sampler *self, uintptr_t address) {
     return seen.number;
 }
 
-/* One frame. Those of plain calls lie one behind the other, so in a deep stack many are read at once. */
-static int read_frame(Sampler *self, uintptr_t frame, int64_t depth, Block *block, uintptr_t *words) {
+/* One frame. Those of plain calls lie one behind the other, so many are read at once: a read costs 1 to 2 µs. */
+static int read_frame(Sampler *self, uintptr_t frame, Block *block, uintptr_t *words) {
     const size_t size = FRAME_WORDS * sizeof(*words), most = sizeof(block->bytes);
-    if (depth < DEEP)
-        return safe_read(self, frame, words, size);
     if (block->at == 0 || frame < block->at || frame + size > block->at + most) {
         block->at = frame + size - most; /* callers have lower addresses */
         if (safe_read(self, block->at, block->bytes, most) < 0) {
@@ -325,7 +326,7 @@ static int walk(Sampler *self, uint64_t ident, uintptr_t thread_state, uintptr_t
     while (frame != 0) {
         Frame *into = chain->count < INNERMOST ? &chain->inner[chain->count]
                                                : &chain->outer[(chain->count - INNERMOST) % OUTERMOST];
-        if (read_frame(self, frame, chain->count, &self->block, words) < 0)
+        if (read_frame(self, frame, &self->block, words) < 0)
             return 0;
         code = untagged(words[self->frame_code / 8]);
         for (index = 0; !is_worker && index < self->stop_count; index++)
@@ -363,32 +364,58 @@ static int walk_whole(Sampler *self, Loop *loop, uintptr_t coroutine) {
     return how;
 }
 
-static uint64_t frame_word(Sampler *self, Frame *frame) {
-    uint32_t number = number_of(self, frame->code);
-    uint64_t offset = frame->instruction - frame->code - (uint64_t)self->code_start;
-    return number == 0 ? 0 : (uint64_t)number << 32 | (offset > INT32_MAX ? UINT32_MAX : offset);
+/* Reads code objects, all at once if that goes well. What cannot be read is of no type. */
+static void read_codes(Sampler *self, int count) {
+    const size_t size = sizeof(self->code_words[0]);
+    int index;
+    for (index = 0; index < count; index++) {
+        self->into[index] = (struct iovec){self->code_words[index], size};
+        self->from[index] = (struct iovec){(void *)self->wanted[index].code, size};
+    }
+    if (self->memory < 0 && count > 1 &&
+        syscall(SYS_process_vm_readv, (long)getpid(), self->into, (long)count, self->from, (long)count, 0L) ==
+            (long)(size * (size_t)count))
+        return;
+    for (index = 0; index < count; index++)
+        if (safe_read(self, self->wanted[index].code, self->code_words[index], size) < 0)
+            self->code_words[index][1] = 0;
 }
 
-/* The frames that were walked, as words; a 0 stands for those that are left out. */
-static int write_frames(Sampler *self, int how) {
+/* The frames that were walked, as words; a 0 stands for those that are left out. After them that of `made`. */
+static int write_frames(Sampler *self, int how, const Frame *made, uint64_t *made_word) {
     Chain *chain = &self->chain;
     int64_t index, beyond = chain->count - INNERMOST, first = beyond > OUTERMOST ? beyond - OUTERMOST : 0;
-    int kept = 0;
+    int count = 0, gap = -1, place, kept = 0;
     for (index = 0; index < chain->count && index < INNERMOST; index++)
-        if ((self->scratch[kept] = frame_word(self, &chain->inner[index])) != 0)
-            kept++;
+        self->wanted[count++] = chain->inner[index];
     if (first > 0 || how == CUT)
-        self->scratch[kept++] = 0;
+        gap = count;
     for (index = first; index < beyond && how != CUT; index++)
-        if ((self->scratch[kept] = frame_word(self, &chain->outer[index % OUTERMOST])) != 0)
-            kept++;
+        self->wanted[count++] = chain->outer[index % OUTERMOST];
+    if (made != NULL)
+        self->wanted[count++] = *made;
+    read_codes(self, count);
+    for (place = 0; place < count; place++) {
+        Frame *frame = &self->wanted[place];
+        uint32_t number = number_of(self, frame->code, self->code_words[place]);
+        uint64_t offset = frame->instruction - frame->code - (uint64_t)self->code_start;
+        uint64_t word = number == 0 ? 0 : (uint64_t)number << 32 | (offset > INT32_MAX ? UINT32_MAX : offset);
+        if (place == gap)
+            self->scratch[kept++] = 0;
+        if (made != NULL && place == count - 1)
+            *made_word = word;
+        else if (word != 0)
+            self->scratch[kept++] = word;
+    }
+    if (gap == count)
+        self->scratch[kept++] = 0;
     return kept;
 }
 
 #define HEAD_WORDS 6
 static void write_row(Sampler *self, int how, int is_running, uint64_t whose, int64_t elapsed, uint64_t task,
-                      uint64_t group, uint64_t made) {
-    int kept = write_frames(self, how);
+                      uint64_t group, uint64_t made, const Frame *made_at) {
+    int kept = write_frames(self, how, made_at, &made);
     uint64_t *at = room_for(self, HEAD_WORDS + kept);
     if (at == NULL)
         return;
@@ -406,7 +433,8 @@ static void write_sample(Sampler *self, Loop *loop, int64_t elapsed) {
     int tries, how = 0, is_running = 0, known = 0;
     Fields fields;
     uintptr_t task;
-    uint64_t *at, made = 0;
+    uint64_t *at;
+    Frame made = {0};
     int64_t group = 0;
     for (tries = 0; tries < TRIES; tries++) {
         if (safe_read(self, loop->clock, &before, sizeof(before)) < 0)
@@ -436,18 +464,20 @@ static void write_sample(Sampler *self, Loop *loop, int64_t elapsed) {
         return;
     }
     if (known && fields.code != NULL)
-        made = frame_word(self, &(Frame){(uintptr_t)fields.code, (uintptr_t)fields.code + (uintptr_t)self->code_start +
-                                                                     (uintptr_t)(int64_t)fields.lasti});
+        made = (Frame){(uintptr_t)fields.code,
+                       (uintptr_t)fields.code + (uintptr_t)self->code_start + (uintptr_t)(int64_t)fields.lasti};
     if (known && fields.group != NULL &&
         safe_read(self, (uintptr_t)fields.group + group_number_offset, &group, sizeof(group)) < 0)
         group = 0;
-    write_row(self, how, is_running, (uint64_t)loop->id, elapsed, known ? (uint64_t)fields.id : 0, (uint64_t)group, made);
+    write_row(self, how, is_running, (uint64_t)loop->id, elapsed, known ? (uint64_t)fields.id : 0, (uint64_t)group, 0,
+              made.code ? &made : NULL);
 }
 
 /* What a thread of an executor runs; nothing if it has no job. */
 static void write_job(Sampler *self, Worker *worker, int64_t elapsed) {
     if (walk(self, worker->thread, worker->thread_state, 0, 1) == JOB)
-        write_row(self, JOB, 0, worker->thread, elapsed, 0, 0, (uint64_t)self->chain.job);
+        write_row(self, JOB, 0, worker->thread, elapsed, 0, 0, (uint64_t)self->chain.job,
+                  NULL);
 }
 
 /* The thread */
@@ -729,13 +759,12 @@ failed:
 /* The outermost frame of a thread; under the GIL, so nothing is half done. */
 static uintptr_t base_of(Sampler *self, uintptr_t thread_state) {
     uintptr_t frame, words[FRAME_WORDS], last = 0;
-    int64_t depth = 0;
     Block block = {0};
     if (innermost_frame(self, thread_state, &frame) < 0)
         return 0;
     while (frame != 0) {
         last = frame;
-        if (read_frame(self, frame, depth++, &block, words) < 0)
+        if (read_frame(self, frame, &block, words) < 0)
             return 0;
         frame = words[self->frame_previous / 8];
     }

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import itertools
 import time
+from pathlib import Path
 
+import msgspec
 from driver import running
-from scene import everything
+from recording_scene import replaying
+from scene import SECOND, START, everything, hello
 
 from monitor.flame.layout import layout
 from monitor.flame.tree import build
 from monitor.protocol import frames
 from monitor.protocol.rows import OnLoopRow, WaitingRow
-from monitor.store.flame import Stacks
+from monitor.recording.writer import File, Recorder
+from monitor.store.flame import Stacks, Whose
 from monitor.store.model import Site
+from monitor.store.store import Store
 
 NAMES = ["?", "/app/shop.py", "handle", "parse", "render [/x]", "other", "wait"]
 
@@ -77,12 +82,63 @@ async def test_zoom_search_kinds_and_difference() -> None:
         assert driver.source.watched["flame_wait"] is False
 
 
+async def test_what_stacks_stand_under_and_jobs() -> None:
+    async with running(fed=[*everything(), facts()], no_color=True) as driver:
+        await driver.press("9")
+        stack = [FIRST_SITE, FIRST_SITE + 1]
+        rows = [
+            OnLoopRow(task, FIRST_STRING + 2, stack, seconds * 1_000_000, 1, label, FIRST_SITE + 3)
+            for task, seconds, label in ((7, 3, FIRST_STRING + 5), (8, 1, 0))
+        ]
+        jobs = [OnLoopRow(0, 0, stack, 1_000_000, 1)]
+        await driver.tick(frames.Tick(at=10**15, flame=frames.Flame(samples=100, on_loop=rows, jobs=jobs)), seconds=2)
+        seen = {"group": "▏handle other 75.0%", "coroutine": "▏handle 100.0%", "site": "▏other shop.py:50 100.0%"}
+        seen |= {"task": "(handle) 75.0%", "all": "▏all tasks 100.0%"}
+        for by, text in seen.items():
+            assert text in driver.text()
+            assert f" by {by}" in driver.text() or by == "all"
+            await driver.press("t")
+        assert " by group" in driver.text()
+        await driver.press("w", "w")
+        await driver.tick(seconds=2)
+        assert "Jobs of executors" in driver.text()
+        assert "▏(jobs) 100.0%" in driver.text()
+        assert driver.source.watched["flame_jobs"] is True
+
+
+async def test_a_recording_has_its_flame_graph(tmp_path: Path) -> None:
+    ticks = itertools.count(1)
+
+    def later(tick: frames.Tick) -> frames.Tick:
+        return msgspec.structs.replace(tick, at=START + 60 * SECOND + next(ticks) * SECOND)
+
+    store = Store()
+    recorder = Recorder(store, File(tmp_path / "shop.looptop"))
+    strings = frames.Strings(0, NAMES)
+    told = frames.Static(strings=strings, sites=frames.Sites(0, [(1, 10 * number, number) for number in range(2, 7)]))
+    global FIRST_STRING, FIRST_SITE
+    FIRST_STRING = FIRST_SITE = 0
+    shown = [later(flame(parse=3.0, render=1.0)) for _ in range(5)]
+    for frame in (hello(), told, *shown):
+        store.apply(frame)
+        recorder.take(frame)
+    recorder.close("the time is over")
+    async with replaying(file=tmp_path / "shop.looptop") as driver:
+        await driver.press("9")
+        await driver.tick(seconds=4)
+        await driver.tick(seconds=2)
+        assert "▏parse 75.0%" in driver.text(), driver.text()
+        await driver.press("w")
+        await driver.tick(seconds=2)
+        assert "▏wait 100.0%" in driver.text(), driver.text()
+
+
 def test_two_thousand_stacks_are_laid_out_in_time() -> None:
     stacks = Stacks()
     for number in range(2000):
         stack = tuple(Site("/a.py", depth, f"f{number % (depth * 7 + 3)}") for depth in range(12))
-        stacks.add(f"group-{number % 20}", stack, 1.0 + number % 3)
-    root = build(stacks)
+        stacks.add(Whose(f"group-{number % 20}"), stack, 1.0 + number % 3)
+    root = build(stacks.by())
     took = []
     for _ in range(5):
         began = time.thread_time()
@@ -96,7 +152,7 @@ def test_two_thousand_stacks_are_laid_out_in_time() -> None:
 def test_a_profile_is_bounded() -> None:
     stacks = Stacks()
     for number in range(60_000):
-        stacks.add("g", tuple(Site("/a.py", number, f"f{number}") for _ in range(3)), 1.0 if number else 1000.0)
+        stacks.add(Whose("g"), tuple(Site("/a.py", number, f"f{number}") for _ in range(3)), 1.0 if number else 1000.0)
     assert len(stacks) <= 20_000
     assert stacks.seconds == 60_000 - 1 + 1000
     assert any(seconds == 1000.0 and stack[0].function == "f0" for _, stack, seconds in stacks)

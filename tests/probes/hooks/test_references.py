@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,3 +99,83 @@ def test_whatever_a_program_does(worker: Worker) -> None:
         assert steady(worker, watched), grown(worker, watched)
 
     check()
+
+
+READERS = """
+    import asyncio, gc, json, sys
+    from _thread import start_new_thread
+    import probes
+    probe = probes.install(trace=1)
+    from probes.base.sites import Tables
+    from probes.flame.askers import Askers
+    from probes.flame.on_loop import OnLoop
+    from probes.hooks.groups import groups
+    from probes.trace.ring import Reader
+
+    tables = Tables()
+    known = {}
+
+    async def short(label):
+        probes.label(label)
+        await asyncio.sleep(0)
+        sum(range(20000))
+
+    async def main():
+        for _ in range(20):
+            await asyncio.gather(*(short(name) for name in ("red", "blue", None) if name))
+            await asyncio.to_thread(sum, range(20000))
+
+    def sampled():
+        flame = OnLoop(tables, Askers(tables, known.get))
+        flame.sample(1000, start_new_thread, jobs=True)
+        assert not flame.why_not, flame.why_not
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(asyncio.sleep(0))
+        for _ in range(5):
+            flame.look()
+            loop.run_until_complete(main())
+        assert flame.look().looks
+        flame.sample(0, start_new_thread)
+        while flame.own:
+            asyncio.run(asyncio.sleep(0.001))
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+    def traced():
+        ring = probe.ring
+        ring.stop()
+        ring.start()
+        ring.begin_trace()
+        asyncio.run(main())
+        gc.collect()
+        assert Reader(ring, True).frame()["events"]
+        ring.stop()
+
+    def grouped():
+        asyncio.run(main())
+        for group in groups.all:
+            group.sums, group.slowest(), [group.histogram(which) for which in range(4)]
+
+    found = {}
+    for work in (sampled, traced, grouped):
+        counts = []
+        for _ in range(10):
+            work()
+            gc.collect()
+            counts.append(sys.gettotalrefcount())
+        found[work.__name__] = counts
+    print(json.dumps(found))
+"""
+
+
+@pytest.mark.timeout(600)
+def test_what_reads_gives_back(tmp_path: Path) -> None:
+    """Samples, the step ring, groups: used and put away ten times."""
+    script = tmp_path / "readers.py"
+    script.write_text(textwrap.dedent(READERS))
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "LOOPTOP_DIR": str(tmp_path / "run")}
+    done = subprocess.run([PYTHON, script], env=environ, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for what, counts in json.loads(done.stdout).items():
+        grown = [after - before for before, after in pairwise(counts[3:])]
+        assert min(grown) <= 2, (what, grown)

@@ -123,6 +123,19 @@ KINDS: tuple[Kind, ...] = (
         (_after(5),),
     ),
     Kind(
+        "subprocess_idle",
+        "subprocess that does nothing",
+        "warn",
+        "A task waits for the subprocess to end, and it is stopped, or sleeps without any CPU time or output.",
+        "Close or write its stdin if it waits for input, continue it (SIGCONT), or bound the wait with a timeout.",
+        "subprocess_waits_for_input",
+        "subprocess_streams",
+        "tasks that wait for the end of a subprocess; state, CPU time and descriptors of it and its descendants",
+        "one that has a socket, as servers have, unless it is stopped; one that a task may write to or end; pipes that "
+        "are read while it runs",
+        (_after(30),),
+    ),
+    Kind(
         "lock_stuck",
         "lock or semaphore that is not released",
         "bad",
@@ -226,6 +239,23 @@ KINDS: tuple[Kind, ...] = (
             _AWHILE,
             Threshold("least", 20, "count", "minimum growth over the window"),
             Threshold("ended", 0.5, "0..1", "maximum share of the tasks created in the window that may have ended"),
+        ),
+    ),
+    Kind(
+        "stands_high",
+        "tasks or descriptors that stand high",
+        "warn",
+        "They grew, stay, and nothing happens: what should have ended or closed them does not come. Near the limit, "
+        "opening another file or socket fails.",
+        "See what they wait for, and who should close them: `async with`, timeouts, a bound on connections.",
+        "connections_left",
+        "resource_closed",
+        "the past that the probe remembers (hooks in C), and the limit of open files",
+        "growth from before the probe came; anything that stands while the loop works",
+        (
+            Threshold("least", 100, "count", "minimum growth over the known past"),
+            Threshold("still", 30, "s", "how long they must have stood at about the same number"),
+            Threshold("share", 0.8, "0..1", "share of the limit of open files that is reported in any case"),
         ),
     ),
     Kind(

@@ -134,6 +134,7 @@ class ProcessFacts(msgspec.Struct, frozen=True, kw_only=True):
     rss: Int | None = None
     threads: Int | None = None
     fds: Int | None = None
+    fds_most: Int | None = None
     gc: Annotated[list[GcRow], msgspec.Meta(max_length=8)] = []  # by generation, youngest first
 
 

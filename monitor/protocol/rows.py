@@ -269,7 +269,8 @@ class StuckRow(Row, frozen=True):
 
     `size` and `most`: items and limit of a queue, value and bound of a semaphore, unread bytes of a subprocess.
     `feeds_itself`: the code that waits also does what would wake it, as users of a pool do.
-    `orphaned`: nothing that is alive refers to it.
+    `orphaned`: nothing that is alive refers to it. `doing`, `idle`: of a subprocess that does nothing, its state and
+    since when.
     """
 
     number: Int
@@ -286,6 +287,8 @@ class StuckRow(Row, frozen=True):
     pid: Int
     feeds_itself: bool
     orphaned: bool = False
+    doing: Text = ""
+    idle: Microseconds = 0
 
 
 class FailedRow(FlatRow, frozen=True):

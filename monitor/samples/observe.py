@@ -170,7 +170,17 @@ class _Watcher:
 def _watch(connection: Connection, sample: Sample, seconds: float, seen: Observation, stop: Event) -> None:
     watcher = _Watcher(connection, seen)
     trace = any(isinstance(expectation, MemoryGrowth) for expectation in sample.expectations)
-    connection.send({"type": "watch", "rate": RATE, "rows": True, "events": True, "findings": True, "memory": trace})
+    connection.send(
+        {
+            "type": "watch",
+            "rate": RATE,
+            "rows": True,
+            "events": True,
+            "findings": True,
+            "history": True,
+            "memory": trace,
+        }
+    )
     try:
         while not seen.first and not stop.is_set():  # until a loop runs: before that, Python is starting
             watcher.receive(0.5)

@@ -384,6 +384,7 @@ class Process:
     cpu: float | None = None  # share of one core
     threads: int | None = None
     fds: int | None = None
+    fds_most: int | None = None  # their limit
     gc: tuple[Collections, ...] = ()  # by generation, youngest first
     cpu_total: float | None = None
     measured: float = 0.0

@@ -119,6 +119,8 @@ class Stuck:
     pid: int
     feeds_itself: bool
     orphaned: bool = False
+    doing: str = ""
+    idle: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,4 +256,6 @@ def _stuck(row: rows.StuckRow, tables: Tables) -> Stuck:
         row.pid,
         row.feeds_itself,
         row.orphaned,
+        row.doing,
+        row.idle * SECOND,
     )

@@ -65,9 +65,11 @@ HISTORY_PROCESS = {
     "rss": "last",
     "cpu": "mean",
     "gc": "max",
+    "fds": "last",
 }
 """Columns of the process in a `history` frame, and how ten rows of a second become one: tasks by state, births, ends
-and failures a second, resident memory (KiB), thousandths of a core, collections of the oldest garbage."""
+and failures a second, resident memory (KiB), thousandths of a core, collections of the oldest garbage,
+open descriptors."""
 
 HISTORY_LOOP = {"lag": "max", "utilization": "mean", "ready": "max", "steps": "mean"}
 """The same of a loop: worst lag (us), thousandths of the time, ready handles, steps a second."""

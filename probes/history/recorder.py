@@ -132,6 +132,7 @@ class History:
         )
         rss = process.resident()
         full = _full_collections()
+        fds = process.descriptors_quickly()
         cpu = (process.cpu_time() - self._cpu) / elapsed
         row = [
             running,
@@ -143,6 +144,7 @@ class History:
             UNKNOWN if rss is None else rss >> 10,
             round(cpu * 1000),
             full - self._full,
+            UNKNOWN if fds is None else fds,
         ]
         for slot in slots:
             self._process.put(slot, row)

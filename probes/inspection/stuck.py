@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..base import sites
 from ..hooks import install
 from ..hooks.records import coro_name, is_done, task_name
+from . import subprocesses
 from .detail import held_locks, wait_of
 from .orphans import MOST_FAILED, Orphans
 from .own_refs import OwnRef
@@ -71,6 +72,7 @@ _MOVES: dict[tuple[str, str], frozenset[str]] = {
     ("queue", "join"): frozenset({"task_done"}),
     ("lock", ""): frozenset({"release"}),
     ("semaphore", ""): frozenset({"release"}),
+    ("subprocess", ""): frozenset({"write", "writelines", "write_eof", "send_signal", "terminate", "kill"}),
 }
 """The methods that move the tasks on, by kind and operation."""
 
@@ -92,6 +94,7 @@ class _Object:
     """An object that tasks wait for. Held weakly."""
 
     __slots__ = (
+        "child",
         "ended",
         "holders",
         "kind",
@@ -114,6 +117,7 @@ class _Object:
         self.methods: set[str] = set()  # those of its owner that call one of `moves`
         self.label = ""
         self.self_feeding = False
+        self.child = subprocesses.Child() if wait.kind == "subprocess" else None
         self.holders: dict[int, list[Any]] = {}  # by task
         self.ended: list[list[Any]] = []
 
@@ -339,8 +343,9 @@ class Stuck:
             since = round((now - self._since(one, waiting)) * 1e6)
             holders = list(one.holders.values())
             row = [one.number, one.kind, one.op, one.label, since, len(waiting), listed, holders, one.ended]
+            doing, idle = ("", 0.0) if one.child is None else one.child.look(pid, size, now)
             orphaned = not self._orphans.tasks.isdisjoint(waiting)
-            rows.append([*row, size, limit, pid, one.self_feeding, orphaned])
+            rows.append([*row, size, limit, pid, one.self_feeding, orphaned, doing, round(idle * 1e6)])
         return {"stuck": rows, "failed": list(self._failed)}
 
 
@@ -435,12 +440,17 @@ def _figures(kind: str, thing: Any) -> tuple[int, int, int]:
     if kind == "subprocess" and not isinstance(thing, (asyncio.StreamReader, asyncio.StreamWriter)):
         # `Process.wait` waits in its transport.
         transport = thing._transport if isinstance(thing, asyncio.subprocess.Process) else thing  # type: ignore[attr-defined]
-        unread = 0  # the wait does not end before the pipes are read, even if the process has ended
-        for reader in (transport._protocol.stdout, transport._protocol.stderr):
-            if reader is not None and reader._paused and reader._waiter is None:
-                unread += len(reader._buffer) + _in_pipe(reader._transport)
-        return unread, 0, transport.get_pid()
+        return _unread(getattr(transport, "_protocol", None)), 0, transport.get_pid()
     return 0, 0, 0
+
+
+def _unread(protocol: Any) -> int:
+    """The bytes that a subprocess has written and nobody reads; 0 also where that is not known (uvloop)."""
+    unread = 0  # the wait does not end before the pipes are read, even if the process has ended
+    for reader in (getattr(protocol, "stdout", None), getattr(protocol, "stderr", None)):
+        if reader is not None and reader._paused and reader._waiter is None:
+            unread += len(reader._buffer) + _in_pipe(reader._transport)
+    return unread
 
 
 def _in_pipe(transport: Any) -> int:

@@ -32,6 +32,7 @@ class Facts:
         facts["threads"] = process.threads()
         woken()
         facts["fds"] = process.descriptors()
+        facts["fds_most"] = process.most_descriptors()
         facts["gc"] = process.collections()
         woken()
         return facts

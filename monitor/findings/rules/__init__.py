@@ -24,6 +24,7 @@ def rules() -> list[Callable[[Store, Thresholds], Iterator[Observation]]]:
         growth.Queues(),
         growth.Timers(),
         growth.Memory(),
+        growth.StandsHigh(),
         events.Unhandled(),
         events.NeverAwaited(),
         events.SemaphoreErrors(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from monitor.findings.model import Line, Observation
 from monitor.findings.rules.figure_history import SECOND, FigureHistories, FigureHistory
 from monitor.findings.rules.shared import fresh
 from monitor.findings.thresholds import Thresholds
+from monitor.store.past import COARSE, FINE, PROCESS
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
@@ -186,6 +188,95 @@ class Memory:
         least = thresholds.of("memory_growing", "traced") * _MIB
         for observation in _memory(self._traced, tracing.traced, "traced", window, least):
             yield replace(observation, **_grown_most(store))
+
+
+@dataclass(slots=True)
+class StandsHigh:
+    """Tasks or descriptors that grew, as far as the probe remembers, and now stay while nothing happens.
+
+    And descriptors near their limit, whatever was before.
+    """
+
+    _looked: float = 0.0
+    _observations: list[Observation] = field(default_factory=list)
+
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
+        """Yields one observation for tasks and one for descriptors; evaluated once a second."""
+        if abs(store.now - self._looked) >= SECOND:
+            self._looked = store.now
+            self._observations = list(self._look(store, thresholds))
+        yield from self._observations
+
+    def _look(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
+        still, least = thresholds.of("stands_high", "still"), thresholds.of("stands_high", "least")
+        fds, most = store.process.fds, store.process.fds_most
+        near = fds is not None and most is not None and fds >= most * thresholds.of("stands_high", "share")
+        rest = None if near else _at_rest(store, still)
+        if near or rest:
+            figures = _known(store, ("fds",))
+            before = _before(figures, round(still), least)
+            limit = "" if most is None else f" (limit {fmt.count(most)})"
+            if near or before is not None:
+                grown = "" if before is None else f", up from {fmt.count(before)}, and nothing happens"
+                yield Observation(
+                    "stands_high",
+                    "fds",
+                    f"{fmt.count(fds)} descriptors are open{limit}{grown}",
+                    at_once=True,
+                    evidence={"fds": fds, "most": most, "before": before},
+                )
+        if not rest:
+            return
+        before = _before(_known(store, ("running", "scheduled", "waiting")), round(still), least)
+        if before is not None:
+            sites = store.tasks.sites()
+            site = max(sites, key=lambda one: sites[one], default=None)
+            yield Observation(
+                "stands_high",
+                "tasks",
+                f"{fmt.count(len(store.tasks))} tasks are alive, up from {fmt.count(before)}, and nothing happens",
+                at_once=True,
+                site=site,
+                evidence={"tasks": len(store.tasks), "before": before},
+            )
+
+
+def _known(store: Store, names: tuple[str, ...]) -> list[int]:
+    """The sum of some figures of the process over the known past: each ten seconds, then each second."""
+    found: list[int] = []
+    fine = store.past.of(PROCESS, FINE)
+    for figures in (store.past.of(PROCESS, COARSE), fine):
+        if figures is None or any(name not in figures.columns for name in names):
+            continue
+        rows = list(zip(*(figures.columns[name] for name in names), strict=True))
+        if figures.step == COARSE and fine is not None:
+            rows = rows[: max(round((fine.start - figures.start) / COARSE), 0)]
+        found += [sum(row) for row in rows if min(row) >= 0]
+    return found
+
+
+def _before(values: list[int], still: int, least: float) -> int | None:
+    """The lowest value before a growth that has ended: for `still` values it has stood within 2 %, and never fell."""
+    standing, earlier = values[-still:], values[:-still]
+    if len(standing) < still or not earlier:
+        return None
+    now, low = standing[-1], min(earlier)
+    if now - low < max(least, now / 2) or max(standing) - min(standing) > max(now * 0.02, 1):
+        return None
+    after = earlier[earlier.index(low) :]
+    highest = list(itertools.accumulate(after, max))
+    fell = max(high - value for high, value in zip(highest, after, strict=True))
+    return low if fell <= (now - low) * 0.1 else None
+
+
+def _at_rest(store: Store, still: float) -> bool:
+    """Whether the loops do next to nothing: fewer steps a second than a twentieth of what is there."""
+    steps = 0.0
+    for loop in store.past.loops():
+        figures = store.past.of(loop, FINE)
+        values = () if figures is None else figures.columns.get("steps", ())[-round(still) :]
+        steps += sum(max(value, 0) for value in values) / max(len(values), 1)
+    return steps <= max(5.0, 0.05 * max(len(store.tasks), store.process.fds or 0))
 
 
 def _memory(history: FigureHistory, now: int, what: str, window: float, least: float) -> Iterator[Observation]:

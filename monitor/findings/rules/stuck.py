@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
@@ -45,6 +46,11 @@ def stuck(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
             if one.size:
                 text = f"{_tasks(one)} for the end of pid {one.pid}, whose output nobody reads: {fmt.size(one.size)}"
                 yield _observation(store, "subprocess_stuck", one, text, [])
+            elif one.doing and not any(holder.moves for holder in others):
+                state = "is stopped" if one.doing == "stopped" else "sleeps"
+                text = f"{_tasks(one)} for the end of pid {one.pid}, which {state} and does nothing"
+                idle = _observation(store, "subprocess_idle", one, text, others)
+                yield replace(idle, since=store.sync_scan.at - one.idle)
         else:
             yield from _lock(store, one, others)
 

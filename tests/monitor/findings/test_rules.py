@@ -555,3 +555,46 @@ def test_samples_and_findings_speak_of_the_same_kinds():
     from sample_apps.vocabulary import Problem
 
     assert set(get_args(Problem)) == set(BY_KEY)
+
+
+def past(world, fds, steps=0):
+    """Feeds what a probe remembers: descriptors of each second, up to now."""
+    begin = world.at - len(fds) * SECOND
+    rows = {"type": "history", "step": SECOND, "from": begin}
+    tasks = {name: [2] * len(fds) for name in ("running", "scheduled", "waiting")}
+    world.feed({**rows, "loop": 0, "columns": {"fds": fds, **tasks}})
+    world.feed({**rows, "loop": 1, "columns": {"steps": [steps] * len(fds)}})
+
+
+def process(fds, most=1024):
+    return lambda quarter: {"process": {"fds": fds, "fds_most": most}}
+
+
+GREW = [12] * 20 + list(range(12, 412, 20))
+
+
+def test_descriptors_that_grew_and_stand_while_nothing_happens(world):
+    past(world, GREW + [412] * 40)
+    assert world.seconds(3, process(412)) == ["stands_high"]
+    assert world.only.text == "412 descriptors are open (limit 1024), up from 12, and nothing happens"
+
+
+@pytest.mark.parametrize(
+    ("values", "steps", "fds"),
+    [
+        (GREW, 0, 412),  # still growing
+        (GREW + [412] * 10, 0, 412),  # not for long
+        (GREW + [412] * 40, 500, 412),  # they are used
+        ([412] * 90, 0, 412),  # it was always so
+        ([12] * 10 + [412] * 5 + [12] * 5 + [412] * 40, 0, 412),  # they come and go
+        ([12] * 20 + [60] * 40, 0, 60),  # few
+    ],
+)
+def test_descriptors_that_are_not_left_over(world, values, steps, fds):
+    past(world, values, steps)
+    assert world.seconds(3, process(fds)) == []
+
+
+def test_descriptors_near_their_limit_without_a_past(world):
+    assert world.seconds(3, process(700)) == []
+    assert world.seconds(3, process(900)) == ["stands_high"]

@@ -12,10 +12,11 @@ FAILED = ["warm-up", "work", "KeyError", "limit", 2]
 
 
 def row(
-    kind, op="", still=LATE, waiters=WAITERS, holders=(), ended=(), size=0, most=0, pid=0, pool=False, orphaned=False
-):
+    kind, op="", still=LATE, waiters=WAITERS, holders=(), ended=(), size=0, most=0, pid=0, pool=False, orphaned=False,
+    doing="", idle=0,
+):  # fmt: skip
     label = f"{kind.title()} x of Service"
-    facts = [size, most, pid, pool, orphaned]
+    facts = [size, most, pid, pool, orphaned, doing, idle]
     return [1, kind, op, label, still, len(waiters), waiters, list(holders), list(ended), *facts]
 
 
@@ -48,6 +49,8 @@ def test_tasks_that_wait_for_an_event_name_the_failure_that_refers_to_it():
         row("queue", "put", size=9, most=9, holders=[SETTER]),  # a slow consumer
         row("queue", "get"),  # workers with nothing to do
         row("subprocess"),
+        row("subprocess", doing="sleeping", idle=5 * SECOND),
+        row("subprocess", doing="sleeping", idle=LATE, holders=[SETTER]),
         row("semaphore", size=1),
         row("lock", holders=[[4, 1, 2, 0, True, "sleep 60 s"]]),
         row("lock", holders=[[4, 1, 2, 0, True, "lock Lock(locked)"]]),  # see deadlock
@@ -65,6 +68,7 @@ def test_what_is_not_stuck(calm):
         (row("queue", "get", pool=True), "queue_stuck", "did not put back"),
         (row("queue", "get", ended=[FAILED]), "queue_stuck", "warm-up failed"),
         (row("subprocess", size=200_000, pid=77), "subprocess_stuck", "pid 77"),
+        (row("subprocess", doing="stopped", idle=LATE + SECOND, pid=77), "subprocess_idle", "pid 77, which is stopped"),
         (row("semaphore", holders=[MAIN]), "lock_stuck", "no task is left that would release it"),
         (row("event", waiters=WAITERS[:1], orphaned=True), "never_wakes", "nothing that is alive refers to it"),
         (row("future", orphaned=True), "never_wakes", "3 tasks wait for futures"),

@@ -286,7 +286,8 @@ def _watch(
     if connection.hello.hooks.startswith("read-only"):
         yield _notice(time.time(), f"{connection.hello.hooks}: only ends of tasks are visible, not how they ended")
     what: dict[str, object] = {"type": "watch", "rate": RATE, "rows": True, "events": True, "findings": True}
-    what["history"] = past or findings is not None
+    if past or findings is not None:  # some findings compare with the past
+        what["history"] = True
     if keep_locals:
         what["locals"] = True
     if slow is not None:

@@ -30,7 +30,7 @@ def stuck(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
     least = thresholds.of("waiters_stuck", "waiters")
     for one in scan.stuck:
         others = [holder for holder in one.holders if not _waits_here(one, holder)]
-        if one.orphaned and not any(holder.entered for holder in others):
+        if one.orphaned and one.kind != "subprocess" and not any(holder.entered for holder in others):
             what = "futures" if one.kind == "future" and one.waiting > 1 else one.label
             text = (
                 f"{_tasks(one)} for {what}, and nothing that is alive refers to {'them' if what != one.label else 'it'}"

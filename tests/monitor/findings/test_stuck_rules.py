@@ -71,6 +71,7 @@ def test_what_is_not_stuck(calm):
         (row("subprocess", doing="stopped", idle=LATE + SECOND, pid=77), "subprocess_idle", "pid 77, which is stopped"),
         (row("semaphore", holders=[MAIN]), "lock_stuck", "no task is left that would release it"),
         (row("event", waiters=WAITERS[:1], orphaned=True), "never_wakes", "nothing that is alive refers to it"),
+        (row("subprocess", size=200_000, pid=77, orphaned=True), "subprocess_stuck", "nobody reads: 195KiB"),
         (row("future", orphaned=True), "never_wakes", "3 tasks wait for futures"),
     ],
 )

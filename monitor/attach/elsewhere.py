@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from monitor.attach.programs import Program
-from monitor.errors import ConnectError
+from monitor.errors import ConnectError, NoProbe
 from monitor.parsing import host_port
 from monitor.remote.link import printable
 from monitor.remote.links import link_to
@@ -23,12 +23,20 @@ MOST_PROGRAMS = 10_000
 if TYPE_CHECKING:
     import socket
 
+    from monitor.attach.injector import Injector
     from monitor.remote.link import Opened
 
 
-def connect(target: str, command: str, token_file: str | None) -> Connection:
-    """Connect to a TARGET on the other side of a command. Raises LooptopError."""
-    opened: Opened = link_to(command).open(target)
+BEYOND = 20.0
+"""Seconds that an injection may take beyond its timeout."""
+
+
+def connect(target: str, command: str, token_file: str | None, injector: Injector | None = None) -> Connection:
+    """Connect to a TARGET on the other side of a command; `injector` puts a probe into a pid that has none.
+
+    Raises LooptopError.
+    """
+    opened = _opened(target, command, injector)
     where = f"{target} via {command}"
     place, cafile = host_port(target), os.environ.get("LOOPTOP_CAFILE")
     sock: socket.socket | TlsSocket = opened.sock
@@ -41,6 +49,24 @@ def connect(target: str, command: str, token_file: str | None) -> Connection:
         lambda: find_token(where, None, token_file, os.environ),
         opened.said.pid,
     )
+
+
+def _opened(target: str, command: str, injector: Injector | None) -> Opened:
+    link = link_to(command)
+    try:
+        return link.open(target)
+    except NoProbe:
+        if injector is None:
+            raise
+    from monitor.attach.inject.payload import texts
+
+    link.keep(texts)
+    options = {name: getattr(injector, name) for name in ("method", "timeout", "force", "stay")}
+    opened = link.open(target, injector.timeout + BEYOND, options)
+    for text in opened.said.news:
+        if injector.notify is not None:
+            injector.notify(printable(text))
+    return opened
 
 
 class _Programs(msgspec.Struct):

@@ -30,7 +30,7 @@ class Injector:
     def inject(self, pid: int) -> Address:
         """Inject a probe and return its address. Raises ConnectError; the process is then unchanged."""
         entered = self._run(pid, dry_run=False)
-        for text in self._notes(entered):
+        for text in entered.notes:
             if self.notify is not None:
                 self.notify(text)
         return Address(path=entered.socket, pid=pid, listen_fd=entered.listen_fd)
@@ -45,13 +45,6 @@ class Injector:
         lines += [f"with hooks in {f'pure Python ({why})' if why else 'C'}"]
         lines += [f"not by {one['method']}: {one['why']}" for one in plan.tried if {"method", "why"} <= one.keys()]
         return "\n".join(lines)
-
-    @staticmethod
-    def _notes(entered: Result) -> list[str]:
-        notes = list(entered.warnings)
-        if entered.loops == 0:
-            notes.append(f"no event loop runs in process {entered.pid} yet: it is watched from when one starts")
-        return notes
 
     def _run(self, pid: int, dry_run: bool) -> Result:
         from monitor.attach.inject import inject

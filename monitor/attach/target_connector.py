@@ -28,7 +28,7 @@ def open_target(target: str, token_file: str | None = None, injector: Injector |
     if there is not None:
         from monitor.attach import elsewhere
 
-        return elsewhere.connect(*there, token_file)
+        return elsewhere.connect(*there, token_file, injector)
     from monitor.attach.targets import resolve
     from monitor.transport.connection import connect
 

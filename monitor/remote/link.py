@@ -101,6 +101,8 @@ class Link:
         self._channels: dict[int, _Channel] = {0: first}
         self._last = 0
         self._lock = threading.Lock()
+        self._keeping = threading.Lock()
+        self._kept = False
         self._noise: bytearray | None = bytearray()
         self._frames = Frames(FROM_THERE)
         self._errors = bytearray()
@@ -135,9 +137,17 @@ class Link:
         finally:
             self._drop(number)
 
-    def open(self, target: str, timeout: float = ANSWER, **arguments: Any) -> Opened:
-        """Connect to the probe of a TARGET there. Raises LooptopError."""
-        number, channel = self._send("open", {"target": target, **arguments})
+    def keep(self, texts: Callable[[], dict[str, str]]) -> None:
+        """Send what an injection needs, once."""
+        with self._keeping:
+            if not self._kept:
+                number, _ = self._send("keep", {"texts": texts()})
+                self._drop(number)
+                self._kept = True
+
+    def open(self, target: str, timeout: float = ANSWER, inject: dict[str, Any] | None = None) -> Opened:
+        """Connect to the probe of a TARGET there; `inject`: how to put one in. Raises LooptopError."""
+        number, channel = self._send("open", {"target": target, "inject": inject})
         try:
             answer = self._answer(channel, timeout, f"does not answer for {timeout:g} s")
             said = _decoded(answer, Said, self.command)

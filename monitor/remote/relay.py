@@ -107,6 +107,7 @@ class Relay:
         self.pending: dict[int, Pending] = {}  # by descriptor
         self.channels: dict[int, Channel] = {}  # by number
         self.sockets: dict[int, Channel] = {}  # the same, by descriptor
+        self.kept: dict[str, str] = {}  # sent once for all requests
 
     def run(self) -> None:
         """Until stdin ends. Whatever else happens to the connection, SIGALRM ends the process."""
@@ -149,7 +150,11 @@ class Relay:
             self.want(channel)
 
     def ask(self, number: int, request: dict[str, Any]) -> None:
-        """Fork a child that answers."""
+        """Fork a child that answers; or keep something for others."""
+        if request["op"] == "keep":
+            self.kept = request["texts"]
+            return
+        request["kept"] = self.kept
         ours, theirs = socket.socketpair()
         alive, writing = os.pipe()
         pid = os.fork()

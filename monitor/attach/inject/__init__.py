@@ -8,6 +8,7 @@ and `module_loader` run inside the target. Standard library only, like the helpe
 
 from __future__ import annotations
 
-from monitor.attach.inject.helper_client import Result, inject
+from monitor.attach.inject.helper_client import inject
+from monitor.attach.inject.result import Result
 
 __all__ = ["Result", "inject"]

@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import marshal
 import os
+import sys
 from importlib.machinery import SourceFileLoader
 from importlib.util import MAGIC_NUMBER
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 from monitor.attach.inject.interpreter import for_compiling
+from monitor.attach.inject.target import OLDEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from types import CodeType
+
+Source = Union["Path", bytes]
+"""A module: its file, or its text where there is none."""
 
 PATIENCE = 2.0
 """Seconds to wait for the other interpreter, which takes 0.1."""
@@ -35,12 +41,12 @@ marshal.dump((MAGIC_NUMBER, codes), sys.stdout.buffer, 2)
 """
 
 
-def packed(files: Mapping[str, Path], pid: int) -> bytes:
+def packed(files: Mapping[str, Source], pid: int) -> bytes:
     """The modules packed for a process: length of the table in eight digits, the table, and the pieces.
 
     The table gives the Python version of the code and, for each module, offset and length of source and code.
     """
-    sources = {name: path.read_bytes() for name, path in files.items()}
+    sources = {name: file if isinstance(file, bytes) else file.read_bytes() for name, file in files.items()}
     magic, codes = _by_its_own(pid, sources) or _by_ours(files)
     places: dict[str, tuple[int, int, int, int]] = {}
     pieces: list[bytes] = []
@@ -54,10 +60,17 @@ def packed(files: Mapping[str, Path], pid: int) -> bytes:
     return b"%8d" % len(table) + table + b"".join(pieces)
 
 
-def _by_ours(files: Mapping[str, Path]) -> tuple[bytes, dict[str, bytes]]:
+def _by_ours(files: Mapping[str, Source]) -> tuple[bytes, dict[str, bytes]]:
     """Compiled by this interpreter, from its cache if possible."""
-    found = {name: SourceFileLoader(name, os.fspath(path)).get_code(name) for name, path in files.items()}
-    return MAGIC_NUMBER, {name: marshal.dumps(code) for name, code in found.items()}
+    if sys.version_info < OLDEST:  # on another machine; it might not even be able to read them
+        return b"", dict.fromkeys(files, b"")
+    return MAGIC_NUMBER, {name: marshal.dumps(_code(name, file)) for name, file in files.items()}
+
+
+def _code(name: str, file: Source) -> CodeType | None:
+    if isinstance(file, bytes):
+        return compile(file, f"<looptop>/{name.replace('.', '/')}.py", "exec", dont_inherit=True)
+    return SourceFileLoader(name, os.fspath(file)).get_code(name)
 
 
 def _by_its_own(pid: int, sources: dict[str, bytes]) -> tuple[bytes, dict[str, bytes]] | None:

@@ -42,7 +42,14 @@ def main(arguments: list[str] | None = None) -> int:
     pieces = [sys.stdin.buffer.read(length) for length in lengths]
     if [len(piece) for piece in pieces] != lengths or len(pieces) != 3:
         return NO_CONNECTION  # the parent ended while writing
-    name, text, parts = pieces[0].decode(), pieces[1].decode(), pieces[2]
+    result = injected(options, pieces[0].decode(), pieces[1].decode(), pieces[2])
+    sys.stdout.write(json.dumps(result) + "\n")
+    sys.stdout.flush()
+    return 0 if result["ok"] else NO_CONNECTION
+
+
+def injected(options: argparse.Namespace, name: str, text: str, parts: bytes) -> dict[str, Any]:
+    """Inject, and say how it went. Signals must be blocked, and stdin be a pipe that closes when nobody waits."""
     gc.disable()
     began = time.monotonic()
     tried: list[dict[str, str]] = []
@@ -53,9 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (PtraceError, StuckError, GoneError, InjectError, OSError) as error:
         result = {"ok": False, "message": f"attaching to PID {options.pid} failed: {error}", "hint": _HOW_TO_RUN}
     result.update({"tried": tried, "total_ms": round((time.monotonic() - began) * 1e3, 2)})
-    sys.stdout.write(json.dumps(result) + "\n")
-    sys.stdout.flush()
-    return 0 if result["ok"] else NO_CONNECTION
+    return result
 
 
 def parser() -> argparse.ArgumentParser:

@@ -7,10 +7,10 @@ import os
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from monitor.attach.inject.result import Result, result_of
 from monitor.errors import ConnectError
 
 if TYPE_CHECKING:
@@ -24,25 +24,6 @@ GRACE = 6.0
 """Seconds that the helper may take beyond its timeout."""
 
 _START = "import sys; sys.path.insert(0, {root!r}); from monitor.attach.inject.helper import main; sys.exit(main())"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """An injected probe, or the plan of a dry run."""
-
-    pid: int
-    python: str
-    method: str  # remote_exec, ptrace or gdb
-    how: str
-    pause_ms: float  # for which one thread was stopped; with gdb, all of them
-    total_ms: float
-    tried: list[dict[str, str]] = field(default_factory=list)  # methods that were not possible, and why
-    found: bool = False  # a probe was already there
-    socket: str = ""  # path to connect to; or else `listen_fd`
-    listen_fd: int | None = None  # the descriptor through which viewers connect
-    session: str = ""
-    loops: int | None = None  # running event loops; None: not known
-    warnings: list[str] = field(default_factory=list)
 
 
 def inject(
@@ -63,27 +44,7 @@ def inject(
     arguments = [str(pid), "--method", method, "--timeout", str(timeout)]
     arguments += ["--force"] * force + ["--dry-run"] * dry_run
     said = _run(pid, arguments, payload, timeout + GRACE, meanwhile)
-    if not said.get("ok"):
-        raise ConnectError(said.get("message", "attaching failed"), said.get("hint", ""))
-    answer = said.get("answer") or {}
-    socket = answer.get("socket", "")
-    if socket and not said["same_files"]:
-        socket = f"/proc/{pid}/root{socket}"
-    return Result(
-        pid,
-        said["python"],
-        said["method"],
-        said["how"],
-        said["pause_ms"],
-        said["total_ms"],
-        said["tried"],
-        answer.get("how") == "found",
-        socket,
-        answer.get("listen_fd"),
-        answer.get("session", ""),
-        answer.get("loops"),
-        list(answer.get("warnings", ())),
-    )
+    return result_of(pid, said)
 
 
 def _run(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monitor.attach.inject import native
-from monitor.attach.inject.compiled import packed
+from monitor.attach.inject.compiled import Source, packed
 from monitor.transport import fd_passing
 from probes.base import protocol
 
@@ -42,12 +42,17 @@ class Payload:
     """The data to send, and the name of the answer file."""
 
     text: str
-    files: Mapping[str, Path]
+    files: Mapping[str, Source]
     answer: str
+
+    def pieces(self, pid: int) -> tuple[str, str, bytes]:
+        """What is needed for that process: the name of the answer file, the text, and the modules."""
+        return self.answer, self.text, packed(self.files, pid)
 
     def for_helper(self, pid: int) -> bytes:
         """The helper's input for that process. Takes a moment, in which the helper can start."""
-        pieces = [self.answer.encode(), self.text.encode(), packed(self.files, pid)]
+        answer, text, parts = self.pieces(pid)
+        pieces = [answer.encode(), text.encode(), parts]
         return b" ".join(b"%d" % len(piece) for piece in pieces) + b"\n" + b"".join(pieces)
 
 
@@ -58,25 +63,35 @@ def sources() -> dict[str, Path]:
     return {**files, **{path.stem: path for path in FETCHED}}
 
 
-def make(settings: Mapping[str, Any], timeout: float) -> Payload:
-    """The text that starts a probe with these settings, unless it runs more than `timeout` seconds from now."""
+def texts() -> dict[str, str]:
+    """Bootstrap and files, for an injection on another machine."""
+    found = {name: path.read_text(encoding="utf-8") for name, path in sources().items()}
+    return {BOOTSTRAP.stem: BOOTSTRAP.read_text(encoding="utf-8"), **found}
+
+
+def make(settings: Mapping[str, Any], timeout: float, sent: Mapping[str, str] | None = None) -> Payload:
+    """The text that starts a probe with these settings, unless it runs more than `timeout` seconds from now.
+
+    `sent`: what `texts` gave on another machine; there are no files on this one.
+    """
     nonce = os.urandom(8).hex()
     name = f"looptop-{nonce}"
     bundle = {
-        "native": native.file(),
+        "native": native.file() if sent is None else {"why": "looptop came from another machine"},
         "settings": dict(settings),
         "pass_fds": fd_passing.possible(),
         "nonce": nonce,
         "name": name,
         "until": time.time() + timeout,
     }
-    bootstrap = (
-        BOOTSTRAP.read_text(encoding="utf-8") + "\n\ntry:\n    arrive(bundle)\nexcept BaseException:\n    pass\n"
-    )
+    text = BOOTSTRAP.read_text(encoding="utf-8") if sent is None else sent[BOOTSTRAP.stem]
+    bootstrap = text + "\n\ntry:\n    arrive(bundle)\nexcept BaseException:\n    pass\n"
     # A distinctive file name, so that its allocations are attributed to the probe.
     begin = "exec(compile(globals().pop('bootstrap'), '<looptop>/bootstrap.py', 'exec', dont_inherit=True))"
     begin = f"try:\n {begin}\nexcept BaseException:\n pass\n"
     names = f"{{'__name__': '_looptop', 'bootstrap': {bootstrap!a}, 'bundle': {bundle!a}}}"
     function = f"(lambda: 0).__class__(__import__('builtins').compile({begin!a}, '<looptop>', 'exec'), {names})"
     text = f"try:\n {_START}({function}, ())\nexcept:\n pass\n"
-    return Payload(text, sources(), name)
+    if sent is None:
+        return Payload(text, sources(), name)
+    return Payload(text, {key: value.encode() for key, value in sent.items() if key != BOOTSTRAP.stem}, name)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from monitor.attach import find, targets  # noqa: F401 - once, not in each child
+from monitor.transport.address import Address
 from monitor.transport.dial import dial
 
 if TYPE_CHECKING:
@@ -26,10 +27,19 @@ def answer(request: dict[str, Any], say: Say) -> None:
 
 
 def _open(request: dict[str, Any], say: Say) -> None:
-    """Connect to the probe of a TARGET."""
-    address = targets.resolve(request["target"])
+    """Connect to the probe of a TARGET; inject one if that is wanted and there is none."""
+    news: list[str] = []
+
+    def inject(pid: int) -> Address:
+        from monitor.remote.there.injection import inject as work
+
+        result = work(pid, request["inject"], request["kept"])
+        news.extend(result.notes)
+        return Address(path=result.socket, pid=pid, listen_fd=result.listen_fd)
+
+    address = targets.resolve(request["target"], inject=inject if request["inject"] else None)
     sock = dial(address, DIAL)
-    say({"open": True, "pid": address.pid}, sock.fileno())
+    say({"open": True, "pid": address.pid, "news": news}, sock.fileno())
 
 
 def _programs(request: dict[str, Any], say: Say) -> None:

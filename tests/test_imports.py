@@ -64,7 +64,7 @@ ALLOWED = {
     "monitor.trace": "monitor.protocol monitor.store monitor.recording",
     "monitor.flame": "monitor.errors monitor.protocol monitor.store monitor.recording",
     "monitor.fleet": (
-        "monitor.errors monitor.formatting monitor.protocol monitor.store monitor.transport monitor.attach "
+        "monitor.errors monitor.formatting monitor.parsing monitor.protocol monitor.remote monitor.store monitor.transport monitor.attach "
         "monitor.sources monitor.findings monitor.findings.rules"
     ),
     "monitor.metrics": (

@@ -217,5 +217,9 @@ def open_dashboard(connector: TargetConnector, keep_locals: bool = False) -> int
     source.watch(**FIRST_WATCH)
     source.start()  # the first frames arrive while the screens are loading
     from monitor.attach.programs import where_loops_are
+    from monitor.remote import place
 
-    return run_dashboard(source, home=connect_screen, keep_locals=keep_locals, loops_below=where_loops_are)
+    here = place.split(connector.target) is None
+    return run_dashboard(
+        source, home=connect_screen, keep_locals=keep_locals, loops_below=where_loops_are if here else None
+    )

@@ -90,6 +90,11 @@ class Fleet:
         self._seen: dict[int, str] = {}  # the session that has joined each slot
         self._changed: list[Change] = []
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether some of the TARGETs are on other machines."""
+        return self._members.elsewhere
+
     def step(self) -> list[Change]:
         """Search for processes that have come or gone if it is time to; return the changes since the last call."""
         now = time.monotonic()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.attach.processes import Processes
+from monitor.fleet.expansion import Expansion, members_now
+from monitor.parsing import host_port
+from monitor.remote import place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,9 +28,14 @@ class Members:
     def __init__(self, targets: Sequence[str], expand: Callable[[str], Sequence[str]] | None = None) -> None:
         """`expand` returns the processes that a TARGET means now, each as a TARGET of its own."""
         self._targets = tuple(targets)
-        self._expand = Processes().of if expand is None else expand
+        self._expand = Expansion().of if expand is None else expand
         self._slots: dict[int, tuple[str, str]] = {}  # slot → TARGET as given, TARGET of the process
         self._free: dict[str, list[int]] = {}  # slots of processes that have gone, by the TARGET as given
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether some of the TARGETs are on other machines."""
+        return any(place.split(target) is not None or host_port(target) is not None for target in self._targets)
 
     def scan(self) -> list[Member]:
         """Return the current members by slot. Reads /proc and the runtime directory; connects to nothing."""
@@ -66,6 +73,8 @@ def is_set(targets: Sequence[str]) -> bool:
     if len(targets) != 1:
         return True
     (target,) = targets
-    if target.isascii() and target.isdigit():
-        return Processes().of(target) not in ([], [target])
-    return target.startswith("@") and len(Processes().of(target)) > 1
+    there = place.split(target)
+    alone = target if there is None else there[0]
+    if alone.isascii() and alone.isdigit():
+        return members_now(target) not in ([], [target])
+    return alone.startswith("@") and len(members_now(target)) > 1

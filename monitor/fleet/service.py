@@ -36,6 +36,7 @@ class ServiceRow:
 
     worker: int
     pid: int | None
+    host: str | None
     problem: str | None  # why it does not answer; None if it does
     lag: float | None  # p99 over the last minute of its worst loop; while that is blocked, for how long
     lags: tuple[float, ...]  # newest last
@@ -64,7 +65,10 @@ def row_of(worker: Worker, findings: Findings) -> ServiceRow:
     up = worker.up and store.session is not None
     if not up:
         problem = worker.problem or "connecting"
-        return ServiceRow(worker.slot, worker.pid, problem, None, (), None, None, None, None, None, None, None, False)
+        host = None if store.session is None else store.session.host
+        return ServiceRow(
+            worker.slot, worker.pid, host, problem, None, (), None, None, None, None, None, None, None, False
+        )
     loops = store.loops.values()
     measured = [loop for loop in loops if loop.busy is not None]
     newest = [loop.lags.last(MINUTE) for loop in measured]
@@ -76,6 +80,7 @@ def row_of(worker: Worker, findings: Findings) -> ServiceRow:
     return ServiceRow(
         worker.slot,
         worker.pid,
+        store.session.host if store.session is not None else None,
         None,
         None if p99 is None else max(p99, blocked),
         tuple(worst[-SPARK:]),
@@ -108,6 +113,8 @@ SERVICE: tuple[Column[ServiceRow], ...] = (
     figure("worker", "Worker", 6, "the slot; the next process in its place has the same", str, lambda r, s: r.worker),
     figure("pid", "PID", 7, "the process in it", lambda pid: "" if pid is None else str(pid), lambda r, s: r.pid,
            priority=2),
+    Column("host", "Host", 12, "the machine or container that it runs on, if some are elsewhere (`--via`)",
+           lambda r, s: r.host or "", lambda r, s: r.host or "", priority=2),
     figure("lag", "Lag p99", 7, "99th percentile of the lag of its worst loop over the last minute; while a loop is "
            "blocked, for how long", fmt.duration, lambda r, s: r.lag, unit="s"),
     Column("lags", "Lag", SPARK, "its lag over the last seconds, 1 ms to 1 s", lambda r, s: spark(r.lags), priority=2),
@@ -132,6 +139,11 @@ class Service:
         self._fleet = fleet
         self._thresholds = thresholds
         self._findings: dict[int, tuple[Worker, Findings]] = {}
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether some of the workers may be on other machines."""
+        return self._fleet.elsewhere
 
     @property
     def title(self) -> str:

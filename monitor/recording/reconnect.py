@@ -52,7 +52,7 @@ def reconnect(
     lost.
     """
     began = time.monotonic()
-    here = connection.hello.host == socket.gethostname()
+    here = connection.hello.host == socket.gethostname() and not connection.relayed
     closed = REFUSED if connection.by_network else FAREWELL
     pause, patience = FIRST_PAUSE, closed if again is not None or here else 0.0
     while True:

@@ -158,6 +158,11 @@ class Link:
             raise
         return Opened(channel.sock, said, self.why)
 
+    def members(self, target: str) -> list[str]:
+        """The processes that a TARGET means there, each as a TARGET of its own. Raises LooptopError."""
+        said: Said = _decoded(self.ask("members", target=target), Said, self.command)
+        return [] if said.members is None else said.members
+
     def follow(self, op: str, hear: Callable[[Said], None], **arguments: Any) -> None:
         """Wait for the first of several answers, and call `hear` with each from now on, in a thread of its own."""
         number, channel = self._send(op, arguments)

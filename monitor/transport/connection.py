@@ -92,6 +92,11 @@ class Connection:
         return self._why is not None or self._socket.family != socket.AF_UNIX
 
     @property
+    def relayed(self) -> bool:
+        """Whether the program is on the other side of another connection, so that its pid means nothing here."""
+        return self._why is not None
+
+    @property
     def owner(self) -> int | None:
         """The user id of the program, from the kernel; None over a network or if the kernel does not expose it."""
         if self.by_network or not hasattr(socket, "SO_PEERCRED"):

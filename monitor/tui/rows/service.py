@@ -35,6 +35,8 @@ class WorkerRows(SearchedRows[ServiceRow]):
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        if not service.elsewhere:
+            self.columns = tuple(column for column in SERVICE if column.key != "host")
         self._now: dict[int, ServiceRow] = {}
         super().__init__(Store())
 

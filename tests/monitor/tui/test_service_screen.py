@@ -24,6 +24,8 @@ from monitor.tui.service import ServiceApp
 class FakeFleet:
     """Workers whose frames have come; the last of them does not answer."""
 
+    elsewhere = False
+
     def __init__(self, number: int) -> None:
         self.workers: dict[int, Any] = {}
         self.changes: list[Change] = []
@@ -35,7 +37,7 @@ class FakeFleet:
                 store.apply(frame)
             if not silent:
                 assert store.session is not None
-                store.session = replace(store.session, pid=100 + slot)
+                store.session = replace(store.session, pid=100 + slot, host="web1")
             for loop in store.loops.values():
                 loop.lags.values.clear()
                 loop.lags.values.extend([0.001 * (slot + 1)] * 20)
@@ -52,8 +54,9 @@ class FakeFleet:
 
 
 class Scene:
-    def __init__(self, number: int = 4) -> None:
+    def __init__(self, number: int = 4, elsewhere: bool = False) -> None:
         self.fleet = FakeFleet(number)
+        self.fleet.elsewhere = elsewhere
         self.opened: list[int] = []
         self.clock = FakeClock()
         self.app = ServiceApp(
@@ -100,6 +103,16 @@ async def test_the_worst_worker_is_on_top_and_enter_goes_into_it() -> None:
     assert scene.opened == [0]
     assert scene.app.return_value is not None
     assert scene.app.return_value[0] == 0
+
+
+async def test_the_host_is_shown_if_workers_may_be_elsewhere() -> None:
+    for elsewhere in (False, True):
+        scene = Scene(elsewhere=elsewhere)
+        async with scene.app.run_test(size=(120, 24)) as pilot:
+            await pilot.pause()
+            text = await scene.look(pilot)
+            assert ("Host" in text) == elsewhere, text
+            assert any("web1" in line for line in text.splitlines()[4:8]) == elsewhere, text
 
 
 async def test_tables_of_all_workers_have_a_column_process_and_a_filter() -> None:

@@ -160,6 +160,8 @@ class Relay:
         pid = os.fork()
         if pid == 0:
             try:
+                os.close(writing)
+                ours.close()
                 self.become_child(alive)
                 reply(theirs, self.answer, request)
             finally:

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from waiting import wait_until
 from watched import Program
@@ -121,3 +122,8 @@ def test_programs_of_one_name_on_two_machines(
             assert {row.pid: row.worker for row in service.rows()} == slots
             with one.program():
                 wait_until(lambda: up(4), "one that was started after the connection had broken", 30)
+            relays = [psutil.Process(links.link_to(machine.via).hello.pid) for machine in machines]
+            left = [*relays, *(child for relay in relays for child in relay.children())]
+            assert len(left) >= 4, "those that follow the members"
+        links.close_all()
+        wait_until(lambda: not any(process.is_running() for process in left), "nothing to be left there")

@@ -61,7 +61,7 @@ def test_in_and_out_through_a_relay(run: Any, via: str, tmp_path: Path) -> None:
         wait_until(lambda: difference(before, running.state()) == {}, "nothing of the probe to be left")
         assert running.stderr == ""
         relay = psutil.Process(links.link_to(via).hello.pid)
-        assert relay.children() == []
+        wait_until(lambda: relay.children() == [], "the end of what answered")
         running.process.send_signal(signal.SIGSTOP)
         status, out, err = run("tasks", running.pid, "--via", via)
         running.process.send_signal(signal.SIGCONT)

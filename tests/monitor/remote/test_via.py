@@ -182,14 +182,14 @@ def fake(folder: Path, said: str) -> str:
         ("(hello, b'\\x01' + b'\\0' * 4 + b'\\x7f' + b'\\0' * 3)", "is not looptop's"),
         ("(hello, frame(1, 1, b'{}'))", "cannot be reached there"),
         (
-            """(hello, frame(1, 1, b'{\\"error\\": [\\"NoProbe\\", \\"x\\\\u001b[2Jy\\", \\"z\\"]}'))""",
+            """(hello, frame(1, 1, b'{\\"error\\": [\\"ConnectError\\", \\"x\\\\u001b[2Jy\\", \\"z\\"]}'))""",
             "x\ufffd[2Jy: z",
         ),
-        ("(hello, opened + frame(2, 1, b'{}\\n'))", "@api via"),
+        ("(hello, opened + frame(2, 1, b'{}\\n'))", "unix:/api via"),
     ],
 )
 def test_what_the_other_side_says_is_checked(run: Any, tmp_path: Path, said: str, line: str) -> None:
-    status, out, err = run("tasks", "@api", "--via", fake(tmp_path, said))
+    status, out, err = run("tasks", "unix:/api", "--via", fake(tmp_path, said))
     assert (status, out) == (3, "")
     assert line in one_line(err)
 
@@ -210,7 +210,7 @@ def test_one_that_closes_at_once(tmp_path: Path) -> None:
 def test_one_that_falls_silent_is_given_up(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "PING_EVERY", 0.1)
     monkeypatch.setattr(link, "SILENT", 0.5)
-    status, _, err = run("tasks", "@api", "--via", fake(tmp_path, "(hello,)"))
+    status, _, err = run("tasks", "unix:/api", "--via", fake(tmp_path, "(hello,)"))
     assert status == 3
     assert "does not answer any more: nothing came for 0.5 s" in one_line(err)
 

@@ -42,7 +42,7 @@ class Throttled:
 def seconds_in(file: str) -> float:
     """The counter in a `cpu.stat`, of version 1 or 2 of control groups; 0.0 if it cannot be read."""
     try:
-        with open(file, encoding="ascii", errors="replace") as stat:
+        with open(file, encoding="utf-8", errors="replace") as stat:
             figures = dict(line.split() for line in stat if line.count(" ") == 1)
         if "throttled_usec" in figures:
             return int(figures["throttled_usec"]) * 1e-6
@@ -74,7 +74,7 @@ def find_file(groups: str = "/proc/self/cgroup", root: str = ROOT) -> str:
 def _has_quota(folder: str) -> bool:
     for name, none in (("cpu.max", "max"), ("cpu.cfs_quota_us", "-1")):
         try:
-            with open(f"{folder}/{name}", encoding="ascii", errors="replace") as file:
+            with open(f"{folder}/{name}", encoding="utf-8", errors="replace") as file:
                 return not file.read().startswith(none)
         except OSError:
             continue

@@ -86,7 +86,7 @@ def _watch_all(members: Members, connect: Connector, duration: float) -> Seen:
     from monitor.plain.findings import watched_all
     from monitor.plain.many_stream import Watch, asked
 
-    with closing(Fleet(members, connect, asked(None))) as fleet:
+    with closing(Fleet(members, connect, asked(None, past=True))) as fleet:
         watch = Watch(fleet, thresholds.load())
         seen = watched_all(watch.run(duration), watch.findings)
     for note in seen.notes:

@@ -77,8 +77,8 @@ KINDS: tuple[Kind, ...] = (
         "the references of the garbage collector, counted from the tasks that have made no step for four seconds: what "
         "has a reference that is not accounted for is alive; twice in a row, in slices, at most 1 % of a core",
         "what a module, a live object, C code or a weak reference still refers to, whether used or not; a task that "
-        "waits forever on purpose (the main task, `await asyncio.Event().wait()`), inside a timeout, or in a variable "
-        "of code that cancels; on Python 3.14 and newer, waits inside `async with`; free-threaded builds",
+        "waits forever on purpose (the main task, or for an event that its code gives to nobody), inside a timeout, or "
+        "in a variable of code that cancels; on Python 3.14 and newer, waits inside `async with`; free-threaded builds",
         (_after(5),),
     ),
     Kind(

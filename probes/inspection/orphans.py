@@ -41,6 +41,7 @@ from .own_refs import OwnRef
 from .queues import chain, in_cell, may_hold, of_each
 
 if TYPE_CHECKING:
+    import dis
     from collections.abc import Iterable, Iterator
 
     from ..hooks.records import TaskRecord
@@ -413,14 +414,47 @@ def _is_main(task: Any) -> bool:
 
 
 def _means_forever(task: Any) -> bool:
-    """Whether it waits for something that it makes and keeps no name for: `await asyncio.Event().wait()`."""
+    """Whether it waits for an event or a future that its code makes and gives to nobody.
+
+    As in `await asyncio.Event().wait()`, or with a name for it that is used for nothing else.
+    """
     inner = None
     for coro in chain(task.get_coro()):
         code = getattr(coro, "cr_code", None) or coro.ag_code
         if not sites.is_stdlib(code.co_filename):
             inner = coro
-    if inner is None:
+    code = getattr(inner, "cr_code", None) or getattr(inner, "ag_code", None)
+    frame = getattr(inner, "cr_frame", None) or getattr(inner, "ag_frame", None)
+    if code is None or frame is None or _FOREVER.isdisjoint(code.co_names):
         return False
-    code = getattr(inner, "cr_code", None) or inner.ag_code
-    kept = any(issubclass(type(held), (asyncio.Future, asyncio.Event)) for held in gc.get_referents(inner))
-    return not kept and not _FOREVER.isdisjoint(code.co_names)
+    if any(issubclass(type(held), (asyncio.Future, asyncio.Event)) for held in gc.get_referents(inner)):
+        return _gives_to_nobody(code, frame.f_lasti)
+    return True
+
+
+def _gives_to_nobody(code: CodeType, lasti: int) -> bool:
+    """Whether the variable that is awaited at an instruction is assigned once, and used there only."""
+    import dis  # not loaded unless something was found
+
+    instructions = list(dis.get_instructions(code))
+    places = [place for place, one in enumerate(instructions) if one.offset <= lasti]
+    while places and instructions[places[-1]].opname != "GET_AWAITABLE":
+        places.pop()
+    name = next(
+        (_variables(instructions[place])[1] for place in reversed(places) if _variables(instructions[place])[1]), []
+    )
+    if not name or name[-1] in code.co_cellvars:
+        return False
+    stored = [place for place, one in enumerate(instructions) if name[-1] in _variables(one)[0]]
+    loads = sum(_variables(one)[1].count(name[-1]) for one in instructions)
+    return len(stored) == 1 and loads == 1 and instructions[stored[0] - 1].opname != "COPY"
+
+
+def _variables(instruction: dis.Instruction) -> tuple[list[str], list[str]]:
+    """The local names that an instruction assigns, and those that it loads; some do two at once."""
+    names = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
+    kinds = [part for part in instruction.opname.split("_") if part in ("STORE", "LOAD")]
+    if "_FAST" not in instruction.opname or len(kinds) < len(names):
+        return [], []
+    pairs = list(zip(kinds, names, strict=False))
+    return [name for kind, name in pairs if kind == "STORE"], [name for kind, name in pairs if kind == "LOAD"]

@@ -88,6 +88,11 @@ async def inside_a_timeout(future):
 async def forever():
     await asyncio.Event().wait()
 
+async def named_forever():
+    with contextlib.suppress(KeyError):
+        never = asyncio.get_running_loop().create_future()
+        await never
+
 async def until_cancelled():
     never = asyncio.Event()
     await never.wait()
@@ -98,6 +103,12 @@ async def owner():
         await asyncio.sleep(3000)
     finally:
         task.cancel()
+
+async def give_away(registry):
+    done = asyncio.Event()
+    registry[1] = done
+    registry.clear()
+    await done.wait()
 
 class Service:
     def start(self):
@@ -131,6 +142,8 @@ def plant(keep):
     add("right: wait_for", asyncio.wait_for(loop.create_future(), 3000))
     add("right: in wait_for", asyncio.wait_for(wait_event(asyncio.Event()), 3000))
     add("right: forever", forever())
+    add("right: forever by name", named_forever())
+    add("orphan: given away", give_away({}))
     refs.append(weakref.ref(event := asyncio.Event()))
     add("right: weakly", wait_event(event))
     add("right: set later", wait_event(event := asyncio.Event()))
@@ -162,7 +175,7 @@ if sys.argv[1:] == ["uvloop"]:
 else:
     asyncio.run(main())
 """
-ORPHANS = {"orphan: call", "orphan: event", "orphan: queue", "orphan: lock", "orphan: condition"}
+ORPHANS = {"orphan: call", "orphan: event", "orphan: queue", "orphan: lock", "orphan: condition", "orphan: given away"}
 
 
 def test_what_can_never_wake_and_what_will(tmp_path: Path) -> None:

@@ -7,11 +7,20 @@ from monitor.findings.kinds import KINDS
 from monitor.findings.model import Finding
 from monitor.store.column import Column
 from monitor.store.labels import site_text
+from monitor.store.store import Store
 
 GLYPHS = {"bad": "✗", "warn": "!"}
 """Shown with the title, so that the weight is visible without colour."""
 
 _ORDER = {kind.key: number for number, kind in enumerate(KINDS)}
+
+
+def label_of(finding: Finding, store: Store) -> str:
+    """The label of the task that a finding names; empty if it names none, or one without a label."""
+    number = finding.observed.task
+    task = None if number is None else store.tasks.get(number) or store.ended.of(number)
+    return "" if task is None else task.label or ""
+
 
 FINDINGS: tuple[Column[Finding], ...] = (
     Column(
@@ -41,6 +50,17 @@ FINDINGS: tuple[Column[Finding], ...] = (
         lambda f, s: site_text(f.observed.site, s),
         priority=2,
         descending=False,
+    ),
+    Column(
+        "label",
+        "Label",
+        18,
+        "what the task that it names works on: a route, an RPC method",
+        label_of,
+        label_of,
+        priority=3,
+        descending=False,
+        optional=True,
     ),
     Column(
         "since",

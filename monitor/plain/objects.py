@@ -212,6 +212,7 @@ def slow_callback_object(slow: SlowCallback) -> Object:
     """A slow callback with the blocking code, outermost frame first."""
     return {
         "type": "slow_callback",
+        "label": slow.label,
         "time": seconds(slow.at),
         "duration": seconds(slow.duration),
         "at_least": slow.at_least,

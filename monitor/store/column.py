@@ -57,6 +57,7 @@ class Column(Generic[Row_contra]):
     right: bool = False
     priority: int = 1  # 1 is always shown; on a narrow screen the highest goes first
     descending: bool = True  # order at the first click on the header
+    optional: bool = False  # left out on a screen while no row has a text for it
 
 
 def figure(

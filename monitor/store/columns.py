@@ -119,8 +119,9 @@ TASKS: tuple[Column[Task], ...] = (
         "what it works on, as people call it: a route, an RPC method",
         lambda t, s: t.label or "",
         Attribute("label"),
-        priority=6,
+        priority=3,
         descending=False,
+        optional=True,
     ),
     Column(
         "state",
@@ -354,6 +355,17 @@ SLOW: tuple[Column[BlockingLine], ...] = (
         priority=2,
         descending=False,
     ),
+    Column(
+        "label",
+        "Label",
+        18,
+        "what most of its tasks worked on, as people call it: a route, an RPC method",
+        lambda b, s: b.label or "",
+        lambda b, s: b.label or "",
+        priority=3,
+        descending=False,
+        optional=True,
+    ),
 )
 
 ENDED: tuple[Column[EndRow], ...] = (
@@ -397,8 +409,9 @@ ENDED: tuple[Column[EndRow], ...] = (
         "what it worked on, as people call it: a route, an RPC method",
         lambda e, s: e.label or "",
         lambda e, s: e.label or "",
-        priority=6,
+        priority=3,
         descending=False,
+        optional=True,
     ),
     Column(
         "coro",

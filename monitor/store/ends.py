@@ -33,6 +33,10 @@ class Ends:
         self._number += 1
         (self._failed if end.outcome == "failed" else self._others).append((self._number, end))
 
+    def of(self, task: int) -> EndedTask | None:
+        """Return the end of a task that is still kept."""
+        return next((end for end in reversed(self) if end.id == task), None)
+
     def clear(self) -> None:
         """Remove all ended tasks."""
         self._failed.clear()

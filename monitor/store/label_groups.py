@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ MOST = 10_000
 MOST_MARKS = 64
 MOST_CARRIED = 12
 """Marks of a group in a keyframe."""
+LOOKS = 120
+"""Most looks of which the ages are kept: two minutes."""
 RATE_OVER = 10.0
 """Seconds over which rates are computed, once that much time has been watched."""
 
@@ -77,6 +79,13 @@ class Distribution:
         """Yield buckets and their counts."""
         return zip(self.buckets, self.counts, strict=True)
 
+    def octaves(self) -> tuple[tuple[int, int], ...]:
+        """Octaves that hold something, and how much, in order."""
+        found: Counter[int] = Counter()
+        for bucket, count in self:
+            found[bucket // PARTS] += count
+        return tuple(sorted(found.items()))
+
     def minus(self, before: Distribution) -> Distribution:
         """Return what was counted since an earlier histogram."""
         known = dict(before)
@@ -92,6 +101,14 @@ class Exemplar:
     ended: float | None  # None: still alive
     outcome: str
     at: Site | None  # the line at which it was last seen waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """How many tasks ended between two looks, by octave of their age."""
+
+    at: float
+    octaves: tuple[tuple[int, int], ...]
 
 
 @dataclass(slots=True)
@@ -118,8 +135,10 @@ class LabelGroup:
     oldest: Exemplar | None = None
     marks: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=MOST_MARKS))
     """Time, ends and failures up to then, once a second."""
-    version: int = 0
     row: GroupRow | None = None  # the newest, for keyframes
+    past: deque[Ages] = field(default_factory=lambda: deque(maxlen=LOOKS), compare=False)
+    """Ages of those that ended between two looks, oldest first; a keyframe does not have them."""
+    version: int = field(default=0, compare=False)
 
     @property
     def name(self) -> str:
@@ -182,15 +201,21 @@ class LabelGroups(dict[int, LabelGroup]):
         self.looks += 1
         for row in tick.rows:
             if row.number in self or len(self) < MOST:
-                self._take(row, tables)
+                known = self.get(row.number)
+                before = None if known is None else known.age
+                group = self.take(row, tables.string(row.label) if row.label else None, tables)
+                if self.looks > 1:  # the first look has all since counting began
+                    octaves = (group.age if before is None else group.age.minus(before)).octaves()
+                    if octaves:
+                        group.past.append(Ages(now, octaves))
         for group in self.values():
             if not group.marks or now - group.marks[-1][0] >= 0.5:
                 group.marks.append((now, group.ended, group.failed))
 
-    def _take(self, row: GroupRow, tables: Tables) -> None:
+    def take(self, row: GroupRow, label: str | None, tables: Tables) -> LabelGroup:
+        """Take a row, and return its group."""
         group = self.get(row.number)
         if group is None:
-            label = tables.string(row.label) if row.label else None
             group = LabelGroup(row.number, tables.string(row.coro), label, tables.site(row.site))
             self[row.number] = group
         group.version += 1
@@ -215,6 +240,7 @@ class LabelGroups(dict[int, LabelGroup]):
         group.oldest = (
             None if oldest is None else Exemplar(oldest.task, oldest.age * SECOND, None, "", tables.site(oldest.at))
         )
+        return group
 
     def encode(self, numbers: TableEncoder) -> tuple[GroupsTick, list[list[tuple[int, int, int]]]] | None:
         """The rows of all groups, and the marks of each, for a keyframe; None if there are none."""
@@ -236,7 +262,9 @@ class LabelGroups(dict[int, LabelGroup]):
         """Return an independent copy."""
         twin = LabelGroups()
         twin.since, twin.looks = self.since, self.looks
-        twin.update({number: replace(group, marks=group.marks.copy()) for number, group in self.items()})
+        twin.update(
+            {number: replace(group, marks=group.marks.copy(), past=group.past.copy()) for number, group in self.items()}
+        )
         return twin
 
 

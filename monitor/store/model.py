@@ -221,6 +221,7 @@ class SlowCallback:
     faulting: float = 0.0  # page faults that memory answered; an estimate by their number
     faults: int = 0  # that number
     throttled: float = 0.0  # part of `starved`: the CPU quota of its control group was used up
+    label: str | None = None  # what the task worked on, as far as it was known then
 
     @property
     def reasons(self) -> dict[str, float]:

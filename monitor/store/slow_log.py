@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 
 from monitor.store.model import Block, Site, SlowCallback
@@ -36,6 +36,12 @@ class BlockingLine:
     callbacks: deque[SlowCallback] = field(default_factory=lambda: deque(maxlen=MOST_OF_A_LINE))
     gil: float = 0.0  # part of the total: waiting for the GIL
     now: BlockingNow | None = None  # the one that is still running, in addition
+
+    @property
+    def label(self) -> str | None:
+        """The label of most of its callbacks; None if they have none."""
+        labels = Counter(slow.label for slow in self.callbacks if slow.label)
+        return max(labels, key=lambda label: labels[label]) if labels else None
 
     @property
     def at_least(self) -> bool:

@@ -152,6 +152,7 @@ class Events:
             task=slow.task or None,
             name=slow.name[:300] if slow.task else None,
             callback=slow.callback[:300],
+            **({} if slow.label is None else {"label": slow.label}),
             stack=[self._tables.site(code, line) for code, line in stack],
             blame=sites.blamed(list(stack)),
             samples=len(slow.samples),

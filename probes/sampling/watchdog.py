@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import process, sites
 from ..hooks import install, loops
+from ..hooks.groups import groups
 from ..hooks.records import UnseenCallback, coro_name, task_name
 from . import gc_pauses, page_faults, unseen_callbacks
 from .cpu_wait import NOTHING, CpuWait
@@ -60,6 +61,7 @@ class SlowCallback:
         "duration",
         "ended",
         "faults",
+        "label",
         "loop",
         "name",
         "samples",
@@ -91,6 +93,7 @@ class SlowCallback:
         self.faults = 0  # page faults that memory answered
         self.asleep = 0.0  # part of the duration spent asleep in the kernel, waits for the GIL included
         self.waited: Wait | None = None  # its wait for the GIL
+        self.label: str | None = None  # of its task, as far as it is known
         self.at_least = False  # True: it began before the hooks were installed
 
     def heaviest(self) -> tuple[Stack, float]:
@@ -487,6 +490,7 @@ class Watchdog:
             number, name, text = task.id, task_name(alive), coro_name(alive)
         slow = SlowCallback(record, number, name, text or describe(callback), started + elapsed, elapsed, [])
         slow.samples = [sample[:2] for sample in samples]
+        slow.label = groups.label_of(task) if task is not None else None
         ended = started + elapsed
         late = self._is_late(ended)
         moment = self.gil.see(frames=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from rich.style import Style
 from textual.color import Color
@@ -64,6 +65,11 @@ class Palette:
     bar: Style
     blame: Style  # the blamed line of source
     cursor: Style  # laid over the line under the cursor
+    group1: Style  # a label: each has one of these, the same on every screen
+    group2: Style
+    group3: Style
+    group4: Style
+    group5: Style
 
 
 def plain() -> Palette:
@@ -89,7 +95,16 @@ def plain() -> Palette:
         bar=none,
         blame=bold,
         cursor=reverse,
+        group1=none,
+        group2=none,
+        group3=none,
+        group4=none,
+        group5=none,
     )
+
+
+_HUES = (190, 265, 45, 95, 325)
+"""Of labels, in degrees: apart from each other, and paler than the colours that mean something."""
 
 
 def coloured(variables: Mapping[str, str]) -> Palette:
@@ -102,7 +117,14 @@ def coloured(variables: Mapping[str, str]) -> Palette:
     def ink(name: str, share: float = 1.0, bold: bool = False) -> Style:
         return Style(color=colour(name, share), bgcolor=ground, bold=bold or None)
 
+    def pale(hue: int) -> Style:
+        return Style(
+            color=Color.from_hsl(hue / 360, 0.45, 0.7 if background.brightness < 0.5 else 0.32).rich_color,
+            bgcolor=ground,
+        )
+
     ground = background.rich_color
+    first, second, third, fourth, fifth = map(pale, _HUES)
     raised = background.blend(Color.parse(variables["primary"]), 0.13).rich_color
     return Palette(
         text=ink("foreground"),
@@ -123,6 +145,11 @@ def coloured(variables: Mapping[str, str]) -> Palette:
         bar=ink("primary", 0.8),
         blame=ink("warning", bold=True),
         cursor=Style(bgcolor=background.blend(Color.parse(variables["primary"]), 0.24).rich_color),
+        group1=first,
+        group2=second,
+        group3=third,
+        group4=fourth,
+        group5=fifth,
     )
 
 
@@ -139,6 +166,11 @@ STATE_STYLES = {
     "gone": "faint",
     "ended": "dim",
 }
+
+
+def label_style(label: str | None) -> str:
+    """The style of a label; that of text for none."""
+    return f"group{crc32(label.encode()) % len(_HUES) + 1}" if label else "text"
 
 
 def load_style(share: float | None) -> str:

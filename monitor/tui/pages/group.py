@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
+from monitor.store.columns import wait_text
 from monitor.store.group_columns import bar as time_bar
-from monitor.store.label_groups import Distribution, LabelGroup, middle
+from monitor.store.label_groups import LOOKS, PARTS, LabelGroup, middle
 from monitor.store.labels import site_text, when
 from monitor.store.store import Store
 from monitor.tui.base.paint import BLANK, Line, line
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BAR = 30
+SHORT_BAR = 16
+SHADES = " ░▒▓█"
 MOST = 10
 
 
@@ -30,6 +34,7 @@ def group_page(store: Store, group: LabelGroup, cells: int) -> list[Line]:
         ("   ended ", fmt.count(group.ended)),
         ("   failed ", fmt.count(group.failed)),
         ("   cancelled ", fmt.count(group.cancelled)),
+        *([] if group.known_errors is None else [("   5xx ", fmt.count(group.known_errors))]),
         ("   counted for ", fmt.UNKNOWN if since is None else fmt.age(store.now - since)),
     ]
     lines = [
@@ -39,8 +44,7 @@ def group_page(store: Store, group: LabelGroup, cells: int) -> list[Line]:
         heading("Where the time of the ended ones went", cells, "p50, p90, p99"),
         *_parts(group),
         BLANK,
-        heading("Ages of the ended ones", cells),
-        *_histogram(group.age),
+        *_histogram(store, group, cells),
         BLANK,
         heading("The slowest", cells),
     ]
@@ -87,33 +91,55 @@ def _parts(group: LabelGroup) -> list[Line]:
     ]
 
 
-def _histogram(ages: Distribution) -> list[Line]:
-    """A line for each power of two."""
-    octaves: Counter[int] = Counter()
-    for bucket, count in ages:
-        octaves[bucket // 16] += count
-    most = max(octaves.values(), default=0)
-    if not most:
-        return [line(("  none has ended yet", "dim"))]
+def _histogram(store: Store, group: LabelGroup, cells: int) -> list[Line]:
+    """A line for each power of two: of all, and of the last seconds a column for each."""
+    octaves = dict(group.age.octaves())
+    if not octaves:
+        return [heading("Ages of the ended ones", cells), line(("  none has ended yet", "dim"))]
+    most = max(octaves.values())
+    seconds = max(min(cells - 44, LOOKS), 0)
+    shades = _by_second(store, group, seconds)
+    note = f"in all, and in each of the last {seconds} seconds (more: ░▒▓█)" if seconds else ""
     return [
-        line(
-            (f"  from {fmt.duration(middle(octave * 16)):>7}  ", "dim"),
-            (bar(octaves[octave] / most, BAR), "bar"),
-            (f"  {fmt.count(octaves[octave])}", "text"),
-        )
-        for octave in range(min(octaves), max(octaves) + 1)
+        heading("Ages of the ended ones", cells, note),
+        *(
+            line(
+                (f"  from {fmt.duration(middle(octave * PARTS)):>7}  ", "dim"),
+                (bar(octaves.get(octave, 0) / most, SHORT_BAR), "bar"),
+                (f"  {fmt.count(octaves.get(octave, 0)):>6}  ", "text"),
+                (shades.get(octave, ""), "accent"),
+            )
+            for octave in range(min(octaves), max(octaves) + 1)
+        ),
     ]
+
+
+def _by_second(store: Store, group: LabelGroup, seconds: int) -> dict[int, str]:
+    """For each octave of ages a cell for each of the last seconds, newest last; darker where more tasks ended."""
+    counts: dict[int, list[int]] = {}
+    for look in group.past:
+        place = seconds - 1 - int(store.now - look.at)
+        for octave, count in look.octaves if 0 <= place < seconds else ():
+            counts.setdefault(octave, [0] * seconds)[place] += count
+    most = max((max(row) for row in counts.values()), default=0)
+    return {
+        octave: "".join(SHADES[math.ceil(math.log1p(count) / math.log1p(most) * 4)] if count else " " for count in row)
+        for octave, row in counts.items()
+    }
 
 
 def _live(store: Store, group: LabelGroup, cells: int) -> list[Line]:
     tasks = list(group.live_tasks(store.tasks.values()))
     if not tasks:
         return []
-    places = Counter(site_text(task.at, store) for task in tasks if task.at is not None)
+    places = Counter((site_text(task.at, store), wait_text(task, store)) for task in tasks if task.at is not None)
     return [
         BLANK,
         heading("Where live ones wait", cells, f"of {min(len(tasks), 100)} looked at"),
-        *(line((f"  {count:>5}  ", "strong"), (place, "text")) for place, count in places.most_common(MOST)),
+        *(
+            line((f"  {count:>5}  ", "strong"), (f"{place:<26}", "text"), (f"  {what}", "dim"))
+            for (place, what), count in places.most_common(MOST)
+        ),
         *_oldest(store, group),
     ]
 

@@ -101,6 +101,8 @@ class SearchedRows(Rows[Row]):
     def _holds(self, row: Row) -> bool:
         texts = {column.key: column.text(row, self.store).lower() for column in self.columns}
         whole = " ".join(texts.values())
+        if "group" not in texts:  # as in filters of tasks
+            texts["group"] = f"{texts.get('coro', '')} {texts.get('label', '')}"
         return all(word in whole or _says(texts, *word.partition(":")) for word in self.words)
 
 

@@ -9,7 +9,7 @@ from monitor.store.column import Column
 from monitor.store.columns import ENDED
 from monitor.store.end_rows import UNHANDLED, EndRow, UnhandledRow
 from monitor.tui.base.paint import Part
-from monitor.tui.base.theme import STATE_STYLES
+from monitor.tui.base.theme import STATE_STYLES, label_style
 from monitor.tui.rows.base import SearchedRows
 from monitor.tui.rows.tasks import with_coroutine
 
@@ -57,6 +57,8 @@ class EndedRows(SearchedRows[EndRow]):
                 return "bad" if row.outcome in ("failed", UNHANDLED) else "text"
             case "name":
                 return "strong"
+            case "label":
+                return label_style(row.label)
             case "ended" | "id" | "age":
                 return "dim"
             case _:

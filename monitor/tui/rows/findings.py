@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitor.findings.columns import FINDINGS
+from monitor.findings.columns import FINDINGS, label_of
 from monitor.findings.model import Finding
 from monitor.findings.rules.engine import Findings
 from monitor.store.store import Store
+from monitor.tui.base.theme import label_style
 from monitor.tui.rows.base import SearchedRows
 
 if TYPE_CHECKING:
@@ -44,5 +45,7 @@ class FindingRows(SearchedRows[Finding]):
                 return "dim"
             case "site":
                 return "accent"
+            case "label":
+                return label_style(label_of(row, self.store))
             case _:
                 return "text"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from monitor.store.group_columns import LABEL_GROUPS
 from monitor.store.label_groups import LabelGroup
+from monitor.tui.base.theme import label_style
 from monitor.tui.rows.base import SearchedRows
 
 if TYPE_CHECKING:
@@ -34,9 +35,11 @@ class GroupRows(SearchedRows[LabelGroup]):
         """Highlights labels and failures."""
         match key:
             case "group":
-                return "strong" if row.label else "text"
+                return label_style(row.label)
             case "failed":
                 return "bad" if row.failed else "dim"
+            case "errors":
+                return "bad" if row.errors else "dim"
             case "time":
                 return "bar"
             case _:

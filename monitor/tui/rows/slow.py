@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from monitor.store.blocked import blocking_line, blocking_lines
 from monitor.store.columns import SLOW
 from monitor.store.slow_log import BlockingLine
+from monitor.tui.base.theme import label_style
 from monitor.tui.rows.base import SearchedRows
 
 if TYPE_CHECKING:
@@ -44,5 +45,7 @@ class SlowRows(SearchedRows[BlockingLine]):
                 return "bad" if max(row.worst, row.now.duration if row.now else 0.0) >= 1 else "warn"
             case "last":
                 return "bad" if row.now else "dim"
+            case "label":
+                return label_style(row.label)
             case _:
                 return "text"

@@ -16,7 +16,7 @@ from monitor.store.model import Site, Task
 from monitor.store.query import Predicate
 from monitor.store.store import Store
 from monitor.tui.base.paint import Part
-from monitor.tui.base.theme import STATE_STYLES, delay_style, load_style
+from monitor.tui.base.theme import STATE_STYLES, delay_style, label_style, load_style
 from monitor.tui.rows.base import Rows
 
 if TYPE_CHECKING:
@@ -34,11 +34,17 @@ OF_ENDED = {"state": f"{GLYPHS['ended']} ended", "age": "", "share": "", "idle":
 
 
 def with_coroutine(cells: list[Part], columns: Sequence[Column[Any]], row: Task | EndRow) -> list[Part]:
-    """Names a task after its coroutine if asyncio named it and there is no room for the column of coroutines."""
+    """Names a task after its label or coroutine if asyncio named it and there is no room for the column that has it."""
     keys = [column.key for column in columns]
-    if "name" in keys and "coro" not in keys:
-        number = keys.index("name")
-        cells[number] = (called(row.name, row.coro), cells[number][1])
+    if "name" not in keys:
+        return cells
+    number = keys.index("name")
+    name = called(row.name, row.coro)
+    if row.label and "label" not in keys and name != row.name:
+        style = cells[number][1]
+        cells[number] = (row.label, label_style(row.label) if style == "strong" else style)
+    elif "coro" not in keys:
+        cells[number] = (name, cells[number][1])
     return cells
 
 
@@ -102,6 +108,8 @@ class TaskRows(Rows[Task]):
                 return delay_style(row.max_step)
             case "name":
                 return "strong"
+            case "label":
+                return label_style(row.label)
             case "id" | "age" | "idle" | "scheduled":
                 return "dim"
             case "waiting_on" if row.wait_kind in ("lock", "condition", "semaphore", "barrier"):

@@ -34,6 +34,8 @@ def lay_out(
     chosen: list[Column[Any]] = []
     used = wanted = -GAP
     for column in sorted(columns, key=priority):
+        if column.optional and needs is not None and not known.get(column.key) and column.key != sorted_by:
+            continue
         least, most = _smallest(column) + GAP, _preferred(column) + GAP
         fits = used + least <= cells if priority(column) <= ESSENTIAL else wanted + most <= cells
         if fits or not chosen:

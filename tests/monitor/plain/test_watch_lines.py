@@ -55,6 +55,7 @@ def test_a_slow_callback():
     (made,) = stream_of(SLOW)
     assert made == {
         "type": "slow_callback",
+        "label": None,
         "time": (NOW + 1000) / 1e6,
         "duration": 0.25,
         "at_least": False,

@@ -99,7 +99,7 @@ def _histogram(store: Store, group: LabelGroup, cells: int) -> list[Line]:
     most = max(octaves.values())
     seconds = max(min(cells - 44, LOOKS), 0)
     shades = _by_second(store, group, seconds)
-    note = f"in all, and in each of the last {seconds} seconds (more: ░▒▓█)" if seconds else ""
+    note = f"in all, and in each of the last {seconds} s ░▒▓█" if seconds else ""
     return [
         heading("Ages of the ended ones", cells, note),
         *(

@@ -178,12 +178,15 @@ class LiveTable(DiffView, can_focus=True):
     def _measure(self) -> None:
         """Notes the longest text of each column among the visible rows."""
         columns = [column for column in self.source.columns if not column.right]
+        shown = {column.key for column, _ in self._layout}
         top = round(self.scroll_y)
         for row in range(top, min(top + (self.rows_in_sight or MOST_MEASURED), len(self.source))):
-            for column, (text, _) in zip(columns, self.source.cells(row, columns), strict=True):
-                cells = min(paint.width(safe(text)), WIDEST)
-                if cells > self._needs.get(column.key, 0):
-                    self._needs[column.key] = cells
+            for in_sight in (True, False):  # apart, since the text of a cell may stand for that of a hidden column
+                some = [column for column in columns if (column.key in shown) is in_sight]
+                for column, (text, _) in zip(some, self.source.cells(row, some), strict=True):
+                    cells = min(paint.width(safe(text)), WIDEST)
+                    if cells > self._needs.get(column.key, 0):
+                        self._needs[column.key] = cells
 
     # Painting
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from monitor.flame.tree import Change
     from monitor.plain.objects import Object
-    from monitor.recording.compare import Blocking, Comparison, Line, Site
-    from monitor.recording.figures import Figures, Place, Slow
+    from monitor.recording.compare import Blocking, Comparison, Group, Line, Site
+    from monitor.recording.figures import Figures, GroupFigures, Place, Slow
 
 LEAST_FRAME = 0.01
 """Share of the time that a function has at least to be printed."""
@@ -32,6 +32,7 @@ def comparison_object(found: Comparison, failed: Sequence[str], frames: Sequence
         "figures": [_line_object(line) for line in found.lines],
         "busy_by_site": [_site_object(site) for site in found.sites],
         "slow_by_line": [_blocking_object(line) for line in found.blocking],
+        "groups": [{"group": one.name, "a": _group_object(one.a), "b": _group_object(one.b)} for one in found.groups],
         "frames": [
             {
                 "site": {"file": one.site.file, "line": one.site.line, "function": one.site.function},
@@ -64,6 +65,19 @@ def _line_object(line: Line) -> Object:
         "b": _exact(line.b),
         "change": None if change is None or math.isinf(change) else _exact(change),
         "verdict": line.verdict or None,
+    }
+
+
+def _group_object(group: GroupFigures | None) -> Object | None:
+    if group is None:
+        return None
+    return {
+        "ended": group.ended,
+        "ended_per_s": _exact(group.per_s),
+        "failed": group.failed,
+        "errors": group.errors,
+        "p50": _exact(group.p50),
+        "p99": _exact(group.p99),
     }
 
 
@@ -135,6 +149,18 @@ def comparison_lines(found: Comparison, width: int, colour: bool, frames: Sequen
             Heading("B", lambda row: f"{fmt.rate(row.born[1])}/s", right=True),
         ]
         lines += ["", *table(sites[:MOST], site_headings, width, colour), *_more(sites)]
+    if found.groups:
+        group_headings: list[Heading[Group]] = [
+            Heading("", _slower),
+            Heading("Tasks by group", lambda row: row.name + _only(row)),
+            Heading("p50 A", lambda row: fmt.duration(row.a.p50 if row.a else None), right=True),
+            Heading("B", lambda row: fmt.duration(row.b.p50 if row.b else None), right=True),
+            Heading("p99 A", lambda row: fmt.duration(row.a.p99 if row.a else None), right=True),
+            Heading("B", lambda row: fmt.duration(row.b.p99 if row.b else None), right=True),
+            Heading("/s A", lambda row: fmt.rate(row.a.per_s if row.a else None), right=True),
+            Heading("B", lambda row: fmt.rate(row.b.per_s if row.b else None), right=True),
+        ]
+        lines += ["", *table(found.groups[:MOST], group_headings, width, colour), *_more(found.groups)]
     grown = [one for one in frames if max(*one.own, *one.total) >= LEAST_FRAME]
     if grown:
         frame_headings: list[Heading[Change]] = [
@@ -171,6 +197,17 @@ def _mark(a: float, b: float, least: float) -> str:
     if abs(b - a) < least or (a and abs(b - a) / a < 0.05):
         return ""
     return "worse" if b > a else "better"
+
+
+def _slower(group: Group) -> str:
+    """Whether half of its tasks take longer; a millisecond of buckets and of other load is no change."""
+    if group.a is None or group.b is None or group.a.p50 is None or group.b.p50 is None:
+        return ""
+    return _mark(group.a.p50, group.b.p50, max(0.001, 0.07 * group.a.p50))
+
+
+def _only(group: Group) -> str:
+    return "" if group.a and group.b else f" (only in {'B' if group.a is None else 'A'})"
 
 
 def _moved(a: Place | None, b: Place | None) -> str:

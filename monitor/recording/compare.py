@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from monitor import formatting as fmt
 from monitor.errors import UsageError
 from monitor.parsing import DECIMAL_SIZES, DURATIONS
-from monitor.recording.figures import Figures, Place, Slow
+from monitor.recording.figures import Figures, GroupFigures, Place, Slow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -141,6 +141,22 @@ class Blocking:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """The tasks of one coroutine and label in A and B; None where none ended."""
+
+    name: str
+    a: GroupFigures | None
+    b: GroupFigures | None
+
+    @property
+    def slower(self) -> float:
+        """By how much the sum of the ages of its tasks has grown (s), as far as their number alone is not why."""
+        if self.a is None or self.b is None or self.a.p50 is None or self.b.p50 is None:
+            return 0.0
+        return (self.b.p50 - self.a.p50) * min(self.a.per_s, self.b.per_s)
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """The figures of two recordings side by side."""
 
@@ -149,6 +165,7 @@ class Comparison:
     lines: list[Line]
     sites: list[Site]
     blocking: list[Blocking]
+    groups: list[Group]
 
 
 def compare(a: Figures, b: Figures) -> Comparison:
@@ -182,6 +199,10 @@ def compare(a: Figures, b: Figures) -> Comparison:
         sorted(lines, key=lambda line: line.order),
         sorted(sites, key=lambda site: -(site.busy[1] - site.busy[0])),
         sorted(blocking, key=lambda line: -(line.blocked[1] - line.blocked[0])),
+        sorted(
+            (Group(name, a.groups.get(name), b.groups.get(name)) for name in {**a.groups, **b.groups}),
+            key=lambda group: -group.slower,
+        ),
     )
 
 

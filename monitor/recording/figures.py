@@ -51,6 +51,18 @@ class Slow:
     worst: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class GroupFigures:
+    """The tasks of one coroutine and label: how many ended a second, how, and after how long (s)."""
+
+    ended: int
+    per_s: float
+    failed: int
+    errors: int | None  # responses with status 500 and above; None if no status could be read
+    p50: float | None
+    p99: float | None
+
+
 @dataclass(slots=True)
 class Figures:
     """The summary of a recording. Rates are per second unless named otherwise, shares are of one core."""
@@ -65,6 +77,7 @@ class Figures:
     busy: dict[Place, float] = field(default_factory=dict)  # seconds per second, by creation site
     born: dict[Place, float] = field(default_factory=dict)  # tasks per second
     slow: dict[Place, Slow] = field(default_factory=dict)
+    groups: dict[str, GroupFigures] = field(default_factory=dict)  # by name; of tasks that ended in the recording
     problems: list[str] = field(default_factory=list)
 
 
@@ -87,6 +100,7 @@ def figures(path: str | Path, skip: float = 0.0) -> Figures:
         )
         _of_sites(found, before, after, elapsed)
         _of_events(found, recording, after, begin, elapsed)
+        _of_groups(found, before, after, elapsed)
         lags = sorted(max(lag for _, lag, _ in tick.loops) for tick in ticks if tick.loops)
         sizes = [(tick.at * _SECOND, float(tick.rss)) for tick in ticks if tick.rss is not None]
         shares = [max(known) for tick in ticks if (known := [s for _, _, s in tick.loops if s is not None])]
@@ -164,6 +178,27 @@ def _of_sites(found: Figures, before: Store, after: Store, elapsed: float) -> No
         "cancelled_per_min": counts["cancelled"] / elapsed * 60,
         "busy": sum(found.busy.values()),
     }
+
+
+def _of_groups(found: Figures, before: Store, after: Store, elapsed: float) -> None:
+    earlier = {group.name: group for group in before.label_groups.values()}
+    for group in after.label_groups.values():
+        first = earlier.get(group.name)
+        if first is None and before.label_groups.since is None:
+            continue  # it has come since, or the first groups have: then what ended before is not known
+        ended = group.ended - (first.ended if first else 0)
+        if ended <= 0:
+            continue
+        ages = group.age if first is None else group.age.minus(first.age)
+        errors = group.errors - (first.errors if first else 0)
+        found.groups[group.name] = GroupFigures(
+            ended,
+            ended / elapsed,
+            group.failed - (first.failed if first else 0),
+            errors if group.responses else None,
+            ages.at(0.5),
+            ages.at(0.99),
+        )
 
 
 def _of_events(found: Figures, recording: Recording, after: Store, begin: int, elapsed: float) -> None:

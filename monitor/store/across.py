@@ -66,4 +66,5 @@ def _across(column: Column[Thing]) -> Column[OfWorker[Thing]]:
         column.right,
         column.priority,
         column.descending,
+        optional=column.optional,
     )

@@ -614,6 +614,7 @@ def test_every_action_of_the_key_table_exists() -> None:
     from monitor.tui.screens.ended import EndedScreen
     from monitor.tui.screens.findings import FindingScreen, FindingsScreen
     from monitor.tui.screens.flame import FlameScreen
+    from monitor.tui.screens.groups import GroupsScreen
     from monitor.tui.screens.memory import MemoryScreen
     from monitor.tui.screens.output import OutputScreen
     from monitor.tui.screens.past import PastScreen
@@ -630,7 +631,7 @@ def test_every_action_of_the_key_table_exists() -> None:
         "player": LiveScreen, "memory": MemoryScreen, "allocation": AllocationScreen, "profile": FunctionScreen,
         "connect": ConnectScreen, "findings": FindingsScreen, "finding": FindingScreen,
         "ended": EndedScreen, "flame": Icicle, "worker": Looptop, "service": ServiceScreen,
-        "past": PastScreen,
+        "past": PastScreen, "groups": GroupsScreen,
     }  # fmt: skip
     assert set(owners) == set(SCOPES)
     for key in KEYS:

@@ -135,7 +135,7 @@ class LabelGroup:
     oldest: Exemplar | None = None
     marks: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=MOST_MARKS))
     """Time, ends and failures up to then, once a second."""
-    row: GroupRow | None = None  # the newest, for keyframes
+    row: GroupRow | None = field(default=None, compare=False)  # the newest, for keyframes
     past: deque[Ages] = field(default_factory=lambda: deque(maxlen=LOOKS), compare=False)
     """Ages of those that ended between two looks, oldest first; a keyframe does not have them."""
     version: int = field(default=0, compare=False)

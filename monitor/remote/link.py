@@ -184,7 +184,7 @@ class Link:
         """End the command. Without its stdin the relay ends, and with it the command; else it is terminated."""
         self._closing = True
         self._wake()
-        self._thread.join(FAREWELL)
+        self._thread.join(3 * FAREWELL)
 
     def _send(self, op: str, arguments: dict[str, Any]) -> tuple[int, _Channel]:
         content = zlib.compress(json.dumps({"op": op, **arguments}).encode("ascii"), 1)

@@ -83,6 +83,7 @@ class Pending:
         self.alive: int | None = alive
         self.said = bytearray()
         self.opened: socket.socket | None = None
+        self.adopted = False  # what it opened is a channel now
 
 
 class Channel:
@@ -197,6 +198,7 @@ class Relay:
             line, _, rest = bytes(one.said).partition(b"\n")
             one.said = bytearray(rest)
             if one.alive is not None:
+                self.adopt(one)  # first: looptop may send something as soon as it knows
                 self.write(SAY, one.channel, line)
         if data:
             return
@@ -204,17 +206,22 @@ class Relay:
         del self.pending[one.sock.fileno()]
         one.sock.close()
         os.waitpid(one.pid, 0)
-        if one.opened is not None and one.alive is not None:
-            one.opened.setblocking(False)
-            channel = self.channels[one.channel] = Channel(one.channel, one.opened)
-            self.sockets[channel.sock.fileno()] = channel
-            self.want(channel)
-        elif one.alive is not None:
-            self.write(CLOSE, one.channel, b"")
-        elif one.opened is not None:
+        if one.opened is not None:  # nobody waits for it any more
             one.opened.close()
         if one.alive is not None:
             os.close(one.alive)
+            if not one.adopted:
+                self.write(CLOSE, one.channel, b"")
+
+    def adopt(self, one: Pending) -> None:
+        """Make what a child has opened the channel of its request."""
+        if one.opened is None:
+            return
+        one.opened.setblocking(False)
+        channel = self.channels[one.channel] = Channel(one.channel, one.opened)
+        self.sockets[channel.sock.fileno()] = channel
+        self.want(channel)
+        one.opened, one.adopted = None, True
 
     def serve(self, channel: Channel, events: int) -> None:
         """Read from a probe as much as there is room for, and write to it."""

@@ -129,14 +129,15 @@ def test_a_shared_socket(tmp_path: Path) -> None:
         # A second program leaves it alone and runs.
         with Program(MANY, folder=tmp_path, settings=settings) as second:
             second.expect("ready")
-            assert f"cannot listen on unix:{path}: another program listens there" in second.stderr
+            refused = f"cannot listen on unix:{path}: another program listens there"
+            wait_until(lambda: refused in second.stderr, refused)
         program.say()
         assert program.end() == 0
         wait_until(lambda: not path.exists(), "the socket to be removed")
     path.write_text("a file of somebody")
     with Program(MANY, folder=tmp_path, settings=settings) as program:
         program.expect("ready")
-        assert "there is something else" in program.stderr
+        wait_until(lambda: "there is something else" in program.stderr, "the reason")
     assert path.read_text() == "a file of somebody"
 
 
@@ -178,7 +179,7 @@ def test_what_the_probe_refuses_while_the_program_runs_on(settings: dict[str, st
     named = {name: value if name == "listen" else str(tmp_path / value) for name, value in settings.items()}
     with Program("print('runs', flush=True); input()", folder=tmp_path, settings=named) as program:
         program.expect("runs")
-        assert line in program.stderr
+        wait_until(lambda: line in program.stderr, line)
         assert program.stderr.count("\n") == 0
 
 

@@ -253,6 +253,19 @@ def test_a_viewer_that_does_not_read_holds_up_the_probe_and_no_other_connection(
         assert not thread.is_alive(), "the probe hears that the viewer left"
 
 
+def test_what_looptop_says_first_is_not_lost(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "echo"))
+        listener.listen()
+        for number in range(20):
+            opened = links.link_to(sys.executable).open(f"unix:{tmp_path}/echo")
+            opened.sock.sendall(b"first")
+            there, _ = listener.accept()
+            with there, opened.sock:
+                there.settimeout(10)
+                assert there.recv(100) == b"first", number
+
+
 def test_errors_keep_their_kind(served: Path) -> None:
     way = links.link_to(sys.executable)
     with pytest.raises(UsageError, match="is not a target"):

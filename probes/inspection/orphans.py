@@ -56,6 +56,7 @@ MOST_YOUNG = 20_000
 _DEPTH = 6
 _SHARE, _HURRY = 100, 50
 """Searching takes at most this fraction (1/N) of a core; more while something is found that is to be confirmed."""
+_UNWATCHED_SHARE = 2_000
 _SLICE = 10
 
 _CONTAINERS = (list, tuple, dict, set, frozenset, deque)
@@ -273,8 +274,15 @@ class Orphans:
     def __init__(self) -> None:
         self.tasks: set[int] = set()
         self.spent = 0.0  # CPU time (s)
+        self._watched = True
         self._before: dict[int, int] = {}  # steps of those found in the newest search
         self._due = 0.0
+
+    def watch(self, watched: bool) -> None:
+        """Searches more rarely while no viewer asks, as for the black box."""
+        if watched and not self._watched:
+            self._due = 0.0
+        self._watched = watched
 
     def clear(self) -> None:
         """Forgets all of them."""
@@ -328,7 +336,8 @@ class Orphans:
         self.tasks = {number for number in found if self._before.get(number) == steps[number]}
         self._before = {number: steps[number] for number in found}
         self.spent += thread_time() - cpu
-        self._due = monotonic() + (_HURRY if found - self.tasks else _SHARE) * (self.spent - began)
+        share = _UNWATCHED_SHARE if not self._watched else _HURRY if found - self.tasks else _SHARE
+        self._due = monotonic() + share * (self.spent - began)
 
 
 def _add_failure(graph: _Graph, ref: weakref.ref[Any]) -> None:

@@ -146,9 +146,10 @@ class Stuck:
         self._failed.clear()
         self._orphans.clear()
 
-    def begin(self) -> None:
-        """A new look begins."""
+    def begin(self, watched: bool = True) -> None:
+        """Start a new scan; `watched`: a viewer asked for it."""
         self._look += 1
+        self._orphans.watch(watched)
 
     def keep(self, record: TaskRecord) -> None:
         """A task that has made no step since it was read: it still waits for the same."""

@@ -111,7 +111,7 @@ class SyncScanner:
             if self._ended and now < self._ended + max(every, share * self._spent) - 0.05:
                 return
             most = MOST_TASKS if watched else MOST_UNWATCHED
-            self._under_way, self._spent = self._scan(most), 0.0
+            self._under_way, self._spent = self._scan(most, watched), 0.0
         turn, cpu = monotonic(), thread_time() - self._stuck.spent  # the limit is on this thread's own CPU time
         try:
             while monotonic() - turn < (_TURN if watched else _UNWATCHED_TURN):
@@ -135,10 +135,10 @@ class SyncScanner:
         self.facts = {}
         self._ended = 0.0
 
-    def _scan(self, most: int) -> Generator[None, None, dict[str, Any]]:
+    def _scan(self, most: int, watched: bool) -> Generator[None, None, dict[str, Any]]:
         """A look in slices, which keeps no object of the program alive in between."""
         seen = _Seen()
-        self._stuck.begin()
+        self._stuck.begin(watched)
         records = list(install.records.values())[:most]
         yield from self._read_tasks(records, seen)
         if seen.locks:

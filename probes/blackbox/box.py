@@ -137,6 +137,8 @@ class Box:
         last_event = session.last_event
         try:
             _append(ring, session, now)
+            if session.behind and ring.room < ring.segment_size // 2:
+                session.drop_backlog()  # the other half is for what happens next
         except SegmentFullError:
             # What did not fit is in the next segment, which begins with everything.
             session = self._begin(ring, last_event)

@@ -26,7 +26,7 @@ except ImportError:  # a Python that was built without it; readers see by the fi
 
 
 SEGMENTS = 4
-LEAST, MOST = 256 << 10, 256 << 20
+LEAST, MOST = 1 << 20, 256 << 20
 """Bytes of a file."""
 
 _SEGMENT = struct.Struct("<4sIQ")

@@ -122,10 +122,14 @@ class Session:
         self._begin()
         del self._backlog[:-most]
 
+    @property
+    def behind(self) -> int:
+        """How many tasks are still to be sent."""
+        return len(self._backlog)
+
     def drop_backlog(self) -> None:
-        """Gives up sending the tasks that are still to be sent, and the history."""
+        """Gives up sending the tasks that are still to be sent; each is sent when it changes."""
         self._backlog.clear()
-        self._past = None
 
     @property
     def last_event(self) -> int:

@@ -306,7 +306,7 @@ def test_a_full_or_read_only_file_system_costs_one_line(folder, tmp_path, option
         pytest.skip("a tmpfs cannot be mounted in a namespace of our own here")
     done = subprocess.run(
         [*own, "sh", "-c", mount],
-        env={**os.environ, "LOOPTOP": "1", "LOOPTOP_DIR": str(folder), "LOOPTOP_BOX": f"{place},256KiB"},
+        env={**os.environ, "LOOPTOP": "1", "LOOPTOP_DIR": str(folder), "LOOPTOP_BOX": f"{place},1MiB"},
         capture_output=True,
         text=True,
         timeout=60,

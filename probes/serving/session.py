@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 2000
 """Most rows in one tick; further changes come in the next."""
+MOST_UNASKED = 500
+"""The same for the black box: each of 5,000 busy tasks comes every ten seconds."""
 LEAST_ROWS = 100
 STREAM = 150_000
 """Bytes per second for one viewer that has received everything once; further changes come in the next ticks."""
@@ -85,6 +87,7 @@ class Session:
         self._past: Iterator[dict[str, Any]] | None = None
         self._past_sent: dict[tuple[int, int], int] = {}
         self._past_rows: int | None = None  # most rows of a series
+        self._most_rows = MOST_ROWS
         self.detailed: TaskRecord | None = None
         self.tracing_reported = False
         self.flame = FlameRows(self.watch)
@@ -117,6 +120,7 @@ class Session:
         self.watching = True
         self.watch.history = self.watch.findings = self.watch.groups = True
         self._past_rows = past_rows
+        self._most_rows = MOST_UNASKED
         self._groups.every = GROUPS_EVERY
         self._last_event = last_event
         self._begin()
@@ -223,7 +227,7 @@ class Session:
         dirty = self._dirty
         taken = [dirty.pop(number) for number in self.watch.window if number in dirty]
         room = int((STREAM / self.watch.rate - self._events_cost - self._over) / self._row_cost) - len(taken)
-        room = min(max(room, LEAST_ROWS), MOST_ROWS)
+        room = min(max(room, LEAST_ROWS), self._most_rows)
         return taken + [dirty.pop(number) for number in list(islice(dirty, room))]
 
     def _tick(self, now: float) -> bytes:

@@ -1,8 +1,9 @@
 """A program is the same with and without the probe: output, log lines, names, reprs, tracebacks and exit status.
 
-Each small program runs plain, with a probe that nobody watches, and with one that is counted from its first line
-(`expect`) and watched by a viewer as soon as it can be. Their stdout, stderr and status are compared character for
-character; addresses, durations, and the frames of the loop itself in tracebacks are put aside.
+Each small program runs plain, with a probe that nobody watches, which remembers and writes a black box where the hooks
+are in C, and with one that is counted from its first line (`expect`) and watched by a viewer as soon as it can be.
+Their stdout, stderr and status are compared character for character; addresses, durations, and the frames of the loop
+itself in tracebacks are put aside.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from watched import EndedError, Viewer, environment, wait_for_socket
+from watched import ROOT, EndedError, Viewer, environment, wait_for_socket
 
 PROGRAMS = Path(__file__).with_name("transparent")
 HOWS = [
@@ -71,8 +72,12 @@ def normal(text: str, pid: int) -> str:
 
 def run(python: str, arguments: list[str], folder: Path, mode: str) -> tuple[str, str, int]:
     """Stdout, stderr and status of a program in one of the modes."""
-    settings = {"expect": 10} if mode == "watched" else {}  # "attached" is watched from somewhere in the middle
+    settings: dict[str, object] = {"keep_box": True}
+    if mode == "watched":  # "attached" is watched from somewhere in the middle
+        settings["expect"] = 10
     environ = environment(boot=mode != "plain", settings=settings)
+    if mode == "remembering":
+        environ["LOOPTOP_PURE"] = "0"
     environ["PYTHONHASHSEED"] = "0"
     runtime = folder / mode
     environ["LOOPTOP_DIR"] = str(runtime)
@@ -90,6 +95,8 @@ def run(python: str, arguments: list[str], folder: Path, mode: str) -> tuple[str
         process.kill()
     if watcher is not None:
         watcher.join(10)
+    if mode == "remembering":
+        assert list(runtime.glob(f"*-{process.pid}-*.box")), "it remembers, with a black box"
     return normal(out, process.pid), normal(err, process.pid), process.returncode
 
 
@@ -122,16 +129,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def same(python: str, arguments: list[str], folder: Path, mode: str) -> tuple[str, str, int]:
     plain = _plain(python, tuple(arguments), folder)
-    probed = run(python, arguments, folder, mode)
-    assert probed[0] == plain[0]
-    assert probed[1] == plain[1]
-    assert probed[2] == plain[2]
+    modes = [mode]
+    if mode == "unwatched" and has_native_hooks(python):
+        modes = ["remembering"] if os.environ.get("LOOPTOP_PURE") is None else ["remembering", mode]
+    for each in modes:
+        probed = run(python, arguments, folder, each)
+        assert probed[0] == plain[0]
+        assert probed[1] == plain[1]
+        assert probed[2] == plain[2]
     return plain
+
+
+@cache
+def has_native_hooks(python: str) -> bool:
+    """Whether a Python counts from the start, with a black box; LOOPTOP_TEST_TWIN chooses the hooks for all tests."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from probes.hooks import install; print(install.NATIVE)"
+    environ = {**os.environ, "LOOPTOP_PURE": "0"}
+    done = subprocess.run([python, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    return os.environ.get("LOOPTOP_TEST_TWIN") != "pure" and done.stdout == "True\n"
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    "program", ["names_and_reprs", "factories", "logs", "debug", "own_loops", "patched", "generators"]
+    "program",
+    ["names_and_reprs", "factories", "logs", "debug", "own_loops", "patched", "generators", "inquisitive"],
 )
 def test_a_program_does_not_change(python: str, folder: Path, program: str, mode: str) -> None:
     same(python, [f"{program}.py", "an argument"], folder, mode)

@@ -56,7 +56,7 @@ WAYS: dict[str, tuple[int, signal.Signals, str, str]] = {
     "small": (20, signal.SIGKILL, WORD, "1MiB"),  # a segment begins every few seconds
 }
 """By way: runs, signal, what the box must say, and its size."""
-LIMIT = 1_500_000  # KiB of addresses, few of which are ever used
+LIMIT = 700_000  # KiB
 
 
 async def request(port: int) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import heartbeat
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import Finding, LoopLag, SlowCallback
+from sample_apps.vocabulary import Finding, LoopLag, SlowBecause, SlowCallback
 
 SAMPLE = Sample(
     name="blocking_call",
@@ -33,6 +33,8 @@ SAMPLE = Sample(
         SlowCallback(task="client", line="receives", at_least=0.18, at_most=0.6, times=2),
         SlowCallback(task="reader", line="reads", at_least=0.18, at_most=0.6, times=2),
         SlowCallback(task="resolver", line="resolves", at_least=0.18, at_most=0.6, times=2),
+        SlowBecause(line="sleeps", reason="io", at_least=0.8),
+        SlowBecause(line="receives", reason="io", at_least=0.8),
         LoopLag(at_least=0.15),
         Finding("loop_blocked", task="napper", line="sleeps"),
         Finding("loop_blocked", task="client", line="receives"),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import Finding, LoopLag
+from sample_apps.vocabulary import Finding, LoopLag, SlowBecause
 
 SAMPLE = Sample(
     name="gil_hog",
@@ -27,6 +27,7 @@ SAMPLE = Sample(
     expectations=(
         LoopLag(at_least=0.1),
         Finding("gil_wait", line="holds"),
+        SlowBecause(line="reads", reason="gil", at_least=0.5),
     ),
 )
 
@@ -48,12 +49,17 @@ def crunch(text: str) -> None:
         re.match("(a+)+$", text)  # expect: holds
 
 
+def read() -> None:
+    """Read a small file and give the GIL away, as reading a larger file does."""
+    Path(__file__).read_bytes()
+    time.sleep(0)
+
+
 async def reader(rng: random.Random) -> None:
     """Read a small file a few times, with rests."""
     while True:
         for _ in range(3):
-            Path(__file__).read_bytes()
-            time.sleep(0)  # releases the GIL, as reading a larger file does
+            read()  # expect: reads
         await asyncio.sleep(rng.uniform(0.01, 0.03))
 
 

@@ -12,7 +12,7 @@ import random
 
 from sample_apps.catalogue import Sample
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import Finding, NoSlowCallback, StepRate, Utilization, Waiting
+from sample_apps.vocabulary import Finding, LateBecause, NoSlowCallback, StepRate, Utilization, Waiting
 
 SAMPLE = Sample(
     name="lock_convoy",
@@ -22,6 +22,7 @@ SAMPLE = Sample(
     expectations=(
         Waiting(kind="lock", task="waiter-*", at_least=6, holder="holder"),
         StepRate(task="waiter-*", at_most=10),
+        LateBecause(task="waiter-*", kind="lock", line="queues", at_least=0.6, holder="holder"),
         Finding("lock_convoy", task="holder"),
         Utilization(at_most=0.1),
         NoSlowCallback(),
@@ -49,7 +50,7 @@ async def holder(stock: Stock) -> None:
 async def waiter(stock: Stock, rng: random.Random) -> None:
     """Take the lock briefly, now and then."""
     while True:
-        async with stock.lock:
+        async with stock.lock:  # expect: queues
             stock.sold += 1
         await asyncio.sleep(rng.uniform(0.02, 0.06))
 

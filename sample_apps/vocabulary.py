@@ -26,6 +26,7 @@ Kind = Literal[
     "future",
     "gather",
     "lock",
+    "pool",
     "queue",
     "semaphore",
     "sleep",
@@ -33,6 +34,15 @@ Kind = Literal[
     "subprocess",
     "task",
 ]
+Reason = Literal["own", "io", "gc", "gil", "import", "faults"]
+_REASONS = {
+    "own": "its own code",
+    "io": "a blocking call",
+    "gc": "garbage collection",
+    "gil": "waiting for the GIL",
+    "import": "an import",
+    "faults": "page faults",
+}
 Problem = Literal[
     "loop_blocked",
     "gil_wait",
@@ -83,6 +93,46 @@ class SlowCallback:
         """The expectation in words."""
         whose = "a plain callback" if self.task is None else self.task
         return f"{whose} blocks the loop at {_line(self.line)} for {_bounds(self, 's')}{_times(self.times)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SlowBecause:
+    """Of the time of all slow callbacks with this line in their stack, at least this share (0 to 1) has this reason.
+
+    Time for which the loop's thread had no CPU does not count.
+    """
+
+    line: str
+    reason: Reason
+    at_least: float
+
+    @property
+    def sentence(self) -> str:
+        """The expectation in words."""
+        return f"what blocks the loop at {_line(self.line)} is {_REASONS[self.reason]}, at {self.at_least:.0%} or more"
+
+
+@dataclass(frozen=True, slots=True)
+class LateBecause:
+    """Of the time that tasks of this name waited, at least this share (0 to 1) was for such a thing, at this line.
+
+    `holder` is a task that held it meanwhile. From every step, so it needs the hooks in C.
+    """
+
+    task: str
+    kind: Kind
+    line: str
+    at_least: float
+    holder: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The expectation in words."""
+        held = f" that {self.holder} holds" if self.holder else ""
+        thing = f"{'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}{held}"
+        return (
+            f"{self.task} is late since it waits for {thing} at {_line(self.line)}, {self.at_least:.0%} or more of it"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,6 +493,8 @@ class NotSeenYet:
 
 Expectation = (
     SlowCallback
+    | SlowBecause
+    | LateBecause
     | NoSlowCallback
     | TaskEnded
     | NoTaskEnded

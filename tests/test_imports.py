@@ -78,7 +78,7 @@ ALLOWED = {
     "monitor.tui.widgets": "monitor.flame monitor.formatting monitor.protocol monitor.store monitor.sources monitor.tui.base",
     "monitor.samples": (
         "monitor.errors monitor.formatting monitor.protocol monitor.store monitor.transport monitor.findings "
-        "monitor.attach monitor.findings.rules"
+        "monitor.attach monitor.findings.rules monitor.trace"
     ),
     "monitor.tui.controllers": (
         "monitor.trace monitor.errors monitor.formatting monitor.parsing monitor.protocol monitor.store monitor.findings "

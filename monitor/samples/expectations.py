@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from monitor import formatting as fmt
 from monitor.samples.case import Case, Lines, few, is_named, within
 from monitor.store.cancel_text import words as cancelled_words
+from monitor.trace.parts import parts_of
 from sample_apps import vocabulary as words
 
 if TYPE_CHECKING:
@@ -61,6 +62,45 @@ def _slow(expected: words.SlowCallback, case: Case) -> Checked:
         return len(fitting) >= expected.times, text
     others = (_slow_text(slow, case.lines) for slow in case.seen.slow.values())
     return False, few(others, "no slow callback")
+
+
+@check.register
+def _slow_because(expected: words.SlowBecause, case: Case) -> Checked:
+    here = [
+        slow
+        for slow in case.seen.slow.values()
+        if any(case.lines.match(site, expected.line) for site in slow.stack) and not slow.at_least
+    ]
+    sums: Counter[str] = Counter()
+    for slow in here:
+        sums.update({name: took for name, took in slow.reasons.items() if name not in ("cpu", "throttled")})
+    whole = sum(sums.values())
+    if not whole:
+        return False, "no slow callback there"
+    text = ", ".join(f"{name} {took / whole:.0%}" for name, took in sums.most_common() if took > whole / 50)
+    return sums[expected.reason] >= expected.at_least * whole, text
+
+
+@check.register
+def _late_because(expected: words.LateBecause, case: Case) -> Checked:
+    trace = case.seen.trace
+    if trace is None:
+        return False, "no steps were recorded"
+    whole = fitting = 0
+    others: Counter[str] = Counter()
+    for life in trace.timeline.lives.values():
+        if not is_named(life.name, expected.task):
+            continue
+        for part in parts_of(trace.timeline, life):
+            if part.kind != "waited" or part.on is None:
+                continue
+            whole += part.duration
+            held = expected.holder is None or any(is_named(one.name, expected.holder) for one in part.held_by)
+            if part.on.kind == expected.kind and case.lines.match(part.at, expected.line) and held:
+                fitting += part.duration
+            others[f"{part.on.kind} at {case.lines.place(part.at)}"] += part.duration
+    text = ", ".join(f"{what} {took / whole:.0%}" for what, took in others.most_common(3))
+    return whole > 0 and fitting >= expected.at_least * whole, text or "no wait was recorded"
 
 
 @check.register

@@ -39,7 +39,11 @@ def judge(sample: Sample, seen: Observation, path: Path | None = None) -> list[V
 def differs(wrong: Sample, seen_of_fix: Observation) -> bool:
     """Whether the fix misses any expectation of the broken sample, whatever the lines."""
     lines = Lines(wrong.path, {}, anywhere=True)
-    verdicts = [_verdict(expectation, seen_of_fix, lines) for expectation in wrong.expectations]
+    verdicts = [
+        _verdict(expectation, seen_of_fix, lines)
+        for expectation in wrong.expectations
+        if seen_of_fix.trace is not None or not isinstance(expectation, words.LateBecause)
+    ]
     return any(verdict.outcome == "missed" for verdict in verdicts)
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from monitor.store.memory import MemorySnapshot
     from monitor.store.model import EndedTask, Site, SlowCallback, TaskDetail, Unhandled
     from monitor.store.store import Store
+    from monitor.trace.collect import Trace
 
 
 @dataclass(slots=True)
@@ -62,6 +63,7 @@ class Observation:
     memory: MemorySnapshot | None = None
     memory_seconds: float = 0.0  # between the two snapshots that `memory` compares
     files: list[tuple[float, int]] = field(default_factory=list)  # the number of open files, and when
+    trace: Trace | None = None  # steps, if an expectation needs them
     missed: int = 0  # dropped events
     first: float = 0.0  # when the first loop was seen
     last: float = 0.0

@@ -18,9 +18,10 @@ from monitor.protocol import frames
 from monitor.samples.findings import finder
 from monitor.samples.observation import Observation
 from monitor.store.store import Store
+from monitor.trace.collect import Trace
 from monitor.transport.address import Address
 from monitor.transport.connection import Connection, connect
-from sample_apps.vocabulary import MemoryGrowth
+from sample_apps.vocabulary import LateBecause, MemoryGrowth, SlowBecause
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,6 +130,8 @@ class _Watcher:
         came = self.connection.receive(max(seconds, 0.0))
         for frame in came:
             self.store.apply(frame)
+            if self.seen.trace is not None:
+                self.seen.trace.take(frame)
             if isinstance(frame, frames.Tick) and frame.loops:
                 self.seen.take(self.store)
                 self.seen.take_events(self.store)
@@ -170,17 +173,12 @@ class _Watcher:
 def _watch(connection: Connection, sample: Sample, seconds: float, seen: Observation, stop: Event) -> None:
     watcher = _Watcher(connection, seen)
     trace = any(isinstance(expectation, MemoryGrowth) for expectation in sample.expectations)
-    connection.send(
-        {
-            "type": "watch",
-            "rate": RATE,
-            "rows": True,
-            "events": True,
-            "findings": True,
-            "history": True,
-            "memory": trace,
-        }
-    )
+    watch = {"type": "watch", "rate": RATE, "rows": True, "events": True, "findings": True, "memory": trace}
+    watch["history"] = True
+    if any(isinstance(expectation, (LateBecause, SlowBecause)) for expectation in sample.expectations):
+        watch["steps"] = "now"  # collections are known while steps are traced
+        seen.trace = Trace(watcher.store)
+    connection.send(watch)
     try:
         while not seen.first and not stop.is_set():  # until a loop runs: before that, Python is starting
             watcher.receive(0.5)

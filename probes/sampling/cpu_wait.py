@@ -157,7 +157,9 @@ def _spent(baseline: Reading, reading: Reading, ended: float) -> Spent:
     ran = min(max(reading.ran - baseline.ran, 0.0), took)
     starved = min(max(reading.waited - baseline.waited, 0.0), took)
     turns, faults = max(reading.turns - baseline.turns, 0), max(reading.faults - baseline.faults, 0)
-    return Spent(ran, starved, max(took - ran - starved, 0.0), turns, faults)
+    # One that slept was given a CPU afterwards. Without that, the host of a virtual machine had the CPU meanwhile.
+    asleep = max(took - ran - starved, 0.0) if turns or not reading.turns else 0.0
+    return Spent(ran, starved, asleep, turns, faults)
 
 
 def _at(readings: list[Reading], when: float) -> float:

@@ -11,6 +11,10 @@ from monitor.samples.judge import judge
 from monitor.samples.observation import Life, LoopFigures, Observation, WaitSnapshot
 from monitor.store.memory import MemoryRow, MemorySnapshot
 from monitor.store.model import CancelledBy, EndedTask, Failure, Site, SlowCallback, TaskDetail, Unhandled, Wait
+from monitor.store.store import Store
+from monitor.trace import timeline
+from monitor.trace.collect import Trace
+from monitor.trace.events import Kind
 from sample_apps import vocabulary as words
 from sample_apps.catalogue import Sample
 
@@ -22,6 +26,20 @@ BY_THE_BOSS = CancelledBy("call", 1, "boss", HERE, True)
 
 def slow(seq=1, duration=0.3, task=1, name="worker-1", stack=(ELSEWHERE, HERE)):
     return SlowCallback(seq, 1.0, duration, 1, task, name, "call()", stack, len(stack) - 1, 1)
+
+
+def late(at):
+    """A trace in which a task waits 50 ms for a lock that another one releases."""
+    trace = Trace(Store())
+    lock = Site("/usr/lib/python3.11/asyncio/locks.py", 100, "Lock.acquire")
+    lives = trace.timeline.lives
+    for number, name in ((1, "holder"), (2, "worker-1")):
+        lives[number] = timeline.Life(number, name, "work", born=0)
+        lives[number].steps.append(timeline.Run(1, number, 0, 0, 1_000_000, Kind.STEP_BORN, 0))
+    lives[1].steps.append(timeline.Run(1, 1, 50_000_000, 50_000_000, 52_000_000, Kind.STEP_TIMER, 0))
+    lives[2].steps.append(timeline.Run(1, 2, 51_000_000, 52_000_000, 53_000_000, Kind.STEP_TASK, 1))
+    lives[2].waits.append(timeline.Wait(51_000_000, lock, at, HERE))
+    return trace
 
 
 def ended(number=10, name="order-1", outcome="done", age=0.5, failure=None, busy=0.0):
@@ -80,6 +98,18 @@ CASES = [
         {"slow": {1: slow(task=None, name=None)}},
         {"slow": {1: slow()}},
         "worker-1 at it.py:1",
+    ),
+    (
+        words.SlowBecause("here", "io", 0.5),
+        {"slow": {1: replace(slow(), io=0.2, starved=0.1)}},
+        {"slow": {1: replace(slow(), gc=0.2, starved=0.05)}},
+        "gc 80%, own 20%",
+    ),
+    (
+        words.LateBecause("worker-*", "lock", "here", 0.9, holder="holder"),
+        {"trace": late(HERE)},
+        {"trace": late(ELSEWHERE)},
+        "lock at other.py:1 100%",
     ),
     (words.NoSlowCallback(), {}, {"slow": {1: slow()}}, "worker-1 at it.py:1 for 300ms"),
     (words.NoSlowCallback(), {"slow": {1: replace(slow(), starved=0.25)}}, {"slow": {1: replace(slow(), starved=0.1)}}, "300ms"),

@@ -73,13 +73,13 @@ def growing(*counts):
     lives = {number: life(f"leak-{number}") for number in range(1, max(counts) + 1)}
     return {
         "lives": lives,
-        "looks": [look(at / 2, tasks=range(1, count + 1)) for at, count in enumerate(counts)],
+        "snapshots": [look(at / 2, tasks=range(1, count + 1)) for at, count in enumerate(counts)],
     }
 
 
 WAITING = {
     "lives": {1: life("holder"), 2: life("waiter-1"), 3: life("waiter-2")},
-    "looks": [look(1.0, detail(2, holder=1), detail(3, holder=1))],
+    "snapshots": [look(1.0, detail(2, holder=1), detail(3, holder=1))],
 }
 FAILED = Failure("shop.OutOfEggsError", "no eggs", ())
 
@@ -149,20 +149,20 @@ CASES = [
     (
         words.Waiting("lock", "waiter-*", at_least=2, holder="holder"),
         WAITING,
-        {**WAITING, "looks": [look(1.0, detail(2, holder=3), detail(3, holder=1))]},
+        {**WAITING, "snapshots": [look(1.0, detail(2, holder=3), detail(3, holder=1))]},
         "1 at once",
     ),
     (
         words.Waiting("lock", "waiter-*", at_least=2),
         WAITING,
-        {**WAITING, "looks": [look(1.0, detail(2, text="Lock(1)"), detail(3, text="Lock(2)"))]},
+        {**WAITING, "snapshots": [look(1.0, detail(2, text="Lock(1)"), detail(3, text="Lock(2)"))]},
         "1 at once",
     ),
-    (words.Waiting("lock", "waiter-*", at_most=1), {"looks": [look(1.0)]}, WAITING, "2 at once"),
-    (words.Waiting("sleep", "waiter-*", at_least=1), {**WAITING, "looks": [look(1.0, detail(2, "sleep"))]}, WAITING, "waits for lock"),
+    (words.Waiting("lock", "waiter-*", at_most=1), {"snapshots": [look(1.0)]}, WAITING, "2 at once"),
+    (words.Waiting("sleep", "waiter-*", at_least=1), {**WAITING, "snapshots": [look(1.0, detail(2, "sleep"))]}, WAITING, "waits for lock"),
     (words.Tasks(site="here", at_least=3), growing(1, 3), growing(1, 2), "1 to 2"),
     (words.Tasks(task="leak-*", at_most=2), growing(1, 2), growing(1, 3), "1 to 3"),
-    (words.Tasks(site="there", at_least=1), {"lives": {1: life("x", site=THERE)}, "looks": [look(0, tasks=[1])]}, growing(1), "leak-1 made at it.py:1"),
+    (words.Tasks(site="there", at_least=1), {"lives": {1: life("x", site=THERE)}, "snapshots": [look(0, tasks=[1])]}, growing(1), "leak-1 made at it.py:1"),
     (words.TasksGrowing("here", 2), growing(1, 2, 3, 4, 5), growing(1, 2, 3, 3, 3), "1 to 3"),
     (words.TasksGrowing("here", 2), growing(1, 2, 3, 4, 5), growing(1, 2), "2 looks are too few"),
     (words.StepRate("w", at_most=20), {"lives": {1: life("w")}}, {"lives": {1: life("w", steps=300)}}, "100 to 100"),
@@ -182,8 +182,8 @@ CASES = [
     ),
     (
         words.AwaitStack("w", ("here", "there")),
-        {"lives": {1: life("w")}, "looks": [look(1, detail(1))]},
-        {"lives": {1: life("w")}, "looks": [look(1, detail(1, stack=(THERE, HERE)))]},
+        {"lives": {1: life("w")}, "snapshots": [look(1, detail(1))]},
+        {"lives": {1: life("w")}, "snapshots": [look(1, detail(1, stack=(THERE, HERE)))]},
         "it.py:2 › it.py:1",
     ),
     (
@@ -194,14 +194,14 @@ CASES = [
     ),
     (
         words.AwaitedBy("w", "boss"),
-        {"lives": {1: life("boss"), 2: life("w")}, "looks": [look(1, detail(2, awaited_by=[1]))]},
-        {"lives": {1: life("boss"), 2: life("w")}, "looks": [look(1, detail(2))]},
+        {"lives": {1: life("boss"), 2: life("w")}, "snapshots": [look(1, detail(2, awaited_by=[1]))]},
+        {"lives": {1: life("boss"), 2: life("w")}, "snapshots": [look(1, detail(2))]},
         "no task",
     ),
     (
         words.LeftAlone("w"),
-        {"lives": {2: life("w", parent=1)}, "ended": {1: ended(1)}, "looks": [look(1, detail(2))]},
-        {"lives": {2: life("w", parent=1)}, "ended": {1: ended(1)}, "looks": [look(1, detail(2, awaited_by=[3]))]},
+        {"lives": {2: life("w", parent=1)}, "ended": {1: ended(1)}, "snapshots": [look(1, detail(2))]},
+        {"lives": {2: life("w", parent=1)}, "ended": {1: ended(1)}, "snapshots": [look(1, detail(2, awaited_by=[3]))]},
         "none",
     ),
     (words.Eager("w"), {"lives": {1: life("w", eager=True)}}, {"lives": {1: life("w")}}, "0 of 1"),

@@ -2,7 +2,7 @@
 
 A program with a probe and nobody connected makes and ends tasks at creation sites it knows, some of which fail or are
 slow. Printed are its resident memory and the bytes of the history, ten times over the given time; the last half must
-not have grown by more than 1 MiB.
+not have grown by more than 1 MiB, and the history never be larger than its limit.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+
+from probes.history.recorder import LIMIT
 
 from .processes import ROOT
 
@@ -63,7 +65,9 @@ def main() -> int:
         print(f"rss {figures['rss'] / 2**20:.1f} MiB, history {figures['history']} B, live tasks {figures['records']}")
     grown = found[-1]["rss"] - found[4]["rss"]
     print(f"grown in the last half: {grown / 1024:.0f} KiB")
-    return int(grown > GROWN)
+    history = max(figures["history"] for figures in found)
+    print(f"history: at most {history} B of {LIMIT} B")
+    return int(grown > GROWN or history > LIMIT)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 /* The hooks of create_task: makes the task as asyncio does, and a record with its creation site and parent. */
 #include "hooks.h"
-#include <math.h>
 
 /* The kind of file (sites.USER is 0) that a code object comes from, -1 with an error. Asked once for each code. */
 int kind_of(State *state, PyObject *code) {
@@ -150,7 +149,7 @@ PyObject *register_task(State *state, PyObject *loop, PyObject *task, PyObject *
         FIELDS(record)->id = ++state->last_id;
     fields = FIELDS(record);
     fields->born = born;
-    fields->counted = NAN;
+    fields->counted = 0;
     clock = find_loop(state, loop);
     if (clock == NULL)
         goto failed;

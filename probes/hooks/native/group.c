@@ -544,7 +544,7 @@ int group_leave(State *state, PyObject *record) {
             return -1;
     }
     return count_end(group, fields->id, fields->outcome, fields->ended, fields->ended - fields->born,
-                     isnan(fields->counted) ? fields->busy : NAN, fields->scheduled);
+                     fields->counted == 0 ? fields->busy : NAN, fields->scheduled);
 }
 
 /* Another value of the context variable that labels are read from. */

@@ -64,8 +64,8 @@ typedef struct {
 } Extra;
 
 /* The fields of a TaskRecord, behind those of the weak reference that it is. Seconds of CLOCK_MONOTONIC; NAN: None.
- * With the collector's words 208 bytes, and not less: Task and coroutine have 192 (3.11, 3.12), and were a record of
- * that size, the allocator would give it the place of a task that has ended; the next task would lie elsewhere, and
+ * With the collector's words 208 bytes. Not more: its places in two tables take up to 40, and 250 are allowed. Not less:
+ * Task and coroutine have 192 (3.11, 3.12), and were a record of that size, the allocator would give it the place of a task that has ended; the next task would lie elsewhere, and
  * nothing tell that the record of the dead one can go (empty tasks without a viewer: 1.11 instead of 1.03). */
 typedef struct {
     PyObject *code;
@@ -77,7 +77,9 @@ typedef struct {
     int64_t parent;
     int64_t steps;
     int64_t steps_reported;
-    double born, busy, counted, ended, max_step, scheduled;
+    double born, busy, ended, scheduled;
+    float max_step;
+    uint32_t counted; /* see moment_of in record.c; 0: from its birth on */
     int32_t lasti;
     int32_t site;
     unsigned char outcome, dirty, eager, predates_probe;
@@ -361,6 +363,17 @@ static inline int is_true(PyObject *object, PyObject *name) {
     result = value == Py_True ? 1 : value == Py_False ? 0 : PyObject_IsTrue(value);
     Py_DECREF(value);
     return result;
+}
+
+/* A duration in four bytes, never rounded up: the longest step of a task is not longer than all of them. */
+static inline float single_of(double seconds) {
+    union {
+        float number;
+        uint32_t bits;
+    } made = {(float)seconds};
+    if ((double)made.number > seconds && made.bits)
+        made.bits--;
+    return made.number;
 }
 
 static inline int is_set(PyObject *object, PyObject *name) {

@@ -97,7 +97,8 @@ static int account_eager(State *state, PyObject *record, PyObject *task, PyObjec
         return 0;
     own = elapsed - (clock->nested - nested);
     fields->steps = 1;
-    fields->busy = fields->max_step = own > 0.0 ? own : 0.0;
+    fields->busy = own > 0.0 ? own : 0.0;
+    fields->max_step = single_of(fields->busy);
     clock->nested = nested + elapsed;
     return done ? finish(state, record, task, ended, coro) : fields->dirty ? 0 : add_changed(state, record);
 }

@@ -142,7 +142,7 @@ int finish(State *state, PyObject *record, PyObject *task, double at, PyObject *
         Py_XDECREF(reported);
         if (reported == NULL)
             result = -1;
-    } else if (fields->steps_reported < 0 && !fields->dirty && isnan(fields->counted)) {
+    } else if (fields->steps_reported < 0 && !fields->dirty && fields->counted == 0) {
         /* No viewer has heard of it, and those that are reported by name are enough: it need not even be kept. */
         if (counts != NULL) {
             counts_add(counts, fields);
@@ -230,7 +230,7 @@ int account_step(State *state, PyObject *loop, PyObject *callback, PyObject *see
     fields->steps++;
     fields->busy += elapsed;
     if (elapsed > fields->max_step)
-        fields->max_step = elapsed;
+        fields->max_step = single_of(elapsed);
     if (ready != 0.0)
         fields->scheduled += started - ready;
     if (UNLIKELY(fields->extra != NULL) && !failed) {

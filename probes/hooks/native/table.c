@@ -265,7 +265,12 @@ static int records_init(PyObject *op, PyObject *args, PyObject *kwargs) {
     return 0;
 }
 
+static PyObject *records_sizeof(PyObject *op, PyObject *unused) {
+    return PyLong_FromSize_t(sizeof(Records) + (size_t)((Records *)op)->size * sizeof(uint64_t));
+}
+
 static PyMethodDef records_methods[] = {
+    {"__sizeof__", records_sizeof, METH_NOARGS, "Bytes of the table."},
     {"get", records_get, METH_O, "The record by the id of a task, or None."},
     {"pop", records_pop, METH_VARARGS, "Removes a record and returns it."},
     {"values", records_values, METH_NOARGS, "All records, as a list."},

@@ -143,3 +143,34 @@ def test_nothing_is_remembered_when_that_is_switched_off(tmp_path: Path) -> None
         with program.viewer(history=True) as viewer:
             assert "history" not in viewer.first["capabilities"]
             assert viewer.named("early-1")["counted"] is not None
+
+
+def test_a_live_task_takes_at_most_250_bytes(tmp_path: Path) -> None:
+    """Exactly, by the sizes of what the probe keeps of it: resident memory depends on how the kernel places pages."""
+    body = """
+        async def waits(event):
+            await event.wait()
+
+        async def main():
+            number = 30_000
+            event = asyncio.Event()
+            tasks = [asyncio.create_task(waits(event)) for _ in range(number)]
+            probe = sys._looptop_probe
+            await asyncio.sleep(0)
+            while len(probe.sampler.by_id) < number:
+                await asyncio.sleep(0.1)
+            from _looptop_probes.hooks import install
+            records = [install.record_of(task) for task in tasks]
+            fields = "coro failure histogram label name origin source".split()
+            assert not [record for record in records for name in fields if getattr(record, name) is not None]
+            tables = sys.getsizeof(install.records) + sys.getsizeof(probe.sampler.by_id)
+            print(sum(map(sys.getsizeof, records)) / number + tables / number, probe.history.size(), flush=True)
+            event.set()
+            await asyncio.gather(*tasks)
+
+        run(main())
+    """
+    with Program(source(body), folder=tmp_path, env={"LOOPTOP_PURE": "0"}) as program:
+        each, history = program.line().split()
+        assert 200 < float(each) <= 250
+        assert 0 < int(history) < 4 << 20

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from monitor.plain.objects import Object
     from monitor.protocol import frames
-    from monitor.store.memory import MemoryRow, MemorySnapshot, Profile, ProfiledCall
+    from monitor.store.memory import CallMemoryRow, MemoryRow, MemorySnapshot, Profile, ProfiledCall
     from monitor.transport.connection import Connection
 
 RATE = 4
@@ -192,7 +192,7 @@ def growth_object(growth: Growth) -> Object:
     }
 
 
-def row_object(row: MemoryRow, group: str) -> Object:
+def row_object(row: MemoryRow | CallMemoryRow, group: str) -> Object:
     """A line, file or traceback that grew. What tracemalloc does not record (the function) is null."""
     lines = []
     for site in row.place:

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from monitor.protocol import frames, memory_frames
-from monitor.protocol.rows import SECOND, seconds_or_none
+from monitor.protocol import frames, memory_frames, rows
+from monitor.protocol.rows import SECOND, ObjectsRow, seconds_or_none
+from monitor.store.codec import Codec
 from monitor.store.model import Site
 
 if TYPE_CHECKING:
-    from monitor.protocol.rows import CallRow, ObjectsRow
+    from collections.abc import Iterable, Iterator
+
     from monitor.store.tables import Tables
 
-LOOKS = 60
+MOST_SIZES = 60
 """Number of snapshots for which the size of each site is remembered."""
 
 MOST_SITES = 2000
@@ -43,7 +45,7 @@ class MemoryRow:
     size_diff: int
     count: int
     count_diff: int
-    growth: float | None  # bytes per minute
+    growth: float | None = None  # bytes per minute
 
     @property
     def site(self) -> Site | None:
@@ -87,6 +89,22 @@ class Objects:
 
 
 @dataclass(frozen=True, slots=True)
+class CallMemoryRow:
+    """What one call of a profiled function allocated at one line and still held at its end."""
+
+    site: Site | None
+    size: int
+    size_diff: int
+    count: int
+    count_diff: int
+
+    @property
+    def place(self) -> Place:
+        """The line as a traceback of one line; empty if it is unknown."""
+        return () if self.site is None else (self.site,)
+
+
+@dataclass(frozen=True, slots=True)
 class ProfiledCall:
     """One call of a decorated function."""
 
@@ -96,7 +114,7 @@ class ProfiledCall:
     steps: int
     size_diff: int | None
     outcome: str
-    rows: tuple[MemoryRow, ...]
+    rows: tuple[CallMemoryRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +139,12 @@ class Profile:
     size_diff: int | None
     kept: int
     recent: tuple[ProfiledCall, ...]
+
+
+ROW = Codec(MemoryRow, rows.MemoryRow)
+SNAPSHOT = Codec(MemorySnapshot, memory_frames.MemoryReply)
+OBJECTS = Codec(Objects, memory_frames.ObjectsReply)
+PROFILE = Codec(Profile, memory_frames.Profile)
 
 
 @dataclass(slots=True)
@@ -176,58 +200,36 @@ class Memory:
         if reply.memory is not None:
             self._apply_snapshot(reply.memory, tables)
         if reply.objects is not None:
-            found = reply.objects
-            against_at = seconds_or_none(found.against_at)
-            self.objects = Objects(
-                found.at * SECOND, against_at, found.objects, found.types, found.pause * SECOND, tuple(found.rows)
-            )
+            self.objects = OBJECTS.decode(reply.objects, tables)
             self.revision += 1
         if reply.profiles is not None:
             room = MOST_PROFILES - len(self._pieces)
-            self._pieces += [_profile(profile, tables) for profile in reply.profiles[:room]]
+            self._pieces += [PROFILE.decode(profile, tables) for profile in reply.profiles[:room]]
             if not reply.more:
                 self.profiles, self._pieces = tuple(self._pieces), []
                 self.revision += 1
 
     def _apply_snapshot(self, found: memory_frames.MemoryReply, tables: Tables) -> None:
         at, against_at = found.at * SECOND, seconds_or_none(found.against_at)
-        rows = []
+        grown = []
         for row in found.rows or ():
             place = tables.stack(row.place)
             growth = self._growth(place, at, row.size, against_at, row.size_diff)
-            rows.append(MemoryRow(place, row.size, row.size_diff, row.count, row.count_diff, growth))
-        look = MemorySnapshot(
-            at=at,
-            blocks=found.blocks,
-            pause=found.pause * SECOND,
-            took=found.took * SECOND,
-            traced=found.traced,
-            peak=found.peak,
-            overhead=found.overhead,
-            rss=found.rss,
-            against=found.against,
-            against_at=against_at,
-            group=found.group,
-            frames=found.frames,
-            found=found.found,
-            rows=tuple(rows),
-            total=found.total,
-            hidden=found.hidden,
-            others=found.others,
-        )
+            grown.append(ROW.decode(row, tables, place=place, growth=growth))
+        snapshot = SNAPSHOT.decode(found, tables, rows=tuple(grown))
         if found.rows is None:
-            self.baseline = look
+            self.baseline = snapshot
         else:
-            self.snapshot = look
+            self.snapshot = snapshot
             if found.group in GROUPS:
-                self.snapshots[found.group] = look
+                self.snapshots[found.group] = snapshot
         self.revision += 1
 
     def _growth(self, place: Place, at: float, size: int, against_at: float | None, size_diff: int) -> float | None:
         """Compute growth in bytes per minute from earlier snapshots, else from the difference in the row."""
         sizes = self._sizes.pop(place, None)
         if sizes is None:
-            sizes = deque(maxlen=LOOKS)
+            sizes = deque(maxlen=MOST_SIZES)
             while len(self._sizes) >= MOST_SITES:
                 del self._sizes[next(iter(self._sizes))]
             if against_at is not None and against_at < at:
@@ -243,40 +245,19 @@ class Memory:
         """Return the sizes of a place in the snapshots so far, for a sparkline."""
         return [float(size) for _, size in self._sizes.get(place, ())]
 
+    def earlier_sizes(self) -> Iterator[tuple[Place, list[tuple[float, int]]]]:
+        """Yield the sizes (Unix time, bytes) of each place in the newest snapshots, from before its snapshot."""
+        for snapshot in self.snapshots.values():
+            for row in snapshot.rows:
+                yield row.place, [(at, size) for at, size in self._sizes.get(row.place, ()) if at < snapshot.at]
+
+    def restore_sizes(self, place: Place, sizes: Iterable[tuple[float, int]]) -> None:
+        """Replace the sizes of a place."""
+        self._sizes[place] = deque(sizes, maxlen=MOST_SIZES)
+
     def cost(self) -> float | None:
         """How many times slower steps are while tracing: busy time per step, during divided by before."""
         if self.tracing is None:
             return None
         before, during = self.tracing.before.busy, self.tracing.during.busy
         return during / before if before and during is not None else None
-
-
-def _profile(found: memory_frames.Profile, tables: Tables) -> Profile:
-    def call(row: CallRow) -> ProfiledCall:
-        lines = (
-            MemoryRow(tables.stack([line.site]), line.size, line.size_diff, line.count, line.count_diff, growth=None)
-            for line in row.rows
-        )
-        at, elapsed, busy = row.at * SECOND, row.elapsed * SECOND, row.busy * SECOND
-        return ProfiledCall(at, elapsed, busy, row.steps, row.size_diff, row.outcome, tuple(lines))
-
-    return Profile(
-        function=found.function,
-        module=found.module,
-        site=tables.site(found.site),
-        shape=found.shape,
-        kind=found.kind,
-        key_type=found.key_type,
-        cumulative=found.cumulative,
-        running=found.running,
-        calls=found.calls,
-        failed=found.failed,
-        cancelled=found.cancelled,
-        steps=found.steps,
-        elapsed=found.elapsed * SECOND,
-        longest=found.longest * SECOND,
-        busy=found.busy * SECOND,
-        size_diff=found.size_diff,
-        kept=found.kept,
-        recent=tuple(map(call, found.recent)),
-    )

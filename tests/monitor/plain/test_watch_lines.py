@@ -62,7 +62,7 @@ def test_a_slow_callback():
         "starved": 0.0,
         "gil": 0.0,
         "held_by": None,
-        "reasons": {"own": 0.25, "io": 0.0, "gc": 0.0, "gil": 0.0, "cpu": 0.0, "import": 0.0},
+        "reasons": {"own": 0.25, **dict.fromkeys(("io", "gc", "gil", "cpu", "throttled", "import", "faults"), 0.0)},
         "loop": 1,
         "task": 2,
         "name": "[/x]",

@@ -153,7 +153,9 @@ async def test_what_can_not_be_asked_of_a_recording_says_so() -> None:
 def memory_of(store: Store) -> dict[str, object]:
     memory = store.memory
     shown = [row.place for group in sorted(memory.snapshots) for row in memory.snapshots[group].rows]
-    facts = {name: getattr(memory, name) for name in ("tracing", "baseline", "snapshot", "snapshots", "objects", "profiles")}
+    facts = {
+        name: getattr(memory, name) for name in ("tracing", "baseline", "snapshot", "snapshots", "objects", "profiles")
+    }
     return {**facts, "snapshots": dict(memory.snapshots), "sizes": [memory.sizes(place) for place in shown]}
 
 

@@ -20,8 +20,6 @@ SIZES: dict[str, float] = {"": 1.0, "B": 1.0}
 """Bytes of each unit, in upper case: `M`, `MB` and `MIB` are 2**20."""
 for _power, _letter in enumerate("KMG", 1):
     SIZES.update(dict.fromkeys((_letter, f"{_letter}B", f"{_letter}IB"), 1024.0**_power))
-DECIMAL_SIZES: dict[str, float] = {**SIZES, "KB": 1e3, "MB": 1e6, "GB": 1e9}
-"""As `SIZES`, but `MB` is 10**6: conditions of `looptop compare` tell MB from MiB."""
 
 _QUANTITY = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>%|[A-Za-zµ]*)")
 _HOST_PORT = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.errors import UsageError
-from monitor.parsing import DECIMAL_SIZES, DURATIONS
+from monitor.parsing import DURATIONS, SIZES
 from monitor.recording.figures import Figures, GroupFigures, Place, Slow
 
 if TYPE_CHECKING:
@@ -345,7 +345,7 @@ def _scale(figure: Figure, unit: str) -> float | None:
     if not unit:
         return 1.0
     if figure.unit.startswith("bytes"):
-        return DECIMAL_SIZES.get(unit.upper())
+        return SIZES.get(unit.upper())
     return DURATIONS.get(unit) if figure.unit == "s" else None
 
 

@@ -40,9 +40,9 @@ def test_what_is_not_a_size(text):
     assert parsing.size(text) is None
 
 
-def test_conditions_of_a_comparison_tell_mb_from_mib():
-    assert parsing.quantity("1MB", parsing.DECIMAL_SIZES) == 1e6
-    assert parsing.quantity("1MIB", parsing.DECIMAL_SIZES) == 1 << 20
+def test_mb_is_the_same_everywhere():
+    assert parsing.quantity("1MB", parsing.SIZES) == 1 << 20
+    assert parsing.quantity("1MIB", parsing.SIZES) == 1 << 20
 
 
 @pytest.mark.parametrize(

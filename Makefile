@@ -42,6 +42,10 @@ soak: env
 lateness: env
 	$(BIN)/python tests/e2e/late_requests_judge.py
 
+# Scrapes metrics a thousand times while workers of uvicorn are killed.
+scrapes: env
+	$(BIN)/python tests/e2e/scrape_workers.py
+
 # Worst delay of a timer in a program for each of ten arrivals of a viewer.
 arrival: env
 	$(BIN)/python -m benchmarks.arrival

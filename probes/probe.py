@@ -212,7 +212,7 @@ class Probe:
         demand = self.demand
         if demand.wants_counting():
             demand.apply()
-            self.counting.attend(bool(demand.sessions()))
+            self.counting.attend(demand.wants_rows())
             self.counting.start()
             self.ring.start()
             self.flames.adapt(**demand.flames())

@@ -236,6 +236,8 @@ class Worker:
             done = max(group.ended - group.failed - group.cancelled, 0)
             for outcome, count in (("done", done), ("failed", group.failed), ("cancelled", group.cancelled)):
                 outcomes.take((group.number, outcome), (label, outcome), count)
+            if group.responses:
+                self._counters[table.ERRORS].take(group.number, (label,), group.errors)
             for part, seconds in zip(("ran", "queued", "waited"), group.sums[1:], strict=True):
                 parts.take((group.number, part), (label, part), seconds)
             histogram = self._durations.take(group.number, label, group.age, group.sums[0])

@@ -125,6 +125,14 @@ OUTCOMES = Metric(
     "Tasks that ended, by group and outcome: done, cancelled or failed.",
     ("group", "outcome"),
 )
+ERRORS = Metric(
+    "asyncio.task.group.errors",
+    "asyncio_task_group_errors",
+    COUNTER,
+    "{response}",
+    "Responses with status 500 and above, by group, where the status can be read.",
+    ("group",),
+)
 PARTS = Metric(
     "asyncio.task.time",
     "asyncio_task_time_seconds",
@@ -182,6 +190,7 @@ METRICS = (
     LIVE,
     DURATION,
     OUTCOMES,
+    ERRORS,
     PARTS,
     UNHANDLED,
     GC_RUNS,

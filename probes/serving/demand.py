@@ -73,6 +73,10 @@ class Demand:
         local_values.wanted = self._settings.locals or requested
         groups.counting = install.NATIVE or any(session.watch.groups for session in sessions)
 
+    def wants_rows(self) -> bool:
+        """Whether a viewer follows tasks (all do but those that collect metrics), so that loops are watched closely."""
+        return any(session.watch.rows for session in self.sessions())
+
     def wants_findings(self) -> bool:
         """Whether a viewer asked for the observations behind findings."""
         return any(session.watch.findings for session in self.sessions())

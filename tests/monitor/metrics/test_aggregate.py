@@ -117,6 +117,8 @@ def grouped(session: str, *groups: tuple[int, str, int, int], gc: int = 5) -> St
             live=2,
             ended=ended,
             failed=failed,
+            responses=ended,
+            errors=failed,
             sums=(ended * 0.03, ended * 0.01, ended * 0.005, ended * 0.015),
             age=Distribution.of([bucket_of(0.03), ended]),
             slowest=(Exemplar(77, 0.03, 1000.0, "done", None),),
@@ -147,6 +149,7 @@ def test_groups_are_histograms_that_no_restart_lets_fall() -> None:
         ("0", "handle GET /a", "failed"): 6,
         ("0", "handle GET /a", "cancelled"): 0,
     }
+    assert values(aggregate, table.ERRORS) == {("0", "handle GET /a"): 6}
     assert values(aggregate, table.PARTS)["0", "handle GET /a", "waited"] == pytest.approx(29 * 0.015)
     assert values(aggregate, table.LIVE) == {("0", "handle GET /a"): 2}
 

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check native asan refcheck bench soak kills lateness arrival docs picture env clean
+.PHONY: demo test check native asan refcheck bench soak kills flames lateness arrival docs picture env clean
 
 demo: env
 	@$(BIN)/looptop demo
@@ -33,6 +33,11 @@ bench: env
 # Ends a server under load 180 times, in five ways, and reads its black box.
 kills: env
 	$(BIN)/python tests/e2e/kill_server.py
+
+# Shares that programs plant, on every Python, loop and load; the memory of an hour of distinct stacks.
+flames: env
+	$(BIN)/python tests/e2e/flame_hour.py memory
+	$(BIN)/python tests/e2e/flame_hour.py shares
 
 # Ten minutes with a probe that remembers and nobody connected: nothing grows.
 soak: env

@@ -81,7 +81,7 @@ def measure(resting: int, rounds: int, seconds: float) -> dict[str, list[float]]
                 spent = {}
                 for name in random.sample(list(ASKED), len(ASKED)):
                     watch(sock, **ASKED[name])
-                    ask(process, "0.3")  # until it is on, and has read what it reads first
+                    ask(process, "4" if name == "waiting" else "0.3")  # until it is on
                     spent[name] = json.loads(ask(process, str(seconds)))["each"]
                 control = statistics.mean(spent[name] for name in CONTROLS)
                 for name, each in spent.items():

@@ -6,9 +6,10 @@ from _thread import start_new_thread
 from typing import TYPE_CHECKING
 
 from ..hooks import install
+from . import jobs, waiting
 from .askers import Askers
 from .on_loop import Drained, OnLoop
-from .waiting import EVERY, Waiting
+from .waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,7 @@ class Flames:
 
     def longest_without_sample(self) -> float | None:
         """Seconds between two calls of `collect` at most; None: as usual."""
-        return EVERY if self.waiting.on or self.on_loop.follows_jobs else None
+        return waiting.EVERY if self.waiting.on else jobs.EVERY if self.on_loop.follows_jobs else None
 
     def forked(self) -> None:
         """In a child after fork: no thread of ours lives here."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..hooks.records import TaskRecord
 
-EVERY = 0.05
+EVERY = 0.1
 """Seconds between two looks at the jobs that run."""
 MOST = 64
 AT_ONCE = 10
@@ -43,12 +43,14 @@ class Jobs:
     def __init__(self, describe: Callable[[TaskRecord], Asker]) -> None:
         self._describe = describe
         self._running: dict[tuple[int, int], Asker] = {}  # by thread, and what tells the job from others
+        self._before: dict[tuple[int, int], Asker] = {}  # the same at the look before
         self._by_function: dict[tuple[str, str], Asker] = {}
         self._next = 0
 
     def clear(self) -> None:
         """Forgets everything."""
         self._running.clear()
+        self._before.clear()
         self._by_function.clear()
 
     def codes(self) -> list[tuple[CodeType, int]]:
@@ -78,7 +80,7 @@ class Jobs:
             self._next += AT_ONCE
             threads = [*threads[first:], *threads[:first]][:AT_ONCE]
         else:
-            self._running.clear()
+            self._before, self._running = self._running, {}
         codes = dict(self.codes())
         frames = loops.frames_of_others() if threads else {}
         for ident in threads:
@@ -106,7 +108,8 @@ class Jobs:
 
     def asker(self, thread: int, job: int, function: tuple[str, str]) -> Asker:
         """Who asked for a job that was sampled; the id is 0 if that is known of its function only."""
-        found = self._running.get((thread, job))
-        if found is not None and found[0]:
-            return found
+        now, before = self._running.get((thread, job)), self._before.get((thread, job))
+        found = now or before
+        if found is not None and found[0] and (now is None or before is None or now == before):
+            return found  # else two jobs had the same address
         return (0, *self._by_function.get(function, NOBODY)[1:])

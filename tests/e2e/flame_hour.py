@@ -24,7 +24,7 @@ SECONDS = 4.0
 NEAR = 5.0
 """Points by which a share may be off."""
 STACKS = 3_600_000
-MOST_KIB = 400_000
+MOST_KIB = 150_000
 
 
 def shares() -> int:

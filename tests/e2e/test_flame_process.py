@@ -222,3 +222,29 @@ def test_the_page_works_in_a_browser(recordings):
             timeout=60,
         )
         assert expected in done.stdout, done.stdout[-2000:] + done.stderr[-500:]
+
+
+SLOW = """
+    import asyncio, time
+
+    def crunch():
+        time.sleep(0.15)
+
+    async def main():
+        print("ready", flush=True)
+        while True:
+            crunch()
+            await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+"""
+
+
+def test_without_samples_slow_callbacks_make_a_graph(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOOPTOP_DIR", str(tmp_path / "run"))
+    with Program(SLOW, folder=tmp_path, env={"LOOPTOP_PURE": "1"}) as program:
+        program.expect("ready")
+        wait_for_socket(program.socket_path, program.process).close()
+        found = json.loads(looptop("flame", f"unix:{program.socket_path}", "--duration", "3", "--json"))
+        assert found["kind"] == "slow_callbacks"
+        assert {tuple(frame["function"] for frame in one["frames"]) for one in found["stacks"]} == {("main", "crunch")}

@@ -49,6 +49,7 @@ ALL_FINDINGS = ((4.0, "7"),)
 
 PICTURES = (
     Picture("demo", seconds=12.0, name="dashboard", size=(120, 30)),
+    Picture("demo", ((5.0, "9"), (8.0, "down"), (0.3, "down"), (0.3, "down")), seconds=1.5, name="flame"),
     Picture("blocking_call", ((5.0, "2"),)),
     Picture("busy_loop"),
     Picture("cpu_bound", FINDINGS),

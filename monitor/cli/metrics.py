@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.target import Connector, placed, remote_options, token_option
+from monitor.cli.target import Connector, placed, placed_all, remote_options, token_option
 from monitor.errors import UsageError
 from monitor.guard import say
 
@@ -58,7 +58,7 @@ def metrics(
     from monitor.fleet.members import Members
     from monitor.metrics.collector import Collector
 
-    wanted = (*targets, *(f"@{name}" for name in names))
+    wanted = (*targets, *placed_all(f"@{name}" for name in names))
     if not wanted:
         raise UsageError("no TARGET", "give a pid, @NAME or HOST:PORT, or --match NAME")
     if (logs or spans) and not otlp:

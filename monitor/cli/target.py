@@ -11,7 +11,7 @@ from monitor.errors import UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from monitor.attach.injector import Injector
@@ -23,20 +23,25 @@ if TYPE_CHECKING:
 
 def placed(context: click.Context, _parameter: click.Parameter, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
     """TARGETs on the other side of `--via`, and of ssh://HOST/TARGET, as `TARGET via COMMAND`."""
+    if not isinstance(value, str):
+        return placed_all(value, context)
+    found = placed_all((value,), context)
+    if len(found) > 1:
+        raise UsageError("this command takes one program", "give --via once")
+    return found[0]
+
+
+def placed_all(targets: Iterable[str], context: click.Context | None = None) -> tuple[str, ...]:
+    """Each TARGET on the other side of each `--via` of this command line."""
     from monitor.remote.place import join, split
 
-    commands: tuple[str, ...] = context.meta.get(VIA, ())
-    given = (value,) if isinstance(value, str) else value
+    commands: tuple[str, ...] = (context or click.get_current_context()).meta.get(VIA, ())
     found: list[str] = []
-    for text in given:
+    for text in targets:
         there = split(text)
         if there is not None and commands:
             raise UsageError(f"{text}: that is elsewhere already", "leave --via out")
         found += [join(text, command) for command in commands] if commands else [join(*there) if there else text]
-    if isinstance(value, str):
-        if len(found) > 1:
-            raise UsageError("this command takes one program", "give --via once")
-        return found[0]
     return tuple(found)
 
 

@@ -48,7 +48,6 @@ class Sshd:
         (self.binaries / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {client} "$@"\n')
         (self.binaries / "ssh").chmod(0o755)
         self.command = f"{self.binaries}/ssh -p {self.port} 127.0.0.1"
-        Path("/run/sshd").mkdir(exist_ok=True)  # its own requirement, also with other settings
         self.process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config)], stderr=subprocess.PIPE, text=True)
         wait_until(self._listens, f"sshd to listen on port {self.port}")
 

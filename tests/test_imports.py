@@ -50,7 +50,7 @@ ALLOWED = {
     "monitor.store": "probes.base monitor.errors monitor.formatting monitor.parsing monitor.protocol",
     "monitor.transport": "probes.base monitor.errors monitor.protocol",
     "monitor.remote": "monitor.errors",
-    "monitor.remote.there": "monitor.attach monitor.attach.inject monitor.transport",
+    "monitor.remote.there": "monitor.attach monitor.attach.inject monitor.fleet monitor.transport",
     "monitor.findings": "monitor.errors monitor.formatting monitor.store",
     "monitor.attach.inject": "probes.base monitor.errors monitor.transport",
     "monitor.attach": (

@@ -41,6 +41,14 @@ class Expansion:
             known.follow_again()
         return [place.join(one, there[1]) for one in known.members]
 
+    def status_of(self, target: str) -> int | None:
+        """The exit status of a process on the other side that has gone, negative for a signal; None if unknown."""
+        there = place.split(target)
+        if there is None:
+            return None
+        found = (known.statuses.get(there[0]) for known in self._there.values() if known.command == there[1])
+        return next((status for status in found if status is not None), None)
+
 
 class _There:
     """What a TARGET means on the other side of a command, which says so whenever that changes."""
@@ -49,6 +57,7 @@ class _There:
         self.target = target
         self.command = command
         self.members = [target]
+        self.statuses: dict[str, int] = {}  # of the last ones that have gone
         self._link: Link | None = None
         self._due = 0.0
         self._pause = FIRST_PAUSE
@@ -83,6 +92,7 @@ class _There:
 
     def _hear(self, said: Said) -> None:
         found = [one for one in said.members or () if one == self.target or (one.isascii() and one.isdigit())]
+        self.statuses = dict([*self.statuses.items(), *said.statuses.items()][-MOST_MEMBERS:])
         self.members = found[:MOST_MEMBERS]
 
 

@@ -145,8 +145,9 @@ class Fleet:
         if came:
             self._hear(worker, came)
             self._farewell.append((worker, came))
-        status = None if worker.end is None else worker.end.status()
-        box = None if worker.pid is None else boxes.of_process(worker.pid)
+        status = self._members.status_of(worker.member) if worker.end is None else worker.end.status()
+        # A pid on another machine may be that of another program here.
+        box = None if worker.pid is None or worker.end is None else boxes.of_process(worker.pid)
         if box is not None and status is not None:
             boxes.note_status(box, status)
             box = boxes.of_process(box.heading.pid)

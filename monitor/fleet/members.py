@@ -28,7 +28,8 @@ class Members:
     def __init__(self, targets: Sequence[str], expand: Callable[[str], Sequence[str]] | None = None) -> None:
         """`expand` returns the processes that a TARGET means now, each as a TARGET of its own."""
         self._targets = tuple(targets)
-        self._expand = Expansion().of if expand is None else expand
+        self._expansion = Expansion()
+        self._expand = self._expansion.of if expand is None else expand
         self._slots: dict[int, tuple[str, str]] = {}  # slot → TARGET as given, TARGET of the process
         self._free: dict[str, list[int]] = {}  # slots of processes that have gone, by the TARGET as given
 
@@ -36,6 +37,10 @@ class Members:
     def elsewhere(self) -> bool:
         """Whether some of the TARGETs are on other machines."""
         return any(place.split(target) is not None or host_port(target) is not None for target in self._targets)
+
+    def status_of(self, member: Member) -> int | None:
+        """The exit status of one on another machine that has gone, negative for a signal; None if unknown."""
+        return self._expansion.status_of(member.target)
 
     def scan(self) -> list[Member]:
         """Return the current members by slot. Reads /proc and the runtime directory; connects to nothing."""

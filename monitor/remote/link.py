@@ -57,6 +57,7 @@ class Said(msgspec.Struct, frozen=True):
     open: bool = False  # the channel is now a connection to a probe
     pid: int | None = None
     members: list[str] | None = None
+    statuses: dict[str, int] = {}  # exit status of members that have gone, negative for a signal
     news: list[str] = []
 
 

@@ -36,6 +36,7 @@ MODULES = (
     "monitor.attach.inject.seccomp",
     "monitor.attach.inject.target",
     "monitor.attach.inject.thread_injector",
+    "monitor.fleet.ends",
     "monitor.remote.there.injection",
     "monitor.remote.there.older",
     "monitor.remote.there.requests",

@@ -40,3 +40,6 @@ if sys.version_info < (3, 9):
     if sys.platform == "linux":
         os.pidfd_open = _pidfd_open
     socket.send_fds = _send_fds
+    os.waitstatus_to_exitcode = lambda status: (
+        -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    )

@@ -50,15 +50,25 @@ def _programs(request: dict[str, Any], say: Say) -> None:
 
 
 def _members(request: dict[str, Any], say: Say) -> None:
-    """Tell which processes a TARGET means, now and whenever that changes."""
+    """Tell which processes a TARGET means, now and whenever that changes, and how those ended that have gone."""
     from monitor.attach.processes import Processes
+    from monitor.fleet.ends import End
 
     processes, known = Processes(), None
+    ends: dict[str, End] = {}
     while True:
         found = processes.of(request["target"])
+        statuses: dict[str, int] = {}
+        for gone in [one for one in ends if one not in found]:
+            end = ends.pop(gone)
+            status = end.status()
+            if status is not None:
+                statuses[gone] = status
+            end.close()
         if found != known:
-            say({"members": found})
+            say({"members": found, "statuses": statuses})
             known = found
+        ends.update({one: End(int(one)) for one in found if one.isdigit() and one not in ends})
         if select.select([0], [], [], LOOK)[0]:  # nobody waits any more
             return
 

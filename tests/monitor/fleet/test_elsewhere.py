@@ -98,8 +98,10 @@ def test_programs_of_one_name_on_two_machines(
             service = Service(fleet, Thresholds())
             assert service.elsewhere
 
+            changes: list[Any] = []
+
             def rows() -> list[Any]:
-                service.step()
+                changes.extend(service.step())
                 time.sleep(0.02)
                 return service.rows()
 
@@ -112,7 +114,10 @@ def test_programs_of_one_name_on_two_machines(
             with other.program() as fourth:
                 wait_until(lambda: up(4), "one that was started there")
                 assert service.rows()[3].pid == fourth.pid
-            wait_until(lambda: len(rows()) == 3, "the end of it")
+                changes.clear()
+                fourth.process.kill()  # not reaped before it was seen
+                (end,) = wait_until(lambda: rows() and [one for one in changes if not one.joined], "the end of it")
+                assert (end.worker, end.pid, end.reason) == (3, fourth.pid, "killed by SIGKILL")
             # The connection to one machine breaks: its workers are in trouble, and come again in their slots.
             slots = {row.pid: row.worker for row in service.rows()}
             links.link_to(one.via).close()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import sys
 import weakref
 from collections import deque
@@ -42,7 +43,7 @@ from .queues import chain, in_cell, may_hold, of_each
 
 if TYPE_CHECKING:
     import dis
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from ..hooks.records import TaskRecord
 
@@ -58,6 +59,9 @@ _SHARE, _HURRY = 100, 50
 """Searching takes at most this fraction (1/N) of a core; more while something is found that is to be confirmed."""
 _UNWATCHED_SHARE = 2_000
 _SLICE = 10
+
+_AT_ONCE = 1_000
+"""Objects that are compared in one slice."""
 
 _CONTAINERS = (list, tuple, dict, set, frozenset, deque)
 _COROUTINES = (CoroutineType, GeneratorType, AsyncGeneratorType)
@@ -93,8 +97,9 @@ _OVERHEAD, _SHARED = _overhead(), _shared_overhead()
 class _Graph:
     """The objects that tasks under suspicion refer to, by id()."""
 
-    def __init__(self, suspects: dict[int, int]) -> None:
-        self.suspects = suspects  # the ids of the tasks, by id()
+    def __init__(self) -> None:
+        self.suspects: dict[int, int] = {}  # the ids of the tasks, by id()
+        self.keys: dict[int, int] = {}  # and the other way round
         self.leaves: dict[int, int] = {}  # what each of them waits for
         self.coros: set[int] = set()  # theirs: no other than the task can run one
         self.counts: dict[int, int] = {}  # reference counts
@@ -117,9 +122,14 @@ class _Graph:
         leaf = None
         self._visit(task)
 
+    def suspect(self, task: Any, number: int) -> None:
+        """Puts a task under suspicion."""
+        self.suspects[id(task)] = number
+        self.keys[number] = id(task)
+
     def drop(self, number: int) -> None:
         """Takes a task for alive."""
-        self.suspects = {key: other for key, other in self.suspects.items() if other != number}
+        self.suspects.pop(self.keys.pop(number, 0), None)
 
     def add_failure(self, error: BaseException) -> None:
         """Visits the frames that an exception keeps: they are over, and make nothing alive."""
@@ -187,11 +197,13 @@ class _Graph:
         self._cancels[id(kind)] = OwnRef(kind), cancels
         return cancels
 
-    def never_wake(self) -> set[int]:
-        """The tasks (by id()) for which no future is alive, and that nothing alive is about to cancel."""
-        for key, count in self.counts.items():
+    def never_wake(self) -> Generator[None, None, set[int]]:
+        """The tasks (by id()) for which no future is alive, and that nothing alive is about to cancel; in slices."""
+        for place, (key, count) in enumerate(self.counts.items()):
             if count > self.found.get(key, 0):
                 self.alive.add(key)
+            if place % _AT_ONCE == 0:
+                yield
         self.alive -= self.suspects.keys() | self.coros
         awake: set[int] = set()
         waiting: dict[int, list[int]] = {}
@@ -203,7 +215,9 @@ class _Graph:
                 pending.append(task)
             else:
                 waiting.setdefault(leaf, []).append(task)
-        while pending:
+        for place in itertools.count(1):
+            if not pending:
+                break
             key = pending.pop()
             for task in waiting.pop(key, ()):
                 awake.add(task)
@@ -214,6 +228,8 @@ class _Graph:
                 if other not in self.alive and other not in self.suspects:
                     self.alive.add(other)
                     pending.append(other)
+            if place % _AT_ONCE == 0:
+                yield
         return self.suspects.keys() - awake - self._about_to_be_cancelled()
 
     def _about_to_be_cancelled(self) -> set[int]:
@@ -297,12 +313,12 @@ class Orphans:
             return
         began, cpu = self.spent, thread_time()
         chosen = [record for record in records if record.id in steps][:MOST_SUSPECTS]
-        graph = _Graph({})
+        graph = _Graph()
         task: Any = None
         for record in chosen:
             task = record()
             if task is not None:
-                graph.suspects[id(task)] = record.id
+                graph.suspect(task, record.id)
         for place, record in enumerate(chosen):
             if place % _SLICE == 0:
                 task = None
@@ -325,7 +341,16 @@ class Orphans:
                 cpu = thread_time()
             _add_failure(graph, ref)
         _add_young_failures(graph)
-        found = {graph.suspects[key] for key in graph.never_wake()}
+        analysis = graph.never_wake()
+        while True:
+            try:
+                next(analysis)
+            except StopIteration as result:
+                found = {graph.suspects[key] for key in result.value}
+                break
+            self.spent += thread_time() - cpu
+            yield
+            cpu = thread_time()
         if found:
             expected = _Expected(found)
             for _ in of_each(records, _SLICE, expected.look):

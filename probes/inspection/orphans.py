@@ -157,6 +157,7 @@ class _Graph:
             inner: Iterable[Any] | None = _referents(thing, kind)
             over = kind is TracebackType or kind is FrameType
             edges: list[int] = []
+            self.inner[key] = [] if over else edges
             deeper = depth if kind is dict or over or issubclass(kind, _COROUTINES) else depth + 1
             for held in inner or ():
                 other = id(held)
@@ -168,7 +169,6 @@ class _Graph:
                 pending.append(held)  # once: each place here is one more reference
                 depths.append(deeper)
             held = inner = None
-            self.inner[key] = [] if over else edges
             if issubclass(kind, _CONTAINERS):
                 self.containers.add(key)
             elif self._can_cancel(kind):
@@ -306,6 +306,12 @@ class Orphans:
         self._before.clear()
         self._due = 0.0
 
+    def _give_up(self, began: float, cpu: float) -> None:
+        self.tasks.clear()
+        self._before.clear()
+        self.spent += thread_time() - cpu
+        self._due = monotonic() + _SHARE * (self.spent - began)
+
     def search(self, records: list[TaskRecord], steps: dict[int, int], ended: list[weakref.ref[Any]]) -> Iterator[None]:
         """Searches among those tasks of which the number of steps is given; `ended`: tasks that are done."""
         self.tasks = {number for number in self.tasks if steps.get(number) == self._before.get(number)}
@@ -331,8 +337,9 @@ class Orphans:
                 continue
             try:
                 graph.add_task(task, steps[record.id], record)
-            except Exception:  # it changed while it was read
-                graph.drop(record.id)
+            except Exception:  # it changed while it was read: what was counted of it is not to be trusted
+                self._give_up(began, cpu)
+                return
         task = None
         for place, ref in enumerate(ended):
             if place % _SLICE == 0:

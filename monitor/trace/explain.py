@@ -264,9 +264,9 @@ def _waited_text(part: Part, call: Callable[[str], str]) -> str:
         longest, *others = sorted(part.held_by, key=lambda held: -held.duration)
         holder = call(longest.name)
         text += f", held by {holder}"
-        if woken is None or others or longest.at != woken.at:
+        if woken is None or (others and call is str) or longest.at != woken.at:
             text += f" {line(longest.at)}".rstrip()
-        if others:
+        if others and call is str:
             text += f" ({duration(longest.duration)}) and {len(others)} other{'s' if len(others) > 1 else ''}"
     if part.kind == "unknown" and part.behind:
         return f"{text}; or ready and behind {call(part.behind[0].name)} {line(part.behind[0].at)}".rstrip()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from monitor.trace.events import Kind
 from monitor.trace.parts import wake_of, woken_by_end
 from monitor.trace.timeline import DESCRIBED
-from monitor.trace.waiting import waited_on
+from monitor.trace.waiting import is_pool, waited_on
 
 if TYPE_CHECKING:
     from monitor.store.model import Site
@@ -142,4 +142,6 @@ def _count(timeline: Timeline, life: Life, group: GroupWaits, store: Store | Non
         task = None if store is None else store.tasks.get(life.id)
         kind = None if task is None else task.wait_kind
         at = None if task is None else task.at
+        if kind in ("queue", "lock", "semaphore", "condition", "future") and is_pool(at):
+            kind = "pool"
         group.add(kind or NOT_DESCRIBED, "", at, timeline.end - before, live=True)

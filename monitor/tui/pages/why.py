@@ -36,7 +36,11 @@ def refusal(store: Store) -> list[Line]:
     session = store.session
     if session is None or "steps" in session.capabilities:
         return []
-    why = "its setting `trace` is 0" if session.hooks == "C" else f"its hooks are {session.hooks}"
+    why = (
+        "its setting `trace` is 0"
+        if session.hooks == "C"
+        else f"its hooks are {session.hooks}, and they need the hooks in C"
+    )
     return [line((f"Steps are not recorded in this program: {why}.", "warn"))]
 
 

@@ -143,7 +143,7 @@ def test_a_bad_end_leaves_the_box_and_is_what_it_would_be_without(folder):
         last = json.loads(looptop(folder, "postmortem", str(program.pid), "--json"))
         assert "job-3" in {task["name"] for task in last["tasks"]}
         assert last["ended"]["how"].startswith(said)
-        assert how != "loops" or len(last["loops"]) == 501
+        assert how != "loops" or len(last["loops"]) > 100
     # All of one name: the five newest are kept when the next program starts, and @NAME is the last one.
     listed = json.loads(looptop(folder, "postmortem", "--json"))["boxes"]
     assert {box["pid"] for box in listed} == {program.pid for program in programs.values()}

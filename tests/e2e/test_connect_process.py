@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import re
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
-import time
 from pathlib import Path
 
 import pytest
+from pseudo_terminal import PseudoTerminal
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -26,59 +19,14 @@ async def main():
     await asyncio.sleep(1000)
 asyncio.run(main())
 """
-_CODES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[()][A-B0-9]")
 
 
-class Terminal:
+class Terminal(PseudoTerminal):
     """looptop in a pseudo-terminal of 100x30."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
-        self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "monitor", *arguments],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none"},
-            start_new_session=True,
-        )
-        os.close(slave)
-        self.drawn = b""
-
-    def press(self, keys: str) -> None:
-        self.drawn = b""
-        os.write(self.master, keys.encode())
-
-    def until(self, wanted: str, seconds: float = 30.0) -> None:
-        deadline = time.monotonic() + seconds
-        while wanted.encode() not in _CODES.sub(b"", self.drawn):
-            assert time.monotonic() < deadline, (wanted, _CODES.sub(b"", self.drawn)[-3000:])
-            self._read(0.5)
-
-    def _read(self, seconds: float) -> bool:
-        if not select.select([self.master], [], [], seconds)[0]:
-            return True
-        try:
-            data = os.read(self.master, 1 << 16)
-        except OSError:
-            return False
-        self.drawn += data
-        return bool(data)
-
-    def end(self) -> int:
-        deadline = time.monotonic() + 15
-        while self.process.poll() is None and time.monotonic() < deadline:
-            if not self._read(0.2):
-                break
-        return self.process.wait(5)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        os.close(self.master)
+        command = [sys.executable, "-m", "monitor", *arguments]
+        super().__init__(command, 100, 30, cwd=folder, PYTHONPATH=str(ROOT))
 
 
 @pytest.fixture

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import re
-import select
 import signal
-import struct
-import subprocess
 import sys
-import termios
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from pseudo_terminal import PseudoTerminal
 
 HERE = Path(__file__).parent
 PROGRAM = """
@@ -45,50 +40,13 @@ sys.exit(guarded(command))
 """
 
 
-class Terminal:
+class Terminal(PseudoTerminal):
     """A pseudo-terminal with the dashboard in it."""
 
     def __init__(self, *arguments: str, below: Sequence[str] = (), **environment: str) -> None:
-        self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         path = os.pathsep.join([str(HERE), str(HERE.parents[2])])
-        self.process = subprocess.Popen(
-            [*below, sys.executable, "-c", PROGRAM, *arguments],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env={**os.environ, "PYTHONPATH": path, "TERM": "xterm-256color", **environment},
-            start_new_session=True,
-        )
-        os.close(slave)
-        self.drawn = b""
-
-    def until(self, wanted: bytes, seconds: float = 30.0) -> None:
-        deadline = time.monotonic() + seconds
-        while wanted not in self.drawn:
-            assert time.monotonic() < deadline, self.drawn[-2000:]
-            self._read(0.5)
-
-    def _read(self, seconds: float) -> bool:
-        if not select.select([self.master], [], [], seconds)[0]:
-            return True
-        try:
-            data = os.read(self.master, 1 << 16)
-        except OSError:
-            return False
-        self.drawn += data
-        return bool(data)
-
-    def end(self) -> int:
-        deadline = time.monotonic() + 15
-        while self.process.poll() is None and time.monotonic() < deadline:
-            if not self._read(0.2):
-                break
-        status = self.process.wait(5)
-        while self._read(0.0) and select.select([self.master], [], [], 0)[0]:
-            pass
-        os.close(self.master)
-        return status
+        command = [*below, sys.executable, "-c", PROGRAM, *arguments]
+        super().__init__(command, **{"PYTHONPATH": path, **environment})
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -156,10 +156,12 @@ def test_a_loop_that_is_not_blocked_is_not_accused(tmp_path: Path, python: str) 
     """
     with Program(source(body), folder=tmp_path, python=python, settings={"history": False}) as program:
         program.expect("ready")
-        with program.viewer(slow=10_000) as viewer:
-            viewer.ticks(3)
+        # A wait that passed for a callback would be busy for as long as it is watched: longer than a crowded machine
+        # keeps a real one from a processor.
+        with program.viewer(slow=500_000) as viewer:
+            viewer.ticks(6)
             assert not [frame for frame in viewer.frames if frame.get("blocked")]
-            assert max(row["busy"] for row in viewer.loops.values()) < 100_000
+            assert max(row["busy"] for row in viewer.loops.values()) < 500_000
             assert not viewer.of_kind("slow_callback")
         program.say()
         program.end()
@@ -180,14 +182,16 @@ def test_a_block_that_another_viewer_saw_begin_is_known_exactly(tmp_path: Path, 
         program.expect("ready")
         with program.viewer() as first:
             first.ticks(1)
+            asked = time.monotonic()
             program.say()
             program.expect("blocks")
             began = time.monotonic()
             first.until(lambda: blocked(first), "a loop that is blocked")
+            known = time.monotonic() - began
         with program.viewer() as second:
             row = second.until(lambda: blocked(second), "a loop that is blocked")
             assert row["at_least"] is False
-            assert abs(row["blocked"] - (time.monotonic() - began) * 1e6) < 500_000
+            assert known * 0.9 < row["blocked"] * 1e-6 < time.monotonic() - asked
             program.say()
             program.expect("over")
             slow = second.until(lambda: second.of_kind("slow_callback"), "its end")

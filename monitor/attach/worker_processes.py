@@ -10,8 +10,6 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-from monitor.attach import programs
-
 _POLL = "anon_inode:[eventpoll]"
 _INODE = re.compile(r"^tfd:.* ino:([0-9a-f]+)", re.M)
 _YOUNG = 10.0
@@ -146,6 +144,8 @@ class WorkerProcesses:
             known = self._known[pid] = _Known(started, False, 0.0)
         if not (known.asyncio and loop) and (now - started < _YOUNG or now - known.looked > _EVERY):
             known.looked = now
+            from monitor.attach import programs  # most processes have no workers to inspect
+
             program = programs.inspect(pid)
             known.asyncio = program is not None and bool(program.asyncio)
         return known.asyncio

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check native asan refcheck bench soak kills flames lateness arrival docs picture env clean
+.PHONY: agreement demo test check native asan refcheck bench soak kills flames lateness arrival docs picture env clean
 
 demo: env
 	@$(BIN)/looptop demo
@@ -38,6 +38,10 @@ kills: env
 flames: env
 	$(BIN)/python tests/e2e/flame_hour.py memory
 	$(BIN)/python tests/e2e/flame_hour.py shares
+
+# Rates and percentiles of groups beside what wrk measured, for uvicorn and aiohttp.
+agreement: env
+	$(BIN)/python tests/e2e/groups_agree.py
 
 # Ten minutes with a probe that remembers and nobody connected: nothing grows.
 soak: env

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sample_apps.catalogue import Sample
 from sample_apps.cpu_bound import burn
 from sample_apps.entry import Options, run
-from sample_apps.vocabulary import LoopLag, NoUnhandled, SlowCallback, Waiting
+from sample_apps.vocabulary import Group, LoopLag, NoUnhandled, SlowCallback, Waiting
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession, web
@@ -31,6 +31,7 @@ SAMPLE = Sample(
         SlowCallback(task="*", line="renders", at_least=0.13, at_most=0.6, times=3),
         Waiting(kind="sleep", task="client-*", at_least=1),
         LoopLag(at_least=0.1),
+        Group("GET /slow", coro="RequestHandler._handle_request", ended=3, at_least=0.19, at_most=1.5),
         NoUnhandled(),
     ),
     needs=("aiohttp", "aiohttp.web"),

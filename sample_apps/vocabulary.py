@@ -491,6 +491,32 @@ class NotSeenYet:
         return self.what if isinstance(self.what, str) else self.what.sentence
 
 
+# -- what `looptop groups` must print --
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """At least `ended` tasks with this label ended, `failed` of them failed; their median age is within the bounds."""
+
+    label: str
+    coro: str
+    ended: int = 1
+    failed: int | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The expectation in words."""
+        failed = "" if self.failed is None else f", {self.failed} or more fail"
+        age = (
+            ""
+            if self.at_least is None and self.at_most is None
+            else f", half of them at an age of {_bounds(self, 's')}"
+        )
+        return f"{self.ended} or more of {self.coro} with the label {self.label} end{failed}{age}"
+
+
 Expectation = (
     SlowCallback
     | SlowBecause
@@ -516,6 +542,7 @@ Expectation = (
     | Eager
     | MemoryGrowth
     | FilesGrowing
+    | Group
     | Finding
     | NoFinding
     | NotSeenYet

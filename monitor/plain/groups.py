@@ -13,6 +13,7 @@ from monitor.plain.tables import of_columns, table
 from monitor.protocol import frames
 from monitor.store.column import by_key, ordered
 from monitor.store.group_columns import LABEL_GROUPS
+from monitor.store.label_groups import NOT_COUNTED, WHILE_WATCHED
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def recorded(path: Path, at: str | None) -> Store:
 def _refuse_old(store: Store) -> None:
     """Raise ConnectError if the probe does not count groups."""
     if store.session is not None and "groups" not in store.session.capabilities:
+        if "free-threaded" in store.session.hooks:
+            raise ConnectError(NOT_COUNTED, "without the GIL, counts of several threads would be lost")
         raise ConnectError("the probe counts no groups", "it is older than this looptop: detach it, attach again")
 
 
@@ -138,4 +141,6 @@ def group_lines(store: Store, sort: str, width: int, colour: bool) -> list[str]:
         return ["No tasks yet."]
     since = store.label_groups.since
     note = f"{len(rows)} groups" + ("" if since is None else f", counted for {fmt.age(store.now - since)}")
-    return [*table(rows, of_columns(LABEL_GROUPS, store), width, colour), "", f"{note}; █ ran ▓ queued ░ waited"]
+    lines = [*table(rows, of_columns(LABEL_GROUPS, store), width, colour), "", f"{note}; █ ran ▓ queued ░ waited"]
+    session = store.session
+    return [*lines, WHILE_WATCHED] if session is not None and session.hooks not in ("", "C") else lines

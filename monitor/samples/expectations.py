@@ -178,6 +178,19 @@ def _no_unhandled(_: words.NoUnhandled, case: Case) -> Checked:
     return not case.seen.unhandled, few(one.message.split("\n", 1)[0] for one in case.seen.unhandled)
 
 
+@check.register
+def _group(expected: words.Group, case: Case) -> Checked:
+    groups = list((case.seen.groups or {}).values())
+    found = [group for group in groups if group.label == expected.label and group.coro.endswith(expected.coro)]
+    if not found:
+        return False, f"none; {few(sorted(group.name for group in groups))}"
+    group = found[0]
+    median = group.age.at(0.5)
+    met = group.ended >= expected.ended and group.failed >= (expected.failed or 0)
+    met = met and median is not None and within(median, expected)
+    return met, f"{group.ended} ended, {group.failed} failed, half after {fmt.duration(median)}"
+
+
 # -- loops --
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from monitor.samples.findings import SeenFinding
+    from monitor.store.label_groups import LabelGroups
     from monitor.store.memory import MemorySnapshot
     from monitor.store.model import EndedTask, Site, SlowCallback, TaskDetail, Unhandled
     from monitor.store.store import Store
@@ -62,6 +63,7 @@ class Observation:
     findings: list[SeenFinding] | None = None  # None: not collected
     memory: MemorySnapshot | None = None
     memory_seconds: float = 0.0  # between the two snapshots that `memory` compares
+    groups: LabelGroups | None = None  # as they were at the end; None: not collected
     files: list[tuple[float, int]] = field(default_factory=list)  # the number of open files, and when
     trace: Trace | None = None  # steps, if an expectation needs them
     missed: int = 0  # dropped events

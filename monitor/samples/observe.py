@@ -21,7 +21,7 @@ from monitor.store.store import Store
 from monitor.trace.collect import Trace
 from monitor.transport.address import Address
 from monitor.transport.connection import Connection, connect
-from sample_apps.vocabulary import LateBecause, MemoryGrowth, SlowBecause
+from sample_apps.vocabulary import Group, LateBecause, MemoryGrowth, SlowBecause
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,6 +175,7 @@ def _watch(connection: Connection, sample: Sample, seconds: float, seen: Observa
     trace = any(isinstance(expectation, MemoryGrowth) for expectation in sample.expectations)
     watch = {"type": "watch", "rate": RATE, "rows": True, "events": True, "findings": True, "memory": trace}
     watch["history"] = True
+    watch["groups"] = any(isinstance(expectation, Group) for expectation in sample.expectations)
     if any(isinstance(expectation, (LateBecause, SlowBecause)) for expectation in sample.expectations):
         watch["steps"] = "now"  # collections are known while steps are traced
         seen.trace = Trace(watcher.store)
@@ -195,6 +196,7 @@ def _watch(connection: Connection, sample: Sample, seconds: float, seen: Observa
                 watcher.ask("memory_baseline")
             else:
                 watcher.until(min(next_look, end, baseline or end))
+        seen.groups = watcher.store.label_groups
         if trace:
             watcher.ask("memory_look", group="lineno", limit=500, hide=["probe"])
             memory = watcher.store.memory

@@ -27,6 +27,8 @@ MOST_CARRIED = 12
 """Marks of a group in a keyframe."""
 LOOKS = 120
 """Most looks of which the ages are kept: two minutes."""
+WHILE_WATCHED = "hooks in pure Python: counted only while a viewer looks at groups"
+NOT_COUNTED = "free-threaded builds count no groups"
 RATE_OVER = 10.0
 """Seconds over which rates are computed, once that much time has been watched."""
 

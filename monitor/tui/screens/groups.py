@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from monitor.store.label_groups import NOT_COUNTED, WHILE_WATCHED
 from monitor.tui.base.keys import bindings
 from monitor.tui.base.paint import Line, line
 from monitor.tui.pages.group import group_page
@@ -42,6 +43,11 @@ class GroupsScreen(TableScreen):
             return "Not available: this program is read from outside.\nOnly a probe in it counts groups."
         if self.looptop.replaying:
             return "This recording has no groups: they were not recorded."
+        hooks = "" if self.store.session is None else self.store.session.hooks
+        if "free-threaded" in hooks:
+            return f"Not available: {NOT_COUNTED}."
+        if hooks not in ("", "C"):
+            return f"No task has begun since this screen was opened.\n{WHILE_WATCHED.capitalize()}."
         return "No tasks yet.\nGroups are the tasks of one coroutine and label (a route, an RPC method)."
 
     def on_live_table_opened(self, message: LiveTable.Opened) -> None:

@@ -36,12 +36,12 @@ def refusal(store: Store) -> list[Line]:
     session = store.session
     if session is None or "steps" in session.capabilities:
         return []
-    why = (
-        "its setting `trace` is 0"
-        if session.hooks == "C"
-        else f"its hooks are {session.hooks}, and they need the hooks in C"
-    )
-    return [line((f"Steps are not recorded in this program: {why}.", "warn"))]
+    if session.hooks == "C":
+        return [line(("Steps are not recorded in this program: its setting `trace` is 0.", "warn"))]
+    return [
+        line((f"Steps are not recorded in this program: its hooks are {session.hooks}.", "warn")),
+        line(("Only the hooks in C record them.", "dim")),
+    ]
 
 
 def recorded_lines(trace: Trace | None) -> list[Line]:

@@ -76,12 +76,26 @@ PLANTED = """
 
     async def main():
         print("ready", flush=True)
-        if sys.argv[1] == "waiting":
+        if sys.argv[1] == "short":
+            await asyncio.gather(short(), long())
+        elif sys.argv[1] == "waiting":
             await asyncio.gather(*(one() for _ in range(3300)), *(two() for _ in range(1650)), nap())
         elif sys.argv[1] == "recursion":
             await asyncio.create_task(recursion())
         else:
             await asyncio.create_task(plain(sys.argv[1]))
+
+    async def short():
+        while True:
+            timed(half, 15e-6)
+            await asyncio.sleep(0)
+
+    async def long():
+        while True:
+            for _ in range(19):
+                await asyncio.sleep(0)
+            timed(third, 300e-6)
+            await asyncio.sleep(0)
 
     async def one():
         await inner()
@@ -279,6 +293,17 @@ def test_planted_shares_come_out(tmp_path, version, io):
             lines = {viewer.site(row[2][0])[1] for row in rows if viewer.strings[row[1]] == "plain" and row[2]}
             source = (tmp_path / "program.py").read_text().splitlines()
             assert {source[line - 1].strip()[:17] for line in lines} <= {"await worker.deep", "while True:"}
+
+
+def test_short_steps_are_not_left_out(tmp_path):
+    """Steps that are over before their stack has been read."""
+    with Program(PLANTED, "short", "asyncio", folder=tmp_path) as program:
+        program.expect("ready")
+        before = spent(tmp_path)
+        with program.viewer(flame=500) as viewer:
+            viewer.until(lambda: sum(flames(viewer, "on_loop").values()) > 3.0, "three seconds of samples")
+            seconds = {name: after - before[name] for name, after in spent(tmp_path).items()}
+            assert shares(viewer)["half"] == pytest.approx(100 * seconds["half"] / sum(seconds.values()), abs=6)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

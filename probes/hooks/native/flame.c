@@ -316,7 +316,7 @@ static int innermost_frame(Sampler *self, uintptr_t thread_state, uintptr_t *fra
 static int walk(Sampler *self, uint64_t ident, uintptr_t thread_state, uintptr_t coroutine, int is_worker) {
     Chain *chain = &self->chain;
     uintptr_t frame, words[FRAME_WORDS], thread, code;
-    int index;
+    int index, steps = 0;
     chain->count = chain->passed = 0;
     chain->last = chain->job = 0;
     self->block.at = 0;
@@ -337,10 +337,12 @@ static int walk(Sampler *self, uint64_t ident, uintptr_t thread_state, uintptr_t
                 uintptr_t at = frame + (uintptr_t)(self->variables + 8 * self->jobs[index].variable);
                 return read_word(self, at, &chain->job) < 0 ? 0 : JOB;
             }
-        if (chain->count >= MOST_WALKED)
-            return CUT;
-        *into = (Frame){code, words[self->frame_instruction / 8]};
-        chain->count++;
+        if (++steps > MOST_WALKED)
+            return chain->passed ? 0 : CUT; /* what called a step that is over may be anything by now */
+        if (!chain->passed) {
+            *into = (Frame){code, words[self->frame_instruction / 8]};
+            chain->count++;
+        }
         chain->passed |= frame == coroutine;
         chain->last = frame;
         frame = words[self->frame_previous / 8];
@@ -355,6 +357,8 @@ static int walk_whole(Sampler *self, Loop *loop, uintptr_t coroutine) {
     int how = walk(self, loop->thread, loop->thread_state, coroutine, 0);
     if (how == TO_THE_ROOT && chain->last != loop->base) /* a greenlet has a stack of its own, of which no caller is known */
         return self->greenlets && coroutine != 0 && !chain->passed ? OTHER_STACK : 0;
+    if (how == TO_THE_ROOT && chain->passed)
+        return TO_THE_LOOP; /* nothing is kept of what is below the coroutine */
     if (how == 0 || coroutine == 0 || chain->passed || how == CUT || chain->count == 0)
         return how;
     /* A coroutine that has a caller runs. One that has none is about to run, or its task is seeing to what it left. */
@@ -428,11 +432,17 @@ static void write_row(Sampler *self, int how, int is_running, uint64_t whose, in
     memcpy(at + HEAD_WORDS, self->scratch, (size_t)kept * sizeof(uint64_t));
 }
 
+/* Whether an address still is that of a task, with its coroutine. */
+static int is_still(Sampler *self, uintptr_t task, int64_t id, uintptr_t coroutine) {
+    Fields fields;
+    return find_fields(self, task, &fields) && fields.id == id && coroutine_frame(self, task) == coroutine;
+}
+
 static void write_sample(Sampler *self, Loop *loop, int64_t elapsed) {
     LoopClock before, after;
     int tries, how = 0, is_running = 0, known = 0;
     Fields fields;
-    uintptr_t task;
+    uintptr_t task, coroutine;
     uint64_t *at;
     Frame made = {0};
     int64_t group = 0;
@@ -444,10 +454,14 @@ static void write_sample(Sampler *self, Loop *loop, int64_t elapsed) {
             break;
         task = is_running ? task_of(self, (uintptr_t)before.callback) : 0;
         known = find_fields(self, task, &fields);
-        how = walk_whole(self, loop, coroutine_frame(self, task));
+        coroutine = coroutine_frame(self, task);
+        how = walk_whole(self, loop, coroutine);
         if (safe_read(self, loop->clock, &after, sizeof(after)) < 0)
             return;
         if (how != 0 && after.started == before.started && after.callback == before.callback)
+            break;
+        /* A short step is over by now; to drop its stack would leave out all short steps. The coroutine says whose it is. */
+        if (how != 0 && known && self->chain.passed && is_still(self, task, fields.id, coroutine))
             break;
         how = 0;
     }

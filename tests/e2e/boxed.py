@@ -24,7 +24,7 @@ async def main() -> None:
     failed = asyncio.create_task(fails(), name="fails")
     await asyncio.wait([failed])
     failed.exception()
-    time.sleep(0.15)
+    time.sleep(0.4)
     print("ready", flush=True)
     how = sys.argv[1] if len(sys.argv) > 1 else "run"
     if how == "block":

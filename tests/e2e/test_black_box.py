@@ -78,7 +78,8 @@ def test_a_killed_program_is_found_and_read(folder):
     assert set(tasks) > {"waits", *(f"job-{number}" for number in range(10))}
     assert tasks["waits"]["waiting_on"]["kind"] == "lock"
     assert tasks["job-3"]["steps"] > 0 and not tasks["job-3"]["born_before_attach"]
-    assert last["slow_callbacks"][0]["line"]["function"] == "main"
+    lines = [slow["line"]["function"] for slow in last["slow_callbacks"] if slow["line"] is not None]
+    assert "main" in lines, last["slow_callbacks"]
     assert last["failures"][0]["exception"]["message"] == "as planned"
     assert last["ended"]["how"].startswith("ended without a word")
     assert last["ended"]["status"] is None and last["blocked"] == []

@@ -67,7 +67,7 @@ def recorded(path: Path, at: str | None) -> Store:
 
     store = store_at(path, at)
     if store.label_groups.since is None:
-        raise UsageError(f"{path} has no groups", "black boxes have, and recordings of a dashboard that showed them")
+        raise UsageError(f"{path} has no groups", "recordings of programs with the hooks in C have, and black boxes")
     return store
 
 

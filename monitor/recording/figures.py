@@ -100,7 +100,7 @@ def figures(path: str | Path, skip: float = 0.0) -> Figures:
         )
         _of_sites(found, before, after, elapsed)
         _of_events(found, recording, after, begin, elapsed)
-        _of_groups(found, before, after, elapsed)
+        _of_groups(found, recording, begin, after)
         lags = sorted(max(lag for _, lag, _ in tick.loops) for tick in ticks if tick.loops)
         sizes = [(tick.at * _SECOND, float(tick.rss)) for tick in ticks if tick.rss is not None]
         shares = [max(known) for tick in ticks if (known := [s for _, _, s in tick.loops if s is not None])]
@@ -180,12 +180,19 @@ def _of_sites(found: Figures, before: Store, after: Store, elapsed: float) -> No
     }
 
 
-def _of_groups(found: Figures, before: Store, after: Store, elapsed: float) -> None:
+def _of_groups(found: Figures, recording: Recording, begin: int, after: Store) -> None:
+    """Groups arrive once a second, so the recording may begin without them; the time before does not count."""
+    before = after
+    for seconds in (0.0, 1.5, 3.0):
+        before = _state(recording, min(begin + round(seconds * 1e6), recording.end))
+        if before.label_groups.since is not None:
+            break
+    elapsed = after.now - before.now
+    if elapsed <= 0.0:
+        return
     earlier = {group.name: group for group in before.label_groups.values()}
     for group in after.label_groups.values():
         first = earlier.get(group.name)
-        if first is None and before.label_groups.since is None:
-            continue  # it has come since, or the first groups have: then what ended before is not known
         ended = group.ended - (first.ended if first else 0)
         if ended <= 0:
             continue

@@ -1,7 +1,8 @@
 """What a figure is made of: instructions for one unit of a work, by valgrind, with and without the hooks.
 
 They do not depend on how busy a machine is. Counted is what happens inside one call of `eval`, which runs the loop,
-with hooks in and a sampler that has looked, but no ticks and no viewer: the hot path alone. Inside the program
+with hooks in and a sampler that has looked, but no ticks and no viewer: the hot path alone. Always on
+are step hooks and step ring. Inside the program
 (`python -m benchmarks.instructions WORK MODE asyncio|uvloop N`) the standard library only, since it may be any Python.
 """
 
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 UNITS = {"tasks": 2000, "steps": 4000, "queue": 2000, "call_soon": 4000, "streams": 400}
 MODES = {
     "no probe": ("plain", ""),
-    "no viewer, C": ("born", ""),
-    "one viewer, C": ("watched", ""),
-    "one viewer and step ring, C": ("traced", ""),
+    "history off, C": ("born", ""),
+    "step hooks, C": ("watched", ""),
+    "always on, C": ("traced", ""),
     "no viewer, Python": ("born", "1"),
     "one viewer, Python": ("watched", "1"),
 }

@@ -9,6 +9,7 @@ from rich.cells import cell_len, set_cell_size
 
 from monitor import formatting as fmt
 from monitor.store.column import Column
+from monitor.store.column_widths import Size, choose, share
 from monitor.store.labels import called
 from monitor.store.store import Store
 
@@ -19,6 +20,12 @@ Row = TypeVar("Row")
 GAP = 2
 WIDEST = 60
 """Characters of the widest cell, except in the last column: a name may have ten thousand."""
+
+SHRUNKEN = 18
+"""Cells of a wide column when it is decided which columns fit."""
+
+LEAST = 8
+"""Cells of a text column that figures are not cut for."""
 
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
@@ -88,31 +95,21 @@ def _widths(headings: Sequence[Heading[Any]], cells: Sequence[Sequence[str]]) ->
 
 
 def fit(widths: Sequence[int], priorities: Sequence[int], width: int) -> list[int]:
-    """The columns to show: drops the highest priority number first while even shrunken columns do not fit."""
-    shown = list(range(len(widths)))
-
-    def needed() -> int:
-        return sum(min(widths[i], 18) + GAP for i in shown) - GAP
-
-    while len(shown) > 1 and needed() > width:
-        worst = max(shown, key=lambda i: (priorities[i], i))
-        if priorities[worst] <= 1:
-            break
-        shown.remove(worst)
-    return shown
+    """The columns to show: those of the first priority, and others while even shrunken columns fit."""
+    shrunken = [min(each, SHRUNKEN) for each in widths]
+    ranks = [0 if priority <= 1 else priority for priority in priorities]
+    return choose([Size(rank, each, each) for rank, each in zip(ranks, shrunken, strict=True)], width, GAP)
 
 
 def shrink(widths: list[int], shown: Sequence[int], right: Sequence[bool], width: int) -> None:
     """Narrow the widest text columns until the line fits; figures are cut only as a last resort."""
-    excess = sum(widths[i] + GAP for i in shown) - GAP - width
-    for kept in (8, 1):
-        while excess > 0:
-            wide = [i for i in shown if widths[i] > kept and (kept == 1 or not right[i])]
-            if not wide:
-                break
-            widest = max(wide, key=lambda i: widths[i])
-            widths[widest] -= 1
-            excess -= 1
+    last_first = list(reversed(shown))  # of equal columns the last one keeps the cell that cannot be halved
+    wanted = [widths[i] for i in last_first]
+    shared = [min(each, 1) for each in wanted]
+    figures_whole = [each if right[i] else min(each, LEAST) for i, each in zip(last_first, wanted, strict=True)]
+    share(shared, width - sum(shared) - GAP * (len(shown) - 1), (figures_whole, wanted))
+    for i, each in zip(last_first, shared, strict=True):
+        widths[i] = each
 
 
 def cell(text: str, most: int = WIDEST) -> str:

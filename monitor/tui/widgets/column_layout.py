@@ -1,4 +1,4 @@
-"""Chooses columns by priority and sets their widths. Nothing wraps. Pure.
+"""Lays out the columns of a table on a screen. Nothing wraps. Pure.
 
 The width alone decides which columns are shown. The widths of text columns also depend on their texts, so that none is
 cut while another has blanks to spare.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from monitor.store.column import Column
+from monitor.store.column_widths import Size, choose, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,31 +29,32 @@ def lay_out(
     """
     known = needs or {}
 
-    def priority(column: Column[Any]) -> int:
-        return 0 if column.key == sorted_by else column.priority
-
-    chosen: list[Column[Any]] = []
-    used = wanted = -GAP
-    for column in sorted(columns, key=priority):
-        if column.optional and needs is not None and not known.get(column.key) and column.key != sorted_by:
-            continue
-        least, most = _smallest(column) + GAP, _preferred(column) + GAP
-        fits = used + least <= cells if priority(column) <= ESSENTIAL else wanted + most <= cells
-        if fits or not chosen:
-            chosen.append(column)
-            used, wanted = used + least, wanted + most
-    kept = [column for column in columns if column in chosen]
-    widths = {column.key: _smallest(column) for column in kept}
-    left = cells - used
-    texts = [column for column in kept if not column.right]
-    flex = [column for column in texts if column.width == 0]
-    wishes = {column.key: _preferred(column) for column in texts}
-    asked = {column.key: max(known.get(column.key, wishes[column.key]), len(column.title) + 1) for column in texts}
-    for goals in ({key: min(wish, asked[key]) for key, wish in wishes.items()}, asked, wishes):
-        left = _grow(texts, widths, left, goals)
+    offered = [
+        column
+        for column in columns
+        if not column.optional or needs is None or known.get(column.key) or column.key == sorted_by
+    ]
+    sizes = [
+        Size(0 if column.key == sorted_by else column.priority, _smallest(column), _preferred(column))
+        for column in offered
+    ]
+    chosen = choose(sizes, cells, GAP, squeezed=ESSENTIAL, skip=True)
+    kept = [offered[index] for index in chosen]
+    widths = [sizes[index].least for index in chosen]
+    texts = [number for number, column in enumerate(kept) if not column.right]
+    wishes, asked = list(widths), list(widths)
+    for number in texts:
+        wishes[number] = sizes[chosen[number]].roomy
+        asked[number] = max(known.get(kept[number].key, wishes[number]), len(kept[number].title) + 1)
+    left = share(
+        widths,
+        cells - sum(widths) - GAP * (len(widths) - 1),
+        ([min(wish, need) for wish, need in zip(wishes, asked, strict=True)], asked, wishes),
+    )
     if texts and left > 0:
-        widths[(flex or texts)[-1].key] += left
-    return [(column, widths[column.key]) for column in kept]
+        flex = [number for number in texts if kept[number].width == 0]
+        widths[(flex or texts)[-1]] += left
+    return list(zip(kept, widths, strict=True))
 
 
 def _preferred(column: Column[Any]) -> int:
@@ -64,17 +66,3 @@ def _smallest(column: Column[Any]) -> int:
     if column.right or column.key in FIXED:
         return column.width
     return max(int(_preferred(column) * 0.6), 8)
-
-
-def _grow(columns: Sequence[Column[Any]], widths: dict[str, int], left: int, goals: dict[str, int]) -> int:
-    """Distributes cells evenly among columns below their goal; returns the rest."""
-    while left > 0:
-        hungry = [column for column in columns if widths[column.key] < goals[column.key]]
-        if not hungry:
-            break
-        share = max(left // len(hungry), 1)
-        for column in hungry:
-            give = min(share, goals[column.key] - widths[column.key], left)
-            widths[column.key] += give
-            left -= give
-    return left

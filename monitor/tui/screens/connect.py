@@ -4,37 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
-from textual.containers import Vertical
-from textual.widgets import Static
-
 from monitor.tui.base.choices import SECTIONS, Choice, ChoiceRows
-from monitor.tui.base.keys import SORTING, bindings, by_id, hints
-from monitor.tui.base.paint import Part, crop, spread, wrapped
-from monitor.tui.screens.base import SMALLEST, WholeScreen
-from monitor.tui.widgets.filter_bar import FilterBar, FilterInput
-from monitor.tui.widgets.lines import Lines
+from monitor.tui.base.keys import SORTING, bindings, hints
+from monitor.tui.base.paint import Part, wrapped
+from monitor.tui.screens.tabbed import Host, TabbedScreen
 from monitor.tui.widgets.live_table import LiveTable
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterable
 
-    from textual import events
-    from textual.app import ComposeResult
-
-    from monitor.tui.base.theme import Palette
+    from monitor.tui.base.keys import Key
 
 ABOUT_LINES = 4
 
 
-class Opener(Protocol):
+class Opener(Host, Protocol):
     """The app of the connect screen, which opens what is chosen."""
 
     where: str
-    message: tuple[str, str] | None
-
-    @property
-    def palette(self) -> Palette:
-        """The colours to draw with."""
 
     def choose(self, section: str, choice: Choice) -> None:
         """Opens a choice, or shows why that is not possible."""
@@ -56,24 +43,22 @@ class ChoiceTable(LiveTable):
         """Does nothing: the order is fixed."""
 
 
-class ConnectScreen(WholeScreen):
+class ConnectScreen(TabbedScreen):
     """Three lists under tabs, with details of the selected row below."""
 
     SCOPES: ClassVar[tuple[str, ...]] = ("connect", "table")
     BINDINGS: ClassVar[list[Any]] = bindings("connect")
-    DEFAULT_CSS = """
-    ConnectScreen #title { height: 1; width: 100%; background: $background; }
-    ConnectScreen #said { height: 1; width: 100%; background: $background; }
-    ConnectScreen #about { height: 5; width: 100%; background: $background; }
-    ConnectScreen.-small #title, ConnectScreen.-small #said, ConnectScreen.-small #about { display: none; }
-    """
+    TABLE: ClassVar[type[LiveTable]] = ChoiceTable
+    FILTER_HELP: ClassVar[str] = "all of these words"
+    BELOW: ClassVar[str] = "about"
+    LAST_HINTS: ClassVar[tuple[str, ...]] = ("connect_help", "connect_quit")
+    DEFAULT_CSS = "ConnectScreen #about { height: 5; }"
 
     def __init__(self, section: str = "programs", key: Hashable = None) -> None:
         """`key`: the row to select as soon as it is listed."""
-        super().__init__()
+        lists = {one.key: ChoiceRows(one) for one in SECTIONS}
+        super().__init__(lists, section if section in lists else SECTIONS[0].key)
         self._wanted = key
-        self.lists = {one.key: ChoiceRows(one) for one in SECTIONS}
-        self.chosen = section if section in self.lists else SECTIONS[0].key
         self._loaded: set[str] = set()
 
     @property
@@ -82,42 +67,15 @@ class ConnectScreen(WholeScreen):
         return cast("Opener", self.app)
 
     @property
-    def table(self) -> ChoiceTable:
-        """The table of the selected tab."""
-        return self.query_one("#table", ChoiceTable)
-
-    @property
-    def filter_bar(self) -> FilterBar:
-        """The filter of the visible list."""
-        return self.query_one(FilterBar)
-
-    @property
     def rows(self) -> ChoiceRows:
-        """The rows of the visible list."""
-        return self.lists[self.chosen]
+        """The rows of the selected list."""
+        rows: ChoiceRows = self.lists[self.chosen]
+        return rows
 
     def current(self) -> Choice | None:
         """The selected choice, or None."""
         place = self.rows.index(self.table.current)
         return None if place is None else self.rows.rows[place]
-
-    def compose(self) -> ComposeResult:
-        """Builds title, tabs, message, list, details and footer."""
-        palette = self.connect.palette
-        yield Lines(palette, id="title")
-        yield Lines(palette, id="tabs")
-        yield Lines(palette, id="said")
-        with Vertical(id="body"):
-            yield ChoiceTable(self.rows, palette, id="table")
-            yield FilterBar("all of these words")
-        yield Lines(palette, id="about")
-        yield Lines(palette, id="hints")
-        yield Static("", id="too-small", markup=False)
-
-    def on_mount(self) -> None:
-        """Give the list the keyboard focus."""
-        self.table.focus()
-        self.call_after_refresh(self.update_view)
 
     # What is told
 
@@ -142,23 +100,19 @@ class ConnectScreen(WholeScreen):
             self.table.go_to(self._wanted)
             self._wanted = None
 
-    def update_view(self) -> None:
-        """Repaints everything around the list."""
-        if not self.whole:
-            return
-        app, cells = self.connect, self.size.width
-        for widget in self.query("Lines, LiveTable"):
-            if getattr(widget, "palette", None) is not app.palette:
-                widget.repaint(app.palette)  # type: ignore[attr-defined]
-        left: tuple[Part, ...] = ((" looptop", "heading"), ("  top for the event loop", "dim"))
-        self.query_one("#title", Lines).show([spread(left, ((f"{app.where} ", "dim"),), cells)])
-        self._update_tabs(cells)
-        said: tuple[Part, ...] = () if app.message is None else ((f" {app.message[0]}", app.message[1]),)
-        self.query_one("#said", Lines).show([spread(said, (), cells)])
+    def tab_changed(self) -> None:
+        """Selects a row, and clears the message about a row of the other list."""
+        self.connect.message = None
+        self._place_cursor()
+
+    def update_table(self, again: bool) -> None:  # noqa: ARG002 - the order is fixed
+        """Repaints the list."""
         self.table.empty = self._empty_text()
         self.table.sync()
-        self.query_one("#about", Lines).show(self._about(cells))
-        self._update_hints(cells)
+
+    def title_parts(self) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+        """Returns the name of looptop, and where it looks."""
+        return ((" looptop", "heading"), ("  top for the event loop", "dim")), ((f"{self.connect.where} ", "dim"),)
 
     def _empty_text(self) -> str:
         if self.chosen not in self._loaded:
@@ -167,20 +121,13 @@ class ConnectScreen(WholeScreen):
             return "No row with these words.\nEsc clears the filter."
         return self.rows.section.empty
 
-    def _update_tabs(self, cells: int) -> None:
-        parts: list[Part] = []
-        actions: list[str | None] = []
-        for number, one in enumerate(SECTIONS, 1):
+    def tabs(self) -> Iterable[tuple[str, str]]:
+        """Returns the lists with their lengths."""
+        for one in SECTIONS:
             count = f" {len(self.lists[one.key].all)}" if one.key in self._loaded else ""
-            parts += [
-                (f" {number} {one.title}{count} ", "tab" if one.key == self.chosen else "dim"),
-                (" ", "text"),
-            ]
-            actions += [f"screen.show_section('{one.key}')", None]
-        found = ((f"{len(self.rows)} found ", "dim"),) if self.rows.words else ()
-        self.query_one("#tabs", Lines).show([spread(tuple(parts), found, cells)], [actions])
+            yield one.key, one.title + count
 
-    def _about(self, cells: int) -> list[tuple[Part, ...]]:
+    def below(self, cells: int) -> list[tuple[Part, ...]]:
         """Details of the selected row, and what Enter does."""
         choice = self.current()
         rule: tuple[Part, ...] = (("─" * cells, "faint"),)
@@ -197,83 +144,31 @@ class ConnectScreen(WholeScreen):
         lines = [line for group in told for line in group][:room]
         return [rule, *lines, *below]
 
-    def _update_hints(self, cells: int) -> None:
-        scopes = ("filter",) if isinstance(self.focused, FilterInput) else self.SCOPES
-        parts: list[Part] = [(" ", "text")]
-        actions: list[str | None] = [None]
-        left = cells
-        shown = []
-        for key in hints(*scopes):
-            need = len(key.hint or key.shown) + len(key.label) + 3
-            if key.id not in SORTING and need <= left:
-                left -= need
-                shown.append(key)
-        shown.sort(key=lambda key: key.id in ("connect_help", "connect_quit"))
-        for key in shown:
-            parts += [(key.hint or key.shown, "key"), (f" {key.label}  ", "dim")]
-            actions += [f"screen.press('{key.id}')"] * 2
-        self.query_one("#hints", Lines).show([crop(tuple(parts), cells)], [actions])
+    def hint_keys(self) -> Iterable[Key]:
+        """Returns the keys without those that sort."""
+        return (key for key in hints(*self.SCOPES) if key.id not in SORTING)
 
     # What the person does
-
-    def action_show_section(self, section: str) -> None:
-        """Shows another list and clears the filter."""
-        if section == self.chosen:
-            return
-        self.filter_bar.clear()
-        self._filter("")
-        self.chosen = section
-        self.connect.message = None
-        self.table.show(self.rows)
-        self._place_cursor()
-        self.table.focus()
-        self.update_view()
 
     def action_sideways(self, step: int) -> None:
         """Shows the next or previous list."""
         keys = [one.key for one in SECTIONS]
-        self.action_show_section(keys[(keys.index(self.chosen) + step) % len(keys)])
-
-    def action_filter(self) -> None:
-        """Open the filter bar."""
-        self.filter_bar.open()
-        self.update_view()
+        self.action_show_tab(keys[(keys.index(self.chosen) + step) % len(keys)])
 
     def action_back(self) -> None:
         """Cancels an opening, or clears the message and the filter."""
         if self.connect.stop_opening():
             return
         self.connect.message = None
-        self.filter_bar.clear()
-        self._filter("")
+        self.clear_filter()
         self.table.focus()
         self.update_view()
 
-    async def action_press(self, key_id: str) -> None:
-        """Runs the action of a key, for clicks on hints and the command palette."""
-        action = by_id(key_id).action
-        target = self.focused if self.focused is not None and "." not in action else self
-        if not hasattr(target, f"action_{action.partition('(')[0]}"):
-            target = self
-        await self.app.run_action(action, target)
-
-    def _filter(self, text: str) -> None:
+    def filter_rows(self, text: str) -> None:
+        """Keeps rows with all words of a text."""
         self.rows.words = tuple(text.lower().split())
         self.rows.arrange()
         self.table.rows_moved()
-
-    def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
-        """Filters the list while typing."""
-        self._filter(message.text)
-        self.update_view()
-
-    def on_filter_bar_closed(self, message: FilterBar.Closed) -> None:
-        """Returns to the list."""
-        if not message.keep or not self.filter_bar.text:
-            self.filter_bar.clear()
-            self._filter("")
-        self.table.focus()
-        self.call_after_refresh(self.update_view)
 
     def on_live_table_cursor_moved(self) -> None:
         """Clears the message about the previous row."""
@@ -285,13 +180,3 @@ class ConnectScreen(WholeScreen):
         choice = self.current()
         if choice is not None and choice.key == message.key:
             self.connect.choose(self.chosen, choice)
-
-    def on_resize(self, event: events.Resize) -> None:
-        """Shows a message if the terminal is too small."""
-        small = event.size.width < SMALLEST[0] or event.size.height < SMALLEST[1]
-        self.set_class(small, "-small")
-        if small:
-            self.query_one("#too-small", Static).update(
-                f"Too small: {event.size.width}×{event.size.height}.\nlooptop needs {SMALLEST[0]}×{SMALLEST[1]}."
-            )
-        self.call_after_refresh(self.update_view)

@@ -141,7 +141,7 @@ async def test_tables_of_all_workers_have_a_column_process_and_a_filter() -> Non
         await pilot.press("5")
         assert "Finding" in await scene.look(pilot)
         await pilot.press("escape")
-        assert " Total " in await scene.look(pilot) and scene.app.table.view == "service"
+        assert " Total " in await scene.look(pilot) and scene.app.table.chosen == "service"
         await pilot.press("question_mark")
         await pilot.pause()
         await pilot.press("escape", "q")

@@ -65,7 +65,7 @@ ALLOWED = {
     "monitor.flame": "monitor.errors monitor.protocol monitor.store monitor.recording",
     "monitor.fleet": (
         "monitor.errors monitor.formatting monitor.parsing monitor.protocol monitor.remote monitor.store monitor.transport monitor.attach "
-        "monitor.sources monitor.findings monitor.findings.rules"
+        "monitor.sources monitor.recording monitor.findings monitor.findings.rules"
     ),
     "monitor.metrics": (
         "monitor.errors monitor.protocol monitor.store monitor.transport monitor.findings.rules monitor.trace "

@@ -12,6 +12,7 @@ from monitor.cli.target import (
     Connector,
     at_option,
     only_recorded,
+    recorded_set,
     recording_of,
     remote_options,
     set_of,
@@ -54,6 +55,15 @@ def findings(
     from monitor.plain import stream
 
     found = Findings(thresholds.load())
+    recorded = recorded_set(targets)
+    if recorded is not None:
+        from monitor.plain.recorded_set import found_in
+
+        seen = found_in(recorded, at, duration, thresholds.load())
+        for note in seen.notes:
+            say(note)
+        print_object(as_json, lambda: plain.seen_object(seen), lambda *how: plain.seen_lines(seen, *how))
+        return FOUND if seen.found else 0
     members = set_of(targets)
     path = None if members is not None else recording_of(targets[0], at)
     if members is not None:

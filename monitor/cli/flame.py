@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli.output import json_option, print_object
-from monitor.cli.target import connect, placed, recording_of, remote_options, token_option
+from monitor.cli.target import (
+    Connector,
+    connect,
+    placed,
+    recorded_set,
+    recording_of,
+    remote_options,
+    set_of,
+    token_option,
+)
 from monitor.errors import LooptopError, UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
     from monitor.flame.load import Profile
+    from monitor.fleet.members import Members
 
 BINARY = ("pprof",)
 
@@ -28,9 +38,9 @@ BINARY = ("pprof",)
 @click.option("--group", default="", metavar="G", help="Only tasks of this group: a coroutine, or a label.")
 @click.option(
     "--by",
-    type=click.Choice(["group", "coroutine", "site", "task", "all"]),
+    type=click.Choice(["group", "coroutine", "site", "task", "process", "all"]),
     default="group",
-    help="What stacks stand under: coroutine and label (group), coroutine, creation site, task, or nothing.",
+    help="What stacks stand under: coroutine and label (group), coroutine, creation site, task, process, or nothing.",
 )
 @click.option("--diff", is_flag=True, help="Compare two recordings, or two files written with --json: A B.")
 @click.option("-o", "--output", metavar="FILE", help="Write to a file; - is stdout.")
@@ -59,7 +69,8 @@ def flame(
 ) -> int:
     """Print a flame graph that knows tasks: what the loop runs, or where tasks wait.
 
-    TARGET is a program, or a recording made with record --flame.
+    TARGET is a program, or a recording made with record --flame. Of all workers of a service it is one flame graph;
+    --by process tells them apart, and with --json every stack has its process.
     """
     if as_json and kind is not None:
         raise UsageError("--json and --to are two formats", "leave one of them out")
@@ -68,9 +79,7 @@ def flame(
     what = "waiting" if wait else "jobs" if jobs else "on_loop"
     if diff:
         return _print_difference(targets, what, group, by, output, kind, as_json)
-    if len(targets) != 1:
-        raise UsageError("only --diff takes two", "looptop flame TARGET")
-    profile = _profile(targets[0], duration, hz, token_file, what, by)
+    profile = _profile(targets, duration, hz, token_file, what, by)
     from monitor.plain import flame as plain
 
     profile.stacks = profile.stacks.only(group)
@@ -78,7 +87,7 @@ def flame(
         raise UsageError(f"no samples of {group}", "the tree without --group shows the groups there are")
     for note in profile.notes:
         say(note)
-    title = f"{targets[0]}: {plain.TITLES.get(profile.kind, 'slow callbacks')}"
+    title = f"{' '.join(targets)}: {plain.TITLES.get(profile.kind, 'slow callbacks')}"
     if kind is not None:
         return _write(plain.converted(profile, kind, title, by), kind, output)
     if output not in (None, "-"):
@@ -92,29 +101,62 @@ def flame(
     return 0
 
 
-def _profile(target: str, duration: float, hz: int, token_file: str | None, what: str, by: str) -> Profile:
-    path = recording_of(target)
-    if path is not None:
-        from monitor.flame.load import from_recording
+def _profile(targets: tuple[str, ...], duration: float, hz: int, token_file: str | None, what: str, by: str) -> Profile:
+    from monitor.flame.load import from_recorded_set, from_recording
 
+    recorded = recorded_set(targets)
+    if recorded is not None:
+        _no_tasks(by)
+        return from_recorded_set(recorded, what)
+    members = set_of(targets)
+    if members is not None:
+        _no_tasks(by)
+        return _profile_of_all(members, duration, hz, token_file, what, by)
+    path = recording_of(targets[0])
+    if path is not None:
         return from_recording(path, what)
     from monitor.attach.injector import Injector
     from monitor.plain import flame as plain
 
-    return plain.measure(connect(target, token_file, Injector(notify=say)), duration, hz, what, by)
+    return plain.measure(connect(targets[0], token_file, Injector(notify=say)), duration, hz, what, by)
+
+
+def _no_tasks(by: str) -> None:
+    if by == "task":
+        raise UsageError("--by task is for one program", "name one worker, or use --by process")
+
+
+def _profile_of_all(members: Members, duration: float, hz: int, token_file: str | None, what: str, by: str) -> Profile:
+    """Sample all processes of a set at the same time. Raises ConnectError if none answers."""
+    from monitor.cli.each_worker import answers
+    from monitor.flame.load import merged
+    from monitor.plain import flame as plain
+
+    there, found = answers(
+        members,
+        Connector(token_file),
+        lambda connection: (connection.hello.pid, plain.measure(connection, duration, hz, what, by)),
+        duration,
+    )
+    profiles = {f"{member.worker} ({found[member.worker][0]})": found[member.worker][1] for member in there}
+    return merged(what, profiles)
 
 
 def _print_difference(
     targets: tuple[str, ...], what: str, group: str, by: str, output: str | None, kind: str | None, as_json: bool
 ) -> int:
-    from monitor.flame.load import from_file
+    from monitor.flame.load import from_file, from_recorded_set
     from monitor.plain import flame as plain
 
     if len(targets) != 2:
         raise UsageError("--diff compares two files", "looptop flame --diff A B")
     if kind not in (None, "html"):
         raise UsageError(f"--diff cannot be written as {kind}", "--to html, or --json")
-    before, after = (from_file(Path(target), what) for target in targets)
+    before, after = (
+        from_file(Path(target), what) if recorded is None else from_recorded_set(recorded, what)
+        for target in targets
+        for recorded in [recorded_set((target,))]
+    )
     if before.kind != after.kind:
         raise UsageError(f"{targets[0]} is {before.kind}, {targets[1]} is {after.kind}", "compare two of one kind")
     for profile in (before, after):

@@ -10,6 +10,7 @@ from monitor.cli.target import (
     at_option,
     connect,
     only_recorded,
+    recorded_set,
     recording_of,
     remote_options,
     set_of,
@@ -61,6 +62,18 @@ def groups(
 
     key, seconds = sort or plain.DEFAULT_SORT, 2.0 if duration is None else duration
     plain.sort_order(key)
+    recorded = recorded_set(targets)
+    if recorded is not None:
+        from monitor.cli.each_worker import print_recorded
+
+        return print_recorded(
+            recorded,
+            at,
+            plain.recorded,
+            as_json,
+            lambda store: plain.groups_object(store, key),
+            lambda store, *how: plain.group_lines(store, key, *how),
+        )
     members = set_of(targets)
     if members is not None:
         only_recorded(at)
@@ -91,6 +104,18 @@ def _print_waits(
     from monitor.plain import waits as plain
     from monitor.plain.why import notes_of
 
+    recorded = recorded_set(targets)
+    if recorded is not None:
+        from monitor.cli.each_worker import print_recorded
+
+        return print_recorded(
+            recorded,
+            None,
+            lambda file, _: plain.recorded(file),
+            as_json,
+            lambda trace: plain.waits_object(trace, plain.profile_of(trace, group)),
+            lambda trace, *how: plain.waits_lines(plain.profile_of(trace, group), group, *how),
+        )
     path = recording_of(targets[0]) if len(targets) == 1 else None
     members = None if path is not None else set_of(targets)
     if members is not None:

@@ -16,14 +16,14 @@ from monitor.cli.target import (
     locals_option,
     only_recorded,
     read_only_option,
+    recorded_set,
     recording_of,
     remote_options,
     set_of,
-    target_argument,
     targets_argument,
     token_option,
 )
-from monitor.errors import NO_CONNECTION, UsageError
+from monitor.errors import NO_CONNECTION, LooptopError, UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from monitor.plain.objects import Object
     from monitor.plain.snapshot import TaskList
     from monitor.plain.task_options import TaskOptions
+    from monitor.recording.of_set import RecordedSet
     from monitor.transport.connection import Connection
 
 Result = TypeVar("Result")
@@ -83,6 +84,9 @@ def tasks(
         from monitor.plain.snapshot import validate
 
         validate(wanted)
+    recorded = recorded_set(targets)
+    if recorded is not None:
+        return print_recorded_tasks(recorded, at, wanted, as_json)
     members = set_of(targets)
     if members is not None:
         only_recorded(at)
@@ -145,9 +149,14 @@ def watch(
     from monitor.plain.objects import dump
 
     found = Findings(thresholds.load())
-    members = set_of(targets)
-    path = None if members is not None else recording_of(targets[0], at)
-    if members is not None:
+    recorded = recorded_set(targets)
+    members = None if recorded is not None else set_of(targets)
+    path = None if members is not None or recorded is not None else recording_of(targets[0], at)
+    if recorded is not None:
+        from monitor.plain import recorded_set as of_set
+
+        things = of_set.replayed(recorded, at, duration, slow, thresholds.load(), past)
+    elif members is not None:
         only_recorded(at)
         things = _watch_all(
             members, Connector(token_file, read_only), duration, many_stream.asked(slow, keep_locals, past), past
@@ -225,6 +234,19 @@ def memory(
     from monitor.attach.injector import Injector
     from monitor.plain import memory as plain
 
+    recorded = recorded_set(targets)
+    if recorded is not None:
+        from monitor.cli.each_worker import print_recorded
+
+        _only_live("duration", "frames", "hide")
+        return print_recorded(
+            recorded,
+            at,
+            lambda path, moment: plain.recorded_growth(path, moment, group, limit),
+            as_json,
+            plain.growth_object,
+            plain.growth_lines,
+        )
     members = set_of(targets)
     if members is not None:
         from monitor.cli.each_worker import print_each
@@ -254,23 +276,46 @@ def memory(
 
 
 @click.command()
-@target_argument
+@targets_argument
 @click.option("--calls", type=click.IntRange(0, 1000), default=100, metavar="N", help="Newest calls in JSON (100).")
 @json_option
 @at_option
 @remote_options
 @token_option
-def profile(target: str, calls: int, as_json: bool, at: str | None, token_file: str | None) -> int:
-    """Print what functions decorated with probes.profile_time or profile_memory took."""
+def profile(targets: tuple[str, ...], calls: int, as_json: bool, at: str | None, token_file: str | None) -> int:
+    """Print what functions decorated with probes.profile_time or profile_memory took.
+
+    Of all workers of a service in a section for each.
+    """
     from monitor.plain import memory as plain
 
-    path = recording_of(target, at)
+    recorded = recorded_set(targets)
+    if recorded is not None:
+        from monitor.cli.each_worker import print_recorded
+        from monitor.recording.reader import store_at
+
+        return print_recorded(recorded, at, store_at, as_json, plain.profiles_object, plain.profiles_lines)
+    members = set_of(targets)
+    if members is not None:
+        from monitor.cli.each_worker import print_each
+
+        only_recorded(at)
+        return print_each(
+            members,
+            lambda target: connect(target, token_file),
+            lambda connection: plain.profiles(connection, calls if as_json else 0),
+            0.0,
+            as_json,
+            plain.profiles_object,
+            plain.profiles_lines,
+        )
+    path = recording_of(targets[0], at)
     if path is not None:
         from monitor.recording.reader import store_at
 
         store = store_at(path, at)
     else:
-        store = plain.profiles(connect(target, token_file), calls if as_json else 0)
+        store = plain.profiles(connect(targets[0], token_file), calls if as_json else 0)
     print_object(as_json, lambda: plain.profiles_object(store), lambda *how: plain.profiles_lines(store, *how))
     return 0
 
@@ -313,6 +358,29 @@ def print_tasks_of_all(members: Members, connect: Connector, wanted: TaskOptions
             say(f"worker {worker}: {problem}")
         print_object(as_json, lambda: many.tasks_object(seen), lambda *how: many.tasks_lines(seen, *how))
     return 0 if seen.lists else NO_CONNECTION
+
+
+def print_recorded_tasks(recorded: RecordedSet, at: str | None, wanted: TaskOptions, as_json: bool) -> int:
+    """Print the tasks of a recorded set in one table."""
+    from monitor.fleet.members import Member
+    from monitor.plain import many
+    from monitor.plain.snapshot import recorded_tasks
+    from monitor.recording.reader import store_at
+
+    moment = None if at is None else recorded.moment(at)
+    there = [Member(part.worker, part.target, part.pid) for part in recorded.at(moment)]
+    found: dict[int, TaskList | LooptopError] = {}
+    for part in recorded.at(moment):
+        try:
+            store = store_at(part.path, moment)
+        except LooptopError as error:
+            found[part.worker] = error
+            continue
+        store.worker = part.worker
+        found[part.worker] = recorded_tasks(store, wanted)
+    seen = many.merged(wanted, there, found)
+    print_object(as_json, lambda: many.tasks_object(seen), lambda *how: many.tasks_lines(seen, *how))
+    return 0
 
 
 def again_if_closed(work: Callable[[], Result]) -> Result:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli.output import json_option, print_object
-from monitor.cli.target import connect, remote_options, target_argument, token_option
+from monitor.cli.target import Connector, connect, recorded_set, remote_options, set_of, targets_argument, token_option
 from monitor.errors import UsageError
 from monitor.guard import say
 
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitor.flame.tree import Change
+    from monitor.fleet.members import Members
     from monitor.recording.compare import Comparison
+    from monitor.recording.figures import Figures
+    from monitor.recording.of_set import RecordedSet
     from monitor.recording.reader import Recording
-    from monitor.recording.record import Outcome
+    from monitor.recording.record import Outcome, RecordOptions
 
 FLAME_HZ = 100
 """Samples per second of what loops run, in recordings."""
@@ -38,8 +41,10 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since clic
 
 
 @click.command()
-@target_argument
-@click.option("-o", "--output", metavar="FILE", help="Where to (PROGRAM-DATE-TIME.looptop).")
+@targets_argument
+@click.option(
+    "-o", "--output", metavar="FILE", help="Where to (PROGRAM-DATE-TIME.looptop; a set: a folder, ….looptop-set)."
+)
 @click.option("--duration", type=Duration(), metavar="T", help="Stop after T: 90, 10m, 1h.")
 @click.option("--rate", type=click.FloatRange(0.1, 20), metavar="N", help="Ticks per second (2).")
 @click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
@@ -58,7 +63,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since clic
 @remote_options
 @token_option
 def record(
-    target: str,
+    targets: tuple[str, ...],
     output: str | None,
     duration: float | None,
     rate: float | None,
@@ -70,10 +75,11 @@ def record(
     steps: bool,
     token_file: str | None,
 ) -> int:
-    """Record a program, to replay, compare or export it.
+    """Record a program, or all workers of a service, to replay, compare or export it.
 
     Ctrl-C stops and finishes the file. If the program has no probe, one is injected, and
-    removed afterwards.
+    removed afterwards. Of a set it makes a folder with a file for each process, also for those that start later;
+    the folder is a TARGET, too.
     """
     from monitor.attach.injector import Injector
     from monitor.recording.record import RecordOptions, check, default_path
@@ -91,6 +97,10 @@ def record(
         **{name: value for name, value in what.items() if value is not None},
     )
     check(wanted, named=output is not None)
+    members = set_of(targets)
+    if members is not None:
+        return _record_set(members, Connector(token_file), wanted, targets, named=output is not None)
+    (target,) = targets
     connection = connect(target, token_file, Injector(notify=say))
     if steps and "steps" not in connection.hello.capabilities:
         connection.close()
@@ -108,15 +118,44 @@ def record(
     return report(outcome)
 
 
+def _record_set(
+    members: Members, connector: Connector, wanted: RecordOptions, targets: tuple[str, ...], *, named: bool
+) -> int:
+    import time
+    from dataclasses import replace
+
+    from monitor.errors import NO_CONNECTION
+    from monitor.fleet.recorder import SetRecorder
+    from monitor.plain.recording import SetStatusLine
+    from monitor.recording.of_set import SUFFIX
+    from monitor.recording.record import default_path
+
+    if not named:
+        name = default_path(targets[0].lstrip("@"), "", time.time())
+        wanted = replace(wanted, path=Path(name).with_suffix(SUFFIX))
+    recorder = SetRecorder(members, connector, wanted)
+    with SetStatusLine(" ".join(targets), wanted, recorder) as line:
+        reason = recorder.run(line.show)
+    for text in line.result(reason):
+        say(text)
+    done = [one.outcome for one in recorder.recorded if one.outcome is not None]
+    if not done:
+        return NO_CONNECTION
+    return 1 if any(outcome.problem is not None for outcome in done) else 0
+
+
 @click.command()
 @click.argument("recording", metavar="FILE")
 @click.option("--speed", type=click.FloatRange(0.25, 64), default=1.0, metavar="X", help="0.25 to 64 times (1).")
 @click.option("--from", "begin", metavar="T", help="Seconds since its start (90, 2m) or a clock time.")
 def replay(recording: str, speed: float, begin: str | None) -> int:
-    """Open the dashboard on a recording, at any point in time."""
+    """Open the dashboard on a recording, at any point in time; of a recorded set with all workers first."""
     from monitor import terminal
     from monitor.recording.source import open_recording
 
+    recorded = recorded_set((recording,))
+    if recorded is not None:
+        return _replay_set(recorded, speed, begin)
     source = open_recording(recording, speed=speed, at=begin)
     decision = terminal.decide_here()
     if not isinstance(decision, terminal.Tui):
@@ -134,6 +173,19 @@ def replay(recording: str, speed: float, begin: str | None) -> int:
     return run_dashboard(source, home=connect_screen)
 
 
+def _replay_set(recorded: RecordedSet, speed: float, begin: str | None) -> int:
+    from monitor import terminal
+    from monitor.cli.inspect import print_recorded_tasks
+    from monitor.cli.service import replay_set
+    from monitor.plain.task_options import TaskOptions
+
+    decision = terminal.decide_here()
+    if isinstance(decision, terminal.Tui):
+        return replay_set(recorded, speed, begin)
+    say(f"{decision.reason}: printing a table instead")
+    return print_recorded_tasks(recorded, begin, TaskOptions(), as_json=False)
+
+
 @click.command()
 @click.argument("a")
 @click.argument("b")
@@ -147,16 +199,18 @@ def replay(recording: str, speed: float, begin: str | None) -> int:
 @click.option("--skip", type=Duration(), default=0.0, metavar="T", help="Skip the first T of both (warm-up).")
 @json_option
 def compare(a: str, b: str, conditions: tuple[str, ...], skip: float, as_json: bool) -> int:
-    """Compare two recordings, A before and B after; regressions come first."""
+    """Compare two recordings, A before and B after; regressions come first.
+
+    Of recorded sets: rates, tasks, memory and CPU of all processes together, and the worst lag.
+    """
     from monitor.flame.conditions import frame_condition, is_frame
     from monitor.plain import compare as plain
     from monitor.recording.compare import compare as compare_figures
     from monitor.recording.compare import condition, failing
-    from monitor.recording.figures import figures
 
     parsed = [condition(text) for text in conditions if not is_frame(text)]
     of_frames = [frame_condition(text) for text in conditions if is_frame(text)]
-    found = compare_figures(figures(a, skip), figures(b, skip))
+    found = compare_figures(*(_figures(one, skip) for one in (a, b)))
     failed, unknown = failing(parsed, found)
     frames = _frames(found)
     if of_frames and not frames:
@@ -178,15 +232,29 @@ def compare(a: str, b: str, conditions: tuple[str, ...], skip: float, as_json: b
     return 1 if failed or unknown or grown else 0
 
 
+def _figures(name: str, skip: float) -> Figures:
+    """The summary of a recording, or of a recorded set."""
+    from monitor.recording.figures import figures, of_set
+
+    recorded = recorded_set((name,))
+    return figures(name, skip) if recorded is None else of_set(recorded, skip)
+
+
 def _frames(found: Comparison) -> list[Change]:
     """Functions by how much more of the time they ran on the loop in B, if both recordings have samples."""
-    from monitor.flame.load import from_recording, has_samples
+    from monitor.flame.load import from_recorded_set, from_recording, has_samples
     from monitor.flame.tree import changes
 
-    if not (has_samples(found.a.path) and has_samples(found.b.path)):
-        return []
-    before, after = (from_recording(one.path, begin=round(one.start * 1e6)) for one in (found.a, found.b))
-    return changes(before.stacks, after.stacks, (found.a.duration, found.b.duration))
+    profiles = []
+    for one in (found.a, found.b):
+        begin, recorded = round(one.start * 1e6), recorded_set((str(one.path),))
+        files = [one.path] if recorded is None else [part.path for part in recorded.parts]
+        if not any(map(has_samples, files)):
+            return []
+        profiles.append(
+            from_recording(one.path, begin=begin) if recorded is None else from_recorded_set(recorded, begin=begin)
+        )
+    return changes(profiles[0].stacks, profiles[1].stacks, (found.a.duration, found.b.duration))
 
 
 @click.command()
@@ -219,7 +287,7 @@ def export(
 ) -> int:
     """Turn a recording into a trace for ui.perfetto.dev, or into lines or columns for other tools.
 
-    Only --to parquet takes several recordings: each is a worker.
+    Only --to parquet takes several recordings, and recorded sets: each process is a worker.
     """
     from monitor.recording.reader import Recording
 
@@ -230,6 +298,8 @@ def export(
     if len(files) > 1:
         raise UsageError(f"--to {kind} takes one recording", "--to parquet takes several")
     (recording,) = files
+    if recorded_set(files) is not None:
+        raise UsageError(f"{recording} is the recording of a set", "name one file in it, or --to parquet")
     if table is not None and kind != "csv":
         raise UsageError("--table is for CSV", "--to csv")
     with Recording(recording) as found:
@@ -266,12 +336,22 @@ def _parquet(files: tuple[str, ...], folder: str, force: bool) -> int:
     from monitor.recording.reader import Recording
 
     with ExitStack() as stack:
-        recordings = [stack.enter_context(Recording(file)) for file in files]
+        recordings = [(worker, stack.enter_context(Recording(file))) for worker, file in _workers(files)]
         for path, size in export(recordings, Path(folder), overwrite=force):
             say(f"{path}: {fmt.size(size)}")
-        for problem in (problem for recording in recordings for problem in recording.problems):
+        for problem in (problem for _, recording in recordings for problem in recording.problems):
             say(problem)
     return 0
+
+
+def _workers(files: tuple[str, ...]) -> Iterator[tuple[int, str | Path]]:
+    """Each recording with its worker: of a recorded set its own, else its position."""
+    first = 0
+    for file in files:
+        recorded = recorded_set((file,))
+        found = [(0, Path(file))] if recorded is None else [(part.worker, part.path) for part in recorded.parts]
+        yield from ((first + worker, path) for worker, path in found)
+        first += max(worker for worker, _ in found) + 1
 
 
 def _pieces(found: Recording, kind: str, table: str, span: tuple[int, int]) -> Iterator[bytes]:

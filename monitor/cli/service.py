@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from monitor.errors import ConnectError, LooptopError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from monitor.cli.target import Connector
     from monitor.fleet.members import Members
     from monitor.fleet.service import Service
+    from monitor.recording.of_set import RecordedSet
     from monitor.tui.base.choices import Opened
 
 PAUSE = 0.25
@@ -32,16 +33,37 @@ def open_service(members: Members, connect: Connector, title: str) -> int:
     with closing(Fleet(members, connect, ASKED)) as fleet:
         service = Service(fleet, limits, title)
         service.step()  # workers are being connected to while the screens are loaded
-        status, section = _until_left(service, connect)
+        status, section = _until_left(service, lambda slot: _opened(service, connect, slot))
     return connect_screen(section) if section else status
 
 
-def _until_left(service: Service, connect: Connector) -> tuple[int, str]:
+def replay_set(recorded: RecordedSet, speed: float, begin: str | None) -> int:
+    """Replay a recorded set until the user quits. Returns the exit status."""
+    from monitor.cli.home import connect_screen
+    from monitor.findings import thresholds
+    from monitor.fleet.recorded import RecordedFleet
+    from monitor.fleet.service import Service
+    from monitor.tui.base.choices import Opened
+
+    limits = thresholds.load()
+    fleet = RecordedFleet(recorded, speed, None if begin is None else recorded.moment(begin))
+    with closing(fleet):
+        service = Service(fleet, limits, str(recorded.path))
+        service.step()
+
+        def open_worker(slot: int) -> Opened:
+            source = fleet.open(slot)
+            if source is None:
+                raise ConnectError("its recording has ended", "choose another worker")
+            return Opened(source)
+
+        status, section = _until_left(service, open_worker)
+    return connect_screen(section) if section else status
+
+
+def _until_left(service: Service, open_worker: Callable[[int], Opened]) -> tuple[int, str]:
     """The exit status, and the section of the connect screen that the person left for."""
     from monitor.tui import run_service
-
-    def open_worker(slot: int) -> Opened:
-        return _opened(service, connect, slot)
 
     slot: int | None = None
     message = ""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from monitor.attach.injector import Injector
     from monitor.attach.target_connector import TargetConnector
     from monitor.fleet.members import Members
+    from monitor.recording.of_set import RecordedSet
     from monitor.transport.address import Address
     from monitor.transport.connection import Connection
 
@@ -128,6 +129,20 @@ def set_of(targets: Sequence[str]) -> Members | None:
         if recording(target) is not None:
             raise UsageError(f"{target} is a recording", "a set is of programs that run")
     return Members(targets)
+
+
+def recorded_set(targets: Sequence[str]) -> RecordedSet | None:
+    """The folder with the recordings of a set that the only TARGET names; None for anything else."""
+    from pathlib import Path
+
+    (target, *others) = targets
+    if others or target.startswith(("unix:", "@")) or (target.isascii() and target.isdigit()):
+        return None
+    if not os.path.isdir(target):  # noqa: PTH112 - a target may be no path at all
+        return None
+    from monitor.recording.of_set import is_recorded_set, open_set
+
+    return open_set(Path(target)) if is_recorded_set(Path(target)) else None
 
 
 def only_recorded(at: str | None) -> None:

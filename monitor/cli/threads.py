@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from monitor.cli.output import json_option, print_object
@@ -10,6 +12,7 @@ from monitor.cli.target import (
     at_option,
     connect,
     only_recorded,
+    recorded_set,
     recording_of,
     remote_options,
     set_of,
@@ -18,6 +21,11 @@ from monitor.cli.target import (
 )
 from monitor.errors import UsageError
 from monitor.guard import say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from monitor.store.store import Store
 
 
 @click.command()
@@ -36,6 +44,19 @@ def threads(targets: tuple[str, ...], as_json: bool, duration: float, at: str | 
     from monitor.attach.injector import Injector
     from monitor.plain import threads as plain
 
+    def recorded_look(path: Path, moment: str | float | None) -> Store:
+        from monitor.recording.reader import store_at
+
+        store = store_at(path, moment)
+        if not store.thread_looks:
+            raise UsageError("no look at the threads up to that time", "looptop record takes one every few seconds")
+        return store
+
+    recorded = recorded_set(targets)
+    if recorded is not None:
+        from monitor.cli.each_worker import print_recorded
+
+        return print_recorded(recorded, at, recorded_look, as_json, plain.threads_object, None, plain.lines_of_all)
     members = set_of(targets)
     if members is not None:
         only_recorded(at)
@@ -53,11 +74,7 @@ def threads(targets: tuple[str, ...], as_json: bool, duration: float, at: str | 
         )
     path = recording_of(targets[0], at)
     if path is not None:
-        from monitor.recording.reader import store_at
-
-        store = store_at(path, at)
-        if not store.thread_looks:
-            raise UsageError("no look at the threads up to that time", "looptop record takes one every few seconds")
+        store = recorded_look(path, at)
     else:
         store = plain.look(connect(targets[0], token_file, Injector(notify=say)), duration)
     print_object(as_json, lambda: plain.threads_object(store), lambda *how: plain.thread_lines(store, *how))

@@ -8,16 +8,27 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli.output import json_option, print_object
-from monitor.cli.target import connect, recording_of, remote_options, target_argument, token_option
+from monitor.cli.target import (
+    Connector,
+    connect,
+    recorded_set,
+    recording_of,
+    remote_options,
+    set_of,
+    targets_argument,
+    token_option,
+)
 from monitor.errors import UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
+    from monitor.plain.many_why import Whose
+    from monitor.trace.collect import Trace
     from monitor.transport.connection import Connection
 
 
 @click.command()
-@target_argument
+@targets_argument
 @click.option("--task", type=click.IntRange(1), metavar="ID", help="The task with this id.")
 @click.option("--group", default="", metavar="G", help="Only tasks of this coroutine, label or name.")
 @click.option("--slowest", type=click.IntRange(1, 10_000), metavar="N", help="The N slowest tasks that ended (5).")
@@ -27,7 +38,7 @@ if TYPE_CHECKING:
 @remote_options
 @token_option
 def why(
-    target: str,
+    targets: tuple[str, ...],
     task: int | None,
     group: str,
     slowest: int | None,
@@ -39,16 +50,29 @@ def why(
     """Print why tasks were late: what they ran, whom they queued behind, what they waited for and who ended that.
 
     Of a running program, its tasks of the next seconds; of a recording made with --steps, all of them.
+    Of all workers of a service the slowest tasks of all, each with its process.
     """
     from monitor.plain import why as plain
 
     if task is not None and (group or slowest is not None):
         raise UsageError("--task is one task", "leave --group and --slowest out")
-    path = recording_of(target)
+    seconds = 5.0 if duration is None else duration
+    traces = _traces_of_set(targets, token_file, seconds, past)
+    if traces is not None:
+        from monitor.plain import many_why
+
+        if task is not None:
+            raise UsageError("--task is a task of one program", "name one worker")
+        late = many_why.why(traces, plain.WhyOptions(None, group, slowest or 5))
+        for note in late.notes:
+            say(note)
+        print_object(as_json, lambda: many_why.why_object(late), lambda *how: many_why.why_lines(late, *how))
+        return 0
+    path = recording_of(targets[0])
     if path is not None:
         trace = plain.collected(path)
     else:
-        trace = plain.collect(_connect(target, token_file), 5.0 if duration is None else duration, past, task)
+        trace = plain.collect(_connect(targets[0], token_file), seconds, past, task)
     found = plain.why(trace, plain.WhyOptions(task, group, slowest or 5))
     for note in found.notes:
         say(note)
@@ -57,27 +81,34 @@ def why(
 
 
 @click.command()
-@target_argument
+@targets_argument
 @click.option("-o", "--output", metavar="FILE", required=True, help="Where to, for ui.perfetto.dev.")
 @click.option("--duration", type=click.FloatRange(0.1, 3600), metavar="S", help="Trace for S seconds (5).")
 @click.option("--last", type=click.FloatRange(0.1), metavar="S", help="Instead: the last S seconds, as remembered.")
 @remote_options
 @token_option
-def trace(target: str, output: str, duration: float | None, last: float | None, token_file: str | None) -> int:
-    """Trace every step of a program, with who woke it, into a file for ui.perfetto.dev."""
+def trace(
+    targets: tuple[str, ...], output: str, duration: float | None, last: float | None, token_file: str | None
+) -> int:
+    """Trace every step of a program, with who woke it, into a file for ui.perfetto.dev.
+
+    Of all workers of a service into one file, with a process for each.
+    """
     from monitor.plain import why as plain
     from monitor.recording.export import write
     from monitor.trace.perfetto import packets_of
 
     if duration is not None and last is not None:
         raise UsageError("--duration looks ahead and --last looks back", "choose one")
-    path = recording_of(target)
+    seconds = 0.0 if last is not None else 5.0 if duration is None else duration
+    traces = _traces_of_set(targets, token_file, seconds, last is not None)
+    if traces is not None:
+        return _write_traces([one for _, one in traces], output, last)
+    path = recording_of(targets[0])
     if path is not None:
         taken = plain.collected(path)
-    elif last is not None:
-        taken = plain.collect(_connect(target, token_file), 0.0, past=True)
     else:
-        taken = plain.collect(_connect(target, token_file), 5.0 if duration is None else duration)
+        taken = plain.collect(_connect(targets[0], token_file), seconds, past=last is not None)
     taken.name_live_tasks()
     timeline = taken.timeline
     since = 0 if last is None else timeline.end - round(last * 1e9)
@@ -87,6 +118,51 @@ def trace(target: str, output: str, duration: float | None, last: float | None, 
     begin = max(timeline.begin, since)
     steps = sum(run.end >= begin for runs in timeline.runs.values() for run in runs)
     say(f"{steps:,} steps of {max(timeline.end - begin, 0) / 1e9:.1f} s in {output}; open it in ui.perfetto.dev")
+    return 0
+
+
+def _traces_of_set(
+    targets: tuple[str, ...], token_file: str | None, duration: float, past: bool
+) -> list[tuple[Whose, Trace]] | None:
+    """The traces of the processes of a set, running or recorded; None for a single program or recording."""
+    from monitor.plain import why as plain
+
+    recorded = recorded_set(targets)
+    if recorded is not None:
+        return [((part.worker, part.pid), plain.collected(part.path)) for part in recorded.parts]
+    members = set_of(targets)
+    if members is None:
+        return None
+    from monitor.cli.each_worker import answers
+
+    there, found = answers(
+        members,
+        Connector(token_file),
+        lambda connection: (connection.hello.pid, plain.collect(connection, duration, past)),
+        duration,
+    )
+    return [((one.worker, found[one.worker][0]), found[one.worker][1]) for one in there]
+
+
+def _write_traces(traces: list[Trace], output: str, last: float | None) -> int:
+    from itertools import chain
+
+    from monitor.plain.why import notes_of
+    from monitor.recording.export import write
+    from monitor.trace.perfetto import packets_of
+
+    steps = 0
+    pieces = []
+    for number, one in enumerate(traces):
+        one.name_live_tasks()
+        since = 0 if last is None else one.timeline.end - round(last * 1e9)
+        pieces.append(packets_of(one, since, number))
+        begin = max(one.timeline.begin, since)
+        steps += sum(run.end >= begin for runs in one.timeline.runs.values() for run in runs)
+        for note in notes_of(one):
+            say(note)
+    write(Path(output), chain.from_iterable(pieces), overwrite=True)
+    say(f"{steps:,} steps of {len(traces)} processes in {output}; open it in ui.perfetto.dev")
     return 0
 
 

@@ -18,9 +18,11 @@ from monitor.store.model import Site
 from monitor.store.tables import Tables
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from monitor.protocol.frames import Frame
+    from monitor.recording.of_set import RecordedSet
     from monitor.store.flame import Row
 
 ON_LOOP, WAITING, JOBS, SLOW = "on_loop", "waiting", "jobs", "slow_callbacks"
@@ -115,6 +117,40 @@ def from_recording(path: Path, kind: str = ON_LOOP, *, begin: int = 0, end: int 
         raise UsageError(f"{path} has no samples for a flame graph", "record with --flame")
     profile.notes += problems
     return profile
+
+
+def merged(kind: str, profiles: Mapping[str, Profile]) -> Profile:
+    """The profiles of several processes as one; they are given by what the column Process says of them."""
+    of_kind = {whose: one for whose, one in profiles.items() if one.kind == kind} or dict(profiles)
+    rows: list[tuple[Whose, tuple[Site, ...], float]] = []
+    notes: list[str] = []
+    for process, one in of_kind.items():
+        rows += [(whose._replace(process=process, task=0), stack, seconds) for whose, stack, seconds in one.stacks]
+    for process, one in profiles.items():
+        notes += [f"worker {process}: {note}" for note in one.notes]
+    samples = [one.samples for one in of_kind.values() if one.samples is not None]
+    idle = [one.idle for one in of_kind.values() if one.idle is not None]
+    return Profile(
+        next(iter(of_kind.values())).kind,
+        Stacks.of(rows),
+        sum(samples) if samples else None,
+        sum(idle) if idle else None,
+        sum(one.lost for one in of_kind.values()),
+        notes,
+    )
+
+
+def from_recorded_set(recorded: RecordedSet, kind: str = ON_LOOP, *, begin: int = 0) -> Profile:
+    """The samples of all recordings of a set. Raises UsageError if none has any."""
+    found: dict[str, Profile] = {}
+    for part in recorded.parts:
+        try:
+            found[f"{part.worker} ({part.pid})"] = from_recording(part.path, kind, begin=begin)
+        except UsageError:
+            continue
+    if not found:
+        raise UsageError(f"{recorded.path} has no samples for a flame graph", "record with --flame")
+    return merged(kind, found)
 
 
 def has_samples(path: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from monitor import formatting as fmt
 from monitor.findings.rules.engine import Findings
@@ -13,11 +13,13 @@ from monitor.store.column import Column, figure
 from monitor.store.slow_log import BlockingLine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from monitor.findings.model import Finding
     from monitor.findings.thresholds import Thresholds
-    from monitor.fleet.fleet import Change, Fleet, Worker
+    from monitor.fleet.fleet import Change
+    from monitor.fleet.members import Member
+    from monitor.protocol.frames import Frame
     from monitor.store.model import EndedTask, Site, Task
     from monitor.store.store import Store
 
@@ -28,6 +30,55 @@ MINUTE = round(60 * RATE)
 """Ticks over which the percentile of the lag is computed."""
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK = 10
+
+
+class AnyWorker(Protocol):
+    """A process of a set, running or recorded."""
+
+    @property
+    def slot(self) -> int:
+        """Number of the worker."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its process."""
+
+    @property
+    def member(self) -> Member:
+        """The TARGET that means this process alone."""
+
+    @property
+    def store(self) -> Store:
+        """What its frames say."""
+
+    @property
+    def up(self) -> bool:
+        """Whether it answers."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why it does not."""
+
+
+class AnyFleet(Protocol):
+    """The processes of a set, running or recorded."""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether some may be on other machines."""
+
+    @property
+    def workers(self) -> Mapping[int, AnyWorker]:
+        """Those that are there, by slot."""
+
+    def step(self) -> list[Change]:
+        """Return those that have come or gone since the last call."""
+
+    def take(self) -> Iterator[tuple[AnyWorker, list[Frame]]]:
+        """Yield the frames since the last call."""
+
+    def close(self) -> None:
+        """End all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +110,7 @@ class ServiceRow:
         return self.problem is not None, late + (self.utilization or 0.0) + found
 
 
-def row_of(worker: Worker, findings: Findings) -> ServiceRow:
+def row_of(worker: AnyWorker, findings: Findings) -> ServiceRow:
     """Return the row of a worker, from its store."""
     store = worker.store
     up = worker.up and store.session is not None
@@ -134,11 +185,11 @@ SERVICE: tuple[Column[ServiceRow], ...] = (
 class Service:
     """The workers of a set with their findings. `step` is called by one thread at a time."""
 
-    def __init__(self, fleet: Fleet, thresholds: Thresholds, title: str = "") -> None:
+    def __init__(self, fleet: AnyFleet, thresholds: Thresholds, title: str = "") -> None:
         self._title = title
         self._fleet = fleet
         self._thresholds = thresholds
-        self._findings: dict[int, tuple[Worker, Findings]] = {}
+        self._findings: dict[int, tuple[AnyWorker, Findings]] = {}
 
     @property
     def elsewhere(self) -> bool:
@@ -162,7 +213,7 @@ class Service:
                 self._engine(worker).evaluate(worker.store)
         return [*changes, *self._fleet.step()]
 
-    def _engine(self, worker: Worker) -> Findings:
+    def _engine(self, worker: AnyWorker) -> Findings:
         known = self._findings.get(worker.slot)
         if known is None or known[0] is not worker:
             known = self._findings[worker.slot] = worker, Findings(self._thresholds)

@@ -101,9 +101,13 @@ def watched(things: Iterable[Object], findings: Findings) -> Seen:
 def watched_all(things: Iterable[Object], there: Callable[[], list[Object]]) -> Seen:
     """The same of several programs; `there` are the findings at the end, those of ended processes included."""
     first = watched(things, Findings())
+    return Seen(in_order([*there(), *first.found]), first.notes)
+
+
+def in_order(found: list[Object]) -> list[Object]:
+    """Findings of several programs: those that are over last, the worst kinds first."""
     kinds = [kind.key for kind in KINDS]
-    found = [*there(), *first.found]
-    return Seen(sorted(found, key=lambda one: (one["over"], kinds.index(one["kind"]), one["since"])), first.notes)
+    return sorted(found, key=lambda one: (one["over"], kinds.index(one["kind"]), one["since"]))
 
 
 def seen_object(seen: Seen) -> Object:

@@ -59,6 +59,7 @@ def profile_object(profile: Profile, by: str = "group") -> Object:
         "idle": None if profile.idle is None else rounded(profile.idle),
         "stacks": [
             {
+                **({"process": whose.process} if whose.process else {}),
                 "group": whose.group,
                 "label": whose.label or None,
                 "site": None if whose.site is None else _site(whose.site),

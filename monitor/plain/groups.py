@@ -61,7 +61,7 @@ def watched(connection: Connection, duration: float) -> Store:
     return store
 
 
-def recorded(path: Path, at: str | None) -> Store:
+def recorded(path: Path, at: str | float | None) -> Store:
     """The store of a recording at a time, or at its end. Raises UsageError if it has no groups."""
     from monitor.recording.reader import store_at
 

@@ -150,7 +150,7 @@ def recorded(store: Store, group: str | None = None, limit: int = 20) -> Growth:
     return Growth(store, memory.baseline or look, replace(look, rows=look.rows[:limit]), memory.cost(), ())
 
 
-def recorded_growth(path: Path, at: str | None, group: str | None = None, limit: int = 20) -> Growth:
+def recorded_growth(path: Path, at: str | float | None, group: str | None = None, limit: int = 20) -> Growth:
     """The newest snapshot of a recording up to a time; if it shows no growth, the last one before it that does.
 
     A snapshot right after a new baseline shows nothing. Raises LooptopError.

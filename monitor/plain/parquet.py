@@ -48,10 +48,12 @@ _TEXTS |= {"cancelled_by", "label", "made_ready_by"}
 PIECE = 1 << 20
 
 
-def export(recordings: Sequence[Recording], folder: Path, *, overwrite: bool = False) -> list[tuple[Path, int]]:
+def export(
+    recordings: Sequence[tuple[int, Recording]], folder: Path, *, overwrite: bool = False
+) -> list[tuple[Path, int]]:
     """Write one file per table into a folder; returns the files and their sizes.
 
-    The recordings are the workers 0, 1, … in order. Raises LooptopError if DuckDB is not installed.
+    The recordings are given with their workers. Raises LooptopError if DuckDB is not installed.
     """
     try:
         import duckdb
@@ -80,13 +82,13 @@ def columns(table: str) -> dict[str, str]:
     return {**SHARED, **{name: "VARCHAR" if name in _TEXTS else _TYPES.get(name, "DOUBLE") for name in own}}
 
 
-def _rows(recordings: Sequence[Recording], scratch: Path) -> None:
+def _rows(recordings: Sequence[tuple[int, Recording]], scratch: Path) -> None:
     from contextlib import ExitStack
 
     with ExitStack() as stack:
         files = {kind: _open(stack, scratch / f"{table}.ndjson") for table, kind in TABLES.items()}
         wanted = {kind: [name for name in columns(table) if name not in SHARED] for table, kind in TABLES.items()}
-        for worker, recording in enumerate(recordings):
+        for worker, recording in recordings:
             shared: dict[str, Any] = {"worker": worker}
             for thing in things(recording, None, None):
                 kind = thing["type"]

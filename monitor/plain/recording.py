@@ -11,6 +11,7 @@ from monitor import formatting as fmt
 from monitor.guard import say
 
 if TYPE_CHECKING:
+    from monitor.fleet.recorder import SetRecorder
     from monitor.protocol import frames
     from monitor.recording.record import Progress, RecordOptions
 
@@ -84,6 +85,81 @@ class StatusLine:
         if self._terminal:
             sys.stderr.write(_CLEAR)
         say(text)
+
+
+class SetStatusLine:
+    """The same for a set: one line with the sums, and one for each process that comes or cannot be recorded."""
+
+    def __init__(self, title: str, options: RecordOptions, recorder: SetRecorder) -> None:
+        from monitor import terminal
+
+        self._terminal = terminal.can_rewrite(terminal.here(), os.environ)
+        self._due = 0.0
+        self._recorder = recorder
+        self._path = options.path
+        self._seen: set[int] = set()  # identities of those that were reported
+        kept = "" if options.ring is None else f", the last {fmt.duration(options.ring)} of each"
+        self._head = f"{fmt.clean(title)} → {options.path}{kept}"
+
+    def __enter__(self) -> SetStatusLine:
+        say(f"recording {self._head}; Ctrl-C ends it")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._terminal:
+            sys.stderr.write(_CLEAR)
+            sys.stderr.flush()
+
+    def show(self) -> None:
+        """Show the progress, at most twice a second."""
+        for one in self._recorder.recorded:
+            if id(one) in self._seen or (one.problem is None and one.progress is None):
+                continue
+            self._seen.add(id(one))
+            if self._terminal:
+                sys.stderr.write(_CLEAR)
+            worker = f"worker {one.member.worker}"
+            say(f"{worker}: {one.problem}" if one.problem is not None else f"{worker} ({one.pid}) → {one.path.name}")
+        if not self._terminal or time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + EVERY
+        sys.stderr.write(_CLEAR + self.line()[: terminal_width() - 1])
+        sys.stderr.flush()
+
+    def line(self) -> str:
+        """The progress of all as one line."""
+        there = [one.progress for one in self._recorder.joined if one.progress is not None]
+        running = [one.progress for one in self._recorder.joined if one.progress is not None and one.outcome is None]
+        return "  ".join(
+            [
+                f"● {_clock(max((one.seconds for one in there), default=0.0))}",
+                f"{len(running)} processes",
+                f"{sum(one.tasks for one in running)} tasks",
+                f"{sum(one.slow for one in there)} slow",
+                f"{sum(one.failed for one in there)} failed",
+                fmt.size(sum(one.written for one in there)),
+            ]
+        )
+
+    def result(self, reason: str) -> list[str]:
+        """The result as lines of text: what went wrong, and a summary."""
+        from monitor.recording.metadata import about
+
+        lines = []
+        for one in self._recorder.recorded:
+            whose = f"worker {one.member.worker}"
+            if one.problem is not None and id(one) not in self._seen:
+                lines.append(f"{whose}: {one.problem}")
+            elif one.outcome is not None and one.outcome.problem is not None:
+                lines += [f"{whose}: {text}" for text in one.outcome.lines()]
+            elif one.problem is None and one.outcome is None:
+                lines.append(f"{whose} did not answer: {one.path.name} may end too early")
+        known = [found for one in self._recorder.joined if (found := about(one.path)) is not None]
+        if not known:
+            return [*lines, f"nothing is recorded: {reason}"]
+        size = fmt.size(sum(one.size for one in known))
+        plural = "recording" if len(known) == 1 else "recordings"
+        return [*lines, f"{self._path}: {len(known)} {plural}, {size}; {reason}"]
 
 
 def _clock(seconds: float) -> str:

@@ -323,7 +323,7 @@ def _watch(
 
 def replayed(
     path: Path,
-    at: str | None,
+    at: str | float | None,
     duration: float | None,
     slow: float | None,
     findings: Findings | None = None,

@@ -19,6 +19,7 @@ from monitor.store.store import Store
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from monitor.recording.of_set import RecordedSet
     from monitor.store.model import Site
 
 LEAST = 1.0
@@ -121,6 +122,77 @@ def figures(path: str | Path, skip: float = 0.0) -> Figures:
         }
         found.problems = list(recording.problems)
     return found
+
+
+_WORST = {"lag_p50", "lag_p90", "lag_p99", "lag_max", "slow_max", "utilization"}
+"""Figures of which a set has those of its worst process; the others are sums over the time of the set."""
+_MOST = {"rss_max", "tasks_max"}
+"""Figures of which a set has the sum of the most in each slot."""
+
+
+def of_set(recorded: RecordedSet, skip: float = 0.0) -> Figures:
+    """Summarize a recorded set. Raises UsageError if none of its recordings is long enough."""
+    begin = recorded.start + skip
+    whole = recorded.end - begin
+    found = Figures(path=recorded.path, program="", name="", start=begin, duration=max(whole, LEAST))
+    each: list[tuple[int, Figures]] = []
+    for part in recorded.parts:
+        try:
+            each.append((part.worker, figures(part.path, max(begin - part.start, 0.0))))
+        except UsageError as error:
+            found.problems.append(f"worker {part.worker}: {error.message}")
+    if not each:
+        raise UsageError(f"{recorded.path} is too short to be compared", "record it for longer, or skip less")
+    found.program, found.name = each[0][1].program, each[0][1].name
+    for _, one in each:
+        share = one.duration / found.duration
+        found.problems += one.problems
+        for key, count in one.counts.items():
+            found.counts[key] = found.counts.get(key, 0) + count
+        for place, busy in one.busy.items():
+            found.busy[place] = found.busy.get(place, 0.0) + busy * share
+        for place, born in one.born.items():
+            found.born[place] = found.born.get(place, 0.0) + born * share
+        for place, slow in one.slow.items():
+            known = found.slow.setdefault(place, Slow())
+            known.count, known.total = known.count + slow.count, known.total + slow.total
+            known.worst = max(known.worst, slow.worst)
+    for key in dict.fromkeys(key for _, one in each for key in one.values):
+        found.values[key] = _together(key, each, found.duration)
+    for name in dict.fromkeys(name for _, one in each for name in one.groups):
+        found.groups[name] = _one_group([one.groups[name] for _, one in each if name in one.groups], found.duration)
+    return found
+
+
+def _together(key: str, each: list[tuple[int, Figures]], duration: float) -> float | None:
+    known = [(worker, one, value) for worker, one in each if (value := one.values.get(key)) is not None]
+    if not known:
+        return None
+    if key in _WORST:
+        return max(value for _, _, value in known)
+    if key in _MOST:
+        most: dict[int, float] = {}
+        for worker, _, value in known:
+            most[worker] = max(most.get(worker, 0.0), value)
+        return sum(most.values())
+    if key == "dropped":
+        return sum(value for _, _, value in known)
+    return sum(value * one.duration / duration for _, one, value in known)
+
+
+def _one_group(those: list[GroupFigures], duration: float) -> GroupFigures:
+    """One group of several processes: the median weighted by how many ended, and the worst 99th percentile."""
+    ended = sum(one.ended for one in those)
+    medians = [(one.p50, one.ended) for one in those if one.p50 is not None]
+    errors = [one.errors for one in those if one.errors is not None]
+    return GroupFigures(
+        ended,
+        ended / duration,
+        sum(one.failed for one in those),
+        sum(errors) if errors else None,
+        sum(p50 * count for p50, count in medians) / sum(count for _, count in medians) if medians else None,
+        max((one.p99 for one in those if one.p99 is not None), default=None),
+    )
 
 
 def place_of(site: Site | None, store: Store) -> Place:

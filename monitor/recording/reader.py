@@ -171,11 +171,13 @@ class Recording:
             for _, event in self.light(number).notes:
                 yield event
 
-    def moment(self, text: str) -> int:
+    def moment(self, text: str | float) -> int:
         """Parse the time of `--at T`:
 
-        seconds since the start (`90`, `90s`, `2m`), or a clock time. Raises UsageError.
+        seconds since the start (`90`, `90s`, `2m`), or a clock time. Raises UsageError. A number is Unix time, clamped.
         """
+        if not isinstance(text, str):
+            return min(max(round(text * 1e6), self.start), self.end)
         return self.start + round(parse_time(text, self.start * 1e-6, self.duration) * 1e6)
 
     # Seeking
@@ -322,8 +324,8 @@ class Recording:
             self.problems.append(text)
 
 
-def store_at(path: str | Path, at: str | None = None) -> Store:
-    """Return the store of a recording at `--at T`, or at its end. Raises UsageError."""
+def store_at(path: str | Path, at: str | float | None = None) -> Store:
+    """Return the store of a recording at `--at T`, at a Unix time, or at its end. Raises UsageError."""
     with Recording(path) as recording:
         store = Store()
         for frame in recording.state(recording.end if at is None else recording.moment(at))[0]:

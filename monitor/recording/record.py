@@ -129,7 +129,7 @@ def record(
     stop = threading.Event() if stop is None else stop
     gaps: list[float] = []
     with contextlib.ExitStack() as opened:
-        opened.enter_context(_signals(stop))
+        opened.enter_context(signals(stop))
         opened.enter_context(contextlib.closing(connection))
         triggers = None if options.ring is None else Triggers(options.on, options.ring, options.afterwards)
         ring = None if options.ring is None else Ring(options.path, options.ring, rate=options.rate)
@@ -255,7 +255,7 @@ def _feed(store: Store, recorder: Recorder, frame: frames.Frame) -> None:
 
 
 @contextlib.contextmanager
-def _signals(stop: threading.Event) -> Iterator[None]:
+def signals(stop: threading.Event) -> Iterator[None]:
     """Set `stop` at SIGINT, SIGTERM and SIGHUP. Outside the main thread, change no handlers."""
     before = {}
     if threading.current_thread() is threading.main_thread():

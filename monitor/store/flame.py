@@ -24,7 +24,7 @@ JOBS = "(jobs)"
 """The group of jobs of which it is not known who asked for them."""
 UNKNOWN = "(unknown)"
 
-BY = ("group", "coroutine", "site", "task", "all")
+BY = ("group", "coroutine", "site", "task", "process", "all")
 """What stacks can be put under. A group is the tasks of one coroutine and label."""
 
 Stack = tuple[Site, ...]
@@ -39,11 +39,14 @@ class Whose(NamedTuple):
     label: str = ""
     site: Site | None = None  # where it was made
     task: int = 0
+    process: str = ""  # of a set: worker and pid, as in the column Process
 
     def title(self, by: str, name_of: Callable[[int], str | None]) -> str:
         """The name of what a stack is put under, by one of BY."""
         if by == "all":
             return "all tasks"
+        if by == "process":
+            return f"worker {self.process}" if self.process else "this process"
         if self.group in (CALLBACKS, JOBS) or by == "coroutine":
             return self.group
         if by == "task" and self.task:

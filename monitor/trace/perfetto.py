@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from monitor.trace.timeline import Life, Run, Timeline
 
 PROCESS, TASKS, GC = 1, 3, 4
+_PROCESS = 44
+"""Bits of the numbers of tracks and flows of one process."""
 _CALLBACKS, _SLOW, _LAG, _UTILIZATION, _TASK = 5 << 40, 1 << 40, 2 << 40, 3 << 40, 4 << 40
 _WAKES = {
     Kind.STEP_TASK: "task",
@@ -28,8 +30,9 @@ _WAKES = {
 }
 
 
-def packets_of(trace: Trace, since: int = 0) -> Iterator[bytes]:
-    """The trace in pieces. What ended before `since` (ns) is left out."""
+def packets_of(trace: Trace, since: int = 0, number: int = 0) -> Iterator[bytes]:
+    """The trace in pieces. What ended before `since` (ns) is left out. `number`: which process of a set it is."""
+    shift = number << _PROCESS
     timeline = trace.timeline
     begin = max(timeline.begin, since)
     yield packets.first(begin // 1000)
@@ -37,29 +40,29 @@ def packets_of(trace: Trace, since: int = 0) -> Iterator[bytes]:
     program = "" if session is None else session.program
     name = session.name if session is not None and session.name else program
     what = packets.process(0 if session is None else session.pid, program, name)
-    yield packets.track(PROCESS, name, what, ordering=packets.EXPLICIT)
-    yield packets.track(TASKS, "tasks", parent=PROCESS, rank=100, ordering=packets.CHRONOLOGICAL)
+    yield packets.track(shift + PROCESS, name, what, ordering=packets.EXPLICIT)
+    yield packets.track(shift + TASKS, "tasks", parent=shift + PROCESS, rank=100, ordering=packets.CHRONOLOGICAL)
     events = packets.Events()
-    yield from _loops(trace, events, begin)
+    yield from _loops(trace, events, begin, shift)
     if timeline.collections:
-        yield packets.track(GC, "garbage collection", parent=PROCESS, rank=9)
+        yield packets.track(shift + GC, "garbage collection", parent=shift + PROCESS, rank=9)
         until = 0
         for found in sorted(timeline.collections, key=lambda found: found.start):
             if found.end > begin and found.start >= until:
-                yield events.packet(packets.BEGIN, found.start / 1000, GC, f"generation {found.generation}", {})
-                yield packets.end(found.end / 1000, GC)
+                yield events.packet(packets.BEGIN, found.start / 1000, shift + GC, f"generation {found.generation}", {})
+                yield packets.end(found.end / 1000, shift + GC)
                 until = found.end
-    flows = _flows(timeline, begin)
+    flows = _flows(timeline, begin, shift)
     for life in timeline.lives.values():
-        yield from _task(life, events, flows, begin, timeline.end)
+        yield from _task(life, events, flows, begin, timeline.end, shift)
     for loop, runs in timeline.runs.items():
-        yield from _callbacks(loop, runs, events, flows, begin)
+        yield from _callbacks(loop, runs, events, flows, begin, shift)
 
 
-def _flows(timeline: Timeline, begin: int) -> dict[int, tuple[list[int], list[int]]]:
+def _flows(timeline: Timeline, begin: int, shift: int) -> dict[int, tuple[list[int], list[int]]]:
     """By the identity of a run: the flows that begin in it, and those that end there."""
     flows: dict[int, tuple[list[int], list[int]]] = {}
-    number = 0
+    number = shift
     for loop, runs in timeline.runs.items():
         for run in runs:
             if run.end < begin or run.ready is None or run.kind in (Kind.STEP_SELF, Kind.CALL_TIMER, Kind.CALL_HANDLE):
@@ -73,22 +76,25 @@ def _flows(timeline: Timeline, begin: int) -> dict[int, tuple[list[int], list[in
     return flows
 
 
-def _loops(trace: Trace, events: packets.Events, begin: int) -> Iterator[bytes]:
+def _loops(trace: Trace, events: packets.Events, begin: int, shift: int) -> Iterator[bytes]:
     timeline = trace.timeline
     numbers = sorted(set(timeline.runs) | {loop.id for loop in trace.store.loops.values()})
+    process = shift + PROCESS
     for rank, loop in enumerate(numbers):
         place = 10 + 10 * rank
-        yield packets.track(_SLOW + loop, f"loop {loop}: slow callbacks", parent=PROCESS, rank=place)
-        yield packets.track(_CALLBACKS + loop, f"loop {loop}: callbacks", parent=PROCESS, rank=place + 1)
+        yield packets.track(shift + _SLOW + loop, f"loop {loop}: slow callbacks", parent=process, rank=place)
+        yield packets.track(shift + _CALLBACKS + loop, f"loop {loop}: callbacks", parent=process, rank=place + 1)
         counter = packets.counter(packets.NANOSECONDS)
-        yield packets.track(_LAG + loop, f"loop {loop} lag", counter, parent=PROCESS, rank=place + 2)
+        yield packets.track(shift + _LAG + loop, f"loop {loop} lag", counter, parent=process, rank=place + 2)
         counter = packets.counter(packets.COUNT)
-        yield packets.track(_UTILIZATION + loop, f"loop {loop} utilization %", counter, parent=PROCESS, rank=place + 3)
+        yield packets.track(
+            shift + _UTILIZATION + loop, f"loop {loop} utilization %", counter, parent=process, rank=place + 3
+        )
     for at, loop, lag, utilization in trace.counters:
         if at * 1000 >= begin:
-            yield packets.value(at, _LAG + loop, lag * 1e9)
+            yield packets.value(at, shift + _LAG + loop, lag * 1e9)
             if utilization is not None:
-                yield packets.value(at, _UTILIZATION + loop, round(utilization * 100, 3))
+                yield packets.value(at, shift + _UTILIZATION + loop, round(utilization * 100, 3))
     ends: dict[int, int] = {}
     for blocked in sorted(timeline.blocked, key=lambda blocked: blocked.start):
         start = max(blocked.start, ends.get(blocked.loop, 0))
@@ -99,19 +105,19 @@ def _loops(trace: Trace, events: packets.Events, begin: int) -> Iterator[bytes]:
         who = life.title if life is not None else "callback"
         title = f"{who} at {_line(blocked.at)}" if blocked.at is not None else who
         facts: dict[str, object] = {"task": blocked.task or None, "stack": [_line(site) for site in blocked.stack]}
-        yield events.packet(packets.BEGIN, start / 1000, _SLOW + blocked.loop, title, facts, blocked.stack)
-        yield packets.end(blocked.end / 1000, _SLOW + blocked.loop)
+        yield events.packet(packets.BEGIN, start / 1000, shift + _SLOW + blocked.loop, title, facts, blocked.stack)
+        yield packets.end(blocked.end / 1000, shift + _SLOW + blocked.loop)
 
 
 def _task(
-    life: Life, events: packets.Events, flows: dict[int, tuple[list[int], list[int]]], begin: int, end: int
+    life: Life, events: packets.Events, flows: dict[int, tuple[list[int], list[int]]], begin: int, end: int, shift: int
 ) -> Iterator[bytes]:
     born = life.born if life.born is not None else (life.steps[0].start if life.steps else None)
     gone = life.ended if life.ended is not None else end
     if born is None or gone < begin:
         return
-    uuid = _TASK + life.id
-    yield packets.track(uuid, f"{life.title[:200]} ({life.id})", parent=TASKS)
+    uuid = shift + _TASK + life.id
+    yield packets.track(uuid, f"{life.title[:200]} ({life.id})", parent=shift + TASKS)
     facts: dict[str, object] = {
         "task": life.id,
         "coroutine": life.coro,
@@ -143,7 +149,12 @@ def _task(
 
 
 def _callbacks(
-    loop: int, runs: list[Run], events: packets.Events, flows: dict[int, tuple[list[int], list[int]]], begin: int
+    loop: int,
+    runs: list[Run],
+    events: packets.Events,
+    flows: dict[int, tuple[list[int], list[int]]],
+    begin: int,
+    shift: int,
 ) -> Iterator[bytes]:
     until = begin
     for run in runs:
@@ -153,8 +164,8 @@ def _callbacks(
         name = run.site.function if run.site is not None else "callback"
         facts: dict[str, object] = {"kind": run.kind.name.removeprefix("CALL_").lower(), "line": _line(run.site)}
         began, ended = flows.get(id(run), ([], []))
-        yield events.packet(packets.BEGIN, run.start / 1000, _CALLBACKS + loop, name, facts, (), began, ended)
-        yield packets.end(run.end / 1000, _CALLBACKS + loop)
+        yield events.packet(packets.BEGIN, run.start / 1000, shift + _CALLBACKS + loop, name, facts, (), began, ended)
+        yield packets.end(run.end / 1000, shift + _CALLBACKS + loop)
 
 
 def _line(site: Site | None) -> str | None:

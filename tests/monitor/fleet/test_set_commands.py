@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from servers import GRANIAN, GUNICORN, HYPERCORN, UVICORN, Watching, looptop, serving
 from waiting import wait_until
-from watched import Program
+from watched import ROOT, Program
+
+from monitor.findings.thresholds import Thresholds
+from monitor.fleet.recorded import RecordedFleet
+from monitor.fleet.service import Service
+from monitor.recording.of_set import open_set
 
 
 def seen(*words: str) -> dict:
@@ -107,3 +115,80 @@ def test_a_program_with_a_loop_is_no_parent(tmp_path: Path) -> None:
         assert seen(str(program.pid))["session"]["pid"] == program.pid
         program.say()
         assert program.end() == 0
+
+
+def ask(*words: str | Path) -> dict:
+    done = looptop(*map(str, words), "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_recording_of_a_set_is_a_set_and_can_be_replayed(tmp_path: Path) -> None:
+    with serving(UVICORN, tmp_path, workers=2) as server:
+        pids, folder = server.workers(), tmp_path / "night"
+        command = [sys.executable, "-m", "monitor", "record", str(server.pid), "-o", str(folder), "--flame", "--steps"]
+        recorder = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        try:
+            wait_until(lambda: len(list(folder.glob("*.looptop"))) == 2, "two files", 30)
+            live = wait_until(lambda: two_answer(server.pid), "two answers", 30)
+            assert [one["pid"] for one in live] == pids
+            blamed = {server.get("/block")}
+            time.sleep(1)
+            os.kill(pids[0], signal.SIGKILL)
+            wait_until(lambda: len(list(folder.glob("*.looptop"))) == 3, "the one in its place", 30)
+            (new,) = set(server.wait_for(2)) - set(pids)
+
+            # What runs is asked at once: stacks of all in one tree, the slowest tasks of all, one trace.
+            # A command that begins now numbers them anew: the older one is worker 0.
+            found = ask("flame", server.pid, "--duration", "2", "--wait")
+            assert {one["process"] for one in found["stacks"]} == {f"0 ({pids[1]})", f"1 ({new})"}
+            found = ask("why", server.pid, "--duration", "0.5", "--slowest", "20")
+            assert {(one["worker"], one["pid"]) for one in found["tasks"]} == {(0, pids[1]), (1, new)}
+            done = looptop("trace", str(server.pid), "--duration", "0.5", "-o", str(tmp_path / "trace"))
+            assert "of 2 processes" in done.stderr
+            assert [one["functions"] for one in ask("profile", server.pid)["processes"]] == [[], []]
+        finally:
+            recorder.send_signal(signal.SIGINT)
+            said = recorder.communicate(timeout=30)[1]
+    assert recorder.returncode == 0, said
+    assert "3 recordings" in said
+    every = {(0, pids[0]), (0, new), (1, pids[1])}
+
+    found = ask("tasks", folder, "--filter", "name:bg-*")
+    assert {(one["worker"], one["pid"]) for one in found["tasks"]} == {(0, new), (1, pids[1])}
+    found = ask("tasks", folder, "--at", "0.5", "--filter", "worker:0")
+    assert {one["pid"] for one in found["tasks"]} == {pids[0]}
+    lines = [json.loads(line) for line in looptop("watch", str(folder), "--json").stdout.splitlines()]
+    started = {(one["worker"], one["pid"]) for one in lines if one["type"] == "worker_started"}
+    assert started == every
+    slow = [one for one in lines if one["type"] == "slow_callback" and one["line"]["file"].endswith("app.py")]
+    assert {one["pid"] for one in slow} == blamed
+    assert looptop("findings", str(folder), "--json").returncode in (0, 1)
+    assert [one["pid"] for one in ask("groups", folder)["processes"]] == [new, pids[1]]
+    assert [one["pid"] for one in ask("threads", folder)["processes"]] == [new, pids[1]]
+    assert {(one["worker"], one["pid"]) for one in ask("why", folder, "--slowest", "200")["tasks"]} <= every
+    assert {one["process"] for one in ask("flame", folder, "--wait")["stacks"]} <= {f"{w} ({p})" for w, p in every}
+    found = ask("compare", folder, folder)
+    assert {one["verdict"] for one in found["figures"]} <= {"same", None}
+    assert next(one["a"] for one in found["figures"] if one["key"] == "tasks_mean") > 6
+    done = looptop("export", str(folder), "--to", "ndjson")
+    assert done.returncode == 2 and "recording of a set" in done.stderr
+
+    now = [0.0]
+    recorded = open_set(folder)
+    fleet = RecordedFleet(recorded, clock=lambda: now[0])
+    with closing(Service(fleet, Thresholds(), "night")) as service:
+        service.step()
+        now[0] = max(part.start for part in recorded.parts if part.pid in pids) - recorded.start
+        service.step()
+        assert {row.pid for row in service.rows()} == set(pids)
+        now[0] = 1e6
+        assert {(one.joined, one.pid) for one in service.step()} >= {(False, pids[0]), (True, new)}
+        assert [row.pid for row in service.rows()] == [new, pids[1]]
+        assert {of.store.worker for of in service.tasks()} == {0, 1}
+        assert fleet.open(0) is not None and fleet.open(7) is None
+
+
+def two_answer(pid: int) -> list[dict]:
+    found = json.loads(looptop("groups", str(pid), "--duration", "0.5", "--json").stdout)["processes"]
+    return found if len(found) == 2 and all(one["problem"] is None for one in found) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from monitor.tui.base.paint import BLANK, Line, line
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
     from monitor.store.store import Store
     from monitor.trace.collect import Trace
     from monitor.trace.explain import Reason
+
+_DETAILS = 21
+"""Where the details of a part begin, after its kind and its sum."""
+_DETAIL = re.compile(rf"  .{{{_DETAILS - 4}}}  \S")
 
 
 def why_page(store: Store, title: str, reason: Reason | None, trace: Trace | None, cells: int) -> list[Line]:
@@ -57,12 +62,13 @@ def recorded_lines(trace: Trace | None) -> list[Line]:
 
 
 def wrapped(text: str, cells: int) -> list[str]:
-    """Wraps a long line between words; further lines are indented."""
+    """Wraps a long line between words; further lines are indented, below the details of a part beyond its figures."""
     out = []
+    indent = _DETAILS + 2 if cells > 2 * _DETAILS and _DETAIL.match(text) else 6
     while len(text) > cells > 40:
-        cut = text.rfind(" ", 20, cells)
+        cut = text.rfind(" ", max(20, indent + 1), cells)
         if cut < 0:
             break
         out.append(text[:cut])
-        text = " " * 6 + text[cut + 1 :]
+        text = " " * indent + text[cut + 1 :]
     return [*out, text]

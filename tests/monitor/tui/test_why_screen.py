@@ -8,6 +8,7 @@ from scene import SECOND, START, everything, hello, static, tick
 from monitor.protocol import frames
 from monitor.protocol.rows import GroupRow
 from monitor.trace.events import EVENT, UNIT, Kind
+from monitor.tui.pages.why import wrapped
 
 MS = 1_000_000
 
@@ -53,6 +54,17 @@ async def test_w_explains_a_task_from_the_list_and_its_page() -> None:
         await driver.press("escape")
         await driver.press("w")
         assert "Why was" in driver.text()
+
+
+def test_details_that_do_not_fit_continue_below_the_details() -> None:
+    text = "  queued     310 ms  behind _SelectorSocketTransport._read_ready selector_events.py:951, 24.1 ms"
+    assert wrapped(text, 60) == [
+        "  queued     310 ms  behind",
+        "                       _SelectorSocketTransport._read_ready",
+        "                       selector_events.py:951, 24.1 ms",
+    ]
+    path = "  critical path: _handle_request#9854 on sleep 41.9 ms → _handle_request#9857 on sleep 50 ms"
+    assert wrapped(path, 60) == [path[:56], "      " + path[57:]]
 
 
 async def test_a_program_whose_steps_are_not_recorded_says_so() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.store import past
-from monitor.store.labels import called, site_text
+from monitor.store.labels import called, site_text, who
 from monitor.tui.base.paint import BLANK, Line, Part, line
 from monitor.tui.base.theme import delay_style, load_style
 from monitor.tui.widgets import spark
@@ -123,7 +123,7 @@ def _events(store: Store, begin: float, cells: int) -> list[Line]:
     found: list[tuple[float, Line]] = []
     for slow in store.slow.entries:
         if slow.at >= begin:
-            what = slow.name or slow.callback
+            what = slow.label or who(slow.name, slow.callback)
             where = f"  {site_text(slow.line, store)}" if slow.line is not None else ""
             figure = fmt.bound(slow.duration, slow.at_least)
             text = f"{_clock(slow.at)}  {figure:>8}  {what}{where}"

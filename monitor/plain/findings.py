@@ -14,6 +14,7 @@ from monitor.findings.rules.engine import Change, Findings
 from monitor.plain import objects
 from monitor.plain.objects import Object
 from monitor.store.folding import Fold, folded
+from monitor.store.labels import name_or_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -168,4 +169,4 @@ def _evidence(lines: list[Object]) -> list[str]:
 
 def _line(one: Object) -> str:
     place = fmt.place(one["file"], one["line"], one["function"]) if "file" in one else ""
-    return "  ".join(part for part in (one["name"], one["text"], place) if part)
+    return "  ".join(part for part in (name_or_id(one["name"], one["task"]), one["text"], place) if part)

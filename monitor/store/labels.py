@@ -19,9 +19,19 @@ SHORT_NAME = 16
 _GIVEN = re.compile(r"Task-\d+")
 
 
+def is_given(name: str) -> bool:
+    """Whether the program gave a task its name. Those of asyncio, such as Task-7, are not the ids shown."""
+    return bool(name) and not _GIVEN.fullmatch(name)
+
+
+def name_or_id(name: str | None, task: int | None) -> str | None:
+    """Name a task among others of its kind, of which some may be known by their ids only."""
+    return name if name is None or task is None or is_given(name) else f"task {task}"
+
+
 def called(name: str, coro: str) -> str:
     """Name a task where no column shows its coroutine: names given by asyncio, such as Task-7, are replaced by it."""
-    if name and not _GIVEN.fullmatch(name):
+    if is_given(name):
         return name
     short = coro.rpartition("<locals>.")[2]
     short = short if len(short) <= SHORT_NAME else short.rpartition(".")[2]

@@ -9,6 +9,7 @@ from monitor import formatting as fmt
 from monitor.findings.model import Line, Observation
 from monitor.findings.rules.figure_history import FigureHistories
 from monitor.store.cancel_text import words
+from monitor.store.labels import is_given
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -33,6 +34,12 @@ def name_of(store: Store, task: int) -> str:
     """The name of a task; its id if the task is not known, or no longer."""
     known = store.tasks.get(task)
     return known.name if known is not None else f"task {task}"
+
+
+def described(store: Store, task: int) -> str:
+    """A task in a sentence: `task "worker-3"`, or `task 7` if the program gave it no name or it is not known."""
+    known = store.tasks.get(task)
+    return f'task "{known.name}"' if known is not None and is_given(known.name) else f"task {task}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,7 @@ def _convoy(store: Store, lock: Lock, *, strong: bool) -> Observation:
     lines = []
     holder = "a lock; its holder is unknown (taken with acquire())"
     if lock.holder is not None:
-        holder = f'a lock held by task "{name_of(store, lock.holder)}"'
+        holder = f"a lock held by {described(store, lock.holder)}"
         lines.append(Line("holds it", lock.held_at, lock.holder, name_of(store, lock.holder)))
     lines += [
         Line("waits", site, task, name_of(store, task))

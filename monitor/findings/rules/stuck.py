@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.findings.model import Line, Observation
-from monitor.findings.rules.shared import fresh, name_of
+from monitor.findings.rules.shared import described, fresh, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -82,10 +82,10 @@ def _lock(store: Store, one: Stuck, others: list[Holder]) -> Iterator[Observatio
     if any(not holder.waits for holder in holding):
         return  # it runs, or is ready
     first = holding[0]
-    name = name_of(store, first.task)
+    name = described(store, first.task)
     was = ", which was cancelled and cleans up" if first.cancelling else ""
     more = f" and {len(holding) - 1} more" if len(holding) > 1 else ""
-    text = f'{_tasks(one)} for {one.label}, held by task "{name}"{more}{was}; it waits for {first.waits}'
+    text = f"{_tasks(one)} for {one.label}, held by {name}{more}{was}; it waits for {first.waits}"
     # A holder that makes a step is not stuck: the subject changes with the number of steps.
     steps = tuple(known.steps for holder in holding if (known := store.tasks.get(holder.task)) is not None)
     yield _observation(store, "lock_stuck", one, text, holding, (one.number, steps))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.findings.columns import GLYPHS
-from monitor.store.labels import line_text, site_text
+from monitor.store.labels import line_text, name_or_id, site_text
 from monitor.store.store import Store
 from monitor.tui.base.paint import BLANK, Line, Part, line
 from monitor.tui.pages.stacks import changed_note, heading, stack
@@ -105,7 +105,8 @@ def _lines(store: Store, finding: Finding, sources: Sources, cells: int, unfolde
     for one in finding.observed.lines:
         if one.is_frame:
             continue
-        parts: list[Part] = [(one.name, "strong"), ("  ", "text")] if one.name is not None else []
+        who = name_or_id(one.name, one.task)
+        parts: list[Part] = [(who, "strong"), ("  ", "text")] if who is not None else []
         place = "" if one.site is None else site_text(one.site, store)
         parts += [(one.text, "text"), ("  " if one.text and place else "", "text"), (place, "dim")]
         lines.append(line(*parts, target=None if one.task is None else ("task", one.task)))

@@ -178,6 +178,15 @@ def test_a_lock_convoy_says_who_holds_it(world):
     assert World().seconds(9, scanned(locks=[[1, 3, 6, 2, [[n, 3] for n in (1, 2, 3)]]])) == []
 
 
+def test_a_holder_without_a_name_of_its_own_goes_by_its_id(world):
+    facts = [7, "Task-5", 3, 1, NOW - 90 * SECOND, None, 0, 1, 0]  # asyncio's number is not the id
+    world.feed({"type": "static", "tasks": [facts]})
+    for holder, text in ((6, 'task "task-6"'), (7, "task 7"), (99, "task 99")):
+        convoy = [[holder, 4, holder, 2, [[n, 3] for n in (1, 2, 3, 4)]]]
+        assert "lock_convoy" in world.seconds(6, scanned(locks=convoy))
+        assert f"4 tasks wait for a lock held by {text}" in [one.observed.text for one in world.findings.shown()]
+
+
 def test_a_holder_that_is_not_known_is_not_guessed(world):
     world.seconds(6, scanned(locks=[[1, 5, 0, 0, [[1, 3]]]]))
     assert (world.only.task, world.only.site.line) == (None, 30)

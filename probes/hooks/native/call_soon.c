@@ -173,6 +173,8 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
     State *state = self->state;
     PyObject *clock_object, *result, *seen = NULL, *callback = self->callback;
     LoopClock *clock;
+    Traced outer;
+    int inside;
     double started, elapsed;
     if (callback == NULL)
         Py_RETURN_NONE;
@@ -186,6 +188,9 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
     clock = (LoopClock *)clock_object;
     clock->nested = 0.0; /* of a step that was not timed */
     clock->callback = callback;
+    inside = clock->traced != NULL;
+    if (UNLIKELY(inside))
+        outer = trace_outer(clock);
     if (state->ring != NULL)
         trace_begin(state, clock, callback, NULL, TRACE_STEP_SOON, &self->waker);
     clock->started = started = now();
@@ -197,9 +202,13 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
     if (UNLIKELY(state->label_variable != NULL) && result != NULL)
         seen = see_label(state);
     if (result != NULL && account_step(state, clock_object, callback, seen, self->ready, started, elapsed) < 0) {
-        if (state->watching ? swallow(state, "run") < 0 : (PyErr_Clear(), 0))
+        if (state->watching ? swallow(state, "run") < 0 : (put_off(), 0))
             Py_CLEAR(result);
     }
+    if (UNLIKELY(inside))
+        trace_resume(clock, &outer);
+    else
+        trace_over(clock);
     Py_XDECREF(seen);
     Py_DECREF(clock_object);
     Py_DECREF(op);

@@ -67,6 +67,30 @@ int swallow(State *state, const char *name) {
     return 0;
 }
 
+static int raise_late(void *error) {
+    PyErr_SetObject((PyObject *)Py_TYPE((PyObject *)error), error);
+    Py_DECREF((PyObject *)error);
+    return -1;
+}
+
+/* Clears an error, if there is one, where nothing can be raised. What a signal handler raised to end the program, or
+ * Ctrl+C, is raised in the main thread, where these run, as soon as that is between two instructions of Python. */
+void put_off(void) {
+    PyObject *type, *value, *traceback;
+    if (!PyErr_Occurred())
+        return;
+    if (!PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) && !PyErr_ExceptionMatches(PyExc_SystemExit)) {
+        PyErr_Clear();
+        return;
+    }
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    if (value != NULL && Py_AddPendingCall(raise_late, value) < 0)
+        Py_DECREF(value);
+}
+
 vectorcall hook_function(int kind) {
     switch (kind) {
     case RUN:

@@ -312,6 +312,34 @@ static inline void trace_begin(State *state, LoopClock *clock, PyObject *callbac
     clock->waker = waker == NULL ? (Waker){0, 0} : *waker;
 }
 
+/* What `trace_begin` has set, for a callback that runs its loop itself (nest_asyncio): others set it in there. */
+typedef struct {
+    PyObject *traced, *handle;
+    int64_t running;
+    Waker waker;
+    char how, woke;
+} Traced;
+
+static inline Traced trace_outer(const LoopClock *clock) {
+    return (Traced){clock->traced, clock->handle, clock->running, clock->waker, clock->how, clock->woke};
+}
+
+/* What ran is over. A ring that begins while the next runs finds nothing of it. */
+static inline void trace_over(LoopClock *clock) {
+    clock->handle = NULL;
+    clock->waker = (Waker){0, 0};
+    clock->how = clock->woke = 0;
+}
+
+static inline void trace_resume(LoopClock *clock, const Traced *outer) {
+    clock->traced = outer->traced;
+    clock->handle = outer->handle;
+    clock->running = outer->running;
+    clock->waker = outer->waker;
+    clock->how = outer->how;
+    clock->woke = outer->woke;
+}
+
 /* create_task.c */
 int kind_of(State *state, PyObject *code);
 PyObject *register_task(State *state, PyObject *loop, PyObject *task, PyObject *coro, double born);
@@ -343,6 +371,7 @@ extern PyObject *kw_loop, *kw_context, *kw_all, *zero, *no_arguments;
 int strings_setup(void);
 vectorcall hook_function(int kind);
 int swallow(State *state, const char *name);
+void put_off(void);
 
 /* module.c */
 PyObject *find_loop(State *state, PyObject *loop); /* a new reference to its LoopRecord */

@@ -69,7 +69,7 @@ static double nested_of(State *state, PyObject *loop) {
     if (loop != NULL && loop != Py_None)
         clock = find_loop(state, loop);
     nested = clock == NULL ? 0.0 : ((LoopClock *)clock)->nested;
-    PyErr_Clear();
+    put_off();
     Py_XDECREF(running);
     Py_XDECREF(clock);
     return nested;
@@ -78,7 +78,7 @@ static double nested_of(State *state, PyObject *loop) {
 static int is_suspended(PyObject *coro, PyObject *name) {
     int suspended = is_true(coro, name);
     if (suspended < 0)
-        PyErr_Clear();
+        put_off();
     return suspended > 0;
 }
 
@@ -145,7 +145,7 @@ static int hooked(PyObject *task, PyObject *args, PyObject *kwargs) {
     if (eager) {
         nested = nested_of(state, loop);
         if (state->watching && group_prepare(state, coro, &group, &source) < 0) {
-            PyErr_Clear(); /* what it is will be found out by the original */
+            put_off(); /* what it is will be found out by the original */
         }
     }
     born = now();

@@ -264,6 +264,8 @@ PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
     PyObject *handle, *callback, *arguments, *context, *loop, *clock_object, *result, *seen = NULL;
     PyTypeObject *type;
     LoopClock *clock;
+    Traced outer;
+    int inside;
     double started, elapsed, ready = 0.0;
     if (UNLIKELY(NARGS(nargsf) != 1 || (names != NULL && PyTuple_Size(names) != 0)))
         return call_original(hook, args, nargsf, names);
@@ -295,6 +297,9 @@ PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
     clock = (LoopClock *)clock_object;
     clock->nested = 0.0; /* of a step that was not timed */
     clock->callback = callback;
+    inside = clock->traced != NULL;
+    if (UNLIKELY(inside))
+        outer = trace_outer(clock);
     if (state->ring != NULL)
         trace_begin(state, clock, callback, handle,
                     type == state->timed_type ? TRACE_STEP_SOON : type == state->timer_type ? TRACE_STEP_TIMER : TRACE_STEP_HANDLE,
@@ -326,10 +331,14 @@ PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
     clock->traced = NULL;
     if (LIKELY(result != NULL)) {
         if (UNLIKELY(account_step(state, clock_object, callback, seen, ready, started, elapsed) < 0)) {
-            if (state->watching ? swallow(state, "run") < 0 : (PyErr_Clear(), 0))
+            if (state->watching ? swallow(state, "run") < 0 : (put_off(), 0))
                 Py_CLEAR(result);
         }
     }
+    if (UNLIKELY(inside))
+        trace_resume(clock, &outer);
+    else
+        trace_over(clock);
     Py_DECREF(clock_object);
     Py_XDECREF(seen);
 out:

@@ -145,7 +145,7 @@ static void find_waker(State *state, PyObject *loop, PyObject *callback, Waker *
 static PyObject *attribute(PyObject *object, PyObject *name) {
     PyObject *value = PyObject_GetAttr(object, name);
     if (value == NULL)
-        PyErr_Clear();
+        put_off();
     return value;
 }
 
@@ -176,7 +176,7 @@ static uint32_t object_of(State *state, PyObject *object, PyObject *globals) {
         result = number == NULL ? NULL : PyObject_CallFunctionObjArgs(name_object, number, object,
                                                                       globals == NULL ? Py_None : globals, NULL);
         if (result == NULL)
-            PyErr_Clear(); /* it catches and reports its own errors */
+            put_off(); /* it catches and reports its own errors */
         Py_XDECREF(result);
         Py_XDECREF(number);
         Py_DECREF(name_object);
@@ -190,7 +190,7 @@ static uint32_t object_of(State *state, PyObject *object, PyObject *globals) {
 static PyObject *local_of(PyObject *locals, PyObject *name) {
     PyObject *value = locals == NULL ? NULL : PyObject_GetItem(locals, name);
     if (value == NULL)
-        PyErr_Clear();
+        put_off();
     return value;
 }
 
@@ -202,14 +202,16 @@ static double number_of(PyObject *value) {
 
 /* When the timer was due that ends a wait of a loop whose timers pass no hook (uvloop); 0.0 if no timer of asyncio's own
  * functions does. `locals`: of the function that waits. */
-static double find_due(PyObject *locals) {
+static double find_due(State *state, PyObject *locals) {
     PyObject *frame = (PyObject *)PyEval_GetFrame(), *code, *name, *timer = NULL, *owners;
     double due = 0.0;
     if (frame == NULL)
         return 0.0;
     Py_INCREF(frame);
     code = (PyObject *)PyFrame_GetCode((PyFrameObject *)frame);
-    name = attribute(code, str_co_name);
+    /* A function of the program's may have such a name, and its object a `when` that nobody else may call. */
+    name = kind_of(state, code) > 0 ? attribute(code, str_co_name) : NULL;
+    put_off();
     Py_DECREF(code);
     if (name != NULL && PyUnicode_Check(name)) {
         if (PyUnicode_CompareWithASCIIString(name, "_set_result_unless_cancelled") == 0)
@@ -225,7 +227,7 @@ static double find_due(PyObject *locals) {
     if (timer != NULL) {
         PyObject *when = PyObject_CallMethodObjArgs(timer, str_get_when, NULL);
         if (when == NULL)
-            PyErr_Clear();
+            put_off();
         due = number_of(when);
         Py_DECREF(timer);
     }
@@ -242,7 +244,7 @@ static void find_wait(State *state, PyObject *task, uint32_t *innermost, uint32_
     int depth, index;
     *innermost = *users = *object = 0;
     if (coro == NULL)
-        PyErr_Clear();
+        put_off();
     for (depth = 0; coro != NULL && depth < MOST_DEPTH; depth++) {
         PyObject *code, *next;
         int kind;
@@ -251,7 +253,7 @@ static void find_wait(State *state, PyObject *task, uint32_t *innermost, uint32_
         code = attribute(coro, str_cr_code);
         kind = code == NULL ? -1 : kind_of(state, code);
         if (kind < 0)
-            PyErr_Clear();
+            put_off();
         Py_XDECREF(code);
         for (index = 0; index < (kind == 0 ? 2 : 1); index++) {
             Py_INCREF(coro);
@@ -270,6 +272,7 @@ static void find_wait(State *state, PyObject *task, uint32_t *innermost, uint32_
             *numbers[index] = place_of(state->ring, codes[index], PyFrame_GetLasti((PyFrameObject *)frame));
             if (index == 0 && kind_of(state, codes[0]) > 0)
                 locals = attribute(frame, str_f_locals);
+            put_off(); /* of kind_of */
             if (index == 1)
                 globals = attribute(frame, str_f_globals);
         }
@@ -281,12 +284,11 @@ static void find_wait(State *state, PyObject *task, uint32_t *innermost, uint32_
         if (waited == NULL)
             waited = local_of(locals, str_self);
         if (*due < 0.0)
-            *due = find_due(locals);
+            *due = find_due(state, locals);
         if (waited != NULL && state->ring != NULL)
             *object = object_of(state, waited, globals);
         Py_XDECREF(waited);
     }
-    PyErr_Clear(); /* of kind_of */
     Py_XDECREF(locals);
     Py_XDECREF(globals);
     Py_XDECREF(codes[0]);
@@ -304,7 +306,7 @@ static uint32_t find_waking_line(State *state) {
         PyFrameObject *back;
         int kind = kind_of(state, code);
         if (kind < 0)
-            PyErr_Clear();
+            put_off();
         if (kind == BOUNDARY || kind == RUNNER || kind < 0) {
             Py_DECREF(code);
             break;
@@ -555,7 +557,8 @@ PyObject *trace_read(PyObject *op, PyObject *args) {
 
 /* trace_places(from): the code objects and instructions that have numbers from there on. */
 PyObject *trace_places(PyObject *op, PyObject *number) {
-    Ring *ring = ((State *)op)->ring;
+    State *state = (State *)op;
+    Ring *ring = state->ring;
     long index = PyLong_AsLong(number);
     PyObject *list;
     if (index == -1 && PyErr_Occurred())
@@ -566,6 +569,8 @@ PyObject *trace_places(PyObject *op, PyObject *number) {
         if (place == NULL || PyList_Append(list, place) < 0)
             Py_CLEAR(list);
         Py_XDECREF(place);
+        if (state->ring != ring) /* the collector may have run */
+            break;
     }
     return list;
 }

@@ -353,3 +353,117 @@ print("fine")
     done = subprocess.run([python, "-c", script], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr[-2000:]
     assert all(line.startswith("looptop: ") for line in done.stderr.splitlines()), done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the hooks in C are not built there")
+def test_the_step_ring_survives_what_callbacks_do(python: str) -> None:
+    """A loop that is run by its own callback, as nest_asyncio does; Ctrl+C while a wait is described; a function of the
+    program's that has the name of one of asyncio's; a ring that begins within a callback."""
+    lines = run(
+        python,
+        "",
+        """
+        import signal, time
+
+        loop = asyncio.new_event_loop()
+        state = install.native_state
+        if state is None:
+            print(install.HOOKS)
+            sys.exit()
+        named = []
+        raising = False
+
+        def name(number, thing, variables):
+            named.append(number)
+            if raising:
+                signal.raise_signal(signal.SIGINT)
+
+        assert state.trace_start(1 << 20, name)
+
+        # The loop runs within a callback, and the last callback in there is that of a timer.
+        inside = []
+
+        def outer():
+            loop.call_later(0, inside.append, bytearray(500))
+            while len(inside) < len(outers) + 1:
+                loop._run_once()
+            time.sleep(0.0001)
+            outers.append(1)
+            if len(outers) < 50:
+                loop.call_soon(outer)
+            else:
+                loop.stop()
+
+        outers = []
+        loop.call_soon(outer)
+        loop.run_forever()
+        print(len(outers), len(inside))
+
+        # What ends a long wait, from outside of the loop, is called `_on_timeout`, and its object has a `when`.
+        class Alarm:
+            asked = 0
+
+            def when(self):
+                self.asked += 1
+                return 1.0
+
+            def _on_timeout(self):
+                future.set_result(1)
+
+        alarm, future = Alarm(), loop.create_future()
+        task = loop.create_task(asyncio.wait_for(future, None))
+        loop.call_later(0.01, loop.stop)
+        loop.run_forever()
+        alarm._on_timeout()
+        loop.run_until_complete(task)
+        print(alarm.asked)
+
+        # Somebody presses Ctrl+C while the object is named that a task has waited on for long.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        event = asyncio.Event()
+
+        async def sleeper():
+            await event.wait()
+            return "woken"
+
+        async def main():
+            global raising
+            task = asyncio.ensure_future(sleeper())
+            await asyncio.sleep(0.05)
+            tasks.append(task)
+            raising = True
+            event.set()
+            for _ in range(10):
+                pass
+            return "missed"
+
+        tasks = []
+        for _ in range(5):  # naming has a limit in each 0.1 s
+            named.clear()
+            raising = False
+            try:
+                print(loop.run_until_complete(main()))
+            except KeyboardInterrupt:
+                print("interrupted", bool(named))
+                break
+            time.sleep(0.15)
+        raising = False
+        print(loop.run_until_complete(tasks[-1]))
+
+        # The ring begins anew within a callback, after one of a timer that is no more.
+        def begin():
+            state.trace_start(1 << 20, name)
+            time.sleep(0.0001)
+            loop.stop()
+
+        for _ in range(20):
+            loop.call_later(0, lambda size: loop.stop(), bytearray(500))
+            loop.run_forever()
+            state.trace_stop()
+            loop.call_soon(begin)
+            loop.run_forever()
+        state.trace_stop()
+        loop.close()
+        """,
+    )
+    assert lines == ["50 50", "0", "interrupted True", "woken"]

@@ -82,7 +82,7 @@ static int distribution_add(Distribution *self, double seconds) {
         if (self->octaves[octave] == NULL)
             return -1;
     }
-    self->octaves[octave][bucket % PARTS]++;
+    self->octaves[octave][bucket % PARTS] += self->octaves[octave][bucket % PARTS] != UINT32_MAX;
     return 0;
 }
 
@@ -139,7 +139,7 @@ static PyObject *follow(const Path *path, PyObject *from) {
             next = PyObject_GetAttr(from, path->names[hop]);
         Py_DECREF(from);
         if (next == NULL) {
-            PyErr_Clear();
+            put_off();
             return NULL;
         }
         from = next;
@@ -488,10 +488,13 @@ static PyObject *find_labelled(State *state, PyObject *record, GroupCounts *grou
     int readable = plan != NULL && extra != NULL && extra->source != NULL && extra->label == NULL &&
                    (!plan->weak || PyWeakref_CheckRef(extra->source)) && find_keys(plan, extra->source, keys, &place);
     labelled = readable ? find_known(plan, keys, place) : NULL;
+    extra = FIELDS(record)->extra; /* to find the keys may run code of the program's */
     if (LIKELY(labelled != NULL)) {
         Py_INCREF(labelled);
-        Py_INCREF(((GroupCounts *)labelled)->label);
-        extra->label = ((GroupCounts *)labelled)->label;
+        if (extra != NULL && extra->label == NULL) {
+            Py_INCREF(((GroupCounts *)labelled)->label);
+            extra->label = ((GroupCounts *)labelled)->label;
+        }
     } else {
         labelled = PyObject_CallFunctionObjArgs(state->on_label, record, NULL);
         if (labelled != NULL && !is_instance(labelled, state->group_type))
@@ -506,45 +509,47 @@ static PyObject *find_labelled(State *state, PyObject *record, GroupCounts *grou
 
 int group_leave(State *state, PyObject *record) {
     Fields *fields = FIELDS(record);
-    GroupCounts *group = (GroupCounts *)fields->group;
+    GroupCounts *base = (GroupCounts *)fields->group, *group = base;
     PyObject *labelled;
     Extra *extra;
-    int failed;
+    int failed = 0;
     if (group == NULL)
         return 0;
+    /* Counting may begin anew while a label or a status is read: the record then leaves its group. */
+    Py_INCREF((PyObject *)base);
     group->live--;
     extra = fields->extra;
     if (UNLIKELY(extra != NULL && (extra->label || extra->source))) {
         PyObject *source = extra->source;
-        GroupCounts *base = group;
         Py_XINCREF(source); /* reading a label lets go of it */
         labelled = find_labelled(state, record, group);
         if (labelled == NULL && PyErr_Occurred()) {
             Py_XDECREF(source);
+            Py_DECREF((PyObject *)base);
             return -1;
         }
-        if (labelled != NULL && fields->group == (PyObject *)group) {
-            Py_INCREF((PyObject *)base);
+        if (labelled != NULL && fields->group == (PyObject *)base) {
+            Py_INCREF(labelled);
             fields->group = labelled;
-            Py_DECREF((PyObject *)group);
+            Py_DECREF((PyObject *)base);
             group = (GroupCounts *)labelled;
-        } else {
+        } else
             Py_XDECREF(labelled);
-            Py_INCREF((PyObject *)base);
-        }
         failed = source != NULL && base->adapter != NULL ? count_response(state, record, base, group, source) : 0;
-        Py_DECREF((PyObject *)base);
         Py_XDECREF(source);
         extra = fields->extra;
         if (extra != NULL) {
             Py_CLEAR(extra->source);
             Py_CLEAR(extra->seen);
         }
-        if (failed)
-            return -1;
     }
-    return count_end(group, fields->id, fields->outcome, fields->ended, fields->ended - fields->born,
-                     fields->counted == 0 ? fields->busy : NAN, fields->scheduled);
+    if (!failed)
+        failed = count_end(group, fields->id, fields->outcome, fields->ended, fields->ended - fields->born,
+                           fields->counted == 0 ? fields->busy : NAN, fields->scheduled);
+    if (group != base)
+        Py_DECREF((PyObject *)group);
+    Py_DECREF((PyObject *)base);
+    return failed;
 }
 
 /* Another value of the context variable that labels are read from. */

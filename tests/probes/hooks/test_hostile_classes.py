@@ -467,3 +467,52 @@ def test_the_step_ring_survives_what_callbacks_do(python: str) -> None:
         """,
     )
     assert lines == ["50 50", "0", "interrupted True", "woken"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the hooks in C are not built there")
+def test_counting_may_begin_anew_while_a_label_is_read(python: str) -> None:
+    """The group of a record goes then, and what the label was to be kept in."""
+    lines = run(
+        python,
+        "",
+        """
+        from probes.hooks.groups import groups
+
+        if install.native_state is None:
+            print(install.HOOKS)
+            sys.exit()
+
+        class Request:
+            forgets = False
+
+            @property
+            def route(self):
+                if self.forgets:
+                    groups.clear()
+                    for record in install.records.values():
+                        install.native_state.start_counting(record)
+                    filler.extend(bytearray(size) for size in range(16, 512, 8) for _ in range(50))
+                return "/x"
+
+        def made(group, coro):
+            group.adapter = "ours"
+            group.plan(Request, False, (), (("route",),), 1, ("status",))
+
+        async def handle(request):
+            await asyncio.sleep(0)
+
+        async def main():
+            for forgets in (False, False, True, False, False, True):
+                request = Request()
+                request.forgets = forgets
+                await asyncio.create_task(handle(request))
+                filler.clear()
+
+        filler = []
+        groups.on_made = made
+        groups.label_of = lambda record: record.source and record.source.route
+        asyncio.run(main())
+        print([(group.label, group.ended) for group in groups.all if group.label])
+        """,
+    )
+    assert lines == ["[]"]

@@ -32,11 +32,8 @@ class End:
     @property
     def ended(self) -> bool:
         """Whether it has ended, reaped or not."""
-        try:
-            state = Path(f"/proc/{self._pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
-        except (OSError, IndexError):
-            return True
-        return state in "ZX"
+        fields = self._stat()
+        return not fields or fields[0] in "ZX"
 
     def close(self) -> None:
         """Close the pidfd."""
@@ -58,9 +55,13 @@ class End:
         return int(status) if mask & _EXIT else None
 
     def _from_zombie(self) -> int | None:
-        try:
-            fields = Path(f"/proc/{self._pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-        except OSError:
-            return None
+        fields = self._stat()
         whole = len(fields) == _LONG - 2 and fields[0] == "Z"
         return int(fields[-1]) if whole else None
+
+    def _stat(self) -> list[str]:
+        """Fields of /proc/PID/stat, from the state on; none once it has been reaped."""
+        try:
+            return Path(f"/proc/{self._pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        except OSError:
+            return []

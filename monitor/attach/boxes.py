@@ -1,4 +1,4 @@
-"""Black boxes: the files of programs that are no more, and what their headings say. Every file is checked."""
+"""Finds black boxes of dead programs and reads their headings. Every file is checked."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LARGEST = (256 << 20) + protocol.BOX_HEADING
-"""Bytes of the largest box that is read."""
+"""Size in bytes of the largest box that is read."""
 NO_WORD = "ended without a word: killed, crashed or left by os._exit"
 JUST_ENDED = 600.0
-"""Seconds after the last entry, which is up to a second old when a program is killed, and older if it was stopped."""
+"""Limit of seconds between the last entry and the end: about a second for a killed program, more if it was stopped."""
 MOST_BOXES = 1000
-"""Files of a folder that are looked at."""
+"""Limit of files examined in a folder."""
 LONGEST = 7 * 86_400
-"""Seconds for which a dead program is listed; the next probe of the same user removes its box then."""
+"""Seconds for which a dead program is listed; after that the next probe of the same user removes its box."""
 
 
 class Heading(msgspec.Struct, frozen=True):
@@ -36,16 +36,16 @@ class Heading(msgspec.Struct, frozen=True):
 
     session: str
     segments: int
-    segment: int  # bytes of one
+    segment: int  # bytes per segment
     pid: int = 0
-    started: float = 0.0  # the process
-    opened: float = 0.0  # its probe
+    started: float = 0.0  # start of the process
+    opened: float = 0.0  # start of its probe
     name: str = ""
     program: str = ""
     python: str = ""
     host: str = ""
-    oom_file: str = ""  # in which the kernel counts processes of the cgroup that the OOM killer ended
-    oom_kills: int = 0  # when the box was opened
+    oom_file: str = ""  # where the kernel counts OOM kills in the cgroup
+    oom_kills: int = 0  # count when the box was opened
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -56,11 +56,11 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The exit status, noted by a process that has seen the end: the parent, or a viewer."""
+    """The exit status, noted by a witness of the end: the parent, or a viewer."""
 
     at: float
     status: int  # negative for a signal, as in subprocess
-    oom_kills: int | None = None  # since the box was opened
+    oom_kills: int | None = None  # OOM kills since the box was opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +69,15 @@ class Box:
 
     path: Path
     heading: Heading
-    alive: bool  # its program still writes it
+    alive: bool  # its program is still running
     size: int  # bytes in use
-    changed: float  # when it was last written to
+    changed: float  # time of the last write
     noted: Ended | None
     status: Status | None
 
     @property
     def ended(self) -> float | None:
-        """When the program ended: as it was noted, else when the box was last written to. None while it runs."""
+        """When the program ended: the noted time, else that of the last write. None while it runs."""
         if self.alive:
             return None
         note = self.noted or self.status
@@ -85,14 +85,14 @@ class Box:
 
     @property
     def oom_kills(self) -> int | None:
-        """How many processes of its cgroup the OOM killer has ended since the box was opened; None if not known."""
+        """Number of OOM kills in its cgroup since the box was opened; None if unknown."""
         if self.status is not None:
             return self.status.oom_kills
         return _oom_kills_since(self.heading)
 
     @property
     def how(self) -> str:
-        """How it ended, as far as can be known."""
+        """How it ended, as far as known."""
         if self.alive:
             return "still running"
         if self.noted is not None:
@@ -106,7 +106,7 @@ class Box:
 
 
 def is_box(path: Path) -> bool:
-    """Whether a file is a black box, by its first bytes. Does not raise."""
+    """Whether a file is a black box, by its first bytes. Never raises."""
     try:
         with path.open("rb") as file:
             return file.read(len(protocol.BOX_MAGIC)) == protocol.BOX_MAGIC
@@ -115,7 +115,7 @@ def is_box(path: Path) -> bool:
 
 
 def dead(environ: Mapping[str, str] | None = None) -> list[Box]:
-    """The boxes of programs of this user that are no more, the last one first."""
+    """Return the boxes of this user's dead programs, newest first."""
     environ = os.environ if environ is None else environ
     found = []
     for folder in _folders(environ):
@@ -138,7 +138,7 @@ def _folders(environ: Mapping[str, str]) -> list[Path]:
 
 
 def find(target: str, environ: Mapping[str, str] | None = None) -> Box:
-    """The box of `@NAME` (the newest), of a pid, or a file. Raises UsageError."""
+    """Return the box of `@NAME` (the newest), of a pid, or a file. Raises UsageError."""
     path = Path(target)
     if not target.startswith("@") and not re.fullmatch(r"[0-9]+", target):
         try:
@@ -155,7 +155,7 @@ def find(target: str, environ: Mapping[str, str] | None = None) -> Box:
 
 
 def inspect(path: Path, owner: int | None = None) -> Box:
-    """What a box is. Raises UsageError for what is none, or belongs to another owner; OSError."""
+    """Read the facts of a box. Raises UsageError if it is not a box or belongs to another owner, and OSError."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_NOFOLLOW if owner is not None else 0))
     with os.fdopen(handle, "rb") as file:
         facts = os.fstat(handle)
@@ -166,7 +166,7 @@ def inspect(path: Path, owner: int | None = None) -> Box:
 
 
 def of_process(pid: int, environ: Mapping[str, str] | None = None) -> Box | None:
-    """The box of a process that has just ended; None if it left none, or still has it open."""
+    """Return the box of a process that has just ended; None if there is none, or it is still open."""
     environ = os.environ if environ is None else environ
     for folder in _folders(environ):
         with suppress(OSError):
@@ -179,7 +179,7 @@ def of_process(pid: int, environ: Mapping[str, str] | None = None) -> Box | None
 
 
 def note_status(box: Box, status: int) -> None:
-    """Notes the exit status in the box of a program that has ended. Does not raise."""
+    """Note the exit status in the box of an ended program. Never raises."""
     note = Status(time.time(), status, _oom_kills_since(box.heading))
     room = protocol.BOX_HEADING - protocol.BOX_STATUS
     with suppress(OSError):
@@ -191,7 +191,7 @@ def note_status(box: Box, status: int) -> None:
 
 
 def end_text(status: int) -> str:
-    """How a process ended, by its exit status; negative for a signal."""
+    """Describe the end of a process by its exit status, negative for a signal."""
     if status >= 0:
         return f"exited with status {status}"
     try:
@@ -211,11 +211,12 @@ def _oom_kills_since(heading: Heading) -> int | None:
         kills = int(words[words.index("oom_kill") + 1])
     except (OSError, ValueError, IndexError):
         return None
-    return kills - heading.oom_kills if kills >= heading.oom_kills else None  # else it is another cgroup of that name
+    # A smaller count is that of another cgroup with the same name.
+    return kills - heading.oom_kills if kills >= heading.oom_kills else None
 
 
 def read_heading(file: BinaryIO, path: Path, size: int) -> tuple[Heading, Ended | None, Status | None]:
-    """Heading, end and status. Raises UsageError for what is no box, or none that can be read."""
+    """Read heading, end and status. Raises UsageError if it is not a readable box."""
     data = file.read(protocol.BOX_HEADING)
     if not data.startswith(protocol.BOX_MAGIC):
         raise UsageError(f"{path} is not a black box", "looptop postmortem lists them")
@@ -238,7 +239,7 @@ def read_heading(file: BinaryIO, path: Path, size: int) -> tuple[Heading, Ended 
 
 
 def _locked(handle: int) -> bool:
-    """Whether the program still has the file open (flock(2)): that is known across containers, too."""
+    """Whether the program still has the file open (flock(2)), which works across containers."""
     import fcntl
 
     try:

@@ -1,4 +1,4 @@
-"""Conditions of `looptop compare --fail-if` on the share of the time that a function takes on the loop."""
+"""Conditions of `looptop compare --fail-if` on the share of loop time that a function takes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CONDITION = re.compile(
 class FrameCondition:
     """A condition to fail on: `frame:render>30%` looks at B alone, `frame:render>+20%` compares with A.
 
-    A function counts with all that it calls. Of several functions of that name the one with the greatest value counts.
+    A function counts with everything it calls. Of several functions with one name, the largest value counts.
     """
 
     text: str
@@ -34,7 +34,7 @@ class FrameCondition:
     of: str  # change, difference or value
 
     def holds(self, changes: Sequence[Change]) -> Change | None:
-        """The function for which the condition holds; None if there is none."""
+        """Return the function for which the condition holds; None if there is none."""
         found = [change for change in changes if _is_named(change, self.name)]
         least = self.op[0] == "<"
         for change in sorted(found, key=self._value, reverse=not least):
@@ -53,13 +53,13 @@ class FrameCondition:
         return b / a - 1.0 if a else math.inf if b else 0.0
 
     def described(self, change: Change) -> str:
-        """The condition and the shares in A and B."""
+        """Format the condition and the shares in A and B."""
         a, b = (f"{100 * share:.1f}%" for share in change.total)
         return f"{self.text} ({a} → {b} of the time on the loop, {change.site.file}:{change.site.line})"
 
 
 def is_frame(text: str) -> bool:
-    """Whether a condition is one on a function."""
+    """Whether a text is a condition on a function."""
     return text.lstrip().startswith(PREFIX)
 
 

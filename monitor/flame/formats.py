@@ -1,4 +1,4 @@
-"""A profile as other tools read it: collapsed stacks, speedscope, pprof."""
+"""Writes profiles in formats of other tools: collapsed stacks, speedscope, pprof."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MICROSECONDS = 1e6
 
 
 def collapsed(rows: list[Row]) -> str:
-    """One line a stack, microseconds at its end (flamegraph.pl, inferno). The group is the outermost frame."""
+    """Yield one line per stack with its microseconds (flamegraph.pl, inferno). The group is the outermost frame."""
     lines: dict[str, int] = {}
     for group, stack, seconds in rows:
         line = ";".join(_escaped(name) for name in (group, *(f"{site.function} ({_at(site)})" for site in stack)))
@@ -35,7 +35,7 @@ def _escaped(name: str) -> str:
 
 
 def speedscope(rows: list[Row], name: str) -> str:
-    """A file for speedscope.app: one sampled profile, the group as outermost frame."""
+    """Return a file for speedscope.app: one sampled profile, with the group as the outermost frame."""
     frames: dict[tuple[str, str, int], int] = {}
     described: list[dict[str, Any]] = []
 
@@ -74,7 +74,7 @@ def speedscope(rows: list[Row], name: str) -> str:
 
 
 def pprof(rows: list[Row], kind: str) -> bytes:
-    """A profile.proto, compressed, for `go tool pprof` and what reads the same; the group is a label `group`."""
+    """Return a compressed profile.proto for `go tool pprof` and compatible tools, with the group as label `group`."""
     strings: dict[str, int] = {"": 0}
     functions: dict[tuple[str, str], int] = {}
     locations: dict[tuple[str, str, int], int] = {}

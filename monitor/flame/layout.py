@@ -1,4 +1,4 @@
-"""An icicle in cells: which frames stand in which row, from where to where."""
+"""Lays an icicle out in cells: which frames are in which row, from where to where."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from monitor.flame.tree import Key, Node
 
 Path = tuple["Key", ...]
-"""A node by the keys that lead to it from the root."""
+"""A node, identified by the keys that lead to it from the root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Box:
 
 
 def at_path(root: Node, path: Path) -> tuple[Node, Path]:
-    """The node of a path, or the last that is still there on the way, and its path."""
+    """Return the node of a path, or its last existing ancestor, and that node's path."""
     node = root
     for number, key in enumerate(path):
         below = node.children.get(key)
@@ -34,7 +34,7 @@ def at_path(root: Node, path: Path) -> tuple[Node, Path]:
 
 
 def weight(node: Node) -> float:
-    """What the width of a frame stands for; in a difference the larger of both profiles."""
+    """Return the seconds that the width of a frame stands for; in a difference, the larger of both profiles."""
     return max(node.seconds, node.before)
 
 

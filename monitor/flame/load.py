@@ -1,4 +1,4 @@
-"""Profiles from files: a recording with samples, or what `looptop flame --json` printed."""
+"""Loads profiles from files: a recording with samples, or the output of `looptop flame --json`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MOST_NAMES = 200_000
 
 @dataclass(slots=True)
 class Profile:
-    """Stacks of one kind. `samples` is None where none were taken one by one."""
+    """Stacks of one kind. `samples` is None if no single samples were taken."""
 
     kind: str
     stacks: Stacks
@@ -40,7 +40,7 @@ class Profile:
     lost: int = 0
     notes: list[str] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
-    """Names of tasks by id, as far as they are known."""
+    """Known names of tasks, by id."""
 
     def rows(self, by: str = "group") -> list[Row]:
         """The stacks under their groups, tasks, … (store.flame.BY)."""
@@ -48,7 +48,7 @@ class Profile:
 
 
 class Collector:
-    """Takes frames in and keeps what flame graphs are made of; cheaper than a store."""
+    """Applies frames and keeps the data of flame graphs only; cheaper than a store."""
 
     def __init__(self) -> None:
         self.samples = FlameSamples()
@@ -57,7 +57,7 @@ class Collector:
         self.names: dict[int, str] = {}
 
     def apply(self, frame: Frame) -> None:
-        """Takes one frame in."""
+        """Apply one frame."""
         match frame:
             case Static():
                 self.tables.add(frame.strings, frame.sites)
@@ -75,7 +75,7 @@ class Collector:
                 pass
 
     def profile(self, kind: str) -> Profile:
-        """What was collected; stacks of slow callbacks if what loops ran could not be sampled."""
+        """Return the collected profile; stacks of slow callbacks if the loops could not be sampled."""
         found = self._profile(kind)
         found.names = self.names
         return found
@@ -91,7 +91,7 @@ class Collector:
 
 
 def from_recording(path: Path, kind: str = ON_LOOP, *, begin: int = 0, end: int | None = None) -> Profile:
-    """The samples of a recording, between two times in Unix microseconds. Raises UsageError if it has none."""
+    """Return the samples of a recording between two times (Unix microseconds). Raises UsageError if it has none."""
     found = Collector()
     with Recording(path) as recording:
         number = 0
@@ -154,7 +154,7 @@ def from_recorded_set(recorded: RecordedSet, kind: str = ON_LOOP, *, begin: int 
 
 
 def has_samples(path: Path) -> bool:
-    """Whether a recording was made with samples of what loops run: by its first blocks, without reading the rest."""
+    """Whether a recording has samples of the loops, judged by its first blocks without reading the rest."""
     with Recording(path) as recording:
         for number in range(min(recording.blocks, 3)):
             try:
@@ -194,7 +194,7 @@ class _Saved(msgspec.Struct):
 
 
 def from_file(path: Path, kind: str = ON_LOOP) -> Profile:
-    """The profile of a recording, or of a file that `looptop flame --json` wrote. Raises UsageError."""
+    """Return the profile of a recording, or of a file written by `looptop flame --json`. Raises UsageError."""
     if not path.is_dir():
         try:
             with path.open("rb") as file:

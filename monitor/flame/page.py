@@ -1,4 +1,4 @@
-"""A profile as one HTML page that needs nothing else: an icicle that zooms, searches, and shows a difference."""
+"""Writes a profile as one self-contained HTML page: an icicle that zooms, searches and shows differences."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from monitor.flame.tree import Node
 
 TEMPLATE = Path(__file__).with_name("page.html")
-"""Plain text with three places to fill in."""
+"""The template, with three placeholders."""
 
 MOST_NODES = 20_000
 LEAST_SHARE = 0.0002
-"""Of all time: what is narrower than that is not drawn, and left out of the page."""
+"""Share of all time below which frames are omitted from the page."""
 
 
 def page(root: Node, title: str, *, is_difference: bool = False) -> str:
-    """The whole page. Names are data in it and never markup."""
+    """Return the whole page. Names are embedded as data, never as markup."""
     nodes = {"left": MOST_NODES}
     tree = json.dumps(_plain(root, max(root.seconds, root.before) * LEAST_SHARE, nodes), separators=(",", ":"))
     for letter in "<>&\u2028\u2029":

@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     from monitor.store.flame import Row, Stacks
 
 Key = tuple[str, str]
-"""Of a node among its siblings: file and function. The lines of one function belong together."""
+"""Key of a node among its siblings: file and function. Lines of one function are merged."""
 
 
 @dataclass(slots=True)
 class Node:
-    """A frame in its place, and the time below it. `before` is that of the profile compared with."""
+    """A frame in the tree, with the time below it. `before`: that time in the profile compared with."""
 
     name: str
     site: Site | None = None  # None: the root, or a group
     seconds: float = 0.0
-    own: float = 0.0  # of the frame itself, not of frames that it called
+    own: float = 0.0  # time in the frame itself, without frames it called
     before: float = 0.0
     lines: dict[int, float] = field(default_factory=dict)
     children: dict[Key, Node] = field(default_factory=dict)
 
     @property
     def line(self) -> int:
-        """The line at which most of its time was spent."""
+        """The line at which it spent most of its time."""
         return max(self.lines, key=lambda line: self.lines[line], default=0)
 
     def ordered(self) -> list[Node]:
@@ -38,7 +38,7 @@ class Node:
         return sorted(self.children.values(), key=lambda node: (-max(node.seconds, node.before), node.name))
 
     def walk(self, depth: int = 0) -> Iterator[tuple[int, Node]]:
-        """This node and all below it, with their depth, largest first."""
+        """Yield this node and all below it with their depths, largest first."""
         pending = [(depth, self)]
         while pending:
             at, node = pending.pop()
@@ -47,19 +47,19 @@ class Node:
 
 
 def short_name(site: Site) -> str:
-    """A function without what it is nested in."""
+    """Return the name of a function without the classes and functions it is nested in."""
     return site.function.rpartition("<locals>.")[2] or site.file or "?"
 
 
 def build(rows: Iterable[Row]) -> Node:
-    """The tree of a profile."""
+    """Return the tree of a profile."""
     root = Node("all")
     _add(root, rows, before=False)
     return root
 
 
 def difference(before: Iterable[Row], after: Iterable[Row]) -> Node:
-    """The tree of both: `seconds` after, `before` scaled to the total after, so that shares are compared."""
+    """Return the tree of two profiles; `before` is scaled to the total of the second, so that shares are compared."""
     root = Node("all")
     _add(root, after, before=False)
     _add(root, before, before=True)
@@ -97,7 +97,7 @@ def _count(node: Node, seconds: float, *, before: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A function in two profiles: its share of the time, itself and in all."""
+    """A function in two profiles: its own and total share of the time."""
 
     site: Site
     own: tuple[float, float]
@@ -105,9 +105,9 @@ class Change:
 
 
 def changes(before: Stacks, after: Stacks, wholes: tuple[float, float] = (0.0, 0.0)) -> list[Change]:
-    """Functions by how much their own share of the time grew, the most first.
+    """Return functions by growth of their own share of the time, most first.
 
-    `wholes` are the seconds that the shares are of; those of all stacks without them.
+    `wholes`: seconds that are 100 % in each profile (default: all stacks).
     """
     shares = [_shares(stacks, whole or stacks.seconds) for stacks, whole in zip((before, after), wholes, strict=True)]
     found = []
@@ -121,7 +121,7 @@ def changes(before: Stacks, after: Stacks, wholes: tuple[float, float] = (0.0, 0
 
 
 def _shares(stacks: Stacks, whole: float) -> dict[Key, tuple[float, float, Site]]:
-    """Own and total share of each function; one that calls itself counts once."""
+    """Return own and total seconds of each function; recursion counts once."""
     whole = whole or 1.0
     found: dict[Key, tuple[float, float, Site]] = {}
     for _, stack, seconds in stacks:

@@ -1,4 +1,4 @@
-"""From the frames of a probe or a recording to a timeline with names: what `looptop why` and `looptop trace` read."""
+"""Builds a timeline with names from the frames of a probe or a recording, for `looptop why` and `looptop trace`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Trace:
     """A timeline that grows with frames. Names and slow callbacks come from the other frames of the stream."""
 
     def __init__(self, store: Store | None = None, most: int = MOST_EVENTS) -> None:
-        """`store`: one that others feed with the same frames; without it this has its own."""
+        """`store`: a store that the caller feeds with the same frames; by default the trace feeds its own."""
         self.store = Store() if store is None else store
         self._feeds = store is None
         self._places: list[int] = [0]
         self.timeline = Timeline(self._place, most)
         self.counters: list[tuple[int, int, float, float | None]] = []
-        """Time (µs), loop, lag (s) and utilization, once a tick."""
+        """Time (µs), loop, lag (s) and utilization, once per tick."""
         self.pieces = 0
 
     def _place(self, number: int) -> Site | None:
@@ -37,7 +37,7 @@ class Trace:
         return self.store.tables.site(places[number]) if 0 < number < len(places) else None
 
     def take(self, frame: Frame) -> None:
-        """Takes the next frame in."""
+        """Apply the next frame."""
         if self._feeds:
             self.store.apply(frame)
         match frame:
@@ -58,7 +58,7 @@ class Trace:
         self.pieces += 1
         places = frame.places
         if places is not None:
-            if places.from_ == 0:  # a reader that begins, or a ring that was emptied
+            if places.from_ == 0:  # the first piece, or the ring was emptied
                 self._places = [0]
             del self._places[max(places.from_, 0) :]
             self._places += places.items
@@ -81,21 +81,21 @@ class Trace:
             self.timeline.blocked.append(Blocked(event.loop, event.task or 0, start, event.at * 1000, line, stack))
 
     def name_live_tasks(self) -> None:
-        """Takes over the names of live tasks that the store knew before this began."""
+        """Copy the names of live tasks from the store, for tasks older than the trace."""
         for task in self.store.tasks.values():
             self._name(task.id, task.name, task.coro, task.label)
         for ended in self.store.ended:
             self._name(ended.id, ended.name, ended.coro, ended.label)
 
     def waits_now(self, task: int) -> tuple[WaitedOn | None, Site | None]:
-        """On what a live task waits and at which line, as far as the store was told."""
+        """Return what a live task waits on and at which line, as far as the store knows."""
         live = self.store.tasks.get(task)
         if live is None:
             return None, None
         return None if live.wait_kind is None else WaitedOn(live.wait_kind, live.wait_text or ""), live.at
 
     def born(self, task: int) -> int | None:
-        """When a live or ended task was born (ns), as far as the store knows."""
+        """Return when a live or ended task was born (ns), as far as the store knows."""
         live = self.store.tasks.get(task)
         if live is not None:
             return None if live.born is None else round(live.born * 1e6) * 1000
@@ -106,7 +106,7 @@ class Trace:
 
 
 def of_recording(path: Path) -> Trace:
-    """The steps of a recording that was made with `--steps`; of another one there are no pieces."""
+    """Return the trace of a recording. It has no pieces unless the recording was made with `--steps`."""
     from monitor.recording.reader import Recording
     from monitor.recording.replay_frames import walk
 

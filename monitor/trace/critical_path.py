@@ -1,4 +1,4 @@
-"""The critical path: the chain of ran, queued and waited that the end of a task depended on, across tasks."""
+"""Computes the critical path: the chain of ran, queued and waited, across tasks, that the end of a task depended on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from monitor.trace.timeline import Life, Timeline
 
 MOST_TASKS = 50
-"""Tasks deep that a path leads; what lies further back is one piece."""
+"""Limit of tasks in a path; what lies further back is one piece."""
 
 
 @dataclass(slots=True)
@@ -25,14 +25,14 @@ class Piece:
     task: int
     name: str
     kind: str  # ran, queued, waited, unknown
-    text: str  # what it waited on, or behind whom it was
+    text: str  # what it waited on, or what it queued behind
     at: Site | None
     start: int
     end: int
 
 
 def path_of(timeline: Timeline, life: Life, since: int, until: int) -> list[Piece]:
-    """The critical path of a task during a time, earliest first. Its pieces cover all of it."""
+    """Return the critical path of a task during a time, earliest piece first. The pieces cover all of it."""
     found: list[Piece] = []
     todo: list[tuple[Life, int, int, int]] = [(life, since, until, 0)]
     while todo:
@@ -66,7 +66,7 @@ def _walk(
     found: list[Piece],
     todo: list[tuple[Life, int, int, int]],
 ) -> None:
-    """Back along one task from `high` to `low`; where another task ended its wait, that one is walked later."""
+    """Walk back along one task from `high` to `low`; a task that ended one of its waits is walked later."""
 
     def add(kind: str, start: int, end: int, text: str = "", at: Site | None = None) -> None:
         start, end = max(start, low), min(end, high)
@@ -77,7 +77,7 @@ def _walk(
     index = bisect_left(steps, high, key=lambda step: step.start) - 1
     cursor = high
     if index < 0 or (steps[index].end < high and depth):
-        # It is not running at that moment: it has not begun, or nobody knows what it did.
+        # It was not running at that moment: it had not begun, or what it did is unknown.
         pass
     elif steps[index].end < high:
         add("waited" if who.ended is None else "unknown", steps[index].end, high)
@@ -111,7 +111,7 @@ def _walk(
                 add("waited", start, wake.waited_until, on.kind, None if wait is None else wait.users)
         cursor = before
         index -= 1
-    if cursor > low:  # before its birth it depended on whoever made it
+    if cursor > low:  # before its birth it depended on its creator
         parent = timeline.lives.get(who.parent)
         if parent is not None and parent.steps and depth < MOST_TASKS and who.born is not None and who.born >= cursor:
             todo.append((parent, low, cursor, depth + 1))

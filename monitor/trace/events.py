@@ -1,4 +1,4 @@
-"""The binary events of a step ring, as docs/protocol.md describes them. Times become nanoseconds of Unix time."""
+"""Decodes the binary events of a step ring (docs/protocol.md). Times become nanoseconds of Unix time."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ UNIT = 250
 """Nanoseconds in a unit of a ring's clock."""
 
 NOT_KNOWN = 0x0FFFFFFF
-"""In the place of a time in the queue: the loop does not expose when things become ready."""
+"""Stands for an unknown time in the queue: the loop does not expose when callbacks become ready."""
 
 
 PLACE_BITS = 13
-"""Of the waker of a wait: what is above them is the number of the object."""
+"""Low bits of a wait's waker that hold the place; the bits above hold the number of the object."""
 
 
 class Kind(IntEnum):
@@ -54,14 +54,17 @@ class Event(NamedTuple):
 
 
 class Decoder:
-    """Unwraps the 32 bits of each time. What comes before the first mark cannot be placed and is left out."""
+    """Decodes events and unwraps their 32-bit times.
+
+    Events before the first mark have no known time and are skipped.
+    """
 
     def __init__(self) -> None:
         self._mark: int | None = None
         self.skipped = 0
 
     def decode(self, data: bytes, offset: int) -> Iterator[Event]:
-        """The events of a piece; `offset` is Unix time minus the ring's clock (ns)."""
+        """Yield the events of a piece. `offset`: Unix time minus the ring's clock (ns)."""
         mark = self._mark
         low_mark = 0 if mark is None else mark & 0xFFFFFFFF
         whole = len(data) - len(data) % EVENT.size
@@ -80,5 +83,5 @@ class Decoder:
         self._mark = mark
 
     def lost(self) -> None:
-        """Events in between were overwritten: times cannot be placed before the next mark."""
+        """Note that events were overwritten: times are unknown until the next mark."""
         self._mark = None

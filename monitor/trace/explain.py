@@ -1,4 +1,4 @@
-"""Why a task was late, as JSON and as text: its parts summed up, and the critical path."""
+"""Explains why a task was late, as JSON and as text: its parts summed up, and the critical path."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 KINDS = ("ran", "queued", "waited", "unknown")
 MOST_PARTS = 500
-"""Parts in a report; of a task with more of them, the shortest ones of a kind are summed up as one."""
+"""Limit of parts in a report; beyond it, the shortest ones of a kind are merged."""
 MOST_LINES = 4
 BAR = 60
 
@@ -36,7 +36,7 @@ class Reason:
     path: list[Piece]
 
     def total(self, kind: str) -> int:
-        """Nanoseconds of a kind of part."""
+        """Return the nanoseconds of all parts of a kind."""
         return sum(part.duration for part in self.parts if part.kind == kind)
 
 
@@ -47,9 +47,9 @@ def explain(
     until: int | None = None,
     now: tuple[WaitedOn | None, Site | None] = (None, None),
 ) -> Reason:
-    """Parts and critical path of a task.
+    """Return the parts and the critical path of a task.
 
-    `born`: its birth (ns) where the ring does not reach back to it. `now`: on what a live one waits, and where.
+    `born`: its birth (ns), if the ring does not reach back to it. `now`: what a live task waits on, and where.
     """
     parts = parts_of(timeline, life, born, until)
     if parts and life.ended is None and parts[-1].kind == "waited" and parts[-1].woken_by is None:
@@ -60,7 +60,7 @@ def explain(
 
 
 def slowest(timeline: Timeline, count: int, group: str = "", least: int = 0) -> list[Life]:
-    """The ended tasks of the greatest age whose birth and end are known, slowest first."""
+    """Return the ended tasks of the greatest age whose birth and end are known, slowest first."""
     found = [
         life
         for life in timeline.lives.values()
@@ -83,12 +83,12 @@ def in_group(life: Life, group: str) -> bool:
 
 
 def site_object(site: Site | None) -> dict[str, Any] | None:
-    """A line as all commands print it."""
+    """Return a site as the JSON object that all commands print."""
     return None if site is None else {"file": site.file, "line": site.line, "function": site.function}
 
 
 def reason_object(reason: Reason) -> dict[str, Any]:
-    """One entry of `tasks`: durations in seconds, times in Unix time."""
+    """Return one entry of `tasks`: durations in seconds, times in Unix time."""
     life = reason.life
     return {
         "task": life.id,
@@ -151,7 +151,7 @@ def _part_object(part: Part) -> dict[str, Any]:
 
 
 def _bounded(parts: list[Part]) -> list[Part]:
-    """At most about MOST_PARTS of them: the sums stay what they are."""
+    """Return about MOST_PARTS parts at most, with the same sums."""
     if len(parts) <= MOST_PARTS:
         return parts
     from monitor.trace.parts import Part
@@ -169,12 +169,12 @@ def _bounded(parts: list[Part]) -> list[Part]:
 
 
 def line(site: Site | None) -> str:
-    """`file.py:12`, with the name of the file only."""
+    """Format a line as `file.py:12`, without folders."""
     return "" if site is None else f"{site.file.rpartition('/')[2]}:{site.line}"
 
 
 def duration(ns: int) -> str:
-    """Three digits and a unit."""
+    """Format a duration with three digits and a unit."""
     for unit, size in (("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1000)):
         if ns >= size:
             return f"{ns / size:.3g} {unit}" if ns < 1000 * size else f"{ns / size:.0f} {unit}"
@@ -182,7 +182,7 @@ def duration(ns: int) -> str:
 
 
 def text_of(reason: Reason) -> list[str]:
-    """The report for people: a headline, a line for each thing that took long, the path, a bar."""
+    """Return the report for people: a headline, a line for each thing that took long, the path, a bar."""
     life = reason.life
     what = life.coro if not life.name or life.coro in life.name else f"{life.name} {life.coro}"
     out = [f"{what or life.title} (task {life.id})  {duration(reason.age)}  {life.outcome or 'still alive'}"]
@@ -195,7 +195,7 @@ def text_of(reason: Reason) -> list[str]:
 
 
 def group_text(group: str, reasons: list[Reason]) -> list[str]:
-    """What the slowest tasks of a group have in common: their parts together."""
+    """Return what the slowest tasks of a group have in common: the sum of their parts."""
     age = sum(reason.age for reason in reasons)
     many = f"the {len(reasons)} slowest" if len(reasons) > 1 else "the slowest"
     parts = [part for reason in reasons for part in reason.parts]
@@ -203,12 +203,12 @@ def group_text(group: str, reasons: list[Reason]) -> list[str]:
 
 
 def _family(name: str) -> str:
-    """The name of a task without the number that tells it from others of its kind."""
+    """Return the name of a task without its number: tasks of one kind share it."""
     return re.sub(r"[ #:_-]*\d+$", "", name) or name
 
 
 def group_object(group: str, reasons: list[Reason]) -> dict[str, Any]:
-    """The parts of several tasks together, in seconds."""
+    """Sum up the parts of several tasks, in seconds."""
     return {
         "group": group,
         "tasks": [reason.life.id for reason in reasons],
@@ -219,7 +219,10 @@ def group_object(group: str, reasons: list[Reason]) -> dict[str, Any]:
 
 
 def _sums_text(parts: list[Part], call: Callable[[str], str] = str) -> list[str]:
-    """A line for each thing that took long; `call` gives the names of tasks that stand together."""
+    """Yield a line for each thing that took long.
+
+    `call`: maps names of tasks to the name under which they are merged.
+    """
     out = []
     for kind in KINDS:
         total = sum(part.duration for part in parts if part.kind == kind)
@@ -273,7 +276,7 @@ def _waited_text(part: Part, call: Callable[[str], str]) -> str:
     if woken is not None:
         who = call(woken.name) if woken.kind == "task" else woken.kind
         where = line(woken.at) if woken.kind in ("task", "callback", "signal") else ""
-        if who != holder or not where:  # else it is named already
+        if who != holder or not where:  # otherwise it is already named
             where = f"{who or woken.kind} {where}".rstrip()
         text += f" ← {where}"
     return text
@@ -308,7 +311,7 @@ def _path_text(reason: Reason) -> str:
 
 
 def bar(reason: Reason, width: int = BAR) -> str:
-    """The age from left to right: R ran, q queued, . waited, ? unknown; the most of each column is shown."""
+    """Draw the age from left to right: R ran, q queued, . waited, ? unknown; each column shows its largest part."""
     if reason.age <= 0:
         return ""
     shares = [dict.fromkeys(KINDS, 0) for _ in range(width)]

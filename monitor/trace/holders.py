@@ -1,4 +1,4 @@
-"""Who held the lock, the slot or the connection that a task waited for, and what the holder did meanwhile."""
+"""Finds who held the lock, slot or connection that a task waited for, and what the holder did meanwhile."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from monitor.trace.timeline import Life, Run, Timeline, Wait
 
 HELD = ("lock", "semaphore", "pool")
-"""Kinds of waits that end when a task gives something back."""
+"""Kinds of waits that end when a task releases something."""
 MOST_HOLDERS = 20
 MOST_STEPS = 2000
-"""Steps of a holder that are looked at."""
+"""Limit of steps of a holder that are examined."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A task that had what another one waited for."""
+    """A task that held what another one waited for."""
 
     task: int
     name: str
@@ -32,7 +32,7 @@ class Held:
 
 
 def is_held(on: WaitedOn | None) -> bool:
-    """Whether a wait is for something that a task holds; of a queue, for a free place in it."""
+    """Whether a wait is for something that a task holds, or for a free place in a queue."""
     return on is not None and (on.kind in HELD or (on.kind == "queue" and on.repr.startswith("put")))
 
 
@@ -44,9 +44,10 @@ def holders_of(
     end: int,
     waker_of: Callable[[Life, Run], int],
 ) -> list[Held]:
-    """The holders during a wait that the task `waker` ended, the last one first.
+    """Return the holders during a wait that the task `waker` ended, last one first.
 
-    One that had to wait for the same thing itself has had it since; before that, the task that ended its wait had it.
+    A holder that had to wait for the same thing itself has held it since then; before, the task that ended its wait
+    did.
     """
     found: list[Held] = []
     seen: set[int] = set()
@@ -65,7 +66,7 @@ def holders_of(
 
 
 def _held_since(life: Life, wait: Wait | None, until: int) -> tuple[int, Run | None]:
-    """When a task got what it gave back at a moment, and the step that began then."""
+    """Return when a task got what it released at a moment, and the step that began then."""
     born = life.born if life.born is not None else 0
     if wait is None or not wait.object:
         return born, None
@@ -78,7 +79,7 @@ def _held_since(life: Life, wait: Wait | None, until: int) -> tuple[int, Run | N
 
 
 def doing(timeline: Timeline, life: Life, start: int, end: int) -> Site | None:
-    """The line at which a task spent the most of a time, running or waiting; None if no line is known."""
+    """Return the line at which a task spent most of a time, running or waiting; None if no line is known."""
     sums: dict[Site, int] = {}
     waits = life.waits
     first = max(bisect_left(life.steps, start, key=lambda step: step.end) - 1, 0)

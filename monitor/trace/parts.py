@@ -1,4 +1,4 @@
-"""The age of a task as parts that sum up to it: ran, queued (behind whom), waited (on what, ended by whom), unknown."""
+"""Splits the age of a task into parts: ran, queued (behind what), waited (on what, ended by what), unknown."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from monitor.trace.timeline import Life, Run, Timeline
 
 RESTING = 100_000
-"""Nanoseconds between two runs of a loop from which on it counts as having waited in its selector."""
+"""Nanoseconds between two runs from which on the loop counts as having waited in its selector."""
 MOST_ROUND = 10_000
-"""Runs that are looked at to find when a loop last rested."""
+"""Limit of runs examined to find when a loop last rested."""
 IDLE = "the loop itself, or no processor"
-"""While this task was ready, nothing that is recorded ran."""
+"""Stands for time in which the task was ready and nothing recorded ran."""
 MOST_BEHIND = 20
-"""Entries of `behind` in one part; the rest is one entry."""
+"""Limit of entries of `behind` in one part; the rest is merged."""
 
 
 @dataclass(slots=True)
 class Behind:
-    """What ran while a task was ready."""
+    """Something that ran while a task was ready."""
 
     task: int  # 0: a callback, or something else
     name: str
@@ -59,14 +59,14 @@ class Part:
 class Wake:
     """How a step came to be ready."""
 
-    waited_until: int  # up to here it was waiting for sure
-    queued_from: int  # from here on it was behind others for sure; in between nobody knows
+    waited_until: int  # until then it was certainly waiting
+    queued_from: int  # from then on it was certainly queued; in between is unknown
     by: WokenBy
-    through: int  # when the task that is behind it acted; 0: no task is
+    through: int  # when the task that woke it acted; 0: it was not a task
 
 
 def wake_of(timeline: Timeline, life: Life, step: Run, since: int) -> Wake:
-    """What made a step ready, through the callbacks in between; `since`: the end of the step before."""
+    """Find what made a step ready, through callbacks in between. `since`: the end of the previous step."""
     ready = step.start if step.ready is None else min(max(step.ready, since), step.start)
     wait = timeline.wait_that_ended(life, ready) if step.ready is not None else None
     line = None if wait is None else wait.waking
@@ -101,7 +101,7 @@ def wake_of(timeline: Timeline, life: Life, step: Run, since: int) -> Wake:
 
 
 def waker_of(timeline: Timeline, life: Life, step: Run) -> int:
-    """The task that made a step ready, also through callbacks; 0 for none."""
+    """Return the task that made a step ready, also through callbacks; 0 for none."""
     index = bisect_left(life.steps, step.start, key=lambda one: one.start)
     return wake_of(timeline, life, step, life.steps[index - 1].end if index else step.start).by.task
 
@@ -112,10 +112,10 @@ def _rested(before: Run, at: int) -> bool:
 
 
 def _arrived(timeline: Timeline, loop: int, at: int) -> int:
-    """The earliest moment at which what a callback from outside handles, begun at `at`, can have come.
+    """Return the earliest moment at which the event that a callback handles, begun at `at`, can have arrived.
 
-    A loop looks at its descriptors between two rounds of callbacks. If it rested before this callback, that came when
-    the rest was over; if it was busy, at any time since the round before began.
+    A loop polls its descriptors between two rounds of callbacks. If it rested before this callback, the event arrived
+    at the end of the rest; if it was busy, at any time since the previous round began.
     """
     runs = timeline.runs.get(loop, [])
     index = timeline.index_at(loop, at)
@@ -132,7 +132,7 @@ def _arrived(timeline: Timeline, loop: int, at: int) -> int:
 
 
 def behind_of(timeline: Timeline, loop: int, start: int, end: int, own: int) -> list[Behind]:
-    """What ran on a loop during a time, the longest first. `own`: the task itself, which is left out."""
+    """Return what ran on a loop during a time, longest first. `own`: the task itself, which is omitted."""
     found: dict[tuple[str, str, Site | None, int], Behind] = {}
     for run in timeline.between(loop, start, end):
         if run.task == own and own:
@@ -168,7 +168,7 @@ def behind_of(timeline: Timeline, loop: int, start: int, end: int, own: int) -> 
 
 
 def parts_of(timeline: Timeline, life: Life, born: int | None = None, until: int | None = None) -> list[Part]:
-    """The parts of a task's age, in order and without gaps. `until` (default: the end) matters for one that lives."""
+    """Return the parts of a task's age, in order and without gaps. `until`: end for a live task (default: its end)."""
     end = life.ended if life.ended is not None else (timeline.end if until is None else until)
     steps = life.steps
     began, cursor = _beginning(timeline, life, born, end)
@@ -211,14 +211,14 @@ def parts_of(timeline: Timeline, life: Life, born: int | None = None, until: int
         if cursor > start:
             parts.append(Part("ran", start, cursor, timeline.line_of(step)))
     if end > cursor:
-        # One that is older than the ring and has done nothing since has been waiting all the time.
+        # A task older than the ring without any event has been waiting all the time.
         alive = life.ended is None and (bool(steps) or life.born is None)
         parts.append(Part("waited" if alive else "unknown", cursor, end))
     return parts
 
 
 def _beginning(timeline: Timeline, life: Life, born: int | None, end: int) -> tuple[int, int]:
-    """The birth of a task, and from when on it is known what it did."""
+    """Return the birth of a task, and from when on its actions are known."""
     if life.born is not None:
         return life.born, life.born
     if not life.steps:
@@ -238,5 +238,5 @@ def woken_by_end(timeline: Timeline, wake: Wake) -> bool:
 
 
 def gaps(parts: list[Part]) -> int:
-    """Nanoseconds between parts that belong to none: 0 unless there is a mistake."""
+    """Return the nanoseconds between the parts; anything but 0 is a bug."""
     return sum(after.start - before.end for before, after in pairwise(parts))

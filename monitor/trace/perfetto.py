@@ -1,4 +1,4 @@
-"""A step trace for ui.perfetto.dev: a track a task, a slice a step, flow arrows from what woke to what was woken."""
+"""Writes a step trace for ui.perfetto.dev: a track per task, a slice per step, flow arrows from waker to woken."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _WAKES = {
 
 
 def packets_of(trace: Trace, since: int = 0, number: int = 0) -> Iterator[bytes]:
-    """The trace in pieces. What ended before `since` (ns) is left out. `number`: which process of a set it is."""
+    """Yield the trace in pieces, without what ended before `since` (ns). `number`: number of the process in a set."""
     shift = number << _PROCESS
     timeline = trace.timeline
     begin = max(timeline.begin, since)
@@ -60,7 +60,7 @@ def packets_of(trace: Trace, since: int = 0, number: int = 0) -> Iterator[bytes]
 
 
 def _flows(timeline: Timeline, begin: int, shift: int) -> dict[int, tuple[list[int], list[int]]]:
-    """By the identity of a run: the flows that begin in it, and those that end there."""
+    """Return, by identity of a run, the flows that begin in it and those that end there."""
     flows: dict[int, tuple[list[int], list[int]]] = {}
     number = shift
     for loop, runs in timeline.runs.items():

@@ -1,4 +1,4 @@
-"""What ran on each loop and when, and what is known of each task: a step ring in a form that can be searched."""
+"""A searchable step ring: what ran on each loop and when, and the life of each task."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 _NUMBERED = re.compile(r"Task-\d+")
 OUTCOMES = {3: "done", 4: "cancelled", 5: "failed"}
 DESCRIBED = 1_000_000
-"""Nanoseconds of a wait from which on the probe describes it."""
+"""Shortest wait, in nanoseconds, that the probe describes."""
 MOST_EVENTS = 2_000_000
-"""Events that a timeline keeps; later ones are left out and counted."""
+"""Limit of events in a timeline; later ones are only counted."""
 
 
 @dataclass(slots=True)
@@ -27,29 +27,29 @@ class Run:
 
     loop: int
     task: int  # 0: a plain callback
-    ready: int | None  # when it was made ready; of a timer, when it was due
+    ready: int | None  # when it became ready; for a timer, when it was due
     start: int
     end: int
     kind: Kind
     waker: int  # the task that made it ready, or 0
-    site: Site | None = None  # of a callback: the function
+    site: Site | None = None  # the function of a callback
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Where a task waited and which line ended that."""
+    """A described wait: where the task waited, and the line that ended the wait."""
 
     at: int
     innermost: Site | None  # the innermost frame of its await stack, often asyncio's
-    users: Site | None  # the innermost that is the user's
+    users: Site | None  # the innermost frame of user code
     waking: Site | None
-    object: int = 0  # the number of what it waited on; 0: not known
-    name: str = ""  # of that object: its peer, its type
+    object: int = 0  # number of the object it waited on; 0: unknown
+    name: str = ""  # description of the object: its peer, its type
 
 
 @dataclass(slots=True)
 class Life:
-    """What is known of one task."""
+    """The recorded life of one task."""
 
     id: int
     name: str = ""
@@ -67,7 +67,7 @@ class Life:
 
     @property
     def title(self) -> str:
-        """Its name, if somebody gave it one; else its coroutine and id."""
+        """Its name if the program gave it one, else its coroutine and id."""
         if self.name and not _NUMBERED.fullmatch(self.name):
             return self.name
         return f"{self.coro.rpartition('.')[2]}#{self.id}" if self.coro else self.name or f"task {self.id}"
@@ -75,7 +75,7 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """A slow callback whose stack was caught: the line to blame, and the whole stack, outermost first."""
+    """A slow callback with a sampled stack: the blamed line, and the whole stack, outermost first."""
 
     loop: int
     task: int
@@ -95,10 +95,10 @@ class Collection:
 
 
 class Timeline:
-    """Events in, then questions. Events of a loop come in the order of their ends."""
+    """Collects events, then answers queries. Events of a loop arrive in the order of their ends."""
 
     def __init__(self, place: Callable[[int], Site | None] = lambda _number: None, most: int = MOST_EVENTS) -> None:
-        """`place` looks up a numbered place of the probe: a site, or None. `most`: how many events are kept."""
+        """`place`: looks up a numbered place of the probe (a site or None). `most`: limit of events."""
         self._most = most
         self.lives: dict[int, Life] = {}
         self.runs: dict[int, list[Run]] = {}
@@ -107,16 +107,16 @@ class Timeline:
         self.begin = self.end = 0
         self.overwritten = self.undescribed = self.left_out = 0
         self.objects: dict[int, str] = {}
-        """Names of the objects that tasks wait on, as far as they have come."""
+        """Names of the objects that tasks wait on, by number."""
         self._count = 0
         self._place = place
         self._decoder = Decoder()
         self._starts: dict[int, list[int]] = {}
 
-    # Events in
+    # Adding events
 
     def feed(self, data: bytes, offset: int, overwritten: int = 0) -> None:
-        """Takes a piece of a ring in."""
+        """Add a piece of a ring."""
         if overwritten:
             self.overwritten += overwritten
             self._decoder.lost()
@@ -124,7 +124,7 @@ class Timeline:
             self.add(event)
 
     def add(self, event: Event) -> None:
-        """Takes one event in."""
+        """Add one event."""
         if self._count >= self._most:
             self.left_out += 1
             return
@@ -166,7 +166,7 @@ class Timeline:
         self.end = max(self.end, until)
 
     def life(self, task: int) -> Life:
-        """What is known of a task, made on first sight."""
+        """Return the life of a task, created on first use."""
         found = self.lives.get(task)
         if found is None:
             found = self.lives[task] = Life(task)
@@ -187,7 +187,7 @@ class Timeline:
         self._count = sum(map(len, self.runs.values())) + sum(len(life.waits) + 2 for life in self.lives.values())
         self.begin = max(self.begin, at)
 
-    # Questions
+    # Queries
 
     def _starts_of(self, loop: int) -> list[int]:
         starts = self._starts.get(loop)
@@ -198,11 +198,11 @@ class Timeline:
         return starts
 
     def index_at(self, loop: int, at: int) -> int:
-        """The index of the last run of a loop that began at or before a moment; -1 for none."""
+        """Return the index of the last run of a loop that began at or before a moment; -1 for none."""
         return bisect_right(self._starts_of(loop), at) - 1
 
     def running_at(self, loop: int, at: int) -> Run | None:
-        """What ran on a loop at a moment."""
+        """Return what ran on a loop at a moment."""
         index = self.index_at(loop, at)
         if index < 0:
             return None
@@ -210,7 +210,7 @@ class Timeline:
         return run if run.start <= at <= run.end else None
 
     def between(self, loop: int, start: int, end: int) -> Iterator[Run]:
-        """What ran on a loop during a time, in order."""
+        """Yield what ran on a loop during a time, in order."""
         starts = self._starts_of(loop)
         runs = self.runs.get(loop, [])
         first = max(bisect_right(starts, start) - 1, 0)
@@ -219,7 +219,7 @@ class Timeline:
                 yield runs[index]
 
     def wait_that_ended(self, life: Life, ready: int) -> Wait | None:
-        """The description of a wait that ended at a moment, if it was long enough to get one."""
+        """Return the description of a wait that ended at a moment, if it was long enough to have one."""
         waits = life.waits
         index = bisect_left(waits, ready - UNIT, key=lambda wait: wait.at)
         if index < len(waits) and waits[index].at <= ready + UNIT:
@@ -227,14 +227,14 @@ class Timeline:
         return None
 
     def line_of(self, run: Run) -> Site | None:
-        """The line that a run spent its time in, if it was caught; of a callback else its function."""
+        """Return the line at which a run spent its time, if it was sampled, else the function of a callback."""
         for blocked in self.blocked:
             if blocked.loop == run.loop and blocked.start < run.end and blocked.end > run.start and blocked.at:
                 return blocked.at
         return run.site
 
     def collected(self, start: int, end: int) -> int:
-        """Nanoseconds of garbage collection during a time."""
+        """Return the nanoseconds of garbage collection during a time."""
         return sum(
             max(min(found.end, end) - max(found.start, start), 0)
             for found in self.collections

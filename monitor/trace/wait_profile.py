@@ -1,4 +1,4 @@
-"""What tasks waited for, summed up: by what it was, its peer or object, and the line; per group and of all tasks."""
+"""Sums up what tasks waited for, by kind, object or peer, and line; per group and for all tasks."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from monitor.trace.timeline import Life, Timeline
 
 BRIEF = "short waits"
-"""Waits that are too short to be described one by one."""
+"""Stands for waits too short to be described one by one."""
 NOT_DESCRIBED = "not described"
-"""Longer waits that were too many for that."""
+"""Stands for longer waits that were too many to be described."""
 Key = tuple[str, str, "Site | None"]
 
 
@@ -32,11 +32,11 @@ class Waits:
     duration: int = 0  # ns
     count: int = 0
     longest: int = 0
-    live: int = 0  # of `count`: those that have not ended
-    objects: dict[int, int] = field(default_factory=dict)  # duration by object, as far as these are known
+    live: int = 0  # part of `count`: waits that have not ended
+    objects: dict[int, int] = field(default_factory=dict)  # duration by known object
 
     def add(self, duration: int, thing: int, live: bool) -> None:
-        """Count one wait in."""
+        """Add one wait."""
         self.duration += duration
         self.count += 1
         self.longest = max(self.longest, duration)
@@ -56,16 +56,16 @@ class GroupWaits:
 
     @property
     def name(self) -> str:
-        """Its label and its coroutine."""
+        """The name to show: label and coroutine."""
         return f"{self.coro} {self.label}" if self.label else self.coro
 
     @property
     def duration(self) -> int:
-        """Nanoseconds waited together."""
+        """Nanoseconds of all waits together."""
         return sum(one.duration for one in self.waits.values())
 
     def add(self, kind: str, name: str, at: Site | None, duration: int, thing: int = 0, live: bool = False) -> None:
-        """Count one wait in."""
+        """Add one wait."""
         key = (kind, name, at)
         waits = self.waits.get(key)
         if waits is None:
@@ -73,7 +73,7 @@ class GroupWaits:
         waits.add(duration, thing, live)
 
     def merge(self, other: GroupWaits) -> None:
-        """Count all of another group in."""
+        """Add all waits of another group."""
         self.tasks += other.tasks
         for key, waits in other.waits.items():
             mine = self.waits.setdefault(key, Waits(waits.kind, waits.name, waits.at))
@@ -85,7 +85,7 @@ class GroupWaits:
                 mine.objects[thing] = mine.objects.get(thing, 0) + duration
 
     def ordered(self) -> list[Waits]:
-        """The longest first."""
+        """The waits, longest first."""
         return sorted(self.waits.values(), key=lambda one: -one.duration)
 
 
@@ -96,13 +96,13 @@ class WaitProfile:
     begin: int
     end: int
     all: GroupWaits
-    groups: list[GroupWaits]  # the one that waited longest first
+    groups: list[GroupWaits]  # longest first
 
 
 def wait_profile(
     timeline: Timeline, store: Store | None = None, coro: str = "", label: str | None = None
 ) -> WaitProfile:
-    """Sum up all waits in a trace. `store` tells on what live tasks wait now; `coro` chooses one group."""
+    """Sum up all waits in a trace. `store`: has what live tasks wait on now. `coro`: selects one group."""
     groups: dict[tuple[str, str | None], GroupWaits] = {}
     for life in timeline.lives.values():
         if coro and (life.coro, life.label) != (coro, label):

@@ -1,4 +1,4 @@
-"""What a task waited on, and what ended the wait, by the frames that were seen: a table of asyncio's own functions."""
+"""Infers what a task waited on, and what ended the wait, from frames: a table of asyncio's functions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class WaitedOn:
 
     kind: str
     repr: str = ""
-    object: int = 0  # a number of the probe, the same for all waits on one object; 0: not known
+    object: int = 0  # the probe's number of the object; 0: unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def _find(site: Site | None, table: tuple[tuple[str, str, str], ...]) -> str:
 
 
 def waited_on(wait: Wait | None, woken: WokenBy | None, woke_by_end: bool) -> WaitedOn:
-    """What a wait was on. `woke_by_end`: the task that ended it did so by its own end."""
+    """Return what a wait was on. `woke_by_end`: the task that ended the wait did so by ending."""
     kind = ""
     if wait is not None:
         kind = _find(wait.innermost, _BY_FUNCTION)
@@ -113,18 +113,18 @@ def waited_on(wait: Wait | None, woken: WokenBy | None, woke_by_end: bool) -> Wa
     if kind == "pool" and wait.users is not None:
         texts.append(wait.users.function)
     if wait.name:
-        # The type is said by the kind already.
+        # The kind already implies the type.
         texts.append(wait.name.partition(" ")[2] if kind in _NAMED else wait.name if kind in _PEERS else "")
     return WaitedOn(kind or "future", " ".join(filter(None, texts)), wait.object if kind in (*_NAMED, *_PEERS) else 0)
 
 
 def is_pool(site: Site | None) -> bool:
-    """Whether a line is that of a pool, by the name of its class or function."""
+    """Whether a line belongs to a pool, by the name of its class or function."""
     return site is not None and bool(_POOL.search(site.function))
 
 
 def by_callback(kind: Kind, wait: Wait | None) -> str:
-    """What a callback that ended a wait stands for: `kind` is that of the step which it made ready."""
+    """Return what a callback that ended a wait stands for. `kind`: kind of the step that it made ready."""
     waking = None if wait is None else wait.waking
     if kind == Kind.STEP_TIMER:
         return "timer"

@@ -46,7 +46,8 @@ def test_a_deadlock_live_and_from_its_recording(tmp_path: Path):
             cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         seen = looptop("watch", target, "--json", "--duration", "5", folder=tmp_path).stdout
-        (found,) = [thing for thing in map(json.loads, seen.splitlines()) if thing["type"] == "finding"]
+        findings = [thing for thing in map(json.loads, seen.splitlines()) if thing["type"] == "finding"]
+        (found,) = [one for one in findings if one["kind"] not in ("loop_blocked", "gil_wait")]  # of a busy machine
         assert (found["kind"], found["fix"], found["evidence"]) == (
             "deadlock", "deadlock_ordered", {"tasks": 2, "locks": 2},
         )  # fmt: skip

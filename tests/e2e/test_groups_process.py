@@ -152,8 +152,9 @@ def test_groups_agree_with_a_client(server: str, tmp_path: Path) -> None:
             taken, group = client.taken[path], groups[label]
             assert (group["started"], group["ended"], group["failed"]) == (len(taken), len(taken), 0)
             for name, share in (("p50", 0.5), ("p99", 0.99)):
-                measured, seen = percentile(taken, share), group["age"][name]
-                assert measured * 0.95 - 0.001 - SLACK <= seen <= measured * 1.05 + 0.001, (label, name)
+                # The client's clock starts earlier and stops later, so on a busy machine ranks may differ by a few.
+                least, most = percentile(taken, share - 0.05), percentile(taken, min(share + 0.05, 1.0))
+                assert least * 0.95 - 0.001 - SLACK <= group["age"][name] <= most * 1.05 + 0.001, (label, name)
             if server in KEEPS_NO_STATUS:
                 assert group["responses"] is group["errors"] is None
             else:

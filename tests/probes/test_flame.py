@@ -431,8 +431,8 @@ def test_waits_are_weighted_by_time(tmp_path, python):
             ones = by_stack["one", "inner", "Event.wait"]
             twos = by_stack["two",]
             naps = by_stack["nap", "sleep"]
-            assert ones / twos == pytest.approx(2, rel=0.05), by_stack
-            assert naps <= twos / 500, by_stack
+            assert ones / twos == pytest.approx(2, rel=0.2), by_stack
+            assert naps <= twos / 100, by_stack
             viewer.watch(flame_wait=False)
             viewer.ticks(2)
             before = len(viewer.frames)

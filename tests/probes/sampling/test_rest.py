@@ -15,6 +15,8 @@ BODY = """
         probe = sys._looptop_probe
         await told("ready")
         await asyncio.sleep(2)
+        while not probe.watchdog.ids:
+            await asyncio.sleep(0.1)
         ids = [probe.watchdog.ids[-1]]
         await told(f"{ids[0]}")
         time.sleep(0.3)

@@ -237,14 +237,36 @@ def _ps_elsewhere(commands: Sequence[str], everything: bool, as_json: bool) -> i
     return 0 if found else NO_CONNECTION
 
 
+def _ps_of(targets: tuple[str, ...], commands: Sequence[str], as_json: bool) -> int:
+    """List the processes that TARGETs mean, with their slots. Status 3: there is none."""
+    from dataclasses import asdict
+
+    from monitor.attach.programs import programs
+    from monitor.fleet.members import Members
+    from monitor.plain.objects import dump
+
+    if commands:
+        raise UsageError("ps TARGET is of this machine", "leave --via or the TARGET out")
+    slots = {member.pid: member.worker for member in Members(targets).scan()}
+    listed = sorted((one for one in programs(True) if one.pid in slots), key=lambda one: slots[one.pid])
+    if as_json:
+        click.echo(dump({"programs": [{**asdict(one), "worker": slots[one.pid]} for one in listed]}))
+    elif listed:
+        print_programs(listed, slots)
+    if not listed:
+        say(f"{' '.join(targets)}: no Python program here")
+    return 0 if listed else NO_CONNECTION
+
+
 @click.command()
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option("--all", "everything", is_flag=True, help="The dashboards and commands of looptop itself, too.")
 @json_option
 @remote_options
-def ps(everything: bool, as_json: bool) -> int:
+def ps(targets: tuple[str, ...], everything: bool, as_json: bool) -> int:
     """List the Python programs on this machine, whether and how each can be watched, and those that died.
 
-    With --via those on the other side of a command.
+    With --via those on the other side of a command; with TARGET the processes that it means, such as all workers.
     """
     from dataclasses import asdict
 
@@ -252,6 +274,8 @@ def ps(everything: bool, as_json: bool) -> int:
     from monitor.attach.programs import programs
 
     commands = commands_given()
+    if targets:
+        return _ps_of(targets, commands, as_json)
     if commands:
         return _ps_elsewhere(commands, everything, as_json)
     listed = programs(everything)

@@ -34,12 +34,12 @@ def print_look(seen: Any) -> None:
     print_lines(report(seen, terminal.width_here(), terminal.colour_here()))
 
 
-def print_programs(listed: Any) -> None:
-    """Print the programs found as a table."""
+def print_programs(listed: Any, slots: Any = None) -> None:
+    """Print the programs found as a table; `slots`: of a set, the worker that each pid is."""
     from monitor import terminal
     from monitor.plain.programs import programs as report
 
-    print_lines(report(listed, terminal.width_here(), terminal.colour_here()))
+    print_lines(report(listed, terminal.width_here(), terminal.colour_here(), slots))
 
 
 def print_lines(lines: Sequence[str]) -> None:

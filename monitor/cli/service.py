@@ -27,10 +27,10 @@ def open_service(members: Members, connect: Connector, title: str) -> int:
     from monitor.cli.home import connect_screen
     from monitor.findings import thresholds
     from monitor.fleet.fleet import Fleet
-    from monitor.fleet.service import ASKED, Service
+    from monitor.fleet.service import ASKED, WITH_HOOKS_IN_C, Service
 
     limits = thresholds.load()
-    with closing(Fleet(members, connect, ASKED)) as fleet:
+    with closing(Fleet(members, connect, ASKED, WITH_HOOKS_IN_C)) as fleet:
         service = Service(fleet, limits, title)
         service.step()  # workers are being connected to while the screens are loaded
         status, section = _until_left(service, lambda slot: _opened(service, connect, slot))

@@ -75,16 +75,23 @@ class Worker:
 class Fleet:
     """All processes of a set. `step` and `take` are called again and again, by one thread."""
 
-    def __init__(self, members: Members, connect: Callable[[str], Connection], watched: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        members: Members,
+        connect: Callable[[str], Connection],
+        watched: Mapping[str, object],
+        with_hooks_in_c: Mapping[str, object] | None = None,
+    ) -> None:
         """`connect` opens the connection to a member's TARGET; `watched`:
 
-        fields of the `watch` frame for each probe.
+        fields of the `watch` frame for each probe, and `with_hooks_in_c` more of them for those where it is free.
         """
         self.workers: dict[int, Worker] = {}  # by slot
         self.changes: deque[Change] = deque(maxlen=MOST_CHANGES)  # newest last
         self._members = members
         self._connect = connect
         self._watched = dict(watched)
+        self._with_hooks_in_c = dict(with_hooks_in_c or {})
         self._due = 0.0
         self._farewell: list[tuple[Worker, list[Frame]]] = []  # last frames of processes that have gone
         self._seen: dict[int, str] = {}  # the session that has joined each slot
@@ -166,5 +173,7 @@ class Fleet:
                 if worker.slot in self._seen:
                     self._changed.append(Change(False, time.time(), worker.slot, worker.pid, None))
                 self._seen[worker.slot] = frame.session
+                if frame.hooks == "C" and self._with_hooks_in_c:
+                    worker.source.watch(**self._with_hooks_in_c)
                 worker.pid = frame.pid
                 self._changed.append(Change(True, time.time(), worker.slot, worker.pid, None))

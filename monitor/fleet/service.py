@@ -10,6 +10,7 @@ from monitor.findings.rules.engine import Findings
 from monitor.store.across import OfWorker
 from monitor.store.blocked import blocking_lines
 from monitor.store.column import Column, figure
+from monitor.store.label_groups import MergedGroup
 from monitor.store.slow_log import BlockingLine
 
 if TYPE_CHECKING:
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
     from monitor.fleet.fleet import Change
     from monitor.fleet.members import Member
     from monitor.protocol.frames import Frame
+    from monitor.store.label_groups import LabelGroup
     from monitor.store.model import EndedTask, Site, Task
     from monitor.store.store import Store
 
 RATE = 2.0
 """Ticks per second of each worker."""
 ASKED: dict[str, object] = {"rate": RATE, "rows": True, "events": True, "findings": True}
+WITH_HOOKS_IN_C: dict[str, object] = {"groups": True}
+"""Asked as well of programs that count groups anyway."""
 MINUTE = round(60 * RATE)
 """Ticks over which the percentile of the lag is computed."""
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -95,6 +99,8 @@ class ServiceRow:
     tasks: int | None
     steps_per_s: float | None
     failed: int | None  # tasks since watching began
+    requests_per_s: float | None  # ends of tasks with a label; None if there are none
+    errors: int | None  # of these, failed or answered with status 500 and above, since they are counted
     rss: int | None
     cpu: float | None
     finding: str | None  # its worst one
@@ -118,7 +124,22 @@ def row_of(worker: AnyWorker, findings: Findings) -> ServiceRow:
         problem = worker.problem or "connecting"
         host = None if store.session is None else store.session.host
         return ServiceRow(
-            worker.slot, worker.pid, host, problem, None, (), None, None, None, None, None, None, None, False
+            worker.slot,
+            worker.pid,
+            host,
+            problem,
+            None,
+            (),
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+            False,
         )
     loops = store.loops.values()
     measured = [loop for loop in loops if loop.busy is not None]
@@ -128,6 +149,8 @@ def row_of(worker: AnyWorker, findings: Findings) -> ServiceRow:
     p99 = ordered[int(0.99 * (len(ordered) - 1))] if ordered else None
     blocked = max((loop.blocked for loop in measured), default=0.0)
     shown = findings.shown()
+    requests = [group for group in store.label_groups.values() if group.label]
+    rates = [rate for group in requests if (rate := group.rate(store.now)) is not None]
     return ServiceRow(
         worker.slot,
         worker.pid,
@@ -139,6 +162,8 @@ def row_of(worker: AnyWorker, findings: Findings) -> ServiceRow:
         len(store.tasks),
         store.steps_per_s(),
         sum(stats.failed for stats in store.sites.values()),
+        sum(rates) if rates else None,
+        sum(group.failed + group.errors for group in requests) if requests else None,
         store.process.rss,
         store.process.cpu,
         shown[0].kind.title if shown else None,
@@ -172,9 +197,14 @@ SERVICE: tuple[Column[ServiceRow], ...] = (
     figure("utilization", "Util", 5, "share of the last second that its busiest loop ran callbacks", fmt.percent,
            lambda r, s: r.utilization, unit="0..1"),
     figure("tasks", "Tasks", 6, "its live tasks", fmt.count, lambda r, s: r.tasks),
-    figure("steps_per_s", "Steps/s", 7, "steps per second of all its loops", fmt.rate, lambda r, s: r.steps_per_s),
-    figure("failed", "Failed", 6, "tasks that failed since watching began", fmt.count, lambda r, s: r.failed,
+    figure("requests", "Req/s", 6, "ends per second of tasks with a label (routes, RPC methods), of the last 10 s",
+           fmt.rate, lambda r, s: r.requests_per_s, unit="1/s"),
+    figure("errors", "Errors", 6, "of these, failed or answered with status 500 and above", fmt.count,
+           lambda r, s: r.errors),
+    figure("steps_per_s", "Steps/s", 7, "steps per second of all its loops", fmt.rate, lambda r, s: r.steps_per_s,
            priority=2),
+    figure("failed", "Failed", 6, "tasks that failed since watching began", fmt.count, lambda r, s: r.failed,
+           priority=3),
     figure("rss", "RSS", 8, "its resident memory", fmt.size, lambda r, s: r.rss, unit="bytes", priority=2),
     figure("cpu", "CPU", 5, "share of one core", fmt.percent, lambda r, s: r.cpu, unit="0..1", priority=3),
     Column("trouble", "Trouble", 0, "why it does not answer, or its worst finding; sorts by all that is wrong: late, "
@@ -247,6 +277,16 @@ class Service:
                 lines.setdefault(line.line, []).append((store, line))
         return [_merged(found) for found in lines.values()]
 
+    def groups(self, worker: int | None = None) -> list[OfWorker[LabelGroup]]:
+        """Return the groups of all workers, each coroutine and label once, or those of one worker."""
+        same: dict[tuple[str, str | None], list[tuple[Store, LabelGroup]]] = {}
+        for store in self.stores():
+            if worker is None or store.worker == worker:
+                for group in store.label_groups.values():
+                    if group.started:
+                        same.setdefault((group.coro, group.label), []).append((store, group))
+        return [_merged_group(found) for found in same.values()]
+
     def findings(self) -> list[OfWorker[Finding]]:
         """Return the findings of all workers, the worst of each worker first."""
         return [
@@ -288,6 +328,14 @@ def _merged(found: list[tuple[Store, BlockingLine]]) -> OfWorker[BlockingLine]:
     return OfWorker(store, whole, counts)
 
 
+def _merged_group(found: list[tuple[Store, LabelGroup]]) -> OfWorker[LabelGroup]:
+    store, group = max(found, key=lambda pair: pair[1].started)
+    if len(found) == 1:
+        return OfWorker(store, group)
+    whole = MergedGroup.of([(group, store.now) for store, group in found])
+    return OfWorker(store, whole, ", ".join(f"{one.worker}: {fmt.count(group.started)}" for one, group in found))
+
+
 def total(rows: list[ServiceRow]) -> dict[str, Any]:
     """Return the totals of all workers: sums, and the worst lag."""
 
@@ -300,6 +348,8 @@ def total(rows: list[ServiceRow]) -> dict[str, Any]:
         "answering": sum(row.problem is None for row in rows),
         "lag": max((row.lag for row in rows if row.lag is not None), default=None),
         "tasks": add(lambda row: row.tasks),
+        "requests_per_s": add(lambda row: row.requests_per_s),
+        "errors": add(lambda row: row.errors),
         "steps_per_s": add(lambda row: row.steps_per_s),
         "failed": add(lambda row: row.failed),
         "rss": add(lambda row: row.rss),

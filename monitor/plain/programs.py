@@ -13,16 +13,23 @@ from monitor.attach.watchability import READ_ONLY
 from monitor.plain.tables import Heading, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
-def programs(listed: Sequence[Program], width: int, colour: bool) -> list[str]:
-    """The lines of `looptop ps`: the tree, and below it why some programs cannot be watched, or only partly."""
+def programs(
+    listed: Sequence[Program], width: int, colour: bool, slots: Mapping[int | None, int] | None = None
+) -> list[str]:
+    """The lines of `looptop ps`: the tree, and below it why some programs cannot be watched, or only partly.
+
+    `slots`: of a set, the worker that each pid is.
+    """
     if not listed:
         return ["no Python programs visible to you"]
     used = [heading for heading in PROGRAMS if any(heading.text(program) for program in listed)]
     if {program.owner for program in listed} == {user_name(os.geteuid())}:
         used = [heading for heading in used if heading.title != "Owner"]
+    if slots is not None:
+        used.insert(0, Heading("Worker", lambda program: str(slots[program.pid]), right=True))
     lines = table(listed, used, width, colour)
     reasons = by_reason(listed)
     if reasons:

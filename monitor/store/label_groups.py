@@ -60,6 +60,17 @@ class Distribution:
         pairs.sort()
         return cls(tuple(bucket for bucket, _ in pairs), tuple(count for _, count in pairs), most)
 
+    @classmethod
+    def sum(cls, parts: Iterable[Distribution]) -> Distribution:
+        """Add histograms up."""
+        counts: Counter[int] = Counter()
+        most = 0.0
+        for part in parts:
+            if part.counts:
+                counts.update(dict(part))
+                most = max(most, part.most)
+        return cls.of([n for pair in counts.items() for n in pair], most)
+
     @property
     def total(self) -> int:
         """Number of values."""
@@ -183,6 +194,46 @@ class LabelGroup:
         _, ran, queued, waited = self.sums
         whole = ran + queued + waited
         return (ran / whole, queued / whole, waited / whole) if whole > 0.0 else (0.0, 0.0, 0.0)
+
+
+@dataclass(slots=True)
+class MergedGroup(LabelGroup):
+    """One group of several processes."""
+
+    per_s: float | None = None
+
+    def rate(self, now: float) -> float | None:  # noqa: ARG002 - of each process at its own time
+        """Ended tasks per second, of all processes together."""
+        return self.per_s
+
+    @classmethod
+    def of(cls, groups: Sequence[tuple[LabelGroup, float]]) -> MergedGroup:
+        """Add up groups of one coroutine and label, each with the time of its process."""
+        first, those = groups[0][0], [group for group, _ in groups]
+        rates = [rate for group, now in groups if (rate := group.rate(now)) is not None]
+        ages = sorted((one for group in those for one in group.slowest), key=lambda one: -one.age)
+        oldest = [group.oldest for group in those if group.oldest is not None]
+        return cls(
+            0,
+            first.coro,
+            first.label,
+            first.site,
+            live=sum(group.live for group in those),
+            ended=sum(group.ended for group in those),
+            failed=sum(group.failed for group in those),
+            cancelled=sum(group.cancelled for group in those),
+            gone=sum(group.gone for group in those),
+            responses=sum(group.responses for group in those),
+            errors=sum(group.errors for group in those),
+            sums=tuple(map(sum, zip(*(group.sums for group in those), strict=True))),
+            age=Distribution.sum(group.age for group in those),
+            ran=Distribution.sum(group.ran for group in those),
+            queued=Distribution.sum(group.queued for group in those),
+            waited=Distribution.sum(group.waited for group in those),
+            slowest=tuple(ages),
+            oldest=max(oldest, key=lambda one: one.age, default=None),
+            per_s=sum(rates) if rates else None,
+        )
 
 
 class LabelGroups(dict[int, LabelGroup]):

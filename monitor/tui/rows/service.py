@@ -9,12 +9,14 @@ from monitor.findings.model import Finding
 from monitor.fleet.service import SERVICE, Service, ServiceRow
 from monitor.store.across import OfWorker, across
 from monitor.store.columns import ENDED, SLOW, TASKS
+from monitor.store.group_columns import LABEL_GROUPS
+from monitor.store.label_groups import LabelGroup
 from monitor.store.model import EndedTask, Task
 from monitor.store.query import Predicate, parse
 from monitor.store.slow_log import BlockingLine
 from monitor.store.store import Store
 from monitor.tui.base.paint import Part
-from monitor.tui.base.theme import STATE_STYLES, delay_style, load_style
+from monitor.tui.base.theme import STATE_STYLES, delay_style, label_style, load_style
 from monitor.tui.rows.base import SearchedRows
 from monitor.tui.rows.tasks import with_coroutine
 
@@ -77,6 +79,8 @@ class WorkerRows(SearchedRows[ServiceRow]):
                 return load_style(row.utilization)
             case "failed":
                 return "bad" if row.failed else "faint"
+            case "errors":
+                return "bad" if row.errors else "faint"
             case "trouble":
                 return "bad" if row.broken or row.problem else "warn"
             case "pid":
@@ -196,6 +200,41 @@ class SlowOfAll(AcrossRows[BlockingLine]):
     def style(self, row: OfWorker[BlockingLine], key: str) -> str:  # noqa: ARG002 - as in the base class
         """Color blocks by their length."""
         return {"process": "accent", "line": "strong", "worst": "warn", "last": "dim"}.get(key, "text")
+
+
+class GroupsOfAll(AcrossRows[LabelGroup]):
+    """Tasks by coroutine and label, each once; with `worker:3` of that worker alone."""
+
+    columns = across(LABEL_GROUPS)
+    default_sort = "total"
+
+    def all(self) -> list[OfWorker[Any]]:
+        """The groups of all workers, or of the one that is asked for."""
+        return list(self.service.groups(self.worker))
+
+    def key_of(self, row: OfWorker[LabelGroup]) -> Hashable:
+        """The group, whichever workers have it."""
+        return self.key_in(row.row)
+
+    def key_in(self, row: LabelGroup) -> Hashable:
+        """Its coroutine and label."""
+        return row.coro, row.label
+
+    def style(self, row: OfWorker[LabelGroup], key: str) -> str:
+        """Highlight labels and failures."""
+        match key:
+            case "process":
+                return "accent"
+            case "group":
+                return label_style(row.row.label)
+            case "failed":
+                return "bad" if row.row.failed else "dim"
+            case "errors":
+                return "bad" if row.row.errors else "dim"
+            case "time":
+                return "bar"
+            case _:
+                return "text"
 
 
 class EndedOfAll(AcrossRows[EndedTask]):

@@ -9,7 +9,7 @@ from monitor.errors import UsageError
 from monitor.fleet.service import Service, total
 from monitor.tui.base.keys import bindings
 from monitor.tui.base.paint import Part, crop
-from monitor.tui.rows.service import EndedOfAll, FindingsOfAll, SlowOfAll, TasksOfAll, WorkerRows
+from monitor.tui.rows.service import EndedOfAll, FindingsOfAll, GroupsOfAll, SlowOfAll, TasksOfAll, WorkerRows
 from monitor.tui.screens.tabbed import Host, TabbedScreen
 
 if TYPE_CHECKING:
@@ -19,13 +19,21 @@ if TYPE_CHECKING:
 
 ARRANGE_EVERY = 1.0
 HOLD_AFTER_MOVE = 2.0
-VIEWS = (("service", "Service"), ("tasks", "Tasks"), ("slow", "Slow"), ("ended", "Ended"), ("findings", "Findings"))
+VIEWS = (
+    ("service", "Service"),
+    ("tasks", "Tasks"),
+    ("slow", "Slow"),
+    ("ended", "Ended"),
+    ("findings", "Findings"),
+    ("groups", "Groups"),
+)
 EMPTY = {
     "service": "No worker is there.\nOne that starts is joined within a second.",
     "tasks": "No tasks.",
     "slow": "No slow callback so far.",
     "ended": "No task has ended so far.",
     "findings": "No known problem pattern detected.",
+    "groups": "No groups: they take the hooks in C.",
 }
 
 
@@ -40,7 +48,7 @@ class Watcher(Host, Protocol):
 
 
 class ServiceScreen(TabbedScreen):
-    """A table of workers with a total below, and four tables of what is in all of them."""
+    """A table of workers with a total below, and five tables of what is in all of them."""
 
     SCOPES: ClassVar[tuple[str, ...]] = ("service", "table")
     BINDINGS: ClassVar[list[Any]] = bindings("service")
@@ -56,6 +64,7 @@ class ServiceScreen(TabbedScreen):
             "slow": SlowOfAll(service),
             "ended": EndedOfAll(service),
             "findings": FindingsOfAll(service),
+            "groups": GroupsOfAll(service),
         }
         super().__init__(lists, "service")
         self._wanted = slot
@@ -144,11 +153,13 @@ class ServiceScreen(TabbedScreen):
 def _total(whole: dict[str, Any]) -> tuple[Part, ...]:
     figures = (
         ("lag", fmt.duration(whole["lag"])),
+        ("req", f"{fmt.rate(whole['requests_per_s'])}/s"),
+        ("errors", fmt.count(whole["errors"])),
         ("tasks", fmt.count(whole["tasks"])),
-        ("steps", f"{fmt.rate(whole['steps_per_s'])}/s"),
-        ("failed", fmt.count(whole["failed"])),
         ("rss", fmt.size(whole["rss"])),
         ("cpu", fmt.percent(whole["cpu"])),
+        ("steps", f"{fmt.rate(whole['steps_per_s'])}/s"),
+        ("failed", fmt.count(whole["failed"])),
     )
     parts: list[Part] = [(" Total", "strong")]
     for title, text in figures:

@@ -44,6 +44,11 @@ def test_the_pid_of_a_parent_means_its_workers(tmp_path: Path) -> None:
         assert f"worker 2 ({pids[2]})  5 tasks" in done.stdout, done.stdout + done.stderr
         assert f"2 ({pids[2]})" in done.stdout.split("Process", 1)[1]
 
+        listed = json.loads(looptop("ps", str(server.pid), "--json").stdout)["programs"]
+        assert [(one["worker"], one["pid"]) for one in listed] == list(enumerate(pids))
+        lines = looptop("ps", str(server.pid)).stdout.splitlines()
+        assert [line.split()[:2] for line in lines[:4]][1:] == [[str(n), str(pid)] for n, pid in enumerate(pids)]
+
         for command in (["groups", "--duration", "0.5"], ["memory", "--duration", "0.3"]):
             done = looptop(command[0], str(server.pid), *command[1:], "--json")
             listed = json.loads(done.stdout)["processes"]

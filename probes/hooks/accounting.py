@@ -206,7 +206,11 @@ def make_first_step_callback() -> tuple[AnyTask, Any]:
 
     coro = nothing()
     # With a name given, asyncio does not use up a number: the program's first task remains `Task-1`.
-    task: Any = asyncio.Task(coro, loop=Stub(), name="")  # type: ignore[arg-type]
+    before, state.making = state.making, coro  # none of the program's: no hook counts it
+    try:
+        task: Any = asyncio.Task(coro, loop=Stub(), name="")  # type: ignore[arg-type]
+    finally:
+        state.making = before
     task._log_destroy_pending = False
     coro.close()
     return task, callbacks.pop()

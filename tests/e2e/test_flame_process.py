@@ -136,6 +136,9 @@ def test_a_recording_has_samples(recordings):
     assert waiting["kind"] == "waiting"
     assert waiting["samples"] is None
     assert share(waiting, "Event.wait") > 0.55
+    assert b"make_first_step" not in looptop(
+        "groups", before, "--json"
+    )  # the sampler's own task is none of the program's
 
 
 def test_formats_of_other_tools(recordings):

@@ -34,6 +34,8 @@ SILENT = 20.0
 """Seconds without a word from the other side after which it is taken to be gone."""
 MOST_NOISE = 64 << 10
 """Bytes that a shell there may print before the relay says something."""
+MOST_ANSWERS = 10
+"""Answers of a channel that nobody has read yet, above which the other side is not looptop's."""
 MOST_OUTGOING = 1 << 20
 """Bytes that wait to be sent, above which nothing more is read of what connections send."""
 LAST_LINES = 4096
@@ -327,7 +329,10 @@ class Link:
         if channel is None:  # closed meanwhile
             return
         if kind == SAY:
-            if b'"open": true' in content[:20]:
+            opens = b'"open": true' in content[:20]
+            if channel.answers.qsize() >= MOST_ANSWERS or (opens and channel.inner is not None):
+                raise ConnectError(f"what comes through {self.command} is not looptop's", "more than was asked for")
+            if opens:
                 ours, channel.inner = socket.socketpair()
                 channel.inner.setblocking(False)
                 channel.sock = ours

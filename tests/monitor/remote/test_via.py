@@ -194,8 +194,13 @@ def test_what_the_other_side_says_is_checked(run: Any, tmp_path: Path, said: str
     assert line in one_line(err)
 
 
-def test_more_than_there_is_room_for_ends_the_link(tmp_path: Path) -> None:
-    command = fake(tmp_path, "(hello, opened + frame(2, 1, b'x' * 32768) * 100)")
+@pytest.mark.parametrize(
+    "more",
+    ["frame(2, 1, b'x' * 32768) * 100", "opened * 2", "frame(1, 1, b'{}') * 100"],
+    ids=["bytes", "opened", "said"],
+)
+def test_more_than_there_is_room_for_ends_the_link(tmp_path: Path, more: str) -> None:
+    command = fake(tmp_path, f"(hello, opened + {more})")
     opened = links.link_to(command).open("@api")
     wait_until(opened.why, "the end of the link")
     assert opened.why() == f"what comes through {command} is not looptop's: more than was asked for"

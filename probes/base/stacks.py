@@ -23,7 +23,10 @@ StackFrame = tuple[CodeType, int, Any]
 def frames_of(awaitable: Any) -> list[StackFrame]:
     """The frames of a coroutine and of what it awaits, outermost first."""
     out: list[StackFrame] = []
-    _walk(awaitable, out)
+    try:
+        _walk(awaitable, out)
+    except Exception:  # a coroutine or awaitable class of the program fails to answer: what is known until there
+        return out
     return out
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.stacks import frames_of
 from ..hooks import install, loops
-from ..hooks.records import coro_name, is_done, task_name
+from ..hooks.records import coro_name, coro_of, is_done, task_name
 from ..inspection import library_waits, waits
 from ..inspection.detail import MOST_TEXT, holder_of, number_of, yield_gil_if_due
 from ..sampling.watchdog import stack_of
@@ -111,7 +111,7 @@ def _read(record: TaskRecord) -> tuple[Node | None, Any]:
     task = record()
     if task is None or is_done(task):
         return None, None
-    frames = frames_of(task.get_coro())
+    frames = frames_of(coro_of(task))
     leaf = task._fut_waiter  # type: ignore[attr-defined]
     wait = waits.read(frames, leaf)
     if wait is not None:

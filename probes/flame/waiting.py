@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..base import protocol, stacks
 from ..hooks import loops
 from ..hooks.groups import WAITED, groups
-from ..hooks.records import is_done
+from ..hooks.records import coro_of, is_done
 
 if TYPE_CHECKING:
     from ..base.sites import Tables
@@ -123,7 +123,7 @@ class Waiting:
             followed.out = out
         if loops.state_of(record, task, None) != protocol.WAITING:
             return
-        found = tuple(self._tables.site(code, line) for code, line, _ in stacks.frames_of(task.get_coro()))
+        found = tuple(self._tables.site(code, line) for code, line, _ in stacks.frames_of(coro_of(task)))
         number, *rest = self._askers.of(record)
         key: Key = (number if self.by_task else 0, *rest, found)  # type: ignore[assignment]
         if key not in self._tasks and len(self._tasks) >= MOST_STACKS:

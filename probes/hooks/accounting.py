@@ -23,6 +23,7 @@ from .records import (
     SiteCounts,
     TaskRecord,
     coro_name,
+    coro_of,
     error_of,
     is_cancelled,
     name_of,
@@ -246,7 +247,7 @@ def adopt(task: AnyTask, loop: LoopRecord | None, predates_probe: bool = False) 
 def enter_group(record: TaskRecord, task: Any) -> None:
     """Counts a task that bypassed the hooks, or is older than the counting, in the group of its coroutine."""
     try:
-        coro = task.get_coro()
+        coro = coro_of(task)
         if coro is not None:
             groups.enter(record, coro)
     except Exception as error:

@@ -353,10 +353,16 @@ class Histogram:
 
 def name_of(coro: Any) -> str:
     """The qualified name of a coroutine."""
-    name = getattr(coro, "__qualname__", None)
-    return name if isinstance(name, str) else type(coro).__qualname__
+    try:
+        name = getattr(coro, "__qualname__", None)
+        if isinstance(name, str):
+            return name
+    except Exception:  # a coroutine class of the program fails to answer
+        pass
+    return type(coro).__qualname__
 
 
+asyncios_get_coro: Callable[[Any], Any] = tasks.Task.get_coro
 asyncios_done: Callable[[Any], bool] = tasks.Task.done
 asyncios_cancelled: Callable[[Any], bool] = tasks.Task.cancelled
 """The methods of C tasks, called without looking at subclasses' overrides. They raise TypeError for a task in
@@ -404,11 +410,23 @@ def task_name(task: Any) -> str:
         return ""
 
 
+def coro_of(task: Any) -> Any:
+    """The coroutine of a task; None if a task class of the program fails to answer."""
+    try:
+        return asyncios_get_coro(task)
+    except TypeError:
+        pass
+    try:
+        return task.get_coro()
+    except Exception:
+        return None
+
+
 def coro_name(task: AnyTask, stepped: bool = False) -> str:
     """The qualified name of the coroutine of a task. `stepped`: an eager first step was not its last one."""
     if _GET_CORO_CRASHES and not stepped and is_done(task):
         return "?"
-    return name_of(task.get_coro())
+    return name_of(coro_of(task))
 
 
 _GET_CORO_CRASHES = (3, 12, 0) <= sys.version_info < (3, 12, 2)

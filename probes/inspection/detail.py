@@ -12,7 +12,7 @@ from ..base import sites
 from ..base.stacks import StackFrame, frames_of
 from ..base.turns import turns
 from ..hooks import install
-from ..hooks.records import is_done
+from ..hooks.records import coro_of, is_done
 from . import library_waits, waits
 from .awaiters import awaited_by
 
@@ -50,14 +50,14 @@ def wait_of(task: asyncio.Task[Any], named: bool = True) -> Wait | None:
     """The wait of a task; None if it runs, is ready or has ended. `named`: see `waits.read`."""
     if is_done(task) or task._fut_waiter is None:  # type: ignore[attr-defined]
         return None
-    return waits.read(frames_of(task.get_coro()), task._fut_waiter, named)  # type: ignore[attr-defined]
+    return waits.read(frames_of(coro_of(task)), task._fut_waiter, named)  # type: ignore[attr-defined]
 
 
 def wait_row(record: TaskRecord, task: asyncio.Task[Any], tables: Tables) -> list[Any]:
     """The protocol.WAIT_ROW of a task."""
     if is_done(task) or task._fut_waiter is None:  # type: ignore[attr-defined]
         return [record.id, None, None, 0]
-    frames = frames_of(task.get_coro())
+    frames = frames_of(coro_of(task))
     wait = waits.read(frames, task._fut_waiter)  # type: ignore[attr-defined]
     if wait is None:
         return [record.id, None, None, 0]
@@ -95,7 +95,7 @@ def _read(record: TaskRecord, tables: Tables) -> tuple[dict[str, Any] | None, An
         seen.add(id(current))
         if current is not task:
             behind.append([number_of(current) or 0, len(stack)])
-        frames = frames_of(current.get_coro())
+        frames = frames_of(coro_of(current))
         stack += [tables.site(code, line) for code, line, _ in frames]
         wait = waits.read(frames, current._fut_waiter)
         if current is task:
@@ -176,7 +176,7 @@ def held_locks(coro: Any) -> Iterator[Any]:
 
 
 def _holds(task: asyncio.Task[Any], lock: Any) -> bool:
-    coro: Any = task.get_coro()
+    coro: Any = coro_of(task)
     wait = wait_of(task, named=False)
     # A task that waits to enter `async with` has the `__aexit__` on its stack already.
     pending = wait is not None and wait.waited is lock

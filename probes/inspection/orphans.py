@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any
 from ..base import sites
 from ..base.stacks import callbacks_of
 from ..hooks.backend import FREE_THREADED, shared
-from ..hooks.records import is_done
+from ..hooks.records import coro_of, is_done
 from .own_refs import OwnRef
 from .queues import chain, in_cell, may_hold, of_each
 
@@ -114,11 +114,11 @@ class _Graph:
     def add_task(self, task: Any, steps: int, record: TaskRecord) -> None:
         """Visits what a suspended task refers to; one that has woken meanwhile is no suspect any more."""
         leaf = task._fut_waiter
-        if leaf is None or leaf.done() or record.steps != steps:
+        if leaf is None or is_done(leaf) or record.steps != steps:
             self.suspects.pop(id(task), None)
             return
         self.leaves[id(task)] = id(leaf)
-        self.coros.add(id(task.get_coro()))
+        self.coros.add(id(coro_of(task)))
         leaf = None
         self._visit(task)
 
@@ -417,7 +417,7 @@ class _Expected:
             if _is_main(task) or _means_forever(task):
                 self._on_purpose.add(number)
             return
-        for coro in chain(task.get_coro()):
+        for coro in chain(coro_of(task)):
             code = getattr(coro, "cr_code", None) or coro.ag_code
             cancels = "cancel" in code.co_names
             for variable in gc.get_referents(coro):
@@ -460,7 +460,7 @@ def _means_forever(task: Any) -> bool:
     As in `await asyncio.Event().wait()`, or with a name for it that is used for nothing else.
     """
     inner = None
-    for coro in chain(task.get_coro()):
+    for coro in chain(coro_of(task)):
         code = getattr(coro, "cr_code", None) or coro.ag_code
         if not sites.is_stdlib(code.co_filename):
             inner = coro

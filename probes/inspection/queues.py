@@ -15,7 +15,7 @@ from types import AsyncGeneratorType, CellType, CoroutineType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
-from ..hooks.records import is_done
+from ..hooks.records import coro_of, is_done
 from .own_refs import OwnRef
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class SyncObjects:
         return of_each(chosen, _SLICE, self._search_task)
 
     def _search_task(self, task: Any, _: int) -> None:
-        for coro in chain(task.get_coro()):
+        for coro in chain(coro_of(task)):
             self._search_in(coro)
 
     def _search_in(self, coro: Any) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..hooks import install
-from ..hooks.records import coro_name, is_done, task_name
+from ..hooks.records import coro_name, coro_of, is_done, task_name
 from . import subprocesses
 from .detail import held_locks, wait_of
 from .orphans import MOST_FAILED, Orphans
@@ -259,7 +259,7 @@ class Stuck:
     def _search_task(self, task: Any, number: int, still: dict[int, _Object]) -> None:
         waiter = self._waiters.get(number)
         own = 0 if waiter is None else waiter.key
-        for coro in chain(task.get_coro()):
+        for coro in chain(coro_of(task)):
             frame = getattr(coro, "cr_frame", None) or getattr(coro, "ag_frame", None)
             if frame is None or sites.is_stdlib(frame.f_code.co_filename):
                 continue

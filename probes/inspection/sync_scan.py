@@ -16,7 +16,7 @@ from ..base import sites
 from ..base.stacks import frames_of
 from ..base.turns import turns
 from ..hooks import cancellation, install
-from ..hooks.records import is_done
+from ..hooks.records import coro_of, is_done
 from ..sampling import gil_wait
 from ..sampling.watchdog import describe, stack_of
 from . import executors, waits
@@ -194,9 +194,9 @@ class SyncScanner:
     def _read_task(self, task: Any, record: TaskRecord, seen: _Seen) -> bool:
         """Reads the wait of one task; True if it cannot change without a step of the task."""
         leaf = task._fut_waiter
-        if leaf is None or leaf.done():
+        if leaf is None or is_done(leaf):
             return False
-        coro = task.get_coro()
+        coro = coro_of(task)
         frames = frames_of(coro)
         wait = waits.read(frames, leaf, named=False)
         if wait is None:
@@ -249,7 +249,7 @@ class SyncScanner:
 
     def _find_held(self, task: Any, number: int, locks: dict[int, _Lock]) -> None:
         waits_for = {key for key, lock in locks.items() if number in lock.tasks}
-        for coro in chain(task.get_coro()):
+        for coro in chain(coro_of(task)):
             for lock in held_locks(coro):
                 if id(lock) in waits_for:
                     waits_for.discard(id(lock))  # a task waiting in `async with` has `__aexit__` on its stack, too

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..base.stacks import StackFrame, callbacks_of, closure_of
-from ..hooks.records import coro_name, task_name
+from ..hooks.records import coro_name, is_done, task_name
 from . import library_waits
 from .library_waits import peer
 
@@ -48,8 +48,15 @@ def read(frames: list[StackFrame], leaf: Any, named: bool = True) -> Wait | None
 
     `named`: also look up what an event or a future of a library stands for, which takes several times as long.
     """
-    if leaf is None or leaf.done():
+    if leaf is None or is_done(leaf):
         return None
+    try:
+        return _read(frames, leaf, named)
+    except Exception:  # an awaitable, lock or queue of the program's own failed to answer
+        return Wait("future", type(leaf).__name__, waited=leaf)
+
+
+def _read(frames: list[StackFrame], leaf: Any, named: bool) -> Wait:
     found: Wait | None = None
     for code, _, frame in reversed(frames):
         reader = _READERS.get(code)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..base.settings import text_of
 from ..hooks import accounting
 from ..hooks.groups import groups
-from ..hooks.records import task_name
+from ..hooks.records import coro_of, task_name
 from . import (
     aiohttp_web,
     amqp,
@@ -131,7 +131,7 @@ class Labels:
         """After a step of a task whose label is not known yet."""
         task = record()
         if task is not None and record.group is not None and not task.done():
-            record.source = self.source_of(record.group, task.get_coro())
+            record.source = self.source_of(record.group, coro_of(task))
 
     def _see_text(self, record: TaskRecord, value: Any) -> None:
         """After a step in which the program's context variable was set."""

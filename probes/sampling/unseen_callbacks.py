@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import process, sites
 from ..hooks import accounting, install
-from ..hooks.records import begin, coro_name, task_name
+from ..hooks.records import begin, coro_name, coro_of, task_name
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -99,7 +99,7 @@ def find_thread(loop: Any, frames: dict[int, Any]) -> tuple[int, int]:
     """
     task = install.current_task_of(loop)
     try:
-        own = getattr(task.get_coro(), "cr_frame", None) if task is not None else None
+        own = getattr(coro_of(task), "cr_frame", None) if task is not None else None
     except Exception:  # raised by a task class of the program
         return 0, 0
     for thread, top in frames.items():

@@ -323,6 +323,78 @@ def test_a_hook_that_raises_is_switched_off_and_told(tmp_path: Path, python: str
         ends_clean(program)
 
 
+HOSTILE_OBJECTS = """
+    import collections.abc
+
+    class Answers:
+        def __init__(self, loop): self.loop = loop
+        def get_loop(self): return self.loop
+        def add_done_callback(self, callback, *, context=None): pass
+        def cancel(self, *args, **kwargs): return False
+        def done(self): raise RuntimeError("no answer")
+        def __await__(self):
+            self._asyncio_future_blocking = True
+            yield self
+
+    class Children(list):
+        def __iter__(self): raise RuntimeError("no answer")
+
+    class Gathers(asyncio.Future):
+        _children = Children([1])
+
+    class Silent(asyncio.Task):
+        def get_coro(self): raise RuntimeError("no answer")
+        def get_name(self): raise RuntimeError("no answer")
+        def done(self): raise RuntimeError("no answer")
+        def cancelled(self): raise RuntimeError("no answer")
+        def cancelling(self): raise RuntimeError("no answer")
+
+    class Coroutine(collections.abc.Coroutine):
+        waits = None
+        def send(self, value):
+            if self.waits is None: self.waits = asyncio.get_running_loop().create_future().__await__()
+            return self.waits.send(value)
+        def throw(self, *args): return self.waits.throw(*args)
+        def close(self): pass
+        def __await__(self): return iter(())
+
+    class Refuses(Coroutine):
+        def __getattr__(self, name): raise RuntimeError("no answer")
+
+    class Pretends(Coroutine):
+        def __getattr__(self, name):
+            if name in ("cr_frame", "cr_await", "cr_code", "cr_running"): return self
+            raise AttributeError(name)
+        def __eq__(self, other): raise RuntimeError("no answer")
+        __hash__ = object.__hash__
+        def __bool__(self): raise RuntimeError("no answer")
+
+    async def answers(): await Answers(asyncio.get_running_loop())
+    async def gathers(): await Gathers()
+    async def main():
+        loop = asyncio.get_running_loop()
+        tasks = [asyncio.create_task(answers()), asyncio.create_task(gathers()), Silent(gathers(), loop=loop)]
+        tasks += [asyncio.create_task(one) for one in (Refuses(), Pretends())]
+        await told("ready")
+        os._exit(0)
+
+    asyncio.run(main())
+"""
+
+
+def test_tasks_and_awaitables_that_fail_to_answer_end_neither_probe_nor_black_box(tmp_path: Path, python: str) -> None:
+    with Program(written(HOSTILE_OBJECTS), folder=tmp_path, python=python) as program:
+        program.expect("ready")
+        with program.viewer() as viewer:
+            viewer.watch(window=[1, 2, 3, 4, 5, 6], flame=50, flame_wait=True)
+            viewer.ticks(3)
+            found = viewer.ask("tasks", ids=[2, 3, 4, 5, 6])
+            kinds = {task["waiting_on"]["kind"] for reply in found for task in reply["details"]}
+            assert kinds == {"future"}
+        program.say()
+        ends_clean(program)
+
+
 def test_uninstall_leaves_nothing(tmp_path: Path, python: str) -> None:
     body = """
         import asyncio.events, gc, threading

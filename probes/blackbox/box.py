@@ -1,7 +1,7 @@
-"""Writes the black box: the frames of a viewer without a socket, a tick a second, into the ring of a file.
+"""Writes the black box: frames as for a viewer, one tick per second, into the ring of a file.
 
-Each segment of the ring begins as a viewer's connection does, with `hello` and all tasks, so that it can be read
-without those before it. Used by the probe's thread only.
+Each segment of the ring begins like a connection, with `hello` and all tasks, so that it can be read without the
+earlier ones. Used by the probe's thread only.
 """
 
 from __future__ import annotations
@@ -31,36 +31,35 @@ if TYPE_CHECKING:
 EVERY = 1.0
 """Seconds between two ticks."""
 TASK_BYTES = 100
-"""Bytes of a task in the first ticks of a segment, compressed and estimated from above; that decides how many tasks
-are taken in."""
+"""Upper estimate of a task's compressed bytes in the first ticks of a segment; limits the number of tasks."""
 FIGURE_BYTES = 3
-"""Bytes of a figure of the history, compressed and estimated from above. A quarter of a segment is for these."""
+"""Upper estimate of the compressed bytes of a figure of the history, which may take a quarter of a segment."""
 MOST_WAITS = 60
-"""Tasks whose waits are read for a tick, in turn."""
+"""Tasks per tick whose waits are read, in turn."""
 AT_ONCE = 0.001
-"""Seconds of writing before other things have their turn: each turn of the thread costs a resting program."""
+"""Seconds of writing before other work of the thread gets a turn."""
 MOST_LOOKED_AT = 1000
-"""Tasks that are looked at for that."""
+"""Limit of tasks examined for that."""
 REREAD = 30.0
 MOST_REREAD = 1000
 """Seconds after which all waits are read again, of at most so many tasks: what is waited for may change its state."""
 
 
 class Box:
-    """The black box of a probe. What goes wrong with it is one line on stderr, and then there is none."""
+    """The black box of a probe. After a failure it is closed, with one line on stderr."""
 
     def __init__(self, probe: Host) -> None:
         self._probe = probe
         self._ring: Ring | None = None
         self._session: Session | None = None
         self._waits: Iterator[int] = iter(())
-        self._read = Ids()  # tasks whose waits are in this segment and that have not run since
+        self._read = Ids()  # tasks whose waits are in this segment and have not changed since
         self._reread_due = 0.0
         self._due = 0.0
 
     @property
     def on(self) -> bool:
-        """Whether there is one."""
+        """Whether a box is being written."""
         return self._ring is not None
 
     def open(self) -> None:
@@ -97,7 +96,7 @@ class Box:
             warn(f"no black box, the program goes on: {text_of(error)}; LOOPTOP_BOX names another folder, or off")
 
     def merge(self, changes: Changes) -> None:
-        """Takes in what one look at the hooks brought."""
+        """Takes the changes of one look at the hooks."""
         if self._session is not None:
             self._session.merge(changes)
             for record in changes.live:
@@ -112,11 +111,11 @@ class Box:
         return self._due
 
     def hurry(self) -> None:
-        """Makes a tick due now: a loop is blocked."""
+        """Makes a tick due now, because a loop is blocked."""
         self._due = 0.0
 
     def feed(self, now: float) -> None:
-        """Writes what is due. Never raises."""
+        """Writes the entries that are due. Never raises."""
         ring, session = self._ring, self._session
         if ring is None or not (now >= self._due or (session is not None and session.wants_output())):
             return
@@ -138,9 +137,9 @@ class Box:
         try:
             _append(ring, session, now)
             if session.behind and ring.room < ring.segment_size // 2:
-                session.drop_backlog()  # the other half is for what happens next
+                session.drop_backlog()  # the other half is for later events
         except SegmentFullError:
-            # What did not fit is in the next segment, which begins with everything.
+            # Entries that did not fit are in the next segment, which begins with the whole state.
             session = self._begin(ring, last_event)
             session.due = now
             try:
@@ -184,7 +183,7 @@ class Box:
         return found
 
     def _fail(self, error: Exception) -> None:
-        if not isinstance(error, LostError):  # a program that closes all descriptors did not ask for a line of ours
+        if not isinstance(error, LostError):  # a program that closes all descriptors expects no line on stderr
             warn(f"the black box ends, the program goes on: {text_of(error)}")
         self._drop(remove=not isinstance(error, LostError))
 
@@ -195,7 +194,7 @@ class Box:
             ring.close(remove)
 
     def close(self) -> None:
-        """The probe leaves: removes the file, unless the program failed or the settings keep it."""
+        """Ends the box: removes the file unless the program failed or the settings keep it."""
         if self._ring is None:
             return
         failed = _failure()
@@ -208,13 +207,13 @@ class Box:
         self._drop(remove=not keep)
 
     def forked(self) -> None:
-        """Closes the file in a child after a fork; it stays the parent's."""
+        """Closes the file in a child after a fork; it remains the parent's."""
         self._drop(remove=False)
 
 
 def _append(ring: Ring, session: Session, now: float) -> None:
     output = session.next_output(now)
-    session.due = inf  # the box says when
+    session.due = inf  # the box decides when
     if output:
         ring.append(output)
 

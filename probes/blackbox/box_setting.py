@@ -1,4 +1,4 @@
-"""The setting `box`: where the black box is and how big, or that there is none."""
+"""Parses the setting `box`: folder and size of the black box, or off."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 class BoxSetting:
-    """Its size in bytes, 0 for none, and its folder, empty for the runtime directory."""
+    """Size in bytes (0: no box) and folder (empty: the runtime directory)."""
 
     __slots__ = ("folder", "size")
 

@@ -1,4 +1,4 @@
-"""Removes black boxes of programs that are no more: the last of a name are kept, for a week, up to a size in all."""
+"""Removes old black boxes of dead programs: keeps the last of each name for a week, up to a total size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_LOOKED_AT = 1000
 
 
 def remove(directory: str, now: float) -> None:
-    """Removes what is too old, too much of one name, or too much in all. The oldest goes first."""
+    """Removes boxes that are too old, too many of one name, or too large in total; oldest first."""
     found = []
     with suppress(OSError), os.scandir(directory) as entries:
         for entry, _ in zip(entries, range(MOST_LOOKED_AT), strict=False):
@@ -33,7 +33,7 @@ def remove(directory: str, now: float) -> None:
             continue
         counts[name] = counts.get(name, 0) + 1
         total += size
-        # The program that begins now may leave one, too.
+        # The starting program may leave one as well.
         if counts[name] >= OF_A_NAME or now - changed > LONGEST or total > LARGEST:
             with suppress(OSError):
                 os.unlink(path)

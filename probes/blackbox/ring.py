@@ -1,7 +1,7 @@
-"""The file of a black box: a heading, then segments that are overwritten in turn. docs/blackbox.md specifies it.
+"""The file of a black box: a heading, then segments that are overwritten in turn (docs/blackbox.md).
 
-It is written with `pwrite`, not through a mapping: the system keeps what was written when the process is killed, just
-as well, and a file that is full or was truncated by somebody is an error here, while it would be a SIGBUS there.
+It is written with `pwrite`, not through a mapping: the kernel keeps what was written when the process is killed in
+either case, and a full disk or a truncated file is an error instead of a SIGBUS.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from ..base.owned_fds import LostError, OwnFile
 
 try:
     from zlib import compress
-except ImportError:  # a Python that was built without it; readers see by the first byte whether lines are compressed
+except ImportError:  # a Python built without zlib; readers tell by the first byte whether lines are compressed
 
     def compress(data: bytes, level: int = -1) -> bytes:  # type: ignore[misc]  # noqa: ARG001
-        """The bytes as they are."""
+        """Returns the bytes uncompressed."""
         return data
 
 
 SEGMENTS = 4
 LEAST, MOST = 1 << 20, 256 << 20
-"""Bytes of a file."""
+"""Smallest and largest file in bytes."""
 
 _SEGMENT = struct.Struct("<4sIQ")
 _ENTRY = struct.Struct("<II")
@@ -36,11 +36,11 @@ _LEVEL = 1
 
 
 class SegmentFullError(OSError):
-    """An entry does not fit into what is left of its segment."""
+    """An entry does not fit into the rest of its segment."""
 
 
 class Ring:
-    """One file, open for writing and locked: it belongs to a program that lives."""
+    """One file, open for writing and locked, which marks its program as alive."""
 
     def __init__(self, path: str, size: int, facts: dict[str, Any]) -> None:
         """Creates the file. Raises OSError."""
@@ -61,7 +61,7 @@ class Ring:
 
     @property
     def begun(self) -> bool:
-        """Whether a segment was begun."""
+        """Whether a segment has been begun."""
         return self._number > 0
 
     @property
@@ -82,7 +82,7 @@ class Ring:
         data = compress(lines, _LEVEL)
         if self._at + 2 * _ENTRY.size + len(data) > self._end:
             raise SegmentFullError
-        # The number of the segment is part of the checksum, so an entry of an earlier lap is never taken for a new one.
+        # The checksum includes the number of the segment, so an entry of an earlier lap never passes for a new one.
         self._put(_ENTRY.pack(len(data), crc32(data, self._number & 0xFFFFFFFF)) + data + _NOTHING, self._at)
         self._at += _ENTRY.size + len(data)
 
@@ -91,11 +91,11 @@ class Ring:
         room = protocol.BOX_STATUS - protocol.BOX_END
         length = 300
         while len(text := json.dumps({"at": time(), "how": how[:length]}).encode() + b"\n") > room:
-            length //= 2  # a letter takes up to twelve bytes
+            length //= 2  # a character takes up to twelve bytes
         self._put(text, protocol.BOX_END)
 
     def close(self, remove: bool) -> None:
-        """Closes the file, and removes it unless it is to stay."""
+        """Closes the file, and removes it unless `keep` is set."""
         self._own.close()
         if remove:
             try:
@@ -120,7 +120,7 @@ def _heading(facts: dict[str, Any]) -> bytes:
 
 
 def _lock(handle: int) -> None:
-    """Locks the file as long as this process, or a child that took it over, has it open. Readers ask for the lock."""
+    """Locks the file while this process, or a child that inherited it, has it open. Readers test the lock."""
     try:
         import fcntl
 

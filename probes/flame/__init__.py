@@ -1,1 +1,1 @@
-"""Samples for flame graphs: what the threads of loops run, and what tasks wait for. Collected while a viewer asks."""
+"""Samples for flame graphs: what loops run, and what tasks wait for. Collected only while a viewer asks."""

@@ -1,4 +1,4 @@
-"""The group, the label and the creation site of tasks that were sampled, also of those that have ended since."""
+"""Looks up group, label and creation site of sampled tasks, including those that have ended since."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Askers:
         self._ended: dict[int, TaskRecord] = {}
 
     def ended(self, records: Iterable[TaskRecord]) -> None:
-        """Takes in the tasks that ended since the look before: they are found until the next."""
+        """Adds the tasks that ended since the previous look; they can be found until the next."""
         self._ended = {record.id: record for record in records if record.group is not None and record.group.label}
 
     def of(self, record: TaskRecord) -> Asker:
-        """Of a task whose record is at hand."""
+        """Group, label and creation site of a task with a record."""
         group, task = record.group, record()
         name = group.coro if group is not None else coro_name(task) if task is not None else ""
         site = self._tables.site_at(record.code, record.lasti)
@@ -44,8 +44,8 @@ class Askers:
         return 0 if label is None else self._tables.string(label)
 
     def sampled(self, task: int, number: int, outermost: str, site: int) -> Asker:
-        """Of a task by what the sampler read of it: the number of its group (0: not known), its outermost function, and
-        where it was made.
+        """The same for a task as the sampler read it: number of its group (0: unknown), outermost function and creation
+        site.
         """
         group = groups.all[number - 1] if 0 < number <= len(groups.all) else None
         name = outermost if group is None else group.coro

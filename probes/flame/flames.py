@@ -1,4 +1,4 @@
-"""What is collected for flame graphs, and for whom: samples of what loops run, stacks of the tasks that wait."""
+"""Collects samples of what loops run and stacks of waiting tasks, as viewers ask."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .waiting import Key
 
 PERIOD = 1.0
-"""Seconds of waiting that are sent at once."""
+"""Seconds of waiting per report."""
 
 
 class Flames:
@@ -35,17 +35,17 @@ class Flames:
 
     @property
     def why_not(self) -> str:
-        """Why no samples of what runs are taken although a viewer wants some."""
+        """Why the loops are not sampled although a viewer asked for it; empty if they are."""
         return self.on_loop.why_not
 
     def adapt(self, hz: int, *, jobs: bool, wait: bool, by_task: bool) -> None:
-        """Collects as much as the most demanding viewer asks for; nothing for 0 and False."""
+        """Collects what the most demanding viewer asks for; nothing for 0 and False."""
         self.waiting.by_task = by_task
         self.on_loop.sample(hz, start_new_thread, jobs=jobs)
         self.waiting.switch(wait, list(install.records.values()) if wait and not self.waiting.on else ())
 
     def collect(self, now: float, changes: Changes) -> tuple[Drained | None, dict[Key, tuple[int, int]]]:
-        """Samples since the last call, and what tasks have waited: microseconds, and tasks there now."""
+        """Samples since the last call, and waits of tasks: microseconds, and tasks waiting there now."""
         drained = self.on_loop.look(changes.ended)
         self.on_loop.restart_if_full(start_new_thread)
         waits: dict[Key, tuple[int, int]] = {}
@@ -58,10 +58,10 @@ class Flames:
         return drained, waits
 
     def longest_without_sample(self) -> float | None:
-        """Seconds between two calls of `collect` at most; None: as usual."""
+        """Longest interval between two calls of `collect` in seconds; None for the usual one."""
         return waiting.EVERY if self.waiting.on else jobs.EVERY if self.on_loop.follows_jobs else None
 
     def forked(self) -> None:
-        """In a child after fork: no thread of ours lives here."""
+        """Forgets the threads in a child after a fork, which has none of them."""
         self.on_loop.forked()
         self.waiting.switch(False)

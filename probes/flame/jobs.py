@@ -1,8 +1,8 @@
-"""Which task asked for the job that a thread of an executor runs (concurrent.futures, anyio).
+"""Finds the task that asked for the job that an executor's thread runs (concurrent.futures, anyio).
 
-The sampling thread sees what tells one job from another, and the function that it runs. Asked for under the GIL is
-only which task waits for it, of the jobs that run at a look. A shorter one is put down to the group of the task that
-last asked for its function, where one did.
+The sampling thread sees an identity of the job and its function. Which task waits for it is read under the GIL, for the
+jobs that run at the time of a look. A shorter job is attributed to the group of the task that last asked for its
+function.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from ..hooks.records import TaskRecord
 
 EVERY = 0.1
-"""Seconds between two looks at the jobs that run."""
+"""Seconds between two looks at running jobs."""
 MOST = 64
 AT_ONCE = 10
-"""Threads that are looked at in one look: frames must be let go of before the GIL is."""
+"""Limit of threads per look: frames must be released before the GIL is."""
 MOST_FUNCTIONS = 2000
 
 EXECUTORS = "/concurrent/futures/"
-"""In the files of what stands between a thread and its job."""
+"""Part of the path of files between a thread and its job."""
 
 Asker = tuple[int, int, int, int]
 """Id of a task, its group and label (strings), and its creation site."""
@@ -38,23 +38,23 @@ NOBODY: Asker = (0, 0, 0, 0)
 
 
 class Jobs:
-    """Who asked for what runs in the threads of executors."""
+    """The tasks that asked for the jobs in threads of executors."""
 
     def __init__(self, describe: Callable[[TaskRecord], Asker]) -> None:
         self._describe = describe
-        self._running: dict[tuple[int, int], Asker] = {}  # by thread, and what tells the job from others
-        self._before: dict[tuple[int, int], Asker] = {}  # the same at the look before
+        self._running: dict[tuple[int, int], Asker] = {}  # by thread and identity of the job
+        self._before: dict[tuple[int, int], Asker] = {}  # the same at the previous look
         self._by_function: dict[tuple[str, str], Asker] = {}
         self._next = 0
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Drops everything that is known."""
         self._running.clear()
         self._before.clear()
         self._by_function.clear()
 
     def codes(self) -> list[tuple[CodeType, int]]:
-        """The functions that run jobs, and which of their variables tells one job from another."""
+        """The functions that run jobs, and which of their variables identifies the job."""
         pool, anyio = sys.modules.get("concurrent.futures.thread"), sys.modules.get("anyio._backends._asyncio")
         found = []
         for module, name, variable in ((pool, "_WorkItem", "self"), (anyio, "WorkerThread", "future")):
@@ -74,7 +74,7 @@ class Jobs:
         return [ident for ident in idents if type(ident) is int][:MOST]
 
     def look(self, threads: list[int]) -> None:
-        """Finds out who waits for the jobs that run now. Keeps nothing of the program."""
+        """Finds out which tasks wait for the running jobs. Keeps nothing of the program."""
         if len(threads) > AT_ONCE:
             first = self._next = self._next % len(threads)
             self._next += AT_ONCE
@@ -107,9 +107,9 @@ class Jobs:
         return NOBODY if record is None else self._describe(record)
 
     def asker(self, thread: int, job: int, function: tuple[str, str]) -> Asker:
-        """Who asked for a job that was sampled; the id is 0 if that is known of its function only."""
+        """The task that asked for a sampled job; its id is 0 if only the function is known."""
         now, before = self._running.get((thread, job)), self._before.get((thread, job))
         found = now or before
         if found is not None and found[0] and (now is None or before is None or now == before):
-            return found  # else two jobs had the same address
+            return found  # otherwise two jobs had the same address
         return (0, *self._by_function.get(function, NOBODY)[1:])

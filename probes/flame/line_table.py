@@ -1,6 +1,6 @@
-"""The line of an instruction, from the location table of a code object (`Objects/locations.md` of CPython, 3.11+).
+"""Finds the line of an instruction in a location table (`Objects/locations.md` of CPython, 3.11+).
 
-`code.co_lines()` does the same for a live code object; this is for the copy of a table of one that may have gone.
+`code.co_lines()` does the same for a live code object; this is for the copied table of one that may have gone.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ _NO_LOCATION, _LONG, _NO_COLUMN = 15, 14, 13
 
 
 def line_at(table: bytes, first_line: int, unit: int) -> int:
-    """The line of a code unit (half the byte offset of an instruction); the first line where there is none."""
+    """The line of a code unit (half the byte offset of an instruction); the first line if it has none."""
     place = end = 0
     line = first_line
     while place < len(table):

@@ -1,7 +1,7 @@
-"""What the threads of loops run, sampled without the GIL by a thread in C (hooks/native/flame.c), and its frames named.
+"""Names what a thread in C (hooks/native/flame.c) samples of the loops' threads without the GIL.
 
-A sampler that needs the GIL finds a program where it lets go of it. Planted shares of 50/30/20 % in steps of 0.2 to
-0.5 ms came out as up to 33/33/33 of 18 samples in 6 s; this one was within 3 points at 1000 Hz (docs/flame.md).
+A sampler that needs the GIL sees a program only where it releases it: planted shares of 50/30/20 % in steps of 0.2 to
+0.5 ms came out as up to 33/33/33 of 18 samples in 6 s. This one was within 3 points at 1000 Hz (docs/flame.md).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LEAST_HZ, MOST_HZ = 10, 1000
 MOST_CODES = 20_000
-"""Code objects whose names are remembered; then all are forgotten, and told anew."""
+"""Limit of code objects with remembered names; beyond it all are dropped and read again."""
 MOST_STACKS = 5000
 _TO_THE_ROOT, _OTHER_STACK, _JOB = 2, 4, 5
 _ENCODINGS = {1: "latin-1", 2: "utf-16-le", 4: "utf-32-le"}
@@ -34,12 +34,12 @@ LEFT_OUT = "(deeper than is read)"
 OTHER_STACK = "(greenlet)"
 
 Key = tuple[int, int, int, int, tuple[int, ...]]
-"""Id of the task (0: a callback, or not known), its group, its label (both strings), its creation site, and the sites
-of the stack, outermost first."""
+"""Id of the task (0: a callback, or unknown), group and label (strings), creation site, and the sites of the stack,
+outermost first."""
 
 
 class Drained:
-    """What one look brought: microseconds and samples by key, and microseconds that the loops were idle."""
+    """The result of one look: microseconds and samples by key, and microseconds in which the loops were idle."""
 
     __slots__ = ("idle", "jobs", "looks", "lost", "rows")
 
@@ -63,15 +63,15 @@ class OnLoop:
         self.hz = 0
         self._with_jobs = False
         self._workers: list[int] = []
-        self.cpu = self._cpu_seen = 0.0  # seconds, of all its threads; and of this one
+        self.cpu = self._cpu_seen = 0.0  # CPU seconds of all its threads so far, and of the current one
         self.why_not = ""
         self.ids: list[int] = []
         self.starting = 0
         self.own: set[int] = set()
-        """Identities of the sampling thread, for whoever looks at the threads of the program."""
+        """Identities of the sampling thread, so that it can be excluded from the program's threads."""
 
     def sample(self, hz: int, start_thread: Callable[..., Any], *, jobs: bool = False) -> None:
-        """Samples so many times a second from now on; 0: no more. `why_not` says why it cannot."""
+        """Sets the samples per second; 0 stops. `why_not` gives the reason if that is impossible."""
         self._with_jobs = jobs
         if hz == self.hz and (self._sampler is not None or not hz):
             return
@@ -108,7 +108,7 @@ class OnLoop:
             self.own.discard(get_ident())
 
     def look(self, ended: Iterable[TaskRecord] = ()) -> Drained | None:
-        """Takes what was sampled since the last look. `ended`: tasks that have ended since then."""
+        """Returns the samples since the last look. `ended`: tasks that have ended since then."""
         sampler = self._sampler
         if sampler is None:
             return None
@@ -154,18 +154,18 @@ class OnLoop:
     _restart = 0
 
     def restart_if_full(self, start_thread: Callable[..., Any]) -> None:
-        """Begins anew after too many code objects."""
+        """Starts over after too many code objects."""
         if self._restart:
             hz, self._restart = self._restart, 0
             self.sample(hz, start_thread)
 
     @property
     def follows_jobs(self) -> bool:
-        """Whether there are threads of executors to look at."""
+        """Whether threads of executors are running."""
         return bool(self._workers)
 
     def forked(self) -> None:
-        """In a child after fork: the thread does not live here."""
+        """Forgets the thread in a child after a fork."""
         self._sampler, self.hz = None, 0
 
     def _forget(self) -> None:
@@ -176,7 +176,7 @@ class OnLoop:
         self._workers = []
 
     def _function_of(self, frames: bytes) -> tuple[str, str] | None:
-        """File and name of the function that a job is; None if the executor itself is at work."""
+        """File and name of a job's function; None if the executor itself is running."""
         for word in reversed(struct.unpack(f"={len(frames) // 8}Q", frames)):
             code = self._codes.get(word >> 32)
             if code is not None and EXECUTORS not in code[1]:
@@ -186,12 +186,12 @@ class OnLoop:
         return None
 
     def _site_of(self, made: int) -> int:
-        """The creation site from a word of the sampler; 0 if it is not known."""
+        """The creation site from a word of the sampler; 0 if unknown."""
         code = self._codes.get(made >> 32)
         return 0 if code is None else self._tables._site(code[1], self._line(made), code[2])
 
     def _named(self, frames: bytes, how: int, depth: int) -> tuple[str, tuple[int, ...]]:
-        """The name of the outermost function of the program's, and the stack."""
+        """The name of the program's outermost function, and the stack."""
         key = frames, how, depth
         found = self._stacks.get(key)
         if found is None:
@@ -258,7 +258,7 @@ def _text(raw: bytes, width: int) -> str:
 
 
 def _make() -> Any:
-    """A sampler in C that knows this interpreter. Raises what says why there is none."""
+    """Creates a sampler in C for this interpreter. Raises an error with the reason if that is impossible."""
     if backend.native is None:
         raise NotImplementedError(f"samples need the hooks in C, which are not used here ({backend.why_pure})")
     if not hasattr(backend.native, "Sampler"):

@@ -1,9 +1,9 @@
-"""What tasks wait for: their await stacks, weighted by time. Only what has stepped since the last look is read again.
+"""Collects await stacks of waiting tasks, weighted by time. Reads only tasks that have stepped since the last look.
 
-A task that has not stepped waits where it did, so thousands of idle tasks cost nothing. Within BUDGET of the program's
-time what changed is read; what does not fit counts under its old stack until it is its turn. How long tasks waited is
-exact: the hooks know how long each ran and was queued, and the groups what tasks waited that came and went between two
-looks. That time is spread over the stacks that were seen of their group.
+A task that has not stepped still waits at the same place, so thousands of idle tasks cost nothing. Changed tasks are
+read within a share BUDGET of the time; others count under their old stack until their turn. The waiting time is exact:
+the hooks know how long each task ran and was queued, and the groups know the waits of tasks that came and went between
+two looks, which are spread over the stacks seen in their group.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from .askers import Askers
 
 BUDGET = 0.007
-"""Share of the time in which stacks are read."""
+"""Share of the time that reading stacks may take."""
 FIRST_BUDGET = 0.04
-"""The same, until the tasks that were there at first have been read once."""
+"""The same, until the initial tasks have been read once."""
 SLICE = 0.002
 EVERY = 0.05
 """Seconds between two looks."""
 MOST_STACKS = 20_000
 
 Key = tuple[int, int, int, int, tuple[int, ...]]
-"""Id of the task (0 unless tasks are told apart), its group, its label (both strings; 0: none), its creation site, and
-the sites of the stack, outermost first.
+"""Id of the task (0 unless tasks are kept apart), group and label (strings; 0: none), creation site, and the sites of
+the stack, outermost first.
 """
 
 
 class Followed:
-    """A task: the stack under which its time counts, and how long it had run and been queued when it was last read."""
+    """A task: the stack that its time counts for, and how long it had run and been queued when last read."""
 
     __slots__ = ("key", "out")
 
@@ -48,7 +48,7 @@ class Followed:
 
 
 class Waiting:
-    """The stacks of the tasks that wait, while a viewer wants them."""
+    """The stacks of waiting tasks, while a viewer asks for them."""
 
     def __init__(self, tables: Tables, askers: Askers) -> None:
         self._tables = tables
@@ -59,15 +59,15 @@ class Waiting:
         self._tasks: dict[Key, int] = {}
         self._since: dict[Key, float] = {}
         self._seconds: dict[Key, float] = {}
-        self._ended: dict[int, float] = {}  # by number of a group: seconds that its tasks which ended had waited
-        self._seen: dict[tuple[int, int], list[Key]] = {}  # the stacks that were last seen of a group and label
+        self._ended: dict[int, float] = {}  # by group number: seconds that its ended tasks had waited
+        self._seen: dict[tuple[int, int], list[Key]] = {}  # the stacks last seen of a group and label
         self._version = 0
         self._first = self._credit = self._looked = self._began = 0.0
         self.late = 0
         """Tasks whose turn has not come yet."""
 
     def switch(self, on: bool, records: Any = ()) -> None:
-        """Begins with all tasks there are, or forgets everything."""
+        """Starts with all live tasks, or drops everything."""
         if on == self.on:
             return
         self.on = on
@@ -81,7 +81,7 @@ class Waiting:
             self._count_ended()
 
     def merge(self, changes: Changes) -> None:
-        """Takes in which tasks have stepped, and which have gone."""
+        """Notes which tasks have stepped, and which have gone."""
         pending = self._pending
         now = monotonic()
         for record in changes.live:
@@ -145,7 +145,7 @@ class Waiting:
             self._add(followed.key, followed.out - _out(record) - (now - ended if ended else 0.0))
         if born is not None and ended and record.counted is None and (followed is not None or born < self._began):
             number = getattr(record.group, "number", None)
-            if number is not None:  # what its group is about to say of it
+            if number is not None:  # its group is about to report it
                 waited = max(ended - born - _out(record), 0.0)
                 self._ended[number] = self._ended.get(number, 0.0) + waited
 
@@ -165,7 +165,7 @@ class Waiting:
         self._since[key] = max(now, since)
 
     def take(self, now: float) -> dict[Key, tuple[int, int]]:
-        """Microseconds since the last call, and tasks that wait there now; the stacks that nobody is in are dropped."""
+        """Microseconds since the last call, and tasks waiting there now. Stacks without a task are dropped."""
         for key in list(self._tasks):
             self._account(key, now)
         seconds, self._seconds = self._seconds, {}
@@ -178,7 +178,7 @@ class Waiting:
         return found
 
     def _count_ended(self) -> dict[tuple[int, int], float]:
-        """By group and label: seconds that tasks waited which ended since the last call and were never seen waiting."""
+        """By group and label: seconds waited by tasks that ended since the last call and were never seen waiting."""
         known, found = self._ended, {}
         if self._version != groups.version:
             self._version = groups.version
@@ -193,7 +193,7 @@ class Waiting:
         return found
 
     def _spread(self, seconds: dict[Key, float], unseen: dict[tuple[int, int], float]) -> None:
-        """Adds that time to the stacks of the group, in the proportion of what was seen there."""
+        """Distributes that time over the stacks of the group in proportion to what was seen there."""
         by_group: dict[tuple[int, int], list[Key]] = {}
         for key in seconds:
             by_group.setdefault(key[1:3], []).append(key)

@@ -1,1 +1,1 @@
-"""What the probe remembers while nobody is connected: figures of each second and of each ten seconds, bounded."""
+"""The history that the probe keeps with nobody connected: figures per second and per ten seconds, bounded."""

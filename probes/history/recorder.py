@@ -1,7 +1,7 @@
-"""What the process and each loop did, second by second, also with nobody connected.
+"""Records figures of the process and of each loop every second, also with nobody connected.
 
-Written in the probe's thread, a row a second: figures of each second for ten minutes, of each ten seconds for six
-hours. With the process and MOST_LOOPS loops that is at most LIMIT bytes.
+Runs in the probe's thread: rows of one second for ten minutes, and of ten seconds for six hours. For the process and
+MOST_LOOPS loops that is at most LIMIT bytes.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from ..sampling.sampler import Changes, Sampler
 
 LIMIT = 4 << 20
-"""Bytes. The journal of events, which has bounds of its own, is not among them."""
+"""Limit in bytes, without the journal of events, which has limits of its own."""
 MOST_LOOPS = 32
 FINE, COARSE = 1, 10
-"""Seconds of a row."""
+"""Seconds per row."""
 ROWS = {FINE: 600, COARSE: 2160}
 MOST_READY = 1000
-"""Handles of a loop that are looked at for steps of tasks; of more, the rest is taken to be like them."""
+"""Limit of ready handles that are examined for steps of tasks; the others are assumed to be alike."""
 _FOLDS: dict[str, Callable[[list[int]], int]] = {
     "max": max,
     "mean": lambda values: round(sum(values) / len(values)),
     "last": lambda values: values[-1],
 }
-"""How ten rows become one."""
+"""How ten rows are merged into one."""
 
 
 class _Figures:
-    """The two series of one thing, and what its next row of ten seconds is made of."""
+    """The two series of the process or of a loop, and the rows that its next row of ten seconds is made of."""
 
     __slots__ = ("_folds", "_ten", "_ten_slot", "coarse", "fine")
 
@@ -68,10 +68,10 @@ def _folded(fold: Callable[[list[int]], int], column: Iterable[int]) -> int:
 
 
 class History:
-    """Takes a row a second while steps are counted. Used by the probe's thread."""
+    """Adds a row per second while steps are counted. Used by the probe's thread."""
 
     def __init__(self, all_loops: Loops, sampler: Sampler, unix: Callable[[float], int]) -> None:
-        """`unix` turns seconds of the monotonic clock into Unix microseconds."""
+        """`unix`: converts seconds of the monotonic clock to Unix microseconds."""
         self._loops = all_loops
         self._sampler = sampler
         self._unix = unix
@@ -82,11 +82,11 @@ class History:
         self._totals = (0, 0, 0)
         self._cpu = 0.0
         self._full = 0
-        self._at = 0.0  # of the last row; 0.0: none yet
+        self._at = 0.0  # time of the last row; 0.0: none yet
         self.rows = 0
 
     def start(self) -> None:
-        """Begins to measure; what is known already stays."""
+        """Begins to measure; earlier rows stay."""
         if not self._at:
             self._note(monotonic())
 
@@ -95,7 +95,7 @@ class History:
         self._at = 0.0
 
     def look(self, now: float, changes: Changes) -> None:
-        """Takes in what one look of the sampler brought, and makes a row of every second that is over."""
+        """Takes the changes of one look of the sampler, and adds a row for every second that has passed."""
         self._lags = {number: max(self._lags.get(number, 0.0), lag) for number, lag in changes.lags.items()}
         if self._at and int(now) > int(self._at):
             self._row(now)
@@ -109,7 +109,7 @@ class History:
         self._lags.clear()
 
     def _row(self, now: float) -> None:
-        """One row for the slots since the last: more than one if this thread came late, each with the mean of all."""
+        """Adds the rows since the last one: several with the mean of all if this thread is late."""
         elapsed = max(now - self._at, 1e-3)
         first, last = int(self._at), int(now) - 1
         slots = range(max(first, last - 60), last + 1)
@@ -171,13 +171,13 @@ class History:
 
     @property
     def columns(self) -> int:
-        """How many columns all series have."""
+        """Number of columns of all series."""
         return 2 * (len(protocol.HISTORY_PROCESS) + len(self._by_loop) * len(protocol.HISTORY_LOOP))
 
     def frames(self, since: dict[tuple[int, int], int], most: int | None = None) -> Iterator[dict[str, Any]]:
-        """The `history` frames of what is newer than `since` says; which is brought up to date, by loop and step.
+        """The `history` frames with rows newer than `since` (by loop and step), which is updated.
 
-        At most so many rows of each series, the newest.
+        `most`: limit of rows of each series; the newest are kept.
         """
         for number, figures in [(0, self._process), *self._by_loop.items()]:
             names = protocol.HISTORY_LOOP if number else protocol.HISTORY_PROCESS
@@ -196,20 +196,20 @@ class History:
                 }
 
     def size(self) -> int:
-        """Bytes of all figures."""
+        """Bytes that all figures take."""
         known = [self._process, *self._by_loop.values()]
         return sum(figures.fine.size() + figures.coarse.size() for figures in known)
 
 
 def _full_collections() -> int:
-    """How often the garbage collector went through the oldest objects. A callback that times it would be seen by the
-    program in `gc.callbacks`.
+    """Number of full garbage collections. They are not timed, since the program would see the callback in
+    `gc.callbacks`.
     """
     return int(gc.get_stats()[-1]["collections"])
 
 
 def _ready_steps(loop: Any) -> int | None:
-    """How many tasks of a loop are ready to run; None where the loop does not tell (uvloop)."""
+    """Number of tasks of a loop that are ready to run; None if the loop does not expose them (uvloop)."""
     ready = getattr(loop, "_ready", None)
     if ready is None:
         return None
@@ -217,5 +217,5 @@ def _ready_steps(loop: Any) -> int | None:
         number = len(ready)
         steps = sum(install.is_step(handle._callback) for handle in islice(ready, MOST_READY))
         return steps if number <= MOST_READY else round(steps * number / MOST_READY)
-    except Exception:  # it changed meanwhile, or the handles are somebody else's
+    except Exception:  # it changed in the meantime, or has foreign handles
         return None

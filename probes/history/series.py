@@ -1,4 +1,4 @@
-"""Figures of one thing at equal steps of time, in arrays of fixed size: the oldest make room for the newest."""
+"""A time series in arrays of fixed size: the oldest rows make room for the newest."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _MOST = 2**31 - 1
 
 
 class Series:
-    """Rows of whole numbers, one for each slot of time. UNKNOWN stands for a slot in which nothing was measured.
+    """Rows of integers, one for each slot of time. UNKNOWN stands for a slot without a measurement.
 
-    The arrays grow until they are full, so what lives for a minute takes next to no memory.
+    The arrays grow until they are full, so a program that lives for a minute uses next to no memory.
     """
 
     __slots__ = ("_base", "_columns", "_rows", "newest")
@@ -32,7 +32,7 @@ class Series:
         return max(self._base, self.newest - self._rows + 1)
 
     def put(self, slot: int, row: Sequence[int]) -> None:
-        """Writes the row of a slot later than all others; slots in between become UNKNOWN."""
+        """Writes the row of a slot after all others; slots in between become UNKNOWN."""
         if self.newest < self._base or slot - self.newest > self._rows:
             self._base, self.newest = slot, slot - 1
             for column in self._columns:
@@ -48,7 +48,7 @@ class Series:
                     column.append(known)
 
     def since(self, slot: int) -> tuple[int, list[list[int]]]:
-        """The first slot from here on that is known, and the columns from it to the newest."""
+        """The first known slot from a slot on, and the columns from it to the newest."""
         first = max(slot, self.oldest)
         number = self.newest - first + 1
         if number <= 0:

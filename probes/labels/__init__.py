@@ -1,1 +1,1 @@
-"""Labels of tasks: a route, an RPC method. Read, never set, in the program's threads at births and ends of tasks."""
+"""Reads labels of tasks (a route, an RPC method) in the program's threads, at births and ends of tasks."""

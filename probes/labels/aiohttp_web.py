@@ -1,4 +1,4 @@
-"""Requests of `aiohttp.web`: method and resource. aiohttp makes a task of `RequestHandler._handle_request` for each."""
+"""Labels requests of `aiohttp.web` by method and resource: each is a task of `RequestHandler._handle_request`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def source(coro: Any) -> ref[Any] | None:
 
 
 def plan(coro: Any) -> tuple[Any, ...] | None:
-    """Where the hooks in C find all of that: what decides the label is the resource and the method."""
+    """Where the hooks in C find request and status. Resource and method determine the label."""
     found = source(coro)
     request = None if found is None else found()
     if request is None:
@@ -37,7 +37,7 @@ def plan(coro: Any) -> tuple[Any, ...] | None:
 
 
 def read(request: ref[Any]) -> str | None:
-    """Method and canonical path of its resource; the path without its ids where no route matched."""
+    """Method and canonical path of the resource; the path with its ids folded if no route matched."""
     held = request()
     if held is None:
         return None

@@ -1,4 +1,4 @@
-"""Messages of RabbitMQ: exchange and routing key, for consumers of aiormq, aio-pika and FastStream.
+"""Labels messages of RabbitMQ by exchange and routing key, for consumers of aiormq, aio-pika and FastStream.
 
 aiormq makes a task for each delivered message; aio-pika makes a second one for the callback, whose argument is the
 message. FastStream consumes through aio-pika.
@@ -39,7 +39,7 @@ def source(coro: Any) -> tuple[str, str] | None:
 
 
 def read(names: tuple[str, str]) -> str | None:
-    """`consume exchange:routing.key`; only the routing key, which is the queue, of the default exchange."""
+    """`consume exchange:routing.key`; for the default exchange only the routing key, which names the queue."""
     exchange, key = names
     folded = paths.folded(key.replace(".", "/")).replace("/", ".") if key else ""
     return f"consume {exchange}:{folded}" if exchange else f"consume {folded}"

@@ -1,4 +1,4 @@
-"""Jobs of arq: the name of the function. `Worker.run_job` learns it after its first steps."""
+"""Labels jobs of arq by function. `Worker.run_job` knows it after its first steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests of ASGI servers: method and route, as Starlette, FastAPI and Litestar put them into the scope.
+"""Labels requests of ASGI servers by method and route, which Starlette, FastAPI and Litestar put into the scope.
 
 uvicorn makes a task for each request with `RequestResponseCycle.run_asgi`, whose `self` has the scope; hypercorn and
 daphne make one whose function takes it, granian one whose argument has it. Where a framework names no route in the
@@ -19,7 +19,7 @@ _WEBSOCKET = "websocket"
 
 
 class Request:
-    """A scope, and what knows the status of the response."""
+    """A scope, and the object that knows the status of the response."""
 
     __slots__ = ("answers", "scope")
 
@@ -65,7 +65,7 @@ def _answering(held: Any) -> Any:
 
 
 def plan(coro: Any) -> tuple[Any, ...] | None:
-    """Where the hooks in C find the scope, of uvicorn, and what decides the label."""
+    """Where the hooks in C find uvicorn's scope, and what determines the label."""
     for held in get_referents(coro):
         if type(held).__module__.startswith("uvicorn.") and _is_scope(getattr(held, "scope", None)):
             routes = (("[fastapi", "[effective_route_context"), ("[route",), ("[path_template",))
@@ -75,14 +75,14 @@ def plan(coro: Any) -> tuple[Any, ...] | None:
 
 
 def read(request: dict[str, Any] | Request) -> str | None:
-    """Method and route of the request; before it was routed, the path without its ids."""
+    """Method and route of the request; before routing, the path with its ids folded."""
     scope = request if isinstance(request, dict) else request.scope
     method = "WS" if scope["type"] == _WEBSOCKET else scope.get("method")
     return paths.label(method, _template(scope) or django.route_of(scope) or paths.folded(scope["path"]))
 
 
 def status(task: Any, request: Any) -> Any:  # noqa: ARG001
-    """The status of the response; None where the server does not keep it (uvicorn)."""
+    """The status of the response; None if the server does not keep it (uvicorn)."""
     if not isinstance(request, Request):
         return None
     answers = request.answers
@@ -110,7 +110,7 @@ def _template(scope: dict[str, Any]) -> str | None:
 
 
 def _starlette_route(scope: dict[str, Any]) -> str | None:
-    """Starlette before 0.5x names only the endpoint: the route is the one in the router's list that has it."""
+    """Older Starlette (before 0.5x) names only the endpoint: finds its route in the router's list."""
     endpoint, router = scope.get("endpoint"), scope.get("router")
     if endpoint is None:
         return None

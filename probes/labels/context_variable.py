@@ -1,7 +1,7 @@
-"""Labels from a context variable of the program's: setting `label`, as in `myapp.ctx:route`.
+"""Labels from a context variable of the program: setting `label`, for example `myapp.ctx:route`.
 
-It is read after each step of a task; the last text that it had is the label. The module is never imported: the
-variable is looked for in the modules that the program has.
+It is read after each step of a task; its last text is the label. The module is never imported: the variable is looked
+up in the modules that the program has loaded.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ def find(path: str) -> ContextVar[Any] | None:
 
 
 def text(value: Any) -> str | None:
-    """A label for a value: text, a number or the member of an enumeration. Nothing else: that would run its code."""
+    """The label for a value:
+
+    a text, a number or a member of an enumeration. Other types would run code of the program.
+    """
     if isinstance(value, Enum):
         value = value._value_ if isinstance(value._value_, str) else value._name_
     if isinstance(value, str):

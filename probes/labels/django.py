@@ -1,7 +1,7 @@
-"""Requests of Django 5 and later: `ASGIHandler` makes a task of `process_request` for each, inside the server's task.
+"""Labels requests of Django 5 and later: `ASGIHandler` makes a task of `process_request` inside the server's task.
 
-The scope that the server made has no route. When the inner task has ended its route is kept by that scope, for the
-server's task, which ends later.
+The server's scope has no route. When the inner task ends, its route is remembered under the scope for the server's
+task, which ends later.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Calls that a server of `grpc.aio` answers: the method.
+"""Labels calls to a server of `grpc.aio` by method.
 
-Its coroutines are compiled and keep the method where Python cannot read it, but the task of each call is named by it:
-`HandleExceptions[/package.Service/Method]`. The calls of a client keep theirs likewise, and name nothing by it.
+Its coroutines are compiled and the method in them is not readable, but the name of each call's task contains it:
+`HandleExceptions[/package.Service/Method]`. Calls of a client have no such name, and no label.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a coroutine refers to: its arguments and local names, without their names.
+"""Finds the objects that a coroutine refers to: its arguments and local variables, without their names.
 
 Never by `f_locals` of its frame, which would keep copies of them alive.
 """
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LATER: Any = object()
-"""A source: it is not known yet what the label is read from, so it is looked for again after each step."""
+"""A source that is not known yet, so it is searched again after each step."""
 
 
 NAME_OF_TASK: Any = object()
-"""A source: the label is read from the name of the task."""
+"""A source: the name of the task."""
 
 
 def held(coro: Any, name: str, module: str) -> Any:
-    """The first object of a class by its name and the beginning of its module's; None: there is none."""
+    """The first object whose class has this name and whose module begins so; None if there is none."""
     for one in get_referents(coro):
         kind = type(one)
         if kind.__name__ == name and str(kind.__module__).startswith(module):
@@ -29,13 +29,13 @@ def held(coro: Any, name: str, module: str) -> Any:
 
 
 def of_function(coro: Any, qualname: str, package: str) -> bool:
-    """Whether a coroutine is that of a function: the end of its qualified name, and a part of the path of its file."""
+    """Whether a coroutine belongs to a function, given the end of its qualified name and a part of its file's path."""
     code = getattr(coro, "cr_code", None)
     return code is not None and code.co_qualname.endswith(qualname) and package in code.co_filename
 
 
 def texts(coro: Any) -> Iterator[bytes]:
-    """The bytes that a coroutine refers to, also through an object that has them as `data`."""
+    """The bytes that a coroutine refers to, directly or as `data` of an object."""
     for one in get_referents(coro):
         found = one if type(one) is bytes else getattr(one, "data", None)
         if type(found) is bytes:

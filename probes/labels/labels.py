@@ -1,13 +1,13 @@
-"""Which label a task has: what it was given by `probes.label`, else what an adapter reads.
+"""Determines the label of a task: the one given by `probes.label`, else the one an adapter reads.
 
-An adapter is a module: `matches(coro)` says whether it knows the tasks of a coroutine's code, `source(coro)` finds at
-the birth of such a task what its label is read from, and `read(source)` reads it, at the end of the task at the latest.
-It may have `status(task, source)`, of the response to a request, and `plan(coro)`, which says where the hooks in C find
-all of that without a call into Python (GroupCounts.plan of hooks/native/group.c): the type of what is held, whether
-weakly, the path from there to the source, the paths from the source to what decides the label, how many of these are
-the route, and the path from the result of the task to the status.
+An adapter is a module. `matches(coro)` tells whether it handles tasks of a coroutine's code; `source(coro)` returns, at
+the birth of such a task, the object to read the label from; `read(source)` reads the label, at the end of the task at
+the latest. Optional are `status(task, source)`, the status of the response to a request, and `plan(coro)`, which tells
+the hooks in C how to find all of that without calling Python (GroupCounts.plan of hooks/native/group.c): the type of
+the held object, whether it is held weakly, the path from it to the source, the paths from the source to what determines
+the label, how many of these are the route, and the path from the task's result to the status.
 
-One that raises is switched off and reported.
+An adapter that raises is switched off and reported.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ if TYPE_CHECKING:
             """Whether tasks of its code are known."""
 
         def source(self, coro: Any, /) -> Any:
-            """What the label of a task is read from; None: nothing."""
+            """The object that the label of a task is read from; None if there is none."""
 
         def read(self, source: Any, /) -> str | None:
-            """The label; None: not known."""
+            """The label; None if unknown."""
 
 
 ADAPTERS: tuple[Adapter, ...] = (aiohttp_web, asgi, django, grpc_aio, arq_jobs, taskiq_jobs, amqp)
@@ -68,10 +68,10 @@ class Labels:
         self._path = path
         self._spans = False
         self.used = False
-        """Whether any task has or had a label, or what one is read from."""
+        """Whether any task has had a label, or a source of one."""
 
     def install(self) -> None:
-        """Has the groups ask here."""
+        """Makes the groups read labels here."""
         groups.on_made, groups.source_of, groups.label_of = self.made, self.source_of, self.of
         groups.status_of = self.status_of
         if self._path and not context_variable.is_path(self._path):
@@ -80,7 +80,7 @@ class Labels:
         self.look()
 
     def look(self) -> None:
-        """Finds the context variable that labels are read from, once its module is loaded. Called once a second."""
+        """Looks up the context variable of the setting `label` until its module is loaded. Called once a second."""
         if groups.variable is not None:
             return
         try:
@@ -100,7 +100,7 @@ class Labels:
         self._notice(f"labels of {name} are off: {text_of(error)}")
 
     def made(self, group: GroupCounts, coro: Any) -> None:
-        """Finds the adapter that knows the tasks of a new group."""
+        """Finds the adapter for the tasks of a new group."""
         for name, adapter in list(self._on.items()):
             try:
                 if adapter.matches(coro):
@@ -114,7 +114,7 @@ class Labels:
                 self._switch_off(name, error)
 
     def source_of(self, group: GroupCounts, coro: Any) -> Any:
-        """What the label of a new task is read from."""
+        """The source of a new task's label."""
         name = group.adapter
         try:
             source = self._on[name].source(coro)  # type: ignore[index]
@@ -157,7 +157,7 @@ class Labels:
             record.source = span
 
     def of(self, record: TaskRecord) -> str | None:
-        """The label of a task as far as it is known now."""
+        """The label of a task, as far as it is known."""
         if record.label is not None:
             return record.label
         source, group = record.source, record.group
@@ -182,7 +182,7 @@ class Labels:
         return None if text is None else str(text)[:MOST_LABEL]
 
     def status_of(self, record: TaskRecord, source: Any) -> int | None:
-        """The status of the response to a request that has ended; None: not known."""
+        """The status of the response to a request that has ended; None if unknown."""
         group = record.group
         adapter: Any = None if group is None else self._on.get(str(group.adapter))
         read = getattr(adapter, "status", None)
@@ -196,7 +196,7 @@ class Labels:
         return status if type(status) is int and status > 0 else None
 
     def name_current(self, text: str) -> None:
-        """Gives the task that calls it a label. Never raises."""
+        """Labels the current task. Never raises."""
         try:
             task = current_task()
             record = accounting.record_of(task)

@@ -1,4 +1,4 @@
-"""Spans of OpenTelemetry: the first one that is current after a step of a task. A task made within a span has that."""
+"""Labels by OpenTelemetry: the first span that is current after a step, or in which the task was made."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ NAME = "opentelemetry"
 
 
 def find() -> ContextVar[Any] | None:
-    """The context variable with the current context; None: OpenTelemetry is not loaded, or keeps it elsewhere."""
+    """The context variable with the current context; None if OpenTelemetry is not loaded or keeps it elsewhere."""
     runtime = getattr(sys.modules.get("opentelemetry.context"), "_RUNTIME_CONTEXT", None)
     variable = getattr(runtime, "_current_context", None)
     return variable if isinstance(variable, ContextVar) and "opentelemetry.trace" in sys.modules else None
 
 
 def span(context: Any) -> Any:
-    """The span of a context that has a name; None: it has none."""
+    """The span of a context, if it has a name, else None."""
     key = getattr(sys.modules.get("opentelemetry.trace.propagation"), "_SPAN_KEY", None)
     if key is None or not isinstance(context, dict):
         return None
@@ -26,6 +26,6 @@ def span(context: Any) -> Any:
 
 
 def read(span: Any) -> str | None:
-    """Its name as it is now: frameworks rename a span once the route is known."""
+    """Its current name: frameworks rename a span once the route is known."""
     name = span._name
     return name if isinstance(name, str) and name else None

@@ -1,4 +1,4 @@
-"""Paths without a route: their ids are folded, so that `/items/17` and `/items/18` have one label."""
+"""Folds the ids in paths without a route, so that `/items/17` and `/items/18` share a label."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _METHOD = re.compile(r"[A-Z]{1,12}")
 
 
 def folded(path: str) -> str:
-    """The path with `*` for each segment that looks like an id, without a query, cut to a bounded length."""
+    """The path with `*` for each segment that looks like an id, without query, cut to a bounded length."""
     segments = path[:2000].partition("?")[0].split("/")
     cut = ["*" if _ID.fullmatch(segment) else segment for segment in segments[:_MOST_SEGMENTS]]
     if len(segments) > _MOST_SEGMENTS:
@@ -26,7 +26,7 @@ _MOST_KEPT = 2000
 
 
 def label(method: object, path: str) -> str:
-    """`GET /items/{id}`; a method is what a client sends, so only what looks like one is taken."""
+    """`GET /items/{id}`. The method comes from the client, so only a plausible one is used."""
     key = (method, path)
     found = _labels.get(key)
     if found is None:

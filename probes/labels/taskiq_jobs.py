@@ -1,4 +1,4 @@
-"""Tasks of taskiq: the name of the task, which `Receiver.callback` learns from the message in its first step."""
+"""Labels tasks of taskiq by name, which `Receiver.callback` reads from the message in its first step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def matches(coro: Any) -> bool:
 
 
 def source(coro: Any) -> Any:
-    """The message once it is parsed, before that its name in the JSON that most brokers send."""
+    """The parsed message, or before that the name in the JSON that most brokers send."""
     message = held(coro, "TaskiqMessage", "taskiq.")
     if message is not None:
         return message

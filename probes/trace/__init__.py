@@ -1,1 +1,1 @@
-"""The step ring: what ran, when it had become ready and who made it ready. Read by the probe's thread, in slices."""
+"""Reads the step ring in slices: what ran, when it became ready and what made it ready. Runs in the probe's thread."""

@@ -1,6 +1,6 @@
-"""What people call an object that tasks wait on: its peer, process or type, and its name where a module has one.
+"""Describes objects that tasks wait on: by peer, process or type, and the name that a module has for them.
 
-Called in the program's thread, once for an object and at most a hundred times a second. Calls no code of the program.
+Runs in the program's thread, once per object and at most a hundred times a second. Calls no code of the program.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from ..hooks import install
 from ..inspection.library_waits import held, peer, wire
 
 MOST = 20_000
-"""Names that are kept, the newest ones."""
+"""Limit of names; the newest are kept."""
 MOST_GLOBALS = 2000
 _PLAIN = ("asyncio.locks", "asyncio.queues", "asyncio.taskgroups")
 
 
 class ObjectNames:
-    """Names by number, in the order in which they were given."""
+    """Names by number, in the order of assignment."""
 
     def __init__(self) -> None:
         self._names: deque[tuple[int, str]] = deque(maxlen=MOST)
@@ -33,13 +33,13 @@ class ObjectNames:
             install.state.on_error("trace", error)
 
     def since(self, told: int) -> tuple[int, list[tuple[int, str]]]:
-        """How many have been given so far, and those after the first `told` of them that are left."""
+        """Number of names so far, and the kept ones after the first `told`."""
         given, names = self._given, list(self._names)
         return given, names[max(len(names) - (given - told), 0) :] if given > told else []
 
 
 def name_of(thing: Any, variables: Any = None) -> str:
-    """A peer's address, a process with its id, else the type, with the name that it has among `variables`."""
+    """A peer's address, a process with its id, or the type, with its name among `variables`."""
     kind, module = type(thing).__name__, type(thing).__module__
     if module not in _PLAIN:
         if module == "socket":

@@ -1,7 +1,7 @@
-"""The step ring of this process, and how far one viewer has read in it.
+"""The step ring of this process, and how far each viewer has read it.
 
-The hooks in C write it (native/trace.c), as long as steps are counted; the hooks in Python do not. A viewer gets the
-events as they are, with numbers for lines and functions; names are looked up here, once for each number.
+The hooks in C write it (native/trace.c) while steps are counted; the hooks in Python do not. A viewer gets the events
+unchanged, with numbers for lines and functions; their names are looked up here, once for each number.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ class StepRing:
         self._places: list[int] = [0]
         self.objects = ObjectNames()
         self.recording: Any = None
-        """What has `trace_read` and its like, while steps are recorded."""
+        """The object with `trace_read` and related functions, while steps are recorded."""
 
     @property
     def available(self) -> bool:
-        """Whether steps can be recorded here."""
+        """Whether steps can be recorded in this process."""
         return bool(self._bytes) and install.native_state is not None
 
     def start(self) -> None:
-        """Begins to record, if that is possible here. Steps must be counted."""
+        """Begins to record if possible. Requires that steps are counted."""
         if self.recording is None and self.available:
             self._places = [0]
             self.objects = ObjectNames()
@@ -52,9 +52,9 @@ class StepRing:
                 self.recording = install.native_state
 
     def begin_trace(self) -> None:
-        """A viewer traces: garbage collections are recorded as well."""
+        """Called when a viewer traces: garbage collections are recorded as well."""
         if self.recording is not None and self._collector is None:
-            self._collector = self._collected  # one object, so that it is found again
+            self._collector = self._collected  # one object, so that it can be found again
             gc.callbacks.append(self._collector)
             self.recording.trace_detail(True)
 
@@ -71,7 +71,7 @@ class StepRing:
             self._collecting = 0.0
 
     def end_trace(self) -> None:
-        """The last viewer that traced has left: the callback at each collection goes."""
+        """Called when the last tracing viewer has left: removes the callback from `gc.callbacks`."""
         collector, self._collector = self._collector, None
         if collector is not None and self.recording is not None:
             self.recording.trace_detail(False)
@@ -81,7 +81,7 @@ class StepRing:
                 break
 
     def stop(self) -> None:
-        """Ends recording and forgets all of it."""
+        """Stops recording and drops all events."""
         self.end_trace()
         recording, self.recording = self.recording, None
         if recording is not None:
@@ -95,7 +95,7 @@ class StepRing:
         return self._places
 
     def names(self, told: int) -> tuple[int, list[list[int]]]:
-        """How many objects have been named so far, and number and string of those after the first `told`."""
+        """Number of named objects so far, and number and string of those after the first `told`."""
         given, names = self.objects.since(told)
         return given, [[number, self._tables.string(name)] for number, name in names]
 
@@ -105,10 +105,10 @@ class StepRing:
 
 
 class Reader:
-    """How far one viewer has read."""
+    """The reading position of one viewer."""
 
     def __init__(self, ring: StepRing, past: bool) -> None:
-        """`past`: from the oldest event that is left, else from now on."""
+        """`past`: start at the oldest event in the ring, else now."""
         self._ring = ring
         self._recording = ring.recording
         self._told = self._named = 0
@@ -121,7 +121,7 @@ class Reader:
                 self._position = max(written - size, 0)
 
     def pending(self) -> bool:
-        """Whether more than one frame of events waits."""
+        """Whether more than one frame of events is pending."""
         return self._recording is not None and self._recording.trace_stats()[0] - self._position >= PIECE
 
     def frame(self) -> dict[str, Any] | None:
@@ -129,7 +129,7 @@ class Reader:
         ring, recording = self._ring, self._ring.recording
         if recording is None:
             return None
-        if recording is not self._recording:  # it was off in between
+        if recording is not self._recording:  # recording was off in between
             self._recording, self._position, self._told, self._named = recording, 0, 0, 0
         data, first, after, lost = recording.trace_read(self._position, PIECE)
         self._position = after

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from monitor.attach.boxes import Box
     from monitor.attach.programs import Program
     from monitor.recording.metadata import Metadata
-    from monitor.tui.base.choices import Choice, Opened
+    from monitor.tui.base.choices import Choice, Opened, OpenedSet
 
 FIRST_MOMENT = 0.4
 """Seconds for a sample to fail before the dashboard opens on it."""
@@ -36,6 +36,7 @@ def connect_screen(section: str = "programs") -> int:
     from monitor.attach.programs import where_loops_are
     from monitor.findings import thresholds
     from monitor.tui import run_connect, run_dashboard
+    from monitor.tui.base.choices import OpenedSet
 
     thresholds.load()  # reports an invalid file before the screen opens
     home = Listed()
@@ -43,6 +44,14 @@ def connect_screen(section: str = "programs") -> int:
         status, opened = run_connect(home, section, home.key, home.where())
         if opened is None:
             return status
+        if isinstance(opened, OpenedSet):
+            from monitor.cli.service import show_workers
+
+            left, section = show_workers(opened.pid)
+            if left or not section:
+                return left
+            home.go_to(section)
+            continue
         try:
             left = run_dashboard(
                 opened.source, program=opened.program, home=home.go_to, asks=False, loops_below=where_loops_are
@@ -63,6 +72,7 @@ class Listed:
         self.section = "programs"  # the last one from which something was opened
         self.key: Hashable = None
         self._samples: list[Choice] | None = None
+        self._workers: dict[Hashable, int] = {}  # parents without a loop of their own, and how many have one
 
     def where(self) -> str:
         """User, machine and folder, for the header."""
@@ -84,7 +94,12 @@ class Listed:
 
         now, listed = time.time(), programs()
         others = {program.owner for program in listed} - {user_name(os.geteuid())}
-        return [of_program(program, now, owner=bool(others)) for program in listed]
+        parents = {program.parent for program in listed}
+        self._workers = {one.pid: number for one in listed if one.pid in parents and (number := _workers_of(one.pid))}
+        return [
+            of_program(program, now, owner=bool(others), workers=self._workers.get(program.pid, 0))
+            for program in listed
+        ]
 
     def recordings(self) -> list[Choice]:
         """The programs that died with a black box, then the recordings in this folder, newest first."""
@@ -119,16 +134,28 @@ class Listed:
         self.section, self.key = section, None
         return 0
 
-    def open(self, section: str, key: Hashable) -> Opened:
-        """Connect, or raise LooptopError."""
+    def open(self, section: str, key: Hashable) -> Opened | OpenedSet:
+        """Connect, or raise LooptopError. A parent with workers means these."""
         self.section, self.key = section, key
+        if section == "programs" and key in self._workers and isinstance(key, int):
+            from monitor.tui.base.choices import OpenedSet
+
+            return OpenedSet(key)
         opener: Any = {"programs": _program, "recordings": _recording, "samples": _sample}[section]
         opened: Opened = opener(key)
         return opened
 
 
-def of_program(program: Program, now: float, owner: bool) -> Choice:
-    """A program as a row; `owner` adds whose it is."""
+def _workers_of(pid: int) -> int:
+    """The number of workers of a parent; 0 for a process that is none."""
+    from monitor.attach.processes import Processes
+
+    found = Processes().of(str(pid))
+    return 0 if found == [str(pid)] else len(found)
+
+
+def of_program(program: Program, now: float, owner: bool, workers: int = 0) -> Choice:
+    """A program as a row; `owner` adds whose it is, `workers`: it is a parent of that many, which it means."""
     from monitor.plain.programs import branch, listens, loop_kind
     from monitor.tui.base.choices import Choice
 
@@ -146,6 +173,9 @@ def of_program(program: Program, now: float, owner: bool) -> Choice:
     ports = f"  listens on {' '.join(program.ports)}" if program.ports else ""
     facts = f"{program.owner}{since}{ports}"
     why = f"{program.reason}: {program.todo}" if program.todo else program.reason or ""
+    if workers:
+        hint = f"shows its {workers} worker{'' if workers == 1 else 's'}: Enter goes into one"
+        return Choice(program.pid, {**cells, "watch": "workers"}, (program.command, facts), hint)
     if program.how is None:
         return Choice(program.pid, cells, (program.command, facts), why_not=why)
     hint = WAYS[program.how] + (f": {program.reason}" if program.reason else "")

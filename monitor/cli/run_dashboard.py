@@ -46,7 +46,20 @@ def run_below(
         from monitor.attach.programs import where_loops_are
         from monitor.tui import run_dashboard
 
-        left = run_dashboard(source, program=program, home=None if home is None else go, loops_below=where_loops_are)
+        def workers() -> int:
+            from monitor.cli.service import show_workers
+
+            status, section = show_workers(program.pid)
+            gone_to.extend([section] if section else [])
+            return status
+
+        left = run_dashboard(
+            source,
+            program=program,
+            home=None if home is None else go,
+            loops_below=where_loops_are,
+            workers=workers,
+        )
         if left and program.running:  # by a signal, or because it failed: the user should know
             return left
     finally:

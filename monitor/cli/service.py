@@ -25,6 +25,22 @@ STEPS = {"service": 0, "previous": -1, "next": 1}
 def open_service(members: Members, connect: Connector, title: str) -> int:
     """Show all workers until the user quits. Returns the exit status."""
     from monitor.cli.home import connect_screen
+
+    status, section = look_at_all(members, connect, title)
+    return connect_screen(section) if section else status
+
+
+def show_workers(pid: int) -> tuple[int, str]:
+    """Show the workers of a parent; the exit status, and the section of the connect screen that the person left for."""
+    from monitor.attach.injector import Injector
+    from monitor.cli.target import Connector
+    from monitor.fleet.members import Members
+
+    return look_at_all(Members([str(pid)]), Connector(injector=Injector()), str(pid))
+
+
+def look_at_all(members: Members, connect: Connector, title: str) -> tuple[int, str]:
+    """The same of any set."""
     from monitor.findings import thresholds
     from monitor.fleet.fleet import Fleet
     from monitor.fleet.service import ASKED, WITH_HOOKS_IN_C, Service
@@ -33,8 +49,7 @@ def open_service(members: Members, connect: Connector, title: str) -> int:
     with closing(Fleet(members, connect, ASKED, WITH_HOOKS_IN_C)) as fleet:
         service = Service(fleet, limits, title)
         service.step()  # workers are being connected to while the screens are loaded
-        status, section = _until_left(service, lambda slot: _opened(service, connect, slot))
-    return connect_screen(section) if section else status
+        return _until_left(service, lambda slot: _opened(service, connect, slot))
 
 
 def replay_set(recorded: RecordedSet, speed: float, begin: str | None) -> int:

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
 
     from monitor.fleet.service import Service
     from monitor.sources.base import Source
-    from monitor.tui.base.choices import ChoiceProvider, Opened
+    from monitor.tui.base.choices import ChoiceProvider, Opened, OpenedSet
     from monitor.tui.base.program import Program
 
+WORKERS = "workers"
+"""Where a person goes for the workers of a process without a loop."""
 HZ = 4.0
 """Ticks a second."""
 FIRST_WATCH: dict[str, object] = {"rate": HZ, "findings": True}
@@ -29,6 +31,7 @@ def run_dashboard(
     keep_locals: bool = False,
     loops_below: Callable[[int], str] | None = None,
     among: bool = False,
+    workers: Callable[[], int] | None = None,
 ) -> int:
     """Shows the dashboard until the user quits; returns the exit status to use.
 
@@ -39,6 +42,7 @@ def run_dashboard(
     program that runs takes a question. `keep_locals`: whether the local names of what fails are kept from the start.
     `among`: it is one worker of a service, to whose screen the person may go back: `home` is called with `service`,
     `previous` or `next`.
+    `workers` shows the workers of a process that has no loop itself, and returns the exit status.
     `loops_below` says in lines which child processes of a process have loops; empty where none has.
     """
     from monitor.findings.thresholds import load
@@ -55,6 +59,7 @@ def run_dashboard(
             keep_locals=keep_locals,
             loops_below=loops_below,
             among=among,
+            shows_workers=workers is not None,
             no_color="NO_COLOR" in os.environ,
         )
         app.show()
@@ -62,6 +67,8 @@ def run_dashboard(
         source.close()
     if app.return_code:
         return app.return_code
+    if workers is not None and app.wanted == WORKERS:
+        return workers()
     if home is not None and app.wanted:
         return home(app.wanted)
     status = program.exit_status if program is not None and not program.running else None
@@ -70,7 +77,7 @@ def run_dashboard(
     return 128 - status if status < 0 else status
 
 
-def run_connect(home: ChoiceProvider, section: str, key: Hashable, where: str) -> tuple[int, Opened | None]:
+def run_connect(home: ChoiceProvider, section: str, key: Hashable, where: str) -> tuple[int, Opened | OpenedSet | None]:
     """Shows the connect screen until a choice is opened or the user quits; returns exit status and choice."""
     from monitor.tui.connect import Connect
 

@@ -84,6 +84,7 @@ class Looptop(BaseApp[int]):
         keep_locals: bool = False,
         loops_below: Callable[[int], str] | None = None,
         among: bool = False,
+        shows_workers: bool = False,
         no_color: bool = False,
     ) -> None:
         super().__init__(no_color=no_color)
@@ -95,6 +96,7 @@ class Looptop(BaseApp[int]):
         self.home = home  # whether there is a connect screen to go to
         self.asks = asks
         self.loops_below = loops_below
+        self.shows_workers = shows_workers  # whether there is a Service screen to go to
         self.among = among  # whether it is one worker of a service, whose screen is there to go back to
         self.wanted = ""  # the section of it that the person left for
         self.control = TaskControl(self)
@@ -448,6 +450,11 @@ class Looptop(BaseApp[int]):
         """Go to the screen of the service, or to the worker before or after this one."""
         if self.among:
             self._go(where)
+
+    def open_workers(self) -> None:
+        """Leave for the Service screen on the workers of this process; it runs on."""
+        self.wanted = "workers"
+        self.exit()
 
     def _go(self, section: str) -> None:
         """Quits to a section of the connect screen."""

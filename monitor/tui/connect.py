@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from textual.app import SystemCommand
 
 from monitor.errors import LooptopError
-from monitor.tui.base.choices import Choice, ChoiceProvider, Opened
+from monitor.tui.base.choices import Choice, ChoiceProvider, Opened, OpenedSet
 from monitor.tui.base.keys import commands
 from monitor.tui.base.paint import safe
 from monitor.tui.base_app import BaseApp
@@ -32,7 +32,7 @@ RESTS = 20
 often."""
 
 
-class Connect(BaseApp[Opened]):
+class Connect(BaseApp[Opened | OpenedSet]):
     """Exits with the opened choice, or None. With `every=0` the caller refreshes the lists."""
 
     def __init__(
@@ -176,8 +176,10 @@ class Connect(BaseApp[Opened]):
         yield SystemCommand("Theme", "choose another colour theme", self.action_change_theme)
 
 
-def _discard(opened: Opened) -> None:
+def _discard(opened: Opened | OpenedSet) -> None:
     """Closes a choice that was opened after the user had cancelled."""
+    if isinstance(opened, OpenedSet):
+        return
     with contextlib.suppress(LooptopError):
         opened.source.close()
         opened.close()

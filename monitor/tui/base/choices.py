@@ -35,6 +35,13 @@ class Opened:
     close: Callable[[], None] = field(default=lambda: None)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedSet:
+    """A program whose workers are shown, all of them."""
+
+    pid: int
+
+
 class ChoiceProvider(Protocol):
     """Provides the choices. Calls may block, so the screen makes them in a worker thread."""
 
@@ -47,7 +54,7 @@ class ChoiceProvider(Protocol):
     def samples(self) -> Sequence[Choice]:
         """Lists the sample programs."""
 
-    def open(self, section: str, key: Hashable) -> Opened:
+    def open(self, section: str, key: Hashable) -> Opened | OpenedSet:
         """Opens a choice. Raises LooptopError."""
 
 
@@ -156,7 +163,7 @@ def _style(row: Choice, key: str) -> str:
         return "dim" if key in ("program", "file") else "faint"
     match key:
         case "watch":
-            return {"probe": "good", "attach": "accent"}.get(row.cells.get("watch", ""), "warn")
+            return {"probe": "good", "attach": "accent", "workers": "accent"}.get(row.cells.get("watch", ""), "warn")
         case "program" | "file" | "name":
             return "strong"
         case "pid" | "shows" | "length":

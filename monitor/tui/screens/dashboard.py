@@ -85,6 +85,13 @@ class ScreensDashboard(Dashboard, Protocol):
         """Whether it shows one worker of a service, so that one can go back to the Service screen."""
 
     @property
+    def shows_workers(self) -> bool:
+        """Whether one can leave for the Service screen on the workers of this process."""
+
+    def open_workers(self) -> None:
+        """Leave for it; the program runs on."""
+
+    @property
     def loops_below(self) -> Callable[[int], str] | None:
         """Describes the child processes of a pid that have event loops."""
 

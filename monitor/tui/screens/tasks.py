@@ -82,8 +82,10 @@ class TasksScreen(TableScreen):
             return f"Loading {store.left} tasks …"
         if store.tasks and (self._predicate is not None or self.flat_rows.site is not None):
             return f"None of {len(store.tasks)} tasks matches the filter.\nEsc clears it."
-        if not store.loops and (workers := self._workers()):
-            return workers
+        workers = "" if store.loops else self._workers()
+        self.table.opens_empty = bool(workers) and self.looptop.shows_workers
+        if workers:
+            return f"{workers}\nEnter shows all of them." if self.looptop.shows_workers else workers
         if not store.loops:
             return "No event loop yet.\nTasks appear when the program starts one (asyncio.run)."
         return "No live tasks.\nThe loop is running, but has no tasks now.\nEnded tasks are on screen 3."
@@ -163,6 +165,8 @@ class TasksScreen(TableScreen):
             if place is not None:
                 group: Group = self.group_rows.rows[place]
                 self.show_view("flat", (group.site,))
+        elif message.key is None and self.table.opens_empty:
+            self.looptop.open_workers()
         elif isinstance(message.key, int):
             from monitor.tui.screens.task import TaskScreen
 

@@ -92,6 +92,7 @@ class LiveTable(DiffView, can_focus=True):
         super().__init__(palette, id=id)
         self.source = source
         self.empty = empty  # text of an empty table, by line
+        self.opens_empty = False  # whether Enter does something on an empty table
         self.cursor_key: Hashable = None  # None: the cursor belongs to the top
         self._cursor_index = 0
         self._cells: dict[int, tuple[Part, ...]] = {}
@@ -298,7 +299,7 @@ class LiveTable(DiffView, can_focus=True):
 
     def action_open(self) -> None:
         """Opens the selected row."""
-        if self.current is not None or len(self.source):
+        if self.current is not None or len(self.source) or self.opens_empty:
             self.post_message(self.Opened(self.current))
 
     def action_sort_by(self, step: int) -> None:

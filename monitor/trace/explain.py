@@ -184,7 +184,8 @@ def duration(ns: int) -> str:
 def text_of(reason: Reason) -> list[str]:
     """Return the report for people: a headline, a line for each thing that took long, the path, a bar."""
     life = reason.life
-    what = life.coro if not life.name or life.coro in life.name else f"{life.name} {life.coro}"
+    words = [life.given_name, life.label or "", "" if life.coro in life.given_name else life.coro]
+    what = " ".join(filter(None, words))
     out = [f"{what or life.title} (task {life.id})  {duration(reason.age)}  {life.outcome or 'still alive'}"]
     out += _sums_text(reason.parts)
     steps = _path_text(reason)

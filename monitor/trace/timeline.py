@@ -66,11 +66,15 @@ class Life:
     waits: list[Wait] = field(default_factory=list)
 
     @property
+    def given_name(self) -> str:
+        """Its name if the program gave it one; empty for asyncio's own, such as Task-7."""
+        return "" if _NUMBERED.fullmatch(self.name) else self.name
+
+    @property
     def title(self) -> str:
-        """Its name if the program gave it one, else its coroutine and id."""
-        if self.name and not _NUMBERED.fullmatch(self.name):
-            return self.name
-        return f"{self.coro.rpartition('.')[2]}#{self.id}" if self.coro else self.name or f"task {self.id}"
+        """Its name if the program gave it one, else its label or coroutine and its id."""
+        what = self.label or self.coro.rpartition(".")[2]
+        return self.given_name or (f"{what}#{self.id}" if what else self.name or f"task {self.id}")
 
 
 @dataclass(frozen=True, slots=True)

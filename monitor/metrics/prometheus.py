@@ -15,6 +15,8 @@ from monitor.metrics.aggregate import Histogram, Point
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+PATIENCE = 10.0
+"""Seconds for which a connection may be silent; each has a thread."""
 _MISSING = "pip install 'looptop[metrics]'"
 
 
@@ -93,6 +95,9 @@ def serve(points: Callable[[], list[Point]], host: str, port: int) -> tuple[Call
         server, thread = library.start_http_server(port, addr=host or "127.0.0.1", registry=registry(points))
     except OSError as error:
         raise LooptopError(f"cannot serve on {host}:{port}: {error.strerror or error}", "choose another port") from None
+    handler = server.RequestHandlerClass
+    server.RequestHandlerClass = type(handler.__name__, (handler,), {"timeout": PATIENCE})
+    server.handle_error = lambda *_: None  # a client that leaves or says nothing: no traceback on the terminal
 
     def stop() -> None:
         server.shutdown()

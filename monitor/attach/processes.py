@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,6 +38,19 @@ class Processes:
             if pid in self._parents:  # one without workers for a moment is still a parent
                 return [str(worker) for worker in found]
         return [str(pid)] if _alive(pid) else []
+
+
+def image_of(pid: int) -> tuple[str, str] | None:
+    """What changes when a process executes another program under the same pid; None if that cannot be read.
+
+    Where its code and its stack begin: the kernel chooses the latter anew.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        code, stack = fields[23], fields[25]
+    except (OSError, IndexError):
+        return None
+    return None if stack == "0" else (code, stack)
 
 
 def _of_name(name: str) -> list[str]:

@@ -184,12 +184,27 @@ class Connector:
         self._injector = injector
         self._read_only = read_only
         self._connectors: dict[str, TargetConnector] = {}
+        self._images: dict[str, tuple[str, str] | None] = {}
         self._entered: set[str] = set()
 
     def __call__(self, target: str) -> Connection:
-        """Connect to one of them, now or again. A probe is injected only the first time. Raises LooptopError."""
+        """Connect to one of them, now or again. Raises LooptopError.
+
+        A probe is injected the first time, and when the process has executed another program; one that somebody has
+        removed stays out.
+        """
+        from monitor.errors import NoProbe
+
         connector = self._connectors.get(target)
-        return self.first(target) if connector is None else connector.reconnect()
+        if connector is None:
+            return self.first(target)
+        try:
+            return connector.reconnect()
+        except NoProbe:
+            image = _image_of(target)
+            if image is None or image == self._images.get(target):
+                raise
+        return self.first(target)
 
     def first(self, target: str) -> Connection:
         """Connect to one of them; a probe is injected if there is none."""
@@ -198,11 +213,18 @@ class Connector:
         connector = TargetConnector(target, self._token_file, _noting(self._injector, self._entered), self._read_only)
         connection = connector.connect()
         self._connectors[target] = connector
+        self._images[target] = _image_of(target)
         return connection
 
     def entering(self, target: str) -> bool:
         """Whether a probe is being injected into it right now, which must not be interrupted."""
         return target in self._entered
+
+
+def _image_of(target: str) -> tuple[str, str] | None:
+    from monitor.attach.processes import image_of
+
+    return image_of(int(target)) if target.isascii() and target.isdigit() else None
 
 
 def _noting(injector: Injector | None, entered: set[str]) -> Injector:

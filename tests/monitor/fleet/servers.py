@@ -19,7 +19,7 @@ from watched import ROOT
 from monitor.attach.worker_processes import WorkerProcesses, has_loop
 
 APP = """
-import asyncio, os, time
+import asyncio, os, sys, time
 
 running = []
 
@@ -36,6 +36,9 @@ async def app(scope, receive, send):
         return
     if scope["path"] == "/block":
         time.sleep(0.3)
+    if scope["path"] == "/exec":
+        code = "import asyncio; asyncio.run(asyncio.sleep(60))"
+        os.execv(sys.executable, [sys.executable, "-c", code])
     if scope["path"] == "/busy":
         until = time.monotonic() + 6
         while time.monotonic() < until:

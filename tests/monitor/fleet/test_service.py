@@ -57,3 +57,21 @@ def test_the_busy_worker_is_on_top_and_a_stopped_one_holds_up_nobody(tmp_path: P
         wait_until(lambda: all(row.problem is None for row in rows()), "all of them again", 20)
         assert {of.store.worker for of in service.tasks()} == {0, 1, 2}
         busy.join(20)
+
+        # One executes another program: the same pid and slot, an end and a start, and it is entered again.
+        with pytest.raises(OSError):
+            server.get("/exec")
+        before = {store.worker: (store.session.id, store.session.pid) for store in service.stores()}
+
+        def replaced() -> list:
+            service.step()
+            now = {
+                store.worker: store.session.id
+                for store in service.stores()
+                if store.session.pid == before[store.worker][1]
+            }
+            return [slot for slot in now if now[slot] != before[slot][0]] if len(now) == 3 else []
+
+        (slot,) = wait_until(replaced, "another program in the slot of the one that is no more", 30)
+        assert {row.worker for row in rows()} == {0, 1, 2}
+        assert next(row for row in rows() if row.worker == slot).tasks is not None

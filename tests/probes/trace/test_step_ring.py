@@ -71,6 +71,7 @@ def test_steps_wakes_births_and_ends_of_every_task(tmp_path: Path) -> None:
             program.say()
             program.expect("over")
             viewer.until(lambda: sum(event[0] == END for event in events(viewer)) >= 5, "five ends")
+            viewer.until(lambda: sum(event[0] == 2 for event in events(viewer)) >= 990, "steps after these")
             viewer.until(lambda: len(viewer.facts) >= 1, "facts")
             found = events(viewer)
             assert not any(frame["lost"] for frame in frames(viewer))

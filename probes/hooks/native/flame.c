@@ -785,6 +785,22 @@ static uintptr_t base_of(Sampler *self, uintptr_t thread_state) {
     return last;
 }
 
+/* The thread may be in the middle of a look, which takes it up to 30 ms where stacks are very deep: the program does not
+ * wait for that. Returns with the GIL. */
+static void take_lock(Sampler *self) {
+    int tries;
+    for (tries = 0; pthread_mutex_trylock(&self->lock) != 0; tries++) {
+        if (tries == 10) {
+            pthread_mutex_lock(&self->lock);
+            return;
+        }
+        Py_BEGIN_ALLOW_THREADS
+        pthread_mutex_lock(&self->lock);
+        pthread_mutex_unlock(&self->lock);
+        Py_END_ALLOW_THREADS
+    }
+}
+
 /* follow([(LoopRecord, id, thread, clocked)], [thread of an executor], [(code of what runs its jobs, variable)],
  * greenlets, interval) */
 static PyObject *sampler_follow(PyObject *op, PyObject *args) {
@@ -833,7 +849,7 @@ static PyObject *sampler_follow(PyObject *op, PyObject *args) {
             if (workers[index].thread == ident)
                 workers[index].thread_state = (uintptr_t)state;
     }
-    pthread_mutex_lock(&self->lock);
+    take_lock(self);
     memcpy(self->loops, loops, sizeof(Loop) * (size_t)count);
     memcpy(self->workers, workers, sizeof(Worker) * (size_t)worker_count);
     memcpy(self->jobs, jobs, sizeof(JobFrame) * (size_t)job_count);
@@ -867,7 +883,7 @@ static PyObject *sampler_drain(PyObject *op, PyObject *unused) {
     Py_ssize_t at = 0;
     if (samples == NULL || codes == NULL)
         goto failed;
-    pthread_mutex_lock(&self->lock);
+    take_lock(self);
     taken = self->now;
     self->now = self->other;
     self->now.used = 0;

@@ -8,7 +8,7 @@ from _thread import allocate_lock, get_ident, start_new_thread
 from time import time
 from typing import TYPE_CHECKING
 
-from .base import sites
+from .base import process, sites
 from .base.owned_fds import LostError
 from .base.settings import Settings, text_of, warn
 from .base.sites import Tables
@@ -148,6 +148,7 @@ class Probe:
     def serve(self) -> None:
         """The body of the probe's thread: returns when the probe has left."""
         self._thread = get_ident()
+        process.block_signals()
         try:
             self.watchdog.gil.own.add(get_ident())
             self.server.run()

@@ -107,6 +107,21 @@ def collections() -> list[list[int]]:
     return [[one["collections"], one["collected"], one["uncollectable"]] for one in gc.get_stats()]
 
 
+def block_signals() -> None:
+    """Blocks signals in the calling thread, one of the probe's, and in those it starts.
+
+    Otherwise a signal that the program has blocked to take it with `sigwait` would be delivered to this thread, and end
+    the program (pthread_sigmask(3)). Those that a fault raises stay unblocked.
+    """
+    try:
+        import _signal  # type: ignore[import-not-found]  # typeshed has `signal` only
+
+        faults = {_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _signal.SIGABRT, _signal.SIGTRAP}
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals() - faults)
+    except (ImportError, AttributeError, OSError):  # not on this system
+        pass
+
+
 def thread_ids() -> list[int]:
     """The native ids of all threads. Raises OSError where /proc is not available."""
     return [int(name) for name in os.listdir("/proc/self/task")]

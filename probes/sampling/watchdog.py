@@ -218,6 +218,7 @@ class Watchdog:
         self._resting = False
 
     def _run(self, number: int, alarm: LockType) -> None:
+        process.block_signals()
         self.ids.append(get_native_id())
         self.starting -= 1
         try:

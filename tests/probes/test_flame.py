@@ -276,7 +276,7 @@ def test_planted_shares_come_out(tmp_path, version, io):
         program.expect("ready")
         before = spent(tmp_path)
         with program.viewer(flame=1000) as viewer:
-            viewer.until(lambda: sum(flames(viewer, "on_loop").values()) > 4.0, "four seconds of samples")
+            viewer.until(lambda: sum(flames(viewer, "on_loop").values()) > 4.0, "four seconds of samples", 60)
             found, seconds = shares(viewer), {name: after - before[name] for name, after in spent(tmp_path).items()}
             planted = {name: 100 * one / sum(seconds.values()) for name, one in seconds.items()}
             assert found == pytest.approx(planted, abs=5)
@@ -301,9 +301,14 @@ def test_short_steps_are_not_left_out(tmp_path):
         program.expect("ready")
         before = spent(tmp_path)
         with program.viewer(flame=500) as viewer:
-            viewer.until(lambda: sum(flames(viewer, "on_loop").values()) > 3.0, "three seconds of samples")
-            seconds = {name: after - before[name] for name, after in spent(tmp_path).items()}
-            assert shares(viewer)["half"] == pytest.approx(100 * seconds["half"] / sum(seconds.values()), abs=6)
+            viewer.until(lambda: sum(flames(viewer, "on_loop").values()) > 3.0, "three seconds of samples", 60)
+
+            def off():
+                """Points between what was found and the program's own figure: with more samples chance matters less."""
+                seconds = {name: after - before[name] for name, after in spent(tmp_path).items()}
+                return abs(shares(viewer)["half"] - 100 * seconds["half"] / sum(seconds.values()))
+
+            viewer.until(lambda: off() < 6, "the share of short steps within 6 points", 30)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -9,6 +9,7 @@ import pytest
 from monitor.samples.findings import SeenFinding
 from monitor.samples.judge import judge
 from monitor.samples.observation import Life, LoopFigures, Observation, WaitSnapshot
+from monitor.store.label_groups import Distribution, LabelGroup
 from monitor.store.memory import MemoryRow, MemorySnapshot
 from monitor.store.model import CancelledBy, EndedTask, Failure, Site, SlowCallback, TaskDetail, Unhandled, Wait
 from monitor.store.store import Store
@@ -48,6 +49,10 @@ def ended(number=10, name="order-1", outcome="done", age=0.5, failure=None, busy
 
 def detail(number, kind="lock", text="Lock(locked)", stack=(HERE, THERE), awaited_by=(), **facts):
     return TaskDetail(number, tuple(stack), (), Wait(kind, text, facts), tuple(awaited_by), None, None, None)
+
+
+def group(ended, failed):
+    return LabelGroup(1, "serve", "GET /a", HERE, ended=ended, failed=failed, age=Distribution((300,), (ended,)))
 
 
 def life(name, parent=0, site=HERE, steps=30, busy=0.1, eager=False, first=0.0, last=3.0):
@@ -218,6 +223,12 @@ CASES = [
         {"findings": [SeenFinding("deadlock", ("a", "b"), (HERE,))]},
         {"findings": [SeenFinding("deadlock", ("b",), (HERE,))]},
         "deadlock of b at it.py:1",
+    ),
+    (
+        words.Group("GET /a", "serve", ended=2, failed=1, at_least=0.1),
+        {"groups": {1: group(ended=3, failed=1)}},
+        {"groups": {1: group(ended=3, failed=0)}},
+        "3 ended, 0 failed, half after",
     ),
     (words.NoFinding(), {"findings": []}, {"findings": [SeenFinding("deadlock")]}, "deadlock"),
     (words.NoFinding("deadlock"), {"findings": [SeenFinding("busy_loop")]}, {"findings": [SeenFinding("deadlock")]}, "deadlock"),

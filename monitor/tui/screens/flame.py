@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from monitor import formatting as fmt
 from monitor.flame.tree import Node, build, difference
-from monitor.store.flame import BY
 from monitor.tui.base.keys import bindings
 from monitor.tui.screens.base import LiveScreen
 from monitor.tui.widgets.filter_bar import FilterBar, FilterInput
@@ -175,7 +174,8 @@ class FlameScreen(LiveScreen):
         self.update_view()
 
     def _next_by(self) -> str:
-        return BY[(BY.index(self.by) + 1) % len(BY)]
+        ways = list(_BY)
+        return ways[(ways.index(self.by) + 1) % len(ways)]
 
     def action_flame_baseline(self) -> None:
         """Take the samples so far as the baseline."""

@@ -89,7 +89,7 @@ def test_programs_of_one_name_on_two_machines(
         assert main(["tasks", "@api", "--via", "sh -c 'exit 7'", "--via", "sh -c 'exit 8'"]) == 3
         capfd.readouterr()
         # What takes one program takes one --via.
-        assert main(["record", "@api", *vias, "-o", "x.looptop"]) == 2
+        assert main(["detach", "@api", *vias]) == 2
         assert "this command takes one program: give --via once" in capfd.readouterr().err
 
         monkeypatch.setattr(expansion, "FIRST_PAUSE", 0.1)

@@ -113,7 +113,7 @@ def check(program: Program, kind: str) -> None:
         if task is not None:
             assert event["name"] == "Task-1" and event["callback"] == "main"
             after = viewer.named("Task-1")
-            assert after["busy"] >= event["duration"] and after["max_step"] >= event["duration"]
+            assert min(after["busy"], after["max_step"]) >= event["duration"] - 2, "each is rounded by itself"
             assert after["state"] == "waiting"
         # What comes after it is known exactly.
         assert viewer.named("later")["steps"] > 0

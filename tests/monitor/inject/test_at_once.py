@@ -30,9 +30,6 @@ def test_three_who_come_together(tmp_path: Path, runtime_dir: Path) -> None:
             viewers = [looptop("tasks", str(target.pid)) for _ in range(3)]
             for viewer in viewers:
                 out, err = viewer.communicate(timeout=30)
-                if viewer.returncode == 3:  # on a crowded machine one may meet the probe of another while that leaves
-                    viewer = looptop("tasks", str(target.pid))
-                    out, err = viewer.communicate(timeout=30)
                 assert (viewer.returncode, err) == (0, "")
                 assert "worker-4" in out
         settled(target, threads, files)

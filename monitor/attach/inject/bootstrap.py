@@ -34,6 +34,8 @@ PACKAGE = "_looptop"
 STARVED = 0.03
 """Seconds of one read after which to take the GIL as rarely as possible: a thread of the program holds it for long."""
 PATIENCE = 10.0  # seconds to keep the answer, and to wait for a running import of asyncio
+TURN = "turn"
+"""Key of the bootstrap that makes a probe now, among the arrivals by nonce."""
 WANTED, GIVEN, TAKEN, PARTS_AT = b"parts?\n", b"parts!\n", b"taken!\n", 65536  # as in monitor.transport.mailbox
 
 
@@ -186,29 +188,41 @@ def wait_until_read(handle):
             posix.close(handle)
 
 
+def take_turn(arrivals, bundle):
+    """Wait until no other bootstrap is making a probe: loading takes long enough for two to find none and make one."""
+    while arrivals.setdefault(TURN, bundle) is not bundle:
+        if time.time() > bundle["until"]:
+            raise Refused("another looptop is just attaching")
+        time.sleep(0.002)
+
+
 def arrive(bundle):
     """Run the whole bootstrap, once: late or repeated calls do nothing. This thread becomes the new probe's."""
     if time.time() > bundle["until"]:
         return
-    nonces = vars(sys).setdefault("_looptop_arriving", {})
-    if nonces.setdefault(bundle["nonce"], bundle) is not bundle:
+    arrivals = vars(sys).setdefault("_looptop_arriving", {})
+    if arrivals.setdefault(bundle["nonce"], bundle) is not bundle:
         return
     probe = None
     try:
         handle = open_answer(bundle["name"])
         try:
+            take_turn(arrivals, bundle)
             result, probe = settle(bundle, handle)
         except Refused as refusal:
             result = {"refused": str(refusal)}
         except BaseException as error:  # noqa: BLE001 - reported in the answer; nothing may escape
             result = {"error": f"{type(error).__name__}: {error}"}
+        if arrivals.get(TURN) is bundle:
+            del arrivals[TURN]
         answer(handle, result)
         if probe is None:
             wait_until_read(handle)
         else:
             probe.server.keep(handle)  # other viewers find the probe by it
     finally:
-        if vars(sys).get("_looptop_arriving") is nonces:
+        arrivals[bundle["nonce"]] = None
+        if vars(sys).get("_looptop_arriving") is arrivals and not any(arrivals.values()):
             del sys._looptop_arriving  # noqa: SLF001 - set by us
         if probe is not None:
             probe.serve()

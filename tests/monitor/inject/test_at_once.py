@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -65,3 +67,39 @@ def test_one_who_comes_while_the_probe_is_taken_out(tmp_path: Path, runtime_dir:
             assert "worker-4" in out
         settled(target, threads, files)
         assert target.stderr == ""
+
+
+def test_one_makes_a_probe_at_a_time(tmp_path: Path) -> None:
+    """Loading takes long enough for two that come together to find no probe, and to hook the same methods twice."""
+    bootstrap: dict[str, Any] = {"__name__": "bootstrap"}
+    exec((ROOT / "monitor" / "attach" / "inject" / "bootstrap.py").read_text(), bootstrap)
+    inside, most, answers = [], [], []
+    lock = threading.Lock()
+
+    def settle(bundle: dict[str, Any], _handle: int) -> tuple[dict[str, Any], None]:
+        inside.append(bundle)
+        most.append(len(inside))
+        time.sleep(0.05)
+        inside.remove(bundle)
+        return {"how": "found"}, None
+
+    def answer(_handle: int, result: dict[str, Any]) -> None:
+        with lock:
+            answers.append(result)
+
+    def open_answer(name: str) -> int:
+        return os.open(tmp_path / name, os.O_CREAT | os.O_RDWR)
+
+    bootstrap |= {"settle": settle, "answer": answer, "open_answer": open_answer, "wait_until_read": os.close}
+    until = time.time() + 30
+    arrivals = [
+        threading.Thread(target=bootstrap["arrive"], args=({"nonce": str(n), "name": str(n), "until": until},))
+        for n in range(4)
+    ]
+    for arrival in arrivals:
+        arrival.start()
+    for arrival in arrivals:
+        arrival.join(30)
+    assert answers == [{"how": "found"}] * 4
+    assert max(most) == 1
+    assert not hasattr(sys, "_looptop_arriving"), "nothing is left"

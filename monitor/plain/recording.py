@@ -11,6 +11,9 @@ from monitor import formatting as fmt
 from monitor.guard import say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
     from monitor.fleet.recorder import SetRecorder
     from monitor.protocol import frames
     from monitor.recording.record import Progress, RecordOptions
@@ -21,21 +24,18 @@ EVERY = 0.5
 _CLEAR = "\r\x1b[K"
 
 
-class StatusLine:
-    """A status line on stderr. Without a terminal: one line at the start and one for each finished file."""
+class _RewrittenLine:
+    """A line on stderr that is rewritten at most twice a second. Without a terminal, only what is reported."""
 
-    def __init__(self, hello: frames.Hello, options: RecordOptions) -> None:
+    def __init__(self, head: str) -> None:
+        """`head`: what is recorded, and where to."""
         from monitor import terminal
 
         self._terminal = terminal.can_rewrite(terminal.here(), os.environ)
         self._due = 0.0
-        self._finished = 0
-        self._lost = 0.0
-        name = f"@{hello.name}" if hello.name else fmt.clean(hello.program)[:60]
-        kept = "" if options.ring is None else f", the last {fmt.duration(options.ring)}"
-        self._head = f"{name} (pid {hello.pid}) → {options.path}{kept}"
+        self._head = head
 
-    def __enter__(self) -> StatusLine:
+    def __enter__(self) -> Self:
         say(f"recording {self._head}; Ctrl-C ends it")
         return self
 
@@ -44,23 +44,43 @@ class StatusLine:
             sys.stderr.write(_CLEAR)
             sys.stderr.flush()
 
+    def _report(self, text: str) -> None:
+        if self._terminal:
+            sys.stderr.write(_CLEAR)
+        say(text)
+
+    def _rewrite(self, line: Callable[[], str]) -> None:
+        """Write the line if it is time to."""
+        if not self._terminal or time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + EVERY
+        sys.stderr.write(_CLEAR + line()[: terminal_width() - 1])
+        sys.stderr.flush()
+
+
+class StatusLine(_RewrittenLine):
+    """A status line on stderr. Without a terminal: one line at the start and one for each finished file."""
+
+    def __init__(self, hello: frames.Hello, options: RecordOptions) -> None:
+        name = f"@{hello.name}" if hello.name else fmt.clean(hello.program)[:60]
+        kept = "" if options.ring is None else f", the last {fmt.duration(options.ring)}"
+        super().__init__(f"{name} (pid {hello.pid}) → {options.path}{kept}")
+        self._finished = 0
+        self._lost = 0.0
+
     def show(self, now: Progress) -> None:
         """Show the progress, at most twice a second."""
         if len(now.finished) > self._finished:
             for path, why in now.finished[self._finished :]:
-                self._say(f"{path}: {why}")
+                self._report(f"{path}: {why}")
             self._finished = len(now.finished)
             self._due = 0.0
         if now.lost is not None and not self._lost:
-            self._say("the connection broke; trying again")
+            self._report("the connection broke; trying again")
         elif now.lost is None and self._lost:
-            self._say(f"connected again after {fmt.duration(self._lost)}: they are a gap in the recording")
+            self._report(f"connected again after {fmt.duration(self._lost)}: they are a gap in the recording")
         self._lost = 0.0 if now.lost is None else max(now.lost, 1e-3)
-        if not self._terminal or time.monotonic() < self._due:
-            return
-        self._due = time.monotonic() + EVERY
-        sys.stderr.write(_CLEAR + self.line(now)[: terminal_width() - 1])
-        sys.stderr.flush()
+        self._rewrite(lambda: self.line(now))
 
     def line(self, now: Progress) -> str:
         """The progress as one line."""
@@ -81,34 +101,16 @@ class StatusLine:
             parts.append(f"soon finished: {fmt.clean(now.pending)}")
         return "  ".join(parts)
 
-    def _say(self, text: str) -> None:
-        if self._terminal:
-            sys.stderr.write(_CLEAR)
-        say(text)
 
-
-class SetStatusLine:
+class SetStatusLine(_RewrittenLine):
     """The same for a set: one line with the sums, and one for each process that comes or cannot be recorded."""
 
     def __init__(self, title: str, options: RecordOptions, recorder: SetRecorder) -> None:
-        from monitor import terminal
-
-        self._terminal = terminal.can_rewrite(terminal.here(), os.environ)
-        self._due = 0.0
+        kept = "" if options.ring is None else f", the last {fmt.duration(options.ring)} of each"
+        super().__init__(f"{fmt.clean(title)} → {options.path}{kept}")
         self._recorder = recorder
         self._path = options.path
         self._seen: set[int] = set()  # identities of those that were reported
-        kept = "" if options.ring is None else f", the last {fmt.duration(options.ring)} of each"
-        self._head = f"{fmt.clean(title)} → {options.path}{kept}"
-
-    def __enter__(self) -> SetStatusLine:
-        say(f"recording {self._head}; Ctrl-C ends it")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._terminal:
-            sys.stderr.write(_CLEAR)
-            sys.stderr.flush()
 
     def show(self) -> None:
         """Show the progress, at most twice a second."""
@@ -116,15 +118,10 @@ class SetStatusLine:
             if id(one) in self._seen or (one.problem is None and one.progress is None):
                 continue
             self._seen.add(id(one))
-            if self._terminal:
-                sys.stderr.write(_CLEAR)
             worker = f"worker {one.member.worker}"
-            say(f"{worker}: {one.problem}" if one.problem is not None else f"{worker} ({one.pid}) → {one.path.name}")
-        if not self._terminal or time.monotonic() < self._due:
-            return
-        self._due = time.monotonic() + EVERY
-        sys.stderr.write(_CLEAR + self.line()[: terminal_width() - 1])
-        sys.stderr.flush()
+            joined = f"{worker} ({one.pid}) → {one.path.name}"
+            self._report(joined if one.problem is None else f"{worker}: {one.problem}")
+        self._rewrite(self.line)
 
     def line(self) -> str:
         """The progress of all as one line."""

@@ -4,56 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from monitor.tui.base.keys import bindings
 from monitor.tui.base.paint import Line
 from monitor.tui.pages.group_why import group_why_page, waits_page
-from monitor.tui.screens.page import PageScreen
+from monitor.tui.screens.steps import StepsScreen
 
 if TYPE_CHECKING:
     from monitor.trace.collect import Trace
     from monitor.trace.explain import Reason
     from monitor.trace.wait_profile import WaitProfile
 
-EVERY = 2.0
-"""Seconds between two looks at the steps: many tasks take long to explain."""
 EXEMPLARS = 5
 
 
-class StepsScreen(PageScreen):
-    """A page about the steps of many tasks."""
+class _ManyTasksScreen(StepsScreen):
+    """A page about the steps of many tasks, which take long to explain."""
 
-    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "page")
-    BINDINGS: ClassVar[list[Any]] = bindings("page")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._looked = float("-inf")
-
-    def on_mount(self) -> None:
-        """Requests the steps."""
-        super().on_mount()
-        self.looptop.steps.begin()
-
-    def on_unmount(self) -> None:
-        """Lets go of them."""
-        self.looptop.steps.end()
+    EVERY: ClassVar[float] = 2.0
 
     def wants(self) -> dict[str, Any]:
         """Requests the steps remembered and those to come, and what the oldest live tasks wait on."""
         return {"window": sorted(self.looptop.store.tasks)[:100], "detail": None, "steps": "past", "groups": True}
 
-    def fresh_trace(self) -> Trace | None:
-        """The steps, if they should be looked at again now."""
-        now = self.looptop.clock()
-        trace = self.looptop.steps.trace
-        if trace is None or not trace.pieces or self.looptop.paused or now - self._looked < EVERY:
-            return None
-        self._looked = now
-        trace.name_live_tasks()
+    def trace_if_due(self) -> Trace | None:
+        """Return the steps with names of live tasks, once there are some."""
+        steps = self.looptop.steps.trace
+        trace = super().trace_if_due() if steps is not None and steps.pieces else None
+        if trace is not None:
+            trace.name_live_tasks()
         return trace
 
 
-class GroupWhyScreen(StepsScreen):
+class GroupWhyScreen(_ManyTasksScreen):
     """What the slowest tasks of a group have in common, and what all of its tasks waited for."""
 
     def __init__(self, coro: str, label: str | None) -> None:
@@ -63,8 +44,8 @@ class GroupWhyScreen(StepsScreen):
         self._profile: WaitProfile | None = None
 
     def lines(self, cells: int) -> list[Line]:
-        """Builds the page."""
-        trace = self.fresh_trace()
+        """Build the page from the newest reading of the steps."""
+        trace = self.trace_if_due()
         if trace is not None:
             from monitor.trace.explain import explain, slowest
             from monitor.trace.wait_profile import wait_profile
@@ -78,7 +59,7 @@ class GroupWhyScreen(StepsScreen):
         return group_why_page(self.store, title, self._reasons, waits, self.looptop.steps.trace, cells)
 
 
-class WaitsScreen(StepsScreen):
+class WaitsScreen(_ManyTasksScreen):
     """What all tasks waited for."""
 
     def __init__(self) -> None:
@@ -86,8 +67,8 @@ class WaitsScreen(StepsScreen):
         self._profile: WaitProfile | None = None
 
     def lines(self, cells: int) -> list[Line]:
-        """Builds the page."""
-        trace = self.fresh_trace()
+        """Build the page from the newest reading of the steps."""
+        trace = self.trace_if_due()
         if trace is not None:
             from monitor.trace.wait_profile import wait_profile
 

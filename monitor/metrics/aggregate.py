@@ -14,10 +14,10 @@ from monitor.metrics.table import DELAY_BOUNDS, Metric
 from monitor.store.label_groups import middle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
-    from monitor.store.label_groups import Distribution, LabelGroup
-    from monitor.store.model import Loop, Site, SiteStats
+    from monitor.store.label_groups import Distribution
+    from monitor.store.model import Loop, Site
     from monitor.store.store import Store
 
 Labels = tuple[str, ...]
@@ -114,13 +114,31 @@ class Durations:
         self._last.clear()
 
 
+class OwnLabels:
+    """Labels of the first things of a slot, kept so that no counter changes its label; later ones are `other`."""
+
+    __slots__ = ("_labels", "_most")
+
+    def __init__(self, most: int) -> None:
+        self._labels: dict[Hashable, str] = {}
+        self._most = most
+
+    def label(self, key: Hashable, text: str) -> str:
+        """Return the label of a thing: `text` if it is among the first."""
+        known = self._labels.get(key)
+        if known is None:
+            if len(self._labels) >= self._most:
+                return OTHER
+            known = self._labels[key] = text
+        return known
+
+
 class Worker:
     """One slot: the counters of all its processes so far, and the gauges of the current one."""
 
     def __init__(self, top: int) -> None:
         self.up = False
         self.starts = 0
-        self._top = top
         self._session: str | None = None
         self._counters = {
             metric: Counter() for metric in table.METRICS if metric.kind == table.COUNTER and metric is not table.STARTS
@@ -128,14 +146,15 @@ class Worker:
         self._delays: dict[str, Histogram] = {}
         self._blocked: dict[str, Histogram] = {}
         self._durations = Durations()
-        self._groups: dict[tuple[str, str | None], str] = {}
+        self._groups = OwnLabels(top)
         self._versions: dict[int, int] = {}
         self._gauges: dict[tuple[Metric, Labels], float] = {}
         self._seen_seq = 0
         self._seen_unhandled = 0.0
         self._lags: dict[int, int] = {}  # by loop: number of values of its series already counted
         self._idle: dict[int, tuple[float, float]] = {}  # by loop: time and busy time at the last reading
-        self._sites: set[str] = set()
+        self._sites = OwnLabels(top)
+        self._lines = OwnLabels(top)
 
     def observe(self, store: Store) -> None:
         """Read the store of the process in the slot. Called repeatedly."""
@@ -200,7 +219,8 @@ class Worker:
         created, ended = self._counters[table.CREATED], self._counters[table.ENDED]
         busiest = sorted(store.sites.items(), key=lambda item: -item[1].born)
         for number, stats in busiest:
-            site = self._site(stats)
+            text = line_of(stats.site)
+            site = self._sites.label(text, text)
             created.take(number, (site,), stats.born)
             ended.take((number, "failed"), (site, "failed"), stats.failed)
             ended.take((number, "cancelled"), (site, "cancelled"), stats.cancelled)
@@ -211,23 +231,10 @@ class Worker:
         totals = self._counters[table.UNHANDLED].totals
         totals[()] = totals.get((), 0.0) + len(new)
 
-    def _site(self, stats: SiteStats) -> str:
-        """Return the label of a site.
-
-        The first `top` sites of a slot keep theirs, so that no counter changes its label.
-        """
-        text = line_of(stats.site)
-        if text in self._sites:
-            return text
-        if len(self._sites) < self._top:
-            self._sites.add(text)
-            return text
-        return OTHER
-
     def _take_groups(self, store: Store) -> None:
         live: dict[str, int] = {}
         for group in sorted(store.label_groups.values(), key=lambda one: -one.started):
-            label = self._group(group)
+            label = self._groups.label((group.coro, group.label), group.name[:MOST_TEXT])
             live[label] = live.get(label, 0) + group.live
             if self._versions.get(group.number) == group.version:
                 continue
@@ -247,29 +254,15 @@ class Worker:
         for label, count in live.items():
             self._set(table.LIVE, (label,), count)
 
-    def _group(self, group: LabelGroup) -> str:
-        """Return the label of a group: its name for the first `top` groups of a slot that had tasks, else `other`."""
-        identity = group.coro, group.label
-        known = self._groups.get(identity)
-        if known is None:
-            if len(self._groups) >= self._top:
-                return OTHER
-            known = self._groups[identity] = group.name[:MOST_TEXT]
-        return known
-
     def _slow(self, store: Store) -> None:
-        for slow in store.slow.entries:
-            if slow.seq <= self._seen_seq:
-                continue
-            line = "unknown" if slow.line is None else line_of(slow.line)
-            if line not in self._blocked and len(self._blocked) >= self._top:
-                line = OTHER
+        for slow in store.slow.since(self._seen_seq):
+            self._seen_seq = slow.seq
+            text = "unknown" if slow.line is None else line_of(slow.line)
+            line = self._lines.label(text, text)
             histogram = self._blocked.setdefault(line, Histogram())
             histogram.add(slow.duration)
             if slow.task:
                 histogram.point_out(Exemplar(slow.task, slow.duration, slow.at))
-        if store.slow.entries:
-            self._seen_seq = max(self._seen_seq, store.slow.entries[-1].seq)
 
     def _process(self, store: Store) -> None:
         process = store.process

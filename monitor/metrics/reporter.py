@@ -53,12 +53,11 @@ class Reporter:
             self._trace.take(frame)
         if self._findings is None:
             return
-        for slow in self.store.slow.entries:
-            if slow.seq > self._seen:
-                self._seen = slow.seq
-                attributes: dict[str, str | int | float] = {"duration": slow.duration, "task": slow.task or 0}
-                text = f"a callback took {slow.duration:.3g} s"
-                self._news.append(News(slow.at, "slow_callback", text, slow.line, bad=False, attributes=attributes))
+        for slow in self.store.slow.since(self._seen):
+            self._seen = slow.seq
+            attributes: dict[str, str | int | float] = {"duration": slow.duration, "task": slow.task or 0}
+            text = f"a callback took {slow.duration:.3g} s"
+            self._news.append(News(slow.at, "slow_callback", text, slow.line, bad=False, attributes=attributes))
         for change in self._findings.evaluate(self.store):
             seen, gone = change.finding.observed, change.what == "finding_gone"
             facts = {key: value for key, value in seen.evidence.items() if isinstance(value, (str, int, float))}

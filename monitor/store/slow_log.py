@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from monitor.store.model import Block, Site, SlowCallback
 
@@ -75,6 +76,11 @@ class SlowLog:
         self.revision += 1
         if len(self.lines) > MOST_LINES or self._kept > MOST_OF_ALL:
             self._thin_out()
+
+    def since(self, seq: int) -> list[SlowCallback]:
+        """Return the callbacks after the event with this number, oldest first."""
+        newer = list(takewhile(lambda slow: slow.seq > seq, reversed(self.entries)))
+        return newer[::-1]
 
     def _thin_out(self) -> None:
         """Evict down to half of the limits."""

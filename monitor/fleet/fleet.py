@@ -173,7 +173,7 @@ class Fleet:
                 if worker.slot in self._seen:
                     self._changed.append(Change(False, time.time(), worker.slot, worker.pid, None))
                 self._seen[worker.slot] = frame.session
-                if frame.hooks == "C" and self._with_hooks_in_c:
-                    worker.source.watch(**self._with_hooks_in_c)
+                without = {key: self._watched.get(key, False) for key in self._with_hooks_in_c}
+                worker.source.watch(**(self._with_hooks_in_c if frame.hooks == "C" else without))
                 worker.pid = frame.pid
                 self._changed.append(Change(True, time.time(), worker.slot, worker.pid, None))

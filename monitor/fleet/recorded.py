@@ -53,7 +53,7 @@ class RecordedWorker:
         return None
 
     def close(self) -> None:
-        """Close the recording."""
+        """Close the recording of this worker."""
         self.source.close()
 
 
@@ -113,7 +113,7 @@ class RecordedFleet:
         return RecordingSource(Recording(worker.part.path), speed=self._speed, position=position)
 
     def close(self) -> None:
-        """Close all recordings."""
+        """Close the recordings of all workers."""
         for worker in self.workers.values():
             worker.close()
         self.workers.clear()

@@ -6,9 +6,9 @@ import threading
 from typing import TYPE_CHECKING
 
 from monitor.fleet.fleet import Fleet
+from monitor.fleet.service import WITH_HOOKS_IN_C
 from monitor.metrics.aggregate import Aggregate, Point
 from monitor.metrics.reporter import Reporter
-from monitor.protocol.frames import Hello
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ class Collector:
         watched: dict[str, object] = {**WATCHED, "findings": logs}
         if spans:
             watched |= {"steps": "now", "events": ["slow_callback", "unhandled", "task_ended"]}
-        self._fleet = Fleet(members, connect, watched)
+        self._fleet = Fleet(members, connect, watched, WITH_HOOKS_IN_C)
         self._aggregate = Aggregate(top)
         self._lock = threading.Lock()
         self._logs = logs
@@ -59,8 +59,6 @@ class Collector:
                 worker.store.apply(frame)
                 if self._logs or self._spans:
                     self._reporter(worker).take(frame)
-                if isinstance(frame, Hello):  # hooks in Python would begin to count for it
-                    worker.source.watch(groups=frame.hooks == "C")
             with self._lock:  # also of a process that has gone: its last values count
                 self._aggregate.worker(worker.slot).observe(worker.store)
         workers = self._fleet.workers

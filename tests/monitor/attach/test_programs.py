@@ -51,7 +51,7 @@ def waiting():
         ({"/usr/bin/cat"}, Mapped(None, False, False)),
         ({"/opt/py/bin/python3.12", f"{LIB}/_asyncio.cpython-312-x86_64-linux-gnu.so"}, Mapped("3.12", True, False)),
         (
-            {"/root/.pyenv/versions/3.11.7/bin/python3.11", f"{LIB}/_asyncio.cpython-311-x.so"},
+            {"/home/ann/.pyenv/versions/3.11.7/bin/python3.11", f"{LIB}/_asyncio.cpython-311-x.so"},
             Mapped("3.11.7", True, False),
         ),
         ({"/opt/none/lib/libpython3.99.so.1.0", "/usr/sbin/uwsgi"}, Mapped("3.99", None, False)),

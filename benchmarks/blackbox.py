@@ -74,7 +74,7 @@ def once(tasks: int, seconds: float) -> dict[str, dict[str, float]]:
 
 
 def main() -> int:
-    """Prints the figures."""
+    """Measure the cost of the box and print the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.blackbox", description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", type=int, nargs="+", default=[200, 5000])
     parser.add_argument("--seconds", type=float, default=20.0, help="of a round (20)")

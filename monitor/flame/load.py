@@ -57,7 +57,7 @@ class Collector:
         self.names: dict[int, str] = {}
 
     def apply(self, frame: Frame) -> None:
-        """Apply one frame."""
+        """Add the samples and names of one frame."""
         match frame:
             case Static():
                 self.tables.add(frame.strings, frame.sites)

@@ -45,7 +45,7 @@ class AnyWorker(Protocol):
 
     @property
     def pid(self) -> int | None:
-        """Its process."""
+        """The pid of the worker's process, if known."""
 
     @property
     def member(self) -> Member:
@@ -57,7 +57,7 @@ class AnyWorker(Protocol):
 
     @property
     def up(self) -> bool:
-        """Whether it answers."""
+        """Whether the worker is connected and answers."""
 
     @property
     def problem(self) -> str | None:
@@ -82,7 +82,7 @@ class AnyFleet(Protocol):
         """Yield the frames since the last call."""
 
     def close(self) -> None:
-        """End all."""
+        """Close the connections to all workers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def link_to(command: str) -> Link:
 
 @atexit.register
 def close_all() -> None:
-    """End all commands."""
+    """End every command that leads to another side."""
     for link in _links.values():
         link.close()
     _links.clear()

@@ -266,7 +266,7 @@ class Relay:
             channel.events = events
 
     def close(self, channel: Channel, tell: bool = True) -> None:
-        """End a channel."""
+        """End a channel and close its socket."""
         if channel.events:
             self.poll.unregister(channel.sock)
         del self.channels[channel.number], self.sockets[channel.sock.fileno()]
@@ -321,7 +321,7 @@ class Sent:
         return "/<looptop>/{}.py".format(name.replace(".", "/"))
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """The usual one."""
+        """Return None: importlib makes the module."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Compile and run it."""

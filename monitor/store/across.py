@@ -32,7 +32,7 @@ def process_text(store: Store) -> str:
 
 
 def process_column() -> Column[OfWorker[Any]]:
-    """The column Process."""
+    """Return the column with slot and pid of the process."""
     return Column(
         "process",
         "Process",

@@ -111,7 +111,7 @@ class Stacks:
 
     @property
     def seconds(self) -> float:
-        """Of all stacks."""
+        """Seconds of all stacks together."""
         return sum(self._rows.values())
 
     def __len__(self) -> int:

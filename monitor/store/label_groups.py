@@ -62,7 +62,7 @@ class Distribution:
 
     @classmethod
     def sum(cls, parts: Iterable[Distribution]) -> Distribution:
-        """Add histograms up."""
+        """Return the histogram of the values of several."""
         counts: Counter[int] = Counter()
         most = 0.0
         for part in parts:
@@ -73,7 +73,7 @@ class Distribution:
 
     @property
     def total(self) -> int:
-        """Number of values."""
+        """Number of values that were counted."""
         return sum(self.counts)
 
     def at(self, share: float) -> float | None:

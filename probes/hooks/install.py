@@ -143,7 +143,7 @@ class NewTasks(Hook):
         self._replacement = self
 
     def remove(self) -> bool:
-        """Restores it."""
+        """Puts the type's own slot back; always possible."""
         if self.on:
             native_state.unhook_new_tasks()
             self._replacement = None

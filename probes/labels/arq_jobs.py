@@ -24,5 +24,5 @@ def source(coro: Any) -> Any:
 
 
 def read(job: Any) -> str | None:
-    """Its name."""
+    """The name of the function or cron job."""
     return None if job is LATER else str(job.name)

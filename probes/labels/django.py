@@ -25,7 +25,7 @@ def matches(coro: Any) -> bool:
 
 
 def source(coro: Any) -> ref[Any] | None:
-    """The request, weakly."""
+    """The request, held weakly, since it refers to its task."""
     return next((ref(one) for one in get_referents(coro) if hasattr(type(one), "get_full_path")), None)
 
 

@@ -26,5 +26,5 @@ def source(coro: Any) -> Any:  # noqa: ARG001
 
 
 def read(name: str) -> str | None:
-    """`/package.Service/Method`."""
+    """The method in the task's name: `/package.Service/Method`."""
     return name[len(_PREFIX) : -1] if name.startswith(_PREFIX) else None

@@ -21,7 +21,7 @@ class ThreadRows(SearchedRows[Thread]):
     default_sort = "cpu"
 
     def choose(self) -> list[Thread]:
-        """All threads."""
+        """All threads that match the filter."""
         return self.search(list(self.store.threads.rows))
 
     def key_of(self, row: Thread) -> Hashable:

@@ -106,7 +106,7 @@ class ConnectScreen(TabbedScreen):
         self._place_cursor()
 
     def update_table(self, again: bool) -> None:  # noqa: ARG002 - the order is fixed
-        """Repaints the list."""
+        """Repaints the list in its fixed order."""
         self.table.empty = self._empty_text()
         self.table.sync()
 

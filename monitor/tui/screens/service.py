@@ -101,7 +101,7 @@ class ServiceScreen(TabbedScreen):
         return ((f" {self.watcher.service.title}", "heading"), (f"  {number}", "text")), right if workers else ()
 
     def below(self, cells: int) -> list[tuple[Part, ...]]:
-        """Return the total."""
+        """Return the line with the total of all workers."""
         return [crop(_total(self._whole), cells)]
 
     def tabs(self) -> Iterable[tuple[str, str]]:

@@ -105,7 +105,7 @@ class TabbedScreen(WholeScreen):
         self._update_hints(cells)
 
     def update_table(self, again: bool) -> None:
-        """Repaint the table."""
+        """Repaint the visible table; sort it first if asked `again`."""
         raise NotImplementedError
 
     def title_parts(self) -> tuple[tuple[Part, ...], tuple[Part, ...]]:

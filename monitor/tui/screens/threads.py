@@ -28,7 +28,7 @@ class ThreadsScreen(TableScreen):
     """The threads of the program, the busiest first, below a summary."""
 
     def first_rows(self) -> Rows[Any]:
-        """The busiest first."""
+        """Start with the busiest thread on top."""
         self.threads = ThreadRows(self.looptop.store)
         return self.threads
 
@@ -49,7 +49,7 @@ class ThreadsScreen(TableScreen):
         return {"window": [], "detail": None, "threads": EVERY}
 
     def apply_filter(self, text: str) -> None:
-        """Filters by words."""
+        """Show the threads that contain all words of `text`."""
         self.threads.words = tuple(text.lower().split())
 
     def whole_row(self, cells: int) -> list[Line]:  # noqa: ARG002 - the line is cut by the widget

@@ -76,6 +76,19 @@ def probes(environ: Mapping[str, str] | None = None, uid: int | None = None) -> 
     return found
 
 
+def probe_of(pid: int, environ: Mapping[str, str] | None = None, uid: int | None = None) -> Announcement | None:
+    """The live probe of one process. Reads only its announcement: there may be hundreds of others."""
+    owner = os.geteuid() if uid is None else uid
+    if environ is None:
+        environ = os.environ if owner == os.geteuid() else {}
+    for directory in protocol.runtime_dirs(environ, owner):
+        if _trusted(Path(directory), owner, []):
+            announced = _read(Path(directory) / f"{pid}.json", owner)
+            if announced is not None and process_started(pid, announced.started):
+                return announced
+    return None
+
+
 def process_started(pid: int, started: float) -> bool:
     """Whether the process with this pid started at that time (0.0: its probe could not find out)."""
     import psutil  # type: ignore[import-untyped]
@@ -91,10 +104,21 @@ def process_started(pid: int, started: float) -> bool:
 
 def _files(directory: Path, owner: int, problems: list[str]) -> list[Path]:
     """The announcements in a directory that only its owner can write to."""
+    if not _trusted(directory, owner, problems):
+        return []
+    try:
+        return sorted(path for path in directory.iterdir() if re.fullmatch(r"\d+\.json", path.name))
+    except OSError as error:
+        problems.append(f"{directory} cannot be read: {error.strerror}")
+    return []
+
+
+def _trusted(directory: Path, owner: int, problems: list[str]) -> bool:
+    """Whether a directory is there and only its owner can write to it; if not the latter, `problems` says so."""
     try:
         facts = directory.lstat()
     except OSError:
-        return []
+        return False
     if not stat.S_ISDIR(facts.st_mode):
         problems.append(f"{directory} is not a directory")
     elif facts.st_uid != owner:
@@ -102,11 +126,8 @@ def _files(directory: Path, owner: int, problems: list[str]) -> list[Path]:
     elif facts.st_mode & 0o077:
         problems.append(f"{directory} is open to others and is not trusted: chmod 700 {directory}")
     else:
-        try:
-            return sorted(path for path in directory.iterdir() if re.fullmatch(r"\d+\.json", path.name))
-        except OSError as error:
-            problems.append(f"{directory} cannot be read: {error.strerror}")
-    return []
+        return True
+    return False
 
 
 def _read(path: Path, owner: int) -> Announcement | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import psutil  # type: ignore[import-untyped]
 
-from monitor.attach.find import Announcement, FoundProbes, probes
+from monitor.attach.find import Announcement, FoundProbes, probe_of, probes
 from monitor.attach.memory_maps import NOTHING_SEEN, Mapped, read_maps
 from monitor.attach.ports import Ports
 from monitor.attach.watchability import ATTACH, PROBE, READ_ONLY, Access, access, denied, is_own
@@ -183,6 +183,20 @@ def where_loops_are(pid: int) -> str:
     """For the dashboard of a process without a loop: which child processes have one; empty if none."""
     found = workers(pid)
     return f"No event loop in this process.\n{workers_text(found)}:\nlooptop attach {pid}" if found else ""
+
+
+def has_asyncio(pid: int) -> bool:
+    """Whether a process is Python with asyncio loaded, or has a probe. Cheaper than `inspect`."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        owner = process.uids().effective
+        if is_own(owner) and read_maps(process).asyncio:
+            return True
+        return probe_of(pid, uid=owner) is not None or (is_own(owner) and fd_passing.find(pid) is not None)
+    except psutil.Error:
+        return False
 
 
 def inspect(pid: int) -> Program | None:

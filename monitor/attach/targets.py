@@ -108,9 +108,9 @@ def _black_box(target: str, environ: Mapping[str, str]) -> str | None:
 
 
 def _of_pid(pid: int, environ: Mapping[str, str], inject: Callable[[int], Address] | None) -> Address:
-    from monitor.attach.find import probes
+    from monitor.attach.find import probe_of
 
-    announced = probes(environ).of_pid(pid)
+    announced = probe_of(pid, environ)
     if announced is not None:
         return Address(path=announced.socket, pid=pid)
     from monitor.transport import fd_passing
@@ -140,7 +140,7 @@ def _without_probe(pid: int, environ: Mapping[str, str], inject: Callable[[int],
         user = find.user_name(owner)
         raise ConnectError(f"process {pid} ({name}) belongs to {user}", watchability.as_whom(owner))
     if owner != os.geteuid():
-        announced = find.probes(uid=owner).of_pid(pid)
+        announced = find.probe_of(pid, uid=owner)
         if announced is not None:
             return Address(path=announced.socket, pid=pid)
     program = programs.inspect(pid)

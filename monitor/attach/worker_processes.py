@@ -15,7 +15,8 @@ _INODE = re.compile(r"^tfd:.* ino:([0-9a-f]+)", re.M)
 _YOUNG = 10.0
 """Seconds for which a new process may still load asyncio or execute a program: it is inspected every time."""
 _EVERY = 5.0
-"""Seconds between two inspections of an older process."""
+"""Seconds between two inspections of an older process, and of a worker."""
+_PROC = Path("/proc/self/stat").exists()
 
 
 def loops(pid: int) -> set[frozenset[int]] | None:
@@ -24,7 +25,7 @@ def loops(pid: int) -> set[frozenset[int]] | None:
     None if that cannot be seen.
     """
     folder = f"/proc/{pid}/fd"
-    found = set()
+    found: set[frozenset[int]] = set()
     try:
         for number in os.listdir(folder):  # noqa: PTH208 - there may be thousands
             if _link(f"{folder}/{number}") == _POLL:
@@ -37,10 +38,14 @@ def loops(pid: int) -> set[frozenset[int]] | None:
 
 def has_loop(pid: int, parent: int | None = None) -> bool | None:
     """Whether a process has its own event loop, not one inherited by a fork from `parent`. None if not visible."""
+    return _loop_of_its_own(pid, set() if parent is None else loops(parent) or set())
+
+
+def _loop_of_its_own(pid: int, inherited: set[frozenset[int]]) -> bool | None:
     found = loops(pid)
     if not found:
         return None if found is None else False
-    return parent is None or bool(found - (loops(parent) or set()))
+    return bool(found - inherited)
 
 
 def serves_for(worker: int, parent: int) -> bool:
@@ -82,12 +87,31 @@ def _children_elsewhere(pid: int) -> list[int]:
         return []
 
 
+def _start(pid: int) -> float | None:
+    """When a process was started (Unix time, roughly); None if it has ended, reaped or not."""
+    if not _PROC:
+        try:
+            return float(psutil.Process(pid).create_time())
+        except psutil.Error:
+            return None
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        ticks = int(fields[19])
+    except (OSError, IndexError, ValueError):
+        return None
+    return None if fields[0] in "ZX" else _BOOT + ticks / os.sysconf("SC_CLK_TCK")
+
+
+_BOOT = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) if _PROC else 0.0
+
+
 @dataclass(slots=True)
 class _Known:
     started: float
     asyncio: bool
     looked: float
     counted: bool = False  # as a worker: it stays one, so that a server that starts does not lose them for a moment
+    is_worker: float = 0.0  # when that was last seen
 
 
 class WorkerProcesses:
@@ -112,15 +136,25 @@ class WorkerProcesses:
         workers: list[int] = []
         loaded: list[int] = []
         seen: set[int] = set()
+        inherited: dict[int, set[frozenset[int]]] = {}  # loops of parents
         pending = [(child, pid) for child in reversed(children(pid))]
         while pending:
             child, parent = pending.pop()
             if child in seen or child == os.getpid():
                 continue
+            started = _start(child)
+            if started is None:
+                continue
             seen.add(child)
-            loop = has_loop(child, parent)
-            asyncio = self._has_asyncio(child, loop is True)
+            if self._is_still_worker(child, started):
+                workers.append(child)
+                continue
+            if parent not in inherited:
+                inherited[parent] = loops(parent) or set()
+            loop = _loop_of_its_own(child, inherited[parent])
+            asyncio = self._has_asyncio(child, started, loop is True)
             if asyncio and (loop is not False or self._known[child].counted):
+                self._known[child].is_worker = time.time()
                 workers.append(child)
                 continue
             if asyncio:
@@ -132,20 +166,21 @@ class WorkerProcesses:
             self._known[one].counted = True
         return sorted(found, key=lambda child: (self._known[child].started, child))
 
-    def _has_asyncio(self, pid: int, loop: bool) -> bool:
+    def _is_still_worker(self, pid: int, started: float) -> bool:
+        """Whether this process has been seen as a worker lately, so that nothing more of it need be read."""
+        known = self._known.get(pid)
+        counted = known is not None and known.counted and known.started == started
+        return counted and known is not None and time.time() - known.is_worker < _EVERY
+
+    def _has_asyncio(self, pid: int, started: float, loop: bool) -> bool:
         """Whether it is Python with asyncio loaded. What has no loop is read again: it may execute another."""
         now = time.time()
         known = self._known.get(pid)
-        try:
-            started = psutil.Process(pid).create_time()
-        except psutil.Error:
-            return False
         if known is None or known.started != started:
             known = self._known[pid] = _Known(started, False, 0.0)
         if not (known.asyncio and loop) and (now - started < _YOUNG or now - known.looked > _EVERY):
             known.looked = now
             from monitor.attach import programs  # most processes have no workers to inspect
 
-            program = programs.inspect(pid)
-            known.asyncio = program is not None and bool(program.asyncio)
+            known.asyncio = programs.has_asyncio(pid)
         return known.asyncio

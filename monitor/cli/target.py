@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -119,16 +121,17 @@ def set_of(targets: Sequence[str]) -> Members | None:
     Raises UsageError for a recording among several.
     """
     from monitor.attach.targets import recording
-    from monitor.fleet.members import Members, is_set
+    from monitor.fleet.members import Members
 
     if len(targets) == 1 and recording(targets[0]) is not None:
         return None
-    if not is_set(targets):
+    members = Members(targets)
+    if not members.is_set:
         return None
     for target in targets:
         if recording(target) is not None:
             raise UsageError(f"{target} is a recording", "a set is of programs that run")
-    return Members(targets)
+    return members
 
 
 def recorded_set(targets: Sequence[str]) -> RecordedSet | None:
@@ -173,6 +176,12 @@ def connect(target: str, token_file: str | None, injector: Injector | None = Non
     return open_target(target, token_file, injector)
 
 
+MOST_KNOWN = 10_000
+"""Processes whose connectors are kept. One that is older is entered again if its connection breaks."""
+_INJECTING = threading.BoundedSemaphore(max(os.cpu_count() or 1, 2))
+"""Each injection keeps a processor busy. With all processes of a large set at once none would be in before the last."""
+
+
 class Connector:
     """Opens the connections to the processes of a set, from any thread; injects a probe where there is none."""
 
@@ -214,10 +223,15 @@ class Connector:
         connection = connector.connect()
         self._connectors[target] = connector
         self._images[target] = _image_of(target)
+        while len(self._connectors) > MOST_KNOWN:  # processes come and go for months
+            with suppress(KeyError, RuntimeError, StopIteration):  # another thread was faster
+                oldest = next(iter(self._connectors))
+                self._images.pop(oldest, None)
+                del self._connectors[oldest]
         return connection
 
     def entering(self, target: str) -> bool:
-        """Whether a probe is being injected into it right now, which must not be interrupted."""
+        """Whether a probe is being injected into it, or is about to be; that must not be interrupted."""
         return target in self._entered
 
 
@@ -236,7 +250,8 @@ def _noting(injector: Injector | None, entered: set[str]) -> Injector:
         def inject(self, pid: int) -> Address:
             entered.add(str(pid))
             try:
-                return super().inject(pid)
+                with _INJECTING:
+                    return super().inject(pid)
             finally:
                 entered.discard(str(pid))
 

@@ -97,10 +97,9 @@ class _There:
 
 
 def members_now(target: str) -> list[str]:
-    """The processes of one TARGET, asked once. Raises LooptopError if the other side cannot be reached."""
+    """The processes of a TARGET on another machine, asked once. Raises LooptopError if that cannot be reached."""
     there = place.split(target)
-    if there is None:
-        return Processes().of(target)
+    assert there is not None
     from monitor.remote.links import link_to
 
     found, command = there

@@ -38,6 +38,23 @@ class Members:
         """Whether some of the TARGETs are on other machines."""
         return any(place.split(target) is not None or host_port(target) is not None for target in self._targets)
 
+    @property
+    def is_set(self) -> bool:
+        """Whether the TARGETs mean several programs: more than one, a shared name, the pid of a parent with workers.
+
+        Raises LooptopError if the other side of a TARGET cannot be reached.
+        """
+        if len(self._targets) != 1:
+            return True
+        (target,) = self._targets
+        there = place.split(target)
+        alone = target if there is None else there[0]
+        is_pid = alone.isascii() and alone.isdigit()
+        if not is_pid and not alone.startswith("@"):
+            return False
+        found = self._expand(target) if there is None else members_now(target)
+        return found not in ([], [target]) if is_pid else len(found) > 1
+
     def status_of(self, member: Member) -> int | None:
         """The exit status of one on another machine that has gone, negative for a signal; None if unknown."""
         return self._expansion.status_of(member.target)
@@ -71,15 +88,3 @@ class Members:
 
 def _pid(target: str) -> int | None:
     return int(target) if target.isascii() and target.isdigit() else None
-
-
-def is_set(targets: Sequence[str]) -> bool:
-    """Whether TARGETs mean several programs: more than one, a shared name, or the pid of a parent with workers."""
-    if len(targets) != 1:
-        return True
-    (target,) = targets
-    there = place.split(target)
-    alone = target if there is None else there[0]
-    if alone.isascii() and alone.isdigit():
-        return members_now(target) not in ([], [target])
-    return alone.startswith("@") and len(members_now(target)) > 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import marshal
 import os
 import sys
+from functools import lru_cache
 from importlib.machinery import SourceFileLoader
 from importlib.util import MAGIC_NUMBER
 from typing import TYPE_CHECKING, Union
@@ -64,7 +65,12 @@ def _by_ours(files: Mapping[str, Source]) -> tuple[bytes, dict[str, bytes]]:
     """Compiled by this interpreter, from its cache if possible."""
     if sys.version_info < OLDEST:  # on another machine; it might not even be able to read them
         return b"", dict.fromkeys(files, b"")
-    return MAGIC_NUMBER, {name: marshal.dumps(_code(name, file)) for name, file in files.items()}
+    return MAGIC_NUMBER, _all_by_ours(tuple(files.items()))
+
+
+@lru_cache(maxsize=1)  # of a set with hundreds of processes, once
+def _all_by_ours(files: tuple[tuple[str, Source], ...]) -> dict[str, bytes]:
+    return {name: marshal.dumps(_code(name, file)) for name, file in files}
 
 
 def _code(name: str, file: Source) -> CodeType | None:

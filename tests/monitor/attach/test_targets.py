@@ -10,7 +10,7 @@ import pytest
 from fake_probe import announce
 
 from monitor.attach import find, targets, watchability
-from monitor.attach.find import Announcement, FoundProbes
+from monitor.attach.find import Announcement
 from monitor.attach.injector import Injector
 from monitor.attach.target_connector import TargetConnector
 from monitor.attach.targets import NoProbe, ProcessGone, recording, resolve
@@ -171,7 +171,7 @@ def test_root_finds_the_probes_of_others(runtime_dir, child, monkeypatch):
     pid = child("cat", ready=b"")
     owner = os.getuid()
     theirs = Announcement(pid, 1.0, "api", "s", "app.py", "3.11.7", "/theirs", None, None)
-    monkeypatch.setattr(find, "probes", lambda environ=None, uid=None: FoundProbes([theirs] if uid == owner else []))
+    monkeypatch.setattr(find, "probe_of", lambda pid, environ=None, uid=None: theirs if uid == owner else None)
     monkeypatch.setattr(watchability, "is_own", lambda uid: True)
     monkeypatch.setattr(targets.os, "geteuid", lambda: owner + 4711)
     assert resolve(str(pid)).path == "/theirs"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor.errors import UsageError
-from monitor.recording.metadata import about
+from monitor.recording.metadata import MOST_FILES, about
 from monitor.recording.time_parsing import parse_time
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class Part:
     path: Path
     start: float
     end: float
+    program: str = ""
+    size: int = 0
 
     @property
     def target(self) -> str:
@@ -52,6 +55,11 @@ class RecordedSet:
     def end(self) -> float:
         """When the last one ends."""
         return max(part.end for part in self.parts)
+
+    @property
+    def program(self) -> str:
+        """The program that the first of them ran."""
+        return self.parts[0].program
 
     def moment(self, text: str) -> float:
         """Parse the time of `--at T`, of the whole set, as Unix time. Raises UsageError."""
@@ -96,7 +104,23 @@ def open_set(path: Path) -> RecordedSet:
         name = _NAME.fullmatch(file.name)
         known = about(file) if name else None
         if name and known is not None and known.start is not None and known.duration is not None:
-            parts.append(Part(int(name[1]), known.pid, file, known.start, known.start + known.duration))
+            program = known.program or known.name
+            end = known.start + known.duration
+            parts.append(Part(int(name[1]), known.pid, file, known.start, end, program, known.size))
     if not parts:
         raise UsageError(f"{path} has no recording that can be read", "looptop record TARGET... makes them")
     return RecordedSet(path, tuple(sorted(parts, key=lambda part: (part.worker, part.start))))
+
+
+def sets_in(folder: Path) -> list[RecordedSet]:
+    """The recorded sets of a folder that can be read."""
+    found = []
+    try:
+        paths = [path for _, path in zip(range(MOST_FILES), folder.iterdir(), strict=False)]
+    except OSError:
+        return []
+    for path in paths:
+        if is_recorded_set(path):
+            with suppress(UsageError, OSError):
+                found.append(open_set(path))
+    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -19,11 +19,60 @@ from monitor.recording.reader import Recording
 from monitor.sources.base import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 FARTHEST = 20.0
 """Seconds played frame by frame between two calls of `frames`; a longer distance is a seek."""
+
+
+class Playable(Protocol):
+    """What is replayed. Positions are seconds since its start."""
+
+    @property
+    def start_time(self) -> float:
+        """Unix time of the start."""
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+
+    @property
+    def position(self) -> float:
+        """The position that is shown."""
+
+    @property
+    def playing(self) -> bool:
+        """Whether it is playing."""
+
+    @property
+    def speed(self) -> float:
+        """How many times as fast as it was recorded."""
+
+    @property
+    def markers(self) -> Sequence[Marker]:
+        """What one can jump to, in order of time."""
+
+    def play(self) -> None:
+        """Play on; at the end, start over."""
+
+    def pause(self) -> None:
+        """Stop playing; the position stays."""
+
+    def faster(self, steps: int = 1) -> float:
+        """Select the next higher speed, or the next lower one with -1, and return it."""
+
+    def seek(self, position: float) -> None:
+        """Seek to a position."""
+
+    def step_by(self, direction: int = 1) -> None:
+        """Go forward by a step, or back with -1, and pause."""
+
+    def next_marker(self) -> Marker | None:
+        """Seek to the next marker and return it; None if there is none."""
+
+    def previous_marker(self) -> Marker | None:
+        """Seek to the previous marker and return it; None if there is none."""
 
 
 class RecordingSource:
@@ -135,7 +184,7 @@ class RecordingSource:
         assert isinstance(keyframe, Keyframe)
         self._pending = [msgspec.structs.replace(keyframe, hello=_silent(keyframe.hello)), *found[1:]]
 
-    def step(self, direction: int = 1) -> None:
+    def step_by(self, direction: int = 1) -> None:
         """Go to the next complete tick, or to the previous one with -1, and pause."""
         self._playing = False
         at = self._neighbour(direction)

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 
 from monitor.findings.rules.engine import Findings
 from monitor.findings.rules.replay import Replay
-from monitor.recording.time_parsing import parse_time
-from monitor.tui.dialogs.form import Field, FormScreen
-from monitor.tui.widgets.timeline import Mark, Playing, offset
+from monitor.tui.controllers.playback import Playback
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,44 +24,25 @@ GAP = 2.0
 """Seconds between two blocks from which on a gap is shown: dropped ticks, or a lost connection."""
 
 
-class Player:
+class Player(Playback):
     """The controls of the recording that the dashboard shows."""
 
     def __init__(self, app: Dashboard, source: RecordingSource, thresholds: Thresholds) -> None:
-        self._app, self._source = app, source
-        self._replay = Replay(source.recording, thresholds)
         begin, blocks = source.recording.start, source.recording.summaries
-        self._marks = [Mark((mark.at - begin) * 1e-6, mark.kind, mark.text) for mark in source.markers]
-        self._gaps = [
+        gaps = [
             ((before.end - begin) * 1e-6, (after.start - begin) * 1e-6)
             for before, after in pairwise(blocks)
             if after.start - before.end > GAP * 1e6
         ]
+        super().__init__(source, app, gaps)
+        self._app, self._source = app, source
+        self._replay = Replay(source.recording, thresholds)
 
     def find(self, findings: Findings) -> None:
         """Shows the findings as of the current moment; none while the part before it is still being read."""
         budget = READING if self._app.tick_rate.hz else math.inf
         found = self._replay.at(self._source.moment, budget)
         findings.show(Findings() if found is None else found)
-
-    @property
-    def state(self) -> Playing:
-        """The state of the replay, for the timeline."""
-        source = self._source
-        return Playing(
-            start=source.start_time,
-            duration=source.duration,
-            position=source.position,
-            playing=source.playing,
-            speed=source.speed,
-            marks=self._marks,
-            gaps=self._gaps,
-        )
-
-    @property
-    def playing(self) -> bool:
-        """Whether the replay is running."""
-        return self._source.playing
 
     @property
     def path(self) -> Path:
@@ -80,56 +59,13 @@ class Player:
         """Damaged or missing parts of the recording."""
         return self._source.status.text
 
-    def do(self, verb: str, amount: float) -> None:
-        """Runs the action of a key and repaints at once."""
-        source = self._source
-        match verb:
-            case "toggle":
-                if source.playing:
-                    source.pause()
-                else:
-                    source.play()
-            case "step":
-                source.step(1 if amount > 0 else -1)
-            case "speed":
-                source.faster(1 if amount > 0 else -1)
-            case "seek":
-                source.seek(source.position + amount)
-            case "marker":
-                found = source.next_marker() if amount > 0 else source.previous_marker()
-                if found is None:
-                    self._app.say(f"no marker {'after' if amount > 0 else 'before'} this moment")
-        self._follow()
+    def say(self, text: str) -> None:
+        """Shows a short message that disappears by itself."""
+        self._app.say(text)
 
-    def seek_share(self, share: float) -> None:
-        """Seeks to a share of the whole duration."""
-        self._source.seek(share * self._source.duration)
-        self._follow()
-
-    def ask(self) -> None:
-        """Asks for a time and seeks to it."""
-        source = self._source
-        begin, end = (
-            time.strftime("%H:%M:%S", time.localtime(source.start_time + after)) for after in (0.0, source.duration)
-        )
-        form = FormScreen(
-            "Go to time",
-            (Field("time", "", "such as 14:03:22, 90s or 2m"),),
-            lambda texts: parse_time(texts[0], source.start_time, source.duration),
-            "go to time",
-            lambda _: f"The recording goes from {begin} to {end}: {offset(source.duration)} in all.",
-        )
-        self._app.push_screen(form, self._go)
-
-    def _go(self, position: float | None) -> None:
-        if position is not None:
-            self._source.seek(position)
-            self._follow()
-
-    def _follow(self) -> None:
+    def follow(self) -> None:
         """Sorts and repaints the visible screen after a jump in time."""
-        app = self._app
-        screen = app.live_screen
+        screen = self._app.live_screen
         if screen is not None:
             screen.forget_order()
-        app.tick_soon()
+        self._app.tick_soon()

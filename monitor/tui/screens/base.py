@@ -213,9 +213,7 @@ class LiveScreen(WholeScreen):
     def action_player(self, verb: str, amount: float) -> None:
         """Runs a key of the player."""
         player = self.looptop.player
-        if player is not None and verb == "ask":
-            player.ask()
-        elif player is not None:
+        if player is not None:
             player.do(verb, amount)
 
     def on_timeline_sought(self, message: Timeline.Sought) -> None:

@@ -97,7 +97,7 @@ def use(path):
             player.start()
             for _ in range(20):
                 player.frames()
-            player.next_marker(), player.step(), player.step(-1), player.previous_marker()
+            player.next_marker(), player.step_by(), player.step_by(-1), player.previous_marker()
             figures(path)
             return recording.problems
     except LooptopError as error:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: agreement demo test check native asan refcheck bench soak kills flames lateness arrival docs picture env clean
+.PHONY: agreement demo test check native asan refcheck bench soak kills flames joins lateness arrival docs oom picture env clean
 
 demo: env
 	@$(BIN)/looptop demo
@@ -58,6 +58,14 @@ scrapes: env
 # Worst delay of a timer in a program for each of ten arrivals of a viewer.
 arrival: env
 	$(BIN)/python -m benchmarks.arrival
+
+# 200 workers come and go: slots and events are right, and the viewer does not grow.
+joins: env
+	$(BIN)/python tests/e2e/service_ends.py joins
+
+# The kernel's OOM killer ends a worker: the event says so and names the black box. As root.
+oom: env
+	$(BIN)/python tests/e2e/service_ends.py oom
 
 docs: env
 	$(BIN)/python docs/generate.py

@@ -99,7 +99,7 @@ ALLOWED = {
         "monitor.tui.widgets monitor.tui.rows"
     ),
     "monitor.tui.screens": (
-        "monitor.fleet monitor.trace monitor.flame monitor.errors monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base "
+        "monitor.fleet monitor.trace monitor.errors monitor.formatting monitor.protocol monitor.store monitor.findings monitor.tui.base "
         "monitor.findings.rules monitor.tui.widgets monitor.tui.controllers monitor.tui.rows "
         "monitor.tui.pages"
     ),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from monitor.attach.boxes import Box
     from monitor.attach.programs import Program
     from monitor.recording.metadata import Metadata
+    from monitor.recording.of_set import RecordedSet
     from monitor.tui.base.choices import Choice, Opened, OpenedSet
 
 FIRST_MOMENT = 0.4
@@ -45,9 +46,9 @@ def connect_screen(section: str = "programs") -> int:
         if opened is None:
             return status
         if isinstance(opened, OpenedSet):
-            from monitor.cli.service import show_workers
+            from monitor.cli.service import show_set
 
-            left, section = show_workers(opened.pid)
+            left, section = show_set(opened.what)
             if left or not section:
                 return left
             home.go_to(section)
@@ -102,15 +103,16 @@ class Listed:
         ]
 
     def recordings(self) -> list[Choice]:
-        """The programs that died with a black box, then the recordings in this folder, newest first."""
+        """The programs that died with a black box, then recordings and recorded sets in this folder, newest first."""
         from monitor.attach import boxes
         from monitor.recording.metadata import in_folder
+        from monitor.recording.of_set import sets_in
 
         now = time.time()
-        return [
-            *(of_box(box, now) for box in boxes.dead()),
-            *(of_recording(one, now) for one in in_folder(self.folder)),
-        ]
+        found = [(one.start or 0.0, of_recording(one, now)) for one in in_folder(self.folder)]
+        found += [(one.start, of_recorded_set(one, now)) for one in sets_in(self.folder)]
+        found.sort(key=lambda pair: -pair[0])
+        return [*(of_box(box, now) for box in boxes.dead()), *(choice for _, choice in found)]
 
     def samples(self) -> list[Choice]:
         """The sample programs of the catalogue, as rows of the connect screen."""
@@ -141,6 +143,10 @@ class Listed:
             from monitor.tui.base.choices import OpenedSet
 
             return OpenedSet(key)
+        if section == "recordings" and _is_recorded_set(str(key)):
+            from monitor.tui.base.choices import OpenedSet
+
+            return OpenedSet(Path(str(key)))
         opener: Any = {"programs": _program, "recordings": _recording, "samples": _sample}[section]
         opened: Opened = opener(key)
         return opened
@@ -219,6 +225,29 @@ def of_recording(one: Metadata, now: float) -> Choice:
     if one.problem:
         return Choice(str(one.path), cells, (str(one.path),), why_not=one.problem)
     return Choice(str(one.path), cells, about, "replays it")
+
+
+def of_recorded_set(one: RecordedSet, now: float) -> Choice:
+    """A recorded set as a row."""
+    from monitor.tui.base.choices import Choice
+
+    number, workers = len(one.parts), len({part.worker for part in one.parts})
+    cells = {
+        "file": one.path.name,
+        "program": one.program,
+        "when": time.strftime("%Y-%m-%d %H:%M", time.localtime(one.start)),
+        "length": fmt.duration(one.end - one.start),
+        "size": fmt.size(sum(part.size for part in one.parts)),
+    }
+    facts = f"{number} process{'' if number == 1 else 'es'} in {workers} worker{'' if workers == 1 else 's'}"
+    facts += f"  begun {fmt.age(max(now - one.start, 0.0))} ago"
+    return Choice(str(one.path), cells, (str(one.path), facts), "replays all workers: Enter goes into one")
+
+
+def _is_recorded_set(path: str) -> bool:
+    from monitor.recording.of_set import is_recorded_set
+
+    return is_recorded_set(Path(path))
 
 
 def _program(key: Hashable) -> Opened:

@@ -10,11 +10,14 @@ from monitor.errors import ConnectError, LooptopError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from monitor.cli.target import Connector
     from monitor.fleet.members import Members
     from monitor.fleet.service import Service
     from monitor.recording.of_set import RecordedSet
+    from monitor.recording.player import Playable
     from monitor.tui.base.choices import Opened
 
 PAUSE = 0.25
@@ -39,6 +42,15 @@ def show_workers(pid: int) -> tuple[int, str]:
     return look_at_all(Members([str(pid)]), Connector(injector=Injector()), str(pid))
 
 
+def show_set(what: int | Path) -> tuple[int, str]:
+    """Show the workers of a parent by its pid, or replay the recorded set in a folder; returns the same."""
+    if isinstance(what, int):
+        return show_workers(what)
+    from monitor.recording.of_set import open_set
+
+    return look_at_recorded(open_set(what))
+
+
 def look_at_all(members: Members, connect: Connector, title: str) -> tuple[int, str]:
     """The same of any set."""
     from monitor.findings import thresholds
@@ -49,12 +61,19 @@ def look_at_all(members: Members, connect: Connector, title: str) -> tuple[int, 
     with closing(Fleet(members, connect, ASKED, WITH_HOOKS_IN_C)) as fleet:
         service = Service(fleet, limits, title)
         service.step()  # workers are being connected to while the screens are loaded
-        return _until_left(service, lambda slot: _opened(service, connect, slot))
+        return _until_left(service, lambda slot: _opened(service, connect, slot), lambda _: _stepping(service))
 
 
 def replay_set(recorded: RecordedSet, speed: float, begin: str | None) -> int:
     """Replay a recorded set until the user quits. Returns the exit status."""
     from monitor.cli.home import connect_screen
+
+    status, section = look_at_recorded(recorded, speed, begin)
+    return connect_screen(section) if section else status
+
+
+def look_at_recorded(recorded: RecordedSet, speed: float = 1.0, begin: str | None = None) -> tuple[int, str]:
+    """Replay it; the exit status, and the section of the connect screen that the person left for."""
     from monitor.findings import thresholds
     from monitor.fleet.recorded import RecordedFleet
     from monitor.fleet.service import Service
@@ -72,25 +91,38 @@ def replay_set(recorded: RecordedSet, speed: float, begin: str | None) -> int:
                 raise ConnectError("its recording has ended", "choose another worker")
             return Opened(source)
 
-        status, section = _until_left(service, open_worker)
-    return connect_screen(section) if section else status
+        @contextmanager
+        def meanwhile(opened: Opened) -> Iterator[None]:
+            yield
+            fleet.go_on_from(opened.source)
+
+        return _until_left(service, open_worker, meanwhile, fleet)
 
 
-def _until_left(service: Service, open_worker: Callable[[int], Opened]) -> tuple[int, str]:
-    """The exit status, and the section of the connect screen that the person left for."""
+def _until_left(
+    service: Service,
+    open_worker: Callable[[int], Opened],
+    meanwhile: Callable[[Opened], AbstractContextManager[None]],
+    recorded: Playable | None = None,
+) -> tuple[int, str]:
+    """The exit status, and the section of the connect screen that the person left for.
+
+    `meanwhile` is entered while the dashboard of a worker is shown.
+    """
     from monitor.tui import run_service
 
     slot: int | None = None
     message = ""
     while True:
-        status, chosen = run_service(service, open_worker, slot, message)
+        status, chosen = run_service(service, open_worker, slot, message, recorded)
         if chosen is None:
             return status, ""
         message = ""
         while chosen is not None:
             slot, opened = chosen
             chosen = None
-            status, where = _look_into(service, opened)
+            with meanwhile(opened):
+                status, where = _look_into(opened)
             if status or where not in STEPS:
                 return status, where
             beside = service.beside(slot, STEPS[where]) if STEPS[where] else None
@@ -102,7 +134,7 @@ def _until_left(service: Service, open_worker: Callable[[int], Opened]) -> tuple
                     message = f"worker {beside}: {error}"
 
 
-def _look_into(service: Service, opened: Opened) -> tuple[int, str]:
+def _look_into(opened: Opened) -> tuple[int, str]:
     """The dashboard of one worker: its exit status, and where the person went."""
     from monitor.tui import run_dashboard
 
@@ -112,8 +144,7 @@ def _look_into(service: Service, opened: Opened) -> tuple[int, str]:
         gone_to.append(where)
         return 0
 
-    with _stepping(service):
-        status = run_dashboard(opened.source, home=go, among=True)
+    status = run_dashboard(opened.source, home=go, among=True)
     return status, gone_to[0] if gone_to else ""
 
 

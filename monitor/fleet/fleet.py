@@ -16,6 +16,7 @@ from monitor.store.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from monitor.findings.rules.engine import Findings
     from monitor.fleet.members import Member, Members
     from monitor.protocol.frames import Frame
     from monitor.transport.connection import Connection
@@ -61,9 +62,24 @@ class Worker:
         return self.source.status.state == "connected"
 
     @property
+    def entering(self) -> bool:
+        """Whether the first connection to it is being made, which may take an injection."""
+        status = self.source.status
+        return status.state == "connecting" and not status.text
+
+    @property
     def problem(self) -> str | None:
         """Why it does not answer; None if it does."""
         return None if self.up else self.source.status.text or self.source.status.state
+
+    @property
+    def owner(self) -> int | None:
+        """The user id of the program, if the kernel vouches for it."""
+        return self.source.owner
+
+    def find(self, findings: Findings, budget: float) -> None:  # noqa: ARG002 - as for recorded ones
+        """Evaluate the rules."""
+        findings.evaluate(self.store)
 
     def close(self) -> None:
         """Close the connection. Its thread may take a while to end."""
@@ -74,6 +90,8 @@ class Worker:
 
 class Fleet:
     """All processes of a set. `step` and `take` are called again and again, by one thread."""
+
+    recorded = False
 
     def __init__(
         self,
@@ -93,7 +111,8 @@ class Fleet:
         self._watched = dict(watched)
         self._with_hooks_in_c = dict(with_hooks_in_c or {})
         self._due = 0.0
-        self._farewell: list[tuple[Worker, list[Frame]]] = []  # last frames of processes that have gone
+        self._farewell: deque[tuple[Worker, list[Frame]]] = deque()  # last frames of processes that have gone
+        self._turn = 0  # whose frames come first
         self._seen: dict[int, str] = {}  # the session that has joined each slot
         self._changed: list[Change] = []
 
@@ -108,15 +127,25 @@ class Fleet:
         if now >= self._due:
             self._due = now + LOOK
             self._look()
+        return self.changed()
+
+    def changed(self) -> list[Change]:
+        """Return the changes since the last call without a search."""
         changed, self._changed = self._changed, []
         self.changes += changed
         return changed
 
     def take(self) -> Iterator[tuple[Worker, list[Frame]]]:
-        """Yield the frames since the last call, by worker. The caller applies them to `worker.store`."""
-        farewell, self._farewell = self._farewell, []
-        yield from farewell
-        for worker in list(self.workers.values()):
+        """Yield the frames since the last call, by worker. The caller applies them to `worker.store`.
+
+        It may stop early: the next call goes on with the worker after the last one.
+        """
+        while self._farewell:
+            yield self._farewell.popleft()
+        workers = list(self.workers.values())
+        turn = self._turn % max(len(workers), 1)
+        for worker in workers[turn:] + workers[:turn]:
+            self._turn += 1
             came = worker.source.frames()
             if came:
                 self._hear(worker, came)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from monitor.findings.rules.engine import Findings
+from monitor.findings.rules.replay import Replay
 from monitor.fleet.fleet import Change
 from monitor.fleet.members import Member
-from monitor.recording.player import RecordingSource
+from monitor.recording.file_format import Marker
+from monitor.recording.player import SPEEDS, RecordingSource
 from monitor.recording.reader import Recording
 from monitor.store.store import Store
 
@@ -18,6 +22,9 @@ if TYPE_CHECKING:
     from monitor.protocol.frames import Frame
     from monitor.recording.of_set import Part, RecordedSet
 
+STEP = 0.5
+"""Seconds of one step. The ticks of the processes fall on different moments; each has one in this time."""
+
 
 @dataclass(slots=True)
 class RecordedWorker:
@@ -26,6 +33,7 @@ class RecordedWorker:
     part: Part
     source: RecordingSource
     store: Store = field(default_factory=Store)
+    _replay: Replay | None = field(default=None, init=False)
 
     @property
     def slot(self) -> int:
@@ -48,9 +56,26 @@ class RecordedWorker:
         return True
 
     @property
+    def entering(self) -> bool:
+        """A recording takes no injection."""
+        return False
+
+    @property
     def problem(self) -> str | None:
         """Nothing keeps it from answering."""
         return None
+
+    @property
+    def owner(self) -> int | None:
+        """Nobody knows whose program it was."""
+        return self.source.owner
+
+    def find(self, findings: Findings, budget: float) -> None:
+        """Show the findings of the moment, as a viewer from the start of the recording would have them."""
+        if self._replay is None:
+            self._replay = Replay(self.source.recording, findings.thresholds)
+        found = self._replay.at(self.source.moment, budget)
+        findings.show(Findings() if found is None else found)
 
     def close(self) -> None:
         """Close the recording of this worker."""
@@ -58,9 +83,13 @@ class RecordedWorker:
 
 
 class RecordedFleet:
-    """The processes of a recorded set as they come and go while it is played."""
+    """The processes of a recorded set as they come and go while it is played. Positions are seconds since its start.
+
+    The clock of the players is the moment that is shown: when that stands still, jumps or runs fast, so do they.
+    """
 
     elsewhere = False
+    recorded = True
 
     def __init__(
         self,
@@ -71,46 +100,41 @@ class RecordedFleet:
     ) -> None:
         """`begin`: Unix time of the first moment that is shown."""
         self.workers: dict[int, RecordedWorker] = {}
+        self.speed = min(max(speed, SPEEDS[0]), SPEEDS[-1])
         self._recorded = recorded
-        self._speed = speed
         self._clock = clock
-        self._begin = recorded.start if begin is None else begin
-        self._started = clock()
+        self._at = recorded.start if begin is None else begin
+        self._playing = True
+        self._looked = clock()
+        self._turn = 0
 
-    @property
-    def moment(self) -> float:
-        """The Unix time that is shown."""
-        return min(self._begin + (self._clock() - self._started) * self._speed, self._recorded.end)
+    # Interface of a fleet
 
     def step(self) -> list[Change]:
         """Begin and end players where processes came and went; return these changes."""
-        moment = self.moment
-        there = {part.worker: part for part in self._recorded.at(moment)}
-        changes = []
-        for slot, worker in list(self.workers.items()):
-            if there.get(slot) is not worker.part:
-                self.workers.pop(slot).close()
-                changes.append(Change(False, worker.part.end, slot, worker.pid, "its recording has ended"))
-        for slot, part in there.items():
-            if slot not in self.workers:
-                self.workers[slot] = self._player(part, moment)
-                changes.append(Change(True, part.start, slot, part.pid, None))
-        return changes
+        now = self._clock()
+        elapsed, self._looked = now - self._looked, now
+        if self._playing and elapsed > 0:
+            self._at = min(self._at + elapsed * self.speed, self._recorded.end)
+            self._playing = self._at < self._recorded.end
+        return self._place()
+
+    def changed(self) -> list[Change]:
+        """Return nothing: `step` returns all changes."""
+        return []
 
     def take(self) -> Iterator[tuple[RecordedWorker, list[Frame]]]:
-        """Yield the frames since the last call, by worker."""
-        for worker in list(self.workers.values()):
+        """Yield the frames since the last call, by worker; one that stops early goes on there the next time."""
+        workers = list(self.workers.values())
+        turn = self._turn % max(len(workers), 1)
+        for worker in workers[turn:] + workers[:turn]:
+            self._turn += 1
             came = worker.source.frames()
             if came:
                 yield worker, came
 
-    def open(self, slot: int) -> RecordingSource | None:
-        """A player of its own for a worker, at the same moment; None if there is none."""
-        worker = self.workers.get(slot)
-        if worker is None:
-            return None
-        position = max(self.moment - worker.part.start, 0.0)
-        return RecordingSource(Recording(worker.part.path), speed=self._speed, position=position)
+    def watch(self, **what: object) -> None:
+        """Do nothing: a recording holds what it holds."""
 
     def close(self) -> None:
         """Close the recordings of all workers."""
@@ -118,9 +142,123 @@ class RecordedFleet:
             worker.close()
         self.workers.clear()
 
-    def _player(self, part: Part, moment: float) -> RecordedWorker:
-        position = max(moment - part.start, 0.0)
-        source = RecordingSource(Recording(part.path), speed=self._speed, position=position, clock=self._clock)
+    def open(self, slot: int) -> RecordingSource | None:
+        """A player of its own for a worker, at the same moment; None if there is none."""
+        worker = self.workers.get(slot)
+        if worker is None:
+            return None
+        position = max(self.moment - worker.part.start, 0.0)
+        return RecordingSource(Recording(worker.part.path), speed=self.speed, position=position, playing=self.playing)
+
+    def go_on_from(self, source: object) -> None:
+        """Show the moment at which the player of a worker was left, at its speed; pause if it was paused."""
+        if isinstance(source, RecordingSource):
+            self.speed, self._playing = source.speed, source.playing
+            self.seek(source.moment * 1e-6 - self._recorded.start)
+
+    # Playing
+
+    @property
+    def moment(self) -> float:
+        """The Unix time that is shown."""
+        return self._at
+
+    @property
+    def start_time(self) -> float:
+        """Unix time of the start of the first recording."""
+        return self._recorded.start
+
+    @property
+    def duration(self) -> float:
+        """Seconds from there to the end of the last one."""
+        return self._recorded.end - self._recorded.start
+
+    @property
+    def position(self) -> float:
+        """The position in seconds since the start."""
+        return self._at - self._recorded.start
+
+    @property
+    def playing(self) -> bool:
+        """Whether it is playing."""
+        return self._playing
+
+    @cached_property
+    def markers(self) -> list[Marker]:
+        """The markers of all recordings, each with its worker."""
+        found = []
+        for part in self._recorded.parts:
+            with Recording(part.path) as recording:
+                found += [
+                    Marker(mark.at, mark.kind, f"worker {part.worker}: {mark.text}") for mark in recording.markers()
+                ]
+        return sorted(found, key=lambda mark: mark.at)
+
+    def play(self) -> None:
+        """Play on; at the end, start over."""
+        if self._at >= self._recorded.end:
+            self.seek(0.0)
+        self._looked = self._clock()
+        self._playing = True
+
+    def pause(self) -> None:
+        """Stop playing; the position stays."""
+        self._playing = False
+
+    def faster(self, steps: int = 1) -> float:
+        """Select the next higher speed, or the next lower one with -1, and return it."""
+        nearest = min(range(len(SPEEDS)), key=lambda number: abs(SPEEDS[number] - self.speed))
+        self.speed = SPEEDS[min(max(nearest + steps, 0), len(SPEEDS) - 1)]
+        return self.speed
+
+    def seek(self, position: float) -> None:
+        """Seek to a position, clamped to the recordings. Processes come and go without being reported."""
+        recorded = self._recorded
+        self._at = min(max(recorded.start + position, recorded.start), recorded.end)
+        self._looked = self._clock()
+        there = list(self.workers.values())
+        self._place()
+        for worker in there:
+            if self.workers.get(worker.slot) is worker:
+                worker.source.play()  # it stopped if its recording has ended
+                worker.source.seek(max(self._at - worker.part.start, 0.0))
+
+    def step_by(self, direction: int = 1) -> None:
+        """Go forward, or back with -1, by a step, and pause."""
+        self._playing = False
+        self.seek(self.position + direction * STEP)
+
+    def next_marker(self) -> Marker | None:
+        """Seek to the next marker and return it; None if there is none."""
+        return self._jump([mark for mark in self.markers if mark.at * 1e-6 > self._at + 1e-6][:1])
+
+    def previous_marker(self) -> Marker | None:
+        """Seek to the previous marker and return it; None if there is none."""
+        return self._jump([mark for mark in self.markers if mark.at * 1e-6 < self._at - 1e-6][-1:])
+
+    def _jump(self, found: list[Marker]) -> Marker | None:
+        for mark in found:
+            self.seek(mark.at * 1e-6 - self._recorded.start)
+            return mark
+        return None
+
+    def _place(self) -> list[Change]:
+        """Begin and end players for the moment."""
+        there = {part.worker: part for part in self._recorded.at(self._at)}
+        changes = []
+        for slot, worker in list(self.workers.items()):
+            if there.get(slot) is not worker.part:
+                self.workers.pop(slot).close()
+                changes.append(Change(False, worker.part.end, slot, worker.pid, "its recording has ended"))
+        for slot, part in there.items():
+            if slot not in self.workers:
+                self.workers[slot] = self._player(part)
+                changes.append(Change(True, part.start, slot, part.pid, None))
+        return changes
+
+    def _player(self, part: Part) -> RecordedWorker:
+        position = max(self._at - part.start, 0.0)
+        source = RecordingSource(Recording(part.path), position=position, clock=lambda: self._at)
         worker = RecordedWorker(part, source)
         worker.store.worker = part.worker
         source.start()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from monitor import formatting as fmt
 from monitor.findings.rules.engine import Findings
-from monitor.store.across import OfWorker
+from monitor.store.across import OfWorker, process_text
 from monitor.store.blocked import blocking_lines
 from monitor.store.column import Column, figure
+from monitor.store.flame import Stacks
 from monitor.store.label_groups import MergedGroup
 from monitor.store.slow_log import BlockingLine
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from monitor.store.label_groups import LabelGroup
     from monitor.store.model import EndedTask, Site, Task
     from monitor.store.store import Store
+    from monitor.store.threads import Thread
 
 RATE = 2.0
 """Ticks per second of each worker."""
@@ -32,6 +35,10 @@ WITH_HOOKS_IN_C: dict[str, object] = {"groups": True}
 """Asked as well of programs that count groups anyway."""
 MINUTE = round(60 * RATE)
 """Ticks over which the percentile of the lag is computed."""
+MOST_APPLY_SECONDS = 0.05
+"""Frames are applied for so long at a time; then the screen has its turn."""
+READING = 0.1
+"""Seconds per step spent on findings of earlier parts of recordings."""
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK = 10
 
@@ -60,8 +67,19 @@ class AnyWorker(Protocol):
         """Whether the worker is connected and answers."""
 
     @property
+    def entering(self) -> bool:
+        """Whether the first connection to it is being made."""
+
+    @property
     def problem(self) -> str | None:
         """Why it does not."""
+
+    @property
+    def owner(self) -> int | None:
+        """The user id of the program, if the kernel vouches for it."""
+
+    def find(self, findings: Findings, budget: float) -> None:
+        """Bring its findings up to date; may stop after `budget` seconds and go on the next time."""
 
 
 class AnyFleet(Protocol):
@@ -72,14 +90,24 @@ class AnyFleet(Protocol):
         """Whether some may be on other machines."""
 
     @property
+    def recorded(self) -> bool:
+        """Whether they are replayed."""
+
+    @property
     def workers(self) -> Mapping[int, AnyWorker]:
         """Those that are there, by slot."""
 
     def step(self) -> list[Change]:
         """Return those that have come or gone since the last call."""
 
+    def changed(self) -> list[Change]:
+        """The same without a search for others."""
+
     def take(self) -> Iterator[tuple[AnyWorker, list[Frame]]]:
-        """Yield the frames since the last call."""
+        """Yield the frames since the last call; one that stops early goes on there the next time."""
+
+    def watch(self, **what: object) -> None:
+        """Change what is asked of every worker."""
 
     def close(self) -> None:
         """Close the connections to all workers."""
@@ -92,23 +120,26 @@ class ServiceRow:
     worker: int
     pid: int | None
     host: str | None
-    problem: str | None  # why it does not answer; None if it does
-    lag: float | None  # p99 over the last minute of its worst loop; while that is blocked, for how long
-    lags: tuple[float, ...]  # newest last
-    utilization: float | None  # of its busiest loop
-    tasks: int | None
-    steps_per_s: float | None
-    failed: int | None  # tasks since watching began
-    requests_per_s: float | None  # ends of tasks with a label; None if there are none
-    errors: int | None  # of these, failed or answered with status 500 and above, since they are counted
-    rss: int | None
-    cpu: float | None
-    finding: str | None  # its worst one
-    broken: bool  # whether that is of the bad kind
+    problem: str | None = None  # why it does not answer; None if it does
+    entering: bool = False  # whether nothing is known yet, since it is just being connected to
+    lag: float | None = None  # p99 over the last minute of its worst loop; while that is blocked, for how long
+    lags: tuple[float, ...] = ()  # newest last
+    utilization: float | None = None  # of its busiest loop
+    tasks: int | None = None
+    steps_per_s: float | None = None
+    failed: int | None = None  # tasks since watching began
+    requests_per_s: float | None = None  # ends of tasks with a label; None if there are none
+    errors: int | None = None  # of these, failed or answered with status 500 and above, since they are counted
+    rss: int | None = None
+    cpu: float | None = None
+    finding: str | None = None  # its worst one
+    broken: bool = False  # whether that is of the bad kind
 
     @property
     def trouble(self) -> tuple[bool, float]:
-        """Sort key for the worst first: not answering, then late and busy, then with findings."""
+        """Sort key for the worst first: not answering, then late and busy, then with findings; then those entered."""
+        if self.entering:
+            return False, -1.0
         late = min(
             max((self.lag or 0.0) * 10, 0.0), 10.0
         )  # a lag at the default threshold weighs as much as a busy loop
@@ -119,28 +150,11 @@ class ServiceRow:
 def row_of(worker: AnyWorker, findings: Findings) -> ServiceRow:
     """Return the row of a worker, from its store."""
     store = worker.store
-    up = worker.up and store.session is not None
-    if not up:
-        problem = worker.problem or "connecting"
+    if not worker.up or store.session is None:
         host = None if store.session is None else store.session.host
-        return ServiceRow(
-            worker.slot,
-            worker.pid,
-            host,
-            problem,
-            None,
-            (),
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            False,
-        )
+        if worker.up or worker.entering:  # if it is up, its first frames wait to be applied
+            return ServiceRow(worker.slot, worker.pid, host, entering=True)
+        return ServiceRow(worker.slot, worker.pid, host, worker.problem or "connecting")
     loops = store.loops.values()
     measured = [loop for loop in loops if loop.busy is not None]
     newest = [loop.lags.last(MINUTE) for loop in measured]
@@ -154,20 +168,19 @@ def row_of(worker: AnyWorker, findings: Findings) -> ServiceRow:
     return ServiceRow(
         worker.slot,
         worker.pid,
-        store.session.host if store.session is not None else None,
-        None,
-        None if p99 is None else max(p99, blocked),
-        tuple(worst[-SPARK:]),
-        max((loop.utilization for loop in loops if loop.utilization is not None), default=None),
-        len(store.tasks),
-        store.steps_per_s(),
-        sum(stats.failed for stats in store.sites.values()),
-        sum(rates) if rates else None,
-        sum(group.failed + group.errors for group in requests) if requests else None,
-        store.process.rss,
-        store.process.cpu,
-        shown[0].kind.title if shown else None,
-        bool(shown) and shown[0].kind.weight == "bad",
+        store.session.host,
+        lag=None if p99 is None else max(p99, blocked),
+        lags=tuple(worst[-SPARK:]),
+        utilization=max((loop.utilization for loop in loops if loop.utilization is not None), default=None),
+        tasks=len(store.tasks),
+        steps_per_s=store.steps_per_s(),
+        failed=sum(stats.failed for stats in store.sites.values()),
+        requests_per_s=sum(rates) if rates else None,
+        errors=sum(group.failed + group.errors for group in requests) if requests else None,
+        rss=store.process.rss,
+        cpu=store.process.cpu,
+        finding=shown[0].kind.title if shown else None,
+        broken=bool(shown) and shown[0].kind.weight == "bad",
     )
 
 
@@ -180,6 +193,8 @@ def spark(lags: Iterable[float]) -> str:
 
 
 def _trouble(row: ServiceRow, _store: Store) -> str:
+    if row.entering:
+        return "entering …"
     if row.problem is not None:
         return f"✗ {row.problem}"
     return "" if row.finding is None else f"{'✗' if row.broken else '!'} {row.finding}"
@@ -220,11 +235,19 @@ class Service:
         self._fleet = fleet
         self._thresholds = thresholds
         self._findings: dict[int, tuple[AnyWorker, Findings]] = {}
+        self._rows: dict[int, tuple[object, ServiceRow]] = {}  # by slot: what a row was made from, and the row
+        self.behind = False  # whether the last step left frames for the next one
 
     @property
     def elsewhere(self) -> bool:
         """Whether some of the workers may be on other machines."""
         return self._fleet.elsewhere
+
+    @property
+    def owner(self) -> int | None:
+        """The user id of the programs, if the kernel vouches for it, and it is the same of all."""
+        owners = {worker.owner for worker in self._fleet.workers.values()}
+        return owners.pop() if len(owners) == 1 else None
 
     @property
     def title(self) -> str:
@@ -234,14 +257,24 @@ class Service:
         return self._title if self._title == f"@{name}" else " ".join(filter(None, (name, self._title)))
 
     def step(self) -> list[Change]:
-        """Apply new frames; return which workers have joined and gone."""
+        """Apply new frames for a while (`behind` says whether that was long enough); return who has joined and gone."""
         changes = self._fleet.step()
+        until = time.monotonic() + MOST_APPLY_SECONDS
+        self.behind = False
+        heard = []
         for worker, came in self._fleet.take():
             for frame in came:
                 worker.store.apply(frame)
             if self._fleet.workers.get(worker.slot) is worker:
-                self._engine(worker).evaluate(worker.store)
-        return [*changes, *self._fleet.step()]
+                heard.append(worker)
+            if time.monotonic() >= until:
+                self.behind = True
+                break
+        if self._fleet.recorded:  # the part before the moment that is shown may not have been read yet
+            heard = list(self._fleet.workers.values())
+        for worker in heard:
+            worker.find(self._engine(worker), READING / len(heard))
+        return [*changes, *self._fleet.changed()]
 
     def _engine(self, worker: AnyWorker) -> Findings:
         known = self._findings.get(worker.slot)
@@ -250,8 +283,21 @@ class Service:
         return known[1]
 
     def rows(self) -> list[ServiceRow]:
-        """Return a row for each worker, by slot."""
-        return [row_of(worker, self._engine(worker)) for _, worker in sorted(self._fleet.workers.items())]
+        """Return a row for each worker, by slot. Only those are made anew of which something is."""
+        found = []
+        known, self._rows = self._rows, {}
+        for slot, worker in sorted(self._fleet.workers.items()):
+            engine = self._engine(worker)
+            of = worker, worker.store.revision, engine.revision, worker.up, worker.problem, worker.entering
+            before = known.get(slot)
+            row = before[1] if before is not None and before[0] == of else row_of(worker, engine)
+            self._rows[slot] = of, row
+            found.append(row)
+        return found
+
+    def watch(self, **what: object) -> None:
+        """Change what is asked of every worker, for what is shown."""
+        self._fleet.watch(**what)
 
     def stores(self) -> list[Store]:
         """Return the stores of the workers that have answered, by slot."""
@@ -287,6 +333,14 @@ class Service:
                         same.setdefault((group.coro, group.label), []).append((store, group))
         return [_merged_group(found) for found in same.values()]
 
+    def threads(self) -> list[OfWorker[Thread]]:
+        """Return the threads of all workers, at the newest look at each."""
+        return [OfWorker(store, thread) for store in self.stores() for thread in store.threads.rows]
+
+    def flame(self, worker: int | None = None) -> MergedFlame:
+        """Return the samples of all workers, or of one."""
+        return MergedFlame(tuple(store for store in self.stores() if worker in (None, store.worker)))
+
     def findings(self) -> list[OfWorker[Finding]]:
         """Return the findings of all workers, the worst of each worker first."""
         return [
@@ -312,6 +366,43 @@ class Service:
     def close(self) -> None:
         """Close the connections to all workers."""
         self._fleet.close()
+
+
+@dataclass(frozen=True, slots=True)
+class MergedFlame:
+    """The samples for flame graphs of several workers."""
+
+    stores: tuple[Store, ...]
+
+    @property
+    def samples(self) -> int:
+        """The number of samples."""
+        return sum(store.flame.samples for store in self.stores)
+
+    @property
+    def idle(self) -> float:
+        """Seconds in which loops ran no callback, of all together."""
+        return sum(store.flame.idle for store in self.stores)
+
+    @property
+    def why_not(self) -> str:
+        """Why loops cannot be sampled; empty if they can in some."""
+        reasons = [store.flame.why_not for store in self.stores if store.flame.since is not None]
+        return reasons[0] if reasons and all(reasons) else ""
+
+    @property
+    def revision(self) -> tuple[int, ...]:
+        """Another one if there are new samples."""
+        flames = [store.flame for store in self.stores]
+        return tuple(one.on_loop.revision + one.waiting.revision + one.jobs.revision for one in flames)
+
+    def stacks(self, kind: str) -> Stacks:
+        """The stacks of all, each with its process; tasks of different processes are never the same."""
+        return Stacks.of(
+            (whose._replace(process=process_text(store), task=0), stack, seconds)
+            for store in self.stores
+            for whose, stack, seconds in store.flame.of(kind)
+        )
 
 
 def _merged(found: list[tuple[Store, BlockingLine]]) -> OfWorker[BlockingLine]:
@@ -345,7 +436,8 @@ def total(rows: list[ServiceRow]) -> dict[str, Any]:
 
     return {
         "workers": len(rows),
-        "answering": sum(row.problem is None for row in rows),
+        "answering": sum(row.problem is None and not row.entering for row in rows),
+        "entering": sum(row.entering for row in rows),
         "lag": max((row.lag for row in rows if row.lag is not None), default=None),
         "tasks": add(lambda row: row.tasks),
         "requests_per_s": add(lambda row: row.requests_per_s),

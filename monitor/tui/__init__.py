@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from monitor.fleet.service import Service
+    from monitor.recording.player import Playable
     from monitor.sources.base import Source
     from monitor.tui.base.choices import ChoiceProvider, Opened, OpenedSet
     from monitor.tui.base.program import Program
@@ -87,11 +88,17 @@ def run_connect(home: ChoiceProvider, section: str, key: Hashable, where: str) -
 
 
 def run_service(
-    service: Service, open_worker: Callable[[int], Opened], slot: int | None = None, message: str = ""
+    service: Service,
+    open_worker: Callable[[int], Opened],
+    slot: int | None = None,
+    message: str = "",
+    recorded: Playable | None = None,
 ) -> tuple[int, tuple[int, Opened] | None]:
     """Show all workers until one is opened or the user quits; return exit status, and slot and source of it."""
     from monitor.tui.service import ServiceApp
 
-    app = ServiceApp(service, open_worker, slot=slot, message=message, no_color="NO_COLOR" in os.environ)
+    app = ServiceApp(
+        service, open_worker, slot=slot, message=message, no_color="NO_COLOR" in os.environ, recorded=recorded
+    )
     chosen = app.show()
     return app.return_code or 0, chosen

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from monitor.errors import LooptopError
 from monitor.tui.base.paint import safe
 from monitor.tui.base_app import BaseApp
+from monitor.tui.controllers.playback import Playback
 from monitor.tui.screens.help import HelpScreen
 from monitor.tui.screens.service import ServiceScreen
 from monitor.tui.terminal.job_control import repaint, shell_waits, to_the_shell
+from monitor.tui.widgets.source_view import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from monitor.fleet.fleet import Change
     from monitor.fleet.service import Service
+    from monitor.recording.player import Playable
     from monitor.tui.base.choices import Opened
 
 SAID_FOR = 15.0
@@ -39,10 +42,14 @@ class ServiceApp(BaseApp[tuple[int, "Opened"]]):
         hz: float = 4.0,
         clock: Callable[[], float] = time.monotonic,
         no_color: bool = False,
+        recorded: Playable | None = None,
     ) -> None:
+        """`recorded`: what controls the replay, if the workers are those of a recorded set."""
         super().__init__(no_color=no_color)
         self.service = service
         self.clock = clock
+        self.player = None if recorded is None else SetPlayer(self, recorded)
+        self.sources = Sources(owner=lambda: service.owner)
         self.message: tuple[str, str] | None = (f"✗ {message}", "bad") if message else None
         self.table = ServiceScreen(service, slot)
         self._open_worker = open_worker
@@ -60,6 +67,7 @@ class ServiceApp(BaseApp[tuple[int, "Opened"]]):
         if self._hz:
             self.end_with_others()
             self.set_interval(1 / self._hz, self.tick)
+            self.call_after_refresh(self.tick)  # what has arrived already
 
     def tick(self) -> None:
         """Apply what arrived, and repaint."""
@@ -69,6 +77,13 @@ class ServiceApp(BaseApp[tuple[int, "Opened"]]):
         if self.message is not None and self.clock() - self._said_at > SAID_FOR and self._opening is None:
             self.message = None
         self.update_now()
+        if self.service.behind and self._hz:
+            self.call_after_refresh(self.tick)
+
+    def tick_soon(self) -> None:
+        """Run the next tick as soon as the current message has been handled; tests tick themselves."""
+        if self._hz:
+            self.call_later(self.tick)
 
     def update_now(self) -> None:
         """Repaint the top screen with the newest figures."""
@@ -97,7 +112,7 @@ class ServiceApp(BaseApp[tuple[int, "Opened"]]):
 
     def action_connect_help(self) -> None:
         """Show the keys of this dashboard."""
-        self.push_screen(HelpScreen(("service", "table"), self.palette, only=True))
+        self.push_screen(HelpScreen(self.table.scopes, self.palette, only=True))
 
     def action_suspend(self) -> None:
         """Suspend to the shell."""
@@ -107,6 +122,23 @@ class ServiceApp(BaseApp[tuple[int, "Opened"]]):
     def action_leave(self) -> None:
         """Quit the dashboard; the workers run on."""
         self.exit(None)
+
+
+class SetPlayer(Playback):
+    """The controls of a recorded set."""
+
+    def __init__(self, app: ServiceApp, source: Playable) -> None:
+        super().__init__(source, app)
+        self._app = app
+
+    def say(self, text: str) -> None:
+        """Show a short message above the table."""
+        self._app.say(text, "warn")
+
+    def follow(self) -> None:
+        """Sort and repaint after a jump in time."""
+        self._app.table.forget_order()
+        self._app.tick_soon()
 
 
 def _ended(change: Change) -> str:

@@ -9,6 +9,7 @@ from monitor.store.column import Column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
+    from pathlib import Path
 
     from monitor.sources.base import Source
     from monitor.tui.base.paint import Part
@@ -37,9 +38,9 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class OpenedSet:
-    """A program whose workers are shown, all of them."""
+    """A program whose workers are shown, all of them; or the folder of a recorded set."""
 
-    pid: int
+    what: int | Path
 
 
 class ChoiceProvider(Protocol):

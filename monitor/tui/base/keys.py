@@ -304,6 +304,19 @@ KEYS: tuple[Key, ...] = (
     Key("ended_of_all", "4", "4", "show_tab('ended')", "Ended", "tasks of all workers that ended", "service"),
     Key("findings_of_all", "5", "5", "show_tab('findings')", "Findings", "problems in all workers", "service"),
     Key("groups_of_all", "6", "6", "show_tab('groups')", "Groups", "coroutines and labels of all workers", "service"),
+    Key(
+        "flame_of_all",
+        "7",
+        "7",
+        "show_tab('flame')",
+        "Flame",
+        "one flame graph of all workers; by worker with t, of one with worker:3",
+        "service",
+    ),
+    Key("threads_of_all", "8", "8", "show_tab('threads')", "Threads", "the threads of all workers", "service"),
+    Key(
+        "service_play", "space", "space", "player('toggle', 0)", "Pause", "in a recording: play or pause", "service", 3
+    ),
     Key("service_back", "escape", "Esc", "back", "Back", "clear the filter, or go back to the workers", "service", 7),
     Key("service_help", "question_mark,f1", "?", "app.connect_help", "Help", "the keys", "service", 1),
     Key("service_suspend", "ctrl+z", "Ctrl+Z", "app.suspend", "Suspend", "suspend; `fg` resumes", "service"),

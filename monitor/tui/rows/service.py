@@ -15,10 +15,12 @@ from monitor.store.model import EndedTask, Task
 from monitor.store.query import Predicate, parse
 from monitor.store.slow_log import BlockingLine
 from monitor.store.store import Store
+from monitor.store.threads import THREADS, Thread
 from monitor.tui.base.paint import Part
 from monitor.tui.base.theme import STATE_STYLES, delay_style, label_style, load_style
 from monitor.tui.rows.base import SearchedRows
 from monitor.tui.rows.tasks import with_coroutine
+from monitor.tui.rows.threads import thread_style
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -82,11 +84,19 @@ class WorkerRows(SearchedRows[ServiceRow]):
             case "errors":
                 return "bad" if row.errors else "faint"
             case "trouble":
-                return "bad" if row.broken or row.problem else "warn"
+                return "dim" if row.entering else "bad" if row.broken or row.problem else "warn"
             case "pid":
                 return "dim"
             case _:
                 return "text"
+
+
+def worker_and_words(text: str) -> tuple[int | None, tuple[str, ...]]:
+    """Split a filter: the worker of `worker:3`, and the other words."""
+    words = text.lower().split()
+    slots = [word[len(WORKER) :] for word in words if word.startswith(WORKER)]
+    worker = int(slots[-1]) if slots and slots[-1].isdecimal() else None
+    return worker, tuple(word for word in words if not word.startswith(WORKER))
 
 
 class AcrossRows(SearchedRows[OfWorker[Thing]], Generic[Thing]):
@@ -99,10 +109,7 @@ class AcrossRows(SearchedRows[OfWorker[Thing]], Generic[Thing]):
 
     def filter(self, text: str) -> None:
         """Keep rows with all of these words."""
-        words = text.lower().split()
-        slots = [word[len(WORKER) :] for word in words if word.startswith(WORKER)]
-        self.worker = int(slots[-1]) if slots and slots[-1].isdecimal() else None
-        self.words = tuple(word for word in words if not word.startswith(WORKER))
+        self.worker, self.words = worker_and_words(text)
 
     def choose(self) -> list[OfWorker[Thing]]:
         """The rows that match the filter."""
@@ -277,3 +284,22 @@ class FindingsOfAll(AcrossRows[Finding]):
         if key == "kind":
             return str(row.row.kind.weight)
         return {"process": "accent", "site": "accent", "since": "dim"}.get(key, "text")
+
+
+class ThreadsOfAll(AcrossRows[Thread]):
+    """The threads of all workers."""
+
+    columns = across(THREADS)
+    default_sort = "cpu"
+
+    def all(self) -> list[OfWorker[Any]]:
+        """The threads at the newest look at each worker."""
+        return list(self.service.threads())
+
+    def key_in(self, row: Thread) -> Hashable:
+        """The number that the kernel has for it."""
+        return row.facts.native
+
+    def style(self, row: OfWorker[Thread], key: str) -> str:
+        """Highlight what is busy, as for one program."""
+        return "accent" if key == "process" else thread_style(row.row, key)

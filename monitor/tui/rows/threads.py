@@ -30,14 +30,19 @@ class ThreadRows(SearchedRows[Thread]):
 
     def style(self, row: Thread, key: str) -> str:
         """Highlights what is busy."""
-        match key:
-            case "cpu" if (row.cpu or 0.0) >= BUSY:
-                return "warn"
-            case "name":
-                return "strong" if row.loop is not None or row.facts.job is not None else "text"
-            case "state":
-                return "text" if row.facts.state == "running" else "dim"
-            case "native" | "queued":
-                return "dim"
-            case _:
-                return "text"
+        return thread_style(row, key)
+
+
+def thread_style(row: Thread, key: str) -> str:
+    """The style of a cell of the table of threads."""
+    match key:
+        case "cpu" if (row.cpu or 0.0) >= BUSY:
+            return "warn"
+        case "name":
+            return "strong" if row.loop is not None or row.facts.job is not None else "text"
+        case "state":
+            return "text" if row.facts.state == "running" else "dim"
+        case "native" | "queued":
+            return "dim"
+        case _:
+            return "text"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from textual import events
     from textual.app import ComposeResult
+    from textual.widget import Widget
 
     from monitor.tui.base.keys import Key
     from monitor.tui.base.theme import Palette
@@ -76,10 +77,24 @@ class TabbedScreen(WholeScreen):
         yield Lines(palette, id="said")
         with Vertical(id="body"):
             yield self.TABLE(self.rows, palette, id="table")
+            yield from self.compose_beside()
             yield FilterBar(self.FILTER_HELP)
         yield Lines(palette, id=self.BELOW).add_class("below")
+        yield from self.compose_below()
         yield Lines(palette, id="hints")
         yield Static("", id="too-small", markup=False)
+
+    def compose_beside(self) -> ComposeResult:
+        """Build what may take the place of the table."""
+        yield from ()
+
+    def compose_below(self) -> ComposeResult:
+        """Build what is between the part below and the footer."""
+        yield from ()
+
+    def main_widget(self) -> Widget:
+        """What gets the keys: the table."""
+        return self.table
 
     def on_mount(self) -> None:
         """Give the table the keyboard focus."""
@@ -93,7 +108,7 @@ class TabbedScreen(WholeScreen):
         if not self.whole:
             return
         app, cells = self._host, self.size.width
-        for widget in self.query("Lines, LiveTable"):
+        for widget in self.query("Lines, LiveTable, Timeline"):
             if getattr(widget, "palette", None) is not app.palette:
                 widget.repaint(app.palette)  # type: ignore[attr-defined]
         self.update_table(again)
@@ -124,6 +139,10 @@ class TabbedScreen(WholeScreen):
         """The keys of the table that the footer shows, the most important first."""
         return hints(*self.SCOPES)
 
+    def label(self, key: Key) -> str:
+        """What a key of the footer does now."""
+        return key.label
+
     def filter_rows(self, text: str) -> None:
         """Apply a filter to the rows of the selected tab."""
         raise NotImplementedError
@@ -134,11 +153,17 @@ class TabbedScreen(WholeScreen):
     def _update_tabs(self, cells: int) -> None:
         parts: list[Part] = []
         actions: list[str | None] = []
-        for number, (key, title) in enumerate(self.tabs(), 1):
-            parts += [(f" {number} {title} ", "tab" if key == self.chosen else "dim"), (" ", "text")]
+        texts = {key: f" {number} {title} " for number, (key, title) in enumerate(self.tabs(), 1)}
+        gap = " " if sum(map(len, texts.values())) + len(texts) <= cells else ""
+        for key, text in texts.items():
+            parts += [(text, "tab" if key == self.chosen else "dim"), (gap, "text")]
             actions += [f"screen.show_tab('{key}')", None]
-        found = ((f"{len(self.rows)} found ", "dim"),) if self.filter_bar.text.strip() else ()
+        found = ((f"{len(self.rows)} found ", "dim"),) if self._counts_rows else ()
         self.query_one("#tabs", Lines).show([spread(tuple(parts), found, cells)], [actions])
+
+    @property
+    def _counts_rows(self) -> bool:
+        return bool(self.filter_bar.text.strip()) and self.main_widget() is self.table
 
     def _update_hints(self, cells: int) -> None:
         parts: list[Part] = [(" ", "text")]
@@ -146,13 +171,13 @@ class TabbedScreen(WholeScreen):
         left = cells
         shown = []
         for key in hints("filter") if isinstance(self.focused, FilterInput) else self.hint_keys():
-            need = len(key.hint or key.shown) + len(key.label) + 3
+            need = len(key.hint or key.shown) + len(self.label(key)) + 3
             if need <= left:
                 left -= need
                 shown.append(key)
         shown.sort(key=lambda key: key.id in self.LAST_HINTS)
         for key in shown:
-            parts += [(key.hint or key.shown, "key"), (f" {key.label}  ", "dim")]
+            parts += [(key.hint or key.shown, "key"), (f" {self.label(key)}  ", "dim")]
             actions += [f"screen.press('{key.id}')"] * 2
         self.query_one("#hints", Lines).show([crop(tuple(parts), cells)], [actions])
 
@@ -196,7 +221,7 @@ class TabbedScreen(WholeScreen):
         """Return to the table."""
         if not message.keep or not self.filter_bar.text:
             self.clear_filter()
-        self.table.focus()
+        self.main_widget().focus()
         self.call_after_refresh(self.update_view, True)
 
     def on_resize(self, event: events.Resize) -> None:

@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from driver import Driver, running
+from recording_scene import write
 from scene import FakeClock, FakeSource, everything
+from test_flame_screen import facts as flame_facts
+from test_flame_screen import flame
 from test_golden_screens import SIZES, check
 from test_groups_screen import groups, labels
+from test_threads_screen import FACTS as THREAD_FACTS
+from test_threads_screen import look as threads
 from textual.widgets import Input
 
+from monitor.cli.home import Listed
 from monitor.errors import ConnectError
 from monitor.findings.thresholds import Thresholds
 from monitor.fleet.fleet import Change
+from monitor.fleet.recorded import RecordedFleet
 from monitor.fleet.service import Service
+from monitor.protocol import frames
+from monitor.recording.of_set import open_set
 from monitor.store.store import Store
 from monitor.tui.app import Looptop
-from monitor.tui.base.choices import Opened
+from monitor.tui.base.choices import Opened, OpenedSet
+from monitor.tui.screens.service import FLAME_HZ
 from monitor.tui.service import ServiceApp
+from monitor.tui.widgets.timeline import Timeline
 
 
 class FakeFleet:
     """Workers whose frames have come; the last of them does not answer."""
 
-    elsewhere = False
+    elsewhere = recorded = False
 
     def __init__(self, number: int) -> None:
         self.workers: dict[int, Any] = {}
@@ -46,14 +59,27 @@ class FakeFleet:
                 loop.lags.values.extend([0.001 * (slot + 1)] * 20)
                 loop.blocked = 0.0
             problem = "it is stopped by a signal [/x]" if silent else None
-            self.workers[slot] = SimpleNamespace(slot=slot, pid=100 + slot, store=store, up=not silent, problem=problem)
+            self.workers[slot] = SimpleNamespace(
+                slot=slot, pid=100 + slot, store=store, up=not silent, problem=problem, entering=False, owner=None
+            )
+        self.watched: dict[str, object] = {}
 
     def step(self) -> list[Change]:
         changes, self.changes = self.changes, []
         return changes
 
+    def changed(self) -> list[Change]:
+        return []
+
     def take(self) -> list[Any]:
         return []
+
+    def watch(self, **what: object) -> None:
+        self.watched.update(what)
+
+    def feed(self, slot: int, *fed: frames.Frame) -> None:
+        for frame in fed:
+            self.workers[slot].store.apply(frame)
 
 
 class Scene:
@@ -93,6 +119,7 @@ async def test_the_worst_worker_is_on_top_and_enter_goes_into_it() -> None:
         assert " Total  lag 3.00ms  req –/s  errors –  tasks" in lines[-2]
         busy = scene.fleet.workers[0].store
         next(iter(busy.loops.values())).blocked = 2.5
+        busy.revision += 1
         text = await scene.look(pilot)
         assert [line.split()[0].lstrip("▌") or line.split()[1] for line in text.splitlines()[4:6]] == ["3", "0"], text
 
@@ -177,9 +204,164 @@ async def test_sixty_four_workers_are_painted_at_once() -> None:
     async with scene.app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
         assert "64 workers" in await scene.look(pilot)
-        for key in "234561":
+        for key in "23456781":
             await pilot.press(key)
             await scene.look(pilot)
+
+
+async def test_rows_are_there_before_anybody_answers() -> None:
+    scene = Scene(4)
+    for slot in (0, 1):
+        scene.fleet.workers[slot].store.clear()
+        scene.fleet.workers[slot].up = slot == 1  # its first frames are not applied yet
+        scene.fleet.workers[slot].entering = slot == 0
+    async with scene.app.run_test(size=(100, 24)) as pilot:
+        await pilot.pause()
+        lines = (await scene.look(pilot)).splitlines()
+        assert lines[0].rstrip().endswith("2 entering … 1 not answering"), lines
+        order = [line.split()[0].lstrip("▌") or line.split()[1] for line in lines[4:8]]
+        assert order[:2] == ["3", "2"] and sorted(order[2:]) == ["0", "1"], lines
+        assert all("entering …" in line for line in lines[6:8])
+        scene.fleet.workers[0].up = True
+        scene.fleet.feed(0, *everything())
+        lines = (await scene.look(pilot)).splitlines()
+        assert lines[0].rstrip().endswith("1 entering … 1 not answering"), lines
+        assert sum("entering …" in line for line in lines[4:]) == 1
+
+
+async def test_one_flame_graph_of_all_workers() -> None:
+    scene = Scene()
+    facts = flame_facts()
+    shares = [{"parse": 3.0, "render": 1.0}, {"parse": 1.0}, {"render": 3.0}]
+    async with scene.app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        await pilot.press("7")
+        assert "No samples yet" in await scene.look(pilot)
+        assert scene.fleet.watched["flame"] == FLAME_HZ
+        for slot, share in enumerate(shares):
+            scene.fleet.feed(slot, facts, flame(**share))
+        text = await scene.look(pilot)
+        assert "▏parse 50.0%" in text and "▏render [/x] 50.0%" in text, text
+        assert "300 samples" in text
+        await pilot.press("t")
+        text = await scene.look(pilot)
+        assert "by worker" in text and "▏worker 0 (100) 50.0%" in text and "▏worker 2 (102) 37.5%" in text, text
+        await pilot.press("slash")
+        scene.app.screen.query_one(Input).value = "worker:0 render"
+        await pilot.pause()
+        text = await scene.look(pilot)
+        assert "▏parse 75.0%" in text and "worker 2" not in text, text
+        assert "1 frames in sight" in text
+        await pilot.press("escape", "w")
+        text = await scene.look(pilot)
+        assert (
+            text.count("▏wait 33.3%") == 3 and scene.fleet.watched["flame"] == 0 and scene.fleet.watched["flame_wait"]
+        )
+        await pilot.press("w", "w", "b")
+        await scene.look(pilot)
+        scene.fleet.feed(1, flame(parse=1.0))
+        assert "▏parse 100.0%" in await scene.look(pilot)
+        await pilot.press("x")
+        assert "+parse 100.0%" in await scene.look(pilot)
+        await pilot.press("down", "enter", "escape", "escape")
+        assert " Total " in await scene.look(pilot) and scene.app.table.chosen == "service"
+        assert scene.fleet.watched["flame"] == 0 and not scene.fleet.watched["flame_wait"]
+
+
+async def test_threads_of_all_workers() -> None:
+    scene = Scene()
+    async with scene.app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        await pilot.press("8")
+        assert "No look at the threads yet" in await scene.look(pilot)
+        assert scene.fleet.watched["threads"] == 1
+        for slot in (0, 1):
+            scene.fleet.feed(slot, THREAD_FACTS, threads(1), threads(2))
+        lines = [line for line in (await scene.look(pilot)).splitlines() if "pool[/x]" in line or "MainThr" in line]
+        assert [line.lstrip("▌ ").split()[:4] for line in lines] == [
+            ["0", "(100)", "pool[/x]", "108%"],
+            ["1", "(101)", "pool[/x]", "108%"],
+            ["0", "(100)", "MainThread", "21%"],
+            ["1", "(101)", "MainThread", "21%"],
+        ]
+        await pilot.press("enter")
+        await pilot.app.workers.wait_for_complete()
+    assert scene.opened == [0]
+
+
+async def test_a_recorded_set_is_paused_sought_and_played_faster(tmp_path: Path) -> None:
+    folder = tmp_path / "night"
+    folder.mkdir()
+    first = write(folder / "worker-0-100.looptop")
+    shutil.copy(first, folder / "worker-1-101.looptop")
+    listed = Listed(tmp_path)
+    (choice,) = [one for one in listed.recordings() if one.cells["file"] == "night"]
+    assert choice.about[1].startswith("2 processes in 2 workers") and choice.cells["length"] == "1m00s", choice
+    assert listed.open("recordings", choice.key) == OpenedSet(folder)
+    clock = FakeClock()
+    fleet = RecordedFleet(open_set(folder), clock=clock)
+    service = Service(fleet, Thresholds(), "night")
+    opened: list[float] = []
+
+    def open_worker(slot: int) -> Opened:
+        source = fleet.open(slot)
+        assert source is not None
+        opened.append(source.position)
+        return Opened(source)
+
+    app = ServiceApp(service, open_worker, hz=0, clock=clock, no_color=True, recorded=fleet)
+
+    def shown() -> list[float]:
+        """Seconds of the recording that each store shows."""
+        return [store.now - fleet.start_time for store in service.stores()]
+
+    async with app.run_test(size=(100, 24)) as pilot:
+
+        async def look(seconds: float = 0.0, *keys: str) -> str:
+            await pilot.press(*keys)
+            clock.advance(seconds)
+            app.tick()
+            await pilot.pause()
+            return Driver(app, pilot, FakeSource(), clock).text()  # type: ignore[arg-type]
+
+        await look(4)
+        assert shown() == [pytest.approx(4, abs=0.3)] * 2
+        text = await look(9, "space")
+        assert shown() == [pytest.approx(4, abs=0.3)] * 2
+        assert "paused" in text and "recording of" in text and "space Play" in text, text
+        await look(0, "right", "right")
+        assert shown() == [pytest.approx(24, abs=0.3)] * 2
+        await look(0, "comma", "left")
+        assert shown() == [pytest.approx(13.5, abs=0.3)] * 2
+        await look(2, "space", "greater_than_sign", "greater_than_sign")
+        assert shown() == [pytest.approx(21.5, abs=0.3)] * 2
+        assert app.table.figures.sort_key == "trouble", "the keys of the player are not those of the table"
+        await look(0, "space", "g")
+        await pilot.press(*"30s", "enter")
+        await look()
+        assert shown() == [pytest.approx(30, abs=0.3)] * 2
+        before = fleet.position
+        text = await look(0, "left_square_bracket")
+        assert fleet.position < before and "worker " in text
+        assert await pilot.click(Timeline, offset=(50, 0))
+        await look()
+        assert shown() == [pytest.approx(30, abs=1)] * 2
+        await look(100, "space")
+        assert shown() == [pytest.approx(60, abs=0.3)] * 2 and "the end" in await look()
+        await look(0, "left")  # back from the end: both play on from there
+        await look(1, "space")
+        assert shown() == [pytest.approx(54, abs=0.3)] * 2
+        await pilot.press("enter")
+        await app.workers.wait_for_complete()
+    assert opened == [pytest.approx(54, abs=0.3)]
+    assert app.return_value is not None
+    _, chosen = app.return_value
+    chosen.source.seek(5.0)
+    fleet.go_on_from(chosen.source)  # what the way back does
+    service.step()
+    assert shown() == [pytest.approx(5, abs=0.3)] * 2
+    chosen.source.close()
+    service.close()
 
 
 async def test_the_dashboard_of_a_worker_leads_back_and_to_the_next() -> None:

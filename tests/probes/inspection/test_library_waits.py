@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import gc
 import time
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from probes.inspection import detail
 from probes.inspection.awaiters import awaited_by
+from probes.inspection.library_waits import held, wire
 from probes.inspection.waits import Wait
 
 anyio = pytest.importorskip("anyio")
@@ -149,3 +152,46 @@ def test_no_code_of_the_program_is_run() -> None:
     odd = Odd()
     assert held(odd, "slot") == 7
     assert [held(odd, name) for name in ("unset", "transport", "missing")] == [None, None, None]
+
+
+class Base:
+    slotted: int
+    __slots__ = ("slotted", "__dict__", "__weakref__")
+
+
+class Thing(Base):
+    kept = 3
+
+    def __init__(self) -> None:
+        self.slotted, self.own = 1, 2
+
+    @property
+    def computed(self) -> int:
+        raise AssertionError("a property is code of the program")
+
+    @functools.cached_property
+    def cached(self) -> int:
+        raise AssertionError("so is this")
+
+    def __getattr__(self, name: str) -> int:
+        raise AssertionError("and this")
+
+
+def test_attributes_are_read_without_code_of_the_program() -> None:
+    thing = Thing()
+    assert [held(thing, name) for name in ("slotted", "own", "kept")] == [1, 2, 3]
+    assert [held(thing, name) for name in ("computed", "cached", "missing")] == [None] * 3
+    assert held(asyncio.Event(), "_value") is False
+
+
+def test_reading_builds_no_dictionary() -> None:
+    """An object whose dictionary was built is slower for the program from then on."""
+
+    class Plain:
+        def __init__(self) -> None:
+            self.sock, self.other = [], ()
+
+    thing = Plain()
+    wire(thing)
+    assert held(thing, "other") == ()
+    assert not any(type(referent) is dict for referent in gc.get_referents(thing))

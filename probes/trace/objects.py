@@ -14,7 +14,7 @@ from ..inspection.library_waits import held, peer, wire
 MOST = 20_000
 """Limit of names; the newest are kept."""
 MOST_GLOBALS = 2000
-_PLAIN = ("asyncio.locks", "asyncio.queues", "asyncio.taskgroups")
+_PLAIN = ("_asyncio", "asyncio.futures", "asyncio.locks", "asyncio.queues", "asyncio.taskgroups", "asyncio.tasks")
 
 
 class ObjectNames:

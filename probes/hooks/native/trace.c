@@ -14,10 +14,10 @@
 #define MARK_AFTER ((uint64_t)1 << 29) /* 134 s, so that 32 bits are unambiguous in between */
 #define LONG_WAIT ((uint32_t)4000) /* 1 ms */
 #define LONGEST_LIMIT ((uint32_t)256000) /* 64 ms */
-/* To describe a wait takes 1 to 2 µs. So many are described in 0.1 s, less than half a percent of a core, and more while
+/* To describe a wait takes 3 to 4 µs. So many are described in 0.1 s, 0.2 % of a core at most, and more while
  * a viewer traces; where that is too few, only longer waits are from then on. */
 #define WINDOW ((uint64_t)400000)
-#define WAITS_A_WINDOW 200
+#define WAITS_A_WINDOW 60
 #define WAITS_TRACED 2000
 #define MOST_CODES 8192
 #define PLACE_BITS 13

@@ -156,7 +156,7 @@ def test_no_code_of_the_program_is_run() -> None:
 
 class Base:
     slotted: int
-    __slots__ = ("slotted", "__dict__", "__weakref__")
+    __slots__ = ("__dict__", "__weakref__", "slotted")
 
 
 class Thing(Base):

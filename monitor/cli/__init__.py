@@ -1,28 +1,14 @@
-"""The commands. Each imports what it needs when it runs, so that `looptop --help` starts fast."""
+"""The commands. Each is imported when it is used, and imports what it needs when it runs, so that looptop starts fast."""
 
 from __future__ import annotations
 
 import gc
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.attaching import arm, attach, detach, disarm, ps
-from monitor.cli.catalogue import demo, samples
-from monitor.cli.checking import check
-from monitor.cli.config import config
-from monitor.cli.findings import findings
-from monitor.cli.flame import flame
-from monitor.cli.groups import groups
-from monitor.cli.inspect import memory, profile, tasks, watch
-from monitor.cli.launching import run
-from monitor.cli.metrics import metrics
-from monitor.cli.output import print_programs
-from monitor.cli.postmortem import postmortem
-from monitor.cli.recording import compare, export, record, replay
-from monitor.cli.threads import threads
-from monitor.cli.tracing import trace, why
 from monitor.guard import guarded, say
 
 if TYPE_CHECKING:
@@ -32,12 +18,55 @@ YOUNG_OBJECTS = 10_000
 """Young objects that trigger a garbage collection while a command runs."""
 
 
-class Commands(click.Group):
-    """Lists each command with its whole first sentence, which click would cut at the end of the line."""
+MODULES = {
+    "run": "launching",
+    "attach": "attaching",
+    "detach": "attaching",
+    "arm": "attaching",
+    "disarm": "attaching",
+    "ps": "attaching",
+    "tasks": "inspect",
+    "watch": "inspect",
+    "findings": "findings",
+    "metrics": "metrics",
+    "memory": "inspect",
+    "profile": "inspect",
+    "groups": "groups",
+    "threads": "threads",
+    "why": "tracing",
+    "trace": "tracing",
+    "flame": "flame",
+    "record": "recording",
+    "compare": "recording",
+    "export": "recording",
+    "replay": "recording",
+    "postmortem": "postmortem",
+    "check": "checking",
+    "config": "config",
+    "demo": "catalogue",
+    "samples": "catalogue",
+}
+"""Each command, and the module of this package that defines it under that name."""
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+
+class Commands(click.Group):
+    """Imports a command when it is used, and lists each with its whole first sentence, which click would cut."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of all commands, sorted."""
+        return sorted(MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command. If none has that name, import them all: click suggests similar ones."""
+        for name in (cmd_name,) if cmd_name in MODULES else MODULES:
+            if name not in self.commands:
+                self.add_command(getattr(import_module(f"monitor.cli.{MODULES[name]}"), name))
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands, wrapping long sentences."""
-        rows = [(name, command.get_short_help_str(1000)) for name, command in sorted(self.commands.items())]
+        commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        rows = [(name, command.get_short_help_str(1000)) for name, command in commands if command is not None]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
@@ -57,38 +86,6 @@ def cli(ctx: click.Context) -> int | None:
     return start() if ctx.invoked_subcommand is None else None
 
 
-_COMMANDS = (
-    run,
-    attach,
-    detach,
-    arm,
-    disarm,
-    ps,
-    tasks,
-    watch,
-    findings,
-    metrics,
-    memory,
-    profile,
-    groups,
-    threads,
-    why,
-    trace,
-    flame,
-    record,
-    compare,
-    export,
-    replay,
-    postmortem,
-    check,
-    config,
-    demo,
-    samples,
-)
-for _command in _COMMANDS:
-    cli.add_command(_command)
-
-
 def start() -> int:
     """`looptop` alone: the connect screen; without a terminal, the running programs and a hint."""
     from monitor import terminal
@@ -98,6 +95,7 @@ def start() -> int:
 
         return connect_screen()
     from monitor.attach.programs import programs
+    from monitor.cli.output import print_programs
 
     listed = programs()
     print_programs(listed)

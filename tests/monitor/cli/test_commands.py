@@ -11,8 +11,8 @@ import fake_probe
 import pytest
 from fake_probe import announce, behind_token, event, eventually, hello, serve, well
 
-from monitor import cli, guard
-from monitor.cli import launching, main
+from monitor import guard
+from monitor.cli import attaching, launching, main
 from monitor.errors import NO_CONNECTION, USAGE
 
 
@@ -135,7 +135,7 @@ def test_a_bug_is_one_line_unless_one_wants_more(run, monkeypatch):
     def fail(**_):
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr(cli.ps, "callback", fail)
+    monkeypatch.setattr(attaching.ps, "callback", fail)
     status, _, err = run("ps")
     assert status == guard.BUG
     assert one_line(err) == "looptop itself failed with ZeroDivisionError: by zero: LOOPTOP_DEBUG=1 shows where"

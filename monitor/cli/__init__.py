@@ -1,4 +1,4 @@
-"""The commands. Each is imported when it is used, and imports what it needs when it runs, so that looptop starts fast."""
+"""The commands. Each is imported when it is used, and imports what it needs when it runs: looptop starts fast."""
 
 from __future__ import annotations
 

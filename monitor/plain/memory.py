@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from monitor import formatting as fmt
 from monitor.errors import LooptopError
 from monitor.plain.objects import rounded, seconds, site_object
@@ -147,7 +149,8 @@ def recorded(store: Store, group: str | None = None, limit: int = 20) -> Growth:
             "no snapshot of memory in this recording up to then",
             "record with r in the dashboard while its Memory screen traces",
         )
-    return Growth(store, memory.baseline or look, replace(look, rows=look.rows[:limit]), memory.cost(), ())
+    shown = msgspec.structs.replace(look, rows=look.rows[:limit])
+    return Growth(store, memory.baseline or look, shown, memory.cost(), ())
 
 
 def recorded_growth(path: Path, at: str | float | None, group: str | None = None, limit: int = 20) -> Growth:

@@ -1,11 +1,11 @@
-"""Conversion between the store's dataclasses and the structs of the protocol: one generic pass in either direction.
+"""Conversion between the store's structs and those of the protocol: one generic pass in either direction.
 
 A field that both sides have under one name is converted by its two types:
 
 * `float` and `Microseconds`: seconds and microseconds
 * `str` and `Int`: a string and its number in the tables
 * `Site` and `Int`, `tuple[Site, ...]` and `Stack`: lines of code and their numbers in the tables
-* a dataclass and a struct: field by field
+* two structs: field by field
 * `tuple` or `frozenset` and `list`; everything else is the same on both sides
 
 If only one side may be None, the other has 0 or an empty text in its place.
@@ -13,7 +13,6 @@ If only one side may be None, the other has 0 or an empty text in its place.
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
 from functools import cache, cached_property
 from types import NoneType, UnionType
 from typing import (
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     Encode = Callable[[Any, TableEncoder], Any]
     Decode = Callable[[Any, Tables], Any]
 
-Model = TypeVar("Model")
+Model = TypeVar("Model", bound=msgspec.Struct)
 Wire = TypeVar("Wire", bound=msgspec.Struct)
 
 
@@ -57,9 +56,9 @@ SAME = Conversion()
 
 
 class Codec(Generic[Model, Wire]):
-    """Converts between a dataclass of the store and a struct of the protocol.
+    """Converts between a struct of the store and one of the protocol.
 
-    `names` maps fields of the dataclass to fields of the struct with another name. The caller passes fields that only
+    `names` maps fields of the store's to fields of the protocol's with another name. The caller passes fields that only
     one side has, unless they have a default.
     """
 
@@ -68,13 +67,13 @@ class Codec(Generic[Model, Wire]):
 
     @cached_property
     def _fields(self) -> list[tuple[str, str, Conversion]]:
-        """Field of the dataclass, field of the struct, conversion."""
+        """Field in the store, field in the protocol, conversion."""
         model, wire = hints(self._model), hints(self._wire)
-        pairs = [(field.name, self._names.get(field.name, field.name)) for field in fields(self._model)]  # type: ignore[arg-type]
+        pairs = [(name, self._names.get(name, name)) for name in self._model.__struct_fields__]
         return [(ours, theirs, conversion(model[ours], wire[theirs])) for ours, theirs in pairs if theirs in wire]
 
     def encode(self, value: Model, numbers: TableEncoder, **given: Any) -> Wire:
-        """Return the struct. `given`: fields that are not converted."""
+        """Return the struct of the protocol. `given`: fields that are not converted."""
         for ours, theirs, (encode, _) in self._fields:
             if theirs not in given:
                 found = getattr(value, ours)
@@ -82,7 +81,7 @@ class Codec(Generic[Model, Wire]):
         return self._wire(**given)
 
     def decode(self, value: Any, tables: Tables, **given: Any) -> Model:
-        """Return the dataclass. `given`: fields that are not converted. Accepts any struct with the same fields."""
+        """Return the struct of the store. `given`: fields that are not converted. Accepts any with the same fields."""
         for ours, theirs, (_, decode) in self._fields:
             if ours not in given:
                 found = getattr(value, theirs)
@@ -91,7 +90,7 @@ class Codec(Generic[Model, Wire]):
 
 
 def hints(of: type[Any]) -> dict[str, Any]:
-    """Return the types of the fields of a dataclass or struct."""
+    """Return the types of the fields of a struct."""
     return _hints(of)  # type: ignore[arg-type]  # a class is hashable
 
 
@@ -134,8 +133,8 @@ def _of_types(model: Any, wire: Any) -> Conversion:
         return Conversion(lambda stack, numbers: numbers.stack(stack), lambda stack, tables: tables.stack(stack))
     if model is str and _plain(wire) is int:
         return Conversion(lambda text, numbers: numbers.string(text), lambda number, tables: tables.string(number))
-    if is_dataclass(model) and isinstance(wire, type) and issubclass(wire, msgspec.Struct):
-        nested: Codec[Any, Any] = Codec(model, wire)  # type: ignore[arg-type]
+    if model is not wire and _is_struct(model) and _is_struct(wire):
+        nested: Codec[Any, Any] = Codec(model, wire)
         return Conversion(nested.encode, nested.decode)
     kind = get_origin(model)
     if kind is frozenset:
@@ -143,6 +142,10 @@ def _of_types(model: Any, wire: Any) -> Conversion:
     if kind is tuple and _plain(wire) is list:
         return _of_sequence(get_args(model)[0], get_args(_plain_alias(wire))[0])
     return SAME
+
+
+def _is_struct(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
 
 
 def _of_sequence(model: Any, wire: Any) -> Conversion:

@@ -1,4 +1,4 @@
-"""Converts between the store's dataclasses and the structs of frames: which belongs to which."""
+"""Which struct of the store belongs to which struct of the protocol, and what `codec` cannot convert by itself."""
 
 from __future__ import annotations
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from probes.base import protocol
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 _STATE, _BORN, _BUSY, _SHARE, _STEPS = map(attrgetter, ("state", "born", "busy", "share", "steps"))
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """The live tasks of one creation site."""
 
     site: Site | None

@@ -7,7 +7,6 @@ converted by `codec`; tests/monitor/recording compares whole stores.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -30,6 +29,7 @@ UNKNOWN_LINE = -1
 """Stands for the unknown line of slow callbacks that ended before they were sampled."""
 
 _COLUMNS = [name for name in keyframes.TaskColumns.__struct_fields__ if name not in ("shares", "waits")]
+_DEFAULTS = dict(zip(reversed(Task.__struct_fields__), reversed(Task.__struct_defaults__), strict=False))
 
 
 def encode(state: State, history: bool = False) -> keyframes.Keyframe:
@@ -176,7 +176,7 @@ def _tasks(columns: keyframes.TaskColumns, tables: Tables, version: int) -> list
     if entries and not 0 <= min(entries) <= max(entries) < count:
         raise ValueError("a column has an entry for a task that is not there")
     # By position, which is twice as fast as by keyword.
-    filled = [values.get(field.name) or [field.default] * count for field in fields(Task)]
+    filled = [values.get(name) or [_DEFAULTS.get(name)] * count for name in Task.__struct_fields__]
     tasks = list(map(Task, *filled))
     for number, share in columns.shares:
         tasks[number].share = share

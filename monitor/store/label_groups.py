@@ -44,8 +44,7 @@ def middle(bucket: int) -> float:
     return ((PARTS + part) * width + (width - 1) / 2) * SECOND
 
 
-@dataclass(frozen=True, slots=True)
-class Distribution:
+class Distribution(msgspec.Struct, frozen=True):
     """A histogram of durations with logarithmic buckets."""
 
     buckets: tuple[int, ...] = ()
@@ -105,8 +104,10 @@ class Distribution:
         return Distribution.of([n for bucket, count in self for n in (bucket, count - known.get(bucket, 0))])
 
 
-@dataclass(frozen=True, slots=True)
-class Exemplar:
+EMPTY = Distribution()
+
+
+class Exemplar(msgspec.Struct, frozen=True):
     """One of the slowest tasks of a group."""
 
     task: int
@@ -116,8 +117,7 @@ class Exemplar:
     at: Site | None  # the line at which it was last seen waiting
 
 
-@dataclass(frozen=True, slots=True)
-class Ages:
+class Ages(msgspec.Struct, frozen=True):
     """How many tasks ended between two looks, by octave of their age."""
 
     at: float
@@ -140,10 +140,10 @@ class LabelGroup:
     responses: int = 0  # whose status could be read
     errors: int = 0  # of these, with status 500 and above
     sums: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)  # age, ran, queued, waited
-    age: Distribution = Distribution()
-    ran: Distribution = Distribution()
-    queued: Distribution = Distribution()
-    waited: Distribution = Distribution()
+    age: Distribution = EMPTY
+    ran: Distribution = EMPTY
+    queued: Distribution = EMPTY
+    waited: Distribution = EMPTY
     slowest: tuple[Exemplar, ...] = ()
     oldest: Exemplar | None = None
     marks: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=MOST_MARKS))

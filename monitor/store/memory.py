@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from monitor.protocol import frames, memory_frames, rows
 from monitor.protocol.rows import SECOND, ObjectsRow, seconds_or_none
@@ -36,8 +36,7 @@ Place = tuple[Site, ...]
 """Where memory was allocated: one line, or the whole traceback, outermost first."""
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryRow:
+class MemoryRow(msgspec.Struct, frozen=True):
     """A line, file or traceback, as in `tracemalloc.StatisticDiff`."""
 
     place: Place
@@ -53,8 +52,7 @@ class MemoryRow:
         return self.place[-1] if self.place else None
 
 
-@dataclass(frozen=True, slots=True)
-class MemorySnapshot:
+class MemorySnapshot(msgspec.Struct, frozen=True):
     """One snapshot of traced memory."""
 
     at: float
@@ -76,8 +74,7 @@ class MemorySnapshot:
     others: tuple[int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Objects:
+class Objects(msgspec.Struct, frozen=True):
     """Live objects by type, at one moment."""
 
     at: float
@@ -88,8 +85,7 @@ class Objects:
     rows: tuple[ObjectsRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CallMemoryRow:
+class CallMemoryRow(msgspec.Struct, frozen=True):
     """What one call of a profiled function allocated at one line and still held at its end."""
 
     site: Site | None
@@ -104,8 +100,7 @@ class CallMemoryRow:
         return () if self.site is None else (self.site,)
 
 
-@dataclass(frozen=True, slots=True)
-class ProfiledCall:
+class ProfiledCall(msgspec.Struct, frozen=True):
     """One call of a decorated function."""
 
     at: float
@@ -117,8 +112,7 @@ class ProfiledCall:
     rows: tuple[CallMemoryRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(msgspec.Struct, frozen=True):
     """A decorated function, its totals and its newest calls."""
 
     function: str
@@ -147,8 +141,7 @@ OBJECTS = Codec(Objects, memory_frames.ObjectsReply)
 PROFILE = Codec(Profile, memory_frames.Profile)
 
 
-@dataclass(slots=True)
-class Memory:
+class Memory(msgspec.Struct):
     """Memory figures of a program. `revision` grows with every change."""
 
     tracing: memory_frames.Tracing | None = None
@@ -157,12 +150,12 @@ class Memory:
     collector: memory_frames.Collector | None = None
     baseline: MemorySnapshot | None = None
     snapshot: MemorySnapshot | None = None
-    snapshots: dict[str, MemorySnapshot] = field(default_factory=dict)  # the newest snapshot by `group`
+    snapshots: dict[str, MemorySnapshot] = msgspec.field(default_factory=dict)  # the newest snapshot by `group`
     objects: Objects | None = None
     profiles: tuple[Profile, ...] = ()
     revision: int = 0
-    _sizes: dict[Place, deque[tuple[float, int]]] = field(default_factory=dict)
-    _pieces: list[Profile] = field(default_factory=list)
+    _sizes: dict[Place, deque[tuple[float, int]]] = msgspec.field(default_factory=dict)
+    _pieces: list[Profile] = msgspec.field(default_factory=list)
 
     def apply_tick(self, tick: memory_frames.MemoryTick) -> None:
         """Apply the memory part of a tick."""

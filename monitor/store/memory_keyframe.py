@@ -6,8 +6,9 @@ functions. Sizes of places that the newest snapshots do not show are left out.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from monitor.protocol import frames, keyframes
 from monitor.protocol.rows import SECOND, us

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from monitor.protocol import frames
 from monitor.protocol.rows import SECOND, us
@@ -20,8 +21,7 @@ MOST = 100
 PROCESS = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(msgspec.Struct, frozen=True):
     """Columns of equal length; -1 stands for an unknown figure."""
 
     start: float  # Unix time of the start of the first row

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field, replace
 from itertools import takewhile
+
+import msgspec
+from msgspec.structs import replace
 
 from monitor.store.model import Block, Site, SlowCallback
 
@@ -15,8 +17,7 @@ MOST_OF_ALL = 10_000
 """Limit of lines, and of callbacks of all lines; those that blocked for the shortest time go first."""
 
 
-@dataclass(frozen=True, slots=True)
-class BlockingNow:
+class BlockingNow(msgspec.Struct, frozen=True):
     """A callback that is blocking a loop now."""
 
     duration: float  # seconds so far
@@ -25,8 +26,7 @@ class BlockingNow:
     name: str
 
 
-@dataclass(slots=True)
-class BlockingLine:
+class BlockingLine(msgspec.Struct):
     """The blocks of one line. `line` is None for callbacks that ended before they were sampled."""
 
     line: Site | None
@@ -34,7 +34,7 @@ class BlockingLine:
     total: float = 0.0
     worst: float = 0.0
     last: float = 0.0  # Unix time at which the last one ended
-    callbacks: deque[SlowCallback] = field(default_factory=lambda: deque(maxlen=MOST_OF_A_LINE))
+    callbacks: deque[SlowCallback] = msgspec.field(default_factory=lambda: deque(maxlen=MOST_OF_A_LINE))
     gil: float = 0.0  # part of the total: waiting for the GIL
     now: BlockingNow | None = None  # the one that is still running, in addition
 

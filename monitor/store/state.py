@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from monitor.protocol import frames
 from monitor.protocol.rows import SECOND, WaitRow

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from monitor.protocol.rows import SECOND
 from monitor.store.convert import CANCELLED_BY, GIL_HOLDER
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from monitor.store.tables import Tables
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
+class Lock(msgspec.Struct, frozen=True):
     """A lock with waiters. `holder` is None if unknown."""
 
     number: int
@@ -25,8 +25,7 @@ class Lock:
     waiters: tuple[tuple[int, Site | None], ...]  # task, and the line that waits
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
+class Queue(msgspec.Struct, frozen=True):
     """A queue that is not empty. `most` is None if it is unbounded."""
 
     number: int
@@ -38,8 +37,7 @@ class Queue:
     putters: int
 
 
-@dataclass(frozen=True, slots=True)
-class Semaphore:
+class Semaphore(msgspec.Struct, frozen=True):
     """A semaphore. `bound` is known for a BoundedSemaphore only."""
 
     number: int
@@ -50,8 +48,7 @@ class Semaphore:
     waiting: int
 
 
-@dataclass(frozen=True, slots=True)
-class Executor:
+class Executor(msgspec.Struct, frozen=True):
     """An executor. `waited`: the longest time (s) that a task has been waiting for a worker of any executor."""
 
     number: int
@@ -63,8 +60,7 @@ class Executor:
     waited: float
 
 
-@dataclass(frozen=True, slots=True)
-class SwallowedCancel:
+class SwallowedCancel(msgspec.Struct, frozen=True):
     """A task that was cancelled and did not end."""
 
     task: int
@@ -73,8 +69,7 @@ class SwallowedCancel:
     by: CancelledBy | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(msgspec.Struct, frozen=True):
     """A task that refers to what others wait for: `entered` by `async with`, or in a variable."""
 
     task: int
@@ -85,8 +80,7 @@ class Holder:
     waits: str
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """A failed task: its name, the exception, and the line that raised."""
 
     name: str
@@ -101,8 +95,7 @@ class Failure:
         return f"{self.exception}: {self.message}" if self.message else self.exception
 
 
-@dataclass(frozen=True, slots=True)
-class Stuck:
+class Stuck(msgspec.Struct, frozen=True):
     """An object at which no waiting task has moved for `still` seconds. The figures depend on its kind."""
 
     number: int
@@ -123,8 +116,7 @@ class Stuck:
     idle: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True):
     """A failed task that is still referenced and whose exception was never retrieved. `task` is 0 if unknown."""
 
     number: int
@@ -132,8 +124,7 @@ class Failed:
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class LoopTimers:
+class LoopTimers(msgspec.Struct, frozen=True):
     """The timers of a loop, and the callbacks of a sample of them, most frequent first."""
 
     loop: int
@@ -141,8 +132,7 @@ class LoopTimers:
     calls: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BlockedNow:
+class BlockedNow(msgspec.Struct, frozen=True):
     """What blocks a loop now. Stack: outermost first."""
 
     loop: int
@@ -164,8 +154,7 @@ class BlockedNow:
         return blamed(self.stack, self.blame)
 
 
-@dataclass(frozen=True, slots=True)
-class SyncScan:
+class SyncScan(msgspec.Struct, frozen=True):
     """One scan. `at`: Unix time at which it arrived; 0.0 before the first."""
 
     at: float = 0.0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from monitor.protocol.rows import SECOND, seconds_or_none
 from monitor.store.model import Task
@@ -25,7 +26,7 @@ MOST_LETTERS = 96 << 20
 """Limit of characters in all names and waits. Beyond it names are cut to `SHORT`, and texts of waits dropped."""
 SHORT = 32
 
-_FIELDS = attrgetter(*(field.name for field in fields(Task)))
+_FIELDS = attrgetter(*Task.__struct_fields__)
 
 
 class Tasks(dict[int, Task]):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from monitor import formatting as fmt
 from monitor.store.column import Column, figure
@@ -20,8 +21,7 @@ LOOKS = 2
 """Looks that are kept: shares are of the time between them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Thread:
+class Thread(msgspec.Struct, frozen=True):
     """A thread at the newest look.
 
     `cpu` is its share of one processor since the look before, `queued` the share of that time in which it was ready
@@ -38,8 +38,7 @@ class Thread:
     utilization: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Threads:
+class Threads(msgspec.Struct, frozen=True):
     """The threads, the busiest first."""
 
     rows: tuple[Thread, ...] = ()

@@ -1,10 +1,10 @@
 """Each word of the vocabulary against what was seen: met, missed, and what was seen instead."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 
 from monitor.samples.findings import SeenFinding
 from monitor.samples.judge import judge

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from monitor.plain import await_stacks
 from monitor.plain.snapshot import as_tree

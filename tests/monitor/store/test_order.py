@@ -1,12 +1,11 @@
 """The order of rows: by what a column says of each, what is not known last, and rows that are equal as they were."""
 
-from dataclasses import replace
-
 import pytest
 from fake_probe import hello
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import json
+from msgspec.structs import replace
 
 from monitor.protocol import frames
 from monitor.store.column import ordered

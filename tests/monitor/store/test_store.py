@@ -1,13 +1,13 @@
 """The model: what frames make of it, and that losing, repeating or mixing them does no harm."""
 
 from collections import Counter
-from dataclasses import replace
 
 import msgspec
 import pytest
 from fake_probe import DETAILS, NOW, SESSION, event, hello, static, tick
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from monitor.protocol import frames
 from monitor.store.ends import MOST_ENDED, MOST_FAILED

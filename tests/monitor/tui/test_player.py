@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from driver import Driver, running
 from memory_scene import AT, able, look, objects, profiles, tracing, usage_tick
+from msgspec.structs import replace
 from recording_scene import replaying
 from scene import START, hello, tick
 

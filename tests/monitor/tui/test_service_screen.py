@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from driver import Driver, running
+from msgspec.structs import replace
 from recording_scene import write
 from scene import FakeClock, FakeSource, everything
 from test_flame_screen import facts as flame_facts

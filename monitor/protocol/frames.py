@@ -1,7 +1,5 @@
 """The frames of a probe as validated structs, as docs/protocol.md specifies them. No I/O."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import msgspec
@@ -372,7 +370,7 @@ class HistoryRows(Frame, frozen=True, kw_only=True, tag="history"):
         """When the last row ends (Unix us)."""
         return self.from_ + self.rows * self.step
 
-    def since(self, at: int) -> HistoryRows | None:
+    def since(self, at: int) -> "HistoryRows | None":
         """The rows that begin at a time or later; None if there are none."""
         over = max(round((at - self.from_) / self.step), 0) if self.step > 0 else self.rows
         if over >= self.rows:

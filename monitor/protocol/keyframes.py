@@ -1,8 +1,6 @@
 """The keyframes of recordings as validated structs: a whole store in one frame, which no probe sends."""
 # ruff: noqa: RUF012 - a struct of msgspec, which copies what a field is by default
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated, get_type_hints
 
 import msgspec

@@ -1,7 +1,5 @@
 """The memory parts of ticks and replies: tracing, growth, live objects, profiled functions."""
 
-from __future__ import annotations
-
 import msgspec
 
 from monitor.protocol.rows import CallRow, Int, MemoryRow, Microseconds, ObjectsRow, Text

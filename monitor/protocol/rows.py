@@ -4,8 +4,6 @@ On the wire a row is a bare array in the order of declaration. A field with a de
 fields of a newer probe are ignored.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

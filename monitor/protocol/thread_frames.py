@@ -1,7 +1,5 @@
 """The reply to the request `threads`: the threads of a program at one moment."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

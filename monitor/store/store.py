@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from monitor.protocol import frames, keyframes
 from monitor.protocol.rows import SECOND
-from monitor.store import convert, keyframe, past, rates
+from monitor.store import convert, past, rates
 from monitor.store.flame import FlameSamples
 from monitor.store.model import Loop, Notice, SiteStats
 from monitor.store.past import FINE
@@ -43,6 +43,8 @@ class Store(State):
                 self.begin(frame)
             case keyframes.Keyframe():
                 self.flame = FlameSamples()  # keyframes hold no samples: they count from where a recording is entered
+                from monitor.store import keyframe  # only recordings have any
+
                 keyframe.restore(self, frame)
             case _:
                 return
@@ -88,6 +90,8 @@ class Store(State):
 
     def keyframe(self, *, history: bool = False) -> keyframes.Keyframe:
         """Return everything as one frame; a store that applies it equals this one."""
+        from monitor.store import keyframe
+
         return keyframe.encode(self, history)
 
     def steps_per_s(self) -> float | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from monitor.protocol.frames import GroupsTick
 from monitor.protocol.rows import SECOND, GroupRow, us
@@ -104,9 +104,6 @@ class Distribution(msgspec.Struct, frozen=True):
         return Distribution.of([n for bucket, count in self for n in (bucket, count - known.get(bucket, 0))])
 
 
-EMPTY = Distribution()
-
-
 class Exemplar(msgspec.Struct, frozen=True):
     """One of the slowest tasks of a group."""
 
@@ -124,8 +121,7 @@ class Ages(msgspec.Struct, frozen=True):
     octaves: tuple[tuple[int, int], ...]
 
 
-@dataclass(slots=True)
-class LabelGroup:
+class LabelGroup(msgspec.Struct):
     """The tasks of one coroutine and label."""
 
     number: int
@@ -140,18 +136,18 @@ class LabelGroup:
     responses: int = 0  # whose status could be read
     errors: int = 0  # of these, with status 500 and above
     sums: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)  # age, ran, queued, waited
-    age: Distribution = EMPTY
-    ran: Distribution = EMPTY
-    queued: Distribution = EMPTY
-    waited: Distribution = EMPTY
+    age: Distribution = Distribution()
+    ran: Distribution = Distribution()
+    queued: Distribution = Distribution()
+    waited: Distribution = Distribution()
     slowest: tuple[Exemplar, ...] = ()
     oldest: Exemplar | None = None
-    marks: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=MOST_MARKS))
+    marks: deque[tuple[float, int, int]] = msgspec.field(default_factory=lambda: deque(maxlen=MOST_MARKS))
     """Time, ends and failures up to then, once a second."""
-    row: GroupRow | None = field(default=None, compare=False)  # the newest, for keyframes
-    past: deque[Ages] = field(default_factory=lambda: deque(maxlen=LOOKS), compare=False)
+    row: GroupRow | None = None  # the newest, for keyframes
+    past: deque[Ages] = msgspec.field(default_factory=lambda: deque(maxlen=LOOKS))
     """Ages of those that ended between two looks, oldest first; a keyframe does not have them."""
-    version: int = field(default=0, compare=False)
+    version: int = 0
 
     @property
     def name(self) -> str:
@@ -196,7 +192,6 @@ class LabelGroup:
         return (ran / whole, queued / whole, waited / whole) if whole > 0.0 else (0.0, 0.0, 0.0)
 
 
-@dataclass(slots=True)
 class MergedGroup(LabelGroup):
     """One group of several processes."""
 
@@ -326,13 +321,13 @@ def _encoded(group: LabelGroup, row: GroupRow, numbers: TableEncoder) -> GroupRo
     sites = {one.task: numbers.site(one.at) for one in group.slowest}
     oldest = row.oldest
     if oldest is not None and group.oldest is not None:
-        oldest = msgspec.structs.replace(oldest, at=numbers.site(group.oldest.at))
-    return msgspec.structs.replace(
+        oldest = replace(oldest, at=numbers.site(group.oldest.at))
+    return replace(
         row,
         coro=numbers.string(group.coro),
         label=0 if group.label is None else numbers.string(group.label),
         site=numbers.site(group.site),
-        slowest=[msgspec.structs.replace(one, at=sites.get(one.task, 0)) for one in row.slowest],
+        slowest=[replace(one, at=sites.get(one.task, 0)) for one in row.slowest],
         oldest=oldest,
     )
 

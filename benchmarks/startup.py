@@ -3,10 +3,13 @@
 Each is the median of several starts, by the clock on the wall, since that is what a person waits for: on a busy machine
 these say how busy it is. The dashboard runs in a pseudo terminal. Keys are pressed while it is paused, so that whatever
 it then writes is the answer.
+
+`python -m benchmarks.startup` prints only the CPU time of commands, which a busy machine changes less.
 """
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import os
 import pty
@@ -22,15 +25,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from .crowds import App, Table
 from .processes import ROOT
+from .turns import Setup
 
 if TYPE_CHECKING:
     from .crowds import Sizes
-    from .turns import Setup
 
 
 FEW = 50
 """Tasks of the program that is looked at."""
 LIMITS = {"--help": 0.12, "tasks": 0.25, "first data": 0.7, "key": 0.1}
+CPU_LIMITS = {"--version": 0.06, "tasks @NAME": 0.15}
 KEYS = {
     "down": (b"\x1b[B", b""),
     "last row": (b"G", b"g"),
@@ -198,3 +202,41 @@ def _row(table: Table, what: str, took: list[float], limit: str) -> None:
     )
     if reach is not None:
         table.check(f"{what} (s)", median, reach)
+
+
+def cpu_time(command: list[str], environ: dict[str, str]) -> float:
+    """Seconds of CPU that a command takes, user and system."""
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{command} ended with status {process.returncode}")
+    return usage.ru_utime + usage.ru_stime
+
+
+def main() -> None:
+    """Print the CPU time of commands."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description="CPU time of commands.")
+    parser.add_argument("--starts", type=int, default=15, help="of each command (15)")
+    starts: int = parser.parse_args().starts
+    looptop = [sys.executable, "-m", "monitor"]
+    with App(Setup(), FEW, 5) as app:
+        commands = {
+            "python -c pass": [sys.executable, "-c", "pass"],
+            "--version": [*looptop, "--version"],
+            "--help": [*looptop, "--help"],
+            "tasks @NAME": [*looptop, "tasks", "@crowd_app"],
+            "tasks @NAME --json": [*looptop, "tasks", "@crowd_app", "--json"],
+        }
+        took: dict[str, list[float]] = {name: [] for name in commands}
+        for _ in range(starts + 1):
+            for name, command in commands.items():
+                took[name].append(cpu_time(command, installed(app)))
+    print("| command | CPU, median (ms) | fastest | target |\n| --- | --- | --- | --- |")
+    for name, (_, *times) in took.items():  # the first one compiles
+        limit = f"≤ {CPU_LIMITS[name] * 1e3:.0f}" if name in CPU_LIMITS else "–"
+        print(f"| {name} | {statistics.median(times) * 1e3:.0f} | {min(times) * 1e3:.0f} | {limit} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -324,6 +324,14 @@ def test_help_loads_nothing_heavy():
     assert "Usage: looptop" in done.stdout
 
 
+def test_a_command_loads_no_other():
+    assert (
+        loaded("from monitor.cli import main; main(['--version'])", "monitor.cli.target", "monitor.formatting")[0] == []
+    )
+    watched = ("monitor.cli.target", "monitor.cli.inspect", "monitor.cli.attaching", "monitor.fleet")
+    assert loaded("from monitor.cli import main; main(['watch', '--help'])", *watched)[0] == list(watched[:2])
+
+
 @pytest.mark.parametrize("command", [["ps", "--json"], ["samples", "list", "--json"], ["tasks", "1", "--json"]])
 def test_json_commands_load_neither_textual_nor_rich(command, monkeypatch, tmp_path):
     monkeypatch.setenv("LOOPTOP_DIR", str(tmp_path / "none"))
@@ -365,7 +373,9 @@ def test_what_a_program_with_a_probe_is_asked_loads_nothing_that_it_does_not_tak
                 assert '"worker-1"' in done.stdout
         line = ["tasks", f"unix:{tmp_path}/s"]
         getting_in = ("monitor.attach.inject", "monitor.attach.inject.payload", "monitor.attach.programs", "hashlib")
-        found, done = loaded(f"from monitor.cli import main; main({line!r})", "textual", "asyncio", *getting_in)
+        of_others = ("monitor.store.keyframe", "monitor.recording", "monitor.findings", "monitor.plain.await_stacks")
+        code = f"from monitor.cli import main; main({line!r})"
+        found, done = loaded(code, "textual", "asyncio", *getting_in, *of_others)
         assert found == []
         assert "worker-1" in done.stdout
     finally:

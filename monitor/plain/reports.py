@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from monitor import formatting as fmt
-from monitor.plain import await_stacks
 from monitor.plain.snapshot import TaskList
 from monitor.plain.tables import Heading, of_columns, table
 from monitor.store.blocked import blocker, lasted
@@ -36,6 +35,8 @@ def tasks(look: TaskList, width: int, colour: bool) -> list[str]:
     if look.of_awaiters:
         lines.append("tasks older than the probe are below a task that awaits them: their parents are not known")
     if look.tasks and look.stacks:
+        from monitor.plain import await_stacks
+
         lines += ["", *await_stacks.lines(store, look.tasks, look.depths, width)]
     elif look.tasks:
         lines += ["", *table(look.tasks, headings, width, colour)]

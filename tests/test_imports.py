@@ -328,7 +328,7 @@ def test_a_command_loads_no_other():
     assert (
         loaded("from monitor.cli import main; main(['--version'])", "monitor.cli.target", "monitor.formatting")[0] == []
     )
-    watched = ("monitor.cli.target", "monitor.cli.inspect", "monitor.cli.attaching", "monitor.fleet")
+    watched = ("monitor.cli.target", "monitor.cli.watch", "monitor.cli.tasks", "monitor.fleet")
     assert loaded("from monitor.cli import main; main(['watch', '--help'])", *watched)[0] == list(watched[:2])
 
 

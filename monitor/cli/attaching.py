@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.inspect import print_tasks, print_tasks_of_all
 from monitor.cli.output import json_option, print_lines, print_object, print_programs
 from monitor.cli.target import (
     Connector,
@@ -21,6 +20,7 @@ from monitor.cli.target import (
     targets_argument,
     token_option,
 )
+from monitor.cli.tasks import print_tasks, print_tasks_of_all
 from monitor.errors import NO_CONNECTION, ConnectError, LooptopError, UsageError
 from monitor.guard import say
 

@@ -48,7 +48,7 @@ def postmortem(target: str | None, as_json: bool) -> int:
         from monitor.tui import run_dashboard
 
         return run_dashboard(open_end(box.path), home=connect_screen)
-    from monitor.cli.inspect import print_seen
+    from monitor.cli.tasks import print_seen
     from monitor.plain.snapshot import recorded_tasks
     from monitor.plain.task_options import TaskOptions
     from monitor.recording.reader import store_at

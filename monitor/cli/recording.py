@@ -159,7 +159,7 @@ def replay(recording: str, speed: float, begin: str | None) -> int:
     source = open_recording(recording, speed=speed, at=begin)
     decision = terminal.decide_here()
     if not isinstance(decision, terminal.Tui):
-        from monitor.cli.inspect import print_seen
+        from monitor.cli.tasks import print_seen
         from monitor.plain.snapshot import recorded_tasks
         from monitor.plain.task_options import TaskOptions
         from monitor.recording.reader import store_at
@@ -175,8 +175,8 @@ def replay(recording: str, speed: float, begin: str | None) -> int:
 
 def _replay_set(recorded: RecordedSet, speed: float, begin: str | None) -> int:
     from monitor import terminal
-    from monitor.cli.inspect import print_recorded_tasks
     from monitor.cli.service import replay_set
+    from monitor.cli.tasks import print_recorded_tasks
     from monitor.plain.task_options import TaskOptions
 
     decision = terminal.decide_here()

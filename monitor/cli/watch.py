@@ -68,7 +68,7 @@ def watch(
     from monitor.attach.target_connector import TargetConnector
     from monitor.findings import thresholds
     from monitor.findings.rules.engine import Findings
-    from monitor.plain import many_stream, stream
+    from monitor.plain import event_lines, many_stream, stream
     from monitor.plain.objects import dump
 
     found = Findings(thresholds.load())
@@ -101,7 +101,7 @@ def watch(
         if thing["type"] == "notice":
             say(thing["text"])
         else:
-            text = dump(thing) if as_json else "\n".join(stream.lines(thing))
+            text = dump(thing) if as_json else "\n".join(event_lines.lines(thing))
             print(text, flush=True)  # noqa: T201 - this is the output
     return 0
 

@@ -1,4 +1,4 @@
-"""`looptop watch`: prints events of a program as they happen, one line each."""
+"""`looptop watch`: what happens in a program, as objects in order of time. `event_lines` prints them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar
 
-from monitor import formatting as fmt
 from monitor.errors import Closed, WayLost
 from monitor.findings.rules.engine import Findings
 from monitor.plain import findings as plain_findings
@@ -22,14 +21,13 @@ from monitor.protocol import frames, keyframes
 from monitor.protocol.rows import SECOND
 from monitor.recording.reader import Recording
 from monitor.recording.replay_frames import walk
-from monitor.store.labels import reasons_text, who
 from monitor.store.model import Loop
 from monitor.store.past import FINE
 from monitor.store.store import Store
 from monitor.transport.connection import Connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Reversible
+    from collections.abc import Collection, Iterator, Reversible
     from pathlib import Path
 
 RATE = 4
@@ -362,118 +360,3 @@ def wanted(thing: Object, only: Collection[str]) -> bool:
         return "about" not in thing or thing["about"] in only
     kinds = [kind for kind in only if thing["type"] in ONLY[kind]]
     return bool(kinds) and (kinds != ["failed"] or thing.get("outcome", "failed") == "failed")
-
-
-def line(thing: Object) -> str:
-    """An object as one line."""
-    kind = thing["type"]
-    mark = "past  " if thing.get("past") else ""
-    whose = f"{thing['worker']} ({thing['pid']})  " if "worker" in thing else ""
-    return f"{_clock(thing['time'])}  {kind:<13}  {mark}{whose}{fmt.clean(_TEXTS[kind](thing))}"
-
-
-def lines(thing: Object) -> list[str]:
-    """As `line`, followed by the local variables of a failure's frames, if they were kept."""
-    found = [line(thing)]
-    for site, names in zip(thing.get("traceback") or [], thing.get("locals") or [], strict=False):
-        if names is not None:
-            found.append(f"{'':<14}{fmt.clean(_place(site))}")
-            found += [f"{'':<18}{fmt.clean(name)} = {fmt.clean(text)}" for name, text in names.items()]
-    return found
-
-
-def _clock(at: float) -> str:
-    try:
-        second, milliseconds = divmod(round(at * 1000), 1000)
-        return f"{time.strftime('%H:%M:%S', time.localtime(second))}.{milliseconds:03}"
-    except (OverflowError, ValueError, OSError):  # outside the calendar's range
-        return f"{at:.3f}"
-
-
-def _slow(thing: Object) -> str:
-    whose = _who(thing, thing["callback"])
-    where = thing["line"] or (thing["stack"][-1] if thing["stack"] else None)
-    at = _place(where) if where else "over before it was caught"
-    return f"{fmt.bound(thing['duration'], thing['at_least'])}  {at}  in {whose}{_why(thing)}{_gil(thing)}"
-
-
-def _why(thing: Object) -> str:
-    """Where the time went, unless it was the code's own or the wait that is told anyway."""
-    reasons = {name: part for name, part in thing["reasons"].items() if part}
-    if not reasons.keys() & {"io", "gc", "import", "faults", "throttled"}:
-        return ""
-    return f"  {reasons_text(reasons)}"
-
-
-def _gone(thing: Object) -> str:
-    """How a worker ended, and where its last minutes are."""
-    box = f"; looptop postmortem {thing['pid']}" if thing["box"] else ""
-    return f"has gone: {thing['reason'] or 'how it ended is not known'}{box}"
-
-
-def _gil(thing: Object) -> str:
-    """The share of time spent waiting for the GIL, and the thread that held it."""
-    if not thing["gil"]:
-        return ""
-    holder = thing["held_by"]
-    name = f"thread {holder['thread']}" if holder and holder["thread"] else "another thread"
-    where = f" at {_place(holder['line'])}" if holder and holder["line"] else ""
-    return f"  waited {fmt.duration(thing['gil'])} for the GIL: {name} had it{where}"
-
-
-def _ended(thing: Object) -> str:
-    failure = thing["exception"]
-    why = f"  {_failure(failure)}" if failure else ""
-    why += f"  {thing['cancelled_by']['text']}" if thing["cancelled_by"] else ""
-    figures = f"age {fmt.duration(thing['age'])}  busy {fmt.duration(thing['busy'])}"
-    return f"{thing['outcome'] or 'ended':<9}  {_who(thing, thing['coro'])}{why}  {figures}"
-
-
-def _unhandled(thing: Object) -> str:
-    failure = thing["exception"]
-    why = f"  {_failure(failure)}" if failure else ""
-    whose = f"  in {_who(thing, '')}" if thing["task"] or thing["name"] else ""
-    return f"{_first_line(thing['message'])}{why}{whose}"
-
-
-def _failure(failure: Object) -> str:
-    return ": ".join(filter(None, (failure["type"], _first_line(failure["message"]))))
-
-
-def _loop_text(thing: Object) -> str:
-    figures = (
-        f"loop {thing['loop']}",
-        f"lag {fmt.duration(thing['lag'])}",
-        f"utilization {fmt.percent(thing['utilization'])}",
-        f"{fmt.rate(thing['steps_per_s'])} steps/s",
-        f"ready {fmt.count(thing['ready'])}",
-        f"timers {fmt.count(thing['timers'])}",
-    )
-    return "  ".join(figures)
-
-
-_TEXTS: dict[str, Callable[[Object], str]] = {
-    "slow_callback": _slow,
-    "task_ended": _ended,
-    "unhandled": _unhandled,
-    "loop": _loop_text,
-    "finding": plain_findings.finding_text,
-    "finding_gone": plain_findings.gone_text,
-    "worker_started": lambda thing: "joined",
-    "worker_ended": lambda thing: _gone(thing),
-    "notice": lambda thing: str(thing["text"]),
-}
-
-
-def _who(thing: Object, otherwise: str) -> str:
-    name = who(thing["name"], otherwise) or "?"
-    return f"{name} (task {thing['task']})" if thing["task"] is not None else name
-
-
-def _place(site: Object) -> str:
-    return fmt.place(site["file"], site["line"], site["function"])
-
-
-def _first_line(text: str) -> str:
-    first = text.split("\n", 1)[0]
-    return first if len(first) <= 200 else first[:200] + "…"

@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from watched import Program, wait_for_socket  # noqa: E402
 
 from monitor.findings.rules.engine import Findings  # noqa: E402
-from monitor.plain import stream  # noqa: E402
+from monitor.plain import event_lines, stream  # noqa: E402
 from monitor.transport.address import Address  # noqa: E402
 from monitor.transport.connection import connect  # noqa: E402
 from sample_apps.catalogue import samples  # noqa: E402
@@ -101,7 +101,7 @@ def found_in(program: Program, seconds: float) -> list[str]:
     wait_for_socket(program.socket_path, program.process, 60).close()
     findings = Findings()
     things = stream.watch(connect(Address(path=str(program.socket_path))), seconds, None, findings)
-    return [stream.line(thing) for thing in things if thing["type"] == "finding"]
+    return [event_lines.line(thing) for thing in things if thing["type"] == "finding"]
 
 
 def soak_sample(name: str, seconds: float, folder: Path) -> list[str]:

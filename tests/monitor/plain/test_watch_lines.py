@@ -7,9 +7,10 @@ import pytest
 from fake_probe import NOW, event, hello, serve, static, tick
 
 from monitor.findings.rules.engine import Findings
+from monitor.plain.event_lines import line
 from monitor.plain.findings import watched
 from monitor.plain.objects import dump
-from monitor.plain.stream import Ordered, Stream, line, wanted, watch
+from monitor.plain.stream import Ordered, Stream, wanted, watch
 from monitor.protocol import frames
 from monitor.transport.address import Address
 from monitor.transport.connection import connect

@@ -10,7 +10,7 @@ from ..hooks import install, loops
 from ..hooks.records import coro_name, coro_of, is_done, task_name
 from ..inspection import library_waits, waits
 from ..inspection.detail import MOST_TEXT, holder_of, number_of, yield_gil_if_due
-from ..sampling.watchdog import stack_of
+from ..sampling.callback_stack import stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

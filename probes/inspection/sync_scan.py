@@ -18,7 +18,7 @@ from ..base.turns import turns
 from ..hooks import cancellation, install
 from ..hooks.records import coro_of, is_done
 from ..sampling import gil_wait
-from ..sampling.watchdog import describe, stack_of
+from ..sampling.callback_stack import describe, stack_of
 from . import executors, waits
 from .detail import held_locks, number_of
 from .own_refs import OwnRef

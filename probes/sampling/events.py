@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..hooks.unawaited import UnawaitedCoroutine
     from .journal import Journal
     from .rows import Clock
-    from .watchdog import SlowCallback
+    from .slow_callback import SlowCallback
 
 MOST_ENDS_A_TICK = 500
 """Most ends reported one by one in a tick, failures first; the creation sites count the rest."""

@@ -17,26 +17,24 @@ from time import monotonic, thread_time
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from ..base import process, sites
+from ..base import process
 from ..hooks import install, loops
 from ..hooks.groups import groups
 from ..hooks.records import UnseenCallback, coro_name, task_name
-from . import gc_pauses, page_faults, unseen_callbacks
+from . import unseen_callbacks
+from .callback_stack import Stack, describe, stack_of
 from .cpu_wait import NOTHING, CpuWait
 from .gil_wait import Gil
+from .slow_callback import SlowCallback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
 
     from ..hooks.records import LoopRecord, TaskRecord
-    from .gil_wait import Wait
 
-Stack = tuple[tuple["CodeType", int], ...]
-"""Code and line, outermost first."""
 Sample = tuple[Stack, float, float]
 """A stack, the seconds it stands for, and when it was taken."""
-MOST_FRAMES = 60
 MOST_SAMPLES = 1000
 """Most samples kept of one callback, which may never end."""
 NEWEST = 40
@@ -49,91 +47,6 @@ REST_UNWATCHED = 2.0
 
 MOST_RESTING = 64
 """Loops whose rest is watched without the GIL (native/rest.c)."""
-
-
-class SlowCallback:
-    """A callback longer than the threshold, recorded in the program's thread; it becomes an event."""
-
-    __slots__ = (
-        "asleep",
-        "at_least",
-        "callback",
-        "duration",
-        "ended",
-        "faults",
-        "label",
-        "loop",
-        "name",
-        "samples",
-        "starved",
-        "task",
-        "throttled",
-        "waited",
-    )
-
-    def __init__(
-        self,
-        loop: LoopRecord,
-        task: int,
-        name: str,
-        callback: str,
-        ended: float,
-        duration: float,
-        samples: list[tuple[Stack, float]],
-    ) -> None:
-        self.loop = loop.id
-        self.task = task
-        self.name = name
-        self.callback = callback
-        self.ended = ended
-        self.duration = duration
-        self.samples = samples
-        self.starved = 0.0  # part of the duration spent waiting for a CPU
-        self.throttled = 0.0  # of that: the CPU quota was used up
-        self.faults = 0  # page faults that memory answered
-        self.asleep = 0.0  # part of the duration spent asleep in the kernel, waits for the GIL included
-        self.waited: Wait | None = None  # its wait for the GIL
-        self.label: str | None = None  # of its task, as far as it is known
-        self.at_least = False  # True: it began before the hooks were installed
-
-    def heaviest(self) -> tuple[Stack, float]:
-        """The stack at the line where the callback was found most of its time, and that time (s)."""
-        weight: dict[Any, float] = {}
-        stacks: dict[Any, Stack] = {}
-        for stack, seconds in self.samples:
-            if stack:
-                blamed = stack[sites.blamed(list(stack))]
-                key = (id(blamed[0]), blamed[1])
-                weight[key] = weight.get(key, 0.0) + seconds
-                stacks[key] = stack
-        if not weight:
-            return (), 0.0
-        key = max(weight, key=lambda key: weight[key])
-        return stacks[key], weight[key]
-
-    def reasons(self) -> dict[str, float]:
-        """What else took the time (s): blocking calls, garbage collection, page faults, imports. The rest is its own.
-
-        `io` is sleep in the kernel that was no wait for the GIL: reading, waiting for another thread, pages on disk.
-        """
-        gil = self.waited.seconds if self.waited is not None else 0.0
-        rest = max(self.duration - self.starved - gil, 0.0)
-        io = min(max(self.asleep - gil, 0.0), rest)
-        collecting = min(gc_pauses.within(self.ended - self.duration, self.ended), rest - io)
-        whole = sum(seconds for _, seconds in self.samples)
-        importing = sum(seconds for stack, seconds in self.samples if any(_is_import(code) for code, _ in stack))
-        share = importing / whole if whole else 0.0  # of what the import did itself, reading included
-        faulting = min(page_faults.seconds(self.faults), rest - io - collecting)
-        return {
-            "io": io * (1 - share),
-            "gc": collecting,
-            "faulting": faulting * (1 - share),
-            "importing": share * (rest - collecting),
-        }
-
-
-def _is_import(code: Any) -> bool:
-    return bool(code.co_filename == "<frozen importlib._bootstrap>")
 
 
 class Watchdog:
@@ -516,43 +429,3 @@ def _keep(samples: list[Sample], sample: Sample) -> None:
 
 def _outermost(sample: Sample) -> CodeType | None:
     return sample[0][0][0] if sample[0] else None
-
-
-def stack_of(frame: Any, depth: int) -> Stack:
-    """The stack of a thread above its loop, outermost first, as (code, line).
-
-    `depth` is that of the frame which started the loop. Frames of asyncio and of the probe between it and the callback
-    are cut off as well.
-    """
-    out: list[tuple[CodeType, int]] = []
-    while frame is not None:
-        out.append((frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno))
-        frame = frame.f_back
-    del out[max(len(out) - depth, 0) :]
-    for index, (code, _) in enumerate(out):
-        if code is sites.LOOP or (
-            sites.plumbing[code.co_filename] == sites.BOUNDARY and code.co_name in ("run", "_run")
-        ):
-            del out[index:]
-            break
-    else:
-        if out and out[-1][0].co_name in ("run_forever", "select"):
-            return ()
-    if len(out) == 1 and out[0][0].co_name == "select" and sites.is_stdlib(out[0][0].co_filename):
-        # The thread is in the loop itself, between two callbacks.
-        return ()
-    del out[MOST_FRAMES:]
-    out.reverse()
-    return tuple(out)
-
-
-def describe(callback: Any) -> str:
-    """A callback as text: the qualified name of the function. Calls no repr of the program."""
-    function = callback
-    for _ in range(5):
-        inner = getattr(function, "func", None)
-        if inner is None:
-            break
-        function = inner
-    name = getattr(function, "__qualname__", None)
-    return f"{name}()" if isinstance(name, str) else type(callback).__qualname__

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from array import array
 from asyncio import tasks as asyncio_tasks
 from time import monotonic
 from types import CellType, FrameType, MethodType
@@ -23,14 +22,6 @@ from .detail import held_locks, wait_of
 from .orphans import MOST_FAILED, Orphans
 from .own_refs import OwnRef
 from .queues import MOST_TEXT, chain, in_cell, may_hold, of_each
-
-try:
-    import fcntl
-    import termios
-except ImportError:  # not on this system
-    HAS_IOCTL = False
-else:
-    HAS_IOCTL = True
 
 if TYPE_CHECKING:
     import weakref
@@ -441,27 +432,5 @@ def _figures(kind: str, thing: Any) -> tuple[int, int, int]:
     if kind == "subprocess" and not isinstance(thing, (asyncio.StreamReader, asyncio.StreamWriter)):
         # `Process.wait` waits in its transport.
         transport = thing._transport if isinstance(thing, asyncio.subprocess.Process) else thing  # type: ignore[attr-defined]
-        return _unread(getattr(transport, "_protocol", None)), 0, transport.get_pid()
+        return subprocesses.unread(getattr(transport, "_protocol", None)), 0, transport.get_pid()
     return 0, 0, 0
-
-
-def _unread(protocol: Any) -> int:
-    """The bytes that a subprocess has written and nobody reads; 0 also where that is not known (uvloop)."""
-    unread = 0  # the wait does not end before the pipes are read, even if the process has ended
-    for reader in (getattr(protocol, "stdout", None), getattr(protocol, "stderr", None)):
-        if reader is not None and reader._paused and reader._waiter is None:
-            unread += len(reader._buffer) + _in_pipe(reader._transport)
-    return unread
-
-
-def _in_pipe(transport: Any) -> int:
-    """The bytes in the pipe that a transport reads."""
-    fd = getattr(transport, "_fileno", None)
-    if not HAS_IOCTL or type(fd) is not int or fd < 0:
-        return 0
-    number = array("i", [0])
-    try:
-        fcntl.ioctl(fd, termios.FIONREAD, number, True)
-    except OSError:
-        return 0
-    return number[0]

@@ -7,32 +7,34 @@ import msgspec
 from monitor.errors import LooptopError
 from monitor.protocol.memory_frames import MemoryReply, MemoryTick, ObjectsReply, Profile, Tracing
 from monitor.protocol.rows import (
-    AwaitsRow,
     BlockedRow,
-    ExecutorRow,
-    FailedRow,
     GcRow,
     GroupRow,
     Int,
-    LockRow,
-    LongBlockRow,
     LoopRow,
     LoopStaticRow,
     Microseconds,
     OnLoopRow,
-    QueueRow,
     Row,
-    SemaphoreRow,
     SiteRow,
     Stack,
-    StuckRow,
-    SwallowedCancelRow,
     TaskRow,
     TaskStaticRow,
     Text,
-    TimersRow,
     WaitingRow,
     WaitRow,
+)
+from monitor.protocol.scan_rows import (
+    AwaitsRow,
+    ExecutorRow,
+    FailedRow,
+    LockRow,
+    LongBlockRow,
+    QueueRow,
+    SemaphoreRow,
+    StuckRow,
+    SwallowedCancelRow,
+    TimersRow,
 )
 from monitor.protocol.thread_frames import ThreadsReply
 from probes.base.protocol import PROTOCOL

@@ -2,7 +2,47 @@
 
 import msgspec
 
-from monitor.protocol.rows import CallRow, Int, MemoryRow, Microseconds, ObjectsRow, Text
+from monitor.protocol.rows import FlatRow, Int, Microseconds, Row, Stack, Text
+
+
+class MemoryRow(Row, frozen=True):
+    """A line, file or traceback, as in `tracemalloc.StatisticDiff`."""
+
+    place: Stack
+    size: Int
+    size_diff: Int
+    count: Int
+    count_diff: Int
+
+
+class ObjectsRow(FlatRow, frozen=True):
+    """Live objects of a type."""
+
+    name: Text
+    count: Int
+    count_diff: Int
+
+
+class CallMemoryRow(FlatRow, frozen=True):
+    """Memory that one call of a profiled function allocated at one line."""
+
+    site: Int
+    size: Int
+    size_diff: Int
+    count: Int
+    count_diff: Int
+
+
+class CallRow(Row, frozen=True):
+    """One call of a profiled function."""
+
+    at: Microseconds
+    elapsed: Microseconds
+    busy: Microseconds
+    steps: Int
+    size_diff: Int | None
+    outcome: Text
+    rows: list[CallMemoryRow]
 
 
 class StepCost(msgspec.Struct, frozen=True):

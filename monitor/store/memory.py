@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from monitor.protocol import frames, memory_frames, rows
-from monitor.protocol.rows import SECOND, ObjectsRow, seconds_or_none
+from monitor.protocol import frames, memory_frames
+from monitor.protocol.memory_frames import ObjectsRow
+from monitor.protocol.rows import SECOND, seconds_or_none
 from monitor.store.codec import Codec
 from monitor.store.model import Site
 
@@ -135,7 +136,7 @@ class Profile(msgspec.Struct, frozen=True):
     recent: tuple[ProfiledCall, ...]
 
 
-ROW = Codec(MemoryRow, rows.MemoryRow)
+ROW = Codec(MemoryRow, memory_frames.MemoryRow)
 SNAPSHOT = Codec(MemorySnapshot, memory_frames.MemoryReply)
 OBJECTS = Codec(Objects, memory_frames.ObjectsReply)
 PROFILE = Codec(Profile, memory_frames.Profile)

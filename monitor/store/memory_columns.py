@@ -10,7 +10,7 @@ from monitor.store.labels import line_text
 from monitor.store.memory import MemoryRow, Profile
 
 if TYPE_CHECKING:
-    from monitor.protocol.rows import ObjectsRow
+    from monitor.protocol.memory_frames import ObjectsRow
     from monitor.store.model import Site
     from monitor.store.store import Store
 

@@ -11,7 +11,8 @@ from monitor.store.convert import CANCELLED_BY, GIL_HOLDER
 from monitor.store.model import CancelledBy, GilHolder, Site, blamed
 
 if TYPE_CHECKING:
-    from monitor.protocol import frames, rows
+    from monitor.protocol import frames
+    from monitor.protocol.scan_rows import StuckRow
     from monitor.store.tables import Tables
 
 
@@ -226,7 +227,7 @@ def scan_of(scan: frames.SyncScan, at: float, tables: Tables) -> SyncScan:
     )
 
 
-def _stuck(row: rows.StuckRow, tables: Tables) -> Stuck:
+def _stuck(row: StuckRow, tables: Tables) -> Stuck:
     site = tables.site
     return Stuck(
         row.number,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from monitor.protocol.rows import ObjectsRow
+from monitor.protocol.memory_frames import ObjectsRow
 from monitor.store.column import Column
 from monitor.store.memory import MemoryRow, Profile
 from monitor.store.memory_columns import MEMORY, OBJECTS, PROFILES, place

@@ -7,7 +7,7 @@ from fake_probe import NOW, SESSION, hello, static, tick
 from monitor.formatting import UNKNOWN
 from monitor.plain.memory import Growth, growth_lines, growth_object, profiles_lines, profiles_object, row_object
 from monitor.protocol import frames
-from monitor.protocol.rows import ObjectsRow
+from monitor.protocol.memory_frames import ObjectsRow
 from monitor.store.memory_columns import MEMORY, PROFILES
 from monitor.store.store import Store
 

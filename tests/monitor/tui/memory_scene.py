@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from scene import HOSTILE, MAIN, SECOND, START, hello, static, tick
 
 from monitor.protocol import frames, memory_frames
-from monitor.protocol.rows import CallMemoryRow, CallRow, MemoryRow, ObjectsRow
+from monitor.protocol.memory_frames import CallMemoryRow, CallRow, MemoryRow, ObjectsRow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -30,7 +30,8 @@ from scene import (
 from textual.widgets import Input
 
 from monitor.protocol import frames
-from monitor.protocol.rows import ExecutorRow, LockRow, LoopRow, LoopStaticRow, SwallowedCancelRow, WaiterRow
+from monitor.protocol.rows import LoopRow, LoopStaticRow
+from monitor.protocol.scan_rows import ExecutorRow, LockRow, SwallowedCancelRow, WaiterRow
 from monitor.sources.base import Status
 
 GOLDEN = Path(__file__).parent / "golden"

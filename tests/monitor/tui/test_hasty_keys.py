@@ -18,7 +18,7 @@ from test_connect_screen import PROGRAMS, FakeHome
 from textual.events import Key
 
 from monitor.protocol import frames
-from monitor.protocol.rows import LockRow, WaiterRow
+from monitor.protocol.scan_rows import LockRow, WaiterRow
 from monitor.tui.app import Looptop
 from monitor.tui.connect import Connect
 

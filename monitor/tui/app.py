@@ -26,13 +26,13 @@ from monitor.tui.base.keys import bindings, commands
 from monitor.tui.base.paint import safe
 from monitor.tui.base.program import Program
 from monitor.tui.base.tick_rate import TickRate
-from monitor.tui.base_app import BaseApp
 from monitor.tui.controllers.child_program import ChildProgram
 from monitor.tui.controllers.recording import RecordingControl
 from monitor.tui.controllers.step_trace import StepTrace
 from monitor.tui.controllers.subscription import Subscription
 from monitor.tui.controllers.task_control import TaskControl, ask_to_stop
 from monitor.tui.main_screens import MAIN, TabCounts, tabs
+from monitor.tui.pages_app import PagesApp
 from monitor.tui.screens.base import LiveScreen
 from monitor.tui.terminal.job_control import repaint, shell_waits, to_the_shell
 from monitor.tui.widgets.banner import BannerFacts, Notice, banner, greeting
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from monitor.tui.screens.dashboard import ScreensDashboard
 
 
-DEEPEST_STACK = 24
 MOST_APPLY_SECONDS = 0.05
 
 
@@ -62,7 +61,7 @@ class Pause:
     tabs: list[Tab]
 
 
-class Looptop(BaseApp[int]):
+class Looptop(PagesApp):
     """Watches one program. With `hz=0` the caller runs the ticks, as tests do."""
 
     BINDINGS: ClassVar[list[Any]] = bindings("app")
@@ -285,55 +284,6 @@ class Looptop(BaseApp[int]):
         self.findings.dismiss(finding, not finding.dismissed)
         self.say("dismissed for this session; D shows dismissed findings" if finding.dismissed else "shown again")
 
-    def open_task(self, task_id: int) -> None:
-        """Opens the page of a task, live or ended."""
-        if len(self.screen_stack) > DEEPEST_STACK:
-            self.say("too many open pages; Esc goes back")
-        elif task_id in self.view.tasks:
-            from monitor.tui.screens.task import TaskScreen
-
-            self.push_screen(TaskScreen(task_id))
-        else:
-            ended = next((entry for entry in reversed(self.view.ended) if entry.id == task_id), None)
-            if ended is None:
-                self.say(f"task {task_id} has ended and is no longer among the last {len(self.view.ended)} ended tasks")
-            else:
-                from monitor.tui.screens.end import EndScreen
-
-                self.push_screen(EndScreen(ended))
-
-    def open_why(self, task_id: int) -> None:
-        """Opens the page that explains why a task, live or ended, was late."""
-        if len(self.screen_stack) > DEEPEST_STACK:
-            self.say("too many open pages; Esc goes back")
-            return
-        from monitor.tui.screens.why import WhyScreen
-
-        task = self.view.tasks.get(task_id)
-        ended = next((entry for entry in reversed(self.view.ended) if entry.id == task_id), None)
-        found = task or ended
-        title = f"task {task_id}" if found is None else f"{found.name} {found.coro}"
-        self.push_screen(WhyScreen(task_id, title))
-
-    def open_group_why(self, number: int) -> None:
-        """Opens the page that explains why the tasks of a group were late."""
-        group = self.view.label_groups.get(number)
-        if len(self.screen_stack) > DEEPEST_STACK:
-            self.say("too many open pages; Esc goes back")
-        elif group is not None:
-            from monitor.tui.screens.group_why import GroupWhyScreen
-
-            self.push_screen(GroupWhyScreen(group.coro, group.label))
-
-    def open_waits(self) -> None:
-        """Opens the page of what all tasks wait for."""
-        if len(self.screen_stack) > DEEPEST_STACK:
-            self.say("too many open pages; Esc goes back")
-            return
-        from monitor.tui.screens.group_why import WaitsScreen
-
-        self.push_screen(WaitsScreen())
-
     # Actions
 
     async def action_show(self, mode: str) -> None:
@@ -343,22 +293,6 @@ class Looptop(BaseApp[int]):
         while len(self.screen_stack) > 1 and isinstance(self.screen, LiveScreen):
             await self.pop_screen()
         self.call_after_refresh(self.update_now)
-
-    async def action_flame(self) -> None:
-        """The flame graph, above the main screen."""
-        from monitor.tui.screens.flame import FlameScreen
-
-        if not isinstance(self.screen, FlameScreen):
-            await self.push_screen(FlameScreen())
-            self.call_after_refresh(self.update_now)
-
-    async def action_threads(self) -> None:
-        """The threads, above the main screen."""
-        from monitor.tui.screens.threads import ThreadsScreen
-
-        if not isinstance(self.screen, ThreadsScreen):
-            await self.push_screen(ThreadsScreen())
-            self.call_after_refresh(self.update_now)
 
     def action_pause(self) -> None:
         """Freezes all figures, or resumes."""
@@ -373,13 +307,6 @@ class Looptop(BaseApp[int]):
     def go_on(self) -> None:
         """Ends a pause: the screens show the live store again."""
         self.view, self._pause = self.store, None
-
-    def action_past(self) -> None:
-        """Opens the figures from before this viewer."""
-        from monitor.tui.screens.past import PastScreen
-
-        if not isinstance(self.screen, PastScreen):
-            self.push_screen(PastScreen())
 
     def action_help(self) -> None:
         """Shows keys, columns and signs."""

@@ -6,8 +6,8 @@ from time import gmtime, strftime, time
 from typing import TYPE_CHECKING, Any
 
 from ..base.stacks import frames_of
+from ..base.task_facts import coro_name, coro_of, is_done, task_name
 from ..hooks import install, loops
-from ..hooks.records import coro_name, coro_of, is_done, task_name
 from ..inspection import library_waits, waits
 from ..inspection.detail import MOST_TEXT, holder_of, number_of, yield_gil_if_due
 from ..sampling.callback_stack import stack_of

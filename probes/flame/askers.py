@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..base.task_facts import coro_name
 from ..hooks.groups import groups
-from ..hooks.records import coro_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

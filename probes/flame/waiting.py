@@ -12,9 +12,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol, stacks
+from ..base.task_facts import coro_of, is_done
 from ..hooks import loops
 from ..hooks.groups import WAITED, groups
-from ..hooks.records import coro_of, is_done
 
 if TYPE_CHECKING:
     from ..base.sites import Tables

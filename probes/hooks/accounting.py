@@ -15,22 +15,10 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol
+from ..base.task_facts import coro_name, coro_of, error_of, is_cancelled, name_of, task_name
 from . import groups
 from .backend import FREE_THREADED, MOST_CHANGED, MOST_NAMED, shared
-from .records import (
-    Failure,
-    LoopRecord,
-    SiteCounts,
-    TaskRecord,
-    coro_name,
-    coro_of,
-    error_of,
-    is_cancelled,
-    name_of,
-    start_counting,
-    task_name,
-    tracebacks,
-)
+from .records import Failure, LoopRecord, SiteCounts, TaskRecord, start_counting, tracebacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -14,6 +14,7 @@ from types import MethodType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol, sites
+from ..base.task_facts import asyncios_cancelled, asyncios_done, error_of, is_done, name_of, task_name
 from . import groups
 from .accounting import (
     State,
@@ -30,18 +31,7 @@ from .accounting import (
     state,
 )
 from .backend import FREE_THREADED, MOST_CHANGED, MOST_NAMED
-from .records import (
-    NOT_YET,
-    TaskRecord,
-    asyncios_cancelled,
-    asyncios_done,
-    begin,
-    error_of,
-    is_done,
-    name_of,
-    start_counting,
-    task_name,
-)
+from .records import NOT_YET, TaskRecord, begin, start_counting
 
 if TYPE_CHECKING:
     import asyncio

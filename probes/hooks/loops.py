@@ -14,8 +14,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..base import process, protocol
+from ..base.task_facts import error_of, is_cancelled, is_done
 from . import install
-from .records import LoopRecord, error_of, is_cancelled, is_done
+from .records import LoopRecord
 from .registry import Hook, Registry
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
-from .records import name_of
+from ..base.task_facts import name_of
 from .registry import Hook, Registry
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..base.stacks import StackFrame, frames_of
+from ..base.task_facts import coro_of, is_done
 from ..base.turns import turns
 from ..hooks import install
-from ..hooks.records import coro_of, is_done
 from . import library_waits, waits
 from .awaiters import awaited_by
 

@@ -24,8 +24,8 @@ from types import (
 )
 from typing import TYPE_CHECKING, Any
 
+from ..base.task_facts import coro_of, is_done
 from ..hooks.backend import shared
-from ..hooks.records import coro_of, is_done
 from .own_refs import OwnRef
 
 if TYPE_CHECKING:

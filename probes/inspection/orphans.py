@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..base.stacks import callbacks_of
+from ..base.task_facts import coro_of, is_done
 from ..hooks.backend import FREE_THREADED
-from ..hooks.records import coro_of, is_done
 from .orphan_graph import BORROWS, CONTAINERS, MOST_ITEMS, MOST_OBJECTS, Graph, names_cancel
 from .queues import chain, in_cell, may_hold, of_each
 

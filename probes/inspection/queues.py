@@ -15,7 +15,7 @@ from types import AsyncGeneratorType, CellType, CoroutineType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
-from ..hooks.records import coro_of, is_done
+from ..base.task_facts import coro_of, is_done
 from .own_refs import OwnRef
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from types import CellType, FrameType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
+from ..base.task_facts import coro_name, coro_of, is_done, task_name
 from ..hooks import install
-from ..hooks.records import coro_name, coro_of, is_done, task_name
 from . import subprocesses
 from .detail import held_locks, wait_of
 from .orphans import MOST_FAILED, Orphans

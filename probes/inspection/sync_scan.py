@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..base.stacks import frames_of
+from ..base.task_facts import coro_of, is_done
 from ..base.turns import turns
 from ..hooks import cancellation, install
-from ..hooks.records import coro_of, is_done
 from ..sampling import gil_wait
 from ..sampling.callback_stack import describe, stack_of
 from . import executors, waits

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..base.stacks import closure_of
+from ..base.task_facts import coro_name, task_name
 from ..base.turns import PAUSE, turns
 from ..base.validation import BadRequestError
 from ..hooks import loops
 from ..hooks.backend import FREE_THREADED
-from ..hooks.records import coro_name, task_name
 from ..sampling.gil_wait import GIL, clock_of
 from .awaiters import awaited_by
 from .detail import number_of

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..base.stacks import StackFrame, callbacks_of, closure_of
-from ..hooks.records import coro_name, is_done, task_name
+from ..base.task_facts import coro_name, is_done, task_name
 from . import library_waits
 from .library_waits import peer
 

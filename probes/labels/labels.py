@@ -16,9 +16,9 @@ from asyncio import current_task
 from typing import TYPE_CHECKING, Any
 
 from ..base.settings import text_of
+from ..base.task_facts import coro_of, task_name
 from ..hooks import accounting
 from ..hooks.groups import groups
-from ..hooks.records import coro_of, task_name
 from . import (
     aiohttp_web,
     amqp,

@@ -10,8 +10,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol, sites
+from ..base.task_facts import task_name
 from ..hooks import accounting, cancellation, install
-from ..hooks.records import Failure, task_name
+from ..hooks.records import Failure
 from . import gil_wait
 from .rows import microseconds
 

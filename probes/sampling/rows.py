@@ -6,8 +6,8 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol
+from ..base.task_facts import coro_name, task_name
 from ..hooks import install, loops
-from ..hooks.records import coro_name, task_name
 
 if TYPE_CHECKING:
     from ..base.sites import Tables

@@ -11,11 +11,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol
+from ..base.task_facts import is_done
 from ..base.turns import turns
 from ..hooks import accounting, cancellation, install, loops
 from ..hooks.backend import MOST_NAMED
 from ..hooks.groups import groups
-from ..hooks.records import LoopRecord, SiteCounts, TaskRecord, begin, is_done, start_counting, tracebacks
+from ..hooks.records import LoopRecord, SiteCounts, TaskRecord, begin, start_counting, tracebacks
 
 if TYPE_CHECKING:
     from ..base.sites import Tables

@@ -10,8 +10,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..base import process, sites
+from ..base.task_facts import coro_name, coro_of, task_name
 from ..hooks import accounting, install
-from ..hooks.records import begin, coro_name, coro_of, task_name
+from ..hooks.records import begin
 
 if TYPE_CHECKING:
     from types import CodeType

@@ -18,9 +18,10 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from ..base import process
+from ..base.task_facts import coro_name, task_name
 from ..hooks import install, loops
 from ..hooks.groups import groups
-from ..hooks.records import UnseenCallback, coro_name, task_name
+from ..hooks.records import UnseenCallback
 from . import unseen_callbacks
 from .callback_stack import Stack, describe, stack_of
 from .cpu_wait import NOTHING, CpuWait

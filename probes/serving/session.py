@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import protocol, sites
 from ..base.id_bitset import Ids
+from ..base.task_facts import task_name
 from ..base.turns import turns
 from ..base.validation import BadRequestError, integer, require_control, text
 from ..hooks import loops
 from ..hooks.backend import FREE_THREADED
 from ..hooks.groups import groups
-from ..hooks.records import task_name
 from ..inspection import detail, threads
 from ..sampling import rows
 from ..trace.ring import Reader

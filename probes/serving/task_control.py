@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..base.task_facts import is_done
 from ..base.validation import BadRequestError, require_control
-from ..hooks.records import is_done
 
 if TYPE_CHECKING:
     from ..base.settings import Settings

@@ -6,10 +6,11 @@ from heapq import nlargest
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from ..base.task_facts import coro_name, task_name
 from ..base.turns import turns
 from ..base.validation import choice, integer
 from ..hooks import install
-from ..hooks.records import begin, coro_name, task_name
+from ..hooks.records import begin
 
 if TYPE_CHECKING:
     from ..hooks.records import TaskRecord

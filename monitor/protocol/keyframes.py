@@ -99,6 +99,16 @@ class SiteState(msgspec.Struct, frozen=True, array_like=True):
     measured_ended: Int
 
 
+class BlockingLineState(msgspec.Struct, frozen=True, array_like=True):
+    """A line that blocked a loop, in a keyframe. `line` is a site, or -1 for callbacks that were not caught."""
+
+    line: Int
+    count: Int
+    total: float
+    worst: float
+    last: float
+
+
 class ProcessState(ProcessFacts, frozen=True, kw_only=True):
     """The watched process in a keyframe; `cpu` is a share of one core."""
 
@@ -148,7 +158,7 @@ class Keyframe(Frame, frozen=True, kw_only=True, tag="keyframe"):
     tasks: TaskColumns = TaskColumns()
     loops: list[LoopState] = []
     site_states: list[SiteState] = []
-    slow: list[tuple[Int, Int, float, float, float]] = []  # site or -1, count, total, worst, last
+    slow: list[BlockingLineState] = []
     details: list[Detail] = []
     process: ProcessState
     probe: ProbeState

@@ -212,20 +212,20 @@ def _loop_state(loop: Loop, numbers: TableEncoder) -> keyframes.LoopState:
     return convert.LOOP.encode(loop, numbers, block=block)
 
 
-def _line_state(line: BlockingLine, numbers: TableEncoder) -> tuple[int, int, float, float, float]:
+def _line_state(line: BlockingLine, numbers: TableEncoder) -> keyframes.BlockingLineState:
     number = UNKNOWN_LINE if line.line is None else numbers.site(line.line)
-    return (number, line.count, line.total, line.worst, line.last)
+    return keyframes.BlockingLineState(number, line.count, line.total, line.worst, line.last)
 
 
-def _restore_lines(state: State, lines: list[tuple[int, int, float, float, float]]) -> None:
-    """Return the figures of all slow callbacks so far; the history holds only the newest callbacks."""
+def _restore_lines(state: State, lines: list[keyframes.BlockingLineState]) -> None:
+    """Restore the figures of all slow callbacks so far; the history holds only the newest callbacks."""
     kept, tables = state.slow.lines, state.tables
     state.slow.lines = {}
-    for number, count, total, worst, last in lines:
-        site = tables.sites[number] if 0 <= number < len(tables.sites) else None
+    for line in lines:
+        site = tables.sites[line.line] if 0 <= line.line < len(tables.sites) else None
         callbacks = kept[site].callbacks if site in kept else BlockingLine(site).callbacks
         gil = sum(slow.gil for slow in callbacks)
-        state.slow.lines[site] = BlockingLine(site, count, total, worst, last, callbacks, gil)
+        state.slow.lines[site] = BlockingLine(site, line.count, line.total, line.worst, line.last, callbacks, gil)
         state.slow.revision += 1
 
 

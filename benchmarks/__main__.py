@@ -19,9 +19,9 @@ TABLES = {
 }
 NAMES = [*WORKS, *TABLES]
 COMPARED = ("tasks", "steps", "aiohttp")
-"""The works that the peers do too."""
+"""The workloads for other tools."""
 SLOWEST = 40.0
-"""All peers together take this many times the time of one plain worker, and more."""
+"""All other tools together take at least this many times the time of one plain worker."""
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     loop = "uvloop" if options.uvloop else "asyncio"
     results = []
     for number, python in enumerate(options.python or [sys.executable]):
-        # Not resolved: an environment is found by the path that its Python was started by.
+        # Not resolved: Python finds its virtual environment by the path it was started with.
         setup = turns.Setup(os.path.abspath(python), options.uvloop, options.rounds)  # noqa: PTH100
         result = report.Result(_version(setup.python), loop, *turns.measure_all(works, setup))
         if options.peers and number == 0:
@@ -41,7 +41,7 @@ def main() -> None:
             result.beside, failures = turns.measure_all([WORKS[name] for name in COMPARED], beside)
             result.failures += failures
         if many and number == 0:
-            # These say how much there is, not how fast: one Python is enough.
+            # Absolute figures that hardly depend on the Python: one is enough.
             result.tables = crowds.measure_all(many, TABLES, setup, crowds.Sizes())
         results.append(result)
     if options.write:
@@ -56,13 +56,13 @@ def _version(python: str) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures what watching costs.")
-    parser.add_argument("--only", action="append", choices=NAMES, help="one work; may be given again")
+    parser.add_argument("--only", action="append", choices=NAMES, help="one workload; may be given again")
     parser.add_argument("--rounds", type=int, default=30, help="ratios per work (30)")
     parser.add_argument(
-        "--python", action="append", metavar="PATH", help="Python of the programs that are watched; may be given again"
+        "--python", action="append", metavar="PATH", help="Python of the watched programs; may be given again"
     )
     parser.add_argument("--uvloop", action="store_true", help="on uvloop instead of asyncio's own loop")
-    parser.add_argument("--peers", action="store_true", help="the others beside us, on the first Python")
+    parser.add_argument("--peers", action="store_true", help="other tools as well, on the first Python")
     parser.add_argument("--json", action="store_true", help="every figure, as JSON")
     parser.add_argument("--write", action="store_true", help="write docs/cost.md")
     options = parser.parse_args()

@@ -1,7 +1,7 @@
 """How long a program is held up when a viewer arrives: `python -m benchmarks.arrival [--tasks N] [--busy]`.
 
-A program with N tasks at rest has a timer of 5 ms. Each way to look comes ten times, and its worst delay of the timer
-is taken each time; `alone` is the same span of time without a viewer. `--busy` keeps the other core busy. A
+A program with N tasks at rest has a timer of 5 ms. Each kind of viewer arrives ten times, and each time the worst delay
+of the timer is taken; `alone` is the same span of time without a viewer. `--busy` keeps the other core busy. A
 percentile over the whole run would hide an arrival, so each is measured by itself.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SPAN = 2.5
-"""Seconds from the start of an arrival, after which the worst delay is taken."""
+"""Seconds from the start of an arrival until the worst delay is read."""
 TIMES = 10
 LOOPTOP = [sys.executable, "-m", "monitor"]
 
@@ -103,7 +103,7 @@ def main() -> None:
     """Measure every kind of arrival and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.arrival", description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", type=int, action="append", help="live tasks (20,000 and 100,000)")
-    parser.add_argument("--way", action="append", choices=list(WAYS), help="one way to look; may be given again")
+    parser.add_argument("--way", action="append", choices=list(WAYS), help="one kind of viewer; may be given again")
     parser.add_argument("--times", type=int, default=TIMES, help=f"arrivals of each ({TIMES})")
     parser.add_argument("--busy", action="store_true", help="another process keeps a core busy")
     options = parser.parse_args()

@@ -1,7 +1,7 @@
-"""What getting in costs a program: `python -m benchmarks.attach [times] [cpu] [--python PATH …] [--rounds N]`.
+"""What attaching costs a program: `python -m benchmarks.attach [times] [cpu] [--python PATH …] [--rounds N]`.
 
-* **times**: in and out of a program of 50 tasks and a timer of 1 ms. How long one of its threads stood still, how late
-  its timer was at worst and what CPU time it took, beside the same seconds left alone; how soon a person has data.
+* **times**: attaching to a program of 50 tasks and a timer of 1 ms, and leaving. How long one of its threads was
+  stopped, the worst delay of its timer and its CPU time, beside the same span left alone; how soon data is shown.
 * **cpu**: an aiohttp server under load, CPU time a request: attached to with hooks in C and in Python, over the same
   process left alone before; the turns in which it is left alone again are the A/A control.
 
@@ -84,7 +84,7 @@ asyncio.run(main())
 
 
 class Target:
-    """A program that was started without us."""
+    """A program that was started without looptop."""
 
     hooks = ""
 
@@ -104,7 +104,7 @@ class Target:
 
     @contextlib.contextmanager
     def attached(self) -> Iterator[tuple[Result, float]]:
-        """A probe that is in, with a viewer that reads; how it got in, and how many seconds the first tick took."""
+        """Attach with a viewer that reads; yield how the probe was injected, and seconds until the first tick."""
         began = time.monotonic()
         result = inject(self.pid, make({}, PATIENCE), timeout=PATIENCE)
         assert result.listen_fd is not None
@@ -126,7 +126,7 @@ class Target:
 
 
 def times(python: str, rounds: int) -> str:
-    """One row: pauses, the loop, the CPU time, what a person waits for."""
+    """One row: pauses, delays of the loop, CPU time, and how long a person waits."""
     pauses, helpers, firsts = [], [], []
     late: dict[str, list[float]] = {"alone": [], "attached": []}
     cpu: dict[str, list[float]] = {"alone": [], "attached": []}

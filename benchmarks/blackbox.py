@@ -1,8 +1,8 @@
 """What the black box costs: `python -m benchmarks.blackbox [--tasks N ...] [--seconds S] [--rounds R]`.
 
-Three programs run at the same time: two that remember without a box (the A/A control) and one with it. Each has N tasks
-that make a step a second, and twenty that are born and end a second. Printed are medians over the rounds: CPU time as a
-share of a core, resident memory, and bytes that the box grows by in a second.
+Three programs run at the same time: two with a probe but no box (the A/A control) and one with a box. Each has N tasks
+that make a step per second, and twenty tasks start and end per second. Printed are medians over the rounds: CPU time
+as a share of a core, resident memory, and bytes written to the box per second.
 """
 
 from __future__ import annotations

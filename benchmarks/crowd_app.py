@@ -1,8 +1,8 @@
 """A program with very many tasks, watched in `crowds`: `python -m benchmarks.crowd_app PROBE LIVE ACTIVE CHURN`.
 
-LIVE tasks sleep; of these ACTIVE make a step ten times a second, and CHURN a second end and are replaced by others.
+LIVE tasks sleep; ACTIVE of these make ten steps per second, and CHURN per second end and are replaced.
 Each line on stdin is answered by a line of JSON: resident memory, and how late a timer of 5 ms was since the line
-before. The timer is the program's own, so it says what the program suffers, from whatever thread.
+before. The timer is the program's own, so it shows delays from whatever thread.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Crowd:
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Makes the tasks, then answers until stdin ends."""
+        """Creates the tasks, then answers until stdin ends."""
         loop = asyncio.get_running_loop()
         ended = loop.create_future()
 
@@ -46,7 +46,7 @@ class Crowd:
             if number % 1000 == 999:
                 await asyncio.sleep(0)
         await asyncio.sleep(ACTIVE_PAUSE * 2)
-        # What a server with many objects at rest does; else its own collections hide what a viewer costs.
+        # As a server with many long-lived objects does; else its own collections hide the cost of a viewer.
         gc.collect()
         gc.freeze()
         helpers = [asyncio.create_task(self._replace()), asyncio.create_task(self._measure())]
@@ -65,7 +65,7 @@ class Crowd:
             await asyncio.sleep(ACTIVE_PAUSE)
 
     async def _replace(self) -> None:
-        """Ends tasks and makes others in their place, a hundredth of a second's worth at a time."""
+        """Replaces tasks, those of a hundredth of a second at a time."""
         if not self._churn:
             return
         place = 0
@@ -77,7 +77,7 @@ class Crowd:
             await asyncio.sleep(0.01)
 
     async def _measure(self) -> None:
-        """A timer, and how late it is. It waits from now on, so one delay is booked once."""
+        """Measures how late a timer is. It is set again from now on, so that each delay counts once."""
         while True:
             due = time.monotonic() + PERIOD
             await asyncio.sleep(PERIOD)
@@ -97,7 +97,7 @@ def _resident() -> int:
 
 
 def main() -> None:
-    """Sets up what the arguments say."""
+    """Runs the program that the arguments describe."""
     probe, live, active, churn = sys.argv[1:]
     if probe == "probe":
         import probes

@@ -1,12 +1,12 @@
-"""What many tasks do to a program that is watched: memory, first screen, delays. Figures, not ratios.
+"""The cost of watching many tasks: memory, first screen, delays. Figures, not ratios.
 
 * frozen: the memory of a program with 50,000 live tasks, all of which are replaced every four seconds, while nobody
-  watches, while a viewer reads, and while a viewer has connected and never reads. What such a viewer costs may grow
-  until all tasks it was told of have been replaced, and must stay there: the last two figures are to be compared.
+  watches, while a viewer reads, and while a viewer has connected and never reads. The cost of such a viewer may grow
+  until all tasks that it received have been replaced, and not further: compare the last two figures.
 * first screen: 200,000 live tasks; how long from connecting to the first tick, and to the last task.
-* crowd: 100,000 live tasks of which 1,000 make ten steps a second, without a probe, with one that nobody looks at, and
-  with a viewer: memory of the probe, how late a timer in the program is, what goes to the viewer.
-* births: the same while a million tasks a minute are born and end.
+* crowd: 100,000 live tasks of which 1,000 make ten steps a second, without a probe, with one and no viewer, and
+  with a viewer: memory of the probe, how late a timer in the program is, bytes sent to the viewer.
+* births: the same while a million tasks a minute start and end.
 
 All threads of the program are on one core, as in `turns`; viewers have the other.
 """
@@ -35,20 +35,20 @@ if TYPE_CHECKING:
     Tables = dict[str, Callable[[Setup, "Sizes"], "Table"]]
 
 USUAL = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
-"""What is freed goes back as it does in other programs: memory is what is looked at here."""
+"""Freed memory is returned to the system as in other programs, since memory is measured here."""
 MOST_BYTES = 250
 FEW = 1000
-"""Tasks of a program that shows what a probe takes whatever there is."""
+"""Tasks of a program that shows the fixed cost of a probe."""
 MOST_DELAY = 0.005
 MOST_STREAM = 200_000
 LONGER = 3
-"""Births take so many times as long as the others: of a few collections that the worst delays are, the second longest
-is chance."""
+"""`births` runs this many times as long as the others: the worst delays are garbage collections, and the 99.9th
+percentile of a few of them would be chance."""
 
 
 @dataclass
 class Table:
-    """Some figures for a person to read."""
+    """A table of figures for the report."""
 
     name: str
     title: str
@@ -58,14 +58,14 @@ class Table:
     missed: list[str] = field(default_factory=list)
 
     def check(self, what: str, value: float, limit: float) -> None:
-        """Notes what was not reached."""
+        """Records a figure that is over its limit."""
         if value > limit:
             self.missed.append(f"{what}: {value:.3g} instead of {limit:g}")
 
 
 @dataclass
 class Sizes:
-    """How many tasks, and for how long. The smoke test takes less."""
+    """How many tasks, and for how long. The smoke test uses smaller sizes."""
 
     frozen: int = 50_000
     churn: int = 12_500
@@ -107,18 +107,18 @@ class App:
 
     @property
     def directory(self) -> str:
-        """Where its probe is found."""
+        """The program's own LOOPTOP_DIR."""
         return self._directory.name
 
     def facts(self) -> dict[str, Any]:
-        """What the program says about itself since it was last asked."""
+        """What the program has measured since the previous call."""
         answer: dict[str, Any] = json.loads(ask(self._process, "?"))
         if answer["probe"] != self._probe:
             raise RuntimeError("the probe left the program while it was measured")
         return answer
 
     def connect(self) -> socket.socket:
-        """A connection that says what it looks at, and has read nothing yet."""
+        """A connection that has subscribed and has read nothing yet."""
         sock = viewer.connect(f"{self._directory.name}/{self._process.pid}.sock")
         self._sockets.append(sock)
         viewer.watch(sock)
@@ -126,7 +126,7 @@ class App:
 
 
 class Reader:
-    """A viewer that reads, in a thread, whatever comes."""
+    """A viewer that reads everything in a thread."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.bytes = 0
@@ -146,9 +146,9 @@ class Reader:
             pass
 
     def until_all_are_there(self) -> None:
-        """Waits until it has been told of every task."""
+        """Waits until it has received every task."""
         if not self._all.wait(60):
-            raise RuntimeError("a viewer was not told of all tasks within 60 s")
+            raise RuntimeError("a viewer did not receive all tasks within 60 s")
 
 
 def frozen(setup: Setup, sizes: Sizes) -> Table:
@@ -177,7 +177,7 @@ def frozen(setup: Setup, sizes: Sizes) -> Table:
 
 
 def first_screen(setup: Setup, sizes: Sizes) -> Table:
-    """How long a viewer waits for what is there."""
+    """How long a viewer waits for all existing tasks."""
     table = Table("first screen", f"A viewer connects to a program with {sizes.first:,} live tasks", ["what", "figure"])
     with App(setup, sizes.first) as app:
         started = time.monotonic()
@@ -204,7 +204,7 @@ MODES = (("no probe", False, False), ("no viewer", True, False), ("one viewer", 
 
 
 def crowd(setup: Setup, sizes: Sizes) -> Table:
-    """Very many tasks of which few do something: memory, delays, stream."""
+    """Many tasks of which few are active: memory, delays, stream."""
     active = sizes.crowd // 100
     title = f"{sizes.crowd:,} live tasks, of which {active:,} make ten steps a second"
     columns = [
@@ -262,7 +262,7 @@ def _memory_of_few(setup: Setup, probe: bool, watched: bool) -> int:
 
 
 def _json_of_all(app: App, table: Table) -> str:
-    """What `looptop tasks --json` takes."""
+    """The time that `looptop tasks --json` takes."""
     started = time.monotonic()
     command = [sys.executable, "-m", "monitor", "tasks", str(app.pid), "--json"]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "LOOPTOP_DIR": app.directory}, capture_output=True)
@@ -273,7 +273,7 @@ def _json_of_all(app: App, table: Table) -> str:
 
 
 def births(setup: Setup, sizes: Sizes) -> Table:
-    """Tasks are born and end all the time: delays, stream, growth."""
+    """Tasks start and end all the time: delays, stream, growth."""
     title = f"{sizes.births * 60:,} tasks a minute are born and end, {sizes.living:,} live"
     columns = [
         "",
@@ -323,7 +323,7 @@ CROWDS: Tables = {
 
 
 def measure_all(names: list[str], tables: Tables, setup: Setup, sizes: Sizes) -> list[Table]:
-    """The figures of several of `tables`."""
+    """The figures of the named tables."""
     found = []
     for name in names:
         try:

@@ -1,9 +1,9 @@
-"""What samples for flame graphs cost a program: `python -m benchmarks.flames [--rounds N]`.
+"""What sampling for flame graphs costs a program: `python -m benchmarks.flames [--rounds N]`.
 
-One program and one viewer, which asks for something else each time: nothing, nothing again (the A/A control), samples
-at 100 Hz, at 1000 Hz, what tasks wait for. Each time the program does the same work; what counts is the CPU time of
-the whole process, the sampling thread included. The order is shuffled in each round, and a round gives one ratio for
-each, to the mean of both controls.
+One program and one viewer, which in turn requests nothing, nothing again (the A/A control), samples at 100 Hz, at
+1000 Hz, and what tasks wait for. Each time the program does the same work; the CPU time of the whole process is
+measured, including the sampling thread. The order is shuffled in each round, and a round gives one ratio for each, to
+the mean of both controls.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ async def _work(resting: int) -> None:
 
 
 def measure(resting: int, rounds: int, seconds: float) -> dict[str, list[float]]:
-    """The ratios of each round, for everything that is asked for."""
+    """The ratios of each round, by request."""
     core, _ = cores()
     found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as directory:
@@ -92,7 +92,7 @@ def measure(resting: int, rounds: int, seconds: float) -> dict[str, list[float]]
 
 
 def main() -> None:
-    """Prints medians and quartiles; or does the work of the program that is measured."""
+    """Prints medians and quartiles; or runs the program that is measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.flames")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=0.6)

@@ -1,9 +1,9 @@
-"""What a figure is made of: instructions for one unit of a work, by valgrind, with and without the hooks.
+"""Explains the ratios: instructions for one unit of a workload, by valgrind, with and without the hooks.
 
-They do not depend on how busy a machine is. Counted is what happens inside one call of `eval`, which runs the loop,
-with hooks in and a sampler that has looked, but no ticks and no viewer: the hot path alone. Always on
-are step hooks and step ring. Inside the program
-(`python -m benchmarks.instructions WORK MODE asyncio|uvloop N`) the standard library only, since it may be any Python.
+They do not depend on how busy the machine is. Counted is one call of `eval`, which runs the loop with hooks installed
+and a sampler that has run once, but no ticks and no viewer: the hot path alone. Step hooks and step ring are always
+on. The program (`python -m benchmarks.instructions WORK MODE asyncio|uvloop N`) uses the standard library only, since
+it may run on any Python.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ PARTS = {
 
 
 def instructions(setup: Setup, sizes: Sizes) -> Table:
-    """Instructions of each work, and for the hooks in Python what part of the interpreter takes more."""
+    """Instructions of each workload, and for the hooks in Python which parts of the interpreter take more."""
     from .crowds import Table
 
     columns = ["work", *MODES, *(f"more in {part}" for part in (*PARTS, "the rest"))]
@@ -52,7 +52,7 @@ def instructions(setup: Setup, sizes: Sizes) -> Table:
     for work, loop in loops:
         counts = [_count(setup.python, work, *mode, loop) for mode in MODES.values()]
         if not all(counts):
-            continue  # a loop that this Python has not
+            continue  # this Python lacks the loop
         more = [counts[-1].get(part, 0.0) - counts[0].get(part, 0.0) for part in (*PARTS, "the rest")]
         title = WORKS[work].title + (f", on {loop}" if loop != "asyncio" else "")
         totals = [sum(count.values()) for count in counts]
@@ -65,7 +65,7 @@ def instructions(setup: Setup, sizes: Sizes) -> Table:
 
 
 def _count(python: str, work: str, mode: str, pure: str, loop: str) -> dict[str, float]:
-    """Instructions of one unit by part. {}: this Python lacks the loop. Raises RuntimeError."""
+    """Instructions of one unit by part; empty if this Python lacks the loop. Raises RuntimeError."""
     number = UNITS[work]
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         out = f"{directory}/callgrind"
@@ -100,7 +100,7 @@ def _count(python: str, work: str, mode: str, pure: str, loop: str) -> dict[str,
 
 
 def _hook(mode: str) -> Any:
-    """What a probe does when it is put in, and when a viewer comes; returns a function that looks once."""
+    """Install the hooks as a probe with a viewer does; return a function that runs the sampler once."""
     from probes.base.sites import Tables
     from probes.hooks import install
     from probes.hooks.loops import Loops
@@ -128,7 +128,7 @@ def _hook(mode: str) -> Any:
 
 
 def main() -> None:
-    """Does a work twice: some of it to begin with, and what is counted."""
+    """Runs a workload twice: briefly to warm up, then counted."""
     name, mode, kind, number = sys.argv[1:]
     if kind == "uvloop":
         try:
@@ -148,7 +148,7 @@ def main() -> None:
         sample()
     eval("loop.run_until_complete(run(int(number)))", {"loop": loop, "run": run, "number": number, "int": int})
     sys.stdout.flush()
-    os._exit(0)  # what is left of a server's tasks is not counted, and is nobody's
+    os._exit(0)  # the tasks left over from a server are not counted
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The client of the HTTP work: a process of its own on another core, so that it is not what is measured.
+"""The client of the HTTP workload: a separate process on another core, so that it is not measured.
 
-Commands come as lines on stdin, `PORT REQUESTS`; each is answered by a line when all responses are there.
+Commands come as lines on stdin, `PORT REQUESTS`; each is answered by a line when all responses have arrived.
 Connections are kept, and bytes are counted instead of parsed: the client must keep the server busy.
 """
 
@@ -22,7 +22,7 @@ class Batch:
 
 
 class Connection(asyncio.Protocol):
-    """One connection that is kept: the next request goes out when a response is complete."""
+    """One persistent connection: the next request is sent when a response is complete."""
 
     def __init__(self) -> None:
         self._length = 0
@@ -35,12 +35,12 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tells the batch that its responses will not come."""
+        """Fails the batch, whose responses will not arrive."""
         if self._batch is not None and not self._batch.ended.done():
             self._batch.ended.set_exception(ConnectionError(f"the server went away: {exc}"))
 
     def begin(self, batch: Batch) -> None:
-        """Takes part in a batch."""
+        """Starts sending requests of a batch."""
         self._batch = batch
         self._next(batch)
 
@@ -50,7 +50,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(REQUEST)
 
     def data_received(self, data: bytes) -> None:
-        """Counts bytes; the length of a response is learnt from the first one."""
+        """Counts bytes; the first response tells how long each is."""
         batch = self._batch
         assert batch is not None
         self._got += data

@@ -1,8 +1,8 @@
-"""How long a look at memory holds a program: `python -m benchmarks.memory [--blocks N] [--python PATH]`.
+"""How long a memory snapshot holds up a program: `python -m benchmarks.memory [--blocks N] [--python PATH]`.
 
-A program keeps so many traced blocks and runs a timer every millisecond, which notes how late it is. In turns: nothing
-happens (A/A), a viewer takes a look through the probe, live objects are counted through the probe, and the program
-itself calls `tracemalloc.take_snapshot().compare_to(…)` in its loop. The longest delay in each is what is printed.
+A program keeps N traced blocks and runs a timer every millisecond, which records how late it is. In turns: nothing
+happens (A/A), a viewer takes a snapshot through the probe, live objects are counted through the probe, and the program
+itself calls `tracemalloc.take_snapshot().compare_to(…)` in its loop. Printed is the longest delay of each.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ asyncio.run(main())
 
 
 class Watched:
-    """The program, and a viewer of it."""
+    """The program and its viewer."""
 
     def __init__(self, python: str, blocks: int, frames: int, folder: str) -> None:
         import os
@@ -87,7 +87,7 @@ class Watched:
         return json.loads(line) if line != "ready\n" else None
 
     def ask(self, op: str, **arguments: Any) -> Any:
-        """A reply of the probe."""
+        """Send a request and return the reply of the probe."""
         from monitor.plain.snapshot import replies
 
         self._number += 1
@@ -97,14 +97,14 @@ class Watched:
         return reply
 
     def say(self, text: str) -> float:
-        """The longest delay since it was last asked for (ms)."""
+        """The longest delay since the previous call (ms)."""
         assert self._process.stdin is not None
         self._process.stdin.write(text + "\n")
         self._process.stdin.flush()
         return float(self._line()) * 1e3
 
     def idle(self) -> float:
-        """The longest delay while nothing is asked, for about as long as a look takes."""
+        """The longest delay while nothing is requested, for about as long as a snapshot takes."""
         import time
 
         self.say("worst")
@@ -112,13 +112,13 @@ class Watched:
         return self.say("worst")
 
     def look(self) -> tuple[float, float, float]:
-        """The longest delay during a look, the part of it in C, and how long all of it took (ms)."""
+        """The longest delay during a snapshot, the part of it in C, and the whole time it took (ms)."""
         self.say("worst")
         found = self.ask("memory_look", limit=20).memory
         return self.say("worst"), found.pause * 1e-3, found.took * 1e-3
 
     def objects(self) -> tuple[float, float, float]:
-        """The same of live objects."""
+        """The same for counting live objects."""
         self.say("worst")
         found = self.ask("objects_look", limit=20).objects
         return self.say("worst"), found.pause * 1e-3, found.took * 1e-3

@@ -1,4 +1,4 @@
-"""The others: what can be asked about asyncio tasks or time, in the place of a probe of ours, in the same runs.
+"""Other tools for asyncio tasks or time, measured in the same runs in the place of looptop's probe.
 
 Each is set up as its documentation says, with its own thresholds; none of them needs to report anything here.
 """
@@ -21,10 +21,10 @@ NEEDS = {
     "aiocop": "aiocop",
     "viztracer": "viztracer",
 }
-"""By the name in the table: the module."""
+"""Name in the table, and the module."""
 INSIDE = tuple(NEEDS)
 OUTSIDE = ("py-spy at 100 Hz",)
-"""A process of its own that looks in."""
+"""Tools that read the program from another process."""
 ALL = (*INSIDE, *OUTSIDE)
 _kept: list[Any] = []
 
@@ -68,7 +68,7 @@ def _free_ports(number: int) -> list[int]:
 
 
 def outside(name: str, pid: int) -> list[str]:
-    """The command of a peer that looks in from outside; it ends with the program."""
+    """The command of a peer that reads the program from outside; it ends with the program."""
     assert name == "py-spy at 100 Hz"
     found = Path(sys.executable).with_name("py-spy")  # of this environment, which need not be on PATH
     return [

@@ -1,4 +1,4 @@
-"""The processes of a benchmark: started from this repository, pinned, talked to in lines, ended by their ids."""
+"""Starts the processes of a benchmark from this repository, pins them, talks to them in lines, and ends them."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from .worker import MISSING
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 60.0
-"""Seconds that a process may take for an answer."""
+"""Seconds to wait for an answer of a process."""
 STEADY = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20), "PYTHONHASHSEED": "1"}
 """asyncio reads sockets into pieces of 256 KiB. Whether glibc gets and returns each of these from the kernel depends on
 what happens to lie at the end of the heap, and changes the works with sockets by a factor of two; so it never does."""
 
 
 class Skipped(Exception):  # noqa: N818 - nothing is wrong
-    """This work cannot be done here, and why."""
+    """The workload cannot run here; the message says why."""
 
 
 def cores() -> tuple[int, int]:
-    """The core for workers, and the one for everything else."""
+    """The core for workers, and the core for everything else."""
     available = sorted(os.sched_getaffinity(0))
     return available[-1], available[0]
 
 
 def spawn(*command: str, core: int, **environment: str) -> subprocess.Popen[bytes]:
-    """Starts one of our own processes, from this folder whatever the working directory is."""
+    """Starts a process of the benchmarks, in the root of the repository."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -41,7 +41,7 @@ def spawn(*command: str, core: int, **environment: str) -> subprocess.Popen[byte
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process that we started, stopped or not."""
+    """Ends a process started by `spawn`, stopped or not."""
     process.kill()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
@@ -50,7 +50,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def ask(process: subprocess.Popen[bytes], command: str = "") -> bytes:
-    """Sends a line, if there is one to send, and waits for the line that answers it."""
+    """Sends a line, unless it is empty, and waits for the line that answers it."""
     assert process.stdin is not None
     assert process.stdout is not None
     if command:

@@ -1,4 +1,4 @@
-"""What recording takes and costs: `python -m benchmarks.recording [size] [cpu] [--json]`. What a seek takes: `seek`.
+"""The size and the cost of recordings: `python -m benchmarks.recording [size] [cpu] [--json]`.
 
 * **size**: a real program of 1,000 tasks of which 200 are active (half wait on queues, half sleep for random times) is
   recorded as `looptop record` does, for a while; what the blocks after the first 20 s take is scaled to one hour.
@@ -81,7 +81,7 @@ asyncio.run(main())
 
 
 class Watched:
-    """The program, with those that watch it."""
+    """The program and its viewers."""
 
     def __init__(self, folder: str, work: int, viewer: bool, recorder: Path | None, rate: float = 2.0) -> None:
         path = Path(folder) / "program.py"
@@ -104,7 +104,7 @@ class Watched:
         self.spent = 0.0
 
     def turn(self, seconds: float) -> float:
-        """Lets it run for so long; the CPU time (s) that took."""
+        """Runs it for a number of seconds; returns the CPU time (s) it took."""
         self.process.send_signal(signal.SIGCONT)
         time.sleep(seconds)
         total = float(ask(self.process, "cpu"))
@@ -113,7 +113,7 @@ class Watched:
         return spent
 
     def end(self) -> None:
-        """Ends all of them; a recorder finishes its file."""
+        """Ends all processes; a recorder finishes its file."""
         self.process.send_signal(signal.SIGCONT)
         for other in self.others:
             other.send_signal(signal.SIGINT)
@@ -125,7 +125,7 @@ class Watched:
 
 
 def size(seconds: float) -> dict[str, Any]:
-    """MB of one hour."""
+    """The size of a recording of one hour (MB)."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         file = Path(folder) / "size.looptop"
         watched = Watched(folder, 500, viewer=False, recorder=file)

@@ -128,11 +128,11 @@ class Result:
     failures: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     beside: list[Ratios] = field(default_factory=list)
-    """The same with the peers beside us."""
+    """The same with other tools beside looptop."""
 
 
 def machine() -> dict[str, str]:
-    """Where and when this was measured."""
+    """The machine and the date of the measurement."""
     model = "unknown CPU"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -179,7 +179,7 @@ def rows(ratios: list[Ratios]) -> list[list[str]]:
 
 
 def peer_rows(beside: list[Ratios]) -> list[list[str]]:
-    """One line for each of the peers and for us; the first line is the heading."""
+    """One line for each of the other tools and for looptop; the first line is the heading."""
     modes = list(dict.fromkeys(mode for ratios in beside for mode in (*ratios.per_round, *ratios.missing)))
     modes.sort(key=lambda mode: (mode != CONTROL, "viewer" not in mode, mode))
     out = [["", *[ratios.work.title for ratios in beside]]]
@@ -190,7 +190,7 @@ def peer_rows(beside: list[Ratios]) -> list[list[str]]:
 
 
 def missed(results: list[Result]) -> list[str]:
-    """One line for each figure that was not reached."""
+    """One line for each target that was not met."""
     out = []
     for result in results:
         out += [f"{_heading(result)}: {failure}" for failure in result.failures]
@@ -210,7 +210,7 @@ def _heading(result: Result) -> str:
 
 
 def text(results: list[Result]) -> str:
-    """Everything, for a terminal."""
+    """The whole report, for a terminal."""
     out = []
     for result in results:
         if result.ratios:
@@ -273,7 +273,7 @@ def _table(columns: list[str], cells: list[list[str]]) -> str:
 
 
 def as_json(results: list[Result]) -> dict[str, Any]:
-    """Everything, every round included."""
+    """The whole report, including every round."""
     return {
         "where": machine(),
         "results": [

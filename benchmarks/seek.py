@@ -2,9 +2,9 @@
 
     python -m benchmarks.seek [--file FILE] [--seeks N]
 
-The recording is made up, by the recorder that records real programs: 5,000 tasks of which 1,000 make steps between
-two ticks, 2 ticks a second, tasks that end and are born, a slow callback every 20 s. FILE is used again where it is.
-Times are CPU time of the dashboard's process: reading, applying, sorting, formatting, painting.
+The recording is synthetic, written by the real recorder: 5,000 tasks of which 1,000 make steps between two ticks, two
+ticks a second, tasks that start and end, a slow callback every 20 s. An existing FILE is used again. Times are CPU time
+of the dashboard's process: reading, applying, sorting, formatting, painting.
 """
 
 from __future__ import annotations
@@ -101,11 +101,11 @@ def hour(path: Path, seconds: int = SECONDS) -> None:
             time.sleep(0.001)
     recorder.close("made up")
     if recorder.dropped or recorder.problem:
-        sys.exit(f"the recording is not whole: {recorder.dropped} ticks dropped, {recorder.problem}")
+        sys.exit(f"the recording is incomplete: {recorder.dropped} ticks dropped, {recorder.problem}")
 
 
 async def seeks(path: Path, number: int) -> dict[str, list[float]]:
-    """Seconds of each seek, by screen: handing out, applying, sorting and painting."""
+    """Seconds of each seek, by screen: reading, applying, sorting and painting."""
     rng = random.Random(2)
     took: dict[str, list[float]] = {}
     opened = time.process_time()
@@ -131,7 +131,7 @@ async def seeks(path: Path, number: int) -> dict[str, list[float]]:
 
 
 def main() -> int:
-    """Makes the recording where there is none, and prints the times."""
+    """Writes the recording if there is none, and prints the times."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--file", type=Path)
     parser.add_argument("--seeks", type=int, default=60)

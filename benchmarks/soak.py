@@ -1,6 +1,6 @@
 """Shows that a probe that remembers does not grow: `python -m benchmarks.soak [--seconds S]` (`make soak`).
 
-A program with a probe and nobody connected makes and ends tasks at creation sites it knows, some of which fail or are
+A program with a probe and nobody connected starts and ends tasks at known creation sites, some of which fail or are
 slow. Printed are its resident memory and the bytes of the history, ten times over the given time; the last half must
 not have grown by more than 1 MiB, and the history never be larger than its limit.
 """
@@ -47,7 +47,7 @@ asyncio.run(main(float(sys.argv[1])))
 
 
 def measure(seconds: float) -> list[dict[str, int]]:
-    """What the program says of itself, ten times."""
+    """Read the figures of the program ten times."""
     import json
 
     done = subprocess.run(
@@ -57,7 +57,7 @@ def measure(seconds: float) -> list[dict[str, int]]:
 
 
 def main() -> int:
-    """Prints the figures; 1 if memory grew."""
+    """Prints the figures; returns 1 if memory grew."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=600.0, help="how long (600)")
     found = measure(parser.parse_args().seconds)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 FEW = 50
-"""Tasks of the program that is looked at."""
+"""Tasks of the watched program."""
 LIMITS = {"--help": 0.12, "tasks": 0.25, "first data": 0.7, "key": 0.1}
 CPU_LIMITS = {"--version": 0.06, "tasks @NAME": 0.15}
 KEYS = {
@@ -42,14 +42,14 @@ KEYS = {
     "invert the order": (b"i", b""),
     "next view": (b"t", b""),
 }
-"""Each with the one that makes it do something again, which is pressed before it."""
+"""Each with the key to press before it, so that it has an effect."""
 PLACE = re.compile(rb"\x1b\[(\d+);\d+H")
 FIRST_ROW = 7
-"""Line of the screen: above are the header, where clocks go on, the tabs and the titles."""
+"""Line of the screen. Above are the header, whose clocks run on, the tabs and the titles."""
 
 
 class Watched(Protocol):
-    """A program, and where a probe in it is found."""
+    """A program and where its probe is found."""
 
     @property
     def pid(self) -> int:
@@ -72,7 +72,7 @@ class Dashboard:
         self._pid = pid
 
     def until(self, text: bytes, within: float = 20.0) -> None:
-        """Reads until a text has come."""
+        """Reads until a text has been drawn."""
         seen = b""
         end = time.monotonic() + within
         while text not in seen:
@@ -84,13 +84,13 @@ class Dashboard:
         return os.read(self._terminal, 65536)
 
     def quiet(self, seconds: float = 0.3) -> None:
-        """Reads until nothing comes any more, for three seconds at most: a clock may go on."""
+        """Reads until nothing more is drawn, for three seconds at most: a clock may run on."""
         end = time.monotonic() + 3.0
         while time.monotonic() < end and select.select([self._terminal], [], [], seconds)[0]:
             os.read(self._terminal, 65536)
 
     def pause(self) -> float:
-        """Seconds from the key to the word for it."""
+        """Seconds from the key to the word PAUSED."""
         self.quiet()
         started = time.monotonic()
         self.press(b" ")
@@ -98,7 +98,7 @@ class Dashboard:
         return time.monotonic() - started
 
     def answer(self, key: bytes, before: bytes = b"") -> float:
-        """Seconds from a key to the first thing that is drawn for it below the lines where clocks go on."""
+        """Seconds from a key to the first change below the lines where clocks run on."""
         if before:
             self.quiet()
             self.press(before)
@@ -122,13 +122,13 @@ class Dashboard:
 
 
 def installed(app: Watched) -> dict[str, str]:
-    """The environment of a command that is not compiled at each start, as an installed one is not."""
+    """An environment in which Python keeps compiled files, as it does for installed packages."""
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**environ, "LOOPTOP_DIR": app.directory, "PYTHONPYCACHEPREFIX": f"{app.directory}/compiled"}
 
 
 def start_up(setup: Setup, sizes: Sizes) -> Table:
-    """From a command to its end, and to the first data on the screen."""
+    """How long commands take, and the dashboard until its first data is on the screen."""
     table = Table("start-up", "How long a command takes", ["what", "median", "fastest", "target"])
     table.note = (
         f"By the clock on the wall, {sizes.starts} starts each after one in which Python compiles; the program that is "
@@ -165,7 +165,7 @@ def first_data(app: Watched) -> float:
 
 
 def keys(setup: Setup, sizes: Sizes) -> Table:
-    """How soon the dashboard answers with very many tasks."""
+    """How soon the dashboard responds with very many tasks."""
     title = f"The dashboard on a program with {sizes.crowd:,} tasks"
     table = Table("keys", title, ["what", "median", "fastest", "target"])
     table.note = (

@@ -1,9 +1,9 @@
 """How long a key press takes to be seen with 50,000 live tasks: `python -m benchmarks.table [--tasks N] [--quick]`.
 
-The real dashboard runs in a pseudo-terminal on a made-up program whose ticks come four times a second as lines of the
-protocol, decoded in a thread as those of a live connection are; one task in ten changes with each. Keys are typed into
-the terminal, and a press counts as seen when the mark of the cursor stands where it must in a terminal in memory.
-Quick presses come while the order of the rows is held; slow ones come at any moment of a sort, too.
+The real dashboard runs in a pseudo-terminal on a simulated program whose ticks arrive four times a second as lines of
+the protocol, decoded in a thread like those of a live connection; one task in ten changes with each tick. Keys are
+typed into the terminal, and a press counts as seen when the cursor mark is at its new place in a terminal emulator.
+Quick presses arrive while the order of the rows is held; slow ones at any moment, also during a sort.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PATIENCE = 10.0
 
 
 class Crowd:
-    """A source: so many tasks, one in ten of them changed four times a second."""
+    """A simulated source: one in ten of its tasks changes four times a second."""
 
     def __init__(self, tasks: int) -> None:
         self.status = Status("connected", "", time.time())
@@ -68,7 +68,7 @@ class Crowd:
         return json.dumps(rows, separators=(",", ":"))
 
     def start(self) -> None:
-        """Says who it is, tells all tasks, and begins to tick."""
+        """Sends hello and all tasks, and starts the ticks."""
         facts: dict[str, Any] = {
             "protocol": protocol.PROTOCOL,
             "session": "s",
@@ -109,16 +109,16 @@ class Crowd:
                 self._put(frame)
 
     def frames(self) -> list[frames.Frame]:
-        """What came since the last call."""
+        """The frames since the last call."""
         with self._lock:
             taken, self._ready = self._ready, []
         return taken
 
     def watch(self, **what: Any) -> None:
-        """Nobody is there to be told."""
+        """Ignored: there is no probe."""
 
     def request(self, op: str, **arguments: Any) -> int:
-        """Nobody is there to be asked."""
+        """Ignored: there is no probe to reply."""
         return 0
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ class Crowd:
 
 
 class Terminal:
-    """The dashboard in a pseudo-terminal, and what a person would see of it."""
+    """The dashboard in a pseudo-terminal, drawn into a terminal emulator."""
 
     def __init__(self, tasks: int) -> None:
         self.screen = pyte.Screen(COLUMNS, LINES)
@@ -144,7 +144,7 @@ class Terminal:
         self.bytes = 0
 
     def read(self, seconds: float) -> None:
-        """Takes in what was drawn, if anything within that time."""
+        """Draws what arrives within that time."""
         if select.select([self.master], [], [], max(seconds, 0.0))[0]:
             try:
                 data = os.read(self.master, 1 << 16)
@@ -155,12 +155,12 @@ class Terminal:
             self._stream.feed(data)
 
     def cursor_row(self) -> int | None:
-        """The line of the mark."""
+        """The line of the cursor mark."""
         rows = (y for y in range(FIRST_ROW, LAST_ROW + 1) if self.screen.buffer[y][0].data == "▌")
         return next(rows, None)
 
     def wait(self, seconds: float, until: int | None = None) -> float | None:
-        """Draws until the mark is on a line; how long that took, or None when it never was."""
+        """Draws until the mark is on a line; returns the seconds that took, or None if it never was."""
         began = time.perf_counter()
         while (left := began + seconds - time.perf_counter()) > 0:
             self.read(min(left, 0.25))
@@ -169,7 +169,7 @@ class Terminal:
         return None
 
     def press(self, key: str, row: int) -> float:
-        """How long it took until the mark was there."""
+        """Press a key; return the seconds until the mark was on the line."""
         os.write(self.master, key.encode())
         took = self.wait(PATIENCE, row)
         if took is None:
@@ -177,7 +177,7 @@ class Terminal:
         return took
 
     def close(self) -> int:
-        """Leaves as a person would."""
+        """Quits with the key q."""
         os.write(self.master, b"q")
         self.wait(1.0)
         try:

@@ -1,19 +1,19 @@
 """Lets workers take turns, and makes ratios of their CPU times.
 
-The machine is noisy, so nothing is timed by the clock on the wall and nothing is compared over minutes:
+Machines are noisy, so wall time is not used, and nothing is compared over minutes:
 
-* Five workers do the same: two unwatched (their ratio is the A/A control), one with a probe that nobody looks at, one
-  with a probe and a viewer, one with a viewer and the hooks in Python. Or one for each of the peers.
+* Five workers do the same: two unwatched (their ratio is the A/A control), one with a probe and no viewer, one with a
+  probe and a viewer, one with a viewer and the hooks in Python. Or one for each of the other tools.
   All are pinned to one core; viewers, HTTP load and this process have the other.
 * Only one runs at a time, for a slice of some ten milliseconds; between its turns a worker is stopped (SIGSTOP).
   Some slices of each make a round, the order is shuffled each time, and a round gives one ratio per mode.
-* What counts is the CPU time of the whole process from the end of its slice before to the end of this one:
-  every thread of the probe, and nothing falls between two slices.
-* A worker runs a fifth of the time, so its viewer asks for a fifth of the default rate, and so with
-  whatever else the probe does so often a second: four ticks for each second
-  that the program really ran, and as much to tell in each as a program would have that is never stopped.
-* Where code and heap come to lie differs from process to process and is worth a percent or two. So the workers are
-  started anew several times in a run (a crew serves for a few rounds), and each crew warms up uncounted, with
+* Counted is the CPU time of the whole process from the end of its previous slice to the end of this one:
+  with every thread of the probe, and nothing is lost between two slices.
+* A worker runs a fifth of the time, so its viewer requests a fifth of the default rate, and everything else that the
+  probe does at a rate is scaled likewise: four ticks for each second that the program really ran, each with as many
+  changes as in a program that is never stopped.
+* The placement of code and heap differs from process to process and is worth a percent or two. So the workers are
+  restarted several times in a run (a crew serves for a few rounds), and each crew warms up uncounted, with
   empty tasks until the viewer's arrival is over, too.
 """
 
@@ -43,7 +43,7 @@ SLICES = 4
 """Slices of each worker in a round; together they are longer than the time between two ticks."""
 PLAIN, CONTROL, UNWATCHED, WATCHED, PURE = MODES = ("plain", "control", "always on", "one viewer", "pure, one viewer")
 BESIDE = (PLAIN, CONTROL, UNWATCHED, WATCHED, *peers.ALL)
-"""What is measured when the peers are."""
+"""The workloads for other tools."""
 
 
 @dataclass
@@ -58,12 +58,12 @@ class Setup:
     slices: int = SLICES
     modes: tuple[str, ...] = MODES
     share: float = len(MODES)
-    """A worker runs one second in so many."""
+    """A worker runs one second out of this many."""
 
 
 @dataclass
 class Ratios:
-    """What came out for one work: a ratio per round for each mode."""
+    """The results of one workload: a ratio per round for each mode."""
 
     work: Work
     units: int
@@ -73,7 +73,7 @@ class Ratios:
     """Modes that could not be measured, and why."""
 
     def add(self, spent: dict[str, float]) -> None:
-        """Books the CPU times of a round. The watched are compared with both plain workers, the control with one."""
+        """Adds the CPU times of a round. Watched workers are compared with both plain ones, the control with one."""
         plain = (spent[PLAIN] + spent[CONTROL]) / 2
         for mode, seconds in spent.items():
             if mode != PLAIN:
@@ -126,11 +126,11 @@ class Worker:
         self._stop()
 
     def _stop(self) -> None:
-        time.sleep(0.001)  # so that the loop is back in its select, not in the callback that answered
+        time.sleep(0.001)  # until the loop is back in its select, no longer in the callback that answered
         self._process.send_signal(signal.SIGSTOP)
 
     def turn(self, units: int) -> float:
-        """Does one slice. Returns the CPU time (s) spent since the one before."""
+        """Runs one slice. Returns the CPU time (s) since the previous one."""
         self._process.send_signal(signal.SIGCONT)
         if self._load is not None:
             ask(self._load, f"{self._port} {units}")
@@ -138,7 +138,7 @@ class Worker:
         total: float = json.loads(ask(self._process, str(units)))["cpu"]
         self._stop()
         if self._viewer is not None and self._viewer.poll() is not None:
-            raise RuntimeError("the viewer ended: the probe has left, a hook of it is off, or it was not let in")
+            raise RuntimeError("the viewer ended: the probe was removed, a hook is off, or the connection was refused")
         spent, self._spent = total - self._spent, total
         return spent
 
@@ -150,7 +150,7 @@ class Worker:
 
 
 def _units_of_a_slice(worker: Worker, seconds: float) -> int:
-    """How much a plain worker does in one slice; all do the same from then on."""
+    """The units that a plain worker does in one slice; all workers then do as many."""
     units = 100
     worker.turn(units)
     while (spent := worker.turn(units)) < seconds / 4:
@@ -159,7 +159,7 @@ def _units_of_a_slice(worker: Worker, seconds: float) -> int:
 
 
 def measure(work: Work, setup: Setup) -> tuple[Ratios, str]:
-    """The ratios of one work, and the Python that did it. Raises Skipped."""
+    """The ratios of one workload, and the version of Python. Raises Skipped."""
     result: Ratios | None = None
     missing: dict[str, str] = {}
     python = ""
@@ -200,7 +200,7 @@ def measure(work: Work, setup: Setup) -> tuple[Ratios, str]:
 
 
 def _round(workers: dict[str, Worker], units: int, order: random.Random, slices: int) -> dict[str, float]:
-    """Some slices of each worker, in turns; the CPU time of each."""
+    """Some slices of each worker, in turns; returns the CPU time of each."""
     spent = dict.fromkeys(workers, 0.0)
     for _ in range(slices):
         for mode in order.sample(list(workers), len(workers)):
@@ -209,7 +209,7 @@ def _round(workers: dict[str, Worker], units: int, order: random.Random, slices:
 
 
 def measure_all(works: Sequence[Work], setup: Setup) -> tuple[list[Ratios], list[str]]:
-    """The ratios of several works, and one line for each that could not be measured."""
+    """The ratios of several workloads, and one line for each that could not be measured."""
     results, failures = [], []
     for work in works:
         try:

@@ -1,7 +1,7 @@
-"""A viewer as plain as can be: connects, says what it looks at, reads everything.
+"""A minimal viewer: connects, subscribes, reads everything.
 
-`python -m benchmarks.viewer SOCKET RATE` is the viewer beside a worker: one line on stdout when counting has begun
-(the first tick is there), then it reads until the program ends. `crowds` uses the parts.
+`python -m benchmarks.viewer SOCKET RATE` is the viewer of a worker: it writes one line on stdout when the first tick
+has arrived, since counting has then begun, and reads until the program ends. `crowds` uses the parts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def connect(path: str, within: float = 20.0) -> socket.socket:
-    """A connection to a probe that may not be there yet."""
+    """Connect to a probe, waiting for its socket if need be."""
     until = time.monotonic() + within
     while True:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -34,12 +34,12 @@ def connect(path: str, within: float = 20.0) -> socket.socket:
 
 
 def watch(sock: socket.socket, **what: Any) -> None:
-    """Says what this viewer looks at."""
+    """Subscribe as a viewer does."""
     sock.sendall(json.dumps({"type": "watch", **what}).encode() + b"\n")
 
 
 def lines(sock: socket.socket) -> Iterator[bytes]:
-    """The frames as they come, undecoded, until the probe closes."""
+    """Yield the frames, undecoded, until the probe closes."""
     rest = b""
     while data := sock.recv(1 << 20):
         *whole, rest = (rest + data).split(b"\n")
@@ -58,7 +58,7 @@ def main() -> None:
     begun = False
     for line in lines(sock):
         if is_tick(line) and (off := json.loads(line).get("probe", {}).get("off")):
-            # What counts less costs less: such a run says nothing.
+            # A probe that counts less costs less: such a run would prove nothing.
             sys.exit(f"hooks of the probe are off: {off}")
         if is_tick(line) and not begun:
             begun = True

@@ -1,9 +1,9 @@
-"""The process that is measured: does pieces of one work when it is told to, and reports its CPU time so far.
+"""The process that is measured: does units of one workload on request, and reports its CPU time so far.
 
 Started by `turns` as `python -m benchmarks.worker WORK plain|probe|PEER asyncio|uvloop`. Commands come as lines on
 stdin: a number of units. Each is answered by one line of JSON with the CPU time of the whole process since it
-started, threads of the probe included, so what they do between two commands is counted too. The loop keeps running
-between commands, as that of a program which waits for something.
+started, including the threads of the probe, so their work between two commands is counted, too. The loop keeps running
+between commands, like that of a program that waits for something.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from . import peers
 from .works import WORKS
 
 MISSING = 77
-"""Exit status when the work needs a library that this Python has not."""
+"""Exit status if the workload needs a library that this Python lacks."""
 
 
 async def serve(name: str, peer: str) -> None:
@@ -52,12 +52,12 @@ async def serve(name: str, peer: str) -> None:
 
 
 def answer(**facts: Any) -> None:
-    """One line to whoever started this."""
+    """Write one line to the parent process."""
     os.write(1, json.dumps(facts).encode() + b"\n")
 
 
 def main() -> None:
-    """Sets up what the arguments say, then serves."""
+    """Sets up the workload that the arguments name, then serves."""
     name, mode, loop = sys.argv[1:]
     try:
         if WORKS[name].remote:

@@ -1,7 +1,7 @@
-"""The pieces of work: each does n of one thing that event loops do, with as little around it as there can be.
+"""The workloads: each does n units of one thing that event loops do, and as little else as possible.
 
-So the ratios are worst cases: in a program whose steps do something, the same nanoseconds weigh less. Standard
-library only, since the worker may run on any Python; aiohttp is imported by the one work that needs it.
+So the ratios are worst cases: in a program whose steps do real work, the same nanoseconds are a smaller share. Standard
+library only, since the worker may run on any Python; aiohttp is imported by the one workload that needs it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ async def queue(n: int) -> None:
 
 
 async def call_soon(n: int) -> None:
-    """Runs n plain callbacks, in chains side by side."""
+    """Runs n plain callbacks, in several chains at once."""
     loop = asyncio.get_running_loop()
     ended = loop.create_future()
     left = n
@@ -75,13 +75,13 @@ async def call_soon(n: int) -> None:
 
 
 class Echo:
-    """A server that sends back what it gets, and clients of it, over loopback."""
+    """An echo server and its clients, over loopback."""
 
     def __init__(self) -> None:
         self._clients: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def start(self) -> int:
-        """Opens the server and all connections, which then stay."""
+        """Opens the server and all connections, which then stay open."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         port: int = self._server.sockets[0].getsockname()[1]
         self._clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(SIDE_BY_SIDE)]
@@ -93,7 +93,7 @@ class Echo:
             await writer.drain()
 
     async def run(self, n: int) -> None:
-        """Sends n lines and waits for each to come back."""
+        """Sends n lines and waits for each echo."""
 
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             for _ in range(n // SIDE_BY_SIDE):
@@ -124,29 +124,29 @@ class Http:
         return port
 
     async def run(self, n: int) -> None:
-        """Nothing: the requests were answered by the time this is asked for."""
+        """Does nothing: the requests have been answered by then."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """A piece of work, and how it is called in a table."""
+    """A workload and its name in a table."""
 
     name: str
     title: str
     make: Callable[[], Any]
-    """Makes a function `await run(n)`, or an object with `start` and `run`."""
+    """Returns a coroutine function `run(n)`, or an object with `start` and `run`."""
     unwatched: float
-    """To reach: CPU time with a probe that nobody looks at, by that without a probe."""
+    """Target: CPU time with a probe and no viewer, divided by that without a probe."""
     watched: float
-    """To reach: the same with one viewer."""
+    """Target: the same with one viewer."""
     pure: float
-    """To reach: the same with one viewer and the hooks in Python."""
+    """Target: the same with one viewer and the hooks in Python."""
     remote: bool = False
-    """Whether the load comes from another process."""
+    """Whether another process sends the load."""
     uvloop: bool = False
-    """Whether it is done on uvloop."""
+    """Whether it runs on uvloop."""
     arrival: int = 0
-    """Slices of 60 ms that a viewer's arrival takes and that are not counted."""
+    """Slices of 60 ms at the start that are not counted, until the arrival of the viewer is over."""
 
 
 def _plain(function: Callable[[int], Awaitable[None]]) -> Callable[[], Any]:

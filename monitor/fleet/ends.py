@@ -23,7 +23,7 @@ class End:
             self._handle = os.pidfd_open(pid)
 
     def status(self) -> int | None:
-        """Its exit status, negative for a signal; None if it runs, or if nobody can know."""
+        """Its exit status, negative for a signal; None if it is running or the status cannot be read."""
         status = self._from_kernel()
         if status is None:
             status = self._from_zombie()

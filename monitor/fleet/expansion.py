@@ -19,7 +19,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 
 
 class Expansion:
-    """What each TARGET means now. Asked again and again, by one thread; only the first time may take a while."""
+    """The processes that each TARGET means now. One thread asks repeatedly; only the first time may take a while."""
 
     def __init__(self) -> None:
         self._here = Processes()
@@ -28,7 +28,7 @@ class Expansion:
     def of(self, target: str) -> list[str]:
         """The processes of a TARGET, each as a TARGET of its own, oldest first.
 
-        Where the other side cannot be reached, the TARGET means itself: connecting to it tells why.
+        If the other side cannot be reached, the TARGET stands for itself: connecting to it reports why.
         """
         there = place.split(target)
         if there is None:
@@ -51,7 +51,7 @@ class Expansion:
 
 
 class _There:
-    """What a TARGET means on the other side of a command, which says so whenever that changes."""
+    """The processes of a TARGET on the other side of a command, which reports every change."""
 
     def __init__(self, target: str, command: str) -> None:
         self.target = target
@@ -64,7 +64,7 @@ class _There:
         self._trying = threading.Lock()
 
     def follow(self) -> None:
-        """Begin to follow; without success, once more after a pause."""
+        """Start following; if that fails, try again after a pause."""
         from monitor.remote.links import link_to
 
         try:
@@ -78,7 +78,7 @@ class _There:
             self._pause = FIRST_PAUSE
 
     def follow_again(self) -> None:
-        """Begin anew in the background if the connection has ended."""
+        """Start again in the background if the connection has ended."""
         if (self._link is not None and self._link.alive) or time.monotonic() < self._due:
             return
         if self._trying.acquire(blocking=False):

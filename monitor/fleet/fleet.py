@@ -53,7 +53,7 @@ class Worker:
 
     @property
     def slot(self) -> int:
-        """Number of the worker. The process that replaces it gets the same."""
+        """The slot of the worker. A process that replaces it gets the same slot."""
         return self.member.worker
 
     @property
@@ -89,7 +89,7 @@ class Worker:
 
 
 class Fleet:
-    """All processes of a set. `step` and `take` are called again and again, by one thread."""
+    """All processes of a set. One thread calls `step` and `take` repeatedly."""
 
     recorded = False
 

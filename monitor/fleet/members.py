@@ -23,7 +23,7 @@ class Member:
 
 
 class Members:
-    """Assigns slots: the next process of the same TARGET gets the slot of one that has gone."""
+    """Assigns slots: a new process of a TARGET gets the slot of one that has gone."""
 
     def __init__(self, targets: Sequence[str], expand: Callable[[str], Sequence[str]] | None = None) -> None:
         """`expand` returns the processes that a TARGET means now, each as a TARGET of its own."""

@@ -37,12 +37,12 @@ class RecordedWorker:
 
     @property
     def slot(self) -> int:
-        """Number of the worker."""
+        """The slot of the worker."""
         return self.part.worker
 
     @property
     def pid(self) -> int | None:
-        """The pid that it had."""
+        """The pid of the recorded process."""
         return self.part.pid
 
     @property
@@ -52,22 +52,22 @@ class RecordedWorker:
 
     @property
     def up(self) -> bool:
-        """A recording always answers."""
+        """Always true: a recording can be read at any time."""
         return True
 
     @property
     def entering(self) -> bool:
-        """A recording takes no injection."""
+        """Always false: nothing is injected into a recording."""
         return False
 
     @property
     def problem(self) -> str | None:
-        """Nothing keeps it from answering."""
+        """Always None: a recording can be read at any time."""
         return None
 
     @property
     def owner(self) -> int | None:
-        """Nobody knows whose program it was."""
+        """The uid of the recorded program's user, as its source has it."""
         return self.source.owner
 
     def find(self, findings: Findings, budget: float) -> None:
@@ -98,7 +98,7 @@ class RecordedFleet:
         begin: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`begin`: Unix time of the first moment that is shown."""
+        """`begin`: Unix time at which to start; None: the start of the recorded set."""
         self.workers: dict[int, RecordedWorker] = {}
         self.speed = min(max(speed, SPEEDS[0]), SPEEDS[-1])
         self._recorded = recorded
@@ -111,7 +111,7 @@ class RecordedFleet:
     # Interface of a fleet
 
     def step(self) -> list[Change]:
-        """Begin and end players where processes came and went; return these changes."""
+        """Start and close players for processes that came and went; return those changes."""
         now = self._clock()
         elapsed, self._looked = now - self._looked, now
         if self._playing and elapsed > 0:
@@ -134,7 +134,7 @@ class RecordedFleet:
                 yield worker, came
 
     def watch(self, **what: object) -> None:
-        """Do nothing: a recording holds what it holds."""
+        """Do nothing: nothing more can be requested of a recording."""
 
     def close(self) -> None:
         """Close the recordings of all workers."""

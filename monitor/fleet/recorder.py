@@ -1,4 +1,4 @@
-"""Records all processes of a set, each into a file of a folder; those that join later, too."""
+"""Records all processes of a set, each into its own file of a folder, including those that join later."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PATIENCE = 15.0
 
 @dataclass(slots=True)
 class Recorded:
-    """The recording of one process: how far it is, and its result."""
+    """The recording of one process: its progress and its result."""
 
     member: Member
     path: Path
@@ -57,7 +57,7 @@ class SetRecorder:
 
     @property
     def joined(self) -> list[Recorded]:
-        """Those that have answered."""
+        """The processes that have answered."""
         return [one for one in self.recorded if one.progress is not None]
 
     def run(self, notify: Callable[[], None] = lambda: None) -> str:
@@ -99,7 +99,7 @@ class SetRecorder:
         return "stopped"
 
     def _look(self, there: list[Member]) -> None:
-        """Begin to record those that are new. Those that have gone end by themselves."""
+        """Start recording new processes. The recordings of those that have gone end by themselves."""
         for member in there:
             known = self._running.get(member.worker)
             if known is None or known.member.target != member.target:

@@ -32,7 +32,7 @@ RATE = 2.0
 """Ticks per second of each worker."""
 ASKED: dict[str, object] = {"rate": RATE, "rows": True, "events": True, "findings": True}
 WITH_HOOKS_IN_C: dict[str, object] = {"groups": True}
-"""Asked as well of programs that count groups anyway."""
+"""Also requested from programs that count groups anyway."""
 MINUTE = round(60 * RATE)
 """Ticks over which the percentile of the lag is computed."""
 MOST_APPLY_SECONDS = 0.05
@@ -60,7 +60,7 @@ class AnyWorker(Protocol):
 
     @property
     def store(self) -> Store:
-        """What its frames say."""
+        """The store that its frames are applied to."""
 
     @property
     def up(self) -> bool:
@@ -72,7 +72,7 @@ class AnyWorker(Protocol):
 
     @property
     def problem(self) -> str | None:
-        """Why it does not."""
+        """Why it does not answer; None if it does."""
 
     @property
     def owner(self) -> int | None:
@@ -95,10 +95,10 @@ class AnyFleet(Protocol):
 
     @property
     def workers(self) -> Mapping[int, AnyWorker]:
-        """Those that are there, by slot."""
+        """The current processes, by slot."""
 
     def step(self) -> list[Change]:
-        """Return those that have come or gone since the last call."""
+        """Return the processes that have come or gone since the last call."""
 
     def changed(self) -> list[Change]:
         """The same without a search for others."""

@@ -115,7 +115,7 @@ class Durations:
 
 
 class OwnLabels:
-    """Labels of the first things of a slot, kept so that no counter changes its label; later ones are `other`."""
+    """Labels for the first lines or groups of a slot; later ones are `other`. A label never changes."""
 
     __slots__ = ("_labels", "_most")
 
@@ -124,7 +124,7 @@ class OwnLabels:
         self._most = most
 
     def label(self, key: Hashable, text: str) -> str:
-        """Return the label of a thing: `text` if it is among the first."""
+        """Return the label of `key`: `text` if it is among the first."""
         known = self._labels.get(key)
         if known is None:
             if len(self._labels) >= self._most:

@@ -1,4 +1,4 @@
-"""Watches all workers of a set and keeps the aggregate: a viewer without rows, stacks or a screen."""
+"""Watches all workers of a set and keeps their aggregate, without asking for rows or stacks."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from monitor.trace.explain import Reason
 
 MOST_NEWS = 1000
-"""Limit of events between two calls of `news`; the oldest go."""
+"""Limit of events between two calls of `news`; the oldest are dropped."""
 MOST_EVENTS = 400_000
-"""Limit of step events that are kept of a worker."""
+"""Limit of step events kept for one worker."""
 
 
 @dataclass(frozen=True, slots=True)

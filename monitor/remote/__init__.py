@@ -1,1 +1,1 @@
-"""Reaches other machines and containers over a command that people have: what is sent there, and the link to it."""
+"""Reaches other machines and containers through a command such as `ssh HOST`: the link, and what is sent over it."""

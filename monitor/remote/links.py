@@ -1,4 +1,4 @@
-"""One link for each command, shared by all connections of this process; made again when it has ended."""
+"""One link for each command, shared by all connections of this process, and replaced when it has ended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _lock = threading.Lock()
 
 
 def link_to(command: str) -> Link:
-    """The link that a command makes. Raises LooptopError.
+    """Return the link through a command. Raises LooptopError.
 
     The first time the command may ask for a password; later a screen may be open, so it gets no terminal.
     """
@@ -32,7 +32,7 @@ def link_to(command: str) -> Link:
 
 @atexit.register
 def close_all() -> None:
-    """End every command that leads to another side."""
+    """Close all links, which ends their commands."""
     for link in _links.values():
         link.close()
     _links.clear()

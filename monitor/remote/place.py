@@ -1,4 +1,4 @@
-"""Where a TARGET is: `TARGET via COMMAND`, the command being what leads to its machine or container."""
+"""Parses `TARGET via COMMAND`, where COMMAND leads to the machine or container of the TARGET."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _INTERPRETER = re.compile(r"(?:\S*/)?(?:python|pypy)\d*(?:\.\d+)?[a-z]?")
 
 
 def split(text: str) -> tuple[str, str] | None:
-    """The TARGET on the other side, and the command that leads there; None for one of this machine.
+    """Split into the TARGET on the other side and the command that leads there; None for a TARGET on this machine.
 
-    Raises UsageError for a URL that is none of ours.
+    Raises UsageError for a malformed `ssh://` URL.
     """
     if text.startswith("ssh://"):
         return _of_url(text)
@@ -28,7 +28,7 @@ def split(text: str) -> tuple[str, str] | None:
 
 
 def join(target: str, command: str) -> str:
-    """The TARGET that is reached by a command."""
+    """Combine a TARGET and the command that leads to it."""
     return f"{target} via {command}"
 
 

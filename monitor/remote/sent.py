@@ -48,7 +48,7 @@ MODULES = (
     "probes.base.protocol",
 )
 INSTEAD = {"psutil": "monitor.remote.there.process"}
-"""Libraries that are not there, and the module that has what we use of each."""
+"""Libraries that may be missing on the other side, and the module that replaces what looptop uses of each."""
 
 _BEGIN = """
 import os,sys
@@ -65,12 +65,12 @@ g["start"](b)
 
 
 def path_of(module: str) -> Path:
-    """The file of one of our modules."""
+    """The path of a module of looptop."""
     return ROOT.joinpath(*module.split(".")).with_suffix(".py")
 
 
 def bundle(marker: str) -> bytes:
-    """All of it, deflated. The relay says `marker` first, so that looptop knows where its words begin."""
+    """Everything that is sent, deflated. The relay writes `marker` first, after anything that a shell prints."""
     files = {**{name: name for name in MODULES}, **INSTEAD}
     sources = {name: path_of(module).read_text(encoding="utf-8") for name, module in files.items()}
     for name in MODULES:  # packages: nothing but a docstring is in them
@@ -81,7 +81,7 @@ def bundle(marker: str) -> bytes:
 
 
 def options(length: int) -> list[str]:
-    """Arguments for the interpreter there, so that it reads a bundle of so many bytes from stdin and starts it.
+    """Arguments for the remote interpreter, so that it reads a bundle of that many bytes from stdin and starts it.
 
     The last one means the same whether a shell there reads it (ssh) or not (docker exec): without a shell, the first
     and the last line are a number and a comment; a shell takes off the quotes, which leaves the same. Lines end with

@@ -32,13 +32,13 @@ class Lines:
         return site.line == self.numbers[marker] and Path(site.file).name == self.path.name
 
     def place(self, site: Site | None) -> str:
-        """A site for a person."""
+        """Format a site for display."""
         return "a line that was not caught" if site is None else f"{Path(site.file).name}:{site.line}"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An observation, and the source it is about."""
+    """An observation and the lines of the observed source."""
 
     seen: Observation
     lines: Lines
@@ -56,7 +56,7 @@ def is_named(name: str | None, pattern: str | None) -> bool:
 
 
 def few(texts: Iterable[str], otherwise: str = "nothing") -> str:
-    """The most frequent of some texts."""
+    """Join the three most frequent texts, with their counts."""
     counted = Counter(texts)
     shown = [f"{text} ×{number}" if number > 1 else text for text, number in counted.most_common(3)]
     more = len(counted) - len(shown)

@@ -42,7 +42,7 @@ class Result:
 
     @property
     def good(self) -> bool:
-        """Whether nothing is missed."""
+        """Whether it ran, missed no expectation, and its fix behaves differently."""
         return not self.trouble and self.unlike is not False and not self.counts["missed"]
 
 

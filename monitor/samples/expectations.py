@@ -31,8 +31,8 @@ Checked = tuple[bool, str]
 
 @singledispatch
 def check(expectation: object, case: Case) -> Checked:
-    """Whether the expectation was met, and what was seen, in words."""
-    raise TypeError(f"no word of the vocabulary: {expectation!r}, about {case.lines.path}")
+    """Return whether the expectation was met, and a text about what was seen."""
+    raise TypeError(f"not an expectation of the vocabulary: {expectation!r}, for {case.lines.path}")
 
 
 # -- events --

@@ -33,7 +33,7 @@ class Finder(Protocol):
 
 
 def finder() -> Finder | None:
-    """A new finder for one run of a sample, with default thresholds whatever the user's file says."""
+    """A new finder for one run of a sample, with the default thresholds instead of the user's."""
     findings = Findings()
 
     def find(store: Store) -> list[SeenFinding]:

@@ -37,7 +37,7 @@ def judge(sample: Sample, seen: Observation, path: Path | None = None) -> list[V
 
 
 def differs(wrong: Sample, seen_of_fix: Observation) -> bool:
-    """Whether the fix misses any expectation of the broken sample, whatever the lines."""
+    """Whether the fix misses any expectation of the broken sample, ignoring line numbers."""
     lines = Lines(wrong.path, {}, anywhere=True)
     verdicts = [
         _verdict(expectation, seen_of_fix, lines)

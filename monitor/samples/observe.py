@@ -65,7 +65,7 @@ def observe(
 ) -> Observation:
     """Observe one run for `sample.watch` seconds unless given, or until `stop` is set.
 
-    Never raises because of what the sample does: that is in `trouble`.
+    Failures of the sample are not raised but described in `trouble`.
     """
     seconds = seconds or sample.watch
     launch = Launch(

@@ -1,4 +1,4 @@
-"""What the modules that are sent use of newer Pythons, for those from 3.8 on."""
+"""Adds what the sent modules need of newer Pythons to those from 3.8 on."""
 
 # mypy: ignore-errors
 

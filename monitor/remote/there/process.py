@@ -16,15 +16,15 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Error(Exception):
-    """Any of the two below."""
+    """Base of NoSuchProcess and AccessDenied."""
 
 
 class NoSuchProcess(Error):
-    """It has ended."""
+    """The process has ended."""
 
 
 class AccessDenied(Error):
-    """It may not be seen."""
+    """This user may not read it."""
 
 
 @contextmanager
@@ -65,27 +65,27 @@ class Process:
 
     @contextmanager
     def oneshot(self):
-        """Nothing is kept from one question to the next."""
+        """Like psutil's, but without a cache."""
         yield
 
     def _stat(self):
         return _read(self.pid, "stat").rpartition(b")")[2].split()
 
     def status(self):
-        """`zombie`, or something else."""
+        """`zombie` or `running`; looptop tells no others apart."""
         return STATUS_ZOMBIE if self._stat()[0] in (b"Z", b"X") else "running"
 
     def ppid(self):
-        """Of its parent."""
+        """The pid of the parent process."""
         return int(self._stat()[1])
 
     def cpu_times(self):
-        """Seconds of CPU time."""
+        """User and system CPU time in seconds."""
         fields = self._stat()
         return _Times(int(fields[11]) / _TICKS, int(fields[12]) / _TICKS)
 
     def create_time(self):
-        """Unix time of its start."""
+        """Unix time at which the process started."""
         return _BOOT + int(self._stat()[19]) / _TICKS
 
     def memory_info(self):
@@ -93,11 +93,11 @@ class Process:
         return _Memory(int(self._stat()[21]) * _PAGE)
 
     def name(self):
-        """The short name."""
+        """The command name, at most 15 characters."""
         return _read(self.pid, "comm").decode("utf-8", "replace").rstrip("\n")
 
     def cmdline(self):
-        """Its arguments."""
+        """The arguments of the process."""
         text = _read(self.pid, "cmdline").decode("utf-8", "surrogateescape")
         words = text.rstrip("\0").split("\0")
         return words if words != [""] else []
@@ -123,13 +123,13 @@ class Process:
             return str(uid)
 
     def net_connections(self, kind=""):  # noqa: ARG002 - psutil's signature
-        """Not to be had here: they are read from /proc."""
+        """Always raises AccessDenied; the callers then read /proc themselves."""
         raise AccessDenied(self.pid)
 
     memory_maps = net_connections
 
     def children(self, recursive=False):
-        """Its child processes."""
+        """The child processes; with `recursive` all descendants."""
         parents = {}
         for process in process_iter():
             try:
@@ -146,7 +146,7 @@ class Process:
 
 
 def process_iter():
-    """All processes."""
+    """Yield all processes, by pid."""
     try:
         pids = sorted(int(entry) for entry in os.listdir("/proc") if entry.isdigit())
     except OSError:

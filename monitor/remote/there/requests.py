@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Say = Callable[..., None]
 
 LOOK = 0.5
-"""Seconds between two looks for processes that have come or gone."""
+"""Seconds between two searches for processes that have come or gone."""
 DIAL = 10.0
 
 
@@ -27,7 +27,7 @@ def answer(request: dict[str, Any], say: Say) -> None:
 
 
 def _open(request: dict[str, Any], say: Say) -> None:
-    """Connect to the probe of a TARGET; inject one if that is wanted and there is none."""
+    """Connect to the probe of a TARGET; inject one if there is none and the request allows it."""
     news: list[str] = []
 
     def inject(pid: int) -> Address:
@@ -50,7 +50,7 @@ def _programs(request: dict[str, Any], say: Say) -> None:
 
 
 def _members(request: dict[str, Any], say: Say) -> None:
-    """Tell which processes a TARGET means, now and whenever that changes, and how those ended that have gone."""
+    """Report the processes of a TARGET, now and at every change, with the exit status of those that ended."""
     from monitor.attach.processes import Processes
     from monitor.fleet.ends import End
 
@@ -69,7 +69,7 @@ def _members(request: dict[str, Any], say: Say) -> None:
             say({"members": found, "statuses": statuses})
             known = found
         ends.update({one: End(int(one)) for one in found if one.isdigit() and one not in ends})
-        if select.select([0], [], [], LOOK)[0]:  # nobody waits any more
+        if select.select([0], [], [], LOOK)[0]:  # looptop has closed the request
             return
 
 

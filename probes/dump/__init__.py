@@ -1,1 +1,1 @@
-"""The tasks as text on stderr, when the signal of the setting `dump_signal` arrives."""
+"""Writes the tasks as text to stderr at the signal of the setting `dump_signal`. Runs in the probe's thread."""

@@ -1,1 +1,1 @@
-"""Samples for flame graphs: what loops run, and what tasks wait for. Collected only while a viewer asks."""
+"""Samples for flame graphs while a viewer asks: what loops run, what tasks wait for. Runs in the probe's threads."""

@@ -1,1 +1,1 @@
-"""The history that the probe keeps with nobody connected: figures per second and per ten seconds, bounded."""
+"""Figures per second and per ten seconds, kept with nobody connected, bounded. Runs in the probe's thread."""

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: agreement demo test check native asan refcheck bench soak kills flames joins lateness arrival docs oom picture env clean
+.PHONY: agreement demo test check native asan refcheck bench soak kills flames joins lateness scrapes arrival docs oom picture env clean
 
 demo: env
 	@$(BIN)/looptop demo

@@ -29,11 +29,6 @@ def us(seconds: float) -> int:
     return round(seconds * 1e6)
 
 
-def us_or_none(seconds: float | None) -> int | None:
-    """Microseconds; None for None."""
-    return None if seconds is None else round(seconds * 1e6)
-
-
 def seconds_or_none(value: int | None) -> float | None:
     """Seconds from microseconds; None for None."""
     return None if value is None else value * SECOND

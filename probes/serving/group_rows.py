@@ -18,8 +18,6 @@ MOST_ROWS = 200
 """Most groups in one tick; the others come in the next."""
 MOST_READ = 20_000
 """Live tasks whose labels are read in one second."""
-MOST_OLDEST = 50
-"""Groups whose oldest task is looked at in one second."""
 _SLICE = 200
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 PIECE = 8000
 """Events in one frame: 160 KB, 215 KB as text."""
-EVENT_SIZE = 20
 
 
 class StepRing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zlib import crc32
 
@@ -152,8 +152,6 @@ def coloured(variables: Mapping[str, str]) -> Palette:
         group5=fifth,
     )
 
-
-STYLE_NAMES = frozenset(field.name for field in fields(Palette))
 
 STATE_STYLES = {
     "running": "good",

@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -302,11 +303,12 @@ def test_every_key_is_told_in_one_table() -> None:
 
 
 def test_styles_that_are_named_exist() -> None:
-    assert set(theme.STATE_STYLES.values()) <= theme.STYLE_NAMES
-    assert {theme.load_style(share / 10) for share in range(11)} <= theme.STYLE_NAMES
-    assert {theme.delay_style(delay) for delay in (0, 0.05, 3)} <= theme.STYLE_NAMES
+    names = {field.name for field in fields(theme.Palette)}
+    assert set(theme.STATE_STYLES.values()) <= names
+    assert {theme.load_style(share / 10) for share in range(11)} <= names
+    assert {theme.delay_style(delay) for delay in (0, 0.05, 3)} <= names
     plain = theme.plain()
-    assert all(getattr(plain, name).color is None for name in theme.STYLE_NAMES)
+    assert all(getattr(plain, name).color is None for name in names)
 
 
 def test_ticks_that_run_late_halve_the_rate_until_they_are_in_time() -> None:

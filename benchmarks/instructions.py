@@ -143,7 +143,7 @@ def main() -> None:
     sample = (lambda: None) if mode == "plain" else _hook(mode)
     if hasattr(work, "start"):
         loop.run_until_complete(work.start())
-    for _ in range(3):  # the names of the first ends are told, and specialized code is made
+    for _ in range(3):  # the first ends are reported by name, and Python specializes the code
         loop.run_until_complete(run(600))
         sample()
     eval("loop.run_until_complete(run(int(number)))", {"loop": loop, "run": run, "number": number, "int": int})

@@ -1,4 +1,4 @@
-"""A consumer that died: the queue fills up, and all producers wait to put into it for ever.
+"""A consumer that died: the queue fills up, and all producers wait to put into it forever.
 
 What you see: `producer-*` tasks, all waiting in `put` on one full queue, and nobody who gets. The finding names the
 `consumer`, which failed, and the line: its exception refers to the queue.

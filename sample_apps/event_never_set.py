@@ -1,4 +1,4 @@
-"""An event that is never set, since the task that should set it failed: everybody waits for it for ever.
+"""An event that is never set, since the task that should set it failed: everybody waits for it forever.
 
 What you see: `request-*` tasks, all waiting for the event `ready`, and more of them all the time; no task is busy. The
 finding names `warm-up`, which failed, and the line: its exception is kept with the task, and nobody has asked for it.

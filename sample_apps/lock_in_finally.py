@@ -15,7 +15,7 @@ from sample_apps.vocabulary import Finding, NoSlowCallback, Utilization, Waiting
 SAMPLE = Sample(
     name="lock_in_finally",
     topic="synchronization",
-    sentence="A task is cancelled while it has a lock, and waits in its finally for ever.",
+    sentence="A task is cancelled while it has a lock, and waits in its finally forever.",
     fix="lock_in_finally_bounded",
     expectations=(
         Waiting(kind="lock", task="writer-*", at_least=3, holder="exporter"),

@@ -15,7 +15,7 @@ from sample_apps.vocabulary import NoFinding, NoSlowCallback, TaskEnded
 SAMPLE = Sample(
     name="lock_in_finally_bounded",
     topic="synchronization",
-    sentence="A task that is cancelled while it has a lock cleans up, but not for ever.",
+    sentence="A task that is cancelled while it has a lock cleans up, but not forever.",
     fix=None,
     expectations=(TaskEnded(task="writer-*", outcome="done", times=3), NoFinding("lock_stuck"), NoSlowCallback()),
 )

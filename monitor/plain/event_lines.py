@@ -48,7 +48,7 @@ def _slow(thing: Object) -> str:
 
 
 def _why(thing: Object) -> str:
-    """Where the time went, unless it was the code's own or the wait that is told anyway."""
+    """Where the time went, unless it was the code's own or a wait that the line shows anyway."""
     reasons = {name: part for name, part in thing["reasons"].items() if part}
     if not reasons.keys() & {"io", "gc", "import", "faults", "throttled"}:
         return ""

@@ -232,7 +232,7 @@ def _beginning(timeline: Timeline, life: Life, born: int | None, end: int) -> tu
 
 
 def woken_by_end(timeline: Timeline, wake: Wake) -> bool:
-    """Whether the task that ended a wait did so by its own end."""
+    """Whether the task that ended a wait did so by ending itself."""
     waker = timeline.lives.get(wake.by.task) if wake.by.task else None
     return waker is not None and waker.ended is not None and abs(waker.ended - wake.through) < 2_000_000
 

@@ -1,8 +1,8 @@
 """Has a signal wake the probe's thread, which then writes the tasks to stderr.
 
-The signal is taken by `faulthandler`, whose handler in C writes to a socket of ours: no code of Python runs in the
-program's thread, so a blocked loop does not matter, nor what the program thinks of signals (`signal.getsignal`,
-`set_wakeup_fd`). System calls are restarted (SA_RESTART). What it writes, a traceback, is thrown away.
+The signal is taken by `faulthandler`, whose handler in C writes to a socket of the probe: no code of Python runs in the
+program's thread, so a blocked loop does not matter, nor how the program handles signals (`signal.getsignal`,
+`set_wakeup_fd`). System calls are restarted (SA_RESTART). The traceback that it writes is discarded.
 """
 
 from __future__ import annotations

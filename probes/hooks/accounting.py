@@ -275,7 +275,7 @@ def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
         state.named += 1
         report_end(record, task, error)
     elif counts is not None and record.steps_reported < 0 and not record.dirty and record.counted is None:
-        # No viewer has heard of it, and those that are told by name are enough: it need not even be kept.
+        # No viewer knows it, and enough ends are reported by name: its record is not kept.
         counts.born += 1
         counts.ended += 1
         counts.unreported += 1

@@ -77,7 +77,7 @@ class ConnectScreen(TabbedScreen):
         place = self.rows.index(self.table.current)
         return None if place is None else self.rows.rows[place]
 
-    # What is told
+    # Contents
 
     def take(self, section: str, choices: list[Choice]) -> None:
         """Show `choices` in the list of `section`."""

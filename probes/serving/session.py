@@ -6,7 +6,6 @@ previous one was sent. So a viewer that does not read costs one piece of output 
 
 from __future__ import annotations
 
-from collections import deque
 from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -15,17 +14,17 @@ from ..base import protocol, sites
 from ..base.id_bitset import Ids
 from ..base.task_facts import task_name
 from ..base.turns import turns
-from ..base.validation import BadRequestError, integer, require_control, text
 from ..hooks import loops
 from ..hooks.backend import FREE_THREADED
 from ..hooks.groups import groups
-from ..inspection import detail, threads
+from ..inspection import detail
 from ..sampling import rows
 from ..trace.ring import Reader
 from . import task_query
 from .encoder import PIECE, Encoder
 from .flame_rows import FlameRows
 from .group_rows import GroupRows
+from .requests import Requests
 from .subscription import Watch
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ STREAM = 150_000
 MOST_SITES = 5000
 MOST_GONE = 20_000
 """Most site counts, and most ids of collected tasks, in one frame, so that it stays below protocol.MAX_FRAME."""
-DETAILS = 25
 AT_ONCE = 40
 """Tasks whose waits are read before giving up the GIL for a moment."""
 
@@ -81,7 +79,7 @@ class Session:
         self._row_cost = 40.0
         self._events_cost = 0
         self._over = 0.0  # bytes sent beyond STREAM, since the size of a row is an estimate
-        self._replies: deque[Iterator[list[dict[str, Any]]]] = deque()
+        self._requests = Requests(self, probe)
         self._process_due = 0.0
         self._threads_due = 0.0
         self._past: Iterator[dict[str, Any]] | None = None
@@ -112,7 +110,7 @@ class Session:
                 self._begin()
             return []
         if kind == "request":
-            return self._request(frame)
+            return self._requests.take(frame)
         return []  # a newer viewer may send types that this probe does not know
 
     def begin_unasked(self, last_event: int, most: int, past_rows: int) -> None:
@@ -184,8 +182,9 @@ class Session:
 
     def next_output(self, now: float) -> bytes:
         """The next piece of output, or nothing; called only when the previous one was sent."""
-        if self._replies:
-            return self._next_reply()
+        if self._requests.pending:
+            piece = self._requests.next_piece()
+            return b"" if piece is None else self._encoder.lines(piece)
         if not self.watching:
             return b""
         if now >= self.due:
@@ -196,7 +195,7 @@ class Session:
         if self._past is not None:
             return self._next_past()
         if self._backlog:
-            return self._encoder.lines([self._rows(self._take_backlog())])
+            return self._encoder.lines([self.rows(self._take_backlog())])
         if self._steps is not None and self._steps.pending():
             return self._encoder.lines(self._new_steps())
         return b""
@@ -204,7 +203,7 @@ class Session:
     def wants_output(self) -> bool:
         """Whether there is something that does not wait for the next tick."""
         more = self._steps is not None and self._steps.pending()
-        return bool(self._replies or (self.watching and (self._backlog or self._past is not None or more)))
+        return bool(self._requests.pending or (self.watching and (self._backlog or self._past is not None or more)))
 
     def _next_past(self) -> bytes:
         """Figures of one thing from the time before, a frame at a time: the program gets its turn in between."""
@@ -234,11 +233,11 @@ class Session:
         frames = []
         records = self._take_backlog() if self._backlog and not self._known else []
         records += self._take_dirty()
-        tick = self._rows(records[:PIECE])
+        tick = self.rows(records[:PIECE])
         frames.append(tick)
         for start in range(PIECE, len(records), PIECE):
             detail.yield_gil_if_due()
-            frames.append(self._rows(records[start : start + PIECE]))
+            frames.append(self.rows(records[start : start + PIECE]))
         tick["gone"], self._gone = self._gone[:MOST_GONE], self._gone[MOST_GONE:]
         self._known.difference_update(tick["gone"])
         tick["loops"] = self._loop_rows()
@@ -255,7 +254,7 @@ class Session:
             tick["groups"] = found
         if self.watch.threads and now >= self._threads_due:
             self._threads_due = now + self.watch.threads - 0.05
-            tick["threads"] = self._threads()
+            tick["threads"] = self._requests.threads()
         second = now >= self._process_due
         if second:
             self._process_due = now + 1.0
@@ -279,7 +278,7 @@ class Session:
         self._over = min(max(self._over + len(out) + len(events) - share, 0.0), share)
         return out + events + self._encoder.lines(self._new_steps())
 
-    def _rows(self, records: list[TaskRecord]) -> dict[str, Any]:
+    def rows(self, records: list[TaskRecord]) -> dict[str, Any]:
         """A tick with the rows of some tasks; task facts that the viewer lacks are in its `static`."""
         found, facts = [], []
         task = None
@@ -309,6 +308,10 @@ class Session:
             "left": len(self._backlog),
             "static": facts,
         }
+
+    def knows(self, record: TaskRecord) -> bool:
+        """Whether the viewer has received a task."""
+        return record.id in self._known
 
     def _label_of(self, record: TaskRecord) -> int:
         """The string that is the label of a task; 0 for none. Bounded: labels are those of groups."""
@@ -392,86 +395,3 @@ class Session:
         if isinstance(kinds, frozenset):
             events = [event for event in events if event["kind"] in kinds]
         return [event for event in events if event["kind"] != "slow_callback" or event["duration"] >= threshold]
-
-    # Requests
-
-    def _request(self, frame: dict[str, Any]) -> list[dict[str, Any]]:
-        number = frame.get("id")
-        if type(number) is not int:
-            raise BadRequestError("a request needs an id, a number")
-        if len(self._replies) >= 16:
-            return [_refusal(number, "too many requests at once")]
-        operation = frame.get("op")
-        try:
-            if operation == "tasks":
-                if not self.watching:
-                    raise BadRequestError("nothing is counted yet: send a watch frame first")
-                self._replies.append(self._tasks(number, frame))
-                return []
-            if operation == "threads":
-                self.answer({"type": "reply", "id": number, "ok": True, "threads": self._threads()})
-                return []
-            if operation in self._probe.memory.operations:
-                self._probe.memory.request(self, number, frame, self.answer)
-                return []
-            if operation == "cancel":
-                self._probe.tasks.cancel(frame.get("task"))
-            elif operation == "arm":
-                require_control(self._probe.settings)
-                self._probe.stay()
-            elif operation == "detach":
-                require_control(self._probe.settings)
-                self._probe.stop_soon("a viewer asked for it")
-            elif operation != "ping":
-                return [_refusal(number, f"no such op: {str(operation)[:40]}")]
-        except BadRequestError as error:
-            return [_refusal(number, str(error))]
-        return [{"type": "reply", "id": number, "ok": True, "now": self._probe.clock.unix()}]
-
-    def _threads(self) -> dict[str, Any]:
-        gil = self._probe.watchdog.gil
-        return threads.read(gil.own | self._probe.flames.on_loop.own, gil.asleep_in, self._sampler.tables)
-
-    def answer(self, reply: dict[str, Any]) -> None:
-        """Queues a reply that was not ready at the time of the request."""
-        self._replies.append(iter([[reply]]))
-
-    def _next_reply(self) -> bytes:
-        try:
-            return self._encoder.lines(next(self._replies[0]))
-        except StopIteration:
-            self._replies.popleft()
-            return b""
-
-    def _tasks(self, number: int, frame: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
-        sort, limit = task_query.order(frame)
-        offset = integer(frame, "offset", 0, 0, 10**9)
-        named = text(frame, "filter")
-        wanted = frame.get("ids")
-        if wanted is not None and (not isinstance(wanted, list) or not all(type(n) is int for n in wanted)):
-            raise BadRequestError("ids: a list of ids of tasks")
-        return self._task_pieces(number, sort, limit, offset, named, wanted)
-
-    def _task_pieces(
-        self, number: int, sort: str, limit: int, offset: int, named: str | None, wanted: list[int] | None
-    ) -> Iterator[list[dict[str, Any]]]:
-        if wanted is None:
-            records = task_query.counted()
-        else:
-            found_of = map(self._probe.tasks.record_of, dict.fromkeys(wanted))
-            records = [record for record in found_of if record is not None]
-        if named is not None:
-            records = [record for record in turns.over(records) if task_query.named(record, named)]
-        total = len(records)
-        chosen = task_query.first(records, sort, offset + limit)[offset:]
-        for start in range(0, len(chosen), DETAILS):
-            piece = chosen[start : start + DETAILS]
-            found = [detail.detail_of(record, self._sampler.tables) for record in piece]
-            reply = {"type": "reply", "id": number, "ok": True, "more": True}
-            reply["details"] = [facts for facts in found if facts is not None]
-            yield [self._rows([record for record in piece if record.id not in self._known]), reply]
-        yield [{"type": "reply", "id": number, "ok": True, "details": [], "total": total}]
-
-
-def _refusal(number: int, error: str) -> dict[str, Any]:
-    return {"type": "reply", "id": number, "ok": False, "error": error}

@@ -67,7 +67,7 @@ class RecordedWorker:
 
     @property
     def owner(self) -> int | None:
-        """The uid of the recorded program's user, as its source has it."""
+        """The user id of the program, which recordings do not have."""
         return self.source.owner
 
     def find(self, findings: Findings, budget: float) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 PATIENCE = 3.0
-"""Seconds to wait for the others once one process has answered."""
+"""Seconds to wait for the others once one process has answered and none is busy any more."""
 LONGEST = 60.0
 """Seconds to wait for the first answer."""
 POLL = 0.05
@@ -51,9 +51,9 @@ def each(
     `takes`: minimum seconds that an answer takes. A member that is `busy` (being injected) is waited for.
     """
     asked = [_Query(member, ask) for member in members]
-    began = time.monotonic()
-    for wait in iter(lambda: _wait(asked, began, takes, busy), 0.0):
-        time.sleep(wait)
+    wait = _Wait(asked, takes, busy)
+    while wait.goes_on():
+        time.sleep(POLL)
     found: dict[int, Result | LooptopError] = {}
     for one in asked:
         if one.result is not None:
@@ -67,13 +67,28 @@ def each(
     return found
 
 
-def _wait(asked: list[_Query[Result]], began: float, takes: float, busy: Callable[[Member], bool]) -> float:
-    """Return the seconds until the next check; 0.0 if there is nothing left to wait for."""
-    pending = [one for one in asked if one.thread.is_alive()]
-    if not pending:
-        return 0.0
-    passed = time.monotonic() - began - takes
-    answered = any(one.result is not None for one in asked)
-    if passed < PATIENCE or any(busy(one.member) for one in pending):
-        return POLL
-    return POLL if not answered and passed < LONGEST else 0.0
+class _Wait(Generic[Result]):
+    """How long to wait for those that have not answered yet."""
+
+    def __init__(self, asked: list[_Query[Result]], takes: float, busy: Callable[[Member], bool]) -> None:
+        self._asked = asked
+        self._takes = takes
+        self._busy = busy
+        self._began = self._since = time.monotonic()  # `_since`: when the first answered, or one was busy last
+        self._answered = False
+
+    def goes_on(self) -> bool:
+        """Whether there is something left to wait for."""
+        pending = [one for one in self._asked if one.thread.is_alive()]
+        if not pending:
+            return False
+        now = time.monotonic()
+        if any(self._busy(one.member) for one in pending):
+            self._since = now
+            return True
+        if not self._answered and any(one.result is not None for one in self._asked):
+            self._answered = True
+            self._since = now
+        if self._answered:
+            return now - self._since < PATIENCE + self._takes
+        return now - self._began - self._takes < LONGEST

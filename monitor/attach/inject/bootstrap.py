@@ -98,6 +98,9 @@ def asyncio_is_there(until):
 def settle(bundle, handle):
     """Prepare a new probe or find the existing one. Returns the answer and the new probe (None if found)."""
     probe = getattr(sys, "_looptop_probe", None)
+    while probe is not None and not getattr(probe, "_alive", True) and time.time() < bundle["until"]:
+        time.sleep(0.005)  # it is being taken out
+        probe = getattr(sys, "_looptop_probe", None)
     if probe is not None:
         return facts(probe, "found", []), None
     if not asyncio_is_there(min(bundle["until"], time.time() + PATIENCE)):

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ def test_three_who_come_together(tmp_path: Path, runtime_dir: Path) -> None:
         for _ in range(2):
             viewers = [looptop("tasks", str(target.pid)) for _ in range(3)]
             for viewer in viewers:
-                out, err = viewer.communicate(timeout=30)
+                out, err = viewer.communicate(timeout=60)
                 assert (viewer.returncode, err) == (0, "")
                 assert "worker-4" in out
         settled(target, threads, files)
@@ -59,20 +60,42 @@ def test_one_who_comes_while_the_probe_is_taken_out(tmp_path: Path, runtime_dir:
     with Running(sys.executable, "idle", tmp_path) as target:
         threads, files = target.threads(), target.files()
         for _ in range(2):
-            assert looptop("attach", str(target.pid), "--stay").wait(30) == 0
+            assert looptop("attach", str(target.pid), "--stay").wait(60) == 0
             gone, come = looptop("detach", str(target.pid)), looptop("tasks", str(target.pid))
-            assert gone.communicate(timeout=30)[1] == ""
-            out, err = come.communicate(timeout=30)
+            assert gone.communicate(timeout=60)[1] == ""
+            out, err = come.communicate(timeout=60)
             assert (come.returncode, err) == (0, "")
             assert "worker-4" in out
         settled(target, threads, files)
         assert target.stderr == ""
 
 
+def bootstrap() -> dict[str, Any]:
+    """What runs in the program when somebody comes."""
+    made: dict[str, Any] = {"__name__": "bootstrap"}
+    exec((ROOT / "monitor" / "attach" / "inject" / "bootstrap.py").read_text(), made)
+    return made
+
+
+def test_a_probe_that_is_being_taken_out_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    naps = []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3:
+            monkeypatch.delattr(sys, "_looptop_probe")
+
+    monkeypatch.setattr(sys, "_looptop_probe", SimpleNamespace(_alive=False), raising=False)
+    made = bootstrap()
+    made |= {"asyncio_is_there": lambda _: False, "time": SimpleNamespace(time=time.time, sleep=sleep)}
+    with pytest.raises(made["Refused"], match="asyncio"):
+        made["settle"]({"until": time.time() + 60}, 0)
+    assert len(naps) == 3
+
+
 def test_one_makes_a_probe_at_a_time(tmp_path: Path) -> None:
     """Loading takes long enough for two that come together to find no probe, and to hook the same methods twice."""
-    bootstrap: dict[str, Any] = {"__name__": "bootstrap"}
-    exec((ROOT / "monitor" / "attach" / "inject" / "bootstrap.py").read_text(), bootstrap)
+    made = bootstrap()
     inside, most, answers = [], [], []
     lock = threading.Lock()
 
@@ -90,16 +113,16 @@ def test_one_makes_a_probe_at_a_time(tmp_path: Path) -> None:
     def open_answer(name: str) -> int:
         return os.open(tmp_path / name, os.O_CREAT | os.O_RDWR)
 
-    bootstrap |= {"settle": settle, "answer": answer, "open_answer": open_answer, "wait_until_read": os.close}
-    until = time.time() + 30
+    made |= {"settle": settle, "answer": answer, "open_answer": open_answer, "wait_until_read": os.close}
+    until = time.time() + 60
     arrivals = [
-        threading.Thread(target=bootstrap["arrive"], args=({"nonce": str(n), "name": str(n), "until": until},))
+        threading.Thread(target=made["arrive"], args=({"nonce": str(n), "name": str(n), "until": until},))
         for n in range(4)
     ]
     for arrival in arrivals:
         arrival.start()
     for arrival in arrivals:
-        arrival.join(30)
+        arrival.join(60)
     assert answers == [{"how": "found"}] * 4
     assert max(most) == 1
     assert not hasattr(sys, "_looptop_arriving"), "nothing is left"

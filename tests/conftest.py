@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,16 +41,16 @@ def python(request: pytest.FixtureRequest, runtime_dir: Path, monkeypatch: pytes
 
 
 @pytest.fixture(autouse=True)
-def runtime_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def runtime_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A private LOOPTOP_DIR, so that tests do not see each other's programs; no settings of the caller's."""
     for name in [name for name in os.environ if name.startswith("LOOPTOP")]:
         monkeypatch.delenv(name)
-    directory = tmp_path / "run"
+    directory, short = tmp_path / "run", None
     if len(str(directory)) > 75:  # a path of a Unix socket is short
-        import tempfile
-
-        directory = Path(tempfile.mkdtemp(prefix="lt-"))
+        directory = short = Path(tempfile.mkdtemp(prefix="lt-"))
     monkeypatch.setenv("LOOPTOP_DIR", str(directory))
     if TWIN == "pure":
         monkeypatch.setenv("LOOPTOP_PURE", "1")
-    return directory
+    yield directory
+    if short is not None:
+        shutil.rmtree(short, ignore_errors=True)

@@ -8,6 +8,7 @@ Prints a line for each, with the findings that there were; exits with 1 if there
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import shutil
 import subprocess
@@ -151,7 +152,9 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=8)
     parser.add_argument("names", nargs="*")
     chosen = parser.parse_args()
-    os.environ.setdefault("LOOPTOP_DIR", tempfile.mkdtemp(prefix="soak-run-"))
+    if "LOOPTOP_DIR" not in os.environ:
+        os.environ["LOOPTOP_DIR"] = folder = tempfile.mkdtemp(prefix="soak-run-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
     names = chosen.names or ["server", "server-uvloop", *right_ones()]
     bad = 0
     with ThreadPoolExecutor(chosen.at_once) as pool:

@@ -33,7 +33,7 @@ def find_python(version: str) -> str | None:
             continue
         code = "import sys; print('{}.{}'.format(*sys.version_info) + 't' * ('t' in sys.abiflags))"
         try:
-            asked = subprocess.run([str(candidate), "-c", code], capture_output=True, text=True, timeout=20)
+            asked = subprocess.run([str(candidate), "-c", code], capture_output=True, text=True, timeout=60)
         except (OSError, subprocess.TimeoutExpired):
             continue
         if asked.stdout.strip() == version:

@@ -42,7 +42,7 @@ class PseudoTerminal:
         self.drawn = b""
         os.write(self.master, keys.encode())
 
-    def until(self, wanted: str | bytes, seconds: float = 30.0) -> None:
+    def until(self, wanted: str | bytes, seconds: float = 60.0) -> None:
         """Read until this was drawn, with or without codes in between."""
         text = wanted.encode() if isinstance(wanted, str) else wanted
         deadline = time.monotonic() + seconds
@@ -62,11 +62,11 @@ class PseudoTerminal:
 
     def end(self) -> int:
         """Read to its end, and return the exit status."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while self.process.poll() is None and time.monotonic() < deadline:
             if not self._read(0.2):
                 break
-        status = self.process.wait(5)
+        status = self.process.wait(60)
         while self._read(0.0) and select.select([self.master], [], [], 0)[0]:
             pass
         self.close()

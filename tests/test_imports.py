@@ -309,7 +309,7 @@ def loaded(code, *watched):
     """Which of the watched modules are loaded after some code, in a process of its own."""
     end = f"import sys; print([name for name in {watched!r} if name in sys.modules], file=sys.stderr)"
     script = f"try:\n    {code}\nfinally:\n    {end}"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd=ROOT)
     return ast.literal_eval(done.stderr.strip().splitlines()[-1]), done
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import select
 import socket
 import subprocess
@@ -29,6 +30,18 @@ def environment(boot: bool = True, settings: dict[str, Any] | None = None, **mor
         environ["PYTHONPATH"] = str(BOOT) + (os.pathsep + before if before else "")
         environ["LOOPTOP_BOOT"] = json.dumps({"pythonpath": before, "settings": settings or {}})
     return environ
+
+
+def free_port() -> int:
+    """A port below those that the kernel gives to connections: none of them takes it before it is used."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class Program:
@@ -84,7 +97,7 @@ class Program:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
         for reader in self._readers:
             reader.join(5)
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
@@ -101,14 +114,14 @@ class Program:
     def stdout(self) -> str:
         return "\n".join(self.out)
 
-    def line(self, timeout: float = 20.0) -> str:
+    def line(self, timeout: float = 60.0) -> str:
         """The next line of its stdout."""
 
         def next_line() -> bool:
             if len(self.out) > self._taken:
                 return True
             if self.process.poll() is not None:
-                self._readers[0].join(5)
+                self._readers[0].join(30)
                 assert len(self.out) > self._taken, f"ended with {self.process.returncode}: {self.stderr[-3000:]}"
             return False
 
@@ -116,7 +129,7 @@ class Program:
         self._taken += 1
         return self.out[self._taken - 1]
 
-    def expect(self, text: str, timeout: float = 20.0) -> None:
+    def expect(self, text: str, timeout: float = 60.0) -> None:
         found = self.line(timeout)
         assert found == text, f"{found!r} instead of {text!r}; stderr: {self.stderr[-2000:]}"
 
@@ -124,7 +137,7 @@ class Program:
         self.process.stdin.write(text + "\n")
         self.process.stdin.flush()
 
-    def end(self, timeout: float = 20.0) -> int:
+    def end(self, timeout: float = 60.0) -> int:
         """Waits for its end; returns its exit status. All its output is there then."""
         try:
             self.process.stdin.close()
@@ -132,7 +145,7 @@ class Program:
             pass
         status = self.process.wait(timeout)
         for reader in self._readers:
-            reader.join(5)
+            reader.join(30)
         return status
 
     @property
@@ -150,7 +163,7 @@ class Program:
         return Viewer(wait_for_socket(self.socket_path, self.process))
 
 
-def wait_for_socket(path: Path, process: Any = None, timeout: float = 15.0) -> socket.socket:
+def wait_for_socket(path: Path, process: Any = None, timeout: float = 60.0) -> socket.socket:
     """Connects as soon as somebody serves."""
 
     def connected() -> socket.socket | None:
@@ -253,7 +266,7 @@ class Viewer:
             self.take(json.loads(line))
         return True
 
-    def until(self, condition: Callable[[], Any], what: str, timeout: float = 20.0) -> Any:
+    def until(self, condition: Callable[[], Any], what: str, timeout: float = 60.0) -> Any:
         """Reads on until a condition holds."""
         deadline = time.monotonic() + timeout
         while True:
@@ -291,7 +304,7 @@ class Viewer:
         """How many whole ticks have come."""
         return sum(frame["type"] == "tick" and "loops" in frame for frame in self.frames)
 
-    def until_end(self, timeout: float = 15.0) -> None:
+    def until_end(self, timeout: float = 60.0) -> None:
         self.until(lambda: self.ended or not self.pump(0.1), "the end of the connection", timeout)
 
     def take(self, frame: dict[str, Any]) -> None:

@@ -23,14 +23,14 @@ needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="cores are pinn
 @needs_linux
 @pytest.mark.parametrize("name", LIMITS)
 def test_watching_stays_within_generous_ratios(name: str) -> None:
-    for attempt in range(3):
+    for attempt in range(6):
         result, python = turns.measure(WORKS[name], SHORT)
         found = {mode: result.quartiles(mode)[1] for mode in (turns.UNWATCHED, turns.WATCHED, turns.PURE)}
         if backend.native is None:
             found[turns.WATCHED] = 0.0  # these are hooks in Python too
         if all(found[mode] <= limit for mode, limit in LIMITS[name].items()):
             break
-        assert attempt < 2, f"{python} {name}: {found}"
+        assert attempt < 5, f"{python} {name}: {found}"
     assert len(result.per_round[turns.CONTROL]) == SHORT.rounds
 
 

@@ -62,7 +62,7 @@ def main() -> int:
             command = [sys.executable, "-m", "monitor", "run", "--headless", str(script), server, str(port)]
             program = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
             try:
-                wait_until(lambda at=port: answers(at), f"{server} listens", 30)  # type: ignore[misc]
+                wait_until(lambda at=port: answers(at), f"{server} listens")  # type: ignore[misc]
                 listed = subprocess.run(
                     [sys.executable, "-m", "monitor", "ps", "--json"], capture_output=True, text=True, check=True
                 )

@@ -52,7 +52,7 @@ async def request(port: int, until: float) -> None:
 
 def scrape(url: str) -> tuple[dict[str, float], int]:
     """Values by series, and bytes. Raises ValueError for text that is not whole."""
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         body = answer.read()
     text = body.decode()
     if text and not text.endswith("\n"):
@@ -102,7 +102,7 @@ def main() -> int:
                 process.send_signal(signal.SIGTERM)
             for process in (load, metrics, server):
                 try:
-                    process.wait(15)
+                    process.wait(60)
                 except subprocess.TimeoutExpired:
                     process.kill()
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -121,6 +119,11 @@ def test_a_program_that_closes_all_descriptors_keeps_its_own_afterwards(
         import socket
         print("ready", flush=True)
         sys.stdin.readline()
+        probe = sys._looptop_probe
+        class Ended:
+            release = probe._ended.release
+            def acquire(self, timeout): os.write(2, b"its end waits for the probe")
+        probe._ended = Ended()
         os.closerange(3, 65536)
         pairs = [socket.socketpair() for _ in range(10)]
         files = [open(f"file {n}", "w+") for n in range(10)]
@@ -149,12 +152,7 @@ def test_a_program_that_closes_all_descriptors_keeps_its_own_afterwards(
             viewer.ticks(1)
         program.say()
         program.expect("fine")
-        began = time.monotonic()
         ends_clean(program)
-        took = time.monotonic() - began
-        began = time.monotonic()
-        subprocess.run([python, "-c", "import asyncio"], check=True, timeout=60)
-        assert took < 3 + 5 * (time.monotonic() - began), "its end waits for nobody"
         if viewer is not None:
             viewer.until_end()
             viewer.close()
@@ -235,7 +233,7 @@ def test_hooks_that_were_covered_stay_and_are_told_and_never_count_twice(tmp_pat
             covers.calls = 0
             events.Handle._run = covers
             await told("covered")
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while sys._looptop_probe.counting.on and time.monotonic() < end: time.sleep(0.01)
             await told("again")
             async def steps():
@@ -302,7 +300,7 @@ def test_a_hook_that_raises_is_switched_off_and_told(tmp_path: Path, python: str
             print([await asyncio.create_task(work(n)) for n in range(3)], flush=True)
             asyncio.get_running_loop().call_exception_handler({{"message": "heard"}})
             await asyncio.to_thread(lambda: asyncio.run(work(3)))
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while hook not in probe.registry.failed and time.monotonic() < end: time.sleep(0.2)
             await told("worked")
 
@@ -419,7 +417,7 @@ def test_uninstall_leaves_nothing(tmp_path: Path, python: str) -> None:
                 asyncio.run(work())
                 files = [name for name in os.listdir(os.environ["LOOPTOP_DIR"]) if not name.endswith(".box")]
                 assert len(files) == 2, files
-            end = time.monotonic() + 5
+            end = time.monotonic() + 60
             while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < end: time.sleep(0.01)
             after = state()
             assert after == before, [pair for pair in zip(before, after) if pair[0] != pair[1]]
@@ -506,6 +504,12 @@ def test_no_descriptors_left_means_no_viewer_and_no_spinning(tmp_path: Path, pyt
     body = """
         import resource, socket
         resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
+        turns, turn = 0, sys._looptop_probe.server._turn
+        def counted(ready):
+            global turns
+            turns += 1
+            turn(ready)
+        sys._looptop_probe.server._turn = counted
         async def main():
             held = []
             await told("ready")
@@ -514,10 +518,10 @@ def test_no_descriptors_left_means_no_viewer_and_no_spinning(tmp_path: Path, pyt
             except OSError: pass
             print("full", flush=True)
             await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
-            before = time.process_time()
+            before = turns
             print("again", flush=True)
             await asyncio.sleep(1)
-            print(time.process_time() - before, flush=True)
+            print(turns - before, flush=True)
             for number in held: os.close(number)
             await told("free")
         asyncio.run(main())
@@ -532,9 +536,9 @@ def test_no_descriptors_left_means_no_viewer_and_no_spinning(tmp_path: Path, pyt
             waiting.connect(str(program.socket_path))
             program.say()
             program.expect("again")
-            assert float(program.line()) < 0.3, "the probe does not spin"
+            assert int(program.line()) < 50, "the probe does not spin"
             program.expect("free")
-            waiting.settimeout(5)
+            waiting.settimeout(60)
             assert b'"hello"' in waiting.recv(65536), "let in when there is room again"
         program.say()
         ends_clean(program)

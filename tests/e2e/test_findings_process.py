@@ -8,6 +8,8 @@ from pathlib import Path
 
 from watched import ROOT, Program
 
+CROWDED = {"loop_blocked", "gil_wait"}
+"""Kinds that are truly found on a machine that is short of CPU."""
 DEADLOCK = """
 import asyncio
 
@@ -47,10 +49,10 @@ def test_a_deadlock_live_and_from_its_recording(tmp_path: Path):
         )  # fmt: skip
         seen = looptop("watch", target, "--json", "--duration", "5", folder=tmp_path).stdout
         findings = [thing for thing in map(json.loads, seen.splitlines()) if thing["type"] == "finding"]
-        (found,) = [one for one in findings if one["kind"] not in ("loop_blocked", "gil_wait")]  # of a busy machine
-        assert (found["kind"], found["fix"], found["evidence"]) == (
-            "deadlock", "deadlock_ordered", {"tasks": 2, "locks": 2},
-        )  # fmt: skip
+        (found,) = [one for one in findings if one["kind"] == "deadlock"]
+        assert (found["fix"], found["evidence"]) == ("deadlock_ordered", {"tasks": 2, "locks": 2})
+        # After five seconds both of them can never wake, too.
+        assert {one["kind"] for one in findings} <= {"deadlock", "never_wakes", *CROWDED}
         assert [(line["name"], line["line"]) for line in found["lines"]] == [("ann", 7), ("bob", 7)]
         recorder.wait(60)
     told = looptop("findings", "it.looptop", folder=tmp_path, status=1).stdout
@@ -86,7 +88,7 @@ def test_a_busy_task_and_growing_memory(tmp_path: Path):
         program.expect("ready")
         seen = looptop("watch", f"unix:{program.socket_path}", "--json", "--duration", "8", folder=tmp_path).stdout
     found = {thing["kind"]: thing for thing in map(json.loads, seen.splitlines()) if thing["type"] == "finding"}
-    assert set(found) == {"task_busy", "memory_growing"}
+    assert set(found) - CROWDED == {"task_busy", "memory_growing"}
     assert (found["task_busy"]["name"], found["task_busy"]["site"]["line"]) == ("hoarder", 14)
     assert 0.5 <= found["task_busy"]["evidence"]["share"] <= 1
     assert found["memory_growing"]["evidence"]["more"] > 2 << 20

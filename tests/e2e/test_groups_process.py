@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from groups_client import Client, percentile
-from waiting import wait_until
-from watched import Program
+from waiting import wait_until, waited_for_cpu
+from watched import Program, free_port
 
 APP = """
 import asyncio
@@ -106,13 +106,6 @@ SLACK = 0.03
 """Seconds by which a client may see an answer later than its task ended, on a machine that does other things too."""
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 def answers(port: int) -> bool:
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) == 0
@@ -135,11 +128,13 @@ def test_groups_agree_with_a_client(server: str, tmp_path: Path) -> None:
     script.write_text(APP)
     port = free_port()
     with Program(script, server, str(port), folder=tmp_path) as program:
-        wait_until(lambda: answers(port), f"{server} listens", 30)
+        wait_until(lambda: answers(port), f"{server} listens")
         with program.viewer(rate=4, groups=True, rows=False) as viewer:
             viewer.ticks(1)
-            client = Client(port)
+            client, waited = Client(port), [waited_for_cpu(program.pid), waited_for_cpu()]
             asyncio.run(client.run(2.0))
+            # On a crowded machine a task may end after the client has its answer, and a client may read it late.
+            server_late, client_late = waited_for_cpu(program.pid) - waited[0], waited_for_cpu() - waited[1]
             rates = {group["label"]: group["rate"] for group in groups_of(program.pid, "--duration", "0")["groups"]}
             assert set(LABELS.values()) <= set(rates)
             groups = {group["label"]: group for group in groups_of(program.pid)["groups"]}
@@ -154,7 +149,9 @@ def test_groups_agree_with_a_client(server: str, tmp_path: Path) -> None:
             for name, share in (("p50", 0.5), ("p99", 0.99)):
                 # The client's clock starts earlier and stops later, so on a busy machine ranks may differ by a few.
                 least, most = percentile(taken, share - 0.05), percentile(taken, min(share + 0.05, 1.0))
-                assert least * 0.95 - 0.001 - SLACK <= group["age"][name] <= most * 1.05 + 0.001, (label, name)
+                age = group["age"][name]
+                assert least * 0.95 - 0.001 - SLACK - client_late <= age, (label, name)
+                assert age <= most * 1.05 + 0.001 + server_late, (label, name)
             if server in KEEPS_NO_STATUS:
                 assert group["responses"] is group["errors"] is None
             else:
@@ -162,7 +159,7 @@ def test_groups_agree_with_a_client(server: str, tmp_path: Path) -> None:
                 assert (group["responses"], group["errors"]) == (len(taken), errors), label
             total = group["total"]
             assert abs(total["ran"] + total["queued"] + total["waited"] - total["age"]) <= 1e-3 * group["ended"]
-            assert group["age"]["max"] <= max(taken) + 0.05  # a task may end late, once the response is out
+            assert group["age"]["max"] <= max(taken) + 0.05 + server_late  # it may end once the response is out
         slow, fast = groups[LABELS["/slow/{}/part"]], groups[LABELS["/nope/{}"]]
         assert slow["total"]["waited"] >= 0.8 * 0.1 * slow["ended"]
         assert fast["total"]["waited"] <= 0.5 * fast["total"]["age"]

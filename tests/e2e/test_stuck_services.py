@@ -59,7 +59,7 @@ def test_each_leads_to_its_cause(tmp_path, python):
         for program in programs.values():
             program.terminate()
         for program in programs.values():
-            program.wait(20)
+            program.wait(60)
 
 
 def leads(name, findings):

@@ -59,7 +59,7 @@ def test_threads_with_their_jobs_and_who_asked(tmp_path, python):
             jobs = [thread["job"]["function"] for thread in found["threads"] if thread["job"]]
             return found if sorted(jobs) == ["crunch", "nap"] else None
 
-        found = wait_until(begun, "both jobs", 30)
+        found = wait_until(begun, "both jobs")
         assert len(found["threads"]) == 5, found  # main, idler, pool, to_thread, one of _thread; none of the probe
         assert found["more"] == 0
         threads = {thread["name"]: thread for thread in found["threads"]}

@@ -95,7 +95,7 @@ def run(python: str, arguments: list[str], folder: Path, mode: str) -> tuple[str
     finally:
         process.kill()
     if watcher is not None:
-        watcher.join(10)
+        watcher.join(60)
     if mode == "remembering":
         assert list(runtime.glob(f"*-{process.pid}-*.box")), "it remembers, with a black box"
     return normal(out, process.pid), normal(err, process.pid), process.returncode

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-DEADLINE = 10.0
+DEADLINE = 60.0
 SESSION = "1f0c8a2e-0000-4000-8000-000000000001"
 SCHEMA = {
     "task_static": ["id", "name", "coro", "loop", "born", "counted", "parent", "site", "flags"],
@@ -191,7 +191,7 @@ class FakeProbe:
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         self.hang_up()
-        self._thread.join(5)
+        self._thread.join(60)
 
 
 def on_path(path: Path, behave: Behaviour) -> FakeProbe:

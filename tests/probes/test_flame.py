@@ -435,7 +435,7 @@ def test_waits_are_weighted_by_time(tmp_path, python):
                 ones, twos, naps = by_stack["one", "inner", "Event.wait"], by_stack["two",], by_stack["nap", "sleep"]
                 return ones / twos == pytest.approx(2, rel=0.05) and naps <= twos / 500
 
-            viewer.until(right, "twice the time in one as in two, and next to none in nap", 30)
+            viewer.until(right, "twice the time in one as in two, and next to none in nap")
             viewer.watch(flame_wait=False)
             viewer.ticks(2)
             before = len(viewer.frames)

@@ -56,7 +56,7 @@ from sample_apps.catalogue import samples
 assert samples()
 print(sorted({"aiohttp", "uvloop", "probes", "monitor"} & set(sys.modules)), threading.active_count() - before)
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (result.stdout, result.stderr) == ("[] 0\n", "")
 
 

@@ -41,7 +41,7 @@ def declare(folder, words="NoSlowCallback", expectations="NoSlowCallback()", fix
 
 def test_the_samples_are_seen_as_they_say():
     command = [sys.executable, "-m", "monitor", "samples", "check", "--json", *chosen()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600 if len(chosen()) > 50 else 110)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600 if len(chosen()) > 50 else 280)
     told = json.loads(done.stdout)
     missed = {
         sample["name"]: sample["trouble"]
@@ -186,6 +186,9 @@ def test_what_needs_a_newer_python_is_seen_there(version, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     for sample in catalogue.samples():
         if sample.python > (3, 11):
-            seen = observe(sample, (python, "-P", "-m", f"sample_apps.{sample.name}", "--seconds", "60"))
-            assert not seen.trouble
-            assert [verdict for verdict in judge(sample, seen) if verdict.outcome == "missed"] == []
+            for _ in range(3):  # as `check` does, for a machine that is busy
+                seen = observe(sample, (python, "-P", "-m", f"sample_apps.{sample.name}", "--seconds", "60"))
+                missed = [verdict for verdict in judge(sample, seen) if verdict.outcome == "missed"]
+                if not seen.trouble and not missed:
+                    break
+            assert (seen.trouble, missed) == ("", [])

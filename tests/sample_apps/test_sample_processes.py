@@ -14,8 +14,8 @@ from monitor.samples.check import cannot_run
 from sample_apps.vocabulary import Expectation, Finding, NotSeenYet, Unhandled
 
 SAMPLES = chosen()
-DEADLINE = 30.0  # for what takes a second or two when nobody else wants the processor
-PROMPT = 10.0  # and from a signal to the end, the longest step of a sample included
+DEADLINE = 90.0  # for what takes a second or two when nobody else wants the processor
+PROMPT = 60.0  # and from a signal to the end, the longest step of a sample included
 
 
 class Ended(NamedTuple):

@@ -15,7 +15,7 @@ from monitor.cli.run_dashboard import run_below
 from monitor.protocol import frames
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, os, sys
 async def main():
     print("ready", flush=True)
     await asyncio.sleep(60)
@@ -57,7 +57,7 @@ def test_the_person_leaves_and_the_program_is_stopped(run, capfd):
     def dashboard(source, program):
         came = connected(source)
         assert came[0].name == "app"
-        assert program.output() == ["ready"]
+        assert eventually(program.output) == ["ready"]
         return 0
 
     status, (program,) = run(PROGRAM, dashboard)
@@ -66,14 +66,21 @@ def test_the_person_leaves_and_the_program_is_stopped(run, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_program_ends_by_itself(run, capfd):
+def test_the_program_ends_by_itself(run, capfd, tmp_path):
     def dashboard(source, program):
         connected(source)
+        (tmp_path / "enough").touch()
         ended = eventually(lambda: source.status.state == "ended" and source.status)
         assert ended.text == "the program ended with status 7"
         return 7
 
-    code = PROGRAM.replace("asyncio.sleep(60)", "asyncio.sleep(1.5); print('last words'); sys.exit(7)")
+    code = PROGRAM.replace(
+        "    await asyncio.sleep(60)",
+        f"""    while not os.path.exists("{tmp_path}/enough"):
+        await asyncio.sleep(0.05)
+    print("last words")
+    sys.exit(7)""",
+    )
     assert run(code, dashboard)[0] == 7
     assert capfd.readouterr().err == "ready\nlast words\nlooptop: the program ended with status 7\n"
 

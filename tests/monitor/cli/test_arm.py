@@ -73,7 +73,7 @@ def test_an_armed_program_remembers_with_nobody_connected(tmp_path: Path) -> Non
         def remembered() -> list[dict[str, object]]:
             return [thing for thing in past() if thing.get("past")]
 
-        things = wait_until(lambda: found if len(found := remembered()) >= 3 else None, "what is remembered", 40)
+        things = wait_until(lambda: found if len(found := remembered()) >= 3 else None, "what is remembered")
         slow = next(thing for thing in things if thing["type"] == "slow_callback")
         failed = next(thing for thing in things if thing.get("outcome") == "failed")
         assert slow["name"] == "stuck" and slow["at_least"] is False and float(str(slow["duration"])) >= 0.35
@@ -89,7 +89,7 @@ def test_an_armed_program_remembers_with_nobody_connected(tmp_path: Path) -> Non
         wait_until(lambda: len(os.listdir(f"/proc/{pid}/task")) <= 2, "the end of the teardown thread")
     finally:
         program.kill()
-        program.wait(10)
+        program.wait(60)
         for pipe in (program.stdin, program.stdout):
             if pipe is not None:
                 pipe.close()

@@ -37,7 +37,7 @@ def run(capfd):
 
 def looptop(*args, **options):
     command = [sys.executable, "-m", "monitor", *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
 
 
 def one_line(err):
@@ -243,7 +243,7 @@ def endless(peer):
 def test_nobody_reads_any_more(runtime_dir, probe_at):
     probe_at(runtime_dir / "s", endless)
     command = f"{sys.executable} -m monitor watch unix:{runtime_dir}/s | head -n 2; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 3
     assert done.stdout.splitlines()[-1] == str(guard.BROKEN_PIPE)
@@ -263,7 +263,7 @@ def test_ctrl_c(runtime_dir, probe_at, number):
     )
     eventually(lambda: probe.viewers)
     watching.send_signal(number)
-    out, err = watching.communicate(timeout=20)
+    out, err = watching.communicate(timeout=60)
     assert (watching.returncode, out, err) == (130, b"", b"")
 
 
@@ -345,7 +345,7 @@ runpy.run_module("monitor", run_name="__main__")
 
 
 def test_ctrl_c_while_looptop_is_loaded_is_no_traceback():
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED_WHILE_LOADING], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED_WHILE_LOADING], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
@@ -354,7 +354,7 @@ def test_output_that_can_not_be_written(run, served):
     for words in (("tasks", str(os.getpid())), ("ps",), ("ps", "--json"), ("--help",)):
         with open("/dev/full", "w") as full:
             done = subprocess.run(
-                [sys.executable, "-m", "monitor", *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30
+                [sys.executable, "-m", "monitor", *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
             )
         assert done.returncode == guard.UNWRITTEN
         assert one_line(done.stderr) == "the output cannot be written: No space left on device"
@@ -363,7 +363,7 @@ def test_output_that_can_not_be_written(run, served):
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_streams_that_the_shell_has_closed(run, served, closed):
     command = f"{sys.executable} -m monitor tasks {os.getpid()} {closed}"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert ("worker" in done.stdout) == (">&-" not in closed.replace("2>&-", ""))
 

@@ -67,14 +67,14 @@ class Flight:
 
     def end(self):
         self.process.send_signal(signal.SIGINT)
-        _, said = self.process.communicate(timeout=30)
+        _, said = self.process.communicate(timeout=60)
         return self.process.returncode, said
 
 
 @pytest.mark.parametrize(
     ("on", "word", "reason", "kind"),
     [
-        ("slow:200ms", "block", r"block blocked for [345]\d\dms", "slow"),
+        ("slow:200ms", "block", r"block blocked for ([3-9]\d\dms|\d+\.\d+s)", "slow"),
         ("failed", "fail", r"fail failed", "failed"),
         ("growth:30MB", "grow", r"memory grew by (3[89]|4\d)(\.\d)?MiB", None),
     ],
@@ -95,7 +95,9 @@ def test_each_trigger_finishes_a_file_with_what_follows_and_goes_on(program, tmp
         with Recording(path) as recording:
             assert re.fullmatch(reason, recording.reason)
             happened = [marker.at for marker in recording.markers() if marker.kind == kind]
-            assert kind is None or 1.0 <= (recording.end - happened[-1]) * 1e-6 < 4.0
+            if kind is not None:
+                after = [tick.at for tick in recording.light_ticks() if tick.at >= happened[-1] + 1_000_000]
+                assert len(after) == 1, "it ends with the first tick after the second"
             assert not recording.problems
     assert about(flight.path).whole
     assert not flight.folder.exists()

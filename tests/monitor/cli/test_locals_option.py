@@ -88,5 +88,5 @@ def test_run_with_locals_keeps_them_from_the_start(tmp_path):
         process.wait()
         process.stdin.close()
         process.stdout.close()
-        watching.wait(20)
+        watching.wait(60)
         watching.stdout.close()

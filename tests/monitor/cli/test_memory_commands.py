@@ -81,7 +81,7 @@ def test_an_interrupt_prints_what_there_is_and_tracing_is_off(tmp_path: Path) ->
             viewer.until(lambda: looks(viewer), "the baseline")
             viewer.ticks(2)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=60)
             assert process.returncode == 0 and "interrupted after" in err
             assert json.loads(out)["diff"]
             viewer.until(lambda: any("has stopped it" in e["text"] for e in viewer.of_kind("memory")), "the end of it")

@@ -49,7 +49,7 @@ def recorder(program, *args, **how):
 
 
 def ended(process):
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert out == ""
     return process.returncode, err
 
@@ -66,7 +66,7 @@ def test_for_a_while(busy, tmp_path):
     assert status == 0, said
     assert re.search(r"recording .* \(pid \d+\) → \S+a\.looptop; Ctrl-C ends it", said)
     assert about(file).duration >= 1.2, "the tick at the end of the time belongs to it"
-    assert re.search(r"a\.looptop: 1\.\d+s, [\d.]+KiB; duration reached", said)
+    assert re.search(r"a\.looptop: \d+\.\d+s, [\d.]+KiB; duration reached", said)
     assert (about(file).pid, about(file).whole) == (busy.pid, True)
     with Recording(file) as recording:
         assert {marker.kind for marker in recording.markers()} == {"slow", "failed"}
@@ -113,16 +113,16 @@ def test_a_recorder_that_was_killed_leaves_its_whole_blocks(busy, tmp_path):
 
 def test_a_full_disk_is_told_and_what_there_is_can_be_read(busy, tmp_path):
     file = tmp_path / "a.looptop"
-
-    def small():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
-
-    status, said = ended(recorder(busy, "-o", file, "--rate", "20", preexec_fn=small))
+    process = recorder(busy, "-o", file, "--rate", "20")
+    wait_until(lambda: (found := about(file)) is not None and found.duration, "the first block")
+    full = file.stat().st_size + 1000
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (full, full))
+    status, said = ended(process)
     assert status == 1
     assert re.search(r"a\.looptop ends too early \(File too large\); what can be read: [\d.]+m?s, ", said), said
-    assert 0 < about(file).size <= 9000
+    assert 0 < about(file).size <= full
     with Recording(file) as recording:
-        assert recording.duration > 0.5
+        assert recording.duration > 0
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_full_disk_is_told_and_what_there_is_can_be_read(busy, tmp_path):
 def test_what_can_not_be_done_is_told_before_the_program_is_asked(tmp_path, args, said):
     (tmp_path / "there").write_text("")
     line = [*LOOPTOP, "record", "1", *args]
-    done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, timeout=30)
+    done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert (done.returncode, done.stderr.strip()) == (2, f"looptop: {said}")
     assert (tmp_path / "there").read_text() == ""
 
@@ -148,7 +148,10 @@ ALONE = """
     died = []
     signal.signal(signal.SIGCHLD, lambda *a: died.append(a))
     async def main():
-        await asyncio.sleep(1.5)
+        until = time.monotonic() + 60
+        while not sys._looptop_probe.server.viewers and time.monotonic() < until:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(1)
     asyncio.run(main())
     try:
         os.waitpid(-1, os.WNOHANG)
@@ -163,7 +166,7 @@ def run_recorded(tmp_path, script, *args, program=ALONE, python=sys.executable):
 
     (tmp_path / "program.py").write_text(textwrap.dedent(program))
     line = [*LOOPTOP, "run", "--headless", "--python", python, "--record", script, "program.py", *args]
-    return subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, timeout=30)
+    return subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, timeout=60)
 
 
 def test_a_program_that_is_run_is_recorded_from_its_start_and_does_not_know(tmp_path):

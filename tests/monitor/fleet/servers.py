@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -14,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from waiting import wait_until
-from watched import ROOT
+from watched import ROOT, free_port
 
 from monitor.attach.worker_processes import WorkerProcesses, has_loop
 
@@ -40,19 +39,13 @@ async def app(scope, receive, send):
         code = "import asyncio; asyncio.run(asyncio.sleep(60))"
         os.execv(sys.executable, [sys.executable, "-c", code])
     if scope["path"] == "/busy":
-        until = time.monotonic() + 6
-        while time.monotonic() < until:
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not os.path.exists("calm"):
             time.sleep(0.03)
             await asyncio.sleep(0)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
     await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
 """
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class Server:
@@ -85,11 +78,11 @@ class Server:
             found = self.workers()
             return found if len(found) == number and all(map(has_loop, found)) else []
 
-        return wait_until(ready, f"{number} workers", 30)
+        return wait_until(ready, f"{number} workers")
 
     def get(self, path: str = "/") -> int:
         """Asks the server; the pid of the worker that answered."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
             return int(answer.read())
 
     def close(self) -> None:
@@ -99,17 +92,19 @@ class Server:
                 os.kill(pid, signal.SIGCONT)
         self.process.terminate()
         try:
-            self.process.wait(10)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
             for pid in pids:
                 with suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
         self._log.close()
 
 
+# Its parent kills a worker that does not answer for 5 s: one that a test has stopped, or that waits for a processor.
 UVICORN = ("uvicorn", "app:app", "--port", "{port}", "--workers", "{workers}", "--log-level", "warning")
+UVICORN += ("--timeout-worker-healthcheck", "600")
 GUNICORN = ("gunicorn", "app:app", "-b", "127.0.0.1:{port}", "-w", "{workers}", "-k", "uvicorn_worker.UvicornWorker")
 HYPERCORN = ("hypercorn", "app:app", "-b", "127.0.0.1:{port}", "-w", "{workers}")
 GRANIAN = ("granian", "--interface", "asgi", "--port", "{port}", "--workers", "{workers}", "app:app")
@@ -147,7 +142,7 @@ class Watching:
         """Ends it; what it said on stderr."""
         self.process.send_signal(signal.SIGINT)
         try:
-            said = self.process.communicate(timeout=10)[1]
+            said = self.process.communicate(timeout=60)[1]
         finally:
             self.process.kill()
         self._file.close()

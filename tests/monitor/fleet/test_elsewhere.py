@@ -123,10 +123,10 @@ def test_programs_of_one_name_on_two_machines(
             links.link_to(one.via).close()
             wait_until(lambda: [row.pid for row in rows() if row.problem is not None], "the workers there in trouble")
             assert [row.problem for row in service.rows() if row.pid == third.pid] == [None]
-            wait_until(lambda: up(3), "all three again", 30)
+            wait_until(lambda: up(3), "all three again")
             assert {row.pid: row.worker for row in service.rows()} == slots
             with one.program():
-                wait_until(lambda: up(4), "one that was started after the connection had broken", 30)
+                wait_until(lambda: up(4), "one that was started after the connection had broken")
             relays = [psutil.Process(links.link_to(machine.via).hello.pid) for machine in machines]
             left = [*relays, *(child for relay in relays for child in relay.children())]
             assert len(left) >= 4, "those that follow the members"

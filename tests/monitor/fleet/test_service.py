@@ -40,23 +40,24 @@ def test_the_busy_worker_is_on_top_and_a_stopped_one_holds_up_nobody(tmp_path: P
                 time.sleep(0.1)
             return rows()
 
-        wait_until(lambda: len(found := rows()) == 3 and all(row.tasks for row in found), "three workers", 30)
+        wait_until(lambda: len(found := rows()) == 3 and all(row.tasks for row in found), "three workers")
         busy = threading.Thread(target=server.get, args=("/busy",), daemon=True)
         busy.start()
-        top = wait_until(lambda: (row := rows()[0]).utilization and row.utilization > 0.8 and row, "a busy one", 10)
+        top = wait_until(lambda: (row := rows()[0]).utilization and row.utilization > 0.8 and row, "a busy one")
         stepped(0.5)
         other = next(pid for pid in server.workers() if pid != top.pid)
         os.kill(other, signal.SIGSTOP)
-        stopped = wait_until(lambda: (row := rows()[0]).pid == other and row, "the stopped one on top", 20)
+        stopped = wait_until(lambda: (row := rows()[0]).pid == other and row, "the stopped one on top")
         assert "stopped" in stopped.problem
         before = {store.worker: store.now for store in service.stores()}
         stepped(1.5)
         gone_on = [store.worker for store in service.stores() if store.now > before[store.worker]]
         assert sorted([*gone_on, stopped.worker]) == [0, 1, 2]
         os.kill(other, signal.SIGCONT)
-        wait_until(lambda: all(row.problem is None for row in rows()), "all of them again", 20)
+        (tmp_path / "calm").touch()
+        wait_until(lambda: all(row.problem is None for row in rows()), "all of them again")
         assert {of.store.worker for of in service.tasks()} == {0, 1, 2}
-        busy.join(20)
+        busy.join(60)
 
         # One executes another program: the same pid and slot, an end and a start, and it is entered again.
         with pytest.raises(OSError):
@@ -72,6 +73,6 @@ def test_the_busy_worker_is_on_top_and_a_stopped_one_holds_up_nobody(tmp_path: P
             }
             return [slot for slot in now if now[slot] != before[slot][0]] if len(now) == 3 else []
 
-        (slot,) = wait_until(replaced, "another program in the slot of the one that is no more", 30)
+        (slot,) = wait_until(replaced, "another program in the slot of the one that is no more")
         assert {row.worker for row in rows()} == {0, 1, 2}
         assert next(row for row in rows() if row.worker == slot).tasks is not None

@@ -21,6 +21,8 @@ from monitor.attach.inject import Result
 from monitor.transport import fd_passing
 
 ROOT = Path(__file__).resolve().parents[3]
+PATIENCE = 60.0
+"""Seconds for an injection that is to work: a crowded machine is no failure."""
 
 PRELUDE = """
 import atexit, asyncio, gc, os, signal, sys, threading, tracemalloc
@@ -211,7 +213,7 @@ def interpreters() -> dict[str, str]:
     return found
 
 
-def reach(result: Result, timeout: float = 10.0) -> socket.socket:
+def reach(result: Result, timeout: float = PATIENCE) -> socket.socket:
     """A connection to the probe that was put in."""
     if result.listen_fd is not None:
         sock = fd_passing.enter(result.pid, result.listen_fd, timeout)
@@ -259,7 +261,7 @@ class Running:
         assert self.process.stdout is not None
         self.process.stdout.close()
 
-    def line(self, timeout: float = 20.0) -> str:
+    def line(self, timeout: float = PATIENCE) -> str:
         assert self.process.stdout is not None
         until = time.monotonic() + timeout
         while b"\n" not in self._unread:

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from inject_targets import Running, interpreters
+from inject_targets import PATIENCE, Running, interpreters
 from test_matrix import interpreter, look
 
 from monitor.attach.inject import compiled, inject
@@ -27,7 +27,7 @@ asyncio.run(main())
 def compiled_by(python: str, folder: Path) -> list[str]:
     """The files of the probe that a program has compiled."""
     with Running(python, COUNTING, folder) as target:
-        result = inject(target.pid, make({"leave": True}, 10), timeout=10)
+        result = inject(target.pid, make({"leave": True}, PATIENCE), timeout=PATIENCE)
         with look(result) as viewer:
             viewer.until(lambda: viewer.names(), "a task")
         target.process.send_signal(signal.SIGUSR2)

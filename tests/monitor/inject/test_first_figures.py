@@ -26,7 +26,7 @@ def test_what_a_uvloop_worked_before_is_not_its_load(tmp_path: Path, runtime_dir
     pytest.importorskip("uvloop")
     with Running(sys.executable, WORKED_BEFORE, tmp_path) as target:
         command = [sys.executable, "-m", "monitor", "tasks", str(target.pid), "--json"]
-        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert told.returncode == 0, told.stderr
         (loop,) = json.loads(told.stdout)["loops"]
         assert loop["utilization"] < 0.5
@@ -54,7 +54,7 @@ def test_a_child_of_multiprocessing_is_called_by_its_program(tmp_path: Path, run
     ) as program:
         assert program.stdout is not None
         command = [sys.executable, "-m", "monitor", "tasks", program.stdout.readline().strip(), "--json"]
-        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
-        program.communicate("\n", timeout=30)
+        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        program.communicate("\n", timeout=60)
     session = json.loads(told.stdout)["session"]
     assert (session["name"], session["program"]) == ("server", f"{script} --port 80")

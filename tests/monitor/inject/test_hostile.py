@@ -19,7 +19,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from inject_targets import Running
+from inject_targets import PATIENCE, Running
 from test_matrix import look
 from waiting import wait_until
 
@@ -177,7 +177,7 @@ def test_attach_leaves_a_file_that_the_program_put_in_the_place_of_the_answer(
     with Running(python, TRUNCATING, home, before=before, VICTIM=str(victim)) as running:
         watched = Watched(victim)
         with pytest.raises(ConnectError, match="has not started the probe"):
-            inject(running.pid, payload.make({"leave": True}, 1.0), timeout=1.0)
+            inject(running.pid, payload.make({"leave": True}, PATIENCE), timeout=1.0)
         assert running.line() == "done", "or there was no attack"
         assert fd_passing.find(running.pid) is None
         assert watched.events() == []
@@ -226,7 +226,7 @@ asyncio.run(main())
 
 def test_a_python_without_memory_files(tmp_path: Path, runtime_dir: Path) -> None:
     with Running(sys.executable, WITHOUT_MEMORY_FILES, tmp_path) as running:
-        result = inject(running.pid, payload.make({"leave": True}, 10))
+        result = inject(running.pid, payload.make({"leave": True}, PATIENCE), timeout=PATIENCE)
         with look(result) as viewer:
             viewer.until(lambda: "worker-4" in viewer.names(), "the tasks")
             found = fd_passing.find(running.pid)

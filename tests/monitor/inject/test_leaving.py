@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inject_targets import PROGRAMS, Running
+from inject_targets import PATIENCE, PROGRAMS, Running
 from test_matrix import interpreter, look, settled
 from waiting import wait_until
 
@@ -81,7 +81,7 @@ def counted(target: Running) -> dict[str, Any]:
 
 def in_and_out(target: Running, hooks: str) -> None:
     threads, files = target.threads(), target.files()
-    result = inject(target.pid, make({"leave": True}, 10), timeout=10)
+    result = inject(target.pid, make({"leave": True}, PATIENCE), timeout=PATIENCE)
     with look(result) as viewer:
         assert viewer.frames[0]["hooks"].startswith(hooks)
         viewer.until(lambda: viewer.names(), "a task")
@@ -157,7 +157,7 @@ def needs(hooks: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def changed(**facts: Any) -> Payload:
     """A payload that tells the program other things of the file than are so."""
     real = native.file()
-    payload = make({"leave": True}, 10)
+    payload = make({"leave": True}, PATIENCE)
     assert ascii(real) in payload.text
     return replace(payload, text=payload.text.replace(ascii(real), ascii({**real, **facts})))
 
@@ -176,7 +176,7 @@ def test_hooks_in_python_where_the_file_is_not_the_same(
 ) -> None:
     needs("C", monkeypatch)
     with Running(interpreter("own"), COUNTING + IDLE, tmp_path) as target:
-        result = inject(target.pid, changed(**facts), timeout=10)
+        result = inject(target.pid, changed(**facts), timeout=PATIENCE)
         with look(result) as viewer:
             assert viewer.frames[0]["hooks"] == f"pure Python ({why})"
             viewer.until(lambda: viewer.names(), "a task")
@@ -194,9 +194,9 @@ def test_hooks_in_python_where_those_in_c_fail(
         real.replace("install.state.closed = False", "install.state.closed = install.HOOKS[1]")
     )  # C has none
     assert files["probe"].read_text() != real
-    payload = replace(make({"leave": True}, 10), files=files)
+    payload = replace(make({"leave": True}, PATIENCE), files=files)
     with Running(interpreter("own"), COUNTING + IDLE, tmp_path) as target:
-        result = inject(target.pid, payload, timeout=10)
+        result = inject(target.pid, payload, timeout=PATIENCE)
         with look(result) as viewer:
             assert viewer.frames[0]["hooks"].startswith("pure Python (those in C failed: IndexError")
         assert target.stderr == ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inject_targets import Running, interpreters, reach
+from inject_targets import PATIENCE, Running, interpreters, reach
 from waiting import wait_until
 from watched import Viewer
 
@@ -43,7 +43,7 @@ def look(result: package.Result, rate: int = 20) -> Viewer:
 
 def settled(target: Running, threads: int, files: list[str]) -> None:
     """Waits until no thread and no file is left of a probe."""
-    wait_until(lambda: target.threads() <= threads, f"{threads} threads again", 20)
+    wait_until(lambda: target.threads() <= threads, f"{threads} threads again")
     wait_until(lambda: target.files() == files or len(target.files()) == len(files), "the same files")
 
 
@@ -82,7 +82,7 @@ def test_nothing_has_a_name_and_others_find_it_all_the_same(tmp_path: Path, runt
     with Running(interpreters()["own"], "idle", tmp_path) as target:
         with pytest.raises(ConnectError, match="has no probe"):
             resolve(str(target.pid))
-        result = package.inject(target.pid, payload.make({"leave": True}, 10))
+        result = package.inject(target.pid, payload.make({"leave": True}, PATIENCE), timeout=PATIENCE)
         assert (result.socket, result.listen_fd is not None) == ("", True)
         with look(result) as first, closing(connect(resolve(str(target.pid)))) as second:
             assert second.hello.session == first.frames[0]["session"] == result.session
@@ -99,7 +99,7 @@ def test_nothing_has_a_name_and_others_find_it_all_the_same(tmp_path: Path, runt
 def in_and_out(python: str, state: str, tmp_path: Path, runtime_dir: Path) -> None:
     with Running(python, state, tmp_path) as target:
         before, threads, files = target.state(), target.threads(), target.files()
-        result = package.inject(target.pid, payload.make({"leave": True}, 10), timeout=10)
+        result = package.inject(target.pid, payload.make({"leave": True}, PATIENCE), timeout=PATIENCE)
         assert result.method == "ptrace"
         assert not result.found
         viewer = look(result)
@@ -111,7 +111,7 @@ def in_and_out(python: str, state: str, tmp_path: Path, runtime_dir: Path) -> No
             flags = {facts["flags"] for facts in viewer.facts.values() if facts["name"] in names}
             assert {flag & 1 for flag in flags} == {1}, "born before attach"
             assert viewer.loops
-            again = package.inject(target.pid, payload.make({"leave": True}, 10), timeout=10)
+            again = package.inject(target.pid, payload.make({"leave": True}, PATIENCE), timeout=PATIENCE)
             assert (again.found, again.session) == (True, result.session)
             assert viewer.ask("detach")[-1]["ok"]
             viewer.until_end()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inject_targets import ROOT, Running, interpreters, reach
+from inject_targets import PATIENCE, ROOT, Running, interpreters, reach
 from test_matrix import difference, interpreter, settled
 from waiting import wait_until
 from watched import Viewer
@@ -24,7 +24,7 @@ from monitor.errors import ConnectError
 def attached(python: str, pid: int, *options: str) -> dict[str, Any]:
     """What attaching under another Python says."""
     command = [python, "-B", "-m", "monitor.attach.inject", str(pid), "--timeout", "10", *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=40)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout, done.stderr
     told = json.loads(done.stdout)
     assert isinstance(told, dict)
@@ -106,7 +106,7 @@ def test_gdb(state: str, tmp_path: Path, runtime_dir: Path) -> None:
         pytest.skip(f"this way cannot be tried here: {why}")
     assert shutil.which("gdb")
     with Running(interpreters()["own"], state, tmp_path) as target:
-        result = inject(target.pid, payload.make({"leave": True}, 20), method="gdb", timeout=20)
+        result = inject(target.pid, payload.make({"leave": True}, PATIENCE), method="gdb", timeout=PATIENCE)
         assert result.method == "gdb"
         with Viewer(reach(result)) as viewer:
             viewer.watch(rate=20)

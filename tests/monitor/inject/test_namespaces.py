@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from inject_targets import ROOT, Running, interpreters
+from inject_targets import PATIENCE, ROOT, Running, interpreters
 from test_matrix import difference, look, settled
 from waiting import wait_until
 
@@ -28,7 +28,7 @@ AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-group
 def contained() -> tuple[str, ...]:
     """What makes a container of a program."""
     try:
-        made = subprocess.run([*CONTAINER, "/bin/true"], capture_output=True, timeout=20).returncode == 0
+        made = subprocess.run([*CONTAINER, "/bin/true"], capture_output=True, timeout=60).returncode == 0
     except OSError:
         made = False
     if not made:
@@ -52,7 +52,7 @@ def test_from_the_host_into_a_container(
     command = (*contained, "sh", "-c", 'mount -t tmpfs none /mnt && exec "$@"', "sh")
     with Running(interpreters()["own"], "idle", tmp_path, before=command, LOOPTOP_DIR="/mnt/run") as running:
         before, threads, files = running.state(), running.threads(), running.files()
-        result = inject(running.pid, payload.make({"leave": True}, 10))
+        result = inject(running.pid, payload.make({"leave": True}, PATIENCE), timeout=PATIENCE)
         assert (result.method, bool(result.socket)) == ("ptrace", way == "file")
         assert not result.socket or result.socket.startswith(f"/proc/{running.pid}/root/mnt/run/")
         with look(result) as viewer:
@@ -60,7 +60,7 @@ def test_from_the_host_into_a_container(
             assert viewer.frames[0]["pid"] == int(fact(running.pid, "NSpid")[-1]) != running.pid
             if way == "descriptor":
                 command = (sys.executable, "-m", "monitor", "tasks", str(running.pid))
-                done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+                done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
                 assert "worker-4" in done.stdout, done.stderr
                 assert f"  pid {running.pid}  " in done.stdout, "the number that was asked for"
             viewer.ask("detach")
@@ -107,7 +107,7 @@ def test_root_goes_into_a_program_of_another_user_and_runs_nothing_of_theirs(
         assert fact(running.pid, "Uid")[0] == str(NOBODY)
         with monkeypatch.context() as patched:
             patched.setattr(subprocess, "Popen", Watched)
-            result = inject(running.pid, payload.make({"leave": True}, 10))
+            result = inject(running.pid, payload.make({"leave": True}, PATIENCE), timeout=PATIENCE)
         assert started == [sys.executable], "only our own interpreter"
         with look(result) as viewer:
             viewer.until(lambda: "worker-4" in viewer.names(), "the tasks")
@@ -126,7 +126,7 @@ def test_a_plain_user_goes_into_a_program_of_their_own(tmp_path: Path) -> None:
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__", "native"))
     with Running(SYSTEM, "idle", tmp_path, before=AS_NOBODY) as running:
         command = (*AS_NOBODY, SYSTEM, "-B", "-m", "monitor.attach.inject", str(running.pid))
-        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=60)
         assert '"ok": true' in done.stdout, done.stdout + done.stderr
         assert running.alive
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from inject_targets import Running, interpreters
+from inject_targets import PATIENCE, Running, interpreters
 from test_matrix import look, settled
 
 from monitor.attach.inject import inject
@@ -40,7 +40,7 @@ def test_gevent(version: str, tmp_path: Path, runtime_dir: Path) -> None:
     with Running(python, LIKE_GEVENT, tmp_path) as running:
         threads, files = running.threads(), running.files()
         for _ in range(3):
-            with look(inject(running.pid, make({"leave": True}, 10))) as viewer:
+            with look(inject(running.pid, make({"leave": True}, PATIENCE), timeout=PATIENCE)) as viewer:
                 viewer.until(lambda: "worker-4" in viewer.names(), "the tasks")
                 assert viewer.ask("detach")[-1]["ok"]
                 viewer.until_end()

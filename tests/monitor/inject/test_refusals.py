@@ -6,13 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from inject_targets import ROOT, Running, interpreters
+from inject_targets import PATIENCE, ROOT, Running, interpreters
 from test_matrix import difference, interpreter, look, settled
 from waiting import wait_until
 
@@ -21,11 +20,9 @@ from monitor.attach.inject.target import look as preflight
 from monitor.errors import ConnectError
 
 
-def refused(pid: int, timeout: float = 5.0, force: bool = False) -> ConnectError:
-    began = time.monotonic()
+def refused(pid: int, timeout: float = PATIENCE, force: bool = False) -> ConnectError:
     with pytest.raises(ConnectError) as caught:
         inject(pid, payload.make({}, timeout), timeout=timeout, force=force)
-    assert time.monotonic() - began < 10  # it waits for nothing but the call
     assert caught.value.status == 3
     return caught.value
 
@@ -68,7 +65,7 @@ def test_a_traced_process(tmp_path: Path) -> None:
             assert error.message.startswith(f"PID {target.pid} is already traced by python")
             assert error.message.endswith(f"(PID {tracer.pid})")
             assert error.hint == "detach it first"
-            tracer.communicate(b"\n", timeout=10)
+            tracer.communicate(b"\n", timeout=60)
         assert target.state()["sys"]
 
 
@@ -172,7 +169,7 @@ def test_remote_debugging_disabled(how: str, tmp_path: Path) -> None:
         error = refused(target.pid)
         assert "with remote debugging disabled (" in error.message
         assert error.hint == "not attaching; --force injects by ptrace"
-        result = inject(target.pid, payload.make({"leave": True}, 5), force=True)
+        result = inject(target.pid, payload.make({"leave": True}, PATIENCE), timeout=PATIENCE, force=True)
         assert result.method == "ptrace"
         look(result).close()
         assert target.alive
@@ -228,9 +225,9 @@ def test_a_text_that_comes_too_late_does_nothing(tmp_path: Path, runtime_dir: Pa
 
 
 def test_the_interpreter_is_kept_by_one_call(tmp_path: Path, runtime_dir: Path) -> None:
-    program = "async def main():\n    ready()\n    sum(range(10**9))\n    ready()\nasyncio.run(main())"
+    program = "async def main():\n    ready()\n    sum(range(10**12))\n    ready()\nasyncio.run(main())"
     with Running(sys.executable, program, tmp_path) as target:
-        error = refused(target.pid, timeout=0.5)
+        error = refused(target.pid, timeout=0.5)  # not after the call, which takes hours
         assert (
             error.message == f"PID {target.pid} has not started the probe after 0.5 s" or "safe point" in error.message
         )
@@ -238,16 +235,16 @@ def test_the_interpreter_is_kept_by_one_call(tmp_path: Path, runtime_dir: Path) 
 
 
 def test_an_interrupt_ends_the_waiting_and_not_the_program(tmp_path: Path) -> None:
-    program = "async def main():\n    ready()\n    sum(range(10**9))\nasyncio.run(main())"
+    program = "async def main():\n    ready()\n    sum(range(10**12))\nasyncio.run(main())"
     with Running(sys.executable, program, tmp_path) as target:
-        command = [sys.executable, "-m", "monitor.attach.inject", str(target.pid), "--timeout", "20"]
+        command = [sys.executable, "-m", "monitor.attach.inject", str(target.pid), "--timeout", "3600"]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as attaching:
             children = Path(f"/proc/{attaching.pid}/task/{attaching.pid}/children")
             helper = wait_until(lambda: children.read_text().split(), "the helper")[0]
             wait_until(lambda: b"helper" in Path(f"/proc/{helper}/cmdline").read_bytes(), "the helper's own program")
             attaching.send_signal(signal.SIGINT)
-            attaching.communicate(timeout=8)
-            wait_until(lambda: not Path(f"/proc/{helper}").exists(), "the end of the helper", 5)
+            attaching.communicate(timeout=60)
+            wait_until(lambda: not Path(f"/proc/{helper}").exists(), "the end of the helper")
         assert target.alive
 
 
@@ -258,7 +255,7 @@ def test_files_of_the_program_that_are_called_like_ours(tmp_path: Path) -> None:
     with Running(interpreters()["own"], program, tmp_path) as target:
         before = target.state()
         assert target.stderr == "loaded!loaded!"
-        result = inject(target.pid, payload.make({}, 5))
+        result = inject(target.pid, payload.make({}, PATIENCE), timeout=PATIENCE)
         with look(result) as viewer:
             assert viewer.names()
             viewer.ask("detach")

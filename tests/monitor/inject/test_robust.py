@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from inject_targets import ROOT, Running, interpreters, reach
+from inject_targets import PATIENCE, ROOT, Running, interpreters, reach
 from test_matrix import difference, interpreter, look
 from waiting import wait_until
 
@@ -48,41 +48,41 @@ def test_kills_at_random_moments(tmp_path: Path, runtime_dir: Path) -> None:
         for how in ["helper", "viewer", "Ctrl-C"] * 2:
             command = [sys.executable, "-m", "monitor", "watch", str(target.pid), "--duration", "30"]
             with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as viewer:
-                helper = wait_until(lambda: helper_of(viewer.pid) or fd_passing.find(target.pid), "the helper", 20)
+                helper = wait_until(lambda: helper_of(viewer.pid) or fd_passing.find(target.pid), "the helper")
                 time.sleep(chance.uniform(0, 0.4))
                 if how == "helper" and isinstance(helper, int):
                     with suppress(ProcessLookupError):
                         os.kill(helper, signal.SIGKILL)
                     time.sleep(0.05)
                 viewer.send_signal(signal.SIGINT if how == "Ctrl-C" else signal.SIGKILL)
-                viewer.communicate(timeout=20)
+                viewer.communicate(timeout=60)
             assert target.alive, f"after a kill of the {how}: {target.stderr}"
             assert target.state()["sys"]
-        wait_until(lambda: fd_passing.find(target.pid) is None, "the probe to leave by itself", 15)
+        wait_until(lambda: fd_passing.find(target.pid) is None, "the probe to leave by itself")
         wait_until(lambda: len(target.files()) == len(files), "the same files")
         # What was sent before somebody was killed may still come, and leaves when nobody comes for it.
         with suppress(AssertionError):
-            wait_until(lambda: difference(before, target.state()) == {}, "all to be as it was", 20)
+            wait_until(lambda: difference(before, target.state()) == {}, "all to be as it was")
         assert difference(before, target.state()) == {}
         assert target.stderr == ""
 
 
 def test_a_text_that_was_cut_short_is_not_sent(tmp_path: Path, runtime_dir: Path) -> None:
     with Running(OWN, "ticking", tmp_path) as target:
-        content = make({}, 10).for_helper(target.pid)
+        content = make({}, PATIENCE).for_helper(target.pid)
         command = [sys.executable, "-c", "from monitor.attach.inject.helper import main; raise SystemExit(main())"]
         with subprocess.Popen([*command, str(target.pid)], cwd=ROOT, stdin=subprocess.PIPE) as helper:
             assert helper.stdin is not None
             helper.stdin.write(content[:60_000])
             helper.stdin.close()
-            assert helper.wait(20) == 3
+            assert helper.wait(60) == 3
         assert target.state()["last"] == "None"
         assert target.stderr == ""
 
 
 def test_connections_that_break(tmp_path: Path, runtime_dir: Path) -> None:
     with Running(OWN, "ticking", tmp_path) as target:
-        result = inject(target.pid, make({"leave": True}, 10))
+        result = inject(target.pid, make({"leave": True}, PATIENCE), timeout=PATIENCE)
         with look(result) as viewer:
             for said in (b"", b'{"type": "watch"', b"\xff\n", b'{"type":"watch","rate":20}\n'):
                 sock = reach(result)
@@ -143,7 +143,7 @@ def test_a_child_of_the_program_is_clean(version: str, tmp_path: Path, runtime_d
 
     with Running(interpreter(version), FORKING, tmp_path) as target:
         before, executed = forked(), said(signal.SIGHUP)
-        result = inject(target.pid, make({"leave": True}, 10))
+        result = inject(target.pid, make({"leave": True}, PATIENCE), timeout=PATIENCE)
         with look(result) as viewer:
             during = forked()
             assert during[0] == before[0]
@@ -185,7 +185,7 @@ def test_loops_that_start_later_in_all_threads(kind: str, tmp_path: Path, runtim
         pytest.importorskip("uvloop")
         environ["WITH_UVLOOP"] = "1"
     with Running(OWN, LATER, tmp_path, **environ) as target:
-        result = inject(target.pid, make({"leave": True}, 10))
+        result = inject(target.pid, make({"leave": True}, PATIENCE), timeout=PATIENCE)
         assert result.loops == 0
         with look(result) as viewer:
             assert not viewer.loops
@@ -202,6 +202,6 @@ def test_loops_that_start_later_in_all_threads(kind: str, tmp_path: Path, runtim
 def test_a_command_says_that_there_is_no_loop_yet(tmp_path: Path, runtime_dir: Path) -> None:
     with Running(OWN, LATER, tmp_path) as target:
         command = [sys.executable, "-m", "monitor", "tasks", str(target.pid)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0
         assert f"no event loop runs in process {target.pid} yet" in done.stderr

@@ -113,7 +113,7 @@ def test_a_dry_run_refuses_what_would_be_refused() -> None:
         assert target.stdout is not None
         target.stdout.readline()
         command = [sys.executable, "-m", "monitor", "attach", str(target.pid), "--dry-run"]
-        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
         target.kill()
     assert (told.returncode, told.stdout) == (3, "")
     assert "has not loaded asyncio" in told.stderr

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from inject_targets import ROOT, Running, interpreters
+from inject_targets import PATIENCE, ROOT, Running, interpreters
 from test_matrix import look
 from test_namespaces import AS_NOBODY, SYSTEM, needs_root, open_to_nobody
 from test_refusals import refused
@@ -83,7 +83,7 @@ def test_a_filter_that_kills(call: str, arguments: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [f"{KILL_PROCESS}, 165", f"{ERRNO}, 319", f"{KILL_PROCESS}, 9, 2, 0x1000000"])
 def test_a_filter_that_does_not_matter(arguments: str, tmp_path: Path, runtime_dir: Path) -> None:
     with Running(sys.executable, FILTERED % arguments, tmp_path) as target:
-        with look(inject(target.pid, payload.make({"leave": True}, 10))) as viewer:
+        with look(inject(target.pid, payload.make({"leave": True}, PATIENCE), timeout=PATIENCE)) as viewer:
             viewer.until(lambda: "worker-4" in viewer.names(), "the tasks")
         assert target.alive
 
@@ -115,11 +115,11 @@ def test_a_filter_that_cannot_be_read(tmp_path: Path) -> None:
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__", "native"))
     with Running(SYSTEM, FILTERED % f"{KILL_PROCESS}, 165", tmp_path, before=AS_NOBODY) as target:
         command = [*AS_NOBODY, SYSTEM, "-B", "-m", "monitor.attach.inject", str(target.pid)]
-        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=60)
         said = json.loads(done.stdout)
         assert "has a seccomp filter, which may kill it" in said["message"], said
         assert "--force" in said["hint"]
-        done = subprocess.run([*command, "--force"], cwd=copy, capture_output=True, text=True, timeout=30)
+        done = subprocess.run([*command, "--force"], cwd=copy, capture_output=True, text=True, timeout=60)
         assert json.loads(done.stdout)["ok"], done.stdout
         assert target.alive
 

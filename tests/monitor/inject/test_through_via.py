@@ -71,7 +71,7 @@ def test_in_and_out_through_a_relay(run: Any, via: str, tmp_path: Path) -> None:
 
 
 def test_from_inside_a_container(run: Any, tmp_path: Path) -> None:
-    if subprocess.run([*CONTAINER, "/bin/true"], capture_output=True, timeout=20).returncode or not shutil.which(
+    if subprocess.run([*CONTAINER, "/bin/true"], capture_output=True, timeout=60).returncode or not shutil.which(
         "nsenter"
     ):
         pytest.skip("no right to make namespaces here (unshare --pid --mount --net), so no container to go into")

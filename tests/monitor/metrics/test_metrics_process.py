@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from waiting import wait_until
-from watched import ROOT, Program, environment
+from watched import ROOT, Program, environment, free_port
 
 from monitor.metrics import table
 
@@ -84,7 +84,7 @@ def metrics(folder: Path, *arguments: str) -> Iterator[list[str]]:
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            assert process.wait(10) == 0, lines
+            assert process.wait(60) == 0, lines
         finally:
             process.kill()
 
@@ -97,7 +97,7 @@ def runs(pid: int) -> bool:
 
 
 def scrape(url: str) -> dict[str, float]:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         text = answer.read().decode()
     return {name: float(value) for name, value in re.findall(r"^([^#\s].*?) ([-+.\deEInf]+)$", text, re.M)}
 
@@ -110,7 +110,7 @@ def test_workers_are_killed_and_no_counter_falls(tmp_path: Path) -> None:
     with service(tmp_path) as program, metrics(tmp_path, str(program.pid), "--prometheus", "127.0.0.1:0") as said:
         address = wait_until(lambda: re.search(r"http://\S+", "".join(said)), "the address")
         url = address.group()
-        wait_until(lambda: len(up(scrape(url))) == 2, "both workers", 30)
+        wait_until(lambda: len(up(scrape(url))) == 2, "both workers")
         before = scrape(url)
         scrapes = 0
         for kill in range(3):
@@ -131,7 +131,7 @@ def test_workers_are_killed_and_no_counter_falls(tmp_path: Path) -> None:
                 starts = [value for key, value in now.items() if key.startswith("looptop_worker_starts_total")]
                 return sum(starts) >= wanted and len(up(now)) == 2
 
-            wait_until(replaced, "the worker that takes its place", 30)
+            wait_until(replaced, "the worker that takes its place")
         assert {key for key in before if key.startswith("looptop_worker_up")} == {
             'looptop_worker_up{worker="0"}',
             'looptop_worker_up{worker="1"}',
@@ -157,10 +157,10 @@ def test_a_real_prometheus_scrapes_it(tmp_path: Path) -> None:
         )
         checked = subprocess.run(["promtool", "check", "rules", str(alerts)], capture_output=True, text=True)
         assert checked.returncode == 0, checked.stdout + checked.stderr
-        with urllib.request.urlopen(address.group(), timeout=10) as answer:
+        with urllib.request.urlopen(address.group(), timeout=60) as answer:
             linted = subprocess.run(["promtool", "check", "metrics"], input=answer.read(), capture_output=True)
         assert linted.returncode == 0, linted.stderr.decode()
-        listen = "127.0.0.1:19464"
+        listen = f"127.0.0.1:{free_port()}"
         server = subprocess.Popen(
             [
                 "prometheus",
@@ -183,10 +183,10 @@ def test_a_real_prometheus_scrapes_it(tmp_path: Path) -> None:
                     return False
                 return {one["metric"]["worker"] for one in found} == {"0", "1"}
 
-            wait_until(rates, "rates of both workers in Prometheus", 40)
+            wait_until(rates, "rates of both workers in Prometheus")
         finally:
             server.terminate()
-            server.wait(10)
+            server.wait(60)
 
 
 def test_what_is_pushed_is_otlp(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_what_is_pushed_is_otlp(tmp_path: Path) -> None:
                     for metric in scope.metrics
                 }
 
-            found = wait_until(lambda: (t := values()).get("asyncio.task.duration") and t, "groups of tasks", 30)
+            found = wait_until(lambda: (t := values()).get("asyncio.task.duration") and t, "groups of tasks")
             steps = found["asyncio.task.steps"]
             assert steps.sum.is_monotonic
             workers = {attributes(point)["worker"] for point in steps.sum.data_points}
@@ -258,11 +258,12 @@ def test_what_is_pushed_is_otlp(tmp_path: Path) -> None:
                     for scope in resource.scope_logs
                     for record in scope.log_records
                     if record.event_name == "looptop.slow_callback"
+                    and attributes(record).get("code.function.name") == "slow"  # not another one, on a crowded machine
                 ]
 
-            record = wait_until(blocked, "the record of a slow callback", 30)[0]
+            record = wait_until(blocked, "the record of a slow callback")[0]
             facts = attributes(record)
-            assert facts["code.function.name"] == "slow" and facts["duration"] >= 0.1 and facts["worker"] in "01"
+            assert facts["duration"] >= 0.1 and facts["worker"] in "01"
 
             def spans() -> list[Any]:
                 return [
@@ -276,7 +277,7 @@ def test_what_is_pushed_is_otlp(tmp_path: Path) -> None:
             def slow() -> Any:
                 return next((span for span in spans() if span.name == "slow" and not span.parent_span_id), None)
 
-            whole, parts = wait_until(slow, "why the slowest tasks were late", 30), spans()
+            whole, parts = wait_until(slow, "why the slowest tasks were late"), spans()
             assert attributes(whole)["asyncio.task.ran"] >= 0.1
             below = [part for part in parts if part.parent_span_id == whole.span_id]
             assert {attributes(part)["kind"] for part in below} >= {"ran", "queued"}

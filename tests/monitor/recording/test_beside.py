@@ -28,7 +28,7 @@ recorder.begin(os.getpid())
 def test_a_recorder_that_fails_says_so_and_leaves_no_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "a.looptop"
     # Returns when nobody has stderr any more: when the recorder has ended.
-    done = subprocess.run([sys.executable, "-c", FAILING, str(path)], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", FAILING, str(path)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert done.stderr.startswith(f"looptop: {path}: the recorder failed: FileNotFoundError: ")
     assert not path.exists()

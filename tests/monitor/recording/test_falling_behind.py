@@ -1,7 +1,6 @@
 """A disk that is too slow: whole ticks are dropped and counted, no event is lost, whoever records never waits."""
 
 import threading
-import time
 
 import pytest
 import scripted
@@ -23,27 +22,25 @@ class Stuck(File):
     def __init__(self, path):
         super().__init__(path, rate=2.0)
         self.free = threading.Event()
+        self.let_go = True  # by whoever records, and not because that waited for the disk
 
     def write(self, block):
-        self.free.wait(30)
+        self.let_go &= self.free.wait(120)
         super().write(block)
 
 
 @pytest.fixture(scope="module")
 def behind(tmp_path_factory):
-    """A recording whose disk stood still for two minutes; the moments, the longest wait, the recorder, the store."""
+    """A recording whose disk stood still for two minutes; the moments, the disk, the recorder, the store."""
     path = tmp_path_factory.mktemp("behind") / "a.looptop"
     script, store, sink = Script(seed=9, slow=0.4), Store(), Stuck(path)
     recorder = Recorder(store, sink)
-    moments, longest = [], 0.0
+    moments = []
 
     def take(frames):
-        nonlocal longest
         for frame in frames:
             store.apply(frame)
-            began = time.perf_counter()
             recorder.take(frame)
-            longest = max(longest, time.perf_counter() - began)
 
     sink.free.set()
     take(script.start())
@@ -58,7 +55,7 @@ def behind(tmp_path_factory):
         elif sink.free.is_set():
             scripted.wait_for_writer(recorder)
     recorder.close()
-    return path, moments, longest, recorder, store
+    return path, moments, sink, recorder, store
 
 
 def test_ticks_are_dropped_and_counted(behind):
@@ -72,7 +69,7 @@ def test_ticks_are_dropped_and_counted(behind):
 
 
 def test_whoever_records_did_not_wait(behind):
-    assert behind[2] < 2.0  # the disk stood still for much longer than the queue is long
+    assert behind[2].let_go
 
 
 def test_events_are_all_there(behind):

@@ -120,7 +120,7 @@ def test_it_goes_on_in_the_same_file_after_a_gap(tunnel, tmp_path):
     tunnel.open()
     running.ticks(5)
     running.stop.set()
-    running.thread.join(20)
+    running.thread.join(60)
     outcome = running.outcome
     assert outcome is not None and (outcome.reason, outcome.problem, len(outcome.gaps)) == ("stopped", None, 1)
     assert "in which the connection was lost" in outcome.lines()[-1]
@@ -139,7 +139,7 @@ def test_the_end_of_the_program_is_no_broken_connection(program, tunnel, tmp_pat
     tunnel.cut()
     program.process.kill()
     program.process.wait()
-    running.thread.join(20)
+    running.thread.join(60)
     assert running.outcome is not None and running.outcome.reason == "the program has ended"
 
 

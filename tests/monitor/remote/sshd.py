@@ -60,6 +60,6 @@ class Sshd:
 
     def close(self) -> None:
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
         assert self.process.stderr is not None
         self.process.stderr.close()

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
-from fake_probe import announce, well
+from fake_probe import Peer, announce, well
 from sshd import Sshd  # noqa: TC002
 from waiting import wait_until
 
@@ -208,7 +208,7 @@ def test_more_than_there_is_room_for_ends_the_link(tmp_path: Path, more: str) ->
 
 def test_one_that_closes_at_once(tmp_path: Path) -> None:
     opened = links.link_to(fake(tmp_path, "(hello, opened + frame(2, 1, b'last') + frame(4, 1, b''))")).open("@api")
-    opened.sock.settimeout(10)
+    opened.sock.settimeout(60)
     assert [opened.sock.recv(10), opened.sock.recv(10)] == [b"last", b""]
 
 
@@ -243,18 +243,18 @@ def test_a_viewer_that_does_not_read_holds_up_the_probe_and_no_other_connection(
         thread.start()
         way = links.link_to(sys.executable)
         opened = way.open(f"unix:{tmp_path}/flood")
-        assert full.wait(20), "the probe can send no more"
+        assert full.wait(60), "the probe can send no more"
         assert sent < 4 * WINDOW, "the sockets and one window"
         with way.open("@api").sock as other:
-            other.settimeout(10)
+            other.settimeout(60)
             assert other.recv(100).startswith(b'{"type": "hello"')
         left = sent
         while left > 0:
-            opened.sock.settimeout(10)
+            opened.sock.settimeout(60)
             left -= len(opened.sock.recv(1 << 20))
         assert left == 0, "all that was sent came"
         opened.sock.close()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive(), "the probe hears that the viewer left"
 
 
@@ -267,7 +267,7 @@ def test_what_looptop_says_first_is_not_lost(tmp_path: Path) -> None:
             opened.sock.sendall(b"first")
             there, _ = listener.accept()
             with there, opened.sock:
-                there.settimeout(10)
+                there.settimeout(60)
                 assert there.recv(100) == b"first", number
 
 
@@ -317,8 +317,22 @@ def test_a_url_that_is_none(run: Any, text: str) -> None:
 
 
 def test_over_a_real_sshd(
-    run: Any, served: Path, sshd: Sshd, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    run: Any, runtime_dir: Path, probe_at: Any, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    watched = threading.Event()
+
+    def behave(peer: Peer) -> None:
+        def read() -> dict[str, Any]:
+            frame = genuine()
+            if frame["type"] == "watch":
+                watched.set()
+            return frame
+
+        genuine, peer.read = peer.read, read  # type: ignore[method-assign]
+        well(peer)
+
+    announce(runtime_dir, os.getpid())
+    probe_at(runtime_dir / f"{os.getpid()}.sock", behave)
     status, out, err = run("tasks", "@api", "--via", sshd.command)
     assert (status, err) == (0, "")
     assert "worker-1" in out
@@ -331,8 +345,11 @@ def test_over_a_real_sshd(
     way = links.link_to(f"ssh -p {sshd.port} 127.0.0.1")
     relay = psutil.Process(way.hello.pid)
     session = next(one for one in relay.parents() if one.name() == "sshd")
-    threading.Timer(0.5, session.kill).start()
-    status, out, err = run("watch", url, "--duration", "30")
+    watched.clear()
+    killing = threading.Thread(target=lambda: watched.wait(60) and session.kill())
+    killing.start()
+    status, out, err = run("watch", url, "--duration", "60")
+    killing.join(60)
     assert status == 3
     assert "is out of reach: the connection through ssh" in one_line(err)
     wait_until(lambda: not relay.is_running(), "the end of the relay")

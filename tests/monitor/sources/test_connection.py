@@ -15,11 +15,13 @@ from monitor.transport.address import Address
 from monitor.transport.connection import Lines, connect
 
 QUICK = 0.5
+"""Seconds for what is not to be answered."""
+LONG = 60.0
 
 
 def refusal(address, **options):
     with pytest.raises(ConnectError) as caught:
-        connect(address, **{"environ": {}, "timeout": QUICK, **options})
+        connect(address, **{"environ": {}, "timeout": LONG, **options})
     assert caught.value.status == NO_CONNECTION
     assert "\n" not in str(caught.value)
     assert caught.value.hint
@@ -32,7 +34,7 @@ def test_hello_over_a_unix_socket(tmp_path, probe_at):
     assert connection.hello.name == "api"
     assert connection.hello.session == fake_probe.SESSION
     connection.send({"type": "watch"})
-    came = connection.receive(5)
+    came = connection.receive(LONG)
     assert isinstance(came[0], frames.Static)
     connection.close()
 
@@ -43,7 +45,7 @@ def test_what_comes_with_the_hello_is_not_lost(tmp_path, probe_at):
     connection = connect(Address(path=str(tmp_path / "s")))
     kinds = []
     while len(kinds) < 2:
-        kinds += [type(frame) for frame in connection.receive(5)]
+        kinds += [type(frame) for frame in connection.receive(LONG)]
     assert kinds == [frames.Static, frames.Tick]
     assert connection.receive(0) == []
     connection.close()
@@ -107,7 +109,7 @@ def test_no_token(probe_on_tcp, tmp_path):
 )
 def test_what_is_no_probe(tmp_path, probe_at, said, words):
     probe_at(tmp_path / "s", says(said))
-    assert words in refusal(Address(path=str(tmp_path / "s")))
+    assert words in refusal(Address(path=str(tmp_path / "s")), timeout=QUICK if words == "does not answer" else LONG)
 
 
 def test_a_line_that_is_cut_off(tmp_path, probe_at):
@@ -129,7 +131,7 @@ def test_what_came_before_the_garbage_is_received_first(tmp_path, probe_at):
     came = []
     with pytest.raises(ConnectError, match="not a frame of looptop"):
         while True:
-            came += connection.receive(5)
+            came += connection.receive(LONG)
     assert len(came) == 2
     connection.close()
 
@@ -140,7 +142,7 @@ def test_the_end_of_the_program(tmp_path, probe_at):
     assert len(fake_probe.eventually(lambda: connection.receive(1))) == 1
     for _ in range(2):
         with pytest.raises(Closed, match="closed the connection: the program has ended"):
-            connection.receive(5)
+            connection.receive(LONG)
     connection.close()
 
 
@@ -151,7 +153,7 @@ def test_a_probe_that_reads_nothing(tmp_path, probe_at):
 
     def deaf(peer):
         peer.send(hello())
-        done.wait(10)
+        done.wait(60)
 
     probe_at(tmp_path / "s", deaf)
     connection = connect(Address(path=str(tmp_path / "s")))

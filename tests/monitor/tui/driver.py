@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -61,12 +62,11 @@ class Driver:
         await self.look()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Waits for a condition, a bounded number of times."""
-        for _ in range(50):
-            if condition():
-                return
+        """Waits for a condition."""
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline, "it never came to be"
             await self.pilot.pause()
-        raise AssertionError("it never came to be")
 
     def screen(self) -> list[str]:
         """What a person sees, without the thumb of the scrollbar: Textual paints that when it comes to it."""

@@ -67,7 +67,7 @@ def write(path: Path, *, cut: bool = False, gap: bool = False) -> Path:
     for frame in scenario(gap=gap):
         store.apply(frame)
         recorder.take(frame)
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while recorder._queue.qsize() and time.monotonic() < until:  # else it drops what comes so fast
             time.sleep(0.0005)
     recorder.close("duration reached")

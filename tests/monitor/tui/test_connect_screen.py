@@ -84,7 +84,7 @@ class FakeHome:
         return self.listed["samples"]
 
     def open(self, section: str, key: Hashable) -> Opened:
-        assert self.let_go.wait(10)
+        assert self.let_go.wait(60)
         if key == 4711:
             raise ConnectError("PID 4711 is already traced by gdb[/x] (PID 456)", "detach it first")
         self.opened.append((section, key))

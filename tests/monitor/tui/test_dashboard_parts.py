@@ -165,7 +165,7 @@ def known(sources: Sources, path: str) -> tuple[str, ...] | str:
     """The lines once they are read; the first answer is that they are asked for."""
     sources._looked.clear()
     sources.lines(path)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while sources.reading:
         assert time.monotonic() < deadline
         time.sleep(0.001)

@@ -69,7 +69,7 @@ def test_a_terminal_that_was_closed_ends_it_without_a_signal_too(question: bytes
     os.write(terminal.master, question)
     time.sleep(0.3)
     os.close(terminal.master)
-    assert terminal.process.wait(20) == 128 + signal.SIGHUP
+    assert terminal.process.wait(60) == 128 + signal.SIGHUP
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")

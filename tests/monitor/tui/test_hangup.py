@@ -28,7 +28,7 @@ def test_writes_to_a_terminal_that_is_gone_are_lost_and_do_not_block() -> None:
 
     writing = threading.Thread(target=write, daemon=True)
     writing.start()
-    writing.join(10)
+    writing.join(60)
     assert not writing.is_alive() and not writer.is_alive()
 
 

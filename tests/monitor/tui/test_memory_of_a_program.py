@@ -38,7 +38,7 @@ BODY = """
 
     asyncio.run(main())
 """
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 async def until(app: Looptop, condition: Callable[[], bool], what: str) -> None:

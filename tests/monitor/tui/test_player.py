@@ -181,7 +181,7 @@ def test_what_was_seen_of_memory_is_in_a_recording_wherever_it_is_entered(tmp_pa
         store.apply(frame)
         recorder.take(frame)
         live[round(store.now * 1e6)] = memory_of(store)
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while recorder._queue.qsize() and time.monotonic() < until:
             time.sleep(0.0005)
     recorder.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from interpreters import version_of
+from waiting import waited_for_cpu
 from watched import Program
 
 WAITS = """
@@ -434,7 +435,7 @@ def test_churn_is_counted_exactly(tmp_path: Path, python: str) -> None:
             viewer.ticks(1)
             program.say()
             viewer.until(lambda: program.out[-1:] == ["made"], "20,000 tasks", 60)
-            viewer.until(lambda: viewer.at("makes")["ended"] >= 20_000, "all of them counted", 20)
+            viewer.until(lambda: viewer.at("makes")["ended"] >= 20_000, "all of them counted")
             found = viewer.at("makes")
             assert {key: found[key] for key in ("born", "ended", "failed", "cancelled")} == {
                 "born": 20_000,
@@ -443,7 +444,7 @@ def test_churn_is_counted_exactly(tmp_path: Path, python: str) -> None:
                 "cancelled": 2_000,
             }
             assert found["steps"] == 20_000 + 10_000 + 2_000
-            assert len(viewer.sizes) < 3000 and max(viewer.sizes) < 1 << 20
+            assert len(viewer.sizes) < max(3000, 100 * viewer.ticked) and max(viewer.sizes) < 1 << 20
             program.say()
             program.end()
 
@@ -494,22 +495,29 @@ def test_several_loops_in_threads_one_after_another_and_again(tmp_path: Path, py
             viewer.ticks(2)
             task = viewer.named("restarted")
             assert task["steps"] == 6
-            lags = [row[1] for frame in viewer.frames for row in frame.get("loops", ()) if frame["type"] == "tick"]
-            assert max(lags) < 850_000, "the time between two runs of a loop is no lag"
+            rows = [row for frame in viewer.frames if frame["type"] == "tick" for row in frame.get("loops", ())]
+            lag = max(row[1] for row in rows if row[0] == task["loop"])
+            assert lag < 850_000 + waited_for_cpu(program.pid) * 1e6, "the time between two runs of a loop is no lag"
             program.say()
             assert program.end() == 0
 
 
 def test_lag_utilization_and_the_running_task(tmp_path: Path, python: str) -> None:
     body = """
+        import threading
+
         async def blocks():
             print("blocks", flush=True)
             spin(0.6)
+            while seen.is_alive(): spin(0.01)  # until it was seen to be blocked
             await told("over")
 
         async def main():
-            for _ in range(7): asyncio.get_running_loop().call_later(60, print)
+            global seen
+            for _ in range(7): asyncio.get_running_loop().call_later(600, print)
             await told("ready")
+            seen = threading.Thread(target=sys.stdin.readline)
+            seen.start()
             await asyncio.create_task(blocks(), name="blocks")
 
         run(main())
@@ -529,9 +537,10 @@ def test_lag_utilization_and_the_running_task(tmp_path: Path, python: str) -> No
             loops = viewer.loops
             number = loop["id"]
             viewer.until(lambda: loops[number]["running"] == viewer.number("blocks"), "the running task")
-            viewer.until(lambda: loops[number]["blocked"] > 200_000, "ticks while the loop is blocked", 3)
+            viewer.until(lambda: loops[number]["blocked"] > 200_000, "ticks while the loop is blocked")
             assert viewer.rows[viewer.number("blocks")]["state"] == "running"
             assert viewer.rows[viewer.number("blocks")]["busy"] > 100_000, "it grows while it runs"
+            program.say()
             program.expect("over")
             viewer.ticks(3)
             assert loops[number]["busy"] - idle >= 550_000
@@ -574,9 +583,13 @@ def test_histograms_of_the_task_that_is_looked_at(tmp_path: Path, python: str) -
             detail = viewer.details_of("worker")
             viewer.ticks(1)
             assert sum(detail["histogram"]["steps"]) <= unseen() - before
-            viewer.until(lambda: viewer.detail and sum(viewer.detail["histogram"]["steps"]) >= 10, "10 steps")
+
+            def undisturbed() -> int:
+                return viewer.detail["histogram"]["steps"][12] if viewer.detail else 0
+
+            viewer.until(lambda: undisturbed() >= 5, "steps of 3 ms in the bucket of 2 to 4 ms")
             steps = viewer.detail["histogram"]["steps"]
-            assert len(steps) == 32 and sum(steps[12:15]) >= 0.7 * sum(steps), "3 ms is in the bucket of 2 to 4 ms"
+            assert len(steps) == 32 and sum(steps[:12]) == 0
             assert sum(viewer.detail["histogram"]["schedules"]) == sum(steps)
             viewer.watch(detail=None)
             viewer.ticks(3)
@@ -729,7 +742,7 @@ def test_records_of_tasks_that_are_no_more_go_without_a_viewer(python: str, tmp_
             await asyncio.sleep(0.1)
             probe.counting.next_prune = 0.0
             probe.server.wake()
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while len(records) > 500 and time.monotonic() < end:
                 await asyncio.sleep(0.05)
             print("few" if len(records) <= 500 else len(records), flush=True)

@@ -45,7 +45,7 @@ def test_threads_that_run_at_once_are_counted_exactly(
             assert viewer.first["hooks"] == "pure Python (free-threaded)"
             program.say()
             program.expect("made False", 60)
-            viewer.until(lambda: viewer.at("makes")["ended"] >= 12_000, "all of them counted", 20)
+            viewer.until(lambda: viewer.at("makes")["ended"] >= 12_000, "all of them counted")
             found = viewer.at("makes")
             assert [found[key] for key in ("born", "ended", "failed", "steps")] == [12_000, 12_000, 0, 18_000]
         program.say()

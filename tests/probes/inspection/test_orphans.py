@@ -190,9 +190,9 @@ def check(program: Program, viewer: Viewer) -> None:
         rows = next((one["sync_scan"]["stuck"] for one in reversed(viewer.frames) if "sync_scan" in one), [])
         return {viewer.facts[task]["name"]: row for row in rows if row[13] for task, _ in row[6]}
 
-    viewer.until(lambda: set(found()) >= ORPHANS, "all orphans", 40)
+    viewer.until(lambda: set(found()) >= ORPHANS, "all orphans")
     looks = len(viewer.frames)
-    viewer.until(lambda: sum("sync_scan" in one for one in viewer.frames[looks:]) >= 3, "more looks", 40)
+    viewer.until(lambda: sum("sync_scan" in one for one in viewer.frames[looks:]) >= 3, "more looks")
     rows = found()
     program.say()
     touched = json.loads(program.line())

@@ -22,7 +22,7 @@ def start():
     yield start
     for process in started:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
         process.stdin.close()
 
 
@@ -54,5 +54,5 @@ def test_one_that_works_serves_or_has_a_child_that_works(start):
 
 def test_one_that_has_ended():
     process = subprocess.Popen(["true"])
-    process.wait(10)
+    process.wait(60)
     assert Child().look(process.pid, 0, 1.0) == ("", 0.0)

@@ -203,7 +203,7 @@ def test_a_coroutine_that_was_dropped_is_noted_and_the_program_prints_what_it_do
         with_us = program.stderr
     plain = subprocess.run(
         [python, "-W", action, str(tmp_path / "program.py")],
-        input="go\n", capture_output=True, text=True, env=environment(boot=False), cwd=tmp_path, timeout=30,
+        input="go\n", capture_output=True, text=True, env=environment(boot=False), cwd=tmp_path, timeout=60,
     )  # fmt: skip
     assert without_addresses(with_us) == without_addresses(plain.stderr)
 

@@ -229,7 +229,7 @@ def test_tracing_ends_with_its_duration_and_at_its_limit(tmp_path: Path) -> None
     with Program(LEAK, folder=tmp_path) as program:
         program.expect("ready")
         with program.viewer() as viewer:
-            start(viewer, duration=300_000)
+            assert viewer.ask("memory_start", duration=300_000)[-1]["ok"]
             until_ended(viewer, "its time is over")
             assert say(program, "state").startswith("False")
             start(viewer, limit=1_000_000)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from interpreters import find_python
 from test_counting import source
+from waiting import waited_for_cpu
 from watched import Program, Viewer
 
 BLOCKS = Path(__file__).with_name("blocks.py")
@@ -136,11 +137,6 @@ def test_a_lowered_threshold_catches_more(tmp_path: Path, python: str) -> None:
             assert named
             program.say()
             program.end()
-
-
-def waited_for_cpu(pid: int) -> float:
-    """Seconds that the main thread of a process was ready to run and did not (proc(5), schedstat)."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) * 1e-9
 
 
 @pytest.mark.timeout(60 + 2 * HEALTHY)

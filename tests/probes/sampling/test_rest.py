@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from test_counting import source
+from waiting import wait_until
 from watched import Program
 
 BODY = """
@@ -37,10 +38,13 @@ def test_the_watchdog_rests_with_the_loop(tmp_path: Path) -> None:
             text = Path(f"/proc/{program.pid}/task/{thread}/status").read_text()
             return int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
-        time.sleep(0.3)
-        before, began = switches(), time.monotonic()
-        time.sleep(2)
-        assert (switches() - before) / (time.monotonic() - began) <= 7, "it slept for 0.1 s at a time before"
+        def a_second() -> float:
+            before, began = switches(), time.monotonic()
+            time.sleep(1)
+            return (switches() - before) / (time.monotonic() - began)
+
+        # Waits for the GIL on a crowded machine are switches, too: one undisturbed second is enough.
+        wait_until(lambda: a_second() <= 7, "a second of rest; it slept for 0.1 s at a time before")
         program.say()
         program.expect("blocked")
         with program.viewer() as viewer:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from waiting import wait_until
-from watched import Program
+from watched import Program, free_port
 
 SOURCE = """
 import asyncio, sys
@@ -27,12 +27,6 @@ UNKNOWN_PEER = 5.0
 """Seconds in which a peer must prove that it knows the token: docs/protocol.md."""
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 def test_a_skipped_file_is_no_creation_site_and_a_silent_peer_is_dropped(tmp_path: Path) -> None:
     (tmp_path / "house").mkdir()
     (tmp_path / "house" / "spawn.py").write_text(SPAWN)
@@ -42,7 +36,7 @@ def test_a_skipped_file_is_no_creation_site_and_a_silent_peer_is_dropped(tmp_pat
         program.expect("ready")
 
         began = time.monotonic()
-        with socket.create_connection(("127.0.0.1", port), 20) as peer:
+        with socket.create_connection(("127.0.0.1", port), 60) as peer:
             silent = peer.makefile("rb")
             assert json.loads(silent.readline())["type"] == "challenge"
             with program.viewer() as viewer:

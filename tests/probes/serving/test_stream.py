@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_counting import source
 from waiting import wait_until
-from watched import EndedError, Program, Viewer, environment, wait_for_socket
+from watched import EndedError, Program, Viewer, environment, free_port, wait_for_socket
 
 ROOT = Path(__file__).resolve().parents[3]
 MIB = 1 << 20
@@ -75,13 +76,15 @@ def idle(tmp_path: Path) -> Any:
 
 
 def test_hello_says_who_and_what(idle: Program) -> None:
+    before = time.time() - 0.1
     with idle.connect() as viewer:
         hello = viewer.first
         assert (hello["type"], hello["protocol"], hello["pid"]) == ("hello", 1, idle.pid)
         assert hello["python"] == "{}.{}.{}".format(*sys.version_info)
         assert hello["schema"]["states"] == ["running", "scheduled", "waiting", "done", "cancelled", "failed"]
         assert {"cancel", "detach", "origins", "histograms"} <= set(hello["capabilities"])
-        assert abs(hello["now"] / 1e6 - time.time()) < 5 and hello["started"] <= hello["opened"] <= hello["now"]
+        assert before <= hello["now"] / 1e6 <= time.time() + 0.1
+        assert hello["started"] <= hello["opened"] <= hello["now"]
         described = json.loads(idle.socket_path.with_suffix(".json").read_text())
         assert described["session"] == hello["session"] and described["pid"] == idle.pid
         viewer.read_for(0.5)
@@ -94,7 +97,7 @@ def test_200_000_tasks_come_first_screen_first(tmp_path: Path) -> None:
     with Program(source(CROWD), "200000", "0", folder=tmp_path, settings={"expect": 60}) as program:
         program.expect("ready", 60)
         program.say()
-        program.expect("busy", 30)
+        program.expect("busy")
         began = time.monotonic()
         with program.connect() as viewer:
             viewer.watch(rate=4, first={"sort": "busy", "limit": 100})
@@ -147,7 +150,7 @@ def test_why_a_program_ends_is_told_before_it_has_ended(tmp_path: Path, others: 
 
 def test_a_viewer_that_never_reads_costs_little(tmp_path: Path) -> None:
     with Program(source(CROWD), "20000", "60", folder=tmp_path) as program:
-        program.expect("ready", 30)
+        program.expect("ready")
         deaf = program.connect()
         deaf.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.watch(rate=20)
@@ -171,12 +174,12 @@ def test_a_viewer_that_never_reads_costs_little(tmp_path: Path) -> None:
 def test_a_viewer_that_stalls_is_dropped(tmp_path: Path) -> None:
     setup = "import probes, probes.serving.connection\nprobes.serving.connection.STALLED = 1.0\nprobes.install()\nrun = asyncio.run\n"
     with Program(source(CROWD, setup), "50000", "0", folder=tmp_path, boot=False) as program:
-        program.expect("ready", 30)
+        program.expect("ready")
         deaf = program.connect()
         deaf.watch(rate=20)
         with program.viewer(rate=10, rows=False) as other:
-            other.until(lambda: other.probe.get("viewers") == 2, "both")
-            other.until(lambda: other.probe.get("viewers") == 1, "the deaf one is gone", 10)
+            # It came after the other had its hello.
+            other.until(lambda: other.probe.get("viewers") == 1, "the deaf one is gone")
         deaf.close()
 
 
@@ -187,7 +190,6 @@ def test_viewers_do_not_see_each_others_wishes(idle: Program) -> None:
         assert sorted(filtered.names()) == [f"worker {n}" for n in range(5)]
         assert len(slow.facts) == 11
         begun = (filtered.ticked, slow.ticked)
-        began = time.monotonic()
 
         def both() -> bool:
             slow.pump(0.01)
@@ -195,17 +197,23 @@ def test_viewers_do_not_see_each_others_wishes(idle: Program) -> None:
 
         filtered.until(both, "ticks of both")
         slow.pump(0.0)
-        elapsed = time.monotonic() - began
-        assert filtered.ticked - begun[0] <= 20 * elapsed + 5
-        assert slow.ticked - begun[1] <= 2 * elapsed + 2, "at its own rate"
+        for viewer, number, rate in zip((filtered, slow), begun, (20, 2), strict=True):
+            made = ticks_at(viewer)[number:]
+            assert len(made) - 1 <= rate * (made[-1] - made[0]) + 1, "at its own rate"
         filtered.watch(filter="other 1")
         filtered.until(lambda: "other 1" in filtered.names(), "the other filter")
         assert len(filtered.facts) == 6
         slow.watch(rate=0.1)
-        slow.read_for(1.0)
-        seen = len(slow.frames)
-        slow.read_for(1.0)
-        assert len(slow.frames) == seen, "paused"
+        slow.ask("ping")
+        seen = len(ticks_at(slow))
+        slow.read_for(1.6)
+        made = ticks_at(slow)[seen:]
+        assert all(after - before > 9 for before, after in pairwise(made)), "paused"
+
+
+def ticks_at(viewer: Viewer) -> list[float]:
+    """When the whole ticks were made, by the clock of the program."""
+    return [frame["at"] / 1e6 for frame in viewer.frames if frame["type"] == "tick" and "loops" in frame]
 
 
 def test_counting_goes_with_the_last_viewer(tmp_path: Path) -> None:
@@ -567,15 +575,22 @@ def test_loops_that_are_over_leave_nothing(tmp_path: Path) -> None:
         before = kept()
         for _ in range(5):
             several()
-        after = kept()
-        print([name for name in after if after[name] - before.get(name, 0) >= 10], len(after) > 10, flush=True)
+        until = time.monotonic() + 60
+        while True:
+            after = kept()
+            more = [name for name in after if after[name] - before.get(name, 0) >= 10]
+            if not more or time.monotonic() > until:
+                break
+            time.sleep(0.1)  # until the next look at the threads that there are
+        print(more, len(after) > 10, flush=True)
     """
     with Program(source(body), folder=tmp_path, env={"LOOPTOP_BOX": "off"}) as program:
         program.expect("ready")
         with program.viewer() as viewer:
             viewer.ticks(1)
             program.say()
-            viewer.until(lambda: program.out[1:], "its answer")
+            while not program.out[1:] and viewer.pump(0.5):
+                pass
         program.expect("[] True")
 
 
@@ -621,7 +636,7 @@ def test_no_frame_of_a_viewer_harms(tmp_path: Path) -> None:
                         viewer.send(frame)
                     viewer.watch(rate=20, filter=None, first={}, rows=True, window=[], detail=None)
                     viewer.send({"type": "request", "id": 99, "op": "ping"})
-                    viewer.until(lambda: any(reply["id"] == 99 for reply in viewer.replies), "the end of it", 10)
+                    viewer.until(lambda: any(reply["id"] == 99 for reply in viewer.replies), "the end of it")
                 except (EndedError, OSError):
                     viewer.read_for(0.1)
                     assert len(viewer.errors) == 1, viewer.errors
@@ -670,18 +685,12 @@ def test_a_mistake_of_ours_ends_who_met_it_and_nobody_else(tmp_path: Path) -> No
 # TCP
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 def tcp(port: int, answer: Any) -> list[dict[str, Any]]:
     """The frames that come after an answer to the challenge."""
 
     def connect() -> socket.socket | None:
         try:
-            return socket.create_connection(("127.0.0.1", port), 5)
+            return socket.create_connection(("127.0.0.1", port), 60)
         except OSError:
             return None
 
@@ -766,7 +775,7 @@ def test_bad_settings_are_one_line_and_the_program_runs(
 ) -> None:
     code = "import asyncio; print(asyncio.run(asyncio.sleep(0.01, 'ran')))"
     environ = {**environment(), name: value}
-    ran = subprocess.run([python, "-c", code], env=environ, capture_output=True, text=True, timeout=30, cwd=tmp_path)
+    ran = subprocess.run([python, "-c", code], env=environ, capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (0, "ran\n")
     said = ran.stderr.splitlines()
     assert len(said) == lines and all(line.startswith("looptop: ") for line in said), ran.stderr
@@ -789,7 +798,7 @@ def test_another_users_process_is_refused(tmp_path: Path) -> None:
                 os.chmod(program.socket_path, 0o666)
                 os.setgid(nobody)
                 os.setuid(nobody)
-                sock.settimeout(5)
+                sock.settimeout(60)
                 sock.connect(program.socket_path.name)
                 os.write(writing, sock.recv(65536))
             except Exception as error:
@@ -829,7 +838,7 @@ def test_everything_hostile_stays_within_a_frame(tmp_path: Path) -> None:
         run(main())
     """
     with Program(source(body), "a" * 100_000, folder=tmp_path, settings={"expect": 30}) as program:
-        program.expect("ready", 30)
+        program.expect("ready")
         with program.viewer() as viewer:
             viewer.until(lambda: len(viewer.facts) >= 600, "all rows")
             program.say()

@@ -28,9 +28,10 @@ LEAST_HZ, MOST_HZ = 10, 1000
 MOST_CODES = 20_000
 """Limit of code objects with remembered names; beyond it all are dropped and read again."""
 MOST_STACKS = 5000
-_TO_THE_ROOT, _OTHER_STACK, _JOB = 2, 4, 5
+_TO_THE_ROOT, _OTHER_STACK, _JOB, _PART = 2, 4, 5, 6
 _ENCODINGS = {1: "latin-1", 2: "utf-16-le", 4: "utf-32-le"}
 LEFT_OUT = "(deeper than is read)"
+NOT_READ = "(not read)"
 OTHER_STACK = "(greenlet)"
 
 Key = tuple[int, int, int, int, tuple[int, ...]]
@@ -208,7 +209,8 @@ class OnLoop:
         outermost = ""
         for word in words:
             if not word:
-                stack.append(self._tables._site("", 0, LEFT_OUT))
+                outermost = ""
+                stack.append(self._tables._site("", 0, NOT_READ if how == _PART else LEFT_OUT))
                 continue
             code = self._codes.get(word >> 32)
             if code is None:

@@ -1,7 +1,7 @@
 """Flame graphs for long (`make flames`): planted shares everywhere, and the memory of an hour of distinct stacks.
 
 `python tests/e2e/flame_hour.py shares|memory`. Shares: each Python that is found, asyncio and uvloop where it has that,
-with and without I/O, alone and beside four processes that compute. Memory: 1,000 distinct stacks a second, 3.6 million,
+with and without I/O, steps of 15 and 50 µs, alone and beside four processes that compute. Memory: 1,000 distinct stacks a second, 3.6 million,
 through what the probe and a viewer keep.
 """
 
@@ -32,7 +32,7 @@ def shares() -> int:
     from interpreters import find_python
 
     bad = 0
-    print(f"{'Python':8}{'loop':10}{'I/O':6}{'load':6}{'planted':>22}{'sampled':>22}")
+    print(f"{'Python':8}{'loop':10}{'I/O':6}{'load':6}{'planted':>22}{'sampled':>22}{'cut (%)':>10}")
     for version in VERSIONS:
         python = find_python(version)
         if python is None:
@@ -40,13 +40,15 @@ def shares() -> int:
             continue
         has_uvloop = not subprocess.run([python, "-c", "import uvloop"], capture_output=True).returncode
         for loop in ("asyncio", "uvloop") if has_uvloop else ("asyncio",):
-            for io in ("no", "io"):
+            for io in ("no", "io", "short"):
                 for load in (0, 4):
-                    planted, sampled = _under_load(load, python, loop, io)
+                    planted, sampled, cut = _under_load(load, python, loop, io)
                     off = max(abs(planted[name] - sampled.get(name, 0.0)) for name in planted)
                     bad += off > NEAR
                     rows = ("/".join(f"{part[name]:.1f}" for name in planted) for part in (planted, sampled))
-                    line = f"{version:8}{loop:10}{io:6}{load:<6}" + "".join(f"{row:>22}" for row in rows)
+                    line = (
+                        f"{version:8}{loop:10}{io:6}{load:<6}" + "".join(f"{row:>22}" for row in rows) + f"{cut:>10.1f}"
+                    )
                     print(line + ("  OFF" if off > NEAR else ""), flush=True)
     return bad
 
@@ -56,7 +58,7 @@ def _spin() -> None:
         pass
 
 
-def _under_load(load: int, python: str, loop: str, io: str) -> tuple[dict[str, float], dict[str, float]]:
+def _under_load(load: int, python: str, loop: str, io: str) -> tuple[dict[str, float], dict[str, float], float]:
     spinners = [multiprocessing.Process(target=_spin, daemon=True) for _ in range(load)]
     for one in spinners:
         one.start()
@@ -68,7 +70,7 @@ def _under_load(load: int, python: str, loop: str, io: str) -> tuple[dict[str, f
             one.join()
 
 
-def _planted_and_sampled(python: str, loop: str, io: str) -> tuple[dict[str, float], dict[str, float]]:
+def _planted_and_sampled(python: str, loop: str, io: str) -> tuple[dict[str, float], dict[str, float], float]:
     import test_flame
     from watched import Program
 
@@ -84,10 +86,7 @@ def _planted_and_sampled(python: str, loop: str, io: str) -> tuple[dict[str, flo
                 )
                 after = test_flame.spent(folder)
                 spent = {name: after[name] - before[name] for name in after}
-                return (
-                    {name: 100 * one / sum(spent.values()) for name, one in spent.items()},
-                    test_flame.shares(viewer),
-                )
+                return test_flame.percentages(spent), test_flame.shares(viewer, spent), test_flame.not_read(viewer)
 
 
 def memory() -> int:

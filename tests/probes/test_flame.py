@@ -27,7 +27,14 @@ PLANTED = """
     def fifth(seconds):
         burn(seconds)
 
-    spent = {"half": 0.0, "third": 0.0, "fifth": 0.0}
+    def tiny(seconds):
+        burn(seconds)
+
+    def small(seconds):
+        burn(seconds)
+
+    NAMES = ("tiny", "small", "half") if sys.argv[1] == "short" else ("half", "third", "fifth")
+    spent = dict.fromkeys(NAMES, 0.0)
     told = 0.0
 
     def timed(work, seconds):
@@ -77,7 +84,8 @@ PLANTED = """
     async def main():
         print("ready", flush=True)
         if sys.argv[1] == "short":
-            await asyncio.gather(short(), long())
+            steps = 20 * [(tiny, 15e-6)] + 3 * [(small, 50e-6)] + [(half, 150e-6)]
+            await asyncio.gather(*(again(work, seconds) for work, seconds in steps))
         elif sys.argv[1] == "waiting":
             await asyncio.gather(*(one() for _ in range(3300)), *(two() for _ in range(1650)), nap())
         elif sys.argv[1] == "recursion":
@@ -85,17 +93,13 @@ PLANTED = """
         else:
             await asyncio.create_task(plain(sys.argv[1]))
 
-    async def short():
+    async def again(work, seconds):
         while True:
-            timed(half, 15e-6)
-            await asyncio.sleep(0)
+            await inside(work, seconds)
 
-    async def long():
-        while True:
-            for _ in range(19):
-                await asyncio.sleep(0)
-            timed(third, 300e-6)
-            await asyncio.sleep(0)
+    async def inside(work, seconds):
+        timed(work, seconds)
+        await asyncio.sleep(0)
 
     async def one():
         await inner()
@@ -260,13 +264,39 @@ def spent(folder):
     return json.loads(path.read_text())
 
 
-def shares(viewer):
-    total = defaultdict(float)
+def percentages(seconds):
+    return {name: round(100 * one / sum(seconds.values()), 1) for name, one in seconds.items()}
+
+
+def shares(viewer, names):
+    total = dict.fromkeys(names, 0.0)
     for (_, functions), seconds in flames(viewer, "on_loop").items():
-        for name in ("half", "third", "fifth"):
+        for name in names:
             if name in functions:
                 total[name] += seconds
-    return {name: round(100 * seconds / sum(total.values()), 1) for name, seconds in total.items()}
+    return percentages(total)
+
+
+def expect_planted(viewer, folder, before):
+    """Waits until shares are within 5 points of those that the program measured: on a busy machine some are far from it
+    at first, since a delay of one thread weighs much then."""
+    planted = {}
+
+    def near():
+        if sum(flames(viewer, "on_loop").values()) < 2.5:
+            return False
+        planted.update(percentages({name: after - before[name] for name, after in spent(folder).items()}))
+        return shares(viewer, planted) == pytest.approx(planted, abs=5)
+
+    viewer.until(near, "the planted shares", 30)
+    return planted
+
+
+def not_read(viewer):
+    """Percentage of the time in stacks of which a part was not read."""
+    rows = flames(viewer, "on_loop").items()
+    part = sum(seconds for (_, functions), seconds in rows if "(not read)" in functions)
+    return 100 * part / sum(seconds for _, seconds in rows)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -276,16 +306,15 @@ def test_planted_shares_come_out(tmp_path, version, io):
         program.expect("ready")
         before = spent(tmp_path)
         with program.viewer(flame=1000) as viewer:
-            viewer.until(lambda: sum(flames(viewer, "on_loop").values()) > 4.0, "four seconds of samples", 60)
-            found, seconds = shares(viewer), {name: after - before[name] for name, after in spent(tmp_path).items()}
-            planted = {name: 100 * one / sum(seconds.values()) for name, one in seconds.items()}
-            assert found == pytest.approx(planted, abs=5)
+            planted = expect_planted(viewer, tmp_path, before)
             assert list(planted.values()) == pytest.approx([50, 30, 20], abs=15)
             groups = defaultdict(float)
             for (group, functions), seconds in flames(viewer, "on_loop").items():
                 groups[group] += seconds
                 if "burn" in functions:
-                    assert functions[:3] == ("plain", "Worker.deep", "Worker.step"), functions
+                    whole = functions[:3] == ("plain", "Worker.deep", "Worker.step")
+                    assert whole or functions[:2] == ("plain", "(not read)"), functions
+            assert not_read(viewer) < 10
             assert groups["plain"] > 0.95 * sum(groups.values()), groups
             rows = [row for frame in viewer.frames for row in (frame.get("flame") or {}).get("on_loop", ())]
             tasks = {row[0] for row in rows if viewer.strings[row[1]] == "plain" and row[2]}
@@ -295,26 +324,28 @@ def test_planted_shares_come_out(tmp_path, version, io):
             assert {source[line - 1].strip()[:17] for line in lines} <= {"await worker.deep", "while True:"}
 
 
-@pytest.mark.xfail(strict=False, reason="on a quiet machine steps of 15 µs with 50 % of the time come out as 40 %")
-def test_short_steps_are_not_left_out(tmp_path):
-    """Steps that are over before their stack has been read."""
-    with Program(PLANTED, "short", "asyncio", folder=tmp_path) as program:
+@pytest.mark.parametrize("version", VERSIONS)
+def test_short_steps_are_not_left_out(tmp_path, version):
+    """Steps of 15 and 50 µs, which are over before their stack has been read: half, and a quarter, of the time."""
+    with Program(PLANTED, "short", "asyncio", folder=tmp_path, python=python(version)) as program:
         program.expect("ready")
         before = spent(tmp_path)
-        with program.viewer(flame=500) as viewer:
-            viewer.until(lambda: sum(flames(viewer, "on_loop").values()) > 3.0, "three seconds of samples", 60)
-            seconds = {name: after - before[name] for name, after in spent(tmp_path).items()}
-            assert shares(viewer)["half"] == pytest.approx(100 * seconds["half"] / sum(seconds.values()), abs=6)
+        with program.viewer(flame=1000) as viewer:
+            expect_planted(viewer, tmp_path, before)
+            assert not_read(viewer) < 25
+            assert not sum((frame.get("flame") or {}).get("lost", 0) for frame in viewer.frames)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_torn_stacks_are_dropped_and_counted(tmp_path, version):
+def test_of_torn_stacks_the_task_and_the_innermost_frame_are_kept(tmp_path, version):
     with Program(TORN, folder=tmp_path, python=python(version)) as program:
         program.expect("ready")
         with program.viewer(flame=1000) as viewer:
             viewer.until(lambda: sum(flames(viewer, "on_loop").values()) > 0.2, "samples of what is whole")
-            viewer.until(lambda: sum((frame.get("flame") or {}).get("lost", 0) for frame in viewer.frames) > 50, "torn")
-            assert all(one[0] == "main" for _, one in flames(viewer, "on_loop") if {"torn", "whole"} & {*one})
+            torn = "main", ("main", "(not read)", "torn")
+            viewer.until(lambda: flames(viewer, "on_loop")[torn] > 0.1, "samples of what is torn")
+            found = {stack for stack in flames(viewer, "on_loop") if {"torn", "whole"} & {*stack[1]}}
+            assert found <= {torn, ("main", ("main", "torn")), ("main", ("main", "whole"))}
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -173,6 +173,7 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
     State *state = self->state;
     PyObject *clock_object, *result, *seen = NULL, *callback = self->callback;
     LoopClock *clock;
+    Begun begun;
     Traced outer;
     int inside;
     double started, elapsed;
@@ -187,10 +188,10 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
     }
     clock = (LoopClock *)clock_object;
     clock->nested = 0.0; /* of a step that was not timed */
-    clock->callback = callback;
     inside = clock->traced != NULL;
     if (UNLIKELY(inside))
         outer = trace_outer(clock);
+    begin_step(state, clock, callback, &begun);
     if (state->ring != NULL)
         trace_begin(state, clock, callback, NULL, TRACE_STEP_SOON, &self->waker);
     clock->started = started = now();
@@ -201,7 +202,7 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
     clock->traced = NULL;
     if (UNLIKELY(state->label_variable != NULL) && result != NULL)
         seen = see_label(state);
-    if (result != NULL && account_step(state, clock_object, callback, seen, self->ready, started, elapsed) < 0) {
+    if (result != NULL && account_step(state, clock_object, callback, &begun, seen, self->ready, started, elapsed) < 0) {
         if (state->watching ? swallow(state, "run") < 0 : (put_off(), 0))
             Py_CLEAR(result);
     }
@@ -210,6 +211,7 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
     else
         trace_over(clock);
     Py_XDECREF(seen);
+    Py_XDECREF(begun.record);
     Py_DECREF(clock_object);
     Py_DECREF(op);
     return result;

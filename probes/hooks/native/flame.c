@@ -6,10 +6,13 @@
  * is touched, and names are copied the first time that a code object is seen.
  *
  * Where the interpreter keeps what is learnt by looking for known values, and checked against two frames; a Python
- * that is laid out otherwise is refused. One read of a LoopClock says which callback runs, before and after the walk.
+ * that is laid out otherwise is refused.
  *
- * A frame is linked to its caller after it is pushed, and what is behind a pointer that is not set yet is often an old
- * frame. So a chain counts only if it passes the coroutine of the task that runs, and ends where the thread's does.
+ * A sample belongs to what ran when it was taken: one read shows the record of the task that runs, the innermost frame,
+ * and the frames above that of the loop. The rest is read afterwards, and may be gone by then, for a step takes
+ * microseconds. A frame is linked to its caller after it is pushed, and what is behind a pointer that is not set yet is
+ * often an old frame. So a chain counts if it passes the coroutine of that task, or ends where the thread's does. Of any
+ * other the frames of the first read are kept, under the coroutine: no sample of a task is dropped.
  */
 #include "hooks.h"
 
@@ -40,6 +43,10 @@ BEYOND unsigned long PyThread_get_thread_ident(void);
 #define MOST_TABLE 16384
 #define FRAME_WORDS 9
 #define CODE_WORDS 32
+#define BLOCK 2048 /* bytes that are read at once while callers are followed */
+#define ABOVE 4096 /* bytes above the frame of the loop that are read with its clock: about 20 frames */
+#define PARTS 6    /* of one read */
+#define MOST_RECORD 512
 #define TRIES 3
 #define PROBED 512 /* bytes of a thread state that are looked through */
 #define STOPS 8
@@ -49,6 +56,10 @@ typedef struct {
     uintptr_t clock, thread_state, base; /* base: the outermost frame of its thread */
     uint64_t thread;
     int clocked; /* the hooks see all of its callbacks */
+    /* What the last sample met, and the next expects: */
+    uintptr_t through; /* where the pointer to the innermost frame is, if that is behind another pointer */
+    uintptr_t floor;   /* the frame of the loop */
+    size_t above;      /* bytes that can be read from there on */
 } Loop;
 
 /* A thread of an executor. */
@@ -74,24 +85,45 @@ typedef struct {
 } Buffer;
 
 typedef struct {
-    uintptr_t code, instruction;
+    uintptr_t code, instruction, at;
 } Frame;
 
 typedef struct {
-    uintptr_t at; /* 0: nothing is in it */
-    char bytes[2048];
+    uintptr_t at;
+    size_t size;  /* 0: nothing is in it */
+    int is_of_now; /* it was read with the clock */
+    char bytes[ABOVE];
 } Block;
+
+/* The first fields of a LoopClock behind those of any object. */
+typedef struct {
+    double started;
+    uintptr_t record;
+} Published;
+
+/* What one read shows of a loop. */
+typedef struct {
+    Published now, then; /* before and after the rest */
+    uintptr_t thread, frame;
+} Moment;
+
+/* The task whose step a moment shows. */
+typedef struct {
+    Fields fields;
+    uintptr_t coroutine; /* its frame; 0: it has none that is known */
+    int is_known, lives;
+} Owner;
 
 /* A stack. Of a deep one the frames in the middle are left out. */
 typedef struct {
     Frame inner[INNERMOST], outer[OUTERMOST]; /* `outer` is a ring */
-    int64_t count;
-    uintptr_t last, job;
-    int passed; /* the frame of the coroutine */
+    int64_t count, walked;
+    uintptr_t last, job, loop; /* loop: the frame of the loop; 0: not reached */
+    int sure, gap; /* innermost frames that were read with the clock; after how many some were not read, or -1 */
 } Chain;
 
 enum { SAMPLE = 1, CODE = 2, IDLE = 3 };
-enum { TO_THE_LOOP = 1, TO_THE_ROOT, CUT, OTHER_STACK, JOB };
+enum { TO_THE_LOOP = 1, TO_THE_ROOT, CUT, OTHER_STACK, JOB, PART };
 
 typedef struct {
     PyObject_HEAD
@@ -108,6 +140,7 @@ typedef struct {
     Py_ssize_t code_start, code_filename, code_qualname, code_table, code_line;
     Py_ssize_t ascii_data, wide_data, task_coro, coro_frame, variables;
     int kind_shift;
+    long pid;
     /* shared with the thread, under the lock */
     Buffer now, other;
     int64_t looks, lost, torn, cpu;
@@ -133,7 +166,22 @@ static int safe_read(Sampler *self, uintptr_t address, void *into, size_t size) 
     if (self->memory >= 0)
         return pread(self->memory, into, size, (off_t)address) == (ssize_t)size ? 0 : -1;
     struct iovec here = {into, size}, there = {(void *)address, size};
-    return syscall(SYS_process_vm_readv, (long)getpid(), &here, 1L, &there, 1L, 0L) == (long)size ? 0 : -1;
+    return syscall(SYS_process_vm_readv, self->pid, &here, 1L, &there, 1L, 0L) == (long)size ? 0 : -1;
+}
+
+/* Reads several places, in that order and with one call if that can be. */
+static int read_all(Sampler *self, const struct iovec *into, const struct iovec *from, int count) {
+    size_t size = 0;
+    int index;
+    if (self->memory < 0) {
+        for (index = 0; index < count; index++)
+            size += into[index].iov_len;
+        return syscall(SYS_process_vm_readv, self->pid, into, (long)count, from, (long)count, 0L) == (long)size ? 0 : -1;
+    }
+    for (index = 0; index < count; index++)
+        if (safe_read(self, (uintptr_t)from[index].iov_base, into[index].iov_base, into[index].iov_len) < 0)
+            return -1;
+    return 0;
 }
 
 static int read_word(Sampler *self, uintptr_t address, uintptr_t *word) {
@@ -146,44 +194,6 @@ static int64_t nanoseconds(void) {
     struct timespec at;
     clock_gettime(CLOCK_MONOTONIC, &at);
     return (int64_t)at.tv_sec * 1000000000 + at.tv_nsec;
-}
-
-/* The task whose step a callback is, else 0. */
-static uintptr_t task_of(Sampler *self, uintptr_t callback) {
-    State *state = self->state;
-    uintptr_t words[4], task;
-    if (callback == 0 || safe_read(self, callback, words, sizeof(words)) < 0)
-        return 0;
-    if (words[1] == (uintptr_t)state->first_step_type)
-        return read_word(self, callback + (uintptr_t)state->first_step_offset, &task) < 0 ? 0 : task;
-    if (words[1] == (uintptr_t)&PyCFunction_Type || words[1] == (uintptr_t)&PyMethod_Type)
-        return words[3];
-    return 0;
-}
-
-/* What the record of a task says, 0 where there is none; see find() in table.c, of which this is the reading twin. */
-static int find_fields(Sampler *self, uintptr_t task, Fields *fields) {
-    Records records;
-    uint64_t entry;
-    uintptr_t record, referent;
-    Py_ssize_t place, mask;
-    int steps;
-    if (task == 0 || safe_read(self, (uintptr_t)self->state->records, &records, sizeof(records)) < 0 ||
-        records.size < 2 || records.shift < 1 || records.shift > 63)
-        return 0;
-    mask = records.size - 1;
-    place = (Py_ssize_t)(((uint64_t)(int64_t)task * UINT64_C(0x9E3779B97F4A7C15)) >> records.shift);
-    for (steps = 0; steps < 64; steps++, place = (place + 1) & mask) {
-        if (safe_read(self, (uintptr_t)(records.entries + place), &entry, sizeof(entry)) < 0 || entry == 0)
-            return 0;
-        record = (uintptr_t)(entry & (UINT64_MAX >> 16));
-        if (safe_read(self, record + (uintptr_t)fields_offset, fields, sizeof(*fields)) < 0)
-            return 0;
-        if ((uintptr_t)fields->key != task)
-            continue;
-        return read_word(self, record + (uintptr_t)referent_offset, &referent) == 0 && referent == task;
-    }
-    return 0;
 }
 
 /* Where the frame of a task's coroutine is; 0: it has none that is known. */
@@ -291,18 +301,27 @@ static uint32_t number_of(Sampler *self, uintptr_t address, const uint64_t *word
     return seen.number;
 }
 
-/* One frame. Those of plain calls lie one behind the other, so many are read at once: a read costs 1 to 2 µs. */
-static int read_frame(Sampler *self, uintptr_t frame, Block *block, uintptr_t *words) {
-    const size_t size = FRAME_WORDS * sizeof(*words), most = sizeof(block->bytes);
-    if (block->at == 0 || frame < block->at || frame + size > block->at + most) {
-        block->at = frame + size - most; /* callers have lower addresses */
-        if (safe_read(self, block->at, block->bytes, most) < 0) {
-            block->at = 0;
+static int is_in(const Block *block, uintptr_t frame, size_t size) {
+    return frame >= block->at && frame + size <= block->at + block->size;
+}
+
+/* One frame, of which `callee` was called. Those of plain calls lie one behind the other, callers at lower addresses, so
+ * many are read at once. 1: it was read with the clock. */
+static int read_frame(Sampler *self, uintptr_t frame, uintptr_t callee, Block *block, uintptr_t *words) {
+    const size_t size = FRAME_WORDS * sizeof(*words);
+    if (!is_in(block, frame, size)) {
+        if (frame >= callee || callee - frame > BLOCK)
+            return safe_read(self, frame, words, size);
+        block->is_of_now = 0;
+        block->at = frame + size - BLOCK;
+        block->size = BLOCK;
+        if (safe_read(self, block->at, block->bytes, BLOCK) < 0) {
+            block->size = 0;
             return safe_read(self, frame, words, size);
         }
     }
     memcpy(words, block->bytes + (frame - block->at), size);
-    return 0;
+    return block->is_of_now;
 }
 
 static int innermost_frame(Sampler *self, uintptr_t thread_state, uintptr_t *frame) {
@@ -312,57 +331,114 @@ static int innermost_frame(Sampler *self, uintptr_t thread_state, uintptr_t *fra
                : 0;
 }
 
-/* The frames of a thread, innermost first; how far that led, or 0. */
-static int walk(Sampler *self, uint64_t ident, uintptr_t thread_state, uintptr_t coroutine, int is_worker) {
+/* Reads what a loop runs now, and into the block the frames above that of the loop. */
+static int look(Sampler *self, Loop *loop, Moment *moment) {
+    Block *block = &self->block;
+    uintptr_t current, innermost = 0;
+    const uintptr_t clock = loop->clock + offsetof(LoopClock, started);
+    const int through = self->via >= 0 && loop->through != 0;
+    const struct { uintptr_t from; void *into; size_t size; } parts[PARTS] = {
+        {clock, &moment->now, sizeof(moment->now)},
+        {loop->thread_state + (uintptr_t)self->thread_id, &moment->thread, sizeof(moment->thread)},
+        {loop->thread_state + (uintptr_t)self->current, &current, sizeof(current)},
+        {loop->through + (uintptr_t)self->via, &innermost, through ? sizeof(innermost) : 0},
+        {loop->floor, block->bytes, loop->above},
+        {clock, &moment->then, sizeof(moment->then)},
+    };
+    struct iovec into[PARTS], from[PARTS];
+    int index, count = 0;
+    for (index = 0; index < PARTS; index++)
+        if (parts[index].size) {
+            into[count] = (struct iovec){parts[index].into, parts[index].size};
+            from[count++] = (struct iovec){(void *)parts[index].from, parts[index].size};
+        }
+    block->size = 0;
+    if (read_all(self, into, from, count) < 0) {
+        if (!loop->above && !through)
+            return -1;
+        loop->above = loop->above > 512 ? loop->above / 2 : 0;
+        loop->through = 0;
+        return look(self, loop, moment);
+    }
+    if (moment->thread != loop->thread)
+        return -1;
+    block->at = loop->floor;
+    block->size = loop->above;
+    block->is_of_now = moment->now.started == moment->then.started;
+    moment->frame = self->via < 0 ? current : innermost;
+    if (self->via >= 0 && (!through || current != loop->through)) {
+        block->is_of_now = 0;
+        loop->through = current;
+        return read_word(self, current + (uintptr_t)self->via, &moment->frame);
+    }
+    return 0;
+}
+
+/* Follows frames, innermost first; returns how far that led, or 0. */
+static int walk(Sampler *self, uintptr_t frame, int is_worker) {
     Chain *chain = &self->chain;
-    uintptr_t frame, words[FRAME_WORDS], thread, code;
-    int index, steps = 0;
-    chain->count = chain->passed = 0;
-    chain->last = chain->job = 0;
-    self->block.at = 0;
-    if (read_word(self, thread_state + (uintptr_t)self->thread_id, &thread) < 0 || thread != ident ||
-        innermost_frame(self, thread_state, &frame) < 0)
-        return 0;
-    while (frame != 0) {
+    uintptr_t words[FRAME_WORDS], code, callee = 0;
+    int index, of_now, steps = 0;
+    chain->count = chain->walked = 0;
+    chain->last = chain->job = chain->loop = 0;
+    chain->sure = 0;
+    chain->gap = -1;
+    for (; frame != 0; callee = frame, frame = words[self->frame_previous / 8]) {
         Frame *into = chain->count < INNERMOST ? &chain->inner[chain->count]
                                                : &chain->outer[(chain->count - INNERMOST) % OUTERMOST];
-        if (read_frame(self, frame, &self->block, words) < 0)
+        if ((of_now = read_frame(self, frame, callee, &self->block, words)) < 0)
             return 0;
         code = untagged(words[self->frame_code / 8]);
         for (index = 0; !is_worker && index < self->stop_count; index++)
-            if (self->stops[index] == code)
+            if (self->stops[index] == code) {
+                chain->loop = frame;
                 return TO_THE_LOOP;
+            }
         for (index = 0; is_worker && index < self->job_count; index++)
             if (self->jobs[index].code == code) {
                 uintptr_t at = frame + (uintptr_t)(self->variables + 8 * self->jobs[index].variable);
                 return read_word(self, at, &chain->job) < 0 ? 0 : JOB;
             }
         if (++steps > MOST_WALKED)
-            return chain->passed ? 0 : CUT; /* what called a step that is over may be anything by now */
-        if (!chain->passed) {
-            *into = (Frame){code, words[self->frame_instruction / 8]};
-            chain->count++;
-        }
-        chain->passed |= frame == coroutine;
+            return CUT;
+        *into = (Frame){code, words[self->frame_instruction / 8], frame};
+        chain->sure += of_now && chain->sure == chain->count;
+        chain->walked = ++chain->count;
         chain->last = frame;
-        frame = words[self->frame_previous / 8];
     }
     return TO_THE_ROOT;
 }
 
-/* The frames of a loop's thread, or 0 for a chain that is torn. */
-static int walk_whole(Sampler *self, Loop *loop, uintptr_t coroutine) {
+/* Cuts off what is below the frame of a coroutine; 0 if that is not among the frames that were kept. */
+static int cut_below(Chain *chain, uintptr_t coroutine) {
+    int64_t place;
+    for (place = chain->walked - 1; place >= 0 && coroutine != 0; place--) {
+        if (place >= INNERMOST && place < chain->walked - OUTERMOST)
+            place = INNERMOST - 1;
+        if ((place < INNERMOST ? &chain->inner[place] : &chain->outer[(place - INNERMOST) % OUTERMOST])->at == coroutine) {
+            chain->count = place + 1;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* What a walk is worth that was `how`: 0 for a chain that is torn. `is_same`: what ran at first still does. */
+static int judge(Sampler *self, Loop *loop, Owner *owner, int how, int is_same) {
     Chain *chain = &self->chain;
     uintptr_t running;
-    int how = walk(self, loop->thread, loop->thread_state, coroutine, 0);
+    if (how == 0)
+        return 0;
+    if (cut_below(chain, owner->coroutine) && (is_same || owner->lives))
+        return TO_THE_LOOP;
+    if (!is_same)
+        return 0;
     if (how == TO_THE_ROOT && chain->last != loop->base) /* a greenlet has a stack of its own, of which no caller is known */
-        return self->greenlets && coroutine != 0 && !chain->passed ? OTHER_STACK : 0;
-    if (how == TO_THE_ROOT && chain->passed)
-        return TO_THE_LOOP; /* nothing is kept of what is below the coroutine */
-    if (how == 0 || coroutine == 0 || chain->passed || how == CUT || chain->count == 0)
+        return self->greenlets && owner->coroutine != 0 ? OTHER_STACK : 0;
+    if (owner->coroutine == 0 || how == CUT || chain->count == 0)
         return how;
     /* A coroutine that has a caller runs. One that has none is about to run, or its task is seeing to what it left. */
-    if (read_word(self, coroutine + (uintptr_t)self->frame_previous, &running) < 0 || running != 0)
+    if (read_word(self, owner->coroutine + (uintptr_t)self->frame_previous, &running) < 0 || running != 0)
         return 0;
     chain->count = 0;
     return how;
@@ -376,20 +452,20 @@ static void read_codes(Sampler *self, int count) {
         self->into[index] = (struct iovec){self->code_words[index], size};
         self->from[index] = (struct iovec){(void *)self->wanted[index].code, size};
     }
-    if (self->memory < 0 && count > 1 &&
-        syscall(SYS_process_vm_readv, (long)getpid(), self->into, (long)count, self->from, (long)count, 0L) ==
-            (long)(size * (size_t)count))
+    if (read_all(self, self->into, self->from, count) == 0)
         return;
     for (index = 0; index < count; index++)
         if (safe_read(self, self->wanted[index].code, self->code_words[index], size) < 0)
             self->code_words[index][1] = 0;
 }
 
-/* The frames that were walked, as words; a 0 stands for those that are left out. After them that of `made`. */
+/* The frames that were walked, as words; a 0 stands for those that are left out or were not read. After them that of
+ * `made`. */
 static int write_frames(Sampler *self, int how, const Frame *made, uint64_t *made_word) {
     Chain *chain = &self->chain;
-    int64_t index, beyond = chain->count - INNERMOST, first = beyond > OUTERMOST ? beyond - OUTERMOST : 0;
-    int count = 0, gap = -1, place, kept = 0;
+    int64_t index, beyond = chain->count - INNERMOST, lost = chain->walked - INNERMOST - OUTERMOST;
+    int64_t first = lost > 0 && beyond > 0 ? lost : 0;
+    int count = 0, gap = chain->gap, place, kept = 0;
     for (index = 0; index < chain->count && index < INNERMOST; index++)
         self->wanted[count++] = chain->inner[index];
     if (first > 0 || how == CUT)
@@ -432,64 +508,114 @@ static void write_row(Sampler *self, int how, int is_running, uint64_t whose, in
     memcpy(at + HEAD_WORDS, self->scratch, (size_t)kept * sizeof(uint64_t));
 }
 
-/* Whether an address still is that of a task, with its coroutine. */
-static int is_still(Sampler *self, uintptr_t task, int64_t id, uintptr_t coroutine) {
-    Fields fields;
-    return find_fields(self, task, &fields) && fields.id == id && coroutine_frame(self, task) == coroutine;
+/* Whose step a moment shows, from the record of its task, and where the coroutine of that has its frame. */
+static void find_owner(Sampler *self, const Moment *moment, Owner *owner) {
+    const size_t size = (size_t)fields_offset + sizeof(Fields);
+    uint64_t words[MOST_RECORD / 8];
+    const char *record = (const char *)words;
+    memset(owner, 0, sizeof(*owner));
+    if (moment->now.record == 0 || size > sizeof(words) || safe_read(self, moment->now.record, words, size) < 0 ||
+        words[1] != (uint64_t)(uintptr_t)self->state->record_type)
+        return;
+    memcpy(&owner->fields, record + fields_offset, sizeof(Fields));
+    /* A record that was made since has the place of one that is gone. */
+    owner->is_known = owner->fields.key != 0 && !(owner->fields.born > moment->now.started);
+    if (owner->is_known && *(const int64_t *)(record + referent_offset) == owner->fields.key)
+        owner->coroutine = coroutine_frame(self, (uintptr_t)owner->fields.key);
+}
+
+/* Whether the same callback still runs. Says of the owner whether it lives: then its coroutine was read as it is. */
+static int is_same(Sampler *self, Loop *loop, const Moment *first, Owner *owner) {
+    Published published;
+    int64_t referent = 0;
+    struct iovec into[] = {{&published, sizeof(published)}, {&referent, sizeof(referent)}};
+    struct iovec from[] = {{(void *)(loop->clock + offsetof(LoopClock, started)), sizeof(published)},
+                           {(void *)(first->now.record + (uintptr_t)referent_offset), sizeof(referent)}};
+    owner->lives = 0;
+    if (read_all(self, into, from, owner->is_known ? 2 : 1) < 0)
+        return 0;
+    owner->lives = owner->is_known && referent == owner->fields.key;
+    return published.started == first->now.started && published.record == first->now.record;
+}
+
+/* Of a chain that is torn, or whose step was over before it had been read, there is left what was read with the clock, and
+ * the coroutine of the task. */
+static int keep_part(Sampler *self, Owner *owner, int sure) {
+    Chain *chain = &self->chain;
+    uintptr_t words[FRAME_WORDS];
+    chain->count = chain->gap = sure < INNERMOST ? sure : INNERMOST - 1;
+    if (owner->coroutine != 0 && owner->lives && safe_read(self, owner->coroutine, words, sizeof(words)) == 0)
+        chain->inner[chain->count++] =
+            (Frame){untagged(words[self->frame_code / 8]), words[self->frame_instruction / 8], owner->coroutine};
+    chain->walked = chain->count;
+    return PART;
+}
+
+static void write_idle(Sampler *self, Loop *loop, int64_t elapsed) {
+    uint64_t *at = room_for(self, 3);
+    if (at == NULL)
+        return;
+    at[0] = IDLE;
+    at[1] = (uint64_t)loop->id;
+    at[2] = (uint64_t)elapsed;
 }
 
 static void write_sample(Sampler *self, Loop *loop, int64_t elapsed) {
-    LoopClock before, after;
-    int tries, how = 0, is_running = 0, known = 0;
-    Fields fields;
-    uintptr_t task, coroutine;
-    uint64_t *at;
+    Moment first, moment;
+    Owner owner;
+    int tries, how, same, is_running;
     Frame made = {0};
     int64_t group = 0;
-    for (tries = 0; tries < TRIES; tries++) {
-        if (safe_read(self, loop->clock, &before, sizeof(before)) < 0)
-            return;
-        is_running = before.started != 0.0;
-        if (!is_running && loop->clocked)
-            break;
-        task = is_running ? task_of(self, (uintptr_t)before.callback) : 0;
-        known = find_fields(self, task, &fields);
-        coroutine = coroutine_frame(self, task);
-        how = walk_whole(self, loop, coroutine);
-        if (safe_read(self, loop->clock, &after, sizeof(after)) < 0)
-            return;
-        if (how != 0 && after.started == before.started && after.callback == before.callback)
-            break;
-        /* A short step is over by now; to drop its stack would leave out all short steps. The coroutine says whose it is. */
-        if (how != 0 && known && self->chain.passed && is_still(self, task, fields.id, coroutine))
-            break;
-        how = 0;
+    if (look(self, loop, &first) < 0)
+        return;
+    is_running = first.now.started != 0.0;
+    if (!is_running && loop->clocked) {
+        write_idle(self, loop, elapsed);
+        return;
     }
-    if (how == 0 && (is_running || !loop->clocked)) {
+    moment = first;
+    for (tries = 1;; tries++) {
+        how = walk(self, moment.frame, 0);
+        if (self->chain.loop != 0 && self->chain.loop != loop->floor) {
+            loop->floor = self->chain.loop;
+            loop->above = ABOVE;
+        }
+        if (tries == 1)
+            find_owner(self, &first, &owner);
+        same = is_same(self, loop, &first, &owner);
+        how = judge(self, loop, &owner, how, same);
+        if (how != 0 || !same || tries == TRIES || look(self, loop, &moment) < 0 ||
+            moment.now.started != first.now.started)
+            break;
+    }
+    if (how == 0 && !is_running) {
         self->torn++;
         return;
     }
-    if (how == 0 || (self->chain.count == 0 && !is_running)) {
-        if ((at = room_for(self, 3)) != NULL) {
-            at[0] = IDLE;
-            at[1] = (uint64_t)loop->id;
-            at[2] = (uint64_t)elapsed;
-        }
+    if (how == 0) /* the links of a torn chain may be old ones, which lead anywhere */
+        how = keep_part(self, &owner, same && self->chain.sure > 1 ? 1 : self->chain.sure);
+    if (self->chain.count == 0 && !is_running) {
+        write_idle(self, loop, elapsed);
         return;
     }
-    if (known && fields.code != NULL)
-        made = (Frame){(uintptr_t)fields.code,
-                       (uintptr_t)fields.code + (uintptr_t)self->code_start + (uintptr_t)(int64_t)fields.lasti};
-    if (known && fields.group != NULL &&
-        safe_read(self, (uintptr_t)fields.group + group_number_offset, &group, sizeof(group)) < 0)
+    if (owner.is_known && owner.fields.code != NULL)
+        made = (Frame){(uintptr_t)owner.fields.code,
+                       (uintptr_t)owner.fields.code + (uintptr_t)self->code_start + (uintptr_t)(int64_t)owner.fields.lasti, 0};
+    if (owner.is_known && owner.fields.group != NULL &&
+        safe_read(self, (uintptr_t)owner.fields.group + group_number_offset, &group, sizeof(group)) < 0)
         group = 0;
-    write_row(self, how, is_running, (uint64_t)loop->id, elapsed, known ? (uint64_t)fields.id : 0, (uint64_t)group, 0,
-              made.code ? &made : NULL);
+    write_row(self, how, is_running, (uint64_t)loop->id, elapsed, owner.is_known ? (uint64_t)owner.fields.id : 0,
+              (uint64_t)group, 0, made.code ? &made : NULL);
 }
 
 /* What a thread of an executor runs; nothing if it has no job. */
 static void write_job(Sampler *self, Worker *worker, int64_t elapsed) {
-    if (walk(self, worker->thread, worker->thread_state, 0, 1) == JOB)
+    uintptr_t thread, frame;
+    self->block.size = 0;
+    if (read_word(self, worker->thread_state + (uintptr_t)self->thread_id, &thread) < 0 || thread != worker->thread ||
+        innermost_frame(self, worker->thread_state, &frame) < 0)
+        return;
+    if (walk(self, frame, 1) == JOB)
         write_row(self, JOB, 0, worker->thread, elapsed, 0, 0, (uint64_t)self->chain.job,
                   NULL);
 }
@@ -510,12 +636,22 @@ static double next_pause(Sampler *self) {
     return self->interval * (0.5 + (double)(self->random >> 11) * 0x1p-53);
 }
 
+/* The time that a sample stands for. A thread that waits for a CPU is late, and one sample for all that time would outweigh
+ * hundreds of others: what is more than a few intervals is shared out among those that follow. */
+static int64_t share_of(Sampler *self, int64_t *owed) {
+    int64_t most = (int64_t)(self->interval * 4e9), share = *owed;
+    if (share > most)
+        share = share / 32 > most ? share / 32 : most;
+    *owed -= share;
+    return share;
+}
+
 static PyObject *sampler_run(PyObject *op, PyObject *unused) {
     Sampler *self = (Sampler *)op;
     PyThreadState *saved;
     saved = PyEval_SaveThread();
     {
-        int64_t last = nanoseconds(), at;
+        int64_t last = nanoseconds(), owed = 0, elapsed, at;
         while (!__atomic_load_n(&self->stopped, __ATOMIC_ACQUIRE)) {
             int64_t pause = (int64_t)(next_pause(self) * 1e9);
             struct timespec wait = {pause / 1000000000, pause % 1000000000};
@@ -524,10 +660,12 @@ static PyObject *sampler_run(PyObject *op, PyObject *unused) {
             pthread_mutex_lock(&self->lock);
             at = nanoseconds();
             self->looks++;
+            owed += at - last;
+            elapsed = share_of(self, &owed);
             for (index = 0; index < self->count; index++)
-                write_sample(self, &self->loops[index], at - last);
+                write_sample(self, &self->loops[index], elapsed);
             for (index = 0; index < self->worker_count; index++)
-                write_job(self, &self->workers[index], at - last);
+                write_job(self, &self->workers[index], elapsed);
             self->cpu = thread_nanoseconds();
             pthread_mutex_unlock(&self->lock);
             last = at;
@@ -730,6 +868,7 @@ static PyObject *sampler_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     Py_INCREF(state);
     self->state = (State *)state;
     self->memory = -1;
+    self->pid = (long)getpid();
     self->random = (uint64_t)nanoseconds() | 1;
     self->interval = 0.01;
     pthread_mutex_init(&self->lock, NULL);
@@ -773,13 +912,14 @@ failed:
 /* The outermost frame of a thread; under the GIL, so nothing is half done. */
 static uintptr_t base_of(Sampler *self, uintptr_t thread_state) {
     uintptr_t frame, words[FRAME_WORDS], last = 0;
-    Block block = {0};
+    Block block;
+    block.size = 0;
     if (innermost_frame(self, thread_state, &frame) < 0)
         return 0;
     while (frame != 0) {
-        last = frame;
-        if (read_frame(self, frame, &block, words) < 0)
+        if (read_frame(self, frame, last, &block, words) < 0)
             return 0;
+        last = frame;
         frame = words[self->frame_previous / 8];
     }
     return last;
@@ -823,7 +963,8 @@ static PyObject *sampler_follow(PyObject *op, PyObject *args) {
             return NULL;
         loop->clock = (uintptr_t)clock;
         loop->thread = (uint64_t)ident;
-        loop->thread_state = loop->base = 0;
+        loop->thread_state = loop->base = loop->through = loop->floor = 0;
+        loop->above = 0;
     }
     for (index = 0; index < PyList_Size(threads) && worker_count < MOST_WORKERS; index++) {
         workers[worker_count++] = (Worker){PyLong_AsUnsignedLongLong(PyList_GetItem(threads, index)), 0};
@@ -850,6 +991,16 @@ static PyObject *sampler_follow(PyObject *op, PyObject *args) {
                 workers[index].thread_state = (uintptr_t)state;
     }
     take_lock(self);
+    for (index = 0; index < count; index++) {
+        Loop *before = self->loops, *beyond = self->loops + self->count;
+        for (; before < beyond && (before->clock != loops[index].clock || before->thread != loops[index].thread); before++)
+            ;
+        if (before < beyond) {
+            loops[index].through = before->through;
+            loops[index].floor = before->floor;
+            loops[index].above = before->above;
+        }
+    }
     memcpy(self->loops, loops, sizeof(Loop) * (size_t)count);
     memcpy(self->workers, workers, sizeof(Worker) * (size_t)worker_count);
     memcpy(self->jobs, jobs, sizeof(JobFrame) * (size_t)job_count);

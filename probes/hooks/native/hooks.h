@@ -101,10 +101,11 @@ typedef struct Ring Ring;
 /* The part of a LoopRecord that every callback touches. */
 typedef struct {
     PyObject_HEAD
-    double started, busy, nested;
+    double started;
+    PyObject *record; /* of the task whose step began at `started`, which is set after it; borrowed; NULL: none */
+    double busy, nested;
     int64_t steps;
     char followed; /* asyncio's own code runs the loop, and says when it stops */
-    PyObject *callback; /* borrowed, and only read by flame.c: that of `started`, which is set after it */
     /* For the step ring: */
     char how, woke; /* what kind of handle runs now; whether it has made something ready */
     Waker waker; /* of what runs now */
@@ -259,12 +260,18 @@ void counts_add(SiteCounts *self, Fields *fields);
 
 /* step.c */
 enum { NO_STEP, FIRST_STEP, STEP };
+/* What a callback that runs is to its task. */
+typedef struct {
+    PyObject *task, *record; /* borrowed from the callback; a reference, or NULL */
+    int step;
+} Begun;
 double now(void);
 int step_of(State *state, PyObject *callback, PyObject **task);
 int ask_task(State *state, PyObject *task, PyCFunction function, PyObject *name);
 int add_changed(State *state, PyObject *record);
 int finish(State *state, PyObject *record, PyObject *task, double at, PyObject *coro);
-int account_step(State *state, PyObject *loop, PyObject *callback, PyObject *seen, double ready, double started, double elapsed);
+int account_step(State *state, PyObject *loop, PyObject *callback, Begun *begun, PyObject *seen, double ready,
+                 double started, double elapsed);
 PyObject *see_label(State *state);
 PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names);
 
@@ -284,6 +291,7 @@ enum {
     TRACE_BORN, TRACE_END, TRACE_GC
 };
 #define LONG_CALLBACK 50e-6
+#define RING_UNITS 4e6 /* a second */
 #define WAKER(handle, state) ((Waker *)((char *)(handle) + (state)->ready_offset + sizeof(double)))
 void trace_ready(State *state, PyObject *loop, PyObject *callback, Py_ssize_t count, Waker *waker, double at);
 void trace_step(State *state, LoopClock *clock, Fields *fields, double ready, double started, double ended);
@@ -314,14 +322,14 @@ static inline void trace_begin(State *state, LoopClock *clock, PyObject *callbac
 
 /* What `trace_begin` has set, for a callback that runs its loop itself (nest_asyncio): others set it in there. */
 typedef struct {
-    PyObject *traced, *handle;
+    PyObject *traced, *handle, *record;
     int64_t running;
     Waker waker;
     char how, woke;
 } Traced;
 
 static inline Traced trace_outer(const LoopClock *clock) {
-    return (Traced){clock->traced, clock->handle, clock->running, clock->waker, clock->how, clock->woke};
+    return (Traced){clock->traced, clock->handle, clock->record, clock->running, clock->waker, clock->how, clock->woke};
 }
 
 /* What ran is over. A ring that begins while the next runs finds nothing of it. */
@@ -334,6 +342,7 @@ static inline void trace_over(LoopClock *clock) {
 static inline void trace_resume(LoopClock *clock, const Traced *outer) {
     clock->traced = outer->traced;
     clock->handle = outer->handle;
+    clock->record = outer->record;
     clock->running = outer->running;
     clock->waker = outer->waker;
     clock->how = outer->how;
@@ -435,6 +444,20 @@ static inline PyObject *call_original(Hook *hook, PyObject *const *args, size_t 
 static inline PyObject *call_fallback(Hook *hook, PyObject *const *args, size_t nargsf, PyObject *names) {
     PyObject *function = hook->fallback != NULL ? hook->fallback : hook->original;
     return PyObject_Vectorcall(function, args, (size_t)NARGS(nargsf), names);
+}
+
+/* Finds the task whose step a callback is, and publishes its record for flame.c. */
+static inline void begin_step(State *state, LoopClock *clock, PyObject *callback, Begun *begun) {
+    begun->record = NULL;
+    begun->step = step_of(state, callback, &begun->task);
+    if (begun->step != NO_STEP) {
+        PyObject *record = records_find(state->records, begun->task);
+        if (record != NULL && REFERENT(record) == begun->task) {
+            Py_INCREF(record);
+            begun->record = record;
+        }
+    }
+    clock->record = begun->record;
 }
 
 #define MOST_ON_STACK 6

@@ -190,19 +190,26 @@ PyObject *see_label(State *state) {
     return value;
 }
 
-/* Accounts a callback that has run to its task, if it was a step of one. `seen`: what `see_label` returned, or NULL. */
-int account_step(State *state, PyObject *loop, PyObject *callback, PyObject *seen, double ready, double started, double elapsed) {
+/* Accounts a callback that has run to its task, if it was a step of one. `begun`: what `begin_step` found; `seen`: what
+ * `see_label` returned, or NULL. */
+int account_step(State *state, PyObject *loop, PyObject *callback, Begun *begun, PyObject *seen, double ready,
+                 double started, double elapsed) {
     LoopClock *clock = (LoopClock *)loop;
-    PyObject *task = NULL, *record = NULL, *result;
+    PyObject *task = begun->task, *record = begun->record, *result;
     Fields *fields;
-    int step = step_of(state, callback, &task), done, failed = 0;
+    int step = begun->step, done, failed = 0;
     double ended = started + elapsed;
-    if (UNLIKELY(state->closed))
+    if (UNLIKELY(state->closed)) {
         step = NO_STEP;
-    if (step != NO_STEP) {
-        record = records_find(state->records, task);
+        record = NULL;
+    }
+    if (UNLIKELY(step != NO_STEP && (record == NULL || FIELDS(record)->key != (int64_t)(intptr_t)task))) {
+        record = records_find(state->records, task); /* it may have been registered, or all forgotten, during the step */
         if (record != NULL && REFERENT(record) != task)
             record = NULL;
+        Py_XINCREF(record);
+        Py_XDECREF(begun->record);
+        begun->record = record;
         if (record == NULL && Py_TYPE(callback) != &PyMethod_Type) {
             /* It was made by calling `asyncio.Task`: its steps count from the next one on. */
             result = PyObject_CallFunctionObjArgs(state->adopt, task, loop, NULL);
@@ -217,7 +224,6 @@ int account_step(State *state, PyObject *loop, PyObject *callback, PyObject *see
             trace_callback(state, clock, callback, ready, started, ended);
         return elapsed >= state->slow_threshold ? report_slow(state, loop, callback, NULL, started, elapsed) : 0;
     }
-    Py_INCREF(record);
     fields = FIELDS(record);
     if (state->ring != NULL)
         trace_step(state, clock, fields, ready, started, ended);
@@ -254,7 +260,6 @@ int account_step(State *state, PyObject *loop, PyObject *callback, PyObject *see
         else if (!fields->dirty)
             failed = add_changed(state, record);
     }
-    Py_DECREF(record);
     return failed;
 }
 
@@ -264,6 +269,7 @@ PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
     PyObject *handle, *callback, *arguments, *context, *loop, *clock_object, *result, *seen = NULL;
     PyTypeObject *type;
     LoopClock *clock;
+    Begun begun;
     Traced outer;
     int inside;
     double started, elapsed, ready = 0.0;
@@ -296,10 +302,10 @@ PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
     }
     clock = (LoopClock *)clock_object;
     clock->nested = 0.0; /* of a step that was not timed */
-    clock->callback = callback;
     inside = clock->traced != NULL;
     if (UNLIKELY(inside))
         outer = trace_outer(clock);
+    begin_step(state, clock, callback, &begun);
     if (state->ring != NULL)
         trace_begin(state, clock, callback, handle,
                     type == state->timed_type ? TRACE_STEP_SOON : type == state->timer_type ? TRACE_STEP_TIMER : TRACE_STEP_HANDLE,
@@ -330,7 +336,7 @@ PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
     clock->busy += elapsed;
     clock->traced = NULL;
     if (LIKELY(result != NULL)) {
-        if (UNLIKELY(account_step(state, clock_object, callback, seen, ready, started, elapsed) < 0)) {
+        if (UNLIKELY(account_step(state, clock_object, callback, &begun, seen, ready, started, elapsed) < 0)) {
             if (state->watching ? swallow(state, "run") < 0 : (put_off(), 0))
                 Py_CLEAR(result);
         }
@@ -340,6 +346,7 @@ PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
     else
         trace_over(clock);
     Py_DECREF(clock_object);
+    Py_XDECREF(begun.record);
     Py_XDECREF(seen);
 out:
     /* Not before: these may be the last references to the task. */

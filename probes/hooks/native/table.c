@@ -146,8 +146,11 @@ static PyObject *records_clear(PyObject *op, PyObject *unused) {
     self->entries = NULL;
     self->used = self->size = 0;
     for (index = 0; index < size; index++)
-        if (old[index] != 0)
+        if (old[index] != 0) {
+            if (self->by == offsetof(Fields, key))
+                FIELDS(RECORD(old[index]))->key = 0; /* a step that runs now has it, and does not count for it any more */
             Py_DECREF(RECORD(old[index]));
+        }
     PyMem_Free(old);
     Py_RETURN_NONE;
 }

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNITS 4e6 /* a second */
 #define MARK_EVERY 4096
 #define MARK_AFTER ((uint64_t)1 << 29) /* 134 s, so that 32 bits are unambiguous in between */
 #define LONG_WAIT ((uint32_t)4000) /* 1 ms */
@@ -61,7 +60,7 @@ struct Ring {
 static PyObject *str_cr_await, *str_cr_frame, *str_code, *str_get_coro, *str_when, *str_generation, *str_f_locals,
     *str_f_globals, *str_self, *str_sock, *str_h, *str_timeout_handle, *str_co_name, *str_get_when;
 
-static uint64_t units(double at) { return at <= 0.0 ? 0 : (uint64_t)(at * UNITS); }
+static uint64_t units(double at) { return at <= 0.0 ? 0 : (uint64_t)(at * RING_UNITS); }
 
 static uint32_t clipped(uint64_t value) { return value < LONGEST ? (uint32_t)value : LONGEST; }
 
@@ -123,8 +122,8 @@ static void find_waker(State *state, PyObject *loop, PyObject *callback, Waker *
     if (UNLIKELY(loop != state->last_loop || clock->traced == NULL))
         return;
     if (clock->running == 0) { /* not asked yet since it began to run */
-        clock->running = -1;
-        if (step_of(state, clock->traced, &task) != NO_STEP) {
+        clock->running = clock->record == NULL ? -1 : FIELDS(clock->record)->id;
+        if (clock->record == NULL && step_of(state, clock->traced, &task) != NO_STEP) {
             record = records_find(state->records, task);
             if (record != NULL && REFERENT(record) == task)
                 clock->running = FIELDS(record)->id;

@@ -113,6 +113,8 @@ class Probe:
         self.viewers_changed()
         if self.demand.always_on:
             self.box.open()
+            if self.box.hz:
+                self.viewers_changed()
             self.watchdog.on_blocked = self._loop_is_blocked
         self.dump_signal.start(self.server.listen_to)
         self._alive = True
@@ -216,7 +218,7 @@ class Probe:
             self.counting.attend(demand.wants_rows())
             self.counting.start()
             self.ring.start()
-            self.flames.adapt(**demand.flames())
+            self.flames.adapt(**demand.flames(self.box.hz))
             if demand.always_on:
                 self.history.start()
         else:
@@ -285,7 +287,7 @@ class Probe:
             session.merge(changes)
         self.box.merge(changes)
         drained, waits = self.flames.collect(now, changes)
-        for session in sessions:
+        for session in (*sessions, *self.box.sessions()):
             session.flame.take(drained, waits, self.flames.waiting.late)
         self.counting.note_cpu(self.flames.on_loop.cpu)
 

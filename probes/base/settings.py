@@ -79,6 +79,13 @@ SETTINGS = (
         "size or path, comma",
         "size of the black box, which survives a kill, and its folder (default: runtime directory); `off`: none",
     ),
+    Setting(
+        "box_flame",
+        0,
+        "per second",
+        "samples per second that the black box holds for a flame graph of what loops ran, 10 to 100 (C hooks only); "
+        "0 for none",
+    ),
     Setting("keep_box", False, "yes/no", "keep the black box after a normal exit, too"),
     Setting(
         "dump_signal",
@@ -115,6 +122,7 @@ class Settings:
     label: str
     history: bool
     box: str
+    box_flame: int
     keep_box: bool
     dump_signal: str
     expect: float
@@ -171,6 +179,7 @@ _WORDS = {"1": True, "yes": True, "true": True, "on": True, "0": False, "no": Fa
 def _bounded(settings: Settings) -> Settings:
     settings.slow = max(settings.slow, 0.01)
     settings.trace = min(settings.trace, 1024.0)
+    settings.box_flame = min(max(settings.box_flame, 10), 100) if settings.box_flame > 0 else 0
     settings.ended = min(max(settings.ended, 1), 100_000)
     return settings
 

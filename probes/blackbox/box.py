@@ -62,6 +62,11 @@ class Box:
         """Whether a box is being written."""
         return self._ring is not None
 
+    @property
+    def hz(self) -> int:
+        """Samples per second that it wants for a flame graph."""
+        return self._probe.settings.box_flame if self.on else 0
+
     def open(self) -> None:
         """Creates the file, and removes boxes that are too old or too many. Never raises."""
         probe = self._probe
@@ -101,6 +106,10 @@ class Box:
             self._session.merge(changes)
             for record in changes.live:
                 self._read.discard(record.id)
+
+    def sessions(self) -> list[Session]:
+        """The session of the current segment, which takes samples as those of viewers do; none before the first."""
+        return [] if self._session is None else [self._session]
 
     def due(self) -> float | None:
         """When `feed` must be called, in seconds of the monotonic clock; None without a box."""

@@ -81,11 +81,11 @@ class Demand:
         """Whether a viewer asked for the observations behind findings."""
         return any(session.watch.findings for session in self.sessions())
 
-    def flames(self) -> dict[str, Any]:
-        """What is wanted for flame graphs: the arguments of `Flames.adapt`."""
+    def flames(self, hz: int) -> dict[str, Any]:
+        """What is wanted for flame graphs: the arguments of `Flames.adapt`. `hz`: what the black box asks for."""
         watches = [session.watch for session in self.sessions()]
         return {
-            "hz": max((watch.flame for watch in watches), default=0),
+            "hz": max([hz, *(watch.flame for watch in watches)]),
             "jobs": any(watch.flame_jobs for watch in watches),
             "wait": any(watch.flame_wait for watch in watches),
             "by_task": any(watch.flame_tasks for watch in watches),

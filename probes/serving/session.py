@@ -117,6 +117,7 @@ class Session:
         """Begins for the black box: with the events after a number, at most so many tasks, and history."""
         self.watching = True
         self.watch.history = self.watch.findings = self.watch.groups = True
+        self.watch.flame = self._probe.settings.box_flame
         self._past_rows = past_rows
         self._most_rows = MOST_UNASKED
         self._groups.every = GROUPS_EVERY

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from waiting import wait_until
 
+from monitor.flame.load import has_samples
 from monitor.protocol.frames import Tick
 from monitor.recording.reader import Recording, store_at
 from monitor.recording.replay_frames import walk
@@ -230,11 +231,12 @@ def test_the_end_of_a_worker_leads_to_its_box(folder):
 
 
 def test_what_blocks_is_in_the_box_of_a_program_killed_for_it(folder):
-    program = start(folder, "block")
+    program = start(folder, "block", LOOPTOP_BOX_FLAME="50")
     program.stdout.readline()
     assert program.stdout.readline() == "blocking\n"
     (box,) = boxes(folder)
     wait_until(lambda: blocked_line(box), "the blocking line")
+    wait_until(lambda: has_samples(box), "samples for a flame graph")
     program.kill()
     program.communicate(timeout=60)
     (blocked,) = json.loads(looptop(folder, "postmortem", str(program.pid), "--json"))["blocked"]
@@ -242,6 +244,10 @@ def test_what_blocks_is_in_the_box_of_a_program_killed_for_it(folder):
     assert blocked["duration"] > 0.1
     done = run_looptop(folder, "postmortem", str(program.pid))
     assert f"in boxed.py:{blocked_line(box)} main" in done.stderr
+    profile = json.loads(looptop(folder, "flame", str(box), "--json"))
+    assert profile["kind"] == "on_loop" and profile["samples"]
+    longest = max(profile["stacks"], key=lambda stack: stack["seconds"])
+    assert [(frame["function"], frame["line"]) for frame in longest["frames"]] == [("main", blocked_line(box))]
 
 
 def blocked_line(box):

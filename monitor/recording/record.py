@@ -211,7 +211,7 @@ def _listen(
     if slow is not None:
         watch["slow"] = max(round(slow * 1e6), 10_000)
     if options.flame:
-        watch |= {"flame": options.flame, "flame_wait": True, "flame_jobs": True}
+        watch |= {"flame": options.flame, "flame_wait": True, "flame_jobs": True, "flame_tasks": True}
     if options.steps:
         watch["steps"] = "now"
     connection.send(watch)

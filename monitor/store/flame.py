@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from monitor.protocol.rows import SECOND
@@ -23,6 +24,9 @@ CALLBACKS = "(callbacks)"
 JOBS = "(jobs)"
 """The group of jobs of which it is not known who asked for them."""
 UNKNOWN = "(unknown)"
+
+LEAST_TASK = 0.01
+"""Share of the time below which a task is not told apart from the others of its coroutine."""
 
 BY = ("group", "coroutine", "site", "task", "process", "all")
 """What stacks can be put under. A group is the tasks of one coroutine and label."""
@@ -124,13 +128,25 @@ class Stacks:
     def by(self, what: str = "group", name_of: Callable[[int], str | None] = _no_name) -> list[Row]:
         """The rows under the titles of one of BY; several rows may have one title and stack."""
         titles: dict[Whose, str] = {}
+        others = self._small_tasks() if what == "task" else {}
         found = []
         for (whose, stack), seconds in self._rows.items():
             title = titles.get(whose)
             if title is None:
-                title = titles[whose] = whose.title(what, name_of)
+                title = titles[whose] = others.get(whose.task) or whose.title(what, name_of)
             found.append((title, stack, seconds))
         return found
+
+    def _small_tasks(self) -> dict[int, str]:
+        """The common titles of tasks with very little time each, of which there may be thousands."""
+        seconds: dict[tuple[int, str], float] = {}
+        for (whose, _), here in self._rows.items():
+            key = whose.task, whose.group
+            seconds[key] = seconds.get(key, 0.0) + here
+        least = LEAST_TASK * sum(seconds.values())
+        small = [key for key, here in seconds.items() if key[0] and here < least]
+        several = Counter(group for _, group in small)
+        return {task: f"other tasks of {group}" for task, group in small if several[group] > 1}
 
     def only(self, group: str) -> Stacks:
         """The stacks of one group; all if none is named."""

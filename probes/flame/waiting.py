@@ -1,9 +1,10 @@
 """Collects await stacks of waiting tasks, weighted by time. Reads only tasks that have stepped since the last look.
 
 A task that has not stepped still waits at the same place, so thousands of idle tasks cost nothing. Changed tasks are
-read within a share BUDGET of the time; others count under their old stack until their turn. The waiting time is exact:
-the hooks know how long each task ran and was queued, and the groups know the waits of tasks that came and went between
-two looks, which are spread over the stacks seen in their group.
+read within a share BUDGET of the time; others count under their old stack until their turn. The waiting time of a task
+is exact: the hooks know how long it ran and was queued. So is, while the step ring is on, where it waits now and since
+when: what it waited before counts for the stack that it was last seen at. The groups know the waits of tasks that came
+and went between two looks, which are spread over the stacks seen in their group.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ SLICE = 0.002
 EVERY = 0.05
 """Seconds between two looks."""
 MOST_STACKS = 20_000
+MOST_APART = 4000
+"""Limit of stacks of single tasks. Of more tasks the time is told by group."""
 
 Key = tuple[int, int, int, int, tuple[int, ...]]
 """Id of the task (0 unless tasks are kept apart), group and label (strings; 0: none), creation site, and the sites of
@@ -38,13 +41,14 @@ the stack, outermost first.
 
 
 class Followed:
-    """A task: the stack that its time counts for, and how long it had run and been queued when last read."""
+    """A task: the stack that its time counts for; how long it had run and been queued when last read, and when."""
 
-    __slots__ = ("key", "out")
+    __slots__ = ("at", "key", "out")
 
-    def __init__(self, key: Key, out: float) -> None:
+    def __init__(self, key: Key, out: float, at: float) -> None:
         self.key = key
         self.out = out
+        self.at = at
 
 
 class Waiting:
@@ -60,6 +64,7 @@ class Waiting:
         self._since: dict[Key, float] = {}
         self._seconds: dict[Key, float] = {}
         self._ended: dict[int, float] = {}  # by group number: seconds that its ended tasks had waited
+        self._unseen: dict[tuple[int, int], float] = {}  # by group and label: seconds of waits that were never seen
         self._seen: dict[tuple[int, int], list[Key]] = {}  # the stacks last seen of a group and label
         self._version = 0
         self._first = self._credit = self._looked = self._began = 0.0
@@ -73,6 +78,7 @@ class Waiting:
         self.on = on
         for table in (self._pending, self._followed, self._tasks, self._since, self._seconds, self._ended, self._seen):
             table.clear()
+        self._unseen.clear()
         self._looked, self._credit = monotonic(), SLICE
         self._began = self._looked
         if on:
@@ -125,18 +131,35 @@ class Waiting:
             return
         found = tuple(self._tables.site(code, line) for code, line, _ in stacks.frames_of(coro_of(task)))
         number, *rest = self._askers.of(record)
-        key: Key = (number if self.by_task else 0, *rest, found)  # type: ignore[assignment]
+        is_apart = self.by_task and (len(self._tasks) < MOST_APART or (number, *rest, found) in self._tasks)
+        key: Key = (number if is_apart else 0, *rest, found)  # type: ignore[assignment]
         if key not in self._tasks and len(self._tasks) >= MOST_STACKS:
             key = (0, 0, 0, 0, ())
+        rested = getattr(record, "rested_at", None)  # hooks in C, and the step ring is on
         if followed is None:
-            self._followed[record.id] = Followed(key, out)
+            followed = self._followed[record.id] = Followed(key, out, now)
             self._move(None, key, now)
-            born = record.born
-            if born is not None and born > self._began:
-                self._add(key, now - born - out)
+            self._begin(record, key, out, rested, now)
         elif followed.key != key:
             self._move(followed.key, key, now)
+            if rested is not None and followed.at < rested < now:
+                self._add(followed.key, rested - now)
+                self._add(key, now - rested)
             followed.key = key
+        followed.at = now
+
+    def _begin(self, record: TaskRecord, key: Key, out: float, rested: float | None, now: float) -> None:
+        """Adds what a task has waited since `switch` before it is read for the first time."""
+        born = record.born
+        if born is None or born <= self._began:
+            if rested is not None:
+                self._add(key, max(now - max(rested, self._began), 0.0))
+            return
+        waited = now - born - out
+        here = waited if rested is None else min(max(now - rested, 0.0), waited)
+        self._add(key, here)
+        if waited > here:
+            self._unseen[key[1:3]] = self._unseen.get(key[1:3], 0.0) + waited - here
 
     def _end(self, record: TaskRecord, now: float) -> None:
         followed, born, ended = self._followed.pop(record.id, None), record.born, record.ended
@@ -178,8 +201,8 @@ class Waiting:
         return found
 
     def _count_ended(self) -> dict[tuple[int, int], float]:
-        """By group and label: seconds waited by tasks that ended since the last call and were never seen waiting."""
-        known, found = self._ended, {}
+        """By group and label: seconds waited that were never seen, most of tasks that ended since the last call."""
+        known, found, self._unseen = self._ended, self._unseen, {}
         if self._version != groups.version:
             self._version = groups.version
             known.clear()
@@ -189,7 +212,8 @@ class Waiting:
             if unseen > 0.0 and waited:
                 known[group.number] = waited
                 label = 0 if group.label is None else self._tables.string(group.label)
-                found[self._tables.string(group.coro), label] = unseen
+                key = self._tables.string(group.coro), label
+                found[key] = found.get(key, 0.0) + unseen
         return found
 
     def _spread(self, seconds: dict[Key, float], unseen: dict[tuple[int, int], float]) -> None:

@@ -8,7 +8,11 @@ STACK = (Site("app.py", 3, "work"),)
 
 def test_small_tasks_of_a_coroutine_stand_together():
     rows = [(Whose("handle", task=number), STACK, 0.001) for number in range(1, 501)]
-    rows += [(Whose("serve", task=501), STACK, 0.5), (Whose("tick", task=502), STACK, 0.002), (Whose("old"), STACK, 0.1)]
+    rows += [
+        (Whose("serve", task=501), STACK, 0.5),
+        (Whose("tick", task=502), STACK, 0.002),
+        (Whose("old"), STACK, 0.1),
+    ]
     stacks = Stacks.of(rows)
     titles = {}
     for title, _, seconds in stacks.by("task", {501: "server", 502: "ticker"}.get):

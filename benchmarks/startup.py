@@ -225,8 +225,8 @@ def main() -> None:
             "python -c pass": [sys.executable, "-c", "pass"],
             "--version": [*looptop, "--version"],
             "--help": [*looptop, "--help"],
-            "tasks @NAME": [*looptop, "tasks", "@crowd_app"],
-            "tasks @NAME --json": [*looptop, "tasks", "@crowd_app", "--json"],
+            "tasks @NAME": [*looptop, "tasks", "@benchmarks.crowd_app"],
+            "tasks @NAME --json": [*looptop, "tasks", "@benchmarks.crowd_app", "--json"],
         }
         took: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(starts + 1):

@@ -109,7 +109,7 @@ ALLOWED = {
         "monitor.tui.widgets monitor.tui.controllers monitor.tui.screens"
     ),
     "monitor.cli": (
-        "monitor.errors monitor.formatting monitor.terminal monitor.check monitor.guard monitor.parsing monitor.remote "
+        "probes.base monitor.errors monitor.formatting monitor.terminal monitor.check monitor.guard monitor.parsing monitor.remote "
         "monitor.store monitor.transport monitor.findings monitor.attach monitor.sources monitor.recording "
         "monitor.trace monitor.flame monitor.fleet monitor.metrics monitor.tui.base monitor.findings.rules monitor.samples "
         "monitor.plain monitor.tui"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.guard import guarded, say
+from probes.base.protocol import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,7 @@ class Commands(click.Group):
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="looptop", prog_name="looptop")
+@click.version_option(VERSION, prog_name="looptop")
 @click.pass_context
 def cli(ctx: click.Context) -> int | None:
     """Top for the event loop: every task of a running asyncio program, and the line that blocks its loop.

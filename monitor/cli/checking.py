@@ -55,12 +55,11 @@ def check(
     for note in report.notes:
         say(note)
     if as_json or sarif:
-        from importlib.metadata import version
-
         from monitor.check.sarif import log
         from monitor.plain.objects import dump
+        from probes.base.protocol import VERSION
 
-        click.echo(dump(log(report, version("looptop")) if sarif else plain.objects(report)))
+        click.echo(dump(log(report, VERSION) if sarif else plain.objects(report)))
     else:
         from monitor import terminal
 

@@ -96,17 +96,16 @@ def _serve(where: str, collector: Collector, stops: list[Callable[[], None]]) ->
 def _pusher(
     url: str, service: str, stops: list[Callable[[], None]], logs: bool, spans: int | None
 ) -> Callable[[Collector], None]:
-    from importlib.metadata import version
-
     from monitor.metrics.otlp import Exporter
+    from probes.base.protocol import VERSION
 
-    exporter = Exporter(url, service, version("looptop"))
+    exporter = Exporter(url, service, VERSION)
     stops.append(exporter.close)
     events = None
     if logs or spans:
         from monitor.metrics.otlp_events import EventExporter
 
-        events = EventExporter(url, service, version("looptop"))
+        events = EventExporter(url, service, VERSION)
         stops.append(events.close)
 
     def push(collector: Collector) -> None:

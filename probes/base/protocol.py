@@ -7,6 +7,9 @@ wire are integer microseconds, times of day since the Unix epoch; an unknown val
 import json
 from collections.abc import Mapping
 
+VERSION = "0.1.0"
+"""Version of looptop, as in pyproject.toml."""
+
 PROTOCOL = 1
 """Version of the protocol. A viewer that finds another version in `hello` reports it and disconnects."""
 

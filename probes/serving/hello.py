@@ -13,7 +13,6 @@ from ..hooks.backend import FREE_THREADED
 if TYPE_CHECKING:
     from .host import Host
 
-VERSION = "0.1.0"
 _MOST_TEXT = 1000
 
 
@@ -46,7 +45,7 @@ def of(probe: Host) -> dict[str, Any]:
         "user": os.environ.get("USER", "") or str(os.getuid()),
         "python": process.python(),
         "implementation": {"cpython": "CPython"}.get(sys.implementation.name, sys.implementation.name),
-        "probe": VERSION,
+        "probe": protocol.VERSION,
         "hooks": install.HOOKS,
         "counted": None if probe.counting.since is None else probe.clock.unix(probe.counting.since),
         "capabilities": capabilities,

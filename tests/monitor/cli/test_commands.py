@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import fake_probe
@@ -329,7 +330,7 @@ def test_samples_list(run):
 def test_the_command_is_the_module():
     done = looptop("--version")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("looptop, version ")
+    assert done.stdout == f"looptop, version {metadata.version('looptop')}\n"
 
 
 # Streams that are closed or full, and impatience

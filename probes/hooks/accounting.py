@@ -77,7 +77,6 @@ class State:
         "loops",
         "lost",
         "making",
-        "most_named",
         "named",
         "next_id",
         "on_cancel",
@@ -109,7 +108,6 @@ class State:
         self.slow_threshold = 0.1
         self.origin_depth = 0
         self.named = 0
-        self.most_named = MOST_NAMED
         self.making: Any = None
         """The coroutine whose task a hook of `create_task` in Python is making."""
         self.next_id: Callable[[], int] = count(1).__next__

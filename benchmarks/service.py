@@ -2,8 +2,8 @@
 
 A parent has N workers with live tasks that sleep, run and end. `looptop attach PARENT` is opened on a terminal of
 140×40, once on workers that have a probe and once on workers that have to be entered. Printed are the seconds until all
-rows are painted, and until each has its figures; then, over S seconds, the share of one core that the viewer uses, its
-memory and its descriptors.
+rows are painted (and the CPU time of that, which other load changes less), and until each has its figures; then, over S
+seconds, the share of one core that the viewer uses, its memory and its descriptors.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ class Figures:
 
     way: str
     painted: float | None
+    started: float  # seconds of CPU until then
     complete: float | None
     cpu: float
     rss: int
@@ -169,18 +170,18 @@ def measure(workers: int, tasks: int, seconds: float, way: str, keys: str = "") 
         with parent(workers, tasks, way) as pid:
             terminal = Terminal(pid)
             try:
+                viewer = psutil.Process(terminal.process.pid)
                 painted = terminal.when(f"{workers} workers", LONGEST)
+                started = sum(viewer.cpu_times()[:2])
                 complete = terminal.when("all answer", LONGEST)
                 terminal.press(keys)
                 time.sleep(SETTLE)
-                viewer = psutil.Process(terminal.process.pid)
                 before, began = sum(viewer.cpu_times()[:2]), time.monotonic()
                 time.sleep(seconds)
                 used = sum(viewer.cpu_times()[:2]) - before
                 cpu = used / (time.monotonic() - began)
-                return Figures(
-                    way, painted, complete, cpu, viewer.memory_info().rss, viewer.num_fds(), os.getloadavg()[0]
-                )
+                memory, files = viewer.memory_info().rss, viewer.num_fds()
+                return Figures(way, painted, started, complete, cpu, memory, files, os.getloadavg()[0])
             finally:
                 terminal.close()
 
@@ -194,16 +195,15 @@ def main() -> None:
     parser.add_argument("--way", action="append", choices=["probe", "entered"], help="one of them; may be given again")
     parser.add_argument("--press", default="", metavar="KEYS", help="keys after the screen is complete: 2 shows tasks")
     options = parser.parse_args()
-    print("| workers | painted (s) | complete (s) | viewer CPU | memory | descriptors | load |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print("| workers | painted (s) | CPU for that (s) | complete (s) | viewer CPU | memory | descriptors | load |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
     for way in options.way or ["probe", "entered"]:
         one = measure(options.workers, options.tasks, options.seconds, way, options.press)
         painted, complete = ("–" if at is None else f"{at:.2f}" for at in (one.painted, one.complete))
-        title = "with a probe" if way == "probe" else "entered"
-        print(
-            f"| {options.workers} × {options.tasks} tasks, {title} | {painted} | {complete} | {100 * one.cpu:.1f} % "
-            f"| {one.rss / 2**20:.0f} MiB | {one.descriptors} | {one.load:.1f} |"
-        )
+        title = f"{options.workers} × {options.tasks} tasks, {'with a probe' if way == 'probe' else 'entered'}"
+        cells = [title, painted, f"{one.started:.2f}", complete, f"{100 * one.cpu:.1f} %"]
+        cells += [f"{one.rss / 2**20:.0f} MiB", str(one.descriptors), f"{one.load:.1f}"]
+        print("|", " | ".join(cells), "|", flush=True)
 
 
 if __name__ == "__main__":

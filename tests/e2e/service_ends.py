@@ -27,8 +27,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path[:0] = [str(ROOT), str(HERE.parent), str(ROOT / "tests" / "monitor" / "fleet")]
 
-from servers import free_port  # noqa: E402
-from watched import environment  # noqa: E402
+from watched import free_port  # noqa: E402
 
 from monitor.attach.worker_processes import WorkerProcesses, has_loop  # noqa: E402
 from monitor.cli.target import Connector  # noqa: E402
@@ -39,6 +38,9 @@ from monitor.fleet.service import ASKED, Service  # noqa: E402
 
 EATER = """
 import asyncio
+import probes
+
+probes.install()
 
 async def app(scope, receive, send):
     if scope["type"] != "http":
@@ -125,7 +127,10 @@ def oom() -> int:
         port = free_port()
         command = [sys.executable, "-m", "uvicorn", "served:app", "--port", str(port), "--workers", "2"]
         server = subprocess.Popen(
-            [*command, "--log-level", "warning"], cwd=folder, env=environment(), preexec_fn=cgroup.enter
+            [*command, "--log-level", "warning"],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            preexec_fn=cgroup.enter,
         )
         watch = None
         try:

@@ -48,12 +48,44 @@ async def app(scope, receive, send):
 """
 
 
+RUNNERS = """
+import asyncio, multiprocessing, signal, sys
+from aiohttp import web
+
+async def background():
+    while True:
+        await asyncio.sleep(0.05)
+
+async def begin(app):
+    tasks = [asyncio.create_task(background(), name=f"bg-{i}") for i in range(3)]
+    yield
+    for task in tasks:
+        task.cancel()
+
+def run(port):
+    app = web.Application()
+    app.cleanup_ctx.append(begin)
+    web.run_app(app, port=port, reuse_port=True, print=None)
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    context = multiprocessing.get_context("spawn")
+    runners = [context.Process(target=run, args=(int(sys.argv[1]),), daemon=True) for _ in range(int(sys.argv[2]))]
+    for runner in runners:
+        runner.start()
+    for runner in runners:
+        runner.join()
+"""
+"""aiohttp has no workers of its own: each process runs a server on the same port."""
+
+
 class Server:
     """A parent process with workers, which serves APP."""
 
     def __init__(self, command: Sequence[str], folder: Path, workers: int) -> None:
         self.port = free_port()
         (folder / "app.py").write_text(APP)
+        (folder / "runners.py").write_text(RUNNERS)
         words = [word.format(port=self.port, workers=workers) for word in command]
         environ = {name: value for name, value in os.environ.items() if not name.startswith("LOOPTOP_BOOT")}
         self._log = (folder / "server.log").open("w")
@@ -107,6 +139,7 @@ UVICORN = ("uvicorn", "app:app", "--port", "{port}", "--workers", "{workers}", "
 UVICORN += ("--timeout-worker-healthcheck", "600")
 GUNICORN = ("gunicorn", "app:app", "-b", "127.0.0.1:{port}", "-w", "{workers}", "-k", "uvicorn_worker.UvicornWorker")
 HYPERCORN = ("hypercorn", "app:app", "-b", "127.0.0.1:{port}", "-w", "{workers}")
+AIOHTTP = ("runners", "{port}", "{workers}")
 GRANIAN = ("granian", "--interface", "asgi", "--port", "{port}", "--workers", "{workers}", "app:app")
 
 

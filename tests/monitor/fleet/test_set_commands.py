@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from servers import GRANIAN, GUNICORN, HYPERCORN, UVICORN, Watching, looptop, serving
+from servers import AIOHTTP, GRANIAN, GUNICORN, HYPERCORN, UVICORN, Watching, looptop, serving
 from waiting import wait_until
 from watched import ROOT, Program
 
@@ -90,9 +90,10 @@ def test_the_pid_of_a_parent_means_its_workers(tmp_path: Path) -> None:
         assert looptop("tasks", str(server.pid), str(tmp_path / "no.looptop")).returncode == 2
 
 
-@pytest.mark.parametrize("command", [GUNICORN, HYPERCORN, GRANIAN], ids=lambda command: command[0])
+@pytest.mark.parametrize("command", [GUNICORN, HYPERCORN, GRANIAN, AIOHTTP], ids=lambda command: command[0])
 def test_servers_and_their_workers(command: tuple[str, ...], tmp_path: Path) -> None:
-    pytest.importorskip(command[0], reason=f"{command[0]} is not installed: pip install '.[dev]'")
+    package = "aiohttp" if command is AIOHTTP else command[0]
+    pytest.importorskip(package, reason=f"{package} is not installed: pip install '.[dev]'")
     with serving(command, tmp_path, workers=2) as server:
         pids = server.workers()
         found = seen(str(server.pid), "--filter", "name:bg-*")

@@ -185,6 +185,16 @@ def where_loops_are(pid: int) -> str:
     return f"No event loop in this process.\n{workers_text(found)}:\nlooptop attach {pid}" if found else ""
 
 
+def mapped_by(pid: int) -> Mapped | None:
+    """What the mapped files of a process reveal; None if it is gone or does not run Python. Cheaper than `inspect`."""
+    try:
+        process = psutil.Process(pid)
+        mapped = read_maps(process)
+        return mapped if mapped.python is not None or is_python_name(process) else None
+    except psutil.Error:
+        return None
+
+
 def has_asyncio(pid: int) -> bool:
     """Whether a process is Python with asyncio loaded, or has a probe. Cheaper than `inspect`."""
     try:

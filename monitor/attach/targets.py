@@ -143,10 +143,10 @@ def _without_probe(pid: int, environ: Mapping[str, str], inject: Callable[[int],
         announced = find.probe_of(pid, uid=owner)
         if announced is not None:
             return Address(path=announced.socket, pid=pid)
-    program = programs.inspect(pid)
-    if program is None:
+    mapped = programs.mapped_by(pid)
+    if mapped is None:
         raise ConnectError(f"process {pid} ({name}) is not a Python program", "looptop ps lists those that are")
-    if program.asyncio is False:
+    if mapped.asyncio is False:
         raise ConnectError(
             f"process {pid} ({name}) is Python but has not loaded asyncio", "there is no event loop to watch"
         )

@@ -52,6 +52,9 @@ class _ProfileOfStore:
     def stacks(self, kind: str) -> Stacks:
         return self.store.flame.of(kind)
 
+    def has(self, kind: str) -> bool:
+        return len(self.stacks(kind)) > 0
+
     def name_of(self, task: int) -> str | None:
         known = self.store.tasks.get(task)
         return None if known is None else known.name

@@ -117,6 +117,9 @@ class _ProfileOfAll:
     def stacks(self, kind: str) -> Stacks:
         return self.flame.stacks(kind)
 
+    def has(self, kind: str) -> bool:
+        return any(len(store.flame.of(kind)) for store in self.flame.stores)
+
     def name_of(self, task: int) -> str | None:  # noqa: ARG002 - tasks are not told apart
         return None
 

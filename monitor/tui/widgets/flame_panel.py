@@ -63,6 +63,9 @@ class Profiled(Protocol):
     def stacks(self, kind: str) -> Stacks:
         """The stacks of a kind."""
 
+    def has(self, kind: str) -> bool:
+        """Whether there are stacks of a kind."""
+
     def name_of(self, task: int) -> str | None:
         """The name of a task, if known."""
 
@@ -205,6 +208,6 @@ class FlamePanel(Vertical):
         parts.append((f"  {fmt.duration(self.icicle.root.seconds)}", "text"))
         if self.kind != "waiting":
             parts.append((f"  {profile.samples:,} samples, idle {fmt.duration(profile.idle)}", "dim"))
-        if not len(profile.stacks(self.kind)):
+        if not profile.has(self.kind):
             parts = [(f" {profile.why_empty(self.kind)}", "dim")]
         self.query_one("#facts", Lines).show([tuple(parts)])

@@ -91,7 +91,9 @@ def test_one_that_hangs_holds_up_nobody(tmp_path: Path, stuck: list[Stuck]) -> N
 
                 assert len(service.rows()) == 0
                 service.step()
-                assert [one.entering for one in service.rows()] == [True] * (last + 1), "all rows, before any answer"
+                rows = service.rows()
+                assert [one.worker for one in rows] == list(range(last + 1)), "all rows, whoever has answered"
+                assert rows[1].entering and rows[2].entering and not rows[1].problem, "the deaf one and the mute one"
                 wait_until(lambda: row().tasks == 4, "the one that answers", 30)  # type: ignore[attr-defined]
                 seen = {fleet.workers[last].store.now}
                 wait_until(

@@ -196,7 +196,7 @@ class ServiceScreen(TabbedScreen):
         if self.watcher.player is not None:
             self.set_class(True, "-plays")
             self.query_one(Timeline).show(timeline_lines(self.watcher.player.state, self.size.width))
-        self._ask()
+        self._ask(self.chosen)
         if self.shows_flame:
             service = self.watcher.service
             profile = service.flame(self._flame_of)
@@ -220,14 +220,18 @@ class ServiceScreen(TabbedScreen):
         else:
             table.sync()
 
-    def _ask(self) -> None:
+    def on_unmount(self) -> None:
+        """Ask for nothing more: the workers stay connected while the dashboard of one is shown."""
+        self._ask("")
+
+    def _ask(self, shown: str) -> None:
         """Ask the workers for what is shown, and no longer for what is not."""
-        kind = self.flame.kind if self.shows_flame else ""
+        kind = self.flame.kind if shown == FLAME else ""
         wanted: dict[str, object] = {
             "flame": FLAME_HZ if kind in ("on_loop", "jobs") else 0,
             "flame_wait": kind == "waiting",
             "flame_jobs": kind == "jobs",
-            "threads": THREADS_EVERY if self.chosen == "threads" else 0,
+            "threads": THREADS_EVERY if shown == "threads" else 0,
         }
         if wanted != self._asked and (self._asked or any(wanted.values())):
             self.watcher.service.watch(**wanted)

@@ -287,6 +287,7 @@ async def test_threads_of_all_workers() -> None:
         await pilot.press("enter")
         await pilot.app.workers.wait_for_complete()
     assert scene.opened == [0]
+    assert scene.fleet.watched["threads"] == 0, "nobody looks at them any more"
 
 
 async def test_a_recorded_set_is_paused_sought_and_played_faster(tmp_path: Path) -> None:

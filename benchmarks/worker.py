@@ -71,6 +71,7 @@ def main() -> None:
         sys.exit(MISSING)
     if mode == "probe":
         import probes
+        from probes.blackbox import box
 
         probe = probes.install()
         if probe is not None:
@@ -78,6 +79,16 @@ def main() -> None:
             share = float(os.environ.get("BENCH_SHARE", "1"))
             probe.counting.longest_without_sample *= share
             probe.sampler.names_a_second /= share
+            box.EVERY *= share
+            look, due = probe.history.look, 0.0
+
+            def seldom(now: float, changes: Any) -> None:
+                nonlocal due
+                if now >= due:
+                    due = now + share
+                    look(now, changes)
+
+            probe.history.look = seldom  # type: ignore[method-assign]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if loop == "uvloop" else None) as runner:
         runner.run(serve(name, mode if mode in peers.INSIDE else ""))
 

@@ -78,7 +78,7 @@ KINDS: tuple[Kind, ...] = (
         "has a reference that is not accounted for is alive; twice in a row, in slices, at most 1 % of a core",
         "what a module, a live object, C code or a weak reference still refers to, whether used or not; a task that "
         "waits forever on purpose (the main task, or for an event that its code gives to nobody), inside a timeout, or "
-        "in a variable of code that cancels; on Python 3.14 and newer, waits inside `async with`; free-threaded builds",
+        "in a variable of code that cancels; free-threaded builds",
         (_after(5),),
     ),
     Kind(

@@ -45,8 +45,6 @@ CONTAINERS = (list, tuple, dict, set, frozenset, deque)
 _COROUTINES = (CoroutineType, GeneratorType, AsyncGeneratorType)
 _EDGES = (type, ModuleType, CodeType, Context, asyncio.AbstractEventLoop, str, bytes)
 """What is never visited: it leads to everything, or to nothing."""
-BORROWS = sys.version_info >= (3, 14)
-"""Suspended frames may have references on their stack that are not counted, but visited."""
 
 
 _mro = type.__dict__["__mro__"].__get__
@@ -246,10 +244,9 @@ def _referents(thing: Any, kind: type) -> Iterable[Any]:
     if kind is FunctionType:  # its globals lead to everything
         closure = thing.__closure__
         return () if closure is None else (closure,)
-    held = gc.get_referents(thing)
-    if BORROWS and issubclass(kind, _COROUTINES):
-        held = list({id(one): one for one in held}.values())
-    return held
+    # Since 3.14 a frame may have references on its stack that are visited, but not counted. They are never there across
+    # an `await`: the compiler uses them only where they are consumed in the same block of instructions.
+    return gc.get_referents(thing)
 
 
 def names_cancel(kind: type) -> bool:

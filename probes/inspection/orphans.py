@@ -23,7 +23,7 @@ from ..base import sites
 from ..base.stacks import callbacks_of
 from ..base.task_facts import coro_of, is_done
 from ..hooks.backend import FREE_THREADED
-from .orphan_graph import BORROWS, CONTAINERS, MOST_ITEMS, MOST_OBJECTS, Graph, names_cancel
+from .orphan_graph import CONTAINERS, MOST_ITEMS, MOST_OBJECTS, Graph, names_cancel
 from .queues import chain, in_cell, may_hold, of_each
 
 if TYPE_CHECKING:
@@ -153,9 +153,12 @@ def _add_young_failures(graph: Graph) -> None:
     An exception that came through a future is in a cycle with it, and keeps its frames until a collection; a program
     that stands still has none.
     """
-    young = gc.get_count()[0], gc.get_count()[1] * gc.get_threshold()[0]
-    for generation, size in enumerate(young):
-        if size <= MOST_YOUNG and not (BORROWS and generation):
+    thresholds = gc.get_threshold()
+    sizes = [gc.get_count()[0], gc.get_count()[1] * thresholds[0]]
+    if not thresholds[2]:  # the incremental collector of the first 3.14s: objects of its others are of any age
+        del sizes[1:]
+    for generation, size in enumerate(sizes):
+        if size <= MOST_YOUNG:
             errors = [one for one in gc.get_objects(generation) if issubclass(type(one), BaseException)]
             for error in errors[-MOST_FAILED:]:
                 graph.add_failure(error)

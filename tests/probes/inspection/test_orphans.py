@@ -11,7 +11,7 @@ from typing import Any
 from interpreters import find_python
 from watched import Program, Viewer
 
-PYTHONS = [(python, "") for python in (find_python("3.12"), find_python("3.13")) if python is not None]
+PYTHONS = [(python, "") for python in map(find_python, ("3.12", "3.13", "3.14", "3.15")) if python is not None]
 if importlib.util.find_spec("uvloop") is not None:
     PYTHONS.append((find_python("3.11"), "uvloop"))
 
@@ -60,6 +60,22 @@ async def leave(lock):
 
 async def enter(lock):
     async with lock:
+        pass
+
+async def inside(lock, future):
+    async with lock:
+        await future
+
+class Guard:
+    def __init__(self, opened):
+        self.opened = opened
+    async def __aenter__(self):
+        await self.opened
+    async def __aexit__(self, *args):
+        self.opened.set_result(None)
+
+async def enter_by_attribute(holder):
+    async with holder[0], holder[0]:
         pass
 
 async def listen(condition):
@@ -115,6 +131,9 @@ class Service:
         self.task.cancel()
 
 def plant(keep):
+    global GLOBAL_LOCK, GLOBAL_FUTURE
+    GLOBAL_LOCK, GLOBAL_FUTURE = asyncio.Lock(), asyncio.get_running_loop().create_future()
+    keep.append(asyncio.create_task(leave(GLOBAL_LOCK)))
     def add(name, coro):
         keep.append(asyncio.create_task(coro, name=name))
         return keep[-1]
@@ -130,8 +149,12 @@ def plant(keep):
     add("leaves", leave(lock))
     add("orphan: lock", enter(lock))
     add("orphan: condition", listen(asyncio.Condition()))
+    add("orphan: inside", inside(asyncio.Lock(), loop.create_future()))
+    add("orphan: guard", enter_by_attribute([Guard(loop.create_future())]))
 
     add("right: global", wait_event(GLOBAL))
+    add("right: global lock", enter(GLOBAL_LOCK))
+    add("right: inside", inside(asyncio.Lock(), GLOBAL_FUTURE))
     add("right: timeout", inside_a_timeout(loop.create_future()))
     add("right: wait_for", asyncio.wait_for(loop.create_future(), 3000))
     add("right: in wait_for", asyncio.wait_for(wait_event(asyncio.Event()), 3000))
@@ -169,7 +192,16 @@ if sys.argv[1:] == ["uvloop"]:
 else:
     asyncio.run(main())
 """
-ORPHANS = {"orphan: call", "orphan: event", "orphan: queue", "orphan: lock", "orphan: condition", "orphan: given away"}
+ORPHANS = {
+    "orphan: call",
+    "orphan: event",
+    "orphan: queue",
+    "orphan: lock",
+    "orphan: condition",
+    "orphan: inside",
+    "orphan: guard",
+    "orphan: given away",
+}
 
 
 def test_what_can_never_wake_and_what_will(tmp_path: Path) -> None:
@@ -198,5 +230,6 @@ def check(program: Program, viewer: Viewer) -> None:
     touched = json.loads(program.line())
     assert set(rows) == ORPHANS
     assert rows["orphan: event"][5] == 2
-    assert [ended[0] for ended in rows["orphan: queue"][8]] == ["fails"]
+    listed = viewer.first["python"] < "3.14"  # newer ones do not list tasks that have ended
+    assert [ended[0] for ended in rows["orphan: queue"][8]] == ["fails"] * listed
     assert touched == []

@@ -66,7 +66,7 @@ class Probe:
         self.loops.on_unhandled = self.events.unhandled
         self.sampler = Sampler(self.loops, tables, self.events)
         self.sync_scanner = SyncScanner(self.loops, tables, self.watchdog)
-        self.labels = Labels(self.notice, settings.label)
+        self.labels = Labels(self.notice, self.registry, settings.label)
         self.unawaited = UnawaitedCoroutines()
         self.memory = Memory(settings, self.clock, self.journal, tables)
         self.flames = Flames(tables, self.sampler.by_id.get)

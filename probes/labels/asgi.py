@@ -8,10 +8,15 @@ scope, ids in the path are folded; Django's routes are known from its own tasks 
 from __future__ import annotations
 
 from gc import get_referents
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import django, paths
+from . import django, paths, uvicorn_status
 from .held import of_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..hooks.registry import Hook
 
 NAME = "asgi"
 _ARGUMENTS = {"scope", "receive", "send"}
@@ -64,14 +69,28 @@ def _answering(held: Any) -> Any:
     return owner if type(owner).__module__.startswith(("hypercorn.", "daphne.")) else None
 
 
-def plan(coro: Any) -> tuple[Any, ...] | None:
-    """Where the hooks in C find uvicorn's scope, and what determines the label."""
+def _uvicorns(coro: Any) -> type | None:
+    """The class of a request of uvicorn."""
     for held in get_referents(coro):
         if type(held).__module__.startswith("uvicorn.") and _is_scope(getattr(held, "scope", None)):
-            routes = (("[fastapi", "[effective_route_context"), ("[route",), ("[path_template",))
-            others = (("[method",), ("[root_path",), ("[app_root_path",))
-            return type(held), False, ("scope",), routes + others, len(routes), ()
+            return type(held)
     return None
+
+
+def plan(coro: Any) -> tuple[Any, ...] | None:
+    """Where the hooks in C find uvicorn's scope, what determines the label, and the status."""
+    cycle = _uvicorns(coro)
+    if cycle is None:
+        return None
+    routes = (("[fastapi", "[effective_route_context"), ("[route",), ("[path_template",))
+    others = (("[method",), ("[root_path",), ("[app_root_path",))
+    return cycle, False, ("scope",), routes + others, len(routes), uvicorn_status.noted
+
+
+def hooks(coro: Any, fail: Callable[[str, Exception], None]) -> Iterator[Hook]:
+    """What is to be replaced to know the status of responses."""
+    cycle = _uvicorns(coro)
+    return iter(()) if cycle is None else uvicorn_status.hooks(cycle, fail)
 
 
 def read(request: dict[str, Any] | Request) -> str | None:
@@ -82,9 +101,9 @@ def read(request: dict[str, Any] | Request) -> str | None:
 
 
 def status(task: Any, request: Any) -> Any:  # noqa: ARG001
-    """The status of the response; None if the server does not keep it (uvicorn)."""
+    """The status of the response; None if it is not known."""
     if not isinstance(request, Request):
-        return None
+        return uvicorn_status.take(request)
     answers = request.answers
     response = getattr(answers, "response", None)  # hypercorn
     if type(response) is dict:

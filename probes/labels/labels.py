@@ -2,10 +2,14 @@
 
 An adapter is a module. `matches(coro)` tells whether it handles tasks of a coroutine's code; `source(coro)` returns, at
 the birth of such a task, the object to read the label from; `read(source)` reads the label, at the end of the task at
-the latest. Optional are `status(task, source)`, the status of the response to a request, and `plan(coro)`, which tells
-the hooks in C how to find all of that without calling Python (GroupCounts.plan of hooks/native/group.c): the type of
-the held object, whether it is held weakly, the path from it to the source, the paths from the source to what determines
-the label, how many of these are the route, and the path from the task's result to the status.
+the latest. Optional are:
+
+* `status(task, source)`, the status of the response to a request;
+* `hooks(coro, fail)`, what must be replaced to know the status where a server keeps it nowhere;
+* `plan(coro)`, which tells the hooks in C how to find label and status without calling Python (GroupCounts.plan of
+  hooks/native/group.c): the type of the held object, whether it is held weakly, the path from it to the source, the
+  paths from the source to what determines the label, how many of these are the route, and the path from the task's
+  result to the status, or a dictionary that has it by the address of the source.
 
 An adapter that raises is switched off and reported.
 """
@@ -39,10 +43,11 @@ if TYPE_CHECKING:
 
     from ..hooks.groups import GroupCounts
     from ..hooks.records import TaskRecord
+    from ..hooks.registry import Registry
 
     # For typing only: a Protocol class is held by typing's own caches, so the probe could not take itself apart.
     class Adapter(Protocol):
-        """What reads the labels of one library's tasks. See above; `status` and `plan` are optional."""
+        """What reads the labels of one library's tasks. See above; `status`, `hooks` and `plan` are optional."""
 
         NAME: str
 
@@ -62,8 +67,9 @@ ADAPTERS: tuple[Adapter, ...] = (aiohttp_web, asgi, django, grpc_aio, arq_jobs, 
 class Labels:
     """Reads labels, in whichever thread asks."""
 
-    def __init__(self, notice: Callable[[str], None], path: str = "") -> None:
+    def __init__(self, notice: Callable[[str], None], registry: Registry, path: str = "") -> None:
         self._notice = notice
+        self._registry = registry
         self._on = {adapter.NAME: adapter for adapter in ADAPTERS}
         self._path = path
         self._spans = False
@@ -109,6 +115,8 @@ class Labels:
                     plan = adapter.plan(coro) if hasattr(adapter, "plan") else None
                     if plan is not None:
                         group.plan(*plan)
+                    for hook in adapter.hooks(coro, self._registry.fail) if hasattr(adapter, "hooks") else ():
+                        self._registry.add(hook)
                     return
             except Exception as error:
                 self._switch_off(name, error)

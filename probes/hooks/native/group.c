@@ -46,6 +46,7 @@ typedef struct {
     PyTypeObject *held; /* exact type of what the coroutine refers to */
     char weak; /* whether it may lead to its task, so that a record refers to it weakly */
     Path source, keys[KEYS], status; /* to what is kept; from there to the keys; from the result to the status */
+    PyObject *statuses; /* or they are noted here, by the address of what is kept, until the task ends; NULL: they are not */
     int count, routes; /* keys; how many of the first ones say the route: one of them must be there */
     unsigned turn;
     Known known[LABELS];
@@ -163,6 +164,7 @@ static void drop_plan(GroupCounts *self) {
         for (index = 0; index < path->count; index++)
             Py_XDECREF(path->names[index]);
     }
+    Py_XDECREF(plan->statuses);
     Py_XDECREF((PyObject *)plan->held);
     PyMem_Free(plan);
 }
@@ -311,15 +313,16 @@ static int read_path(Path *path, PyObject *names) {
     return 0;
 }
 
-/* plan(type, weak, path to the source, paths to the keys, how many say the route, path to the status): from now on labels are found here. */
+/* plan(type, weak, path to the source, paths to the keys, how many say the route, path to the status or dict of them): from
+ * now on labels are found here. */
 static PyObject *tally_plan(PyObject *op, PyObject *args) {
     GroupCounts *self = (GroupCounts *)op;
     PyObject *type, *source, *keys, *status;
     Plan *plan;
     int weak, routes, failed;
     Py_ssize_t index;
-    if (!PyArg_ParseTuple(args, "O!pO!O!iO!", &PyType_Type, &type, &weak, &PyTuple_Type, &source, &PyTuple_Type, &keys, &routes,
-                          &PyTuple_Type, &status))
+    if (!PyArg_ParseTuple(args, "O!pO!O!iO", &PyType_Type, &type, &weak, &PyTuple_Type, &source, &PyTuple_Type, &keys, &routes,
+                          &status))
         return NULL;
     if (self->plan != NULL)
         Py_RETURN_NONE; /* another thread was first */
@@ -330,7 +333,12 @@ static PyObject *tally_plan(PyObject *op, PyObject *args) {
     plan->held = (PyTypeObject *)type;
     plan->weak = (char)weak;
     plan->routes = routes;
-    failed = PyTuple_Size(keys) > KEYS || read_path(&plan->source, source) < 0 || read_path(&plan->status, status) < 0;
+    if (PyDict_Check(status)) {
+        Py_INCREF(status);
+        plan->statuses = status;
+    }
+    failed = PyTuple_Size(keys) > KEYS || read_path(&plan->source, source) < 0 ||
+             (plan->statuses == NULL && read_path(&plan->status, status) < 0);
     for (index = 0; !failed && index < PyTuple_Size(keys); index++) {
         plan->count = (int)index + 1;
         failed = read_path(&plan->keys[index], PyTuple_GetItem(keys, index)) < 0;
@@ -441,14 +449,28 @@ int group_enter(State *state, PyObject *record, PyObject *coro) {
     return group_prepare(state, coro, &group, &source) < 0 ? -1 : group_join(record, group, source);
 }
 
+/* Takes what was noted for a source; NULL without an error where that is nothing. */
+static PyObject *take_noted(PyObject *statuses, PyObject *source) {
+    PyObject *key = PyLong_FromVoidPtr(source), *status = key == NULL ? NULL : PyDict_GetItemWithError(statuses, key);
+    Py_XINCREF(status);
+    if (status == NULL || PyDict_DelItem(statuses, key) < 0)
+        PyErr_Clear();
+    Py_XDECREF(key);
+    return status;
+}
+
 /* Counts the response to a request that is over, where its status can be read. */
 static int count_response(State *state, PyObject *record, GroupCounts *base, GroupCounts *group, PyObject *source) {
     Fields *fields = FIELDS(record);
     const Plan *plan = base->plan;
     PyObject *result, *status = NULL;
     long code;
-    if (fields->outcome != DONE)
+    if (plan != NULL && plan->statuses != NULL)
+        status = take_noted(plan->statuses, source);
+    if (fields->outcome != DONE) {
+        Py_XDECREF(status);
         return 0;
+    }
     if (plan != NULL && plan->status.count) {
         result = PyObject_CallMethodObjArgs(REFERENT(record), str_result, NULL); /* of a task that is done and has one */
         if (result == NULL)

@@ -161,6 +161,56 @@ async def litestar() -> None:
         await request_of(app, f"/items/{number}")
 
 
+async def uvicorn(*protocols: str) -> None:
+    """Status 200, 404, 503, an application that raises, a task of its own that responds, one that responds not."""
+    import uvicorn
+
+    async def respond(send: Any, status: int) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b"x"})
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        number = int(scope["path"].rpartition("/")[2])
+        if number == 1:
+            raise LookupError("on purpose")
+        if number == 2:
+            await asyncio.create_task(respond(send, 502))
+        elif number >= 100:
+            await respond(send, number)
+
+    for protocol in protocols:
+        server = uvicorn.Server(uvicorn.Config(app, port=0, http=protocol, lifespan="off", log_level=100))
+        serving = asyncio.create_task(server.serve())
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        if serving.done():
+            serving.result()
+        port = server.servers[0].sockets[0].getsockname()[1]
+        name = {"h11": "plain", "httptools": "tools"}[protocol]
+        for number in (200, 404, 503, 1, 2, 3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(f"GET /{name}/{number} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            assert b" 200" in await reader.readline() or number != 200
+            await reader.read()
+            writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"NONSENSE\r\n\r\n")
+        assert b" 400 " in await reader.readline()
+        writer.close()
+        server.should_exit = True
+        await serving
+
+
+async def uvicorn_h11() -> None:
+    await uvicorn("h11")
+
+
+async def uvicorn_httptools() -> None:
+    import httptools  # noqa: F401 - not there: skipped
+
+    await uvicorn("httptools")
+
+
 async def request_of(app: Any, path: str) -> None:
     """A request as hypercorn and daphne make it: a task of the application with its scope."""
     scope = {

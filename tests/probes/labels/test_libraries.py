@@ -11,7 +11,19 @@ from typing import Any
 import pytest
 from watched import Program
 
-PARTS = ("grpc", "aio_pika", "faststream", "arq", "taskiq", "django", "litestar", "opentelemetry", "broken")
+PARTS = (
+    "grpc",
+    "aio_pika",
+    "faststream",
+    "arq",
+    "taskiq",
+    "django",
+    "litestar",
+    "uvicorn_h11",
+    "uvicorn_httptools",
+    "opentelemetry",
+    "broken",
+)
 SCRIPT = Path(__file__).parent / "libraries.py"
 
 
@@ -87,6 +99,16 @@ def test_requests_of_django(seen: Seen) -> None:
 def test_requests_of_litestar(seen: Seen) -> None:
     seen.need("litestar")
     assert seen.of("request_of.<locals>.serve")["GET /items/{number}"] == 3
+
+
+@pytest.mark.parametrize(
+    ("protocol", "label"), [("uvicorn_h11", "GET /plain/*"), ("uvicorn_httptools", "GET /tools/*")]
+)
+def test_responses_of_uvicorn(protocol: str, label: str, seen: Seen) -> None:
+    """Also if the application raises, responds in a task of its own, or not at all; the refusal is no request."""
+    seen.need(protocol)
+    ended, failed, responses, errors = seen.ended["RequestResponseCycle.run_asgi", label]
+    assert (ended, failed, responses, errors) == (6, 0, 6, 4)
 
 
 def test_spans(seen: Seen) -> None:

@@ -21,6 +21,7 @@ from .hooks.fork_warning import MutedWarning
 from .hooks.loops import Loops
 from .hooks.registry import Registry
 from .hooks.unawaited import UnawaitedCoroutines
+from .inspection.gil_share import GilShare
 from .inspection.sync_scan import SyncScanner
 from .labels.labels import Labels
 from .memory.requests import Memory
@@ -70,6 +71,7 @@ class Probe:
         self.unawaited = UnawaitedCoroutines()
         self.memory = Memory(settings, self.clock, self.journal, tables)
         self.flames = Flames(tables, self.sampler.by_id.get)
+        self.gil_share = GilShare()
         self.hush = MutedWarning(self._threads)
         self.counting = Counting(self.registry, self.loops, self.sampler, self.watchdog, self.events, self.unawaited)
         self.history = History(self.loops, self.sampler, self.clock.unix)
@@ -83,8 +85,9 @@ class Probe:
 
     def _threads(self) -> tuple[list[int], int]:
         """The kernel's ids of threads that are or were the probe's, and how many more there are."""
-        on_loop = self.flames.on_loop
-        return [*self.watchdog.ids, *on_loop.ids], 1 + self.watchdog.starting + on_loop.starting
+        samplers = (self.flames.on_loop, self.gil_share)
+        starting = self.watchdog.starting + sum(sampler.starting for sampler in samplers)
+        return [*self.watchdog.ids, *(one for sampler in samplers for one in sampler.ids)], 1 + starting
 
     # Start and end
 
@@ -201,6 +204,7 @@ class Probe:
         self.ring.stop()
         self.hush.end()
         self.flames.forked()
+        self.gil_share.forked()
         self.registry.remove_all()
         self.server.close()
         self.memory.close(forked=True)
@@ -219,6 +223,7 @@ class Probe:
             self.counting.start()
             self.ring.start()
             self.flames.adapt(**demand.flames(self.box.hz))
+            self.gil_share.switch(demand.wants_gil(), start_new_thread)
             if demand.always_on:
                 self.history.start()
         else:
@@ -235,6 +240,7 @@ class Probe:
 
     def _stop_counting(self) -> None:
         self.flames.adapt(0, jobs=False, wait=False, by_task=False)
+        self.gil_share.switch(False, start_new_thread)
         self.counting.stop()
 
     def woken(self) -> None:
@@ -289,7 +295,8 @@ class Probe:
         drained, waits = self.flames.collect(now, changes)
         for session in (*sessions, *self.box.sessions()):
             session.flame.take(drained, waits, self.flames.waiting.late)
-        self.counting.note_cpu(self.flames.on_loop.cpu)
+        self.gil_share.look()
+        self.counting.note_cpu(self.flames.on_loop.cpu + self.gil_share.cpu)
 
     def notice(self, text: str) -> None:
         """Sends one line to every viewer; may be called from any thread."""

@@ -29,7 +29,9 @@ def look(connection: Connection, duration: float) -> Store:
             )
         store = Store()
         store.apply(connection.hello)
-        connection.send({"type": "watch", "rate": 4, "rows": False, "events": False})  # else tasks have no ids
+        connection.send(
+            {"type": "watch", "rate": 4, "rows": False, "events": False, "gil": True}
+        )  # else tasks have no ids
         _ask(connection, store, 1)
         until = time.monotonic() + duration
         while (left := until - time.monotonic()) > 0:
@@ -68,6 +70,7 @@ def _object(row: Thread) -> Object:
         "ident": facts.ident,
         "daemon": facts.daemon,
         "cpu": _share(row.cpu),
+        "gil": _share(row.gil),
         "queued": _share(row.queued),
         "loop": row.loop,
         "state": facts.state,

@@ -26,7 +26,8 @@ class ThreadJob(msgspec.Struct, frozen=True):
 class ThreadFacts(msgspec.Struct, frozen=True):
     """A thread. `at`: index of the innermost frame of user code in its stack.
 
-    `cpu`: CPU time so far; `queued`: time so far in which it was ready and had no processor.
+    `cpu`: CPU time so far; `queued`: time so far in which it was ready and had no processor; `gil`: time in which it
+    had the GIL, since some viewer asked for that; None if it is not known.
     """
 
     native: Int
@@ -34,6 +35,7 @@ class ThreadFacts(msgspec.Struct, frozen=True):
     cpu: Microseconds
     state: Text
     queued: Microseconds | None = None
+    gil: Microseconds | None = None
     name: Text = ""
     ident: Int | None = None
     daemon: bool | None = None

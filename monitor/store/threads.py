@@ -25,7 +25,8 @@ class Thread(msgspec.Struct, frozen=True):
     """A thread at the newest look.
 
     `cpu` is its share of one processor since the look before, `queued` the share of that time in which it was ready
-    and had no processor; None if it is new. `utilization`: of the event loop that it runs.
+    and had no processor, `gil` the share in which it had the GIL; None if it is new, or unknown. `utilization`: of the
+    event loop that it runs.
     """
 
     facts: ThreadFacts
@@ -36,6 +37,7 @@ class Thread(msgspec.Struct, frozen=True):
     job: Site | None
     loop: int | None = None
     utilization: float | None = None
+    gil: float | None = None
 
 
 class Threads(msgspec.Struct, frozen=True):
@@ -70,12 +72,14 @@ def compared(looks: Sequence[ThreadsReply], tables: Tables, loops: Iterable[Loop
     rows = []
     for facts in after.rows:
         first = known.get(facts.native)
-        cpu = queued = None
+        cpu = queued = gil = None
         if first is not None and first.ident in (None, facts.ident) and facts.read > first.read:
             elapsed = facts.read - first.read
             cpu = max(facts.cpu - first.cpu, 0) / elapsed
             if facts.queued is not None and first.queued is not None:
                 queued = max(facts.queued - first.queued, 0) / elapsed
+            if facts.gil is not None and first.gil is not None:
+                gil = min(max(facts.gil - first.gil, 0) / elapsed, 1.0)
         loop = running.get(facts.native)
         rows.append(
             Thread(
@@ -87,6 +91,7 @@ def compared(looks: Sequence[ThreadsReply], tables: Tables, loops: Iterable[Loop
                 tables.site(facts.job.site) if facts.job is not None else None,
                 None if loop is None else loop.id,
                 None if loop is None else loop.utilization,
+                gil,
             )
         )
     rows.sort(key=lambda row: -(row.cpu or 0.0))
@@ -113,6 +118,16 @@ def _percent(share: float | None) -> str:
 THREADS: tuple[Column[Thread], ...] = (
     Column("name", "Thread", 18, "its name", lambda t, s: t.facts.name, lambda t, s: t.facts.name, descending=False),
     figure("cpu", "CPU", 6, "share of one processor that it used", _percent, lambda t, s: t.cpu, unit="0..1"),
+    figure(
+        "gil",
+        "GIL",
+        6,
+        "share of time in which it had the GIL, in samples taken while this is shown",
+        fmt.percent,
+        lambda t, s: t.gil,
+        unit="0..1",
+        priority=2,
+    ),
     Column(
         "state",
         "State",

@@ -43,8 +43,13 @@ _STATES = {"R": "running", "S": "sleeping", "D": "uninterruptible", "T": "stoppe
 _WORK_ITEM, _ANYIO = "_WorkItem.run", "WorkerThread.run"
 
 
-def read(own: set[int], doing: Callable[[int], str], tables: Tables) -> dict[str, Any]:
-    """The `threads` of a reply. `own`: identities of the probe's threads; `doing`: see `Gil.asleep_in`."""
+def read(
+    own: set[int], doing: Callable[[int], str], tables: Tables, held: dict[int, float] | None = None
+) -> dict[str, Any]:
+    """The `threads` of a reply.
+
+    `own`: identities of the probe's threads; `doing`: see `Gil.asleep_in`; `held`: seconds for which each had the GIL.
+    """
     try:
         natives = sorted(int(name) for name in os.listdir(_TASKS))
     except OSError:
@@ -62,6 +67,9 @@ def read(own: set[int], doing: Callable[[int], str], tables: Tables) -> dict[str
         _look(shown[start : start + AT_ONCE], found, tables)
         turns.give()
     rows = list(found.values())
+    for row in rows:
+        if held is not None and row["ident"] is not None:
+            row["gil"] = round(held.get(row["ident"], 0.0) * 1e6)
     return {"at": round(monotonic() * 1e6), "rows": rows, "more": max(len(theirs) - MOST_THREADS, 0)}
 
 
@@ -112,7 +120,7 @@ def _from_kernel(native: int, doing: Callable[[int], str]) -> dict[str, Any] | N
     if state == "sleeping" and doing(native) == GIL:
         state = "running"  # it is this thread that it waits for, or another one that runs Python
     row: dict[str, Any] = {"native": native, "ident": None, "name": name[:MOST_TEXT], "daemon": None}
-    row |= {"cpu": spent, "queued": queued, "read": round(monotonic() * 1e6), "state": state}
+    row |= {"cpu": spent, "queued": queued, "read": round(monotonic() * 1e6), "state": state, "gil": None}
     return row | {"stack": [], "at": -1, "job": None}
 
 

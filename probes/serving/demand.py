@@ -91,6 +91,10 @@ class Demand:
             "by_task": any(watch.flame_tasks for watch in watches),
         }
 
+    def wants_gil(self) -> bool:
+        """Whether a viewer asked which threads have the GIL."""
+        return any(session.watch.gil for session in self.sessions())
+
     def wants_steps(self) -> bool:
         """Whether a viewer traces steps."""
         return any(session.watch.steps is not None for session in self.sessions())

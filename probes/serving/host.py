@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ..flame.flames import Flames
     from ..history.recorder import History
     from ..hooks.loops import Loops
+    from ..inspection.gil_share import GilShare
     from ..inspection.sync_scan import SyncScanner
     from ..labels.labels import Labels
     from ..memory.requests import Memory
@@ -44,6 +45,7 @@ class Host(Protocol):
     tasks: TaskControl
     facts: Facts
     flames: Flames
+    gil_share: GilShare
     counting: Counting
     demand: Demand
 

@@ -83,8 +83,10 @@ class Requests:
 
     def threads(self) -> dict[str, Any]:
         """The threads of the program, without those of the probe."""
-        gil = self._probe.watchdog.gil
-        return threads.read(gil.own | self._probe.flames.on_loop.own, gil.asleep_in, self._tables)
+        gil, share = self._probe.watchdog.gil, self._probe.gil_share
+        own = gil.own | share.own | self._probe.flames.on_loop.own
+        held = share.look() if self._session.watch.gil else None
+        return threads.read(own, gil.asleep_in, self._tables, held)
 
     def _tasks(self, number: int, frame: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
         sort, limit = task_query.order(frame)

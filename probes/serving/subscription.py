@@ -33,6 +33,7 @@ class Watch:
         self.findings = False
         self.groups = False
         self.threads = 0
+        self.gil = False
         self.flame = 0
         self.flame_wait = self.flame_jobs = self.flame_tasks = False
         self.history = False
@@ -103,6 +104,7 @@ _FIELDS: dict[str, Callable[[dict[str, Any], str], Any]] = {
     "memory": flag,
     "findings": flag,
     "groups": flag,
+    "gil": flag,
     "threads": lambda frame, name: int(number(frame, name, 0, 60)),
     "flame": _flame,
     "flame_wait": flag,

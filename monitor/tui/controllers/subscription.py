@@ -39,6 +39,7 @@ class Subscription:
         wants = {
             "memory": False,
             "threads": 0,
+            "gil": False,
             "findings": True,
             "history": True,
             **screen.wants(),

@@ -60,7 +60,11 @@ def thread_page(
     """Builds the page: figures, the job and who asked for it, the stack with its source."""
     facts = thread.facts
     figures = [("id ", str(facts.native)), ("   state ", facts.state)]
-    figures += [("   CPU ", fmt.percent(thread.cpu)), ("   ready without a processor ", fmt.percent(thread.queued))]
+    figures += [
+        ("   CPU ", fmt.percent(thread.cpu)),
+        ("   GIL ", fmt.percent(thread.gil)),
+        ("   ready without a processor ", fmt.percent(thread.queued)),
+    ]
     kind = "a daemon" if facts.daemon else "not one of Python" if facts.ident is None else ""
     lines = [
         line((facts.name, "strong"), *([(f"  {kind}", "dim")] if kind else [])),

@@ -42,7 +42,7 @@ def thread_style(row: Thread, key: str) -> str:
             return "strong" if row.loop is not None or row.facts.job is not None else "text"
         case "state":
             return "text" if row.facts.state == "running" else "dim"
-        case "native" | "queued":
+        case "native" | "queued" | "gil":
             return "dim"
         case _:
             return "text"

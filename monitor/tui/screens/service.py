@@ -232,6 +232,7 @@ class ServiceScreen(TabbedScreen):
             "flame_wait": kind == "waiting",
             "flame_jobs": kind == "jobs",
             "threads": THREADS_EVERY if shown == "threads" else 0,
+            "gil": shown == "threads",
         }
         if wanted != self._asked and (self._asked or any(wanted.values())):
             self.watcher.service.watch(**wanted)

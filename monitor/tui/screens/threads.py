@@ -46,7 +46,7 @@ class ThreadsScreen(TableScreen):
 
     def wants(self) -> dict[str, Any]:
         """Requests the threads."""
-        return {"window": [], "detail": None, "threads": EVERY}
+        return {"window": [], "detail": None, "threads": EVERY, "gil": True}
 
     def apply_filter(self, text: str) -> None:
         """Show the threads that contain all words of `text`."""
@@ -90,7 +90,7 @@ class ThreadScreen(PageScreen):
 
     def wants(self) -> dict[str, Any]:
         """Requests the threads."""
-        return {"window": [], "detail": None, "threads": EVERY}
+        return {"window": [], "detail": None, "threads": EVERY, "gil": True}
 
     def lines(self, cells: int) -> list[Line]:
         """Builds the page with the last known state."""

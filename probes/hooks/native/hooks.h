@@ -11,6 +11,7 @@
  * step.c         the hook of Handle._run: steps and ends of tasks
  * reraise.c      an exception of a callback, raised again in asyncio's own code
  * flame.c        samples of what the threads of loops run, read without the GIL
+ * gil.c          which thread has the GIL, sampled without it
  * rest.c         the watchdog's pause while all loops rest
  * trace.c       the step ring: what ran, when it had become ready, who made it ready
  * module.c       the state, its attributes, and learning where asyncio keeps what
@@ -366,6 +367,11 @@ PyObject *unhook_new_tasks(PyObject *op, PyObject *unused);
 /* flame.c */
 #ifdef __linux__
 extern PyType_Spec sampler_spec;
+#endif
+
+/* gil.c */
+#ifdef __linux__
+extern PyType_Spec gil_spec;
 #endif
 
 /* hook.c */

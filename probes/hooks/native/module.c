@@ -434,9 +434,10 @@ static PyObject *make_state(PyObject *module, PyObject *args) {
         PyModule_AddObjectRef(module, "GroupCounts", (PyObject *)self->group_type) < 0)
         goto failed;
 #ifdef __linux__
-    static PyTypeObject *sampler_type;
-    if (make_type_once(&sampler_type, &sampler_spec) == NULL ||
-        PyModule_AddObjectRef(module, "Sampler", (PyObject *)sampler_type) < 0)
+    static PyTypeObject *sampler_type, *gil_type;
+    if (make_type_once(&sampler_type, &sampler_spec) == NULL || make_type_once(&gil_type, &gil_spec) == NULL ||
+        PyModule_AddObjectRef(module, "Sampler", (PyObject *)sampler_type) < 0 ||
+        PyModule_AddObjectRef(module, "GilSampler", (PyObject *)gil_type) < 0)
         goto failed;
 #endif
     Py_DECREF(base);

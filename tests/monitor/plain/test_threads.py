@@ -26,11 +26,13 @@ def found():
     for frame in (hello(), told):
         store.apply(frames.decode(msgspec.json.encode(frame)))
     job = {"function": "crunch", "site": 1, "task": {"id": 9, "name": "asker", "coro": "ask"}}
-    before = look(0, thread(1, 0, 0, state="sleeping"), thread(2, 100, 0, state="running"), thread(3, 5, 0, state="x"))
+    before = look(
+        0, thread(1, 0, 0, state="sleeping"), thread(2, 100, 0, state="running", gil=50), thread(3, 5, 0, state="x")
+    )
     after = look(
         1_000_000,
         thread(1, 10_000, 1_000_000, state="sleeping"),
-        thread(2, 900_100, 1_000_000, state="running", stack=[2, 1], at=1, job=job),
+        thread(2, 900_100, 1_000_000, state="running", gil=750_050, stack=[2, 1], at=1, job=job),
         {**thread(3, 7, 1_000_000, state="sleeping"), "ident": 77},  # another thread that got the number
         more=2,
     )
@@ -41,8 +43,9 @@ def found():
 
 def test_text(found):
     lines = thread_lines(found, 120, False)
-    assert lines[0].split() == ["Thread", "CPU", "State", "Loop", "At", "Job", "Queued", "Id"]
-    assert lines[1].split()[:2] == ["t2", "90%"]
+    assert lines[0].split() == ["Thread", "CPU", "GIL", "State", "Loop", "At", "Job", "Queued", "Id"]
+    assert lines[1].split()[:3] == ["t2", "90%", "75%"]
+    assert lines[2].split()[:3] == ["t1", "1.0%", "–"]  # not known
     assert "running" in lines[1]
     assert "shop.py:7 crunch" in lines[1]
     assert "for asker" in lines[1]
@@ -55,6 +58,7 @@ def test_text(found):
 def test_objects(found):
     told = threads_object(found)
     assert [row["cpu"] for row in told["threads"]] == [pytest.approx(0.9), pytest.approx(0.01), None]
+    assert [row["gil"] for row in told["threads"]] == [pytest.approx(0.75), None, None]
     assert [line["line"] for line in told["threads"][0]["stack"]] == [3, 7]
     assert told["threads"][0]["job"]["task"] == {"id": 9, "name": "asker", "coro": "ask"}
     assert told["threads"][1]["job"] is None

@@ -233,12 +233,15 @@ KINDS: tuple[Kind, ...] = (
         "Bound them: a TaskGroup, a semaphore, or a queue with a fixed number of workers.",
         "task_leak",
         "task_leak_bounded",
-        "tasks created and ended at each creation site",
-        "growth slower than four tasks a second, or in bursts with pauses",
+        "tasks created and ended at each creation site; for slower growth the past that the probe remembers (hooks in "
+        "C), and the ages of the tasks that are alive: as many came and stayed in each part of it",
+        "growth slower than four tasks a second before ten minutes are over, and slower than six a minute; growth in "
+        "bursts with pauses; slow growth of tasks that make a step a minute and more",
         (
             _AWHILE,
-            Threshold("least", 20, "count", "minimum growth over the window"),
+            Threshold("least", 20, "count", "minimum growth over the window; three times that over the past"),
             Threshold("ended", 0.5, "0..1", "maximum share of the tasks created in the window that may have ended"),
+            Threshold("past", 600, "s", "how long slower growth must have gone on"),
         ),
     ),
     Kind(

@@ -69,10 +69,11 @@ HISTORY_PROCESS = {
     "cpu": "mean",
     "gc": "max",
     "fds": "last",
+    "tasks": "last",
 }
 """Columns of the process in a `history` frame, and how ten rows of a second become one: tasks by state, births, ends
 and failures a second, resident memory (KiB), thousandths of a core, collections of the oldest garbage,
-open descriptors."""
+open descriptors, live tasks (also where the loop does not expose which of them are scheduled)."""
 
 HISTORY_LOOP = {"lag": "max", "utilization": "mean", "ready": "max", "steps": "mean"}
 """The same of a loop: worst lag (us), thousandths of the time, ready handles, steps a second."""

@@ -145,6 +145,7 @@ class History:
             round(cpu * 1000),
             full - self._full,
             UNKNOWN if fds is None else fds,
+            live,
         ]
         for slot in slots:
             self._process.put(slot, row)

@@ -20,6 +20,7 @@ def rules() -> list[Callable[[Store, Thresholds], Iterator[Observation]]]:
         load.GilWaits(),
         load.BusyTasks(),
         load.BusyLoops(),
+        growth.SlowTasks(),
         growth.Tasks(),
         growth.Queues(),
         growth.Timers(),

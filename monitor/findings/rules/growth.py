@@ -11,11 +11,14 @@ from monitor.findings.model import Line, Observation
 from monitor.findings.rules.figure_history import SECOND, FigureHistories, FigureHistory
 from monitor.findings.rules.shared import fresh
 from monitor.findings.thresholds import Thresholds
-from monitor.store.past import COARSE, FINE, PROCESS
+from monitor.store.labels import called
+from monitor.store.past import COARSE, FINE, PROCESS, ROWS
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from monitor.store.model import Site, Task
 
 _NEAR = 0.5
 """Share of a threshold above which a finding is kept."""
@@ -73,6 +76,111 @@ class Tasks:
                 },
                 since=since,
             )
+
+
+PIECES = 10
+_EVERY = 10.0
+"""Seconds between two looks at slow growth."""
+_HOUR = 3600.0
+
+
+@dataclass(slots=True)
+class SlowTasks:
+    """Creation sites of which a few more tasks are alive all the time, told from what the probe remembers.
+
+    The number of all tasks must have grown in each tenth of the past, and not more slowly at its end. That the tasks of
+    a site are the reason is known from their births: those that are alive were born all through the past, and there
+    are more of them than have ended at all sites together.
+    """
+
+    _looked: float = 0.0
+    _observations: list[Observation] = field(default_factory=list)
+
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
+        """Yields one observation per site; evaluated every ten seconds, since all tasks are looked at."""
+        if store.left:
+            return
+        if abs(store.now - self._looked) >= _EVERY:
+            self._looked = store.now
+            self._observations = list(self._look(store, thresholds))
+        yield from self._observations
+
+    def _look(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
+        least = 3 * thresholds.of("tasks_growing", "least")
+        reported: set[Site] = set()
+        hours = store.past.of(PROCESS, COARSE)
+        known = 0.0 if hours is None else hours.rows * hours.step
+        for past in (thresholds.of("tasks_growing", "past"), *([known] if known >= _HOUR else ())):
+            grown = _steady_growth(store, past)
+            if grown is None or grown < least:
+                continue
+            for site, coro, more in _kept(store, past, grown, least):
+                if site not in reported:
+                    reported.add(site)
+                    yield _slow_growth(store, site, coro, more, past)
+
+
+def _steady_growth(store: Store, past: float) -> float | None:
+    """How many more tasks are alive than that many seconds ago, if they became more all the time at about one rate."""
+    figures = store.past.of(PROCESS, FINE if past <= ROWS[FINE] * FINE else COARSE)
+    values = () if figures is None else figures.columns.get("tasks", ())
+    number = round(past / figures.step) if figures is not None else 0
+    if number < PIECES or len(values) < number or min(values[-number:]) < 0:
+        return None
+    each = number // PIECES
+    means = [sum(values[-end - each :][:each]) / each for end in range(each * (PIECES - 1), -1, -each)]
+    steps = [after - before for before, after in itertools.pairwise(means)]
+    grown = sum(steps) * PIECES / (PIECES - 1)
+    third = len(steps) // 3
+    first, last = sum(steps[:third]), sum(steps[-third:])
+    if grown <= 0 or min(steps) < _NEAR / 2 * grown / PIECES or last < 0.8 * first - 2 * max(first, 0.0) ** 0.5:
+        return None
+    return grown
+
+
+def _kept(store: Store, past: float, grown: float, least: float) -> Iterator[tuple[Site, str, int]]:
+    """The sites of the growth: a coroutine of theirs, and how many more of their tasks there are at least.
+
+    Those tasks were born all through the past, and stay without doing anything.
+    """
+    begin = store.now - past
+    young: dict[Site, list[Task]] = {}
+    number = 0
+    for task in store.tasks.values():
+        if task.born is not None and task.born >= begin:
+            number += 1
+            if task.site is not None:
+                young.setdefault(task.site, []).append(task)
+    ended = max(number - grown, 0.0)  # of those that are older, so many have ended, of whichever site
+    for site, tasks in young.items():
+        if len(tasks) - ended < max(least, len(tasks) * _NEAR):
+            continue
+        pieces = [0] * PIECES
+        for task in tasks:
+            pieces[min(int(((task.born or 0.0) - begin) / past * PIECES), PIECES - 1)] += 1
+        old = [task for task in tasks if store.now - (task.born or 0.0) >= past / PIECES]
+        idle = sum(_is_idle(task, store.now) for task in old)
+        if min(pieces) >= _NEAR / 2 * len(tasks) / PIECES and idle >= 0.8 * len(old):
+            yield site, tasks[-1].coro, round(len(tasks) - ended)
+
+
+def _is_idle(task: Task, now: float) -> bool:
+    """Whether a task has made next to no steps for its age, or none since this viewer came, if that is long."""
+    return task.steps < 5 + (now - (task.born or now)) / 60 or now - task.since >= 30
+
+
+def _slow_growth(store: Store, site: Site, coro: str, more: int, past: float) -> Observation:
+    alive = store.tasks.sites()[site]
+    ago = f"{past / 60:.0f} min" if past < 2 * _HOUR else f"{past / _HOUR:.1f} h"
+    return Observation(
+        "tasks_growing",
+        site,
+        f"{fmt.count(alive)} tasks of {called('', coro)} are alive, {fmt.count(more)} more than {ago} ago, steadily",
+        at_once=True,
+        site=site,
+        evidence={"tasks": alive, "more": more, "window": round(past, 1)},
+        since=store.now - past,
+    )
 
 
 @dataclass(slots=True)

@@ -607,3 +607,45 @@ def test_descriptors_that_are_not_left_over(world, values, steps, fds):
 def test_descriptors_near_their_limit_without_a_past(world):
     assert world.seconds(3, process(700)) == []
     assert world.seconds(3, process(900)) == ["stands_high"]
+
+
+def leaking(world, values, births, site=1, steps=3):
+    """Feeds tasks of each second of the past, and one task for each birth, in seconds before now."""
+    columns = {"tasks": [round(value) for value in values]}
+    begin = world.at - len(values) * SECOND
+    world.feed({"type": "history", "step": SECOND, "from": begin, "loop": 0, "columns": columns})
+    numbers = list(range(100, 100 + len(births)))
+    facts = [
+        [n, f"Task-{n}", 3, 1, world.at - round(before * SECOND), None, 0, site, 0]
+        for n, before in zip(numbers, births, strict=True)
+    ]
+    world.feed({"type": "static", "tasks": facts})
+    world.tick(rows=[[n, 2, steps, 10, 10, 20] for n in numbers])
+
+
+def test_tasks_that_become_more_slowly(world):
+    leaking(world, [6 + second / 2 for second in range(600)], [second / 2 * 4 for second in range(300)])
+    assert world.seconds(1) == ["tasks_growing"]
+    text = "306 tasks of work() are alive, 300 more than 10 min ago, steadily"
+    assert (world.only.text, world.only.site.line) == (text, 10)
+
+
+@pytest.mark.parametrize(
+    ("values", "births", "steps"),
+    [
+        ([6 + second / 2 for second in range(590)], [second * 2 for second in range(295)], 3),  # not for long enough
+        (
+            [6 + second / 2 for second in range(600)],
+            [second / 100 for second in range(300)],
+            3,
+        ),  # load grows: all young
+        ([306] * 600, [second * 2 for second in range(300)], 3),  # as many end
+        ([306 - 300 * 0.99**second for second in range(600)], [second * 2 for second in range(300)], 3),  # it fills up
+        ([6 + 100 * (second // 200) for second in range(600)], [second * 2 for second in range(300)], 3),  # in bursts
+        ([6 + second / 2 for second in range(600)], [second * 2 for second in range(300)], 60),  # they work
+        ([6 + second / 20 for second in range(600)], [second * 20 for second in range(30)], 3),  # few
+    ],
+)
+def test_tasks_that_stay_in_a_right_program(world, values, births, steps):
+    leaking(world, values, births, steps=steps)
+    assert world.seconds(1) == []

@@ -82,7 +82,7 @@ def _ended(thing: Object) -> str:
 def _unhandled(thing: Object) -> str:
     failure = thing["exception"]
     why = f"  {_failure(failure)}" if failure else ""
-    whose = f"  in {_who(thing, '')}" if thing["task"] or thing["name"] else ""
+    whose = f"  in {_who(thing, thing['coro'] or '')}" if thing["task"] or thing["name"] else ""
     return f"{_first_line(thing['message'])}{why}{whose}"
 
 

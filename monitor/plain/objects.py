@@ -274,6 +274,8 @@ def unhandled_object(unhandled: Unhandled) -> Object:
         "exception": exception_object(unhandled.failure),
         "task": unhandled.task,
         "name": unhandled.name,
+        "coro": unhandled.coro or None,
+        "label": unhandled.label,
         "traceback": None if unhandled.failure is None else stack(unhandled.failure.traceback),
         "locals": locals_object(unhandled.failure),
     }

@@ -24,7 +24,7 @@ _STEP_UNITS = {unit: parsing.DURATIONS[unit] for unit in ("", "ms", "s")}
 
 def unhandled(event: frames.Event) -> str:
     """Describe a call of a loop's exception handler in one line: the task, and the exception if there is one."""
-    of = f" of {event.name[:60]}" if event.name else ""
+    of = f" of {who(event.name, event.coro)[:60]}" if event.name else ""
     failure = event.exception
     if failure is None or not failure.type:
         return f"unhandled{of}: {event.message}"

@@ -23,7 +23,6 @@ class UnhandledRow:
     age: ClassVar[float | None] = None
     busy: ClassVar[float | None] = None
     steps: ClassVar[int | None] = None
-    label: ClassVar[str | None] = None
     site: ClassVar[Site | None] = None
     cancelled_by: ClassVar[CancelledBy | None] = None
 
@@ -38,9 +37,14 @@ class UnhandledRow:
         return self.entry.name or ""
 
     @property
+    def label(self) -> str | None:
+        """Label of the task."""
+        return self.entry.label
+
+    @property
     def coro(self) -> str:
-        """The message, since the call has no coroutine."""
-        return self.entry.message
+        """The coroutine of the task; the message if the call names none."""
+        return self.entry.coro or self.entry.message
 
     @property
     def ended(self) -> float:

@@ -38,6 +38,12 @@ def called(name: str, coro: str) -> str:
     return f"{short}()" if short else name or fmt.UNKNOWN
 
 
+def named(name: str | None, coro: str, label: str | None) -> str:
+    """Name a task in a sentence: `handle() GET /orders`; empty if nothing is known of it."""
+    words = called(name or "", coro) if name or coro else ""
+    return " ".join(filter(None, (words, label)))
+
+
 def who(name: str | None, what: str | None) -> str:
     """Name the subject of an event: the task's name or coroutine, or the callback. Empty if unknown."""
     if not name or not what:

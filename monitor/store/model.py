@@ -253,6 +253,8 @@ class Unhandled(msgspec.Struct, frozen=True):
     name: str | None
     failure: Failure | None
     site: Site | None = None  # where the task was created
+    coro: str = ""
+    label: str | None = None
 
 
 class NeverAwaited(msgspec.Struct, frozen=True):

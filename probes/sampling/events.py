@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol, sites
-from ..base.task_facts import task_name
+from ..base.task_facts import coro_name, task_name
 from ..hooks import accounting, cancellation, install
 from ..hooks.records import Failure
 from . import gil_wait
@@ -42,7 +42,7 @@ class Events:
         self._tables = tables
         self._clock = clock
         self._notices: list[str] = []
-        self._unhandled: list[tuple[str, Failure | None, TaskRecord | None, str | None]] = []
+        self._unhandled: list[tuple[str, Failure | None, TaskRecord | None, str | None, str]] = []
 
     # From any thread
 
@@ -57,10 +57,10 @@ class Events:
         task = context.get("task") or context.get("future")
         record = install.record_of(task) if isinstance(task, asyncio.Task) else None
         failure = Failure(error) if isinstance(error, BaseException) else None
-        name = task_name(task) if isinstance(task, asyncio.Task) else None
+        name, coro = (task_name(task), coro_name(task)) if isinstance(task, asyncio.Task) else (None, "")
         if len(self._unhandled) < MOST_UNHANDLED:
             message = str(context.get("message") or "unhandled exception")
-            self._unhandled.append((message, failure, record, name))
+            self._unhandled.append((message, failure, record, name, coro))
         else:
             self.drop(1)
 
@@ -162,7 +162,7 @@ class Events:
         )
 
     def _write_unhandled(
-        self, message: str, failure: Failure | None, record: TaskRecord | None, name: str | None
+        self, message: str, failure: Failure | None, record: TaskRecord | None, name: str | None, coro: str
     ) -> None:
         self._journal.add(
             "unhandled",
@@ -170,6 +170,8 @@ class Events:
             exception=self._exception(failure),
             task=record.id if record is not None else None,
             name=name[:300] if name is not None else None,
+            coro=coro[:300],
+            label=record.label if record is not None else None,
             site=self._tables.site_at(record.code, record.lasti) if record is not None else 0,
         )
 

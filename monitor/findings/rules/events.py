@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from monitor.findings.model import Line, Observation
 from monitor.findings.thresholds import Thresholds
 from monitor.store import model
+from monitor.store.labels import named
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Unhandled:
         failure = entry.failure
         raised = failure.traceback[-1] if failure is not None and failure.traceback else None
         # The creation site comes second: it is unknown for tasks older than the probe, and the cause is the same.
-        place = raised or entry.site or _NUMBER.sub("", entry.name or "")
+        place = raised or entry.site or entry.coro or _NUMBER.sub("", entry.name or "")
         key = kind, (place, failure.type if failure is not None else None)
         group = self._groups.get(key)
         if group is not None:
@@ -76,7 +77,9 @@ def _with_end(store: Store, entry: model.Unhandled) -> model.Unhandled:
     for end in reversed(store.ended):
         failure = end.failure
         if end.name == entry.name and failure is not None and failure.traceback == entry.failure.traceback:
-            return replace(entry, task=end.id, site=end.site)
+            return replace(
+                entry, task=end.id, site=end.site, coro=end.coro or entry.coro, label=end.label or entry.label
+            )
     return entry
 
 
@@ -162,7 +165,7 @@ class SemaphoreErrors:
             yield Observation(
                 "semaphore_overreleased",
                 line,
-                f"{last.name} released a BoundedSemaphore too often, and failed",
+                f"{named(last.name, last.coro, last.label)} released a BoundedSemaphore too often, and failed",
                 at_once=True,
                 task=last.id,
                 name=last.name,
@@ -175,7 +178,7 @@ class SemaphoreErrors:
 
 def _observation(kind: str, place: Hashable, group: _Group) -> Observation:
     last, failure = group.last, group.last.failure
-    name = last.name or (f"task {last.task}" if last.task else "a future")
+    name = named(last.name, last.coro, last.label) or (f"task {last.task}" if last.task else "a future")
     many = group.count > 1
     if kind == "collected_pending":
         made = f" created by {last.site.function.rpartition('.')[2]}" if last.site is not None else ""
@@ -200,6 +203,8 @@ def _observation(kind: str, place: Hashable, group: _Group) -> Observation:
             "times": group.count,
             "exception": failure.type if failure is not None else None,
             "message": failure.message if failure is not None else None,
+            "coro": last.coro or None,
+            "label": last.label,
             "last": round(last.at, 6),
         },
         since=group.first,

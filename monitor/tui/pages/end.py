@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from monitor import formatting as fmt
 from monitor.store.columns import GLYPHS
 from monitor.store.end_rows import UNHANDLED, UnhandledRow
-from monitor.store.labels import called, canceller_text, site_text, when
+from monitor.store.labels import called, canceller_text, named, site_text, when
 from monitor.store.model import EndedTask, Unhandled
 from monitor.store.store import Store
 from monitor.tui.base.paint import BLANK, Line, Part, line
@@ -39,7 +39,9 @@ def end_page(
     row = UnhandledRow(end) if isinstance(end, Unhandled) else end
     clock = time.strftime("%H:%M:%S", time.localtime(row.ended))
     ago = "" if store.stale else f"{when(row.ended, store)} "
-    name = row.name or row.coro if isinstance(row, UnhandledRow) else called(row.name or "", row.coro)
+    name = called(row.name or "", row.coro)
+    if isinstance(row, UnhandledRow):
+        name = named(row.name, row.entry.coro, row.label) or row.coro
     title: list[Part] = [(f"{GLYPHS.get(row.outcome, '■')} {row.outcome}", STATE_STYLES.get(row.outcome, "text"))]
     title += [("  ", "text"), (name, "strong")]
     if row.id:

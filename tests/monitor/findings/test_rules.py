@@ -396,11 +396,13 @@ def test_tasks_older_than_the_probe_that_are_collected_are_one_finding(world):
 def test_one_line_that_raises_is_one_finding_whether_or_not_it_is_known_who_made_the_task(world):
     failure = {"type": "ValueError", "message": "declined", "traceback": [3]}
     message = "Task exception was never retrieved"
-    for seq, site in ((1, {}), (2, {"site": 2}), (3, {})):
-        facts = {"message": message, "name": f"Task-{seq}", "exception": failure, **site}
+    known = {"coro": "Shop.order", "label": "GET /orders"}
+    for seq, more in ((1, {}), (2, {"site": 2}), (3, known)):
+        facts = {"message": message, "name": f"Task-{seq}", "exception": failure, **more}
         world.feed({"type": "event", "seq": seq, "at": world.at, "kind": "unhandled", **facts})
     assert world.seconds(1) == ["never_retrieved"]
-    assert world.only.text == "ValueError: declined, 3 times, most recently in Task-3; result never awaited"
+    text = "ValueError: declined, 3 times, most recently in Shop.order() GET /orders; result never awaited"
+    assert world.only.text == text
 
 
 def test_a_coroutine_that_was_never_awaited(world):

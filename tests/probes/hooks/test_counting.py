@@ -666,7 +666,7 @@ def test_an_exception_of_a_task_without_a_record_is_not_that_of_a_dead_one_at_it
         with program.viewer() as viewer:
             viewer.until(lambda: viewer.of_kind("unhandled"), "the exception")
             (event,) = viewer.of_kind("unhandled")
-            assert (event["name"], event["task"], event["site"]) == ("other", None, 0)
+            assert (event["name"], event["coro"], event["task"], event["site"]) == ("other", "nothing", None, 0)
 
 
 def test_a_beat_from_before_a_restart_is_no_lag() -> None:

@@ -71,6 +71,7 @@ def figure(
     unit: str = "",
     priority: int = 1,
     descending: bool = True,
+    optional: bool = False,
 ) -> Column[Row]:
     """Declare a column of numbers, sorted by the value it shows."""
     return Column(
@@ -84,6 +85,7 @@ def figure(
         right=True,
         priority=priority,
         descending=descending,
+        optional=optional,
     )
 
 

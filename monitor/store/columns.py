@@ -333,6 +333,7 @@ SLOW: tuple[Column[BlockingLine], ...] = (
         lambda b, s: b.gil,
         unit="s",
         priority=2,
+        optional=True,
     ),
     Column(
         "last",
@@ -362,7 +363,7 @@ SLOW: tuple[Column[BlockingLine], ...] = (
         "what most of its tasks worked on, as people call it: a route, an RPC method",
         lambda b, s: b.label or "",
         lambda b, s: b.label or "",
-        priority=3,
+        priority=2,
         descending=False,
         optional=True,
     ),

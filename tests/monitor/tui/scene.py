@@ -215,6 +215,7 @@ def events() -> list[frames.Event]:
         add(
             "slow_callback", loop=1, duration=130_000 + 61_000 * number, task=17 if number < 5 else 90 + number,
             name="Task-17", callback="handle()", stack=stack, blame=blame, samples=2 + number,
+            label="GET /orders/{id}" if number % 3 else None,
         )  # fmt: skip
     add("slow_callback", loop=1, duration=101_000, task=None, name=None, callback="on_timer()", stack=[], blame=-1)
     add(

@@ -15,6 +15,10 @@ UNIT = 250
 
 NOT_KNOWN = 0x0FFFFFFF
 """Stands for an unknown time in the queue: the loop does not expose when callbacks become ready."""
+LONGEST = 0x0FFFFFFE
+"""Stands for a time that does not fit (67 s and more); an event of kind LONG before it has it, in LONG_UNITs."""
+LONG_UNIT = 64
+"""Units of a ring's clock."""
 
 
 PLACE_BITS = 13
@@ -39,6 +43,7 @@ class Kind(IntEnum):
     BORN = 12
     END = 13
     GC = 14
+    LONG = 15
 
 
 class Event(NamedTuple):
@@ -61,6 +66,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self._mark: int | None = None
+        self._long = (0, 0)  # time run and queued of the next event, if they do not fit
         self.skipped = 0
 
     def decode(self, data: bytes, offset: int) -> Iterator[Event]:
@@ -78,10 +84,19 @@ class Decoder:
                 self.skipped += 1
                 continue
             ahead = (low - low_mark) & 0xFFFFFFFF
+            if kind == Kind.LONG:
+                self._long = task * LONG_UNIT, waker * LONG_UNIT
+                continue
             at = mark + (ahead - (1 << 32) if ahead & 0x80000000 else ahead)
-            yield Event(kind, queued >> 28, at * UNIT + offset, ran & 0x0FFFFFFF, queued & 0x0FFFFFFF, task, waker)
+            loop, ran, queued = queued >> 28, ran & 0x0FFFFFFF, queued & 0x0FFFFFFF
+            if kind <= Kind.CALL_HANDLE and LONGEST in (ran, queued):
+                ran = max(ran, self._long[0]) if ran == LONGEST else ran
+                queued = max(queued, self._long[1]) if queued == LONGEST else queued
+                self._long = 0, 0
+            yield Event(kind, loop, at * UNIT + offset, ran, queued, task, waker)
         self._mark = mark
 
     def lost(self) -> None:
         """Note that events were overwritten: times are unknown until the next mark."""
         self._mark = None
+        self._long = 0, 0

@@ -27,7 +27,8 @@
 #define MOST_FRAMES 16
 #define MOST_DEPTH 24
 #define NOT_KNOWN 0x0FFFFFFFu
-#define LONGEST 0x0FFFFFFEu
+#define LONGEST 0x0FFFFFFEu /* 67 s or more: how long is in an event of its own, in 16 us, up to 19 hours */
+#define COARSE 6            /* quarters of a microsecond, shifted by this, are 16 us */
 
 typedef struct {
     uint32_t at, ran, queued, task, waker;
@@ -64,6 +65,12 @@ static uint64_t units(double at) { return at <= 0.0 ? 0 : (uint64_t)(at * RING_U
 
 static uint32_t clipped(uint64_t value) { return value < LONGEST ? (uint32_t)value : LONGEST; }
 
+/* A moment for `idle_since`, which would be ambiguous after 18 minutes in quarters of a microsecond; never 0. */
+static uint32_t coarse(uint64_t moment) {
+    uint32_t low = (uint32_t)(moment >> COARSE);
+    return low ? low : 1;
+}
+
 static void put(Ring *ring, int kind, int loop, uint32_t at, uint32_t ran, uint32_t queued, uint32_t task,
                 uint32_t waker) {
     Event *event = &ring->events[ring->written++ % ring->size];
@@ -82,9 +89,18 @@ static void mark(Ring *ring, uint64_t now_units) {
 
 static void append(Ring *ring, int kind, int loop, uint64_t at, uint32_t ran, uint32_t queued, uint32_t task,
                    uint32_t waker) {
-    if (UNLIKELY(++ring->since_mark >= MARK_EVERY || at > ring->marked_at + MARK_AFTER))
+    /* What began long before the mark was a step that ran so long, with a mark of another loop or a viewer meanwhile. */
+    if (UNLIKELY(++ring->since_mark >= MARK_EVERY || at > ring->marked_at + MARK_AFTER || at + MARK_AFTER < ring->marked_at))
         mark(ring, at);
     put(ring, kind, loop, (uint32_t)at, ran, queued, task, waker);
+}
+
+/* What ran for `ran` after it had been ready for `queued`, either of which may be too long for its field. */
+static void append_run(Ring *ring, int kind, int loop, uint64_t at, uint64_t ran, uint64_t queued, uint32_t task,
+                       uint32_t waker) {
+    if (UNLIKELY(ran >= LONGEST || (queued >= LONGEST && queued != NOT_KNOWN)))
+        append(ring, TRACE_LONG, loop, at, 0, 0, (uint32_t)(ran >> COARSE), (uint32_t)(queued >> COARSE));
+    append(ring, kind, loop, at, clipped(ran), queued == NOT_KNOWN ? NOT_KNOWN : clipped(queued), task, waker);
 }
 
 /* The number of an instruction of a code object; 0 where there are too many. Holds the code object. */
@@ -337,7 +353,7 @@ static void describe_wait(State *state, PyObject *task, Waker *waker, double at)
     if (record == NULL || REFERENT(record) != task)
         return;
     since = FIELDS(record)->idle_since;
-    if (LIKELY(since == 0 || (uint32_t)moment - since < LONG_WAIT))
+    if (LIKELY(since == 0 || (uint32_t)(moment >> COARSE) - since < LONG_WAIT >> COARSE))
         return;
     if (moment - ring->window_began > WINDOW) {
         if (ring->described > ring->most_described && ring->limit < LONGEST_LIMIT)
@@ -347,7 +363,7 @@ static void describe_wait(State *state, PyObject *task, Waker *waker, double at)
         ring->window_began = moment;
         ring->described = ring->named = 0;
     }
-    if ((uint32_t)moment - since < ring->limit || ++ring->described > ring->most_described) {
+    if ((uint32_t)(moment >> COARSE) - since < ring->limit >> COARSE || ++ring->described > ring->most_described) {
         ring->undescribed++;
         return;
     }
@@ -359,7 +375,7 @@ static void describe_wait(State *state, PyObject *task, Waker *waker, double at)
         return;
     if (due > 0.0 && at - due < 600.0) { /* as if the timer had passed a hook */
         waker->kind = TRACE_STEP_TIMER;
-        append(ring, TRACE_CALL_TIMER, loop, moment, 0, due < at ? clipped(moment - units(due)) : 0, 0, 0);
+        append_run(ring, TRACE_CALL_TIMER, loop, moment, 0, due < at ? moment - units(due) : 0, 0, 0);
     }
     append(ring, TRACE_WAIT, loop, moment, innermost, users, number, line | object << PLACE_BITS);
 }
@@ -375,10 +391,9 @@ void trace_ready(State *state, PyObject *loop, PyObject *callback, Py_ssize_t co
 /* A step has ended. */
 void trace_step(State *state, LoopClock *clock, Fields *fields, double ready, double started, double ended) {
     uint64_t from = units(started), until = units(ended);
-    fields->idle_since = (uint32_t)until ? (uint32_t)until : 1;
-    append(state->ring, clock->waker.kind ? clock->waker.kind : TRACE_STEP_OUTSIDE, loop_of(clock), from,
-           clipped(until - from), ready != 0.0 ? clipped(from - units(ready)) : NOT_KNOWN, (uint32_t)fields->id,
-           clock->waker.task);
+    fields->idle_since = coarse(until);
+    append_run(state->ring, clock->waker.kind ? clock->waker.kind : TRACE_STEP_OUTSIDE, loop_of(clock), from, until - from,
+               ready != 0.0 ? from - units(ready) : NOT_KNOWN, (uint32_t)fields->id, clock->waker.task);
 }
 
 static uint32_t code_of_callback(State *state, PyObject *callback) {
@@ -410,9 +425,8 @@ void trace_callback(State *state, LoopClock *clock, PyObject *callback, double r
     uint32_t waker = clock->waker.task, number = code_of_callback(state, callback);
     if (how == TRACE_STEP_TIMER)
         ready = due_of(clock->handle, started);
-    append(state->ring, how == TRACE_STEP_TIMER ? TRACE_CALL_TIMER : how == TRACE_STEP_SOON ? TRACE_CALL_SOON : TRACE_CALL_HANDLE,
-           loop_of(clock), from, clipped(units(ended) - from), ready != 0.0 ? clipped(from - units(ready)) : NOT_KNOWN,
-           number, waker);
+    append_run(state->ring, how == TRACE_STEP_TIMER ? TRACE_CALL_TIMER : how == TRACE_STEP_SOON ? TRACE_CALL_SOON : TRACE_CALL_HANDLE,
+               loop_of(clock), from, units(ended) - from, ready != 0.0 ? from - units(ready) : NOT_KNOWN, number, waker);
 }
 
 /* A task was made. */

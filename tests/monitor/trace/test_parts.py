@@ -7,7 +7,7 @@ import random
 import pytest
 
 from monitor.store.model import Site
-from monitor.trace.events import EVENT, PLACE_BITS, UNIT, Kind
+from monitor.trace.events import EVENT, LONG_UNIT, LONGEST, PLACE_BITS, UNIT, Kind
 from monitor.trace.explain import explain, reason_object, slowest, text_of
 from monitor.trace.parts import gaps, parts_of
 from monitor.trace.timeline import Blocked, Timeline
@@ -53,8 +53,11 @@ class Ring:
         self.put(Kind.END, at, outcome, 0, task, 0)
 
     def run(self, kind: Kind, ready: float | None, start: float, end: float, task: int, waker: int = 0) -> None:
-        queued = 0x0FFFFFFF if ready is None else round((start - ready) * MS / UNIT)
-        self.put(kind, start, round((end - start) * MS / UNIT), queued, task, waker)
+        ran, queued = round((end - start) * MS / UNIT), round((start - (ready or 0)) * MS / UNIT)
+        if ran >= LONGEST or (queued >= LONGEST and ready is not None):
+            self.put(Kind.LONG, start, 0, 0, ran // LONG_UNIT, queued // LONG_UNIT)
+        queued = 0x0FFFFFFF if ready is None else min(queued, LONGEST)
+        self.put(kind, start, min(ran, LONGEST), queued, task, waker)
 
     def wait(
         self, task: int, at: float, inner: Site | None, users: Site | None, waking: Site | None, thing: int = 0
@@ -71,6 +74,28 @@ def parts(timeline: Timeline, task: int) -> list[tuple[str, float]]:
     found = parts_of(timeline, timeline.lives[task])
     assert gaps(found) == 0
     return [(part.kind, part.duration / MS) for part in found]
+
+
+def test_what_takes_minutes_and_hours():
+    """Longer than the fields of an event hold (67 s), and than their clock tells apart (18 minutes)."""
+    minute = 60_000
+    ring = Ring()
+    ring.born(1, 0, site=HANDLER)
+    ring.born(2, 0, site=BLOCK)
+    ring.run(Kind.STEP_BORN, 0, 1, 2, 1)
+    ring.mark(30 * minute)  # a viewer came while the next step ran
+    ring.mark(2)
+    ring.run(Kind.STEP_BORN, 0, 2, 45 * minute, 2)
+    ring.mark(45 * minute)
+    ring.end(2, 45 * minute)
+    ring.wait(1, 40 * minute, SLEEP, HANDLER, None)
+    ring.run(Kind.STEP_TIMER, 40 * minute, 45 * minute, 45 * minute + 80_000, 1)
+    ring.end(1, 45 * minute + 80_000)
+    timeline = ring.timeline()
+    assert parts(timeline, 2) == [("queued", 2), ("ran", 45 * minute - 2)]
+    found = parts(timeline, 1)
+    assert [kind for kind, _ in found] == ["queued", "ran", "waited", "queued", "ran"]
+    assert [took for _, took in found[2:]] == pytest.approx([40 * minute - 2, 5 * minute, 80_000], abs=0.02)
 
 
 def test_a_lock_that_another_task_releases():

@@ -25,12 +25,15 @@ STEPS = """
         await asyncio.gather(*tasks)
         for _ in range(int(sys.argv[1])):
             await asyncio.sleep(0)
+        late = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_at(time.monotonic() - 100, late.set_result, None)
+        await late
         await told("over")
 
     run(main())
 """
 STEP = range(1, 8)
-WAIT, BORN, END = 11, 12, 13
+WAIT, BORN, END, LONG = 11, 12, 13, 15
 PLACE = (1 << 13) - 1
 ROOM = 4 << 20
 
@@ -101,6 +104,9 @@ def test_steps_wakes_births_and_ends_of_every_task(tmp_path: Path) -> None:
             woken = [event for event in found if event[0] == 1 and event[5] in workers]
             assert {event[6] for event in woken} <= set(workers)
             assert len({(event[5], event[6]) for event in woken}) >= 4
+            ((long, timer),) = [pair for pair in pairwise(found) if pair[0][0] == LONG]
+            assert (timer[0], timer[4]) == (8, 0x0FFFFFFE)  # longer than the field holds
+            assert 100 <= long[6] * 16e-6 < 100 + 60
             steps = sorted(event for event in found if event[0] in STEP)
             assert all(event[1] == 1 for event in steps)
 

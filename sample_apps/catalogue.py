@@ -9,6 +9,7 @@ expectations are data, in the vocabulary of `sample_apps.vocabulary`, beside the
 
 import difflib
 import importlib
+import os
 import pkgutil
 import re
 import traceback
@@ -44,6 +45,7 @@ TOPICS: dict[Topic, str] = {
 }
 _MARKER = re.compile(r"#\s*expect:\s*(\S+)$")
 LOOKED_AT = 600.0  # seconds that a sample runs when a person looks at it, who ends it by leaving
+CGROUPS = Path("/sys/fs/cgroup")
 NOT_SAMPLES = {"catalogue", "entry", "vocabulary"}  # the modules of this package that are no samples
 
 
@@ -60,6 +62,7 @@ class Sample:
     needs: tuple[str, ...] = ()  # modules of others, which are imported before its loop runs
     watch: float = 3.0  # the seconds from its start of which the expectations are true
     python: tuple[int, int] = (3, 11)  # the oldest that it runs on
+    cgroup: bool = False  # it makes a control group, for which it has to be root
 
     @property
     def path(self) -> Path:
@@ -76,6 +79,16 @@ class BadSample(Exception):  # noqa: N818 - reads as what is the matter
 
     def __init__(self, path: Path, field: str, why: str) -> None:
         super().__init__(f"{path}: {field}: {why}")
+
+
+def cpu_groups() -> Path | None:
+    """The folder in which control groups with a CPU quota can be made; None if there is none."""
+    for folder in (CGROUPS / "cpu", CGROUPS / "cpu,cpuacct", CGROUPS):
+        controllers = folder / "cgroup.subtree_control"  # of version 2
+        known = folder != CGROUPS or (controllers.exists() and "cpu" in controllers.read_text(encoding="ascii").split())
+        if known and folder.is_dir() and os.access(folder, os.W_OK):
+            return folder
+    return None
 
 
 def samples() -> list[Sample]:

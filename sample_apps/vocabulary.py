@@ -34,7 +34,7 @@ Kind = Literal[
     "subprocess",
     "task",
 ]
-Reason = Literal["own", "io", "gc", "gil", "import", "faults"]
+Reason = Literal["own", "io", "gc", "gil", "import", "faults", "throttled"]
 _REASONS = {
     "own": "its own code",
     "io": "a blocking call",
@@ -42,6 +42,7 @@ _REASONS = {
     "gil": "waiting for the GIL",
     "import": "an import",
     "faults": "page faults",
+    "throttled": "throttling by a CPU quota",
 }
 Problem = Literal[
     "loop_blocked",
@@ -99,7 +100,7 @@ class SlowCallback:
 class SlowBecause:
     """Of the time of all slow callbacks with this line in their stack, at least this share (0 to 1) has this reason.
 
-    Time for which the loop's thread had no CPU does not count.
+    Time for which the loop's thread had no CPU does not count, unless throttling by a quota is the reason.
     """
 
     line: str

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from monitor.samples.judge import Verdict, differs, judge
 from monitor.samples.observe import observe
+from sample_apps import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -120,6 +121,8 @@ def cannot_run(sample: Sample) -> str:
     """Why a sample cannot run here; empty if it can."""
     if sys.version_info[:2] < sample.python:
         return f"needs Python {sample.python[0]}.{sample.python[1]}"
+    if sample.cgroup and catalogue.cpu_groups() is None:
+        return f"needs root, and a {catalogue.CGROUPS} that can be written to"
     needed = dict.fromkeys(module.partition(".")[0] for module in sample.needs)
     missing = [package for package in needed if importlib.util.find_spec(package) is None]
     return f"needs {', '.join(missing)}: pip install 'looptop[samples]'" if missing else ""

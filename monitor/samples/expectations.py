@@ -72,8 +72,9 @@ def _slow_because(expected: words.SlowBecause, case: Case) -> Checked:
         if any(case.lines.match(site, expected.line) for site in slow.stack) and not slow.at_least
     ]
     sums: Counter[str] = Counter()
+    without = {"cpu", "throttled"} - {expected.reason}
     for slow in here:
-        sums.update({name: took for name, took in slow.reasons.items() if name not in ("cpu", "throttled")})
+        sums.update({name: took for name, took in slow.reasons.items() if name not in without})
     whole = sum(sums.values())
     if not whole:
         return False, "no slow callback there"

@@ -8,6 +8,8 @@ from time import monotonic
 
 EVERY = 0.25
 """Seconds between two readings while a loop is in a callback."""
+FIND_EVERY = 5.0
+"""Seconds between two looks for the quota, which may come, or change with the group, while the program runs."""
 ROOT = "/sys/fs/cgroup"
 
 
@@ -16,14 +18,22 @@ class Throttled:
 
     def __init__(self, file: str | None = None) -> None:
         """`file`: the `cpu.stat` to read, instead of that of this process."""
-        self._file = find_file() if file is None else file
+        self._file = file or ""
+        self._finds = file is None
+        self._sought = -FIND_EVERY
         self._readings: deque[tuple[float, float]] = deque(maxlen=40)
 
     def look(self) -> None:
         """Reads the counter, if that was not done just now."""
+        now = monotonic()
+        if self._finds and now - self._sought >= FIND_EVERY:
+            self._sought = now
+            found = find_file()
+            if found != self._file:
+                self._file = found
+                self._readings.clear()
         if not self._file:
             return
-        now = monotonic()
         if not self._readings or now - self._readings[-1][0] >= EVERY:
             self._readings.append((now, seconds_in(self._file)))
 

@@ -56,6 +56,7 @@ class State:
         self.scan_frame: tuple[int, frames.SyncScan] | None = None  # what `sync_scan` was made from, and when it came
         self.thread_looks: tuple[ThreadsReply, ...] = ()  # the newest last
         self.loops: dict[int, Loop] = {}
+        self.ticking: frozenset[int] = frozenset()  # loops of the last complete tick
         self.sites: dict[int, SiteStats] = {}
         self.label_groups = LabelGroups()
         self.details: dict[int, TaskDetail] = {}

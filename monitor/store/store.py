@@ -127,7 +127,8 @@ class Store(State):
             if loop is None:
                 self.loops[facts.id] = Loop(facts.id, facts.kind, facts.thread, facts.name)
                 if len(self.loops) > MOST_LOOPS:
-                    del self.loops[next(iter(self.loops))]
+                    oldest = next((one for one in self.loops if one not in self.ticking), facts.id)
+                    del self.loops[oldest]
             else:
                 loop.kind, loop.thread, loop.name = facts.kind, facts.thread, facts.name
         whole = not self.tasks.left_out
@@ -151,6 +152,7 @@ class Store(State):
             elif row.state >= 0:
                 self.tasks.apply_row(row, self.now, self.tables)
         if tick.loops:
+            self.ticking = frozenset(row.id for row in tick.loops)
             self.tasks.measure(self.now)
         for task_id in tick.gone:
             self.forget(task_id)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitor.metrics.collector import Collector
+    from monitor.metrics.push import Pusher
 
 TICK = 0.25
 FIRST_LOOK = 5.0
@@ -68,10 +69,10 @@ def metrics(
     try:
         if once:
             return _once(collector, len(names) > 0)
-        push = _pusher(otlp, service, stops, logs, spans) if otlp else None
+        pusher = _pusher(otlp, service, stops, logs, spans) if otlp else None
         if prometheus or not otlp:
             _serve(prometheus or "127.0.0.1:9464", collector, stops)
-        _run(collector, push, interval)
+        _run(collector, pusher, interval)
     except KeyboardInterrupt:
         return 0
     finally:
@@ -93,32 +94,22 @@ def _serve(where: str, collector: Collector, stops: list[Callable[[], None]]) ->
     say(f"metrics: http://{host}:{port}/metrics")
 
 
-def _pusher(
-    url: str, service: str, stops: list[Callable[[], None]], logs: bool, spans: int | None
-) -> Callable[[Collector], None]:
+def _pusher(url: str, service: str, stops: list[Callable[[], None]], logs: bool, spans: int | None) -> Pusher:
     from monitor.metrics.otlp import Exporter
+    from monitor.metrics.push import Pusher
     from probes.base.protocol import VERSION
 
-    exporter = Exporter(url, service, VERSION)
-    stops.append(exporter.close)
     events = None
     if logs or spans:
         from monitor.metrics.otlp_events import EventExporter
 
         events = EventExporter(url, service, VERSION)
-        stops.append(events.close)
-
-    def push(collector: Collector) -> None:
-        taken = exporter.push(collector.points())
-        if events is not None:
-            taken &= events.push_logs(collector.news()) and events.push_spans(collector.slowest(spans or 0))
-        if not taken:
-            say(f"{url} did not accept everything; the next push follows as planned")
-
-    return push
+    pusher = Pusher(Exporter(url, service, VERSION), events, spans or 0, url, say)
+    stops.append(pusher.close)
+    return pusher
 
 
-def _run(collector: Collector, push: Callable[[Collector], None] | None, interval: float) -> None:
+def _run(collector: Collector, pusher: Pusher | None, interval: float) -> None:
     due = time.monotonic() + min(interval, SETTLED)
     reported: set[str] = set()
     while True:
@@ -127,9 +118,9 @@ def _run(collector: Collector, push: Callable[[Collector], None] | None, interva
             if problem not in reported and len(reported) < 1000 and "connecting" not in problem:
                 reported.add(problem)
                 say(problem)
-        if push is not None and time.monotonic() >= due:
+        if pusher is not None and time.monotonic() >= due:
             due = time.monotonic() + interval
-            push(collector)
+            pusher.push(collector)
         time.sleep(TICK)
 
 

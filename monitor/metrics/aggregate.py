@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from monitor.metrics import table
 from monitor.metrics.table import DELAY_BOUNDS, Metric
-from monitor.store.label_groups import middle
+from monitor.store.label_groups import Distribution, middle
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
+    from collections.abc import Set as AbstractSet
 
-    from monitor.store.label_groups import Distribution
     from monitor.store.model import Loop, Site
     from monitor.store.store import Store
 
@@ -24,6 +24,8 @@ Labels = tuple[str, ...]
 
 MOST_LOOPS = 16
 """Limit of loop names per worker: they are names of threads, which the program chooses."""
+SILENT = 3.0
+"""Seconds without figures of a loop, while there are some of its process, after which its gauges are left out."""
 MOST_TEXT = 200
 OTHER = "other"
 
@@ -82,6 +84,10 @@ class Counter:
         self._last[key] = value
         self.totals[labels] = self.totals.get(labels, 0.0) + (value - last if value >= last else value)
 
+    def forget(self, key: object) -> None:
+        """Drop a source that counts no more."""
+        self._last.pop(key, None)
+
     def begin_session(self) -> None:
         """Expect all sources to count from 0 again: another process is in the slot."""
         self._last.clear()
@@ -94,19 +100,19 @@ class Durations:
 
     def __init__(self) -> None:
         self.totals: dict[str, Histogram] = {}
-        self._last: dict[int, tuple[dict[int, int], float]] = {}
+        self._last: dict[int, tuple[Distribution, float]] = {}
 
     def take(self, key: int, label: str, now: Distribution, seconds: float) -> Histogram:
         """Add what a source (`key`) has counted since it was last read. `seconds`: its exact sum."""
         histogram = self.totals.setdefault(label, Histogram())
-        last, before = self._last.get(key, ({}, 0.0))
-        counts = dict(now)
+        known, before = self._last.get(key, (Distribution(), 0.0))
+        last, counts = dict(known), dict(now)
         if seconds < before or any(counts.get(bucket, 0) < count for bucket, count in last.items()):
             last, before = {}, 0.0  # it has started over
         for bucket, count in counts.items():
             histogram.counts[bisect_left(DELAY_BOUNDS, middle(bucket))] += count - last.get(bucket, 0)
         histogram.sum += seconds - before
-        self._last[key] = counts, seconds
+        self._last[key] = now, seconds
         return histogram
 
     def begin_session(self) -> None:
@@ -153,6 +159,7 @@ class Worker:
         self._seen_unhandled = 0.0
         self._lags: dict[int, int] = {}  # by loop: number of values of its series already counted
         self._idle: dict[int, tuple[float, float]] = {}  # by loop: time and busy time at the last reading
+        self._heard: dict[int, tuple[float, tuple[int, int]]] = {}  # by loop: when its figures changed, and these
         self._sites = OwnLabels(top)
         self._lines = OwnLabels(top)
 
@@ -169,11 +176,11 @@ class Worker:
             self._durations.begin_session()
             self._versions.clear()
             self._seen_seq, self._seen_unhandled = 0, 0.0
-            self._lags.clear()
-            self._idle.clear()
+            self._forget_loops(set(self._heard))
         self._gauges.clear()
         for loop in store.loops.values():
             self._loop(loop, store.now)
+        self._forget_loops(self._heard.keys() - store.loops.keys())
         self._tasks(store)
         self._take_groups(store)
         self._slow(store)
@@ -186,7 +193,20 @@ class Worker:
 
     # Reading the store
 
+    def _forget_loops(self, gone: AbstractSet[int]) -> None:
+        for number in gone:
+            for known in (self._lags, self._idle, self._heard):
+                known.pop(number, None)
+            self._counters[table.TIME].forget((number, "active"))
+            self._counters[table.STEPS].forget(number)
+
     def _loop(self, loop: Loop, now: float) -> None:
+        figures = (loop.lags.total, loop.steps)  # each tick has a lag
+        at, before = self._heard.get(loop.id, (now, None))
+        if figures != before:
+            self._heard[loop.id] = now, figures
+        elif now - at > SILENT:
+            return  # it has ended
         name = loop.name[:MOST_TEXT] or str(loop.id)
         if name not in self._delays and len(self._delays) >= MOST_LOOPS:
             name = OTHER

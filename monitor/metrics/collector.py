@@ -39,7 +39,7 @@ class Collector:
     ) -> None:
         """`connect` opens the connection to the TARGET of one member, or raises LooptopError.
 
-        `logs`: keep findings and slow callbacks for `news`. `spans`: keep the steps of tasks for `slowest`.
+        `logs`: keep findings and slow callbacks for `report`. `spans`: keep the steps of tasks for it.
         """
         watched: dict[str, object] = {**WATCHED, "findings": logs}
         if spans:
@@ -77,13 +77,13 @@ class Collector:
             found = self._reporters[worker.slot] = Reporter(worker.store, logs=self._logs, spans=self._spans)
         return found
 
-    def news(self) -> dict[int, list[News]]:
-        """Findings and slow callbacks since the last call, by worker."""
-        return {slot: reporter.news() for slot, reporter in self._reporters.items()}
-
-    def slowest(self, count: int) -> dict[int, list[Reason]]:
-        """Why the slowest tasks that ended since the last call were late, by worker."""
-        return {slot: reporter.slowest(count) for slot, reporter in self._reporters.items()}
+    def report(self, slowest: int) -> tuple[dict[int, list[News]], dict[int, list[Reason]]]:
+        """Findings and slow callbacks since the last call, and why the slowest tasks since it were late, by worker."""
+        news = {slot: reporter.news() for slot, reporter in self._reporters.items()}
+        reasons = {slot: reporter.slowest(slowest) for slot, reporter in self._reporters.items()}
+        for slot in self._reporters.keys() - self._fleet.workers.keys():
+            del self._reporters[slot]
+        return news, reasons
 
     def points(self) -> list[Point]:
         """The current value of every metric of all workers."""

@@ -6,6 +6,9 @@ the program's.
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 from monitor.errors import LooptopError
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 10.0
 """Seconds for which a connection may be silent; each has a thread."""
+MOST_CLIENTS = 20
+"""Connections at a time. One more ends the oldest, so that a crowd that says nothing does not keep Prometheus out."""
 _MISSING = "pip install 'looptop[metrics]'"
 
 
@@ -97,6 +102,7 @@ def serve(points: Callable[[], list[Point]], host: str, port: int) -> tuple[Call
         raise LooptopError(f"cannot serve on {host}:{port}: {error.strerror or error}", "choose another port") from None
     handler = server.RequestHandlerClass
     server.RequestHandlerClass = type(handler.__name__, (handler,), {"timeout": PATIENCE})
+    _limit(server)
     server.handle_error = lambda *_: None  # a client that leaves or says nothing: no traceback on the terminal
 
     def stop() -> None:
@@ -105,3 +111,29 @@ def serve(points: Callable[[], list[Point]], host: str, port: int) -> tuple[Call
         thread.join(2.0)
 
     return stop, int(server.server_port)
+
+
+def _limit(server: Any) -> None:
+    """Make a server, which has a thread for each connection, end the oldest of too many."""
+    connections: dict[socket.socket, None] = {}  # oldest first
+    lock = threading.Lock()
+    begin, work = server.process_request, server.process_request_thread
+
+    def process_request(request: socket.socket, address: object) -> None:
+        with lock:
+            connections[request] = None
+            if len(connections) > MOST_CLIENTS:
+                oldest = next(iter(connections))
+                del connections[oldest]
+                with contextlib.suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)  # its thread ends, and closes it
+        begin(request, address)
+
+    def process_request_thread(request: socket.socket, address: object) -> None:
+        try:
+            work(request, address)
+        finally:
+            with lock:
+                connections.pop(request, None)
+
+    server.process_request, server.process_request_thread = process_request, process_request_thread

@@ -45,12 +45,15 @@ class _Watched:
     def __init__(self, worker: Worker, thresholds: Thresholds, began: float, past: bool) -> None:
         self.worker = worker
         self._began, self._past = began, past
+        self._late: float | None = None  # seconds from the beginning of the command to the first frames
         self.stream = Stream(worker.store, Findings(thresholds))
         self._ordered = Ordered(self.stream)
         self._ticked = time.monotonic()
 
     def take(self, came: list[Frame]) -> list[Object]:
         """The objects that result from frames, with the worker."""
+        if self._late is None:
+            self._late = time.monotonic() - self._began
         before = self.worker.store.now
         found = [thing for frame in came for thing in self._ordered.take(frame)]
         if self.worker.store.now != before:
@@ -71,7 +74,7 @@ class _Watched:
 
     def _own(self, things: list[Object]) -> list[Object]:
         pid, slot, store = self.worker.pid, self.worker.slot, self.worker.store
-        began = min(self._began, store.watched_since)
+        began = store.watched_since - (self._late or 0.0)  # by its own clock, which may be another one than ours
         remembers = store.session is not None and "history" in store.session.capabilities
         dated = [mark_past(thing, began, self._past or (None if remembers else False)) for thing in things]
         return [{**thing, "pid": pid, "worker": slot} for thing in dated if thing is not None]
@@ -88,7 +91,7 @@ class Watch:
     def __init__(self, fleet: Fleet, thresholds: Thresholds, past: bool = False) -> None:
         """`past`: start with what the probes remember from before."""
         self._fleet = fleet
-        self._began, self._past = time.time(), past
+        self._began, self._past = time.monotonic(), past
         self._thresholds = thresholds
         self._watched: dict[int, _Watched] = {}
         self._ended: list[Object] = []  # findings of processes that have gone

@@ -42,10 +42,15 @@ marshal.dump((MAGIC_NUMBER, codes), sys.stdout.buffer, 2)
 """
 
 
-def packed(files: Mapping[str, Source], pid: int) -> bytes:
+NATIVE = "hooks._native"
+"""The C hooks, which come as they are."""
+
+
+def packed(files: Mapping[str, Source], pid: int, hooks: bytes = b"") -> bytes:
     """The modules packed for a process: length of the table in eight digits, the table, and the pieces.
 
     The table gives the Python version of the code and, for each module, offset and length of source and code.
+    `hooks`: a copy of the C hooks, if the program needs one.
     """
     sources = {name: file if isinstance(file, bytes) else file.read_bytes() for name, file in files.items()}
     magic, codes = _by_its_own(pid, sources) or _by_ours(files)
@@ -57,6 +62,9 @@ def packed(files: Mapping[str, Source], pid: int) -> bytes:
         places[name] = (begin, len(source), begin + len(source), len(code))
         pieces += [source, code]
         begin += len(source) + len(code)
+    if hooks:
+        places[NATIVE] = (begin, len(hooks), begin, 0)
+        pieces.append(hooks)
     table = marshal.dumps((magic, places), _EVERY_PYTHON)
     return b"%8d" % len(table) + table + b"".join(pieces)
 

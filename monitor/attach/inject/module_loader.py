@@ -81,7 +81,7 @@ class ModuleLoader:
         return module
 
     def load_native(self):
-        """Load the C hooks from the attacher's own file. Raises ImportError with a short reason."""
+        """Load the C hooks: the attacher's own file, or a copy that it sent. Raises ImportError with a reason."""
         facts, imp = self.native, sys.modules["_imp"]
         if "why" in facts:
             raise ImportError(facts["why"])
@@ -90,15 +90,47 @@ class ModuleLoader:
             or getattr(sys.implementation, "_multiarch", "") != facts["machine"]
         ):
             raise ImportError("built for another kind of Python")
-        read_through(facts)
-        spec = sys.modules["_frozen_importlib"].ModuleSpec(f"{PACKAGE}.{NATIVE}", None, origin=facts["file"])
-        module = imp.create_dynamic(spec)
-        imp.exec_dynamic(module)
+        handle = None
+        if "file" in facts:
+            read_through(facts)
+            path = facts["file"]
+        else:
+            number = facts["loaded"]  # of a probe that has left: the dynamic loader still has what it mapped then
+            if number is None:
+                number = handle = self.memory_file(facts["name"])
+            path = f"{facts['folder']}/{number}"
+        try:
+            spec = sys.modules["_frozen_importlib"].ModuleSpec(f"{PACKAGE}.{NATIVE}", None, origin=path)
+            module = imp.create_dynamic(spec)
+            imp.exec_dynamic(module)
+        finally:
+            if handle is not None:
+                posix.close(handle)
         if getattr(module, "BUILD", "") != facts["build"]:  # the dynamic loader identifies files by name
             raise ImportError("another build is loaded already")
         self.modules[NATIVE] = module
         self.made.append(vars(module))
         return module
+
+    def memory_file(self, name):
+        """Write the copy of the C hooks into a memory file. Returns its descriptor, with whose number its name ends."""
+        at, size, _, _ = self.parts.places[NATIVE]
+        handle = named = None
+        try:
+            handle = posix.memfd_create(name, posix.MFD_CLOEXEC)
+            named = posix.memfd_create(f"{name}-{handle}", posix.MFD_CLOEXEC)
+            posix.dup2(named, handle, False)
+            done = 0
+            while done < size:
+                done += posix.write(handle, self.parts.read(min(65536, size - done), at + done))
+        except (AttributeError, OSError):
+            if handle is not None:
+                posix.close(handle)
+            raise ImportError("no memory file can be made here") from None
+        finally:
+            if named is not None:
+                posix.close(named)
+        return handle
 
     def is_genuine(self, top):
         """Whether the program has loaded this module, and it is the standard library's."""

@@ -44,10 +44,11 @@ class Payload:
     text: str
     files: Mapping[str, Source]
     answer: str
+    hooks: bytes = b""  # a copy of those in C, if the program needs one
 
     def pieces(self, pid: int) -> tuple[str, str, bytes]:
         """What is needed for that process: the name of the answer file, the text, and the modules."""
-        return self.answer, self.text, packed(self.files, pid)
+        return self.answer, self.text, packed(self.files, pid, self.hooks)
 
     def for_helper(self, pid: int) -> bytes:
         """The helper's input for that process. Takes a moment, in which the helper can start."""
@@ -69,15 +70,21 @@ def texts() -> dict[str, str]:
     return {BOOTSTRAP.stem: BOOTSTRAP.read_text(encoding="utf-8"), **found}
 
 
-def make(settings: Mapping[str, Any], timeout: float, sent: Mapping[str, str] | None = None) -> Payload:
+def make(
+    settings: Mapping[str, Any],
+    timeout: float,
+    sent: Mapping[str, str] | None = None,
+    copied: tuple[Mapping[str, Any], bytes] | None = None,
+) -> Payload:
     """The text that starts a probe with these settings, unless it runs more than `timeout` seconds from now.
 
-    `sent`: what `texts` gave on another machine; there are no files on this one.
+    `sent`: what `texts` gave on another machine; there are no files on this one. `copied`: a copy of the C hooks.
     """
     nonce = os.urandom(8).hex()
     name = f"looptop-{nonce}"
+    facts, hooks = copied or (native.file(), b"")
     bundle = {
-        "native": native.file() if sent is None else {"why": "looptop came from another machine"},
+        "native": facts,
         "settings": dict(settings),
         "pass_fds": fd_passing.possible(),
         "nonce": nonce,
@@ -93,5 +100,5 @@ def make(settings: Mapping[str, Any], timeout: float, sent: Mapping[str, str] | 
     function = f"(lambda: 0).__class__(__import__('builtins').compile({begin!a}, '<looptop>', 'exec'), {names})"
     text = f"try:\n {_START}({function}, ())\nexcept:\n pass\n"
     if sent is None:
-        return Payload(text, sources(), name)
-    return Payload(text, {key: value.encode() for key, value in sent.items() if key != BOOTSTRAP.stem}, name)
+        return Payload(text, sources(), name, hooks)
+    return Payload(text, {key: value.encode() for key, value in sent.items() if key != BOOTSTRAP.stem}, name, hooks)

@@ -1,18 +1,17 @@
-"""Finds black boxes of dead programs and reads their headings. Every file is checked."""
+"""Finds black boxes of dead programs and reads their headings. Every file is checked. Standard library only."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import stat
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
-
-import msgspec
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from monitor.errors import UsageError
 from probes.base import protocol
@@ -30,8 +29,11 @@ MOST_BOXES = 1000
 LONGEST = 7 * 86_400
 """Seconds for which a dead program is listed; after that the next probe of the same user removes its box."""
 
+_Line = TypeVar("_Line")
 
-class Heading(msgspec.Struct, frozen=True):
+
+@dataclass(frozen=True)
+class Heading:
     """The heading of a box. Times are Unix time."""
 
     session: str
@@ -48,14 +50,16 @@ class Heading(msgspec.Struct, frozen=True):
     oom_kills: int = 0  # count when the box was opened
 
 
-class Ended(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Ended:
     """The note that a program leaves in its box at its end, if it can."""
 
     at: float
     how: str
 
 
-class Status(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Status:
     """The exit status, noted by a witness of the end: the parent, or a viewer."""
 
     at: float
@@ -74,6 +78,8 @@ class Box:
     changed: float  # time of the last write
     noted: Ended | None
     status: Status | None
+    oom_kills: int | None  # in its cgroup since the box was opened; None if unknown
+    skew: float = 0.0  # seconds by which the clock of its machine is ahead of ours
 
     @property
     def ended(self) -> float | None:
@@ -84,11 +90,9 @@ class Box:
         return note.at if note is not None else self.changed
 
     @property
-    def oom_kills(self) -> int | None:
-        """Number of OOM kills in its cgroup since the box was opened; None if unknown."""
-        if self.status is not None:
-            return self.status.oom_kills
-        return _oom_kills_since(self.heading)
+    def ago(self) -> float | None:
+        """Seconds since the program ended. None while it runs."""
+        return None if self.ended is None else max(time.time() + self.skew - self.ended, 0.0)
 
     @property
     def how(self) -> str:
@@ -120,7 +124,7 @@ def dead(environ: Mapping[str, str] | None = None) -> list[Box]:
     found = []
     for folder in _folders(environ):
         try:
-            paths = [path for path, _ in zip(sorted(folder.iterdir()), range(MOST_BOXES), strict=False)]
+            paths = [path for path, _ in zip(sorted(folder.iterdir()), range(MOST_BOXES))]  # noqa: B905 - from 3.10
         except OSError:
             continue
         for path in paths:
@@ -162,7 +166,8 @@ def inspect(path: Path, owner: int | None = None) -> Box:
         if not stat.S_ISREG(facts.st_mode) or (owner is not None and facts.st_uid != owner):
             raise UsageError(f"{path} is not a black box", "looptop postmortem lists them")
         heading, noted, status = read_heading(file, path, facts.st_size)
-        return Box(path, heading, _locked(handle), facts.st_blocks * 512, facts.st_mtime, noted, status)
+        kills = _oom_kills_since(heading) if status is None else status.oom_kills
+        return Box(path, heading, _locked(handle), facts.st_blocks * 512, facts.st_mtime, noted, status, kills)
 
 
 def of_process(pid: int, environ: Mapping[str, str] | None = None) -> Box | None:
@@ -185,7 +190,8 @@ def note_status(box: Box, status: int) -> None:
     with suppress(OSError):
         handle = os.open(box.path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            os.pwrite(handle, (msgspec.json.encode(note) + b"\n").ljust(room, b"\0"), protocol.BOX_STATUS)
+            line = json.dumps(asdict(note)).encode("ascii") + b"\n"
+            os.pwrite(handle, line.ljust(room, b"\0"), protocol.BOX_STATUS)
         finally:
             os.close(handle)
 
@@ -204,6 +210,7 @@ def _oom_kills_since(heading: Heading) -> int | None:
     if (
         not re.fullmatch(r"/sys/fs/cgroup/[^\0]*memory\.(events|oom_control)", heading.oom_file)
         or ".." in heading.oom_file
+        or heading.host not in ("", os.uname().nodename)  # it was copied to here
     ):
         return None
     try:
@@ -223,19 +230,45 @@ def read_heading(file: BinaryIO, path: Path, size: int) -> tuple[Heading, Ended 
     if size > LARGEST:
         raise UsageError(f"{path} is larger than any black box", "it cannot be read")
     text = data[len(protocol.BOX_MAGIC) : protocol.BOX_END].partition(b"\n")[0]
-    try:
-        heading = msgspec.json.decode(text, type=Heading)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        heading = None
+    heading = _decoded(Heading, text)
     if heading is None or not 0 < heading.segments <= 1000 or not 0 < heading.segment <= LARGEST:
         raise UsageError(f"the heading of {path} is damaged", "nothing of it can be read")
-    noted: Ended | None = None
-    status: Status | None = None
-    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        noted = msgspec.json.decode(data[protocol.BOX_END : protocol.BOX_STATUS].partition(b"\n")[0], type=Ended)
-    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        status = msgspec.json.decode(data[protocol.BOX_STATUS :].partition(b"\n")[0], type=Status)
+    noted = _decoded(Ended, data[protocol.BOX_END : protocol.BOX_STATUS].partition(b"\n")[0])
+    status = _decoded(Status, data[protocol.BOX_STATUS :].partition(b"\n")[0])
     return heading, noted, status
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "int | None": (int, type(None)),
+}
+
+
+def _decoded(kind: type[_Line], text: bytes) -> _Line | None:
+    """A line of JSON as a dataclass of plain fields; None if it has another form."""
+    try:
+        said = json.loads(text.decode("utf-8"), parse_constant=_refuse)
+        json.dumps(said, ensure_ascii=False).encode("utf-8")  # no lone surrogates
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict):
+        return None
+    values: dict[str, Any] = {}
+    for field in fields(kind):  # type: ignore[arg-type]
+        if field.name in said:
+            value = said[field.name]
+            if type(value) not in _TYPES[str(field.type)] or (isinstance(value, int) and abs(value) >= 1 << 63):
+                return None
+            values[field.name] = float(value) if field.type == "float" else value
+        elif field.default is MISSING:
+            return None
+    return kind(**values)
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(name)
 
 
 def _locked(handle: int) -> bool:

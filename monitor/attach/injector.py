@@ -38,13 +38,9 @@ class Injector:
     def plan(self, pid: int) -> str:
         """What `inject` would do, and why, as lines of text."""
         from monitor.attach.inject import native
+        from monitor.attach.plan import lines_of
 
-        plan = self._run(pid, dry_run=True)
-        lines = [f"process {pid} runs Python {plan.python}", f"would be entered by {plan.method}: {plan.how}"]
-        why = native.why_not(pid)
-        lines += [f"with hooks in {f'pure Python ({why})' if why else 'C'}"]
-        lines += [f"not by {one['method']}: {one['why']}" for one in plan.tried if {"method", "why"} <= one.keys()]
-        return "\n".join(lines)
+        return lines_of(self._run(pid, dry_run=True), native.why_not(pid))
 
     def _run(self, pid: int, dry_run: bool) -> Result:
         from monitor.attach.inject import inject

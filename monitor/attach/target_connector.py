@@ -51,23 +51,23 @@ class TargetConnector:
         If nothing can be injected, the tasks are read from outside if possible. Raises LooptopError.
         """
         if self.read_only:
-            return self._read(self._pid(), ASKED)
+            return self._read(ASKED)
         try:
             return self._connect(may_inject=True)
         except (ProcessGone, UsageError):
             raise
         except ConnectError as refused:
-            if self.injector is None or self.injector.method != "auto" or not self.target.isdigit():
+            if self.injector is None or self.injector.method != "auto" or not self._can_be_read():
                 raise
-            why = why_not_read(int(self.target))
-            if why is not None:
-                raise
-            return self._read(int(self.target), refused.message)
+            try:
+                return self._read(refused.message)
+            except ConnectError:
+                raise refused from None
 
     def reconnect(self) -> Connection:
         """Reconnect the same way."""
         if self._outside is not None:
-            return self._read(self._pid(), self._outside)
+            return self._read(self._outside)
         try:
             return self._connect(may_inject=False)
         except NoProbe as left:
@@ -87,27 +87,30 @@ class TargetConnector:
                 time.sleep(PAUSE)
         raise AssertionError  # the last try returns or raises
 
-    def _read(self, pid: int, why: str) -> Connection:
-        from monitor.attach.readonly import open_readonly
+    def _read(self, why: str) -> Connection:
+        there = place.split(self.target)
+        if there is None:
+            from monitor.attach.outside import pid_of
+            from monitor.attach.readonly import open_readonly
 
-        connection = open_readonly(pid, why)
+            connection = open_readonly(pid_of(self.target), why)
+        else:
+            from monitor.attach import elsewhere
+
+            connection = elsewhere.read(*there, why)
         self._outside = why
         return connection
 
-    def _pid(self) -> int:
-        """The pid of the target. Raises UsageError if the target is not a process on this machine."""
-        from monitor.attach.targets import resolve
+    def _can_be_read(self) -> bool:
+        """Whether reading from outside is worth a try after an injection was refused."""
+        there = place.split(self.target)
+        pid = self.target if there is None else there[0]
+        if not (pid.isascii() and pid.isdigit()):
+            return False
+        if there is None:
+            from monitor.attach.outside import why_not
 
-        if self.target.isascii() and self.target.isdigit():
-            return int(self.target)
-        pid = resolve(self.target).pid if self.target.startswith("@") else None
-        if pid is None:
-            raise UsageError("--read-only is for a program of this machine", "give its pid, or @NAME")
-        return pid
+            return why_not(int(pid)) is None
+        from monitor.remote.links import is_up
 
-
-def why_not_read(pid: int) -> str | None:
-    """Why a process cannot be read from outside; None if no obstacle is visible beforehand."""
-    from monitor.attach.readonly import why_not
-
-    return why_not(pid)
+        return is_up(there[1])  # else it is the way there that was refused

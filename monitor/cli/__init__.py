@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from monitor.cli.target import command_given, commands_given, via_option
+from monitor.errors import UsageError
 from monitor.guard import guarded, say
 from probes.base.protocol import VERSION
 
@@ -78,25 +80,40 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(VERSION, prog_name="looptop")
+@via_option
 @click.pass_context
 def cli(ctx: click.Context) -> int | None:
     """Top for the event loop: every task of a running asyncio program, and the line that blocks its loop.
 
     TARGET is a pid, unix:PATH, HOST:PORT, @NAME or a recording.
     """
-    return start() if ctx.invoked_subcommand is None else None
+    if ctx.invoked_subcommand is None:
+        return start(command_given())
+    if commands_given():
+        command = ctx.invoked_subcommand
+        raise UsageError("--via belongs to the command", f"write it behind: looptop {command} … --via COMMAND")
+    return None
 
 
-def start() -> int:
-    """`looptop` alone: the connect screen; without a terminal, the running programs and a hint."""
+def start(via: str | None = None) -> int:
+    """`looptop` alone: the connect screen; without a terminal, the running programs and a hint.
+
+    `via`: of the other side of that command.
+    """
     from monitor import terminal
 
     if isinstance(terminal.decide_here(), terminal.Tui):
         from monitor.cli.home import connect_screen
 
-        return connect_screen()
-    from monitor.attach.programs import programs
+        return connect_screen(via=via)
     from monitor.cli.output import print_programs
+
+    if via is not None:
+        from monitor.attach import elsewhere
+
+        print_programs(elsewhere.programs(via))
+        return 0
+    from monitor.attach.programs import programs
 
     listed = programs()
     print_programs(listed)

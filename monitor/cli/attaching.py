@@ -27,10 +27,10 @@ from monitor.guard import say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from monitor.attach.boxes import Box
     from monitor.attach.injector import Injector
     from monitor.attach.programs import Program
     from monitor.fleet.members import Members
-    from monitor.transport.address import Address
 
 
 @click.command()
@@ -81,9 +81,7 @@ def attach(
     if others:
         raise UsageError("--dry-run is for one pid", "looptop attach PID --dry-run")
     if dry_run:
-        if not target.isdigit():
-            raise UsageError("--dry-run is for a pid", "looptop attach PID --dry-run")
-        click.echo(_plan(int(target), injector, read_only))
+        click.echo(_plan(target, injector, read_only))
         return 0
     decision = terminal.decide_here()
     if not isinstance(decision, terminal.Tui):
@@ -118,33 +116,21 @@ def _load_screens() -> None:
     import monitor.tui.app  # noqa: F401 - used later
 
 
-def _plan(pid: int, injector: Injector, read_only: bool) -> str:
-    """Print how looptop would attach, and why; or whether it would read the tasks from outside."""
-    from monitor.attach.target_connector import why_not_read
-    from monitor.attach.targets import resolve
-    from monitor.errors import ProcessGone
-    from monitor.transport.address import Address
+def _plan(target: str, injector: Injector, read_only: bool) -> str:
+    """How looptop would attach, and why; or whether it would read the tasks from outside."""
+    from monitor.remote import place
 
-    if read_only:
-        why = why_not_read(pid)
-        if why is not None:
-            raise ConnectError(why, "without --read-only a probe would be injected")
-        return "would be watched read-only, from outside: as asked"
-    plans: list[str] = []
+    there = place.split(target)
+    pid = target if there is None else there[0]
+    if not (pid.isascii() and pid.isdigit()):
+        raise UsageError("--dry-run is for a pid", "looptop attach PID --dry-run")
+    if there is not None:
+        from monitor.attach import elsewhere
 
-    def plan(entered: int) -> Address:
-        plans.append(injector.plan(entered))
-        return Address(pid=entered)
+        return elsewhere.plan(*there, injector, read_only)
+    from monitor.attach.plan import plan
 
-    try:
-        resolve(str(pid), inject=plan)  # raises the errors of a real attach
-    except ProcessGone:
-        raise
-    except ConnectError as refused:
-        if injector.method != "auto" or why_not_read(pid) is not None:
-            raise
-        return f"would be watched read-only, from outside: {refused.message}\nto put a probe in: {refused.hint}"
-    return plans[0] if plans else f"process {pid} has a probe: it would be watched through that"
+    return plan(int(pid), injector.plan, injector.method, read_only)
 
 
 @click.command()
@@ -218,23 +204,34 @@ def _ps_elsewhere(commands: Sequence[str], everything: bool, as_json: bool) -> i
     """List the programs on the other side of each command. Status 3: none answered."""
     from dataclasses import asdict
 
-    from monitor.attach import elsewhere
+    from monitor.attach import boxes_elsewhere, elsewhere
     from monitor.plain.objects import dump
+    from monitor.plain.postmortem import box_object
 
-    found: dict[str, list[Program]] = {}
+    found: dict[str, tuple[list[Program], list[Box]]] = {}
     for command in commands:
         try:
-            found[command] = elsewhere.programs(command, everything)
+            found[command] = elsewhere.programs(command, everything), boxes_elsewhere.found(command)
         except LooptopError as error:
             say(str(error))
     if as_json:
-        listed = [{**asdict(program), "via": command} for command, those in found.items() for program in those]
-        click.echo(dump({"programs": listed, "dead": []}))
+        listed = [{**asdict(one), "via": command} for command, (programs, _) in found.items() for one in programs]
+        dead = [{**box_object(box), "via": command} for command, (_, boxes) in found.items() for box in boxes]
+        click.echo(dump({"programs": listed, "dead": dead}))
     else:
-        for command, those in found.items():
+        for command, (programs, boxes) in found.items():
             print_lines([f"via {command}"] if len(commands) > 1 else [])
-            print_programs(those)
+            print_programs(programs)
+            _print_dead(boxes)
     return 0 if found else NO_CONNECTION
+
+
+def _print_dead(dead: list[Box]) -> None:
+    if dead:
+        from monitor.plain.dead_programs import listing
+
+        print_lines(["", "Died, with a black box (looptop postmortem @NAME):"])
+        print_object(False, dict, lambda *how: listing(dead, *how))
 
 
 def _ps_of(targets: tuple[str, ...], commands: Sequence[str], as_json: bool) -> int:
@@ -288,9 +285,5 @@ def ps(targets: tuple[str, ...], everything: bool, as_json: bool) -> int:
         click.echo(dump(known))
         return 0
     print_programs(listed)
-    if dead:
-        from monitor.plain.dead_programs import listing
-
-        print_lines(["", "Died, with a black box (looptop postmortem @NAME):"])
-        print_object(False, dict, lambda *how: listing(dead, *how))
+    _print_dead(dead)
     return 0

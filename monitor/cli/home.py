@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -32,15 +33,18 @@ WAYS = {
 }
 
 
-def connect_screen(section: str = "programs") -> int:
-    """Run the connect screen and the dashboards opened from it, until the user quits."""
+def connect_screen(section: str = "programs", via: str | None = None) -> int:
+    """Run the connect screen and the dashboards opened from it, until the user quits.
+
+    `via`: it lists the programs on the other side of that command.
+    """
     from monitor.attach.programs import where_loops_are
     from monitor.findings import thresholds
     from monitor.tui import run_connect, run_dashboard
     from monitor.tui.base.choices import OpenedSet
 
     thresholds.load()  # reports an invalid file before the screen opens
-    home = Listed()
+    home = Listed(via=via)
     while True:
         status, opened = run_connect(home, section, home.key, home.where())
         if opened is None:
@@ -55,7 +59,11 @@ def connect_screen(section: str = "programs") -> int:
             continue
         try:
             left = run_dashboard(
-                opened.source, program=opened.program, home=home.go_to, asks=False, loops_below=where_loops_are
+                opened.source,
+                program=opened.program,
+                home=home.go_to,
+                asks=False,
+                loops_below=where_loops_are if via is None else None,
             )
             reports_end = opened.program is None or opened.program.running  # or it says how the sample ended
         finally:
@@ -66,17 +74,20 @@ def connect_screen(section: str = "programs") -> int:
 
 
 class Listed:
-    """Lists the programs on this machine, the recordings in this folder, and the samples."""
+    """Lists the programs on this machine or another one, the recordings in this folder, and the samples."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, via: str | None = None) -> None:
+        """`via`: the command that leads to the other machine."""
         self.folder = Path.cwd() if folder is None else folder
+        self.via = via
         self.section = "programs"  # the last one from which something was opened
         self.key: Hashable = None
         self._samples: list[Choice] | None = None
         self._workers: dict[Hashable, int] = {}  # parents without a loop of their own, and how many have one
+        self._boxes: dict[str, Box] = {}  # on the other side
 
     def where(self) -> str:
-        """User, machine and folder, for the header."""
+        """User and machine, or the command that leads there, and the folder, for the header."""
         import socket
 
         from monitor.attach.find import user_name
@@ -86,25 +97,55 @@ class Listed:
         short = "~" + folder[len(home) :] if folder == home or folder.startswith(home + "/") else folder
         if len(short) > LONGEST_FOLDER:
             short = "…" + short[1 - LONGEST_FOLDER :]
-        return f"{user_name(os.geteuid())}@{socket.gethostname()}  {short}"
+        place = f"{user_name(os.geteuid())}@{socket.gethostname()}" if self.via is None else f"via {self.via}"
+        return f"{place}  {short}"
 
     def programs(self) -> list[Choice]:
-        """The same list as `looptop ps`."""
-        from monitor.attach.find import user_name
-        from monitor.attach.programs import programs
+        """The same list as `looptop ps`. Raises LooptopError."""
+        listed, now = self._listed(), self._clock()
+        owners = {program.owner for program in listed}
+        if self.via is None:
+            from monitor.attach.find import user_name
 
-        now, listed = time.time(), programs()
-        others = {program.owner for program in listed} - {user_name(os.geteuid())}
+            owners.add(user_name(os.geteuid()))
         parents = {program.parent for program in listed}
-        self._workers = {one.pid: number for one in listed if one.pid in parents and (number := _workers_of(one.pid))}
+        targets = {one.pid: self._target(one.pid) for one in listed}
+        self._workers = {
+            targets[one.pid]: number
+            for one in listed
+            if one.pid in parents and (number := _workers_of(targets[one.pid]))
+        }
         return [
-            of_program(program, now, owner=bool(others), workers=self._workers.get(program.pid, 0))
-            for program in listed
+            of_program(
+                one, now, targets[one.pid], owner=len(owners) > 1, workers=self._workers.get(targets[one.pid], 0)
+            )
+            for one in listed
         ]
+
+    def _listed(self) -> list[Program]:
+        if self.via is None:
+            from monitor.attach.programs import programs
+
+            return programs()
+        from monitor.attach import elsewhere
+
+        return elsewhere.programs(self.via)
+
+    def _clock(self) -> float:
+        """The time on the machine whose programs are listed."""
+        if self.via is None:
+            return time.time()
+        from monitor.remote.links import link_to
+
+        return time.time() + link_to(self.via).skew
+
+    def _target(self, pid: int) -> str:
+        from monitor.remote import place
+
+        return str(pid) if self.via is None else place.join(str(pid), self.via)
 
     def recordings(self) -> list[Choice]:
         """The programs that died with a black box, then recordings and recorded sets in this folder, newest first."""
-        from monitor.attach import boxes
         from monitor.recording.metadata import in_folder
         from monitor.recording.of_set import sets_in
 
@@ -112,7 +153,17 @@ class Listed:
         found = [(one.start or 0.0, of_recording(one, now)) for one in in_folder(self.folder)]
         found += [(one.start, of_recorded_set(one, now)) for one in sets_in(self.folder)]
         found.sort(key=lambda pair: -pair[0])
-        return [*(of_box(box, now) for box in boxes.dead()), *(choice for _, choice in found)]
+        return [*(of_box(box, self.via) for box in self._dead()), *(choice for _, choice in found)]
+
+    def _dead(self) -> list[Box]:
+        if self.via is None:
+            from monitor.attach import boxes
+
+            return boxes.dead()
+        from monitor.attach import boxes_elsewhere
+
+        self._boxes = {str(box.path): box for box in boxes_elsewhere.found(self.via)}
+        return list(self._boxes.values())
 
     def samples(self) -> list[Choice]:
         """The sample programs of the catalogue, as rows of the connect screen."""
@@ -139,10 +190,12 @@ class Listed:
     def open(self, section: str, key: Hashable) -> Opened | OpenedSet:
         """Connect, or raise LooptopError. A parent with workers means these."""
         self.section, self.key = section, key
-        if section == "programs" and key in self._workers and isinstance(key, int):
+        if section == "programs" and key in self._workers:
             from monitor.tui.base.choices import OpenedSet
 
-            return OpenedSet(key)
+            return OpenedSet(str(key))
+        if section == "recordings" and isinstance(key, tuple):
+            return _box_elsewhere(self._boxes[key[0]], key[1])
         if section == "recordings" and _is_recorded_set(str(key)):
             from monitor.tui.base.choices import OpenedSet
 
@@ -152,15 +205,15 @@ class Listed:
         return opened
 
 
-def _workers_of(pid: int) -> int:
+def _workers_of(target: str) -> int:
     """The number of workers of a parent; 0 for a process that is none."""
-    from monitor.attach.processes import Processes
+    from monitor.fleet.expansion import members_now
 
-    found = Processes().of(str(pid))
-    return 0 if found == [str(pid)] else len(found)
+    found = members_now(target)
+    return 0 if found == [target] else len(found)
 
 
-def of_program(program: Program, now: float, owner: bool, workers: int = 0) -> Choice:
+def of_program(program: Program, now: float, target: str, owner: bool, workers: int = 0) -> Choice:
     """A program as a row; `owner` adds whose it is, `workers`: it is a parent of that many, which it means."""
     from monitor.plain.programs import branch, listens, loop_kind
     from monitor.tui.base.choices import Choice
@@ -181,15 +234,15 @@ def of_program(program: Program, now: float, owner: bool, workers: int = 0) -> C
     why = f"{program.reason}: {program.todo}" if program.todo else program.reason or ""
     if workers:
         hint = f"shows its {workers} worker{'' if workers == 1 else 's'}: Enter goes into one"
-        return Choice(program.pid, {**cells, "watch": "workers"}, (program.command, facts), hint)
+        return Choice(target, {**cells, "watch": "workers"}, (program.command, facts), hint)
     if program.how is None:
-        return Choice(program.pid, cells, (program.command, facts), why_not=why)
+        return Choice(target, cells, (program.command, facts), why_not=why)
     hint = WAYS[program.how] + (f": {program.reason}" if program.reason else "")
-    return Choice(program.pid, cells, (program.command, facts), hint)
+    return Choice(target, cells, (program.command, facts), hint)
 
 
-def of_box(box: Box, now: float) -> Choice:
-    """A program that died, as a row."""
+def of_box(box: Box, via: str | None = None) -> Choice:
+    """A program that died, as a row; `via`: on the other side of that command."""
     from monitor.tui.base.choices import Choice
 
     ended = box.ended or box.changed
@@ -200,8 +253,9 @@ def of_box(box: Box, now: float) -> Choice:
         "length": "",
         "size": fmt.size(box.size),
     }
-    facts = f"pid {box.heading.pid}  died {fmt.age(max(now - ended, 0.0))} ago: {box.how}"
-    return Choice(str(box.path), cells, (str(box.path), facts), "opens its last minutes")
+    facts = f"pid {box.heading.pid}  died {fmt.age(box.ago or 0.0)} ago: {box.how}"
+    key = str(box.path) if via is None else (str(box.path), via)
+    return Choice(key, cells, (str(box.path), facts), "opens its last minutes")
 
 
 def of_recording(one: Metadata, now: float) -> Choice:
@@ -266,6 +320,16 @@ def _recording(key: Hashable) -> Opened:
     from monitor.tui.base.choices import Opened
 
     return Opened((open_end if is_box(Path(str(key))) else open_recording)(str(key)))
+
+
+def _box_elsewhere(box: Box, via: str) -> Opened:
+    from monitor.attach.boxes_elsewhere import copied
+    from monitor.recording.source import open_end
+    from monitor.tui.base.choices import Opened
+
+    with contextlib.ExitStack() as stack:
+        source = open_end(stack.enter_context(copied(box, via)))
+        return Opened(source, close=stack.pop_all().close)
 
 
 def _sample(key: Hashable) -> Opened:

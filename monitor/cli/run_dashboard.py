@@ -49,7 +49,7 @@ def run_below(
         def workers() -> int:
             from monitor.cli.service import show_workers
 
-            status, section = show_workers(program.pid)
+            status, section = show_workers(str(program.pid))
             gone_to.extend([section] if section else [])
             return status
 

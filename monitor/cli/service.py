@@ -33,18 +33,18 @@ def open_service(members: Members, connect: Connector, title: str) -> int:
     return connect_screen(section) if section else status
 
 
-def show_workers(pid: int) -> tuple[int, str]:
+def show_workers(target: str) -> tuple[int, str]:
     """Show the workers of a parent; the exit status, and the section of the connect screen that the person left for."""
     from monitor.attach.injector import Injector
     from monitor.cli.target import Connector
     from monitor.fleet.members import Members
 
-    return look_at_all(Members([str(pid)]), Connector(injector=Injector()), str(pid))
+    return look_at_all(Members([target]), Connector(injector=Injector()), target)
 
 
-def show_set(what: int | Path) -> tuple[int, str]:
-    """Show the workers of a parent by its pid, or replay the recorded set in a folder; returns the same."""
-    if isinstance(what, int):
+def show_set(what: str | Path) -> tuple[int, str]:
+    """Show the workers of a parent, or replay the recorded set in a folder; returns the same."""
+    if isinstance(what, str):
         return show_workers(what)
     from monitor.recording.of_set import open_set
 

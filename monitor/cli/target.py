@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
     from monitor.transport.connection import Connection
 
 
-def placed(context: click.Context, _parameter: click.Parameter, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+def placed(
+    context: click.Context, _parameter: click.Parameter, value: str | tuple[str, ...] | None
+) -> str | tuple[str, ...] | None:
     """TARGETs on the other side of `--via`, and of ssh://HOST/TARGET, as `TARGET via COMMAND`."""
+    if value is None:
+        return None
     if not isinstance(value, str):
         return placed_all(value, context)
     found = placed_all((value,), context)
@@ -56,6 +61,14 @@ def _take_via(context: click.Context, _parameter: click.Parameter, value: tuple[
     context.meta[VIA] = value
 
 
+def command_given() -> str | None:
+    """The only `--via` of this command line. Raises UsageError if there are more."""
+    commands = commands_given()
+    if len(commands) > 1:
+        raise UsageError("this looks at one place", "give --via once")
+    return commands[0] if commands else None
+
+
 def commands_given() -> tuple[str, ...]:
     """The commands of `--via` on this command line."""
     return tuple(click.get_current_context().meta.get(VIA, ()))
@@ -64,7 +77,7 @@ def commands_given() -> tuple[str, ...]:
 VIA = "looptop.via"
 targets_argument = click.argument("targets", nargs=-1, required=True, metavar="TARGET...", callback=placed)
 target_argument = click.argument("target", callback=placed)
-_via_option = click.option(
+via_option = click.option(
     "--via",
     multiple=True,
     metavar="COMMAND",
@@ -103,7 +116,7 @@ _cafile_option = click.option(
 
 def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of commands that can look at other machines."""
-    return _via_option(_cafile_option(command))
+    return via_option(_cafile_option(command))
 
 
 token_option = click.option("--token-file", metavar="FILE", help="File with the token, for a program on TCP.")
@@ -276,7 +289,10 @@ def open_dashboard(connector: TargetConnector, keep_locals: bool = False) -> int
     from monitor.attach.programs import where_loops_are
     from monitor.remote import place
 
-    here = place.split(connector.target) is None
+    there = place.split(connector.target)
     return run_dashboard(
-        source, home=connect_screen, keep_locals=keep_locals, loops_below=where_loops_are if here else None
+        source,
+        home=connect_screen if there is None else partial(connect_screen, via=there[1]),
+        keep_locals=keep_locals,
+        loops_below=where_loops_are if there is None else None,
     )

@@ -13,7 +13,7 @@ from monitor.remote import place
 if TYPE_CHECKING:
     from monitor.remote.link import Link, Said
 
-MOST_MEMBERS = 1000
+MOST_STATUSES = 1000
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 """Seconds between two tries to reach the other side again."""
 
@@ -91,9 +91,10 @@ class _There:
             self._trying.release()
 
     def _hear(self, said: Said) -> None:
-        found = [one for one in said.members or () if one == self.target or (one.isascii() and one.isdigit())]
-        self.statuses = dict([*self.statuses.items(), *said.statuses.items()][-MOST_MEMBERS:])
-        self.members = found[:MOST_MEMBERS]
+        from monitor.remote.link import members_of
+
+        self.statuses = dict([*self.statuses.items(), *said.statuses.items()][-MOST_STATUSES:])
+        self.members = members_of(self.target, said)
 
 
 def members_now(target: str) -> list[str]:

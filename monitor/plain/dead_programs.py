@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
@@ -22,7 +21,7 @@ def listing(boxes: Sequence[Box], width: int, colour: bool) -> list[str]:
 
 
 def _when(box: Box) -> str:
-    return "" if box.ended is None else f"{fmt.age(max(time.time() - box.ended, 0.0))} ago"
+    return "" if box.ago is None else f"{fmt.age(box.ago)} ago"
 
 
 HEADINGS: tuple[Heading[Box], ...] = (

@@ -38,6 +38,8 @@ MOST_ANSWERS = 10
 """Answers of a channel that nobody has read yet, above which the other side is not looptop's."""
 MOST_OUTGOING = 1 << 20
 """Bytes that wait to be sent, above which nothing more is read of what connections send."""
+MOST_MEMBERS = 1000
+"""Processes that one TARGET may mean there."""
 LAST_LINES = 4096
 FAREWELL = 1.0
 """Seconds for the command to end when its stdin closes."""
@@ -48,8 +50,10 @@ class Hello(msgspec.Struct, frozen=True):
 
     python: str
     host: str
+    machine: str  # the kind of processor, as `uname -m` prints it
     uid: int
     pid: int
+    now: float  # by its clock
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -95,6 +99,7 @@ class Link:
         """
         self.command = command
         self.hello: Hello
+        self.skew: float  # seconds by which its clock is ahead of ours
         self._reason: LooptopError | None = None
         self._marker = b"looptop-" + os.urandom(8).hex().encode("ascii") + b"\n"
         bundle = sent.bundle(self._marker.decode("ascii"))
@@ -119,6 +124,7 @@ class Link:
         self._thread.start()
         try:
             self.hello = _decoded(self._answer(first, CONNECT, "does not answer"), Hello, command)
+            self.skew = self.hello.now - time.time()
         except BaseException:
             self.close()
             raise
@@ -140,17 +146,17 @@ class Link:
         finally:
             self._drop(number)
 
-    def keep(self, texts: Callable[[], dict[str, str]]) -> None:
+    def keep(self, things: Callable[[], dict[str, Any]]) -> None:
         """Send what an injection needs, once."""
         with self._keeping:
             if not self._kept:
-                number, _ = self._send("keep", {"texts": texts()})
+                number, _ = self._send("keep", {"things": things()})
                 self._drop(number)
                 self._kept = True
 
-    def open(self, target: str, timeout: float = ANSWER, inject: dict[str, Any] | None = None) -> Opened:
-        """Connect to the probe of a TARGET there; `inject`: how to put one in. Raises LooptopError."""
-        number, channel = self._send("open", {"target": target, "inject": inject})
+    def open(self, target: str, timeout: float = ANSWER, op: str = "open", **arguments: Any) -> Opened:
+        """Connect to the probe of a TARGET there, or to what another request opens. Raises LooptopError."""
+        number, channel = self._send(op, {"target": target, **arguments})
         try:
             answer = self._answer(channel, timeout, f"does not answer for {timeout:g} s")
             said = _decoded(answer, Said, self.command)
@@ -164,7 +170,7 @@ class Link:
     def members(self, target: str) -> list[str]:
         """The processes that a TARGET means there, each as a TARGET of its own. Raises LooptopError."""
         said: Said = _decoded(self.ask("members", target=target), Said, self.command)
-        return [] if said.members is None else said.members
+        return members_of(target, said)
 
     def follow(self, op: str, hear: Callable[[Said], None], **arguments: Any) -> None:
         """Wait for the first of several answers, and call `hear` with each from now on, in a thread of its own."""
@@ -343,7 +349,7 @@ class Link:
                 raise ConnectError(f"what comes through {self.command} is not looptop's", "more than was asked for")
             channel.unread += content
             self._deliver(number, channel)
-        elif kind == CLOSE:
+        elif kind == CLOSE and not channel.ending:
             channel.answers.put(ConnectError(f"{self.command}: no answer", "it was closed there"))
             channel.ending = True
 
@@ -502,6 +508,12 @@ def _error(error: tuple[str, str, str], command: str) -> LooptopError:
     if not (isinstance(found, type) and issubclass(found, LooptopError)):
         found = ConnectError
     return found(f"{command}: {message}", hint)
+
+
+def members_of(target: str, said: Said) -> list[str]:
+    """What the other side takes a TARGET for: itself, or pids. Anything else could lead elsewhere."""
+    found = [one for one in said.members or () if one == target or (one.isascii() and one.isdigit() and len(one) <= 10)]
+    return found[:MOST_MEMBERS]
 
 
 def printable(text: str, most: int = 1000) -> str:

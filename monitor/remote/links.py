@@ -30,6 +30,12 @@ def link_to(command: str) -> Link:
         return known
 
 
+def is_up(command: str) -> bool:
+    """Whether there is a link by that command, and it works."""
+    known = _links.get(command)
+    return known is not None and known.alive
+
+
 @atexit.register
 def close_all() -> None:
     """Close all links, which ends their commands."""

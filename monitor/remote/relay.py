@@ -18,6 +18,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 import zlib
 from importlib import import_module
 from importlib.machinery import ModuleSpec
@@ -108,7 +109,7 @@ class Relay:
         self.pending: dict[int, Pending] = {}  # by descriptor
         self.channels: dict[int, Channel] = {}  # by number
         self.sockets: dict[int, Channel] = {}  # the same, by descriptor
-        self.kept: dict[str, str] = {}  # sent once for all requests
+        self.kept: dict[str, Any] = {}  # sent once for all requests
 
     def run(self) -> None:
         """Until stdin ends. Whatever else happens to the connection, SIGALRM ends the process."""
@@ -153,7 +154,7 @@ class Relay:
     def ask(self, number: int, request: dict[str, Any]) -> None:
         """Fork a child that answers; or keep something for others."""
         if request["op"] == "keep":
-            self.kept = request["texts"]
+            self.kept = request["things"]
             return
         request["kept"] = self.kept
         ours, theirs = socket.socketpair()
@@ -337,7 +338,9 @@ def start(bundle: dict[str, Any]) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(SILENCE)
     sys.meta_path.insert(0, Sent(bundle["sources"]))
-    facts = {"python": sys.version.split()[0], "host": os.uname().nodename, "uid": os.geteuid(), "pid": os.getpid()}
+    here = os.uname()
+    facts: dict[str, Any] = {"python": sys.version.split()[0], "host": here.nodename, "machine": here.machine}
+    facts.update(uid=os.geteuid(), pid=os.getpid(), now=time.time())
     hello = json.dumps(facts).encode("ascii")
     sys.dont_write_bytecode = True
 

@@ -12,8 +12,11 @@ RELAY = "monitor.remote.relay"
 MODULES = (
     "monitor.errors",
     "monitor.parsing",
+    "monitor.attach.boxes",
     "monitor.attach.find",
     "monitor.attach.memory_maps",
+    "monitor.attach.outside",
+    "monitor.attach.plan",
     "monitor.attach.ports",
     "monitor.attach.processes",
     "monitor.attach.programs",

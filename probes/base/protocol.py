@@ -189,8 +189,10 @@ def box_name(name: str, pid: int, session: str) -> str:
 
 def name_of_box(file: str) -> str | None:
     """The name of the program in the name of a box's file; None for any other file."""
-    parts = file.removesuffix(BOX_SUFFIX).rsplit("-", 2)
-    return parts[0] if file.endswith(BOX_SUFFIX) and len(parts) == 3 and parts[1].isdigit() else None
+    if not file.endswith(BOX_SUFFIX):
+        return None
+    parts = file[: -len(BOX_SUFFIX)].rsplit("-", 2)
+    return parts[0] if len(parts) == 3 and parts[1].isdigit() else None
 
 
 def describe(frame: dict[str, object]) -> str:

@@ -107,6 +107,11 @@ class Process:
         with _errors(self.pid):
             return os.readlink("/proc/%d/exe" % self.pid)
 
+    def cwd(self):
+        """Its folder."""
+        with _errors(self.pid):
+            return os.readlink("/proc/%d/cwd" % self.pid)
+
     def uids(self):
         """Real, effective and saved user id."""
         for line in _read(self.pid, "status").splitlines():
@@ -143,6 +148,11 @@ class Process:
             if recursive:
                 pending += [one.pid for one in below]
         return found
+
+
+def pid_exists(pid):
+    """Whether there is a process with this pid."""
+    return os.path.isdir("/proc/%d" % pid)
 
 
 def process_iter():

@@ -38,9 +38,9 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class OpenedSet:
-    """A program whose workers are shown, all of them; or the folder of a recorded set."""
+    """A TARGET whose processes are shown, all of them; or the folder of a recorded set."""
 
-    what: int | Path
+    what: str | Path
 
 
 class ChoiceProvider(Protocol):

@@ -152,7 +152,7 @@ while not inflate.eof:
 marker = json.loads(text)["marker"].encode()
 def frame(kind, channel, content):
     return kind.to_bytes(1, "big") + channel.to_bytes(4, "big") + len(content).to_bytes(4, "big") + content
-hello = frame(1, 0, b'{"python": "3.11.7", "host": "there", "uid": 0, "pid": 1}')
+hello = frame(1, 0, b'{"python": "3.11.7", "host": "there", "machine": "x86_64", "uid": 0, "pid": 1, "now": 0}')
 opened = frame(1, 1, b'{"open": true, "pid": 7}')
 for piece in (marker, *eval(sys.argv[1])):
     sys.stdout.buffer.write(piece)

@@ -162,7 +162,7 @@ def test_a_busy_program_is_read_again_and_again(target):
 def test_the_reader_is_not_listed_and_ends_with_its_viewer(target):
     process = target()
     connection = open_readonly(process.pid)
-    reader = connection._reader.pid
+    reader = connection._reader.process.pid
     assert inspect(reader) is None
     connection.close()
     assert not psutil.pid_exists(reader)
@@ -200,7 +200,7 @@ def test_what_can_not_be_read(run, runtime_dir):
         assert "cannot be read from outside (3.14 can)" in err
         status, _, err = run("tasks", "unix:/x", "--read-only")
         assert status == 2
-        assert "--read-only is for a program of this machine: give its pid, or @NAME" in err
+        assert "--read-only is for a process: give its pid, or @NAME" in err
     finally:
         child.communicate(b"\n")
     status, _, err = run("tasks", str(child.pid), "--read-only")

@@ -102,6 +102,7 @@ def serve(points: Callable[[], list[Point]], host: str, port: int) -> tuple[Call
         raise LooptopError(f"cannot serve on {host}:{port}: {error.strerror or error}", "choose another port") from None
     handler = server.RequestHandlerClass
     server.RequestHandlerClass = type(handler.__name__, (handler,), {"timeout": PATIENCE})
+    server.socket.listen(MOST_CLIENTS)  # five more would have to knock again after a second
     _limit(server)
     server.handle_error = lambda *_: None  # a client that leaves or says nothing: no traceback on the terminal
 

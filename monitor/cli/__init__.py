@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.target import command_given, commands_given, via_option
+from monitor.cli.via import command_given, commands_given, via_option
 from monitor.errors import UsageError
 from monitor.guard import guarded, say
 from probes.base.protocol import VERSION

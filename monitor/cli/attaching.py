@@ -9,7 +9,6 @@ import click
 from monitor.cli.output import json_option, print_lines, print_object, print_programs
 from monitor.cli.target import (
     Connector,
-    commands_given,
     connect,
     locals_option,
     open_dashboard,
@@ -21,6 +20,7 @@ from monitor.cli.target import (
     token_option,
 )
 from monitor.cli.tasks import print_tasks, print_tasks_of_all
+from monitor.cli.via import commands_given
 from monitor.errors import NO_CONNECTION, ConnectError, LooptopError, UsageError
 from monitor.guard import say
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli.output import json_option, print_object
-from monitor.cli.target import command_given, placed, via_option
+from monitor.cli.target import placed
+from monitor.cli.via import command_given, via_option
 from monitor.guard import say
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from monitor.cli.via import VIA, via_option
 from monitor.errors import UsageError
 from monitor.guard import say
 
@@ -53,39 +54,8 @@ def placed_all(targets: Iterable[str], context: click.Context | None = None) -> 
     return tuple(found)
 
 
-def _take_via(context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> None:
-    from monitor.remote.place import words
-
-    for command in value:
-        words(command)
-    context.meta[VIA] = value
-
-
-def command_given() -> str | None:
-    """The only `--via` of this command line. Raises UsageError if there are more."""
-    commands = commands_given()
-    if len(commands) > 1:
-        raise UsageError("this looks at one place", "give --via once")
-    return commands[0] if commands else None
-
-
-def commands_given() -> tuple[str, ...]:
-    """The commands of `--via` on this command line."""
-    return tuple(click.get_current_context().meta.get(VIA, ()))
-
-
-VIA = "looptop.via"
 targets_argument = click.argument("targets", nargs=-1, required=True, metavar="TARGET...", callback=placed)
 target_argument = click.argument("target", callback=placed)
-via_option = click.option(
-    "--via",
-    multiple=True,
-    metavar="COMMAND",
-    is_eager=True,
-    expose_value=False,
-    callback=_take_via,
-    help="On the other side of a command: 'ssh HOST', 'docker exec -i C'. Several times for several.",
-)
 
 
 def _take_cafile(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
